@@ -1,0 +1,74 @@
+# `make repro` and `make test` work from a fresh clone: they build .venv first, once.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: repro test lint ui bench clean help
+
+# The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
+PYTHON ?=
+PORT ?= 5000
+PYTEST_ARGUMENTS ?= -n auto
+
+ROOT := $(CURDIR)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+INSTALLED_BENCH := $(VENV)/.installed-bench
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+
+# The tools find each other as in an activated environment, whichever one the caller has activated.
+export VIRTUAL_ENV := $(ROOT)/$(VENV)
+export PATH := $(ROOT)/$(BIN):$(PATH)
+export MLFLOW_DISABLE_TELEMETRY := true
+
+repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
+	$(BIN)/python -m dvc repro
+
+test: $(INSTALLED)  ## run the tests (PYTEST_ARGUMENTS="-n 0 tests/test_data.py" for some of them)
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+
+lint: $(INSTALLED)  ## ruff, mypy, the direction of imports, the pre-commit hooks
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pre-commit validate-config
+
+ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
+	$(BIN)/python -m mlflow ui --host 127.0.0.1 --port "$(PORT)" --workers 1 \
+	    --backend-store-uri "sqlite:///$(ROOT)/mlflow.db" \
+	    --default-artifact-root "$(ROOT)/mlartifacts"
+
+bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
+	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.speed
+
+clean:  ## remove .venv and the tools' caches; results stay
+	rm -rf $(VENV) build src/*.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find src stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@set -eu; \
+	if ! $(BIN)/python -c '$(SUITABLE)' 2>/dev/null; then \
+	    if [ -n "$(PYTHON)" ]; then candidates="$(PYTHON)"; \
+	    else candidates="python3 python3.11 python3.12 python3.13 python"; fi; \
+	    found=; \
+	    for candidate in $$candidates; do \
+	        if "$$candidate" -c '$(SUITABLE)' 2>/dev/null; then found=$$candidate; break; fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo "error: Python 3.11, 3.12 or 3.13 with the modules venv and ensurepip is needed" \
+	             "(Debian: apt install python3-venv), but none of these is one: $$candidates." >&2; \
+	        exit 1; \
+	    fi; \
+	    "$$found" -m venv --clear $(VENV); \
+	fi
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(INSTALLED_BENCH): $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@

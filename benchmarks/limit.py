@@ -1,0 +1,181 @@
+"""The limit: the additions that the events demand, and nothing else.
+
+Training adds, for every spike, the weights of its synapses to the membrane potentials (forward)
+and the deltas of its step to the gradients of those weights (backward). This module does those
+additions for the index stream of a whole epoch with everything else taken away: no encoding, no
+membrane decay, no threshold, no surrogate, no output product, no clipping, no optimizer. The
+stream is prepared beforehand, regrouped by source for the backward additions; a sample's forward
+sums stay in registers from its first event to its last, and a gradient row is fetched once for all
+events that a source has in a group of samples (the fastest of several group sizes is the limit).
+What remains is a bound for any engine that adds row by row, and time / limit says how far ours is
+from it.
+
+Each thread owns a share of the columns of both layers, in vectors held in registers
+(`spikejoule.kernels.vector.accumulate_rows`), so no two threads write the same number and one
+thread's part of a sample's deltas fits into its first-level cache.
+"""
+
+import time
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from benchmarks.job import Job
+from benchmarks.memory import own_peak_bytes
+from benchmarks.plan import Measurement, Plan
+from spikejoule.events import EventList
+from spikejoule.kernels.layout import aligned_zeros, padded
+from spikejoule.kernels.vector import LANES, MAX_BLOCK, accumulate_rows
+
+GROUP_SIZES = (1, 4, 16)
+"""Samples whose gradient additions are done together; the fastest is the limit."""
+
+
+@dataclass(frozen=True, eq=False)
+class AdditionStream:
+    """The spikes of one layer in the order of both kinds of additions. N samples, T steps.
+
+    sources int32 [E], samples int64 [N + 1]: by step; sample n has those from samples[n] to
+        samples[n + 1].
+    steps int32 [E]: the row sample x T + step, within its group of samples, of each event; the
+        events of a group are ordered by source.
+    active int32 [R], firsts int64 [R + 1]: row r, a source of a group, has the events from
+        firsts[r] to firsts[r + 1].
+    groups int64 [G + 1]: group g has the rows from groups[g] to groups[g + 1].
+    """
+
+    sources: np.ndarray
+    samples: np.ndarray
+    steps: np.ndarray
+    active: np.ndarray
+    firsts: np.ndarray
+    groups: np.ndarray
+    group_samples: int
+
+    @classmethod
+    def of(cls, events: EventList, group_samples: int) -> "AdditionStream":
+        group, step = np.divmod(events.row_of_each_event(), events.n_steps * group_samples)
+        key = group * events.n_inputs + events.sources
+        order = np.argsort(key, kind="stable")
+        ordered = key[order]
+        firsts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        row_group, active = np.divmod(ordered[firsts], events.n_inputs)
+        n_groups = -(-events.n_samples // group_samples)
+        return cls(
+            events.sources.astype(np.int32),
+            np.ascontiguousarray(events.offsets[:: events.n_steps]),
+            step[order].astype(np.int32),
+            active.astype(np.int32),
+            np.append(firsts, events.n_events),
+            np.searchsorted(row_group, np.arange(n_groups + 1)),
+            group_samples,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class AdditionArrays:
+    """What the additions read and write, flat float32, rows padded to `stride` columns."""
+
+    weights: np.ndarray
+    gradients: np.ndarray
+    currents: np.ndarray
+    deltas: np.ndarray
+    stride: int
+
+    @classmethod
+    def of(cls, weight: np.ndarray, n_rows: int) -> "AdditionArrays":
+        """For weights [target, source] as in a state dict, and deltas of `n_rows` steps."""
+        target, source = weight.shape
+        stride = padded(target)
+        weights = aligned_zeros((source, stride), np.float32)
+        weights[:, :target] = weight.T
+        return cls(
+            weights.reshape(-1),
+            aligned_zeros((source * stride,), np.float32),
+            aligned_zeros((stride,), np.float32),
+            aligned_zeros((n_rows * stride,), np.float32),
+            stride,
+        )
+
+
+@numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath={"contract"})
+def _add(
+    sources, samples, steps, active, firsts, groups, group_samples,
+    weights, gradients, currents, deltas, stride, bounds,
+):  # fmt: skip
+    n_samples = samples.size - 1
+    only_row = np.zeros(1, np.int32)
+    for lane in numba.prange(bounds.size - 1):
+        for group in range(groups.size - 1):
+            # A lane's share is cut into blocks that fit into the registers.
+            for part in range(bounds[lane], bounds[lane + 1], MAX_BLOCK):
+                column = part * LANES
+                block = min(MAX_BLOCK, bounds[lane + 1] - part)
+                start = group * group_samples
+                for sample in range(start, min(start + group_samples, n_samples)):
+                    accumulate_rows(
+                        currents, 0, stride, column, block, only_row,
+                        samples[sample : sample + 2], 1, sources, weights,
+                    )  # fmt: skip
+                first, last = groups[group], groups[group + 1]
+                accumulate_rows(
+                    gradients, 0, stride, column, block, active[first:last],
+                    firsts[first : last + 1], last - first, steps, deltas,
+                )  # fmt: skip
+
+
+def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> None:
+    """Do all additions of a stream, on `n_lanes` threads at most.
+
+    `arrays.currents` receives the sums of all samples; `arrays.deltas` stands for every group's.
+    """
+    vectors = arrays.stride // LANES
+    bounds = np.linspace(0, vectors, min(n_lanes, vectors) + 1).round().astype(np.int64)
+    _add(
+        stream.sources, stream.samples, stream.steps, stream.active, stream.firsts, stream.groups,
+        stream.group_samples, arrays.weights, arrays.gradients, arrays.currents, arrays.deltas,
+        arrays.stride, bounds,
+    )  # fmt: skip
+
+
+def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurement:
+    """Seconds an epoch of the additions alone, for both layers of the job's network.
+
+    The input events are those of one epoch; the hidden events are those of the network that the
+    event engine has after as many epochs as its own measurement warms it up with.
+    """
+    from benchmarks.peers.project import epoch_events
+
+    state, layers = epoch_events(job, data, plan)
+    weights = [state[f"layer{number}.synapses.weight"] for number in (1, 2)]
+    seconds = {
+        group_samples: _epoch_seconds(layers, weights, group_samples, plan.epochs + 1)
+        for group_samples in GROUP_SIZES
+    }
+    fastest = min(seconds, key=lambda group_samples: float(np.median(seconds[group_samples])))
+    return Measurement(
+        "limit",
+        training_epoch_seconds=seconds[fastest],
+        peak_bytes=own_peak_bytes(),
+        further={
+            "events_per_sample": [events.n_events / events.n_samples for events in layers],
+            "group_samples": fastest,
+        },
+    )
+
+
+def _epoch_seconds(
+    layers: list[EventList], weights: list[np.ndarray], group_samples: int, times: int
+) -> list[float]:
+    streams = [AdditionStream.of(events, group_samples) for events in layers]
+    arrays = [AdditionArrays.of(weight, layers[0].n_steps * group_samples) for weight in weights]
+    lanes = numba.get_num_threads()
+    seconds = []
+    # The first pass compiles, or warms the caches up.
+    for _ in range(times + 1):
+        start = time.perf_counter()
+        for stream, layer_arrays in zip(streams, arrays, strict=True):
+            add_events(stream, layer_arrays, lanes)
+        seconds.append(time.perf_counter() - start)
+    return seconds[1:]

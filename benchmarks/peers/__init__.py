@@ -1,0 +1,1 @@
+"""One module an implementation; `benchmarks.rows` names them."""

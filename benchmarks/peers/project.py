@@ -1,0 +1,107 @@
+"""This project's engines, driven as its own training drives them: encode a batch, train on it.
+
+The event list comes from `spikejoule.encoding` for both engines; `dense` turns it into zeros and
+ones. A row of a single engine never imports the other: `event` runs without PyTorch.
+"""
+
+import numpy as np
+
+from benchmarks.job import Job, initial_state
+from benchmarks.plan import Plan
+from spikejoule.architecture import Architecture
+from spikejoule.counting import predict
+from spikejoule.encoding import draw_key, encode
+from spikejoule.engine import LearningSettings, make_engine
+from spikejoule.events import EventList
+
+
+class _EngineRow:
+    """One engine and the whole job around it. N images, B batch, I/H/O layer sizes."""
+
+    def __init__(self, name: str, job: Job) -> None:
+        architecture = Architecture(
+            job.n_input, (job.n_hidden,), job.n_output, job.threshold, job.decay
+        )
+        settings = LearningSettings(
+            surrogate="constant",
+            surrogate_slope=job.surrogate_gradient,
+            weight_decay=job.weight_decay,
+            grad_clip_norm=job.clip_norm,
+        )
+        self.job = job
+        self.engine = make_engine(name, architecture, initial_state(job), settings)
+        self._pass = 0
+        self._key = draw_key(job.seed, "train", 0)
+
+    def prepare(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.pixels = np.ascontiguousarray(images).reshape(len(images), -1)
+        self.labels = np.asarray(labels)
+
+    def encode(self, indices: np.ndarray) -> EventList:
+        """Input spikes of images `indices` [B]."""
+        return encode(
+            self.pixels[indices],
+            self.job.time_window,
+            self.job.max_rate_hz,
+            self._key,
+            samples=indices,
+        )
+
+    def train_batch(self, indices: np.ndarray) -> float:
+        events = self.encode(indices)
+        rate = self.job.learning_rate
+        return self.engine.train_batch(events, self.labels[indices], rate).mean_loss
+
+    def infer_batch(self, indices: np.ndarray) -> np.ndarray:
+        return predict(self.engine.run(self.encode(indices))[-1])
+
+    def next_pass(self) -> None:
+        """Draw other spikes for the same images from here on, as every epoch does."""
+        self._pass += 1
+        self._key = draw_key(self.job.seed, "train", self._pass)
+
+
+class DenseEngine(_EngineRow):
+    """The torch network. Measured in batches, which all cost the same."""
+
+    inference_batch_size = 256
+
+    def __init__(self, job: Job) -> None:
+        super().__init__("dense", job)
+
+
+class EventEngine(_EngineRow):
+    """The event-driven engine. Measured in whole epochs, the last, smaller batch included."""
+
+    inference_batch_size = 256
+
+    def __init__(self, job: Job) -> None:
+        super().__init__("event", job)
+
+    def train_epoch(self, order: np.ndarray) -> float:
+        self.next_pass()
+        starts = range(0, len(order), self.job.batch_size)
+        losses = [self.train_batch(order[start : start + self.job.batch_size]) for start in starts]
+        return float(np.mean(losses))
+
+    def infer_all(self, indices: np.ndarray) -> np.ndarray:
+        starts = range(0, len(indices), self.inference_batch_size)
+        size = self.inference_batch_size
+        return np.concatenate([self.infer_batch(indices[start : start + size]) for start in starts])
+
+
+def epoch_events(
+    job: Job, data: dict[str, np.ndarray], plan: Plan
+) -> tuple[dict[str, np.ndarray], list[EventList]]:
+    """Weights after `plan.warmup_epochs` epochs, and an epoch's input and hidden spikes for them.
+
+    This is the network that the `event` row has when its timing begins. All training images.
+    """
+    row = EventEngine(job)
+    row.prepare(data["train_images"], data["train_labels"])
+    order = np.random.default_rng(plan.order_seed).permutation(len(row.labels))
+    for _ in range(plan.warmup_epochs):
+        row.train_epoch(order)
+    row.next_pass()
+    inputs = row.encode(order)
+    return row.engine.state(), [inputs, row.engine.run(inputs)[0]]

@@ -1,0 +1,64 @@
+"""The seed notebook's loop, written anew to the same operations in the same order.
+
+Encoder: one image at a time, T x P float64 numbers from numpy's global generator compared with
+the probabilities, converted to float32 and stacked. Network: a Python loop over the steps, one
+linear layer a step, a straight-through surrogate, and a spike count that leaves the tensor
+library with `.item()` three times a step. Optimizer: plain Adam. The spikes are counted in
+inference too, as in the notebook's measuring cell. What is left out favours the seed: its
+DataLoader and its PIL decoding are not timed.
+"""
+
+import numpy as np
+import torch
+
+from benchmarks.job import Job
+from benchmarks.peers.torch_peer import TorchPeer, Trace
+
+
+class SeedLoop(TorchPeer):
+    """Same operations as the seed notebook. Spikes are batch-first, [B, T, I]."""
+
+    fused_optimizer = False
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        np.random.seed(job.seed)
+        self.spike_totals = [0.0, 0.0, 0.0]
+
+    def encode(self, indices: np.ndarray) -> torch.Tensor:
+        # What the notebook's loader hands over: float32 intensities in [0, 1].
+        images = self.pixels[torch.from_numpy(indices)].float() / 255
+        return torch.stack([self._encode_image(image) for image in images])
+
+    def arrange(self, spikes: torch.Tensor) -> torch.Tensor:
+        return spikes
+
+    def counts(self, encoded: torch.Tensor, trace: Trace | None = None) -> torch.Tensor:
+        n_samples, n_steps, _ = encoded.shape
+        potentials = [torch.zeros(n_samples, layer.out_features) for layer in self.synapses]
+        totals = torch.zeros(n_samples, self.job.n_output)
+        for step in range(n_steps):
+            layer_input = encoded[:, step, :]
+            self.spike_totals[0] += layer_input.sum().item()
+            for layer in range(2):
+                layer_input, potentials[layer] = self._step(layer, layer_input, potentials[layer])
+                if trace is not None:
+                    (trace.hidden, trace.output)[layer].append(layer_input)
+            totals += layer_input
+        return totals
+
+    def _encode_image(self, image: torch.Tensor) -> torch.Tensor:
+        intensities = image.reshape(-1).numpy()
+        probabilities = intensities * self.job.max_rate_hz / 1000.0
+        draws = np.random.rand(self.job.time_window, len(probabilities))
+        return torch.from_numpy((draws < probabilities).astype(np.float32))
+
+    def _step(
+        self, layer: int, layer_input: torch.Tensor, potential: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        current = self.synapses[layer](layer_input)
+        potential = self.job.decay * potential + current
+        spikes = (potential >= self.job.threshold).float()
+        spikes = spikes + (potential - potential.detach()) * self.job.surrogate_gradient
+        self.spike_totals[layer + 1] += spikes.detach().sum().item()
+        return spikes, potential * (1 - spikes.detach())

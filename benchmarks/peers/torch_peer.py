@@ -1,0 +1,132 @@
+"""What the rows that run on PyTorch share: the loss, the clipping, the optimizer, the data.
+
+A peer adds its encoder and its network. Everything shared is favourable to the peers: pixels are
+already an array in memory (the seed notebook decodes a PIL image each time it reads one), and the
+optimizer is the fused Adam unless the peer says otherwise.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from benchmarks.job import Job, initial_state
+
+
+@dataclass
+class Trace:
+    """Spikes of the steps of one forward pass, each [B, H] or [B, O]; kept only for tests."""
+
+    hidden: list[torch.Tensor] = field(default_factory=list)
+    output: list[torch.Tensor] = field(default_factory=list)
+
+
+class ConstantSurrogate(torch.autograd.Function):
+    """1 where the membrane potential reaches the threshold; the gradient is a constant.
+
+    Takes v - threshold. The seed notebook's straight-through term, as a function of its own.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, over_threshold: torch.Tensor, gradient: float) -> torch.Tensor:
+        ctx.gradient = gradient
+        return (over_threshold >= 0).to(over_threshold.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, spike_gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return ctx.gradient * spike_gradient, None
+
+
+class TorchPeer(ABC):
+    """The whole job around an encoder and a network. B batch, T steps, I/H/O layer sizes."""
+
+    inference_batch_size = 64
+    fused_optimizer = True
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        torch.manual_seed(job.seed)
+        self.synapses = torch.nn.ModuleList(
+            [
+                torch.nn.Linear(job.n_input, job.n_hidden),
+                torch.nn.Linear(job.n_hidden, job.n_output),
+            ]
+        )
+        self.parameters = list(self.synapses.parameters())
+        self.load_weights(initial_state(job))
+        self.optimizer = torch.optim.Adam(
+            self.parameters,
+            lr=job.learning_rate,
+            weight_decay=job.weight_decay,
+            fused=self.fused_optimizer,
+        )
+        self.pixels = torch.empty((0, job.n_input), dtype=torch.uint8)
+        self.labels = torch.empty(0, dtype=torch.int64)
+
+    @abstractmethod
+    def encode(self, indices: np.ndarray) -> Any:
+        """Input spikes of images `indices` [B], in the form that `counts` takes."""
+
+    @abstractmethod
+    def arrange(self, spikes: torch.Tensor) -> Any:
+        """Given spikes [B, T, I] in the form that `counts` takes (tests; not timed)."""
+
+    @abstractmethod
+    def counts(self, encoded: Any, trace: Trace | None = None) -> torch.Tensor:
+        """Forward pass through time: output spike counts [B, O]."""
+
+    def prepare(self, images: np.ndarray, labels: np.ndarray) -> None:
+        self.pixels = torch.from_numpy(np.array(images).reshape(len(images), -1))
+        self.labels = torch.from_numpy(np.array(labels).astype(np.int64))
+
+    def probabilities(self, indices: np.ndarray) -> torch.Tensor:
+        """Spike probability per step, float32 [B, I]: intensity x max_rate / 1000."""
+        pixels = self.pixels[torch.from_numpy(indices)]
+        return pixels.float().mul_(self.job.spike_probability_scale / 255.0)
+
+    def train_batch(self, indices: np.ndarray) -> float:
+        encoded = self.encode(indices)
+        self.optimizer.zero_grad()
+        loss = self._loss(encoded, self.labels[torch.from_numpy(indices)])
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.parameters, max_norm=self.job.clip_norm)
+        self.optimizer.step()
+        return loss.item()
+
+    def infer_batch(self, indices: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return self.counts(self.encode(indices)).argmax(1).numpy()
+
+    def load_weights(self, state: Mapping[str, np.ndarray]) -> None:
+        """Copy arrays named as in the seed notebook's state dict into the network."""
+        with torch.no_grad():
+            for layer, synapses in enumerate(self.synapses, start=1):
+                for name, parameter in synapses.named_parameters():
+                    array = state[f"layer{layer}.synapses.{name}"]
+                    parameter.copy_(torch.from_numpy(array))
+
+    def spikes(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Hidden [B, T, H] and output [B, T, O] spikes for given input spikes [B, T, I]."""
+        trace = Trace()
+        with torch.no_grad():
+            self.counts(self.arrange(torch.from_numpy(inputs)), trace)
+        hidden, output = (torch.stack(steps, 1) for steps in (trace.hidden, trace.output))
+        return hidden.numpy(), output.numpy()
+
+    def gradients(self, inputs: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+        """Gradients of the loss before clipping, named as in the seed notebook's state dict."""
+        self.optimizer.zero_grad()
+        encoded = self.arrange(torch.from_numpy(inputs))
+        self._loss(encoded, torch.from_numpy(labels.astype(np.int64))).backward()
+        return {
+            f"layer{layer}.synapses.{name}": parameter.grad.numpy().copy()
+            for layer, synapses in enumerate(self.synapses, start=1)
+            for name, parameter in synapses.named_parameters()
+        }
+
+    def _loss(self, encoded: Any, labels: torch.Tensor) -> torch.Tensor:
+        return functional.cross_entropy(self.counts(encoded), labels)

@@ -1,0 +1,122 @@
+"""Counting spikes: integers first, means and energies later."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from spikejoule.architecture import Architecture
+from spikejoule.errors import ArtifactError
+from spikejoule.events import EventList
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeCounts:
+    """Spikes of every layer, by sample, by step and by neuron.
+
+    Attributes:
+        layer_names: the L layers, the input first.
+        per_sample: int64 [N, L].
+        per_step: spikes of all samples in each step, int64 [L, T].
+        per_neuron: for each layer, spikes of each unit over all samples and steps, int64 [units].
+    """
+
+    layer_names: tuple[str, ...]
+    per_sample: npt.NDArray[np.int64]
+    per_step: npt.NDArray[np.int64]
+    per_neuron: tuple[npt.NDArray[np.int64], ...]
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return int(self.per_sample.shape[0])
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Spikes of each layer over all samples."""
+        sums = self.per_sample.sum(axis=0)
+        return {name: int(total) for name, total in zip(self.layer_names, sums, strict=True)}
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean spikes of each layer a sample; 0 where there is no sample."""
+        return {name: total / max(self.n_samples, 1) for name, total in self.totals.items()}
+
+
+@dataclass(frozen=True)
+class TrainingSpikes:
+    """Spikes of the forward passes of training, validation not included.
+
+    Attributes:
+        layer_names: the L layers, the input first.
+        totals: spikes of each layer over all samples of all epochs.
+        samples: forward passes, one for each sample of each epoch.
+    """
+
+    layer_names: tuple[str, ...]
+    totals: tuple[int, ...]
+    samples: int
+
+    @property
+    def per_sample(self) -> dict[str, float]:
+        """Mean spikes of each layer a training sample."""
+        return {
+            name: total / max(self.samples, 1)
+            for name, total in zip(self.layer_names, self.totals, strict=True)
+        }
+
+
+def count_spikes(layers: Sequence[EventList], names: Sequence[str]) -> SpikeCounts:
+    """Count the spikes of all layers.
+
+    Args:
+        layers: the event list of each layer, the input first, of the same samples and steps.
+        names: the layers' names.
+
+    Raises:
+        ArtifactError: the layers hold different samples or steps.
+    """
+    if len({(events.n_samples, events.n_steps) for events in layers}) != 1:
+        raise ArtifactError("the layers' event lists differ in their samples or steps")
+    return SpikeCounts(
+        tuple(names),
+        np.stack([events.counts_per_sample() for events in layers], axis=1),
+        np.stack([events.counts_per_step() for events in layers]),
+        tuple(events.counts_per_source() for events in layers),
+    )
+
+
+def class_counts(output: EventList) -> npt.NDArray[np.int64]:
+    """Spikes of each output neuron in each sample, int64 [N, O]."""
+    samples = output.row_of_each_event() // output.n_steps
+    places = samples * output.n_inputs + output.sources
+    counts = np.bincount(places, minlength=output.n_samples * output.n_inputs)
+    return counts.reshape(output.n_samples, output.n_inputs).astype(np.int64)
+
+
+def predict(output: EventList) -> npt.NDArray[np.int64]:
+    """The class of each sample: the output neuron that fired most, the first of equals; [N]."""
+    classes: npt.NDArray[np.int64] = class_counts(output).argmax(axis=1)
+    return classes
+
+
+def synaptic_events_per_layer(
+    spikes: Mapping[str, Number], architecture: Architecture
+) -> tuple[Number, ...]:
+    """Synaptic events that each layer's spikes cause: spikes times fan-out.
+
+    Args:
+        spikes: spikes of each layer by name, totals or means; the output's reach no synapse.
+        architecture: for the fan-outs of a fully connected network.
+
+    Returns:
+        one number for each weight matrix, from the input side.
+    """
+    senders = architecture.layer_names[:-1]
+    return tuple(
+        spikes[name] * fan_out for name, fan_out in zip(senders, architecture.fan_outs, strict=True)
+    )

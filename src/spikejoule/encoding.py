@@ -1,0 +1,143 @@
+"""Rate coding: images to event lists.
+
+A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
+``p = x * max_rate_hz / 1000``, independently of everything else. Which steps those are depends on
+(seed, split, epoch, sample) alone: not on the batch, the order, the threads or the process.
+"""
+
+import hashlib
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from spikejoule.errors import ParameterError
+from spikejoule.events import MAX_SOURCES, EventList
+from spikejoule.kernels.encode import encode_lanes
+from spikejoule.neuron import STEP_MS
+
+LEVELS = 256
+"""Distinct intensities of an 8-bit image."""
+
+CHUNK_BYTES = 256 * 1024 * 1024
+"""Address space reserved for the spikes of one chunk of images (their upper bound)."""
+
+
+def draw_key(seed: int, split: str, epoch: int) -> np.uint64:
+    """Key of the random streams of one pass over one split.
+
+    Args:
+        seed: the experiment's seed.
+        split: ``train``, ``validation`` or ``test``.
+        epoch: 0 for a split that is encoded once, else the epoch from 1 on.
+    """
+    text = f"spikejoule poisson {seed} {split} {epoch}"
+    return np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
+
+
+def firing_probabilities(
+    intensities: npt.NDArray[np.float64], max_rate_hz: float
+) -> npt.NDArray[np.float64]:
+    """Probability of a spike in one step, ``intensity * max_rate_hz / 1000``.
+
+    Raises:
+        ParameterError: an intensity outside [0, 1] or a rate outside (0, 1000] Hz.
+    """
+    if not 0 < max_rate_hz * STEP_MS <= 1000:
+        raise ParameterError(
+            f"max_rate is {max_rate_hz} Hz; it must lie in (0, 1000], since a pixel can fire at "
+            "most once in a step of 1 ms"
+        )
+    if intensities.size and not (intensities.min() >= 0 and intensities.max() <= 1):
+        raise ParameterError(
+            f"pixels run from {intensities.min()} to {intensities.max()}; "
+            "intensities must lie in [0, 1]"
+        )
+    return intensities * (max_rate_hz * STEP_MS / 1000)
+
+
+def _gap_scale(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """-1 / log(1 - p): zero where p is 1, and minus one (never fires) where p is 0."""
+    with np.errstate(divide="ignore"):
+        scale = -1 / np.log1p(-probabilities)
+    return np.where(probabilities == 0, -1.0, np.abs(scale))
+
+
+def _levels(
+    images: npt.NDArray[np.generic],
+) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+    """Each pixel's level [N, P] and the intensity of each level."""
+    flat = np.ascontiguousarray(images.reshape(images.shape[0], -1))
+    if flat.dtype == np.uint8:
+        return flat.view(np.uint8), np.arange(LEVELS) / (LEVELS - 1)
+    intensities = flat.astype(np.float64)
+    if not np.isfinite(intensities).all():
+        raise ParameterError("pixels must be finite numbers in [0, 1]; some are not finite")
+    values, levels = np.unique(intensities, return_inverse=True)
+    if values.size > MAX_SOURCES:
+        raise ParameterError(
+            f"the images have {values.size} distinct intensities; at most {MAX_SOURCES} are "
+            "allowed: quantise them (8-bit images have 256)"
+        )
+    return levels.reshape(flat.shape).astype(np.uint16), values
+
+
+def encode(
+    images: npt.NDArray[np.generic],
+    time_window: int,
+    max_rate_hz: float,
+    key: np.uint64,
+    samples: npt.NDArray[np.integer] | None = None,
+) -> EventList:
+    """Poisson rate code of images.
+
+    Args:
+        images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
+        time_window: T, steps of 1 ms, at least 1.
+        max_rate_hz: firing rate of a white pixel, in (0, 1000] Hz.
+        key: random streams of the pass, from :func:`draw_key`.
+        samples: identity of each image within its split, [N]; its position if not given.
+
+    Returns:
+        the spikes, [N, T, P] as an event list.
+
+    Raises:
+        ParameterError: a window below 1, a rate or a pixel out of range.
+    """
+    if time_window < 1:
+        raise ParameterError(f"time_window is {time_window}; it must be at least 1 step of 1 ms")
+    if images.ndim < 2:
+        raise ParameterError(f"images have {images.ndim} dimensions; [N, pixels...] is needed")
+    levels, intensities = _levels(images)
+    scale = _gap_scale(firing_probabilities(intensities, max_rate_hz))
+    n_images, n_pixels = levels.shape
+    if not 1 <= n_pixels <= MAX_SOURCES - 1:
+        raise ParameterError(f"images have {n_pixels} pixels; allowed are 1 to {MAX_SOURCES - 1}")
+    identities = np.arange(n_images) if samples is None else np.asarray(samples)
+    identities = np.ascontiguousarray(identities, dtype=np.int64)
+    chunk = max(1, CHUNK_BYTES // (2 * n_pixels * time_window))
+    parts: list[npt.NDArray[np.uint16]] = []
+    lengths = np.empty(n_images * time_window, dtype=np.int64)
+    for first in range(0, n_images, chunk):
+        last = min(first + chunk, n_images)
+        lanes = min(numba.get_num_threads(), last - first)
+        bounds = np.linspace(0, last - first, lanes + 1).astype(np.int64)
+        largest = int(np.diff(bounds).max())
+        buffers = np.empty((lanes, largest * time_window * n_pixels), dtype=np.uint16)
+        counts = np.empty(lanes, dtype=np.int64)
+        encode_lanes(
+            levels[first:last],
+            identities[first:last],
+            key,
+            scale,
+            time_window,
+            bounds,
+            buffers,
+            counts,
+            lengths[first * time_window : last * time_window],
+        )
+        parts += [buffers[lane, : counts[lane]].copy() for lane in range(lanes)]
+    offsets = np.zeros(lengths.size + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    sources = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint16)
+    return EventList(sources, offsets, n_images, time_window, n_pixels)

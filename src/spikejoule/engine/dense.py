@@ -1,0 +1,152 @@
+"""The dense engine: the torch network on any device, every bit multiplied."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from spikejoule.architecture import Architecture
+from spikejoule.engine.interface import BatchOutcome, LearningSettings, State
+from spikejoule.errors import ArtifactError
+from spikejoule.events import EventList, concatenate_samples
+from spikejoule.network import SpikingNetwork
+
+CHUNK_ELEMENTS = 1 << 26
+"""Dense spikes of the widest layer held at a time when the network only runs."""
+
+
+class DenseEngine:
+    """Trains and runs the torch network; see :class:`spikejoule.engine.interface.Engine`.
+
+    Args:
+        architecture: layer sizes and neuron constants.
+        state: initial parameters.
+        settings: how to learn; not needed to run.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        dtype: float32, or float64 for exact comparisons.
+    """
+
+    name = "dense"
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        state: State,
+        settings: LearningSettings | None = None,
+        device: str = "cpu",
+        dtype: npt.DTypeLike = np.float32,
+    ) -> None:
+        self.device = device
+        self._architecture = architecture
+        self._settings = settings or LearningSettings()
+        self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
+        network = SpikingNetwork(architecture, self._settings.surrogate, self._settings.slope)
+        network.to(device=device, dtype=self._type)
+        network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+        self._network = network
+        self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
+        self._optimizer = torch.optim.Adam(
+            network.parameters(),
+            betas=(self._settings.beta1, self._settings.beta2),
+            eps=self._settings.epsilon,
+            weight_decay=self._settings.weight_decay,
+        )
+
+    def _dense_spikes(self, events: EventList) -> Tensor:
+        """Zeros and ones [T, B, I] on the device; only the events travel to it."""
+        if events.n_inputs != self._architecture.n_input:
+            raise ArtifactError(
+                f"the events come from {events.n_inputs} inputs, the network has "
+                f"{self._architecture.n_input}"
+            )
+        samples, steps = np.divmod(events.row_of_each_event(), events.n_steps)
+        rows = torch.from_numpy(steps * events.n_samples + samples).to(self.device)
+        sources = torch.from_numpy(events.sources.astype(np.int64)).to(self.device)
+        shape = (events.n_steps, events.n_samples, events.n_inputs)
+        dense = torch.zeros(shape, dtype=self._type, device=self.device)
+        dense.view(-1, events.n_inputs)[rows, sources] = 1
+        return dense
+
+    def _accumulate(self, events: EventList, labels: npt.NDArray[np.integer]) -> BatchOutcome:
+        spikes = self._dense_spikes(events)
+        target = torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(self.device)
+        self._optimizer.zero_grad(set_to_none=True)
+        layers = self._network(spikes)
+        counts = layers[-1].sum(dim=0)
+        loss = self._loss(self._settings.logit_scale * counts, target)
+        loss.backward()
+        # One transfer for everything that the caller wants to know.
+        correct = (counts.argmax(dim=1) == target).sum()
+        totals = [layer.detach().sum(dtype=torch.float64) for layer in layers]
+        told = torch.stack([loss.detach().double(), correct.double(), *totals]).tolist()
+        return BatchOutcome(
+            told[0], int(told[1]), (events.n_events, *(int(total) for total in told[2:]))
+        )
+
+    def train_batch(
+        self, events: EventList, labels: npt.NDArray[np.integer], learning_rate: float
+    ) -> BatchOutcome:
+        """One forward pass, backward pass, clipping and step of Adam."""
+        outcome = self._accumulate(events, labels)
+        if self._settings.grad_clip_norm > 0:
+            torch.nn.utils.clip_grad_norm_(
+                self._network.parameters(), self._settings.grad_clip_norm
+            )
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.step()
+        return outcome
+
+    def gradients(
+        self, events: EventList, labels: npt.NDArray[np.integer]
+    ) -> tuple[BatchOutcome, dict[str, npt.NDArray[Any]]]:
+        """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
+        outcome = self._accumulate(events, labels)
+        gradients = {
+            name: parameter.grad.cpu().numpy()
+            for name, parameter in self._network.named_parameters()
+            if parameter.grad is not None
+        }
+        return outcome, gradients
+
+    def run(self, events: EventList) -> list[EventList]:
+        """Spikes of every layer after the input, hidden layers first."""
+        widest = max(self._architecture.layer_sizes)
+        chunk = max(1, CHUNK_ELEMENTS // (widest * events.n_steps))
+        parts: list[list[EventList]] = [[] for _ in self._architecture.fan_outs]
+        with torch.no_grad():
+            for first in range(0, max(events.n_samples, 1), chunk):
+                spikes = self._dense_spikes(events.select(slice(first, first + chunk)))
+                for into, layer in zip(parts, self._network(spikes), strict=True):
+                    into.append(_event_list(layer))
+        return [concatenate_samples(layer) for layer in parts]
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """A copy of the parameters."""
+        return {
+            name: value.detach().cpu().numpy().copy()
+            for name, value in self._network.state_dict().items()
+        }
+
+    def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
+        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
+        told = self._optimizer.state_dict()
+        told["param_groups"][0]["lr"] = learning_rate
+        state = {
+            index: {
+                name: value.cpu().numpy().copy() if name != "step" else np.float32(value.item())
+                for name, value in entry.items()
+            }
+            for index, entry in told["state"].items()
+        }
+        return {"state": state, "param_groups": told["param_groups"]}
+
+
+def _event_list(spikes: Tensor) -> EventList:
+    """Event list of zeros and ones [T, B, units]."""
+    n_steps, n_samples, n_units = spikes.shape
+    samples, steps, sources = torch.nonzero(spikes.transpose(0, 1), as_tuple=True)
+    rows = (samples * n_steps + steps).cpu().numpy()
+    return EventList.from_rows(rows, sources.cpu().numpy(), n_samples, n_steps, n_units)

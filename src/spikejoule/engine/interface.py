@@ -1,0 +1,88 @@
+"""What an engine is: settings in, spikes, gradients and updated weights out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from spikejoule.events import EventList
+from spikejoule.surrogate import get_surrogate
+
+State = Mapping[str, npt.NDArray[Any]]
+"""Parameters by name (``layer1.synapses.weight`` [target, source], ``layer1.synapses.bias``)."""
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """Everything about a training step but the learning rate.
+
+    Attributes:
+        surrogate: name of the surrogate derivative (:mod:`spikejoule.surrogate`).
+        surrogate_slope: its slope; None takes the value of its source.
+        logit_scale: logits are ``logit_scale`` times the output spike counts.
+        label_smoothing: share of the target spread evenly over all classes, in [0, 1)
+            (Szegedy et al., CVPR 2016, arXiv:1512.00567).
+        weight_decay: L2 penalty, added to the gradient as in ``torch.optim.Adam``.
+        grad_clip_norm: largest norm of the gradient over all parameters; 0 does not clip.
+        beta1, beta2, epsilon: Adam's constants (Kingma and Ba 2015, arXiv:1412.6980).
+    """
+
+    surrogate: str = "arctangent"
+    surrogate_slope: float | None = None
+    logit_scale: float = 1.0
+    label_smoothing: float = 0.0
+    weight_decay: float = 0.0
+    grad_clip_norm: float = 0.0
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    @property
+    def slope(self) -> float:
+        """The surrogate's slope in force."""
+        if self.surrogate_slope is not None:
+            return self.surrogate_slope
+        return get_surrogate(self.surrogate).default_slope
+
+
+@dataclass(frozen=True)
+class BatchOutcome:
+    """What one training batch gave.
+
+    Attributes:
+        mean_loss: mean cross-entropy of the samples.
+        correct: samples whose first largest output spike count is the label's.
+        spikes: spikes of each layer over the batch, the input first.
+    """
+
+    mean_loss: float
+    correct: int
+    spikes: tuple[int, ...]
+
+
+class Engine(Protocol):
+    """A network with its optimizer, on some device."""
+
+    name: str
+    device: str
+
+    def train_batch(
+        self, events: EventList, labels: npt.NDArray[np.integer], learning_rate: float
+    ) -> BatchOutcome:
+        """One forward pass, backward pass, clipping and step of Adam."""
+
+    def gradients(
+        self, events: EventList, labels: npt.NDArray[np.integer]
+    ) -> tuple[BatchOutcome, dict[str, npt.NDArray[Any]]]:
+        """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
+
+    def run(self, events: EventList) -> list[EventList]:
+        """Spikes of every layer after the input, hidden layers first."""
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """A copy of the parameters."""
+
+    def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
+        """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""

@@ -1,0 +1,12 @@
+"""Compiled event-driven kernels: plain arrays in, plain arrays out.
+
+    jit        how functions are compiled and where the machine code is kept
+    vector     inner loops held in vector registers
+    encode     pixels to spikes
+    forward    spikes through layers of LIF neurons
+    backward   gradients through time
+    optimizer  gradient clipping and Adam
+
+Nothing here imports torch or checks its arguments; :mod:`spikejoule.encoding` and
+:mod:`spikejoule.engine` do that once for every caller.
+"""

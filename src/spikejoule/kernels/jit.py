@@ -1,0 +1,84 @@
+"""How kernels are compiled, and where the machine code is kept.
+
+The cache is keyed by the content of this folder, not by the path or age of its files: a queued
+experiment that runs from a temporary checkout finds the same machine code, and an edited kernel
+never meets a stale caller. It lies in ``$NUMBA_CACHE_DIR``, else in the user's cache directory.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numba
+import platformdirs
+from numba.core import caching
+
+Function = Callable[..., Any]
+"""A compiled function: numba infers the types of its arguments from each call."""
+
+_FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+
+
+@functools.cache
+def _sources_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+class _ContentLocator(caching._CacheLocator):  # type: ignore[misc]
+    """Places the cache of every kernel in one folder named after the kernels' content."""
+
+    def __init__(self, function: Function) -> None:
+        self._py_file = function.__code__.co_filename
+        self._name = f"{function.__module__}.{function.__code__.co_firstlineno}"
+
+    @classmethod
+    def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_ContentLocator | None":
+        locator = cls(py_func)
+        try:
+            locator.ensure_cache_path()
+        except OSError:
+            return None
+        return locator
+
+    def get_cache_path(self) -> str:
+        root = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("spikejoule")
+        return str(Path(root) / f"kernels-{_sources_digest()[:16]}")
+
+    def get_source_stamp(self) -> str:
+        return _sources_digest()
+
+    def get_disambiguator(self) -> str:
+        return self._name
+
+
+class _ContentCacheImplementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes: ClassVar[list[Any]] = [_ContentLocator]
+
+
+class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
+    _impl_class = _ContentCacheImplementation
+
+
+def _compile(function: Function, **flags: Any) -> Function:
+    dispatcher = numba.njit(**_FLAGS, **flags)(function)
+    # Without a writable cache directory every process compiles, rather than fail.
+    with contextlib.suppress(RuntimeError):
+        dispatcher._cache = _ContentCache(function)
+    return cast(Function, dispatcher)
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function that runs in the calling thread."""
+    return _compile(function)
+
+
+def compiled_parallel(function: Function) -> Function:
+    """Compile a function whose ``numba.prange`` loops are shared out over the threads."""
+    return _compile(function, parallel=True)

@@ -1,0 +1,189 @@
+"""The membrane potential's gradient from the last step to the first, in vector registers."""
+
+import math
+from collections.abc import Callable
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from spikejoule.kernels.emit import (
+    LANES,
+    broadcast,
+    constant,
+    for_each_block_size,
+    memory_of_arrays,
+    multiply_add,
+    splat,
+    vector_intrinsic,
+    zeros,
+)
+
+MAX_DELTA_BLOCK = 4
+"""Vectors whose chains through time run side by side, to hide the latency of the division."""
+
+SURROGATE_CODES = {
+    name: code
+    for code, name in enumerate(
+        ("constant", "arctangent", "fast_sigmoid", "sigmoid", "triangle", "boxcar", "gaussian")
+    )
+}
+
+
+def surrogate_constants(name: str, slope: float) -> tuple[int, float, float]:
+    """Code of a surrogate and the two constants of its derivative (formulas in surrogate.py)."""
+    a, b = {
+        "constant": (slope, 0.0),
+        "arctangent": (slope / 2, (math.pi / 2 * slope) ** 2),
+        "fast_sigmoid": (1.0, slope),
+        "sigmoid": (slope, slope),
+        "triangle": (slope, 1.0),
+        "boxcar": (slope, 1 / (2 * slope)),
+        "gaussian": (slope / math.sqrt(2 * math.pi), slope**2 / 2),
+    }[name]
+    return SURROGATE_CODES[name], a, b
+
+
+def _exponential(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
+    """exp(x) for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and exp(r) by its Taylor series.
+
+    The series' remainder is below the rounding error of the type (degree 7 for float32, 13 for
+    float64). Where the result would be a denormal number, or its products could, it is 0.
+    """
+    vector = x.type
+    single = isinstance(vector.element, ir.FloatType)
+    degree, fraction_bits, bias, lowest = (7, 23, 127, -60.0) if single else (13, 52, 1023, -600.0)
+    bits = ir.IntType(32 if single else 64)
+    integers = ir.VectorType(bits, LANES)
+    vanishes = builder.fcmp_ordered("<", x, splat(vector, lowest))
+    x = builder.select(vanishes, zeros(vector), x)
+    n = vector_intrinsic(builder, "rint", builder.fmul(x, splat(vector, 1 / math.log(2))))
+    high = 0.693145751953125
+    r = multiply_add(builder, n, splat(vector, -high), x)
+    r = multiply_add(builder, n, splat(vector, high - math.log(2)), r)
+    total = splat(vector, 1 / math.factorial(degree))
+    for power in range(degree - 1, -1, -1):
+        total = multiply_add(builder, total, r, splat(vector, 1 / math.factorial(power)))
+    exponent = builder.fptosi(n, integers)
+    exponent = builder.add(exponent, ir.Constant(integers, [bias] * LANES))
+    exponent = builder.shl(exponent, ir.Constant(integers, [fraction_bits] * LANES))
+    value = builder.fmul(total, builder.bitcast(exponent, vector))
+    return builder.select(vanishes, zeros(vector), value)
+
+
+def _derivative(
+    builder: ir.IRBuilder, code: int, x: ir.Value, a: ir.Value, b: ir.Value
+) -> ir.Value:
+    """The surrogate derivative at x = v - threshold."""
+    one = splat(x.type, 1.0)
+    if code == SURROGATE_CODES["constant"]:
+        return a
+    if code == SURROGATE_CODES["arctangent"]:
+        square = builder.fmul(x, x)
+        return builder.fdiv(a, multiply_add(builder, b, square, one))
+    distance = vector_intrinsic(builder, "fabs", x)
+    if code == SURROGATE_CODES["fast_sigmoid"]:
+        root = builder.fdiv(a, multiply_add(builder, b, distance, one))
+        return builder.fmul(root, root)
+    if code == SURROGATE_CODES["sigmoid"]:
+        tail = _exponential(builder, builder.fneg(builder.fmul(b, distance)))
+        root = builder.fdiv(one, builder.fadd(one, tail))
+        return builder.fmul(builder.fmul(a, tail), builder.fmul(root, root))
+    if code == SURROGATE_CODES["triangle"]:
+        height = builder.fsub(one, distance)
+        return builder.fmul(a, vector_intrinsic(builder, "maxnum", height, zeros(x.type)))
+    if code == SURROGATE_CODES["boxcar"]:
+        inside = builder.fcmp_ordered("<", distance, b)
+        return builder.select(inside, a, zeros(x.type))
+    exponent = builder.fneg(builder.fmul(b, builder.fmul(x, x)))
+    return builder.fmul(a, _exponential(builder, exponent))
+
+
+@intrinsic
+def membrane_deltas(
+    typing_context,
+    deltas,
+    delta_start,
+    potentials,
+    stride,
+    column,
+    block,
+    n_steps,
+    decay,
+    threshold,
+    surrogate,
+    a,
+    b,
+    gradient,
+    bias_start,
+):
+    """Turn dL/ds into dL/dv in place for `block` vectors of units, and sum it into the bias.
+
+    ``potentials`` is [T, stride], and so is ``deltas`` from `delta_start` on. For t from the last
+    step to the first: ``d[t] = g[t] * f(v[t] - threshold) + decay * (1 - s[t]) * d[t + 1]``.
+    """
+    signature = types.void(
+        deltas,
+        types.int64,
+        potentials,
+        types.int64,
+        types.int64,
+        types.int64,
+        types.int64,
+        deltas.dtype,
+        deltas.dtype,
+        types.int64,
+        deltas.dtype,
+        deltas.dtype,
+        gradient,
+        types.int64,
+    )
+
+    def codegen(context, builder, signature, arguments):
+        array = memory_of_arrays(context, builder, signature, arguments)
+        deltas, delta_start, potentials, stride, column, block, n_steps = array[:7]
+        decay, threshold, surrogate, a, b, gradient, bias_start = array[7:]
+        vector = deltas.vector
+        decays, thresholds, a, b = (broadcast(builder, x) for x in (decay, threshold, a, b))
+        first = builder.add(delta_start, column)
+        bias = builder.add(bias_start, column)
+
+        def emit_for(code: int) -> Callable[[int], None]:
+            def emit(size: int) -> None:
+                places = [constant(LANES * k) for k in range(size)]
+                later = [cgutils.alloca_once(builder, vector) for _ in places]
+                sums = [cgutils.alloca_once(builder, vector) for _ in places]
+                for cell in later + sums:
+                    builder.store(zeros(vector), cell)
+                with cgutils.for_range(builder, n_steps) as loop:
+                    back = builder.sub(builder.sub(n_steps, constant(1)), loop.index)
+                    row = builder.mul(back, stride)
+                    delta_row, membrane_row = builder.add(first, row), builder.add(column, row)
+                    for place, next_delta, total in zip(places, later, sums, strict=True):
+                        position = builder.add(delta_row, place)
+                        membrane = potentials.load_vector(builder.add(membrane_row, place))
+                        silent = builder.fcmp_ordered("<", membrane, thresholds)
+                        kept = builder.select(silent, decays, zeros(vector))
+                        x = builder.fsub(membrane, thresholds)
+                        derivative = _derivative(builder, code, x, a, b)
+                        delta = builder.fmul(kept, builder.load(next_delta))
+                        own = deltas.load_vector(position)
+                        delta = multiply_add(builder, own, derivative, delta)
+                        deltas.store_vector(delta, position)
+                        builder.store(delta, next_delta)
+                        builder.store(builder.fadd(builder.load(total), delta), total)
+                for place, total in zip(places, sums, strict=True):
+                    position = builder.add(bias, place)
+                    value = builder.fadd(gradient.load_vector(position), builder.load(total))
+                    gradient.store_vector(value, position)
+
+            return emit
+
+        def emit_surrogate(code: int) -> None:
+            for_each_block_size(builder, block, range(1, MAX_DELTA_BLOCK + 1), emit_for(code))
+
+        for_each_block_size(builder, surrogate, list(SURROGATE_CODES.values()), emit_surrogate)
+        return context.get_dummy_value()
+
+    return signature, codegen

@@ -1,0 +1,92 @@
+"""Running a trained network on spikes and counting what it does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.architecture import Architecture
+from spikejoule.checkpoint import TrainedNetwork, load_trained
+from spikejoule.counting import SpikeCounts, class_counts, count_spikes
+from spikejoule.energy import EnergyProxies, energy_proxies
+from spikejoule.engine import run_network
+from spikejoule.errors import ArtifactError
+from spikejoule.events import EventList, load_events
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One pass of N samples through a network.
+
+    Attributes:
+        layers: the spikes of every layer, the input first.
+        counts: how many there are, by sample, step and neuron.
+        class_counts: spikes of each output neuron for each sample, int64 [N, O].
+        predictions: the output neuron with the most spikes (the first of equals), int64 [N].
+        proxies: synaptic events and dense operations an inference.
+    """
+
+    layers: tuple[EventList, ...]
+    counts: SpikeCounts
+    class_counts: NDArray[np.int64]
+    predictions: NDArray[np.int64]
+    proxies: EnergyProxies
+
+
+def measure_network(
+    state: Mapping[str, NDArray[np.float32]],
+    architecture: Architecture,
+    events: EventList,
+    engine: str = "auto",
+) -> Measurement:
+    """Run the network on the input spikes [N, T, I] and count the spikes of every layer.
+
+    Raises ArtifactError if the events come from another number of inputs than the network has, or
+    hold no sample.
+    """
+    if events.n_inputs != architecture.n_input:
+        raise ArtifactError(
+            f"the events come from {events.n_inputs} inputs, but the network has "
+            f"{architecture.n_input}: encode images of the size that it was trained on."
+        )
+    if events.n_samples == 0:
+        raise ArtifactError("the events hold no sample, and at least one is needed.")
+    layers = (events, *run_network(state, architecture, events, engine=engine))
+    counts = count_spikes(layers, architecture.layer_names)
+    votes = class_counts(layers[-1])
+    return Measurement(
+        layers=layers,
+        counts=counts,
+        class_counts=votes,
+        predictions=votes.argmax(axis=1),
+        proxies=energy_proxies(architecture, counts.means, events.n_steps),
+    )
+
+
+def load_network_and_events(
+    network_path: Path, events_path: Path
+) -> tuple[TrainedNetwork, EventList]:
+    """Read a trained network and the events to run it on, and check that they belong together.
+
+    Raises ArtifactError if a file is missing or damaged, or if the events have another number of
+    inputs, another window, another maximum rate or another code than the network was trained on.
+    """
+    network = load_trained(network_path)
+    events, encoding = load_events(events_path)
+    n_input = network.architecture.n_input
+    if events.n_inputs != n_input:
+        raise ArtifactError(
+            f"{events_path} holds events from {events.n_inputs} inputs, but {network_path} was "
+            f"trained on {n_input}: encode and train again from the same parameters."
+        )
+    stated = {**encoding, "time_window": events.n_steps}
+    for key, unit in (("type", ""), ("time_window", " ms"), ("max_rate_hz", " Hz")):
+        found, needed = stated.get(key), network.encoding.get(key)
+        if found != needed:
+            raise ArtifactError(
+                f"{events_path} was encoded with {key} {found}{unit}, but {network_path} was "
+                f"trained with {needed}{unit}: encode and train again from the same parameters."
+            )
+    return network, events

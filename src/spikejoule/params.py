@@ -1,0 +1,205 @@
+"""Typed sections of params.yaml: an unknown key or a value out of its range is a clear error.
+
+To add a parameter, add one line to its section here and one, with a comment, to params.yaml. What
+is allowed is stated once, in `Field`: messages derive the words from the bounds, or take the
+`description` where bounds do not say it. No field has a default: params.yaml holds the defaults.
+"""
+
+import os
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from spikejoule.errors import ParameterError
+from spikejoule.parameter_problems import WHOLE_LINE, names_of, problem_line, shown
+
+Scalar = str | int | float | None
+
+
+def _number_from_text(value: object) -> object:
+    # DVC writes 0.00001 as 1e-05, which YAML 1.1 (PyYAML) reads as text.
+    if isinstance(value, str) and re.fullmatch(
+        r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value, flags=re.ASCII
+    ):
+        return float(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**1000:
+        return float("inf")  # refused below; a conversion would overflow
+    return value
+
+
+def _tuple_of_sizes(value: object) -> object:
+    if isinstance(value, list):
+        return tuple(value)
+    return (value,) if isinstance(value, int) else value
+
+
+Real = Annotated[float, BeforeValidator(_number_from_text)]
+LayerSizes = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=65535)], ...],
+    Field(min_length=1, max_length=8),
+    BeforeValidator(_tuple_of_sizes),
+]
+
+
+class Section(BaseModel):
+    """A section of params.yaml: immutable, without implicit conversions, NaN or unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class DataParams(Section):
+    """Which images, and how they are split."""
+
+    source: str = Field(min_length=1, description="auto, mnist, mnist5k or a directory")
+    validation_size: Real = Field(ge=0, le=0.5)
+
+
+class EncodeParams(Section):
+    """The Poisson rate code: `time_window` steps of 1 ms, `max_rate` in Hz for a white pixel."""
+
+    time_window: int = Field(ge=1, le=10_000)
+    max_rate: Real = Field(gt=0, le=1000)
+
+
+class ModelParams(Section):
+    """The network of leaky integrate-and-fire neurons between the pixels and the classes."""
+
+    hidden: LayerSizes = Field(
+        description="a whole number from 1 to 65535, or a list of 1 to 8 of them"
+    )
+    threshold: Real = Field(gt=0)
+    decay: Real = Field(ge=0, le=1)
+
+
+class TrainParams(Section):
+    """How the network learns."""
+
+    engine: Literal["auto", "event", "dense"]
+    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N")
+    threads: int = Field(ge=0, le=1024)
+    batch_size: int = Field(ge=1, le=65_536)
+    max_epochs: int = Field(ge=1, le=100_000)
+    lr: Real = Field(gt=0, le=10)
+    weight_decay: Real = Field(ge=0, le=1)
+    grad_clip_norm: Real = Field(ge=0)
+    schedule: Literal["one_cycle", "plateau", "cosine", "constant"]
+    plateau_factor: Real = Field(gt=0, lt=1)
+    plateau_patience: int = Field(ge=0)
+    warmup_fraction: Real = Field(gt=0, lt=1)
+    patience: int = Field(ge=0)
+    target_accuracy: Real | None = Field(gt=0, le=100)
+    surrogate: Literal[
+        "constant", "arctangent", "fast_sigmoid", "sigmoid", "triangle", "boxcar", "gaussian"
+    ]
+    surrogate_slope: Real | None = Field(gt=0)
+    logit_scale: Real = Field(gt=0)
+    label_smoothing: Real = Field(ge=0, lt=1)
+    weight_average: Real = Field(ge=0, lt=1)
+    shift_pixels: int = Field(ge=0, le=10)
+    rotate_degrees: Real = Field(ge=0, le=180)
+    scale_fraction: Real = Field(ge=0, lt=1)
+    shear_degrees: Real = Field(ge=0, lt=90)
+
+    @model_validator(mode="after")
+    def _engine_fits_device(self) -> Self:
+        if self.engine == "event" and self.device.startswith("cuda"):
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "train.engine: 'event' runs on the CPU alone, but train.device is '{device}'; "
+                "allowed: engine auto or dense with this device, or device auto or cpu",
+                {"device": self.device},
+            )
+        return self
+
+
+class MeasureInferenceParams(Section):
+    """How many test images the spike counts are taken from."""
+
+    n_samples: int = Field(ge=1)
+
+
+class EvaluateParams(Section):
+    """How the test accuracy is stated."""
+
+    confidence: Real = Field(gt=0, lt=1)
+
+
+class EnergyReportParams(Section):
+    """What the report shows and where it is tracked."""
+
+    experiment: str = Field(min_length=1, description="a name of at least one character")
+    figure_sample: int = Field(ge=0)
+
+
+class Params(Section):
+    """The whole of params.yaml."""
+
+    seed: int = Field(ge=0, lt=2**32)
+    data: DataParams
+    encode: EncodeParams
+    model: ModelParams
+    train: TrainParams
+    measure_inference: MeasureInferenceParams
+    evaluate: EvaluateParams
+    energy_report: EnergyReportParams
+
+    def flattened(self) -> dict[str, Scalar | list[int]]:
+        """Every parameter under its full key (`train.lr`), as a plain YAML value."""
+        flat: dict[str, Scalar | list[int]] = {}
+        for name, value in self.model_dump(mode="json").items():
+            if isinstance(value, dict):
+                flat.update({f"{name}.{key}": inner for key, inner in value.items()})
+            else:
+                flat[name] = value
+        return flat
+
+
+def load_params(path: str | os.PathLike[str]) -> Params:
+    """Read and check a params.yaml; raises ParameterError with one line for each problem."""
+    try:
+        content = yaml.load(Path(path).read_bytes(), _UniqueKeyLoader)  # noqa: S506
+    except OSError as error:
+        raise ParameterError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"{path} is not valid YAML: {reason}.") from error
+    if content is None:
+        raise ParameterError(f"{path} is empty, but must hold the sections {names_of(Params)}.")
+    if not isinstance(content, dict):
+        raise ParameterError(
+            f"{path} must hold sections of keys and values, but holds {shown(content)}."
+        )
+    return parse_params(content)
+
+
+def parse_params(mapping: Mapping[str, Any]) -> Params:
+    """Check the content of a params.yaml; raises ParameterError with one line for each problem."""
+    try:
+        return Params.model_validate(dict(mapping))
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        lines = dict.fromkeys(problem_line(problem, mapping, Params) for problem in problems)
+        raise ParameterError("\n".join(lines)) from error
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML's safe loader, except that a key given twice is an error, not the last one's win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            if isinstance(key_node, yaml.ScalarNode):
+                if key_node.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None,
+                        None,
+                        f"the key {key_node.value!r} is given twice",
+                        key_node.start_mark,
+                    )
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep=deep)

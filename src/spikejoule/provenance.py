@@ -1,0 +1,61 @@
+"""Which code, which libraries and which bytes made a result."""
+
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_GIT_SECONDS = 20
+LIBRARIES = ("torch", "numpy", "numba", "scikit-learn", "dvc", "mlflow")
+
+
+def code_version(directory: str | os.PathLike[str], paths: Sequence[str] = ()) -> dict[str, str]:
+    """The git commit at `directory`, and whether `paths` differ from it.
+
+    `paths` names what makes the result (code, parameters): a pipeline rewrites its own outputs, so
+    the whole tree would always count as changed. Returns the keys `commit` and `dirty` ("true" or
+    "false"), both "unknown" outside a repository or without git.
+    """
+    try:
+        commit = _git(directory, "rev-parse", "HEAD")
+        changes = _git(directory, "status", "--porcelain", "--", *paths)
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": "unknown", "dirty": "unknown"}
+    return {"commit": commit.strip(), "dirty": "true" if changes.strip() else "false"}
+
+
+def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
+    """The installed version of each library, without importing it; those not installed left out."""
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def file_digest(path: str | os.PathLike[str], algorithm: str) -> str:
+    """The hexadecimal digest of a file's bytes; `md5` is what DVC records in dvc.lock."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def content_digest(content: Mapping[str, Any]) -> str:
+    """A digest (32 hexadecimal digits) of plain values that does not depend on their order."""
+    text = json.dumps(content, sort_keys=True, allow_nan=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
+
+
+def _git(directory: str | os.PathLike[str], *arguments: str) -> str:
+    return subprocess.run(
+        ["git", "-C", os.fspath(directory), *arguments],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=_GIT_SECONDS,
+    ).stdout

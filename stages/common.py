@@ -1,0 +1,82 @@
+"""What every stage shares: path options, parameters, logging, and errors without a traceback."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from spikejoule.errors import SpikejouleError
+from spikejoule.params import Params, load_params
+
+PARAMS_FILE = Path("params.yaml")
+
+Stage = Callable[[Mapping[str, Path], Params], None]
+
+
+def run_stage(
+    stage: Stage,
+    description: str | None,
+    path_names: Sequence[str],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """Call `stage(paths, params)` and return the exit status.
+
+    `path_names` are the artifacts that the stage reads and writes: each becomes a required option
+    (`"trained_network"` is `--trained-network PATH`) and a key of `paths`. The parameters are read
+    from params.yaml in the working directory. A SpikejouleError is printed as `error: ...` and
+    gives 1, an interruption from the keyboard 130.
+    """
+    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
+    for name in path_names:
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", dest=name, type=Path, required=True, metavar="PATH"
+        )
+    paths: dict[str, Path] = vars(parser.parse_args(arguments))
+    set_up_logging()
+    try:
+        stage(paths, load_params(PARAMS_FILE))
+    except SpikejouleError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted from the keyboard.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def project_root() -> Path:
+    """Return the project's root: the working directory, or for an experiment in a folder of its own
+    (`dvc exp run --temp`, the queue) the workspace that it belongs to.
+
+    DVC_ROOT is inherited by every process below a stage, so it counts only if it contains the
+    working directory.
+    """
+    here = Path.cwd().resolve()
+    dvc_root = os.environ.get("DVC_ROOT")
+    if dvc_root:
+        root = Path(dvc_root).resolve()
+        if here.is_relative_to(root) and (root / ".dvc").is_dir():
+            return root
+    return here
+
+
+def set_up_logging() -> None:
+    """Send messages of spikejoule and its stages, and others' warnings, to the standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_PlainFormatter())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in ("spikejoule", "stages", "__main__"):
+        logging.getLogger(name).setLevel(logging.INFO)
+
+
+class _PlainFormatter(logging.Formatter):
+    """The message alone; a warning of one line says that it is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno >= logging.WARNING and "\n" not in text:
+            return f"{record.levelname.lower()}: {text}"
+        return text

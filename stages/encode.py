@@ -1,0 +1,46 @@
+"""encode: turn the validation and test images into event lists, once."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from spikejoule.data import images_sha256, load_images
+from spikejoule.encoding import draw_key, encode
+from spikejoule.events import save_events
+from spikejoule.params import Params
+from stages.common import run_stage
+
+logger = logging.getLogger(__name__)
+
+PATHS = ("validation", "test", "events_validation", "events_test")
+
+
+def main(paths: Mapping[str, Path], params: Params) -> None:
+    """Write the events of both splits; training draws its own afresh in every epoch."""
+    for split in ("validation", "test"):
+        samples = load_images(paths[split])
+        events = encode(
+            samples.images,
+            params.encode.time_window,
+            params.encode.max_rate,
+            draw_key(params.seed, split, epoch=0),
+            samples.index,
+        )
+        encoding: dict[str, str | int | float] = {
+            "type": "poisson",
+            "time_window": params.encode.time_window,
+            "max_rate_hz": params.encode.max_rate,
+            "seed": params.seed,
+            "split": split,
+            "images_sha256": images_sha256(samples),
+        }
+        save_events(paths[f"events_{split}"], events, encoding)
+        logger.info(
+            "%s: %s images, %.1f spikes an image, %.2f %% of the input bits",
+            split, f"{len(samples):,}", events.n_events / len(samples), 100 * events.density,
+        )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main, __doc__, PATHS))

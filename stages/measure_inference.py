@@ -1,0 +1,67 @@
+"""measure_inference: count the spikes of every layer on the first test images."""
+
+import logging
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from spikejoule.files import write_json
+from spikejoule.inference_files import save_inference_events, save_inference_spikes
+from spikejoule.measurement import load_network_and_events, measure_network
+from spikejoule.params import Params
+from stages.common import run_stage
+
+logger = logging.getLogger(__name__)
+
+PATHS = (
+    "trained",
+    "events_test",
+    "inference_spikes",
+    "inference_events",
+    "inference_metrics",
+    "inference_timings",
+)
+
+
+def main(paths: Mapping[str, Path], params: Params) -> None:
+    """Write spike counts, spikes, the summary, and the time it took."""
+    network, events = load_network_and_events(paths["trained"], paths["events_test"])
+    n_samples = params.measure_inference.n_samples
+    if n_samples > events.n_samples:
+        logger.warning(
+            "measure_inference.n_samples is %s, but there are %s test images: all are measured.",
+            f"{n_samples:,}", f"{events.n_samples:,}",
+        )  # fmt: skip
+    chosen = events.select(slice(n_samples))
+    # The first call compiles or loads the kernels, which is no part of a measurement.
+    measure_network(network.state, network.architecture, events.select(slice(1)))
+    start = time.perf_counter()
+    measured = measure_network(network.state, network.architecture, chosen)
+    seconds = time.perf_counter() - start
+    counts, names = measured.counts, network.architecture.layer_names
+    save_inference_spikes(paths["inference_spikes"], counts)
+    save_inference_events(
+        paths["inference_events"], dict(zip(names[1:], measured.layers[1:], strict=True))
+    )
+    write_json(
+        paths["inference_metrics"],
+        {
+            "n_samples": counts.n_samples,
+            "data_source": network.data["source"],
+            "spikes_total": counts.totals,
+            "spikes_per_inference": counts.means,
+            "synaptic_events_per_inference": measured.proxies.synaptic_events_per_inference,
+        },
+    )
+    write_json(paths["inference_timings"], {"measurement_time_seconds": seconds})
+    logger.info(
+        "%s test images: %s spikes per inference, %s synaptic events",
+        f"{counts.n_samples:,}",
+        ", ".join(f"{name} {counts.means[name]:.1f}" for name in names),
+        f"{measured.proxies.synaptic_events_per_inference:,.0f}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main, __doc__, PATHS))

@@ -1,0 +1,52 @@
+"""prepare: get the digits, split off the validation set, and say what was used."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from spikejoule.data import describe, save_images, split_validation
+from spikejoule.files import write_json
+from spikejoule.params import Params
+from spikejoule.sources import load_dataset
+from stages.common import project_root, run_stage
+
+logger = logging.getLogger(__name__)
+
+PATHS = ("train", "validation", "test", "data_metrics")
+
+
+def main(paths: Mapping[str, Path], params: Params) -> None:
+    """Write the three sets of images and what they are."""
+    root = project_root()
+    dataset = load_dataset(
+        params.data.source,
+        project_root=root,
+        cache=root / ".cache" / "mnist",
+        mnist_directory=os.environ.get("MNIST_DIR"),
+    )
+    validated_on_test = params.data.validation_size == 0
+    if validated_on_test:
+        logger.warning(
+            "data.validation_size is 0: the best weights are chosen on the test set, as the seed "
+            "notebook does, so the test accuracy will be too favourable."
+        )
+        train, validation = dataset.train, dataset.test
+    else:
+        train, validation = split_validation(
+            dataset.train, params.data.validation_size, params.seed
+        )
+    save_images(paths["train"], train)
+    save_images(paths["validation"], validation)
+    save_images(paths["test"], dataset.test)
+    # Last: it vouches for the three files above.
+    write_json(paths["data_metrics"], describe(dataset, train, validation, validated_on_test))
+    logger.info(
+        "%s: %s to train, %s to validate, %s to test",
+        dataset.title, f"{len(train):,}", f"{len(validation):,}", f"{len(dataset.test):,}",
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main, __doc__, PATHS))

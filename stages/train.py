@@ -1,0 +1,247 @@
+"""train: learn from freshly drawn spikes, count every one of them, keep the best weights."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from spikejoule.architecture import Architecture
+from spikejoule.augmentation import Augmentation
+from spikejoule.data import LabelledImages, images_sha256, load_images
+from spikejoule.engine import (
+    BatchOutcome,
+    Engine,
+    LearningSettings,
+    choose_engine,
+    make_engine,
+    resolve_device,
+)
+from spikejoule.engine.threads import use_threads
+from spikejoule.errors import ArtifactError
+from spikejoule.events import EventList, load_events
+from spikejoule.files import read_json, write_csv, write_json
+from spikejoule.network import initial_state
+from spikejoule.params import Params
+from spikejoule.schedule import ScheduleSettings
+from spikejoule.trained import TrainedNetwork, save_trained
+from spikejoule.training import (
+    EpochRecord,
+    TrainingData,
+    TrainingResult,
+    TrainingSettings,
+    train,
+)
+from stages.common import run_stage
+
+logger = logging.getLogger(__name__)
+
+INPUTS = ("train", "validation", "events_validation", "data_metrics")
+OUTPUTS = ("trained", "history", "train_metrics", "train_timings")
+
+N_CLASSES = 10
+
+
+class ProgressBar:
+    """Shows training on a terminal; elsewhere a line an epoch has to do."""
+
+    def __init__(self, samples_an_epoch: int, max_epochs: int) -> None:
+        self._max_epochs = max_epochs
+        self._bar = tqdm(total=samples_an_epoch, unit=" images", leave=False, disable=None)
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        self._bar.set_description(f"epoch {epoch}/{self._max_epochs}", refresh=False)
+        self._bar.update(samples)
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        self._bar.reset()
+        with tqdm.external_write_mode():
+            logger.info(
+                "epoch %d/%d: loss %.4f, training %.2f %%, validation %.2f %%, %.1f s",
+                record.epoch, self._max_epochs, record.train_loss, record.train_accuracy_percent,
+                record.validation_accuracy_percent, seconds,
+            )  # fmt: skip
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+def main(paths: Mapping[str, Path], params: Params) -> None:
+    """Write the trained network, its history, the headline figures, and the times."""
+    images, validation = load_images(paths["train"]), load_images(paths["validation"])
+    data_metrics = read_json(paths["data_metrics"])
+    events = _validation_events(paths["events_validation"], validation, params)
+    architecture = Architecture(
+        events.n_inputs,
+        params.model.hidden,
+        N_CLASSES,
+        params.model.threshold,
+        params.model.decay,
+    )
+    engine, threads = _engine(params, architecture, images)
+    bar = ProgressBar(len(images), params.train.max_epochs)
+    started = datetime.now().astimezone()
+    try:
+        result = train(
+            TrainingData(images.images, images.labels, images.index, events, validation.labels),
+            engine,
+            architecture.layer_names,
+            _training_settings(params),
+            (bar,),
+        )
+    finally:
+        bar.close()
+    network = TrainedNetwork(
+        architecture=architecture,
+        state=result.state,
+        encoding={
+            "type": "poisson",
+            "time_window": params.encode.time_window,
+            "max_rate_hz": params.encode.max_rate,
+            "seed": params.seed,
+        },
+        training_config={**params.train.model_dump(mode="json"), "optimizer": "Adam"},
+        history=tuple(asdict(record) for record in result.history),
+        training_spikes=result.spikes,
+        best_epoch=result.best_epoch,
+        best_validation_accuracy_percent=result.best_validation_accuracy_percent,
+        data=data_metrics,
+        engine=engine.name,
+        optimizer_state=result.optimizer_state,
+    )
+    save_trained(paths["trained"], network)
+    _write_history(paths["history"], result, architecture.layer_names)
+    write_json(paths["train_metrics"], _headline(result, engine.name, str(data_metrics["source"])))
+    write_json(
+        paths["train_timings"],
+        {
+            "training_time_seconds": sum(result.epoch_seconds),
+            "epoch_times_seconds": list(result.epoch_seconds),
+            "timestamp": started.isoformat(timespec="seconds"),
+            "device": engine.device,
+            "engine": engine.name,
+            "threads": threads,
+        },
+    )
+    logger.info(
+        "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s with the %s "
+        "engine on %s",
+        result.best_validation_accuracy_percent, result.best_epoch, len(result.history),
+        result.stop_reason, sum(result.epoch_seconds), engine.name, engine.device,
+    )  # fmt: skip
+
+
+def _validation_events(path: Path, validation: LabelledImages, params: Params) -> EventList:
+    """The events to validate on, refused unless they are these images in this code."""
+    events, encoding = load_events(path)
+    expected = {
+        "type": "poisson",
+        "time_window": params.encode.time_window,
+        "max_rate_hz": params.encode.max_rate,
+        "seed": params.seed,
+        "images_sha256": images_sha256(validation),
+    }
+    for key, value in expected.items():
+        if encoding.get(key) != value:
+            raise ArtifactError(
+                f"{path} was encoded with {key} {encoding.get(key)!r}, but {value!r} is needed: "
+                "run the encode stage again."
+            )
+    return events
+
+
+def _engine(
+    params: Params, architecture: Architecture, images: LabelledImages
+) -> tuple[Engine, int]:
+    """The engine for these parameters, and the number of threads it may use."""
+    settings = params.train
+    threads = use_threads(settings.threads)
+    device = resolve_device(settings.device)
+    density = float(images.images.mean()) / 255 * params.encode.max_rate / 1000
+    name = choose_engine(settings.engine, device, density)
+    state = {key: value.numpy() for key, value in initial_state(architecture, params.seed).items()}
+    learning = LearningSettings(
+        surrogate=settings.surrogate,
+        surrogate_slope=settings.surrogate_slope,
+        logit_scale=settings.logit_scale,
+        label_smoothing=settings.label_smoothing,
+        weight_decay=settings.weight_decay,
+        grad_clip_norm=settings.grad_clip_norm,
+    )
+    logger.info(
+        "%s engine on %s with %d threads (%.2f %% of the input bits are spikes)",
+        name, device, threads, 100 * density,
+    )  # fmt: skip
+    return make_engine(name, architecture, state, learning, device), threads
+
+
+def _training_settings(params: Params) -> TrainingSettings:
+    settings = params.train
+    return TrainingSettings(
+        seed=params.seed,
+        time_window=params.encode.time_window,
+        max_rate_hz=params.encode.max_rate,
+        batch_size=settings.batch_size,
+        max_epochs=settings.max_epochs,
+        schedule=ScheduleSettings(
+            settings.schedule,
+            settings.lr,
+            settings.warmup_fraction,
+            settings.plateau_factor,
+            settings.plateau_patience,
+        ),
+        augmentation=Augmentation(
+            settings.shift_pixels,
+            settings.rotate_degrees,
+            settings.scale_fraction,
+            settings.shear_degrees,
+        ),
+        patience=settings.patience,
+        target_accuracy_percent=settings.target_accuracy,
+    )
+
+
+def _write_history(path: Path, result: TrainingResult, layer_names: tuple[str, ...]) -> None:
+    write_csv(
+        path,
+        (
+            "epoch",
+            "learning_rate",
+            "train_loss",
+            "train_accuracy_percent",
+            "validation_accuracy_percent",
+            *(f"{name}_spikes_per_sample" for name in layer_names),
+        ),
+        [
+            (
+                record.epoch,
+                record.learning_rate,
+                record.train_loss,
+                record.train_accuracy_percent,
+                record.validation_accuracy_percent,
+                *(count / record.samples for count in record.spikes),
+            )
+            for record in result.history
+        ],
+    )
+
+
+def _headline(result: TrainingResult, engine: str, data_source: str) -> dict[str, Any]:
+    return {
+        "best_validation_accuracy_percent": result.best_validation_accuracy_percent,
+        "best_epoch": result.best_epoch,
+        "epochs_trained": len(result.history),
+        "final_train_accuracy_percent": result.history[-1].train_accuracy_percent,
+        "stop_reason": result.stop_reason,
+        "engine": engine,
+        "data_source": data_source,
+        "spikes_per_training_sample": result.spikes.per_sample,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main, __doc__, (*INPUTS, *OUTPUTS)))

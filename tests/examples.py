@@ -1,0 +1,139 @@
+"""Small trained networks and what belongs to them, for the tests of everything after training."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import spikejoule
+from spikejoule.architecture import Architecture
+from spikejoule.checkpoint import InferenceSpikes, TrainedNetwork, build_complete, write_complete
+from spikejoule.counting import TrainingSpikes
+from spikejoule.energy import energy_proxies
+
+TRAIN_TIMINGS = {
+    "training_time_seconds": 12.5,
+    "epoch_times_seconds": [7.0, 5.5],
+    "device": "cpu",
+    "engine": "event",
+    "threads": 2,
+    "timestamp": "2026-03-04T05:06:07+00:00",
+}
+EVALUATION = {
+    "test_accuracy_percent": 91.25,
+    "test_accuracy_low_percent": 90.1,
+    "test_accuracy_high_percent": 92.2,
+    "n_samples": 1000,
+    "data_source": "mnist5k",
+    "per_class": {str(digit): 90.0 + digit for digit in range(10)},
+}
+
+
+def trained_network(hidden: tuple[int, ...] = (20,), seed: int = 1) -> TrainedNetwork:
+    """A network with random weights that make every layer fire, and a history of two epochs."""
+    generator = np.random.default_rng(seed)
+    architecture = Architecture(784, hidden, 10, threshold=1.0, decay=0.9)
+    state = {
+        name: generator.normal(0.05, 0.35, shape).astype(np.float32)
+        for name, shape in architecture.parameter_shapes().items()
+    }
+    n_layers = len(architecture.layer_names)
+    spikes = [tuple(1000 * epoch + 10 * layer for layer in range(n_layers)) for epoch in (4, 5)]
+    return TrainedNetwork(
+        architecture=architecture,
+        state=state,
+        encoding={"type": "poisson", "time_window": 50, "max_rate_hz": 80.0, "seed": 7},
+        training_config={
+            "batch_size": 64,
+            "max_epochs": 2,
+            "lr": 0.003,
+            "weight_decay": 1e-5,
+            "patience": 5,
+            "grad_clip_norm": 1.0,
+            "surrogate": "arctangent",
+        },
+        history=tuple(
+            {
+                "epoch": epoch,
+                "learning_rate": 0.003 / epoch,
+                "train_loss": 1.0 / epoch,
+                "train_accuracy_percent": 80.0 + epoch,
+                "validation_accuracy_percent": 85.0 + epoch,
+                "spikes": spikes[epoch - 1],
+                "samples": 100,
+            }
+            for epoch in (1, 2)
+        ),
+        training_spikes=TrainingSpikes(
+            layer_names=architecture.layer_names,
+            totals=tuple(sum(layer) for layer in zip(*spikes, strict=True)),
+            samples=200,
+        ),
+        best_epoch=2,
+        best_validation_accuracy_percent=87.0,
+        data={
+            "source": "mnist5k",
+            "title": "mnist5k: 5,000 MNIST digits, not the full MNIST",
+            "note": "Only 5,000 of MNIST's 70,000 digits.",
+            "counts": {"train": 100, "validation": 20, "test": 1000},
+            "sha256": {"mnist5k-images-uint8": "ab" * 32},
+            "validated_on_test": False,
+        },
+        engine="event",
+        optimizer_state=adam_state(state),
+    )
+
+
+def adam_state(state: dict[str, Any]) -> dict[str, Any]:
+    """The state dict of a torch Adam that has taken one step on weights of these shapes."""
+    parameters = [torch.nn.Parameter(torch.from_numpy(array.copy())) for array in state.values()]
+    optimizer = torch.optim.Adam(parameters, lr=0.003, weight_decay=1e-5)
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    return dict(optimizer.state_dict())
+
+
+def inference_spikes(network: TrainedNetwork) -> InferenceSpikes:
+    """Totals over 4 images: 1600 from the input, 400 fewer from each layer that follows."""
+    names = network.architecture.layer_names
+    return InferenceSpikes(
+        layer_names=names,
+        totals=tuple(1600 - 400 * layer for layer in range(len(names))),
+        n_samples=4,
+        measurement_time_seconds=0.25,
+    )
+
+
+def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
+    """The complete checkpoint of `network`."""
+    network = network or trained_network()
+    spikes = inference_spikes(network)
+    means = {
+        name: total / spikes.n_samples
+        for name, total in zip(spikes.layer_names, spikes.totals, strict=True)
+    }
+    proxies = energy_proxies(network.architecture, means, 50)
+    return build_complete(network, spikes, TRAIN_TIMINGS, EVALUATION, proxies.as_checkpoint_entry())
+
+
+def write_example(path: Path, network: TrainedNetwork | None = None) -> Path:
+    """Write the complete checkpoint of `network` to `path`; returns `path`."""
+    write_complete(path, complete_content(network))
+    return path
+
+
+def start_python(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Start a Python that imports this very spikejoule, installed or not."""
+    folder = str(Path(spikejoule.__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": folder, **options.pop("env", {})}
+    return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, **options)
+
+
+def exit_status_of(code: str, *arguments: str, env: dict[str, str] | None = None) -> int:
+    """Run Python code in a process of its own; returns its exit status."""
+    return start_python("-c", code, *arguments, env=env or {}).wait(timeout=120)

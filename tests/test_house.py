@@ -1,0 +1,449 @@
+"""The house: Makefile, dependencies, the stages' launcher, hooks and ignore files."""
+
+import configparser
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from spikejoule.errors import ParameterError
+from spikejoule.params import Params
+from stages import common
+
+BY_MACHINE = {"torch", "torchvision"}
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.fixture(scope="module")
+def project(repository: Path) -> dict[str, Any]:
+    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def requirements(project: dict[str, Any]) -> list[Requirement]:
+    extras = project["project"]["optional-dependencies"].values()
+    lines = [*project["project"]["dependencies"], *(line for extra in extras for line in extra)]
+    return [Requirement(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def pins(repository: Path) -> dict[str, str]:
+    lines = (repository / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    assert all(len(pair) == 2 for pair in pairs)
+    return {normalized(name): version for name, version in pairs}
+
+
+def fake_program(path: Path, body: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return path
+
+
+def run(
+    command: list[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=None if environment is None else dict(environment),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+class TestDependencies:
+    def test_every_dependency_has_a_tested_version_in_its_range(
+        self, requirements: list[Requirement], pins: dict[str, str]
+    ) -> None:
+        for requirement in requirements:
+            if requirement.name not in BY_MACHINE:
+                assert requirement.specifier.contains(pins[normalized(requirement.name)]), (
+                    requirement
+                )
+
+    def test_ranges_and_no_exact_pins(self, requirements: list[Requirement]) -> None:
+        for requirement in requirements:
+            operators = {specifier.operator for specifier in requirement.specifier}
+            assert ">=" in operators, requirement
+            assert not operators & {"==", "===", "~="}, requirement
+
+    def test_nothing_belongs_to_one_machine(self, pins: dict[str, str], repository: Path) -> None:
+        assert not [name for name in pins if re.match(r"torch|nvidia|cuda|triton|spikejoule", name)]
+        text = (repository / "constraints.txt").read_text(encoding="utf-8")
+        assert not re.search(r"[@+]|://|file:", text)
+        assert "+cpu" not in (repository / "pyproject.toml").read_text(encoding="utf-8")
+
+    def test_python_versions(self, project: dict[str, Any]) -> None:
+        assert project["project"]["requires-python"] == ">=3.11,<3.14"
+
+    def test_types_and_licence_are_shipped(self, repository: Path) -> None:
+        assert (repository / "src" / "spikejoule" / "py.typed").is_file()
+        assert (repository / "LICENSE").is_file()
+
+
+class TestImports:
+    def test_direction(self, repository: Path) -> None:
+        linter = Path(sys.executable).with_name("lint-imports")
+        if not linter.is_file():
+            pytest.skip("needs import-linter beside the interpreter")
+        environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
+        done = run([str(linter), "--no-cache"], repository, environment)
+        assert done.returncode == 0, done.stdout
+
+    def test_the_package_itself_is_light(self, repository: Path) -> None:
+        code = (
+            "import sys; before = set(sys.modules); import spikejoule; "
+            "print(*sorted(set(sys.modules) - before))"
+        )
+        environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
+        assert run([sys.executable, "-c", code], repository, environment).stdout.split() == [
+            "spikejoule"
+        ]
+
+    def test_no_torch_where_none_is_needed(self, repository: Path) -> None:
+        modules = ["params", "data", "sources", "files", "events", "encoding", "counting"]
+        modules += ["evaluation", "figures", "tracking"]
+        code = "import sys\n" + "".join(f"import spikejoule.{name}\n" for name in modules)
+        code += "print([name for name in ('torch', 'mlflow') if name in sys.modules])"
+        environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
+        done = run([sys.executable, "-c", code], repository, environment)
+        assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.fixture
+def made(repository: Path, tmp_path: Path) -> Path:
+    """A folder with the Makefile and what its environment depends on, and a space in its name."""
+    folder = tmp_path / "a project"
+    folder.mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(repository / name, folder)
+    return folder
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+class TestMakefile:
+    PYTHONS = ("python3", "python3.11", "python3.12", "python3.13", "python")
+
+    def make(
+        self, folder: Path, *arguments: str, programs: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        path = "/usr/bin:/bin" if programs is None else f"{programs}:/usr/bin:/bin"
+        return run(["make", *arguments], folder, {"PATH": path, "HOME": str(folder)})
+
+    def pythons(self, folder: Path, suitable: str) -> Path:
+        """Programs by the names of Python, of which one is of a suitable version."""
+        programs = folder / "programs"
+        for name in self.PYTHONS:
+            fake_program(programs / name, "exit 1")
+        fake_program(programs / "environment-python", 'echo "pip: $*" >> log')
+        fake_program(
+            programs / suitable,
+            '[ "$1" = -c ] && exit 0\n'
+            'echo "venv: $*" >> log\n'
+            f'mkdir -p .venv/bin && cp "{programs}/environment-python" .venv/bin/python',
+        )
+        return programs
+
+    @pytest.mark.parametrize("suitable", PYTHONS)
+    def test_builds_the_environment_once_with_a_suitable_python(
+        self, made: Path, suitable: str
+    ) -> None:
+        programs = self.pythons(made, suitable)
+        for _ in range(2):
+            done = self.make(made, "test", programs=programs)
+            assert done.returncode == 0, done.stderr
+        log = (made / "log").read_text(encoding="utf-8").splitlines()
+        assert [line for line in log if line.startswith("venv")] == ["venv: -m venv --clear .venv"]
+        installs = [line for line in log if "install" in line]
+        assert len(installs) == 1
+        assert "-c constraints.txt -e .[dev]" in installs[0]
+        assert len([line for line in log if "-m pytest" in line]) == 2
+
+    @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
+    def test_installs_again_when_the_dependencies_change(self, made: Path, name: str) -> None:
+        programs = self.pythons(made, "python3")
+        self.make(made, "test", programs=programs)
+        stamp = (made / ".venv" / ".installed").stat().st_mtime
+        os.utime(made / name, (stamp + 10, stamp + 10))
+        self.make(made, "test", programs=programs)
+        log = (made / "log").read_text(encoding="utf-8")
+        assert log.count("-m pip install") == 2
+        assert log.count("-m venv") == 1
+
+    def test_no_suitable_python_is_a_clear_error(self, made: Path) -> None:
+        done = self.make(made, "test", "PYTHON=/bin/false")
+        assert done.returncode != 0
+        assert "error: Python 3.11, 3.12 or 3.13" in done.stderr
+        assert "/bin/false" in done.stderr
+        assert not (made / ".venv").exists()
+
+    def test_failed_installation_is_tried_again(self, made: Path) -> None:
+        programs = self.pythons(made, "python3")
+        fake_program(programs / "environment-python", '[ "$1" = -c ]')
+        assert self.make(made, "test", programs=programs).returncode != 0
+        assert not (made / ".venv" / ".installed").exists()
+
+    def test_help_lists_every_target(self, made: Path) -> None:
+        text = (made / "Makefile").read_text(encoding="utf-8")
+        (phony,) = re.findall(r"^\.PHONY: (.*)$", text, flags=re.MULTILINE)
+        done = self.make(made)
+        assert [line.split()[1] for line in done.stdout.splitlines()] == phony.split()
+
+    def test_store_of_the_ui_is_this_projects(self, made: Path) -> None:
+        done = self.make(made, "-n", "ui")
+        assert f'"sqlite:///{made}/mlflow.db"' in done.stdout
+        assert "--host 127.0.0.1" in done.stdout
+
+    def test_hooks_are_the_commands_of_lint(self, repository: Path, made: Path) -> None:
+        config = yaml.safe_load((repository / ".pre-commit-config.yaml").read_text())
+        assert [repo["repo"] for repo in config["repos"]] == ["local"]
+        entries = [hook["entry"] for hook in config["repos"][0]["hooks"]]
+        lines = self.make(made, "-n", "lint").stdout.splitlines()
+        linted = [line for line in lines if line.startswith(".venv/bin/")]
+        assert [line for line in linted if "pre-commit" not in line and " pip " not in line] == (
+            entries
+        )
+
+
+class TestContinuousIntegration:
+    def test_runs_lint_and_tests(self, repository: Path, tmp_path: Path) -> None:
+        (tmp_path / ".ci").mkdir()
+        shutil.copy(repository / ".ci" / "run", tmp_path / ".ci" / "run")
+        fake_program(tmp_path / "programs" / "make", f'echo "$*" >> "{tmp_path}/log"')
+        environment = {"PATH": f"{tmp_path / 'programs'}:{os.environ['PATH']}"}
+        done = run(["bash", str(tmp_path / ".ci" / "run")], tmp_path, environment)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "log").read_text() == "lint\ntest\n"
+
+    def test_failing_lint_fails(self, repository: Path, tmp_path: Path) -> None:
+        (tmp_path / ".ci").mkdir()
+        shutil.copy(repository / ".ci" / "run", tmp_path / ".ci" / "run")
+        fake_program(tmp_path / "programs" / "make", "exit 3")
+        environment = {"PATH": f"{tmp_path / 'programs'}:{os.environ['PATH']}"}
+        assert run(["bash", ".ci/run"], tmp_path, environment).returncode == 3
+
+    def test_missing_tool_is_named(self, repository: Path, tmp_path: Path) -> None:
+        for name in ("bash", "dirname", "python3", "make"):
+            found = shutil.which(name)
+            assert found is not None
+            (tmp_path / name).symlink_to(found)
+        done = run(
+            [str(tmp_path / "bash"), str(repository / ".ci" / "run")],
+            tmp_path,
+            {"PATH": str(tmp_path)},
+        )
+        assert done.returncode == 1
+        assert done.stderr == "error: git is needed, but is not on the PATH.\n"
+
+
+class TestLauncher:
+    ECHO = 'echo "$0|$PYTHONPATH|$MLFLOW_DISABLE_TELEMETRY|$*"'
+
+    @pytest.fixture
+    def workspace(self, repository: Path, tmp_path: Path) -> Path:
+        workspace = tmp_path / "workspace"
+        (workspace / "stages").mkdir(parents=True)
+        shutil.copy(repository / "stages" / "run", workspace / "stages" / "run")
+        (workspace / "stages" / "train.py").touch()
+        fake_program(tmp_path / "programs" / "python3", self.ECHO)
+        return workspace
+
+    def launch(self, workspace: Path, *arguments: str, **environment: str) -> list[str]:
+        path = f"{workspace.parent / 'programs'}:/usr/bin:/bin"
+        done = run(
+            ["stages/run", *(arguments or ("train", "--train", "a b"))],
+            workspace,
+            {"PATH": path, **environment},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip().split("|")
+
+    def test_activated_environment_with_dvc(self, workspace: Path) -> None:
+        active = workspace.parent / "active"
+        python = fake_program(active / "bin" / "python", self.ECHO)
+        fake_program(workspace / ".venv" / "bin" / "python", self.ECHO)
+        fake_program(active / "bin" / "dvc", "")
+        assert self.launch(workspace, VIRTUAL_ENV=str(active))[0] == str(python)
+
+    def test_activated_environment_without_dvc_is_passed_over(self, workspace: Path) -> None:
+        active = workspace.parent / "active"
+        fake_program(active / "bin" / "python", self.ECHO)
+        python = fake_program(workspace / ".venv" / "bin" / "python", self.ECHO)
+        assert self.launch(workspace, VIRTUAL_ENV=str(active))[0] == str(python)
+
+    def test_environment_of_the_workspace_of_an_experiment(self, workspace: Path) -> None:
+        root = workspace.parent / "root"
+        python = fake_program(root / ".venv" / "bin" / "python", self.ECHO)
+        assert self.launch(workspace, DVC_ROOT=str(root))[0] == str(python)
+
+    def test_any_python_at_last(self, workspace: Path) -> None:
+        assert self.launch(workspace)[0] == str(workspace.parent / "programs" / "python3")
+
+    def test_own_code_is_first_on_the_path(self, workspace: Path) -> None:
+        path = self.launch(workspace, PYTHONPATH="/other")[1]
+        assert path == f"{workspace}/src:{workspace}:/other"
+        assert self.launch(workspace)[1] == f"{workspace}/src:{workspace}"
+
+    def test_arguments_and_telemetry(self, workspace: Path) -> None:
+        assert self.launch(workspace)[2:] == ["true", "-m stages.train --train a b"]
+
+    @pytest.mark.parametrize("arguments", [[], ["nothing"]])
+    def test_unknown_stage_is_a_usage_error(self, workspace: Path, arguments: list[str]) -> None:
+        done = run(["stages/run", *arguments], workspace, {"PATH": "/usr/bin:/bin"})
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: usage: stages/run NAME")
+
+
+class TestStages:
+    @pytest.fixture
+    def workspace(self, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        shutil.copy(repository / "params.yaml", tmp_path)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(common, "set_up_logging", lambda: None)
+        return tmp_path
+
+    @pytest.mark.usefixtures("workspace")
+    def test_paths_and_parameters_arrive(self) -> None:
+        seen: list[tuple[Mapping[str, Path], Params]] = []
+        status = common.run_stage(
+            lambda paths, params: seen.append((paths, params)),
+            "A stage.",
+            ("train", "data_metrics"),
+            ["--train", "a", "--data-metrics", "b"],
+        )
+        assert status == 0
+        ((paths, params),) = seen
+        assert paths == {"train": Path("a"), "data_metrics": Path("b")}
+        assert params.seed == 42
+
+    @pytest.mark.usefixtures("workspace")
+    def test_error_is_printed_without_a_traceback(self, capsys: pytest.CaptureFixture[str]) -> None:
+        def fail(paths: Mapping[str, Path], params: Params) -> None:
+            raise ParameterError("first problem\nsecond problem")
+
+        assert common.run_stage(fail, None, (), []) == 1
+        assert capsys.readouterr().err == "error: first problem\nerror: second problem\n"
+
+    @pytest.mark.usefixtures("workspace")
+    def test_interruption(self, capsys: pytest.CaptureFixture[str]) -> None:
+        def interrupt(paths: Mapping[str, Path], params: Params) -> None:
+            raise KeyboardInterrupt
+
+        assert common.run_stage(interrupt, None, (), []) == 130
+        assert capsys.readouterr().err.startswith("error: interrupted")
+
+    def test_wrong_parameters_stop_before_any_work(
+        self, workspace: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (workspace / "params.yaml").write_text("seed: 1\n", encoding="utf-8")
+
+        def work(paths: Mapping[str, Path], params: Params) -> None:
+            pytest.fail("the stage was called")
+
+        assert common.run_stage(work, None, (), []) == 1
+        assert "error: train: is missing" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("arguments", [[], ["--train"], ["--tra", "a"], ["--train", "a", "b"]])
+    def test_usage_error(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as error:
+            common.run_stage(lambda paths, params: None, None, ("train",), arguments)
+        assert error.value.code == 2
+        assert "--train" in capsys.readouterr().err
+
+    def test_whole_launcher(self, repository: Path, tmp_path: Path) -> None:
+        # As DVC calls it: a wrong parameter ends with one line and 1, and leaves no output.
+        for name in ("stages", "src"):
+            (tmp_path / name).symlink_to(repository / name)
+        (tmp_path / "params.yaml").write_text(
+            (repository / "params.yaml")
+            .read_text(encoding="utf-8")
+            .replace("source: auto", "source: nowhere"),
+            encoding="utf-8",
+        )
+        fake_program(tmp_path / ".venv" / "bin" / "python", f'exec "{sys.executable}" "$@"')
+        outputs = ["--train", "a", "--validation", "b", "--test", "c", "--data-metrics", "d"]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        done = run(["stages/run", "prepare", *outputs], tmp_path, environment)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        assert done.stderr.startswith("error: data.source: ")
+        assert "nowhere" in done.stderr
+        assert not any((tmp_path / name).exists() for name in "abcd")
+
+
+class TestProjectRoot:
+    def test_working_directory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("DVC_ROOT", raising=False)
+        assert common.project_root() == tmp_path.resolve()
+
+    def test_experiment_in_a_folder_of_its_own(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        inner = tmp_path / ".dvc" / "tmp" / "exps" / "tmp1"
+        inner.mkdir(parents=True)
+        monkeypatch.chdir(inner)
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+        assert common.project_root() == tmp_path.resolve()
+
+    def test_inherited_root_of_another_project(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("other/.dvc", "here"):
+            (tmp_path / name).mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / "here")
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path / "other"))
+        assert common.project_root() == (tmp_path / "here").resolve()
+
+
+class TestRepository:
+    def test_dvc_configuration(self, repository: Path) -> None:
+        config = configparser.ConfigParser()
+        config.read(repository / ".dvc" / "config")
+        core = config["core"]
+        assert core["analytics"] == core["check_update"] == core["autostage"] == "false"
+
+    def test_caches_make_no_stage_run_again(self, repository: Path) -> None:
+        ignored = (repository / ".dvcignore").read_text(encoding="utf-8").splitlines()
+        assert {"__pycache__", "*.egg-info", ".venv"} <= set(ignored)
+
+    @pytest.mark.parametrize(
+        ("path", "ignored"),
+        [
+            ("data/train.npz", True),
+            ("models/surrogate_snn_checkpoint.pth", True),
+            ("mlflow.db", True),
+            ("mlflow.db.lock", True),
+            (".venv/bin/python", True),
+            (".cache/mnist/a.gz", True),
+            ("metrics/.train.json.0123456789abcdef.tmp", True),
+            ("metrics/train.json", False),
+            ("src/spikejoule/data.py", False),
+            ("dvc.lock", False),
+            ("constraints.txt", False),
+        ],
+    )
+    def test_what_git_ignores(
+        self, repository: Path, tmp_path: Path, path: str, ignored: bool
+    ) -> None:
+        run(["git", "init", "-q", str(tmp_path)], tmp_path)
+        shutil.copy(repository / ".gitignore", tmp_path)
+        done = run(["git", "check-ignore", "-q", path], tmp_path)
+        assert done.returncode == (0 if ignored else 1)

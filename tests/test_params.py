@@ -1,0 +1,320 @@
+"""params.py: every problem is named with its key, its value and what is allowed."""
+
+import copy
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from spikejoule.errors import ParameterError
+from spikejoule.params import Params, load_params, parse_params
+
+PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
+
+
+@pytest.fixture
+def content() -> dict[str, Any]:
+    return copy.deepcopy(yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8")))
+
+
+def changed(key: str, value: object) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
+    section = content
+    *sections, name = key.split(".")
+    for part in sections:
+        section = section[part]
+    section[name] = value
+    return content
+
+
+def refusal(content: dict[str, Any]) -> str:
+    with pytest.raises(ParameterError) as error:
+        parse_params(content)
+    return str(error.value)
+
+
+def all_keys() -> list[str]:
+    keys = []
+    for name, field in Params.model_fields.items():
+        inner = getattr(field.annotation, "model_fields", None)
+        keys += [f"{name}.{key}" for key in inner] if inner else [name]
+    return keys
+
+
+class TestParamsFile:
+    def test_defaults_are_valid_and_complete(self) -> None:
+        assert set(load_params(PARAMS_FILE).flattened()) == set(all_keys())
+
+    def test_every_line_is_documented(self) -> None:
+        for line in PARAMS_FILE.read_text(encoding="utf-8").splitlines():
+            if line and not line.startswith("#") and not line.endswith(":"):
+                assert "  # " in line, f"no comment: {line}"
+
+    def test_block_style_without_quotes(self) -> None:
+        # `dvc exp run -S` rewrites the file; in this style its diff is one line.
+        values = [
+            line.split("  # ")[0]
+            for line in PARAMS_FILE.read_text(encoding="utf-8").splitlines()
+            if not line.startswith("#")
+        ]
+        assert not any(character in "".join(values) for character in "{}[]'\"&*")
+
+    def test_documented_choices_are_the_allowed_ones(self) -> None:
+        lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
+        for key in ("engine", "schedule", "surrogate"):
+            allowed = refusal(changed(f"train.{key}", "?")).split("allowed: ")[1].split(", ")
+            comment = next(line for line in lines if line.startswith(f"  {key}: "))
+            assert all(choice in comment.split("  # ")[1] for choice in allowed)
+
+
+class TestAccepted:
+    @pytest.mark.parametrize("text", ["1e-05", "1E-5", "0.00001", "+.00001", "1.e-5", ".1e-4"])
+    def test_numeric_text_is_a_number(self, text: str) -> None:
+        assert parse_params(changed("train.weight_decay", text)).train.weight_decay == 1e-05
+
+    def test_value_as_dvc_writes_it(self, tmp_path: Path) -> None:
+        text = PARAMS_FILE.read_text(encoding="utf-8").replace("lr: 0.003", "lr: 1e-05")
+        (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+        assert isinstance(yaml.safe_load(text)["train"]["lr"], str)
+        assert load_params(tmp_path / "params.yaml").train.lr == 1e-05
+
+    @given(st.floats(min_value=0, max_value=10, exclude_min=True))
+    def test_every_float_survives_as_text(self, value: float) -> None:
+        assert parse_params(changed("train.lr", repr(value))).train.lr == value
+
+    def test_whole_number_for_a_float(self) -> None:
+        rate = parse_params(changed("encode.max_rate", 100)).encode.max_rate
+        assert isinstance(rate, float)
+        assert rate == 100
+
+    @pytest.mark.parametrize(
+        ("value", "sizes"), [(400, (400,)), ([400], (400,)), ([800, 400], (800, 400))]
+    )
+    def test_hidden_layers(self, value: object, sizes: tuple[int, ...]) -> None:
+        assert parse_params(changed("model.hidden", value)).model.hidden == sizes
+
+    @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
+    def test_devices(self, device: str) -> None:
+        assert parse_params(changed("train.device", device)).train.device == device
+
+    def test_null_where_it_means_off(self) -> None:
+        assert parse_params(changed("train.surrogate_slope", None)).train.surrogate_slope is None
+        assert parse_params(changed("train.target_accuracy", "98.5")).train.target_accuracy == 98.5
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("data.validation_size", 0),
+            ("data.validation_size", 0.5),
+            ("encode.max_rate", 1000),
+            ("model.decay", 0),
+            ("model.decay", 1),
+            ("model.hidden", [65535] * 8),
+            ("seed", 2**32 - 1),
+            ("train.shift_pixels", 10),
+        ],
+    )
+    def test_ends_of_ranges(self, key: str, value: object) -> None:
+        parse_params(changed(key, value))
+
+
+REFUSED = [
+    ("seed", -1),
+    ("seed", 2**32),
+    ("seed", 1.0),
+    ("seed", True),
+    ("seed", None),
+    ("data.source", ""),
+    ("data.source", 5),
+    ("data.validation_size", 0.51),
+    ("data.validation_size", -0.1),
+    ("encode.time_window", 0),
+    ("encode.time_window", 10_001),
+    ("encode.time_window", "50"),
+    ("encode.max_rate", 0),
+    ("encode.max_rate", 1000.1),
+    ("model.hidden", 0),
+    ("model.hidden", []),
+    ("model.hidden", [400, 0]),
+    ("model.hidden", [65_536]),
+    ("model.hidden", [10] * 9),
+    ("model.hidden", True),
+    ("model.hidden", [True]),
+    ("model.hidden", [400.0]),
+    ("model.hidden", "400"),
+    ("model.hidden", None),
+    ("model.threshold", 0),
+    ("model.decay", 1.01),
+    ("train.engine", "fast"),
+    ("train.engine", ["event"]),
+    ("train.device", "gpu"),
+    ("train.device", "cuda:"),
+    ("train.device", "cuda:0\n"),
+    ("train.threads", -1),
+    ("train.batch_size", 0),
+    ("train.batch_size", 64.0),
+    ("train.max_epochs", 0),
+    ("train.lr", 0),
+    ("train.lr", True),
+    ("train.lr", None),
+    ("train.lr", "fast"),
+    ("train.lr", "1_0"),
+    ("train.lr", "nan"),
+    ("train.lr", "inf"),
+    ("train.lr", "1e999"),
+    ("train.lr", math.nan),
+    ("train.lr", math.inf),
+    ("train.lr", 10**400),
+    ("train.lr", [0.1]),
+    ("train.weight_decay", -1e-9),
+    ("train.grad_clip_norm", -1),
+    ("train.grad_clip_norm", math.inf),
+    ("train.schedule", "step"),
+    ("train.plateau_factor", 1),
+    ("train.plateau_patience", -1),
+    ("train.warmup_fraction", 1),
+    ("train.patience", -1),
+    ("train.target_accuracy", 100.5),
+    ("train.target_accuracy", 0),
+    ("train.target_accuracy", False),
+    ("train.surrogate", "relu"),
+    ("train.surrogate_slope", 0),
+    ("train.logit_scale", 0),
+    ("train.label_smoothing", 1),
+    ("train.weight_average", 1),
+    ("train.shift_pixels", 11),
+    ("train.shift_pixels", 0.5),
+    ("train.rotate_degrees", -1),
+    ("train.scale_fraction", 1),
+    ("train.shear_degrees", 90),
+    ("measure_inference.n_samples", 0),
+    ("evaluate.confidence", 1),
+    ("energy_report.experiment", ""),
+    ("energy_report.figure_sample", -1),
+]
+
+
+class TestRefused:
+    @pytest.mark.parametrize(("key", "value"), REFUSED, ids=lambda part: str(part)[:30])
+    def test_one_line_with_key_value_and_allowed(self, key: str, value: object) -> None:
+        message = refusal(changed(key, value))
+        assert message.startswith(f"{key}: ")
+        assert "\n" not in message
+        before, allowed = message.split("; allowed: ")
+        shown = "null" if value is None else str(value).lower() if value is False else str(value)
+        if not isinstance(value, bool):
+            assert repr(value)[:60] in before or shown in before
+        assert allowed
+
+    def test_every_parameter_has_a_refused_value(self) -> None:
+        assert {key for key, _ in REFUSED} == set(all_keys())
+
+    def test_range_is_told_whole(self) -> None:
+        assert refusal(changed("train.lr", -1)) == (
+            "train.lr: -1 is not allowed; allowed: a number above 0 and of at most 10"
+        )
+        assert "or null" in refusal(changed("train.target_accuracy", -1))
+
+    @pytest.mark.parametrize("key", all_keys())
+    def test_missing_key(self, content: dict[str, Any], key: str) -> None:
+        section = content
+        *sections, name = key.split(".")
+        for part in sections:
+            section = section[part]
+        del section[name]
+        assert refusal(content).startswith(f"{key}: is missing; allowed: ")
+
+    @pytest.mark.parametrize("section", ["data", "train"])
+    def test_missing_section(self, content: dict[str, Any], section: str) -> None:
+        del content[section]
+        assert refusal(content).startswith(f"{section}: is missing; allowed: a section")
+
+    @pytest.mark.parametrize("value", [None, 3, [], "text"])
+    def test_section_that_is_none(self, value: object) -> None:
+        assert "allowed: a section with the keys time_window, max_rate" in refusal(
+            changed("encode", value)
+        )
+
+    @pytest.mark.parametrize("key", ["train.learning_rate", "optimizer", "train.Lr"])
+    def test_unknown_key(self, key: str) -> None:
+        message = refusal(changed(key, 0.25))
+        assert message.startswith(f"{key}: 0.25 is given to an unknown key")
+
+    def test_unknown_key_near_a_known_one(self) -> None:
+        assert "did you mean batch_size?" in refusal(changed("train.batchsize", 1))
+
+    def test_key_that_is_no_text(self, content: dict[Any, Any]) -> None:
+        content[1] = 2
+        assert refusal(content).startswith("1: 2 is given to an unknown key")
+
+    def test_one_line_for_each_problem(self, content: dict[str, Any]) -> None:
+        content["train"]["lr"] = -1
+        content["model"]["hidden"] = [0, 0]
+        content["foo"] = 1
+        lines = refusal(content).splitlines()
+        assert sorted(line.split(":")[0] for line in lines) == ["foo", "model.hidden", "train.lr"]
+
+    def test_event_engine_on_cuda(self, content: dict[str, Any]) -> None:
+        content["train"].update(engine="event", device="cuda:1")
+        message = refusal(content)
+        assert "train.engine" in message
+        assert "cuda:1" in message
+        assert "allowed" in message
+
+    @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
+    def test_any_other_value_is_a_clear_error(self, value: object) -> None:
+        message = refusal(changed("train", value))
+        assert message.startswith("train: ")
+
+
+class TestFile:
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            (b"", "is empty"),
+            (b"# nothing\n", "is empty"),
+            (b"seed: [", "is not valid YAML"),
+            (b"\xff\xfe\x00", "is not valid YAML"),
+            (b"seed: 1\nseed: 2\n", "the key 'seed' is given twice"),
+            (b"a: 1\n---\nb: 2\n", "is not valid YAML"),
+            (b"!!python/object/apply:os.getcwd []", "is not valid YAML"),
+            (b"- 1\n- 2\n", "must hold sections"),
+            (b"text", "must hold sections"),
+            (b"[" * 5000, "is not valid YAML"),
+        ],
+    )
+    def test_clear_error(self, tmp_path: Path, text: bytes, reason: str) -> None:
+        (tmp_path / "params.yaml").write_bytes(text)
+        with pytest.raises(ParameterError, match=reason) as error:
+            load_params(tmp_path / "params.yaml")
+        assert "params.yaml" in str(error.value)
+        assert "\n" not in str(error.value)
+
+    def test_duplicate_in_a_section(self, tmp_path: Path) -> None:
+        text = PARAMS_FILE.read_text(encoding="utf-8").replace("  lr:", "  lr: 1\n  lr:")
+        (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
+        with pytest.raises(ParameterError, match="'lr' is given twice"):
+            load_params(tmp_path / "params.yaml")
+
+    def test_missing_file(self, tmp_path: Path) -> None:
+        with pytest.raises(ParameterError, match="cannot be read"):
+            load_params(tmp_path / "params.yaml")
+
+
+def test_immutable() -> None:
+    params = load_params(PARAMS_FILE)
+    with pytest.raises(ValidationError, match="frozen"):
+        params.train.lr = 1.0  # type: ignore[misc]
+
+
+def test_flattened_values_are_plain_yaml() -> None:
+    flat = load_params(PARAMS_FILE).flattened()
+    assert flat["train.lr"] == 0.003
+    assert flat["model.hidden"] == [400]
+    assert flat["seed"] == 42
+    assert yaml.safe_load(yaml.safe_dump(flat)) == flat

@@ -1,0 +1,274 @@
+"""measure_inference, evaluate and energy_report as `stages/run` starts them, on real digits."""
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from spikejoule.data import Dataset, save_images
+from spikejoule.encoding import draw_key, encode
+from spikejoule.events import load_events, save_events
+from spikejoule.files import write_csv, write_json
+from spikejoule.inference_files import load_inference_events, load_inference_spikes
+from spikejoule.trained import save_trained
+from stages import energy_report, evaluate, measure_inference
+from stages.common import run_stage
+from tests.examples import TRAIN_TIMINGS, trained_network
+
+N_TEST = 60
+ENCODING: dict[str, str | int | float] = {
+    "type": "poisson", "time_window": 50, "max_rate_hz": 80.0, "seed": 7,
+}  # fmt: skip
+CLOCKS = ("inference_timings", "train_timings", "checkpoint")
+
+
+def path_of(name: str) -> Path:
+    endings = {"trained": "pth", "checkpoint": "pth", "history": "csv", "confusion": "csv"}
+    endings |= {"per_class": "csv", "test": "npz", "events_test": "npz", "predictions": "npz"}
+    endings |= {"inference_spikes": "npz", "inference_events": "npz"}
+    kind = "png" if name in ("training_curves", "spike_raster") or "figure" in name else "json"
+    return Path("out") / f"{name}.{endings.get(name, kind)}"
+
+
+def run(stage: Any, **paths: Path) -> int:
+    """Start a stage with every artifact at its place, or at the place given."""
+    options: list[str] = []
+    for name in stage.PATHS:
+        options += [f"--{name.replace('_', '-')}", str(paths.get(name, path_of(name)))]
+    return run_stage(stage.main, stage.__doc__, stage.PATHS, options)
+
+
+def set_parameters(repository: Path, changes: Mapping[str, str]) -> None:
+    """params.yaml in the working directory, with lines replaced."""
+    text = (repository / "params.yaml").read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    Path("params.yaml").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory in which the three stages have run on what training left."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for variable in ("DVC_ROOT", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+            patch.delenv(variable, raising=False)
+        set_parameters(repository, {"n_samples: 4096": "n_samples: 40"})
+        prepare(mnist5k)
+        for stage in (measure_inference, evaluate, energy_report):
+            assert run(stage) == 0
+    return folder
+
+
+def prepare(mnist5k: Dataset) -> None:
+    """What the stages before these leave: digits, events, a trained network, its metrics."""
+    network = trained_network()
+    test = mnist5k.test.select(slice(N_TEST))
+    save_images(path_of("test"), test)
+    save_events(
+        path_of("events_test"), encode(test.images, 50, 80.0, draw_key(7, "test", 0)), ENCODING
+    )
+    save_trained(path_of("trained"), network)
+    write_json(path_of("data_metrics"), network.data)
+    write_json(path_of("train_metrics"), {"best_validation_accuracy_percent": 87.0})
+    write_json(path_of("train_timings"), TRAIN_TIMINGS)
+    write_csv(path_of("history"), ("epoch", "train_loss"), [(1, 1.0), (2, 0.5)])
+
+
+@pytest.fixture
+def workspace(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished working directory, to change."""
+    folder = tmp_path / "workspace"
+    shutil.copytree(finished, folder)
+    monkeypatch.chdir(folder)
+    # the store's paths are absolute: a copy needs one of its own
+    (folder / "mlflow.db").unlink()
+    for variable in ("DVC_ROOT", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    return folder
+
+
+def content(folder: Path, name: str) -> Any:
+    return json.loads((folder / path_of(name)).read_text(encoding="utf-8"))
+
+
+class TestOutputs:
+    def test_spike_counts_are_those_of_the_spikes(self, finished: Path) -> None:
+        counts = load_inference_spikes(finished / path_of("inference_spikes"))
+        layers = load_inference_events(finished / path_of("inference_events"))
+        inputs = load_events(finished / path_of("events_test"))[0].select(slice(40))
+        assert counts.n_samples == 40
+        for column, events in enumerate((inputs, *layers.values())):
+            np.testing.assert_array_equal(counts.per_sample[:, column], events.counts_per_sample())
+        metrics = content(finished, "inference_metrics")
+        assert metrics["n_samples"] == 40
+        assert metrics["spikes_total"] == counts.totals
+        assert metrics["synaptic_events_per_inference"] == pytest.approx(
+            counts.means["input"] * 20 + counts.means["hidden"] * 10
+        )
+        assert content(finished, "inference_timings")["measurement_time_seconds"] > 0
+
+    def test_evaluation_agrees_with_its_own_lists(self, finished: Path) -> None:
+        metrics = content(finished, "evaluate_metrics")
+        assert metrics["n_samples"] == N_TEST
+        with (finished / path_of("confusion")).open() as stream:
+            rows = list(csv.DictReader(stream))
+        assert len(rows) == N_TEST
+        correct = [row["actual"] == row["predicted"] for row in rows]
+        assert metrics["test_accuracy_percent"] == pytest.approx(100 * np.mean(correct))
+        assert metrics["test_accuracy_low_percent"] < metrics["test_accuracy_percent"]
+        with (finished / path_of("per_class")).open() as stream:
+            classes = list(csv.DictReader(stream))
+        assert [int(row["digit"]) for row in classes] == list(range(10))
+        assert sum(int(row["n_samples"]) for row in classes) == N_TEST
+        for row in classes:
+            assert float(row["accuracy_percent"]) == metrics["per_class"][row["digit"]]
+        with np.load(finished / path_of("predictions")) as archive:
+            assert archive["predictions"].tolist() == [int(row["predicted"]) for row in rows]
+            np.testing.assert_array_equal(
+                archive["output_spikes"].argmax(axis=1), archive["predictions"]
+            )
+
+    def test_the_checkpoint_holds_what_was_measured(self, finished: Path) -> None:
+        checkpoint = torch.load(finished / path_of("checkpoint"), weights_only=True)
+        counts = load_inference_spikes(finished / path_of("inference_spikes"))
+        assert checkpoint["inference_spikes"]["total_hidden"] == counts.totals["hidden"]
+        evaluation = content(finished, "evaluate_metrics")
+        assert checkpoint["test_accuracy"] == evaluation["test_accuracy_percent"]
+        energy = content(finished, "energy_metrics")
+        proxies = checkpoint["energy_proxies"]
+        assert proxies["event_syn_per_inference"] == energy["synaptic_events_per_inference"]
+        assert proxies["dense_ops_per_inference"] == 15_880 * 50
+        assert energy["dense_operations_per_inference"] == 15_880 * 50
+
+    def test_the_run_in_mlflow_is_complete(self, finished: Path) -> None:
+        client = MlflowClient(tracking_uri=f"sqlite:///{finished / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("spikejoule")
+        (run_found,) = client.search_runs([experiment.experiment_id])
+        assert run_found.info.status == "FINISHED"
+        assert run_found.data.params["train.lr"] == "0.003"
+        assert run_found.data.params["measure_inference.n_samples"] == "40"
+        assert run_found.data.params["data.source"] == "auto"
+        evaluation = content(finished, "evaluate_metrics")
+        metrics = run_found.data.metrics
+        assert metrics["test_accuracy_percent"] == evaluation["test_accuracy_percent"]
+        assert metrics["training_time_seconds"] == 12.5
+        assert metrics["sparsity_ratio"] > 0
+        assert len(client.get_metric_history(run_found.info.run_id, "train_loss")) == 2
+        tags = run_found.data.tags
+        assert tags["data.source"] == "mnist5k"
+        assert tags["engine"] == "event"
+        files = finished / "mlartifacts" / run_found.info.run_id / "artifacts"
+        for folder, name in (
+            ("checkpoint", "checkpoint"), ("figures", "confusion_figure"),
+            ("figures", "spike_raster"), ("metrics", "confusion"), ("metrics", "energy_metrics"),
+        ):  # fmt: skip
+            stored = files / folder / path_of(name).name
+            assert stored.read_bytes() == (finished / path_of(name)).read_bytes()
+        assert (files / "params.yaml").exists()
+
+
+class TestAgain:
+    def test_same_bytes_but_for_clocks(self, finished: Path, workspace: Path) -> None:
+        outputs = set(measure_inference.PATHS + evaluate.PATHS + energy_report.PATHS)
+        for stage in (measure_inference, evaluate, energy_report):
+            assert run(stage) == 0
+        for name in sorted(outputs - set(CLOCKS)):
+            again, before = workspace / path_of(name), finished / path_of(name)
+            assert again.read_bytes() == before.read_bytes(), name
+
+    def test_the_report_alone_repeats_itself_wholly_and_adds_no_run(
+        self, finished: Path, workspace: Path
+    ) -> None:
+        for _ in range(2):
+            assert run(energy_report) == 0
+        path = path_of("checkpoint")
+        assert (workspace / path).read_bytes() == (finished / path).read_bytes()
+        client = MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("spikejoule")
+        assert len(client.search_runs([experiment.experiment_id])) == 1
+
+    def test_an_unreachable_server_is_a_warning(
+        self, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        assert run(energy_report) == 0
+        assert "warning: the run was not recorded" in capsys.readouterr().err
+
+    def test_fewer_test_images_than_asked_for(
+        self, workspace: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        set_parameters(repository, {})
+        assert run(measure_inference) == 0
+        assert "4,096, but there are 60 test images" in capsys.readouterr().err
+        assert content(workspace, "inference_metrics")["n_samples"] == N_TEST
+
+
+def refusal(capsys: pytest.CaptureFixture[str], stage: Any, **paths: Path) -> str:
+    """The one line with which a stage refuses its inputs."""
+    assert run(stage, **paths) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    return errors
+
+
+@pytest.mark.usefixtures("workspace")
+class TestRefusals:
+    @pytest.mark.parametrize("stage", [measure_inference, evaluate])
+    @pytest.mark.parametrize("changes", [{"max_rate_hz": 100.0}, {"time_window": 50, "type": "x"}])
+    def test_events_of_another_encoding(
+        self, stage: Any, changes: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        events, encoding = load_events(path_of("events_test"))
+        save_events(path_of("events_test"), events, {**encoding, **changes})
+        assert "was encoded with" in refusal(capsys, stage)
+
+    @pytest.mark.parametrize("stage", [measure_inference, evaluate])
+    def test_truncated_network(self, stage: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        path_of("trained").write_bytes(path_of("trained").read_bytes()[:-100])
+        assert "truncated" in refusal(capsys, stage)
+
+    def test_images_and_events_of_different_numbers(
+        self, mnist5k: Dataset, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        save_images(path_of("test"), mnist5k.test.select(slice(N_TEST - 1)))
+        assert "60 samples" in refusal(capsys, evaluate)
+
+    def test_spikes_of_another_network(self, capsys: pytest.CaptureFixture[str]) -> None:
+        save_trained(path_of("trained"), trained_network((30,)))
+        assert "(784, 20, 10)" in refusal(capsys, energy_report)
+
+    def test_spikes_of_another_window(self, capsys: pytest.CaptureFixture[str]) -> None:
+        network = trained_network()
+        network.encoding["time_window"] = 40
+        save_trained(path_of("trained"), network)
+        assert "50 steps" in refusal(capsys, energy_report)
+
+    @pytest.mark.parametrize(
+        "name", ["inference_spikes", "inference_events", "train_timings", "evaluate_metrics"]
+    )
+    def test_missing_inputs(self, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        path_of(name).unlink()
+        path_of("checkpoint").unlink()
+        assert f"{path_of(name)} does not exist" in refusal(capsys, energy_report)
+        assert not path_of("checkpoint").exists()
+
+    def test_timings_without_an_entry(self, capsys: pytest.CaptureFixture[str]) -> None:
+        write_json(path_of("train_timings"), {"timestamp": "2026-01-01"})
+        assert "lacks training_time_seconds" in refusal(capsys, energy_report)
+
+    def test_a_figure_of_an_image_that_was_not_measured(
+        self, repository: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        set_parameters(repository, {"figure_sample: 0": "figure_sample: 40"})
+        assert "allowed: 0 to 39" in refusal(capsys, energy_report)
