@@ -23,6 +23,7 @@ from spikejoule.events import load_events
 from spikejoule.files import read_json, write_bytes, write_json
 from spikejoule.inference_files import load_inference_events, load_inference_spikes
 from spikejoule.params import Params
+from spikejoule.provenance import library_versions
 from spikejoule.run_record import build_run_record, provenance_tags
 from spikejoule.tracking import Artifact, project_store, publish
 from stages.common import PARAMS_FILE, project_root, run_stage
@@ -85,7 +86,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     inference_timings = _read_values(paths["inference_timings"], "measurement_time_seconds")
     evaluation = _read_values(paths["evaluate_metrics"], "test_accuracy_percent")
     names = network.architecture.layer_names
-    raster = _raster(paths, params.energy_report.figure_sample, names)
+    raster = _raster(paths, params.energy_report.figure_sample, counts)
     proxies = energy_proxies(network.architecture, counts.means, network.encoding["time_window"])
     inference = InferenceSpikes(
         layer_names=names,
@@ -94,7 +95,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         measurement_time_seconds=inference_timings["measurement_time_seconds"],
     )
     complete = build_complete(
-        network, inference, train_timings, evaluation, proxies.as_checkpoint_entry()
+        network,
+        inference,
+        train_timings,
+        evaluation,
+        proxies.as_checkpoint_entry(),
+        library_versions(),
     )
     write_complete(paths["checkpoint"], complete)
     write_json(paths["energy_metrics"], proxies.as_metrics())
@@ -149,29 +155,30 @@ def _check_counts(
         )
 
 
-def _raster(
-    paths: Mapping[str, Path], sample: int, layer_names: tuple[str, ...]
-) -> figures.SpikeRaster:
+def _raster(paths: Mapping[str, Path], sample: int, counts: SpikeCounts) -> figures.SpikeRaster:
+    """The spikes of one test image, after a check that they are those that were counted."""
     test = load_images(paths["test"])
     input_events, _ = load_events(paths["events_test"])
     later_layers = load_inference_events(paths["inference_events"])
-    if tuple(later_layers) != layer_names[1:]:
-        raise ArtifactError(
-            f"{paths['inference_events']} holds the layers {', '.join(later_layers)}, but the "
-            f"network has {', '.join(layer_names[1:])}: measure again."
-        )
-    measured = min(layer.n_samples for layer in later_layers.values())
-    if sample >= min(measured, len(test), input_events.n_samples):
+    if sample >= min(counts.n_samples, len(test)):
         raise ParameterError(
-            f"energy_report.figure_sample: {sample} is not allowed; allowed: 0 to {measured - 1}, "
-            "the test images whose spikes were measured"
+            f"energy_report.figure_sample: {sample} is not allowed; allowed: 0 to "
+            f"{counts.n_samples - 1}, the test images whose spikes were measured"
         )
     one = slice(sample, sample + 1)
+    layers = [layer.select(one) for layer in (input_events, *later_layers.values())]
+    spikes = [layer.n_events for layer in layers]
+    if spikes != counts.per_sample[sample].tolist():
+        raise ArtifactError(
+            f"{paths['inference_spikes']} counts {counts.per_sample[sample].tolist()} spikes for "
+            f"test image {sample}, but {paths['events_test']} and {paths['inference_events']} hold "
+            f"{spikes}: measure again."
+        )
     return figures.SpikeRaster(
         image=test.images[sample],
         label=int(test.labels[sample]),
-        layers=[layer.select(one) for layer in (input_events, *later_layers.values())],
-        layer_names=layer_names,
+        layers=layers,
+        layer_names=counts.layer_names,
     )
 
 

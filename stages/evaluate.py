@@ -9,7 +9,6 @@ import numpy as np
 
 from spikejoule import figures
 from spikejoule.data import load_images
-from spikejoule.errors import ArtifactError
 from spikejoule.evaluation import evaluate_predictions
 from spikejoule.files import write_bytes, write_csv, write_json, write_npz
 from spikejoule.measurement import load_network_and_events, measure_network
@@ -35,13 +34,8 @@ PATHS = (
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write predictions, accuracies with their intervals, and two figures."""
-    network, events = load_network_and_events(paths["trained"], paths["events_test"])
     test = load_images(paths["test"])
-    if events.n_samples != len(test):
-        raise ArtifactError(
-            f"{paths['events_test']} holds {events.n_samples:,} samples, but {paths['test']} holds "
-            f"{len(test):,} images: encode again."
-        )
+    network, events = load_network_and_events(paths["trained"], paths["events_test"], test)
     measured = measure_network(network.state, network.architecture, events)
     evaluation = evaluate_predictions(
         test.labels,

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 INPUTS = ("train", "validation", "events_validation", "data_metrics")
 OUTPUTS = ("trained", "history", "train_metrics", "train_timings")
+PATHS = (*INPUTS, *OUTPUTS)
 
 N_CLASSES = 10
 
@@ -206,6 +207,24 @@ def _training_settings(params: Params) -> TrainingSettings:
 
 
 def _write_history(path: Path, result: TrainingResult, layer_names: tuple[str, ...]) -> None:
+    """One row an epoch; `hidden_spikes_per_sample` is the sum over all hidden layers."""
+    hidden_names = layer_names[1:-1] if len(layer_names) > 3 else ()
+    rows = []
+    for record in result.history:
+        first, *hidden, last = (count / record.samples for count in record.spikes)
+        rows.append(
+            (
+                record.epoch,
+                record.learning_rate,
+                record.train_loss,
+                record.train_accuracy_percent,
+                record.validation_accuracy_percent,
+                first,
+                sum(hidden),
+                last,
+                *(hidden if hidden_names else ()),
+            )
+        )
     write_csv(
         path,
         (
@@ -214,19 +233,12 @@ def _write_history(path: Path, result: TrainingResult, layer_names: tuple[str, .
             "train_loss",
             "train_accuracy_percent",
             "validation_accuracy_percent",
-            *(f"{name}_spikes_per_sample" for name in layer_names),
+            "input_spikes_per_sample",
+            "hidden_spikes_per_sample",
+            "output_spikes_per_sample",
+            *(f"{name}_spikes_per_sample" for name in hidden_names),
         ),
-        [
-            (
-                record.epoch,
-                record.learning_rate,
-                record.train_loss,
-                record.train_accuracy_percent,
-                record.validation_accuracy_percent,
-                *(count / record.samples for count in record.spikes),
-            )
-            for record in result.history
-        ],
+        rows,
     )
 
 
@@ -244,4 +256,4 @@ def _headline(result: TrainingResult, engine: str, data_source: str) -> dict[str
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, (*INPUTS, *OUTPUTS)))
+    sys.exit(run_stage(main, __doc__, PATHS))

@@ -118,7 +118,14 @@ def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
         for name, total in zip(spikes.layer_names, spikes.totals, strict=True)
     }
     proxies = energy_proxies(network.architecture, means, 50)
-    return build_complete(network, spikes, TRAIN_TIMINGS, EVALUATION, proxies.as_checkpoint_entry())
+    return build_complete(
+        network,
+        spikes,
+        TRAIN_TIMINGS,
+        EVALUATION,
+        proxies.as_checkpoint_entry(),
+        {"numpy": "2.0.1"},
+    )
 
 
 def write_example(path: Path, network: TrainedNetwork | None = None) -> Path:

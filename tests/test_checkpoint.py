@@ -279,7 +279,7 @@ class TestBuildComplete:
         content = complete_content()
         assert content["schema_version"] == "surrogate_complete_v1"
         assert content["model_class"] == "SimpleSpikingNetwork"
-        assert content["timestamp"] == "2026-03-04 05:06:07"
+        assert content["timestamp"] == "2026-03-04 05:06:19"
         assert content["n_hidden"] == content["architecture"]["n_hidden"] == 20
         # 784 x 20 = 15680, 20 x 10 = 200
         connectivity = content["connectivity"]
@@ -344,6 +344,7 @@ class TestBuildComplete:
         assert ours["best_epoch"] == 2
         assert ours["test"]["test_accuracy_low_percent"] == 90.1
         assert ours["training_environment"]["threads"] == 2
+        assert ours["library_versions"] == {"numpy": "2.0.1"}
 
     def test_plain_safe_load_opens_it(self, tmp_path: Path) -> None:
         path = write_example(tmp_path / "c.pth")

@@ -35,7 +35,7 @@ class TestText:
         ("section", "label", "value"),
         [
             ("Metadata", "schema", "surrogate_complete_v1"),
-            ("Metadata", "timestamp", "2026-03-04 05:06:07"),
+            ("Metadata", "timestamp", "2026-03-04 05:06:19"),
             ("Metadata", "model class", "SimpleSpikingNetwork"),
             ("Metadata", "seed", "7"),
             ("Architecture", "layers", "784 - 20 - 10"),
@@ -75,6 +75,7 @@ class TestText:
                 "3,000.0 synaptic events of 10,000 dense operations",
             ),
             ("Training environment", "threads", "2"),
+            ("Training environment", "version of numpy", "2.0.1"),
         ],
     )
     def test_facts(self, text: str, section: str, label: str, value: str) -> None:
@@ -100,6 +101,18 @@ class TestText:
         assert line(text, "epochs") == "not recorded"
         assert "Training spikes\n  not recorded" in text
         assert "Training history" not in text
+
+    @pytest.mark.parametrize("odd", [[1, 2], "text", None, 3, {"x": 1}])
+    def test_sections_within_sections_may_be_anything(self, tmp_path: Path, odd: Any) -> None:
+        content = complete_content()
+        for section, name in (
+            ("spikejoule", "test"), ("spikejoule", "data"), ("spikejoule", "library_versions"),
+            ("energy_proxies", "per_layer"), ("inference_spikes", "total_per_layer"),
+            ("connectivity", "fanout_per_layer"), ("training_history", "losses"),
+            ("training_results", "best_val_accuracy"),
+        ):  # fmt: skip
+            content[section][name] = odd
+        assert "784 - 20 - 10" in checkpoint_text("c", read(tmp_path, content))
 
 
 class TestValues:

@@ -242,7 +242,18 @@ class TestRefusals:
         self, mnist5k: Dataset, capsys: pytest.CaptureFixture[str]
     ) -> None:
         save_images(path_of("test"), mnist5k.test.select(slice(N_TEST - 1)))
-        assert "60 samples" in refusal(capsys, evaluate)
+        assert "(60 samples) does not encode the 59 images" in refusal(capsys, evaluate)
+
+    def test_events_of_other_images(self, capsys: pytest.CaptureFixture[str]) -> None:
+        events, encoding = load_events(path_of("events_test"))
+        save_events(path_of("events_test"), events, {**encoding, "images_sha256": "0" * 64})
+        assert "does not encode" in refusal(capsys, evaluate)
+
+    def test_spikes_of_other_events(self, capsys: pytest.CaptureFixture[str]) -> None:
+        events, encoding = load_events(path_of("events_test"))
+        backwards = events.select(np.arange(events.n_samples)[::-1])
+        save_events(path_of("events_test"), backwards, encoding)
+        assert "measure again" in refusal(capsys, energy_report)
 
     def test_spikes_of_another_network(self, capsys: pytest.CaptureFixture[str]) -> None:
         save_trained(path_of("trained"), trained_network((30,)))

@@ -85,7 +85,7 @@ class TestOurNetworkInTheSeedsCode:
             content = seed["inspect_surrogate_checkpoint"](write_example(tmp_path / "c.pth"))
         text = printed.getvalue()
         for words in (
-            "Schema: surrogate_complete_v1", "Timestamp: 2026-03-04 05:06:07", "Hidden: 20",
+            "Schema: surrogate_complete_v1", "Timestamp: 2026-03-04 05:06:19", "Hidden: 20",
             "Time window: 50", "Max rate: 80.0 Hz", "Samples: 200", "Time: 12.5s",
             "Best val acc: 87.00%", "91.25%", "Total hidden:  9,020", "Input/inference:    400.00",
             "Total synapses:    15,880", "Fanout hidden→out: 10", "Dense ops/inference:  794,000",

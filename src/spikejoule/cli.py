@@ -120,8 +120,9 @@ def _measure(options: argparse.Namespace) -> str:
     from spikejoule.checkpoint import read_complete
     from spikejoule.encoding import draw_key, encode
     from spikejoule.evaluation import evaluate_predictions
-    from spikejoule.inspect import number, proxies_text, render, table
+    from spikejoule.inspect import proxies_text
     from spikejoule.measurement import measure_network
+    from spikejoule.text import number, render, table
 
     checkpoint = read_complete(options.file)
     title, images = _test_images(options.images, options.samples)

@@ -10,7 +10,7 @@ key with its old meaning. With several hidden layers `n_hidden` is the list of t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -40,11 +40,13 @@ def build_complete(
     training_timings: Mapping[str, Any],
     test: Mapping[str, Any],
     energy_proxies: Mapping[str, Any],
+    library_versions: Mapping[str, str],
 ) -> dict[str, Any]:
     """Assemble the complete checkpoint, every key of the schema and the project's additions.
 
     `training_timings` is the content of metrics/timings/train.json, `test` that of
-    metrics/evaluate.json, `energy_proxies` comes from `EnergyProxies.as_checkpoint_entry`.
+    metrics/evaluate.json, `energy_proxies` comes from `EnergyProxies.as_checkpoint_entry`, and
+    `library_versions` from `provenance.library_versions`.
     The result holds nothing but plain values, NumPy arrays and tensors.
     """
     architecture = network.architecture
@@ -102,6 +104,7 @@ def build_complete(
         "optimizer_state_dict": network.optimizer_state,
         "spikejoule": {
             "version": __version__,
+            "library_versions": dict(library_versions),
             "engine": network.engine,
             "data": network.data,
             "best_epoch": network.best_epoch,
@@ -177,9 +180,15 @@ def _per_layer_entry(
 
 
 def _timestamp(training_timings: Mapping[str, Any]) -> str:
-    """When training ended, in the schema's form: year-month-day hour:minute:second."""
+    """When training ended, in the schema's form: year-month-day hour:minute:second.
+
+    The timings state when it began. (Not the time of writing: the same inputs are to give the same
+    checkpoint.)
+    """
     text = str(training_timings["timestamp"])
     try:
-        return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M:%S")
+        began = datetime.fromisoformat(text)
     except ValueError:
         return text
+    ended = began + timedelta(seconds=training_timings["training_time_seconds"])
+    return ended.strftime("%Y-%m-%d %H:%M:%S")

@@ -5,6 +5,7 @@ A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
 (seed, split, epoch, sample) alone: not on the batch, the order, the threads or the process.
 """
 
+import functools
 import hashlib
 
 import numba
@@ -13,6 +14,7 @@ import numpy.typing as npt
 
 from spikejoule.errors import ParameterError
 from spikejoule.events import MAX_SOURCES, EventList
+from spikejoule.kernels.arrays import even_parts
 from spikejoule.kernels.encode import encode_lanes
 from spikejoule.neuron import STEP_MS
 
@@ -63,13 +65,20 @@ def _gap_scale(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
     return np.where(probabilities == 0, -1.0, np.abs(scale))
 
 
-def _levels(
-    images: npt.NDArray[np.generic],
+@functools.lru_cache(maxsize=8)
+def _gap_scale_of_bytes(max_rate_hz: float) -> npt.NDArray[np.float64]:
+    """Gap scale of each 8-bit level; kept, because training asks for it in every batch."""
+    intensities = np.arange(LEVELS) / (LEVELS - 1)
+    return _gap_scale(firing_probabilities(intensities, max_rate_hz))
+
+
+def _levels_and_gap_scale(
+    images: npt.NDArray[np.generic], max_rate_hz: float
 ) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
-    """Each pixel's level [N, P] and the intensity of each level."""
+    """Each pixel's level [N, P] and the gap scale of each level."""
     flat = np.ascontiguousarray(images.reshape(images.shape[0], -1))
     if flat.dtype == np.uint8:
-        return flat.view(np.uint8), np.arange(LEVELS) / (LEVELS - 1)
+        return flat.view(np.uint8), _gap_scale_of_bytes(max_rate_hz)
     intensities = flat.astype(np.float64)
     if not np.isfinite(intensities).all():
         raise ParameterError("pixels must be finite numbers in [0, 1]; some are not finite")
@@ -79,7 +88,8 @@ def _levels(
             f"the images have {values.size} distinct intensities; at most {MAX_SOURCES} are "
             "allowed: quantise them (8-bit images have 256)"
         )
-    return levels.reshape(flat.shape).astype(np.uint16), values
+    scale = _gap_scale(firing_probabilities(values, max_rate_hz))
+    return levels.reshape(flat.shape).astype(np.uint16), scale
 
 
 def encode(
@@ -108,8 +118,7 @@ def encode(
         raise ParameterError(f"time_window is {time_window}; it must be at least 1 step of 1 ms")
     if images.ndim < 2:
         raise ParameterError(f"images have {images.ndim} dimensions; [N, pixels...] is needed")
-    levels, intensities = _levels(images)
-    scale = _gap_scale(firing_probabilities(intensities, max_rate_hz))
+    levels, scale = _levels_and_gap_scale(images, max_rate_hz)
     n_images, n_pixels = levels.shape
     if not 1 <= n_pixels <= MAX_SOURCES - 1:
         raise ParameterError(f"images have {n_pixels} pixels; allowed are 1 to {MAX_SOURCES - 1}")
@@ -121,8 +130,8 @@ def encode(
     for first in range(0, n_images, chunk):
         last = min(first + chunk, n_images)
         lanes = min(numba.get_num_threads(), last - first)
-        bounds = np.linspace(0, last - first, lanes + 1).astype(np.int64)
-        largest = int(np.diff(bounds).max())
+        bounds = even_parts(last - first, lanes)
+        largest = -(-(last - first) // lanes)
         buffers = np.empty((lanes, largest * time_window * n_pixels), dtype=np.uint16)
         counts = np.empty(lanes, dtype=np.int64)
         encode_lanes(

@@ -1,18 +1,14 @@
 """The content of a complete checkpoint as text for people and as plain values for programs."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from spikejoule.checkpoint import CompleteCheckpoint
 from spikejoule.energy import EnergyProxies, energy_proxies
-
-Rows = list[tuple[str, str]]
-
-NOT_RECORDED = "not recorded"
-_LABEL_WIDTH = 34
+from spikejoule.text import NOT_RECORDED, Rows, mapping_rows, number, render, table
 
 
 def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
@@ -23,9 +19,9 @@ def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
     sections = [
         ("Metadata", _metadata(checkpoint)),
         ("Architecture", _architecture(checkpoint)),
-        ("Encoding", _mapping_rows(checkpoint.section("encoding"))),
+        ("Encoding", mapping_rows(checkpoint.section("encoding"))),
         ("Data", _data(checkpoint)),
-        ("Training configuration", _mapping_rows(checkpoint.section("training_config"))),
+        ("Training configuration", mapping_rows(checkpoint.section("training_config"))),
         ("Training results", _training_results(checkpoint)),
         ("Test accuracy", _test(checkpoint)),
         ("Training spikes", _spikes(checkpoint, "training_spikes", "sample")),
@@ -91,40 +87,6 @@ def proxies_text(title: str, proxies: EnergyProxies) -> str:
     )
 
 
-def render(title: str, sections: Iterable[tuple[str, Rows]]) -> str:
-    """A title and sections of label and value, the values aligned."""
-    lines = [title]
-    for name, rows in sections:
-        lines += ["", name]
-        lines += [f"  {label:<{_LABEL_WIDTH}} {value}".rstrip() for label, value in rows] or [
-            f"  {NOT_RECORDED}"
-        ]
-    return "\n".join(lines) + "\n"
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell, the first to the left and the others to the right."""
-    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
-    return "\n".join(
-        "  "
-        + "  ".join(
-            f"{cell:<{width}}" if column == 0 else f"{cell:>{width}}"
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in (header, *rows)
-    )
-
-
-def number(value: Any, decimals: int | None = None, unit: str = "") -> str:
-    """A number with thousands separators and its unit; "not recorded" for None."""
-    if value is None:
-        return NOT_RECORDED
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    text = f"{value:,}" if decimals is None else f"{value:,.{decimals}f}"
-    return f"{text}{unit}"
-
-
 def _metadata(checkpoint: CompleteCheckpoint) -> Rows:
     content, ours = checkpoint.content, checkpoint.section("spikejoule")
     return [
@@ -147,7 +109,7 @@ def _architecture(checkpoint: CompleteCheckpoint) -> Rows:
 
 
 def _data(checkpoint: CompleteCheckpoint) -> Rows:
-    return _mapping_rows(checkpoint.section("spikejoule").get("data", {}))
+    return mapping_rows(checkpoint.section("spikejoule").get("data", {}))
 
 
 def _training_results(checkpoint: CompleteCheckpoint) -> Rows:
@@ -165,33 +127,31 @@ def _training_results(checkpoint: CompleteCheckpoint) -> Rows:
 
 def _test(checkpoint: CompleteCheckpoint) -> Rows:
     rows = [("accuracy", number(checkpoint.content.get("test_accuracy"), 2, " %"))]
-    test = checkpoint.section("spikejoule").get("test", {})
-    if not isinstance(test, Mapping):
-        return rows
+    test = _section(checkpoint.section("spikejoule"), "test")
     low, high = (test.get(f"test_accuracy_{end}_percent") for end in ("low", "high"))
     if low is not None and high is not None:
         rows.append(("interval", f"{number(low, 2)} to {number(high, 2, ' %')}"))
-    per_class = test.get("per_class", {})
+    per_class = _section(test, "per_class")
     if per_class:
         cells = (f"{digit}: {number(percent, 1)}" for digit, percent in per_class.items())
         rows.append(("each digit, %", ", ".join(cells)))
     shown = ("test_accuracy_percent", "test_accuracy_low_percent", "test_accuracy_high_percent")
     rest = {key: value for key, value in test.items() if key not in (*shown, "per_class")}
-    return rows + _mapping_rows(rest)
+    return rows + mapping_rows(rest)
 
 
 def _energy(checkpoint: CompleteCheckpoint) -> Rows:
     recorded = checkpoint.section("energy_proxies")
-    per_layer = recorded.get("per_layer", {})
-    rows = _mapping_rows({key: value for key, value in recorded.items() if key != "per_layer"})
-    return rows + [
-        (
-            name.replace("_", " "),
-            f"{number(layer.get('synaptic_events_per_inference'), 1)} synaptic events of "
-            f"{number(layer.get('dense_operations_per_inference'))} dense operations",
+    per_layer = _section(recorded, "per_layer")
+    rows = mapping_rows({key: value for key, value in recorded.items() if key != "per_layer"})
+    for name in per_layer:
+        layer = _section(per_layer, name)
+        events = number(layer.get("synaptic_events_per_inference"), 1)
+        dense = number(layer.get("dense_operations_per_inference"))
+        rows.append(
+            (name.replace("_", " "), f"{events} synaptic events of {dense} dense operations")
         )
-        for name, layer in per_layer.items()
-    ]
+    return rows
 
 
 def _spikes(checkpoint: CompleteCheckpoint, section: str, unit: str) -> Rows:
@@ -203,9 +163,9 @@ def _spikes(checkpoint: CompleteCheckpoint, section: str, unit: str) -> Rows:
         total = number(recorded.get(f"total_{name}"), 0)
         mean = number(recorded.get(f"{name}_per_{unit}"), 2)
         rows.append((name, f"{total} ({mean} per {unit})"))
-    totals = recorded.get("total_per_layer", {})
+    totals = _section(recorded, "total_per_layer")
     if len(totals) > 3:
-        means = recorded.get(f"per_{unit}_per_layer", {})
+        means = _section(recorded, f"per_{unit}_per_layer")
         rows += [
             (name, f"{number(total, 0)} ({number(means.get(name), 2)} per {unit})")
             for name, total in totals.items()
@@ -226,18 +186,22 @@ def _connectivity(checkpoint: CompleteCheckpoint) -> Rows:
         ("synapses in all", number(recorded.get("n_synapses_total"))),
         ("fan-out input to hidden", number(recorded.get("fanout_input_to_hidden"))),
         ("fan-out hidden to output", number(recorded.get("fanout_hidden_to_output"))),
-        *_mapping_rows(
+        *mapping_rows(
             {
                 key: recorded[key]
                 for key in ("synapses_per_layer", "fanout_per_layer")
-                if len(recorded.get(key, ())) > 2
+                if len(_section(recorded, key)) > 2
             }
         ),
     ]
 
 
 def _environment(checkpoint: CompleteCheckpoint) -> Rows:
-    return _mapping_rows(checkpoint.section("spikejoule").get("training_environment", {}))
+    ours = checkpoint.section("spikejoule")
+    return mapping_rows(ours.get("training_environment")) + [
+        (f"version of {name}", str(found))
+        for name, found in _section(ours, "library_versions").items()
+    ]
 
 
 def _weights(checkpoint: CompleteCheckpoint) -> Rows:
@@ -280,22 +244,10 @@ def _history_table(checkpoint: CompleteCheckpoint) -> str:
     return table(("epoch", *curves), rows) + "\n"
 
 
-def _mapping_rows(mapping: Any, prefix: str = "") -> Rows:
-    """One line an entry, nested mappings flattened with their keys joined by spaces."""
-    rows: Rows = []
-    if not isinstance(mapping, Mapping):
-        return rows
-    for key, value in mapping.items():
-        label = f"{prefix}{str(key).replace('_', ' ')}"
-        if isinstance(value, Mapping):
-            rows += _mapping_rows(value, f"{label}: ")
-        elif isinstance(value, float):
-            rows.append((label, f"{value:,.6g}" if abs(value) < 1000 else f"{value:,.2f}"))
-        elif isinstance(value, list | tuple):
-            rows.append((label, ", ".join(str(item) for item in value)))
-        else:
-            rows.append((label, "none" if value is None else number(value)))
-    return rows
+def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A mapping within a section; empty if the writer left it out or wrote something else."""
+    section = content.get(name)
+    return section if isinstance(section, Mapping) else {}
 
 
 def _json_value(value: Any) -> Any:

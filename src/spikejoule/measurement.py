@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spikejoule.architecture import Architecture
 from spikejoule.checkpoint import TrainedNetwork, load_trained
 from spikejoule.counting import SpikeCounts, class_counts, count_spikes
+from spikejoule.data import LabelledImages, images_sha256
 from spikejoule.energy import EnergyProxies, energy_proxies
 from spikejoule.engine import run_network
 from spikejoule.errors import ArtifactError
@@ -66,12 +67,13 @@ def measure_network(
 
 
 def load_network_and_events(
-    network_path: Path, events_path: Path
+    network_path: Path, events_path: Path, images: LabelledImages | None = None
 ) -> tuple[TrainedNetwork, EventList]:
     """Read a trained network and the events to run it on, and check that they belong together.
 
-    Raises ArtifactError if a file is missing or damaged, or if the events have another number of
-    inputs, another window, another maximum rate or another code than the network was trained on.
+    `images`, if given, are those that the events must encode. Raises ArtifactError if a file is
+    missing or damaged, if the events have another number of inputs, another window, another maximum
+    rate or another code than the network was trained on, or if they encode other images.
     """
     network = load_trained(network_path)
     events, encoding = load_events(events_path)
@@ -89,4 +91,16 @@ def load_network_and_events(
                 f"{events_path} was encoded with {key} {found}{unit}, but {network_path} was "
                 f"trained with {needed}{unit}: encode and train again from the same parameters."
             )
+    if images is not None and not _encodes(events, encoding, images):
+        raise ArtifactError(
+            f"{events_path} ({events.n_samples:,} samples) does not encode the {len(images):,} "
+            "images that it is to be compared with: run the encode stage again."
+        )
     return network, events
+
+
+def _encodes(
+    events: EventList, encoding: Mapping[str, str | int | float], images: LabelledImages
+) -> bool:
+    recorded = encoding.get("images_sha256")
+    return events.n_samples == len(images) and recorded in (None, images_sha256(images))

@@ -52,10 +52,10 @@ def build_run_record(
         for name, value in timings.items()
         if name.endswith("_seconds") and isinstance(value, int | float)
     }
-    ended_ms = _milliseconds(timings.get("timestamp"))
-    started_ms = None
-    if ended_ms is not None:
-        started_ms = ended_ms - round(1000 * seconds.get("training_time_seconds", 0.0))
+    started_ms = _milliseconds(timings.get("timestamp"))
+    ended_ms = None
+    if started_ms is not None:
+        ended_ms = started_ms + round(1000 * seconds.get("training_time_seconds", 0.0))
     return RunRecord(
         result_id=result_id,
         name=tags.get("dvc.experiment"),

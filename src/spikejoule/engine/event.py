@@ -12,10 +12,11 @@ from spikejoule.architecture import Architecture
 from spikejoule.engine.interface import BatchOutcome, LearningSettings, State
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList
+from spikejoule.kernels.arrays import aligned_zeros, even_parts
 from spikejoule.kernels.backward import batch_gradient, transpose_weights
 from spikejoule.kernels.emit import LANES
 from spikejoule.kernels.forward import layer_forward_lanes
-from spikejoule.kernels.layout import ParameterLayout, aligned_zeros
+from spikejoule.kernels.layout import ParameterLayout
 from spikejoule.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
 from spikejoule.kernels.through_time import surrogate_constants
 
@@ -82,7 +83,11 @@ class EventEngine:
         rows = group * n_steps
         self._gradients = aligned_zeros((lanes, layout.size), kind)
         self._touched = np.zeros((lanes, layout.row_starts.size), dtype=np.bool_)
-        self._bias_rows = layout.layers[:, 5] + layout.layers[:, 0]
+        self._outcomes = (
+            np.zeros((lanes, layers + 1), dtype=np.int64),
+            np.zeros(lanes),
+            np.zeros(lanes, dtype=np.int64),
+        )
         self._squares = np.zeros(layout.chunks.size - 1)
         self._transposed = aligned_zeros((max(layout.transposed_size, 1),), kind)
         self._scratch = (
@@ -95,7 +100,7 @@ class EventEngine:
             np.zeros((lanes, layers, rows + 1), dtype=np.int64),
             np.zeros((lanes, most_sources), dtype=np.int32),
             np.zeros((lanes, rows * max(most_sources, widest)), dtype=np.int32),
-            np.zeros((lanes, most_sources), dtype=np.int32),
+            np.zeros((lanes, most_sources + 1), dtype=np.int32),
             np.zeros((lanes, most_sources + 1), dtype=np.int32),
         )
         self._scratch_steps = n_steps
@@ -112,10 +117,7 @@ class EventEngine:
         layout, settings, kind = self._layout, self._settings, self._type
         code, a, b = surrogate_constants(settings.surrogate, settings.slope)
         batch = events.n_samples
-        bounds = np.linspace(0, batch, self._lanes + 1).astype(np.int64)
-        spikes = np.zeros((self._lanes, layout.layers.shape[0] + 1), dtype=np.int64)
-        losses = np.zeros(self._lanes)
-        correct = np.zeros(self._lanes, dtype=np.int64)
+        spikes, losses, correct = self._outcomes
         transpose_weights(
             self._parameters, layout.layers, layout.transposed_starts, self._transposed
         )
@@ -136,7 +138,7 @@ class EventEngine:
             self._transposed,
             layout.transposed_starts,
             events.n_steps,
-            bounds,
+            even_parts(batch, self._lanes),
             GROUP_SAMPLES,
             self._gradients,
             self._touched,
@@ -145,7 +147,6 @@ class EventEngine:
             losses,
             correct,
         )
-        self._touched[:, self._bias_rows] = True
         gather_gradient(
             self._gradients,
             self._touched,
@@ -223,8 +224,8 @@ class EventEngine:
         for first in range(0, events.n_samples, chunk):
             last = min(first + chunk, events.n_samples)
             lanes = min(numba.get_num_threads(), last - first)
-            bounds = np.linspace(0, last - first, lanes + 1).astype(np.int64)
-            largest = int(np.diff(bounds).max())
+            bounds = even_parts(last - first, lanes)
+            largest = -(-(last - first) // lanes)
             buffers = np.empty((lanes, largest * n_steps * n_units), dtype=np.uint16)
             counts = np.empty(lanes, dtype=np.int64)
             layer_forward_lanes(

@@ -107,7 +107,7 @@ def _error_percent(record: Mapping[str, Any], part: str) -> float:
     return max(100 - float(record[f"{part}_accuracy_percent"]), _ERROR_TICKS_PERCENT[0])
 
 
-def _accuracy_label(error_percent: float, _position: int) -> str:
+def _accuracy_label(error_percent: float, _position: float) -> str:
     label = f"{100 - error_percent:g}"
     return f"≥ {label}" if error_percent == _ERROR_TICKS_PERCENT[0] else label
 

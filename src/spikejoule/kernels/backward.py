@@ -16,6 +16,7 @@ from spikejoule.kernels.vector import (
 )
 
 TILE_STEPS = 6
+GRADIENT_BLOCK = 13
 
 
 @compiled
@@ -51,7 +52,8 @@ def group_by_source(sources, offsets, n_steps, places, active, firsts, steps):
     Args:
         sources, offsets: spikes in step order; `offsets` [T + 1] points into `sources`.
         places: scratch, int32 [n_sources]; all zeros on entry and on return.
-        active: receives the sources that fired, in order of their first spike, int32.
+        active: receives the sources that fired, in order of their first spike, int32; it holds
+            one element more than there are sources.
         firsts: receives where each one's steps begin, int32 [n_active + 1].
         steps: receives the steps, int32 [E].
 
@@ -61,9 +63,9 @@ def group_by_source(sources, offsets, n_steps, places, active, firsts, steps):
     n_active = 0
     for event in range(offsets[0], offsets[n_steps]):
         source = sources[event]
-        if places[source] == 0:
-            active[n_active] = source
-            n_active += 1
+        # Without a branch: whether a source fires again is what a processor cannot predict.
+        active[n_active] = source
+        n_active += places[source] == 0
         places[source] += 1
     firsts[0] = 0
     for k in range(n_active):
@@ -275,7 +277,8 @@ def _group_weights(
     """Add the weight gradients of a group of samples, one row of weights at a time."""
     places, steps, active, firsts = group_scratch
     for layer in range(layout.shape[0]):
-        _, _, stride, weight_start, _, first_row = layout[layer]
+        n_sources, _, stride, weight_start, _, first_row = layout[layer]
+        touched[first_row + n_sources] = True
         if layer == 0:
             in_sources, in_offsets = sources, offsets
         else:
@@ -297,7 +300,7 @@ def _group_weights(
         n_active = group_by_source(in_sources, in_offsets, n_rows, places, active, firsts, steps)
         for k in range(n_active):
             touched[first_row + active[k]] = True
-        block = block_size(stride)
+        block = block_size(stride, GRADIENT_BLOCK)
         for vector in range(0, stride // LANES, block):
             accumulate_rows(
                 gradient,

@@ -37,7 +37,7 @@ def stream_start(key, sample):
 
 @compiled
 def encode_sample(
-    levels, gap_scale, n_steps, state, numbers, heads, links, pixels, sources, lengths
+    levels, gap_scale, n_steps, state, numbers, lit, heads, links, pixels, sources, lengths
 ):
     """Spikes of one image, ordered by step, then by pixel.
 
@@ -47,6 +47,7 @@ def encode_sample(
         n_steps: T.
         state: start of the sample's random stream.
         numbers: scratch, float64 [16 * BUFFER_VECTORS].
+        lit: scratch, int32 [P].
         heads, links, pixels: scratch, int32 [T], int32 [P * T], uint16 [P * T].
         sources: receives the pixels, uint16.
         lengths: receives the number of spikes of each step, int64 [T].
@@ -57,13 +58,17 @@ def encode_sample(
     for step in range(n_steps):
         heads[step] = -1
         lengths[step] = 0
+    # Without a branch: which pixels are black is what a processor cannot predict.
+    n_lit = 0
+    for pixel in range(levels.size):
+        lit[n_lit] = pixel
+        n_lit += gap_scale[levels[pixel]] >= 0.0
     count = 0
     used = _BUFFER
     # From the last pixel to the first: each step's linked list then holds pixels in order.
-    for pixel in range(levels.size - 1, -1, -1):
+    for k in range(n_lit - 1, -1, -1):
+        pixel = lit[k]
         scale = gap_scale[levels[pixel]]
-        if scale < 0.0:
-            continue
         step = 0
         while True:
             if used == _BUFFER:
@@ -99,6 +104,7 @@ def encode_lanes(levels, samples, key, gap_scale, n_steps, bounds, buffers, coun
     n_pixels = levels.shape[1]
     for lane in numba.prange(bounds.size - 1):
         numbers = np.empty(_BUFFER, np.float64)
+        lit = np.empty(n_pixels, np.int32)
         heads = np.empty(n_steps, np.int32)
         links = np.empty(n_pixels * n_steps, np.int32)
         pixels = np.empty(n_pixels * n_steps, np.uint16)
@@ -110,6 +116,7 @@ def encode_lanes(levels, samples, key, gap_scale, n_steps, bounds, buffers, coun
                 n_steps,
                 stream_start(key, samples[image]),
                 numbers,
+                lit,
                 heads,
                 links,
                 pixels,

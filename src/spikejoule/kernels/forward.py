@@ -5,17 +5,20 @@ import numpy as np
 
 from spikejoule.kernels.emit import LANES
 from spikejoule.kernels.jit import compiled, compiled_parallel
-from spikejoule.kernels.vector import MAX_BLOCK, integrate_and_fire, lowest_set_bit
+from spikejoule.kernels.vector import integrate_and_fire, lowest_set_bit
 
 WORDS_AT_ONCE = 4
 """Words of fired neurons that are searched for set bits together."""
 
 
+FORWARD_BLOCK = 7
+
+
 @compiled
-def block_size(stride):
-    """Vectors of a block such that the blocks of a row are as equal as can be."""
+def block_size(stride, most):
+    """Vectors of a block, at most `most`, such that the blocks of a row are as equal as can be."""
     vectors = stride // LANES
-    blocks = (vectors + MAX_BLOCK - 1) // MAX_BLOCK
+    blocks = (vectors + most - 1) // most
     return (vectors + blocks - 1) // blocks
 
 
@@ -49,7 +52,7 @@ def layer_forward(
     Returns:
         the number of spikes emitted.
     """
-    block = block_size(stride)
+    block = block_size(stride, FORWARD_BLOCK)
     for vector in range(0, stride // LANES, block):
         integrate_and_fire(
             sources,

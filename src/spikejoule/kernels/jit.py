@@ -20,6 +20,11 @@ from numba.core import caching
 Function = Callable[..., Any]
 """A compiled function: numba infers the types of its arguments from each call."""
 
+# Between two kernels the OpenMP threads of numba wait in a loop, by default long enough to starve
+# whoever else wants the processor: with one other busy process training took ten times as long.
+# About half a millisecond bridges the pauses of a training step.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 _FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 

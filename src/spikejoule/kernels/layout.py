@@ -9,23 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikejoule.architecture import Architecture
-from spikejoule.kernels.emit import LANES
-
-CACHE_LINE_BYTES = 64
-
-
-def aligned_zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Zeros whose first element begins a cache line, so that vectors do not straddle two."""
-    kind = np.dtype(dtype)
-    size = int(np.prod(shape)) * kind.itemsize
-    memory = np.zeros(size + CACHE_LINE_BYTES, np.uint8)
-    start = -memory.ctypes.data % CACHE_LINE_BYTES
-    return memory[start : start + size].view(kind).reshape(shape)
-
-
-def padded(size: int, multiple: int = LANES) -> int:
-    """The smallest multiple of whole vectors that holds `size` elements."""
-    return -(-size // multiple) * multiple
+from spikejoule.kernels.arrays import aligned_zeros, padded
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,302 @@
+"""Slow, obvious oracles: every equation of the project again, as plain loops.
+
+Nothing here comes from spikejoule, so that the project and these loops can only agree by both
+being right. Shapes: T steps, B batch, I/H/O layer sizes, P pixels. Weights are [target, source];
+a state is a dict of ``layer1.synapses.weight``, ``layer1.synapses.bias``, ``layer2...``.
+"""
+
+import math
+
+import numpy as np
+
+MASK = 2**64 - 1
+GOLDEN = 0x9E3779B97F4A7C15
+
+
+def layers_of(state):
+    """(weights [target][source], biases [target]) of each layer, as nested lists of floats."""
+    return [
+        (
+            np.asarray(state[f"layer{number}.synapses.weight"], dtype=np.float64).tolist(),
+            np.asarray(state[f"layer{number}.synapses.bias"], dtype=np.float64).tolist(),
+        )
+        for number in range(1, len(state) // 2 + 1)
+    ]
+
+
+def lif_layer(spikes, weights, biases, threshold, decay, reset="zero"):
+    """One layer, one sample: spikes [T][source] to (potentials, spikes), [T][target] each.
+
+    v[t] = decay u[t-1] + b + sum of w over the sources that fired;  s[t] = (v[t] >= threshold);
+    u[t] = 0 where s[t], else v[t]  (``reset="subtract"``: u[t] = v[t] - threshold where s[t]).
+    """
+    potentials, emitted = [], []
+    after_reset = [0.0] * len(biases)
+    for step_spikes in spikes:
+        fired = [source for source, spike in enumerate(step_spikes) if spike]
+        step_potentials, step_emitted = [], []
+        for target, bias in enumerate(biases):
+            v = decay * after_reset[target] + bias
+            for source in fired:
+                v += weights[target][source]
+            s = 1 if v >= threshold else 0
+            if s and reset == "zero":
+                after_reset[target] = 0.0
+            elif s:
+                after_reset[target] = v - threshold
+            else:
+                after_reset[target] = v
+            step_potentials.append(v)
+            step_emitted.append(s)
+        potentials.append(step_potentials)
+        emitted.append(step_emitted)
+    return potentials, emitted
+
+
+def forward(state, spikes, threshold, decay, reset="zero"):
+    """One sample [T][I] through every layer: a list of (potentials, spikes)."""
+    passed = []
+    for weights, biases in layers_of(state):
+        potentials, spikes = lif_layer(spikes, weights, biases, threshold, decay, reset)
+        passed.append((potentials, spikes))
+    return passed
+
+
+def run(state, dense, threshold, decay, reset="zero"):
+    """Samples [N, T, I] through every layer: a list of spikes [N, T, units], one a layer."""
+    samples = [forward(state, sample, threshold, decay, reset) for sample in dense]
+    return [np.array([sample[layer][1] for sample in samples]) for layer in range(len(state) // 2)]
+
+
+def surrogate(name, slope, x):
+    """The surrogate derivative at x = v - threshold, from the literature.
+
+    constant      a                                            Bengio et al. 2013
+    arctangent    d/dx [atan(pi/2 a x) / pi]                   Fang et al. 2021
+    fast_sigmoid  1 / (1 + a |x|)^2                            Zenke and Ganguli 2018
+    sigmoid       d/dx [1 / (1 + exp(-a x))]                   Zenke and Vogels 2021
+    triangle      a max(0, 1 - |x|)                            Bellec et al. 2018
+    boxcar        a on an interval of area 1 around 0, else 0  Wu et al. 2018
+    gaussian      normal density of standard deviation 1 / a   Wu et al. 2018
+    """
+    if name == "constant":
+        return slope
+    if name == "arctangent":
+        inner = math.pi / 2 * slope * x
+        return (1 / math.pi) * (math.pi / 2 * slope) / (1 + inner * inner)
+    if name == "fast_sigmoid":
+        return (1 + slope * abs(x)) ** -2
+    if name == "sigmoid":
+        tail = math.exp(-slope * abs(x))
+        return slope * tail / (1 + tail) ** 2
+    if name == "triangle":
+        return slope * (1 - abs(x)) if abs(x) < 1 else 0.0
+    if name == "boxcar":
+        width = 1 / slope
+        return slope if -width / 2 < x < width / 2 else 0.0
+    if name == "gaussian":
+        deviation = 1 / slope
+        return math.exp(-0.5 * (x / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
+    raise ValueError(name)
+
+
+def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0):
+    """Loss of one sample and its derivative by each count.
+
+    logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O
+    L = -sum q log p;  dL/dcounts = scale (p - q)
+    """
+    logits = [logit_scale * count for count in counts]
+    largest = max(logits)
+    total = sum(math.exp(logit - largest) for logit in logits)
+    loss, gradient = 0.0, []
+    for k, logit in enumerate(logits):
+        log_p = logit - largest - math.log(total)
+        q = smoothing / len(counts) + (1 - smoothing) * (1 if k == label else 0)
+        loss -= q * log_p
+        gradient.append(logit_scale * (math.exp(log_p) - q))
+    return loss, gradient
+
+
+def backward(state, spikes, passed, count_gradient, threshold, decay, derivative):
+    """Gradients of one sample by hand, from dL/dcounts [O]; reset detached.
+
+    dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay (1 - s[t]) dL/dv[t+1]
+    dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
+    dL/ds_in[t][i] = sum_j dL/dv[t][j] w[j][i]
+    """
+    n_steps = len(spikes)
+    gradients = {}
+    spike_gradient = [list(count_gradient) for _ in range(n_steps)]
+    layers = layers_of(state)
+    for layer in range(len(layers) - 1, -1, -1):
+        weights, biases = layers[layer]
+        potentials, emitted = passed[layer]
+        source_spikes = passed[layer - 1][1] if layer else spikes
+        n_sources = len(weights[0])
+        weight_gradient = [[0.0] * n_sources for _ in biases]
+        bias_gradient = [0.0] * len(biases)
+        below = [[0.0] * n_sources for _ in range(n_steps)]
+        later = [0.0] * len(biases)
+        for t in range(n_steps - 1, -1, -1):
+            for j in range(len(biases)):
+                f = derivative(potentials[t][j] - threshold)
+                delta = spike_gradient[t][j] * f + decay * (1 - emitted[t][j]) * later[j]
+                later[j] = delta
+                bias_gradient[j] += delta
+                for i in range(n_sources):
+                    if source_spikes[t][i]:
+                        weight_gradient[j][i] += delta
+                    if layer:
+                        below[t][i] += delta * weights[j][i]
+        gradients[f"layer{layer + 1}.synapses.weight"] = np.array(weight_gradient)
+        gradients[f"layer{layer + 1}.synapses.bias"] = np.array(bias_gradient)
+        spike_gradient = below
+    return gradients
+
+
+def batch_gradient(
+    state, dense, labels, threshold, decay, name, slope, logit_scale=1.0, smoothing=0.0
+):
+    """(mean loss, correct, spikes of each layer, gradients of the mean loss) of a batch [B, T, I].
+
+    L = sum over the samples of L_n / B;  correct where the first largest count is the label's.
+    """
+    loss, correct = 0.0, 0
+    totals = [int(np.asarray(dense).sum())] + [0] * (len(state) // 2)
+    gradients = {key: np.zeros(np.shape(value)) for key, value in state.items()}
+    for sample, label in zip(np.asarray(dense).tolist(), labels, strict=True):
+        passed = forward(state, sample, threshold, decay)
+        counts = [sum(column) for column in zip(*passed[-1][1], strict=True)]
+        sample_loss, count_gradient = cross_entropy(counts, label, logit_scale, smoothing)
+        loss += sample_loss / len(labels)
+        correct += counts.index(max(counts)) == label
+        for layer, (_, emitted) in enumerate(passed, start=1):
+            totals[layer] += sum(map(sum, emitted))
+        sample_gradients = backward(
+            state,
+            sample,
+            passed,
+            count_gradient,
+            threshold,
+            decay,
+            lambda x: surrogate(name, slope, x),
+        )
+        for key, gradient in sample_gradients.items():
+            gradients[key] += gradient / len(labels)
+    return loss, correct, tuple(totals), gradients
+
+
+def clip(gradients, max_norm):
+    """g min(1, max_norm / (|g| + 1e-6)), the norm being that of all parameters together."""
+    squares = 0.0
+    for gradient in gradients.values():
+        for value in np.ravel(gradient):
+            squares += float(value) ** 2
+    factor = min(1.0, max_norm / (math.sqrt(squares) + 1e-6))
+    return {key: factor * gradient for key, gradient in gradients.items()}
+
+
+def adam(
+    weights,
+    gradient,
+    first,
+    second,
+    step,
+    rate,
+    weight_decay=0.0,
+    beta1=0.9,
+    beta2=0.999,
+    epsilon=1e-8,
+):
+    """Step number `step` (from 1): new (weights, first, second), of numbers or of arrays.
+
+    g += weight_decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+    w -= rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+    """
+    gradient = gradient + weight_decay * weights
+    first = beta1 * first + (1 - beta1) * gradient
+    second = beta2 * second + (1 - beta2) * gradient * gradient
+    mean = first / (1 - beta1**step)
+    square = second / (1 - beta2**step)
+    return weights - rate * mean / (np.sqrt(square) + epsilon), first, second
+
+
+def bernoulli(intensities, n_steps, max_rate_hz, generator):
+    """Dense spikes [N, T, P] of a rate code: each fires with p = intensity max_rate_hz / 1000."""
+    dense = np.zeros((len(intensities), n_steps, len(intensities[0])), dtype=np.uint8)
+    for sample, image in enumerate(intensities):
+        for step in range(n_steps):
+            for pixel, intensity in enumerate(image):
+                if generator.random() < intensity * max_rate_hz / 1000:
+                    dense[sample, step, pixel] = 1
+    return dense
+
+
+def event_list(dense):
+    """(sources, offsets) of dense spikes [N, T, units]: rows by sample, then by step."""
+    sources, offsets = [], [0]
+    for sample in dense:
+        for step in sample:
+            for unit, spike in enumerate(step):
+                if spike:
+                    sources.append(unit)
+            offsets.append(len(sources))
+    return sources, offsets
+
+
+def count(dense):
+    """Spikes of one layer [N, T, units]: by sample [N], by step [T], by unit, by (sample, unit)."""
+    n_samples, n_steps, n_units = np.shape(dense)
+    by_sample, by_step, by_unit = [0] * n_samples, [0] * n_steps, [0] * n_units
+    by_sample_and_unit = [[0] * n_units for _ in range(n_samples)]
+    for n in range(n_samples):
+        for t in range(n_steps):
+            for unit in range(n_units):
+                spike = int(dense[n][t][unit])
+                by_sample[n] += spike
+                by_step[t] += spike
+                by_unit[unit] += spike
+                by_sample_and_unit[n][unit] += spike
+    return by_sample, by_step, by_unit, by_sample_and_unit
+
+
+def splitmix64(state, n):
+    """The n outputs of SplitMix64 that follow a state (Steele, Lea and Flood, OOPSLA 2014)."""
+    outputs = []
+    for _ in range(n):
+        state = (state + GOLDEN) & MASK
+        outputs.append(mix(state))
+    return outputs
+
+
+def mix(z):
+    """SplitMix64's output function on 64-bit integers."""
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def affine_warp(image, down, right, rotation, size, shear):
+    """An image [height][width] sheared, rotated, resized about its centre, and moved.
+
+    A pixel (r, q) relative to the centre goes to  size R S (r, q) + (down, right)  with
+    S = [[1, 0], [tan shear, 1]] and R = [[cos, -sin], [sin, cos]]; angles in radians. Each output
+    pixel takes the bilinear interpolation at its origin, black outside, rounded half up.
+    """
+    height, width = np.shape(image)
+    rotate = np.array(
+        [[math.cos(rotation), -math.sin(rotation)], [math.sin(rotation), math.cos(rotation)]]
+    )
+    slant = np.array([[1.0, 0.0], [math.tan(shear), 1.0]])
+    back = np.linalg.inv(size * rotate @ slant)
+    centre = np.array([(height - 1) / 2, (width - 1) / 2])
+    warped = np.zeros((height, width))
+    for row in range(height):
+        for column in range(width):
+            origin = back @ (np.array([row - down, column - right]) - centre) + centre
+            for i in range(height):
+                for j in range(width):
+                    weight = max(0.0, 1 - abs(origin[0] - i)) * max(0.0, 1 - abs(origin[1] - j))
+                    warped[row, column] += weight * image[i][j]
+    return warped

@@ -1,0 +1,76 @@
+"""architecture.py: sizes, names, and what is refused."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikejoule.architecture import Architecture
+from spikejoule.errors import ParameterError
+
+sizes = st.integers(1, 65_535)
+
+
+def test_the_default_network() -> None:
+    architecture = Architecture(784, (400,), 10)
+    assert architecture.layer_sizes == (784, 400, 10)
+    assert architecture.layer_names == ("input", "hidden", "output")
+    assert architecture.fan_outs == (400, 10)
+    assert architecture.synapses == (313_600, 4_000)
+    assert (architecture.threshold, architecture.decay) == (1.0, 0.9)
+    assert architecture.parameter_shapes() == {
+        "layer1.synapses.weight": (400, 784),
+        "layer1.synapses.bias": (400,),
+        "layer2.synapses.weight": (10, 400),
+        "layer2.synapses.bias": (10,),
+    }
+
+
+def test_several_hidden_layers_are_numbered() -> None:
+    architecture = Architecture(5, (4, 3, 2), 1)
+    assert architecture.layer_names == ("input", "hidden1", "hidden2", "hidden3", "output")
+    assert architecture.synapses == (20, 12, 6, 2)
+    assert list(architecture.parameter_shapes())[-2:] == [
+        "layer4.synapses.weight",
+        "layer4.synapses.bias",
+    ]
+
+
+@given(sizes, st.lists(sizes, min_size=1, max_size=5), sizes)
+def test_parts_fit_each_other(n_input: int, hidden: list[int], n_output: int) -> None:
+    architecture = Architecture(n_input, tuple(hidden), n_output)
+    shapes = architecture.parameter_shapes()
+    weights = [shape for shape in shapes.values() if len(shape) == 2]
+    assert tuple(target * source for target, source in weights) == architecture.synapses
+    assert tuple(target for target, _ in weights) == architecture.fan_outs
+    assert len(architecture.layer_names) == len(architecture.layer_sizes) == len(hidden) + 2
+    assert len(set(architecture.layer_names)) == len(hidden) + 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needle"),
+    [
+        ({"hidden": ()}, "at least one hidden layer"),
+        ({"n_input": 0}, "layer input has 0 neurons"),
+        ({"hidden": (3, -1)}, "layer hidden2 has -1 neurons"),
+        ({"n_output": 65_536}, "layer output has 65536 neurons"),
+        ({"threshold": 0.0}, "threshold is 0.0"),
+        ({"threshold": -1.0}, "threshold is -1.0"),
+        ({"threshold": math.nan}, "threshold is nan"),
+        ({"decay": -0.1}, "decay is -0.1"),
+        ({"decay": 1.1}, "decay is 1.1"),
+        ({"decay": math.nan}, "decay is nan"),
+    ],
+)
+def test_out_of_range(arguments: dict[str, Any], needle: str) -> None:
+    valid: dict[str, Any] = {"n_input": 4, "hidden": (3,), "n_output": 2}
+    with pytest.raises(ParameterError, match=needle) as error:
+        Architecture(**{**valid, **arguments})
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0])
+def test_limits_of_the_decay_are_allowed(decay: float) -> None:
+    assert Architecture(1, (1,), 1, decay=decay).decay == decay
