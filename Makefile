@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro test lint ui bench clean help
+.PHONY: repro seed-notebook test lint ui bench growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -25,6 +25,15 @@ export MLFLOW_DISABLE_TELEMETRY := true
 repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
 	$(BIN)/python -m dvc repro
 
+# The settings of the notebook that this project grew from; all others are in params.yaml.
+SEED_NOTEBOOK := data.validation_size=0 train.surrogate=constant train.logit_scale=1.0 \
+    train.lr=0.003 train.weight_decay=0.00001 train.schedule=plateau train.patience=5 \
+    train.max_epochs=20 train.target_accuracy=98.0 train.label_smoothing=0.0 \
+    train.shift_pixels=0 train.rotate_degrees=0.0 train.scale_fraction=0.0 train.shear_degrees=0.0
+
+seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC experiment
+	$(BIN)/python -m dvc exp run --temp -n seed-notebook $(addprefix -S ,$(SEED_NOTEBOOK))
+
 test: $(INSTALLED)  ## run the tests (PYTEST_ARGUMENTS="-n 0 tests/test_data.py" for some of them)
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
@@ -43,12 +52,15 @@ ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0
 bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.speed
 
+growth: $(INSTALLED)  ## measure how the engines' speed grows with size, window, rate and batch
+	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.growth
+
 clean:  ## remove .venv and the tools' caches; results stay
 	rm -rf $(VENV) build src/*.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find src stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@set -eu; \

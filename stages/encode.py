@@ -18,8 +18,9 @@ PATHS = ("validation", "test", "events_validation", "events_test")
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the events of both splits; training draws its own afresh in every epoch."""
-    for split in ("validation", "test"):
-        samples = load_images(paths[split])
+    # Both are read before anything is written.
+    splits = {split: load_images(paths[split]) for split in ("validation", "test")}
+    for split, samples in splits.items():
         events = encode(
             samples.images,
             params.encode.time_window,

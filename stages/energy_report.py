@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     inference_timings = _read_values(paths["inference_timings"], "measurement_time_seconds")
     evaluation = _read_values(paths["evaluate_metrics"], "test_accuracy_percent")
+    metrics = [read_json(paths["train_metrics"]), read_json(paths["inference_metrics"]), evaluation]
     names = network.architecture.layer_names
     raster = _raster(paths, params.energy_report.figure_sample, counts)
     proxies = energy_proxies(network.architecture, counts.means, network.encoding["time_window"])
@@ -125,7 +126,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         f"{proxies.dense_operations_per_inference:,}",
         proxies.sparsity_ratio,
     )
-    _publish(network, paths, params)
+    _publish(
+        network,
+        paths,
+        params,
+        [*metrics, proxies.as_metrics()],
+        {**inference_timings, **train_timings},
+    )
 
 
 def _read_values(path: Path, *names: str) -> dict[str, Any]:
@@ -182,17 +189,20 @@ def _raster(paths: Mapping[str, Path], sample: int, counts: SpikeCounts) -> figu
     )
 
 
-def _publish(network: TrainedNetwork, paths: Mapping[str, Path], params: Params) -> None:
+def _publish(
+    network: TrainedNetwork,
+    paths: Mapping[str, Path],
+    params: Params,
+    metrics: Sequence[Mapping[str, Any]],
+    timings: Mapping[str, Any],
+) -> None:
     record = build_run_record(
         network=network,
         trained_path=paths["trained"],
         checkpoint_path=paths["checkpoint"],
         parameters=params.flattened(),
-        metrics=[
-            read_json(paths[name])
-            for name in ("train_metrics", "inference_metrics", "evaluate_metrics", "energy_metrics")
-        ],
-        timings={**read_json(paths["inference_timings"]), **read_json(paths["train_timings"])},
+        metrics=metrics,
+        timings=timings,
         artifacts=[
             *(Artifact(paths[name], folder) for name, folder in RUN_FOLDERS.items()),
             Artifact(PARAMS_FILE, ""),

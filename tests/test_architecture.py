@@ -59,6 +59,8 @@ def test_parts_fit_each_other(n_input: int, hidden: list[int], n_output: int) ->
         ({"threshold": 0.0}, "threshold is 0.0"),
         ({"threshold": -1.0}, "threshold is -1.0"),
         ({"threshold": math.nan}, "threshold is nan"),
+        ({"threshold": 1e-50}, "threshold is 1e-50"),
+        ({"threshold": math.inf}, "threshold is inf"),
         ({"decay": -0.1}, "decay is -0.1"),
         ({"decay": 1.1}, "decay is 1.1"),
         ({"decay": math.nan}, "decay is nan"),

@@ -32,7 +32,9 @@ def test_counts_against_loops(dense: np.ndarray, n_units: int, seed: int) -> Non
     expected = [naive.count(dense), naive.count(other)]
     assert counts.layer_names == ("input", "output")
     assert counts.n_samples == dense.shape[0]
-    assert counts.per_sample.tolist() == [list(row) for row in zip(*(e[0] for e in expected), strict=True)]
+    assert counts.per_sample.tolist() == [
+        list(row) for row in zip(*(e[0] for e in expected), strict=True)
+    ]
     assert counts.per_step.tolist() == [e[1] for e in expected]
     assert [neuron.tolist() for neuron in counts.per_neuron] == [e[2] for e in expected]
     assert counts.totals == {"input": sum(expected[0][0]), "output": sum(expected[1][0])}

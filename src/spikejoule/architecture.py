@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 from spikejoule.errors import ParameterError
 
+# The engines compute in float32, where a threshold below or above these is 0 or infinite: at 0 even
+# the unused lanes of a vector would fire.
+_SMALLEST_FLOAT32 = 1.1754943508222875e-38
+_LARGEST_FLOAT32 = 3.4028234663852886e38
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -32,8 +37,11 @@ class Architecture:
         for name, size in zip(self.layer_names, self.layer_sizes, strict=True):
             if not 1 <= size <= 65_535:
                 raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to 65535")
-        if not self.threshold > 0:
-            raise ParameterError(f"threshold is {self.threshold}; it must be above 0")
+        if not _SMALLEST_FLOAT32 <= self.threshold <= _LARGEST_FLOAT32:
+            raise ParameterError(
+                f"threshold is {self.threshold}; it must be above 0, from {_SMALLEST_FLOAT32:.2g} "
+                f"to {_LARGEST_FLOAT32:.2g}"
+            )
         if not 0 <= self.decay <= 1:
             raise ParameterError(f"decay is {self.decay}; it must lie in [0, 1]")
 

@@ -8,21 +8,17 @@ A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
 import functools
 import hashlib
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from spikejoule.errors import ParameterError
+from spikejoule.event_buffers import collect_events
 from spikejoule.events import MAX_SOURCES, EventList
-from spikejoule.kernels.arrays import even_parts
 from spikejoule.kernels.encode import encode_lanes
 from spikejoule.neuron import STEP_MS
 
 LEVELS = 256
 """Distinct intensities of an 8-bit image."""
-
-CHUNK_BYTES = 256 * 1024 * 1024
-"""Address space reserved for the spikes of one chunk of images (their upper bound)."""
 
 
 def draw_key(seed: int, split: str, epoch: int) -> np.uint64:
@@ -124,29 +120,24 @@ def encode(
         raise ParameterError(f"images have {n_pixels} pixels; allowed are 1 to {MAX_SOURCES - 1}")
     identities = np.arange(n_images) if samples is None else np.asarray(samples)
     identities = np.ascontiguousarray(identities, dtype=np.int64)
-    chunk = max(1, CHUNK_BYTES // (2 * n_pixels * time_window))
-    parts: list[npt.NDArray[np.uint16]] = []
-    lengths = np.empty(n_images * time_window, dtype=np.int64)
-    for first in range(0, n_images, chunk):
-        last = min(first + chunk, n_images)
-        lanes = min(numba.get_num_threads(), last - first)
-        bounds = even_parts(last - first, lanes)
-        largest = -(-(last - first) // lanes)
-        buffers = np.empty((lanes, largest * time_window * n_pixels), dtype=np.uint16)
-        counts = np.empty(lanes, dtype=np.int64)
+
+    def fill(
+        chosen: slice,
+        bounds: npt.NDArray[np.int64],
+        buffers: npt.NDArray[np.uint16],
+        counts: npt.NDArray[np.int64],
+        lengths: npt.NDArray[np.int64],
+    ) -> None:
         encode_lanes(
-            levels[first:last],
-            identities[first:last],
+            levels[chosen],
+            identities[chosen],
             key,
             scale,
             time_window,
             bounds,
             buffers,
             counts,
-            lengths[first * time_window : last * time_window],
+            lengths,
         )
-        parts += [buffers[lane, : counts[lane]].copy() for lane in range(lanes)]
-    offsets = np.zeros(lengths.size + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    sources = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint16)
-    return EventList(sources, offsets, n_images, time_window, n_pixels)
+
+    return collect_events(n_images, time_window, n_pixels, fill)

@@ -99,7 +99,6 @@ class TrainParams(Section):
     surrogate_slope: Real | None = Field(gt=0)
     logit_scale: Real = Field(gt=0)
     label_smoothing: Real = Field(ge=0, lt=1)
-    weight_average: Real = Field(ge=0, lt=1)
     shift_pixels: int = Field(ge=0, le=10)
     rotate_degrees: Real = Field(ge=0, le=180)
     scale_fraction: Real = Field(ge=0, lt=1)

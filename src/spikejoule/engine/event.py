@@ -4,13 +4,13 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from spikejoule.architecture import Architecture
 from spikejoule.engine.interface import BatchOutcome, LearningSettings, State
 from spikejoule.errors import ArtifactError
+from spikejoule.event_buffers import collect_events
 from spikejoule.events import EventList
 from spikejoule.kernels.arrays import aligned_zeros, even_parts
 from spikejoule.kernels.backward import batch_gradient, transpose_weights
@@ -26,9 +26,6 @@ it bounds the threads that one batch can use; it does not depend on the machine.
 
 GROUP_SAMPLES = 4
 """Samples whose weight gradients are added together, while their deltas are still in the cache."""
-
-CHUNK_BYTES = 256 * 1024 * 1024
-"""Address space reserved for the spikes of one chunk of samples (their upper bound)."""
 
 
 class EventEngine:
@@ -218,19 +215,17 @@ class EventEngine:
     def _run_layer(self, events: EventList, row: npt.NDArray[np.int64]) -> EventList:
         _, n_units, stride, weight_start, bias_start, _ = (int(value) for value in row)
         n_steps = events.n_steps
-        chunk = max(1, CHUNK_BYTES // (2 * n_units * n_steps))
-        parts: list[npt.NDArray[np.uint16]] = []
-        lengths = np.empty(events.n_samples * n_steps, dtype=np.int64)
-        for first in range(0, events.n_samples, chunk):
-            last = min(first + chunk, events.n_samples)
-            lanes = min(numba.get_num_threads(), last - first)
-            bounds = even_parts(last - first, lanes)
-            largest = -(-(last - first) // lanes)
-            buffers = np.empty((lanes, largest * n_steps * n_units), dtype=np.uint16)
-            counts = np.empty(lanes, dtype=np.int64)
+
+        def fill(
+            chosen: slice,
+            bounds: npt.NDArray[np.int64],
+            buffers: npt.NDArray[np.uint16],
+            counts: npt.NDArray[np.int64],
+            lengths: npt.NDArray[np.int64],
+        ) -> None:
             layer_forward_lanes(
                 events.sources,
-                events.offsets[first * n_steps : last * n_steps + 1],
+                events.offsets[chosen.start * n_steps : chosen.stop * n_steps + 1],
                 self._parameters,
                 weight_start,
                 bias_start,
@@ -241,13 +236,10 @@ class EventEngine:
                 bounds,
                 buffers,
                 counts,
-                lengths[first * n_steps : last * n_steps],
+                lengths,
             )
-            parts += [buffers[lane, : counts[lane]].copy() for lane in range(lanes)]
-        offsets = np.zeros(lengths.size + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        sources = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint16)
-        return EventList(sources, offsets, events.n_samples, n_steps, n_units)
+
+        return collect_events(events.n_samples, n_steps, n_units, fill)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """A copy of the parameters."""

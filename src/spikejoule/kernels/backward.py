@@ -16,7 +16,7 @@ from spikejoule.kernels.vector import (
 )
 
 TILE_STEPS = 6
-GRADIENT_BLOCK = 13
+GRADIENT_BLOCK = 5
 
 
 @compiled

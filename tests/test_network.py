@@ -1,0 +1,151 @@
+"""network.py: the seed's names, its start, and autograd's gradients against plain loops."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.architecture import Architecture
+from spikejoule.errors import ParameterError
+from spikejoule.network import SpikingNetwork, initial_state, surrogate_derivative
+from spikejoule.surrogate import SURROGATES, get_surrogate
+from tests import naive
+
+ARCHITECTURE = Architecture(7, (11, 6), 3, threshold=1.0, decay=0.9)
+
+
+def dense_spikes(n_samples: int, n_steps: int) -> np.ndarray:
+    generator = np.random.default_rng([n_samples, n_steps])
+    return generator.integers(0, 2, (n_samples, n_steps, ARCHITECTURE.n_input))
+
+
+def firing_state() -> dict[str, torch.Tensor]:
+    generator = np.random.default_rng(1)
+    return {
+        name: torch.tensor(generator.normal(0.1, 0.5, shape))
+        for name, shape in ARCHITECTURE.parameter_shapes().items()
+    }
+
+
+def loaded_network(surrogate: str, slope: float) -> SpikingNetwork:
+    network = SpikingNetwork(ARCHITECTURE, surrogate, slope).double()
+    network.load_state_dict(firing_state(), strict=True)
+    return network
+
+
+class TestNames:
+    def test_those_of_the_seed(self) -> None:
+        network = SpikingNetwork(Architecture(784, (400,), 10), "constant", 0.3)
+        assert {name: tuple(value.shape) for name, value in network.state_dict().items()} == {
+            "layer1.synapses.weight": (400, 784),
+            "layer1.synapses.bias": (400,),
+            "layer2.synapses.weight": (10, 400),
+            "layer2.synapses.bias": (10,),
+        }
+
+    def test_those_of_the_architecture_in_order(self) -> None:
+        shapes = ARCHITECTURE.parameter_shapes()
+        network = SpikingNetwork(ARCHITECTURE, "constant", 0.3)
+        for names in (network.state_dict(), dict(network.named_parameters())):
+            assert list(names) == list(shapes)
+        state = initial_state(ARCHITECTURE, 1)
+        assert {name: tuple(value.shape) for name, value in state.items()} == shapes
+
+
+class TestStart:
+    def test_depends_on_the_seed_alone(self) -> None:
+        torch.manual_seed(1)
+        one = initial_state(ARCHITECTURE, 5)
+        before = torch.random.get_rng_state()
+        two = initial_state(ARCHITECTURE, 5)
+        assert torch.equal(before, torch.random.get_rng_state())
+        other = initial_state(ARCHITECTURE, 6)
+        for name, value in one.items():
+            assert torch.equal(value, two[name])
+            assert not torch.equal(value, other[name])
+            assert value.dtype == torch.float32
+            assert not value.requires_grad
+
+    def test_law_of_torch_linear(self) -> None:
+        architecture = Architecture(784, (400,), 10)
+        state = initial_state(architecture, 0)
+        for layer, sources in ((1, 784), (2, 400)):
+            bound = 1 / math.sqrt(sources)
+            weights = state[f"layer{layer}.synapses.weight"]
+            assert weights.abs().max() <= bound
+            assert weights.abs().max() > 0.99 * bound
+            assert abs(float(weights.mean())) < 4 * bound / math.sqrt(3 * weights.numel())
+            assert float(weights.std()) == pytest.approx(bound / math.sqrt(3), rel=0.03)
+            assert state[f"layer{layer}.synapses.bias"].abs().max() <= bound
+
+    def test_law_against_torch_linear_itself(self) -> None:
+        torch.manual_seed(0)
+        linear = torch.nn.Linear(784, 400)
+        state = initial_state(Architecture(784, (400,), 10), 0)
+        for ours, theirs in (
+            (state["layer1.synapses.weight"], linear.weight),
+            (state["layer1.synapses.bias"], linear.bias),
+        ):
+            assert float(ours.std()) == pytest.approx(float(theirs.detach().std()), rel=0.15)
+
+
+class TestForward:
+    def test_spikes_against_loops(self) -> None:
+        dense = dense_spikes(4, 9)
+        network = loaded_network("constant", 0.3)
+        layers = network(torch.from_numpy(dense).double().transpose(0, 1))
+        expected = naive.run(firing_state(), dense.tolist(), 1.0, 0.9)
+        for layer, spikes in zip(layers, expected, strict=True):
+            assert np.array_equal(layer.detach().transpose(0, 1).numpy(), spikes)
+            assert 0 < spikes.mean() < 1
+
+
+class TestBackward:
+    @pytest.mark.parametrize("name", list(SURROGATES))
+    def test_autograd_against_loops(self, name: str) -> None:
+        dense = dense_spikes(3, 8)
+        labels = [0, 2, 1]
+        slope = SURROGATES[name].default_slope
+        network = loaded_network(name, slope)
+        counts = network(torch.from_numpy(dense).double().transpose(0, 1))[-1].sum(dim=0)
+        loss = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(0.3 * counts, torch.tensor(labels))
+        loss.backward()
+        state = {key: value.numpy() for key, value in firing_state().items()}
+        expected_loss, _, _, gradients = naive.batch_gradient(
+            state, dense, labels, 1.0, 0.9, name, slope, 0.3, 0.1
+        )
+        assert loss.item() == pytest.approx(expected_loss, rel=1e-12)
+        for key, parameter in network.named_parameters():
+            assert parameter.grad is not None
+            np.testing.assert_allclose(parameter.grad, gradients[key], rtol=1e-9, atol=1e-14)
+            assert np.abs(gradients[key]).max() > 0
+
+    @pytest.mark.parametrize("name", list(SURROGATES))
+    @pytest.mark.parametrize("slope", [None, 0.7, 3.0])
+    def test_derivatives_against_the_literature(self, name: str, slope: float | None) -> None:
+        slope = slope or SURROGATES[name].default_slope
+        x = np.linspace(-4, 4, 1601) + 1e-5
+        found = surrogate_derivative(name, slope)(torch.from_numpy(x)).numpy()
+        expected = [naive.surrogate(name, slope, float(value)) for value in x]
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
+        assert (found >= 0).all()
+
+    @pytest.mark.parametrize("name", ["arctangent", "sigmoid", "gaussian", "boxcar"])
+    def test_derivatives_of_a_step_have_area_one(self, name: str) -> None:
+        """The publications that scale them so agree with the formulas in surrogate.py."""
+        x = np.linspace(-2000, 2000, 4_000_001)
+        slope = SURROGATES[name].default_slope
+        derivative = surrogate_derivative(name, slope)(torch.from_numpy(x)).numpy()
+        assert np.trapezoid(derivative, x) == pytest.approx(1.0, abs=1e-3)
+
+    def test_table_of_surrogates(self) -> None:
+        assert [surrogate.code for surrogate in SURROGATES.values()] == list(range(7))
+        for name, surrogate in SURROGATES.items():
+            assert get_surrogate(name) is surrogate
+            assert surrogate.name == name
+            assert "doi:" in surrogate.source or "arXiv:" in surrogate.source
+
+    def test_unknown_surrogate(self) -> None:
+        with pytest.raises(ParameterError, match="surrogate is 'step'; allowed are constant"):
+            get_surrogate("step")

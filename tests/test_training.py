@@ -1,0 +1,336 @@
+"""training.py: learning, counting, stopping, and which weights are kept."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.architecture import Architecture
+from spikejoule.augmentation import Augmentation
+from spikejoule.encoding import draw_key, encode
+from spikejoule.engine import LearningSettings, make_engine
+from spikejoule.engine.event import EventEngine
+from spikejoule.engine.interface import BatchOutcome, Engine
+from spikejoule.errors import ParameterError
+from spikejoule.events import EventList
+from spikejoule.network import initial_state
+from spikejoule.schedule import ScheduleSettings
+from spikejoule.training import (
+    EpochRecord,
+    TrainingData,
+    TrainingResult,
+    TrainingSettings,
+    accuracy_percent,
+    train,
+)
+
+N_STEPS = 12
+ARCHITECTURE = Architecture(16, (12,), 2)
+SETTINGS = TrainingSettings(
+    seed=3,
+    time_window=N_STEPS,
+    max_rate_hz=400.0,
+    batch_size=8,
+    max_epochs=6,
+    schedule=ScheduleSettings("constant", 0.01),
+    augmentation=Augmentation(),
+)
+LEARNING = LearningSettings(logit_scale=0.3, grad_clip_norm=1.0)
+
+
+def halves(n_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of 4 x 4 whose left (0) or right (1) half is bright."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 2, n_samples).astype(np.uint8)
+    images = generator.integers(0, 60, (n_samples, 4, 4)).astype(np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:, 2 * label : 2 * label + 2] += 180
+    return images, labels
+
+
+def problem(n_train: int = 44, n_validation: int = 20, n_steps: int = N_STEPS) -> TrainingData:
+    images, labels = halves(n_train, 1)
+    validation_images, validation_labels = halves(n_validation, 2)
+    events = encode(validation_images, n_steps, 400.0, draw_key(3, "validation", 0))
+    samples = np.random.default_rng(5).permutation(1000)[:n_train]
+    return TrainingData(images, labels, samples, events, validation_labels)
+
+
+def fresh_engine(name: str = "event", learning: LearningSettings = LEARNING) -> Engine:
+    state = {key: value.numpy() for key, value in initial_state(ARCHITECTURE, 1).items()}
+    return make_engine(name, ARCHITECTURE, state, learning)
+
+
+class Recorder:
+    """An observer that remembers every call."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, int, BatchOutcome]] = []
+        self.epochs: list[tuple[EpochRecord, float]] = []
+        self.order: list[str] = []
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        self.batches.append((epoch, samples, outcome))
+        self.order.append("batch")
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        self.epochs.append((record, seconds))
+        self.order.append("epoch")
+
+
+class Scripted:
+    """An engine whose validation accuracy after each epoch is written down beforehand."""
+
+    name = "scripted"
+    device = "cpu"
+
+    def __init__(self, percentages: list[float], labels: np.ndarray) -> None:
+        self._percentages = percentages
+        self._labels = labels
+        self.epoch = 0
+        self.rates: list[float] = []
+        self.trained: list[int] = []
+
+    def train_batch(self, events: EventList, labels: np.ndarray, rate: float) -> BatchOutcome:
+        self.rates.append(rate)
+        self.trained.append(events.n_samples)
+        return BatchOutcome(1.0, 0, (events.n_events, 2, 1))
+
+    def run(self, events: EventList) -> list[EventList]:
+        right = round(self._percentages[self.epoch] / 100 * len(self._labels))
+        self.epoch += 1
+        answers = self._labels.astype(int)
+        answers[right:] = 1 - answers[right:]
+        dense = np.zeros((len(answers), events.n_steps, 2))
+        dense[np.arange(len(answers)), 0, answers] = 1
+        return [EventList.from_dense(dense)]
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"weights": np.array([float(self.epoch)])}
+
+    def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
+        return {"lr": learning_rate, "epoch": self.epoch}
+
+
+def scripted(percentages: list[float], **changes: Any) -> tuple[TrainingResult, Scripted]:
+    data = problem()
+    engine = Scripted(percentages, data.validation_labels)
+    settings = replace(SETTINGS, max_epochs=len(percentages), **changes)
+    names = ARCHITECTURE.layer_names
+    return train(data, engine, names, settings), engine  # type: ignore[arg-type]
+
+
+class TestLearning:
+    @pytest.mark.parametrize("name", ["event", "dense"])
+    def test_a_separable_problem(self, name: str) -> None:
+        result = train(problem(), fresh_engine(name), ARCHITECTURE.layer_names, SETTINGS)
+        assert result.best_validation_accuracy_percent == 100.0
+        assert result.history[-1].train_loss < 0.5 * result.history[0].train_loss
+        assert result.history[-1].train_accuracy_percent > 95
+        assert result.stop_reason == "max_epochs"
+        assert [record.epoch for record in result.history] == [1, 2, 3, 4, 5, 6]
+
+    def test_the_kept_weights_have_the_accuracy_that_is_told(self) -> None:
+        data = problem()
+        settings = replace(SETTINGS, schedule=ScheduleSettings("constant", 0.05))
+        result = train(data, fresh_engine(), ARCHITECTURE.layer_names, settings)
+        kept = make_engine("event", ARCHITECTURE, result.state)
+        found = accuracy_percent(kept, data.validation_events, data.validation_labels)
+        assert found == result.best_validation_accuracy_percent
+
+    def test_again_the_same_to_the_bit(self) -> None:
+        settings = replace(SETTINGS, augmentation=Augmentation(shift_pixels=1, rotate_degrees=5.0))
+        runs = [
+            train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings) for _ in range(2)
+        ]
+        assert runs[0].history == runs[1].history
+        assert runs[0].spikes == runs[1].spikes
+        for name, value in runs[0].state.items():
+            assert value.tobytes() == runs[1].state[name].tobytes()
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"seed": 4}, {"augmentation": Augmentation(shift_pixels=1)}, {"max_rate_hz": 390.0}],
+    )
+    def test_draws_follow_the_settings(self, change: dict[str, Any]) -> None:
+        one, other = (
+            train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings)
+            for settings in (SETTINGS, replace(SETTINGS, **change))
+        )
+        assert one.history[0].spikes != other.history[0].spikes
+
+    def test_every_epoch_draws_afresh(self) -> None:
+        settings = replace(SETTINGS, schedule=ScheduleSettings("constant", 1e-30))
+        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings)
+        assert len({record.spikes[0] for record in result.history}) == SETTINGS.max_epochs
+
+
+class TestKeepingAndStopping:
+    def test_the_first_of_the_best_epochs_is_kept(self) -> None:
+        result, _ = scripted([50.0, 75.0, 60.0, 75.0, 70.0])
+        assert result.best_epoch == 2
+        assert result.best_validation_accuracy_percent == 75.0
+        assert result.state["weights"].tolist() == [2.0]
+        assert result.optimizer_state["epoch"] == 5
+        told = [record.validation_accuracy_percent for record in result.history]
+        assert told == [50.0, 75.0, 60.0, 75.0, 70.0]
+
+    @pytest.mark.parametrize(
+        ("patience", "epochs", "reason"),
+        [(0, 7, "max_epochs"), (1, 3, "patience"), (2, 6, "patience"), (5, 7, "max_epochs")],
+    )
+    def test_patience(self, patience: int, epochs: int, reason: str) -> None:
+        percentages = [50.0, 75.0, 60.0, 80.0, 80.0, 75.0, 60.0]
+        result, _ = scripted(percentages, patience=patience)
+        assert len(result.history) == epochs
+        assert result.stop_reason == reason
+        assert len(result.epoch_seconds) == epochs
+
+    @pytest.mark.parametrize(("target", "epochs"), [(75.0, 2), (76.0, 4), (99.0, 5), (None, 5)])
+    def test_target_accuracy(self, target: float | None, epochs: int) -> None:
+        percentages = [50.0, 75.0, 60.0, 80.0, 70.0]
+        result, _ = scripted(percentages, target_accuracy_percent=target)
+        assert len(result.history) == epochs
+        expected = "max_epochs" if target in (99.0, None) else "target_accuracy"
+        assert result.stop_reason == expected
+
+    def test_accuracy_that_never_rises_above_zero(self) -> None:
+        result, _ = scripted([0.0, 0.0, 0.0])
+        assert result.best_epoch == 1
+        assert result.state["weights"].tolist() == [1.0]
+
+    def test_batches_and_rates(self) -> None:
+        schedule = ScheduleSettings("plateau", 0.01, plateau_factor=0.5, plateau_patience=0)
+        result, engine = scripted([50.0, 50.0, 50.0], schedule=schedule)
+        assert engine.trained == [8, 8, 8, 8, 8, 4] * 3
+        assert engine.rates == [0.01] * 12 + [0.005] * 6
+        assert [record.learning_rate for record in result.history] == [0.01, 0.01, 0.005]
+        assert result.optimizer_state["lr"] == 0.0025
+
+    def test_one_cycle_spans_all_batches(self) -> None:
+        _, engine = scripted([50.0] * 4, schedule=ScheduleSettings("one_cycle", 0.01))
+        assert len(engine.rates) == 24
+        assert max(engine.rates) == pytest.approx(0.01, rel=0.05)
+        assert engine.rates[-1] < 1e-5 * 0.01 * 100
+
+
+class Recounting:
+    """An engine that runs the network once more before each step and counts by itself."""
+
+    name, device = "event", "cpu"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.totals = np.zeros(3, dtype=np.int64)
+        self.correct = 0
+        self.seen: list[np.ndarray] = []
+        self.state, self.run = engine.state, engine.run
+        self.optimizer_state = engine.optimizer_state
+
+    def train_batch(self, events: EventList, labels: np.ndarray, rate: float) -> BatchOutcome:
+        layers = [layer.to_dense(np.int64) for layer in self._engine.run(events)]
+        self.totals += [int(events.to_dense(np.int64).sum()), *(layer.sum() for layer in layers)]
+        self.correct += int((layers[-1].sum(axis=1).argmax(axis=1) == labels).sum())
+        self.seen.append(np.asarray(labels))
+        return self._engine.train_batch(events, labels, rate)
+
+
+class TestCounting:
+    @pytest.mark.parametrize("name", ["event", "dense"])
+    def test_equals_a_recount_without_validation(self, name: str) -> None:
+        data = problem()
+        engine = Recounting(fresh_engine(name))
+        recorder = Recorder()
+        result = train(
+            data,
+            engine,  # type: ignore[arg-type]
+            ARCHITECTURE.layer_names,
+            SETTINGS,
+            (recorder,),
+        )
+        assert result.spikes.layer_names == ("input", "hidden", "output")
+        assert result.spikes.totals == tuple(engine.totals)
+        assert all(total > 0 for total in result.spikes.totals)
+        assert result.spikes.samples == 44 * SETTINGS.max_epochs
+        by_epoch = np.array([record.spikes for record in result.history])
+        assert tuple(by_epoch.sum(axis=0)) == result.spikes.totals
+        by_batch = np.array([outcome.spikes for _, _, outcome in recorder.batches])
+        assert tuple(by_batch.sum(axis=0)) == result.spikes.totals
+        right = sum(record.train_accuracy_percent * 44 / 100 for record in result.history)
+        assert right == pytest.approx(engine.correct)
+
+    def test_more_validation_counts_no_more(self) -> None:
+        one, other = (
+            train(problem(44, n), fresh_engine(), ARCHITECTURE.layer_names, SETTINGS)
+            for n in (5, 50)
+        )
+        assert one.spikes == other.spikes
+
+    def test_each_epoch_sees_each_sample_once_in_another_order(self) -> None:
+        data = problem()
+        engine = Recounting(fresh_engine())
+        train(
+            data,
+            engine,  # type: ignore[arg-type]
+            ARCHITECTURE.layer_names,
+            replace(SETTINGS, max_epochs=2),
+        )
+        epochs = [np.concatenate(engine.seen[:6]), np.concatenate(engine.seen[6:])]
+        for labels in epochs:
+            assert np.array_equal(np.sort(labels), np.sort(data.labels))
+        assert not np.array_equal(epochs[0], epochs[1])
+
+
+class TestObservers:
+    def test_calls(self) -> None:
+        one, other = Recorder(), Recorder()
+        ticks = iter(range(1000))
+        settings = replace(SETTINGS, max_epochs=2)
+        result = train(
+            problem(),
+            fresh_engine(),
+            ARCHITECTURE.layer_names,
+            settings,
+            (one, other),
+            clock=lambda: float(next(ticks)),
+        )
+        assert one.order == (["batch"] * 6 + ["epoch"]) * 2 == other.order
+        assert [(epoch, samples) for epoch, samples, _ in one.batches] == [
+            (epoch, samples) for epoch in (1, 2) for samples in (8, 8, 8, 8, 8, 4)
+        ]
+        assert [record for record, _ in one.epochs] == list(result.history)
+        assert tuple(seconds for _, seconds in one.epochs) == result.epoch_seconds == (1.0, 1.0)
+        for record in result.history:
+            outcomes = [(n, o) for epoch, n, o in one.batches if epoch == record.epoch]
+            mean = sum(n * outcome.mean_loss for n, outcome in outcomes) / 44
+            assert record.train_loss == pytest.approx(mean)
+            assert record.samples == 44
+
+
+class TestRefusals:
+    def test_a_rate_at_which_weights_overflow(self) -> None:
+        settings = replace(SETTINGS, schedule=ScheduleSettings("constant", 1e30))
+        learning = replace(LEARNING, weight_decay=0.1)
+        with pytest.raises(ParameterError, match="training diverged in epoch 1.*smaller") as error:
+            train(problem(), fresh_engine(learning=learning), ARCHITECTURE.layer_names, settings)
+        assert "\n" not in str(error.value)
+        assert "1e+30" in str(error.value)
+
+    @pytest.mark.parametrize("window", [1, N_STEPS - 1, N_STEPS + 1])
+    def test_validation_events_of_another_window(self, window: int) -> None:
+        engine = Recounting(fresh_engine())
+        with pytest.raises(ParameterError, match=f"validation events have {window} steps"):
+            train(
+                problem(n_steps=window),
+                engine,  # type: ignore[arg-type]
+                ARCHITECTURE.layer_names,
+                SETTINGS,
+            )
+        assert not engine.seen
+
+    def test_engine_of_float64_trains_as_well(self) -> None:
+        state = {key: value.numpy() for key, value in initial_state(ARCHITECTURE, 1).items()}
+        engine = EventEngine(ARCHITECTURE, state, LEARNING, np.float64)
+        result = train(problem(), engine, ARCHITECTURE.layer_names, SETTINGS)
+        assert result.best_validation_accuracy_percent == 100.0
