@@ -488,14 +488,15 @@ class TestDenormals:
 
     @SETTINGS
     def test_a_plain_adam_would_reach_denormal_numbers(self, rate: float, decay: float) -> None:
-        """The scenario is real: a float32 weight without a gradient, or a term of its update."""
-        w, m, v = np.float32(0.5), np.float32(0), np.float32(0)
+        """The scenario is real: float32 weights without a gradient, by the formula."""
+        w = np.array([0.5, 0.1, 0.01], np.float32)
+        gradient, m, v = (np.zeros_like(w) for _ in range(3))
         smallest = np.inf
         for step in range(1, self.STEPS + 1):
-            w, m, v = naive.adam(w, np.float32(0), m, v, step, rate, decay, 0.9, 0.999, 1e-8)
-            w, m, v = np.float32(w), np.float32(m), np.float32(v)
-            square = (1 - 0.999) * (decay * float(w)) ** 2
-            smallest = min(smallest, *(abs(float(x)) for x in (w, m, v, square) if x != 0))
+            w, m, v = naive.adam(w, gradient, m, v, step, rate, decay, 0.9, 0.999, 1e-8)
+            values = np.abs(np.concatenate([w, m, v]))
+            assert values.dtype == np.float32
+            smallest = min(smallest, values[values != 0].min())
         assert smallest < np.finfo(np.float32).tiny
 
     @SETTINGS

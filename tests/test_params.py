@@ -186,7 +186,6 @@ REFUSED = [
     ("train.surrogate_slope", 0),
     ("train.logit_scale", 0),
     ("train.label_smoothing", 1),
-    ("train.weight_average", 1),
     ("train.shift_pixels", 11),
     ("train.shift_pixels", 0.5),
     ("train.rotate_degrees", -1),
