@@ -28,7 +28,7 @@ repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
 # The settings of the notebook that this project grew from; all others are in params.yaml.
 SEED_NOTEBOOK := data.validation_size=0 train.surrogate=constant train.logit_scale=1.0 \
     train.lr=0.003 train.weight_decay=0.00001 train.schedule=plateau train.patience=5 \
-    train.max_epochs=20 train.target_accuracy=98.0 train.label_smoothing=0.0 \
+    train.max_epochs=20 train.target_accuracy=98.0 train.surrogate_slope=0.3 train.label_smoothing=0.0 \
     train.shift_pixels=0 train.rotate_degrees=0.0 train.scale_fraction=0.0 train.shear_degrees=0.0
 
 seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC experiment

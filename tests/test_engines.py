@@ -1,5 +1,6 @@
 """The two engines and the plain loops: three witnesses of one network and its gradients."""
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,6 +22,8 @@ from spikejoule.events import EventList
 from spikejoule.network import initial_state
 from spikejoule.surrogate import SURROGATES
 from tests import naive
+
+logger = logging.getLogger(__name__)
 
 RELATIVE = 1e-9
 MISMATCHES_ALLOWED = 1e-4
@@ -225,7 +228,7 @@ class TestAgreement:
                 assert (layer.n_samples, layer.n_steps, layer.n_events) == (0, 5, 0)
 
 
-def test_the_real_network_in_float32(record_property: Any) -> None:
+def test_the_real_network_in_float32() -> None:
     """784-400-10 over 50 steps: the share of spikes on which the float32 engines differ."""
     architecture, state = network(784, 400, 10, seed=3)
     generator = np.random.default_rng(4)
@@ -248,7 +251,7 @@ def test_the_real_network_in_float32(record_property: Any) -> None:
         assert fired > 1000
         for one, other in (("event", "dense"), ("event", "float64"), ("dense", "float64")):
             rate = (spikes[one][layer] != spikes[other][layer]).sum() / fired
-            record_property(f"{name} {one} {other} mismatches per spike", float(rate))
+            logger.info("%s, %s against %s: %.1e mismatches a spike", name, one, other, rate)
             assert rate < MISMATCHES_ALLOWED, f"{name}, {one} against {other}: {rate:.2e}"
     labels = generator.integers(0, 10, 96)
     gradients = {name: engine.gradients(events, labels)[1] for name, engine in engines.items()}
@@ -541,7 +544,6 @@ class TestInterface:
         [
             pytest.param(
                 "event",
-                marks=pytest.mark.xfail(reason="EventEngine reads labels that are not there"),
             ),
             "dense",
         ],
@@ -557,7 +559,6 @@ class TestInterface:
         [
             pytest.param(
                 "event",
-                marks=pytest.mark.xfail(reason="ParameterLayout.pack broadcasts a smaller array"),
             ),
             "dense",
         ],

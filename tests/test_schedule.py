@@ -113,12 +113,10 @@ def test_more_steps_than_announced_keep_the_last_rate(name: str) -> None:
     assert rates[4:] == [rates[3]] * 4
 
 
-@pytest.mark.xfail(reason="torch divides by the length of a warm-up of no step")
 def test_warm_up_of_exactly_one_step() -> None:
     rates = rates_by_step(Schedule(ScheduleSettings("one_cycle", 0.01, 0.1), 10), 10)
     assert 0 < max(rates) <= 0.01
 
 
-@pytest.mark.xfail(reason="torch's one_cycle of one step is its end, lr / 250,000")
 def test_one_cycle_of_one_step_learns() -> None:
     assert Schedule(ScheduleSettings("one_cycle", 0.01, 0.3), 1).learning_rate >= 0.01 / 25

@@ -7,6 +7,7 @@ A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
 
 import functools
 import hashlib
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -56,9 +57,9 @@ def firing_probabilities(
 
 def _gap_scale(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """-1 / log(1 - p): zero where p is 1, and minus one (never fires) where p is 0."""
-    with np.errstate(divide="ignore"):
-        scale = -1 / np.log1p(-probabilities)
-    return np.where(probabilities == 0, -1.0, np.abs(scale))
+    with np.errstate(divide="ignore", over="ignore"):
+        scale = np.abs(1 / np.log1p(-probabilities))
+    return np.where(np.isinf(scale), -1.0, scale)
 
 
 @functools.lru_cache(maxsize=8)
@@ -72,7 +73,7 @@ def _levels_and_gap_scale(
     images: npt.NDArray[np.generic], max_rate_hz: float
 ) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
     """Each pixel's level [N, P] and the gap scale of each level."""
-    flat = np.ascontiguousarray(images.reshape(images.shape[0], -1))
+    flat = np.ascontiguousarray(images.reshape(images.shape[0], math.prod(images.shape[1:])))
     if flat.dtype == np.uint8:
         return flat.view(np.uint8), _gap_scale_of_bytes(max_rate_hz)
     intensities = flat.astype(np.float64)
@@ -119,6 +120,11 @@ def encode(
     if not 1 <= n_pixels <= MAX_SOURCES - 1:
         raise ParameterError(f"images have {n_pixels} pixels; allowed are 1 to {MAX_SOURCES - 1}")
     identities = np.arange(n_images) if samples is None else np.asarray(samples)
+    if identities.shape != (n_images,):
+        raise ParameterError(
+            f"samples name {identities.size} images, but there are {n_images}: one identity an "
+            "image is needed"
+        )
     identities = np.ascontiguousarray(identities, dtype=np.int64)
 
     def fill(

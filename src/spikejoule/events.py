@@ -4,6 +4,7 @@ One percent of a rate-coded MNIST digit's input bits are ones. An :class:`EventL
 they are and nothing else: a compressed sparse row layout whose rows are (sample, step) pairs.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,8 @@ class EventList:
                 f"event list: sources are {self.sources.dtype} and offsets {self.offsets.dtype}; "
                 "they must be uint16 and int64"
             )
+        if self.sources.ndim != 1:
+            raise ArtifactError(f"event list: sources have {self.sources.ndim} dimensions, not 1")
         if self.n_samples < 0 or self.n_steps < 1 or not 1 <= self.n_inputs <= MAX_SOURCES:
             raise ArtifactError(
                 f"event list: {self.n_samples} samples, {self.n_steps} steps and {self.n_inputs} "
@@ -69,7 +72,7 @@ class EventList:
                 f"event list: offsets run from {self.offsets[0]} to {self.offsets[-1]} for "
                 f"{self.sources.size} events"
             )
-        if np.any(np.diff(self.offsets) < 0):
+        if np.any(self.offsets[1:] < self.offsets[:-1]):
             raise ArtifactError("event list: offsets decrease")
         if self.sources.size == 0:
             return
@@ -203,7 +206,7 @@ def save_events(path: Path, events: EventList, encoding: Encoding) -> None:
         else np.diff(events.offsets).astype(np.uint32),
         "shape": np.array([events.n_samples, events.n_steps, events.n_inputs], dtype=np.int64),
         "encoding_keys": np.array(keys, dtype=np.str_),
-        "encoding_values": np.array([repr(encoding[key]) for key in keys], dtype=np.str_),
+        "encoding_values": np.array([_text(encoding[key]) for key in keys], dtype=np.str_),
     }
     write_npz(path, SCHEMA, arrays)
 
@@ -227,6 +230,8 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
     )
     if arrays["shape"].size != 3:
         raise ArtifactError(f"{path}: the entry shape must hold three numbers.")
+    if arrays["row_lengths"].dtype.itemsize > 4:
+        raise ArtifactError(f"{path}: the entry row_lengths must be uint16 or uint32.")
     n_samples, n_steps, n_inputs = (int(value) for value in arrays["shape"])
     offsets = np.zeros(arrays["row_lengths"].size + 1, dtype=np.int64)
     np.cumsum(arrays["row_lengths"], out=offsets[1:])
@@ -234,7 +239,7 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
     try:
         events.check()
         encoding = {
-            str(key): _plain(str(value))
+            str(key): json.loads(str(value))
             for key, value in zip(arrays["encoding_keys"], arrays["encoding_values"], strict=True)
         }
     except (ArtifactError, ValueError) as error:
@@ -242,8 +247,6 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
     return events, encoding
 
 
-def _plain(text: str) -> str | int | float:
-    """The value whose ``repr`` is `text`."""
-    if text[:1] in "'\"":
-        return text[1:-1]
-    return int(text) if text.lstrip("-").isdigit() else float(text)
+def _text(value: str | int | float) -> str:
+    """A plain value as JSON; numpy's numbers become Python's."""
+    return json.dumps(value.item() if isinstance(value, np.generic) else value, allow_nan=False)

@@ -41,12 +41,16 @@ class Schedule:
         self._by_step: lr_scheduler.LRScheduler | None = None
         self._by_accuracy: lr_scheduler.ReduceLROnPlateau | None = None
         self._steps_left = total_steps - 1
-        if settings.name == "one_cycle":
+        # torch divides by the rising steps less one; and a cycle has at least three steps.
+        rising = settings.warmup_fraction
+        if rising * total_steps == 1:
+            rising = 1.5 / total_steps
+        if settings.name == "one_cycle" and total_steps > 2:
             self._by_step = lr_scheduler.OneCycleLR(
                 self._optimizer,
                 max_lr=settings.lr,
                 total_steps=total_steps,
-                pct_start=settings.warmup_fraction,
+                pct_start=rising,
                 cycle_momentum=False,
             )
         elif settings.name == "cosine":

@@ -110,6 +110,18 @@ class EventEngine:
     def _accumulate(self, events: EventList, labels: npt.NDArray[np.integer]) -> BatchOutcome:
         """Leave the gradient in lane 0, and its squares by chunk."""
         self._check(events)
+        targets = np.asarray(labels, dtype=np.int64)
+        if targets.shape != (events.n_samples,) or events.n_samples == 0:
+            raise ArtifactError(
+                f"there are {targets.size} labels for {events.n_samples} samples; a batch needs "
+                "one label a sample, and one sample at least"
+            )
+        n_output = self._architecture.n_output
+        if targets.min() < 0 or targets.max() >= n_output:
+            raise ArtifactError(
+                f"labels run from {targets.min()} to {targets.max()}; the network tells classes "
+                f"0 to {n_output - 1} apart"
+            )
         self._prepare_training(events.n_steps)
         layout, settings, kind = self._layout, self._settings, self._type
         code, a, b = surrogate_constants(settings.surrogate, settings.slope)
@@ -121,7 +133,7 @@ class EventEngine:
         batch_gradient(
             events.sources,
             events.offsets,
-            np.asarray(labels, dtype=np.int64),
+            targets,
             (settings.logit_scale, settings.label_smoothing, batch),
             (
                 kind(self._architecture.decay),

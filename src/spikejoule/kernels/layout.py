@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spikejoule.architecture import Architecture
+from spikejoule.errors import ArtifactError
 from spikejoule.kernels.arrays import aligned_zeros, padded
 
 
@@ -83,9 +84,16 @@ class ParameterLayout:
         return views
 
     def pack(self, state: Mapping[str, npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-        """Flat array of a state dict (weights [target, source])."""
+        """Flat array of a state dict (weights [target, source]).
+
+        Raises:
+            ArtifactError: a parameter is missing or of another shape.
+        """
         flat = aligned_zeros((self.size,), dtype)
         for name, place in self._places(flat).items():
+            given = state[name].shape if name in state else "nothing"
+            if given != place.shape:
+                raise ArtifactError(f"{name} must be of shape {place.shape}, but is of {given}")
             place[...] = state[name]
         return flat
 

@@ -19,8 +19,8 @@ import numpy as np
 
 from spikejoule.kernels.jit import compiled, compiled_parallel
 
-TINY = 1e-18
-"""Far below Adam's epsilon; its square is still a normal float32."""
+TINY = 1e-16
+"""Far below Adam's epsilon; its square times 1 - beta2 is still a normal float32."""
 
 
 @compiled
