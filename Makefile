@@ -8,7 +8,7 @@ SHELL := /bin/sh
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
 PORT ?= 5000
-PYTEST_ARGUMENTS ?= -n auto
+PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 
 ROOT := $(CURDIR)
 VENV := .venv

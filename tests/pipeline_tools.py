@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import yaml
 
 STAGES = ("prepare", "encode", "train", "measure_inference", "evaluate", "energy_report")
-COMMAND_SECONDS = 600
+COMMAND_SECONDS = 300
 
 # What a user's shell may carry and the tests must not depend on.
 _FOREIGN_PREFIXES = ("DVC_", "MLFLOW_", "GIT_")
@@ -60,6 +61,7 @@ def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
         "DVC_SYSTEM_CONFIG_DIR": str(isolated / "dvc-system"),
         "DVC_NO_ANALYTICS": "1",
         "COLUMNS": "200",
+        "PYTHONFAULTHANDLER": "1",
     }
 
 
@@ -70,7 +72,7 @@ def run(
 
     Raises AssertionError, with what the command said, for another exit status than `status`.
     """
-    done = subprocess.run(
+    process = subprocess.Popen(
         [os.fspath(part) for part in command],
         cwd=folder,
         env=dict(environment),
@@ -78,11 +80,20 @@ def run(
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
         text=True,
-        check=False,
-        timeout=COMMAND_SECONDS,
+        start_new_session=True,
     )
-    assert done.returncode == status, f"{command} gave {done.returncode}:\n{done.stdout}"
-    return done.stdout
+    try:
+        output, _ = process.communicate(timeout=COMMAND_SECONDS)
+    except subprocess.TimeoutExpired:
+        # All that it started too: a stage that hangs says where (PYTHONFAULTHANDLER).
+        os.killpg(process.pid, signal.SIGABRT)
+        output, _ = process.communicate()
+        raise AssertionError(f"{command} did not end:\n{output}") from None
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == status, f"{command} gave {process.returncode}:\n{output}"
+    return output
 
 
 def dvc(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:

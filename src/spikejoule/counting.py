@@ -92,8 +92,9 @@ def count_spikes(layers: Sequence[EventList], names: Sequence[str]) -> SpikeCoun
 
 def class_counts(output: EventList) -> npt.NDArray[np.int64]:
     """Spikes of each output neuron in each sample, int64 [N, O]."""
-    samples = output.row_of_each_event() // output.n_steps
-    places = samples * output.n_inputs + output.sources
+    first_place = np.arange(output.n_samples, dtype=np.int64) * output.n_inputs
+    places = np.repeat(first_place, output.counts_per_sample())
+    places += output.sources
     counts = np.bincount(places, minlength=output.n_samples * output.n_inputs)
     return counts.reshape(output.n_samples, output.n_inputs).astype(np.int64)
 

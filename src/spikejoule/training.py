@@ -168,17 +168,13 @@ def train(
     for epoch in range(1, settings.max_epochs + 1):
         started = clock()
         record = _train_epoch(epoch, data, engine, schedule, settings, observers)
+        _check_finite(record, engine, settings)
         history.append(record)
         seconds.append(clock() - started)
         for observer in observers:
             observer.on_epoch(record, seconds[-1])
         if best is None or record.validation_accuracy_percent > best.validation_accuracy_percent:
             best, best_state = record, engine.state()
-        if not all(np.isfinite(values).all() for values in engine.state().values()):
-            raise ParameterError(
-                f"training diverged in epoch {epoch}: the weights are no longer finite; "
-                f"train.lr is {settings.schedule.lr}, use a smaller one"
-            )
         target = settings.target_accuracy_percent
         if target is not None and record.validation_accuracy_percent >= target:
             stop_reason = "target_accuracy"
@@ -200,6 +196,17 @@ def train(
         stop_reason,
         tuple(seconds),
     )
+
+
+def _check_finite(record: EpochRecord, engine: Engine, settings: TrainingSettings) -> None:
+    """Raise ParameterError if training diverged: a loss or a weight that is no finite number."""
+    finite = np.isfinite(record.train_loss)
+    if not (finite and all(np.isfinite(values).all() for values in engine.state().values())):
+        raise ParameterError(
+            f"training diverged in epoch {record.epoch}: the {'weights' if finite else 'loss'} "
+            f"can no longer be told; train.lr is {settings.schedule.lr}, use a smaller one, or a "
+            "smaller train.logit_scale"
+        )
 
 
 def _train_epoch(

@@ -5,7 +5,11 @@
     encode     pixels to spikes
     forward    spikes through layers of LIF neurons
     backward   gradients through time
+    augment    random affine deformations of images
     optimizer  gradient clipping and Adam
+    layout     where weights and biases lie in a flat array
+    arrays     aligned memory, even parts
+    through_time, exponential, emit   further loops in vector registers, and how they are emitted
 
 Nothing here imports torch or checks its arguments; :mod:`spikejoule.encoding` and
 :mod:`spikejoule.engine` do that once for every caller.
