@@ -41,6 +41,13 @@ def run_stage(
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 1
+    except MemoryError as error:
+        print(
+            f"error: not enough memory ({error}); smaller train.batch_size, model.hidden or "
+            "encode.time_window need less.",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("error: interrupted from the keyboard.", file=sys.stderr)
         return 130

@@ -137,13 +137,14 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 def _validation_events(path: Path, validation: LabelledImages, params: Params) -> EventList:
-    """The events to validate on, refused unless they are these images in this code."""
+    """The events to validate on, refused unless they are these images in this encoding."""
     events, encoding = load_events(path)
     expected = {
         "type": "poisson",
         "time_window": params.encode.time_window,
         "max_rate_hz": params.encode.max_rate,
         "seed": params.seed,
+        "split": "validation",
         "images_sha256": images_sha256(validation),
     }
     for key, value in expected.items():

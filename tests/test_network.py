@@ -1,6 +1,7 @@
 """network.py: the seed's names, its start, and autograd's gradients against plain loops."""
 
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,7 +9,9 @@ import torch
 
 from spikejoule.architecture import Architecture
 from spikejoule.errors import ParameterError
+from spikejoule.kernels.through_time import SURROGATE_CODES
 from spikejoule.network import SpikingNetwork, initial_state, surrogate_derivative
+from spikejoule.params import TrainParams
 from spikejoule.surrogate import SURROGATES, get_surrogate
 from tests import naive
 
@@ -140,7 +143,8 @@ class TestBackward:
         assert np.trapezoid(derivative, x) == pytest.approx(1.0, abs=1e-3)
 
     def test_table_of_surrogates(self) -> None:
-        assert [surrogate.code for surrogate in SURROGATES.values()] == list(range(7))
+        named_by_params = get_args(TrainParams.model_fields["surrogate"].annotation)
+        assert list(SURROGATES) == list(SURROGATE_CODES) == list(named_by_params)
         for name, surrogate in SURROGATES.items():
             assert get_surrogate(name) is surrogate
             assert surrogate.name == name

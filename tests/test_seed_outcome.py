@@ -36,9 +36,10 @@ def seed_notebook_params(repository: Path, source: Path) -> Params:
     assert found is not None
     for setting in found.group(1).replace("\\\n", " ").split():
         key, _, value = setting.partition("=")
-        section, _, name = key.partition(".")
-        assert name in values[section], key
-        values[section][name] = yaml.safe_load(value)
+        section, _, name = key.rpartition(".")
+        settings = values[section] if section else values
+        assert name in settings, key
+        settings[name] = yaml.safe_load(value)
     values["data"]["source"] = str(source)
     return parse_params(values)
 

@@ -72,7 +72,7 @@ class ModelParams(Section):
     hidden: LayerSizes = Field(
         description="a whole number from 1 to 65535, or a list of 1 to 8 of them"
     )
-    threshold: Real = Field(gt=0)
+    threshold: Real = Field(ge=1e-30, le=1e30)
     decay: Real = Field(ge=0, le=1)
 
 
@@ -146,6 +146,18 @@ class Params(Section):
     measure_inference: MeasureInferenceParams
     evaluate: EvaluateParams
     energy_report: EnergyReportParams
+
+    @model_validator(mode="after")
+    def _figure_shows_a_measured_image(self) -> Self:
+        measured = self.measure_inference.n_samples
+        if self.energy_report.figure_sample >= measured:
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "energy_report.figure_sample: {sample} is not allowed; allowed: below "
+                "measure_inference.n_samples, which is {measured}",
+                {"sample": self.energy_report.figure_sample, "measured": measured},
+            )
+        return self
 
     def flattened(self) -> dict[str, Scalar | list[int]]:
         """Every parameter under its full key (`train.lr`), as a plain YAML value."""

@@ -15,14 +15,12 @@ class Surrogate:
 
     Attributes:
         name: how parameters name it.
-        code: small integer by which compiled kernels choose it.
         formula: the derivative as a function of x = v - threshold and the slope.
         default_slope: the slope that the source uses.
         source: publication.
     """
 
     name: str
-    code: int
     formula: str
     default_slope: float
     source: str
@@ -33,49 +31,42 @@ SURROGATES: dict[str, Surrogate] = {
     for surrogate in (
         Surrogate(
             "constant",
-            0,
             "slope",
             0.3,
             "straight-through estimator of the seed notebook; Bengio et al. 2013, arXiv:1308.3432",
         ),
         Surrogate(
             "arctangent",
-            1,
             "(slope / 2) / (1 + (pi / 2 * slope * x)^2)",
             2.0,
             "Fang et al., ICCV 2021, arXiv:2007.05785",
         ),
         Surrogate(
             "fast_sigmoid",
-            2,
             "1 / (1 + slope * |x|)^2",
             10.0,
             "Zenke and Ganguli, Neural Computation 30(6), 2018, doi:10.1162/neco_a_01086",
         ),
         Surrogate(
             "sigmoid",
-            3,
             "slope * sigmoid(slope * x) * (1 - sigmoid(slope * x))",
             4.0,
             "Zenke and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367",
         ),
         Surrogate(
             "triangle",
-            4,
             "slope * max(0, 1 - |x|)",
             0.3,
             "Bellec et al., NeurIPS 2018, arXiv:1803.09574",
         ),
         Surrogate(
             "boxcar",
-            5,
             "slope if |x| < 1 / (2 * slope) else 0",
             1.0,
             "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331",
         ),
         Surrogate(
             "gaussian",
-            6,
             "slope / sqrt(2 * pi) * exp(-(slope * x)^2 / 2)",
             2.0,
             "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331",

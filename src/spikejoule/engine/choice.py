@@ -8,7 +8,7 @@ from spikejoule.events import EventList
 ENGINES = ("auto", "event", "dense")
 
 CROSSOVER_DENSITY = 0.5
-"""Share of ones among the input bits above which the dense engine is the faster one on a CPU."""
+"""Share of ones among the input bits above which `auto` takes the dense engine on a CPU."""
 
 
 def choose_engine(name: str, device: str, density: float) -> str:

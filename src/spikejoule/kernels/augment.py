@@ -26,7 +26,8 @@ def inverse_map(numbers, shift, rotation, scaling, shear):
     """The map from an output pixel to its place in the input, both relative to the centre.
 
     Returns:
-        (a, b, c, d, row shift, column shift): row = a r + b q - ..., see :func:`warp`.
+        (a, b, c, d, down, right): an output pixel at (r, q) from the centre, less the shift of
+        (down, right) pixels, shows the input at (a r + b q, c r + d q).
     """
     down = math.floor(numbers[0] * (shift + 0.5) + 0.5)
     right = math.floor(numbers[1] * (shift + 0.5) + 0.5)

@@ -5,9 +5,9 @@ experiment that runs from a temporary checkout finds the same machine code, and 
 never meets a stale caller. It lies in ``$NUMBA_CACHE_DIR``, else in the user's cache directory.
 """
 
-import contextlib
 import functools
 import hashlib
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any, ClassVar, cast
 import numba
 import platformdirs
 from numba.core import caching
+
+logger = logging.getLogger(__name__)
 
 Function = Callable[..., Any]
 """A compiled function: numba infers the types of its arguments from each call."""
@@ -71,11 +73,22 @@ class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _ContentCacheImplementation
 
 
+@functools.cache
+def _warn_of_missing_cache() -> None:
+    """Say once that every process has to compile."""
+    logger.warning(
+        "kernels are compiled anew in every process (about 15 s): neither $NUMBA_CACHE_DIR nor %s "
+        "can be written",
+        platformdirs.user_cache_dir("spikejoule"),
+    )
+
+
 def _compile(function: Function, **flags: Any) -> Function:
     dispatcher = numba.njit(**_FLAGS, **flags)(function)
-    # Without a writable cache directory every process compiles, rather than fail.
-    with contextlib.suppress(RuntimeError):
+    try:
         dispatcher._cache = _ContentCache(function)
+    except RuntimeError:
+        _warn_of_missing_cache()
     return cast(Function, dispatcher)
 
 
