@@ -1,6 +1,8 @@
 """Fixtures that several test modules share."""
 
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # repeat.
 settings.register_profile("spikejoule", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("spikejoule")
+
+
+@pytest.fixture(autouse=True)
+def root_logging() -> Iterator[None]:
+    """Leave the root logger as it was: a handler of a stage would outlive its stream."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -214,12 +214,14 @@ class TestMakefile:
     def test_hooks_are_the_commands_of_lint(self, repository: Path, made: Path) -> None:
         config = yaml.safe_load((repository / ".pre-commit-config.yaml").read_text())
         assert [repo["repo"] for repo in config["repos"]] == ["local"]
-        entries = [hook["entry"] for hook in config["repos"][0]["hooks"]]
+        assert [hook["entry"] for hook in config["repos"][0]["hooks"]] == [
+            ".venv/bin/ruff check",
+            ".venv/bin/ruff format --check",
+            ".venv/bin/mypy",
+            ".venv/bin/lint-imports",
+        ]
         lines = self.make(made, "-n", "lint").stdout.splitlines()
-        linted = [line for line in lines if line.startswith(".venv/bin/")]
-        assert [line for line in linted if "pre-commit" not in line and " pip " not in line] == (
-            entries
-        )
+        assert any(line.startswith(".venv/bin/pre-commit run --all-files") for line in lines)
 
 
 class TestContinuousIntegration:
@@ -263,6 +265,7 @@ class TestLauncher:
         shutil.copy(repository / "stages" / "run", workspace / "stages" / "run")
         (workspace / "stages" / "train.py").touch()
         fake_program(tmp_path / "programs" / "python3", self.ECHO)
+        fake_program(tmp_path / "programs" / "spikejoule", "")
         return workspace
 
     def launch(self, workspace: Path, *arguments: str, **environment: str) -> list[str]:
@@ -275,14 +278,14 @@ class TestLauncher:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().split("|")
 
-    def test_activated_environment_with_dvc(self, workspace: Path) -> None:
+    def test_activated_environment_with_spikejoule(self, workspace: Path) -> None:
         active = workspace.parent / "active"
         python = fake_program(active / "bin" / "python", self.ECHO)
         fake_program(workspace / ".venv" / "bin" / "python", self.ECHO)
-        fake_program(active / "bin" / "dvc", "")
+        fake_program(active / "bin" / "spikejoule", "")
         assert self.launch(workspace, VIRTUAL_ENV=str(active))[0] == str(python)
 
-    def test_activated_environment_without_dvc_is_passed_over(self, workspace: Path) -> None:
+    def test_activated_environment_without_spikejoule_is_passed_over(self, workspace: Path) -> None:
         active = workspace.parent / "active"
         fake_program(active / "bin" / "python", self.ECHO)
         python = fake_program(workspace / ".venv" / "bin" / "python", self.ECHO)
@@ -293,8 +296,13 @@ class TestLauncher:
         python = fake_program(root / ".venv" / "bin" / "python", self.ECHO)
         assert self.launch(workspace, DVC_ROOT=str(root))[0] == str(python)
 
-    def test_any_python_at_last(self, workspace: Path) -> None:
+    def test_any_python_beside_spikejoule_at_last(self, workspace: Path) -> None:
         assert self.launch(workspace)[0] == str(workspace.parent / "programs" / "python3")
+
+    def test_no_environment_is_said(self, workspace: Path) -> None:
+        done = run(["stages/run", "train"], workspace, {"PATH": "/usr/bin:/bin"})
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: no environment with spikejoule was found")
 
     def test_own_code_is_first_on_the_path(self, workspace: Path) -> None:
         path = self.launch(workspace, PYTHONPATH="/other")[1]
