@@ -19,14 +19,23 @@ settings.register_profile("spikejoule", deadline=None, derandomize=True, print_b
 settings.load_profile("spikejoule")
 
 
-@pytest.fixture(autouse=True)
-def root_logging() -> Iterator[None]:
-    """Leave the root logger as it was: a handler of a stage would outlive its stream."""
+def restore_logging() -> None:
+    """Undo what stages and MLflow's database migrations do to the logging of their process."""
     root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    for handler in list(root.handlers):
+        if type(handler.formatter).__module__ == "stages.common":
+            root.removeHandler(handler)
+    for name in list(root.manager.loggerDict):
+        if name.partition(".")[0] in ("spikejoule", "stages"):
+            logging.getLogger(name).disabled = False
+
+
+@pytest.fixture(autouse=True)
+def logging_of_pytest() -> Iterator[None]:
+    """A stage's handler must not outlive its stream; what a wider fixture left goes too."""
+    restore_logging()
     yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+    restore_logging()
 
 
 @pytest.fixture(scope="session")
