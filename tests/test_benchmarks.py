@@ -745,7 +745,7 @@ class TestGrowth:
         points = [growth.Point("n_hidden", 100, 0.5, engine, 1.0, 64) for engine in growth.ENGINES]
         assert growth.crossover_density(points) is None
 
-    def test_table_and_figure(self, mnist_like_directory, tmp_path, monkeypatch):
+    def test_table_and_figure(self, mnist_like_directory, tmp_path, monkeypatch, caplog):
         jobs = []
 
         def reply(name, job, plan, file, threads):
@@ -755,7 +755,7 @@ class TestGrowth:
 
         monkeypatch.setattr(growth, "measure_row", reply)
         monkeypatch.setenv("MNIST_DIR", str(mnist_like_directory))
-        logging.getLogger("spikejoule").setLevel(logging.ERROR)
+        caplog.set_level(logging.ERROR, logger="spikejoule")
         arguments = argparse.Namespace(
             engines=["event", "dense"], batches=3, warmup=1, threads=1, allow_small=True,
             table=tmp_path / "growth.csv", figure=tmp_path / "growth.png",
