@@ -15,6 +15,7 @@ from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.errors import ParameterError
 from spikejoule.events import EventList
 from spikejoule.network import initial_state
+from spikejoule.pruning import PruningSettings
 from spikejoule.schedule import ScheduleSettings
 from spikejoule.training import (
     EpochRecord,
@@ -95,7 +96,7 @@ class Scripted:
     def train_batch(self, events: EventList, labels: np.ndarray, rate: float) -> BatchOutcome:
         self.rates.append(rate)
         self.trained.append(events.n_samples)
-        return BatchOutcome(1.0, 0, (events.n_events, 2, 1))
+        return BatchOutcome(1.0, 0, (events.n_events, 2, 1), (events.n_events * 3, 4))
 
     def run(self, events: EventList) -> list[EventList]:
         right = round(self._percentages[self.epoch] / 100 * len(self._labels))
@@ -334,3 +335,31 @@ class TestRefusals:
         engine = EventEngine(ARCHITECTURE, state, LEARNING, np.float64)
         result = train(problem(), engine, ARCHITECTURE.layer_names, SETTINGS)
         assert result.best_validation_accuracy_percent == 100.0
+
+
+class TestPruning:
+    def test_best_weights_are_those_of_a_pruned_epoch(self) -> None:
+        settings = replace(SETTINGS, pruning=PruningSettings(0.5, 0.2, 0.7), patience=1)
+        engine = fresh_engine()
+        result = train(problem(), engine, ARCHITECTURE.layer_names, settings)
+        shares = [record.pruned_share for record in result.history]
+        assert shares[0] == 0.0
+        assert shares == sorted(shares)
+        assert shares[-1] == 0.5
+        assert shares[result.best_epoch - 1] == 0.5
+        weights = [values for values in result.state.values() if values.ndim == 2]
+        n_synapses = sum(values.size for values in weights)
+        assert sum(np.count_nonzero(values) for values in weights) == n_synapses - n_synapses // 2
+
+    def test_events_are_spikes_times_fan_out_until_synapses_go(self) -> None:
+        settings = replace(SETTINGS, pruning=PruningSettings(0.5, 0.2, 0.7))
+        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings)
+        for record in result.history:
+            full = tuple(
+                spikes * fan_out
+                for spikes, fan_out in zip(record.spikes, ARCHITECTURE.fan_outs, strict=False)
+            )
+            if record.pruned_share == 0:
+                assert record.synaptic_events == full
+            else:
+                assert sum(record.synaptic_events) < sum(full)

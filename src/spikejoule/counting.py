@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +103,47 @@ def predict(output: EventList) -> npt.NDArray[np.int64]:
     """The class of each sample: the output neuron that fired most, the first of equals; [N]."""
     classes: npt.NDArray[np.int64] = class_counts(output).argmax(axis=1)
     return classes
+
+
+def fan_outs_by_source(
+    state: Mapping[str, npt.NDArray[Any]], architecture: Architecture, pruned: bool = False
+) -> tuple[npt.NDArray[np.int64], ...]:
+    """Synapses that one spike of each source reaches, int64 [units] for each layer but the last.
+
+    Args:
+        state: parameters by name.
+        architecture: layer sizes.
+        pruned: whether synapses were removed in training. A removed synapse has a weight of exactly
+            zero and carries no event; without pruning a weight of zero is a synapse like others.
+    """
+    if not pruned:
+        return tuple(
+            np.full(size, fan_out, dtype=np.int64)
+            for size, fan_out in zip(
+                architecture.layer_sizes[:-1], architecture.fan_outs, strict=True
+            )
+        )
+    return tuple(
+        np.count_nonzero(state[f"layer{layer}.synapses.weight"], axis=0).astype(np.int64)
+        for layer in range(1, len(architecture.layer_sizes))
+    )
+
+
+def synaptic_events_per_sample(
+    layers: Sequence[EventList], fan_outs: Sequence[npt.NDArray[np.int64]]
+) -> npt.NDArray[np.int64]:
+    """Synaptic events of each sample in each weight matrix, int64 [N, L - 1].
+
+    Args:
+        layers: the spikes of each of the L layers, the input first; the output's reach no synapse.
+        fan_outs: synapses that each source reaches, from :func:`fan_outs_by_source`.
+    """
+    columns = []
+    for events, fan_out in zip(layers[:-1], fan_outs, strict=True):
+        before = np.zeros(events.n_events + 1, dtype=np.int64)
+        np.cumsum(fan_out[events.sources], out=before[1:])
+        columns.append(np.diff(before[events.offsets[:: events.n_steps]]))
+    return np.stack(columns, axis=1)
 
 
 def synaptic_events_per_layer(

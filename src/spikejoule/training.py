@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from spikejoule.encoding import draw_key, encode
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.errors import ParameterError
 from spikejoule.events import EventList
+from spikejoule.pruning import PruningSettings, magnitude_masks
 from spikejoule.schedule import Schedule, ScheduleSettings
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ class TrainingSettings:
         augmentation: deformations of the training images.
         patience: epochs without a better validation accuracy after which to stop; 0 never does.
         target_accuracy_percent: validation accuracy at which to stop; None never does.
+        pruning: which share of the synapses is removed, and when. Neither the best weights nor an
+            early stop are considered before pruning is done.
     """
 
     seed: int
@@ -45,6 +48,7 @@ class TrainingSettings:
     augmentation: Augmentation
     patience: int = 0
     target_accuracy_percent: float | None = None
+    pruning: PruningSettings = field(default_factory=PruningSettings)
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class EpochRecord:
         train_accuracy_percent: of the same predictions.
         validation_accuracy_percent: after the epoch.
         spikes: of each layer over the epoch's training samples, the input first.
+        synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded.
+        pruned_share: of the synapses, removed before the epoch.
         samples: training samples of the epoch.
     """
 
@@ -67,6 +73,8 @@ class EpochRecord:
     train_accuracy_percent: float
     validation_accuracy_percent: float
     spikes: tuple[int, ...]
+    synaptic_events: tuple[int, ...]
+    pruned_share: float
     samples: int
 
 
@@ -167,12 +175,15 @@ def train(
     stop_reason = "max_epochs"
     for epoch in range(1, settings.max_epochs + 1):
         started = clock()
-        record = _train_epoch(epoch, data, engine, schedule, settings, observers)
+        share = _prune(epoch, engine, settings)
+        record = _train_epoch(epoch, data, engine, schedule, settings, share, observers)
         _check_finite(record, engine, settings)
         history.append(record)
         seconds.append(clock() - started)
         for observer in observers:
             observer.on_epoch(record, seconds[-1])
+        if not settings.pruning.is_final(epoch, settings.max_epochs):
+            continue
         if best is None or record.validation_accuracy_percent > best.validation_accuracy_percent:
             best, best_state = record, engine.state()
         target = settings.target_accuracy_percent
@@ -198,6 +209,15 @@ def train(
     )
 
 
+def _prune(epoch: int, engine: Engine, settings: TrainingSettings) -> float:
+    """Remove the synapses that are due before an epoch; returns the share removed by now."""
+    pruning = settings.pruning
+    share = pruning.share(epoch, settings.max_epochs)
+    if share > (pruning.share(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
+        engine.prune(magnitude_masks(engine.state(), share))
+    return share
+
+
 def _check_finite(record: EpochRecord, engine: Engine, settings: TrainingSettings) -> None:
     """Raise ParameterError if training diverged: a loss or a weight that is no finite number."""
     finite = np.isfinite(record.train_loss)
@@ -215,6 +235,7 @@ def _train_epoch(
     engine: Engine,
     schedule: Schedule,
     settings: TrainingSettings,
+    pruned_share: float,
     observers: tuple[TrainingObserver, ...],
 ) -> EpochRecord:
     """One pass over the training set in random order, and the validation after it."""
@@ -223,7 +244,8 @@ def _train_epoch(
     key = draw_key(settings.seed, "train", epoch)
     loss = 0.0
     correct = 0
-    spikes: npt.NDArray[np.int64] | None = None
+    spikes: tuple[int, ...] = ()
+    synaptic_events: tuple[int, ...] = ()
     rate = schedule.learning_rate
     for first in range(0, n_samples, settings.batch_size):
         chosen = order[first : first + settings.batch_size]
@@ -235,19 +257,24 @@ def _train_epoch(
         schedule.after_batch()
         loss += outcome.mean_loss * chosen.size
         correct += outcome.correct
-        counts = np.array(outcome.spikes, dtype=np.int64)
-        spikes = counts if spikes is None else spikes + counts
+        spikes = _sums(spikes, outcome.spikes)
+        synaptic_events = _sums(synaptic_events, outcome.synaptic_events)
         for observer in observers:
             observer.on_batch(epoch, int(chosen.size), outcome)
     accuracy = accuracy_percent(engine, data.validation_events, data.validation_labels)
     schedule.after_epoch(accuracy)
-    assert spikes is not None
     return EpochRecord(
         epoch,
         rate,
         loss / n_samples,
         100.0 * correct / n_samples,
         accuracy,
-        tuple(int(count) for count in spikes),
+        spikes,
+        synaptic_events,
+        pruned_share,
         n_samples,
     )
+
+
+def _sums(totals: tuple[int, ...], counts: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(totals, counts, strict=True))) if totals else counts

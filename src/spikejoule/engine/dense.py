@@ -1,5 +1,6 @@
 """The dense engine: the torch network on any device, every bit multiplied."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class DenseEngine:
         network.to(device=device, dtype=self._type)
         network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         self._network = network
+        self._masks: dict[str, Tensor] = {}
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
             network.parameters(),
@@ -77,13 +79,31 @@ class DenseEngine:
         counts = layers[-1].sum(dim=0)
         loss = self._loss(self._settings.logit_scale * counts, target)
         loss.backward()
+        synaptic_events = self._synaptic_events([spikes, *layers[:-1]])
         # One transfer for everything that the caller wants to know.
         correct = (counts.argmax(dim=1) == target).sum()
         totals = [layer.detach().sum(dtype=torch.float64) for layer in layers]
-        told = torch.stack([loss.detach().double(), correct.double(), *totals]).tolist()
+        values = [loss.detach().double(), correct.double(), *totals, *synaptic_events]
+        mean_loss, right, *counted = torch.stack(values).tolist()
+        n_layers = len(layers)
         return BatchOutcome(
-            told[0], int(told[1]), (events.n_events, *(int(total) for total in told[2:]))
+            mean_loss,
+            int(right),
+            (events.n_events, *(int(total) for total in counted[:n_layers])),
+            tuple(int(total) for total in counted[n_layers:]),
         )
+
+    def _synaptic_events(self, sending: list[Tensor]) -> list[Tensor]:
+        """Synaptic events of each weight matrix, given the spikes [T, B, sources] sent into it."""
+        totals = []
+        for number, (spikes, fan_out) in enumerate(
+            zip(sending, self._architecture.fan_outs, strict=True), start=1
+        ):
+            mask = self._masks.get(f"layer{number}.synapses.weight")
+            of_source = spikes.detach().sum(dim=(0, 1), dtype=torch.float64)
+            reached = fan_out if mask is None else mask.sum(dim=0, dtype=torch.float64)
+            totals.append((of_source * reached).sum())
+        return totals
 
     def train_batch(
         self, events: EventList, labels: npt.NDArray[np.integer], learning_rate: float
@@ -97,7 +117,13 @@ class DenseEngine:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
+        self._apply_masks()
         return outcome
+
+    def _apply_masks(self) -> None:
+        with torch.no_grad():
+            for name, mask in self._masks.items():
+                self._network.get_parameter(name).mul_(mask)
 
     def gradients(
         self, events: EventList, labels: npt.NDArray[np.integer]
@@ -110,6 +136,13 @@ class DenseEngine:
             if parameter.grad is not None
         }
         return outcome, gradients
+
+    def prune(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> None:
+        """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
+        self._masks = {
+            name: torch.from_numpy(mask).to(self.device, self._type) for name, mask in masks.items()
+        }
+        self._apply_masks()
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""

@@ -1,7 +1,7 @@
 """The event-driven engine: a thin shell that gives flat arrays to the compiled kernels."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ class EventEngine:
         self._lanes = lanes
         self._steps_taken = 0
         self._moments: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None
+        self._kept, self._fan_outs = np.empty(0, dtype), self._layout.pack_masks({}, dtype)[1]
         self._scratch: tuple[Any, ...] | None = None
         self._scratch_steps = 0
 
@@ -82,6 +83,7 @@ class EventEngine:
         self._touched = np.zeros((lanes, layout.row_starts.size), dtype=np.bool_)
         self._outcomes = (
             np.zeros((lanes, layers + 1), dtype=np.int64),
+            np.zeros((lanes, layers), dtype=np.int64),
             np.zeros(lanes),
             np.zeros(lanes, dtype=np.int64),
         )
@@ -95,10 +97,10 @@ class EventEngine:
             aligned_zeros((lanes, layers, rows * widest), kind),
             np.zeros((lanes, layers, rows * widest), dtype=np.uint16),
             np.zeros((lanes, layers, rows + 1), dtype=np.int64),
-            np.zeros((lanes, most_sources), dtype=np.int32),
-            np.zeros((lanes, rows * max(most_sources, widest)), dtype=np.int32),
-            np.zeros((lanes, most_sources + 1), dtype=np.int32),
-            np.zeros((lanes, most_sources + 1), dtype=np.int32),
+            np.zeros((lanes, most_sources), dtype=np.uint32),
+            np.zeros((lanes, rows * max(most_sources, widest)), dtype=np.uint32),
+            np.zeros((lanes, most_sources + 1), dtype=np.uint32),
+            np.zeros((lanes, most_sources + 1), dtype=np.uint32),
         )
         self._scratch_steps = n_steps
         if self._moments is None:
@@ -126,7 +128,7 @@ class EventEngine:
         layout, settings, kind = self._layout, self._settings, self._type
         code, a, b = surrogate_constants(settings.surrogate, settings.slope)
         batch = events.n_samples
-        spikes, losses, correct = self._outcomes
+        spikes, synaptic_events, losses, correct = self._outcomes
         transpose_weights(
             self._parameters, layout.layers, layout.transposed_starts, self._transposed
         )
@@ -152,7 +154,9 @@ class EventEngine:
             self._gradients,
             self._touched,
             self._scratch,
+            self._fan_outs,
             spikes,
+            synaptic_events,
             losses,
             correct,
         )
@@ -168,6 +172,7 @@ class EventEngine:
             float(losses.sum()) / batch,
             int(correct.sum()),
             tuple(int(count) for count in spikes.sum(axis=0)),
+            tuple(int(count) for count in synaptic_events.sum(axis=0)),
         )
 
     def train_batch(
@@ -202,6 +207,7 @@ class EventEngine:
                 kind(settings.epsilon),
                 kind(TINY),
             ),
+            self._kept,
         )
         return outcome
 
@@ -214,6 +220,11 @@ class EventEngine:
         self._gradients[0] = 0
         self._touched[0] = False
         return outcome, by_name
+
+    def prune(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> None:
+        """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
+        self._kept, self._fan_outs = self._layout.pack_masks(masks, self._parameters.dtype)
+        self._parameters *= self._kept
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""

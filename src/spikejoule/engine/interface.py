@@ -55,11 +55,13 @@ class BatchOutcome:
         mean_loss: mean cross-entropy of the samples.
         correct: samples whose first largest output spike count is the label's.
         spikes: spikes of each layer over the batch, the input first.
+        synaptic_events: of each weight matrix over the batch's forward pass.
     """
 
     mean_loss: float
     correct: int
     spikes: tuple[int, ...]
+    synaptic_events: tuple[int, ...]
 
 
 class Engine(Protocol):
@@ -77,6 +79,9 @@ class Engine(Protocol):
         self, events: EventList, labels: npt.NDArray[np.integer]
     ) -> tuple[BatchOutcome, dict[str, npt.NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
+
+    def prune(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> None:
+        """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""

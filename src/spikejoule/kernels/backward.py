@@ -3,24 +3,25 @@
 import math
 
 import numba
+import numpy as np
 
 from spikejoule.kernels.emit import LANES
 from spikejoule.kernels.forward import block_size, layer_forward
 from spikejoule.kernels.jit import compiled, compiled_parallel
-from spikejoule.kernels.through_time import MAX_DELTA_BLOCK, membrane_deltas
-from spikejoule.kernels.vector import (
-    NARROW,
-    accumulate_narrow_rows,
-    accumulate_rows,
-    multiply_tile,
+from spikejoule.kernels.through_time import (
+    MAX_DELTA_BLOCK,
+    MAX_TILE_VECTORS,
+    TILE_STEPS,
+    membrane_deltas,
+    tile_deltas,
 )
+from spikejoule.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
 
-TILE_STEPS = 6
 GRADIENT_BLOCK = 5
 
 
 @compiled
-def layer_deltas_through_time(
+def output_deltas_through_time(
     deltas, start, potentials, stride, n_steps, neuron, surrogate, gradient, bias_start
 ):
     """Turn a layer's dL/ds into dL/dv in place and add it up in the bias gradient."""
@@ -46,83 +47,112 @@ def layer_deltas_through_time(
 
 
 @compiled
+def hidden_deltas_through_time(
+    next_layer,
+    weights,
+    deltas,
+    start,
+    potentials,
+    stride,
+    n_steps,
+    neuron,
+    surrogate,
+    gradient,
+    bias_start,
+):
+    """dL/dv of a layer from dL/dv of the next one, from the last step to the first.
+
+    ``dL/ds = next_deltas @ weights`` is computed for a few steps at a time and goes through time
+    while it is in registers.
+
+    Args:
+        next_layer: (dL/dv of the next layer, its start, its stride, its number of units).
+        weights: of the next layer, transposed: [units of the next layer, stride].
+        deltas: receives dL/dv, [T, stride] from `start` on.
+    """
+    next_deltas, next_start, next_stride, n_next = next_layer
+    decay, threshold, a, b = neuron
+    vectors = stride // LANES
+    block = block_size(stride, MAX_TILE_VECTORS)
+    later = np.empty(MAX_TILE_VECTORS * LANES, deltas.dtype)
+    sums = np.empty(MAX_TILE_VECTORS * LANES, deltas.dtype)
+    for vector in range(0, vectors, block):
+        width = min(block, vectors - vector)
+        later[:] = 0
+        sums[:] = 0
+        step = n_steps
+        while step > 0:
+            rows = TILE_STEPS if step >= TILE_STEPS else 1
+            step -= rows
+            tile_deltas(
+                next_deltas,
+                next_start + step * next_stride,
+                next_stride,
+                n_next,
+                weights,
+                stride,
+                vector * LANES,
+                deltas,
+                start + step * stride,
+                potentials,
+                step * stride,
+                decay,
+                threshold,
+                surrogate,
+                a,
+                b,
+                later,
+                sums,
+                rows,
+                width,
+            )
+        for k in range(width * LANES):
+            gradient[bias_start + vector * LANES + k] += sums[k]
+
+
+@compiled
 def group_by_source(sources, offsets, n_steps, places, active, firsts, steps):
     """Regroup a sample's spikes from by-step to by-source order.
 
+    Indices are unsigned, because numba looks at the sign of every other index.
+
     Args:
         sources, offsets: spikes in step order; `offsets` [T + 1] points into `sources`.
-        places: scratch, int32 [n_sources]; all zeros on entry and on return.
-        active: receives the sources that fired, in order of their first spike, int32; it holds
+        places: scratch, uint32 [n_sources]; all zeros on entry and on return.
+        active: receives the sources that fired, in order of their first spike, uint32; it holds
             one element more than there are sources.
-        firsts: receives where each one's steps begin, int32 [n_active + 1].
-        steps: receives the steps, int32 [E].
+        firsts: receives where each one's steps begin, uint32 [n_active + 1].
+        steps: receives the steps, uint32 [E].
 
     Returns:
         the number of sources that fired.
     """
-    n_active = 0
-    for event in range(offsets[0], offsets[n_steps]):
-        source = sources[event]
+    one = np.uint64(1)
+    n_active = np.uint64(0)
+    for event in range(np.uint64(offsets[0]), np.uint64(offsets[n_steps])):
+        source = np.uint64(sources[event])
         # Without a branch: whether a source fires again is what a processor cannot predict.
         active[n_active] = source
-        n_active += places[source] == 0
-        places[source] += 1
-    firsts[0] = 0
+        n_active += np.uint64(places[source] == 0)
+        places[source] += np.uint32(1)
+    place = np.uint32(0)
     for k in range(n_active):
-        firsts[k + 1] = firsts[k] + places[active[k]]
-        places[active[k]] = firsts[k]
+        source = np.uint64(active[k])
+        firsts[k] = place
+        place += places[source]
+        places[source] = firsts[k]
+    firsts[n_active] = place
+    event = np.uint64(offsets[0])
     for step in range(n_steps):
-        for event in range(offsets[step], offsets[step + 1]):
-            source = sources[event]
-            steps[places[source]] = step
-            places[source] += 1
+        stop = np.uint64(offsets[step + 1])
+        while event < stop:
+            source = np.uint64(sources[event])
+            steps[np.uint64(places[source])] = step
+            places[source] += np.uint32(1)
+            event += one
     for k in range(n_active):
-        places[active[k]] = 0
-    return n_active
-
-
-@compiled
-def spikes_deltas(
-    deltas,
-    delta_start,
-    n_units,
-    unit_stride,
-    transposed,
-    start,
-    stride,
-    n_steps,
-    products,
-    product_start,
-):
-    """dL/ds of a layer from dL/dv of the next one: ``products = deltas @ transposed``.
-
-    Args:
-        deltas: dL/dv of the next layer, [T, unit_stride] from `delta_start` on, of which the first
-            `n_units` columns count.
-        transposed: weights as [n_units, stride] from `start` on.
-        products: receives dL/ds, [T, stride] from `product_start` on.
-    """
-    weights = transposed[start:]
-    vectors = stride // LANES
-    for vector in range(0, vectors, 2):
-        width = min(2, vectors - vector)
-        step = 0
-        while step < n_steps:
-            rows = TILE_STEPS if n_steps - step >= TILE_STEPS else 1
-            multiply_tile(
-                deltas,
-                delta_start + step * unit_stride,
-                unit_stride,
-                n_units,
-                weights,
-                stride,
-                vector * LANES,
-                products,
-                product_start + step * stride,
-                rows,
-                width,
-            )
-            step += rows
+        places[np.uint64(active[k])] = 0
+    return np.int64(n_active)
 
 
 @compiled
@@ -231,9 +261,22 @@ def _sample_deltas(
         for unit in range(counts.size, stride):
             deltas[last, row * stride + unit] = 0
 
-    for layer in range(last, -1, -1):
-        _, n_units, stride, _, bias_start, _ = layout[layer]
-        layer_deltas_through_time(
+    output_deltas_through_time(
+        deltas[last],
+        rows * stride,
+        potentials[last],
+        stride,
+        n_steps,
+        neuron,
+        surrogate,
+        gradient,
+        layout[last, 4],
+    )
+    for layer in range(last - 1, -1, -1):
+        next_stride, stride = layout[layer + 1, 2], layout[layer, 2]
+        hidden_deltas_through_time(
+            (deltas[layer + 1], rows * next_stride, next_stride, layout[layer + 1, 1]),
+            transposed[transposed_starts[layer + 1] :],
             deltas[layer],
             rows * stride,
             potentials[layer],
@@ -242,22 +285,8 @@ def _sample_deltas(
             neuron,
             surrogate,
             gradient,
-            bias_start,
+            layout[layer, 4],
         )
-        if layer > 0:
-            source_stride = layout[layer - 1, 2]
-            spikes_deltas(
-                deltas[layer],
-                rows * stride,
-                n_units,
-                stride,
-                transposed,
-                transposed_starts[layer],
-                source_stride,
-                n_steps,
-                deltas[layer - 1],
-                rows * source_stride,
-            )
     return loss, correct
 
 
@@ -273,8 +302,14 @@ def _group_weights(
     deltas,
     layer_sources,
     layer_offsets,
+    fan_outs,
+    synaptic_events,
 ):
-    """Add the weight gradients of a group of samples, one row of weights at a time."""
+    """Add the weight gradients of a group of samples, one row of weights at a time.
+
+    Adds the group's synaptic events to ``synaptic_events`` [layers]; ``fan_outs`` holds the
+    synapses that each row's source reaches.
+    """
     places, steps, active, firsts = group_scratch
     for layer in range(layout.shape[0]):
         n_sources, _, stride, weight_start, _, first_row = layout[layer]
@@ -285,7 +320,9 @@ def _group_weights(
             in_sources, in_offsets = layer_sources[layer - 1], layer_offsets[layer - 1]
         if stride <= NARROW * LANES:
             for event in range(in_offsets[0], in_offsets[n_rows]):
-                touched[first_row + in_sources[event]] = True
+                row = first_row + in_sources[event]
+                touched[row] = True
+                synaptic_events[layer] += fan_outs[row]
             accumulate_narrow_rows(
                 gradient,
                 weight_start,
@@ -299,7 +336,9 @@ def _group_weights(
             continue
         n_active = group_by_source(in_sources, in_offsets, n_rows, places, active, firsts, steps)
         for k in range(n_active):
-            touched[first_row + active[k]] = True
+            row = first_row + active[k]
+            touched[row] = True
+            synaptic_events[layer] += fan_outs[row] * (np.int64(firsts[k + 1]) - firsts[k])
         block = block_size(stride, GRADIENT_BLOCK)
         for vector in range(0, stride // LANES, block):
             accumulate_rows(
@@ -334,7 +373,9 @@ def batch_gradient(
     gradients,
     touched,
     scratch,
+    fan_outs,
     spikes,
+    synaptic_events,
     losses,
     correct,
 ):
@@ -363,6 +404,7 @@ def batch_gradient(
         losses[lane] = 0.0
         correct[lane] = 0
         spikes[lane] = 0
+        synaptic_events[lane] = 0
         for first in range(bounds[lane], bounds[lane + 1], group_size):
             end = min(first + group_size, bounds[lane + 1])
             for sample in range(first, end):
@@ -396,4 +438,6 @@ def batch_gradient(
                 deltas[lane],
                 layer_sources[lane],
                 layer_offsets[lane],
+                fan_outs,
+                synaptic_events[lane],
             )

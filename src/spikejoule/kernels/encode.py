@@ -36,66 +36,68 @@ def stream_start(key, sample):
 
 
 @compiled
-def encode_sample(
-    levels, gap_scale, n_steps, state, numbers, lit, heads, links, pixels, sources, lengths
-):
+def encode_sample(levels, gap_scale, n_steps, state, scratch, sources, lengths):
     """Spikes of one image, ordered by step, then by pixel.
+
+    Indices are unsigned, because numba looks at the sign of every other index.
 
     Args:
         levels: index into `gap_scale` of each pixel, [P].
         gap_scale: -1 / log(1 - p) of each level; 0 where p = 1, negative where p = 0.
         n_steps: T.
         state: start of the sample's random stream.
-        numbers: scratch, float64 [16 * BUFFER_VECTORS].
-        lit: scratch, int32 [P].
-        heads, links, pixels: scratch, int32 [T], int32 [P * T], uint16 [P * T].
+        scratch: float64 [16 * BUFFER_VECTORS] for random numbers, int32 [P] for the lit pixels,
+            int32 [T] for places, and the spikes' steps and pixels, uint16 [P * T] each.
         sources: receives the pixels, uint16.
         lengths: receives the number of spikes of each step, int64 [T].
 
     Returns:
         the number of spikes.
     """
+    numbers, lit, places, steps, pixels = scratch
+    one = np.uint64(1)
     for step in range(n_steps):
-        heads[step] = -1
         lengths[step] = 0
     # Without a branch: which pixels are black is what a processor cannot predict.
-    n_lit = 0
+    n_lit = np.uint64(0)
     for pixel in range(levels.size):
         lit[n_lit] = pixel
-        n_lit += gap_scale[levels[pixel]] >= 0.0
-    count = 0
-    used = _BUFFER
-    # From the last pixel to the first: each step's linked list then holds pixels in order.
-    for k in range(n_lit - 1, -1, -1):
-        pixel = lit[k]
+        n_lit += np.uint64(gap_scale[levels[pixel]] >= 0.0)
+    count = np.uint64(0)
+    used = np.uint64(_BUFFER)
+    for k in range(n_lit):
+        pixel = np.uint64(lit[n_lit - one - k])
         scale = gap_scale[levels[pixel]]
         step = 0
         while True:
-            if used == _BUFFER:
+            if used == np.uint64(_BUFFER):
                 fill_exponentials(state, BUFFER_VECTORS, numbers)
                 state += _BUFFER_STEP
-                used = 0
+                used = np.uint64(0)
             gap = numbers[used] * scale
-            used += 1
+            used += one
             if gap >= n_steps - step:
                 break
             step += int(gap)
+            place = np.uint64(step)
             pixels[count] = pixel
-            links[count] = heads[step]
-            heads[step] = count
-            lengths[step] += 1
-            count += 1
+            steps[count] = step
+            lengths[place] += 1
+            count += one
             step += 1
             if step == n_steps:
                 break
-    written = 0
+    place = 0
     for step in range(n_steps):
-        event = heads[step]
-        while event >= 0:
-            sources[written] = pixels[event]
-            written += 1
-            event = links[event]
-    return count
+        places[step] = place
+        place += lengths[step]
+    # From the last spike to the first: pixels came in descending order.
+    for k in range(count):
+        event = count - one - k
+        step = np.uint64(steps[event])
+        sources[np.uint64(places[step])] = pixels[event]
+        places[step] += 1
+    return np.int64(count)
 
 
 @compiled_parallel
@@ -103,11 +105,13 @@ def encode_lanes(levels, samples, key, gap_scale, n_steps, bounds, buffers, coun
     """Encode images; lane l handles images bounds[l] to bounds[l + 1] into buffers[l]."""
     n_pixels = levels.shape[1]
     for lane in numba.prange(bounds.size - 1):
-        numbers = np.empty(_BUFFER, np.float64)
-        lit = np.empty(n_pixels, np.int32)
-        heads = np.empty(n_steps, np.int32)
-        links = np.empty(n_pixels * n_steps, np.int32)
-        pixels = np.empty(n_pixels * n_steps, np.uint16)
+        scratch = (
+            np.empty(_BUFFER, np.float64),
+            np.empty(n_pixels, np.int32),
+            np.empty(n_steps, np.int32),
+            np.empty(n_pixels * n_steps, np.uint16),
+            np.empty(n_pixels * n_steps, np.uint16),
+        )
         total = 0
         for image in range(bounds[lane], bounds[lane + 1]):
             total += encode_sample(
@@ -115,11 +119,7 @@ def encode_lanes(levels, samples, key, gap_scale, n_steps, bounds, buffers, coun
                 gap_scale,
                 n_steps,
                 stream_start(key, samples[image]),
-                numbers,
-                lit,
-                heads,
-                links,
-                pixels,
+                scratch,
                 buffers[lane, total:],
                 lengths[image * n_steps : (image + 1) * n_steps],
             )

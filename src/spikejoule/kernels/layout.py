@@ -97,6 +97,28 @@ class ParameterLayout:
             place[...] = state[name]
         return flat
 
+    def pack_masks(
+        self, masks: Mapping[str, npt.NDArray[np.bool_]], dtype: npt.DTypeLike
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        """Ones for all parameters but the masked synapses, and the synapses left of every row.
+
+        Args:
+            masks: by the name of a weight matrix, False where a synapse is removed.
+            dtype: of the ones and zeros.
+        """
+        kept = aligned_zeros((self.size,), dtype)
+        kept[:] = 1
+        fan_outs = np.zeros(self.row_starts.size, dtype=np.int64)
+        for number, row in enumerate(self.layers, start=1):
+            source, target, stride, weight_start, bias_start, first_row = (int(v) for v in row)
+            mask = masks.get(f"layer{number}.synapses.weight")
+            if mask is not None:
+                kept[weight_start:bias_start].reshape(source, stride)[:, :target] = mask.T
+            fan_outs[first_row : first_row + source] = (
+                target if mask is None else np.count_nonzero(mask, axis=0)
+            )
+        return kept, fan_outs
+
     def unpack(self, flat: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """State dict of a flat array; the arrays are contiguous copies."""
         return {name: np.array(place, order="C") for name, place in self._places(flat).items()}

@@ -106,6 +106,7 @@ def adam_step(
     row_lengths,
     chunks,
     settings,
+    kept,
 ):
     """One step of Adam in place; `gradient` and `touched` are cleared for the next batch.
 
@@ -113,6 +114,8 @@ def adam_step(
         settings: (clip coefficient, weight decay, beta1, 1 - beta1, beta2, 1 - beta2,
             learning rate / (1 - beta1^t), 1 / sqrt(1 - beta2^t), epsilon, tiny) in the parameters'
             type. Gradients and moments below `tiny` become zero.
+        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
+            where nothing is pruned.
     """
     for chunk in numba.prange(chunks.size - 1):
         for row in range(chunks[chunk], chunks[chunk + 1]):
@@ -125,4 +128,7 @@ def adam_step(
                 second_moment[start:stop],
                 settings,
             )
+            if kept.size > 0:
+                for k in range(start, stop):
+                    parameters[k] *= kept[k]
             touched[row] = False
