@@ -1,5 +1,41 @@
-"""From spike counts to energy: for now the proxies, operation counts that no price is put on."""
+"""From counts to joules: integer counts, prices with their sources, comparisons, break-even."""
 
+from spikejoule.energy.analysis import EnergyAnalysis, analyse
+from spikejoule.energy.baselines import BaselineCounts
+from spikejoule.energy.inputs import Accuracy, AnalysisInputs
+from spikejoule.energy.operations import (
+    MeanOperations,
+    OperationCounts,
+    count_operations,
+    mean_operations,
+)
+from spikejoule.energy.pricing import PricedEnergy, price
+from spikejoule.energy.profile_files import load_profiles, select_profile
+from spikejoule.energy.profiles import HardwareProfile, Price
 from spikejoule.energy.proxies import EnergyProxies, LayerProxy, energy_proxies
+from spikejoule.energy.statistics import BootstrapSettings
+from spikejoule.energy.training_counts import EpochSpikes, TrainingRecord
 
-__all__ = ["EnergyProxies", "LayerProxy", "energy_proxies"]
+__all__ = [
+    "Accuracy",
+    "AnalysisInputs",
+    "BaselineCounts",
+    "BootstrapSettings",
+    "EnergyAnalysis",
+    "EnergyProxies",
+    "EpochSpikes",
+    "HardwareProfile",
+    "LayerProxy",
+    "MeanOperations",
+    "OperationCounts",
+    "Price",
+    "PricedEnergy",
+    "TrainingRecord",
+    "analyse",
+    "count_operations",
+    "energy_proxies",
+    "load_profiles",
+    "mean_operations",
+    "price",
+    "select_profile",
+]

@@ -7,13 +7,14 @@ layer l emits during one inference (a mean over samples),
     dense operations = N_l * fan_out_l * T            every synapse in every step
     sparsity ratio   = synaptic events / dense operations, the mean firing probability of a step
 
-and both counts are summed over the matrices. Output spikes reach no synapse and cost none. Bias
-additions and the leak, which both ways of computing need, are in neither count: they are terms of
-their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
+and both counts are summed over the matrices. Output spikes reach no synapse and cost none, nor does
+a spike where a synapse was pruned: the events of a pruned network are counted synapse by synapse.
+Bias additions and the leak, which both ways of computing need, are in neither count: they are terms
+of their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -47,6 +48,7 @@ class EnergyProxies:
     layers: tuple[LayerProxy, ...]
     time_steps: int
     source_names: tuple[str, ...]
+    pruned: bool = False
 
     @property
     def synaptic_events_per_inference(self) -> float:
@@ -66,6 +68,8 @@ class EnergyProxies:
     @property
     def formula_synaptic_events(self) -> str:
         """How the synaptic events were computed; with one hidden layer as the seed words it."""
+        if self.pruned:
+            return "sum over spikes of the synapses that are left"
         if len(self.layers) == 2:
             return "S_in * fanout_in_h + S_hidden * fanout_h_out"
         named_layers = zip(self.source_names, self.layers, strict=True)
@@ -109,14 +113,19 @@ class EnergyProxies:
 
 
 def energy_proxies(
-    architecture: Architecture, spikes_per_inference: Mapping[str, float], time_steps: int
+    architecture: Architecture,
+    spikes_per_inference: Mapping[str, float],
+    time_steps: int,
+    synaptic_events: Sequence[float] | None = None,
 ) -> EnergyProxies:
     """Compute the proxies of `architecture` at a measured activity.
 
     `spikes_per_inference` holds each layer's mean spikes an inference by the layer's name; the
     output's are not needed, since they reach no synapse. `time_steps` is T, the steps of 1 ms that
-    an inference takes. Raises ValueError for a layer without a count, a negative or non-finite
-    count, or less than one step.
+    an inference takes. `synaptic_events` are the mean events of each weight matrix of a pruned
+    network, counted synapse by synapse; None if every spike reaches all of the next layer. (Dense
+    operations are those of the whole matrices either way.) Raises ValueError for a layer without a
+    count, a negative or non-finite count, or less than one step.
     """
     senders = architecture.layer_names[:-1]
     missing = [name for name in senders if name not in spikes_per_inference]
@@ -141,8 +150,10 @@ def energy_proxies(
             architecture.layer_names[1:],
             architecture.fan_outs,
             architecture.synapses,
-            synaptic_events_per_layer(spikes, architecture),
+            synaptic_events_per_layer(spikes, architecture)
+            if synaptic_events is None
+            else synaptic_events,
             strict=True,
         )
     )
-    return EnergyProxies(layers=layers, time_steps=time_steps, source_names=senders)
+    return EnergyProxies(layers, time_steps, senders, pruned=synaptic_events is not None)

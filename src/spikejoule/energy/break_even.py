@@ -1,0 +1,127 @@
+"""Where the spiking network stops winning: spikes per input, window, and maximum rate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.energy import terms
+from spikejoule.energy.operations import Column
+
+Array = NDArray[np.float64]
+
+_PER_SPIKE = (
+    terms.SYNAPTIC_EVENT,
+    terms.NEURON_UPDATE_ACTIVE,
+    terms.SPIKE_ROUTED,
+    terms.WEIGHT_READ,
+    terms.STATE_ACCESS_PER_EVENT,
+)
+_CURVE_POINTS = 60
+
+
+@dataclass(frozen=True)
+class BreakEven:
+    """Where the spiking network stops winning against one baseline under one profile.
+
+    Spikes of all layers are taken to grow in proportion to the spikes per input (first order, at
+    the weights that were trained), and what is done once a neuron and step in proportion to the
+    window. Each limit changes one quantity alone and leaves the others as measured; the network
+    wins below it. None: it loses even without a single spike.
+
+    Attributes:
+        spikes_per_input: spikes of an input unit over the window.
+        time_window: steps of 1 ms, at the measured rate.
+        max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no rate loses.
+        compute_only_spikes_per_input: price of a MAC over that of a synaptic event: the limit if
+            hidden spikes and everything but synaptic events are neglected.
+        measured_spikes_per_input: what the network has.
+        curve_spikes_per_input: where the curve is given, ascending.
+        curve_snn_pj: energy an inference of the spiking network there.
+        ann_pj: energy of the baseline, which does not depend on them.
+    """
+
+    spikes_per_input: float | None
+    time_window: float
+    max_rate_hz: float | None
+    compute_only_spikes_per_input: float
+    measured_spikes_per_input: float
+    curve_spikes_per_input: tuple[float, ...]
+    curve_snn_pj: tuple[float, ...]
+    ann_pj: float
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What the break-even needs of the way the network was run."""
+
+    n_input: int
+    time_window: int
+    max_rate_hz: float
+    input_spikes: float
+
+
+def break_even(
+    means: Array,
+    columns: Sequence[Column],
+    snn_prices_pj: Array,
+    ann_pj: float,
+    compute_only_spikes_per_input: float,
+    operation: Operation,
+) -> BreakEven | None:
+    """Solve for the spiking network's energy to equal the baseline's.
+
+    With the measured energy E = E_spike + E_step, of which E_spike grows with the spikes, a factor
+    k on the spikes gives k E_spike + E_step, and a factor w on the window w E.
+
+    Args:
+        means: operations an inference, float64 [C].
+        columns: the C columns.
+        snn_prices_pj: their prices, float64 [C].
+        ann_pj: energy an inference of the baseline.
+        compute_only_spikes_per_input: see `BreakEven`.
+        operation: how the network was run.
+
+    Returns:
+        None if no energy grows with the spikes.
+    """
+    snn_pj = float(means @ snn_prices_pj)
+    per_spike_pj = _per_spike_pj(means, columns, snn_prices_pj)
+    measured = operation.input_spikes / operation.n_input
+    if per_spike_pj <= 0 or measured <= 0:
+        return None
+    per_step_pj = snn_pj - per_spike_pj
+    factor = (ann_pj - per_step_pj) / per_spike_pj
+    limit = measured * factor if factor > 0 else None
+    curve = np.geomspace(measured / 20, 3 * max(measured, limit or 0.0), _CURVE_POINTS)
+    return BreakEven(
+        spikes_per_input=limit,
+        time_window=operation.time_window * ann_pj / snn_pj,
+        max_rate_hz=operation.max_rate_hz * factor if factor > 0 else None,
+        compute_only_spikes_per_input=compute_only_spikes_per_input,
+        measured_spikes_per_input=measured,
+        curve_spikes_per_input=tuple(curve.tolist()),
+        curve_snn_pj=tuple((per_step_pj + per_spike_pj * curve / measured).tolist()),
+        ann_pj=ann_pj,
+    )
+
+
+def _per_spike_pj(means: Array, columns: Sequence[Column], prices_pj: Array) -> float:
+    """The part of an inference's energy that grows with the spikes.
+
+    A step in which a neuron spikes is an active update in place of an inactive one.
+    """
+    inactive_pj = {
+        column.place: prices_pj[place]
+        for place, column in enumerate(columns)
+        if column.term == terms.NEURON_UPDATE_INACTIVE
+    }
+    energy = 0.0
+    for place, column in enumerate(columns):
+        if column.term in _PER_SPIKE:
+            price_pj = prices_pj[place]
+            if column.term == terms.NEURON_UPDATE_ACTIVE:
+                price_pj -= inactive_pj[column.place]
+            energy += float(means[place] * price_pj)
+    return energy

@@ -1,0 +1,59 @@
+"""A mean with its spread, and an energy under a bracket of prices."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over images.
+
+    `standard_deviation` (over images) and the ends of the bootstrap interval of the mean, `low` and
+    `high`, are None where counts are known as means alone.
+    """
+
+    mean: float
+    standard_deviation: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Energy:
+    """pJ under the prices' lower ends, values (None: brackets alone) and upper ends."""
+
+    low: Estimate
+    value: Estimate | None
+    high: Estimate
+
+    @property
+    def lowest_pj(self) -> float:
+        """The least that the mean can be: by the prices' bracket and by the interval."""
+        return self.low.mean if self.low.low is None else self.low.low
+
+    @property
+    def highest_pj(self) -> float:
+        """The most that the mean can be."""
+        return self.high.mean if self.high.high is None else self.high.high
+
+
+@dataclass(frozen=True)
+class Amount:
+    """pJ under the prices' lower ends, values (None: brackets alone) and upper ends, of operations
+    whose number is known exactly."""
+
+    low_pj: float
+    value_pj: float | None
+    high_pj: float
+
+    def __add__(self, other: "Amount") -> "Amount":
+        known = self.value_pj is not None and other.value_pj is not None
+        return Amount(
+            self.low_pj + other.low_pj,
+            (self.value_pj or 0.0) + (other.value_pj or 0.0) if known else None,
+            self.high_pj + other.high_pj,
+        )
+
+    def over(self, divisor: float) -> "Amount":
+        """The amount for each of `divisor` units."""
+        value = None if self.value_pj is None else self.value_pj / divisor
+        return Amount(self.low_pj / divisor, value, self.high_pj / divisor)

@@ -1,0 +1,70 @@
+"""What an energy analysis starts from, and what it assumes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.architecture import Architecture
+from spikejoule.energy.baselines import BaselineCounts
+from spikejoule.energy.operations import MeanOperations, OperationCounts
+from spikejoule.energy.proxies import EnergyProxies
+from spikejoule.energy.training_counts import TrainingRecord
+
+ASSUMPTIONS: Final = (
+    "Counts are integers, taken from the spikes of each image; a price is a published figure for "
+    "one operation. A term without a price is listed as such and is not zero.",
+    "A synaptic event is one weight added to one membrane potential. Spikes of the output reach no "
+    "synapse.",
+    "A neuron is updated in every step, which includes its leak and its bias; the update is active "
+    "if the neuron spikes in that step. Loihi's table names the two kinds without defining them.",
+    "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
+    "once a step, and at most twice more for each event.",
+    "Encoding the image and reading the answer are not counted, neither here nor for a baseline; "
+    "of a baseline, multiply-accumulates alone are counted, not its biases and activations.",
+    "Break-even: spikes of all layers grow in proportion to the spikes per input, neuron updates "
+    "in proportion to the window; weights and accuracy are taken as they are.",
+)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Test accuracy in percent, with its interval where that is known."""
+
+    percent: float
+    low_percent: float | None
+    high_percent: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class AnalysisInputs:
+    """What an analysis starts from.
+
+    Attributes:
+        title: of the data set.
+        architecture: of the network.
+        time_window: T, steps of 1 ms.
+        max_rate_hz: rate of a white pixel.
+        accuracy: on the test set; None where not recorded.
+        spikes_per_inference: mean spikes by layer.
+        proxies: dense operations, synaptic events, sparsity ratio.
+        operations: of each image, or on average where images are not recorded.
+        n_images: how many images the counts are of; None where not recorded.
+        labels: class of each image, int64 [N]; None where not known.
+        baselines: conventional networks on the same test set; the first N images are compared.
+        training: None where the counts of training are not recorded.
+    """
+
+    title: str
+    architecture: Architecture
+    time_window: int
+    max_rate_hz: float
+    accuracy: Accuracy | None
+    spikes_per_inference: dict[str, float]
+    proxies: EnergyProxies
+    operations: OperationCounts | MeanOperations
+    n_images: int | None
+    labels: NDArray[np.int64] | None = None
+    baselines: tuple[BaselineCounts, ...] = ()
+    training: TrainingRecord | None = None

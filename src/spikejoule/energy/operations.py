@@ -1,0 +1,170 @@
+"""Counting the operations of inference: integers by sample, term and place.
+
+For a network of layers 0 (input) to L - 1 (output) with n_l units, T steps, and S_l spikes that
+layer l emits for one sample,
+
+    synaptic events          sum over the spikes of layer l of the synapses that the unit reaches
+    neuron updates           T n_l: active in the S_l steps in which a neuron spikes, else inactive
+    leak multiplications     T n_l        (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.4)
+    bias additions           T n_l        (eq. 2.3)
+    spikes routed            S_l
+    weight reads             one 32-bit word a synaptic event
+    state accesses           2 T n_l words: each potential is read and written once a step; and up
+                             to 2 more for each synaptic event, if it is no register meanwhile
+
+A synaptic event belongs to a connection (``input_to_hidden``), the others to a layer. Input units
+are no neurons: they have spikes, but neither updates nor state.
+
+Loihi's table of prices (Davies et al. 2018) names an "active" and an "inactive" neuron update and
+does not define the words; here the update of a step with a spike is the active one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.architecture import Architecture
+from spikejoule.counting import synaptic_events_per_layer, synaptic_events_per_sample
+from spikejoule.energy import terms
+from spikejoule.events import EventList
+
+
+@dataclass(frozen=True)
+class Column:
+    """One term at one place: a layer's name, or a connection's such as ``input_to_hidden``."""
+
+    term: str
+    place: str
+
+
+@dataclass(frozen=True, eq=False)
+class OperationCounts:
+    """Operations of N samples.
+
+    Attributes:
+        columns: C columns, a term at a place each.
+        counts: int64 [N, C].
+        time_steps: T.
+    """
+
+    columns: tuple[Column, ...]
+    counts: NDArray[np.int64]
+    time_steps: int
+
+    def of(self, term: str) -> NDArray[np.int64]:
+        """Counts of a term, int64 [N, places of the term]."""
+        return self.counts[:, [column.term == term for column in self.columns]]
+
+
+@dataclass(frozen=True, eq=False)
+class MeanOperations:
+    """Operations of one inference on average, for networks whose spikes are known as means alone.
+
+    Attributes:
+        columns: C columns.
+        means: float64 [C].
+        time_steps: T.
+    """
+
+    columns: tuple[Column, ...]
+    means: NDArray[np.float64]
+    time_steps: int
+
+
+def count_operations(
+    layers: Sequence[EventList],
+    architecture: Architecture,
+    fan_outs: Sequence[NDArray[np.int64]],
+) -> OperationCounts:
+    """Count what inference on N samples takes.
+
+    Args:
+        layers: the spikes of all L layers, the input first.
+        architecture: layer sizes.
+        fan_outs: synapses that each source reaches, from `counting.fan_outs_by_source`.
+    """
+    time_steps = layers[0].n_steps
+    spikes = np.stack([events.counts_per_sample() for events in layers], axis=1)
+    events = synaptic_events_per_sample(layers, fan_outs)
+    updates = _updates(architecture, time_steps, len(spikes))
+    counts = operation_blocks(spikes, events, updates)
+    return OperationCounts(operation_columns(architecture), counts, time_steps)
+
+
+def mean_operations(
+    spikes_per_inference: Mapping[str, float],
+    architecture: Architecture,
+    time_steps: int,
+    synaptic_events: Sequence[float] | None = None,
+) -> MeanOperations:
+    """Operations of one inference from the mean spikes of each layer.
+
+    Args:
+        spikes_per_inference: mean spikes by the layer's name, all L layers.
+        architecture: layer sizes.
+        time_steps: T.
+        synaptic_events: mean events of each connection; None for those of a fully connected
+            network.
+    """
+    spikes = np.array([[spikes_per_inference[name] for name in architecture.layer_names]])
+    if synaptic_events is None:
+        synaptic_events = synaptic_events_per_layer(dict(spikes_per_inference), architecture)
+    updates = _updates(architecture, time_steps, 1)
+    means = operation_blocks(spikes, np.array([synaptic_events]), updates)[0].astype(np.float64)
+    return MeanOperations(operation_columns(architecture), means, time_steps)
+
+
+def connection_names(architecture: Architecture) -> tuple[str, ...]:
+    """``input_to_hidden`` and so on."""
+    return tuple(f"{source}_to_{target}" for source, target in pairwise(architecture.layer_names))
+
+
+def operation_columns(architecture: Architecture) -> tuple[Column, ...]:
+    """What :func:`operation_blocks` counts, column by column."""
+    names, connections = architecture.layer_names, connection_names(architecture)
+    places = (
+        (terms.SYNAPTIC_EVENT, connections),
+        (terms.NEURON_UPDATE_ACTIVE, names[1:]),
+        (terms.NEURON_UPDATE_INACTIVE, names[1:]),
+        (terms.LEAK_MULTIPLICATION, names[1:]),
+        (terms.BIAS_ADDITION, names[1:]),
+        (terms.SPIKE_ROUTED, names),
+        (terms.WEIGHT_READ, connections),
+        (terms.STATE_ACCESS, names[1:]),
+        (terms.STATE_ACCESS_PER_EVENT, connections),
+    )
+    return tuple(Column(term, place) for term, where in places for place in where)
+
+
+def operation_blocks(
+    spikes: NDArray[Any], events: NDArray[Any], updates: NDArray[np.int64]
+) -> NDArray[Any]:
+    """The formulas of this module: counts [N, C] in the order of :func:`operation_columns`.
+
+    Args:
+        spikes: of each layer, [N, L].
+        events: synaptic events of each connection, [N, L - 1].
+        updates: neuron updates of each layer after the input, int64 [N, L - 1].
+    """
+    active = spikes[:, 1:]
+    blocks = (
+        events,
+        active,
+        updates - active,
+        updates,
+        updates,
+        spikes,
+        events,
+        2 * updates,
+        2 * events,
+    )
+    return np.concatenate(blocks, axis=1)
+
+
+def _updates(architecture: Architecture, time_steps: int, n_samples: int) -> NDArray[np.int64]:
+    units = np.array(architecture.layer_sizes[1:], dtype=np.int64)
+    return np.tile(time_steps * units, (n_samples, 1))

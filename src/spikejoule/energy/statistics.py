@@ -1,0 +1,122 @@
+"""Means of counts over images, their spread, and bootstrap intervals.
+
+Energies are sums of counts times prices. The resampled means of the counts are therefore drawn
+once, and every energy of every profile follows from them: the mean m, covariance C and resampled
+means M of the counts give an energy of prices p the mean m p, the standard deviation
+sqrt(p C p), and the resampled means M p. Two energies share their resamples, so that their ratio is
+a paired one. Percentile bootstrap: Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+chapter 13.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.energy.estimates import Estimate
+
+Array = NDArray[np.float64]
+
+_DRAWS_AT_ONCE = 4_000_000
+
+
+@dataclass(frozen=True)
+class BootstrapSettings:
+    """How intervals are drawn.
+
+    Attributes:
+        samples: resamples.
+        confidence: level of the interval, above 0 and below 1.
+        seed: of the draws; the same seed gives the same intervals.
+    """
+
+    samples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class CountStatistics:
+    """Counts of C columns over images.
+
+    Attributes:
+        mean: float64 [C].
+        covariance: over images, with n - 1, float64 [C, C]; None if the means alone are known.
+        resampled: means of resamples, float64 [B, C]; None likewise.
+        confidence: level of intervals.
+    """
+
+    mean: Array
+    covariance: Array | None
+    resampled: Array | None
+    confidence: float
+
+    def estimate(self, weights: Array) -> Estimate:
+        """The mean of the columns' sum under weights (prices), float64 [C], with its spread."""
+        mean = float(self.mean @ weights)
+        if self.covariance is None or self.resampled is None:
+            return Estimate(mean, None, None, None)
+        variance = float(weights @ self.covariance @ weights)
+        low, high = interval(self.resampled @ weights, self.confidence)
+        return Estimate(mean, max(variance, 0.0) ** 0.5, low, high)
+
+    def column(self, place: int) -> Estimate:
+        """The mean of one column, with its spread."""
+        weights = np.zeros(self.mean.size)
+        weights[place] = 1.0
+        return self.estimate(weights)
+
+    def of_first(self, n_columns: int) -> "CountStatistics":
+        """The same for the first columns alone."""
+        chosen = slice(n_columns)
+        return CountStatistics(
+            self.mean[chosen],
+            None if self.covariance is None else self.covariance[chosen, chosen],
+            None if self.resampled is None else self.resampled[:, chosen],
+            self.confidence,
+        )
+
+
+def count_statistics(counts: NDArray[np.int64], settings: BootstrapSettings) -> CountStatistics:
+    """Statistics of counts [N, C]; one image alone has a spread of zero."""
+    n_images, n_columns = counts.shape
+    values = counts.astype(np.float64)
+    mean = values.mean(axis=0)
+    # Counts that are equal for all images (one addition a neuron and step) need no resampling.
+    varying = np.flatnonzero(counts.min(axis=0) != counts.max(axis=0))
+    centred = values[:, varying] - mean[varying]
+    covariance = np.zeros((n_columns, n_columns))
+    covariance[np.ix_(varying, varying)] = centred.T @ centred / max(n_images - 1, 1)
+    resampled = np.tile(mean, (settings.samples, 1))
+    resampled[:, varying] = _resampled_means(values[:, varying], settings)
+    return CountStatistics(mean, covariance, resampled, settings.confidence)
+
+
+def mean_statistics(means: Array, settings: BootstrapSettings) -> CountStatistics:
+    """Statistics of counts that are known as means [C] alone."""
+    return CountStatistics(means, None, None, settings.confidence)
+
+
+def interval(resampled: Array, confidence: float) -> tuple[float, float]:
+    """The percentile interval of resampled values [B]."""
+    low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def _resampled_means(values: Array, settings: BootstrapSettings) -> Array:
+    """Means of resamples of N images with replacement, float64 [B, C].
+
+    A resample is the number of times that each image was drawn; all columns share the draws. Sums
+    of whole numbers are exact in float64, whatever the order in which they are added.
+    """
+    n_images = len(values)
+    generator = np.random.default_rng(settings.seed)
+    block = max(_DRAWS_AT_ONCE // n_images, 1)
+    means = np.empty((settings.samples, values.shape[1]))
+    for first in range(0, settings.samples, block):
+        rows = min(block, settings.samples - first)
+        drawn = generator.integers(0, n_images, (rows, n_images))
+        drawn += np.arange(rows)[:, None] * n_images
+        times = np.bincount(drawn.ravel(), minlength=rows * n_images).reshape(rows, n_images)
+        means[first : first + rows] = times @ values / n_images
+    return means

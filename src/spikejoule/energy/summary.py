@@ -1,0 +1,207 @@
+"""The analysis in words for a terminal, the answer first, and as plain values for programs."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spikejoule.energy.analysis import EnergyAnalysis
+from spikejoule.energy.estimates import Amount, Energy
+from spikejoule.energy.inputs import AnalysisInputs
+from spikejoule.energy.tables import headline
+from spikejoule.text import NOT_RECORDED, Rows, number, render, table
+
+_UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
+
+
+def joules(energy_pj: float, digits: int = 4) -> str:
+    """An energy with a unit that suits its size."""
+    for size, unit in _UNITS:
+        if abs(energy_pj) >= size:
+            return f"{energy_pj / size:.{digits}g} {unit}"
+    return f"{energy_pj:.{digits}g} pJ"
+
+
+def answer(analysis: EnergyAnalysis) -> tuple[str, ...]:
+    """The answer in a few sentences; if the spiking network loses, it says so at once."""
+    chosen, n_images = analysis.chosen_inference, analysis.inputs.n_images
+    images = "images not recorded" if n_images is None else f"{n_images:,} images"
+    total = chosen.total
+    bracket = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
+    mean = bracket if total.value is None else joules(total.value.mean)
+    if not analysis.has_intervals:
+        extent = f"a mean, {images}: no interval"
+    elif total.value is None:
+        extent = f"prices in brackets, {images}"
+    else:
+        extent = f"{100 * analysis.bootstrap.confidence:g} % interval {bracket}, {images}"
+    lines = [f"{mean} an inference under {chosen.profile.id} ({extent})."]
+    for item in chosen.comparisons:
+        verdict = {
+            "snn": "the spiking network needs less",
+            "ann": "THE SPIKING NETWORK NEEDS MORE",
+            "undecided": "undecided",
+        }[item.verdict]
+        times = "" if item.ratio.value is None else f"{item.ratio.value:.4g}, "
+        lines.append(
+            f"Against {item.name} ({item.bits} bits, {item.accuracy_percent:.2f} %): {times}"
+            f"{item.ratio.low:.4g} to {item.ratio.high:.4g} times its energy: {verdict}."
+        )
+    lost = [entry.profile.id for entry in analysis.inference if entry.wins == "ann"]
+    if lost:
+        lines.insert(0, f"Some baseline needs less energy under {', '.join(lost)}.")
+    return (*lines, chosen.contains)
+
+
+def energy_text(title: str, analysis: EnergyAnalysis) -> str:
+    """All of it as text: the answer, every profile, terms, training, assumptions."""
+    parts = [
+        title,
+        "",
+        *(f"  {line}" for line in answer(analysis)),
+        "",
+        render("Network", [("Measured", _facts(analysis))]),
+        "Energy an inference by hardware profile",
+        _profiles(analysis),
+        "",
+        f"Energy an inference by term, under {analysis.chosen}",
+        _terms(analysis),
+        "",
+        *_training(analysis),
+        "What is counted and assumed",
+        *(f"  - {sentence}" for sentence in analysis.assumptions),
+        *(f"  - {sentence}" for sentence in _training_assumptions(analysis)),
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
+    """The analysis as JSON can hold it; of arrays over images, nothing."""
+    return {
+        "headline": headline(analysis),
+        "answer": list(answer(analysis)),
+        "has_intervals": analysis.has_intervals,
+        "bootstrap": _plain(analysis.bootstrap),
+        "inputs": _inputs(analysis.inputs),
+        "counts": _plain(analysis.counts),
+        "inference": _plain(analysis.inference),
+        "training": _plain(analysis.training),
+        "assumptions": list(analysis.assumptions),
+    }
+
+
+def _training_assumptions(analysis: EnergyAnalysis) -> tuple[str, ...]:
+    if analysis.training is None:
+        return ("The checkpoint does not record what the energy of training needs.",)
+    return analysis.training.assumptions
+
+
+def _facts(analysis: EnergyAnalysis) -> Rows:
+    inputs, accuracy = analysis.inputs, analysis.inputs.accuracy
+    proxies = inputs.proxies
+    return [
+        ("layers", " - ".join(str(size) for size in inputs.architecture.layer_sizes)),
+        ("data", inputs.title),
+        ("window, maximum rate", f"{inputs.time_window} ms, {inputs.max_rate_hz:g} Hz"),
+        (
+            "recorded accuracy",
+            NOT_RECORDED if accuracy is None else number(accuracy.percent, 2, " %"),
+        ),
+        ("synaptic events", number(proxies.synaptic_events_per_inference, 1)),
+        ("dense operations", number(proxies.dense_operations_per_inference)),
+        ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
+    ]
+
+
+def _profiles(analysis: EnergyAnalysis) -> str:
+    names = [item.name for item in analysis.chosen_inference.comparisons]
+    header = ("profile", "scope", "evidence", "low", "value", "high", *names)
+    rows = [
+        (
+            entry.profile.id,
+            entry.profile.scope,
+            entry.profile.evidence,
+            *_cells(entry.total),
+            *(_ratio(entry.comparisons, name) for name in names),
+        )
+        for entry in analysis.inference
+    ]
+    return table(header, rows)
+
+
+def _ratio(comparisons: Sequence[Any], name: str) -> str:
+    for item in comparisons:
+        if item.name == name and item.ratio.value is not None:
+            return f"x {item.ratio.value:.3g}"
+    return "-"
+
+
+def _terms(analysis: EnergyAnalysis) -> str:
+    chosen = analysis.chosen_inference
+    energies = {(item.term, item.place): item.energy for item in chosen.by_term}
+    rows = []
+    for item in analysis.counts:
+        energy = energies.get((item.term, item.place))
+        covered = "within another" if item.term in chosen.covered else "unpriced"
+        cells = (covered, "", "") if energy is None else _cells(energy)
+        rows.append((item.term, item.place, number(item.count.mean, 1), *cells))
+    return table(("term", "layer", "operations", "low", "value", "high"), rows)
+
+
+def _training(analysis: EnergyAnalysis) -> list[str]:
+    training = analysis.chosen_training
+    if training is None or analysis.training is None:
+        return []
+    rows = [(phase, *_amount(amount)) for phase, amount in training.by_phase.items()]
+    rows.append(("total", *_amount(training.total)))
+    if training.per_percentage_point is not None:
+        rows.append(("per percentage point", *_amount(training.per_percentage_point)))
+    lines = [
+        f"Energy of training, under {analysis.chosen}: {analysis.training.n_epochs} epochs, "
+        f"{analysis.training.samples:,} samples",
+        table(("phase", "low", "value", "high"), rows),
+        f"  {training.contains}",
+    ]
+    if training.inferences_of_the_same_energy is not None:
+        lines.append(f"  As much as {training.inferences_of_the_same_energy:,.0f} inferences.")
+    for name, inferences in training.inferences_to_amortise.items():
+        paid = "never" if inferences is None else f"after {inferences:,.0f} inferences"
+        lines.append(f"  The saving against {name} has paid for it {paid}.")
+    return [*lines, ""]
+
+
+def _cells(energy: Energy) -> tuple[str, str, str]:
+    value = "-" if energy.value is None else joules(energy.value.mean)
+    return joules(energy.low.mean), value, joules(energy.high.mean)
+
+
+def _amount(amount: Amount) -> tuple[str, str, str]:
+    value = "-" if amount.value_pj is None else joules(amount.value_pj)
+    return joules(amount.low_pj), value, joules(amount.high_pj)
+
+
+def _inputs(inputs: AnalysisInputs) -> dict[str, Any]:
+    return {
+        "data": inputs.title,
+        "layer_sizes": list(inputs.architecture.layer_sizes),
+        "time_window": inputs.time_window,
+        "max_rate_hz": inputs.max_rate_hz,
+        "accuracy": _plain(inputs.accuracy),
+        "n_images": inputs.n_images,
+        "spikes_per_inference": inputs.spikes_per_inference,
+        "proxies": inputs.proxies.as_metrics(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {
+            field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,184 @@
+"""The analysis as metrics and as one long table.
+
+`headline` is the content of metrics/energy.json, a handful of numbers. `table` has a row for every
+profile, network, phase, term, layer and class:
+
+    network            ``snn``, or a baseline and its method
+    phase              ``inference``, or ``forward``, ``backward``, ``optimizer`` of training
+    term               an operation (`terms.DESCRIPTIONS`), or ``total``
+    layer, class       empty: all of them
+    count              operations an inference (a mean); of training, all of them (an integer)
+    pj_low, pj, pj_high                    energy at the lower end, the value, the upper end of the
+                       prices; `pj` is empty where there are brackets alone
+    pj_standard_deviation                  over images
+    pj_interval_low, pj_interval_high      bootstrap interval of the mean, from the lower end of the
+                       prices to the upper
+    status             ``priced``, ``unpriced`` (not in the total) or ``covered`` (within another
+                       price)
+"""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from spikejoule.energy.analysis import EnergyAnalysis, ProfileInference
+from spikejoule.energy.comparison import DENSE, ZERO_SKIPPING
+from spikejoule.energy.estimates import Amount, Energy
+from spikejoule.energy.terms import MAC
+from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy
+
+COLUMNS: Final = (
+    "profile",
+    "network",
+    "phase",
+    "term",
+    "layer",
+    "class",
+    "count",
+    "pj_low",
+    "pj",
+    "pj_high",
+    "pj_standard_deviation",
+    "pj_interval_low",
+    "pj_interval_high",
+    "status",
+)
+
+PJ_PER_MJ: Final = 1e9
+
+Row = tuple[Any, ...]
+
+_SNN = "snn"
+_TOTAL = "total"
+_NOTHING = ("",) * 6
+# Beyond these digits, sums differ with the order in which a processor adds.
+_DIGITS = 10
+
+
+def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
+    """The headline numbers under the chosen profile; those that are not known are left out.
+
+    `energy_per_inference_low_pj` and `_high_pj` are the ends of the interval of the mean, at the
+    lower and at the upper end of the prices. Ratios are to the first baseline.
+    """
+    chosen, training, proxies = (
+        analysis.chosen_inference,
+        analysis.chosen_training,
+        analysis.inputs.proxies,
+    )
+    ratios = {comparison.method: comparison.ratio for comparison in chosen.comparisons[:2]}
+    value = chosen.total.value
+    numbers: dict[str, float | int | str | None] = {
+        "profile": analysis.chosen,
+        "energy_per_inference_pj": None if value is None else value.mean,
+        "energy_per_inference_low_pj": chosen.total.lowest_pj,
+        "energy_per_inference_high_pj": chosen.total.highest_pj,
+    }
+    for method, ratio in ratios.items():
+        name = {DENSE: "ratio_to_dense_ann", ZERO_SKIPPING: "ratio_to_zero_skipping_ann"}[method]
+        numbers |= {name: ratio.value, f"{name}_low": ratio.low, f"{name}_high": ratio.high}
+    if training is not None:
+        per_point = training.per_percentage_point
+        numbers |= {
+            "training_energy_mj": _millijoules(training.total),
+            "training_energy_per_percentage_point_mj": (
+                None if per_point is None else _millijoules(per_point)
+            ),
+            "training_energy_in_inferences": training.inferences_of_the_same_energy,
+        }
+    return {
+        **{name: _rounded(number) for name, number in numbers.items() if number is not None},
+        "dense_operations_per_inference": proxies.dense_operations_per_inference,
+        "synaptic_events_per_inference": proxies.synaptic_events_per_inference,
+        "sparsity_ratio": proxies.sparsity_ratio,
+    }
+
+
+def table(analysis: EnergyAnalysis) -> Iterator[Row]:
+    """The rows of the long table, with a cell for each of `COLUMNS`."""
+    for entry in analysis.inference:
+        yield from _inference_rows(analysis, entry)
+        yield from _baseline_rows(entry)
+    if analysis.training is not None:
+        for priced in analysis.training.profiles:
+            yield from _training_rows(analysis.training, priced)
+
+
+def _inference_rows(analysis: EnergyAnalysis, entry: ProfileInference) -> Iterator[Row]:
+    profile = entry.profile.id
+    energies = {(item.term, item.place): item.energy for item in entry.by_term}
+    for item in analysis.counts:
+        energy = energies.get((item.term, item.place))
+        status = _status(item.term, entry)
+        count = _rounded(item.count.mean)
+        yield _row(profile, _SNN, "inference", item.term, item.place, "", count, energy, status)
+    yield _row(profile, _SNN, "inference", _TOTAL, "", "", "", entry.total, "priced")
+    for item_class in entry.by_class:
+        label, energy = item_class.label, item_class.energy
+        yield _row(profile, _SNN, "inference", _TOTAL, "", label, "", energy, "priced")
+
+
+def _baseline_rows(entry: ProfileInference) -> Iterator[Row]:
+    for item in entry.comparisons:
+        count = _rounded(item.macs.mean)
+        yield _row(entry.profile.id, item.name, "inference", MAC, "", "", count, item.ann, "priced")
+
+
+def _training_rows(training: TrainingEnergy, priced: ProfileTraining) -> Iterator[Row]:
+    amounts = {(item.phase, item.term, item.place): amount for item, amount in priced.by_term}
+    profile = priced.profile.id
+    for item in training.terms:
+        amount = amounts.get((item.phase, item.term, item.place))
+        status = _status(item.term, priced)
+        head = (profile, _SNN, item.phase, item.term, item.place, "", item.count)
+        yield (*head, *_amount_cells(amount), status)
+    for phase, amount in priced.by_phase.items():
+        yield (profile, _SNN, phase, _TOTAL, "", "", "", *_amount_cells(amount), "priced")
+
+
+def _row(
+    profile: str,
+    network: str,
+    phase: str,
+    term: str,
+    layer: str,
+    label: int | str,
+    count: float | str,
+    energy: Energy | None,
+    status: str,
+) -> Row:
+    return (profile, network, phase, term, layer, label, count, *_energy_cells(energy), status)
+
+
+def _status(term: str, entry: ProfileInference | ProfileTraining) -> str:
+    if term in entry.unpriced:
+        return "unpriced"
+    return "covered" if term in entry.covered else "priced"
+
+
+def _energy_cells(energy: Energy | None) -> Row:
+    if energy is None:
+        return _NOTHING
+    value, spread = energy.value, (energy.value or energy.high).standard_deviation
+    return (
+        _rounded(energy.low.mean),
+        "" if value is None else _rounded(value.mean),
+        _rounded(energy.high.mean),
+        "" if spread is None else _rounded(spread),
+        "" if energy.low.low is None else _rounded(energy.low.low),
+        "" if energy.high.high is None else _rounded(energy.high.high),
+    )
+
+
+def _amount_cells(amount: Amount | None) -> Row:
+    if amount is None:
+        return _NOTHING
+    value = "" if amount.value_pj is None else _rounded(amount.value_pj)
+    return (_rounded(amount.low_pj), value, _rounded(amount.high_pj), "", "", "")
+
+
+def _millijoules(amount: Amount) -> float | None:
+    return None if amount.value_pj is None else amount.value_pj / PJ_PER_MJ
+
+
+def _rounded(number: Any) -> Any:
+    return float(f"{number:.{_DIGITS}g}") if isinstance(number, float) else number

@@ -1,0 +1,204 @@
+"""What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.architecture import Architecture
+from spikejoule.baseline_files import SCHEMA as BASELINE_SCHEMA
+from spikejoule.baseline_files import load_baseline
+from spikejoule.checkpoint import CompleteCheckpoint
+from spikejoule.counting import count_spikes, fan_outs_by_source, synaptic_events_per_sample
+from spikejoule.energy import (
+    Accuracy,
+    AnalysisInputs,
+    BaselineCounts,
+    EnergyProxies,
+    EpochSpikes,
+    MeanOperations,
+    OperationCounts,
+    TrainingRecord,
+    count_operations,
+    energy_proxies,
+    mean_operations,
+)
+from spikejoule.errors import ArtifactError
+from spikejoule.events import EventList
+from spikejoule.files import read_npz
+from spikejoule.text import NOT_RECORDED
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredImages:
+    """The spikes of N test images.
+
+    Attributes:
+        layers: of every layer, the input first.
+        labels: class of each image, [N]; None where not known.
+    """
+
+    layers: tuple[EventList, ...]
+    labels: NDArray[Any] | None = None
+
+
+def analysis_inputs(
+    checkpoint: CompleteCheckpoint,
+    measured: MeasuredImages | None = None,
+    baselines: tuple[BaselineCounts, ...] = (),
+) -> AnalysisInputs:
+    """Arrange what is known of a network.
+
+    Args:
+        checkpoint: the network, and the spikes that its file records.
+        measured: spikes of each image; None for the means that the file records.
+        baselines: conventional networks on the same images.
+
+    Raises:
+        ArtifactError: there is no `measured`, and the file records no inference spikes.
+    """
+    architecture, time_window = checkpoint.architecture, checkpoint.time_window
+    pruned = is_pruned(checkpoint.section("training_config"))
+    operations: OperationCounts | MeanOperations
+    if measured is not None:
+        counts = count_spikes(measured.layers, architecture.layer_names)
+        spikes, n_images = counts.means, counts.n_samples
+        fan_outs = fan_outs_by_source(checkpoint.state, architecture, pruned)
+        operations = count_operations(measured.layers, architecture, fan_outs)
+        proxies = proxies_of_spikes(
+            checkpoint.state, architecture, checkpoint.section("training_config"), measured.layers
+        )
+    else:
+        recorded = checkpoint.spikes_per_inference()
+        if recorded is None:
+            raise ArtifactError(
+                "the checkpoint records no inference spikes of each layer, and its energy needs "
+                "them: count them with --images."
+            )
+        spikes, n_images = recorded, checkpoint.section("inference_spikes").get("n_samples", 0)
+        events = _recorded_events(checkpoint) if pruned else None
+        operations = mean_operations(spikes, architecture, time_window, events)
+        proxies = energy_proxies(architecture, spikes, time_window, events)
+    labels = None if measured is None else measured.labels
+    return AnalysisInputs(
+        title=str(_mapping(checkpoint.section("spikejoule"), "data").get("title", NOT_RECORDED)),
+        architecture=architecture,
+        time_window=time_window,
+        max_rate_hz=checkpoint.max_rate_hz,
+        accuracy=_accuracy(checkpoint),
+        spikes_per_inference=spikes,
+        proxies=proxies,
+        operations=operations,
+        n_images=n_images or None,
+        labels=None if labels is None else labels.astype(np.int64),
+        baselines=baselines,
+        training=training_record(checkpoint),
+    )
+
+
+def proxies_of_spikes(
+    state: Mapping[str, NDArray[Any]],
+    architecture: Architecture,
+    training_config: Mapping[str, Any],
+    layers: Sequence[EventList],
+) -> EnergyProxies:
+    """The energy proxies of spikes of every layer, the input first."""
+    counts = count_spikes(layers, architecture.layer_names)
+    events = None
+    if is_pruned(training_config):
+        fan_outs = fan_outs_by_source(state, architecture, pruned=True)
+        totals = synaptic_events_per_sample(layers, fan_outs).sum(axis=0)
+        events = (totals / counts.n_samples).tolist()
+    return energy_proxies(architecture, counts.means, layers[0].n_steps, events)
+
+
+def is_pruned(training_config: Mapping[str, Any]) -> bool:
+    """Whether synapses of a network were removed in training."""
+    return bool(training_config.get("pruned_fraction"))
+
+
+def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
+    """What the checkpoint records of its training; None if spikes or batch size are missing."""
+    config, spikes = checkpoint.section("training_config"), checkpoint.section("training_spikes")
+    results, ours = checkpoint.section("training_results"), checkpoint.section("spikejoule")
+    names = checkpoint.architecture.layer_names
+    totals = spikes.get("total_per_layer") or {name: spikes.get(f"total_{name}") for name in names}
+    samples, n_epochs = results.get("total_samples"), results.get("epochs_trained")
+    batch_size = config.get("batch_size")
+    numbers = [*(totals.get(name) for name in names), samples, n_epochs, batch_size]
+    if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
+        return None
+    if not (samples and n_epochs and batch_size):
+        return None
+    return TrainingRecord(
+        epochs=_epochs(ours.get("history", ()), len(names)),
+        samples=int(samples),
+        spikes=tuple(round(totals[name]) for name in names),
+        n_epochs=int(n_epochs),
+        time_steps=checkpoint.time_window,
+        batch_size=int(batch_size),
+        weight_decay=bool(config.get("weight_decay")),
+        clipping=bool(config.get("grad_clip_norm", config.get("grad_clip_max_norm"))),
+        best_epoch=ours.get("best_epoch"),
+        best_validation_accuracy_percent=results.get("best_val_accuracy"),
+        fewer_events=is_pruned(config),
+    )
+
+
+def baselines_of(path: Path, labels: NDArray[Any] | None) -> tuple[BaselineCounts, ...]:
+    """Read the baselines' file; ArtifactError if its images are not those of `labels` [N]."""
+    counts = load_baseline(path)
+    if labels is not None:
+        theirs = read_npz(path, BASELINE_SCHEMA, {"labels": ("uint8", 1)})["labels"]
+        if not np.array_equal(theirs[: len(labels)], labels):
+            raise ArtifactError(
+                f"{path} was counted on other test images than the network: run the stage that "
+                "writes it on the same data."
+            )
+    return counts
+
+
+def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracy | None:
+    percent = checkpoint.content.get("test_accuracy")
+    if not isinstance(percent, int | float):
+        return None
+    test = _mapping(checkpoint.section("spikejoule"), "test")
+    low, high = (test.get(f"test_accuracy_{end}_percent") for end in ("low", "high"))
+    return Accuracy(float(percent), low, high)
+
+
+def _recorded_events(checkpoint: CompleteCheckpoint) -> list[float]:
+    """Mean synaptic events of each connection, as counted when the checkpoint was written."""
+    per_layer = _mapping(checkpoint.section("energy_proxies"), "per_layer").values()
+    return [layer["synaptic_events_per_inference"] for layer in per_layer]
+
+
+def _epochs(history: Any, n_layers: int) -> tuple[EpochSpikes, ...]:
+    """The epochs of a history that records the spikes of each; else nothing."""
+    if not isinstance(history, list | tuple):
+        return ()
+    needed = ("epoch", "samples", "spikes", "validation_accuracy_percent")
+    if not all(
+        isinstance(row, Mapping)
+        and all(name in row for name in needed)
+        and len(row["spikes"]) == n_layers
+        for row in history
+    ):
+        return ()
+    return tuple(
+        EpochSpikes(
+            row["epoch"],
+            row["samples"],
+            tuple(int(count) for count in row["spikes"]),
+            row["validation_accuracy_percent"],
+        )
+        for row in history
+    )
+
+
+def _mapping(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = content.get(name)
+    return section if isinstance(section, Mapping) else {}
