@@ -142,14 +142,14 @@ def group_by_source(sources, offsets, n_steps, places, active, firsts, steps):
         place += places[source]
         places[source] = firsts[k]
     firsts[n_active] = place
-    event = np.uint64(offsets[0])
+    position = np.uint64(offsets[0])
     for step in range(n_steps):
         stop = np.uint64(offsets[step + 1])
-        while event < stop:
-            source = np.uint64(sources[event])
+        while position < stop:
+            source = np.uint64(sources[position])
             steps[np.uint64(places[source])] = step
             places[source] += np.uint32(1)
-            event += one
+            position += one
     for k in range(n_active):
         places[np.uint64(active[k])] = 0
     return np.int64(n_active)

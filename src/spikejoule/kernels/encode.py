@@ -60,9 +60,9 @@ def encode_sample(levels, gap_scale, n_steps, state, scratch, sources, lengths):
         lengths[step] = 0
     # Without a branch: which pixels are black is what a processor cannot predict.
     n_lit = np.uint64(0)
-    for pixel in range(levels.size):
-        lit[n_lit] = pixel
-        n_lit += np.uint64(gap_scale[levels[pixel]] >= 0.0)
+    for place in range(levels.size):
+        lit[n_lit] = place
+        n_lit += np.uint64(gap_scale[levels[place]] >= 0.0)
     count = np.uint64(0)
     used = np.uint64(_BUFFER)
     for k in range(n_lit):
@@ -79,10 +79,9 @@ def encode_sample(levels, gap_scale, n_steps, state, scratch, sources, lengths):
             if gap >= n_steps - step:
                 break
             step += int(gap)
-            place = np.uint64(step)
             pixels[count] = pixel
             steps[count] = step
-            lengths[place] += 1
+            lengths[np.uint64(step)] += 1
             count += one
             step += 1
             if step == n_steps:
@@ -94,9 +93,9 @@ def encode_sample(levels, gap_scale, n_steps, state, scratch, sources, lengths):
     # From the last spike to the first: pixels came in descending order.
     for k in range(count):
         event = count - one - k
-        step = np.uint64(steps[event])
-        sources[np.uint64(places[step])] = pixels[event]
-        places[step] += 1
+        its_step = np.uint64(steps[event])
+        sources[np.uint64(places[its_step])] = pixels[event]
+        places[its_step] += 1
     return np.int64(count)
 
 
