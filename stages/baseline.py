@@ -1,0 +1,153 @@
+"""baseline: train a ReLU network of the same size, quantise it, and count its multiplications."""
+
+import logging
+import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from spikejoule.architecture import Architecture
+from spikejoule.augmentation import Augmentation
+from spikejoule.baseline import (
+    BaselineSettings,
+    BaselineTraining,
+    activations,
+    nonzero_macs,
+    train_baseline,
+)
+from spikejoule.baseline_files import save_baseline
+from spikejoule.data import N_CLASSES, LabelledImages, load_images
+from spikejoule.energy.baselines import BaselineCounts
+from spikejoule.evaluation import Accuracy, accuracy
+from spikejoule.files import write_json
+from spikejoule.host_energy import measure_host_energy
+from spikejoule.params import Params
+from spikejoule.quantised import activation_bits, quantise, quantised_activations
+from spikejoule.schedule import ScheduleSettings
+from stages.common import run_stage
+
+logger = logging.getLogger(__name__)
+
+PATHS = ("train", "validation", "test", "baseline", "baseline_metrics", "baseline_timings")
+
+# The first training images, as they are: the ranges of the quantised activations come from them.
+CALIBRATION_IMAGES = 2000
+
+
+def main(paths: Mapping[str, Path], params: Params) -> None:
+    """Write counts and predictions of both networks, their headline figures, and the times."""
+    train, validation = load_images(paths["train"]), load_images(paths["validation"])
+    test = load_images(paths["test"])
+    architecture = Architecture(train.images[0].size, params.model.hidden, N_CLASSES)
+    started = datetime.now().astimezone()
+    with measure_host_energy() as host:
+        training = _train(train, validation, architecture, params)
+    bits = activation_bits(params.encode.time_window)
+    calibration = activations(training.state, train.images[:CALIBRATION_IMAGES])
+    quantised = quantise(training.state, calibration, bits, params.baseline.weight_bits)
+    layers: list[tuple[NDArray[Any], ...]] = [
+        activations(training.state, test.images),
+        quantised_activations(quantised, test.images),
+    ]
+    shape = "-".join(str(size) for size in architecture.layer_sizes)
+    names = [f"ReLU {shape}", f"quantised ReLU {shape}"]
+    predictions = [values[-1].argmax(axis=1) for values in layers]
+    accuracies = [
+        accuracy(int((classes == test.labels).sum()), len(test), params.evaluate.confidence)
+        for classes in predictions
+    ]
+    counts = [
+        BaselineCounts(
+            name=name,
+            accuracy_percent=overall.percent or 0.0,
+            macs_dense=sum(architecture.synapses),
+            macs_nonzero=nonzero_macs(values, architecture),
+            bits=width,
+        )
+        for name, values, overall, width in zip(names, layers, accuracies, (32, bits), strict=True)
+    ]
+    save_baseline(
+        paths["baseline"],
+        counts,
+        predictions,
+        test.labels,
+        training.state,
+        quantised,
+    )
+    write_json(
+        paths["baseline_metrics"],
+        {
+            f"{key}_{name}": value
+            for key, entry, overall in zip(("relu", "quantised"), counts, accuracies, strict=True)
+            for name, value in _headline(entry, overall).items()
+        },
+    )
+    write_json(
+        paths["baseline_timings"],
+        {
+            "training_time_seconds": sum(training.epoch_seconds),
+            "epoch_times_seconds": list(training.epoch_seconds),
+            "timestamp": started.isoformat(timespec="seconds"),
+            "host_energy": host.as_entry(),
+        },
+    )
+    for entry in counts:
+        logger.info(
+            "%s, %d-bit activations: test accuracy %.2f %%, %s MACs, %s without zeros",
+            entry.name, entry.bits, entry.accuracy_percent, f"{entry.macs_dense:,}",
+            f"{entry.macs_nonzero.mean():,.0f}",
+        )  # fmt: skip
+
+
+def _train(
+    train: LabelledImages, validation: LabelledImages, architecture: Architecture, params: Params
+) -> BaselineTraining:
+    """The spiking network's budget and deformations, with learning constants of its own."""
+    settings = BaselineSettings(
+        seed=params.seed,
+        batch_size=params.train.batch_size,
+        max_epochs=params.baseline.max_epochs or params.train.max_epochs,
+        schedule=ScheduleSettings(
+            params.train.schedule,
+            params.baseline.lr,
+            params.train.warmup_fraction,
+            params.train.plateau_factor,
+            params.train.plateau_patience,
+        ),
+        augmentation=Augmentation(
+            params.train.shift_pixels,
+            params.train.rotate_degrees,
+            params.train.scale_fraction,
+            params.train.shear_degrees,
+        ),
+        weight_decay=params.baseline.weight_decay,
+        label_smoothing=params.baseline.label_smoothing,
+    )
+    with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
+        training = train_baseline(
+            train, validation, architecture, settings, lambda epoch, percent: bar.update()
+        )
+    logger.info(
+        "best validation accuracy %.2f %% in epoch %d of %d, %.1f s on one thread",
+        training.best_validation_accuracy_percent, training.best_epoch, settings.max_epochs,
+        sum(training.epoch_seconds),
+    )  # fmt: skip
+    return training
+
+
+def _headline(counts: BaselineCounts, overall: Accuracy) -> dict[str, float | int | None]:
+    return {
+        "test_accuracy_percent": overall.percent,
+        "test_accuracy_low_percent": overall.low_percent,
+        "test_accuracy_high_percent": overall.high_percent,
+        "macs_dense": counts.macs_dense,
+        "macs_nonzero_per_inference": float(counts.macs_nonzero.mean()),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage(main, __doc__, PATHS))

@@ -1,0 +1,378 @@
+"""The ReLU network and its quantised form, against loops over plain numbers."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.architecture import Architecture
+from spikejoule.augmentation import Augmentation
+from spikejoule.baseline import (
+    BaselineSettings,
+    activations,
+    nonzero_macs,
+    one_thread,
+    train_baseline,
+)
+from spikejoule.baseline_files import load_baseline, save_baseline
+from spikejoule.data import Dataset, LabelledImages
+from spikejoule.energy.baselines import BaselineCounts
+from spikejoule.errors import ArtifactError, ParameterError
+from spikejoule.files import read_npz, write_npz
+from spikejoule.network import initial_state
+from spikejoule.quantised import (
+    QuantisedLayer,
+    QuantisedNetwork,
+    activation_bits,
+    quantise,
+    quantised_activations,
+)
+from spikejoule.schedule import ScheduleSettings
+
+SMALL = Architecture(784, (12, 9), 10)
+SETTINGS = BaselineSettings(
+    seed=3,
+    batch_size=32,
+    max_epochs=3,
+    schedule=ScheduleSettings("one_cycle", 0.01),
+    augmentation=Augmentation(1, 5.0, 0.05, 0.0),
+    weight_decay=1e-5,
+    label_smoothing=0.1,
+)
+
+
+def random_state(architecture: Architecture, seed: int = 1) -> dict[str, np.ndarray]:
+    """Weights and biases with which about half of the hidden units are silent."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: generator.normal(0, 0.2, shape).astype(np.float32)
+        for name, shape in architecture.parameter_shapes().items()
+    }
+
+
+def random_images(n_images: int, seed: int = 2) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (n_images, 28, 28), dtype=np.uint8)
+    images[generator.random(images.shape) < 0.8] = 0
+    return images
+
+
+@pytest.fixture(scope="module")
+def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
+    chosen = np.random.default_rng(0).permutation(4000)
+    return mnist5k.train.select(chosen[:600]), mnist5k.train.select(chosen[600:800])
+
+
+class TestActivations:
+    def test_equal_a_loop_over_plain_numbers(self) -> None:
+        state, images = random_state(SMALL), random_images(3)
+        layers = activations(state, images)
+        for image in range(3):
+            sources = [int(pixel) / 255 for pixel in images[image].ravel()]
+            np.testing.assert_allclose(layers[0][image], sources, rtol=1e-6)
+            for layer in range(1, 4):
+                weight = state[f"layer{layer}.synapses.weight"].tolist()
+                bias = state[f"layer{layer}.synapses.bias"].tolist()
+                sums = [
+                    bias[target]
+                    + math.fsum(w * value for w, value in zip(weight[target], sources, strict=True))
+                    for target in range(len(weight))
+                ]
+                sources = sums if layer == 3 else [max(value, 0.0) for value in sums]
+                np.testing.assert_allclose(layers[layer][image], sources, rtol=1e-4, atol=1e-5)
+
+    def test_scores_may_be_negative_and_hidden_activations_not(self) -> None:
+        layers = activations(random_state(SMALL), random_images(20))
+        assert layers[-1].min() < 0
+        assert all(layer.min() == 0 for layer in layers[:-1])
+
+
+class TestMacs:
+    def test_nonzero_equal_a_loop(self) -> None:
+        layers = activations(random_state(SMALL), random_images(5))
+        expected = []
+        for image in range(5):
+            total = 0
+            for layer, targets in enumerate((12, 9, 10)):
+                for value in layers[layer][image].tolist():
+                    for _ in range(targets):
+                        total += 1 if value != 0 else 0
+            expected.append(total)
+        counted = nonzero_macs(layers, SMALL)
+        assert counted.dtype == np.int64
+        assert counted.tolist() == expected
+        assert 0 < counted.min() < counted.max() < sum(SMALL.synapses)
+
+    def test_a_network_written_down(self) -> None:
+        # 3 inputs, 2 hidden units, 4 outputs: [0, 5, 7] and one hidden unit at 0.
+        architecture = Architecture(3, (2,), 4)
+        layers = [np.array([[0.0, 5.0, 7.0]]), np.array([[0.0, 1.5]]), np.array([[1.0, 0, 0, 0]])]
+        assert nonzero_macs(layers, architecture).tolist() == [2 * 2 + 1 * 4]
+
+    def test_a_black_image_costs_what_its_biases_awake(self) -> None:
+        state = random_state(SMALL)
+        layers = activations(state, np.zeros((1, 28, 28), dtype=np.uint8))
+        awake = int((state["layer1.synapses.bias"] > 0).sum())
+        assert nonzero_macs(layers[:2] + layers[-1:], Architecture(784, (12,), 9))[0] == 9 * awake
+
+
+class TestTraining:
+    def test_learns(self, digits: tuple[LabelledImages, LabelledImages]) -> None:
+        train, validation = digits
+        told: list[tuple[int, float]] = []
+        result = train_baseline(
+            train, validation, SMALL, SETTINGS, lambda epoch, percent: told.append((epoch, percent))
+        )
+        assert [epoch for epoch, _ in told] == [1, 2, 3]
+        assert tuple(percent for _, percent in told) == result.validation_accuracies_percent
+        assert result.best_validation_accuracy_percent == max(result.validation_accuracies_percent)
+        assert result.best_validation_accuracy_percent > 50
+        scores = activations(result.state, validation.images)[-1]
+        accuracy = 100 * np.mean(scores.argmax(axis=1) == validation.labels)
+        assert accuracy == pytest.approx(result.best_validation_accuracy_percent)
+        assert list(result.state) == list(SMALL.parameter_shapes())
+
+    def test_same_to_the_bit_whatever_the_threads(
+        self, digits: tuple[LabelledImages, LabelledImages]
+    ) -> None:
+        torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
+        states = []
+        try:
+            for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+                torch.set_num_threads(threads)
+                numba.set_num_threads(threads)
+                states.append(train_baseline(*digits, SMALL, SETTINGS).state)
+                assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(torch_threads)
+            numba.set_num_threads(numba_threads)
+        for name, values in states[0].items():
+            assert values.tobytes() == states[1][name].tobytes()
+
+    def test_depends_on_seed_and_deformations(
+        self, digits: tuple[LabelledImages, LabelledImages]
+    ) -> None:
+        one_epoch = replace(SETTINGS, max_epochs=1)
+        others = (replace(one_epoch, seed=4), replace(one_epoch, augmentation=Augmentation()))
+        weights = [
+            train_baseline(*digits, SMALL, settings).state["layer1.synapses.weight"]
+            for settings in (one_epoch, *others)
+        ]
+        assert not np.array_equal(weights[0], weights[1])
+        assert not np.array_equal(weights[0], weights[2])
+
+    def test_one_step_is_that_of_plain_torch(
+        self, digits: tuple[LabelledImages, LabelledImages]
+    ) -> None:
+        train = digits[0].select(slice(16))
+        settings = replace(
+            SETTINGS,
+            batch_size=16,
+            max_epochs=1,
+            schedule=ScheduleSettings("constant", 0.01),
+            augmentation=Augmentation(),
+        )
+        result = train_baseline(train, digits[1], SMALL, settings)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(784, 12), torch.nn.ReLU(), torch.nn.Linear(12, 9), torch.nn.ReLU(),
+            torch.nn.Linear(9, 10),
+        )  # fmt: skip
+        first = initial_state(SMALL, 3)
+        with torch.no_grad():
+            for parameter, values in zip(model.parameters(), first.values(), strict=True):
+                parameter.copy_(values)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=1e-5)
+        pixels = torch.from_numpy(train.images.reshape(16, 784).astype(np.float32) / 255)
+        labels = torch.from_numpy(train.labels.astype(np.int64))
+        torch.nn.CrossEntropyLoss(label_smoothing=0.1)(model(pixels), labels).backward()
+        optimizer.step()
+        for parameter, (name, values) in zip(model.parameters(), result.state.items(), strict=True):
+            # Adam's first step is the learning rate times a sign: a tiny gradient may lose it.
+            close = np.isclose(parameter.detach().numpy(), values, atol=1e-5)
+            assert close.mean() > 0.999, name
+
+    def test_diverging_is_refused(self, digits: tuple[LabelledImages, LabelledImages]) -> None:
+        settings = replace(SETTINGS, schedule=ScheduleSettings("constant", 1e30))
+        with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
+            train_baseline(*digits, SMALL, settings)
+
+    def test_one_thread_gives_the_threads_back(self) -> None:
+        before = torch.get_num_threads()
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == before
+
+
+class TestActivationBits:
+    def test_is_the_formula(self) -> None:
+        for window in range(1, 2000):
+            assert activation_bits(window) == math.ceil(math.log2(window + 1))
+
+    def test_window_of_the_defaults(self) -> None:
+        assert activation_bits(50) == 6
+
+
+def naive_quantised(
+    network: QuantisedNetwork, image: list[int]
+) -> tuple[list[list[int]], list[float]]:
+    """Levels and scores of one image in Python's integers, rounding by hand."""
+    top = 2**network.activation_bits - 1
+    levels = [[math.floor(pixel * top / 255 + 0.5) for pixel in image]]
+    scores: list[float] = []
+    for number, layer in enumerate(network.layers, start=1):
+        sums = []
+        for weights, bias in zip(layer.weight.tolist(), layer.bias.tolist(), strict=True):
+            total = bias
+            for weight, level in zip(weights, levels[-1], strict=True):
+                total += weight * level
+            sums.append(total)
+        if number == len(network.layers):
+            return levels, sums
+        scaled = [total * layer.multiplier for total in sums]
+        rounded = [(2 * value + 2**layer.shift) // 2 ** (layer.shift + 1) for value in scaled]
+        levels.append([min(max(value, 0), top) for value in rounded])
+    return levels, scores
+
+
+class TestQuantised:
+    @pytest.mark.parametrize("bits", [1, 3, 6, 14])
+    def test_equals_a_loop_in_integers(self, bits: int) -> None:
+        state, images = random_state(SMALL), random_images(4)
+        network = quantise(state, activations(state, random_images(50, 9)), bits, 8)
+        layers = quantised_activations(network, images)
+        for image in range(4):
+            levels, scores = naive_quantised(network, images[image].ravel().tolist())
+            for found, expected in zip(layers[:-1], levels, strict=True):
+                assert found[image].tolist() == expected
+            assert layers[-1][image].tolist() == scores
+
+    @pytest.mark.parametrize(("bits", "weight_bits"), [(1, 8), (6, 8), (4, 4), (6, 2)])
+    def test_everything_fits_its_bits(self, bits: int, weight_bits: int) -> None:
+        state = random_state(SMALL)
+        network = quantise(state, activations(state, random_images(50)), bits, weight_bits)
+        for layer in network.layers:
+            assert np.abs(layer.weight).max() == 2 ** (weight_bits - 1) - 1
+            assert 2**23 <= layer.multiplier <= 2**24
+        for values in quantised_activations(network, random_images(30, 5))[:-1]:
+            assert values.min() == 0
+            assert values.max() <= 2**bits - 1
+
+    def test_more_bits_come_closer_to_the_real_numbers(self) -> None:
+        state, images = random_state(SMALL), random_images(50)
+        exact = activations(state, images)
+        deviations = []
+        for bits in (2, 4, 8, 14):
+            network = quantise(state, exact, bits, 16)
+            scores = quantised_activations(network, images)[-1]
+            # The last layer's scale, from two numbers that mean the same.
+            scale = np.vdot(scores, exact[-1]) / np.vdot(scores, scores)
+            deviations.append(float(np.abs(scores * scale - exact[-1]).max()))
+        assert deviations == sorted(deviations, reverse=True)
+        assert deviations[-1] < 0.01 * np.abs(exact[-1]).max()
+
+    def test_pixels_take_the_nearest_level(self) -> None:
+        ones, zero = np.ones((1, 784), dtype=np.int64), np.zeros(1, dtype=np.int64)
+        network = QuantisedNetwork((QuantisedLayer(ones, zero, 1, 1),), 2, 8)
+        image = np.zeros((1, 28, 28), dtype=np.uint8)
+        image.ravel()[:6] = [42, 43, 127, 128, 212, 213]
+        levels, scores = quantised_activations(network, image)
+        assert levels[0, :6].tolist() == [0, 1, 1, 2, 2, 3]
+        assert scores.tolist() == [[9]]
+
+    def test_a_silent_layer_stays_silent(self) -> None:
+        state = random_state(SMALL)
+        state["layer1.synapses.bias"][:] = -1000
+        images = random_images(5)
+        network = quantise(state, activations(state, images), 6, 8)
+        layers = quantised_activations(network, images)
+        assert not layers[1].any()
+        assert nonzero_macs(layers, SMALL).tolist() == [
+            12 * int((layers[0][n] > 0).sum()) + 10 * int((layers[2][n] > 0).sum())
+            for n in range(5)
+        ]
+
+    def test_dark_pixels_that_round_to_nothing_cost_nothing(self) -> None:
+        state = random_state(SMALL)
+        images = np.full((1, 28, 28), 30, dtype=np.uint8)
+        exact = activations(state, images)
+        layers = quantised_activations(quantise(state, exact, 2, 8), images)
+        assert not layers[0].any()
+        assert nonzero_macs(exact, SMALL)[0] - nonzero_macs(layers, SMALL)[0] >= 784 * 12 - 9 * 12
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    architecture = Architecture(784, (12,), 10)
+    state, images = random_state(architecture), random_images(4)
+    exact = activations(state, images)
+    quantised = quantise(state, exact, 6, 8)
+    layers = [exact, quantised_activations(quantised, images)]
+    counts = [
+        BaselineCounts(
+            name, 25.0, sum(architecture.synapses), nonzero_macs(values, architecture), b
+        )
+        for name, values, b in zip(("exact", "coarse"), layers, (32, 6), strict=True)
+    ]
+    labels = np.array([3, 1, 4, 1], dtype=np.uint8)
+    predictions = [np.array([3, 0, 0, 0]), np.array([3, 1, 4, 0])]
+    path = tmp_path / "baseline.npz"
+    save_baseline(path, counts, predictions, labels, state, quantised)
+    return path
+
+
+class TestFile:
+    def test_round_trip(self, saved: Path) -> None:
+        exact, coarse = load_baseline(saved)
+        assert (exact.name, exact.bits, exact.accuracy_percent) == ("exact", 32, 25.0)
+        # From the predictions, not from what the writer believed.
+        assert (coarse.name, coarse.bits, coarse.accuracy_percent) == ("coarse", 6, 75.0)
+        assert exact.macs_dense == coarse.macs_dense == 784 * 12 + 120
+        assert exact.macs_nonzero.shape == (4,)
+        assert (exact.macs_nonzero >= coarse.macs_nonzero - 12 * 10).all()
+
+    def test_weights_recount(self, saved: Path) -> None:
+        with np.load(saved, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        layers = tuple(
+            QuantisedLayer(
+                arrays[f"quantised.layer{number}.weight"].astype(np.int64),
+                arrays[f"quantised.layer{number}.bias"],
+                *(int(value) for value in arrays[f"quantised.layer{number}.requantisation"]),
+            )
+            for number in (1, 2)
+        )
+        network = QuantisedNetwork(layers, int(arrays["activation_bits"][1]), 8)
+        counted = nonzero_macs(
+            quantised_activations(network, random_images(4)), Architecture(784, (12,), 10)
+        )
+        np.testing.assert_array_equal(counted, load_baseline(saved)[1].macs_nonzero)
+
+    @pytest.mark.parametrize(
+        ("name", "change", "words"),
+        [
+            ("labels", lambda labels: labels[:-1], "3 labels"),
+            ("labels", lambda labels: labels[:0], "0 labels"),
+            ("macs_nonzero", lambda macs: macs[:1], "2 networks"),
+            ("macs_nonzero", lambda macs: macs - 10**7, "between 0 and macs_dense"),
+            ("activation_bits", lambda bits: bits * 0, "0 bits"),
+            ("predictions", lambda classes: classes.astype(np.int32), "predictions"),
+        ],
+    )
+    def test_what_does_not_belong_together_is_refused(
+        self, saved: Path, name: str, change: object, words: str
+    ) -> None:
+        with np.load(saved, allow_pickle=False) as archive:
+            arrays = {key: value for key, value in archive.items() if key != "schema"}
+        write_npz(saved, "spikejoule/baseline/1", {**arrays, name: change(arrays[name])})
+        with pytest.raises(ArtifactError, match=words):
+            load_baseline(saved)
+
+    def test_another_schema_is_refused(self, saved: Path) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/1", {})
+        write_npz(saved, "spikejoule/baseline/2", arrays)
+        with pytest.raises(ArtifactError, match="baseline/1"):
+            load_baseline(saved)
