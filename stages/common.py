@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spikejoule.errors import SpikejouleError
 from spikejoule.params import Params, load_params
+from stages import journal
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -26,7 +27,7 @@ def run_stage(
     `path_names` are the artifacts that the stage reads and writes: each becomes a required option
     (`"trained_network"` is `--trained-network PATH`) and a key of `paths`. The parameters are read
     from params.yaml in the working directory. A SpikejouleError is printed as `error: ...` and
-    gives 1, an interruption from the keyboard 130.
+    gives 1, an interruption from the keyboard 130. Beginning and end go into the journal.
     """
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     for name in path_names:
@@ -36,12 +37,21 @@ def run_stage(
     paths: dict[str, Path] = vars(parser.parse_args(arguments))
     set_up_logging()
     try:
-        stage(paths, load_params(PARAMS_FILE))
+        params = load_params(PARAMS_FILE)
+        journal.begin(
+            project_root(),
+            directory=str(Path.cwd()),
+            parameters=params.flattened(),
+            experiment=params.publish.experiment,
+        )
+        stage(paths, params)
     except SpikejouleError as error:
+        journal.tell("failed", reason=str(error))
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 1
     except MemoryError as error:
+        journal.tell("failed", reason=f"not enough memory ({error})")
         print(
             f"error: not enough memory ({error}); smaller train.batch_size, model.hidden or "
             "encode.time_window need less.",
@@ -49,8 +59,13 @@ def run_stage(
         )
         return 1
     except KeyboardInterrupt:
+        journal.tell("interrupted")
         print("error: interrupted from the keyboard.", file=sys.stderr)
         return 130
+    except Exception as error:
+        journal.tell("failed", reason=f"{type(error).__name__}: {error}")
+        raise
+    journal.tell("done")
     return 0
 
 

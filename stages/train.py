@@ -25,8 +25,10 @@ from spikejoule.engine.threads import use_threads
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList, load_events
 from spikejoule.files import read_json, write_csv, write_json
+from spikejoule.host_energy import gpu_uuids, measure_host_energy
 from spikejoule.network import initial_state
 from spikejoule.params import Params
+from spikejoule.pruning import PruningSettings
 from spikejoule.schedule import ScheduleSettings
 from spikejoule.trained import TrainedNetwork, save_trained
 from spikejoule.training import (
@@ -36,6 +38,7 @@ from spikejoule.training import (
     TrainingSettings,
     train,
 )
+from stages import journal
 from stages.common import run_stage
 
 logger = logging.getLogger(__name__)
@@ -71,6 +74,16 @@ class ProgressBar:
         self._bar.close()
 
 
+class JournalKeeper:
+    """Tells of every epoch while training goes on."""
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        pass
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        journal.tell("epoch", record=asdict(record), seconds=seconds)
+
+
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the trained network, its history, the headline figures, and the times."""
     images, validation = load_images(paths["train"]), load_images(paths["validation"])
@@ -86,14 +99,16 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     engine, threads = _engine(params, architecture, images)
     bar = ProgressBar(len(images), params.train.max_epochs)
     started = datetime.now().astimezone()
+    journal.tell("training", layer_names=architecture.layer_names)
     try:
-        result = train(
-            TrainingData(images.images, images.labels, images.index, events, validation.labels),
-            engine,
-            architecture.layer_names,
-            _training_settings(params),
-            (bar,),
-        )
+        with measure_host_energy(gpu_uuids(engine.device)) as host:
+            result = train(
+                TrainingData(images.images, images.labels, images.index, events, validation.labels),
+                engine,
+                architecture.layer_names,
+                _training_settings(params),
+                (JournalKeeper(), bar),
+            )
     finally:
         bar.close()
     network = TrainedNetwork(
@@ -115,8 +130,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         optimizer_state=result.optimizer_state,
     )
     save_trained(paths["trained"], network)
+    journal.tell("trained", path=str(paths["trained"].resolve()))
     _write_history(paths["history"], result, architecture.layer_names)
-    write_json(paths["train_metrics"], _headline(result, engine.name, str(data_metrics["source"])))
+    write_json(paths["train_metrics"], _headline(result))
     write_json(
         paths["train_timings"],
         {
@@ -126,6 +142,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             "device": engine.device,
             "engine": engine.name,
             "threads": threads,
+            "host_energy": host.as_entry(),
         },
     )
     logger.info(
@@ -204,6 +221,7 @@ def _training_settings(params: Params) -> TrainingSettings:
         ),
         patience=settings.patience,
         target_accuracy_percent=settings.target_accuracy,
+        pruning=PruningSettings(settings.pruned_fraction, settings.prune_start, settings.prune_end),
     )
 
 
@@ -243,16 +261,12 @@ def _write_history(path: Path, result: TrainingResult, layer_names: tuple[str, .
     )
 
 
-def _headline(result: TrainingResult, engine: str, data_source: str) -> dict[str, Any]:
+def _headline(result: TrainingResult) -> dict[str, Any]:
     return {
         "best_validation_accuracy_percent": result.best_validation_accuracy_percent,
         "best_epoch": result.best_epoch,
         "epochs_trained": len(result.history),
-        "final_train_accuracy_percent": result.history[-1].train_accuracy_percent,
         "stop_reason": result.stop_reason,
-        "engine": engine,
-        "data_source": data_source,
-        "spikes_per_training_sample": result.spikes.per_sample,
     }
 
 

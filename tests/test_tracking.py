@@ -1,6 +1,8 @@
 """Runs in MLflow: complete, once for each result, and never the reason that anything fails."""
 
+import hashlib
 import logging
+import shutil
 import socket
 import subprocess
 import time
@@ -12,8 +14,20 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from spikejoule.run_record import build_run_record, provenance_tags
-from spikejoule.tracking import Artifact, RunRecord, Store, project_store, publish
+from spikejoule.errors import ArtifactError, StoreError
+from spikejoule.files import write_json
+from spikejoule.provenance import provenance_tags
+from spikejoule.run_record import OUTPUTS, build_run_record
+from spikejoule.tracking import (
+    Artifact,
+    RunRecord,
+    Store,
+    opened,
+    project_store,
+    publish,
+    try_to_publish,
+)
+from spikejoule.tracking.keeper import keeper_tags
 from spikejoule.trained import save_trained
 from tests.examples import (
     EVALUATION,
@@ -25,11 +39,25 @@ from tests.examples import (
 )
 
 
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without experiments, to copy: MLflow takes seconds to create one."""
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def empty_root(tmp_path: Path) -> Path:
     folder = tmp_path / "a project, with 100 % odd name"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def root(empty_root: Path, empty_database: Path) -> Path:
+    shutil.copy(empty_database, empty_root)
+    return empty_root
 
 
 @pytest.fixture
@@ -66,10 +94,19 @@ def runs(store: Store) -> list[Any]:
     return list(client.search_runs([experiment.experiment_id]))
 
 
+# A process number that no process has, and a start time of its own
+DEAD_KEEPER = {**keeper_tags(), "spikejoule.keeper.process": f"{2**22 + 1} 1000000000.0"}
+
+
+def start_run(store: Store, tags: dict[str, str]) -> str:
+    """A run that is left running; returns its id."""
+    with opened(store) as (client, experiment_id):
+        return str(client.create_run(experiment_id, tags=tags).info.run_id)
+
+
 class TestPublish:
     def test_the_run_is_complete(self, store: Store, record: RunRecord, root: Path) -> None:
         publication = publish(record, store)
-        assert publication is not None
         assert publication.added
         (run,) = runs(store)
         assert run.info.run_id == publication.run_id
@@ -82,7 +119,7 @@ class TestPublish:
         assert run.data.metrics["per_class/3"] == 96.0
         assert run.data.tags["data.source"] == "mnist5k"
         client = MlflowClient(tracking_uri=store.tracking_uri)
-        curve = client.get_metric_history(run.info.run_id, "loss")
+        curve = client.get_metric_history(run.info.run_id, "by_epoch/loss")
         assert [point.step for point in curve] == list(range(1, 1200))
         assert [point.value for point in curve] == [1 / epoch for epoch in range(1, 1200)]
         assert curve[4].timestamp == 1_700_000_010_000
@@ -93,43 +130,54 @@ class TestPublish:
 
     def test_the_same_result_is_not_added_twice(self, store: Store, record: RunRecord) -> None:
         first, second = publish(record, store), publish(record, store)
-        assert first is not None
-        assert second is not None
         assert second.run_id == first.run_id
         assert not second.added
         other = publish(replace(record, result_id="4567"), store)
-        assert other is not None
         assert other.added
         assert len(runs(store)) == 2
 
     def test_a_failure_leaves_the_run_failed_with_its_reason(
-        self, store: Store, record: RunRecord, tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self, store: Store, record: RunRecord, tmp_path: Path
     ) -> None:
         broken = replace(record, artifacts=[Artifact(tmp_path / "missing.png", "figures")])
-        assert publish(broken, store) is None
+        with pytest.raises(StoreError, match=r"missing\.png"):
+            publish(broken, store)
         (run,) = runs(store)
         assert run.info.status == "FAILED"
         assert "missing.png" in run.data.tags["spikejoule.failure"]
-        assert "missing.png" in caplog.text
         again = publish(record, store)
-        assert again is not None
         assert again.added
 
-    def test_a_run_left_by_a_killed_process_is_closed_and_written_anew(
+    def test_a_run_whose_process_died_is_ended_and_written_anew(
         self, store: Store, record: RunRecord
     ) -> None:
-        publish(replace(record, result_id="other"), store)
-        client = MlflowClient(tracking_uri=store.tracking_uri)
-        experiment = client.get_experiment_by_name(store.experiment)
-        left = client.create_run(
-            experiment.experiment_id, tags={"spikejoule.result_id": record.result_id}
-        )
+        left = start_run(store, {"spikejoule.result_id": record.result_id, **DEAD_KEEPER})
         publication = publish(record, store)
-        assert publication is not None
         assert publication.added
-        assert client.get_run(left.info.run_id).info.status == "KILLED"
+        assert publication.run_id != left
+        run = MlflowClient(tracking_uri=store.tracking_uri).get_run(left)
+        assert run.info.status == "KILLED"
+        assert run.data.tags["spikejoule.failure"] == "its processes ended without a word"
 
-    def test_processes_at_once_on_a_store_that_does_not_exist_yet(self, root: Path) -> None:
+    def test_a_run_of_another_machine_is_left_alone(self, store: Store, record: RunRecord) -> None:
+        left = start_run(store, {**DEAD_KEEPER, "spikejoule.keeper.host": "another-machine"})
+        publish(record, store)
+        run = MlflowClient(tracking_uri=store.tracking_uri).get_run(left)
+        assert run.info.status == "RUNNING"
+
+    def test_what_another_process_is_writing_is_not_written_twice(
+        self, store: Store, record: RunRecord
+    ) -> None:
+        writing = start_run(store, {"spikejoule.result_id": record.result_id, **keeper_tags()})
+        publication = publish(record, store)
+        assert (publication.run_id, publication.added) == (writing, False)
+
+    def test_nobody_keeps_a_finished_run(self, store: Store, record: RunRecord) -> None:
+        publish(record, store)
+        (run,) = runs(store)
+        assert not [name for name in run.data.tags if "keeper" in name]
+
+    def test_processes_at_once_on_a_store_that_does_not_exist_yet(self, empty_root: Path) -> None:
         code = (
             "import sys; from pathlib import Path;"
             "from spikejoule.tracking import RunRecord, project_store, publish;"
@@ -138,11 +186,80 @@ class TestPublish:
             "sys.exit(0 if done else 1)"
         )
         # two of them publish the same result
-        processes = [start_python("-c", code, str(root), result) for result in ("a", "b", "b")]
+        processes = [
+            start_python("-c", code, str(empty_root), result) for result in ("a", "b", "b")
+        ]
         assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-        found = runs(project_store(root, "spikejoule", {}))
+        found = runs(project_store(empty_root, "spikejoule", {}))
         assert sorted(run.data.tags["spikejoule.result_id"] for run in found) == ["a", "b"]
         assert {run.info.status for run in found} == {"FINISHED"}
+
+
+class TestLiveRuns:
+    """A run that was shown while its pipeline ran is completed, not repeated."""
+
+    @pytest.fixture
+    def trained(self, record: RunRecord) -> RunRecord:
+        return replace(record, tags={**record.tags, "trained.sha256": "ab"})
+
+    def live_run(self, store: Store, record: RunRecord, status: str | None = None) -> str:
+        """A run with all parameters and the first two epochs, as the follower leaves it."""
+        tags = {"trained.sha256": "ab", "spikejoule.pipeline": "this", **keeper_tags()}
+        run_id = start_run(store, tags)
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        for name, value in record.parameters.items():
+            client.log_param(run_id, name, value)
+        for row in record.history[:2]:
+            client.log_metric(run_id, "by_epoch/loss", row["loss"], step=int(row["epoch"]))
+        if status:
+            client.set_tag(run_id, "spikejoule.failure", "unpublished")
+            client.set_terminated(run_id, status)
+        return run_id
+
+    @pytest.fixture
+    def small(self, trained: RunRecord) -> RunRecord:
+        return replace(trained, parameters={"train.lr": 0.003}, history=trained.history[:3])
+
+    @pytest.mark.parametrize(
+        ("status", "pipeline"), [(None, "this"), ("KILLED", None), ("KILLED", "another")]
+    )
+    def test_it_is_completed(
+        self, status: str | None, pipeline: str | None, store: Store, small: RunRecord
+    ) -> None:
+        live = self.live_run(store, small, status)
+        publication = publish(small, store, pipeline=pipeline)
+        assert (publication.run_id, publication.added) == (live, True)
+        (run,) = runs(store)
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["test_accuracy_percent"] == 97.5
+        assert "spikejoule.failure" not in run.data.tags
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        curve = client.get_metric_history(live, "by_epoch/loss")
+        assert sorted(point.step for point in curve) == [1, 2, 3]
+        assert publish(small, store).run_id == live
+
+    @pytest.mark.parametrize(
+        ("status", "pipeline"), [(None, None), (None, "another"), ("FAILED", None)]
+    )
+    def test_that_of_another_pipeline_is_not(
+        self, status: str | None, pipeline: str | None, store: Store, small: RunRecord
+    ) -> None:
+        live = self.live_run(store, small, status)
+        assert publish(small, store, pipeline=pipeline).run_id != live
+        before = MlflowClient(tracking_uri=store.tracking_uri).get_run(live)
+        assert before.info.status == (status or "RUNNING")
+
+    def test_one_with_other_parameters_is_not(self, store: Store, small: RunRecord) -> None:
+        live = self.live_run(store, small, "KILLED")
+        other = replace(small, parameters={"train.lr": 0.001})
+        assert publish(other, store).run_id != live
+
+    def test_it_goes_if_it_has_shown_a_known_result(self, store: Store, small: RunRecord) -> None:
+        first = publish(small, store)
+        self.live_run(store, small)
+        second = publish(small, store, pipeline="this")
+        assert (second.run_id, second.added) == (first.run_id, False)
+        assert [run.info.run_id for run in runs(store)] == [first.run_id]
 
 
 class TestUnreachable:
@@ -160,9 +277,11 @@ class TestUnreachable:
     ) -> None:
         store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
         start = time.monotonic()
-        assert publish(record, store) is None
+        assert try_to_publish(record, store) is None
         assert time.monotonic() - start < 20
-        (message,) = (entry for entry in caplog.records if entry.name == "spikejoule.tracking")
+        (message,) = (
+            entry for entry in caplog.records if entry.name.startswith("spikejoule.tracking")
+        )
         assert message.levelno == logging.WARNING
         assert "the run was not recorded" in message.getMessage()
         assert "secret" not in caplog.text
@@ -172,7 +291,7 @@ class TestUnreachable:
     ) -> None:
         store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": silent_server})
         start = time.monotonic()
-        assert publish(record, store, time_limit_seconds=1.5) is None
+        assert try_to_publish(record, store, time_limit_seconds=1.5) is None
         assert time.monotonic() - start < 10
         assert "no end after 1.5 s" in caplog.text
 
@@ -181,9 +300,9 @@ class TestUnreachable:
     ) -> None:
         code = (
             "import sys; from pathlib import Path;"
-            "from spikejoule.tracking import RunRecord, project_store, publish;"
+            "from spikejoule.tracking import RunRecord, project_store, try_to_publish;"
             "store = project_store(Path(sys.argv[1]), 'spikejoule');"
-            "assert publish(RunRecord('a'), store, time_limit_seconds=8) is None"
+            "assert try_to_publish(RunRecord('a'), store, time_limit_seconds=8) is None"
         )
         assert exit_status_of(code, str(root), env={"MLFLOW_TRACKING_URI": silent_server}) == 0
 
@@ -211,15 +330,73 @@ class TestProjectStore:
         assert store.experiment == "other"
         assert store.artifact_location is None
 
+    def test_an_experiment_by_its_number(self, root: Path, record: RunRecord) -> None:
+        other = project_store(root, "other", {})
+        with opened(other) as (_, number):
+            pass
+        store = project_store(root, "name", {"MLFLOW_EXPERIMENT_ID": number})
+        publish(record, store)
+        assert len(runs(other)) == 1
+        both = {"MLFLOW_EXPERIMENT_ID": number, "MLFLOW_EXPERIMENT_NAME": "third"}
+        assert project_store(root, "name", both).experiment_id is None
+
+    def test_an_experiment_that_another_machine_creates_meanwhile(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with opened(store) as (client, experiment_id):
+            pass
+        found = client.get_experiment_by_name(store.experiment)
+        answers = iter([None, found])
+        monkeypatch.setattr(
+            MlflowClient, "get_experiment_by_name", lambda client, name: next(answers)
+        )
+        with opened(store) as (_, again):
+            assert again == experiment_id
+
+    def test_who_ran_it(
+        self, store: Store, record: RunRecord, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_RUN_CONTEXT", '{"team": "neuromorphic"}')
+        publish(record, store)
+        (run,) = runs(store)
+        assert run.data.tags["mlflow.user"]
+        assert run.data.tags["team"] == "neuromorphic"
+
+    def test_a_place_for_the_files_of_a_database(self, root: Path) -> None:
+        environment = {
+            "MLFLOW_TRACKING_URI": "postgresql://user@host/mlflow",
+            "MLFLOW_DEFAULT_ARTIFACT_ROOT": "s3://bucket/runs",
+        }
+        assert project_store(root, "name", environment).artifact_location == "s3://bucket/runs"
+        environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = "files/of runs"
+        location = project_store(root, "name", environment).artifact_location
+        assert location == (root / "files" / "of runs").as_uri()
+
+    @pytest.mark.parametrize(
+        ("uri", "expected"),
+        [
+            ("sqlite:///runs.db", "sqlite:///{root}/runs.db"),
+            ("sqlite:///sub/runs.db", "sqlite:///{root}/sub/runs.db"),
+            ("sqlite:////elsewhere/runs.db", "sqlite:////elsewhere/runs.db"),
+            ("postgresql:///runs", "postgresql:///runs"),
+        ],
+    )
+    def test_a_relative_database_lies_at_the_root(
+        self, root: Path, uri: str, expected: str
+    ) -> None:
+        # not in the working directory: that of a queued experiment vanishes
+        store = project_store(root, "name", {"MLFLOW_TRACKING_URI": uri})
+        assert store.tracking_uri == expected.format(root=root)
+
     def test_a_database_elsewhere_keeps_its_files_at_the_root(
-        self, root: Path, tmp_path: Path, record: RunRecord
+        self, empty_root: Path, tmp_path: Path, record: RunRecord
     ) -> None:
         uri = f"sqlite:///{tmp_path}/elsewhere.db"
-        store = project_store(root, "name", {"MLFLOW_TRACKING_URI": uri})
-        assert publish(record, store) is not None
+        store = project_store(empty_root, "name", {"MLFLOW_TRACKING_URI": uri})
+        publish(record, store)
         assert (tmp_path / "elsewhere.db").exists()
-        assert not (root / "mlflow.db").exists()
-        assert len(list((root / "mlartifacts").rglob("figure.png"))) == 1
+        assert not (empty_root / "mlflow.db").exists()
+        assert len(list((empty_root / "mlartifacts").rglob("figure.png"))) == 1
 
 
 def test_mlflow_is_imported_where_it_is_used() -> None:
@@ -230,26 +407,47 @@ def test_mlflow_is_imported_where_it_is_used() -> None:
 class TestRunRecord:
     def build(self, folder: Path, **changes: Any) -> RunRecord:
         network = changes.get("network", trained_network())
-        save_trained(folder / "trained.pth", network)
-        write_example(folder / "complete.pth")
+        paths = {name: folder / "out" / name for name in OUTPUTS}
+        (folder / "out").mkdir(exist_ok=True)
+        for path in paths.values():
+            path.write_text("{}")
+        save_trained(paths["trained"], network)
+        write_example(paths["checkpoint"])
+        write_json(paths["evaluate_metrics"], changes.get("evaluation", EVALUATION))
+        write_json(paths["inference_metrics"], {"spikes_per_inference": {"input": 4.5}})
+        write_json(
+            paths["train_timings"],
+            {
+                **changes.get("timings", TRAIN_TIMINGS),
+                "host_energy": {"energy_j": 350.5, "kind": "measured", "method": "RAPL"},
+            },
+        )
+        write_json(
+            paths["inference_timings"],
+            {
+                "measurement_time_seconds": 0.5,
+                "timestamp": "2031-01-01T00:00:00+00:00",
+                "host_energy": {"energy_j": None, "kind": "unavailable", "method": "no counter"},
+            },
+        )
         return build_run_record(
-            network=network,
-            trained_path=folder / "trained.pth",
-            checkpoint_path=folder / "complete.pth",
-            parameters=changes.get("parameters", {"train.lr": 0.003, "seed": 7}),
-            metrics=changes.get("metrics", [EVALUATION, {"spikes_per_inference": {"input": 4.5}}]),
-            timings=changes.get("timings", {**TRAIN_TIMINGS, "measurement_time_seconds": 0.5}),
-            artifacts=(),
-            tags={"dvc.experiment": "brash-fan"},
+            paths,
+            changes.get("parameters", {"train.lr": 0.003, "seed": 7}),
+            {"dvc.experiment": "brash-fan", "library.numpy": "3.0"},
+            [Artifact(folder / "params.yaml", "")],
         )
 
     def test_content(self, tmp_path: Path) -> None:
         record = self.build(tmp_path)
         assert record.name == "brash-fan"
         assert record.metrics["test_accuracy_percent"] == 91.25
-        assert record.metrics["per_class/3"] == 93.0
         assert record.metrics["spikes_per_inference/input"] == 4.5
         assert record.metrics["training_time_seconds"] == 12.5
+        assert record.metrics["measurement_time_seconds"] == 0.5
+        assert record.metrics["host_energy_j/train"] == 350.5
+        assert "host_energy_j/inference" not in record.metrics
+        assert record.tags["host_energy.train"] == "measured: RAPL"
+        assert record.tags["host_energy.inference"] == "unavailable: no counter"
         assert "n_samples" not in record.metrics
         assert record.history[1] == {
             "epoch": 2,
@@ -264,10 +462,23 @@ class TestRunRecord:
         }
         assert record.tags["data.sha256.mnist5k-images-uint8"] == "ab" * 32
         assert record.tags["device"] == "cpu"
-        assert len(record.tags["checkpoint.md5"]) == 32
+        assert record.tags["library.numpy"] == "2.0.1", "of the result, not of its publication"
+        checkpoint = (tmp_path / "out" / "checkpoint").read_bytes()
+        assert record.tags["checkpoint.md5"] == hashlib.md5(checkpoint).hexdigest()
         assert record.started_ms is not None
         assert record.ended_ms is not None
         assert record.ended_ms - record.started_ms == 12_500
+
+    def test_files(self, tmp_path: Path) -> None:
+        stored = {artifact.path.name: artifact for artifact in self.build(tmp_path).artifacts}
+        assert set(stored) == {*OUTPUTS, "params.yaml"} - {"trained"}
+        assert stored["checkpoint"].folder == "checkpoint"
+        assert stored["history"].folder == (tmp_path / "out").as_posix()
+
+    def test_a_missing_output_is_refused(self, tmp_path: Path) -> None:
+        paths = {name: tmp_path / name for name in OUTPUTS}
+        with pytest.raises(ArtifactError, match=r"trained does not exist: run the stage"):
+            build_run_record(paths, {}, {})
 
     def test_clocks_do_not_make_a_new_result(self, tmp_path: Path) -> None:
         later = {**TRAIN_TIMINGS, "training_time_seconds": 99.0, "timestamp": "2027-01-01"}
@@ -279,7 +490,7 @@ class TestRunRecord:
         [
             {"parameters": {"train.lr": 0.001, "seed": 7}},
             {"network": trained_network(seed=2)},
-            {"metrics": [{**EVALUATION, "test_accuracy_percent": 91.26}]},
+            {"evaluation": {**EVALUATION, "test_accuracy_percent": 91.26}},
         ],
         ids=["parameters", "weights", "metrics"],
     )
@@ -302,15 +513,15 @@ class TestRunRecord:
         git("add", ".")
         git("commit", "--quiet", "--message", "first")
         (tmp_path / "result.json").write_text("2")
-        tags = provenance_tags(tmp_path, ["src"], {"DVC_EXP_NAME": "brash-fan"})
+        tags = provenance_tags(tmp_path, {"DVC_EXP_NAME": "brash-fan"})
         assert tags["git.commit"] == git("rev-parse", "HEAD")
         assert tags["git.dirty"] == "false"
         assert tags["dvc.experiment"] == "brash-fan"
         assert tags["library.numpy"]
         (tmp_path / "src" / "new.py").write_text("1")
-        assert provenance_tags(tmp_path, ["src"], {})["git.dirty"] == "true"
+        assert provenance_tags(tmp_path, {})["git.dirty"] == "true"
 
     def test_provenance_without_a_repository(self, tmp_path: Path) -> None:
-        tags = provenance_tags(tmp_path, ["src"], {})
+        tags = provenance_tags(tmp_path, {})
         assert (tags["git.commit"], tags["git.dirty"]) == ("unknown", "unknown")
         assert "dvc.experiment" not in tags

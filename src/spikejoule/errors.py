@@ -21,3 +21,7 @@ class DataError(SpikejouleError):
 
 class ArtifactError(SpikejouleError):
     """A file that another stage wrote is missing, damaged, or does not fit the others."""
+
+
+class StoreError(SpikejouleError):
+    """The MLflow store cannot be read, or does not hold what is asked of it."""

@@ -134,6 +134,30 @@ def write_csv(
     write_text(path, buffer.getvalue())
 
 
+def read_csv(path: str | os.PathLike[str], columns: Sequence[str]) -> list[dict[str, str]]:
+    """Read a CSV file: one mapping from column to text a row, empty cells as empty text.
+
+    A missing file, one that is no CSV file in UTF-8, a row of another length than the header, and
+    a file that lacks one of `columns` raise ArtifactError.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as stream:
+            header, *rows = [*csv.reader(stream, strict=True)] or [[]]
+    except OSError as error:
+        raise _cannot_read(path, error) from error
+    except (ValueError, csv.Error) as error:
+        raise ArtifactError(f"{path} is not a valid CSV file ({error}): write it again.") from error
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise ArtifactError(f"{path} lacks the column {', '.join(missing)}: write it again.")
+    odd = [number for number, row in enumerate(rows, start=2) if len(row) != len(header)]
+    if odd:
+        raise ArtifactError(
+            f"{path}: row {odd[0]} has not the {len(header)} cells of the header: write it again."
+        )
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
 def write_npz(
     path: str | os.PathLike[str], schema: str, arrays: Mapping[str, NDArray[Any]]
 ) -> None:

@@ -9,6 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+# What decides a result, within a project. (A pipeline rewrites its own outputs and dvc.lock, so the
+# whole tree would never count as committed.)
+CODE = ("src", "stages", "dvc.yaml", "params.yaml", "pyproject.toml")
+
 _GIT_SECONDS = 20
 LIBRARIES = ("torch", "numpy", "numba", "scikit-learn", "dvc", "mlflow")
 
@@ -26,6 +30,23 @@ def code_version(directory: str | os.PathLike[str], paths: Sequence[str] = ()) -
     except (OSError, subprocess.SubprocessError):
         return {"commit": "unknown", "dirty": "unknown"}
     return {"commit": commit.strip(), "dirty": "true" if changes.strip() else "false"}
+
+
+def provenance_tags(directory: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The git commit, whether `CODE` differs from it, DVC's experiment, library versions."""
+    code = code_version(directory, CODE)
+    tags = {
+        "git.commit": code["commit"],
+        "git.dirty": code["dirty"],
+        # MLflow's own name for it: its pages show this one beside the run
+        "mlflow.source.git.commit": code["commit"],
+        "mlflow.source.name": "dvc.yaml",
+        **{f"library.{name}": found for name, found in library_versions().items()},
+    }
+    if environment.get("DVC_EXP_NAME"):
+        tags["dvc.experiment"] = environment["DVC_EXP_NAME"]
+        tags["dvc.baseline"] = environment.get("DVC_EXP_BASELINE_REV", "unknown")
+    return tags
 
 
 def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:

@@ -1,101 +1,169 @@
-"""What one run of the pipeline tells MLflow: its outputs, arranged as a `RunRecord`."""
+"""What a pipeline's outputs tell MLflow: they are read and arranged as a `RunRecord`."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from spikejoule.checkpoint import TrainedNetwork
-from spikejoule.provenance import (
-    code_version,
-    content_digest,
-    file_digest,
-    library_versions,
-)
-from spikejoule.tracking import Artifact, RunRecord
+from spikejoule import torch_files
+from spikejoule.errors import ArtifactError
+from spikejoule.files import read_json
+from spikejoule.provenance import content_digest, file_digest
+from spikejoule.tracking import TRAINED_TAG, Artifact, ModelFiles, RunRecord, epoch_row
+from spikejoule.tracking.pages import run_name, run_note
+from spikejoule.trained import TrainedNetwork, load_trained
 
+# The outputs that a record is made of, by the names of dvc.yaml. None of the metrics contains a
+# clock; with the parameters and the trained network they decide whether a result is a new one.
+METRICS = ("train_metrics", "inference_metrics", "evaluate_metrics", "energy_metrics")
+TIMINGS = ("baseline_timings", "inference_timings", "train_timings")
+OUTPUTS = (
+    "trained",
+    "checkpoint",
+    "data_metrics",
+    "history",
+    "confusion",
+    "per_class",
+    "accuracy_by_step",
+    "early_exit",
+    "baseline_metrics",
+    "energy_table",
+    "training_curves",
+    "spike_raster",
+    "confusion_figure",
+    "per_class_figure",
+    *METRICS,
+    *TIMINGS,
+)
+
+_CHECKPOINT_FOLDER = "checkpoint"
+# Training's optimizer state and all: for DVC to keep.
+_NOT_STORED = ("trained",)
 # Entries of the metrics files that are no figure of merit.
 _SKIPPED = ("n_samples", "confidence", "per_layer", "spikes_total")
 
 
 def build_run_record(
-    network: TrainedNetwork,
-    trained_path: Path,
-    checkpoint_path: Path,
+    paths: Mapping[str, Path],
     parameters: Mapping[str, Any],
-    metrics: Sequence[Mapping[str, Any]],
-    timings: Mapping[str, Any],
-    artifacts: Sequence[Artifact],
     tags: Mapping[str, str],
+    further_artifacts: Sequence[Artifact] = (),
+    model: ModelFiles | None = None,
 ) -> RunRecord:
-    """Arrange the outputs of a pipeline run.
+    """Arrange the outputs of a pipeline.
 
-    `metrics` holds the contents of the metrics files, none of which may contain a clock: with
-    `parameters` and the bytes at `trained_path` they decide whether a result is a new one.
-    `timings` holds the contents of the timing files, merged. `tags` are those of
-    `provenance_tags`; an experiment of DVC gives the run its name.
+    Args:
+        paths: the files of `OUTPUTS`, each with its folder within the project, which becomes its
+            folder within the run.
+        parameters: all of them, by full name.
+        tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
+        further_artifacts: files to store beside the outputs.
+        model: what to register as a version of the model; None for nothing.
+
+    Raises:
+        ArtifactError: an output is missing or damaged.
     """
-    final: dict[str, float] = {}
-    for content in metrics:
-        final.update(_numbers(content))
-    trained_sha256 = file_digest(trained_path, "sha256")
-    result_id = content_digest(
-        {
-            "parameters": dict(parameters),
-            "trained": trained_sha256,
-            "metrics": [dict(content) for content in metrics],
-        }
-    )
-    seconds = {
-        name: float(value)
-        for name, value in timings.items()
-        if name.endswith("_seconds") and isinstance(value, int | float)
-    }
-    started_ms = _milliseconds(timings.get("timestamp"))
-    ended_ms = None
-    if started_ms is not None:
-        ended_ms = started_ms + round(1000 * seconds.get("training_time_seconds", 0.0))
+    for name in OUTPUTS:
+        if not paths[name].is_file():
+            raise ArtifactError(f"{paths[name]} does not exist: run the stage that writes it.")
+    network = load_trained(paths["trained"])
+    metrics = [read_json(paths[name]) for name in METRICS]
+    timings = {name.removesuffix("_timings"): read_json(paths[name]) for name in TIMINGS}
+    training = timings["train"]
+    trained_sha256 = file_digest(paths["trained"], "sha256")
+    started_ms, ended_ms = _span_ms(training)
+    final = _final_metrics(metrics, timings)
     return RunRecord(
-        result_id=result_id,
-        name=tags.get("dvc.experiment"),
+        result_id=content_digest(
+            {"parameters": dict(parameters), "trained": trained_sha256, "metrics": metrics}
+        ),
+        name=run_name(tags),
         parameters=parameters,
-        history=_history(network, timings.get("epoch_times_seconds", ())),
-        metrics={**final, **seconds},
+        history=_history(network, training.get("epoch_times_seconds", ())),
+        metrics=final,
         tags={
             **tags,
-            "data.source": str(network.data["source"]),
-            "data.title": str(network.data["title"]),
-            "data.note": str(network.data["note"]),
-            **{f"data.sha256.{file}": digest for file, digest in network.data["sha256"].items()},
+            **_data_tags(network),
             "engine": network.engine,
-            "device": str(timings.get("device", "unknown")),
-            "checkpoint.md5": file_digest(checkpoint_path, "md5"),
-            "trained.sha256": trained_sha256,
+            "device": str(training.get("device", "unknown")),
+            **_host_energy_tags(timings),
+            **_library_tags(paths["checkpoint"]),
+            "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
+            TRAINED_TAG: trained_sha256,
+            "mlflow.note.content": run_note(str(network.data["title"]), final),
         },
-        artifacts=artifacts,
+        artifacts=[*_artifacts(paths), *further_artifacts],
+        model=model,
         started_ms=started_ms,
         ended_ms=ended_ms,
     )
 
 
-def provenance_tags(
-    directory: Path, code_paths: Sequence[str], environment: Mapping[str, str] = os.environ
-) -> dict[str, str]:
-    """The git commit, whether `code_paths` differ from it, DVC's experiment, library versions."""
-    code = code_version(directory, code_paths)
-    tags = {
-        "git.commit": code["commit"],
-        "git.dirty": code["dirty"],
-        # MLflow's own name for it: its pages show this one beside the run
-        "mlflow.source.git.commit": code["commit"],
-        "mlflow.source.name": "dvc.yaml",
-        **{f"library.{name}": found for name, found in library_versions().items()},
+def _final_metrics(
+    metrics: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, float]:
+    final: dict[str, float] = {}
+    for content in metrics:
+        final.update(_numbers(content))
+    times = (
+        ("training_time_seconds", timings["train"]),
+        ("measurement_time_seconds", timings["inference"]),
+    )
+    final.update((name, float(content[name])) for name, content in times if name in content)
+    for name, entry in _host_energies(timings):
+        if entry.get("energy_j") is not None:
+            final[f"host_energy_j/{name}"] = float(entry["energy_j"])
+    return final
+
+
+def _host_energies(
+    timings: Mapping[str, Mapping[str, Any]],
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What the computer itself spent in each stage that says so."""
+    for name, content in timings.items():
+        if isinstance(content.get("host_energy"), Mapping):
+            yield name, content["host_energy"]
+
+
+def _host_energy_tags(timings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {
+        f"host_energy.{name}": f"{entry.get('kind')}: {entry.get('method')}"
+        for name, entry in _host_energies(timings)
     }
-    if environment.get("DVC_EXP_NAME"):
-        tags["dvc.experiment"] = environment["DVC_EXP_NAME"]
-        tags["dvc.baseline"] = environment.get("DVC_EXP_BASELINE_REV", "unknown")
-    return tags
+
+
+def _data_tags(network: TrainedNetwork) -> dict[str, str]:
+    return {
+        "data.source": str(network.data["source"]),
+        "data.title": str(network.data["title"]),
+        "data.note": str(network.data["note"]),
+        **{f"data.sha256.{file}": digest for file, digest in network.data["sha256"].items()},
+    }
+
+
+def _library_tags(checkpoint: Path) -> dict[str, str]:
+    """The versions that made the result, which may be older than those that record it."""
+    versions = torch_files.read(checkpoint)["spikejoule"]["library_versions"]
+    return {f"library.{name}": str(found) for name, found in versions.items()}
+
+
+def _artifacts(paths: Mapping[str, Path]) -> Iterator[Artifact]:
+    for name in OUTPUTS:
+        if name == "checkpoint":
+            yield Artifact(paths[name], _CHECKPOINT_FOLDER)
+        elif name not in _NOT_STORED:
+            yield Artifact(paths[name], paths[name].parent.as_posix())
+
+
+def _span_ms(timings: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Start and end of training, in milliseconds since 1970, as far as they are known."""
+    try:
+        started = datetime.fromisoformat(str(timings.get("timestamp"))).timestamp()
+    except ValueError:
+        return None, None
+    return round(1000 * started), round(
+        1000 * (started + float(timings.get("training_time_seconds", 0.0)))
+    )
 
 
 def _history(
@@ -106,21 +174,7 @@ def _history(
     for number, record in enumerate(network.history):
         if number < len(epoch_times_seconds):
             elapsed += epoch_times_seconds[number]
-        spikes = {
-            f"{name}_spikes_per_sample": total / record["samples"]
-            for name, total in zip(network.architecture.layer_names, record["spikes"], strict=True)
-        }
-        rows.append(
-            {
-                "epoch": record["epoch"],
-                "elapsed_seconds": elapsed,
-                "learning_rate": record["learning_rate"],
-                "train_loss": record["train_loss"],
-                "train_accuracy_percent": record["train_accuracy_percent"],
-                "validation_accuracy_percent": record["validation_accuracy_percent"],
-                **spikes,
-            }
-        )
+        rows.append(epoch_row(record, network.architecture.layer_names, elapsed))
     return tuple(rows)
 
 
@@ -133,10 +187,3 @@ def _numbers(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield from _numbers(value, f"{prefix}{key}/")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             yield f"{prefix}{key}", float(value)
-
-
-def _milliseconds(timestamp: Any) -> int | None:
-    try:
-        return round(1000 * datetime.fromisoformat(str(timestamp)).timestamp())
-    except ValueError:
-        return None

@@ -1,0 +1,87 @@
+"""Reading back from a store."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikejoule.errors import StoreError
+from spikejoule.tracking.store import Store, opened, without_password
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_RUNS_A_PAGE = 500
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """What a store holds of a finished run.
+
+    Attributes:
+        run_id: MLflow's identifier.
+        name: the run's name in the user interface.
+        parameters: the values as text, as MLflow keeps them, by full name (`train.lr`).
+        metrics: the last value of each.
+        tags: provenance in words.
+    """
+
+    run_id: str
+    name: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+def finished_runs(store: Store) -> tuple[RecordedRun, ...]:
+    """All finished runs of the store's experiment, the latest first.
+
+    Raises StoreError if the store does not exist, or cannot be reached or read.
+    """
+    with opened_to_read(store) as (client, experiment_id):
+        return tuple(_read(client, experiment_id))
+
+
+@contextmanager
+def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
+    """A client of a store that exists, and the id of its experiment.
+
+    Raises StoreError if the store does not exist, and for whatever goes wrong while it is read.
+    """
+    # Reading must not leave an empty database behind.
+    database = store.tracking_uri.partition("sqlite:///")[2]
+    if database and not Path(database).is_file():
+        raise StoreError(f"there is no MLflow store at {database}: run the pipeline first.")
+    try:
+        with opened(store) as found:
+            yield found
+    # Whatever a server, a database or a disk answers; MLflow passes on what its parts raise.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise StoreError(
+            f"the MLflow store {without_password(store.tracking_uri)} cannot be read ({reason})."
+        ) from error
+
+
+def _read(client: "MlflowClient", experiment_id: str) -> Iterator[RecordedRun]:
+    page: str | None = None
+    while True:
+        runs: Any = client.search_runs(
+            [experiment_id],
+            filter_string="attributes.status = 'FINISHED'",
+            max_results=_RUNS_A_PAGE,
+            order_by=["attributes.start_time DESC"],
+            page_token=page,
+        )
+        for run in runs:
+            yield RecordedRun(
+                run_id=str(run.info.run_id),
+                name=str(run.info.run_name),
+                parameters=dict(run.data.params),
+                metrics=dict(run.data.metrics),
+                tags=dict(run.data.tags),
+            )
+        page = runs.token
+        if not page:
+            return

@@ -1,0 +1,128 @@
+"""What a pipeline says of itself while it runs: a file with one line of JSON an event.
+
+A file and not a connection: whoever follows it can neither delay a stage nor fail it. The follower
+is a process of its own (`spikejoule.tracking.live`), which shows the run in MLflow while it grows
+and ends it when the pipeline fails or dies. No result depends on it, so it is no stage's
+dependency.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+from filelock import FileLock, Timeout
+
+# Set for the processes of a stage; the absolute path of the pipeline's journal.
+VARIABLE = "SPIKEJOULE_JOURNAL"
+
+_FOLDER = Path(".cache") / "runs"
+_SAME_START_SECONDS = 2.0
+_LET_GO_SECONDS = 15.0
+
+
+def begin(root: Path, **facts: Any) -> None:
+    """Say that a stage begins; if it is the pipeline's first, start the follower.
+
+    Only under DVC: a stage that is started by hand belongs to no run. `root` is the project's
+    root, where the journal lies until the pipeline has ended.
+    """
+    os.environ.pop(VARIABLE, None)
+    if "DVC_STAGE" not in os.environ:
+        return
+    try:
+        pipeline = _pipeline()
+        header = {"pid": pipeline.pid, "started": pipeline.create_time()}
+        path = root / _FOLDER / f"{pipeline.pid}.jsonl"
+        is_first = not _is_of(header, path)
+        if is_first:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(_line("pipeline", {"id": uuid.uuid4().hex, **header}), encoding="utf-8")
+        os.environ[VARIABLE] = str(path)
+        tell("begin", stage=os.environ["DVC_STAGE"], **facts)
+        if is_first:
+            _start_follower(path, root)
+    except (OSError, psutil.Error) as error:
+        os.environ.pop(VARIABLE, None)
+        print(f"warning: the run cannot be followed while it runs ({error}).", file=sys.stderr)
+
+
+def tell(event: str, **facts: Any) -> None:
+    """Add an event, if this process belongs to a pipeline that is followed."""
+    path = os.environ.get(VARIABLE)
+    if path is None:
+        return
+    try:
+        # Not created: a follower that has seen the pipeline die has removed it.
+        with open(os.open(path, os.O_WRONLY | os.O_APPEND), "w", encoding="utf-8") as stream:
+            stream.write(_line(event, facts))
+    except OSError as error:
+        os.environ.pop(VARIABLE, None)
+        print(f"warning: the run is no longer followed ({error}).", file=sys.stderr)
+
+
+def hand_over() -> str | None:
+    """Say that the run is published now, and wait until the follower has let go of it.
+
+    Returns the pipeline's id, by which the run that it showed is found; None if nobody followed.
+    """
+    path = os.environ.get(VARIABLE)
+    if path is None:
+        return None
+    tell("publishing")
+    os.environ.pop(VARIABLE, None)
+    journal, lock = Path(path), Path(path).with_suffix(".lock")
+    try:
+        with journal.open(encoding="utf-8") as stream:
+            identity = str(json.loads(stream.readline())["id"])
+        # A follower that hangs on a server is not waited for any longer: nothing is written twice.
+        with suppress(Timeout), FileLock(lock, timeout=_LET_GO_SECONDS):
+            pass
+        journal.unlink()
+        lock.unlink(missing_ok=True)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"warning: the run that was followed is not found again ({error}).", file=sys.stderr)
+        return None
+    return identity
+
+
+def _line(event: str, facts: Mapping[str, Any]) -> str:
+    return json.dumps({"event": event, **facts}) + "\n"
+
+
+def _pipeline() -> psutil.Process:
+    """The process that runs the stages: DVC, past the shell in which it starts each of them."""
+    process = psutil.Process()
+    parents = process.parents()
+    return next(parent for parent in parents if not _launches_a_stage(parent.cmdline()))
+
+
+def _launches_a_stage(command: list[str]) -> bool:
+    return any("stages/run" in word for word in command)
+
+
+def _is_of(header: Mapping[str, Any], path: Path) -> bool:
+    """Whether the journal at `path` is that of the process in `header`."""
+    try:
+        with path.open(encoding="utf-8") as stream:
+            started = float(json.loads(stream.readline())["started"])
+        return abs(started - float(header["started"])) < _SAME_START_SECONDS
+    except (FileNotFoundError, ValueError, KeyError):
+        return False
+
+
+def _start_follower(path: Path, root: Path) -> None:
+    """In a session of its own: what kills the pipeline must leave one to end the run."""
+    arguments = [str(path), str(root), str(os.getpid())]
+    subprocess.Popen(
+        [sys.executable, "-m", "spikejoule.tracking.live", *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -1,0 +1,319 @@
+"""The model that MLflow loads and serves: the pipeline's own numbers, and nothing pickled."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import pytest
+import torch
+import yaml
+from mlflow.exceptions import MlflowException
+
+from spikejoule.checkpoint import read_complete
+from spikejoule.encoding import draw_key, encode
+from spikejoule.energy import load_profiles
+from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.errors import ArtifactError, DataError, ParameterError
+from spikejoule.tracking import ModelFiles
+from spikejoule.tracking.served_model import Question, answer, save_served_model
+from tests import naive
+from tests.examples import write_example
+from tests.services import LOOPBACK, answers, free_port, running
+
+ARITHMETIC = "45nm-fp32"
+MEMORY = "45nm-memory"
+SEED = 7  # of the example's encoding
+T, HIDDEN, OUTPUT = 50, 20, 10
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    """Six images of 8 bits, half of them dark."""
+    generator = np.random.default_rng(3)
+    drawn = generator.integers(0, 256, (6, 28, 28), dtype=np.uint8)
+    drawn[generator.random(drawn.shape) < 0.8] = 0
+    return drawn
+
+
+@pytest.fixture(scope="module")
+def checkpoint_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_example(tmp_path_factory.mktemp("checkpoint, with 100 % odd name") / "snn.pth")
+
+
+@pytest.fixture(scope="module")
+def folder(checkpoint_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A saved model."""
+    target = tmp_path_factory.mktemp("model") / "saved"
+    save_served_model(target, ModelFiles(checkpoint_path, PACKAGED, ARITHMETIC), "a-run")
+    return target
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Any:
+    return mlflow.pyfunc.load_model(str(folder))
+
+
+class TestAnswer:
+    def test_spikes_and_digit_are_those_of_plain_loops(
+        self, model: Any, checkpoint_path: Path, images: np.ndarray
+    ) -> None:
+        checkpoint = read_complete(checkpoint_path)
+        inputs = encode(images, T, 80.0, draw_key(SEED, "test", 0)).to_dense(np.int64)
+        rows = model.predict(images).to_dict("records")
+        for row, spikes in zip(rows, inputs, strict=True):
+            (_, hidden), (_, output) = naive.forward(
+                checkpoint.state, spikes.tolist(), threshold=1.0, decay=0.9
+            )
+            votes = np.sum(output, axis=0)
+            assert row["spikes_input"] == spikes.sum()
+            assert row["spikes_hidden"] == np.sum(hidden)
+            assert row["spikes_output"] == votes.sum()
+            assert row["digit"] == votes.argmax()
+
+    def test_events_and_energy_by_hand(self, model: Any, images: np.ndarray) -> None:
+        rows = model.predict(images)
+        events = HIDDEN * rows["spikes_input"] + OUTPUT * rows["spikes_hidden"]
+        assert rows["synaptic_events"].tolist() == events.tolist()
+        # an addition an event, and a multiplication and an addition a neuron and step
+        neurons = T * (HIDDEN + OUTPUT)
+        expected = 0.9 * events + (3.7 + 0.9) * neurons
+        for name in ("energy_pj", "energy_low_pj", "energy_high_pj"):
+            np.testing.assert_allclose(rows[name], expected, rtol=1e-12)
+
+    def test_a_bracket_has_no_middle(self, model: Any, images: np.ndarray) -> None:
+        rows = model.predict(images, params={"profile": MEMORY})
+        assert rows["energy_pj"].tolist() == [None] * len(images)
+        assert (rows["energy_low_pj"] < rows["energy_high_pj"]).all()
+
+    def test_both_shapes_and_every_integer_type(self, model: Any, images: np.ndarray) -> None:
+        expected = model.predict(images)
+        for same in (images.reshape(6, 784), images.astype(np.int64), images.astype(object)):
+            assert model.predict(same).equals(expected)
+
+    def test_an_image_at_its_position_does_not_depend_on_its_batch(
+        self, model: Any, images: np.ndarray
+    ) -> None:
+        together = model.predict(images)
+        apart = model.predict(images[[4, 2]], params={"indices": [4, 2]})
+        assert apart.to_dict("records") == together.iloc[[4, 2]].to_dict("records")
+        elsewhere = model.predict(images[[4, 2]])
+        assert elsewhere["spikes_hidden"].tolist() != apart["spikes_hidden"].tolist()
+
+    def test_the_seed_decides_the_spikes(self, model: Any, images: np.ndarray) -> None:
+        own = model.predict(images)
+        assert model.predict(images).equals(own)
+        assert model.predict(images, params={"seed": SEED}).equals(own)
+        other = model.predict(images, params={"seed": 8})
+        assert other["spikes_input"].tolist() != own["spikes_input"].tolist()
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda images: images / 255, "the pixels are of the type float64; allowed are whole"),
+            (lambda images: images.astype(int) + 1, "the pixels run from 1 to 256; allowed"),
+            (lambda images: images > 0, "the pixels are of the type bool; allowed"),
+            (lambda images: images[0], r"the shape \[28, 28\]; allowed are \[N, 28, 28\] or"),
+            (lambda images: images[:0], r"the shape \[0, 28, 28\]; allowed .* N of at least 1"),
+            (lambda images: images[:, :14], r"the shape \[6, 14, 28\]; allowed"),
+            (lambda images: np.array([[1, 2], [3]], dtype=object), "must be of one size"),
+        ],
+    )
+    def test_other_images_are_refused(
+        self, model: Any, images: np.ndarray, change: Any, said: str
+    ) -> None:
+        with pytest.raises(MlflowException, match=said):
+            model.predict(change(images))
+
+    @pytest.mark.parametrize(
+        ("question", "error", "said"),
+        [
+            (Question("silver", 7), ParameterError, "profile: 'silver' is not allowed; allowed: 4"),
+            (Question(ARITHMETIC, -1), ParameterError, "seed: -1 is not allowed; allowed: 0 to"),
+            (Question(ARITHMETIC, 7, (1, 2)), ParameterError, "samples name 2 images"),
+        ],
+    )
+    def test_other_questions_are_refused(
+        self,
+        checkpoint_path: Path,
+        images: np.ndarray,
+        question: Question,
+        error: type[Exception],
+        said: str,
+    ) -> None:
+        checkpoint = read_complete(checkpoint_path)
+        with pytest.raises(error, match=said):
+            answer(checkpoint, load_profiles(), images, question)
+        with pytest.raises(DataError, match="the shape"):
+            answer(checkpoint, load_profiles(), images[0], Question(ARITHMETIC, 7))
+
+
+class TestFolder:
+    def test_nothing_is_pickled(self, folder: Path) -> None:
+        flavor = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]
+        assert flavor["loader_module"] == "mlflow.pyfunc.loaders.code_model"
+        assert "python_model" not in flavor
+        binary = []
+        for path in (path for path in folder.rglob("*") if path.is_file()):
+            try:
+                path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                binary.append(path)
+        (weights,) = binary
+        assert weights.name == "snn.pth"
+        assert zipfile.is_zipfile(weights)
+        assert torch.load(weights, weights_only=True)["schema_version"]
+
+    def test_files_are_the_runs(self, folder: Path, checkpoint_path: Path) -> None:
+        assert (folder / "artifacts" / "snn.pth").read_bytes() == checkpoint_path.read_bytes()
+        assert (folder / "artifacts" / PACKAGED.name).read_bytes() == PACKAGED.read_bytes()
+
+    def test_signature(self, model: Any) -> None:
+        assert model.metadata.run_id == "a-run"
+        defaults = {param.name: param.default for param in model.metadata.signature.params}
+        assert defaults == {"profile": ARITHMETIC, "seed": SEED, "indices": []}
+        names = [column.name for column in model.metadata.signature.outputs]
+        assert names == list(model.predict(np.zeros((1, 784), np.uint8)).columns)
+
+    def test_what_is_wrong_is_refused_before_anything_is_written(
+        self, tmp_path: Path, checkpoint_path: Path
+    ) -> None:
+        with pytest.raises(ParameterError, match="profile: 'silver' is not allowed"):
+            save_served_model(tmp_path / "m", ModelFiles(checkpoint_path, PACKAGED, "silver"))
+        with pytest.raises(ArtifactError, match="does not exist"):
+            save_served_model(tmp_path / "m", ModelFiles(tmp_path / "no.pth", PACKAGED, ARITHMETIC))
+        assert not (tmp_path / "m").exists()
+
+    def test_other_code_in_the_process_is_said(
+        self, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        changed = tmp_path / "changed"
+        shutil.copytree(folder, changed)
+        mlflow.pyfunc.load_model(str(changed))
+        assert not caplog.records
+        (changed / "code" / "spikejoule" / "neuron.py").write_text("STEP_MS = 2\n")
+        with caplog.at_level(logging.WARNING):
+            mlflow.pyfunc.load_model(str(changed))
+        assert "the model comes with code of its own" in caplog.text
+
+
+ELSEWHERE = """
+import json, sys
+import mlflow.pyfunc, numpy as np
+model = mlflow.pyfunc.load_model(sys.argv[1])
+rows = model.predict(np.load(sys.argv[2]))
+import spikejoule
+print(json.dumps({
+    "rows": rows.to_dict("records"),
+    "package": spikejoule.__file__,
+    "modules": sorted({name.partition(".")[0] for name in sys.modules}),
+}))
+"""
+
+
+class TestElsewhere:
+    @pytest.fixture(scope="class")
+    def said(
+        self, folder: Path, images: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+    ) -> dict[str, Any]:
+        """What a process with nothing but the folder and the libraries says, somewhere else."""
+        here = tmp_path_factory.mktemp("elsewhere")
+        np.save(here / "images.npy", images)
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+        done = subprocess.run(
+            [sys.executable, "-c", ELSEWHERE, str(folder), str(here / "images.npy")],
+            cwd=here,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        assert [path.name for path in here.iterdir()] == ["images.npy"]
+        content: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return content
+
+    def test_the_same_numbers(self, said: dict[str, Any], model: Any, images: np.ndarray) -> None:
+        assert said["rows"] == model.predict(images).to_dict("records")
+
+    def test_by_the_code_beside_the_weights(self, said: dict[str, Any], folder: Path) -> None:
+        assert Path(said["package"]) == folder / "code" / "spikejoule" / "__init__.py"
+
+    def test_the_requirements_name_what_is_imported(
+        self, said: dict[str, Any], folder: Path, repository: Path
+    ) -> None:
+        lines = (folder / "requirements.txt").read_text().splitlines()
+        required = {line.partition("==")[0].lower() for line in lines}
+        assert all("==" in line and "+" not in line for line in lines)
+        project = (repository / "pyproject.toml").read_text()
+        # Of what the project itself depends on. Libraries try some of it out, if it is there.
+        tried = {"nvidia-ml-py", "psutil", "pydantic", "scipy", "setuptools", "tqdm"}
+        imported = {
+            name.lower()
+            for module in said["modules"]
+            for name in packages_distributions().get(module, ())
+            if f'"{name.lower()}>=' in project.lower()
+        }
+        assert imported - tried <= required
+
+
+class TestServer:
+    @pytest.fixture(scope="class")
+    def url(self, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+        """`mlflow models serve` on a free port of the loopback interface, ended in any case."""
+        port = free_port()
+        command = [
+            sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder),
+            "--env-manager", "local", "--host", LOOPBACK, "--port", str(port),
+        ]  # fmt: skip
+        binaries = str(Path(sys.executable).parent)
+        environment = {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}"}
+        environment.pop("PYTHONPATH", None)
+        with running(
+            command,
+            log=tmp_path_factory.mktemp("server") / "server.log",
+            ready=lambda: answers(f"http://{LOOPBACK}:{port}/ping"),
+            environment={**environment, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        ):
+            yield f"http://{LOOPBACK}:{port}/invocations"
+
+    @staticmethod
+    def ask(url: str, body: dict[str, Any]) -> tuple[int, Any]:
+        request = urllib.request.Request(
+            url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=120) as reply:
+                return reply.status, json.load(reply)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def test_a_request_answers_the_same(self, url: str, model: Any, images: np.ndarray) -> None:
+        expected = model.predict(images).to_dict("records")
+        assert self.ask(url, {"inputs": images.tolist()}) == (200, {"predictions": expected})
+        flat = {"instances": images.reshape(6, 784).tolist()}
+        assert self.ask(url, flat) == (200, {"predictions": expected})
+
+    def test_with_parameters(self, url: str, model: Any, images: np.ndarray) -> None:
+        params = {"profile": MEMORY, "seed": 8, "indices": [5, 4, 3, 2, 1, 0]}
+        expected = model.predict(images, params=params).to_dict("records")
+        status, reply = self.ask(url, {"inputs": images.tolist(), "params": params})
+        assert (status, reply["predictions"]) == (200, expected)
+        assert expected[0]["energy_pj"] is None
+
+    def test_fractions_are_refused_and_not_rounded(self, url: str, images: np.ndarray) -> None:
+        status, reply = self.ask(url, {"inputs": (images / 255).tolist()})
+        assert status == 400
+        assert "the pixels are of the type float64" in reply["message"]
