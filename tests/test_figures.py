@@ -1,6 +1,7 @@
 """Figures: pure, the same bytes for the same values, and drawable at every edge of their input."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import matplotlib
@@ -53,6 +54,20 @@ def per_class() -> bytes:
     return figures.per_class_accuracy(entries, accuracy(945, 1000), 0.95, SOURCE)
 
 
+def front(n_points: int = 8, first_events: float = 5000.0) -> list[figures.FrontPoint]:
+    return [
+        figures.FrontPoint(
+            synaptic_events=first_events * (1 + index),
+            validation_percent=90 + 5 * index / n_points,
+            test_percent=89.5 + 5 * index / n_points,
+            on_front=index % 4 < 2,
+            early_exit=index % 2 == 0,
+            label=f"hidden {100 * index}",
+        )
+        for index in range(n_points)
+    ]
+
+
 DRAWINGS: dict[str, Callable[[], bytes]] = {
     "training curves": lambda: figures.training_curves(
         history(20), ("input", "hidden", "output"), 20, SOURCE
@@ -60,6 +75,7 @@ DRAWINGS: dict[str, Callable[[], bytes]] = {
     "confusion matrix": lambda: figures.confusion_matrix(confusion(), SOURCE),
     "per-class accuracy": per_class,
     "spike raster": lambda: figures.spike_raster(raster(), SOURCE),
+    "accuracy front": lambda: figures.accuracy_front(front(), 93, SOURCE),
 }
 
 
@@ -132,6 +148,34 @@ class TestTrainingCurves:
     def test_silent_network(self) -> None:
         silent = [{**record, "spikes": (0, 0, 0)} for record in history(3)]
         assert figures.training_curves(silent, ("input", "hidden", "output"), 1, SOURCE)
+
+
+class TestAccuracyFront:
+    @pytest.mark.parametrize("n_points", [1, 2, 60])
+    def test_any_number_of_runs(self, n_points: int) -> None:
+        assert figures.accuracy_front(front(n_points), 93, SOURCE)
+
+    @pytest.mark.parametrize("target_percent", [0, 93, 100])
+    def test_any_target(self, target_percent: float) -> None:
+        assert figures.accuracy_front(front(), target_percent, SOURCE)
+
+    def test_equal_runs_without_an_error(self) -> None:
+        point = figures.FrontPoint(1.0, 100.0, 100.0, True, False, "")
+        assert figures.accuracy_front([point, point], 98, SOURCE)
+
+    def test_silent_networks_have_no_place(self) -> None:
+        silent = figures.FrontPoint(0.0, 10.0, 10.0, True, False, "")
+        assert figures.accuracy_front([*front(), silent], 93, SOURCE) == figures.accuracy_front(
+            front(), 93, SOURCE
+        )
+        with pytest.raises(ValueError, match="no run has synaptic events"):
+            figures.accuracy_front([silent], 93, SOURCE)
+
+    def test_the_front_shows(self) -> None:
+        off = [replace(point, on_front=point.synaptic_events == 5000) for point in front()]
+        assert figures.accuracy_front(off, 93, SOURCE) != figures.accuracy_front(
+            front(), 93, SOURCE
+        )
 
 
 class TestConfusionMatrix:

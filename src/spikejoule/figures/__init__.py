@@ -8,10 +8,13 @@ and the line below it the data that it was measured on.
 
 from spikejoule.figures.classification import confusion_matrix, per_class_accuracy
 from spikejoule.figures.curves import training_curves
+from spikejoule.figures.front import FrontPoint, accuracy_front
 from spikejoule.figures.raster import SpikeRaster, spike_raster
 
 __all__ = [
+    "FrontPoint",
     "SpikeRaster",
+    "accuracy_front",
     "confusion_matrix",
     "per_class_accuracy",
     "spike_raster",

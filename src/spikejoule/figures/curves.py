@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import NullLocator
 
 from spikejoule.figures.style import (
     BLUE,
@@ -14,15 +13,15 @@ from spikejoule.figures.style import (
     ORANGE,
     SKY,
     VERMILION,
+    error_percent,
     house_style,
     light_grid,
     new_figure,
     set_titles,
+    space_by_errors,
     to_png,
 )
 
-# Wrong digits in percent, where the accuracy axis may have a tick.
-_ERROR_TICKS_PERCENT = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 80, 100)
 # Of a curve's name, as a fraction of the height of its axes.
 _NAME_HEIGHT = 0.065
 _HIDDEN_COLOURS = (GREEN, ORANGE, SKY)
@@ -83,16 +82,7 @@ def _draw_accuracy(
         "Training": ([_error_percent(record, "train") for record in history], BLUE),
         held_out: ([_error_percent(record, "validation") for record in history], VERMILION),
     }
-    errors = [error for values, _ in curves.values() for error in values]
-    worst = min(tick for tick in _ERROR_TICKS_PERCENT if tick >= max(errors))
-    least = max(tick for tick in _ERROR_TICKS_PERCENT if tick <= min(errors))
-    if worst == least:
-        worst = 2 * least
-    axes.set_yscale("log")
-    axes.set_ylim(worst, least)
-    axes.set_yticks([tick for tick in _ERROR_TICKS_PERCENT if least <= tick <= worst])
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(_accuracy_label)
+    space_by_errors(axes, [error for values, _ in curves.values() for error in values])
     _draw_lines(axes, epochs, curves)
     best = curves[held_out][0][list(epochs).index(best_epoch)]
     axes.plot(
@@ -103,13 +93,7 @@ def _draw_accuracy(
 
 
 def _error_percent(record: Mapping[str, Any], part: str) -> float:
-    """Wrong digits in percent; none at all is drawn as the smallest error that has a tick."""
-    return max(100 - float(record[f"{part}_accuracy_percent"]), _ERROR_TICKS_PERCENT[0])
-
-
-def _accuracy_label(error_percent: float, _position: float) -> str:
-    label = f"{100 - error_percent:g}"
-    return f"≥ {label}" if error_percent == _ERROR_TICKS_PERCENT[0] else label
+    return error_percent(float(record[f"{part}_accuracy_percent"]))
 
 
 def _draw_spikes(

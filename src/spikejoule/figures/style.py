@@ -1,7 +1,7 @@
 """The look that all figures share, and the step from a figure to PNG bytes."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import NullLocator
 
 # Okabe and Ito, "Color Universal Design" (2008).
 BLUE = "#0072B2"
@@ -22,6 +23,9 @@ LIGHT_GREY = "#E3E3E3"
 INK = "#222222"
 
 DOTS_PER_INCH = 150
+
+# Wrong digits in percent, where an axis of accuracies may have a tick.
+_ERROR_TICKS_PERCENT = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 80, 100)
 
 _SETTINGS = {
     "axes.edgecolor": GREY,
@@ -85,6 +89,33 @@ def light_grid(axes: Axes, axis: str) -> None:
     """Faint grid lines behind the data along one axis ("x", "y" or "both")."""
     axes.grid(True, axis=axis)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
+
+
+def error_percent(accuracy_percent: float) -> float:
+    """Wrong digits in percent; none at all is drawn as the smallest error that has a tick."""
+    return max(100 - accuracy_percent, _ERROR_TICKS_PERCENT[0])
+
+
+def space_by_errors(axes: Axes, errors_percent: Sequence[float]) -> None:
+    """Make the vertical axis one of accuracies, spaced by the logarithm of the errors.
+
+    From 98 to 99 % half of the errors vanish, which a linear axis would hide. What is drawn on it
+    are the values of `error_percent`; `errors_percent` holds all of them.
+    """
+    worst = min(tick for tick in _ERROR_TICKS_PERCENT if tick >= max(errors_percent))
+    least = max(tick for tick in _ERROR_TICKS_PERCENT if tick <= min(errors_percent))
+    if worst == least:
+        worst = 2 * least
+    axes.set_yscale("log")
+    axes.set_ylim(worst, least)
+    axes.set_yticks([tick for tick in _ERROR_TICKS_PERCENT if least <= tick <= worst])
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(_accuracy_label)
+
+
+def _accuracy_label(error: float, _position: float) -> str:
+    label = f"{100 - error:g}"
+    return f"≥ {label}" if error == _ERROR_TICKS_PERCENT[0] else label
 
 
 def to_png(figure: Figure) -> bytes:

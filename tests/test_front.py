@@ -1,0 +1,242 @@
+"""Runs compared: the front against a naive oracle, what is comparable, and the way to a figure."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikejoule import cli
+from spikejoule.errors import StoreError
+from spikejoule.files import read_csv
+from spikejoule.front import EARLY_EXIT, WHOLE_WINDOW, compare, pareto_front
+from spikejoule.front_report import experiment_command, front_figure, front_table, front_text
+from spikejoule.tracking import RecordedRun, RunRecord, finished_runs, project_store, publish
+
+TAGS = {
+    "data.source": "mnist5k",
+    "data.title": "mnist5k: 5,000 MNIST digits",
+    "data.sha256.images": "ab",
+    "git.commit": "c0ffee",
+}
+PARAMETERS = {
+    "seed": "42",
+    "data.validation_size": "0.1",
+    "model.hidden": "[400]",
+    "train.lr": "0.003",
+    "train.threads": "2",
+}
+
+
+def run(name: str, *figures: float, early: Sequence[float] = (), **changes: Any) -> RecordedRun:
+    """A recorded run with its validation accuracy, test accuracy and synaptic events."""
+    metrics = dict(zip(WHOLE_WINDOW, figures, strict=False))
+    metrics |= dict(zip(EARLY_EXIT, early, strict=False))
+    return RecordedRun(
+        run_id=f"id-of-{name}",
+        name=name,
+        parameters={**PARAMETERS, "model.hidden": f"[{name}]", **changes.get("parameters", {})},
+        metrics=metrics,
+        tags={**TAGS, **changes.get("tags", {})},
+    )
+
+
+def naive_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, ...]:
+    """Every point against every other, by the definition."""
+    points = list(zip(costs, gains, strict=True))
+    return tuple(
+        not any(
+            other_cost <= cost and other_gain >= gain and (other_cost < cost or other_gain > gain)
+            for other_cost, other_gain in points
+        )
+        for cost, gain in points
+    )
+
+
+class TestParetoFront:
+    # Few distinct values, so that ties of every kind occur.
+    @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
+    def test_equals_the_definition(self, points: list[tuple[int, int]]) -> None:
+        costs, gains = [point[0] for point in points], [point[1] for point in points]
+        assert pareto_front(costs, gains) == naive_front(costs, gains)
+
+    def test_by_hand(self) -> None:
+        costs = [10, 20, 20, 30, 5, 30]
+        gains = [90, 95, 94, 95, 80, 99]
+        assert pareto_front(costs, gains) == (True, True, False, False, True, True)
+
+    def test_equal_points_are_on_it_together(self) -> None:
+        assert pareto_front([1, 1, 2], [5, 5, 5]) == (True, True, False)
+
+    def test_no_points(self) -> None:
+        assert pareto_front([], []) == ()
+
+
+class TestCompare:
+    def test_validation_accuracy_decides(self) -> None:
+        # The second has the better test accuracy, and loses all the same.
+        found = compare([run("100", 98, 90, 5000), run("200", 97, 99, 6000)])
+        assert [one.name for one in found.candidates] == ["100", "200"]
+        assert found.on_front == (True, False)
+        assert [one.name for one in found.front] == ["100"]
+        assert found.varied == ("model.hidden",)
+
+    def test_early_answers_are_points_of_their_own(self) -> None:
+        found = compare([run("100", 98, 97, 5000, early=(97.5, 96, 2000)), run("50", 96, 95, 3000)])
+        assert [(one.name, one.early_exit) for one in found.candidates] == [
+            ("100", True), ("50", False), ("100", False),
+        ]  # fmt: skip
+        assert found.on_front == (True, False, True)
+        assert found.n_runs == 2
+        cheapest = found.cheapest(97)
+        assert cheapest is not None
+        assert (cheapest.early_exit, cheapest.test_percent) == (True, 96)
+        assert found.cheapest(98.5) is None
+
+    @pytest.mark.parametrize("figures", [(), (98, 97), (98, 97, math.nan), (math.nan, 97, 100)])
+    def test_runs_without_their_figures_are_left_out(self, figures: tuple[float, ...]) -> None:
+        found = compare([run("100", 98, 90, 5000), run("200", *figures)])
+        assert found.n_runs == 1
+        assert found.left_out == {"without accuracy or synaptic events": 1}
+
+    def test_validation_on_the_test_images_is_left_out(self) -> None:
+        on_test = run("200", 99, 99, 10, parameters={"data.validation_size": "0.0"})
+        found = compare([run("100", 98, 90, 5000), on_test])
+        assert found.left_out == {"validated on the test images": 1}
+
+    def test_the_same_result_counts_once(self) -> None:
+        # Another number of threads, or another price list, makes a run but no other result.
+        again = run(
+            "100", 98, 90, 5000,
+            parameters={"train.threads": "1", "energy_report.profile": "other"},
+        )  # fmt: skip
+        other = run("100", 98, 90, 5001)
+        found = compare([run("100", 98, 90, 5000), again, other])
+        assert found.n_runs == 2
+        assert found.left_out == {"the same result again": 1}
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"tags": {"data.source": "mnist"}},
+            {"tags": {"data.sha256.images": "cd"}},
+            {"parameters": {"data.validation_size": "0.2"}},
+            {"parameters": {"seed": "1"}},
+        ],
+        ids=["source", "bytes", "size of the split", "seed of the split"],
+    )
+    def test_only_what_is_measured_on_the_same_images(self, changes: dict[str, Any]) -> None:
+        alike = [run("100", 98, 90, 5000), run("200", 98.5, 91, 9000)]
+        found = compare([run("50", 99, 99, 10, **changes), *alike])
+        assert {one.name for one in found.candidates} == {"100", "200"}
+        (reason,) = found.left_out
+        assert reason.startswith("measured on other images")
+
+    def test_a_source_can_be_chosen(self) -> None:
+        full = run("50", 99, 99, 10, tags={"data.source": "mnist"})
+        runs = [run("100", 98, 90, 5000), run("200", 98.5, 91, 9000), full]
+        assert compare(runs).data_source == "mnist5k"
+        found = compare(runs, "mnist")
+        assert [one.name for one in found.candidates] == ["50"]
+        assert found.left_out == {"measured on other images (mnist5k)": 2}
+        with pytest.raises(StoreError, match=r"'letters'; there is: mnist, mnist5k"):
+            compare(runs, "letters")
+
+    @pytest.mark.parametrize("runs", [[], [run("100", 98)]])
+    def test_nothing_to_compare(self, runs: list[RecordedRun]) -> None:
+        with pytest.raises(StoreError, match="no finished run"):
+            compare(runs)
+
+
+RUNS = (
+    run("100", 98, 97.5, 5000, early=(97.5, 96.5, 2000)),
+    run("50", 96, 95, 3000, parameters={"train.target_accuracy": "None"}),
+    run("400", 98.6, 98.4, 20_000),
+)
+
+
+class TestReport:
+    def test_table(self) -> None:
+        header, rows = front_table(compare(RUNS))
+        assert header[-2:] == ("model.hidden", "train.target_accuracy")
+        assert rows[0] == (
+            "100", 1, 1, 97.5, 96.5, 2000, "mnist5k", "c0ffee", "100", "",
+        )  # fmt: skip
+        assert [row[:3] for row in rows] == [
+            ("100", 1, 1), ("50", 0, 0), ("100", 0, 1), ("400", 0, 1),
+        ]  # fmt: skip
+
+    def test_text_names_the_cheapest_and_how_to_repeat_it(self) -> None:
+        current = {**PARAMETERS, "model.hidden": [400], "seed": 42, "data.validation_size": 0.1}
+        text = front_text(compare(RUNS), 98, current)
+        assert "Least energy at 98 % on validation: 100, 5,000 synaptic events" in text
+        assert "dvc exp run -S 'model.hidden=[100]'\n" in text
+        assert "No run reaches 99 % on validation." in front_text(compare(RUNS), 99, current)
+
+    def test_command_writes_none_as_yaml_does(self) -> None:
+        (candidate,) = (one for one in compare(RUNS).candidates if one.name == "50")
+        command = experiment_command(candidate, {**PARAMETERS, "train.target_accuracy": 98.0})
+        assert command == "dvc exp run -S 'model.hidden=[50]' -S train.target_accuracy=null"
+
+    def test_figure_depends_on_the_runs(self) -> None:
+        assert front_figure(compare(RUNS), 98) != front_figure(compare(RUNS[:2]), 98)
+
+
+@pytest.fixture
+def project(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = tmp_path / "a project"
+    folder.mkdir()
+    (folder / "params.yaml").write_bytes((repository / "params.yaml").read_bytes())
+    return folder
+
+
+class TestCommand:
+    def test_from_the_store_to_figure_and_table(
+        self, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        store = project_store(project, "spikejoule", {})
+        for one in RUNS:
+            record = RunRecord(
+                result_id=one.name,
+                name=one.name,
+                parameters=one.parameters,
+                metrics=one.metrics,
+                tags=one.tags,
+            )
+            assert publish(record, store) is not None
+        figure, table = project / "figures" / "front.png", project / "metrics" / "front.csv"
+        arguments = ["front", str(project), "--figure", str(figure), "--table", str(table)]
+        assert cli.main(arguments) == 0
+        said = capsys.readouterr().out
+        assert "3 runs on mnist5k: 5,000 MNIST digits" in said
+        assert "dvc exp run" in said
+        assert figure.read_bytes() == front_figure(compare(RUNS), 98)
+        rows = read_csv(table, ["name", "on_front", "model.hidden"])
+        assert [row["name"] for row in rows if row["on_front"] == "1"] == ["100", "100", "400"]
+
+    def test_no_store(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert cli.main(["front", str(project)]) == 1
+        assert "error: there is no MLflow store at" in capsys.readouterr().err
+        assert sorted(path.name for path in project.iterdir()) == ["params.yaml"]
+
+    def test_a_server_that_is_down(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://user:secret@127.0.0.1:9/mlflow")
+        assert cli.main(["front", str(project)]) == 1
+        error = capsys.readouterr().err
+        assert "cannot be read" in error
+        assert "secret" not in error
+
+
+def test_every_page_of_a_store_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikejoule.tracking.reading._RUNS_A_PAGE", 2)
+    store = project_store(project, "spikejoule", {})
+    for number in range(5):
+        publish(RunRecord(str(number), metrics={"m": float(number)}), store)
+    assert {one.metrics["m"] for one in finished_runs(store)} == {0, 1, 2, 3, 4}
