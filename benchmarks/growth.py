@@ -6,7 +6,7 @@ training batch (encode to optimizer step) on the images of MNIST, measured as in
 `benchmarks.speed`: a process of its own for each engine and point, one at a time.
 
 A fifth sweep finds where dense overtakes event: it takes white images in place of MNIST's, so that
-every input fires with the same probability, and raises that from 1 % to 80 %. The density at
+every input fires with the same probability, and raises that from 1 % to 100 %. The density at
 which the two engines need the same time is interpolated between the two points around it, in the
 logarithms of density and of the ratio of times.
 
@@ -44,7 +44,7 @@ SWEEPS: dict[str, tuple[float, ...]] = {
     "batch_size": (16, 32, 64, 128, 256, 512, 1024),
 }
 DENSITY = "input_density"
-DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
 COLUMNS = (
     "sweep",
     "value",

@@ -1,6 +1,7 @@
 """The figure of the growth table; the only module of the benchmarks that imports matplotlib."""
 
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def _draw_sweep(axis: Any, points: Sequence["Point"], sweep: str) -> None:
     axis.set_xscale("log")
     axis.set_yscale("log")
     values = sorted({factor * point.value for point in points})
-    axis.set_xticks(values, [f"{value:g}" for value in values], fontsize=8)
+    axis.set_xticks(values, _apart(values), fontsize=8)
     axis.minorticks_off()
     axis.margins(x=0.18)
     _label_decades(axis, [1e6 * p.seconds_per_batch / p.batch_size for p in points])
@@ -87,6 +88,14 @@ def _label_decades(axis: Any, values: Sequence[float]) -> None:
     ticks = [step * 10.0**decade for decade in decades for step in (1, 2, 5)]
     shown = [tick for tick in ticks if min(values) / 1.5 <= tick <= max(values) * 1.5]
     axis.set_yticks(shown, [f"{tick:,g}" for tick in shown])
+
+
+def _apart(values: list[float]) -> list[str]:
+    """The values' labels; empty where the next value is so near that labels would overlap."""
+    return [
+        "" if following is not None and following < 1.4 * value else f"{value:g}"
+        for value, following in itertools.zip_longest(values, values[1:])
+    ]
 
 
 def _mark_crossover(axis: Any, crossover: float) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from spikejoule.architecture import Architecture
 from spikejoule.encoding import draw_key, encode
-from spikejoule.engine import choose_engine, make_engine, resolve_device, run_network
+from spikejoule.engine import choice, choose_engine, make_engine, resolve_device, run_network
 from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import LearningSettings
@@ -572,7 +572,7 @@ class TestInterface:
 
     def test_choice(self) -> None:
         assert choose_engine("auto", "cpu", 0.01) == "event"
-        assert choose_engine("auto", "cpu", 0.99) == "dense"
+        assert choose_engine("auto", "cpu", 1.0) == "event"
         assert choose_engine("auto", "cuda", 0.01) == "dense"
         assert choose_engine("auto", "cuda:1", 0.01) == "dense"
         assert choose_engine("event", "cpu", 1.0) == "event"
@@ -581,6 +581,11 @@ class TestInterface:
             choose_engine("fast", "cpu", 0.01)
         with pytest.raises(ParameterError, match="CPU alone; device is cuda"):
             choose_engine("event", "cuda", 0.01)
+
+    def test_choice_follows_the_crossover(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(choice, "CROSSOVER_DENSITY", 0.3)
+        assert choose_engine("auto", "cpu", 0.3) == "event"
+        assert choose_engine("auto", "cpu", 0.31) == "dense"
 
     def test_device(self) -> None:
         assert resolve_device("cpu") == "cpu"
