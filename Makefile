@@ -3,11 +3,13 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook test lint ui bench growth clean help
+.PHONY: repro seed-notebook frugal sweep front plots test lint experiments ui bench growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
 PORT ?= 5000
+PLOTS ?= show
+FRONT ?=
 PYTEST_ARGUMENTS ?= -n auto --dist loadgroup
 
 ROOT := $(CURDIR)
@@ -37,14 +39,43 @@ SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.time_window=50 encode.max
 seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC experiment
 	$(BIN)/python -m dvc exp run --temp --force -n seed-notebook $(addprefix -S ,$(SEED_NOTEBOOK))
 
+# The least energy at which a network of this size still reads 98 % right: metrics/front.csv.
+FRUGAL := train.pruned_fraction=0.9
+
+frugal: $(INSTALLED)  ## the cheapest network above 98 %: nine synapses of ten removed, an experiment
+	$(BIN)/python -m dvc exp run --temp --force -n frugal $(addprefix -S ,$(FRUGAL))
+
+# Every combination is an experiment: what changes the cost of an inference, and what the accuracy
+# for it depends on. `make sweep SWEEP="model.hidden=100,200 train.max_epochs=20"` runs another.
+SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidden=100,200 \
+    encode.time_window=20,40 train.max_epochs=30
+
+sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make front` (SWEEP=...)
+	$(BIN)/python -m dvc exp run --queue $(addprefix -S ,$(SWEEP))
+	-$(BIN)/python -m dvc exp run --run-all --jobs 1
+	$(MAKE) front
+
+front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs: figures/front.png
+	$(BIN)/spikejoule front --figure figures/front.png --table metrics/front.csv $(FRONT)
+
+plots: $(INSTALLED)  ## DVC's charts as a page that needs no network (PLOTS="diff main" compares)
+	@mkdir -p .cache
+	$(BIN)/python -c 'import vl_convert; print("(() => {", vl_convert.javascript_bundle(), "})();")' \
+	    > .cache/vega.js
+	$(BIN)/python -m dvc plots $(PLOTS)
+
 test: $(INSTALLED)  ## run the tests (PYTEST_ARGUMENTS="-n 0 tests/test_data.py" for some of them)
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 lint: $(INSTALLED)  ## the pre-commit hooks: ruff, mypy, the direction of imports
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
+experiments: $(INSTALLED)  ## DVC's experiments as a table: what differs, files left out
+	$(BIN)/python -m dvc exp show --only-changed --drop '.*/.*'
+
 ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
-	$(BIN)/python -m mlflow ui --host 127.0.0.1 --port "$(PORT)" --workers 1 \
+	@echo 'The runs, with the columns that matter: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview'
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/python -m mlflow ui --host 127.0.0.1 --port "$(PORT)" --workers 1 \
 	    --backend-store-uri "sqlite:///$(ROOT)/mlflow.db" \
 	    --default-artifact-root "$(ROOT)/mlartifacts"
 
@@ -77,7 +108,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	    fi; \
 	    "$$found" -m venv --clear $(VENV); \
 	fi
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev,shared]'
 	@touch $@
 
 $(INSTALLED_BENCH): $(INSTALLED)

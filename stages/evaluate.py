@@ -1,42 +1,75 @@
-"""evaluate: read the whole test set and say how well."""
+"""evaluate: read the whole test set and say how well, at the end of the window and before it."""
 
 import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from spikejoule import figures
-from spikejoule.data import load_images
+from spikejoule.checkpoint import TrainedNetwork
+from spikejoule.counting import fan_outs_by_source
+from spikejoule.data import LabelledImages, load_images
+from spikejoule.early_exit import (
+    EarlyExit,
+    ExitOutcome,
+    StepOutcomes,
+    accuracy_by_step,
+    choose_early_exit,
+    outcomes_by_step,
+    synaptic_events_by_step,
+)
 from spikejoule.evaluation import evaluate_predictions
 from spikejoule.files import write_bytes, write_csv, write_json, write_npz
-from spikejoule.measurement import load_network_and_events, measure_network
+from spikejoule.measurement import Measurement, load_network_and_events, measure_network
 from spikejoule.params import Params
 from stages.common import run_stage
 
 logger = logging.getLogger(__name__)
 
 PREDICTIONS_SCHEMA = "spikejoule/predictions/1"
+PER_CLASS_COLUMNS = (
+    "digit",
+    "n_samples",
+    "accuracy_percent",
+    "accuracy_low_percent",
+    "accuracy_high_percent",
+)
+ACCURACY_BY_STEP_COLUMNS = (
+    "step",
+    "accuracy_percent",
+    "accuracy_low_percent",
+    "accuracy_high_percent",
+    "synaptic_events_per_inference",
+)
 
 PATHS = (
     "trained",
+    "validation",
     "test",
+    "events_validation",
     "events_test",
     "predictions",
     "evaluate_metrics",
     "confusion",
     "per_class",
+    "accuracy_by_step",
+    "early_exit",
     "confusion_figure",
     "per_class_figure",
 )
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write predictions, accuracies with their intervals, and two figures."""
-    test = load_images(paths["test"])
+    """Write predictions, accuracies with their intervals, early answers, and two figures."""
+    test, validation = load_images(paths["test"]), load_images(paths["validation"])
     network, events = load_network_and_events(paths["trained"], paths["events_test"], test)
-    measured = measure_network(network.state, network.architecture, events)
+    _, validation_events = load_network_and_events(
+        paths["trained"], paths["events_validation"], validation
+    )
+    measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
     evaluation = evaluate_predictions(
         test.labels,
         measured.predictions,
@@ -44,6 +77,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         params.evaluate.confidence,
     )
     overall, title = evaluation.overall, str(network.data["title"])
+    by_step = _by_step(network, measured, test)
+    measured_validation = measure_network(
+        network.state, network.architecture, validation_events, pruned=network.pruned
+    )
+    validation_by_step = _by_step(network, measured_validation, validation)
     write_npz(
         paths["predictions"],
         PREDICTIONS_SCHEMA,
@@ -56,17 +94,19 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     write_csv(
         paths["confusion"],
-        ("actual", "predicted"),
-        zip(test.labels.tolist(), measured.predictions.tolist(), strict=True),
+        ("actual", "predicted", "images"),
+        [(*cell, int(images)) for cell, images in np.ndenumerate(evaluation.confusion)],
     )
     write_csv(
         paths["per_class"],
-        ("digit", "accuracy_percent", "n_samples"),
+        PER_CLASS_COLUMNS,
         [
-            (digit, "" if entry.percent is None else entry.percent, entry.n_samples)
+            # A digit without images has no accuracy: its cells stay empty.
+            (digit, entry.n_samples, entry.percent, entry.low_percent, entry.high_percent)
             for digit, entry in enumerate(evaluation.per_class)
         ],
     )
+    early = _write_early_answers(paths, validation_by_step, by_step, params, network.data)
     write_bytes(paths["confusion_figure"], figures.confusion_matrix(evaluation.confusion, title))
     write_bytes(
         paths["per_class_figure"],
@@ -78,12 +118,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             "test_accuracy_percent": overall.percent,
             "test_accuracy_low_percent": overall.low_percent,
             "test_accuracy_high_percent": overall.high_percent,
-            "confidence": evaluation.confidence,
-            "n_samples": overall.n_samples,
+            "test_synaptic_events_per_inference": early.full_test.mean_synaptic_events,
+            "early_exit_validation_accuracy_percent": early.validation.accuracy.percent,
+            "early_exit_test_accuracy_percent": early.test.accuracy.percent,
+            "early_exit_synaptic_events_per_inference": early.test.mean_synaptic_events,
             "data_source": network.data["source"],
-            "per_class": {
-                str(digit): entry.percent for digit, entry in enumerate(evaluation.per_class)
-            },
         },
     )
     logger.info(
@@ -91,6 +130,74 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         overall.percent, 100 * evaluation.confidence, overall.low_percent, overall.high_percent,
         f"{overall.n_samples:,}", title,
     )  # fmt: skip
+
+
+def _by_step(
+    network: TrainedNetwork, measured: Measurement, images: LabelledImages
+) -> StepOutcomes:
+    fan_outs = fan_outs_by_source(network.state, network.architecture, network.pruned)
+    return outcomes_by_step(
+        measured.layers[-1], images.labels, synaptic_events_by_step(measured.layers, fan_outs)
+    )
+
+
+def _write_early_answers(
+    paths: Mapping[str, Path],
+    validation: StepOutcomes,
+    test: StepOutcomes,
+    params: Params,
+    data: Mapping[str, Any],
+) -> EarlyExit:
+    """Write the test accuracy at every step, and what stopping at a margin gives; return that."""
+    confidence = params.evaluate.confidence
+    by_step = accuracy_by_step(test, confidence)
+    write_csv(
+        paths["accuracy_by_step"],
+        ACCURACY_BY_STEP_COLUMNS,
+        [
+            (step, entry.percent, entry.low_percent, entry.high_percent, synaptic_events)
+            for step, (entry, synaptic_events) in enumerate(
+                zip(by_step.accuracies, by_step.mean_synaptic_events.tolist(), strict=True), start=1
+            )
+        ],
+    )
+    chosen = choose_early_exit(
+        validation, test, params.evaluate.early_exit_tolerance_percent, confidence=confidence
+    )
+    write_json(
+        paths["early_exit"],
+        {
+            "margin_spikes": chosen.margin,
+            "tolerance_percent": chosen.tolerance_percent,
+            "chosen_on_test_images": bool(data["validated_on_test"]),
+            "validation": _exit_entry(chosen.validation),
+            "test": _exit_entry(chosen.test),
+            "whole_window": {
+                "validation": _exit_entry(chosen.full_validation),
+                "test": _exit_entry(chosen.full_test),
+            },
+        },
+    )
+    logger.info(
+        "stopping at a lead of %d spikes: test accuracy %.2f %%, %s synaptic events and %.1f steps "
+        "in place of %s and %d",
+        chosen.margin, chosen.test.accuracy.percent,
+        f"{chosen.test.mean_synaptic_events:,.0f}", chosen.test.mean_exit_step,
+        f"{chosen.full_test.mean_synaptic_events:,.0f}", test.margins.shape[1],
+    )  # fmt: skip
+    return chosen
+
+
+def _exit_entry(outcome: ExitOutcome) -> dict[str, Any]:
+    return {
+        "accuracy_percent": outcome.accuracy.percent,
+        "accuracy_low_percent": outcome.accuracy.low_percent,
+        "accuracy_high_percent": outcome.accuracy.high_percent,
+        "mean_exit_step": outcome.mean_exit_step,
+        "synaptic_events_per_inference": outcome.mean_synaptic_events,
+        "synaptic_events_low": outcome.low_synaptic_events,
+        "synaptic_events_high": outcome.high_synaptic_events,
+    }
 
 
 if __name__ == "__main__":

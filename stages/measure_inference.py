@@ -2,11 +2,11 @@
 
 import logging
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.files import write_json
+from spikejoule.host_energy import measure_host_energy
 from spikejoule.inference_files import save_inference_events, save_inference_spikes
 from spikejoule.measurement import load_network_and_events, measure_network
 from spikejoule.params import Params
@@ -36,9 +36,10 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     chosen = events.select(slice(n_samples))
     # The first call compiles or loads the kernels, which is no part of a measurement.
     measure_network(network.state, network.architecture, events.select(slice(1)))
-    start = time.perf_counter()
-    measured = measure_network(network.state, network.architecture, chosen)
-    seconds = time.perf_counter() - start
+    with measure_host_energy() as host:
+        measured = measure_network(
+            network.state, network.architecture, chosen, pruned=network.pruned
+        )
     counts, names = measured.counts, network.architecture.layer_names
     save_inference_spikes(paths["inference_spikes"], counts)
     save_inference_events(
@@ -47,14 +48,16 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_json(
         paths["inference_metrics"],
         {
-            "n_samples": counts.n_samples,
-            "data_source": network.data["source"],
-            "spikes_total": counts.totals,
-            "spikes_per_inference": counts.means,
-            "synaptic_events_per_inference": measured.proxies.synaptic_events_per_inference,
+            # One column in a comparison, whatever number of hidden layers the network has.
+            "input_spikes_per_inference": counts.means[names[0]],
+            "hidden_spikes_per_inference": sum(counts.means[name] for name in names[1:-1]),
+            "output_spikes_per_inference": counts.means[names[-1]],
         },
     )
-    write_json(paths["inference_timings"], {"measurement_time_seconds": seconds})
+    write_json(
+        paths["inference_timings"],
+        {"measurement_time_seconds": host.seconds, "host_energy": host.as_entry()},
+    )
     logger.info(
         "%s test images: %s spikes per inference, %s synaptic events",
         f"{counts.n_samples:,}",

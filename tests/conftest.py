@@ -11,6 +11,9 @@ from hypothesis import settings
 from spikejoule.data import Dataset
 from spikejoule.sources import load_directory, load_mnist5k
 
+# Fixtures that start other programs
+pytest_plugins = ["tests.browser", "tests.services"]
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 # The machines that run the tests are shared: a slow example is no failure, and a failure must

@@ -155,6 +155,32 @@ class TestCsv:
             files.write_csv(tmp_path / "a.csv", ["a"], [(np.float32("nan"),)])
 
 
+class TestReadCsv:
+    def test_what_was_written(self, tmp_path: Path) -> None:
+        files.write_csv(tmp_path / "a.csv", ["n", "text"], [(1, "x,y"), (2, None)])
+        rows = files.read_csv(tmp_path / "a.csv", ["n"])
+        assert rows == [{"n": "1", "text": "x,y"}, {"n": "2", "text": ""}]
+
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"", "lacks the column n"),
+            (b"m\n1\n", "lacks the column n"),
+            (b"n,m\n1,2\n3\n", "row 3 has not the 2 cells"),
+            (b'n\n"1\n', "not a valid CSV"),
+            (b"n\n\xff\n", "not a valid CSV"),
+        ],
+    )
+    def test_damaged_files(self, tmp_path: Path, content: bytes, message: str) -> None:
+        (tmp_path / "a.csv").write_bytes(content)
+        with pytest.raises(ArtifactError, match=message):
+            files.read_csv(tmp_path / "a.csv", ["n"])
+
+    def test_missing_file(self, tmp_path: Path) -> None:
+        with pytest.raises(ArtifactError, match="does not exist"):
+            files.read_csv(tmp_path / "a.csv", [])
+
+
 ARRAYS = st.sampled_from([np.uint8, np.int64, np.float32, np.float64, np.bool_, "U5"]).flatmap(
     lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0))
 )

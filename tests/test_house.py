@@ -85,7 +85,8 @@ class TestDependencies:
             assert not operators & {"==", "===", "~="}, requirement
 
     def test_nothing_belongs_to_one_machine(self, pins: dict[str, str], repository: Path) -> None:
-        assert not [name for name in pins if re.match(r"torch|nvidia|cuda|triton|spikejoule", name)]
+        of_a_machine = r"torch|nvidia(?!-ml-py)|cuda|triton|spikejoule"
+        assert not [name for name in pins if re.match(of_a_machine, name)]
         text = (repository / "constraints.txt").read_text(encoding="utf-8")
         assert not re.search(r"[@+]|://|file:", text)
         assert "+cpu" not in (repository / "pyproject.toml").read_text(encoding="utf-8")
@@ -173,7 +174,7 @@ class TestMakefile:
         assert [line for line in log if line.startswith("venv")] == ["venv: -m venv --clear .venv"]
         installs = [line for line in log if "install" in line]
         assert len(installs) == 1
-        assert "-c constraints.txt -e .[dev]" in installs[0]
+        assert "-c constraints.txt -e .[dev,shared]" in installs[0]
         assert len([line for line in log if "-m pytest" in line]) == 2
 
     @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
@@ -225,32 +226,86 @@ class TestMakefile:
 
 
 class TestContinuousIntegration:
-    def test_runs_lint_and_tests(self, repository: Path, tmp_path: Path) -> None:
+    """`.ci/run` with fake programs: nothing is installed, linted or tested here."""
+
+    PARTS = ("chromium", "initdb")
+
+    @pytest.fixture
+    def machine(self, repository: Path, tmp_path: Path) -> Path:
+        """A machine with Python, make, git and apt-get, which log their arguments; we are root."""
         (tmp_path / ".ci").mkdir()
         shutil.copy(repository / ".ci" / "run", tmp_path / ".ci" / "run")
-        fake_program(tmp_path / "programs" / "make", f'echo "$*" >> "{tmp_path}/log"')
-        environment = {"PATH": f"{tmp_path / 'programs'}:{os.environ['PATH']}"}
-        done = run(["bash", str(tmp_path / ".ci" / "run")], tmp_path, environment)
-        assert done.returncode == 0, done.stderr
-        assert (tmp_path / "log").read_text() == "lint\ntest\n"
-
-    def test_failing_lint_fails(self, repository: Path, tmp_path: Path) -> None:
-        (tmp_path / ".ci").mkdir()
-        shutil.copy(repository / ".ci" / "run", tmp_path / ".ci" / "run")
-        fake_program(tmp_path / "programs" / "make", "exit 3")
-        environment = {"PATH": f"{tmp_path / 'programs'}:{os.environ['PATH']}"}
-        assert run(["bash", ".ci/run"], tmp_path, environment).returncode == 3
-
-    def test_missing_tool_is_named(self, repository: Path, tmp_path: Path) -> None:
-        for name in ("bash", "dirname", "python3", "make"):
+        for name in ("bash", "sh", "dirname"):
             found = shutil.which(name)
             assert found is not None
             (tmp_path / name).symlink_to(found)
-        done = run(
-            [str(tmp_path / "bash"), str(repository / ".ci" / "run")],
-            tmp_path,
-            {"PATH": str(tmp_path)},
-        )
+        for name in ("python3", "git"):
+            fake_program(tmp_path / name, "exit 0")
+        fake_program(tmp_path / "id", "echo 0")
+        for name in ("make", "apt-get"):
+            fake_program(tmp_path / name, f'echo "{name} $*" >> "{tmp_path}/log"')
+        return tmp_path
+
+    def check(self, machine: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+        command = [str(machine / "bash"), str(machine / ".ci" / "run")]
+        return run(command, machine, {"PATH": str(machine), **variables})
+
+    def log(self, machine: Path) -> list[str]:
+        return (machine / "log").read_text(encoding="utf-8").splitlines()
+
+    def test_installs_what_the_tests_start_then_lints_and_tests(self, machine: Path) -> None:
+        assert self.check(machine).returncode == 0
+        assert self.log(machine) == [
+            "apt-get update",
+            "apt-get install --yes --no-install-recommends chromium postgresql",
+            "make lint",
+            "make test",
+        ]
+
+    def test_installs_only_what_is_missing(self, machine: Path) -> None:
+        fake_program(machine / "chromium", "")
+        self.check(machine)
+        assert self.log(machine)[1].endswith(" postgresql")
+        assert "chromium" not in self.log(machine)[1]
+
+    def test_installs_nothing_where_all_is_there(self, machine: Path) -> None:
+        for name in self.PARTS:
+            fake_program(machine / name, "")
+        done = self.check(machine)
+        assert self.log(machine) == ["make lint", "make test"]
+        assert done.stderr == ""
+
+    @pytest.mark.parametrize("lacking", ["root", "apt-get"])
+    def test_says_what_it_cannot_install(self, machine: Path, lacking: str) -> None:
+        if lacking == "root":
+            fake_program(machine / "id", "echo 1000")
+        else:
+            (machine / "apt-get").unlink()
+        done = self.check(machine, CI="true")
+        assert done.returncode == 0
+        assert done.stderr.startswith("note: without chromium postgresql")
+        assert self.log(machine) == ["make lint", "make test"]
+
+    def test_failed_installation_is_an_error_in_ci_and_a_note_elsewhere(
+        self, machine: Path
+    ) -> None:
+        fake_program(machine / "apt-get", "exit 100")
+        done = self.check(machine, CI="true")
+        assert done.returncode == 1
+        assert done.stderr == "error: chromium postgresql could not be installed.\n"
+        assert not (machine / "log").exists()
+        done = self.check(machine)
+        assert done.returncode == 0
+        assert done.stderr.startswith("note: chromium postgresql could not be installed")
+        assert self.log(machine) == ["make lint", "make test"]
+
+    def test_failing_lint_fails(self, machine: Path) -> None:
+        fake_program(machine / "make", "exit 3")
+        assert self.check(machine).returncode == 3
+
+    def test_missing_tool_is_named(self, machine: Path) -> None:
+        (machine / "git").unlink()
+        done = self.check(machine)
         assert done.returncode == 1
         assert done.stderr == "error: git is needed, but is not on the PATH.\n"
 

@@ -57,6 +57,18 @@ class TestMeasureNetwork:
         by_hand = totals["input"] * 12 + totals["hidden1"] * 8 + totals["hidden2"] * 10
         assert measured.proxies.synaptic_events_per_inference == pytest.approx(by_hand / 6)
 
+    def test_a_pruned_synapse_carries_no_event(self, network: TrainedNetwork) -> None:
+        state = {name: values.copy() for name, values in network.state.items()}
+        state["layer1.synapses.weight"][:5] = 0
+        full = measure_network(state, network.architecture, some_events())
+        pruned = measure_network(state, network.architecture, some_events(), pruned=True)
+        totals = pruned.counts.totals
+        assert totals == full.counts.totals
+        missing = totals["input"] * 5 / 6
+        assert full.proxies.synaptic_events_per_inference - missing == pytest.approx(
+            pruned.proxies.synaptic_events_per_inference
+        )
+
     def test_first_of_equals_wins(self) -> None:
         architecture = Architecture(3, (2,), 4)
         silent = {

@@ -17,6 +17,7 @@ from spikejoule import torch_files
 from spikejoule.architecture import Architecture
 from spikejoule.complete import SCHEMA_VERSION, InferenceSpikes, build_complete
 from spikejoule.errors import ArtifactError
+from spikejoule.pruning import is_pruned
 from spikejoule.trained import (
     TrainedNetwork,
     build_architecture,
@@ -72,6 +73,11 @@ class CompleteCheckpoint:
         """A section of the file, empty if its writer left it out."""
         section: dict[str, Any] = self.content.get(name, {})
         return section
+
+    @property
+    def pruned(self) -> bool:
+        """Whether synapses were removed in training."""
+        return is_pruned(self.section("training_config"))
 
     def spikes_per_inference(self) -> dict[str, float] | None:
         """Mean spikes of each layer an inference, by the layer's name; None if not recorded."""

@@ -44,7 +44,7 @@ def build_complete(
 ) -> dict[str, Any]:
     """Assemble the complete checkpoint, every key of the schema and the project's additions.
 
-    `training_timings` is the content of metrics/timings/train.json, `test` that of
+    `training_timings` is the content of results/timings/train.json, `test` that of
     metrics/evaluate.json, `energy_proxies` comes from `EnergyProxies.as_checkpoint_entry`, and
     `library_versions` from `provenance.library_versions`.
     The result holds nothing but plain values, NumPy arrays and tensors.

@@ -1,6 +1,6 @@
 """What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.architecture import Architecture
 from spikejoule.baseline_files import SCHEMA as BASELINE_SCHEMA
 from spikejoule.baseline_files import load_baseline
 from spikejoule.checkpoint import CompleteCheckpoint
-from spikejoule.counting import count_spikes, fan_outs_by_source, synaptic_events_per_sample
+from spikejoule.counting import count_spikes, fan_outs_by_source
 from spikejoule.energy import (
     Accuracy,
     AnalysisInputs,
     BaselineCounts,
-    EnergyProxies,
     EpochSpikes,
     MeanOperations,
     OperationCounts,
@@ -25,6 +23,7 @@ from spikejoule.energy import (
     count_operations,
     energy_proxies,
     mean_operations,
+    proxies_of_spikes,
 )
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList
@@ -61,16 +60,14 @@ def analysis_inputs(
         ArtifactError: there is no `measured`, and the file records no inference spikes.
     """
     architecture, time_window = checkpoint.architecture, checkpoint.time_window
-    pruned = is_pruned(checkpoint.section("training_config"))
+    pruned = checkpoint.pruned
     operations: OperationCounts | MeanOperations
     if measured is not None:
         counts = count_spikes(measured.layers, architecture.layer_names)
         spikes, n_images = counts.means, counts.n_samples
         fan_outs = fan_outs_by_source(checkpoint.state, architecture, pruned)
         operations = count_operations(measured.layers, architecture, fan_outs)
-        proxies = proxies_of_spikes(
-            checkpoint.state, architecture, checkpoint.section("training_config"), measured.layers
-        )
+        proxies = proxies_of_spikes(checkpoint.state, architecture, measured.layers, pruned)
     else:
         recorded = checkpoint.spikes_per_inference()
         if recorded is None:
@@ -99,27 +96,6 @@ def analysis_inputs(
     )
 
 
-def proxies_of_spikes(
-    state: Mapping[str, NDArray[Any]],
-    architecture: Architecture,
-    training_config: Mapping[str, Any],
-    layers: Sequence[EventList],
-) -> EnergyProxies:
-    """The energy proxies of spikes of every layer, the input first."""
-    counts = count_spikes(layers, architecture.layer_names)
-    events = None
-    if is_pruned(training_config):
-        fan_outs = fan_outs_by_source(state, architecture, pruned=True)
-        totals = synaptic_events_per_sample(layers, fan_outs).sum(axis=0)
-        events = (totals / counts.n_samples).tolist()
-    return energy_proxies(architecture, counts.means, layers[0].n_steps, events)
-
-
-def is_pruned(training_config: Mapping[str, Any]) -> bool:
-    """Whether synapses of a network were removed in training."""
-    return bool(training_config.get("pruned_fraction"))
-
-
 def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     """What the checkpoint records of its training; None if spikes or batch size are missing."""
     config, spikes = checkpoint.section("training_config"), checkpoint.section("training_spikes")
@@ -144,7 +120,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         clipping=bool(config.get("grad_clip_norm", config.get("grad_clip_max_norm"))),
         best_epoch=ours.get("best_epoch"),
         best_validation_accuracy_percent=results.get("best_val_accuracy"),
-        fewer_events=is_pruned(config),
+        pruned=checkpoint.pruned,
     )
 
 
@@ -194,6 +170,9 @@ def _epochs(history: Any, n_layers: int) -> tuple[EpochSpikes, ...]:
             row["samples"],
             tuple(int(count) for count in row["spikes"]),
             row["validation_accuracy_percent"],
+            tuple(int(count) for count in events)
+            if (events := row.get("synaptic_events"))
+            else None,
         )
         for row in history
     )

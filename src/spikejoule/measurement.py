@@ -11,7 +11,7 @@ from spikejoule.architecture import Architecture
 from spikejoule.checkpoint import TrainedNetwork, load_trained
 from spikejoule.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.data import LabelledImages, images_sha256
-from spikejoule.energy import EnergyProxies, energy_proxies
+from spikejoule.energy import EnergyProxies, proxies_of_spikes
 from spikejoule.engine import run_network
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList, load_events
@@ -41,8 +41,11 @@ def measure_network(
     architecture: Architecture,
     events: EventList,
     engine: str = "auto",
+    pruned: bool = False,
 ) -> Measurement:
     """Run the network on the input spikes [N, T, I] and count the spikes of every layer.
+
+    `pruned` says whether a weight of zero is a synapse that was removed.
 
     Raises ArtifactError if the events come from another number of inputs than the network has, or
     hold no sample.
@@ -62,7 +65,7 @@ def measure_network(
         counts=counts,
         class_counts=votes,
         predictions=votes.argmax(axis=1),
-        proxies=energy_proxies(architecture, counts.means, events.n_steps),
+        proxies=proxies_of_spikes(state, architecture, layers, pruned),
     )
 
 

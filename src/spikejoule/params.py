@@ -103,6 +103,9 @@ class TrainParams(Section):
     rotate_degrees: Real = Field(ge=0, le=180)
     scale_fraction: Real = Field(ge=0, lt=1)
     shear_degrees: Real = Field(ge=0, lt=90)
+    pruned_fraction: Real = Field(ge=0, lt=1)
+    prune_start: Real = Field(ge=0, lt=1)
+    prune_end: Real = Field(gt=0, le=1)
 
     @model_validator(mode="after")
     def _engine_fits_device(self) -> Self:
@@ -115,6 +118,17 @@ class TrainParams(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _pruning_ends_after_its_start(self) -> Self:
+        if self.prune_start >= self.prune_end:
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "train.prune_end: {end} is not allowed; allowed: more than train.prune_start, "
+                "which is {start}",
+                {"end": self.prune_end, "start": self.prune_start},
+            )
+        return self
+
 
 class MeasureInferenceParams(Section):
     """How many test images the spike counts are taken from."""
@@ -123,16 +137,34 @@ class MeasureInferenceParams(Section):
 
 
 class EvaluateParams(Section):
-    """How the test accuracy is stated."""
+    """How the test accuracy is stated, and what stopping early may cost."""
 
     confidence: Real = Field(gt=0, lt=1)
+    early_exit_tolerance_percent: Real = Field(ge=0, le=100)
+
+
+class BaselineParams(Section):
+    """How the ReLU network learns; what is not said here is as in `train`."""
+
+    max_epochs: int | None = Field(ge=1, le=100_000)
+    lr: Real = Field(gt=0, le=10)
+    weight_decay: Real = Field(ge=0, le=1)
+    label_smoothing: Real = Field(ge=0, lt=1)
+    weight_bits: int = Field(ge=2, le=16)
 
 
 class EnergyReportParams(Section):
-    """What the report shows and where it is tracked."""
+    """Which prices stand in the headline, and what the report shows."""
+
+    profile: str = Field(min_length=1, description="the id of a hardware profile")
+    bootstrap_samples: int = Field(ge=100, le=100_000)
+    figure_sample: int = Field(ge=0)
+
+
+class PublishParams(Section):
+    """Where the run is tracked."""
 
     experiment: str = Field(min_length=1, description="a name of at least one character")
-    figure_sample: int = Field(ge=0)
 
 
 class Params(Section):
@@ -145,7 +177,9 @@ class Params(Section):
     train: TrainParams
     measure_inference: MeasureInferenceParams
     evaluate: EvaluateParams
+    baseline: BaselineParams
     energy_report: EnergyReportParams
+    publish: PublishParams
 
     @model_validator(mode="after")
     def _figure_shows_a_measured_image(self) -> Self:

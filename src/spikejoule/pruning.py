@@ -50,6 +50,11 @@ class PruningSettings:
         return self.share(epoch, max_epochs) == self.fraction
 
 
+def is_pruned(training_config: Mapping[str, Any]) -> bool:
+    """Whether synapses of a network were removed in the training that these parameters describe."""
+    return bool(training_config.get("pruned_fraction"))
+
+
 def magnitude_masks(state: Mapping[str, npt.NDArray[Any]], share: float) -> Masks:
     """Masks that remove the given share of all synapses, those of least magnitude.
 

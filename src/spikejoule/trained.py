@@ -16,6 +16,7 @@ from spikejoule import torch_files
 from spikejoule.architecture import Architecture
 from spikejoule.counting import TrainingSpikes
 from spikejoule.errors import ArtifactError, ParameterError
+from spikejoule.pruning import is_pruned
 
 SCHEMA = "spikejoule/trained/1"
 
@@ -49,6 +50,11 @@ class TrainedNetwork:
     data: dict[str, Any]
     engine: str
     optimizer_state: dict[str, Any]
+
+    @property
+    def pruned(self) -> bool:
+        """Whether synapses were removed in training."""
+        return is_pruned(self.training_config)
 
 
 def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:

@@ -12,7 +12,12 @@ from spikejoule.energy.operations import (
 from spikejoule.energy.pricing import PricedEnergy, price
 from spikejoule.energy.profile_files import load_profiles, select_profile
 from spikejoule.energy.profiles import HardwareProfile, Price
-from spikejoule.energy.proxies import EnergyProxies, LayerProxy, energy_proxies
+from spikejoule.energy.proxies import (
+    EnergyProxies,
+    LayerProxy,
+    energy_proxies,
+    proxies_of_spikes,
+)
 from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.training_counts import EpochSpikes, TrainingRecord
 
@@ -37,5 +42,6 @@ __all__ = [
     "load_profiles",
     "mean_operations",
     "price",
+    "proxies_of_spikes",
     "select_profile",
 ]

@@ -18,8 +18,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
+
 from spikejoule.architecture import Architecture
-from spikejoule.counting import synaptic_events_per_layer
+from spikejoule.counting import (
+    count_spikes,
+    fan_outs_by_source,
+    synaptic_events_per_layer,
+    synaptic_events_per_sample,
+)
+from spikejoule.events import EventList
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,22 @@ class EnergyProxies:
             }
             for layer in self.layers
         }
+
+
+def proxies_of_spikes(
+    state: Mapping[str, NDArray[Any]],
+    architecture: Architecture,
+    layers: Sequence[EventList],
+    pruned: bool = False,
+) -> EnergyProxies:
+    """The proxies of measured spikes of every layer, the input first, averaged over samples."""
+    counts = count_spikes(layers, architecture.layer_names)
+    events = None
+    if pruned:
+        fan_outs = fan_outs_by_source(state, architecture, pruned=True)
+        totals = synaptic_events_per_sample(layers, fan_outs).sum(axis=0)
+        events = (totals / counts.n_samples).tolist()
+    return energy_proxies(architecture, counts.means, layers[0].n_steps, events)
 
 
 def energy_proxies(

@@ -64,12 +64,16 @@ ASSUMPTIONS: Final = (
 
 @dataclass(frozen=True)
 class EpochSpikes:
-    """One epoch: its samples, the spikes of each layer over them, and the accuracy after it."""
+    """One epoch: its samples, the spikes of each layer over them, and the accuracy after it.
+
+    `synaptic_events` are those of each weight matrix, as counted; None where only the spikes were.
+    """
 
     epoch: int
     samples: int
     spikes: tuple[int, ...]
     validation_accuracy_percent: float
+    synaptic_events: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,7 @@ class TrainingRecord:
         weight_decay, clipping: whether they were on.
         best_epoch: the epoch whose weights were kept; None where not recorded.
         best_validation_accuracy_percent: None where not recorded.
-        fewer_events: whether synapses were removed in training, so that the fan-outs of the full
-            network give an upper bound.
+        pruned: whether synapses were removed in training.
     """
 
     epochs: tuple[EpochSpikes, ...]
@@ -100,7 +103,17 @@ class TrainingRecord:
     clipping: bool
     best_epoch: int | None
     best_validation_accuracy_percent: float | None
-    fewer_events: bool = False
+    pruned: bool = False
+
+    @property
+    def fewer_events(self) -> bool:
+        """Whether there were fewer synaptic events than are counted, by the full fan-outs."""
+        return self.pruned and not self.events_counted
+
+    @property
+    def events_counted(self) -> bool:
+        """Whether every epoch's synaptic events were counted."""
+        return bool(self.epochs) and all(epoch.synaptic_events for epoch in self.epochs)
 
     @property
     def optimizer_steps(self) -> int:
@@ -136,7 +149,10 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
         else np.array([record.optimizer_steps], dtype=np.int64)
     )
     units = np.array(architecture.layer_sizes[1:], dtype=np.int64)
-    events = spikes[:, :-1] * units
+    if record.events_counted:
+        events = np.array([epoch.synaptic_events for epoch in record.epochs], dtype=np.int64)
+    else:
+        events = spikes[:, :-1] * units
     updates = record.time_steps * n_samples[:, None] * units
     blocks = [operation_blocks(spikes, events, updates)]
     blocks += [events, updates, updates[:, :-1] * units[1:], 2 * updates, updates, updates]
