@@ -10,8 +10,8 @@ from spikejoule.kernels.forward import block_size, layer_forward
 from spikejoule.kernels.jit import compiled, compiled_parallel
 from spikejoule.kernels.through_time import (
     MAX_DELTA_BLOCK,
-    MAX_TILE_VECTORS,
     TILE_STEPS,
+    TILE_VECTORS,
     membrane_deltas,
     tile_deltas,
 )
@@ -73,11 +73,15 @@ def hidden_deltas_through_time(
     next_deltas, next_start, next_stride, n_next = next_layer
     decay, threshold, a, b = neuron
     vectors = stride // LANES
-    block = block_size(stride, MAX_TILE_VECTORS)
-    later = np.empty(MAX_TILE_VECTORS * LANES, deltas.dtype)
-    sums = np.empty(MAX_TILE_VECTORS * LANES, deltas.dtype)
-    for vector in range(0, vectors, block):
-        width = min(block, vectors - vector)
+    later = np.empty(TILE_VECTORS[0] * LANES, deltas.dtype)
+    sums = np.empty(TILE_VECTORS[0] * LANES, deltas.dtype)
+    vector = 0
+    while vector < vectors:
+        width = 1
+        for tile_width in TILE_VECTORS:
+            if tile_width <= vectors - vector:
+                width = tile_width
+                break
         later[:] = 0
         sums[:] = 0
         step = n_steps
@@ -108,6 +112,7 @@ def hidden_deltas_through_time(
             )
         for k in range(width * LANES):
             gradient[bias_start + vector * LANES + k] += sums[k]
+        vector += width
 
 
 @compiled

@@ -27,8 +27,9 @@ MAX_DELTA_BLOCK = 4
 TILE_STEPS = 5
 """Steps of a hidden layer that are computed together, from one load of the next layer's weights."""
 
-MAX_TILE_VECTORS = 5
-"""Vectors that are computed together: a tile's sums and weights fill 30 of 32 registers."""
+TILE_VECTORS = (5, 2, 1)
+"""Vectors that are computed together, the widest first: a tile's sums and weights fill 30 of 32
+registers. Few widths, since each is compiled for every surrogate."""
 
 SURROGATE_CODES = {
     name: code
@@ -283,7 +284,7 @@ def tile_deltas(
 
         def emit_for(code: int) -> Callable[[int], None]:
             def emit(tile: int) -> None:
-                size, width = divmod(tile, MAX_TILE_VECTORS + 1)
+                size, width = divmod(tile, TILE_VECTORS[0] + 1)
                 places = [constant(LANES * k) for k in range(width)]
                 products = emit_products(size, places)
                 next_delta = [later.load_vector(place) for place in places]
@@ -310,11 +311,11 @@ def tile_deltas(
             return emit
 
         tiles = [
-            size * (MAX_TILE_VECTORS + 1) + width
+            size * (TILE_VECTORS[0] + 1) + width
             for size in (1, TILE_STEPS)
-            for width in range(1, MAX_TILE_VECTORS + 1)
+            for width in TILE_VECTORS
         ]
-        tile = builder.add(builder.mul(rows, constant(MAX_TILE_VECTORS + 1)), vectors)
+        tile = builder.add(builder.mul(rows, constant(TILE_VECTORS[0] + 1)), vectors)
 
         def emit_surrogate(code: int) -> None:
             for_each_block_size(builder, tile, tiles, emit_for(code))
