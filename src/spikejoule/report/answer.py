@@ -1,0 +1,152 @@
+"""The first screen: whether the spiking network wins, and by how much, and what that leaves out."""
+
+from collections.abc import Sequence
+
+from spikejoule.energy import EnergyAnalysis
+from spikejoule.energy.profiles import SCOPES
+from spikejoule.energy.summary import joules
+from spikejoule.energy.terms import PARTS_OF_UPDATE, UPDATES
+from spikejoule.report.content import ReportContent
+from spikejoule.report.curve_figures import cost_of_answers
+from spikejoule.report.markup import Markup, element, table
+from spikejoule.report.wording import (
+    VERDICTS,
+    amount_words,
+    energy_words,
+    interval_words,
+    ratio_words,
+    term_words,
+    verdict_words,
+)
+from spikejoule.text import NOT_RECORDED
+
+
+def answer(content: ReportContent) -> Markup:
+    """The verdict, early exit, three figures, the baselines, and what is not included."""
+    analysis = content.analysis
+    first, *others = verdict_words(analysis)
+    wins = analysis.chosen_inference.wins
+    return element(
+        "section",
+        element(
+            "p",
+            element("strong", first),
+            *(f" {sentence}" for sentence in others),
+            class_=f"verdict {'loses' if wins == 'ann' else 'wins' if wins == 'snn' else 'open'}",
+        ),
+        _early(content),
+        element("dl", *_figures(analysis), class_="figures"),
+        _baselines(analysis),
+        _not_included(analysis),
+        id="answer",
+        aria_label="Answer",
+    )
+
+
+def _early(content: ReportContent) -> Markup | None:
+    early, cost = content.early, cost_of_answers(content.analysis)
+    if early is None or cost is None or early.early.synaptic_events <= 0:
+        return None
+    at, whole = early.early, early.whole
+    if at.steps >= whole.steps:
+        return element("p", "Answering early saves nothing at the accuracy asked for.",
+                       class_="early")  # fmt: skip
+    less = cost.energy(at.synaptic_events, at.steps)
+    more = cost.energy(whole.synaptic_events, whole.steps)
+    chosen_on = "the test images themselves" if early.chosen_on_test_images else "validation images"
+    return element(
+        "p",
+        element("strong", f"Answering early: {amount_words(less)} at {at.accuracy_percent:.2f} %"),
+        f" ({at.low_percent:.2f} to {at.high_percent:.2f} %), in place of {amount_words(more)} at "
+        f"{whole.accuracy_percent:.2f} %: after {at.steps:.1f} of {whole.steps:g} ms on average, "
+        f"as soon as one class leads by {early.margin_spikes} spikes, a lead chosen on "
+        f"{chosen_on}.",
+        class_="early",
+    )
+
+
+def _figures(analysis: EnergyAnalysis) -> list[Markup]:
+    inputs, chosen = analysis.inputs, analysis.chosen_inference
+    accuracy, percent = inputs.accuracy, f"{100 * analysis.bootstrap.confidence:g} %"
+    total, images = chosen.total, inputs.n_images
+    if accuracy is None:
+        said, within = NOT_RECORDED, ""
+    else:
+        said = f"{accuracy.percent:.2f} %"
+        within = "no interval recorded"
+        if accuracy.low_percent is not None and accuracy.high_percent is not None:
+            within = (
+                f"{percent} interval {accuracy.low_percent:.2f} to {accuracy.high_percent:.2f} %"
+            )
+    counted = f"{images:,} images" if images else f"images {NOT_RECORDED}"
+    spread = f"{percent} interval {interval_words(total)}, {counted}"
+    if not analysis.has_intervals:
+        spread = f"a mean over {counted}: no interval"
+    elif total.value is None:
+        spread = f"the prices' bracket with the {percent} interval, {counted}"
+    deviation = (total.value or total.high).standard_deviation
+    if deviation is not None:
+        spread += f"; standard deviation {joules(deviation, 3)}"
+    return [
+        _entry("Test accuracy", said, within),
+        _entry(f"Energy an inference, {chosen.profile.title}", energy_words(total), spread),
+        _entry(
+            "Synaptic events an inference",
+            f"{inputs.proxies.synaptic_events_per_inference:,.0f}",
+            f"of {inputs.proxies.dense_operations_per_inference:,} if every synapse worked in "
+            f"every step ({100 * inputs.proxies.sparsity_ratio:.3g} %)",
+        ),
+    ]
+
+
+def _entry(name: str, value: str, note: str) -> Markup:
+    return element(
+        "div",
+        element("dt", name),
+        element("dd", value, class_="value"),
+        element("dd", note, class_="note"),
+    )
+
+
+def _baselines(analysis: EnergyAnalysis) -> Markup | None:
+    comparisons = analysis.chosen_inference.comparisons
+    if not comparisons:
+        return None
+    return table(
+        f"Against conventional networks on the same images, under {analysis.chosen}: energy of the "
+        "spiking network over the baseline's",
+        ("baseline", "verdict", "ratio (interval)", "energy", "MACs", "accuracy", "bits"),
+        [
+            (
+                item.name,
+                VERDICTS[item.verdict],
+                ratio_words(item),
+                energy_words(item.ann),
+                f"{item.macs.mean:,.0f}",
+                f"{item.accuracy_percent:.2f} %",
+                str(item.bits),
+            )
+            for item in comparisons
+        ],
+        text_columns=2,
+    )
+
+
+def _not_included(analysis: EnergyAnalysis) -> Markup:
+    chosen = analysis.chosen_inference
+    priced = list(dict.fromkeys(item.term for item in chosen.by_term))
+    rest = " (beyond leak and bias)" if set(PARTS_OF_UPDATE) <= set(priced) else ""
+    missing = [f"{term_words(term)}{rest if term in UPDATES else ''}" for term in chosen.unpriced]
+    covered = f" Within these prices: {_listed(chosen.covered)}." if chosen.covered else ""
+    return element(
+        "p",
+        element("strong", "Not included: "),
+        f"{'; '.join([*missing, 'encoding the image and reading the answer'])}. ",
+        element("strong", "Included: "),
+        f"{_listed(priced) or 'nothing'}; {SCOPES[chosen.profile.scope]}.{covered}",
+        class_="excluded",
+    )
+
+
+def _listed(terms: Sequence[str]) -> str:
+    return ", ".join(term_words(term) for term in terms)

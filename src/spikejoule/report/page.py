@@ -1,0 +1,112 @@
+"""The energy report as one self-contained page: no script, no network, the same bytes each time."""
+
+from spikejoule.report.answer import answer
+from spikejoule.report.content import ReportContent
+from spikejoule.report.curve_figures import break_even, by_step, front, training
+from spikejoule.report.markup import Markup, element, joined
+from spikejoule.report.profile_figures import by_class, by_layer, by_profile, by_term
+from spikejoule.report.raster_figure import raster_figure
+from spikejoule.report.style import STYLE
+from spikejoule.report.tables import (
+    assumptions,
+    classes_table,
+    comparisons_table,
+    front_table,
+    glossary,
+    profiles_table,
+    provenance,
+    terms_table,
+    training_table,
+)
+
+_HOST_ENERGY = (
+    "What the computer itself spent while it trained and measured is no part of the network's "
+    "modelled energy, and differs from run to run: it is in the timings of each stage "
+    "(host_energy in results/timings/), measured or estimated, with its method, and in the run's "
+    "metrics in MLflow (host_energy_j)."
+)
+
+
+def energy_page(content: ReportContent) -> str:
+    """The page as text; the same content gives the same text."""
+    analysis = content.analysis
+    title = f"Energy of a spiking network on {analysis.inputs.title}"
+    sizes = "-".join(str(size) for size in analysis.inputs.architecture.layer_sizes)
+    body = element(
+        "body",
+        element(
+            "header",
+            element("h1", "Energy report"),
+            element(
+                "p",
+                f"Spiking network {sizes} on {analysis.inputs.title}. Counts are measured; joules "
+                "are these counts times published prices.",
+                class_="muted",
+            ),
+        ),
+        element(
+            "main",
+            answer(content),
+            _contents(),
+            _section(
+                "figures",
+                "Figures",
+                by_profile(analysis),
+                element("div", by_term(analysis), by_layer(analysis), class_="grid-of-two"),
+                element(
+                    "div",
+                    by_step(content),
+                    front(content.front),
+                    break_even(analysis),
+                    training(analysis),
+                    by_class(analysis),
+                    raster_figure(content.raster),
+                    class_="grid-of-two",
+                ),
+            ),
+            _section("profiles", "Hardware profiles and their sources", profiles_table(analysis)),
+            _section("terms", "Terms", terms_table(analysis), classes_table(analysis)),
+            _section("baselines", "Baselines", comparisons_table(analysis)
+                     or element("p", "No baseline was counted.")),
+            _section("runs", "Runs on the front", front_table(content.front)),
+            _section("training-terms", "Training", training_table(analysis)
+                     or element("p", "Training is not recorded.")),
+            _section("assumptions", "What is counted and what is assumed", assumptions(analysis)),
+            _section("glossary", "Units and words", glossary()),
+            _section("provenance", "How to repeat this", provenance(content),
+                     element("p", _HOST_ENERGY)),
+        ),
+    )  # fmt: skip
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", title),
+        element("style", Markup(STYLE)),
+    )
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _contents() -> Markup:
+    places = (
+        ("figures", "Figures"),
+        ("profiles", "Sources"),
+        ("terms", "Terms"),
+        ("baselines", "Baselines"),
+        ("training-terms", "Training"),
+        ("assumptions", "Assumptions"),
+        ("glossary", "Units"),
+        ("provenance", "How to repeat this"),
+    )
+    return element(
+        "nav",
+        *(joined((element("a", name, href=f"#{key}"), " ")) for key, name in places),
+        aria_label="Contents",
+    )
+
+
+def _section(key: str, heading: str, *parts: Markup | None) -> Markup | None:
+    if not any(parts):
+        return None
+    return element("section", element("h2", heading), *parts, id=key)

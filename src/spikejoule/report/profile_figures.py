@@ -1,0 +1,209 @@
+"""Energy by hardware profile, and under one profile by term, by layer and by class."""
+
+import itertools
+from collections.abc import Sequence
+
+from spikejoule.energy import EnergyAnalysis
+from spikejoule.energy.analysis import ProfileInference
+from spikejoule.energy.comparison import DENSE
+from spikejoule.energy.estimates import Energy
+from spikejoule.energy.summary import joules
+from spikejoule.report.figure import Words, absent, figure, symbol
+from spikejoule.report.markup import Markup, element, joined
+from spikejoule.report.plot import (
+    Scale,
+    energy_scale,
+    linear_scale,
+    percent,
+    text,
+    x_grid,
+)
+from spikejoule.report.wording import energy_words, place_words, term_words
+
+# Of the first network, and of a second within it: under the same prices they all but coincide.
+_NETWORKS = (" s3", " s4 small")
+_ROW = 58
+_BAR_ROW = 42
+
+
+def by_profile(analysis: EnergyAnalysis) -> Markup:
+    """Every profile on one logarithmic axis, with brackets, and the baselines it can price."""
+    entries = analysis.inference
+    energies = [end for item in entries for end in (item.total.lowest_pj, item.total.highest_pj)]
+    energies += [end for item in entries for other in item.comparisons for end in _ends(other.ann)]
+    scale = energy_scale(energies)
+    baselines = [item.name for entry in entries for item in entry.comparisons]
+    styles = _baseline_styles(list(dict.fromkeys(baselines)))
+    marks = [x_grid(scale)]
+    for row, entry in enumerate(entries):
+        marks.append(_profile_row(entry, entry.profile.id == analysis.chosen, row, scale, styles))
+    values = sorted(entry.total.highest_pj for entry in entries)
+    words = Words(
+        key="by-profile",
+        finding=f"The same counts under {len(entries)} price lists: "
+        f"{joules(min(energies), 3)} to {joules(values[-1], 3)} an inference",
+        description="; ".join(
+            f"{entry.profile.title}: {energy_words(entry.total)}" for entry in entries
+        ),
+        x_title="Energy an inference, log scale",
+        caption="A bar spans the prices' bracket and the bootstrap interval of the mean. Profiles "
+        "cover different things (see their scope), so that they bound each other and do not rank "
+        "chips. A profile without a price of a multiply-accumulate shows no baseline.",
+        legend=[
+            ("dot f1", "spiking network"),
+            ("dot f2", f"the same, chosen profile ({analysis.chosen})"),
+            *((f"{style} hollow", name) for name, style in styles.items()),
+        ],
+    )
+    return figure(words, marks, _ROW * len(entries), has_labels=False)
+
+
+def _profile_row(
+    entry: ProfileInference, chosen: bool, row: int, scale: Scale, styles: dict[str, str]
+) -> Markup:
+    top, middle = _ROW * row, _ROW * row + 45
+    profile, total = entry.profile, entry.total
+    colour = "2" if chosen else "1"
+    low, high = (percent(scale.place(end)) for end in (total.lowest_pj, total.highest_pj))
+    told = f"{profile.title}: {energy_words(total)}"
+    span = element("line", element("title", told), x1=low, x2=high, y1=middle, y2=middle,
+                   class_=f"span s{colour}")  # fmt: skip
+    value = None
+    if total.value is not None:
+        place = percent(scale.place(total.value.mean))
+        value = symbol(f"dot f{colour}", place, str(middle), told)
+    others = [
+        symbol(
+            f"{styles[item.name]} hollow",
+            percent(scale.place(sum(_ends(item.ann)) / 2)),
+            str(middle),
+            f"{item.name}: {energy_words(item.ann)}",
+        )
+        for item in entry.comparisons
+    ]
+    name = text("0", str(top), profile.title, dy=16, style="label strong" if chosen else "label")
+    about = f"{energy_words(total)} · {profile.scope.replace('_', '-')} · {profile.evidence}"
+    return joined((name, text("0", str(top), about, dy=31, style="tick"), *others, span, value))
+
+
+def _baseline_styles(names: Sequence[str]) -> dict[str, str]:
+    """A shape by method (dense or zero-skipping), a colour and a size by network."""
+    dense = DENSE.replace("_", "-")
+    networks = list(dict.fromkeys(name.rpartition(", ")[0] for name in names))
+    return {
+        name: ("diamond" if name.endswith(f", {dense}") else "triangle")
+        + _NETWORKS[networks.index(name.rpartition(", ")[0]) % len(_NETWORKS)]
+        for name in names
+    }
+
+
+def by_term(analysis: EnergyAnalysis) -> Markup:
+    """The chosen profile's terms, largest first."""
+    entry = analysis.chosen_inference
+    rows = [
+        (f"{term_words(item.term)}, {place_words(item.place)}", *_low_value_high(item.energy))
+        for item in entry.by_term
+    ]
+    not_in = [term_words(term) for term in entry.unpriced]
+    return _bars(
+        "by-term",
+        f"What the energy goes to, under {entry.profile.title}",
+        sorted(rows, key=lambda row: -row[3]),
+        f"Not included: {', '.join(not_in) or 'no counted term'}.",
+    )
+
+
+def by_layer(analysis: EnergyAnalysis) -> Markup:
+    """The chosen profile's energy by layer and connection, in the order of the network."""
+    sums: dict[str, list[tuple[float, float, float]]] = {}
+    for item in analysis.chosen_inference.by_term:
+        sums.setdefault(item.place, []).append(_low_value_high(item.energy))
+    names = analysis.inputs.architecture.layer_names
+    connections = [f"{one}_to_{other}" for one, other in itertools.pairwise(names)]
+    order = [
+        place
+        for pair in zip(names, [*connections, ""], strict=True)
+        for place in pair
+        if place in sums
+    ]
+    rows = [
+        (place_words(place), *(sum(column) for column in zip(*sums[place], strict=True)))
+        for place in order
+    ]
+    return _bars(
+        "by-layer",
+        "Where it goes: layers and the connections between them",
+        [(name, low, value, high) for name, low, value, high in rows],
+        "Synaptic events belong to a connection; updates, leaks, biases and spikes to a layer.",
+    )
+
+
+def by_class(analysis: EnergyAnalysis) -> Markup:
+    """The chosen profile's energy by class, with intervals."""
+    classes = analysis.chosen_inference.by_class
+    heading = "Some digits cost more than others"
+    if not classes:
+        return absent("by-class", heading, "Counts are known as means over all images alone.")
+    scale = linear_scale(1.05 * max(item.energy.highest_pj for item in classes), in_joules=True)
+    marks = [x_grid(scale)]
+    for row, item in enumerate(classes):
+        energy = item.energy
+        told = f"{item.label}: {energy_words(energy)}, {item.n_images:,} images"
+        y = 26 * row + 15
+        ends = [percent(scale.place(end)) for end in (energy.lowest_pj, energy.highest_pj)]
+        marks.append(text("0", str(y), str(item.label), "end", dx=-8, dy=4, style="label"))
+        marks.append(element("line", x1=ends[0], x2=ends[1], y1=y, y2=y, class_="span s1"))
+        if energy.value is not None:
+            place = percent(scale.place(energy.value.mean))
+            marks.append(symbol("dot f1", place, str(y), told))
+    dearest = max(classes, key=lambda item: item.energy.highest_pj)
+    cheapest = min(classes, key=lambda item: item.energy.highest_pj)
+    words = Words(
+        key="by-class",
+        finding=f"A {dearest.label} costs the most, a {cheapest.label} the least",
+        description="; ".join(f"{item.label}: {energy_words(item.energy)}" for item in classes),
+        x_title=f"Energy an inference under {analysis.chosen}, mean and interval",
+    )
+    return figure(words, marks, 26 * len(classes) + 4)
+
+
+def _bars(
+    key: str, finding: str, rows: Sequence[tuple[str, float, float, float]], caption: str
+) -> Markup:
+    if not rows or max(row[3] for row in rows) <= 0:
+        return absent(key, finding, "The profile prices nothing that was counted.")
+    scale = linear_scale(max(row[3] for row in rows), in_joules=True)
+    total = sum(row[2] for row in rows) or 1.0
+    marks = [x_grid(scale)]
+    told = []
+    for number, (name, low, value, high) in enumerate(rows):
+        top = _BAR_ROW * number
+        bracket = f"{joules(low)} to {joules(high)}"
+        size = f"{joules(value)} ({100 * value / total:.3g} %)" if low == high else bracket
+        told.append(f"{name}: {size}")
+        marks += [
+            text("0", str(top), name, dy=16, style="label"),
+            text("100%", str(top), size, "end", dy=16, style="label"),
+            element("rect", x="0", y=top + 22, width=percent(scale.place(high)), height="12",
+                    class_="bar pale"),
+            element("rect", element("title", told[-1]), x="0", y=top + 22,
+                    width=percent(scale.place(low)), height="12", class_="bar f1"),
+        ]  # fmt: skip
+    words = Words(
+        key=key,
+        finding=finding,
+        description="; ".join(told),
+        x_title="Energy an inference, mean",
+        caption=caption,
+    )
+    return figure(words, marks, _BAR_ROW * len(rows) + 2, has_labels=False)
+
+
+def _low_value_high(energy: Energy) -> tuple[float, float, float]:
+    low, high = energy.low.mean, energy.high.mean
+    return low, (low + high) / 2 if energy.value is None else energy.value.mean, high
+
+
+def _ends(energy: Energy) -> tuple[float, float]:
+    low, value, high = _low_value_high(energy)
+    return (low, high) if energy.value is None else (value, value)

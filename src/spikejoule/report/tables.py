@@ -1,0 +1,271 @@
+"""The tables behind the figures, with their sources, and what is needed to repeat them."""
+
+import re
+from collections.abc import Iterable
+
+from spikejoule.energy import EnergyAnalysis
+from spikejoule.energy.analysis import ProfileInference
+from spikejoule.energy.break_even import BreakEven
+from spikejoule.energy.profiles import EVIDENCE, SCOPES, HardwareProfile
+from spikejoule.energy.summary import joules
+from spikejoule.energy.terms import DESCRIPTIONS
+from spikejoule.report.content import FrontRun, ReportContent
+from spikejoule.report.markup import Markup, element, items, joined, table
+from spikejoule.report.wording import (
+    VERDICTS,
+    amount_words,
+    energy_words,
+    interval_words,
+    place_words,
+    ratio_words,
+    term_words,
+)
+
+# A DOI may hold almost anything but spaces; what closes a sentence or a list does not belong to it.
+_REFERENCE = re.compile(r"(doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;]+)")
+
+_UNITS = (
+    ("pJ, nJ, µJ, mJ", "10⁻¹², 10⁻⁹, 10⁻⁶ and 10⁻³ joules"),
+    ("inference", "one image, from its first input spike to the answer"),
+    ("MAC", "multiply-accumulate: one multiplication and one addition"),
+    ("step", "1 ms of the network's time"),
+    ("interval", "of the mean over images: percentile bootstrap, paired in ratios"),
+    ("bracket", "lower and upper end of a price that its sources do not fix"),
+    ("dense", "a baseline that computes every product"),
+    ("zero-skipping", "a baseline that leaves out products with a zero activation"),
+)
+
+
+def profiles_table(analysis: EnergyAnalysis) -> Markup:
+    """Every profile with its source, what it covers, and the energy under it."""
+    rows = [_profile_row(entry) for entry in analysis.inference]
+    header = ("profile", "process, year", "scope, evidence", "source", "prices", "energy")
+    return joined(
+        (
+            table("Energy an inference by hardware profile", header, rows, text_columns=5),
+            element("h4", "Scopes"),
+            _definitions((name.replace("_", "-"), words) for name, words in SCOPES.items()),
+            element("h4", "Evidence"),
+            _definitions(EVIDENCE.items()),
+        )
+    )
+
+
+def _profile_row(entry: ProfileInference) -> tuple[str, ...]:
+    profile = entry.profile
+    return (
+        joined((profile.title, element("br"), element("code", profile.id))),
+        f"{profile.process}, {profile.year}",
+        f"{profile.scope.replace('_', '-')}, {profile.evidence}",
+        joined((linked(profile.source), f". {profile.notes}" if profile.notes else None)),
+        _prices(profile),
+        joined((energy_words(entry.total), element("br"), f"({interval_words(entry.total)})")),
+    )
+
+
+def _prices(profile: HardwareProfile) -> str:
+    written = []
+    for term, price in profile.prices.items():
+        if price.value_pj is None:
+            size = f"{joules(price.low_pj)} to {joules(price.high_pj)}"
+        elif price.low_pj == price.high_pj:
+            size = joules(price.value_pj)
+        else:
+            size = f"{joules(price.value_pj)} ({joules(price.low_pj)} to {joules(price.high_pj)})"
+        written.append(f"{term_words(term)} {size}")
+    return "; ".join(written)
+
+
+def linked(source: str) -> Markup:
+    """A reference whose DOI, arXiv number or address is a link."""
+    parts = []
+    for part in _REFERENCE.split(source):
+        address = part
+        if part.startswith("doi:"):
+            address = f"https://doi.org/{part.removeprefix('doi:')}"
+        elif part.startswith("arXiv:"):
+            address = f"https://arxiv.org/abs/{part.removeprefix('arXiv:')}"
+        is_reference = _REFERENCE.fullmatch(part) is not None
+        parts.append(element("a", part, href=address) if is_reference else part)
+    return joined(parts)
+
+
+def terms_table(analysis: EnergyAnalysis) -> Markup:
+    """Every counted term under the chosen profile, priced or not."""
+    chosen = analysis.chosen_inference
+    energies = {(item.term, item.place): item.energy for item in chosen.by_term}
+    rows = []
+    for item in analysis.counts:
+        energy = energies.get((item.term, item.place))
+        status = "within another price" if item.term in chosen.covered else "not included"
+        deviation = item.count.standard_deviation
+        rows.append(
+            (
+                term_words(item.term),
+                place_words(item.place),
+                DESCRIPTIONS[item.term],
+                f"{item.count.mean:,.1f}",
+                "" if deviation is None else f"{deviation:,.1f}",
+                status if energy is None else energy_words(energy),
+                "" if energy is None else interval_words(energy),
+            )
+        )
+    header = (
+        "term", "layer", "one operation", "operations", "standard deviation", "energy",
+        "lowest to highest",
+    )  # fmt: skip
+    return table(f"Terms of an inference, under {chosen.profile.id}", header, rows, text_columns=3)
+
+
+def classes_table(analysis: EnergyAnalysis) -> Markup | None:
+    """Energy by class under the chosen profile."""
+    classes = analysis.chosen_inference.by_class
+    if not classes:
+        return None
+    rows = []
+    for item in classes:
+        deviation = (item.energy.value or item.energy.high).standard_deviation
+        rows.append(
+            (
+                str(item.label),
+                f"{item.n_images:,}",
+                energy_words(item.energy),
+                interval_words(item.energy),
+                "" if deviation is None else joules(deviation),
+            )
+        )
+    header = ("class", "images", "energy", "lowest to highest", "standard deviation")
+    return table(f"Energy an inference by class, under {analysis.chosen}", header, rows)
+
+
+def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
+    """Every baseline under every profile that prices a MAC, with its break-even."""
+    rows = [
+        (
+            entry.profile.id,
+            item.name,
+            VERDICTS[item.verdict],
+            energy_words(item.ann),
+            ratio_words(item),
+            *_limits(item.break_even),
+        )
+        for entry in analysis.inference
+        for item in entry.comparisons
+    ]
+    if not rows:
+        return None
+    header = ("profile", "baseline", "verdict", "baseline's energy", "ratio (interval)",
+              "break-even: spikes an input", "window", "maximum rate")  # fmt: skip
+    return table(
+        "Baselines by profile; break-even: the spiking network needs less below these limits",
+        header,
+        rows,
+        text_columns=3,
+    )
+
+
+def _limits(limit: BreakEven | None) -> tuple[str, str, str]:
+    if limit is None:
+        return "", "", ""
+    spikes, rate = limit.spikes_per_input, limit.max_rate_hz
+    return (
+        "none" if spikes is None else f"{spikes:.3g} (has {limit.measured_spikes_per_input:.3g})",
+        f"{limit.time_window:.3g} ms",
+        "none" if rate is None else f"{rate:,.4g} Hz",
+    )
+
+
+def training_table(analysis: EnergyAnalysis) -> Markup | None:
+    """Training's terms under the chosen profile, and what its energy compares with."""
+    priced, training = analysis.chosen_training, analysis.training
+    if priced is None or training is None:
+        return None
+    amounts = {(item.phase, item.term, item.place): amount for item, amount in priced.by_term}
+    rows = []
+    for item in training.terms:
+        amount = amounts.get((item.phase, item.term, item.place))
+        status = "within another price" if item.term in priced.covered else "not included"
+        rows.append(
+            (
+                item.phase,
+                term_words(item.term),
+                place_words(item.place),
+                f"{item.count:,}",
+                status if amount is None else amount_words(amount),
+            )
+        )
+    facts = [f"{training.n_epochs} epochs, {training.samples:,} samples: "
+             f"{amount_words(priced.total)}. {priced.contains}"]  # fmt: skip
+    if priced.per_percentage_point is not None:
+        facts.append(
+            f"{amount_words(priced.per_percentage_point)} for each percentage point of validation "
+            "accuracy above guessing."
+        )
+    if priced.inferences_of_the_same_energy is not None:
+        facts.append(f"As much as {priced.inferences_of_the_same_energy:,.0f} inferences.")
+    for name, inferences in priced.inferences_to_amortise.items():
+        paid = "never" if inferences is None else f"after {inferences:,.0f} inferences"
+        facts.append(f"The saving against {name} has paid for the training {paid}.")
+    header = ("phase", "term", "layer", "operations", "energy")
+    return joined(
+        (
+            items(facts),
+            table(f"Terms of training, under {priced.profile.id}", header, rows, text_columns=3),
+        )
+    )
+
+
+def front_table(runs: tuple[FrontRun, ...]) -> Markup | None:
+    """The runs on the front, with what distinguishes them."""
+    chosen = [run for run in runs if run.on_front]
+    if not chosen:
+        return None
+    names = list(chosen[0].settings)
+    rows = [
+        (
+            run.name,
+            "early" if run.early_exit else "whole window",
+            f"{run.synaptic_events:,.0f}",
+            f"{run.validation_percent:.2f}",
+            f"{run.test_percent:.2f}",
+            *(run.settings.get(name, "") for name in names),
+        )
+        for run in chosen
+    ]
+    header = ("run", "answer", "synaptic events", "validation %", "test %", *names)
+    return table("Runs on the front", header, rows, text_columns=2)
+
+
+def assumptions(analysis: EnergyAnalysis) -> Markup:
+    """What is counted and what is assumed."""
+    training = () if analysis.training is None else analysis.training.assumptions
+    return items((*analysis.assumptions, *training))
+
+
+def provenance(content: ReportContent) -> Markup:
+    """Parameters, data and checksums."""
+    inputs, bootstrap = content.analysis.inputs, content.analysis.bootstrap
+    facts: list[tuple[str, str]] = [
+        ("data", inputs.title),
+        ("layers", " - ".join(str(size) for size in inputs.architecture.layer_sizes)),
+        ("window, maximum rate", f"{inputs.time_window} ms, {inputs.max_rate_hz:g} Hz"),
+        (
+            "intervals",
+            f"{bootstrap.samples:,} resamples, {100 * bootstrap.confidence:g} %, seed "
+            f"{bootstrap.seed}" if content.analysis.has_intervals else "none: counts are means",
+        ),
+        *content.provenance,
+    ]  # fmt: skip
+    return _definitions(facts)
+
+
+def glossary() -> Markup:
+    """Units and words."""
+    return _definitions(_UNITS)
+
+
+def _definitions(entries: Iterable[tuple[str, str]]) -> Markup:
+    parts: list[Markup] = []
+    for name, words in entries:
+        parts += [element("dt", name), element("dd", words)]
+    return element("dl", *parts, class_="terms")
