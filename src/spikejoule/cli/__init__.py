@@ -1,0 +1,51 @@
+"""The command `spikejoule`: complete checkpoints, their energy, and a project's recorded runs.
+
+Exit status: 0 for success, 1 for an error (one sentence on the standard error), 2 for a wrong call.
+Modules of the library are imported inside the commands: PyTorch alone takes seconds, and
+`spikejoule --help` needs none of it.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from spikejoule import __version__
+from spikejoule.cli.checkpoints import add_checkpoint_commands
+from spikejoule.cli.runs import add_run_commands
+from spikejoule.errors import SpikejouleError
+
+_BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status (a wrong call exits with 2 through argparse)."""
+    options = _parser().parse_args(arguments)
+    try:
+        text = options.command(options)
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader (`head`, say) has seen enough; without this, Python complains while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE_STATUS
+    except SpikejouleError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("error: interrupted from the keyboard.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="spikejoule",
+        description="Complete checkpoints of spiking networks: content, measurement, energy.",
+    )
+    parser.add_argument("--version", action="version", version=f"spikejoule {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    add_checkpoint_commands(commands)
+    add_run_commands(commands)
+    return parser

@@ -1,0 +1,235 @@
+"""Commands on a complete checkpoint: what it holds, measuring it, pricing it."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikejoule.cli.arguments import checkpoint_command, json_text, not_negative, positive
+from spikejoule.errors import DataError
+
+if TYPE_CHECKING:
+    from spikejoule.checkpoint import CompleteCheckpoint
+    from spikejoule.data import LabelledImages
+    from spikejoule.events import EventList
+
+DEFAULT_SEED = 42
+
+
+def add_checkpoint_commands(commands: Any) -> None:
+    """Add `inspect`, `measure`, `report` and `energy` to the parser's commands."""
+    inspect = checkpoint_command(
+        commands, "inspect", "print everything that a complete checkpoint holds"
+    )
+    inspect.set_defaults(command=_inspect)
+    measure = checkpoint_command(
+        commands, "measure", "run a complete checkpoint on test images and count its spikes"
+    )
+    measure.add_argument(
+        "--images",
+        required=True,
+        metavar="DIRECTORY|mnist5k",
+        help="a directory of the four IDX files, or the 1,000 test digits of mnist5k",
+    )
+    measure.add_argument(
+        "--samples",
+        type=positive,
+        metavar="N",
+        help="the first N test images (default: all of them)",
+    )
+    measure.add_argument(
+        "--seed",
+        type=not_negative,
+        help="of the Poisson encoding (default: the checkpoint's own, "
+        f"or {DEFAULT_SEED} where it records none)",
+    )
+    measure.set_defaults(command=_measure)
+    report = checkpoint_command(
+        commands, "report", "print the energy proxies of a complete checkpoint"
+    )
+    report.set_defaults(command=_report)
+    _add_energy(commands)
+
+
+def _add_energy(commands: Any) -> None:
+    energy = checkpoint_command(
+        commands, "energy", "price what a complete checkpoint's network does, in joules"
+    )
+    energy.add_argument(
+        "--hardware", type=Path, metavar="FILE", help="a price file (default: the packaged list)"
+    )
+    energy.add_argument(
+        "--profile",
+        metavar="ID",
+        help="the hardware profile of the headline (default: the first of the price file)",
+    )
+    energy.add_argument(
+        "--images",
+        metavar="DIRECTORY|mnist5k",
+        help="count the spikes of each of these test images, for intervals and classes (default: "
+        "the means that the file records)",
+    )
+    energy.add_argument(
+        "--samples",
+        type=positive,
+        metavar="N",
+        help="with --images: the first N of them (default: all of them)",
+    )
+    energy.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="compare with the conventional networks that the baseline stage has counted",
+    )
+    energy.add_argument("--html", type=Path, metavar="FILE", help="write the report as a page, too")
+    energy.set_defaults(command=_energy)
+
+
+def _inspect(options: argparse.Namespace) -> str:
+    from spikejoule.checkpoint import read_complete
+    from spikejoule.inspect import checkpoint_text, checkpoint_values
+
+    checkpoint = read_complete(options.file)
+    if options.json:
+        return json_text(checkpoint_values(checkpoint))
+    return checkpoint_text(options.file.name, checkpoint)
+
+
+def _report(options: argparse.Namespace) -> str:
+    from spikejoule.checkpoint import read_complete
+    from spikejoule.errors import ArtifactError
+    from spikejoule.inspect import proxies_of, proxies_text
+
+    proxies = proxies_of(read_complete(options.file))
+    if proxies is None:
+        raise ArtifactError(
+            f"{options.file} records no inference spikes of each layer, and the energy proxies "
+            "need them: count them with `spikejoule measure`."
+        )
+    if options.json:
+        return json_text({"checkpoint": options.file.name, **proxies.as_metrics()})
+    return proxies_text(f"Energy proxies of {options.file.name}", proxies)
+
+
+def _energy(options: argparse.Namespace) -> str:
+    from spikejoule.checkpoint import read_complete
+    from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
+    from spikejoule.energy.summary import analysis_values, energy_text
+    from spikejoule.energy_inputs import MeasuredImages, analysis_inputs, baselines_of
+    from spikejoule.measurement import measure_network
+
+    if options.samples is not None and options.images is None:
+        raise DataError("--samples needs --images: without images there are none to choose from.")
+    profiles = load_profiles(options.hardware)
+    profile_id = options.profile or next(iter(profiles))
+    chosen = select_profile(profiles, profile_id, "--profile")
+    checkpoint = read_complete(options.file)
+    measured = None
+    if options.images is not None:
+        _, images = _test_images(options.images, options.samples)
+        events = _encoded(checkpoint, images, _encoding_seed(checkpoint, None))
+        found = measure_network(
+            checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
+        )
+        measured = MeasuredImages(found.layers, images.labels)
+    labels = None if measured is None else measured.labels
+    baselines = () if options.baseline is None else baselines_of(options.baseline, labels)
+    inputs = analysis_inputs(checkpoint, measured, baselines)
+    analysis = analyse(inputs, profiles, chosen, BootstrapSettings())
+    if options.html is not None:
+        from spikejoule.files import write_text
+        from spikejoule.provenance import file_digest
+        from spikejoule.report import ReportContent, energy_page
+
+        digest = file_digest(options.file, "sha256")
+        provenance = (("checkpoint", options.file.name), ("SHA-256 of the checkpoint", digest))
+        write_text(options.html, energy_page(ReportContent(analysis, provenance=provenance)))
+    if options.json:
+        return json_text({"checkpoint": options.file.name, **analysis_values(analysis)})
+    return energy_text(f"Energy of {options.file.name}", analysis)
+
+
+def _encoding_seed(checkpoint: "CompleteCheckpoint", given: int | None) -> int:
+    """The seed given, else that of the checkpoint's own encoding, else the default."""
+    recorded = checkpoint.section("spikejoule").get("seed")
+    seed: int = DEFAULT_SEED if recorded is None else recorded
+    return seed if given is None else given
+
+
+def _encoded(checkpoint: "CompleteCheckpoint", images: "LabelledImages", seed: int) -> "EventList":
+    """The images as spikes, in the way that the checkpoint's network was trained on."""
+    from spikejoule.encoding import draw_key, encode
+
+    return encode(
+        images.images,
+        checkpoint.time_window,
+        checkpoint.max_rate_hz,
+        draw_key(seed, "test", 0),
+        images.index,
+    )
+
+
+def _measure(options: argparse.Namespace) -> str:
+    from spikejoule.checkpoint import read_complete
+    from spikejoule.evaluation import evaluate_predictions
+    from spikejoule.inspect import proxies_text
+    from spikejoule.measurement import measure_network
+    from spikejoule.text import number, render, table
+
+    checkpoint = read_complete(options.file)
+    title, images = _test_images(options.images, options.samples)
+    seed = _encoding_seed(checkpoint, options.seed)
+    events = _encoded(checkpoint, images, seed)
+    measured = measure_network(
+        checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
+    )
+    accuracy = evaluate_predictions(
+        images.labels, measured.predictions, checkpoint.architecture.n_output
+    ).overall
+    counts, names = measured.counts, checkpoint.architecture.layer_names
+    if options.json:
+        return json_text(
+            {
+                "checkpoint": options.file.name,
+                "data": title,
+                "n_samples": len(images),
+                "seed": seed,
+                "accuracy_percent": accuracy.percent,
+                "accuracy_low_percent": accuracy.low_percent,
+                "accuracy_high_percent": accuracy.high_percent,
+                "spikes_total": counts.totals,
+                "spikes_per_inference": counts.means,
+                **measured.proxies.as_metrics(),
+            }
+        )
+    rows = [(name, f"{counts.totals[name]:,}", f"{counts.means[name]:,.2f}") for name in names]
+    facts = [
+        ("images", f"{len(images):,} test images of {title}"),
+        ("seed of the encoding", str(seed)),
+        (
+            "accuracy",
+            f"{number(accuracy.percent, 2, ' %')} (95 % interval "
+            f"{number(accuracy.low_percent, 2)} to {number(accuracy.high_percent, 2, ' %')})",
+        ),
+        ("accuracy recorded in the file", number(checkpoint.content.get("test_accuracy"), 2, " %")),
+    ]
+    return "\n".join(
+        [
+            render(f"Measured: {options.file.name}", [("Result", facts)]),
+            table(("spikes", "total", "per inference"), rows),
+            "",
+            proxies_text("Energy proxies", measured.proxies),
+        ]
+    )
+
+
+def _test_images(source: str, n_samples: int | None) -> "tuple[str, LabelledImages]":
+    """The data set's title and its first `n_samples` test images."""
+    from spikejoule.sources import load_directory, load_mnist5k
+
+    dataset = load_mnist5k() if source == "mnist5k" else load_directory(Path(source))
+    available = len(dataset.test)
+    if n_samples is not None and n_samples > available:
+        raise DataError(
+            f"--samples {n_samples} is more than the {available} test images of {source}."
+        )
+    return dataset.title, dataset.test.select(slice(n_samples))

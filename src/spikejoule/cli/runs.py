@@ -1,0 +1,154 @@
+"""Commands on a project: publishing its runs, comparing them, and the way back from a version."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from spikejoule.cli.arguments import json_text
+
+if TYPE_CHECKING:
+    from spikejoule.tracking import Publication
+
+
+def add_run_commands(commands: Any) -> None:
+    """Add `publish`, `front` and `version` to the parser's commands."""
+    _add_publish(commands)
+    _add_front(commands)
+    _add_version(commands)
+
+
+def _add_publish(commands: Any) -> None:
+    description = "record the runs that a project's outputs stand for in its MLflow store"
+    publish = commands.add_parser(
+        "publish", help=description, description=f"{description[0].upper()}{description[1:]}."
+    )
+    publish.add_argument(
+        "directory",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        metavar="DIRECTORY",
+        help="of the project (default: the working directory)",
+    )
+    which = publish.add_mutually_exclusive_group()
+    which.add_argument(
+        "--rev",
+        action="append",
+        default=[],
+        metavar="REVISION",
+        help="an experiment, branch, tag or commit instead of the workspace (repeatable)",
+    )
+    which.add_argument("--experiments", action="store_true", help="every experiment that DVC keeps")
+    publish.set_defaults(command=_publish)
+
+
+def _add_front(commands: Any) -> None:
+    description = "compare a project's recorded runs: accuracy against synaptic events"
+    front = commands.add_parser(
+        "front", help=description, description=f"{description[0].upper()}{description[1:]}."
+    )
+    front.add_argument(
+        "directory",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        metavar="DIRECTORY",
+        help="of the project (default: the working directory)",
+    )
+    front.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="compare runs of this data, as mnist or mnist5k (default: of the most frequent)",
+    )
+    front.add_argument(
+        "--at-least",
+        type=float,
+        default=98.0,
+        metavar="PERCENT",
+        help="validation accuracy whose least energy is asked for (default: 98)",
+    )
+    front.add_argument("--figure", type=Path, metavar="FILE", help="write the figure (PNG)")
+    front.add_argument("--table", type=Path, metavar="FILE", help="write every run (CSV)")
+    front.set_defaults(command=_front)
+
+
+def _add_version(commands: Any) -> None:
+    description = "tell where a version of the model comes from, and how to have it back"
+    version = commands.add_parser(
+        "version", help=description, description=f"{description[0].upper()}{description[1:]}."
+    )
+    version.add_argument(
+        "reference",
+        metavar="VERSION|FILE",
+        help="models:/surrogate-snn/N, models:/surrogate-snn@champion, or a complete checkpoint",
+    )
+    version.add_argument(
+        "--directory",
+        type=Path,
+        default=Path(),
+        metavar="DIRECTORY",
+        help="of the project (default: the working directory)",
+    )
+    version.add_argument("--json", action="store_true", help="print JSON")
+    version.set_defaults(command=_version)
+
+
+def _publish(options: argparse.Namespace) -> str:
+    from spikejoule.errors import ArtifactError, ParameterError
+    from spikejoule.project import experiments, find_revision
+    from spikejoule.publication import publish_revision, publish_workspace
+
+    root = options.directory.resolve()
+    if not (options.rev or options.experiments):
+        return _published("workspace", publish_workspace(root))
+    revisions = (
+        experiments(root)
+        if options.experiments
+        else [find_revision(root, name) for name in options.rev]
+    )
+    problems = []
+    for revision in revisions:
+        name = revision.experiment or revision.commit
+        try:
+            sys.stdout.write(_published(name, publish_revision(root, revision)))
+        except (ArtifactError, ParameterError) as error:
+            problems.append(f"{name}: {error}")  # the others are recorded all the same
+    if problems:
+        raise ArtifactError("\n".join(problems))
+    return ""
+
+
+def _published(what: str, publication: "Publication") -> str:
+    done = "added" if publication.added else "was there already"
+    return f"{what}: MLflow run {publication.run_id} {done}\n"
+
+
+def _front(options: argparse.Namespace) -> str:
+    from spikejoule.files import write_bytes, write_csv
+    from spikejoule.front import compare
+    from spikejoule.front_report import front_figure, front_table, front_text
+    from spikejoule.params import load_params
+    from spikejoule.tracking import finished_runs, project_store
+
+    params = load_params(options.directory / "params.yaml")
+    store = project_store(options.directory, params.publish.experiment)
+    comparison = compare(finished_runs(store), options.data)
+    if options.table is not None:
+        write_csv(options.table, *front_table(comparison))
+    if options.figure is not None:
+        write_bytes(options.figure, front_figure(comparison, options.at_least))
+    return front_text(comparison, options.at_least, params.flattened())
+
+
+def _version(options: argparse.Namespace) -> str:
+    from spikejoule.lineage import lineage_text, lineage_values, trace
+    from spikejoule.params import load_params
+    from spikejoule.tracking import project_store
+
+    params = load_params(options.directory / "params.yaml")
+    store = project_store(options.directory, params.publish.experiment)
+    lineages = trace(options.reference, options.directory, store)
+    if options.json:
+        return json_text({"versions": [lineage_values(lineage) for lineage in lineages]})
+    return "\n".join(lineage_text(lineage) for lineage in lineages)
