@@ -1,4 +1,4 @@
-"""energy_report: the complete checkpoint, the energy proxies, two figures, and the MLflow run."""
+"""energy_report: the complete checkpoint, the energy analysis with its page, and two figures."""
 
 import logging
 import sys
@@ -6,27 +6,45 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spikejoule import figures
 from spikejoule.architecture import Architecture
 from spikejoule.checkpoint import (
     InferenceSpikes,
-    TrainedNetwork,
     build_complete,
     load_trained,
+    read_complete,
     write_complete,
 )
 from spikejoule.counting import SpikeCounts
-from spikejoule.data import load_images
-from spikejoule.energy import energy_proxies
+from spikejoule.data import LabelledImages, load_images
+from spikejoule.energy import (
+    BootstrapSettings,
+    analyse,
+    load_profiles,
+    proxies_of_spikes,
+    select_profile,
+)
+from spikejoule.energy.summary import answer
+from spikejoule.energy.tables import COLUMNS, headline, table
+from spikejoule.energy_inputs import MeasuredImages, analysis_inputs, baselines_of
 from spikejoule.errors import ArtifactError, ParameterError
-from spikejoule.events import load_events
-from spikejoule.files import read_json, write_bytes, write_json
+from spikejoule.events import EventList, load_events
+from spikejoule.files import read_csv, read_json, write_bytes, write_csv, write_json, write_text
 from spikejoule.inference_files import load_inference_events, load_inference_spikes
 from spikejoule.params import Params
-from spikejoule.provenance import library_versions
-from spikejoule.run_record import build_run_record, provenance_tags
-from spikejoule.tracking import Artifact, project_store, publish
-from stages.common import PARAMS_FILE, project_root, run_stage
+from spikejoule.provenance import file_digest, library_versions
+from spikejoule.report import (
+    Raster,
+    ReportContent,
+    energy_page,
+    read_by_step,
+    read_early_answer,
+    read_front,
+)
+from spikejoule.trained import TrainedNetwork
+from stages.common import run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -36,47 +54,31 @@ INPUTS = (
     "events_test",
     "inference_spikes",
     "inference_events",
-    "data_metrics",
-    "train_metrics",
-    "history",
-    "inference_metrics",
     "evaluate_metrics",
-    "confusion",
     "per_class",
+    "accuracy_by_step",
+    "early_exit",
     "train_timings",
     "inference_timings",
-    "confusion_figure",
-    "per_class_figure",
+    "baseline",
+    "hardware",
+    "front",
 )
-OUTPUTS = ("checkpoint", "energy_metrics", "training_curves", "spike_raster")
+OUTPUTS = (
+    "checkpoint",
+    "energy_metrics",
+    "energy_table",
+    "energy_page",
+    "training_curves",
+    "spike_raster",
+)
 PATHS = (*INPUTS, *OUTPUTS)
-
-# What decides a result, for the question whether the code was committed. (A pipeline rewrites its
-# own outputs and dvc.lock, so the whole tree would never be clean.)
-CODE_PATHS = ("src", "stages", "dvc.yaml", "params.yaml", "pyproject.toml")
-
-# Where each artifact goes within the MLflow run.
-RUN_FOLDERS = {
-    "checkpoint": "checkpoint",
-    "training_curves": "figures",
-    "spike_raster": "figures",
-    "confusion_figure": "figures",
-    "per_class_figure": "figures",
-    "data_metrics": "metrics",
-    "train_metrics": "metrics",
-    "history": "metrics",
-    "inference_metrics": "metrics",
-    "evaluate_metrics": "metrics",
-    "energy_metrics": "metrics",
-    "confusion": "metrics",
-    "per_class": "metrics",
-    "train_timings": "metrics/timings",
-    "inference_timings": "metrics/timings",
-}
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the checkpoint, the metrics and the figures; last of all, publish the run."""
+    """Write the checkpoint, the energy analysis and the figures."""
+    profiles = load_profiles(paths["hardware"])
+    chosen = select_profile(profiles, params.energy_report.profile, "energy_report.profile")
     network = load_trained(paths["trained"])
     counts = load_inference_spikes(paths["inference_spikes"])
     _check_counts(paths["inference_spikes"], counts, network.architecture, network.encoding)
@@ -85,10 +87,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     inference_timings = _read_values(paths["inference_timings"], "measurement_time_seconds")
     evaluation = _read_values(paths["evaluate_metrics"], "test_accuracy_percent")
-    metrics = [read_json(paths["train_metrics"]), read_json(paths["inference_metrics"]), evaluation]
     names = network.architecture.layer_names
-    raster = _raster(paths, params.energy_report.figure_sample, counts)
-    proxies = energy_proxies(network.architecture, counts.means, network.encoding["time_window"])
+    images, layers = load_images(paths["test"]), _layers(paths, counts)
+    raster = _raster(params.energy_report.figure_sample, images, layers, counts)
+    labels = images.labels[: counts.n_samples]
+    baselines = baselines_of(paths["baseline"], labels)
+    proxies = proxies_of_spikes(network.state, network.architecture, layers, network.pruned)
     inference = InferenceSpikes(
         layer_names=names,
         totals=tuple(counts.totals[name] for name in names),
@@ -99,12 +103,36 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         network,
         inference,
         train_timings,
-        evaluation,
+        {
+            **evaluation,
+            "confidence": params.evaluate.confidence,
+            **_by_digit(paths["per_class"]),
+        },
         proxies.as_checkpoint_entry(),
         library_versions(),
     )
     write_complete(paths["checkpoint"], complete)
-    write_json(paths["energy_metrics"], proxies.as_metrics())
+    analysis = analyse(
+        analysis_inputs(
+            read_complete(paths["checkpoint"]), MeasuredImages(layers, labels), baselines
+        ),
+        profiles,
+        chosen,
+        BootstrapSettings(
+            params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
+        ),
+    )
+    write_json(paths["energy_metrics"], headline(analysis))
+    write_csv(paths["energy_table"], COLUMNS, table(analysis))
+    content = ReportContent(
+        analysis,
+        read_by_step(paths["accuracy_by_step"]),
+        read_early_answer(paths["early_exit"]),
+        read_front(paths["front"]),
+        Raster(raster.label, raster.layer_names, raster.layers),
+        _provenance(network, paths["trained"]),
+    )
+    write_text(paths["energy_page"], energy_page(content))
     title = str(network.data["title"])
     write_bytes(
         paths["training_curves"],
@@ -120,18 +148,20 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         paths["spike_raster"],
         figures.spike_raster(raster, f"{title}; test image {params.energy_report.figure_sample}"),
     )
-    logger.info(
-        "%s synaptic events an inference, %s dense operations, ratio %.4f",
-        f"{proxies.synaptic_events_per_inference:,.0f}",
-        f"{proxies.dense_operations_per_inference:,}",
-        proxies.sparsity_ratio,
-    )
-    _publish(
-        network,
-        paths,
-        params,
-        [*metrics, proxies.as_metrics()],
-        {**inference_timings, **train_timings},
+    for line in answer(analysis):
+        logger.info("%s", line)
+
+
+def _provenance(network: TrainedNetwork, trained: Path) -> tuple[tuple[str, str], ...]:
+    """What the page says of the network's making: nothing that differs from run to run."""
+    data = network.data
+    return (
+        ("again", "check out this revision of the project, then: make repro"),
+        ("data source", str(data["source"])),
+        *((f"SHA-256 of {name}", str(digest)) for name, digest in data["sha256"].items()),
+        ("SHA-256 of the trained network", file_digest(trained, "sha256")),
+        *((f"encode: {name}", str(value)) for name, value in network.encoding.items()),
+        *((f"train: {name}", str(value)) for name, value in network.training_config.items()),
     )
 
 
@@ -142,6 +172,18 @@ def _read_values(path: Path, *names: str) -> dict[str, Any]:
     if missing:
         raise ArtifactError(f"{path} lacks {', '.join(missing)}: run the stage that writes it.")
     return content
+
+
+def _by_digit(path: Path) -> dict[str, Any]:
+    """The accuracy of each digit (None for one without images), and the number of images."""
+    rows = read_csv(path, ("digit", "n_samples", "accuracy_percent"))
+    return {
+        "n_samples": sum(int(row["n_samples"]) for row in rows),
+        "per_class": {
+            row["digit"]: float(row["accuracy_percent"]) if row["accuracy_percent"] else None
+            for row in rows
+        },
+    }
 
 
 def _check_counts(
@@ -162,60 +204,46 @@ def _check_counts(
         )
 
 
-def _raster(paths: Mapping[str, Path], sample: int, counts: SpikeCounts) -> figures.SpikeRaster:
-    """The spikes of one test image, after a check that they are those that were counted."""
-    test = load_images(paths["test"])
+def _layers(paths: Mapping[str, Path], counts: SpikeCounts) -> tuple[EventList, ...]:
+    """The spikes of every layer, after a check that they are those that were counted."""
     input_events, _ = load_events(paths["events_test"])
     later_layers = load_inference_events(paths["inference_events"])
-    if sample >= min(counts.n_samples, len(test)):
+    n_samples = min(counts.n_samples, input_events.n_samples)
+    layers = (input_events.select(slice(n_samples)), *later_layers.values())
+    if [layer.n_samples for layer in layers] != [counts.n_samples] * len(counts.layer_names):
+        raise ArtifactError(
+            f"{paths['inference_spikes']} counts {counts.n_samples:,} images, but "
+            f"{paths['events_test']} and {paths['inference_events']} hold "
+            f"{[layer.n_samples for layer in layers]} by layer: measure again."
+        )
+    recounted = np.stack([layer.counts_per_sample() for layer in layers], axis=1)
+    differing = np.flatnonzero((recounted != counts.per_sample).any(axis=1))
+    if differing.size:
+        image = differing[0]
+        raise ArtifactError(
+            f"{paths['inference_spikes']} counts {counts.per_sample[image].tolist()} spikes for "
+            f"test image {image}, but {paths['events_test']} and {paths['inference_events']} hold "
+            f"{recounted[image].tolist()}: measure again."
+        )
+    return layers
+
+
+def _raster(
+    sample: int, images: LabelledImages, layers: Sequence[EventList], counts: SpikeCounts
+) -> figures.SpikeRaster:
+    """The spikes of one test image."""
+    if sample >= min(counts.n_samples, len(images)):
         raise ParameterError(
             f"energy_report.figure_sample: {sample} is not allowed; allowed: 0 to "
             f"{counts.n_samples - 1}, the test images whose spikes were measured"
         )
     one = slice(sample, sample + 1)
-    layers = [layer.select(one) for layer in (input_events, *later_layers.values())]
-    spikes = [layer.n_events for layer in layers]
-    if spikes != counts.per_sample[sample].tolist():
-        raise ArtifactError(
-            f"{paths['inference_spikes']} counts {counts.per_sample[sample].tolist()} spikes for "
-            f"test image {sample}, but {paths['events_test']} and {paths['inference_events']} hold "
-            f"{spikes}: measure again."
-        )
     return figures.SpikeRaster(
-        image=test.images[sample],
-        label=int(test.labels[sample]),
-        layers=layers,
+        image=images.images[sample],
+        label=int(images.labels[sample]),
+        layers=[layer.select(one) for layer in layers],
         layer_names=counts.layer_names,
     )
-
-
-def _publish(
-    network: TrainedNetwork,
-    paths: Mapping[str, Path],
-    params: Params,
-    metrics: Sequence[Mapping[str, Any]],
-    timings: Mapping[str, Any],
-) -> None:
-    record = build_run_record(
-        network=network,
-        trained_path=paths["trained"],
-        checkpoint_path=paths["checkpoint"],
-        parameters=params.flattened(),
-        metrics=metrics,
-        timings=timings,
-        artifacts=[
-            *(Artifact(paths[name], folder) for name, folder in RUN_FOLDERS.items()),
-            Artifact(PARAMS_FILE, ""),
-        ],
-        tags=provenance_tags(Path.cwd(), CODE_PATHS),
-    )
-    publication = publish(record, project_store(project_root(), params.energy_report.experiment))
-    if publication is not None:
-        logger.info(
-            "MLflow run %s %s",
-            publication.run_id,
-            "added" if publication.added else "holds this result already; nothing added",
-        )
 
 
 if __name__ == "__main__":

@@ -22,12 +22,15 @@ from spikejoule.energy import (
     energy_proxies,
     load_profiles,
     mean_operations,
+    terms,
 )
 from spikejoule.energy.comparison import Comparison
+from spikejoule.energy.estimates import Estimate
 from spikejoule.energy.profiles import Price
 from spikejoule.energy.statistics import count_statistics
 from spikejoule.energy.summary import answer, energy_text, joules
 from spikejoule.energy.tables import COLUMNS, headline, table
+from spikejoule.energy.training_counts import count_training
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList
 from tests.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
@@ -136,7 +139,10 @@ class TestStatistics:
 
     def test_one_image(self) -> None:
         found = count_statistics(np.array([[3]]), BootstrapSettings(100)).column(0)
-        assert (found.mean, found.standard_deviation, found.low, found.high) == (3, 0, 3, 3)
+        assert found == Estimate(3, None, None, None)
+        alone = analysis(inputs((baseline(10, [6]),), images=1))
+        assert not alone.has_intervals
+        assert "no interval" in answer(alone)[1]
 
 
 class TestInference:
@@ -201,6 +207,15 @@ class TestComparison:
         assert result.chosen_inference.wins == "ann"
         assert answer(result)[0].startswith("Some baseline needs less energy under 45nm-fp32")
         assert any("THE SPIKING NETWORK NEEDS MORE" in line for line in answer(result))
+
+    def test_a_narrow_rival_is_told_at_the_price_of_its_own_width(self) -> None:
+        wide = baseline(100, [10] * 4)
+        narrow = dataclasses.replace(baseline(100, [10] * 4, "quantised"), bits=6)
+        said = " ".join(answer(analysis(inputs((wide, narrow)))))
+        # 10 MACs of 0.23 pJ
+        assert "quantised, zero-skipping (6 bits) would need 2.3 pJ (45nm-int8)" in said
+        assert "would need" not in " ".join(answer(analysis(inputs((wide,)))))
+        assert "would need" not in " ".join(answer(analysis(inputs((wide, narrow)), "45nm-int8")))
 
     def test_images_are_paired(self) -> None:
         # Where the MACs are in proportion to the energy of each image, the ratio has no spread.
@@ -280,6 +295,17 @@ class TestBreakEven:
         found = comparisons(analysis(inputs((baseline(100, [50] * 4),)), profile))["dense"]
         assert found.break_even is not None
         assert found.break_even.compute_only_spikes_per_input == pytest.approx(limit, abs=5e-3)
+
+    def test_the_compute_only_limit_of_a_baseline_that_skips_zeros(self) -> None:
+        found = comparisons(analysis(inputs((baseline(100, [20] * 4),))))["zero_skipping"]
+        assert found.break_even is not None
+        # A fifth of the MACs: a fifth of the spikes.
+        assert found.break_even.compute_only_spikes_per_input == pytest.approx(4.6 / 0.9 / 5)
+
+    def test_the_price_of_a_narrow_baseline_is_said(self) -> None:
+        said = " ".join(analysis(inputs()).assumptions)
+        assert "narrow activations save nothing" in said
+        assert "comparison with the threshold" in said
 
 
 class TestTraining:
@@ -449,3 +475,22 @@ class TestBaselineCounts:
     def test_impossible_counts(self, macs_dense: int, nonzero: list[int]) -> None:
         with pytest.raises(ValueError, match="macs_nonzero"):
             baseline(macs_dense, nonzero)
+
+
+def test_counted_training_events_take_the_place_of_spikes_times_fan_out() -> None:
+    counted = dataclasses.replace(
+        TRAINING,
+        pruned=True,
+        epochs=tuple(
+            dataclasses.replace(epoch, synaptic_events=(7, 4)) for epoch in TRAINING.epochs
+        ),
+    )
+    assert not counted.fewer_events
+    assert dataclasses.replace(TRAINING, pruned=True).fewer_events
+    counts = count_training(counted, ARCHITECTURE)
+    events = [
+        counts.counts[0, place]
+        for place, column in enumerate(counts.columns)
+        if column.column.term in (terms.SYNAPTIC_EVENT, terms.GRADIENT_ACCUMULATION)
+    ]
+    assert events == [7, 4, 7, 4]

@@ -1,5 +1,6 @@
 """`spikejoule energy`, and what it takes from complete checkpoints of different writers."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -169,3 +170,11 @@ class TestForeignCheckpoints:
         write_complete(tmp_path / "c.pth", content)
         with pytest.raises(ArtifactError, match="records no inference spikes"):
             analysis_inputs(read_complete(tmp_path / "c.pth"))
+
+
+def test_the_report_as_a_page(checkpoint: Path, tmp_path: Path) -> None:
+    page = tmp_path / "energy.html"
+    assert main(["energy", str(checkpoint), "--html", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() in text

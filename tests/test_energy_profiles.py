@@ -115,8 +115,13 @@ class TestAllowed:
         assert loihi.price_of("gradient_accumulation") is None
         assert loihi.covers("bias_addition")
         assert loihi.covers("leak_multiplication")
-        assert not loihi.covers("weight_read")
-        assert not load_profiles()["seneca"].covers("bias_addition")
+        assert loihi.covers("weight_read")
+        assert loihi.covers("state_access")
+        seneca = load_profiles()["seneca"]
+        assert seneca.covers("weight_read")
+        assert not seneca.covers("state_access")
+        assert not seneca.covers("bias_addition")
+        assert not load_profiles()["45nm-fp32"].covers("weight_read")
 
     def test_all_in_covers_inference_and_nothing_of_learning(self) -> None:
         truenorth = load_profiles()["truenorth"]

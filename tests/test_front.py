@@ -181,6 +181,12 @@ class TestReport:
         command = experiment_command(candidate, {**PARAMETERS, "train.target_accuracy": 98.0})
         assert command == "dvc exp run -S 'model.hidden=[50]' -S train.target_accuracy=null"
 
+    def test_the_command_names_the_data_if_they_are_others(self) -> None:
+        of_a_folder = run("400", 98, 97, 5000, parameters={"data.source": "/my digits"})
+        (candidate,) = compare([of_a_folder]).candidates
+        command = experiment_command(candidate, {**PARAMETERS, "data.source": "auto"})
+        assert command == "dvc exp run -S 'data.source=/my digits'"
+
     def test_figure_depends_on_the_runs(self) -> None:
         assert front_figure(compare(RUNS), 98) != front_figure(compare(RUNS[:2]), 98)
 

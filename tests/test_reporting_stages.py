@@ -1,4 +1,4 @@
-"""measure_inference, evaluate and energy_report as `stages/run` starts them, on real digits."""
+"""measure_inference, evaluate, energy_report and publish as `stages/run` starts them."""
 
 import csv
 import json
@@ -12,13 +12,18 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from spikejoule.baseline_files import save_baseline
 from spikejoule.data import Dataset, save_images
 from spikejoule.encoding import draw_key, encode
+from spikejoule.energy import BaselineCounts
+from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.events import load_events, save_events
 from spikejoule.files import write_csv, write_json
 from spikejoule.inference_files import load_inference_events, load_inference_spikes
+from spikejoule.quantised import QuantisedNetwork
+from spikejoule.report.content import FRONT_COLUMNS
 from spikejoule.trained import save_trained
-from stages import energy_report, evaluate, measure_inference
+from stages import energy_report, evaluate, measure_inference, publish
 from stages.common import run_stage
 from tests.examples import TRAIN_TIMINGS, trained_network
 
@@ -33,6 +38,9 @@ def path_of(name: str) -> Path:
     endings = {"trained": "pth", "checkpoint": "pth", "history": "csv", "confusion": "csv"}
     endings |= {"per_class": "csv", "test": "npz", "events_test": "npz", "predictions": "npz"}
     endings |= {"inference_spikes": "npz", "inference_events": "npz"}
+    endings |= {"energy_table": "csv", "energy_page": "html", "front": "csv"}
+    endings |= {"baseline": "npz", "hardware": "yaml"}
+    endings |= {"validation": "npz", "events_validation": "npz", "accuracy_by_step": "csv"}
     kind = "png" if name in ("training_curves", "spike_raster") or "figure" in name else "json"
     return Path("out") / f"{name}.{endings.get(name, kind)}"
 
@@ -56,7 +64,7 @@ def set_parameters(repository: Path, changes: Mapping[str, str]) -> None:
 
 @pytest.fixture(scope="module")
 def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A working directory in which the three stages have run on what training left."""
+    """A working directory in which the four stages have run on what training left."""
     folder = tmp_path_factory.mktemp("pipeline")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -64,7 +72,7 @@ def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPa
             patch.delenv(variable, raising=False)
         set_parameters(repository, {"n_samples: 4096": "n_samples: 40"})
         prepare(mnist5k)
-        for stage in (measure_inference, evaluate, energy_report):
+        for stage in (measure_inference, evaluate, energy_report, publish):
             assert run(stage) == 0
     return folder
 
@@ -72,16 +80,33 @@ def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPa
 def prepare(mnist5k: Dataset) -> None:
     """What the stages before these leave: digits, events, a trained network, its metrics."""
     network = trained_network()
-    test = mnist5k.test.select(slice(N_TEST))
-    save_images(path_of("test"), test)
-    save_events(
-        path_of("events_test"), encode(test.images, 50, 80.0, draw_key(7, "test", 0)), ENCODING
-    )
+    splits = {"test": mnist5k.test.select(slice(N_TEST))}
+    splits["validation"] = mnist5k.train.select(slice(N_TEST))
+    for split, samples in splits.items():
+        save_images(path_of(split), samples)
+        events = encode(samples.images, 50, 80.0, draw_key(7, split, 0))
+        save_events(path_of(f"events_{split}"), events, ENCODING)
     save_trained(path_of("trained"), network)
+    save_small_baseline(test_labels=splits["test"].labels)
+    shutil.copy(PACKAGED, path_of("hardware"))
+    write_csv(path_of("front"), FRONT_COLUMNS, [])
     write_json(path_of("data_metrics"), network.data)
     write_json(path_of("train_metrics"), {"best_validation_accuracy_percent": 87.0})
     write_json(path_of("train_timings"), TRAIN_TIMINGS)
+    write_json(path_of("baseline_metrics"), {"relu_test_accuracy_percent": 90.0})
+    write_json(path_of("baseline_timings"), {"training_time_seconds": 1.5})
     write_csv(path_of("history"), ("epoch", "train_loss"), [(1, 1.0), (2, 0.5)])
+
+
+def save_small_baseline(test_labels: np.ndarray) -> None:
+    """A ReLU network that was counted on the test images, in the file of the baseline stage."""
+    n_images = len(test_labels)
+    counts = BaselineCounts(
+        "ReLU 784-20-10", 90.0, 15_880, np.arange(3000, 3000 + n_images, dtype=np.int64), 32
+    )
+    save_baseline(
+        path_of("baseline"), [counts], [test_labels], test_labels, {}, QuantisedNetwork((), 6, 8)
+    )
 
 
 @pytest.fixture
@@ -110,20 +135,28 @@ class TestOutputs:
         for column, events in enumerate((inputs, *layers.values())):
             np.testing.assert_array_equal(counts.per_sample[:, column], events.counts_per_sample())
         metrics = content(finished, "inference_metrics")
-        assert metrics["n_samples"] == 40
-        assert metrics["spikes_total"] == counts.totals
-        assert metrics["synaptic_events_per_inference"] == pytest.approx(
+        assert metrics == {
+            f"{name}_spikes_per_inference": mean for name, mean in counts.means.items()
+        }
+        energy = content(finished, "energy_metrics")
+        assert energy["synaptic_events_per_inference"] == pytest.approx(
             counts.means["input"] * 20 + counts.means["hidden"] * 10
         )
         assert content(finished, "inference_timings")["measurement_time_seconds"] > 0
 
     def test_evaluation_agrees_with_its_own_lists(self, finished: Path) -> None:
         metrics = content(finished, "evaluate_metrics")
-        assert metrics["n_samples"] == N_TEST
+        with np.load(finished / path_of("predictions")) as archive:
+            labels, predictions = archive["labels"], archive["predictions"]
+            np.testing.assert_array_equal(archive["output_spikes"].argmax(axis=1), predictions)
+        assert len(labels) == N_TEST
         with (finished / path_of("confusion")).open() as stream:
-            rows = list(csv.DictReader(stream))
-        assert len(rows) == N_TEST
-        correct = [row["actual"] == row["predicted"] for row in rows]
+            cells = {(row["actual"], row["predicted"]): row for row in csv.DictReader(stream)}
+        assert len(cells) == 100
+        for (actual, predicted), row in cells.items():
+            both = (labels == int(actual)) & (predictions == int(predicted))
+            assert int(row["images"]) == both.sum()
+        correct = labels == predictions
         assert metrics["test_accuracy_percent"] == pytest.approx(100 * np.mean(correct))
         assert metrics["test_accuracy_low_percent"] < metrics["test_accuracy_percent"]
         with (finished / path_of("per_class")).open() as stream:
@@ -131,12 +164,9 @@ class TestOutputs:
         assert [int(row["digit"]) for row in classes] == list(range(10))
         assert sum(int(row["n_samples"]) for row in classes) == N_TEST
         for row in classes:
-            assert float(row["accuracy_percent"]) == metrics["per_class"][row["digit"]]
-        with np.load(finished / path_of("predictions")) as archive:
-            assert archive["predictions"].tolist() == [int(row["predicted"]) for row in rows]
-            np.testing.assert_array_equal(
-                archive["output_spikes"].argmax(axis=1), archive["predictions"]
-            )
+            of_digit = correct[labels == int(row["digit"])]
+            assert int(row["n_samples"]) == len(of_digit)
+            assert float(row["accuracy_percent"]) == pytest.approx(100 * of_digit.mean())
 
     def test_the_checkpoint_holds_what_was_measured(self, finished: Path) -> None:
         checkpoint = torch.load(finished / path_of("checkpoint"), weights_only=True)
@@ -144,6 +174,12 @@ class TestOutputs:
         assert checkpoint["inference_spikes"]["total_hidden"] == counts.totals["hidden"]
         evaluation = content(finished, "evaluate_metrics")
         assert checkpoint["test_accuracy"] == evaluation["test_accuracy_percent"]
+        test = checkpoint["spikejoule"]["test"]
+        assert test["n_samples"] == N_TEST
+        assert test["confidence"] == 0.95
+        with (finished / path_of("per_class")).open() as stream:
+            for row in csv.DictReader(stream):
+                assert test["per_class"][row["digit"]] == float(row["accuracy_percent"])
         energy = content(finished, "energy_metrics")
         proxies = checkpoint["energy_proxies"]
         assert proxies["event_syn_per_inference"] == energy["synaptic_events_per_inference"]
@@ -163,18 +199,42 @@ class TestOutputs:
         assert metrics["test_accuracy_percent"] == evaluation["test_accuracy_percent"]
         assert metrics["training_time_seconds"] == 12.5
         assert metrics["sparsity_ratio"] > 0
-        assert len(client.get_metric_history(run_found.info.run_id, "train_loss")) == 2
+        curve = client.get_metric_history(run_found.info.run_id, "by_epoch/train_loss")
+        assert len(curve) == 2
         tags = run_found.data.tags
         assert tags["data.source"] == "mnist5k"
         assert tags["engine"] == "event"
         files = finished / "mlartifacts" / run_found.info.run_id / "artifacts"
         for folder, name in (
-            ("checkpoint", "checkpoint"), ("figures", "confusion_figure"),
-            ("figures", "spike_raster"), ("metrics", "confusion"), ("metrics", "energy_metrics"),
+            ("checkpoint", "checkpoint"), ("out", "confusion_figure"),
+            ("out", "spike_raster"), ("out", "confusion"), ("out", "energy_metrics"),
         ):  # fmt: skip
             stored = files / folder / path_of(name).name
             assert stored.read_bytes() == (finished / path_of(name)).read_bytes()
         assert (files / "params.yaml").exists()
+
+    def test_the_energy_is_that_of_the_counted_images(self, finished: Path) -> None:
+        energy = content(finished, "energy_metrics")
+        events = energy["synaptic_events_per_inference"]
+        # additions of events and biases, multiplications of leaks: 30 neurons, 50 steps
+        expected = 0.9 * events + (0.9 + 3.7) * 50 * 30
+        assert energy["energy_per_inference_pj"] == pytest.approx(expected)
+        low, high = (energy[f"energy_per_inference_{end}_pj"] for end in ("low", "high"))
+        assert low < expected < high
+        assert energy["ratio_to_dense_ann"] == pytest.approx(expected / (4.6 * 15_880))
+        macs = np.arange(3000, 3040).mean()
+        assert energy["ratio_to_zero_skipping_ann"] == pytest.approx(expected / (4.6 * macs))
+        assert energy["training_energy_mj"] > 0
+        with (finished / path_of("energy_table")).open() as stream:
+            rows = list(csv.DictReader(stream))
+        totals = [
+            row
+            for row in rows
+            if (row["profile"], row["phase"], row["term"]) == ("45nm-fp32", "inference", "total")
+        ]
+        assert totals[0]["class"] == ""
+        assert float(totals[0]["pj"]) == pytest.approx(expected)
+        assert len(totals) > 5
 
 
 class TestAgain:
@@ -191,6 +251,7 @@ class TestAgain:
     ) -> None:
         for _ in range(2):
             assert run(energy_report) == 0
+            assert run(publish) == 0
         path = path_of("checkpoint")
         assert (workspace / path).read_bytes() == (finished / path).read_bytes()
         client = MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
@@ -201,7 +262,7 @@ class TestAgain:
         self, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-        assert run(energy_report) == 0
+        assert run(publish) == 0
         assert "warning: the run was not recorded" in capsys.readouterr().err
 
     def test_fewer_test_images_than_asked_for(
@@ -210,7 +271,8 @@ class TestAgain:
         set_parameters(repository, {})
         assert run(measure_inference) == 0
         assert "4,096, but there are 60 test images" in capsys.readouterr().err
-        assert content(workspace, "inference_metrics")["n_samples"] == N_TEST
+        counts = load_inference_spikes(workspace / path_of("inference_spikes"))
+        assert counts.n_samples == N_TEST
 
 
 def refusal(capsys: pytest.CaptureFixture[str], stage: Any, **paths: Path) -> str:
@@ -254,6 +316,24 @@ class TestRefusals:
         backwards = events.select(np.arange(events.n_samples)[::-1])
         save_events(path_of("events_test"), backwards, encoding)
         assert "measure again" in refusal(capsys, energy_report)
+
+    def test_prices_that_are_wrong(self, capsys: pytest.CaptureFixture[str]) -> None:
+        text = path_of("hardware").read_text(encoding="utf-8")
+        line = text.split("mac: 4.6")[0].count("\n") + 1
+        path_of("hardware").write_text(text.replace("mac: 4.6", "mac: -1"), encoding="utf-8")
+        path_of("checkpoint").unlink()
+        assert f"hardware.yaml, line {line}: " in refusal(capsys, energy_report)
+        assert not path_of("checkpoint").exists()
+
+    def test_a_profile_that_the_price_file_lacks(
+        self, repository: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        set_parameters(repository, {"profile: 45nm-fp32": "profile: brain"})
+        assert "energy_report.profile: 'brain' is not allowed" in refusal(capsys, energy_report)
+
+    def test_a_baseline_of_other_images(self, capsys: pytest.CaptureFixture[str]) -> None:
+        save_small_baseline(test_labels=np.zeros(N_TEST, dtype=np.uint8))
+        assert "counted on other test images" in refusal(capsys, energy_report)
 
     def test_spikes_of_another_network(self, capsys: pytest.CaptureFixture[str]) -> None:
         save_trained(path_of("trained"), trained_network((30,)))

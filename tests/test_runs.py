@@ -180,7 +180,7 @@ class TestQueue:
         for run in queued.values():
             files = workspace.artifacts(run)
             assert files >= {"params.yaml", "checkpoint/surrogate_snn_checkpoint.pth"}
-            assert files >= {"metrics/timings/train.json", "metrics/evaluate.json"}
+            assert files >= {"results/timings/train.json", "metrics/evaluate.json"}
             assert any(file.startswith("figures/") for file in files)
 
     def test_the_checkpoint_is_the_one_of_the_lock_file(
@@ -226,6 +226,14 @@ class TestPublish:
         assert len(copy.runs()) == len(QUEUED)
         assert copy.spikejoule("publish", "--rev", "slower").count("was there already") == 1
 
+    def test_one_that_cannot_be_had_does_not_keep_the_others(
+        self, republished: tuple[Workspace, list[str]]
+    ) -> None:
+        copy, _ = republished
+        said = copy.spikejoule("publish", "--rev", "HEAD~1", "--rev", "slower", status=1)
+        assert "slower: MLflow run" in said
+        assert "that revision holds no results: it has no dvc.lock" in said
+
     def test_refusals(self, workspace: Workspace, tmp_path: Path) -> None:
         said = workspace.spikejoule("publish", "--rev", "nothing", status=1)
         assert "has no experiment, branch, tag or commit 'nothing'" in said
@@ -255,6 +263,19 @@ class TestPipeline:
         assert only.data.params["train.max_epochs"] == "3"
         assert len(clone.client.get_metric_history(only.info.run_id, CURVE)) == 3
         assert "was there already" in clone.spikejoule("publish")
+
+    def test_earlier_parameters_bring_training_back_out_of_the_run_cache(
+        self, clone: Workspace
+    ) -> None:
+        before = (clone.folder / "dvc.lock").read_bytes()
+        set_parameters(clone.folder, {"train.max_epochs": 1})
+        assert stages_that_ran(clone.dvc("repro", "train")) == ["train"]
+        assert (clone.folder / "dvc.lock").read_bytes() != before
+        set_parameters(clone.folder, {"train.max_epochs": 3})
+        said = clone.dvc("repro", "train")
+        assert "Stage 'train' is cached - skipping run" in said
+        assert stages_that_ran(said) == []
+        assert (clone.folder / "dvc.lock").read_bytes() == before
 
     def test_a_stage_that_fails(self, clone: Workspace) -> None:
         # 1,000 test images are measured, which the parameters alone do not show

@@ -130,7 +130,7 @@ class TestFollower:
         assert run.data.tags["library.numpy"]
         pipeline.epoch(1)
         eventually(lambda: pipeline.curve() == [(1, 1.0)])
-        assert pipeline.runs()[0].data.metrics["hidden_spikes_per_sample"] == 200.0
+        assert pipeline.runs()[0].data.metrics["by_epoch/hidden_spikes_per_sample"] == 200.0
         pipeline.epoch(2)
         eventually(lambda: pipeline.curve() == [(1, 1.0), (2, 0.5)])
 
@@ -248,6 +248,15 @@ class TestFollower:
         database.rmdir()
         aside.rename(database)
         eventually(lambda: pipeline.curve() == [(1, 1.0)])
+
+
+def test_a_follower_that_comes_too_late_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_NICENESS", 0)
+    monkeypatch.setattr(live, "_release_standard_error_with", lambda pid: None)
+    live.main(tmp_path / "1.jsonl", tmp_path, os.getpid())
+    assert not list(tmp_path.iterdir())
 
 
 class TestJournal:

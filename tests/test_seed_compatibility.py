@@ -179,6 +179,20 @@ class TestTheSeedsCheckpointHere:
         assert main(command) == 0
         assert "84.43 %" in capsys.readouterr().out
 
+    def test_energy(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["energy", str(seed_checkpoint), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        # 784-20-10: input 383.1, hidden 436.3 spikes; a leak and a bias a neuron and step
+        events = (1_569_177 * 20 + 1_787_084 * 10) / 4096
+        assert found["headline"]["energy_per_inference_pj"] == pytest.approx(
+            0.9 * events + 4.6 * 50 * 30
+        )
+        assert not found["has_intervals"]
+        assert found["training"]["samples"] == 120_000
+        assert found["training"]["optimizer_steps"] == 2 * 938
+        assert main(["energy", str(seed_checkpoint)]) == 0
+        assert "a mean, 4,096 images: no interval" in capsys.readouterr().out
+
     def test_it_can_be_written_again_as_a_plain_file(
         self, seed_checkpoint: Path, tmp_path: Path
     ) -> None:

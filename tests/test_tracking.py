@@ -28,6 +28,7 @@ from spikejoule.tracking import (
     try_to_publish,
 )
 from spikejoule.tracking.keeper import keeper_tags
+from spikejoule.tracking.store import in_one_line
 from spikejoule.trained import save_trained
 from tests.examples import (
     EVALUATION,
@@ -311,6 +312,41 @@ class TestUnreachable:
 def silent_server() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_no_password_is_told(root: Path, record: RunRecord) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://user:s3/cret@127.0.0.1:{server.getsockname()[1]}"
+    store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": address})
+    with pytest.raises(StoreError) as raised:
+        publish(record, store)
+    assert "s3" not in str(raised.value)
+    assert "cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "API request to http://user:s3cret@host:5000/api failed: http://host:5000/api",
+            "API request to http://user:***@host:5000/api failed: http://host:5000/api",
+        ),
+        ("postgresql+psycopg://user:a/b#c@host/db", "postgresql+psycopg://user:***@host/db"),
+        (
+            "(postgresql://user@host/db?password=s3cret&x=1)",
+            "(postgresql://user@host/db?password=***&x=1)",
+        ),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("sqlite:////home/a project/mlflow.db", "sqlite:////home/a project/mlflow.db"),
+    ],
+)
+def test_errors_are_told_without_passwords(said: str, shown: str) -> None:
+    assert in_one_line(OSError(said)) == shown
+
+
+def test_an_address_that_is_none_is_a_warning(root: Path, record: RunRecord) -> None:
+    store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": "http://[::1"})
+    assert try_to_publish(record, store) is None
 
 
 class TestProjectStore:

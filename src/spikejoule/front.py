@@ -25,12 +25,13 @@ EARLY_EXIT = (
     "early_exit_synaptic_events_per_inference",
 )
 
+_DATA = "data.source"
 # Parameters that tell where and how a result was computed or shown, and do not change it.
 _WITHOUT_EFFECT = (
     "energy_report.",
     "evaluate.",
     "publish.",
-    "data.source",
+    _DATA,
     "train.engine",
     "train.device",
     "train.threads",
@@ -57,6 +58,7 @@ class Candidate:
         test_percent: test accuracy, in percent.
         synaptic_events: mean synaptic events an inference, over all test images.
         parameters: those that decide a result, by full name, as text.
+        data: the parameter that says where its images come from, likewise.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Candidate:
     test_percent: float
     synaptic_events: float
     parameters: Mapping[str, str]
+    data: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -235,6 +238,7 @@ def _candidates(run: RecordedRun) -> Iterator[Candidate]:
             test_percent=test,
             synaptic_events=events,
             parameters=_deciding(run),
+            data={name: run.parameters[name] for name in (_DATA,) if name in run.parameters},
         )
 
 

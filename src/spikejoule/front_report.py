@@ -85,8 +85,8 @@ def experiment_command(candidate: Candidate, current: Mapping[str, object]) -> s
     """The experiment that repeats a run, starting from the parameters `current`."""
     settings = [
         # MLflow keeps Python's text of a value: YAML has another word for none.
-        f"{name}={'null' if value == 'None' else value.replace(' ', '')}"
-        for name, value in sorted(candidate.parameters.items())
+        f"{name}={'null' if value == 'None' else value.replace(', ', ',')}"
+        for name, value in sorted({**candidate.parameters, **candidate.data}.items())
         if str(current.get(name)) != value
     ]
     return " ".join(["dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings)])

@@ -124,13 +124,16 @@ def records_in_workspace(directory: Path, md5: str) -> bool:
 def checked_out(directory: Path, revision: Revision) -> Iterator[Path]:
     """A temporary folder with a revision's files; outputs of DVC are links into its cache.
 
-    The workspace stays as it is. Raises ArtifactError if the cache lacks an output.
+    The workspace stays as it is. Raises ArtifactError if the revision holds no results, or the
+    cache lacks an output.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         archive = _git(directory, "archive", "--format=tar", revision.commit)
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             files.extractall(folder, filter="data")
+        if not (folder / _LOCK_FILE).is_file():
+            raise ArtifactError(f"that revision holds no results: it has no {_LOCK_FILE}.")
         cache = _cache_of(directory)
         for path, md5 in _locked_outputs(folder).items():
             target = folder / path

@@ -28,6 +28,7 @@ OUTPUTS = (
     "early_exit",
     "baseline_metrics",
     "energy_table",
+    "energy_page",
     "training_curves",
     "spike_raster",
     "confusion_figure",

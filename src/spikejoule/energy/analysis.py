@@ -111,8 +111,9 @@ class EnergyAnalysis:
 
     @property
     def has_intervals(self) -> bool:
-        """Whether counts are known image by image; if not, there are means alone."""
-        return isinstance(self.inputs.operations, OperationCounts)
+        """Whether counts are known image by image, of more than one; if not, there are means."""
+        operations = self.inputs.operations
+        return isinstance(operations, OperationCounts) and len(operations.counts) > 1
 
     @property
     def chosen_inference(self) -> ProfileInference:

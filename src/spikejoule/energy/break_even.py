@@ -11,13 +11,6 @@ from spikejoule.energy.operations import Column
 
 Array = NDArray[np.float64]
 
-_PER_SPIKE = (
-    terms.SYNAPTIC_EVENT,
-    terms.NEURON_UPDATE_ACTIVE,
-    terms.SPIKE_ROUTED,
-    terms.WEIGHT_READ,
-    terms.STATE_ACCESS_PER_EVENT,
-)
 _CURVE_POINTS = 60
 
 
@@ -34,8 +27,9 @@ class BreakEven:
         spikes_per_input: spikes of an input unit over the window.
         time_window: steps of 1 ms, at the measured rate.
         max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no rate loses.
-        compute_only_spikes_per_input: price of a MAC over that of a synaptic event: the limit if
-            hidden spikes and everything but synaptic events are neglected.
+        compute_only_spikes_per_input: the baseline's energy over that of one synaptic event at
+            every synapse: the limit if hidden spikes, pruning and everything but synaptic events
+            are neglected. For a dense baseline the price of a MAC over that of a synaptic event.
         measured_spikes_per_input: what the network has.
         curve_spikes_per_input: where the curve is given, ascending.
         curve_snn_pj: energy an inference of the spiking network there.
@@ -119,7 +113,7 @@ def _per_spike_pj(means: Array, columns: Sequence[Column], prices_pj: Array) -> 
     }
     energy = 0.0
     for place, column in enumerate(columns):
-        if column.term in _PER_SPIKE:
+        if column.term in terms.PER_SPIKE:
             price_pj = prices_pj[place]
             if column.term == terms.NEURON_UPDATE_ACTIVE:
                 price_pj -= inactive_pj[column.place]

@@ -123,7 +123,9 @@ def compare(
                     ann=energy_of(statistics, ann),
                     ratio=ratio,
                     verdict=_verdict(ratio),
-                    break_even=_break_even(statistics, columns, prices, ann, profile, operation),
+                    break_even=_break_even(
+                        statistics, columns, prices, ann, profile, baseline.macs_dense, operation
+                    ),
                 )
             )
     return tuple(comparisons)
@@ -173,16 +175,18 @@ def _break_even(
     prices: PriceVector,
     ann: PriceVector,
     profile: HardwareProfile,
+    n_synapses: int,
     operation: Operation,
 ) -> BreakEven | None:
     event = profile.price_of(terms.SYNAPTIC_EVENT)
     if prices.value_pj is None or ann.value_pj is None or event is None or not event.value_pj:
         return None
+    ann_pj = float(statistics.mean @ ann.value_pj)
     return break_even(
         statistics.mean[: len(columns)],
         columns,
         prices.value_pj,
-        float(statistics.mean @ ann.value_pj),
-        float(ann.value_pj.max()) / event.value_pj,
+        ann_pj,
+        ann_pj / (n_synapses * event.value_pj),
         operation,
     )

@@ -53,6 +53,11 @@ class Amount:
             self.high_pj + other.high_pj,
         )
 
+    def times(self, factor: float) -> "Amount":
+        """The amount of `factor` units."""
+        value = None if self.value_pj is None else self.value_pj * factor
+        return Amount(self.low_pj * factor, value, self.high_pj * factor)
+
     def over(self, divisor: float) -> "Amount":
         """The amount for each of `divisor` units."""
         value = None if self.value_pj is None else self.value_pj / divisor

@@ -9,10 +9,9 @@ from spikejoule.energy.terms import (
     OF_INFERENCE,
     OF_MEMORY,
     OPERATION_OF,
-    PARTS_OF_UPDATE,
     PRICE_OF,
     SYNAPTIC_EVENT,
-    UPDATES,
+    WITHIN,
 )
 
 SCOPES: Final = {
@@ -97,10 +96,11 @@ class HardwareProfile:
     def covers(self, term: str) -> bool:
         """Whether the cost of a term without a price is within the price of another.
 
-        An all-in figure of a chip covers whatever inference does, and nothing of learning.
+        An all-in figure covers whatever inference does, and nothing of learning. A chip's price of
+        an event or of an update covers what that consists of (`terms.WITHIN`).
         """
-        if self.price_of(term) is not None:
+        if self.price_of(term) is not None or self.scope == "arithmetic":
             return False
         if self.scope == "all_in":
             return term in OF_INFERENCE
-        return term in PARTS_OF_UPDATE and any(update in self.prices for update in UPDATES)
+        return any(holder in self.prices for holder in WITHIN.get(term, ()))

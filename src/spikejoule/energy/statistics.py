@@ -78,15 +78,17 @@ class CountStatistics:
 
 
 def count_statistics(counts: NDArray[np.int64], settings: BootstrapSettings) -> CountStatistics:
-    """Statistics of counts [N, C]; one image alone has a spread of zero."""
+    """Statistics of counts [N, C]; one image alone gives a mean without spread or interval."""
     n_images, n_columns = counts.shape
     values = counts.astype(np.float64)
     mean = values.mean(axis=0)
+    if n_images == 1:
+        return mean_statistics(mean, settings)
     # Counts that are equal for all images (one addition a neuron and step) need no resampling.
     varying = np.flatnonzero(counts.min(axis=0) != counts.max(axis=0))
     centred = values[:, varying] - mean[varying]
     covariance = np.zeros((n_columns, n_columns))
-    covariance[np.ix_(varying, varying)] = centred.T @ centred / max(n_images - 1, 1)
+    covariance[np.ix_(varying, varying)] = centred.T @ centred / (n_images - 1)
     resampled = np.tile(mean, (settings.samples, 1))
     resampled[:, varying] = _resampled_means(values[:, varying], settings)
     return CountStatistics(mean, covariance, resampled, settings.confidence)

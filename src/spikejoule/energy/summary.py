@@ -12,6 +12,7 @@ from spikejoule.energy.inputs import AnalysisInputs
 from spikejoule.energy.tables import headline
 from spikejoule.text import NOT_RECORDED, Rows, number, render, table
 
+_NARROW_BITS = 8
 _UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
 
 
@@ -51,7 +52,33 @@ def answer(analysis: EnergyAnalysis) -> tuple[str, ...]:
     lost = [entry.profile.id for entry in analysis.inference if entry.wins == "ann"]
     if lost:
         lines.insert(0, f"Some baseline needs less energy under {', '.join(lost)}.")
-    return (*lines, chosen.contains)
+    note = narrow_rival(analysis)
+    return (*lines, *([] if note is None else [note]), chosen.contains)
+
+
+def narrow_rival(analysis: EnergyAnalysis) -> str | None:
+    """What the narrowest baseline needs under the profile that prices its arithmetic lowest.
+
+    Every network is priced by the chosen profile's operations, whatever its width, so that a
+    baseline of a few bits looks dearer than it would be built. None if there is no narrow baseline,
+    or if the chosen profile is that profile.
+    """
+    narrow = [
+        (item.ann.value.mean, entry.profile, item)
+        for entry in analysis.inference
+        for item in entry.comparisons
+        if item.bits <= _NARROW_BITS and item.ann.value is not None
+    ]
+    if not narrow:
+        return None
+    energy_pj, profile, item = min(narrow, key=lambda entry: entry[0])
+    if profile.id == analysis.chosen:
+        return None
+    return (
+        f"All are priced by this profile's operations, whatever their width. Built in narrow "
+        f"arithmetic, {item.name} ({item.bits} bits) would need {joules(energy_pj)} "
+        f"({profile.id})."
+    )
 
 
 def energy_text(title: str, analysis: EnergyAnalysis) -> str:

@@ -131,8 +131,12 @@ def _training_rows(training: TrainingEnergy, priced: ProfileTraining) -> Iterato
         status = _status(item.term, priced)
         head = (profile, _SNN, item.phase, item.term, item.place, "", item.count)
         yield (*head, *_amount_cells(amount), status)
+    with_price = {item.phase for item, _ in priced.by_term}
     for phase, amount in priced.by_phase.items():
-        yield (profile, _SNN, phase, _TOTAL, "", "", "", *_amount_cells(amount), "priced")
+        if phase in with_price:
+            yield (profile, _SNN, phase, _TOTAL, "", "", "", *_amount_cells(amount), "priced")
+        else:
+            yield (profile, _SNN, phase, _TOTAL, "", "", "", *_NOTHING, "unpriced")
 
 
 def _row(

@@ -101,11 +101,31 @@ UPDATES: Final = (NEURON_UPDATE_ACTIVE, NEURON_UPDATE_INACTIVE)
 PARTS_OF_UPDATE: Final = (LEAK_MULTIPLICATION, BIAS_ADDITION)
 """Terms that a neuron update contains: a profile that prices updates may not price them again."""
 
+WITHIN: Final = {
+    LEAK_MULTIPLICATION: UPDATES,
+    BIAS_ADDITION: UPDATES,
+    STATE_ACCESS: UPDATES,
+    WEIGHT_READ: (SYNAPTIC_EVENT,),
+    STATE_ACCESS_PER_EVENT: (SYNAPTIC_EVENT,),
+}
+"""Terms that a chip's price of another term contains: what a whole synaptic operation or neuron
+update takes on a chip includes the words it reads and writes. Adding a memory's price to it would
+count them twice."""
+
 UPPER_BOUND_ONLY: Final = (STATE_ACCESS_PER_EVENT,)
 """Terms that the lower end of a total leaves out, because the hardware may do without them."""
 
 PRICE_OF: Final = {STATE_ACCESS_PER_EVENT: STATE_ACCESS}
 """Terms that have the price of another term."""
+
+PER_SPIKE: Final = (
+    SYNAPTIC_EVENT,
+    NEURON_UPDATE_ACTIVE,
+    SPIKE_ROUTED,
+    WEIGHT_READ,
+    STATE_ACCESS_PER_EVENT,
+)
+"""What grows with the spikes; an active update does so in place of an inactive one."""
 
 OF_EVENTS: Final = (
     SYNAPTIC_EVENT,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.estimates import Amount, Energy
-from spikejoule.energy.summary import joules
+from spikejoule.energy.summary import joules, narrow_rival
 
 VERDICTS = {
     "snn": "spiking network needs less",
@@ -86,6 +86,9 @@ def verdict_words(analysis: EnergyAnalysis) -> tuple[str, ...]:
     ]
     if lost:
         sentences.append(f"It loses to some baseline under {_and(lost)}.")
+    note = narrow_rival(analysis)
+    if note is not None:
+        sentences.append(note)
     return tuple(sentences)
 
 

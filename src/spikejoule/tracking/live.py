@@ -26,9 +26,9 @@ from filelock import FileLock, Timeout
 from spikejoule.provenance import file_digest, provenance_tags
 from spikejoule.tracking.keeper import FAILURE_TAG, is_running, keeper_tags
 from spikejoule.tracking.pages import run_name
-from spikejoule.tracking.publishing import PIPELINE_TAG, TRAINED_TAG, in_one_line
+from spikejoule.tracking.publishing import PIPELINE_TAG, TRAINED_TAG
 from spikejoule.tracking.records import epoch_row
-from spikejoule.tracking.store import Store, opened, project_store, without_password
+from spikejoule.tracking.store import Store, in_one_line, opened, project_store, without_passwords
 from spikejoule.tracking.writing import log_history, log_parameters, with_context
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class LiveRun:
             if not self._has_warned:
                 logger.warning(
                     "the run cannot be followed at %s (%s); it will be recorded at its end.",
-                    without_password(self._store.tracking_uri),
+                    without_passwords(self._store.tracking_uri),
                     in_one_line(error),
                 )
             self._has_warned = True
@@ -154,7 +154,7 @@ class LiveRun:
             self._has_digest = True
         if progress.outcome is not None:
             status, reason = progress.outcome
-            client.set_tag(self._run_id, FAILURE_TAG, reason[:500])
+            client.set_tag(self._run_id, FAILURE_TAG, without_passwords(reason)[:500])
             client.set_terminated(self._run_id, status=status)
             self._has_ended = True
 
@@ -207,8 +207,10 @@ def main(journal: Path, root: Path, stage_pid: int) -> None:
     try:
         with FileLock(lock, timeout=0), journal.open(encoding="utf-8") as stream:
             follow(stream, root)
-    except (FileNotFoundError, Timeout):
-        return  # published already
+    except Timeout:
+        return  # another follows it
+    except FileNotFoundError:
+        pass  # published already
     if not journal.exists():
         lock.unlink(missing_ok=True)
 

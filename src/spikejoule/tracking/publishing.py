@@ -10,7 +10,7 @@ from spikejoule.errors import StoreError
 from spikejoule.tracking.keeper import FAILURE_TAG, HOST_TAG, PROCESS_TAG, is_kept, keeper_tags
 from spikejoule.tracking.records import RESULT_TAG, RunRecord
 from spikejoule.tracking.registry import Registration, register
-from spikejoule.tracking.store import Store, opened, without_password
+from spikejoule.tracking.store import Store, in_one_line, opened, without_passwords
 from spikejoule.tracking.writing import (
     log_dataset,
     log_history,
@@ -75,7 +75,7 @@ def publish(
     result = outcome[0] if outcome else TimeoutError(f"no end after {time_limit_seconds:g} s")
     if isinstance(result, Exception):
         raise StoreError(
-            f"the run was not recorded at {without_password(store.tracking_uri)} "
+            f"the run was not recorded at {without_passwords(store.tracking_uri)} "
             f"({in_one_line(result)})"
         ) from result
     return result
@@ -97,11 +97,6 @@ def try_to_publish(
         return None
 
 
-def in_one_line(error: BaseException) -> str:
-    """What an error says, as a short line."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
-
-
 def _try_to_register(record: RunRecord, run_id: str, store: Store) -> Registration | None:
     try:
         return register(record, run_id, store)
@@ -110,7 +105,7 @@ def _try_to_register(record: RunRecord, run_id: str, store: Store) -> Registrati
         logger.warning(
             "the run %s is recorded, but its checkpoint is no version in the model registry of %s "
             "(%s).",
-            run_id, without_password(store.tracking_uri), in_one_line(error),
+            run_id, without_passwords(store.tracking_uri), in_one_line(error),
         )  # fmt: skip
         return None
 

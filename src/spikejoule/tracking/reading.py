@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikejoule.errors import StoreError
-from spikejoule.tracking.store import Store, opened, without_password
+from spikejoule.tracking.store import Store, in_one_line, opened, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,9 +58,9 @@ def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
             yield found
     # Whatever a server, a database or a disk answers; MLflow passes on what its parts raise.
     except Exception as error:
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise StoreError(
-            f"the MLflow store {without_password(store.tracking_uri)} cannot be read ({reason})."
+            f"the MLflow store {without_passwords(store.tracking_uri)} cannot be read "
+            f"({in_one_line(error)})."
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import socket
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,10 @@ from spikejoule.tracking.pages import experiment_tags
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+# SQLAlchemy takes any character but @ in a password, and further settings after the question mark.
+_PASSWORDS = re.compile(
+    r"(?P<before>://[^\s/:@]*:)[^\s@]+(?=@)|(?P<name>[?&](?:password|token)=)[^\s&#'\")]+"
+)
 _CONNECTION_SECONDS = 5.0
 _LOCK_SECONDS = 60.0
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -67,9 +72,9 @@ def project_store(
     root = root.resolve()
     uri = _at_root(root, environment.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
     # A server has a place for artifacts of its own.
-    served = urlsplit(uri).scheme in ("http", "https", "databricks") or uri == "databricks"
+    served = uri.partition(":")[0] in ("http", "https", "databricks")
     artifacts = environment.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or "mlartifacts"
-    if not urlsplit(artifacts).scheme:
+    if "://" not in artifacts:
         artifacts = (root / artifacts).as_uri()
     name = environment.get("MLFLOW_EXPERIMENT_NAME")
     return Store(
@@ -103,12 +108,14 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
         yield client, experiment_id
 
 
-def without_password(uri: str) -> str:
-    """`uri` as it may be shown."""
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return uri.replace(f":{parts.password}@", ":***@", 1)
+def without_passwords(text: str) -> str:
+    """A URI, or a message with URIs in it, as it may be shown."""
+    return _PASSWORDS.sub(lambda match: f"{match['before'] or match['name']}***", text)
+
+
+def in_one_line(error: BaseException) -> str:
+    """What an error says, as a short line without passwords: MLflow's errors quote addresses."""
+    return without_passwords(" ".join(str(error).split()))[:300] or type(error).__name__
 
 
 def _at_root(root: Path, uri: str) -> str:
@@ -143,9 +150,12 @@ def _check_reachable(uri: str) -> None:
 
     MLflow would find out by itself, but after minutes of retries.
     """
-    parts = urlsplit(uri)
-    scheme = parts.scheme.split("+")[0]
-    port = parts.port or _DEFAULT_PORTS.get(scheme)
+    try:
+        parts = urlsplit(uri)
+        scheme = parts.scheme.split("+")[0]
+        port = parts.port or _DEFAULT_PORTS.get(scheme)
+    except ValueError:
+        return  # what it stands for is for MLflow to say
     if not parts.hostname or port is None:
         return
     proxied = scheme in urllib.request.getproxies()
