@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikejoule.cli.arguments import json_text
+from spikejoule.cli.arguments import add_command, add_project_directory, json_text
 
 if TYPE_CHECKING:
     from spikejoule.tracking import Publication
@@ -19,18 +19,12 @@ def add_run_commands(commands: Any) -> None:
 
 
 def _add_publish(commands: Any) -> None:
-    description = "record the runs that a project's outputs stand for in its MLflow store"
-    publish = commands.add_parser(
-        "publish", help=description, description=f"{description[0].upper()}{description[1:]}."
+    publish = add_command(
+        commands,
+        "publish",
+        "record the runs that a project's outputs stand for in its MLflow store",
     )
-    publish.add_argument(
-        "directory",
-        nargs="?",
-        type=Path,
-        default=Path(),
-        metavar="DIRECTORY",
-        help="of the project (default: the working directory)",
-    )
+    add_project_directory(publish)
     which = publish.add_mutually_exclusive_group()
     which.add_argument(
         "--rev",
@@ -44,18 +38,10 @@ def _add_publish(commands: Any) -> None:
 
 
 def _add_front(commands: Any) -> None:
-    description = "compare a project's recorded runs: accuracy against synaptic events"
-    front = commands.add_parser(
-        "front", help=description, description=f"{description[0].upper()}{description[1:]}."
+    front = add_command(
+        commands, "front", "compare a project's recorded runs: accuracy against synaptic events"
     )
-    front.add_argument(
-        "directory",
-        nargs="?",
-        type=Path,
-        default=Path(),
-        metavar="DIRECTORY",
-        help="of the project (default: the working directory)",
-    )
+    add_project_directory(front)
     front.add_argument(
         "--data",
         metavar="SOURCE",
@@ -74,22 +60,15 @@ def _add_front(commands: Any) -> None:
 
 
 def _add_version(commands: Any) -> None:
-    description = "tell where a version of the model comes from, and how to have it back"
-    version = commands.add_parser(
-        "version", help=description, description=f"{description[0].upper()}{description[1:]}."
+    version = add_command(
+        commands, "version", "tell where a version of the model comes from, and how to have it back"
     )
     version.add_argument(
         "reference",
         metavar="VERSION|FILE",
         help="models:/surrogate-snn/N, models:/surrogate-snn@champion, or a complete checkpoint",
     )
-    version.add_argument(
-        "--directory",
-        type=Path,
-        default=Path(),
-        metavar="DIRECTORY",
-        help="of the project (default: the working directory)",
-    )
+    add_project_directory(version, option=True)
     version.add_argument("--json", action="store_true", help="print JSON")
     version.set_defaults(command=_version)
 
