@@ -100,7 +100,8 @@ def _pipeline() -> psutil.Process:
     """The process that runs the stages: DVC, past the shell in which it starts each of them."""
     process = psutil.Process()
     parents = process.parents()
-    return next(parent for parent in parents if not _launches_a_stage(parent.cmdline()))
+    outside = (parent for parent in parents if not _launches_a_stage(parent.cmdline()))
+    return next(outside, process)
 
 
 def _launches_a_stage(command: list[str]) -> bool:

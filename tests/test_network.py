@@ -9,7 +9,7 @@ import torch
 
 from spikejoule.architecture import Architecture
 from spikejoule.errors import ParameterError
-from spikejoule.kernels.through_time import SURROGATE_CODES
+from spikejoule.kernels.derivatives import SURROGATE_CODES
 from spikejoule.network import SpikingNetwork, initial_state, surrogate_derivative
 from spikejoule.params import TrainParams
 from spikejoule.surrogate import SURROGATES, get_surrogate

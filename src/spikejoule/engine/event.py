@@ -13,12 +13,13 @@ from spikejoule.errors import ArtifactError
 from spikejoule.event_buffers import collect_events
 from spikejoule.events import EventList
 from spikejoule.kernels.arrays import aligned_zeros, even_parts
-from spikejoule.kernels.backward import batch_gradient, transpose_weights
+from spikejoule.kernels.backward import batch_gradient
+from spikejoule.kernels.deltas import transpose_weights
+from spikejoule.kernels.derivatives import surrogate_constants
 from spikejoule.kernels.emit import LANES
 from spikejoule.kernels.forward import layer_forward_lanes
 from spikejoule.kernels.layout import ParameterLayout
 from spikejoule.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
-from spikejoule.kernels.through_time import surrogate_constants
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it, and

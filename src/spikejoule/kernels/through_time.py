@@ -1,7 +1,6 @@
 """The membrane potential's gradient from the last step to the first, in vector registers."""
 
 import itertools
-import math
 from collections.abc import Callable
 
 from llvmlite import ir
@@ -9,6 +8,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from spikejoule.kernels.derivatives import SURROGATE_CODES, derivative_at
 from spikejoule.kernels.emit import (
     LANES,
     broadcast,
@@ -16,8 +16,6 @@ from spikejoule.kernels.emit import (
     for_each_block_size,
     memory_of_arrays,
     multiply_add,
-    splat,
-    vector_intrinsic,
     zeros,
 )
 
@@ -31,81 +29,22 @@ TILE_VECTORS = (5, 2, 1)
 """Vectors that are computed together, the widest first: a tile's sums and weights fill 30 of 32
 registers. Few widths, since each is compiled for every surrogate."""
 
-SURROGATE_CODES = {
-    name: code
-    for code, name in enumerate(
-        ("constant", "arctangent", "fast_sigmoid", "sigmoid", "triangle", "boxcar", "gaussian")
-    )
-}
 
-
-def surrogate_constants(name: str, slope: float) -> tuple[int, float, float]:
-    """Code of a surrogate and the two constants of its derivative (formulas in surrogate.py)."""
-    a, b = {
-        "constant": (slope, 0.0),
-        "arctangent": (slope / 2, (math.pi / 2 * slope) ** 2),
-        "fast_sigmoid": (1.0, slope),
-        "sigmoid": (slope, slope),
-        "triangle": (slope, 1.0),
-        "boxcar": (slope, 1 / (2 * slope)),
-        "gaussian": (slope / math.sqrt(2 * math.pi), slope**2 / 2),
-    }[name]
-    return SURROGATE_CODES[name], a, b
-
-
-def _exponential(builder: ir.IRBuilder, x: ir.Value) -> ir.Value:
-    """exp(x) for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and exp(r) by its Taylor series.
-
-    The series' remainder is below the rounding error of the type (degree 7 for float32, 13 for
-    float64). Where the result would be a denormal number, or its products could, it is 0.
-    """
-    vector = x.type
-    single = isinstance(vector.element, ir.FloatType)
-    degree, fraction_bits, bias, lowest = (7, 23, 127, -60.0) if single else (13, 52, 1023, -600.0)
-    bits = ir.IntType(32 if single else 64)
-    integers = ir.VectorType(bits, LANES)
-    vanishes = builder.fcmp_ordered("<", x, splat(vector, lowest))
-    x = builder.select(vanishes, zeros(vector), x)
-    n = vector_intrinsic(builder, "rint", builder.fmul(x, splat(vector, 1 / math.log(2))))
-    high = 0.693145751953125
-    r = multiply_add(builder, n, splat(vector, -high), x)
-    r = multiply_add(builder, n, splat(vector, high - math.log(2)), r)
-    total = splat(vector, 1 / math.factorial(degree))
-    for power in range(degree - 1, -1, -1):
-        total = multiply_add(builder, total, r, splat(vector, 1 / math.factorial(power)))
-    exponent = builder.fptosi(n, integers)
-    exponent = builder.add(exponent, ir.Constant(integers, [bias] * LANES))
-    exponent = builder.shl(exponent, ir.Constant(integers, [fraction_bits] * LANES))
-    value = builder.fmul(total, builder.bitcast(exponent, vector))
-    return builder.select(vanishes, zeros(vector), value)
-
-
-def _derivative(
-    builder: ir.IRBuilder, code: int, x: ir.Value, a: ir.Value, b: ir.Value
+def _delta(
+    builder: ir.IRBuilder,
+    code: int,
+    membrane: ir.Value,
+    own: ir.Value,
+    following: ir.Value,
+    neuron: list[ir.Value],
 ) -> ir.Value:
-    """The surrogate derivative at x = v - threshold."""
-    one = splat(x.type, 1.0)
-    if code == SURROGATE_CODES["constant"]:
-        return a
-    if code == SURROGATE_CODES["arctangent"]:
-        square = builder.fmul(x, x)
-        return builder.fdiv(a, multiply_add(builder, b, square, one))
-    distance = vector_intrinsic(builder, "fabs", x)
-    if code == SURROGATE_CODES["fast_sigmoid"]:
-        root = builder.fdiv(a, multiply_add(builder, b, distance, one))
-        return builder.fmul(root, root)
-    if code == SURROGATE_CODES["sigmoid"]:
-        tail = _exponential(builder, builder.fneg(builder.fmul(b, distance)))
-        root = builder.fdiv(one, builder.fadd(one, tail))
-        return builder.fmul(builder.fmul(a, tail), builder.fmul(root, root))
-    if code == SURROGATE_CODES["triangle"]:
-        height = builder.fsub(one, distance)
-        return builder.fmul(a, vector_intrinsic(builder, "maxnum", height, zeros(x.type)))
-    if code == SURROGATE_CODES["boxcar"]:
-        inside = builder.fcmp_ordered("<", distance, b)
-        return builder.select(inside, a, zeros(x.type))
-    exponent = builder.fneg(builder.fmul(b, builder.fmul(x, x)))
-    return builder.fmul(a, _exponential(builder, exponent))
+    """dL/dv of one step: ``own`` is its dL/ds, ``following`` dL/dv of the step after it."""
+    decays, thresholds, a, b = neuron
+    silent = builder.fcmp_ordered("<", membrane, thresholds)
+    kept = builder.select(silent, decays, zeros(membrane.type))
+    x = builder.fsub(membrane, thresholds)
+    derivative = derivative_at(builder, code, x, a, b)
+    return multiply_add(builder, own, derivative, builder.fmul(kept, following))
 
 
 @intrinsic
@@ -153,7 +92,7 @@ def membrane_deltas(
         deltas, delta_start, potentials, stride, column, block, n_steps = array[:7]
         decay, threshold, surrogate, a, b, gradient, bias_start = array[7:]
         vector = deltas.vector
-        decays, thresholds, a, b = (broadcast(builder, x) for x in (decay, threshold, a, b))
+        neuron = [broadcast(builder, x) for x in (decay, threshold, a, b)]
         first = builder.add(delta_start, column)
         bias = builder.add(bias_start, column)
 
@@ -171,13 +110,9 @@ def membrane_deltas(
                     for place, next_delta, total in zip(places, later, sums, strict=True):
                         position = builder.add(delta_row, place)
                         membrane = potentials.load_vector(builder.add(membrane_row, place))
-                        silent = builder.fcmp_ordered("<", membrane, thresholds)
-                        kept = builder.select(silent, decays, zeros(vector))
-                        x = builder.fsub(membrane, thresholds)
-                        derivative = _derivative(builder, code, x, a, b)
-                        delta = builder.fmul(kept, builder.load(next_delta))
                         own = deltas.load_vector(position)
-                        delta = multiply_add(builder, own, derivative, delta)
+                        following = builder.load(next_delta)
+                        delta = _delta(builder, code, membrane, own, following, neuron)
                         deltas.store_vector(delta, position)
                         builder.store(delta, next_delta)
                         builder.store(builder.fadd(builder.load(total), delta), total)
@@ -259,7 +194,7 @@ def tile_deltas(
         deltas, delta_start, potentials, potential_start = array[7:11]
         decay, threshold, surrogate, a, b, later, sums, rows, vectors = array[11:]
         vector = deltas.vector
-        decays, thresholds, a, b = (broadcast(builder, x) for x in (decay, threshold, a, b))
+        neuron = [broadcast(builder, x) for x in (decay, threshold, a, b)]
         first_delta = builder.add(delta_start, column)
         first_potential = builder.add(potential_start, column)
 
@@ -294,12 +229,8 @@ def tile_deltas(
                     for k, place in enumerate(places):
                         position = builder.add(builder.add(first_potential, down), place)
                         membrane = potentials.load_vector(position)
-                        silent = builder.fcmp_ordered("<", membrane, thresholds)
-                        kept = builder.select(silent, decays, zeros(vector))
-                        x = builder.fsub(membrane, thresholds)
-                        derivative = _derivative(builder, code, x, a, b)
-                        delta = builder.fmul(kept, next_delta[k])
-                        delta = multiply_add(builder, products[row][k], derivative, delta)
+                        own = products[row][k]
+                        delta = _delta(builder, code, membrane, own, next_delta[k], neuron)
                         position = builder.add(builder.add(first_delta, down), place)
                         deltas.store_vector(delta, position)
                         next_delta[k] = delta
