@@ -92,6 +92,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     raster = _raster(params.energy_report.figure_sample, images, layers, counts)
     labels = images.labels[: counts.n_samples]
     baselines = baselines_of(paths["baseline"], labels)
+    by_step, early = read_by_step(paths["accuracy_by_step"]), read_early_answer(paths["early_exit"])
+    runs = read_front(paths["front"])
     proxies = proxies_of_spikes(network.state, network.architecture, layers, network.pruned)
     inference = InferenceSpikes(
         layer_names=names,
@@ -126,9 +128,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_csv(paths["energy_table"], COLUMNS, table(analysis))
     content = ReportContent(
         analysis,
-        read_by_step(paths["accuracy_by_step"]),
-        read_early_answer(paths["early_exit"]),
-        read_front(paths["front"]),
+        by_step,
+        early,
+        runs,
         Raster(raster.label, raster.layer_names, raster.layers),
         _provenance(network, paths["trained"]),
     )

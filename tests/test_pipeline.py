@@ -247,8 +247,8 @@ class TestFirstRun:
         added = first.git("show", "--name-only", "--pretty=", "HEAD").split()
         kept = {
             path
-            for path in artifact_paths(first.folder).values()
-            if path.startswith(("metrics/", "figures/", "reports/"))
+            for name, path in artifact_paths(first.folder).items()
+            if path.startswith(("metrics/", "figures/", "reports/")) and name != "front"
         }
         assert set(added) == {*kept, "dvc.lock"}
         assert first.git("status", "--porcelain") == ""
@@ -478,7 +478,9 @@ class TestTracking:
         stored = first.folder / "mlartifacts" / tracked.info.run_id / "artifacts"
         files = {path.name: path for path in stored.rglob("*") if path.is_file()}
         for name, path in artifact_paths(first.folder).items():
-            if path.startswith(("figures/", "metrics/")) or name == "checkpoint":
+            if name == "front":
+                continue
+            if path.startswith(("figures/", "metrics/", "reports/")) or name == "checkpoint":
                 original = first.path(name)
                 if name == "train_timings":
                     stored_copy = stored / "results" / "timings" / original.name

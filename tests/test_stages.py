@@ -67,10 +67,10 @@ PROCESS_SECONDS = 240
 PASSED_ON = {
     "data_metrics", "history", "confusion", "per_class", "accuracy_by_step", "early_exit",
     "baseline_metrics", "energy_table", "training_curves", "spike_raster", "confusion_figure",
-    "per_class_figure", "hardware",
+    "per_class_figure", "hardware", "energy_page",
 }  # fmt: skip
-# Text that is whole still without its last letter.
-PLAIN_TEXT = {"per_class", "hardware"}
+# Text that is whole still without its last letter, or with another one.
+PLAIN_TEXT = {"per_class", "hardware", "front", "accuracy_by_step"}
 
 
 def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[str]]:
@@ -93,8 +93,9 @@ def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPa
         shutil.copy(repository / name, folder)
     set_parameters(folder, PARAMETERS)
     paths = artifact_paths(repository)
-    (folder / paths["hardware"]).parent.mkdir(parents=True)
-    shutil.copy(repository / paths["hardware"], folder / paths["hardware"])
+    for name in ("hardware", "front"):
+        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / paths[name], folder / paths[name])
     splits = {
         "train": mnist5k.train.select(slice(N_TRAIN)),
         "validation": mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION)),
@@ -297,17 +298,23 @@ DAMAGES = (
 )  # fmt: skip
 
 
-def inputs_of_all_stages() -> Iterator[tuple[str, str]]:
+def damaged_inputs() -> Iterator[tuple[str, str, Callable[[Path], None]]]:
     repository = Path(__file__).resolve().parents[1]
     for stage in MODULES:
         for name in inputs_and_outputs(stage, repository)[0]:
-            if name not in (PASSED_ON if stage == "publish" else PLAIN_TEXT):
-                yield stage, name
+            if stage == "publish" and name in PASSED_ON:
+                continue
+            damages = (_absent, _empty, _garbage, _a_folder) if name in PLAIN_TEXT else DAMAGES
+            for damage in damages:
+                yield stage, name, damage
 
 
 class TestDamagedInputs:
-    @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__.strip("_"))
-    @pytest.mark.parametrize(("stage", "name"), inputs_of_all_stages())
+    @pytest.mark.parametrize(
+        ("stage", "name", "damage"),
+        damaged_inputs(),
+        ids=lambda part: part if isinstance(part, str) else part.__name__.strip("_"),
+    )
     def test_refused_in_one_sentence_that_names_the_file(
         self,
         stage: str,
