@@ -594,7 +594,8 @@ class TestReports:
         page = Path(re.sub(r"^file://", "", output.splitlines()[0]).replace("%20", " "))
         assert page == first.folder / "dvc_plots" / "index.html"
         text = page.read_text(encoding="utf-8")
-        plots = pipeline_definition(first.folder)["plots"]
+        definition = pipeline_definition(first.folder)
+        plots = [*definition["plots"], *definition["stages"]["train"]["plots"]]
         titles = [
             options["title"]
             for plot in plots
