@@ -5,23 +5,14 @@ from collections.abc import Mapping, Sequence
 
 from spikejoule import figures
 from spikejoule.front import Candidate, Comparison
+from spikejoule.report.content import FRONT_COLUMNS
 from spikejoule.text import table
 
 
 def front_table(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
     """Header and rows of the CSV file: one row a point, the parameters that vary at its end."""
     varied = comparison.varied
-    header = (
-        "name",
-        "early_exit",
-        "on_front",
-        "validation_accuracy_percent",
-        "test_accuracy_percent",
-        "synaptic_events_per_inference",
-        "data_source",
-        "git_commit",
-        *varied,
-    )
+    header = (*FRONT_COLUMNS, *varied)
     rows: list[tuple[object, ...]] = [
         (
             one.name,
