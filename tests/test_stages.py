@@ -19,7 +19,7 @@ import pytest
 
 from spikejoule.data import Dataset, describe, load_images, save_images
 from spikejoule.events import load_events, save_events
-from spikejoule.files import write_bytes, write_json
+from spikejoule.files import write_bytes
 from spikejoule.trained import load_trained, save_trained
 from stages import (
     baseline,
@@ -104,9 +104,8 @@ def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPa
     for name, samples in splits.items():
         save_images(folder / paths[name], samples)
     dataset = replace(mnist5k, test=splits["test"])
-    write_json(
-        folder / paths["data_metrics"],
-        describe(dataset, splits["train"], splits["validation"], False),
+    describe(dataset, splits["train"], splits["validation"], False).write(
+        folder / paths["data_metrics"]
     )
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch, folder)
