@@ -12,7 +12,7 @@ from spikejoule.data import Dataset
 from spikejoule.sources import load_directory, load_mnist5k
 
 # Fixtures that start other programs
-pytest_plugins = ["tests.browser", "tests.services"]
+pytest_plugins = ["tests.browser", "tests.finished_project", "tests.services"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -12,141 +12,37 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from spikejoule.data import Dataset, describe, load_images, save_images
+from spikejoule.data import Dataset, load_images, save_images
 from spikejoule.events import load_events, save_events
-from spikejoule.files import write_bytes
 from spikejoule.trained import load_trained, save_trained
-from stages import (
-    baseline,
-    encode,
-    energy_report,
-    evaluate,
-    measure_inference,
-    prepare,
-    publish,
-    train,
-)
+from stages import train
 from stages.common import run_stage
 from tests.examples import trained_network
-from tests.pipeline_tools import (
-    artifact_paths,
-    clean_environment,
-    dvc,
-    git,
-    pipeline_definition,
-    set_parameters,
+from tests.finished_project import (
+    MODULES,
+    call,
+    content_of,
+    copy_project,
+    inputs_and_outputs,
+    isolate,
+    path_of,
 )
+from tests.pipeline_tools import artifact_paths, clean_environment, dvc, git, set_parameters
 
-MODULES = {
-    "prepare": prepare,
-    "encode": encode,
-    "train": train,
-    "measure_inference": measure_inference,
-    "evaluate": evaluate,
-    "baseline": baseline,
-    "energy_report": energy_report,
-    "publish": publish,
-}
-PARAMETERS = {
-    "data.source": "mnist5k",
-    "encode.time_window": 12,
-    "model.hidden": 16,
-    "train.max_epochs": 2,
-    "train.threads": 1,
-    "measure_inference.n_samples": 25,
-}
-N_TRAIN, N_VALIDATION, N_TEST = 80, 30, 40
 PROCESS_SECONDS = 240
-
-# publish hands these to MLflow as they are, and MLflow's troubles are but warnings.
-PASSED_ON = {
-    "data_metrics", "history", "confusion", "per_class", "accuracy_by_step", "early_exit",
-    "baseline_metrics", "energy_table", "training_curves", "spike_raster", "confusion_figure",
-    "per_class_figure", "hardware", "energy_page",
-}  # fmt: skip
-# Text that is whole still without its last letter, or with another one.
-PLAIN_TEXT = {"per_class", "hardware", "front", "accuracy_by_step"}
-
-
-def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[str]]:
-    """The names of the artifacts that a stage reads, and of those that it writes."""
-    definition = pipeline_definition(repository)["stages"][stage]
-    dependencies = {entry.removeprefix("${paths.").rstrip("}") for entry in definition["deps"]}
-    names = list(MODULES[stage].PATHS)
-    return (
-        [name for name in names if name in dependencies],
-        [name for name in names if name not in dependencies],
-    )
-
-
-@pytest.fixture(scope="module")
-def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project folder in which all stages have run, on few digits."""
-    folder = tmp_path_factory.mktemp("finished") / "project"
-    folder.mkdir()
-    for name in ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
-        shutil.copy(repository / name, folder)
-    set_parameters(folder, PARAMETERS)
-    paths = artifact_paths(repository)
-    for name in ("hardware", "front"):
-        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(repository / paths[name], folder / paths[name])
-    splits = {
-        "train": mnist5k.train.select(slice(N_TRAIN)),
-        "validation": mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION)),
-        "test": mnist5k.test.select(slice(N_TEST)),
-    }
-    for name, samples in splits.items():
-        save_images(folder / paths[name], samples)
-    dataset = replace(mnist5k, test=splits["test"])
-    describe(dataset, splits["train"], splits["validation"], False).write(
-        folder / paths["data_metrics"]
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        isolate(patch, folder)
-        for name in list(MODULES)[1:]:
-            assert call(name) == 0, name
-    return folder
 
 
 @pytest.fixture
 def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the finished project, to damage; the working directory."""
     folder = tmp_path / "project"
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts"))
+    copy_project(finished, folder)
     isolate(monkeypatch, folder)
     return folder
-
-
-def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    patch.chdir(folder)
-    patch.setattr("stages.common.set_up_logging", lambda: None)
-    names = ("DVC_ROOT", "MNIST_DIR", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
-    for variable in names:
-        patch.delenv(variable, raising=False)
-
-
-def call(stage: str) -> int:
-    """Run a stage as its script does, on the files of the working directory."""
-    module, paths = MODULES[stage], artifact_paths(Path())
-    options = []
-    for name in module.PATHS:
-        options += [f"--{name.replace('_', '-')}", paths[name]]
-    return run_stage(module.main, module.__doc__, module.PATHS, options)
-
-
-def content_of(folder: Path) -> dict[str, bytes]:
-    """Every file of a project, MLflow's store included."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
 
 
 def refusal(stage: str, project: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -172,10 +68,6 @@ def refusal(stage: str, project: Path, capsys: pytest.CaptureFixture[str]) -> li
         said.append(lines)
     assert said[0] == said[1]
     return said[0]
-
-
-def path_of(name: str) -> Path:
-    return Path(artifact_paths(Path())[name])
 
 
 class TestParameters:
@@ -273,75 +165,6 @@ def _last_byte_lost(path: Path) -> None:
 
 def _garbage(path: Path) -> None:
     path.write_bytes(np.random.default_rng(1).bytes(5000))
-
-
-def _flipped(path: Path) -> None:
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    path.write_bytes(bytes(data))
-
-
-def _another_file(path: Path) -> None:
-    # A valid file, of another stage.
-    other = path_of("predictions") if path.suffix != ".npz" else path_of("trained")
-    shutil.copy(other, path)
-
-
-def _a_folder(path: Path) -> None:
-    path.unlink()
-    path.mkdir()
-
-
-DAMAGES = (
-    _absent, _empty, _truncated, _last_byte_lost, _garbage, _flipped, _another_file, _a_folder,
-)  # fmt: skip
-
-
-def damaged_inputs() -> Iterator[tuple[str, str, Callable[[Path], None]]]:
-    repository = Path(__file__).resolve().parents[1]
-    for stage in MODULES:
-        for name in inputs_and_outputs(stage, repository)[0]:
-            if stage == "publish" and name in PASSED_ON:
-                continue
-            damages = (_absent, _empty, _garbage, _a_folder) if name in PLAIN_TEXT else DAMAGES
-            for damage in damages:
-                yield stage, name, damage
-
-
-class TestDamagedInputs:
-    @pytest.mark.parametrize(
-        ("stage", "name", "damage"),
-        damaged_inputs(),
-        ids=lambda part: part if isinstance(part, str) else part.__name__.strip("_"),
-    )
-    def test_refused_in_one_sentence_that_names_the_file(
-        self,
-        stage: str,
-        name: str,
-        damage: Callable[[Path], None],
-        project: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        path = path_of(name)
-        damage(path)
-        (line,) = refusal(stage, project, capsys)
-        assert str(path) in line
-        assert len(line) < 400
-
-    def test_a_pickle_is_never_executed(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        import torch
-
-        class Touch:
-            def __reduce__(self) -> tuple[Any, tuple[str]]:
-                return os.mkdir, ("executed",)
-
-        torch.save({"schema": Touch()}, path_of("trained"))
-        for stage in ("measure_inference", "evaluate", "energy_report"):
-            (line,) = refusal(stage, project, capsys)
-            assert str(path_of("trained")) in line
-        assert not Path("executed").exists()
 
 
 class TestMismatchedInputs:
@@ -689,11 +512,3 @@ def test_warnings_of_stages_do_not_reach_the_tests() -> None:
     # `isolate` leaves logging as pytest set it up: a handler of a stage would outlive its stream.
     handlers = logging.getLogger().handlers
     assert not [handler for handler in handlers if "stages" in type(handler.formatter).__module__]
-
-
-def test_examples_of_damage_do_damage(tmp_path: Path) -> None:
-    for damage in (_truncated, _last_byte_lost, _garbage, _flipped):
-        path = tmp_path / "file"
-        write_bytes(path, bytes(range(200)))
-        damage(path)
-        assert path.read_bytes() != bytes(range(200))
