@@ -10,10 +10,11 @@ its quantised form as `quantised.layerK.weight`, `.bias` and `.requantisation` (
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from spikejoule.array_files import Array, ArrayFile, Arrays
 from spikejoule.data import N_CLASSES
@@ -21,7 +22,7 @@ from spikejoule.energy.baselines import BaselineCounts
 from spikejoule.errors import ArtifactError
 from spikejoule.host_energy import HostEnergyEntry
 from spikejoule.quantised import QuantisedNetwork
-from spikejoule.records import Count, NotNegative, Percent, Record, Text
+from spikejoule.records import Count, NotNegative, Percent, Record, Text, check_interval
 
 
 class BaselineMetrics(Record):
@@ -40,6 +41,19 @@ class BaselineMetrics(Record):
     quantised_test_accuracy_high_percent: Percent
     quantised_macs_dense: Count
     quantised_macs_nonzero_per_inference: NotNegative
+
+    @model_validator(mode="after")
+    def _values_lie_in_their_intervals(self) -> Self:
+        for network in ("relu", "quantised"):
+            names = (f"{network}_test_accuracy{end}_percent" for end in ("_low", "", "_high"))
+            check_interval(*(getattr(self, name) for name in names))
+            macs = f"{network}_macs"
+            check_interval(
+                0.0,
+                getattr(self, f"{macs}_nonzero_per_inference"),
+                getattr(self, f"{macs}_dense"),
+            )
+        return self
 
 
 class BaselineTimings(Record):

@@ -14,7 +14,17 @@ from pydantic import Field, model_validator
 from spikejoule.array_files import Array, ArrayFile
 from spikejoule.data import N_CLASSES
 from spikejoule.errors import ArtifactError
-from spikejoule.records import Count, MaybePercent, NotNegative, Percent, Record, Row, Table, Text
+from spikejoule.records import (
+    Count,
+    MaybePercent,
+    NotNegative,
+    Percent,
+    Record,
+    Row,
+    Table,
+    Text,
+    check_interval,
+)
 
 PREDICTIONS = ArrayFile(
     "spikejoule/predictions/1",
@@ -41,7 +51,7 @@ class EvaluationMetrics(Record):
 
     @model_validator(mode="after")
     def _accuracy_lies_in_its_interval(self) -> Self:
-        _check_interval(
+        check_interval(
             self.test_accuracy_low_percent,
             self.test_accuracy_percent,
             self.test_accuracy_high_percent,
@@ -71,7 +81,7 @@ class ClassRow(Row):
         elif self.n_samples == 0:
             raise ValueError("there is an accuracy, but no image")
         else:
-            _check_interval(low, value, high)
+            check_interval(low, value, high)
         return self
 
 
@@ -114,9 +124,7 @@ class StepRow(Row):
 
     @model_validator(mode="after")
     def _accuracy_lies_in_its_interval(self) -> Self:
-        _check_interval(
-            self.accuracy_low_percent, self.accuracy_percent, self.accuracy_high_percent
-        )
+        check_interval(self.accuracy_low_percent, self.accuracy_percent, self.accuracy_high_percent)
         return self
 
 
@@ -149,10 +157,8 @@ class ExitEntry(Record):
 
     @model_validator(mode="after")
     def _values_lie_in_their_intervals(self) -> Self:
-        _check_interval(
-            self.accuracy_low_percent, self.accuracy_percent, self.accuracy_high_percent
-        )
-        _check_interval(
+        check_interval(self.accuracy_low_percent, self.accuracy_percent, self.accuracy_high_percent)
+        check_interval(
             self.synaptic_events_low,
             self.synaptic_events_per_inference,
             self.synaptic_events_high,
@@ -243,8 +249,3 @@ def read_evaluation(paths: Mapping[str, Path]) -> EvaluationFiles:
                 f"{paths['evaluate_metrics']} one of {accuracy} %: run the evaluate stage again."
             )
     return files
-
-
-def _check_interval(low: float, value: float, high: float) -> None:
-    if not low <= value <= high:
-        raise ValueError(f"{value} does not lie between {low} and {high}")

@@ -193,10 +193,12 @@ def read_npz(path: str | os.PathLike[str], schema: str) -> dict[str, NDArray[Any
             damaged = archive.testzip()
             if damaged is not None:
                 raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
-            arrays = {
-                entry.filename.removesuffix(".npy"): _read_member(archive, entry)
-                for entry in archive.infolist()
-            }
+            arrays: dict[str, NDArray[Any]] = {}
+            for entry in archive.infolist():
+                name = entry.filename.removesuffix(".npy")
+                if name in arrays:
+                    raise zipfile.BadZipFile(f"{name} is there twice")
+                arrays[name] = _read_member(archive, entry)
     except FileNotFoundError as error:
         raise _cannot_read(path, error) from error
     except _DAMAGED_NPZ_ERRORS as error:

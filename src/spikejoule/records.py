@@ -99,6 +99,13 @@ class Table(Record):
         write_csv(path, columns, [[_cell(row[name]) for name in columns] for row in cells])
 
 
+def check_interval(low: float | None, value: float | None, high: float | None) -> None:
+    """Raise ValueError for a value outside of its interval; what is None is not compared."""
+    ends = [end for end in (low, value, high) if end is not None]
+    if sorted(ends) != ends:
+        raise ValueError(f"{' to '.join(str(end) for end in ends)} is no interval")
+
+
 def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong, in words, with its place and its value."""
     problem = error.errors(include_url=False)[0]
