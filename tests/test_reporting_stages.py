@@ -22,10 +22,12 @@ from spikejoule.files import write_csv, write_json
 from spikejoule.inference_files import load_inference_events, load_inference_spikes
 from spikejoule.quantised import QuantisedNetwork
 from spikejoule.report.content import FRONT_COLUMNS
+from spikejoule.run_record import OUTPUTS
 from spikejoule.trained import save_trained
 from stages import energy_report, evaluate, measure_inference, publish
 from stages.common import run_stage
 from tests.examples import TRAIN_TIMINGS, trained_network
+from tests.pipeline_tools import write_lock
 
 N_TEST = 60
 ENCODING: dict[str, str | int | float] = {
@@ -47,6 +49,9 @@ def path_of(name: str) -> Path:
 
 def run(stage: Any, **paths: Path) -> int:
     """Start a stage with every artifact at its place, or at the place given."""
+    if stage is publish:
+        given = [name for name in publish.PATHS if name not in OUTPUTS]
+        write_lock(Path(), [path_of(name) for name in OUTPUTS], [path_of(name) for name in given])
     options: list[str] = []
     for name in stage.PATHS:
         options += [f"--{name.replace('_', '-')}", str(paths.get(name, path_of(name)))]

@@ -37,6 +37,9 @@ OUTPUTS = (
     *TIMINGS,
 )
 
+# All that it is made of: the prices come with the project.
+FILES = (*OUTPUTS, "hardware")
+
 _CHECKPOINT_FOLDER = "checkpoint"
 # Training's optimizer state and all: for DVC to keep.
 _NOT_STORED = ("trained",)
