@@ -32,6 +32,7 @@ from spikejoule.energy_inputs import MeasuredImages, analysis_inputs, baselines_
 from spikejoule.errors import ArtifactError, ParameterError
 from spikejoule.events import EventList, load_events
 from spikejoule.files import read_csv, read_json, write_bytes, write_csv, write_json, write_text
+from spikejoule.front_rows import FrontRun, read_front
 from spikejoule.inference_files import load_inference_events, load_inference_spikes
 from spikejoule.params import Params
 from spikejoule.provenance import file_digest, library_versions
@@ -41,7 +42,6 @@ from spikejoule.report import (
     energy_page,
     read_by_step,
     read_early_answer,
-    read_front,
 )
 from spikejoule.trained import TrainedNetwork
 from stages.common import run_stage
@@ -132,7 +132,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         early,
         runs,
         Raster(raster.label, raster.layer_names, raster.layers),
-        _provenance(network, paths["trained"]),
+        (*_provenance(network, paths["trained"]), *_origin_of_front(runs, paths["front"])),
     )
     write_text(paths["energy_page"], energy_page(content))
     title = str(network.data["title"])
@@ -164,6 +164,18 @@ def _provenance(network: TrainedNetwork, trained: Path) -> tuple[tuple[str, str]
         ("SHA-256 of the trained network", file_digest(trained, "sha256")),
         *((f"encode: {name}", str(value)) for name, value in network.encoding.items()),
         *((f"train: {name}", str(value)) for name, value in network.training_config.items()),
+    )
+
+
+def _origin_of_front(runs: Sequence[FrontRun], path: Path) -> tuple[tuple[str, str], ...]:
+    """Where the front's points come from: not from this run of the pipeline."""
+    if not runs:
+        return ()
+    commits = {run.run_id: run.git_commit for run in runs}
+    return (
+        ("the front", f"recorded earlier by make front in {path.name}, not made by this run"),
+        *((f"the front: MLflow run {run}", f"commit {commit}") for run, commit in commits.items()),
+        (f"SHA-256 of {path.name}", file_digest(path, "sha256")),
     )
 
 

@@ -9,7 +9,14 @@ from spikejoule import torch_files
 from spikejoule.errors import ArtifactError
 from spikejoule.files import read_json
 from spikejoule.provenance import content_digest, file_digest
-from spikejoule.tracking import TRAINED_TAG, Artifact, ModelFiles, RunRecord, epoch_row
+from spikejoule.tracking import (
+    TRAINED_TAG,
+    Artifact,
+    ModelFiles,
+    RunRecord,
+    epoch_row,
+    front_citations,
+)
 from spikejoule.tracking.pages import run_name, run_note
 from spikejoule.trained import TrainedNetwork, load_trained
 
@@ -37,8 +44,8 @@ OUTPUTS = (
     *TIMINGS,
 )
 
-# All that it is made of: the prices come with the project.
-FILES = (*OUTPUTS, "hardware")
+# All that it is made of: the prices and the front come with the project.
+FILES = (*OUTPUTS, "hardware", "front")
 
 _CHECKPOINT_FOLDER = "checkpoint"
 # Training's optimizer state and all: for DVC to keep.
@@ -57,7 +64,7 @@ def build_run_record(
     """Arrange the outputs of a pipeline.
 
     Args:
-        paths: the files of `OUTPUTS`, each with its folder within the project, which becomes its
+        paths: the files of `FILES`, each with its folder within the project, which becomes its
             folder within the run.
         parameters: all of them, by full name.
         tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
@@ -98,6 +105,7 @@ def build_run_record(
         },
         artifacts=[*_artifacts(paths), *further_artifacts],
         model=model,
+        cited=front_citations(paths["front"]),
         started_ms=started_ms,
         ended_ms=ended_ms,
     )

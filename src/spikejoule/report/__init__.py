@@ -2,24 +2,20 @@
 
 from spikejoule.report.content import (
     EarlyAnswer,
-    FrontRun,
     Outcome,
     Raster,
     ReportContent,
     read_by_step,
     read_early_answer,
-    read_front,
 )
 from spikejoule.report.page import energy_page
 
 __all__ = [
     "EarlyAnswer",
-    "FrontRun",
     "Outcome",
     "Raster",
     "ReportContent",
     "energy_page",
     "read_by_step",
     "read_early_answer",
-    "read_front",
 ]

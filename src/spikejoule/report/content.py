@@ -9,6 +9,7 @@ from spikejoule.energy import EnergyAnalysis
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList
 from spikejoule.files import read_csv, read_json
+from spikejoule.front_rows import FrontRun
 
 
 @dataclass(frozen=True)
@@ -42,30 +43,6 @@ class EarlyAnswer:
     chosen_on_test_images: bool
     early: Outcome
     whole: Outcome
-
-
-@dataclass(frozen=True)
-class FrontRun:
-    """One recorded run of a sweep.
-
-    Attributes:
-        name: of the run.
-        early_exit: whether it answers before the end of the window.
-        on_front: whether no other run is as good at fewer synaptic events.
-        validation_percent, test_percent: accuracies.
-        synaptic_events: an inference, on average.
-        data_source: of its images.
-        settings: the parameters in which the runs differ.
-    """
-
-    name: str
-    early_exit: bool
-    on_front: bool
-    validation_percent: float
-    test_percent: float
-    synaptic_events: float
-    data_source: str
-    settings: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +82,6 @@ _STEP_COLUMNS: Final = (
     "accuracy_high_percent",
     "synaptic_events_per_inference",
 )
-FRONT_COLUMNS: Final = (
-    "name",
-    "early_exit",
-    "on_front",
-    "validation_accuracy_percent",
-    "test_accuracy_percent",
-    "synaptic_events_per_inference",
-    "data_source",
-    "git_commit",
-)
 
 
 def read_by_step(path: Path) -> tuple[Outcome, ...]:
@@ -142,23 +109,6 @@ def read_early_answer(path: Path) -> EarlyAnswer:
         raise ArtifactError(
             f"{path} lacks an entry or holds a wrong one ({error}): run the stage that writes it."
         ) from error
-
-
-def read_front(path: Path) -> tuple[FrontRun, ...]:
-    """Read the table of `spikejoule front`; ArtifactError if it is missing or damaged."""
-    return tuple(
-        FrontRun(
-            name=row["name"],
-            early_exit=row["early_exit"] == "1",
-            on_front=row["on_front"] == "1",
-            validation_percent=_number(row["validation_accuracy_percent"], path),
-            test_percent=_number(row["test_accuracy_percent"], path),
-            synaptic_events=_number(row["synaptic_events_per_inference"], path),
-            data_source=row["data_source"],
-            settings={name: text for name, text in row.items() if name not in FRONT_COLUMNS},
-        )
-        for row in read_csv(path, FRONT_COLUMNS)
-    )
 
 
 def _outcome(entry: Mapping[str, Any]) -> Outcome:
