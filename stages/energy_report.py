@@ -34,6 +34,7 @@ from spikejoule.errors import ArtifactError, ParameterError
 from spikejoule.evaluation_files import EvaluationFiles, read_evaluation
 from spikejoule.events import EventList
 from spikejoule.files import write_bytes, write_csv, write_text
+from spikejoule.front_rows import FrontRun, read_front
 from spikejoule.inference_files import (
     InferenceTimings,
     load_inference_events,
@@ -47,7 +48,6 @@ from spikejoule.report import (
     early_answer,
     energy_page,
     outcomes_by_step,
-    read_front,
 )
 from spikejoule.trained import TrainedNetwork
 from spikejoule.training_files import TrainTimings
@@ -139,7 +139,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         early_answer(evaluation.early_exit),
         runs,
         Raster(raster.label, raster.layer_names, raster.layers),
-        _provenance(network, paths["trained"]),
+        (*_provenance(network, paths["trained"]), *_origin_of_front(runs, paths["front"])),
     )
     title = str(network.data["title"])
     write_complete(paths["checkpoint"], content)
@@ -197,6 +197,18 @@ def _check_evaluation(
             f"{paths['accuracy_by_step']} has {n_rows} steps, but the window has {n_steps}: run "
             "the evaluate stage again."
         )
+
+
+def _origin_of_front(runs: Sequence[FrontRun], path: Path) -> tuple[tuple[str, str], ...]:
+    """Where the front's points come from: not from this run of the pipeline."""
+    if not runs:
+        return ()
+    commits = {run.run_id: run.git_commit for run in runs}
+    return (
+        ("the front", f"recorded earlier by make front in {path.name}, not made by this run"),
+        *((f"the front: MLflow run {run}", f"commit {commit}") for run, commit in commits.items()),
+        (f"SHA-256 of {path.name}", file_digest(path, "sha256")),
+    )
 
 
 def _check_counts(

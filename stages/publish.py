@@ -10,23 +10,25 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.params import Params
+from spikejoule.project import check_against_lock
 from spikejoule.provenance import provenance_tags
-from spikejoule.run_record import OUTPUTS, build_run_record
+from spikejoule.run_record import FILES, build_run_record
 from spikejoule.tracking import Artifact, ModelFiles, project_store, try_to_publish
 from stages import journal
 from stages.common import PARAMS_FILE, project_root, run_stage
 
 logger = logging.getLogger(__name__)
 
-PATHS = (*OUTPUTS, "hardware")
+PATHS = FILES
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the run, unless the store holds this very result."""
+    """Write the run, unless the store holds this very result; refuse what DVC does not record."""
+    code = check_against_lock([paths[name] for name in PATHS], project_root())
     record = build_run_record(
         paths,
         params.flattened(),
-        provenance_tags(Path.cwd()),
+        provenance_tags(Path.cwd()) | code,
         [Artifact(PARAMS_FILE, "")],
         ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from spikejoule.data import Dataset, describe, save_images
+from spikejoule.run_record import OUTPUTS
 from stages import (
     baseline,
     encode,
@@ -18,7 +19,7 @@ from stages import (
     train,
 )
 from stages.common import run_stage
-from tests.pipeline_tools import artifact_paths, pipeline_definition, set_parameters
+from tests.pipeline_tools import artifact_paths, pipeline_definition, set_parameters, write_lock
 
 MODULES = {
     "prepare": prepare,
@@ -41,6 +42,7 @@ PARAMETERS = {
     "measure_inference.n_samples": 25,
     "energy_report.bootstrap_samples": 100,
 }
+GIVEN = ("hardware", "front")
 N_TRAIN, N_VALIDATION, N_TEST = 80, 30, 40
 
 
@@ -59,7 +61,7 @@ def finish_project(repository: Path, mnist5k: Dataset, folder: Path) -> None:
         shutil.copy(repository / name, folder)
     set_parameters(folder, PARAMETERS)
     paths = artifact_paths(repository)
-    for name in ("hardware", "front"):
+    for name in GIVEN:
         (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(repository / paths[name], folder / paths[name])
     splits = {
@@ -75,6 +77,9 @@ def finish_project(repository: Path, mnist5k: Dataset, folder: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch, folder)
         for name in list(MODULES)[1:]:
+            if name == "publish":
+                outputs = [Path(paths[output]) for output in OUTPUTS]
+                write_lock(folder, outputs, [Path(paths[given]) for given in GIVEN])
             assert call(name) == 0, name
 
 

@@ -1,5 +1,6 @@
 """A clone of the project to run DVC in, and stages as processes: for the tests of the pipeline."""
 
+import hashlib
 import json
 import os
 import re
@@ -178,6 +179,26 @@ def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
             lambda match, new=value: f"{match[1]}{new}{match[2]}", lines[found]
         )
     path.write_text("".join(lines), encoding="utf-8")
+
+
+def write_lock(folder: Path, outputs: Sequence[Path], given: Sequence[Path]) -> None:
+    """A dvc.lock in `folder`, as if one stage had made `outputs`, for stages called without DVC."""
+
+    def entries(paths: Sequence[Path]) -> list[dict[str, str]]:
+        return [
+            {"path": path.as_posix(), "md5": hashlib.md5((folder / path).read_bytes()).hexdigest()}
+            for path in paths
+        ]
+
+    parameters = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    stage = {
+        "cmd": "by hand",
+        "deps": entries(given),
+        "params": {"params.yaml": parameters},
+        "outs": entries(outputs),
+    }
+    lock = {"schema": "2.0", "stages": {"all": stage}}
+    (folder / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")
 
 
 def stages_that_ran(output: str) -> list[str]:

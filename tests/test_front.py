@@ -10,11 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule import cli
-from spikejoule.errors import StoreError
-from spikejoule.files import read_csv
-from spikejoule.front import EARLY_EXIT, WHOLE_WINDOW, compare, pareto_front
+from spikejoule.errors import ArtifactError, StoreError
+from spikejoule.files import read_csv, write_csv
+from spikejoule.front import compare
 from spikejoule.front_report import experiment_command, front_figure, front_table, front_text
-from spikejoule.tracking import RecordedRun, RunRecord, finished_runs, project_store, publish
+from spikejoule.front_rows import (
+    EARLY_EXIT,
+    FRONT_COLUMNS,
+    WHOLE_WINDOW,
+    pareto_front,
+    read_front,
+)
+from spikejoule.tracking import (
+    RecordedRun,
+    RunRecord,
+    finished_runs,
+    front_citations,
+    project_store,
+    publish,
+)
 
 TAGS = {
     "data.source": "mnist5k",
@@ -163,7 +177,7 @@ class TestReport:
         header, rows = front_table(compare(RUNS))
         assert header[-2:] == ("model.hidden", "train.target_accuracy")
         assert rows[0] == (
-            "100", 1, 1, 97.5, 96.5, 2000, "mnist5k", "c0ffee", "100", "",
+            "100", 1, 1, 97.5, 96.5, 2000, "mnist5k", "c0ffee", "id-of-100", "[100]", "",
         )  # fmt: skip
         assert [row[:3] for row in rows] == [
             ("100", 1, 1), ("50", 0, 0), ("100", 0, 1), ("400", 0, 1),
@@ -201,6 +215,51 @@ def project(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -
     return folder
 
 
+# Two runs, one of them with early answers: name, early, on the front, validation, test, events.
+ROWS = (
+    ("a", 1, 1, 97.0, 97.5, 2000.0, "mnist", "c0ffee", "a" * 32),
+    ("b", 0, 0, 96.0, 96.5, 3000.0, "mnist", "c0ffee", "b" * 32),
+    ("a", 0, 1, 98.0, 98.5, 5000.0, "mnist", "c0ffee", "a" * 32),
+)
+
+
+class TestRows:
+    def test_whole(self, tmp_path: Path) -> None:
+        write_csv(tmp_path / "front.csv", FRONT_COLUMNS, ROWS)
+        assert [row.on_front for row in read_front(tmp_path / "front.csv")] == [True, False, True]
+
+    @pytest.mark.parametrize(
+        ("row", "column", "value", "words"),
+        [
+            (1, "on_front", 1, "row 3: on_front is 1, but .* it is 0"),
+            (2, "on_front", 0, "row 4: on_front is 0, but .* it is 1"),
+            (1, "on_front", "yes", "row 3, on_front is 'yes'"),
+            (0, "early_exit", 2, "row 2, early_exit is '2'"),
+            (2, "early_exit", 1, "a run is there twice"),
+            (1, "validation_accuracy_percent", 99.0, "row 3: on_front is 0, but"),
+            (1, "validation_accuracy_percent", 100.5, "is '100.5', but must be less than"),
+            (1, "test_accuracy_percent", -1.0, "is '-1.0', but must be greater"),
+            (1, "test_accuracy_percent", "nan", "is 'nan', but must be a finite number"),
+            (2, "synaptic_events_per_inference", 2999.0, "the synaptic events must ascend"),
+            (0, "synaptic_events_per_inference", -1.0, "is '-1.0', but must be greater"),
+            (2, "synaptic_events_per_inference", "1e999", "is '1e999', but must be a finite"),
+            (2, "synaptic_events_per_inference", "e999", "is 'e999', but must be a valid number"),
+            (1, "data_source", "mnist5k", "the rows are of different data"),
+            (1, "run_id", "", "row 3, run_id is ''"),
+            (1, "run_id", "' OR '1' = '1", "row 3, run_id is"),
+        ],
+    )
+    def test_what_cannot_be(
+        self, tmp_path: Path, row: int, column: str, value: Any, words: str
+    ) -> None:
+        rows = [list(cells) for cells in ROWS]
+        rows[row][FRONT_COLUMNS.index(column)] = value
+        write_csv(tmp_path / "front.csv", FRONT_COLUMNS, rows)
+        with pytest.raises(ArtifactError, match=words) as error:
+            read_front(tmp_path / "front.csv")
+        assert str(tmp_path / "front.csv") in str(error.value)
+
+
 class TestCommand:
     def test_from_the_store_to_figure_and_table(
         self, project: Path, capsys: pytest.CaptureFixture[str]
@@ -224,6 +283,44 @@ class TestCommand:
         assert figure.read_bytes() == front_figure(compare(RUNS), 98)
         rows = read_csv(table, ["name", "on_front", "model.hidden"])
         assert [row["name"] for row in rows if row["on_front"] == "1"] == ["100", "100", "400"]
+
+    def test_a_table_is_checked_against_its_runs(
+        self, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        store = project_store(project, "spikejoule", {})
+        for one in RUNS:
+            publish(
+                RunRecord(one.name, one.name, one.parameters, metrics=one.metrics, tags=one.tags),
+                store,
+            )
+        table = project / "front.csv"
+        assert cli.main(["front", str(project), "--table", str(table)]) == 0
+        check = ["front", str(project), "--check", str(table)]
+        capsys.readouterr()
+        assert cli.main(check) == 0
+        assert capsys.readouterr().out.count(": agrees with its run ") == 4
+        before = table.read_text()
+        # Within all relations of the rows, so that its runs alone can tell
+        for old, new, words in (
+            (",96.5,", ",99.9,", "early_exit_test_accuracy_percent 99.9 there, 96.5 here"),
+            (",2000.0,", ",1999.0,", "synaptic_events_per_inference 1999.0 there, 2000.0 here"),
+            ("[100]", "[10]", "model.hidden [10] there, [100] here"),
+            ("c0ffee", "decaf", "git.commit decaf there, c0ffee here"),
+        ):
+            table.write_text(before.replace(old, new, 1))
+            assert cli.main(check) == 1
+            assert "row 2: differs from its run " in (said := capsys.readouterr().err)
+            assert words in said
+            record = RunRecord("new", metrics={"m": 1.0}, cited=front_citations(table))
+            with pytest.raises(ArtifactError, match="row 2 is not what run .* holds: "):
+                publish(record, store)
+        assert len(finished_runs(store)) == 3
+        for one in finished_runs(store):
+            before = before.replace(one.run_id, one.run_id[::-1])
+        table.write_text(before.replace(",96.5,", ",99.9,"))
+        assert cli.main(check) == 0
+        assert capsys.readouterr().out.count("is not in this store") == 4
+        assert publish(RunRecord("new", cited=front_citations(table)), store).added
 
     def test_no_store(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(["front", str(project)]) == 1

@@ -17,16 +17,14 @@ from spikejoule.energy.window import window_cost
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList
 from spikejoule.files import write_csv, write_text
+from spikejoule.front_rows import FRONT_COLUMNS, FrontRun, read_front
 from spikejoule.report import (
     EarlyAnswer,
-    FrontRun,
     Outcome,
     Raster,
     ReportContent,
     energy_page,
-    read_front,
 )
-from spikejoule.report.content import FRONT_COLUMNS
 from spikejoule.report.markup import Markup, element, table
 from spikejoule.report.plot import accuracy_scale, energy_scale, linear_scale, number_scale
 from spikejoule.report.tables import linked
@@ -58,7 +56,8 @@ def content(profile: str = "45nm-fp32", **changes: object) -> ReportContent:
         early=EarlyAnswer(2, 0.1, False, Outcome(80.0, 70.0, 88.0, 6.0, 2.0),
                           Outcome(81.0, 71.0, 89.0, 9.0, 3.0)),
         front=tuple(FrontRun(f"run-{n}", n == 1, n < 3, 90.0 + n, 89.0 + n, 900.0 * n**2, "mnist",
-                             {"model.hidden": str(100 * n)}) for n in (1, 2, 3)),
+                             "c0ffee", str(n) * 32, {"model.hidden": str(100 * n)})
+                    for n in (1, 2, 3)),
         raster=Raster(7, ("input", "hidden", "output"), layers),
         provenance=(("train: lr", "0.003"),),
     )  # fmt: skip
@@ -212,8 +211,11 @@ class TestPage:
     def test_the_front_and_how_to_make_one(self) -> None:
         page = energy_page(content())
         assert "92.00 % on validation for 3,600 synaptic events" in words_of(page, "front")
-        assert "run-1early90091.0090.00100" in words_of(page, "runs")
+        assert "run-1early90091.0090.0010011111111c0ffee" in words_of(page, "runs")
         assert "run-3" not in words_of(page, "runs")
+        assert "recorded earlier by `make front` and not made by this run" in words_of(
+            page, "front"
+        )
         assert "make sweep" in words_of(energy_page(content(front=())), "front")
 
     def test_words_of_others_are_escaped(self) -> None:
@@ -247,16 +249,16 @@ class TestFiles:
     def test_front(self, tmp_path: Path) -> None:
         front = tmp_path / "front.csv"
         write_csv(front, (*FRONT_COLUMNS, "model.hidden"),
-                  [("a", 1, 0, 91.0, 90.0, 900.0, "mnist", "c0ffee", "[100]")])  # fmt: skip
+                  [("a", 1, 1, 91.0, 90.0, 900.0, "mnist", "c0ffee", "a" * 32, "7")])  # fmt: skip
         (run,) = read_front(front)
         assert (run.early_exit, run.on_front, run.settings) == (
-            True, False, {"model.hidden": "[100]"},
+            True, True, {"model.hidden": "7"},
         )  # fmt: skip
 
     @pytest.mark.parametrize("accuracy", ["much", "e999", "1e999", "nan", "500", "-1", ""])
     def test_a_front_out_of_its_range_is_refused(self, tmp_path: Path, accuracy: str) -> None:
         write_csv(tmp_path / "front.csv", FRONT_COLUMNS,
-                  [("a", 1, 0, accuracy, 90.0, 900.0, "mnist", "c0ffee")])  # fmt: skip
+                  [("a", 1, 0, accuracy, 90.0, 900.0, "mnist", "c0ffee", "a" * 32)])  # fmt: skip
         with pytest.raises(ArtifactError, match=r"front.csv: row 2, validation_accuracy_percent"):
             read_front(tmp_path / "front.csv")
 

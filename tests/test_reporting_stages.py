@@ -19,9 +19,10 @@ from spikejoule.energy import BaselineCounts
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.events import load_events, save_events
 from spikejoule.files import write_csv, write_json
+from spikejoule.front_rows import FRONT_COLUMNS
 from spikejoule.inference_files import load_inference_events, load_inference_spikes
 from spikejoule.quantised import QuantisedNetwork
-from spikejoule.report.content import FRONT_COLUMNS
+from spikejoule.run_record import OUTPUTS
 from spikejoule.trained import save_trained
 from stages import energy_report, evaluate, measure_inference, publish
 from stages.common import run_stage
@@ -32,6 +33,7 @@ from tests.examples import (
     TRAIN_TIMINGS,
     trained_network,
 )
+from tests.pipeline_tools import write_lock
 
 N_TEST = 60
 ENCODING: dict[str, str | int | float] = {
@@ -53,6 +55,9 @@ def path_of(name: str) -> Path:
 
 def run(stage: Any, **paths: Path) -> int:
     """Start a stage with every artifact at its place, or at the place given."""
+    if stage is publish:
+        given = [name for name in publish.PATHS if name not in OUTPUTS]
+        write_lock(Path(), [path_of(name) for name in OUTPUTS], [path_of(name) for name in given])
     options: list[str] = []
     for name in stage.PATHS:
         options += [f"--{name.replace('_', '-')}", str(paths.get(name, path_of(name)))]
@@ -268,6 +273,24 @@ class TestAgain:
         assert (workspace / path).read_bytes() == (finished / path).read_bytes()
         client = MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
         experiment = client.get_experiment_by_name("spikejoule")
+        assert len(client.search_runs([experiment.experiment_id])) == 1
+
+    def test_a_front_that_a_recorded_run_belies(
+        self, workspace: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert run(publish) == 0
+        client = MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("spikejoule")
+        (recorded,) = client.search_runs([experiment.experiment_id])
+        point = (99.9, 99.9, 100.0, "mnist5k", recorded.data.tags["git.commit"])
+        row = (recorded.info.run_name, 0, 1, *point, recorded.info.run_id)
+        write_csv(path_of("front"), FRONT_COLUMNS, [row])
+        assert run(energy_report) == 0
+        page = path_of("energy_page").read_text(encoding="utf-8")
+        assert f"the front: MLflow run {recorded.info.run_id}" in page
+        assert "SHA-256 of front.csv" in page
+        capsys.readouterr()
+        assert f"row 2 is not what run {recorded.info.run_id} holds" in refusal(capsys, publish)
         assert len(client.search_runs([experiment.experiment_id])) == 1
 
     def test_an_unreachable_server_is_a_warning(

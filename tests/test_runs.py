@@ -1,6 +1,8 @@
 """Every run in the one store, whatever way DVC was started: real digits, in a clone."""
 
+import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +22,7 @@ from spikejoule.params import load_params
 from spikejoule.project import find_revision
 from tests.pipeline_tools import (
     COMMAND_SECONDS,
+    commit,
     dvc,
     git,
     set_parameters,
@@ -247,6 +250,55 @@ def clone(recorded_project: Project, tmp_path: Path) -> Iterator[Workspace]:
     clone = copy_of(recorded_project, tmp_path / "clone")
     yield clone
     end_of_followers(clone)
+
+
+class TestOnlyWhatDvcRecords:
+    """What does not agree with dvc.lock is refused by name, and nothing is recorded."""
+
+    def test_what_is_edited_by_hand(self, clone: Workspace) -> None:
+        metrics = clone.folder / "metrics" / "evaluate.json"
+        before = metrics.read_text(encoding="utf-8")
+        edited = re.sub(r'("test_accuracy_percent": )[\d.]+', r"\g<1>99.9", before)
+        assert edited != before
+        metrics.write_text(edited, encoding="utf-8")
+        said = clone.spikejoule("publish", status=1)
+        assert said.startswith("error: metrics/evaluate.json is not the file that dvc.lock records")
+        assert said.count("\n") == 1
+        commit(clone.folder, clone.environment, "Better")
+        said = clone.spikejoule("publish", "--rev", "HEAD", status=1)
+        assert "metrics/evaluate.json is not the file that dvc.lock records" in said
+        metrics.write_text(before, encoding="utf-8")
+        set_parameters(clone.folder, {"train.lr": 0.001})
+        said = clone.spikejoule("publish", status=1)
+        assert said.startswith("error: params.yaml is not what made the result")
+        assert "train.lr 0.003 (now 0.001)" in said
+        assert clone.all_runs() == []
+
+    def test_what_is_swapped_in_the_cache(self, clone: Workspace) -> None:
+        output = clone.folder / "results" / "predictions.npz"
+        recorded = hashlib.md5(output.read_bytes()).hexdigest()
+        copy = clone.folder / ".dvc" / "cache" / "files" / "md5" / recorded[:2] / recorded[2:]
+        copy.chmod(0o644)
+        copy.write_bytes(b"other predictions")
+        copy.chmod(0o444)  # one that can be written to is looked into
+        output.unlink()
+        clone.dvc("checkout")
+        assert "up to date" in clone.dvc("status"), "DVC takes it by its name"
+        for arguments in ([], ["--rev", "HEAD"]):
+            said = clone.spikejoule("publish", *arguments, status=1)
+            assert "results/predictions.npz is not the file that dvc.lock records" in said
+            assert f"remove both ({copy})" in said
+        set_parameters(clone.folder, {"energy_report.figure_sample": 1})
+        command = [sys.executable, "-m", "dvc", "repro"]
+        said = run_command(command, clone.folder, clone.environment, status=255)
+        assert f"remove both ({copy})" in said
+        end_of_followers(clone)
+        assert {run.info.status for run in clone.all_runs()} == {"FAILED"}
+        output.unlink()
+        copy.unlink()
+        assert stages_that_ran(clone.dvc("repro")) == ["evaluate", "publish"]
+        assert hashlib.md5(output.read_bytes()).hexdigest() == recorded
+        assert "FINISHED" in {run.info.status for run in clone.all_runs()}
 
 
 class TestPipeline:

@@ -15,9 +15,10 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.errors import ArtifactError, StoreError
-from spikejoule.files import write_json
+from spikejoule.files import write_csv, write_json
+from spikejoule.front_rows import FRONT_COLUMNS
 from spikejoule.provenance import provenance_tags
-from spikejoule.run_record import OUTPUTS, build_run_record
+from spikejoule.run_record import FILES, OUTPUTS, build_run_record
 from spikejoule.tracking import (
     Artifact,
     RunRecord,
@@ -449,11 +450,12 @@ def test_mlflow_is_imported_where_it_is_used() -> None:
 class TestRunRecord:
     def build(self, folder: Path, **changes: Any) -> RunRecord:
         network = changes.get("network", trained_network())
-        paths = {name: folder / "out" / name for name in OUTPUTS}
+        paths = {name: folder / "out" / name for name in FILES}
         (folder / "out").mkdir(exist_ok=True)
         for path in paths.values():
             path.write_text("{}")
         save_trained(paths["trained"], network)
+        write_csv(paths["front"], FRONT_COLUMNS, [])
         write_example(paths["checkpoint"])
         write_json(paths["evaluate_metrics"], changes.get("evaluation", EVALUATION_METRICS))
         write_json(paths["train_metrics"], TRAIN_METRICS)

@@ -10,20 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from spikejoule.errors import StoreError
+from spikejoule.front_rows import EARLY_EXIT, WHOLE_WINDOW, pareto_front
 from spikejoule.tracking import RecordedRun
-
-# Metrics of a run that uses its whole window, and of the same run when it answers early:
-# validation accuracy, test accuracy, synaptic events of a test image.
-WHOLE_WINDOW = (
-    "best_validation_accuracy_percent",
-    "test_accuracy_percent",
-    "test_synaptic_events_per_inference",
-)
-EARLY_EXIT = (
-    "early_exit_validation_accuracy_percent",
-    "early_exit_test_accuracy_percent",
-    "early_exit_synaptic_events_per_inference",
-)
 
 _DATA = "data.source"
 # Parameters that tell where and how a result was computed or shown, and do not change it.
@@ -113,24 +101,6 @@ class Comparison:
     def cheapest(self, at_least_percent: float) -> Candidate | None:
         """The point of fewest synaptic events among those of that validation accuracy or more."""
         return next((one for one in self.front if one.validation_percent >= at_least_percent), None)
-
-
-def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, ...]:
-    """Which points no other point beats: costs at most as high, gains at least, one of them better.
-
-    Equal points are on the front together. The costs are sorted once, so the work is O(N log N).
-    """
-    order = sorted(range(len(costs)), key=lambda place: (costs[place], -gains[place]))
-    on_front = [False] * len(costs)
-    best = -math.inf
-    last_cost = math.nan
-    for place in order:
-        if gains[place] > best:
-            best, last_cost = gains[place], costs[place]
-            on_front[place] = True
-        elif gains[place] == best and costs[place] == last_cost:
-            on_front[place] = True
-    return tuple(on_front)
 
 
 def compare(runs: Sequence[RecordedRun], data_source: str | None = None) -> Comparison:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from spikejoule import figures
 from spikejoule.front import Candidate, Comparison
-from spikejoule.report.content import FRONT_COLUMNS
+from spikejoule.front_rows import FRONT_COLUMNS
 from spikejoule.text import table
 
 
@@ -23,7 +23,8 @@ def front_table(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[obj
             one.synaptic_events,
             comparison.data_source,
             one.git_commit,
-            *(_value(one, name, absent="") for name in varied),
+            one.run_id,
+            *(one.parameters.get(name, "") for name in varied),
         )
         for one, on_front in zip(comparison.candidates, comparison.on_front, strict=True)
     ]
@@ -107,7 +108,7 @@ def _differences(candidate: Candidate, varied: Sequence[str]) -> str:
     return ", ".join(["early exit", *values] if candidate.early_exit else values)
 
 
-def _value(candidate: Candidate, name: str, absent: str = "-") -> str:
+def _value(candidate: Candidate, name: str) -> str:
     """A parameter as text; a list of one, such as one hidden layer, as its only item."""
-    text = candidate.parameters.get(name, absent)
+    text = candidate.parameters.get(name, "-")
     return text[1:-1] if text.startswith("[") and "," not in text else text

@@ -1,4 +1,4 @@
-"""The outputs of a project on disk: which files its dvc.yaml names, now or at another revision."""
+"""The outputs of a project on disk: named by dvc.yaml, and checked against its dvc.lock."""
 
 import io
 import os
@@ -6,20 +6,18 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from spikejoule.errors import ArtifactError
+from spikejoule.lock import LOCK_FILE, WrongFile, read_lock, read_yaml, result_of
+from spikejoule.provenance import file_digest
 
 PARAMS_FILE = "params.yaml"
 
 _PIPELINE_FILE = "dvc.yaml"
-_LOCK_FILE = "dvc.lock"
 _EXPERIMENTS = "refs/exps/"
 _PRIVATE_EXPERIMENTS = ("exec", "stash", "celery", "tempPath")
 
@@ -52,7 +50,7 @@ def artifact_paths(directory: Path) -> dict[str, Path]:
 
     Raises ArtifactError if there is no pipeline with such variables.
     """
-    content = _yaml(directory / _PIPELINE_FILE)
+    content = read_yaml(directory / _PIPELINE_FILE)
     for variables in content.get("vars", ()):
         if isinstance(variables, Mapping) and isinstance(variables.get("paths"), Mapping):
             return {str(name): Path(path) for name, path in variables["paths"].items()}
@@ -101,13 +99,13 @@ def revisions_recording(directory: Path, md5: str) -> list[Revision]:
     for references in (("HEAD", "--branches", "--tags", "--remotes"), ("--glob=refs/exps",)):
         lines = _git(
             directory, "log", "--reverse", "--format=%H", "--diff-filter=AM", f"-S{md5}",
-            *references, "--", _LOCK_FILE,
+            *references, "--", LOCK_FILE,
         )  # fmt: skip
         # A commit that no longer records the file has changed its number of mentions, too.
         found = [
             named.get(commit, Revision(commit))
             for commit in lines.decode().split()
-            if md5.encode() in _git(directory, "show", f"{commit}:./{_LOCK_FILE}")
+            if md5.encode() in _git(directory, "show", f"{commit}:./{LOCK_FILE}")
         ]
         if found:
             return found
@@ -116,7 +114,7 @@ def revisions_recording(directory: Path, md5: str) -> list[Revision]:
 
 def records_in_workspace(directory: Path, md5: str) -> bool:
     """Whether the dvc.lock in `directory`, committed or not, records a file of this MD5."""
-    lock = directory / _LOCK_FILE
+    lock = directory / LOCK_FILE
     return lock.is_file() and md5.encode() in lock.read_bytes()
 
 
@@ -132,14 +130,15 @@ def checked_out(directory: Path, revision: Revision) -> Iterator[Path]:
         archive = _git(directory, "archive", "--format=tar", revision.commit)
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             files.extractall(folder, filter="data")
-        if not (folder / _LOCK_FILE).is_file():
-            raise ArtifactError(f"that revision holds no results: it has no {_LOCK_FILE}.")
+        if not (folder / LOCK_FILE).is_file():
+            raise ArtifactError(f"that revision holds no results: it has no {LOCK_FILE}.")
         cache = _cache_of(directory)
-        for path, md5 in _locked_outputs(folder).items():
+        outputs = {out.path: out.md5 for stage in read_lock(folder).values() for out in stage.outs}
+        for path, md5 in outputs.items():
             target = folder / path
             if target.exists():
                 continue
-            source = cache / "files" / "md5" / md5[:2] / md5[2:]
+            source = _place_in(cache, md5)
             if not source.is_file():
                 raise ArtifactError(
                     f"{path} of {revision.experiment or revision.commit} is not in DVC's cache: "
@@ -150,14 +149,60 @@ def checked_out(directory: Path, revision: Revision) -> Iterator[Path]:
         yield folder
 
 
-def _locked_outputs(folder: Path) -> dict[str, str]:
-    """Path and MD5 of every output in a dvc.lock; outputs of this project are files."""
-    stages = _yaml(folder / _LOCK_FILE).get("stages", {})
-    return {
-        output["path"]: output["md5"]
-        for stage in stages.values()
-        for output in stage.get("outs", ())
-    }
+def check_against_lock(files: Collection[Path], root: Path) -> dict[str, str]:
+    """See that files of the working directory are the one whole result that its dvc.lock records.
+
+    Every file that they were made from is looked at, too, where it is on the disk, and every
+    parameter. Code that has changed since is no error, as it need not change a result; but the
+    result is not the commit's then.
+
+    Args:
+        files: relative to the working directory.
+        root: of the project, which knows where DVC's cache is.
+
+    Returns:
+        What is to be said of the code, as a run's tags.
+
+    Raises:
+        ArtifactError: one sentence for each file that is not what dvc.lock records.
+    """
+    result = result_of(Path(), files)
+    problems = result.problems()
+    wrong = [file for file in result.wrong_files() if file.path not in problems]
+    if wrong:
+        cache = _cache_if_any(root)
+        problems |= {file.path: _in_words(file, cache) for file in wrong}
+    if problems:
+        raise ArtifactError("\n".join(problems.values()))
+    changed = result.changed_code()
+    return {"git.dirty": "true", "dvc.changed_code": ", ".join(changed)} if changed else {}
+
+
+def _in_words(file: WrongFile, cache: Path | None) -> str:
+    if file.found is None:
+        return f"there is no file {file.path}: `dvc checkout` or `dvc repro` brings it."
+    told = (
+        f"{file.path} is not the file that {LOCK_FILE} records: its MD5 is {file.found}, not "
+        f"{file.recorded}"
+    )
+    copy = None if cache is None else _place_in(cache, file.recorded)
+    if copy is not None and copy.is_file() and file_digest(copy, "md5") != file.recorded:
+        return (
+            f"{told}, and DVC's own copy is another file, too; remove both ({copy}), then "
+            "`dvc pull` or `dvc repro` brings the right one."
+        )
+    return f"{told}; `dvc repro` puts it right."
+
+
+def _place_in(cache: Path, md5: str) -> Path:
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def _cache_if_any(directory: Path) -> Path | None:
+    try:
+        return _cache_of(directory)
+    except ArtifactError:
+        return None
 
 
 def _cache_of(directory: Path) -> Path:
@@ -181,15 +226,3 @@ def _run(directory: Path, command: list[str]) -> bytes:
         said = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
         raise ArtifactError(f"{directory}: {' '.join(command[:3])}: {said[-1]}") from error
     return done.stdout
-
-
-def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except yaml.YAMLError as error:
-        raise ArtifactError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
-    if not isinstance(content, dict):
-        raise ArtifactError(f"{path} must hold keys and values.")
-    return content

@@ -4,17 +4,23 @@ import contextlib
 from pathlib import Path
 
 from spikejoule.params import load_params
-from spikejoule.project import PARAMS_FILE, Revision, artifact_paths, checked_out
+from spikejoule.project import (
+    PARAMS_FILE,
+    Revision,
+    artifact_paths,
+    check_against_lock,
+    checked_out,
+)
 from spikejoule.provenance import provenance_tags
-from spikejoule.run_record import build_run_record
+from spikejoule.run_record import FILES, build_run_record
 from spikejoule.tracking import Artifact, ModelFiles, Publication, project_store, publish
 
 
 def publish_workspace(root: Path) -> Publication:
     """Record the outputs in the workspace of the project at `root`.
 
-    Raises ArtifactError for outputs that are missing or damaged, ParameterError for parameters that
-    are, StoreError if the store cannot be written.
+    Raises ArtifactError for outputs that are missing, damaged or not those of dvc.lock,
+    ParameterError for parameters that are, StoreError if the store cannot be written.
     """
     artifact_paths(root)  # refuses a folder that is no project, by its full name
     with contextlib.chdir(root):
@@ -31,10 +37,11 @@ def _publish(root: Path, tags: dict[str, str]) -> Publication:
     """Record the outputs in the working directory."""
     params = load_params(PARAMS_FILE)
     paths = artifact_paths(Path())
+    code = check_against_lock([paths[name] for name in FILES], root)
     record = build_run_record(
         paths,
         params.flattened(),
-        tags,
+        tags | code,
         [Artifact(Path(PARAMS_FILE), "")],
         ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
     )

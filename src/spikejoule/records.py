@@ -6,6 +6,7 @@ when it is read, in one sentence that names it; a writer that would break them f
 """
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
@@ -117,8 +118,8 @@ def first_problem(error: ValidationError) -> str:
     if problem["type"] == "value_error":
         reason = str(problem["ctx"]["error"])
         return f"{place}: {reason}" if place else reason
-    reason = problem["msg"][0].lower() + problem["msg"][1:]
-    return f"{place} is {shown(problem['input'])}, but {reason.replace('input should', 'must')}"
+    reason = re.sub("^(Input|String) should", "must", problem["msg"])
+    return f"{place} is {shown(problem['input'])}, but {reason}"
 
 
 def _cell(value: Any) -> Any:

@@ -13,7 +13,14 @@ from spikejoule.evaluation_files import EvaluationMetrics
 from spikejoule.inference_files import InferenceMetrics, InferenceTimings
 from spikejoule.provenance import content_digest, file_digest
 from spikejoule.records import Record
-from spikejoule.tracking import TRAINED_TAG, Artifact, ModelFiles, RunRecord, epoch_row
+from spikejoule.tracking import (
+    TRAINED_TAG,
+    Artifact,
+    ModelFiles,
+    RunRecord,
+    epoch_row,
+    front_citations,
+)
 from spikejoule.tracking.pages import run_name, run_note
 from spikejoule.trained import TrainedNetwork, load_trained
 from spikejoule.training_files import TrainMetrics, TrainTimings
@@ -51,6 +58,9 @@ OUTPUTS = (
     *TIMINGS,
 )
 
+# All that it is made of: the prices and the front come with the project.
+FILES = (*OUTPUTS, "hardware", "front")
+
 _CHECKPOINT_FOLDER = "checkpoint"
 # Training's optimizer state and all: for DVC to keep.
 _NOT_STORED = ("trained",)
@@ -68,7 +78,7 @@ def build_run_record(
     """Arrange the outputs of a pipeline.
 
     Args:
-        paths: the files of `OUTPUTS`, each with its folder within the project, which becomes its
+        paths: the files of `FILES`, each with its folder within the project, which becomes its
             folder within the run.
         parameters: all of them, by full name.
         tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
@@ -111,6 +121,7 @@ def build_run_record(
         },
         artifacts=[*_artifacts(paths), *further_artifacts],
         model=model,
+        cited=front_citations(paths["front"]),
         started_ms=started_ms,
         ended_ms=ended_ms,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spikejoule.cli.arguments import add_command, add_project_directory, json_text
 
 if TYPE_CHECKING:
-    from spikejoule.tracking import Publication
+    from spikejoule.tracking import Publication, Store
 
 
 def add_run_commands(commands: Any) -> None:
@@ -56,6 +56,9 @@ def _add_front(commands: Any) -> None:
     )
     front.add_argument("--figure", type=Path, metavar="FILE", help="write the figure (PNG)")
     front.add_argument("--table", type=Path, metavar="FILE", help="write every run (CSV)")
+    front.add_argument(
+        "--check", type=Path, metavar="FILE", help="compare a written table with its runs instead"
+    )
     front.set_defaults(command=_front)
 
 
@@ -112,12 +115,33 @@ def _front(options: argparse.Namespace) -> str:
 
     params = load_params(options.directory / "params.yaml")
     store = project_store(options.directory, params.publish.experiment)
+    if options.check is not None:
+        return _checked_front(options.check, store)
     comparison = compare(finished_runs(store), options.data)
     if options.table is not None:
         write_csv(options.table, *front_table(comparison))
     if options.figure is not None:
         write_bytes(options.figure, front_figure(comparison, options.at_least))
     return front_text(comparison, options.at_least, params.flattened())
+
+
+def _checked_front(path: Path, store: "Store") -> str:
+    from spikejoule.errors import ArtifactError
+    from spikejoule.tracking import compare_citations, front_citations
+
+    cited = front_citations(path)
+    lines, differs = [], False
+    for one, differing in zip(cited, compare_citations(cited, store), strict=True):
+        if differing is None:
+            verdict = f"its run {one.run_id} is not in this store"
+        else:
+            verdict = f"differs from its run {one.run_id}: " + "; ".join(differing)
+            verdict = verdict if differing else f"agrees with its run {one.run_id}"
+        lines.append(f"{one.where}: {verdict}")
+        differs = differs or bool(differing)
+    if differs:
+        raise ArtifactError("\n".join(lines))
+    return "\n".join([*lines, ""])
 
 
 def _version(options: argparse.Namespace) -> str:

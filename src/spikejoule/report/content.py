@@ -1,16 +1,12 @@
 """What the energy report shows, and how it is read from the pipeline's files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Final
-
-from pydantic import ConfigDict
 
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.evaluation_files import AccuracyBySteps, EarlyExitFile, ExitEntry
 from spikejoule.events import EventList
-from spikejoule.records import Flag, NotNegative, Percent, Row, Table, Text
+from spikejoule.front_rows import FrontRun
 
 
 @dataclass(frozen=True)
@@ -46,30 +42,6 @@ class EarlyAnswer:
     whole: Outcome
 
 
-@dataclass(frozen=True)
-class FrontRun:
-    """One recorded run of a sweep.
-
-    Attributes:
-        name: of the run.
-        early_exit: whether it answers before the end of the window.
-        on_front: whether no other run is as good at fewer synaptic events.
-        validation_percent, test_percent: accuracies.
-        synaptic_events: an inference, on average.
-        data_source: of its images.
-        settings: the parameters in which the runs differ.
-    """
-
-    name: str
-    early_exit: bool
-    on_front: bool
-    validation_percent: float
-    test_percent: float
-    synaptic_events: float
-    data_source: str
-    settings: Mapping[str, str]
-
-
 @dataclass(frozen=True, eq=False)
 class Raster:
     """The spikes of one image: an EventList of one sample for each layer, the input first."""
@@ -100,31 +72,6 @@ class ReportContent:
     provenance: tuple[tuple[str, str], ...] = ()
 
 
-class FrontRow(Row):
-    """One recorded run of a sweep; further columns are the parameters in which the runs differ."""
-
-    model_config = ConfigDict(extra="allow")
-
-    name: Text
-    early_exit: Flag
-    on_front: Flag
-    validation_accuracy_percent: Percent
-    test_accuracy_percent: Percent
-    synaptic_events_per_inference: NotNegative
-    data_source: Text
-    git_commit: Text
-
-
-class FrontTable(Table):
-    """The runs of a sweep: metrics/front.csv."""
-
-    row: ClassVar[type[Row]] = FrontRow
-    rows: tuple[FrontRow, ...]
-
-
-FRONT_COLUMNS: Final = FrontTable.columns()
-
-
 def outcomes_by_step(steps: AccuracyBySteps) -> tuple[Outcome, ...]:
     """What answering at step 1, 2, ... gives."""
     return tuple(
@@ -147,23 +94,6 @@ def early_answer(file: EarlyExitFile) -> EarlyAnswer:
         chosen_on_test_images=file.chosen_on_test_images,
         early=_outcome(file.test),
         whole=_outcome(file.whole_window.test),
-    )
-
-
-def read_front(path: Path) -> tuple[FrontRun, ...]:
-    """Read the table of `spikejoule front`; ArtifactError if it is missing or damaged."""
-    return tuple(
-        FrontRun(
-            name=row.name,
-            early_exit=row.early_exit,
-            on_front=row.on_front,
-            validation_percent=row.validation_accuracy_percent,
-            test_percent=row.test_accuracy_percent,
-            synaptic_events=row.synaptic_events_per_inference,
-            data_source=row.data_source,
-            settings={name: str(text) for name, text in (row.model_extra or {}).items()},
-        )
-        for row in FrontTable.read(path).rows
     )
 
 

@@ -8,7 +8,8 @@ from spikejoule.energy.break_even import BreakEven
 from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.summary import joules
 from spikejoule.energy.window import WindowCost, window_cost
-from spikejoule.report.content import EarlyAnswer, FrontRun, Outcome, ReportContent
+from spikejoule.front_rows import FrontRun
+from spikejoule.report.content import EarlyAnswer, Outcome, ReportContent
 from spikejoule.report.figure import Words, absent, figure
 from spikejoule.report.markup import Markup
 from spikejoule.report.plot import (
@@ -105,8 +106,9 @@ def front(runs: Sequence[FrontRun]) -> Markup:
         description="; ".join(_run_words(run) for run in on_front),
         y_title="Accuracy (%), log scale of errors",
         x_title="Synaptic events an inference, mean, log scale",
-        caption=f"{len({run.name for run in drawn})} runs on {drawn[0].data_source}. Validation "
-        "accuracy decides what is on the front; the test accuracy of the same runs is beside it. "
+        caption=f"{len({run.run_id for run in drawn})} runs on {drawn[0].data_source}, recorded "
+        "earlier by `make front` and not made by this run of the pipeline. Validation accuracy "
+        "decides what is on the front; the test accuracy of the same runs is beside it. "
         "Runs differ in window and size, hence in leaks and biases too: the axis is events.",
         legend=[
             ("dot f1", "validation, on the front"),

@@ -9,7 +9,8 @@ from spikejoule.energy.break_even import BreakEven
 from spikejoule.energy.profiles import EVIDENCE, SCOPES, HardwareProfile
 from spikejoule.energy.summary import joules
 from spikejoule.energy.terms import DESCRIPTIONS
-from spikejoule.report.content import FrontRun, ReportContent
+from spikejoule.front_rows import FrontRun
+from spikejoule.report.content import ReportContent
 from spikejoule.report.markup import Markup, element, items, joined, table
 from spikejoule.report.wording import (
     VERDICTS,
@@ -229,10 +230,21 @@ def front_table(runs: tuple[FrontRun, ...]) -> Markup | None:
             f"{run.validation_percent:.2f}",
             f"{run.test_percent:.2f}",
             *(run.settings.get(name, "") for name in names),
+            run.run_id[:8],
+            run.git_commit[:8],
         )
         for run in chosen
     ]
-    header = ("run", "answer", "synaptic events", "validation %", "test %", *names)
+    header = (
+        "run",
+        "answer",
+        "synaptic events",
+        "validation %",
+        "test %",
+        *names,
+        "MLflow run",
+        "commit",
+    )
     return table("Runs on the front", header, rows, text_columns=2)
 
 

@@ -6,6 +6,7 @@ goes wrong takes bounded time and is a warning to the pipeline, never an error: 
 are on disk has not failed because a server is down.
 """
 
+from spikejoule.tracking.citations import compare_citations, front_citations
 from spikejoule.tracking.publishing import (
     PIPELINE_TAG,
     TIME_LIMIT_SECONDS,
@@ -18,6 +19,7 @@ from spikejoule.tracking.reading import RecordedRun, finished_runs
 from spikejoule.tracking.records import (
     RESULT_TAG,
     Artifact,
+    CitedRun,
     ModelFiles,
     RunRecord,
     epoch_row,
@@ -31,14 +33,17 @@ __all__ = [
     "TIME_LIMIT_SECONDS",
     "TRAINED_TAG",
     "Artifact",
+    "CitedRun",
     "ModelFiles",
     "Publication",
     "RecordedRun",
     "Registration",
     "RunRecord",
     "Store",
+    "compare_citations",
     "epoch_row",
     "finished_runs",
+    "front_citations",
     "opened",
     "project_store",
     "publish",

@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from spikejoule.errors import StoreError
+from spikejoule.errors import ArtifactError, StoreError
+from spikejoule.tracking.citations import refuse_wrong_citations
 from spikejoule.tracking.keeper import FAILURE_TAG, HOST_TAG, PROCESS_TAG, is_kept, keeper_tags
 from spikejoule.tracking.records import RESULT_TAG, RunRecord
 from spikejoule.tracking.registry import Registration, register
@@ -55,7 +56,8 @@ def publish(
 
     A run that was shown live while `pipeline` ran, or that a killed pipeline left behind with the
     same weights, is completed; else a new one is made. Raises StoreError if the store could not be
-    reached, refused, or took longer than `time_limit_seconds`.
+    reached, refused, or took longer than `time_limit_seconds`; ArtifactError if the record's
+    files say what the store's runs do not hold.
     """
     outcome: list[Publication | Exception] = []
 
@@ -73,6 +75,8 @@ def publish(
     worker.start()
     worker.join(time_limit_seconds)
     result = outcome[0] if outcome else TimeoutError(f"no end after {time_limit_seconds:g} s")
+    if isinstance(result, ArtifactError):
+        raise result
     if isinstance(result, Exception):
         raise StoreError(
             f"the run was not recorded at {without_passwords(store.tracking_uri)} "
@@ -115,6 +119,12 @@ def _publish(record: RunRecord, store: Store, pipeline: str | None) -> Publicati
     # it, no other process takes it up or repeats it.
     with opened(store) as (client, experiment_id):
         live = _live_run(client, experiment_id, record, pipeline)
+        try:
+            refuse_wrong_citations(record.cited, client, experiment_id)
+        except ArtifactError as error:
+            if live is not None:
+                _fail(client, live.info.run_id, error)
+            raise
         found = _run_with_result(client, experiment_id, record.result_id)
         if found is not None:
             if live is not None and live.info.run_id != found:
@@ -189,12 +199,16 @@ def _write(client: "MlflowClient", run_id: str, record: RunRecord, was_live: boo
         for artifact in record.artifacts:
             client.log_artifact(run_id, str(artifact.path), artifact.folder)
     except BaseException as error:
-        client.set_tag(run_id, FAILURE_TAG, in_one_line(error))
-        client.set_terminated(run_id, status="FAILED")
+        _fail(client, run_id, error)
         raise
     client.set_terminated(run_id, status="FINISHED", end_time=max(started_ms, ended_ms))
     for tag in (HOST_TAG, PROCESS_TAG):
         client.delete_tag(run_id, tag)
+
+
+def _fail(client: "MlflowClient", run_id: str, error: BaseException) -> None:
+    client.set_tag(run_id, FAILURE_TAG, in_one_line(error))
+    client.set_terminated(run_id, status="FAILED")
 
 
 def _started_ms(record: RunRecord) -> int:

@@ -1,6 +1,6 @@
 """Reading back from a store."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,12 +64,21 @@ def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
         ) from error
 
 
-def _read(client: "MlflowClient", experiment_id: str) -> Iterator[RecordedRun]:
+def runs_with_ids(
+    client: "MlflowClient", experiment_id: str, run_ids: Sequence[str]
+) -> Iterator[RecordedRun]:
+    """The finished runs of the experiment among those of these identifiers (hexadecimal digits)."""
+    for first in range(0, len(run_ids), _RUNS_A_PAGE):
+        names = ", ".join(f"'{name}'" for name in run_ids[first : first + _RUNS_A_PAGE])
+        yield from _read(client, experiment_id, f" AND attributes.run_id IN ({names})")
+
+
+def _read(client: "MlflowClient", experiment_id: str, condition: str = "") -> Iterator[RecordedRun]:
     page: str | None = None
     while True:
         runs: Any = client.search_runs(
             [experiment_id],
-            filter_string="attributes.status = 'FINISHED'",
+            filter_string=f"attributes.status = 'FINISHED'{condition}",
             max_results=_RUNS_A_PAGE,
             order_by=["attributes.start_time DESC"],
             page_token=page,

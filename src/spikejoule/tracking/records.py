@@ -34,6 +34,25 @@ class ModelFiles:
 
 
 @dataclass(frozen=True)
+class CitedRun:
+    """What a file says of a run that a store may hold.
+
+    Attributes:
+        where: the file and the place in it, in words.
+        run_id: MLflow's identifier of the run.
+        metrics: some of its metrics.
+        parameters: some of its parameters, as MLflow keeps them; "" for one that it has not.
+        tags: some of its tags; "unknown" for one that it has not.
+    """
+
+    where: str
+    run_id: str
+    metrics: Mapping[str, float]
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """All that one run holds.
 
@@ -47,6 +66,7 @@ class RunRecord:
         tags: provenance in words.
         artifacts: files to store.
         model: what to register as a version of the model; None for nothing.
+        cited: what its files say of other runs, which must not differ from them.
         started_ms: start, in milliseconds since 1970; None for now.
         ended_ms: end likewise.
     """
@@ -59,6 +79,7 @@ class RunRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Sequence[Artifact] = ()
     model: ModelFiles | None = None
+    cited: Sequence[CitedRun] = ()
     started_ms: int | None = None
     ended_ms: int | None = None
 

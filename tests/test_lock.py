@@ -1,0 +1,207 @@
+"""What is published is what dvc.lock records: a lock file and a folder, without running DVC."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from spikejoule.errors import ArtifactError
+from spikejoule.lock import result_of
+from spikejoule.project import check_against_lock
+
+# Two stages: what the first makes, the second reads and the run record does not hold.
+FILES = {
+    "data/images.npz": b"images",
+    "models/net.pth": b"weights",
+    "prices.yaml": b"prices",
+    "src/code.py": b"code",
+    "src/kernels/a.py": b"a",
+}
+RECORD = [Path("models/net.pth"), Path("prices.yaml")]
+PARAMETERS = {"seed": 42, "train": {"lr": 0.003, "hidden": [400]}, "publish": {"experiment": "x"}}
+Lock = dict[str, Any]
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def entry(path: str, content: bytes | None = None) -> dict[str, str]:
+    return {"path": path, "md5": md5(FILES[path] if content is None else content)}
+
+
+def lock() -> Lock:
+    kernels = md5(b'[{"md5": "%s", "relpath": "a.py"}]' % md5(b"a").encode()) + ".dir"
+    return {
+        "prepare": {"params": {"params.yaml": {"seed": 42}}, "outs": [entry("data/images.npz")]},
+        "train": {
+            "deps": [
+                entry("data/images.npz"), entry("prices.yaml"), entry("src/code.py"),
+                {"path": "src/kernels", "md5": kernels},
+            ],
+            "params": {"params.yaml": {"train": dict(PARAMETERS["train"])}},  # type: ignore[call-overload]
+            "outs": [entry("models/net.pth")],
+        },
+        # It makes nothing of the record: it may be of an earlier run.
+        "publish": {
+            "deps": [entry("models/net.pth", b"old")], "params": {"params.yaml": {"seed": 1}},
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "src" / "kernels" / "__pycache__").mkdir()
+    (tmp_path / "src" / "kernels" / "__pycache__" / "a.pyc").write_bytes(b"compiled")
+    write(tmp_path, lock())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMETERS))
+    monkeypatch.chdir(tmp_path)
+    # DVC itself takes seconds to say it.
+    monkeypatch.setattr("spikejoule.project._cache_of", lambda root: root / "cache")
+    return tmp_path
+
+
+def write(folder: Path, stages: Mapping[str, Any]) -> None:
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": dict(stages)}))
+
+
+def test_a_whole_result(project: Path) -> None:
+    assert check_against_lock(RECORD, project) == {}
+    assert set(result_of(project, RECORD).stages) == {"prepare", "train"}
+
+
+def test_an_input_that_was_not_fetched_is_not_missed(project: Path) -> None:
+    (project / "data" / "images.npz").unlink()
+    assert check_against_lock(RECORD, project) == {}
+
+
+@pytest.mark.parametrize("path", ["models/net.pth", "prices.yaml", "data/images.npz"])
+def test_a_file_with_other_content(project: Path, path: str) -> None:
+    (project / path).write_bytes(b"another")
+    words = (
+        f"^{path} is not the file that dvc.lock records: its MD5 is .*; `dvc repro` puts it right"
+    )
+    with pytest.raises(ArtifactError, match=words) as error:
+        check_against_lock(RECORD, project)
+    assert md5(b"another") in str(error.value)
+    assert md5(FILES[path]) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_wrong_in_the_cache_too(project: Path) -> None:
+    recorded = md5(FILES["models/net.pth"])
+    copy = project / "cache" / "files" / "md5" / recorded[:2] / recorded[2:]
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"swapped")
+    assert check_against_lock(RECORD, project) == {}
+    (project / "models" / "net.pth").write_bytes(b"swapped")
+    with pytest.raises(
+        ArtifactError, match="DVC's own copy is another file, too; remove both"
+    ) as it:
+        check_against_lock(RECORD, project)
+    assert str(copy) in str(it.value)
+
+
+def test_each_file_has_its_sentence(project: Path) -> None:
+    (project / "models" / "net.pth").unlink()
+    (project / "prices.yaml").write_bytes(b"other prices")
+    (project / "params.yaml").write_text(yaml.safe_dump({**PARAMETERS, "seed": 7}))
+    with pytest.raises(ArtifactError) as error:
+        check_against_lock(RECORD, project)
+    lines = str(error.value).splitlines()
+    assert [line.split()[0] for line in lines] == ["params.yaml", "there", "prices.yaml"]
+
+
+def _other_run(stages: Lock) -> None:
+    stages["train"]["deps"][0] = entry("data/images.npz", b"others")
+
+
+def _unrecorded(stages: Lock) -> None:
+    del stages["train"]
+
+
+def _other_seed(stages: Lock) -> None:
+    stages["prepare"]["params"]["params.yaml"]["seed"] = 43
+
+
+def _other_rate(stages: Lock) -> None:
+    stages["train"]["params"]["params.yaml"]["train"]["lr"] = 0.01
+
+
+def _parameter_of_later(stages: Lock) -> None:
+    del stages["train"]["params"]["params.yaml"]["train"]["hidden"]
+
+
+def _parameter_of_earlier(stages: Lock) -> None:
+    stages["train"]["params"]["params.yaml"]["train.momentum"] = 0.9
+
+
+def _no_digest(stages: Lock) -> None:
+    del stages["prepare"]["outs"][0]["md5"]
+
+
+def _no_stage(stages: Lock) -> None:
+    stages["train"] = "done"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_other_run, "is of more than one run: the stage train read another data/images.npz"),
+        (_unrecorded, "dvc.lock does not record models/net.pth"),
+        (_other_seed, r"params.yaml is not what made the result.* seed 43 \(now 42\)"),
+        (_other_rate, r"params.yaml is not what .* train.lr 0.01 \(now 0.003\)"),
+        (_parameter_of_later, r"params.yaml is not .* train.hidden nothing \(now \[400\]\)"),
+        (_parameter_of_earlier, r"params.yaml is not .* train.momentum 0.9 \(now nothing\)"),
+        (_no_digest, r"dvc.lock is damaged \(stages.prepare.outs.0.md5: Field required\)"),
+        (_no_stage, r"dvc.lock is damaged \(stages.train"),
+    ],
+)
+def test_a_lock_file_that_does_not_hold_the_result(
+    project: Path, change: Callable[[Lock], None], words: str
+) -> None:
+    stages = lock()
+    change(stages)
+    write(project, stages)
+    with pytest.raises(ArtifactError, match=words):
+        check_against_lock(RECORD, project)
+
+
+def test_values_are_read_as_dvc_reads_them(project: Path) -> None:
+    # YAML 1.1 would read 8 and text; DVC writes 10 and 1e-05.
+    stages = lock()
+    stages["train"]["params"]["params.yaml"]["train"] = {"lr": 1e-05, "window": 10}
+    write(project, stages)
+    (project / "params.yaml").write_text("seed: 42\ntrain:\n  lr: 1e-05\n  window: 010\n")
+    assert check_against_lock(RECORD, project) == {}
+
+
+OUTSIDE = b"stages: {a: {outs: [{path: ../victim, md5: 0123456789abcdef0123456789abcdef}]}}"
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"stages: [", b"<<<<<<< HEAD\nstages: {}\n", OUTSIDE]
+)
+def test_no_readable_lock_file(project: Path, content: bytes | None) -> None:
+    (project / "dvc.lock").unlink()
+    if content is not None:
+        (project / "dvc.lock").write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"dvc\.lock"):
+        check_against_lock(RECORD, project)
+
+
+@pytest.mark.parametrize("path", ["src/code.py", "src/kernels/a.py"])
+def test_changed_code_is_told_and_refuses_nothing(project: Path, path: str) -> None:
+    (project / path).write_bytes(b"# a comment")
+    named = path if path == "src/code.py" else "src/kernels"
+    assert check_against_lock(RECORD, project) == {"git.dirty": "true", "dvc.changed_code": named}
+    shutil.rmtree(project / "src")
+    tags = check_against_lock(RECORD, project)
+    assert tags["dvc.changed_code"] == "src/code.py, src/kernels"
