@@ -5,12 +5,20 @@ from pathlib import Path
 
 import numpy as np
 
-from spikejoule.data import LabelledImages, load_images
+from spikejoule.array_files import Array, ArrayFile
+from spikejoule.data import DataDescription, LabelledImages, load_images
 from spikejoule.errors import DataError
-from spikejoule.files import read_json, read_npz, write_npz
 from spikejoule.sources import load_directory
 
-SCHEMA = "spikejoule/benchmark-images/1"
+IMAGES = ArrayFile(
+    "spikejoule/benchmark-images/1",
+    {
+        "train_images": Array("uint8", ("N", 28, 28)),
+        "train_labels": Array("uint8", ("N",)),
+        "test_images": Array("uint8", ("M", 28, 28)),
+        "test_labels": Array("uint8", ("M",)),
+    },
+)
 PREPARED = ("data/train.npz", "data/validation.npz", "data/test.npz", "metrics/data.json")
 
 
@@ -45,14 +53,12 @@ def store(path: Path, train: LabelledImages, test: LabelledImages) -> None:
         "test_images": test.images,
         "test_labels": test.labels,
     }
-    write_npz(path, SCHEMA, arrays)
+    IMAGES.write(path, arrays)
 
 
 def restore(path: Path) -> dict[str, np.ndarray]:
     """Read a file of `store`; raises ArtifactError if it is another."""
-    required = {f"{part}_images": ("uint8", 3) for part in ("train", "test")}
-    required |= {f"{part}_labels": ("uint8", 1) for part in ("train", "test")}
-    return read_npz(path, SCHEMA, required)
+    return IMAGES.read(path)
 
 
 def _prepared(project_root: Path) -> tuple[LabelledImages, LabelledImages, str, str]:
@@ -64,8 +70,8 @@ def _prepared(project_root: Path) -> tuple[LabelledImages, LabelledImages, str, 
             f"`make repro` first ({', '.join(missing)} missing)."
         )
     train, validation, test = (load_images(file) for file in files[:3])
-    description = read_json(files[3])
-    parts = [train] if description["validated_on_test"] else [train, validation]
+    description = DataDescription.read(files[3])
+    parts = [train] if description.validated_on_test else [train, validation]
     index = np.concatenate([part.index for part in parts])
     order = np.argsort(index, kind="stable")
     whole = LabelledImages(
@@ -73,7 +79,7 @@ def _prepared(project_root: Path) -> tuple[LabelledImages, LabelledImages, str, 
         np.concatenate([part.labels for part in parts])[order],
         index[order],
     )
-    return whole, test, str(description["source"]), str(description["title"])
+    return whole, test, description.source, description.title
 
 
 def project_root() -> Path:

@@ -19,11 +19,10 @@ from spikejoule.baseline import (
     nonzero_macs,
     train_baseline,
 )
-from spikejoule.baseline_files import save_baseline
+from spikejoule.baseline_files import BaselineMetrics, BaselineTimings, save_baseline
 from spikejoule.data import N_CLASSES, LabelledImages, load_images
 from spikejoule.energy.baselines import BaselineCounts
 from spikejoule.evaluation import Accuracy, accuracy
-from spikejoule.files import write_json
 from spikejoule.host_energy import measure_host_energy
 from spikejoule.params import Params
 from spikejoule.quantised import activation_bits, quantise, quantised_activations
@@ -78,23 +77,18 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         training.state,
         quantised,
     )
-    write_json(
-        paths["baseline_metrics"],
-        {
-            f"{key}_{name}": value
-            for key, entry, overall in zip(("relu", "quantised"), counts, accuracies, strict=True)
-            for name, value in _headline(entry, overall).items()
-        },
-    )
-    write_json(
-        paths["baseline_timings"],
-        {
-            "training_time_seconds": sum(training.epoch_seconds),
-            "epoch_times_seconds": list(training.epoch_seconds),
-            "timestamp": started.isoformat(timespec="seconds"),
-            "host_energy": host.as_entry(),
-        },
-    )
+    headline = {
+        f"{key}_{name}": value
+        for key, entry, overall in zip(("relu", "quantised"), counts, accuracies, strict=True)
+        for name, value in _headline(entry, overall).items()
+    }
+    BaselineMetrics.model_validate(headline).write(paths["baseline_metrics"])
+    BaselineTimings(
+        training_time_seconds=sum(training.epoch_seconds),
+        epoch_times_seconds=list(training.epoch_seconds),
+        timestamp=started.isoformat(timespec="seconds"),
+        host_energy=host.as_entry(),
+    ).write(paths["baseline_timings"])
     for entry in counts:
         logger.info(
             "%s, %d-bit activations: test accuracy %.2f %%, %s MACs, %s without zeros",

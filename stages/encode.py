@@ -5,7 +5,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.data import images_sha256, load_images
+from spikejoule.codes import EncodedImages, Split
+from spikejoule.data import LabelledImages, images_sha256, load_images
 from spikejoule.encoding import draw_key, encode
 from spikejoule.events import save_events
 from spikejoule.params import Params
@@ -19,7 +20,10 @@ PATHS = ("validation", "test", "events_validation", "events_test")
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the events of both splits; training draws its own afresh in every epoch."""
     # Both are read before anything is written.
-    splits = {split: load_images(paths[split]) for split in ("validation", "test")}
+    splits: dict[Split, LabelledImages] = {
+        "validation": load_images(paths["validation"]),
+        "test": load_images(paths["test"]),
+    }
     for split, samples in splits.items():
         events = encode(
             samples.images,
@@ -28,15 +32,15 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             draw_key(params.seed, split, epoch=0),
             samples.index,
         )
-        encoding: dict[str, str | int | float] = {
-            "type": "poisson",
-            "time_window": params.encode.time_window,
-            "max_rate_hz": params.encode.max_rate,
-            "seed": params.seed,
-            "split": split,
-            "images_sha256": images_sha256(samples),
-        }
-        save_events(paths[f"events_{split}"], events, encoding)
+        code = EncodedImages(
+            type="poisson",
+            time_window=params.encode.time_window,
+            max_rate_hz=params.encode.max_rate,
+            seed=params.seed,
+            split=split,
+            images_sha256=images_sha256(samples),
+        )
+        save_events(paths[f"events_{split}"], events, code.model_dump())
         logger.info(
             "%s: %s images, %.1f spikes an image, %.2f %% of the input bits",
             split, f"{len(samples):,}", events.n_events / len(samples), 100 * events.density,

@@ -4,21 +4,22 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from spikejoule import figures
 from spikejoule.architecture import Architecture
+from spikejoule.baseline_files import load_baseline
 from spikejoule.checkpoint import (
     InferenceSpikes,
     build_complete,
+    complete_checkpoint,
     load_trained,
-    read_complete,
     write_complete,
 )
-from spikejoule.counting import SpikeCounts
-from spikejoule.data import LabelledImages, load_images
+from spikejoule.codes import load_encoded_images
+from spikejoule.counting import SpikeCounts, count_spikes
+from spikejoule.data import N_CLASSES, LabelledImages, load_images
 from spikejoule.energy import (
     BootstrapSettings,
     analyse,
@@ -27,23 +28,29 @@ from spikejoule.energy import (
     select_profile,
 )
 from spikejoule.energy.summary import answer
-from spikejoule.energy.tables import COLUMNS, headline, table
-from spikejoule.energy_inputs import MeasuredImages, analysis_inputs, baselines_of
+from spikejoule.energy.tables import COLUMNS, EnergyMetrics, headline, table
+from spikejoule.energy_inputs import MeasuredImages, analysis_inputs
 from spikejoule.errors import ArtifactError, ParameterError
-from spikejoule.events import EventList, load_events
-from spikejoule.files import read_csv, read_json, write_bytes, write_csv, write_json, write_text
-from spikejoule.inference_files import load_inference_events, load_inference_spikes
+from spikejoule.evaluation_files import EvaluationFiles, read_evaluation
+from spikejoule.events import EventList
+from spikejoule.files import write_bytes, write_csv, write_text
+from spikejoule.inference_files import (
+    InferenceTimings,
+    load_inference_events,
+    load_inference_spikes,
+)
 from spikejoule.params import Params
 from spikejoule.provenance import file_digest, library_versions
 from spikejoule.report import (
     Raster,
     ReportContent,
+    early_answer,
     energy_page,
-    read_by_step,
-    read_early_answer,
+    outcomes_by_step,
     read_front,
 )
 from spikejoule.trained import TrainedNetwork
+from spikejoule.training_files import TrainTimings
 from stages.common import run_stage
 
 logger = logging.getLogger(__name__)
@@ -76,47 +83,49 @@ PATHS = (*INPUTS, *OUTPUTS)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the checkpoint, the energy analysis and the figures."""
+    """Write the checkpoint, the energy analysis and the figures; every input is read before."""
     profiles = load_profiles(paths["hardware"])
     chosen = select_profile(profiles, params.energy_report.profile, "energy_report.profile")
     network = load_trained(paths["trained"])
     counts = load_inference_spikes(paths["inference_spikes"])
     _check_counts(paths["inference_spikes"], counts, network.architecture, network.encoding)
-    train_timings = _read_values(
-        paths["train_timings"], "training_time_seconds", "epoch_times_seconds", "timestamp"
-    )
-    inference_timings = _read_values(paths["inference_timings"], "measurement_time_seconds")
-    evaluation = _read_values(paths["evaluate_metrics"], "test_accuracy_percent")
+    train_timings = TrainTimings.read(paths["train_timings"])
+    inference_timings = InferenceTimings.read(paths["inference_timings"])
+    evaluation = read_evaluation(paths)
     names = network.architecture.layer_names
     images, layers = load_images(paths["test"]), _layers(paths, counts)
+    _check_evaluation(paths, evaluation, images, counts)
     raster = _raster(params.energy_report.figure_sample, images, layers, counts)
     labels = images.labels[: counts.n_samples]
-    baselines = baselines_of(paths["baseline"], labels)
-    by_step, early = read_by_step(paths["accuracy_by_step"]), read_early_answer(paths["early_exit"])
+    baselines = load_baseline(paths["baseline"], labels)
     runs = read_front(paths["front"])
     proxies = proxies_of_spikes(network.state, network.architecture, layers, network.pruned)
     inference = InferenceSpikes(
         layer_names=names,
         totals=tuple(counts.totals[name] for name in names),
         n_samples=counts.n_samples,
-        measurement_time_seconds=inference_timings["measurement_time_seconds"],
+        measurement_time_seconds=inference_timings.measurement_time_seconds,
     )
-    complete = build_complete(
+    content = build_complete(
         network,
         inference,
-        train_timings,
+        train_timings.model_dump(exclude_unset=True),
         {
-            **evaluation,
+            **evaluation.metrics.model_dump(),
             "confidence": params.evaluate.confidence,
-            **_by_digit(paths["per_class"]),
+            "n_samples": evaluation.n_images,
+            "per_class": {
+                str(row.digit): row.accuracy_percent for row in evaluation.per_class.rows
+            },
         },
         proxies.as_checkpoint_entry(),
         library_versions(),
     )
-    write_complete(paths["checkpoint"], complete)
     analysis = analyse(
         analysis_inputs(
-            read_complete(paths["checkpoint"]), MeasuredImages(layers, labels), baselines
+            complete_checkpoint(paths["checkpoint"], content),
+            MeasuredImages(layers, labels),
+            baselines,
         ),
         profiles,
         chosen,
@@ -124,18 +133,19 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
         ),
     )
-    write_json(paths["energy_metrics"], headline(analysis))
-    write_csv(paths["energy_table"], COLUMNS, table(analysis))
-    content = ReportContent(
+    report = ReportContent(
         analysis,
-        by_step,
-        early,
+        outcomes_by_step(evaluation.by_step),
+        early_answer(evaluation.early_exit),
         runs,
         Raster(raster.label, raster.layer_names, raster.layers),
         _provenance(network, paths["trained"]),
     )
-    write_text(paths["energy_page"], energy_page(content))
     title = str(network.data["title"])
+    write_complete(paths["checkpoint"], content)
+    EnergyMetrics.model_validate(headline(analysis)).write(paths["energy_metrics"])
+    write_csv(paths["energy_table"], COLUMNS, table(analysis))
+    write_text(paths["energy_page"], energy_page(report))
     write_bytes(
         paths["training_curves"],
         figures.training_curves(
@@ -167,25 +177,26 @@ def _provenance(network: TrainedNetwork, trained: Path) -> tuple[tuple[str, str]
     )
 
 
-def _read_values(path: Path, *names: str) -> dict[str, Any]:
-    """A JSON file that must hold the entries `names`."""
-    content = read_json(path)
-    missing = [name for name in names if name not in content]
-    if missing:
-        raise ArtifactError(f"{path} lacks {', '.join(missing)}: run the stage that writes it.")
-    return content
-
-
-def _by_digit(path: Path) -> dict[str, Any]:
-    """The accuracy of each digit (None for one without images), and the number of images."""
-    rows = read_csv(path, ("digit", "n_samples", "accuracy_percent"))
-    return {
-        "n_samples": sum(int(row["n_samples"]) for row in rows),
-        "per_class": {
-            row["digit"]: float(row["accuracy_percent"]) if row["accuracy_percent"] else None
-            for row in rows
-        },
-    }
+def _check_evaluation(
+    paths: Mapping[str, Path],
+    evaluation: EvaluationFiles,
+    images: LabelledImages,
+    counts: SpikeCounts,
+) -> None:
+    """Raise ArtifactError unless the evaluation is of these images and of this window."""
+    of_each_digit = np.bincount(images.labels, minlength=N_CLASSES).tolist()
+    stated = [row.n_samples for row in evaluation.per_class.rows]
+    if stated != of_each_digit:
+        raise ArtifactError(
+            f"{paths['per_class']} counts {stated} images of the digits, but {paths['test']} holds "
+            f"{of_each_digit}: run the evaluate stage again."
+        )
+    n_steps, n_rows = counts.per_step.shape[1], len(evaluation.by_step.rows)
+    if n_rows != n_steps:
+        raise ArtifactError(
+            f"{paths['accuracy_by_step']} has {n_rows} steps, but the window has {n_steps}: run "
+            "the evaluate stage again."
+        )
 
 
 def _check_counts(
@@ -208,7 +219,7 @@ def _check_counts(
 
 def _layers(paths: Mapping[str, Path], counts: SpikeCounts) -> tuple[EventList, ...]:
     """The spikes of every layer, after a check that they are those that were counted."""
-    input_events, _ = load_events(paths["events_test"])
+    input_events, _ = load_encoded_images(paths["events_test"])
     later_layers = load_inference_events(paths["inference_events"])
     n_samples = min(counts.n_samples, input_events.n_samples)
     layers = (input_events.select(slice(n_samples)), *later_layers.values())
@@ -218,14 +229,11 @@ def _layers(paths: Mapping[str, Path], counts: SpikeCounts) -> tuple[EventList, 
             f"{paths['events_test']} and {paths['inference_events']} hold "
             f"{[layer.n_samples for layer in layers]} by layer: measure again."
         )
-    recounted = np.stack([layer.counts_per_sample() for layer in layers], axis=1)
-    differing = np.flatnonzero((recounted != counts.per_sample).any(axis=1))
-    if differing.size:
-        image = differing[0]
+    differing = counts.first_difference(count_spikes(layers, counts.layer_names))
+    if differing:
         raise ArtifactError(
-            f"{paths['inference_spikes']} counts {counts.per_sample[image].tolist()} spikes for "
-            f"test image {image}, but {paths['events_test']} and {paths['inference_events']} hold "
-            f"{recounted[image].tolist()}: measure again."
+            f"{paths['inference_spikes']} counts other spikes than {paths['events_test']} and "
+            f"{paths['inference_events']} hold: {differing}: measure again."
         )
     return layers
 

@@ -22,28 +22,25 @@ from spikejoule.early_exit import (
     synaptic_events_by_step,
 )
 from spikejoule.evaluation import evaluate_predictions
-from spikejoule.files import write_bytes, write_csv, write_json, write_npz
+from spikejoule.evaluation_files import (
+    PREDICTIONS,
+    AccuracyBySteps,
+    ClassRow,
+    Confusion,
+    ConfusionRow,
+    EarlyExitFile,
+    EvaluationMetrics,
+    ExitEntry,
+    PerClass,
+    StepRow,
+    WholeWindow,
+)
+from spikejoule.files import write_bytes
 from spikejoule.measurement import Measurement, load_network_and_events, measure_network
 from spikejoule.params import Params
 from stages.common import run_stage
 
 logger = logging.getLogger(__name__)
-
-PREDICTIONS_SCHEMA = "spikejoule/predictions/1"
-PER_CLASS_COLUMNS = (
-    "digit",
-    "n_samples",
-    "accuracy_percent",
-    "accuracy_low_percent",
-    "accuracy_high_percent",
-)
-ACCURACY_BY_STEP_COLUMNS = (
-    "step",
-    "accuracy_percent",
-    "accuracy_low_percent",
-    "accuracy_high_percent",
-    "synaptic_events_per_inference",
-)
 
 PATHS = (
     "trained",
@@ -82,9 +79,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         network.state, network.architecture, validation_events, pruned=network.pruned
     )
     validation_by_step = _by_step(network, measured_validation, validation)
-    write_npz(
+    PREDICTIONS.write(
         paths["predictions"],
-        PREDICTIONS_SCHEMA,
         {
             "labels": test.labels,
             "predictions": measured.predictions.astype(np.uint8),
@@ -92,28 +88,32 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             "index": test.index,
         },
     )
-    write_csv(
-        paths["confusion"],
-        ("actual", "predicted", "images"),
-        [(*cell, int(images)) for cell, images in np.ndenumerate(evaluation.confusion)],
-    )
-    write_csv(
-        paths["per_class"],
-        PER_CLASS_COLUMNS,
-        [
+    Confusion(
+        rows=tuple(
+            ConfusionRow(actual=actual, predicted=predicted, images=int(images))
+            for (actual, predicted), images in np.ndenumerate(evaluation.confusion)
+        )
+    ).write(paths["confusion"])
+    PerClass(
+        rows=tuple(
             # A digit without images has no accuracy: its cells stay empty.
-            (digit, entry.n_samples, entry.percent, entry.low_percent, entry.high_percent)
+            ClassRow(
+                digit=digit,
+                n_samples=entry.n_samples,
+                accuracy_percent=entry.percent,
+                accuracy_low_percent=entry.low_percent,
+                accuracy_high_percent=entry.high_percent,
+            )
             for digit, entry in enumerate(evaluation.per_class)
-        ],
-    )
+        )
+    ).write(paths["per_class"])
     early = _write_early_answers(paths, validation_by_step, by_step, params, network.data)
     write_bytes(paths["confusion_figure"], figures.confusion_matrix(evaluation.confusion, title))
     write_bytes(
         paths["per_class_figure"],
         figures.per_class_accuracy(evaluation.per_class, overall, evaluation.confidence, title),
     )
-    write_json(
-        paths["evaluate_metrics"],
+    EvaluationMetrics.model_validate(
         {
             "test_accuracy_percent": overall.percent,
             "test_accuracy_low_percent": overall.low_percent,
@@ -123,8 +123,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             "early_exit_test_accuracy_percent": early.test.accuracy.percent,
             "early_exit_synaptic_events_per_inference": early.test.mean_synaptic_events,
             "data_source": network.data["source"],
-        },
-    )
+        }
+    ).write(paths["evaluate_metrics"])
     logger.info(
         "test accuracy %.2f %% (%g %% interval %.2f to %.2f) on %s images of %s",
         overall.percent, 100 * evaluation.confidence, overall.low_percent, overall.high_percent,
@@ -151,33 +151,32 @@ def _write_early_answers(
     """Write the test accuracy at every step, and what stopping at a margin gives; return that."""
     confidence = params.evaluate.confidence
     by_step = accuracy_by_step(test, confidence)
-    write_csv(
-        paths["accuracy_by_step"],
-        ACCURACY_BY_STEP_COLUMNS,
-        [
-            (step, entry.percent, entry.low_percent, entry.high_percent, synaptic_events)
-            for step, (entry, synaptic_events) in enumerate(
-                zip(by_step.accuracies, by_step.mean_synaptic_events.tolist(), strict=True), start=1
+    steps = zip(by_step.accuracies, by_step.mean_synaptic_events.tolist(), strict=True)
+    AccuracyBySteps(
+        rows=tuple(
+            StepRow(
+                step=step,
+                accuracy_percent=entry.percent or 0.0,
+                accuracy_low_percent=entry.low_percent or 0.0,
+                accuracy_high_percent=entry.high_percent or 0.0,
+                synaptic_events_per_inference=synaptic_events,
             )
-        ],
-    )
+            for step, (entry, synaptic_events) in enumerate(steps, start=1)
+        )
+    ).write(paths["accuracy_by_step"])
     chosen = choose_early_exit(
         validation, test, params.evaluate.early_exit_tolerance_percent, confidence=confidence
     )
-    write_json(
-        paths["early_exit"],
-        {
-            "margin_spikes": chosen.margin,
-            "tolerance_percent": chosen.tolerance_percent,
-            "chosen_on_test_images": bool(data["validated_on_test"]),
-            "validation": _exit_entry(chosen.validation),
-            "test": _exit_entry(chosen.test),
-            "whole_window": {
-                "validation": _exit_entry(chosen.full_validation),
-                "test": _exit_entry(chosen.full_test),
-            },
-        },
-    )
+    EarlyExitFile(
+        margin_spikes=chosen.margin,
+        tolerance_percent=chosen.tolerance_percent,
+        chosen_on_test_images=bool(data["validated_on_test"]),
+        validation=_exit_entry(chosen.validation),
+        test=_exit_entry(chosen.test),
+        whole_window=WholeWindow(
+            validation=_exit_entry(chosen.full_validation), test=_exit_entry(chosen.full_test)
+        ),
+    ).write(paths["early_exit"])
     logger.info(
         "stopping at a lead of %d spikes: test accuracy %.2f %%, %s synaptic events and %.1f steps "
         "in place of %s and %d",
@@ -188,16 +187,18 @@ def _write_early_answers(
     return chosen
 
 
-def _exit_entry(outcome: ExitOutcome) -> dict[str, Any]:
-    return {
-        "accuracy_percent": outcome.accuracy.percent,
-        "accuracy_low_percent": outcome.accuracy.low_percent,
-        "accuracy_high_percent": outcome.accuracy.high_percent,
-        "mean_exit_step": outcome.mean_exit_step,
-        "synaptic_events_per_inference": outcome.mean_synaptic_events,
-        "synaptic_events_low": outcome.low_synaptic_events,
-        "synaptic_events_high": outcome.high_synaptic_events,
-    }
+def _exit_entry(outcome: ExitOutcome) -> ExitEntry:
+    return ExitEntry.model_validate(
+        {
+            "accuracy_percent": outcome.accuracy.percent,
+            "accuracy_low_percent": outcome.accuracy.low_percent,
+            "accuracy_high_percent": outcome.accuracy.high_percent,
+            "mean_exit_step": outcome.mean_exit_step,
+            "synaptic_events_per_inference": outcome.mean_synaptic_events,
+            "synaptic_events_low": outcome.low_synaptic_events,
+            "synaptic_events_high": outcome.high_synaptic_events,
+        }
+    )
 
 
 if __name__ == "__main__":

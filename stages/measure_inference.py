@@ -5,9 +5,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.files import write_json
 from spikejoule.host_energy import measure_host_energy
-from spikejoule.inference_files import save_inference_events, save_inference_spikes
+from spikejoule.inference_files import (
+    InferenceMetrics,
+    InferenceTimings,
+    save_inference_events,
+    save_inference_spikes,
+)
 from spikejoule.measurement import load_network_and_events, measure_network
 from spikejoule.params import Params
 from stages.common import run_stage
@@ -45,18 +49,14 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     save_inference_events(
         paths["inference_events"], dict(zip(names[1:], measured.layers[1:], strict=True))
     )
-    write_json(
-        paths["inference_metrics"],
-        {
-            # One column in a comparison, whatever number of hidden layers the network has.
-            "input_spikes_per_inference": counts.means[names[0]],
-            "hidden_spikes_per_inference": sum(counts.means[name] for name in names[1:-1]),
-            "output_spikes_per_inference": counts.means[names[-1]],
-        },
-    )
-    write_json(
-        paths["inference_timings"],
-        {"measurement_time_seconds": host.seconds, "host_energy": host.as_entry()},
+    InferenceMetrics(
+        # One column in a comparison, whatever number of hidden layers the network has.
+        input_spikes_per_inference=counts.means[names[0]],
+        hidden_spikes_per_inference=sum(counts.means[name] for name in names[1:-1]),
+        output_spikes_per_inference=counts.means[names[-1]],
+    ).write(paths["inference_metrics"])
+    InferenceTimings(measurement_time_seconds=host.seconds, host_energy=host.as_entry()).write(
+        paths["inference_timings"]
     )
     logger.info(
         "%s test images: %s spikes per inference, %s synaptic events",

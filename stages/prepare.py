@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.data import describe, save_images, split_validation
-from spikejoule.files import write_json
 from spikejoule.params import Params
 from spikejoule.sources import load_dataset
 from stages.common import project_root, run_stage
@@ -41,7 +40,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     save_images(paths["validation"], validation)
     save_images(paths["test"], dataset.test)
     # Last: it vouches for the three files above.
-    write_json(paths["data_metrics"], describe(dataset, train, validation, validated_on_test))
+    describe(dataset, train, validation, validated_on_test).write(paths["data_metrics"])
     logger.info(
         "%s: %s to train, %s to validate, %s to test",
         dataset.title, f"{len(train):,}", f"{len(validation):,}", f"{len(dataset.test):,}",

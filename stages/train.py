@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
 from spikejoule.architecture import Architecture
 from spikejoule.augmentation import Augmentation
-from spikejoule.data import LabelledImages, images_sha256, load_images
+from spikejoule.codes import EncodedImages, load_encoded_images
+from spikejoule.data import DataDescription, LabelledImages, images_sha256, load_images
 from spikejoule.engine import (
     BatchOutcome,
     Engine,
@@ -23,8 +23,7 @@ from spikejoule.engine import (
 )
 from spikejoule.engine.threads import use_threads
 from spikejoule.errors import ArtifactError
-from spikejoule.events import EventList, load_events
-from spikejoule.files import read_json, write_csv, write_json
+from spikejoule.events import EventList
 from spikejoule.host_energy import gpu_uuids, measure_host_energy
 from spikejoule.network import initial_state
 from spikejoule.params import Params
@@ -38,6 +37,7 @@ from spikejoule.training import (
     TrainingSettings,
     train,
 )
+from spikejoule.training_files import History, HistoryRow, TrainMetrics, TrainTimings
 from stages import journal
 from stages.common import run_stage
 
@@ -87,7 +87,7 @@ class JournalKeeper:
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the trained network, its history, the headline figures, and the times."""
     images, validation = load_images(paths["train"]), load_images(paths["validation"])
-    data_metrics = read_json(paths["data_metrics"])
+    data = DataDescription.read(paths["data_metrics"])
     events = _validation_events(paths["events_validation"], validation, params)
     architecture = Architecture(
         events.n_inputs,
@@ -125,26 +125,28 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         training_spikes=result.spikes,
         best_epoch=result.best_epoch,
         best_validation_accuracy_percent=result.best_validation_accuracy_percent,
-        data=data_metrics,
+        data=data.model_dump(),
         engine=engine.name,
         optimizer_state=result.optimizer_state,
     )
     save_trained(paths["trained"], network)
     journal.tell("trained", path=str(paths["trained"].resolve()))
     _write_history(paths["history"], result, architecture.layer_names)
-    write_json(paths["train_metrics"], _headline(result))
-    write_json(
-        paths["train_timings"],
-        {
-            "training_time_seconds": sum(result.epoch_seconds),
-            "epoch_times_seconds": list(result.epoch_seconds),
-            "timestamp": started.isoformat(timespec="seconds"),
-            "device": engine.device,
-            "engine": engine.name,
-            "threads": threads,
-            "host_energy": host.as_entry(),
-        },
-    )
+    TrainMetrics(
+        best_validation_accuracy_percent=result.best_validation_accuracy_percent,
+        best_epoch=result.best_epoch,
+        epochs_trained=len(result.history),
+        stop_reason=result.stop_reason,
+    ).write(paths["train_metrics"])
+    TrainTimings(
+        training_time_seconds=sum(result.epoch_seconds),
+        epoch_times_seconds=list(result.epoch_seconds),
+        timestamp=started.isoformat(timespec="seconds"),
+        device=engine.device,
+        engine=engine.name,
+        threads=threads,
+        host_energy=host.as_entry(),
+    ).write(paths["train_timings"])
     logger.info(
         "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s with the %s "
         "engine on %s",
@@ -155,19 +157,19 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 def _validation_events(path: Path, validation: LabelledImages, params: Params) -> EventList:
     """The events to validate on, refused unless they are these images in this encoding."""
-    events, encoding = load_events(path)
-    expected = {
-        "type": "poisson",
-        "time_window": params.encode.time_window,
-        "max_rate_hz": params.encode.max_rate,
-        "seed": params.seed,
-        "split": "validation",
-        "images_sha256": images_sha256(validation),
-    }
-    for key, value in expected.items():
-        if encoding.get(key) != value:
+    events, code = load_encoded_images(path)
+    expected = EncodedImages(
+        type="poisson",
+        time_window=params.encode.time_window,
+        max_rate_hz=params.encode.max_rate,
+        seed=params.seed,
+        split="validation",
+        images_sha256=images_sha256(validation),
+    )
+    for key, value in expected:
+        if getattr(code, key) != value:
             raise ArtifactError(
-                f"{path} was encoded with {key} {encoding.get(key)!r}, but {value!r} is needed: "
+                f"{path} was encoded with {key} {getattr(code, key)!r}, but {value!r} is needed: "
                 "run the encode stage again."
             )
     return events
@@ -228,46 +230,24 @@ def _training_settings(params: Params) -> TrainingSettings:
 def _write_history(path: Path, result: TrainingResult, layer_names: tuple[str, ...]) -> None:
     """One row an epoch; `hidden_spikes_per_sample` is the sum over all hidden layers."""
     hidden_names = layer_names[1:-1] if len(layer_names) > 3 else ()
+    columns = tuple(f"{name}_spikes_per_sample" for name in hidden_names)
     rows = []
     for record in result.history:
         first, *hidden, last = (count / record.samples for count in record.spikes)
         rows.append(
-            (
-                record.epoch,
-                record.learning_rate,
-                record.train_loss,
-                record.train_accuracy_percent,
-                record.validation_accuracy_percent,
-                first,
-                sum(hidden),
-                last,
-                *(hidden if hidden_names else ()),
+            HistoryRow(
+                epoch=record.epoch,
+                learning_rate=record.learning_rate,
+                train_loss=record.train_loss,
+                train_accuracy_percent=record.train_accuracy_percent,
+                validation_accuracy_percent=record.validation_accuracy_percent,
+                input_spikes_per_sample=first,
+                hidden_spikes_per_sample=sum(hidden),
+                output_spikes_per_sample=last,
+                **dict(zip(columns, hidden, strict=False)),
             )
         )
-    write_csv(
-        path,
-        (
-            "epoch",
-            "learning_rate",
-            "train_loss",
-            "train_accuracy_percent",
-            "validation_accuracy_percent",
-            "input_spikes_per_sample",
-            "hidden_spikes_per_sample",
-            "output_spikes_per_sample",
-            *(f"{name}_spikes_per_sample" for name in hidden_names),
-        ),
-        rows,
-    )
-
-
-def _headline(result: TrainingResult) -> dict[str, Any]:
-    return {
-        "best_validation_accuracy_percent": result.best_validation_accuracy_percent,
-        "best_epoch": result.best_epoch,
-        "epochs_trained": len(result.history),
-        "stop_reason": result.stop_reason,
-    }
+    History(rows=tuple(rows)).write(path, columns)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,70 @@ TRAIN_TIMINGS = {
     "threads": 2,
     "timestamp": "2026-03-04T05:06:07+00:00",
 }
+HOST_ENERGY = {
+    "energy_j": 350.5,
+    "kind": "measured",
+    "method": "RAPL",
+    "device": "package-0",
+    "seconds": 12.5,
+    "parts": [
+        {"device": "package-0", "kind": "measured", "method": "RAPL", "energy_j": 350.5},
+    ],
+}
+NO_HOST_ENERGY = {
+    "energy_j": None,
+    "kind": "unavailable",
+    "method": "no counter",
+    "device": "processor",
+    "seconds": 0.5,
+    "parts": [],
+}
+TRAIN_METRICS = {
+    "best_validation_accuracy_percent": 87.0,
+    "best_epoch": 2,
+    "epochs_trained": 2,
+    "stop_reason": "max_epochs",
+}
+INFERENCE_METRICS = {
+    "input_spikes_per_inference": 4.5,
+    "hidden_spikes_per_inference": 3.0,
+    "output_spikes_per_inference": 1.0,
+}
+EVALUATION_METRICS = {
+    "test_accuracy_percent": 91.25,
+    "test_accuracy_low_percent": 90.1,
+    "test_accuracy_high_percent": 92.2,
+    "test_synaptic_events_per_inference": 9000.0,
+    "early_exit_validation_accuracy_percent": 91.0,
+    "early_exit_test_accuracy_percent": 91.0,
+    "early_exit_synaptic_events_per_inference": 5000.0,
+    "data_source": "mnist5k",
+}
+ENERGY_METRICS = {
+    "profile": "45nm-fp32",
+    "energy_per_inference_low_pj": 1.0,
+    "energy_per_inference_high_pj": 3.0,
+    "dense_operations_per_inference": 794_000,
+    "synaptic_events_per_inference": 9000.0,
+    "sparsity_ratio": 0.01,
+}
+BASELINE_METRICS = {
+    f"{network}_{name}": value
+    for network in ("relu", "quantised")
+    for name, value in {
+        "test_accuracy_percent": 90.0,
+        "test_accuracy_low_percent": 88.0,
+        "test_accuracy_high_percent": 92.0,
+        "macs_dense": 15_880,
+        "macs_nonzero_per_inference": 3000.5,
+    }.items()
+}
+BASELINE_TIMINGS = {
+    "training_time_seconds": 1.5,
+    "epoch_times_seconds": [1.5],
+    "timestamp": "2026-03-04T05:06:07+00:00",
+    "host_energy": HOST_ENERGY,
+}
 EVALUATION = {
     "test_accuracy_percent": 91.25,
     "test_accuracy_low_percent": 90.1,

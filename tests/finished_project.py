@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from spikejoule.data import Dataset, describe, save_images
-from spikejoule.files import write_json
 from stages import (
     baseline,
     encode,
@@ -71,10 +70,8 @@ def finish_project(repository: Path, mnist5k: Dataset, folder: Path) -> None:
     for name, samples in splits.items():
         save_images(folder / paths[name], samples)
     dataset = replace(mnist5k, test=splits["test"])
-    write_json(
-        folder / paths["data_metrics"],
-        describe(dataset, splits["train"], splits["validation"], False),
-    )
+    described = describe(dataset, splits["train"], splits["validation"], False)
+    described.write(folder / paths["data_metrics"])
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch, folder)
         for name in list(MODULES)[1:]:

@@ -354,11 +354,13 @@ class TestFile:
     @pytest.mark.parametrize(
         ("name", "change", "words"),
         [
-            ("labels", lambda labels: labels[:-1], "3 labels"),
-            ("labels", lambda labels: labels[:0], "0 labels"),
-            ("macs_nonzero", lambda macs: macs[:1], "2 networks"),
-            ("macs_nonzero", lambda macs: macs - 10**7, "between 0 and macs_dense"),
-            ("activation_bits", lambda bits: bits * 0, "0 bits"),
+            ("labels", lambda labels: labels[:-1], "labels.* has N = "),
+            ("labels", lambda labels: labels[:0], "labels.* has N = "),
+            ("macs_nonzero", lambda macs: macs[:1], "macs_nonzero.* has K = 2"),
+            ("macs_nonzero", lambda macs: macs - 10**7, "must be at least 0"),
+            ("activation_bits", lambda bits: bits * 0, "must be at least 1"),
+            ("macs_dense", lambda macs: macs // 2, "the network has 9528 weights"),
+            ("predictions", lambda classes: classes + 10, "at most 9"),
             ("predictions", lambda classes: classes.astype(np.int32), "predictions"),
         ],
     )
@@ -372,7 +374,7 @@ class TestFile:
             load_baseline(saved)
 
     def test_another_schema_is_refused(self, saved: Path) -> None:
-        arrays = read_npz(saved, "spikejoule/baseline/1", {})
+        arrays = read_npz(saved, "spikejoule/baseline/1")
         write_npz(saved, "spikejoule/baseline/2", arrays)
         with pytest.raises(ArtifactError, match="baseline/1"):
             load_baseline(saved)

@@ -428,6 +428,23 @@ class TestReadComplete:
                 "not finite",
             ),
             (
+                _with(
+                    "model_state_dict",
+                    "layer1.synapses.bias",
+                    torch.full((20,), 1e300, dtype=torch.float64),
+                ),
+                "not finite in float32",
+            ),
+            (_with("", "test_accuracy", 500.0), "test_accuracy is 500.0"),
+            (_with("", "test_accuracy", "x"), "test_accuracy is 'x'"),
+            (_with("inference_spikes", "n_samples", 0), "inference_spikes.n_samples is 0"),
+            (_with("inference_spikes", "hidden_per_inference", float("nan")), "is nan"),
+            (_with("inference_spikes", "total_hidden", 1201), "hidden_per_inference is 300.0"),
+            (_with("training_spikes", "total_input", -1), "training_spikes.total_input is -1"),
+            (_with("energy_proxies", "per_layer", {"a": {}}), "per_layer.a.synaptic_events"),
+            (_with("spikejoule", "history", "none"), "spikejoule.history is 'none'"),
+            (_with("spikejoule", "seed", -1), "spikejoule.seed is -1"),
+            (
                 _with("model_state_dict", "layer1.synapses.bias", torch.zeros(20).to_sparse()),
                 "form",
             ),
@@ -441,6 +458,39 @@ class TestReadComplete:
         change(content)
         torch.save(content, tmp_path / "c.pth")
         assert words in refusal(checkpoint.read_complete, tmp_path / "c.pth")
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (_with("", "history", []), "history is []"),
+            (_with("", "best_epoch", 3), "best_epoch: 3 is none of 2 epochs"),
+            (_with("", "best_validation_accuracy_percent", 86.0), "is not the 87.0 of epoch 2"),
+            (_with("training_spikes", "samples", 0), "training_spikes.samples is 0"),
+            (_with("training_spikes", "totals", [1, 2, 3]), "not the sum"),
+            (_with("training_spikes", "layer_names", ["a", "b", "c"]), "['a', 'b', 'c']"),
+            (_with("encoding", "max_rate_hz", -80.0), "encoding.max_rate_hz is -80.0"),
+            (_with("training_config", "lr", 50.0), "training_config.lr is 50.0"),
+            (_with("training_config", "pruned_fraction", "most"), "pruned_fraction is 'most'"),
+            (_without("data", "title"), "data.title is missing"),
+            (_with("data", "validated_on_test", "no"), "data.validated_on_test is 'no'"),
+            (_with("", "engine", "steam"), "engine is 'steam'"),
+            (_with("architecture", "hidden", [21]), "(20, 784), not (21, 784)"),
+            (
+                _with(
+                    "state", "layer1.synapses.bias", torch.full((20,), 1e300, dtype=torch.float64)
+                ),
+                "not finite in float32",
+            ),
+        ],
+    )
+    def test_a_trained_network_that_breaks_its_schema(
+        self, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
+    ) -> None:
+        checkpoint.save_trained(tmp_path / "t.pth", trained_network())
+        content = torch.load(tmp_path / "t.pth", weights_only=True)
+        change(content)
+        torch.save(content, tmp_path / "t.pth")
+        assert words in refusal(checkpoint.load_trained, tmp_path / "t.pth")
 
     def test_trained_network_is_no_complete_checkpoint(self, tmp_path: Path) -> None:
         checkpoint.save_trained(tmp_path / "t.pth", trained_network())

@@ -23,6 +23,7 @@ from hypothesis.extra import numpy as hnp
 from spikejoule import sources
 from spikejoule.data import (
     Dataset,
+    ImageCounts,
     LabelledImages,
     describe,
     load_images,
@@ -358,10 +359,10 @@ class TestImagesFile:
 def test_description_tells_what_was_used(mnist5k: Dataset) -> None:
     train, validation = split_validation(mnist5k.train, 0.1, 42)
     content = describe(mnist5k, train, validation, validated_on_test=False)
-    assert content["counts"] == {"train": 3600, "validation": 400, "test": 1000}
-    assert content["source"] == "mnist5k"
-    assert content["validated_on_test"] is False
-    assert all(len(sha256) == 64 for sha256 in content["sha256"].values())
+    assert content.counts == ImageCounts(train=3600, validation=400, test=1000)
+    assert content.source == "mnist5k"
+    assert content.validated_on_test is False
+    assert all(len(sha256) == 64 for sha256 in content.sha256.values())
 
 
 @contextlib.contextmanager

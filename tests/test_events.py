@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from spikejoule.data import Dataset
 from spikejoule.encoding import draw_key, encode
 from spikejoule.errors import ArtifactError
-from spikejoule.events import SCHEMA, EventList, concatenate_samples, load_events, save_events
+from spikejoule.events import EVENTS, EventList, concatenate_samples, load_events, save_events
 from spikejoule.files import write_npz
 from tests import naive
 
@@ -262,7 +262,7 @@ class TestFiles:
             "encoding_keys": np.array([], dtype=np.str_),
             "encoding_values": np.array([], dtype=np.str_),
         }
-        write_npz(tmp_path / "e.npz", SCHEMA, arrays)
+        write_npz(tmp_path / "e.npz", EVENTS.schema, arrays)
         with pytest.raises(ArtifactError):
             load_events(tmp_path / "e.npz")
 
@@ -306,10 +306,13 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("change", "needle"),
         [
-            (lambda a: a.update(shape=np.array([2, 3], dtype=np.int64)), "three numbers"),
+            (
+                lambda a: a.update(shape=np.array([2, 3], dtype=np.int64)),
+                "3 is needed where it has 2",
+            ),
             (lambda a: a.update(shape=np.array([2, 4, 5], dtype=np.int64)), "there must be 9"),
             (lambda a: a.update(shape=np.array([2, 3, 4], dtype=np.int64)), "source 4"),
-            (lambda a: a.update(shape=np.array([-2, -3, 5], dtype=np.int64)), "-2 samples"),
+            (lambda a: a.update(shape=np.array([-2, -3, 5], dtype=np.int64)), "holds -3"),
             (lambda a: a.update(sources=a["sources"].astype(np.int64)), "sources"),
             (lambda a: a.update(sources=a["sources"][:-1]), "to 7 for 6 events"),
             (lambda a: a.update(sources=a["sources"][::-1]), "ascending"),
@@ -331,10 +334,10 @@ class TestFiles:
             "encoding_values": np.array(["1", '"poisson"']),
         }
         path = tmp_path / "events.npz"
-        write_npz(path, SCHEMA, arrays)
+        write_npz(path, EVENTS.schema, arrays)
         assert load_events(path)[1] == {"seed": 1, "type": "poisson"}
         change(arrays)
-        write_npz(path, SCHEMA, arrays)
+        write_npz(path, EVENTS.schema, arrays)
         with pytest.raises(ArtifactError, match=needle) as error:
             load_events(path)
         assert "events.npz" in str(error.value)

@@ -82,14 +82,14 @@ class TestRapl:
             for zone in (core, platform, mirror):
                 add(zone, 900_000_000)
         assert host.parts == (
-            EnergyPart("package-0", "measured", "RAPL", 2.0),
-            EnergyPart("dram", "measured", "RAPL", 0.25),
-            EnergyPart("package-1", "measured", "RAPL", 3.5),
+            EnergyPart(device="package-0", kind="measured", method="RAPL", energy_j=2.0),
+            EnergyPart(device="dram", kind="measured", method="RAPL", energy_j=0.25),
+            EnergyPart(device="package-1", kind="measured", method="RAPL", energy_j=3.5),
         )
         entry = host.as_entry()
-        assert entry["energy_j"] == 5.75
-        assert (entry["kind"], entry["method"]) == ("measured", "RAPL")
-        assert entry["device"] == "package-0, dram, package-1"
+        assert entry.energy_j == 5.75
+        assert (entry.kind, entry.method) == ("measured", "RAPL")
+        assert entry.device == "package-0, dram, package-1"
 
     def test_counter_that_wraps_around(self, tmp_path: Path) -> None:
         zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 999_000_000)
@@ -126,9 +126,9 @@ class TestRapl:
         with measure_host_energy(powercap=tmp_path) as host:
             (zone / "energy_uj").unlink()
         entry = host.as_entry()
-        assert (entry["kind"], entry["energy_j"]) == ("unavailable", None)
-        assert "energy_uj" in entry["method"]
-        assert entry["seconds"] > 0
+        assert (entry.kind, entry.energy_j) == ("unavailable", None)
+        assert "energy_uj" in entry.method
+        assert entry.seconds > 0
 
     @pytest.mark.parametrize("damage", ["energy_uj", "max_energy_range_uj", "name"])
     def test_unreadable_counters_give_an_estimate_that_says_why(
@@ -153,7 +153,7 @@ class TestRapl:
         (zone / "energy_uj").write_text("many\n")
         with measure_host_energy(powercap=tmp_path) as host:
             pass
-        assert host.as_entry()["kind"] == "estimated"
+        assert host.as_entry().kind == "estimated"
 
 
 class TestEstimate:
@@ -165,12 +165,12 @@ class TestEstimate:
             assert codecarbon[0].running
         entry = host.as_entry()
         assert not codecarbon[0].running
-        assert entry["energy_j"] == 1800.0 + 900.0
-        assert entry["kind"] == "estimated"
-        assert entry["method"] == "CodeCarbon 9.9, offline (there is no RAPL)"
-        assert entry["device"] == "A Processor, memory"
-        assert entry["seconds"] == 2.5
-        assert [part["energy_j"] for part in entry["parts"]] == [1800.0, 900.0]
+        assert entry.energy_j == 1800.0 + 900.0
+        assert entry.kind == "estimated"
+        assert entry.method == "CodeCarbon 9.9, offline (there is no RAPL)"
+        assert entry.device == "A Processor, memory"
+        assert entry.seconds == 2.5
+        assert [part.energy_j for part in entry.parts] == [1800.0, 900.0]
 
     def test_says_and_sends_nothing(
         self,
@@ -196,7 +196,12 @@ class TestEstimate:
         with measure_host_energy(powercap=tmp_path) as host:
             pass
         assert host.parts == (
-            EnergyPart("processor", "unavailable", "RuntimeError: no such processor", None),
+            EnergyPart(
+                device="processor",
+                kind="unavailable",
+                method="RuntimeError: no such processor",
+                energy_j=None,
+            ),
         )
 
     def test_without_codecarbon_is_unavailable(
@@ -205,8 +210,8 @@ class TestEstimate:
         monkeypatch.setitem(sys.modules, "codecarbon", None)
         with measure_host_energy(powercap=tmp_path) as host:
             pass
-        assert host.as_entry()["kind"] == "unavailable"
-        assert "codecarbon" in host.as_entry()["method"]
+        assert host.as_entry().kind == "unavailable"
+        assert "codecarbon" in host.as_entry().method
         assert not logging.getLogger("codecarbon").disabled
 
     def test_real_codecarbon_reaches_no_network_and_writes_no_file(self, tmp_path: Path) -> None:
@@ -227,7 +232,7 @@ with measure_host_energy(powercap=Path("nowhere")) as host:
     end = time.perf_counter() + 1
     while time.perf_counter() < end:
         pass
-print(json.dumps([seen, host.as_entry()]))
+print(json.dumps([seen, host.as_entry().model_dump()]))
 """
         home = tmp_path / "home"
         home.mkdir()
@@ -292,10 +297,12 @@ class TestGpus:
 
     def test_the_gpu_in_use_is_added(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         host, nvml = self.measure(monkeypatch, tmp_path, ["GPU-a"])
-        assert host.parts[1:] == (EnergyPart("GPU of GPU-a", "measured", "NVML", 7.5),)
+        assert host.parts[1:] == (
+            EnergyPart(device="GPU of GPU-a", kind="measured", method="NVML", energy_j=7.5),
+        )
         entry = host.as_entry()
-        assert entry["energy_j"] == 8.5
-        assert (entry["kind"], entry["method"]) == ("measured", "RAPL; NVML")
+        assert entry.energy_j == 8.5
+        assert (entry.kind, entry.method) == ("measured", "RAPL; NVML")
         assert nvml.open == 0
 
     def test_none_in_use(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -308,17 +315,17 @@ class TestGpus:
     ) -> None:
         host, _ = self.measure(monkeypatch, tmp_path, ["GPU-c"])
         entry = host.as_entry()
-        assert (entry["kind"], entry["energy_j"]) == ("unavailable", None)
-        assert entry["parts"][0]["energy_j"] == 1.0
-        assert "no GPU-c" in entry["method"]
+        assert (entry.kind, entry.energy_j) == ("unavailable", None)
+        assert entry.parts[0].energy_j == 1.0
+        assert "no GPU-c" in entry.method
 
     def test_measured_and_estimated_make_estimated(self) -> None:
         parts = (
-            EnergyPart("package-0", "measured", "RAPL", 1.0),
-            EnergyPart("memory", "estimated", "CodeCarbon", 2.0),
+            EnergyPart(device="package-0", kind="measured", method="RAPL", energy_j=1.0),
+            EnergyPart(device="memory", kind="estimated", method="CodeCarbon", energy_j=2.0),
         )
         entry = HostEnergy(1.0, parts).as_entry()
-        assert (entry["kind"], entry["energy_j"]) == ("estimated", 3.0)
+        assert (entry.kind, entry.energy_j) == ("estimated", 3.0)
 
     def test_uuids_of_torch_devices(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import torch
@@ -351,10 +358,10 @@ class TestBlock:
         make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
         with measure_host_energy(powercap=tmp_path) as host:
             pass
-        write_json(tmp_path / "timings.json", {"host_energy": host.as_entry()})
+        write_json(tmp_path / "timings.json", {"host_energy": host.as_entry().model_dump()})
 
     def test_nothing_metered_is_unavailable(self) -> None:
-        assert HostEnergy().as_entry()["kind"] == "unavailable"
+        assert HostEnergy().as_entry().kind == "unavailable"
 
     def test_the_module_imports_no_meter(self) -> None:
         code = (

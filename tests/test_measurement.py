@@ -92,6 +92,8 @@ ENCODING: dict[str, str | int | float] = {
     "time_window": 50,
     "max_rate_hz": 80.0,
     "seed": 7,
+    "split": "test",
+    "images_sha256": "ab" * 32,
 }
 
 
@@ -104,9 +106,7 @@ class TestLoadNetworkAndEvents:
         return folder / "trained.pth", folder / "events.npz"
 
     def test_what_belongs_together(self, tmp_path: Path) -> None:
-        network, events = load_network_and_events(
-            *self.write(tmp_path, some_events(), {**ENCODING, "split": "test"})
-        )
+        network, events = load_network_and_events(*self.write(tmp_path, some_events(), ENCODING))
         assert network.best_epoch == 2
         assert events.n_samples == 6
 
@@ -114,9 +114,9 @@ class TestLoadNetworkAndEvents:
         ("events", "changes", "words"),
         [
             (some_events(n_steps=40), {"time_window": 40}, "time_window 40 ms"),
-            (some_events(n_steps=40), {}, "time_window 40 ms"),
+            (some_events(n_steps=40), {}, "holds 40 steps, but states a window of 50"),
             (some_events(), {"max_rate_hz": 100.0}, "max_rate_hz 100.0 Hz"),
-            (some_events(), {"type": "latency"}, "type latency"),
+            (some_events(), {"type": "latency"}, "type is 'latency'"),
             (some_events(n_inputs=100), {}, "100 inputs"),
         ],
         ids=["window", "window of the events", "rate", "code", "inputs"],
@@ -133,7 +133,7 @@ class TestLoadNetworkAndEvents:
             load_network_and_events(*paths)
         assert words in str(error.value)
         assert "\n" not in str(error.value)
-        assert all(str(path) in str(error.value) for path in paths)
+        assert str(paths[1]) in str(error.value)
 
 
 class TestInferenceFiles:
@@ -153,9 +153,10 @@ class TestInferenceFiles:
     def test_counts_that_disagree(self, measured: Measurement, tmp_path: Path) -> None:
         per_sample = measured.counts.per_sample.copy()
         per_sample[2, 1] += 1
-        save_inference_spikes(tmp_path / "a.npz", replace(measured.counts, per_sample=per_sample))
-        with pytest.raises(ArtifactError, match="different spikes"):
-            load_inference_spikes(tmp_path / "a.npz")
+        with pytest.raises(ValueError, match="different spikes"):
+            save_inference_spikes(
+                tmp_path / "a.npz", replace(measured.counts, per_sample=per_sample)
+            )
 
     def test_no_samples(self, measured: Measurement, tmp_path: Path) -> None:
         counts = measured.counts
@@ -165,9 +166,8 @@ class TestInferenceFiles:
             per_step=np.zeros_like(counts.per_step),
             per_neuron=tuple(np.zeros_like(neurons) for neurons in counts.per_neuron),
         )
-        save_inference_spikes(tmp_path / "a.npz", empty)
-        with pytest.raises(ArtifactError, match="different spikes"):
-            load_inference_spikes(tmp_path / "a.npz")
+        with pytest.raises(ValueError, match="at least one"):
+            save_inference_spikes(tmp_path / "a.npz", empty)
 
     def test_a_layer_without_its_neurons(self, tmp_path: Path) -> None:
         write_npz(

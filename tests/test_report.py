@@ -16,7 +16,7 @@ from spikejoule.energy.estimates import Amount
 from spikejoule.energy.window import window_cost
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList
-from spikejoule.files import write_csv, write_json, write_text
+from spikejoule.files import write_csv, write_text
 from spikejoule.report import (
     EarlyAnswer,
     FrontRun,
@@ -24,8 +24,6 @@ from spikejoule.report import (
     Raster,
     ReportContent,
     energy_page,
-    read_by_step,
-    read_early_answer,
     read_front,
 )
 from spikejoule.report.content import FRONT_COLUMNS
@@ -246,20 +244,7 @@ class TestPage:
 
 
 class TestFiles:
-    def test_steps_early_answer_and_front(self, tmp_path: Path) -> None:
-        steps = tmp_path / "steps.csv"
-        columns = ("step", "accuracy_percent", "accuracy_low_percent", "accuracy_high_percent",
-                   "synaptic_events_per_inference")  # fmt: skip
-        write_csv(steps, columns, [(1, 50.0, 40.0, 60.0, 7.5)])
-        assert read_by_step(steps) == (Outcome(50.0, 40.0, 60.0, 7.5, 1.0),)
-        outcome = {"accuracy_percent": 80.0, "accuracy_low_percent": 70.0,
-                   "accuracy_high_percent": 88.0, "synaptic_events_per_inference": 6.0,
-                   "mean_exit_step": 2.0}  # fmt: skip
-        early = {"margin_spikes": 2, "tolerance_percent": 0.1, "chosen_on_test_images": False,
-                 "test": outcome, "whole_window": {"test": outcome}}  # fmt: skip
-        write_json(tmp_path / "early.json", early)
-        found = read_early_answer(tmp_path / "early.json")
-        assert found.early == found.whole == Outcome(80.0, 70.0, 88.0, 6.0, 2.0)
+    def test_front(self, tmp_path: Path) -> None:
         front = tmp_path / "front.csv"
         write_csv(front, (*FRONT_COLUMNS, "model.hidden"),
                   [("a", 1, 0, 91.0, 90.0, 900.0, "mnist", "c0ffee", "[100]")])  # fmt: skip
@@ -268,13 +253,11 @@ class TestFiles:
             True, False, {"model.hidden": "[100]"},
         )  # fmt: skip
 
-    def test_damaged_files_are_refused(self, tmp_path: Path) -> None:
-        write_json(tmp_path / "early.json", {"margin_spikes": 2})
-        with pytest.raises(ArtifactError, match=r"early.json lacks an entry"):
-            read_early_answer(tmp_path / "early.json")
+    @pytest.mark.parametrize("accuracy", ["much", "e999", "1e999", "nan", "500", "-1", ""])
+    def test_a_front_out_of_its_range_is_refused(self, tmp_path: Path, accuracy: str) -> None:
         write_csv(tmp_path / "front.csv", FRONT_COLUMNS,
-                  [("a", 1, 0, "much", 90.0, 900.0, "mnist", "c0ffee")])  # fmt: skip
-        with pytest.raises(ArtifactError, match=r"front.csv holds 'much' in place of a number"):
+                  [("a", 1, 0, accuracy, 90.0, 900.0, "mnist", "c0ffee")])  # fmt: skip
+        with pytest.raises(ArtifactError, match=r"front.csv: row 2, validation_accuracy_percent"):
             read_front(tmp_path / "front.csv")
 
     def test_the_projects_front_can_be_read(self, repository: Path) -> None:

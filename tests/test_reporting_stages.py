@@ -13,7 +13,7 @@ import torch
 from mlflow import MlflowClient
 
 from spikejoule.baseline_files import save_baseline
-from spikejoule.data import Dataset, save_images
+from spikejoule.data import Dataset, images_sha256, save_images
 from spikejoule.encoding import draw_key, encode
 from spikejoule.energy import BaselineCounts
 from spikejoule.energy.profile_files import PACKAGED
@@ -25,7 +25,13 @@ from spikejoule.report.content import FRONT_COLUMNS
 from spikejoule.trained import save_trained
 from stages import energy_report, evaluate, measure_inference, publish
 from stages.common import run_stage
-from tests.examples import TRAIN_TIMINGS, trained_network
+from tests.examples import (
+    BASELINE_METRICS,
+    BASELINE_TIMINGS,
+    TRAIN_METRICS,
+    TRAIN_TIMINGS,
+    trained_network,
+)
 
 N_TEST = 60
 ENCODING: dict[str, str | int | float] = {
@@ -85,16 +91,17 @@ def prepare(mnist5k: Dataset) -> None:
     for split, samples in splits.items():
         save_images(path_of(split), samples)
         events = encode(samples.images, 50, 80.0, draw_key(7, split, 0))
-        save_events(path_of(f"events_{split}"), events, ENCODING)
+        header = {**ENCODING, "split": split, "images_sha256": images_sha256(samples)}
+        save_events(path_of(f"events_{split}"), events, header)
     save_trained(path_of("trained"), network)
     save_small_baseline(test_labels=splits["test"].labels)
     shutil.copy(PACKAGED, path_of("hardware"))
     write_csv(path_of("front"), FRONT_COLUMNS, [])
     write_json(path_of("data_metrics"), network.data)
-    write_json(path_of("train_metrics"), {"best_validation_accuracy_percent": 87.0})
+    write_json(path_of("train_metrics"), TRAIN_METRICS)
     write_json(path_of("train_timings"), TRAIN_TIMINGS)
-    write_json(path_of("baseline_metrics"), {"relu_test_accuracy_percent": 90.0})
-    write_json(path_of("baseline_timings"), {"training_time_seconds": 1.5})
+    write_json(path_of("baseline_metrics"), BASELINE_METRICS)
+    write_json(path_of("baseline_timings"), BASELINE_TIMINGS)
     write_csv(path_of("history"), ("epoch", "train_loss"), [(1, 1.0), (2, 0.5)])
 
 
@@ -105,7 +112,12 @@ def save_small_baseline(test_labels: np.ndarray) -> None:
         "ReLU 784-20-10", 90.0, 15_880, np.arange(3000, 3000 + n_images, dtype=np.int64), 32
     )
     save_baseline(
-        path_of("baseline"), [counts], [test_labels], test_labels, {}, QuantisedNetwork((), 6, 8)
+        path_of("baseline"),
+        [counts],
+        [test_labels],
+        test_labels,
+        trained_network().state,
+        QuantisedNetwork((), 6, 8),
     )
 
 
@@ -287,7 +299,7 @@ def refusal(capsys: pytest.CaptureFixture[str], stage: Any, **paths: Path) -> st
 @pytest.mark.usefixtures("workspace")
 class TestRefusals:
     @pytest.mark.parametrize("stage", [measure_inference, evaluate])
-    @pytest.mark.parametrize("changes", [{"max_rate_hz": 100.0}, {"time_window": 50, "type": "x"}])
+    @pytest.mark.parametrize("changes", [{"max_rate_hz": 100.0}, {"max_rate_hz": 79.5}])
     def test_events_of_another_encoding(
         self, stage: Any, changes: dict[str, Any], capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -356,7 +368,7 @@ class TestRefusals:
 
     def test_timings_without_an_entry(self, capsys: pytest.CaptureFixture[str]) -> None:
         write_json(path_of("train_timings"), {"timestamp": "2026-01-01"})
-        assert "lacks training_time_seconds" in refusal(capsys, energy_report)
+        assert "training_time_seconds is missing" in refusal(capsys, energy_report)
 
     def test_a_figure_of_an_image_that_was_not_measured(
         self, repository: Path, capsys: pytest.CaptureFixture[str]

@@ -31,7 +31,13 @@ from spikejoule.tracking.keeper import keeper_tags
 from spikejoule.tracking.store import in_one_line
 from spikejoule.trained import save_trained
 from tests.examples import (
-    EVALUATION,
+    BASELINE_TIMINGS,
+    ENERGY_METRICS,
+    EVALUATION_METRICS,
+    HOST_ENERGY,
+    INFERENCE_METRICS,
+    NO_HOST_ENERGY,
+    TRAIN_METRICS,
     TRAIN_TIMINGS,
     exit_status_of,
     start_python,
@@ -449,21 +455,23 @@ class TestRunRecord:
             path.write_text("{}")
         save_trained(paths["trained"], network)
         write_example(paths["checkpoint"])
-        write_json(paths["evaluate_metrics"], changes.get("evaluation", EVALUATION))
-        write_json(paths["inference_metrics"], {"spikes_per_inference": {"input": 4.5}})
+        write_json(paths["evaluate_metrics"], changes.get("evaluation", EVALUATION_METRICS))
+        write_json(paths["train_metrics"], TRAIN_METRICS)
+        write_json(paths["inference_metrics"], INFERENCE_METRICS)
+        write_json(paths["energy_metrics"], ENERGY_METRICS)
+        write_json(paths["baseline_timings"], BASELINE_TIMINGS)
         write_json(
             paths["train_timings"],
             {
                 **changes.get("timings", TRAIN_TIMINGS),
-                "host_energy": {"energy_j": 350.5, "kind": "measured", "method": "RAPL"},
+                "host_energy": HOST_ENERGY,
             },
         )
         write_json(
             paths["inference_timings"],
             {
                 "measurement_time_seconds": 0.5,
-                "timestamp": "2031-01-01T00:00:00+00:00",
-                "host_energy": {"energy_j": None, "kind": "unavailable", "method": "no counter"},
+                "host_energy": NO_HOST_ENERGY,
             },
         )
         return build_run_record(
@@ -477,7 +485,7 @@ class TestRunRecord:
         record = self.build(tmp_path)
         assert record.name == "brash-fan"
         assert record.metrics["test_accuracy_percent"] == 91.25
-        assert record.metrics["spikes_per_inference/input"] == 4.5
+        assert record.metrics["input_spikes_per_inference"] == 4.5
         assert record.metrics["training_time_seconds"] == 12.5
         assert record.metrics["measurement_time_seconds"] == 0.5
         assert record.metrics["host_energy_j/train"] == 350.5
@@ -526,7 +534,7 @@ class TestRunRecord:
         [
             {"parameters": {"train.lr": 0.001, "seed": 7}},
             {"network": trained_network(seed=2)},
-            {"evaluation": {**EVALUATION, "test_accuracy_percent": 91.26}},
+            {"evaluation": {**EVALUATION_METRICS, "test_accuracy_percent": 91.26}},
         ],
         ids=["parameters", "weights", "metrics"],
     )

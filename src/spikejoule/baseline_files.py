@@ -1,25 +1,100 @@
-"""The file of the conventional networks: what the energy report compares with, and the weights.
+"""The files of the conventional networks: what the energy report compares with, and the weights.
 
 K networks, N test images:
 `names` [K], `activation_bits` int64 [K], `macs_dense` int64 [K], `macs_nonzero` int64 [K, N],
 `predictions` uint8 [K, N], `labels` uint8 [N]; beside them, so that every count can be recounted,
 the weights of the float32 network under the names of `Architecture.parameter_shapes`, and those of
 its quantised form as `quantised.layerK.weight`, `.bias` and `.requantisation` (multiplier, shift).
+`BaselineMetrics` and `BaselineTimings` are the content of the JSON files.
 """
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
+from spikejoule.array_files import Array, ArrayFile, Arrays
+from spikejoule.data import N_CLASSES
 from spikejoule.energy.baselines import BaselineCounts
 from spikejoule.errors import ArtifactError
-from spikejoule.files import read_npz, write_npz
+from spikejoule.host_energy import HostEnergyEntry
 from spikejoule.quantised import QuantisedNetwork
+from spikejoule.records import Count, NotNegative, Percent, Record, Text, check_interval
 
-SCHEMA = "spikejoule/baseline/1"
+
+class BaselineMetrics(Record):
+    """Headline figures of the float32 network (`relu`) and of its quantised form.
+
+    Accuracies in percent with their intervals; MACs per inference, without zeros as a mean.
+    """
+
+    relu_test_accuracy_percent: Percent
+    relu_test_accuracy_low_percent: Percent
+    relu_test_accuracy_high_percent: Percent
+    relu_macs_dense: Count
+    relu_macs_nonzero_per_inference: NotNegative
+    quantised_test_accuracy_percent: Percent
+    quantised_test_accuracy_low_percent: Percent
+    quantised_test_accuracy_high_percent: Percent
+    quantised_macs_dense: Count
+    quantised_macs_nonzero_per_inference: NotNegative
+
+    @model_validator(mode="after")
+    def _values_lie_in_their_intervals(self) -> Self:
+        for network in ("relu", "quantised"):
+            names = (f"{network}_test_accuracy{end}_percent" for end in ("_low", "", "_high"))
+            check_interval(*(getattr(self, name) for name in names))
+            macs = f"{network}_macs"
+            check_interval(
+                0.0,
+                getattr(self, f"{macs}_nonzero_per_inference"),
+                getattr(self, f"{macs}_dense"),
+            )
+        return self
+
+
+class BaselineTimings(Record):
+    """When and for how long the network was trained, in seconds, and the machine's energy."""
+
+    training_time_seconds: NotNegative
+    epoch_times_seconds: list[NotNegative]
+    timestamp: Text
+    host_energy: HostEnergyEntry
+
+
+def _weights_problem(arrays: Arrays) -> str:
+    """The dense MACs are one for each weight of the float32 network."""
+    if len(arrays["labels"]) == 0 or len(arrays["names"]) == 0:
+        return f"it must hold a network and a label, not {arrays['macs_nonzero'].shape}"
+    weights = sum(array.size for name, array in arrays.items() if name.endswith(".synapses.weight"))
+    odd = arrays["macs_dense"][arrays["macs_dense"] != weights]
+    if len(odd):
+        return f"macs_dense is {odd[0]}, but the network has {weights} weights"
+    if arrays["macs_nonzero"].max() > weights:
+        return f"macs_nonzero is {arrays['macs_nonzero'].max()}, but must be at most macs_dense"
+    return ""
+
+
+BASELINE = ArrayFile(
+    "spikejoule/baseline/1",
+    {
+        "names": Array("U", ("K",)),
+        "activation_bits": Array("int64", ("K",), low=1, high=32),
+        "macs_dense": Array("int64", ("K",), low=1),
+        "macs_nonzero": Array("int64", ("K", "N"), low=0),
+        "predictions": Array("uint8", ("K", "N"), high=N_CLASSES - 1),
+        "labels": Array("uint8", ("N",), high=N_CLASSES - 1),
+        "layer*.synapses.weight": Array("float32", ("*", "*")),
+        "layer*.synapses.bias": Array("float32", ("*",)),
+        "quantised.layer*.weight": Array("int32", ("*", "*")),
+        "quantised.layer*.bias": Array("int64", ("*",)),
+        "quantised.layer*.requantisation": Array("int64", (2,)),
+    },
+    _weights_problem,
+)
 
 
 def save_baseline(
@@ -46,51 +121,32 @@ def save_baseline(
         arrays[f"quantised.layer{number}.requantisation"] = np.array(
             [layer.multiplier, layer.shift], dtype=np.int64
         )
-    write_npz(path, SCHEMA, arrays)
+    BASELINE.write(path, arrays)
 
 
-def load_baseline(path: str | os.PathLike[str]) -> tuple[BaselineCounts, ...]:
+def load_baseline(
+    path: str | os.PathLike[str], labels: NDArray[Any] | None = None
+) -> tuple[BaselineCounts, ...]:
     """Read the counts of `save_baseline`: the float32 network first, then its quantised form.
 
     The accuracies follow from the predictions. Raises ArtifactError if the file is missing or
-    damaged, or if its arrays do not belong together.
+    damaged, or if the labels of its first images are not `labels`.
     """
-    arrays = read_npz(
-        path,
-        SCHEMA,
-        {
-            "names": ("U", 1),
-            "activation_bits": ("int64", 1),
-            "macs_dense": ("int64", 1),
-            "macs_nonzero": ("int64", 2),
-            "predictions": ("uint8", 2),
-            "labels": ("uint8", 1),
-        },
-    )
-    n_networks, n_images = len(arrays["names"]), len(arrays["labels"])
-    shapes = {
-        "activation_bits": (n_networks,),
-        "macs_dense": (n_networks,),
-        "macs_nonzero": (n_networks, n_images),
-        "predictions": (n_networks, n_images),
-    }
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape or 0 in shape:
-            raise ArtifactError(
-                f"{path}: the array {name!r} has the shape {arrays[name].shape}, but there are "
-                f"{n_networks} networks and {n_images:,} labels: run the stage that writes it."
-            )
-    correct = (arrays["predictions"] == arrays["labels"]).sum(axis=1)
-    try:
-        return tuple(
-            BaselineCounts(
-                name=str(arrays["names"][k]),
-                accuracy_percent=100 * int(correct[k]) / n_images,
-                macs_dense=int(arrays["macs_dense"][k]),
-                macs_nonzero=arrays["macs_nonzero"][k],
-                bits=int(arrays["activation_bits"][k]),
-            )
-            for k in range(n_networks)
+    arrays = BASELINE.read(path)
+    if labels is not None and not np.array_equal(arrays["labels"][: len(labels)], labels):
+        raise ArtifactError(
+            f"{path} was counted on other test images than the network: run the stage that "
+            "writes it on the same data."
         )
-    except ValueError as error:
-        raise ArtifactError(f"{path}: {error}: run the stage that writes it.") from error
+    n_images = len(arrays["labels"])
+    correct = (arrays["predictions"] == arrays["labels"]).sum(axis=1)
+    return tuple(
+        BaselineCounts(
+            name=str(name),
+            accuracy_percent=100 * int(correct[k]) / n_images,
+            macs_dense=int(arrays["macs_dense"][k]),
+            macs_nonzero=arrays["macs_nonzero"][k],
+            bits=int(arrays["activation_bits"][k]),
+        )
+        for k, name in enumerate(arrays["names"])
+    )

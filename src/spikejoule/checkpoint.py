@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from spikejoule import torch_files
 from spikejoule.architecture import Architecture
 from spikejoule.complete import SCHEMA_VERSION, InferenceSpikes, build_complete
+from spikejoule.complete_file import CompleteFile
 from spikejoule.errors import ArtifactError
 from spikejoule.pruning import is_pruned
 from spikejoule.trained import (
@@ -109,7 +110,13 @@ def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
     section may be missing. A missing, truncated or corrupt file, one that holds code, one of
     another schema, and one whose parts do not fit raise ArtifactError in one sentence.
     """
-    content = torch_files.read(path)
+    return complete_checkpoint(path, torch_files.read(path))
+
+
+def complete_checkpoint(
+    path: str | os.PathLike[str], content: Mapping[str, Any]
+) -> CompleteCheckpoint:
+    """The checkpoint of a file's content, written already or not; errors as of `read_complete`."""
     if content.get("schema_version") != SCHEMA_VERSION:
         found = content.get("schema_version") or content.get("schema") or "no schema"
         raise ArtifactError(
@@ -124,6 +131,7 @@ def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
             raise ArtifactError(
                 f"{path} must hold a dictionary under {name!r}, not {content[name]!r:.80}."
             )
+    CompleteFile.from_content(path, content)
     architecture = _read_architecture(path, content)
     encoding = content["encoding"]
     time_window, max_rate_hz = encoding.get("time_window"), encoding.get("max_rate_hz")
@@ -136,7 +144,7 @@ def read_complete(path: str | os.PathLike[str]) -> CompleteCheckpoint:
             f"{path} must state a maximum rate above 0 and of at most 1000 Hz, not {max_rate_hz!r}."
         )
     return CompleteCheckpoint(
-        content=content,
+        content=dict(content),
         architecture=architecture,
         state=state_arrays(path, content["model_state_dict"], architecture),
         time_window=time_window,

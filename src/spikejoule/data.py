@@ -7,18 +7,61 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.errors import ArtifactError, DataError
-from spikejoule.files import read_npz, write_npz
+from spikejoule.array_files import Array, ArrayFile, Arrays
+from spikejoule.errors import DataError
+from spikejoule.records import Count, Record, Sha256, Text
 
-IMAGES_SCHEMA = "spikejoule/images/1"
 IMAGE_SHAPE = (28, 28)
 N_CLASSES = 10
+
+
+def _index_problem(arrays: Arrays) -> str:
+    index = arrays["index"]
+    if len(index) == 0:
+        return "there must be at least one image, but there is none"
+    return "" if len(np.unique(index)) == len(index) else "an index is given to two images"
+
+
+IMAGES = ArrayFile(
+    "spikejoule/images/1",
+    {
+        "images": Array("uint8", ("N", *IMAGE_SHAPE)),
+        "labels": Array("uint8", ("N",), high=N_CLASSES - 1),
+        "index": Array("int64", ("N",), low=0),
+    },
+    _index_problem,
+)
+
+
+class ImageCounts(Record):
+    """How many images there are of each kind."""
+
+    test: Count
+    train: Count
+    validation: Count
+
+
+class DataDescription(Record):
+    """What images were used: the content of metrics/data.json.
+
+    Attributes:
+        counts: how many there are of each kind.
+        sha256: file or array -> SHA-256 of its uncompressed content.
+        source, title, note: as in `Dataset`.
+        validated_on_test: whether the validation images are the test images.
+    """
+
+    # By name: a trained network holds them in this order.
+    counts: ImageCounts
+    note: str
+    sha256: dict[str, Sha256]
+    source: Text
+    title: Text
+    validated_on_test: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,20 +150,16 @@ def split_validation(
 
 def describe(
     dataset: Dataset, train: LabelledImages, validation: LabelledImages, validated_on_test: bool
-) -> dict[str, Any]:
-    """What was used, as plain values: the content of the metrics file of the data."""
-    return {
-        "source": dataset.source,
-        "title": dataset.title,
-        "note": dataset.note,
-        "counts": {
-            "train": len(train),
-            "validation": len(validation),
-            "test": len(dataset.test),
-        },
-        "sha256": dict(dataset.sha256),
-        "validated_on_test": validated_on_test,
-    }
+) -> DataDescription:
+    """What was used: the content of the metrics file of the data."""
+    return DataDescription(
+        source=dataset.source,
+        title=dataset.title,
+        note=dataset.note,
+        counts=ImageCounts(train=len(train), validation=len(validation), test=len(dataset.test)),
+        sha256=dict(dataset.sha256),
+        validated_on_test=validated_on_test,
+    )
 
 
 def images_sha256(samples: LabelledImages) -> str:
@@ -130,27 +169,10 @@ def images_sha256(samples: LabelledImages) -> str:
 
 def save_images(path: str | os.PathLike[str], samples: LabelledImages) -> None:
     """Write images, labels and index to an .npz file, atomically and deterministically."""
-    arrays: dict[str, NDArray[Any]] = {
-        "images": samples.images,
-        "labels": samples.labels,
-        "index": samples.index,
-    }
-    write_npz(path, IMAGES_SCHEMA, arrays)
+    IMAGES.write(path, {"images": samples.images, "labels": samples.labels, "index": samples.index})
 
 
 def load_images(path: str | os.PathLike[str]) -> LabelledImages:
     """Read a file of `save_images`; one that is missing, damaged or another: ArtifactError."""
-    arrays = read_npz(
-        path, IMAGES_SCHEMA, {"images": ("uint8", 3), "labels": ("uint8", 1), "index": ("int64", 1)}
-    )
-    samples = LabelledImages(arrays["images"], arrays["labels"], arrays["index"])
-    try:
-        check_images(samples.images, samples.labels, Path(path))
-    except DataError as error:
-        raise ArtifactError(str(error)) from error
-    if len(samples.index) != len(samples):
-        raise ArtifactError(
-            f"{path}: every image needs one index, but there are {len(samples):,} images and "
-            f"{len(samples.index):,} indices."
-        )
-    return samples
+    arrays = IMAGES.read(path)
+    return LabelledImages(arrays["images"], arrays["labels"], arrays["index"])

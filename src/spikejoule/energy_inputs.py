@@ -2,14 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.baseline_files import SCHEMA as BASELINE_SCHEMA
-from spikejoule.baseline_files import load_baseline
 from spikejoule.checkpoint import CompleteCheckpoint
 from spikejoule.counting import count_spikes, fan_outs_by_source
 from spikejoule.energy import (
@@ -27,7 +24,6 @@ from spikejoule.energy import (
 )
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList
-from spikejoule.files import read_npz
 from spikejoule.text import NOT_RECORDED
 
 
@@ -122,19 +118,6 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         best_validation_accuracy_percent=results.get("best_val_accuracy"),
         pruned=checkpoint.pruned,
     )
-
-
-def baselines_of(path: Path, labels: NDArray[Any] | None) -> tuple[BaselineCounts, ...]:
-    """Read the baselines' file; ArtifactError if its images are not those of `labels` [N]."""
-    counts = load_baseline(path)
-    if labels is not None:
-        theirs = read_npz(path, BASELINE_SCHEMA, {"labels": ("uint8", 1)})["labels"]
-        if not np.array_equal(theirs[: len(labels)], labels):
-            raise ArtifactError(
-                f"{path} was counted on other test images than the network: run the stage that "
-                "writes it on the same data."
-            )
-    return counts
 
 
 def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracy | None:

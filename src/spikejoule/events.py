@@ -13,11 +13,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikejoule.array_files import Array, ArrayFile
 from spikejoule.errors import ArtifactError
-from spikejoule.files import read_npz, write_npz
 
-SCHEMA = "spikejoule/events/1"
 MAX_SOURCES = 65_536
+EVENTS = ArrayFile(
+    "spikejoule/events/1",
+    {
+        "sources": Array("uint16", ("E",)),
+        "row_lengths": Array("u", ("rows",), high=MAX_SOURCES),
+        "shape": Array("int64", (3,), low=0),
+        "encoding_keys": Array("U", ("K",)),
+        "encoding_values": Array("U", ("K",)),
+    },
+)
 
 Encoding = Mapping[str, str | int | float]
 
@@ -208,7 +217,7 @@ def save_events(path: Path, events: EventList, encoding: Encoding) -> None:
         "encoding_keys": np.array(keys, dtype=np.str_),
         "encoding_values": np.array([_text(encoding[key]) for key in keys], dtype=np.str_),
     }
-    write_npz(path, SCHEMA, arrays)
+    EVENTS.write(path, arrays)
 
 
 def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
@@ -217,27 +226,9 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
     Raises:
         ArtifactError: missing, truncated or corrupt file, another schema, broken invariants.
     """
-    arrays = read_npz(
-        path,
-        SCHEMA,
-        {
-            "sources": ("uint16", 1),
-            "row_lengths": ("u", 1),
-            "shape": ("int64", 1),
-            "encoding_keys": ("U", 1),
-            "encoding_values": ("U", 1),
-        },
-    )
-    if arrays["shape"].size != 3:
-        raise ArtifactError(f"{path}: the entry shape must hold three numbers.")
-    if arrays["row_lengths"].dtype.itemsize > 4:
-        raise ArtifactError(f"{path}: the entry row_lengths must be uint16 or uint32.")
-    n_samples, n_steps, n_inputs = (int(value) for value in arrays["shape"])
-    offsets = np.zeros(arrays["row_lengths"].size + 1, dtype=np.int64)
-    np.cumsum(arrays["row_lengths"], out=offsets[1:])
-    events = EventList(arrays["sources"], offsets, n_samples, n_steps, n_inputs)
+    arrays = EVENTS.read(path)
     try:
-        events.check()
+        events = events_of_rows(arrays["sources"], arrays["row_lengths"], arrays["shape"])
         encoding = {
             str(key): json.loads(str(value))
             for key, value in zip(arrays["encoding_keys"], arrays["encoding_values"], strict=True)
@@ -245,6 +236,22 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
     except (ArtifactError, ValueError) as error:
         raise ArtifactError(f"{path}: {error}") from None
     return events, encoding
+
+
+def events_of_rows(
+    sources: npt.NDArray[np.uint16], row_lengths: npt.NDArray[Any], shape: npt.NDArray[np.int64]
+) -> EventList:
+    """The event list that a file holds: sources [E], events of each row [N * T], (N, T, units).
+
+    Raises:
+        ArtifactError: the first invariant that does not hold.
+    """
+    offsets = np.zeros(row_lengths.size + 1, dtype=np.int64)
+    np.cumsum(row_lengths.astype(np.int64), out=offsets[1:])
+    n_samples, n_steps, n_inputs = (int(size) for size in shape)
+    events = EventList(sources, offsets, n_samples, n_steps, n_inputs)
+    events.check()
+    return events
 
 
 def _text(value: str | int | float) -> str:

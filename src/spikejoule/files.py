@@ -181,16 +181,11 @@ def write_npz(
                 )
 
 
-def read_npz(
-    path: str | os.PathLike[str], schema: str, required: Mapping[str, tuple[str, int]]
-) -> dict[str, NDArray[Any]]:
-    """Read a file of `write_npz` and check it.
+def read_npz(path: str | os.PathLike[str], schema: str) -> dict[str, NDArray[Any]]:
+    """Read every array of a file of `write_npz`; what they must be is for `array_files` to say.
 
-    `required` maps each array's name to (type, number of dimensions); the type is either a NumPy
-    kind of one letter (`"u"`, `"i"`, `"f"`, `"U"`, ...) or a dtype's name (`"uint8"`).
-    Returns every array of the file, those that `required` does not name included, but not the
-    schema. A missing, truncated or corrupt file, one of another schema, and one that lacks a
-    required array or holds it in another form raise ArtifactError. No pickle is ever loaded.
+    A missing, truncated or corrupt file, and one of another schema raise ArtifactError. No pickle
+    is ever loaded.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -198,10 +193,12 @@ def read_npz(
             damaged = archive.testzip()
             if damaged is not None:
                 raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
-            arrays = {
-                entry.filename.removesuffix(".npy"): _read_member(archive, entry)
-                for entry in archive.infolist()
-            }
+            arrays: dict[str, NDArray[Any]] = {}
+            for entry in archive.infolist():
+                name = entry.filename.removesuffix(".npy")
+                if name in arrays:
+                    raise zipfile.BadZipFile(f"{name} is there twice")
+                arrays[name] = _read_member(archive, entry)
     except FileNotFoundError as error:
         raise _cannot_read(path, error) from error
     except _DAMAGED_NPZ_ERRORS as error:
@@ -214,8 +211,6 @@ def read_npz(
             f"{path} must be a file of the schema {schema!r}, but is one of "
             f"{str(found_schema) or 'no schema'!r}."
         )
-    for name, (dtype, n_dimensions) in required.items():
-        _check_array(path, name, arrays.get(name), dtype, n_dimensions)
     return arrays
 
 
@@ -225,23 +220,6 @@ def _read_member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[An
         if member.read(1):
             raise ValueError(f"{entry.filename} goes on after its array")
     return array
-
-
-def _check_array(
-    path: str | os.PathLike[str],
-    name: str,
-    array: NDArray[Any] | None,
-    dtype: str,
-    n_dimensions: int,
-) -> None:
-    if array is None:
-        raise ArtifactError(f"{path} lacks the array {name!r}: write it again.")
-    matches = array.dtype.kind == dtype if len(dtype) == 1 else array.dtype == np.dtype(dtype)
-    if not matches or array.ndim != n_dimensions:
-        raise ArtifactError(
-            f"{path}: the array {name!r} must have the type {dtype!r} and {n_dimensions} "
-            f"dimension(s), but has {array.dtype.name!r} and the shape {array.shape}."
-        )
 
 
 def _csv_cell(value: Any) -> Any:

@@ -24,9 +24,13 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from spikejoule.records import NotNegative, Record
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -35,21 +39,39 @@ _POLL_SECONDS = 10.0
 _JOULES_PER_KWH = 3.6e6
 
 
-@dataclass(frozen=True)
-class EnergyPart:
+Kind = Literal["measured", "estimated", "unavailable"]
+
+
+class EnergyPart(Record):
     """The energy of one part of the machine.
 
     Attributes:
         device: what spent it.
-        kind: "measured", "estimated" or "unavailable".
+        kind: how far to believe it.
         method: how it was obtained, or why it could not be.
         energy_j: joules; None if unavailable.
     """
 
     device: str
-    kind: str
+    kind: Kind
     method: str
-    energy_j: float | None
+    energy_j: NotNegative | None
+
+    @model_validator(mode="after")
+    def _has_energy_if_available(self) -> Self:
+        if (self.energy_j is None) != (self.kind == "unavailable"):
+            raise ValueError("energy_j must be there, unless it is unavailable")
+        return self
+
+
+class HostEnergyEntry(EnergyPart):
+    """The sum over the parts, measured only if all are; if one is unavailable, so is the sum.
+
+    `seconds` is the wall time.
+    """
+
+    seconds: NotNegative
+    parts: list[EnergyPart]
 
 
 @dataclass
@@ -64,26 +86,23 @@ class HostEnergy:
     seconds: float = 0.0
     parts: tuple[EnergyPart, ...] = ()
 
-    def as_entry(self) -> dict[str, Any]:
-        """A plain entry for a file: the sum over the parts, and each of them.
-
-        The sum is measured only if all of its parts are; if one is unavailable, so is the sum.
-        """
+    def as_entry(self) -> HostEnergyEntry:
+        """The entry of a file: the sum over the parts, and each of them."""
         kinds = {part.kind for part in self.parts}
-        kind = "measured" if kinds == {"measured"} else "estimated"
+        kind: Kind = "measured" if kinds == {"measured"} else "estimated"
         energy_j: float | None = None
         if not kinds or "unavailable" in kinds:
             kind = "unavailable"
         else:
             energy_j = sum(part.energy_j or 0.0 for part in self.parts)
-        return {
-            "energy_j": energy_j,
-            "seconds": self.seconds,
-            "kind": kind,
-            "method": "; ".join(dict.fromkeys(part.method for part in self.parts)),
-            "device": ", ".join(part.device for part in self.parts),
-            "parts": [asdict(part) for part in self.parts],
-        }
+        return HostEnergyEntry(
+            energy_j=energy_j,
+            seconds=self.seconds,
+            kind=kind,
+            method="; ".join(dict.fromkeys(part.method for part in self.parts)),
+            device=", ".join(part.device for part in self.parts),
+            parts=list(self.parts),
+        )
 
 
 Meter = Callable[[], tuple[EnergyPart, ...]]
@@ -129,7 +148,7 @@ def _started(device: str, start: Callable[[], Meter]) -> Meter:
 
     def unavailable(error: Exception) -> tuple[EnergyPart, ...]:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        return (EnergyPart(device, "unavailable", reason, None),)
+        return (EnergyPart(device=device, kind="unavailable", method=reason, energy_j=None),)
 
     try:
         meter = start()
@@ -206,7 +225,9 @@ def _rapl_meter(counters: Sequence[_Counter], poll_seconds: float = _POLL_SECOND
         for counter in counters:
             counter.update()
         return tuple(
-            EnergyPart(counter.name, "measured", "RAPL", counter.total_uj / 1e6)
+            EnergyPart(
+                device=counter.name, kind="measured", method="RAPL", energy_j=counter.total_uj / 1e6
+            )
             for counter in counters
         )
 
@@ -225,7 +246,7 @@ def _nvidia_meter(uuids: Sequence[str]) -> Meter:
         after_mj = [pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles]
         pynvml.nvmlShutdown()
         return tuple(
-            EnergyPart(name, "measured", "NVML", (after - before) / 1e3)
+            EnergyPart(device=name, kind="measured", method="NVML", energy_j=(after - before) / 1e3)
             for name, before, after in zip(names, before_mj, after_mj, strict=True)
         )
 
@@ -272,12 +293,17 @@ def _codecarbon_meter(reason: str) -> Meter:
         method = f"CodeCarbon {importlib.metadata.version('codecarbon')}, offline ({reason})"
         return (
             EnergyPart(
-                data.cpu_model or platform.machine(),
-                "estimated",
-                method,
-                data.cpu_energy * _JOULES_PER_KWH,
+                device=data.cpu_model or platform.machine(),
+                kind="estimated",
+                method=method,
+                energy_j=data.cpu_energy * _JOULES_PER_KWH,
             ),
-            EnergyPart("memory", "estimated", method, data.ram_energy * _JOULES_PER_KWH),
+            EnergyPart(
+                device="memory",
+                kind="estimated",
+                method=method,
+                energy_j=data.ram_energy * _JOULES_PER_KWH,
+            ),
         )
 
     return finish

@@ -1,10 +1,12 @@
-"""The files of measured inference: spike counts, and the spikes themselves for a recount.
+"""The files of measured inference: spike counts, the spikes themselves for a recount, and figures.
 
-inference spikes  `per_sample` int64 [N, L], `per_step` int64 [L, T], `per_neuron_NAME` int64
-                  [n] for each layer, `layer_names` [L], `sample` int64 [N] (position in the
-                  test set); L layers, the input first
-inference events  `NAME_sources` uint16 [E], `NAME_row_lengths` uint16 [N * T] and `NAME_shape`
-                  (N, T, n) for every layer after the input, `layer_names`
+inference spikes   `per_sample` int64 [N, L], `per_step` int64 [L, T], `per_neuron_NAME` int64
+                   [units] for each layer, `layer_names` [L], `sample` int64 [N] (position in the
+                   test set); L layers, the input first
+inference events   `NAME_sources` uint16 [E], `NAME_row_lengths` uint16 [N * T] and `NAME_shape`
+                   (N, T, units) for every layer after the input, `layer_names`
+inference metrics  `InferenceMetrics`
+inference timings  `InferenceTimings`
 """
 
 import os
@@ -14,13 +16,69 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.array_files import Array, ArrayFile, Arrays
 from spikejoule.counting import SpikeCounts
 from spikejoule.errors import ArtifactError
-from spikejoule.events import EventList
-from spikejoule.files import read_npz, write_npz
+from spikejoule.events import EventList, events_of_rows
+from spikejoule.host_energy import HostEnergyEntry
+from spikejoule.records import NotNegative, Record
 
-SPIKES_SCHEMA = "spikejoule/inference-spikes/1"
-EVENTS_SCHEMA = "spikejoule/inference-events/1"
+
+class InferenceMetrics(Record):
+    """Mean spikes per inference: the same three columns for any number of hidden layers."""
+
+    input_spikes_per_inference: NotNegative
+    hidden_spikes_per_inference: NotNegative
+    output_spikes_per_inference: NotNegative
+
+
+class InferenceTimings(Record):
+    """How long the measurement took, in seconds, and the energy of the machine meanwhile."""
+
+    measurement_time_seconds: NotNegative
+    host_energy: HostEnergyEntry | None = None
+
+
+def _counts_problem(arrays: Arrays) -> str:
+    names = [str(name) for name in arrays["layer_names"]]
+    missing = [name for name in names if f"per_neuron_{name}" not in arrays]
+    if missing:
+        return f"it lacks the spikes of each neuron of {', '.join(missing)}"
+    counts = _counts(arrays)
+    by_neuron = [per_neuron.sum() for per_neuron in counts.per_neuron]
+    by_sample = counts.per_sample.sum(axis=0)
+    if not (
+        np.array_equal(by_sample, counts.per_step.sum(axis=1))
+        and np.array_equal(by_sample, by_neuron)
+    ):
+        return "it counts different spikes by sample, by step and by neuron"
+    if counts.n_samples == 0 or not np.array_equal(
+        arrays["sample"], np.arange(len(arrays["sample"]))
+    ):
+        return "it must count the first test images, and at least one"
+    return ""
+
+
+SPIKES = ArrayFile(
+    "spikejoule/inference-spikes/1",
+    {
+        "layer_names": Array("U", ("L",)),
+        "per_sample": Array("int64", ("N", "L"), low=0),
+        "per_step": Array("int64", ("L", "T"), low=0),
+        "sample": Array("int64", ("N",), low=0),
+        "per_neuron_*": Array("int64", ("*",), low=0),
+    },
+    _counts_problem,
+)
+EVENTS = ArrayFile(
+    "spikejoule/inference-events/1",
+    {
+        "layer_names": Array("U", ("L",)),
+        "*_sources": Array("uint16", ("*",)),
+        "*_row_lengths": Array("uint16", ("*",)),
+        "*_shape": Array("int64", (3,), low=0),
+    },
+)
 
 
 def save_inference_spikes(path: str | os.PathLike[str], counts: SpikeCounts) -> None:
@@ -33,7 +91,7 @@ def save_inference_spikes(path: str | os.PathLike[str], counts: SpikeCounts) -> 
     }
     for name, per_neuron in zip(counts.layer_names, counts.per_neuron, strict=True):
         arrays[f"per_neuron_{name}"] = per_neuron
-    write_npz(path, SPIKES_SCHEMA, arrays)
+    SPIKES.write(path, arrays)
 
 
 def load_inference_spikes(path: str | os.PathLike[str]) -> SpikeCounts:
@@ -41,39 +99,17 @@ def load_inference_spikes(path: str | os.PathLike[str]) -> SpikeCounts:
 
     Raises ArtifactError if it is missing or damaged, or if its arrays count different spikes.
     """
-    arrays = read_npz(
-        path,
-        SPIKES_SCHEMA,
-        {
-            "layer_names": ("U", 1),
-            "per_sample": ("int64", 2),
-            "per_step": ("int64", 2),
-            "sample": ("int64", 1),
-        },
-    )
+    return _counts(SPIKES.read(path))
+
+
+def _counts(arrays: Arrays) -> SpikeCounts:
     names = tuple(str(name) for name in arrays["layer_names"])
-    missing = [name for name in names if f"per_neuron_{name}" not in arrays]
-    if missing:
-        raise ArtifactError(f"{path} lacks the spikes of each neuron of {', '.join(missing)}.")
-    counts = SpikeCounts(
+    return SpikeCounts(
         layer_names=names,
         per_sample=arrays["per_sample"],
         per_step=arrays["per_step"],
         per_neuron=tuple(arrays[f"per_neuron_{name}"] for name in names),
     )
-    by_sample = counts.per_sample.sum(axis=0)
-    by_step = counts.per_step.sum(axis=1)
-    by_neuron = np.array([per_neuron.sum() for per_neuron in counts.per_neuron])
-    agree = (
-        by_sample.shape == by_step.shape == by_neuron.shape == (len(names),)
-        and np.array_equal(by_sample, by_step)
-        and np.array_equal(by_sample, by_neuron)
-    )
-    if not agree or len(counts.per_sample) == 0:
-        raise ArtifactError(
-            f"{path} counts different spikes by sample, by step and by neuron: measure again."
-        )
-    return counts
 
 
 def save_inference_events(path: str | os.PathLike[str], layers: Mapping[str, EventList]) -> None:
@@ -85,31 +121,20 @@ def save_inference_events(path: str | os.PathLike[str], layers: Mapping[str, Eve
         arrays[f"{name}_shape"] = np.array(
             [events.n_samples, events.n_steps, events.n_inputs], dtype=np.int64
         )
-    write_npz(path, EVENTS_SCHEMA, arrays)
+    EVENTS.write(path, arrays)
 
 
 def load_inference_events(path: str | os.PathLike[str]) -> dict[str, EventList]:
     """Read a file of `save_inference_events`; a missing or damaged one raises ArtifactError."""
-    header = read_npz(path, EVENTS_SCHEMA, {"layer_names": ("U", 1)})
-    names = [str(name) for name in header["layer_names"]]
-    required = {}
-    for name in names:
-        required[f"{name}_sources"] = ("uint16", 1)
-        required[f"{name}_row_lengths"] = ("uint16", 1)
-        required[f"{name}_shape"] = ("int64", 1)
-    arrays = read_npz(path, EVENTS_SCHEMA, required)
+    arrays = EVENTS.read(path)
     layers = {}
-    for name in names:
-        shape = arrays[f"{name}_shape"]
-        if shape.shape != (3,):
-            raise ArtifactError(f"{path}: {name} must have a shape of three numbers.")
-        lengths = arrays[f"{name}_row_lengths"]
-        offsets = np.zeros(lengths.size + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
-        events = EventList(arrays[f"{name}_sources"], offsets, *(int(size) for size in shape))
+    for name in (str(name) for name in arrays["layer_names"]):
         try:
-            events.check()
+            layers[name] = events_of_rows(
+                arrays[f"{name}_sources"], arrays[f"{name}_row_lengths"], arrays[f"{name}_shape"]
+            )
+        except KeyError as error:
+            raise ArtifactError(f"{path} lacks the array {error}: write it again.") from error
         except ArtifactError as error:
-            raise ArtifactError(f"{path}: {name}: {error}") from error
-        layers[name] = events
+            raise ArtifactError(f"{path}: {name}: {error}: write it again.") from error
     return layers

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from spikejoule.architecture import Architecture
 from spikejoule.checkpoint import TrainedNetwork, load_trained
+from spikejoule.codes import load_encoded_images
 from spikejoule.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.data import LabelledImages, images_sha256
 from spikejoule.energy import EnergyProxies, proxies_of_spikes
 from spikejoule.engine import run_network
 from spikejoule.errors import ArtifactError
-from spikejoule.events import EventList, load_events
+from spikejoule.events import EventList
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,31 +80,23 @@ def load_network_and_events(
     rate or another code than the network was trained on, or if they encode other images.
     """
     network = load_trained(network_path)
-    events, encoding = load_events(events_path)
+    events, code = load_encoded_images(events_path)
     n_input = network.architecture.n_input
     if events.n_inputs != n_input:
         raise ArtifactError(
             f"{events_path} holds events from {events.n_inputs} inputs, but {network_path} was "
             f"trained on {n_input}: encode and train again from the same parameters."
         )
-    stated = {**encoding, "time_window": events.n_steps}
     for key, unit in (("type", ""), ("time_window", " ms"), ("max_rate_hz", " Hz")):
-        found, needed = stated.get(key), network.encoding.get(key)
+        found, needed = getattr(code, key), network.encoding[key]
         if found != needed:
             raise ArtifactError(
                 f"{events_path} was encoded with {key} {found}{unit}, but {network_path} was "
                 f"trained with {needed}{unit}: encode and train again from the same parameters."
             )
-    if images is not None and not _encodes(events, encoding, images):
+    if images is not None and code.images_sha256 != images_sha256(images):
         raise ArtifactError(
             f"{events_path} ({events.n_samples:,} samples) does not encode the {len(images):,} "
             "images that it is to be compared with: run the encode stage again."
         )
     return network, events
-
-
-def _encodes(
-    events: EventList, encoding: Mapping[str, str | int | float], images: LabelledImages
-) -> bool:
-    recorded = encoding.get("images_sha256")
-    return events.n_samples == len(images) and recorded in (None, images_sha256(images))

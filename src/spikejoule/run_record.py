@@ -6,17 +6,31 @@ from pathlib import Path
 from typing import Any
 
 from spikejoule import torch_files
+from spikejoule.baseline_files import BaselineTimings
+from spikejoule.energy.tables import EnergyMetrics
 from spikejoule.errors import ArtifactError
-from spikejoule.files import read_json
+from spikejoule.evaluation_files import EvaluationMetrics
+from spikejoule.inference_files import InferenceMetrics, InferenceTimings
 from spikejoule.provenance import content_digest, file_digest
+from spikejoule.records import Record
 from spikejoule.tracking import TRAINED_TAG, Artifact, ModelFiles, RunRecord, epoch_row
 from spikejoule.tracking.pages import run_name, run_note
 from spikejoule.trained import TrainedNetwork, load_trained
+from spikejoule.training_files import TrainMetrics, TrainTimings
 
 # The outputs that a record is made of, by the names of dvc.yaml. None of the metrics contains a
 # clock; with the parameters and the trained network they decide whether a result is a new one.
-METRICS = ("train_metrics", "inference_metrics", "evaluate_metrics", "energy_metrics")
-TIMINGS = ("baseline_timings", "inference_timings", "train_timings")
+METRICS: Mapping[str, type[Record]] = {
+    "train_metrics": TrainMetrics,
+    "inference_metrics": InferenceMetrics,
+    "evaluate_metrics": EvaluationMetrics,
+    "energy_metrics": EnergyMetrics,
+}
+TIMINGS: Mapping[str, type[Record]] = {
+    "baseline_timings": BaselineTimings,
+    "inference_timings": InferenceTimings,
+    "train_timings": TrainTimings,
+}
 OUTPUTS = (
     "trained",
     "checkpoint",
@@ -68,8 +82,10 @@ def build_run_record(
         if not paths[name].is_file():
             raise ArtifactError(f"{paths[name]} does not exist: run the stage that writes it.")
     network = load_trained(paths["trained"])
-    metrics = [read_json(paths[name]) for name in METRICS]
-    timings = {name.removesuffix("_timings"): read_json(paths[name]) for name in TIMINGS}
+    metrics = [_plain(kind, paths[name]) for name, kind in METRICS.items()]
+    timings = {
+        name.removesuffix("_timings"): _plain(kind, paths[name]) for name, kind in TIMINGS.items()
+    }
     training = timings["train"]
     trained_sha256 = file_digest(paths["trained"], "sha256")
     started_ms, ended_ms = _span_ms(training)
@@ -98,6 +114,10 @@ def build_run_record(
         started_ms=started_ms,
         ended_ms=ended_ms,
     )
+
+
+def _plain(kind: type[Record], path: Path) -> dict[str, Any]:
+    return kind.read(path).model_dump(mode="json", exclude_unset=True)
 
 
 def _final_metrics(

@@ -17,8 +17,7 @@ from spikejoule.architecture import Architecture
 from spikejoule.counting import TrainingSpikes
 from spikejoule.errors import ArtifactError, ParameterError
 from spikejoule.pruning import is_pruned
-
-SCHEMA = "spikejoule/trained/1"
+from spikejoule.trained_file import SCHEMA, TrainedFile
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,40 +59,40 @@ class TrainedNetwork:
 def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
     """Write `network` to `path` atomically, with the same bytes for the same content.
 
-    Raises ValueError if a weight is missing, of another shape, or not finite.
+    Raises ValueError if a weight is missing, of another shape, or not finite, or if another entry
+    breaks the schema.
     """
     architecture = network.architecture
     problem = _state_problem(network.state, architecture)
     if problem:
         raise ValueError(problem)
     spikes = network.training_spikes
-    torch_files.write(
-        path,
-        {
-            "schema": SCHEMA,
-            "architecture": {
-                "n_input": architecture.n_input,
-                "hidden": list(architecture.hidden),
-                "n_output": architecture.n_output,
-                "threshold": architecture.threshold,
-                "decay": architecture.decay,
-            },
-            "state": network.state,
-            "encoding": network.encoding,
-            "training_config": network.training_config,
-            "history": list(network.history),
-            "training_spikes": {
-                "layer_names": list(spikes.layer_names),
-                "totals": list(spikes.totals),
-                "samples": spikes.samples,
-            },
-            "best_epoch": network.best_epoch,
-            "best_validation_accuracy_percent": network.best_validation_accuracy_percent,
-            "data": network.data,
-            "engine": network.engine,
-            "optimizer_state": network.optimizer_state,
+    content = {
+        "schema": SCHEMA,
+        "architecture": {
+            "n_input": architecture.n_input,
+            "hidden": list(architecture.hidden),
+            "n_output": architecture.n_output,
+            "threshold": architecture.threshold,
+            "decay": architecture.decay,
         },
-    )
+        "state": network.state,
+        "encoding": network.encoding,
+        "training_config": network.training_config,
+        "history": list(network.history),
+        "training_spikes": {
+            "layer_names": list(spikes.layer_names),
+            "totals": list(spikes.totals),
+            "samples": spikes.samples,
+        },
+        "best_epoch": network.best_epoch,
+        "best_validation_accuracy_percent": network.best_validation_accuracy_percent,
+        "data": network.data,
+        "engine": network.engine,
+        "optimizer_state": network.optimizer_state,
+    }
+    TrainedFile.model_validate(content)
+    torch_files.write(path, content)
 
 
 def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
@@ -108,36 +107,33 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
             f"{path} must be a trained network of the schema {SCHEMA!r}, but is one of "
             f"{content.get('schema') or content.get('schema_version') or 'no schema'!r}."
         )
-    try:
-        shape = content["architecture"]
-        architecture = build_architecture(
-            path,
-            shape["n_input"],
-            shape["hidden"],
-            shape["n_output"],
-            shape["threshold"],
-            shape["decay"],
+    file = TrainedFile.from_content(path, content)
+    shape, spikes = file.architecture, file.training_spikes
+    architecture = build_architecture(
+        path, shape.n_input, shape.hidden, shape.n_output, shape.threshold, shape.decay
+    )
+    if tuple(spikes.layer_names) != architecture.layer_names:
+        raise ArtifactError(
+            f"{path} counts the spikes of the layers {spikes.layer_names}, but has "
+            f"{list(architecture.layer_names)}: train again."
         )
-        spikes = content["training_spikes"]
-        return TrainedNetwork(
-            architecture=architecture,
-            state=state_arrays(path, content["state"], architecture),
-            encoding=dict(content["encoding"]),
-            training_config=dict(content["training_config"]),
-            history=tuple(dict(record) for record in content["history"]),
-            training_spikes=TrainingSpikes(
-                layer_names=tuple(spikes["layer_names"]),
-                totals=tuple(spikes["totals"]),
-                samples=spikes["samples"],
-            ),
-            best_epoch=content["best_epoch"],
-            best_validation_accuracy_percent=content["best_validation_accuracy_percent"],
-            data=dict(content["data"]),
-            engine=content["engine"],
-            optimizer_state=content["optimizer_state"],
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path} lacks or garbles an entry ({error}): train again.") from error
+    return TrainedNetwork(
+        architecture=architecture,
+        state=state_arrays(path, file.state, architecture),
+        encoding=dict(content["encoding"]),
+        training_config=dict(content["training_config"]),
+        history=tuple(dict(record) for record in content["history"]),
+        training_spikes=TrainingSpikes(
+            layer_names=architecture.layer_names,
+            totals=tuple(spikes.totals),
+            samples=spikes.samples,
+        ),
+        best_epoch=file.best_epoch,
+        best_validation_accuracy_percent=file.best_validation_accuracy_percent,
+        data=dict(content["data"]),
+        engine=file.engine,
+        optimizer_state=file.optimizer_state,
+    )
 
 
 def build_architecture(
@@ -205,6 +201,9 @@ def _state_problem(state: Mapping[str, Any], architecture: Architecture) -> str:
             return f"{name} holds no floating-point numbers"
         if array.shape != shape:
             return f"{name} has the shape {array.shape}, not {shape}"
-        if not np.isfinite(array).all():
-            return f"{name} holds values that are not finite"
+        # The network computes in float32, where a large float64 is infinite.
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(array.astype(np.float32)).all()
+        if not finite:
+            return f"{name} holds values that are not finite in float32"
     return ""

@@ -111,10 +111,11 @@ def _report(options: argparse.Namespace) -> str:
 
 
 def _energy(options: argparse.Namespace) -> str:
+    from spikejoule.baseline_files import load_baseline
     from spikejoule.checkpoint import read_complete
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
     from spikejoule.energy.summary import analysis_values, energy_text
-    from spikejoule.energy_inputs import MeasuredImages, analysis_inputs, baselines_of
+    from spikejoule.energy_inputs import MeasuredImages, analysis_inputs
     from spikejoule.measurement import measure_network
 
     if options.samples is not None and options.images is None:
@@ -132,7 +133,7 @@ def _energy(options: argparse.Namespace) -> str:
         )
         measured = MeasuredImages(found.layers, images.labels)
     labels = None if measured is None else measured.labels
-    baselines = () if options.baseline is None else baselines_of(options.baseline, labels)
+    baselines = () if options.baseline is None else load_baseline(options.baseline, labels)
     inputs = analysis_inputs(checkpoint, measured, baselines)
     analysis = analyse(inputs, profiles, chosen, BootstrapSettings())
     if options.html is not None:

@@ -18,6 +18,9 @@ PACKAGED: Final = Path(__file__).parents[1] / "hardware.yaml"
 that only count do not depend on a price."""
 
 _PICOJOULES = {"pJ": Decimal(1), "nJ": Decimal(1000)}
+# From below what erasing a bit takes at room temperature (3e-9 pJ) to a joule: what lies beyond is
+# a slip.
+_LOWEST_PJ, _HIGHEST_PJ = 1e-9, 1e12
 _REQUIRED = ("title", "process", "year", "source", "scope", "evidence", "unit", "prices")
 _OPTIONAL = ("notes",)
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -205,10 +208,11 @@ class _Reader:
         if not _NUMBER.fullmatch(text):
             self._refuse(node, f"the price of {term} must be a number, not {_shown(node)}")
         number = float(Decimal(text) * factor)
-        if not 0 < number < float("inf"):
+        if not _LOWEST_PJ <= number <= _HIGHEST_PJ:
             self._refuse(
                 node,
-                f"the price of {term} is {text}, but must be above 0 (leave out what has none)",
+                f"the price of {term} is {text}, but must be from {_LOWEST_PJ:g} to "
+                f"{_HIGHEST_PJ:g} pJ (leave out what has none)",
             )
         return number
 

@@ -18,13 +18,16 @@ profile, network, phase, term, layer and class:
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Self
+
+from pydantic import Field, model_validator
 
 from spikejoule.energy.analysis import EnergyAnalysis, ProfileInference
 from spikejoule.energy.comparison import DENSE, ZERO_SKIPPING
 from spikejoule.energy.estimates import Amount, Energy
 from spikejoule.energy.terms import MAC
 from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy
+from spikejoule.records import NotNegative, Record, Text, check_interval
 
 COLUMNS: Final = (
     "profile",
@@ -44,6 +47,36 @@ COLUMNS: Final = (
 )
 
 PJ_PER_MJ: Final = 1e9
+
+
+class EnergyMetrics(Record):
+    """Headline figures: metrics/energy.json; what is not known is left out. See `headline`."""
+
+    profile: Text
+    energy_per_inference_pj: NotNegative | None = None
+    energy_per_inference_low_pj: NotNegative
+    energy_per_inference_high_pj: NotNegative
+    ratio_to_dense_ann: NotNegative | None = None
+    ratio_to_dense_ann_low: NotNegative | None = None
+    ratio_to_dense_ann_high: NotNegative | None = None
+    ratio_to_zero_skipping_ann: NotNegative | None = None
+    ratio_to_zero_skipping_ann_low: NotNegative | None = None
+    ratio_to_zero_skipping_ann_high: NotNegative | None = None
+    training_energy_mj: NotNegative | None = None
+    training_energy_per_percentage_point_mj: NotNegative | None = None
+    training_energy_in_inferences: NotNegative | None = None
+    dense_operations_per_inference: int = Field(ge=1)
+    synaptic_events_per_inference: NotNegative
+    sparsity_ratio: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _intervals_have_two_ends(self) -> Self:
+        # A narrow bootstrap interval (a low confidence) need not hold the mean itself.
+        check_interval(self.energy_per_inference_low_pj, None, self.energy_per_inference_high_pj)
+        for name in ("ratio_to_dense_ann", "ratio_to_zero_skipping_ann"):
+            check_interval(getattr(self, f"{name}_low"), None, getattr(self, f"{name}_high"))
+        return self
+
 
 Row = tuple[Any, ...]
 

@@ -6,8 +6,8 @@ from spikejoule.report.content import (
     Outcome,
     Raster,
     ReportContent,
-    read_by_step,
-    read_early_answer,
+    early_answer,
+    outcomes_by_step,
     read_front,
 )
 from spikejoule.report.page import energy_page
@@ -18,8 +18,8 @@ __all__ = [
     "Outcome",
     "Raster",
     "ReportContent",
+    "early_answer",
     "energy_page",
-    "read_by_step",
-    "read_early_answer",
+    "outcomes_by_step",
     "read_front",
 ]

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import ClassVar, Final
+
+from pydantic import ConfigDict
 
 from spikejoule.energy import EnergyAnalysis
-from spikejoule.errors import ArtifactError
+from spikejoule.evaluation_files import AccuracyBySteps, EarlyExitFile, ExitEntry
 from spikejoule.events import EventList
-from spikejoule.files import read_csv, read_json
+from spikejoule.records import Flag, NotNegative, Percent, Row, Table, Text
 
 
 @dataclass(frozen=True)
@@ -98,83 +100,78 @@ class ReportContent:
     provenance: tuple[tuple[str, str], ...] = ()
 
 
-_STEP_COLUMNS: Final = (
-    "step",
-    "accuracy_percent",
-    "accuracy_low_percent",
-    "accuracy_high_percent",
-    "synaptic_events_per_inference",
-)
-FRONT_COLUMNS: Final = (
-    "name",
-    "early_exit",
-    "on_front",
-    "validation_accuracy_percent",
-    "test_accuracy_percent",
-    "synaptic_events_per_inference",
-    "data_source",
-    "git_commit",
-)
+class FrontRow(Row):
+    """One recorded run of a sweep; further columns are the parameters in which the runs differ."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Text
+    early_exit: Flag
+    on_front: Flag
+    validation_accuracy_percent: Percent
+    test_accuracy_percent: Percent
+    synaptic_events_per_inference: NotNegative
+    data_source: Text
+    git_commit: Text
 
 
-def read_by_step(path: Path) -> tuple[Outcome, ...]:
-    """Read the table of accuracy by step; ArtifactError if it is missing or damaged."""
+class FrontTable(Table):
+    """The runs of a sweep: metrics/front.csv."""
+
+    row: ClassVar[type[Row]] = FrontRow
+    rows: tuple[FrontRow, ...]
+
+
+FRONT_COLUMNS: Final = FrontTable.columns()
+
+
+def outcomes_by_step(steps: AccuracyBySteps) -> tuple[Outcome, ...]:
+    """What answering at step 1, 2, ... gives."""
     return tuple(
         Outcome(
-            *(_number(row[name], path) for name in (*_STEP_COLUMNS[1:], "step")),
+            row.accuracy_percent,
+            row.accuracy_low_percent,
+            row.accuracy_high_percent,
+            row.synaptic_events_per_inference,
+            float(row.step),
         )
-        for row in read_csv(path, _STEP_COLUMNS)
+        for row in steps.rows
     )
 
 
-def read_early_answer(path: Path) -> EarlyAnswer:
-    """Read what answering early gives; ArtifactError if the file is missing or damaged."""
-    content = read_json(path)
-    try:
-        return EarlyAnswer(
-            margin_spikes=int(content["margin_spikes"]),
-            tolerance_percent=float(content["tolerance_percent"]),
-            chosen_on_test_images=bool(content["chosen_on_test_images"]),
-            early=_outcome(content["test"]),
-            whole=_outcome(content["whole_window"]["test"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"{path} lacks an entry or holds a wrong one ({error}): run the stage that writes it."
-        ) from error
+def early_answer(file: EarlyExitFile) -> EarlyAnswer:
+    """What answering early gives on the test images."""
+    return EarlyAnswer(
+        margin_spikes=file.margin_spikes,
+        tolerance_percent=file.tolerance_percent,
+        chosen_on_test_images=file.chosen_on_test_images,
+        early=_outcome(file.test),
+        whole=_outcome(file.whole_window.test),
+    )
 
 
 def read_front(path: Path) -> tuple[FrontRun, ...]:
     """Read the table of `spikejoule front`; ArtifactError if it is missing or damaged."""
     return tuple(
         FrontRun(
-            name=row["name"],
-            early_exit=row["early_exit"] == "1",
-            on_front=row["on_front"] == "1",
-            validation_percent=_number(row["validation_accuracy_percent"], path),
-            test_percent=_number(row["test_accuracy_percent"], path),
-            synaptic_events=_number(row["synaptic_events_per_inference"], path),
-            data_source=row["data_source"],
-            settings={name: text for name, text in row.items() if name not in FRONT_COLUMNS},
+            name=row.name,
+            early_exit=row.early_exit,
+            on_front=row.on_front,
+            validation_percent=row.validation_accuracy_percent,
+            test_percent=row.test_accuracy_percent,
+            synaptic_events=row.synaptic_events_per_inference,
+            data_source=row.data_source,
+            settings={name: str(text) for name, text in (row.model_extra or {}).items()},
         )
-        for row in read_csv(path, FRONT_COLUMNS)
+        for row in FrontTable.read(path).rows
     )
 
 
-def _outcome(entry: Mapping[str, Any]) -> Outcome:
+def _outcome(entry: ExitEntry) -> Outcome:
     return Outcome(
-        float(entry["accuracy_percent"]),
-        float(entry["accuracy_low_percent"]),
-        float(entry["accuracy_high_percent"]),
-        float(entry["synaptic_events_per_inference"]),
-        float(entry["mean_exit_step"]),
+        entry.accuracy_percent,
+        entry.accuracy_low_percent,
+        entry.accuracy_high_percent,
+        entry.synaptic_events_per_inference,
+        entry.mean_exit_step,
     )
-
-
-def _number(text: str, path: Path) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ArtifactError(
-            f"{path} holds {text!r} in place of a number: write it again."
-        ) from None
