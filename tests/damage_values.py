@@ -19,8 +19,9 @@ _IDENTIFYING = {"schema", "schema_version", "layer_names"}
 _BOUNDED = re.compile(r"percent|accuracy|fraction|_acc$|prune|decay|smoothing|share")
 _COUNTS = re.compile(r"samples|epochs_trained|batch_size|time_window|^n_")
 _HOLD_OBJECTS = {"trained", "checkpoint"}
-# A foreign writer may leave out what it does not know.
-_MAY_LACK_ENTRIES = {"checkpoint"}
+# A foreign writer may leave out what it does not know, and a profile what it has no price for.
+_FOREIGN = {"checkpoint"}
+_MAY_LACK_ENTRIES = {*_FOREIGN, "energy_metrics"}
 
 
 class Change(NamedTuple):
@@ -73,7 +74,7 @@ def _changes(artifact: str, name: str, node: Any, random: Random) -> Iterator[Ch
     if not isinstance(node, str):
         yield Change("becomes a text", "x")
     if node is not None:
-        yield Change("becomes null", None, name in _NULLABLE or artifact in _MAY_LACK_ENTRIES)
+        yield Change("becomes null", None, name in _NULLABLE or artifact in _FOREIGN)
     if isinstance(node, torch.Tensor):
         yield from _tensor_changes(node)
     elif isinstance(node, Mapping):
@@ -125,7 +126,8 @@ def _mapping_changes(
     content_only = name in _OPEN or artifact in _MAY_LACK_ENTRIES
     yield Change("becomes a list", list(entries.values()))
     yield Change("is emptied", {}, content_only)
-    yield Change("gets an unknown entry", {**entries, "unknown": 1}, content_only)
+    further = {**entries, "unknown": 1}
+    yield Change("gets an unknown entry", further, name in _OPEN or artifact in _FOREIGN)
     if not entries:
         return
     key = random.choice(list(entries))
