@@ -132,7 +132,7 @@ def _table_change(
     swapped[first], swapped[second] = rows[second], rows[first]
     without = [row for number, row in enumerate(rows) if number != first]
     renamed = [f"{name}_" if number == column else name for number, name in enumerate(header)]
-    further = column >= 8  # of front.csv: the parameters in which the runs differ
+    further = "." in header[column]
     return random.choice(
         [
             (f"rows {first} and {second} swapped", [header, *swapped], as_set),
@@ -166,7 +166,8 @@ def _cell_change(
     column, row = random.randrange(len(header)), random.randrange(len(rows))
     name = header[column]
     percent = "percent" in name
-    word = name in _WORDS or not re.fullmatch(r"[\d.e+-]+", rows[row][column])
+    # The front's further columns are the parameters in which the runs differ: text to its reader.
+    word = name in _WORDS or "." in name or not re.fullmatch(r"[\d.e+-]+", rows[row][column])
     value, content_only = random.choice(
         [
             ("x", word),

@@ -67,6 +67,14 @@ def _file_changes(content: Entries, random: Random) -> Iterator[tuple[str, Entri
     yield "the schema is a number", _with(content, "schema", np.array(1)), False
     yield "the schema is missing", [entry for entry in content if entry[0] != "schema"], False
     yield "an array more", [*content, ("unknown", np.zeros(3))], False
+    arrays = dict(content)
+    if "per_sample" in arrays:
+        turned = [(each, -value if "per_" in each else value) for each, value in content]
+        yield "all counts are negative", turned, False
+    if "encoding_keys" in arrays:
+        window = arrays["encoding_keys"] == "time_window"
+        stated = np.where(window, "9999", arrays["encoding_values"])
+        yield "another window is stated", _with(content, "encoding_values", stated), False
     lengths = {len(value) for each, value in content if each in ("images", "labels", "index")}
     if len(lengths) == 1 and any(each == "images" for each, _ in content):
         shorter = [(each, value[:-1] if value.ndim else value) for each, value in content]

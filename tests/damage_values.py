@@ -16,11 +16,12 @@ Place = tuple[Any, ...]
 _NULLABLE = {"energy_j", "target_accuracy", "surrogate_slope", "seed"}
 _OPEN = {"sha256", "library_versions", "parts", "hidden"}
 _IDENTIFYING = {"schema", "schema_version", "layer_names"}
-_BOUNDED = re.compile(r"percent|accuracy|fraction|_acc$|prune|decay|smoothing")
-_COUNTS = re.compile(r"samples|epochs_trained|batch_size|time_window|^n_|^counts$")
+_BOUNDED = re.compile(r"percent|accuracy|fraction|_acc$|prune|decay|smoothing|share")
+_COUNTS = re.compile(r"samples|epochs_trained|batch_size|time_window|^n_")
 _HOLD_OBJECTS = {"trained", "checkpoint"}
-# A foreign writer may leave out what it does not know.
-_MAY_LACK_ENTRIES = {"checkpoint"}
+# A foreign writer may leave out what it does not know, and a profile what it has no price for.
+_FOREIGN = {"checkpoint"}
+_MAY_LACK_ENTRIES = {*_FOREIGN, "energy_metrics"}
 
 
 class Change(NamedTuple):
@@ -73,7 +74,7 @@ def _changes(artifact: str, name: str, node: Any, random: Random) -> Iterator[Ch
     if not isinstance(node, str):
         yield Change("becomes a text", "x")
     if node is not None:
-        yield Change("becomes null", None, name in _NULLABLE)
+        yield Change("becomes null", None, name in _NULLABLE or artifact in _FOREIGN)
     if isinstance(node, torch.Tensor):
         yield from _tensor_changes(node)
     elif isinstance(node, Mapping):
@@ -125,7 +126,8 @@ def _mapping_changes(
     content_only = name in _OPEN or artifact in _MAY_LACK_ENTRIES
     yield Change("becomes a list", list(entries.values()))
     yield Change("is emptied", {}, content_only)
-    yield Change("gets an unknown entry", {**entries, "unknown": 1}, content_only)
+    further = {**entries, "unknown": 1}
+    yield Change("gets an unknown entry", further, name in _OPEN or artifact in _FOREIGN)
     if not entries:
         return
     key = random.choice(list(entries))
@@ -141,8 +143,8 @@ def _mapping_changes(
 
 
 def _tensor_changes(tensor: torch.Tensor) -> Iterator[Change]:
-    yield Change("becomes 1e300 times in float64", tensor.double() * 1e300)
-    yield Change("becomes NaN", torch.full_like(tensor, math.nan))
+    yield Change("overflows in float32", _overflowing(tensor))
+    yield Change("becomes NaN", _not_numbers(tensor))
     yield Change("becomes infinite", torch.full_like(tensor, math.inf))
     yield Change("becomes whole numbers", tensor.int())
     yield Change("becomes complex", tensor.to(torch.complex64))
@@ -154,6 +156,17 @@ def _tensor_changes(tensor: torch.Tensor) -> Iterator[Change]:
     yield Change("becomes float64", tensor.double(), True)
     yield Change("becomes bfloat16", tensor.to(torch.bfloat16), True)
     yield Change("becomes 0", torch.zeros_like(tensor), True)
+
+
+_WEIGHTS: Place = ("state", "layer1.synapses.weight")
+
+
+def _overflowing(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.double() * 1e300
+
+
+def _not_numbers(tensor: torch.Tensor) -> torch.Tensor:
+    return torch.full_like(tensor, math.nan)
 
 
 def _more(number: float) -> float:
@@ -172,10 +185,13 @@ _RELATIONS: Mapping[str, tuple[tuple[Place, str, Callable[[Any], Any]], ...]] = 
         (("training_spikes", "totals", 0), "is 1 more than the history's", _more),
         (("architecture", "hidden"), "is that of another network", lambda _: [17]),
         (("data",), "has no title", lambda data: {k: v for k, v in data.items() if k != "title"}),
+        (_WEIGHTS, "overflows in float32", _overflowing),
+        (_WEIGHTS, "becomes NaN", _not_numbers),
         (("optimizer_state",), "is broken", lambda _: "x"),
         (("optimizer_state", "state"), "is broken", lambda _: [None]),
     ),
     "checkpoint": (
+        (("model_state_dict", _WEIGHTS[1]), "overflows in float32", _overflowing),
         (("test_accuracy",), "becomes 500", lambda _: 500.0),
         (("inference_spikes", "n_samples"), "becomes 0", lambda _: 0),
         (("inference_spikes", "total_input"), "becomes negative", lambda _: -5),

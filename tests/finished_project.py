@@ -54,6 +54,15 @@ def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPa
     return folder
 
 
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished project, without its MLflow store; the working directory."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts"))
+    isolate(monkeypatch, folder)
+    return folder
+
+
 def finish_project(repository: Path, mnist5k: Dataset, folder: Path) -> None:
     """Make `folder`, put few digits into it, and run every stage after prepare there."""
     folder.mkdir()
@@ -81,11 +90,6 @@ def finish_project(repository: Path, mnist5k: Dataset, folder: Path) -> None:
                 outputs = [Path(paths[output]) for output in OUTPUTS]
                 write_lock(folder, outputs, [Path(paths[given]) for given in GIVEN])
             assert call(name) == 0, name
-
-
-def copy_project(finished: Path, folder: Path) -> None:
-    """A copy of a finished project, without what it has recorded in MLflow."""
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts"))
 
 
 def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:

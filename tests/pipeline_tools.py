@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,13 @@ _GIVEN = ("metrics/front.csv",)
 
 def pipeline_definition(folder: Path) -> dict[str, Any]:
     """The content of the dvc.yaml in `folder`, as it is written: variables not replaced."""
-    content: dict[str, Any] = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
+    return _parsed((folder / "dvc.yaml").read_text(encoding="utf-8"))
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    """Once for each text: PyYAML takes 50 ms for it, and tests ask for every single path."""
+    content: dict[str, Any] = yaml.safe_load(text)
     return content
 
 

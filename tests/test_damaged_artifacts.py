@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,24 +27,21 @@ from tests.finished_project import (
     MODULES,
     call,
     content_of,
-    copy_project,
     inputs_and_outputs,
-    isolate,
     path_of,
 )
 from tests.pipeline_tools import artifact_paths
 
-N_SEEDS = int(os.environ.get("SPIKEJOULE_DAMAGED", "120"))
+N_SEEDS = int(os.environ.get("SPIKEJOULE_DAMAGED", "200"))
+LOCK = Path("dvc.lock")  # where the finished project has one, publish must compare with it
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# Handed to MLflow as they are: only a comparison with dvc.lock can tell that they are others.
+# publish hands these to MLflow as they are: only dvc.lock can tell that they are others.
 PASSED_ON = {
     "data_metrics", "history", "confusion", "per_class", "accuracy_by_step", "early_exit",
     "baseline_metrics", "energy_table", "training_curves", "spike_raster", "confusion_figure",
     "per_class_figure", "hardware", "energy_page",
 }  # fmt: skip
-# True as soon as publish compares every file with dvc.lock: it then refuses all damage by name.
-PUBLISH_COMPARES = False
 COMMANDS = {
     "spikejoule inspect": ["inspect", "{checkpoint}"],
     "spikejoule report": ["report", "{checkpoint}"],
@@ -190,27 +188,32 @@ def draw(seed: int) -> Case:
     return Case(reader, artifact, damage, path, original)
 
 
-def problem(case: Case, before: dict[str, bytes], after: Outcome, expected: dict[str, Any]) -> str:
-    """What is wrong with the outcome, in words; empty if nothing."""
+def problem(case: Case, before: dict[str, bytes], after: Outcome, changed: list[str]) -> str:
+    """What is wrong with the outcome, in words; empty if nothing.
+
+    `before`: the files before the reader began. `changed`: which results differ from those of a
+    project without damage.
+    """
     if Path(MARK).exists():
         return "a pickle was executed"
     if after.status is None:
         return f"a traceback: {after.errors[-1]}"
     if after.status == 1:
         return _refusal_problem(case, before, after)
-    if case.reader == "publish" and PUBLISH_COMPARES:
-        return "published, though dvc.lock has another MD5"
+    if case.reader == "publish" and LOCK.exists():
+        return f"published, though {LOCK} has another MD5"
     if case.reader == "publish" and case.artifact in PASSED_ON:
         return ""
-    found = {name: case.with_old_digest(result) for name, result in after.results.items()}
-    changed = [
-        name
-        for name in {*expected, *found} - {str(case.path)}
-        if expected.get(name) != found.get(name)
-    ]
     if changed and not case.damage.content_only:
-        return f"accepted, with other {', '.join(sorted(changed))}"
+        return f"accepted, with other {', '.join(changed)}"
     return ""
+
+
+def changed_results(case: Case, after: Outcome, expected: dict[str, Any]) -> list[str]:
+    """The results, the damaged file itself aside, that are not as `expected`."""
+    found = {name: case.with_old_digest(result) for name, result in after.results.items()}
+    names = {*expected, *found} - {str(case.path)}
+    return sorted(name for name in names if expected.get(name) != found.get(name))
 
 
 def _refusal_problem(case: Case, before: dict[str, bytes], after: Outcome) -> str:
@@ -232,16 +235,7 @@ def _refusal_problem(case: Case, before: dict[str, bytes], after: Outcome) -> st
     return "" if len(line) < 400 else f"refused at length: {line}"
 
 
-@pytest.fixture
-def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of the finished project; the working directory."""
-    folder = tmp_path / "project"
-    copy_project(finished, folder)
-    isolate(monkeypatch, folder)
-    return folder
-
-
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("copied")
 @pytest.mark.parametrize("seed", range(N_SEEDS))
 def test_damage_is_refused_by_name_or_without_effect(
     seed: int, run: Run, references: dict[str, dict[str, Any]]
@@ -255,11 +249,40 @@ def test_damage_is_refused_by_name_or_without_effect(
     case = draw(seed)
     before = content_of(Path())
     after = run(reader)
-    found = problem(case, before, after, references[reader])
+    changed = changed_results(case, after, references[reader])
+    found = problem(case, before, after, changed)
     assert not found, f"{case.told}: {found}"
+    if after.status == 0 and changed and reader in MODULES and LOCK.exists():
+        # A valid file with other content, computed with: dvc.lock knows the file by its MD5.
+        refused = run("publish")
+        assert refused.status == 1, case.told
+        assert any(str(case.path) in line for line in refused.errors), (case.told, refused.errors)
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("seed", range(8))
+def test_front_of_a_damaged_store(
+    seed: int,
+    finished: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """SQLite notices part of the damage to its bytes, and only what it reads."""
+    for name in ("params.yaml", "mlflow.db"):
+        shutil.copy(finished / name, tmp_path)
+    store = tmp_path / "mlflow.db"
+    damage = damaged("store", store, Random(seed))
+    damage.put(store)
+    status = spikejoule(["front", str(tmp_path)])
+    captured = capsys.readouterr()
+    assert status in (0, 1)
+    assert bool(captured.out) == (status == 0)
+    if status == 1:
+        (line,) = captured.err.splitlines()
+        assert line.startswith("error: ")
+        assert str(store) in line or "it is empty" in line, damage.words
+
+
+@pytest.mark.usefixtures("copied")
 def test_a_file_without_damage_is_put_together_as_it_was() -> None:
     """So damage to the content is all that differs in a file with damaged content."""
     paths = {name: Path(path) for name, path in artifact_paths(Path()).items()}
@@ -270,7 +293,7 @@ def test_a_file_without_damage_is_put_together_as_it_was() -> None:
         assert form.encode(form.decode(data)) == data, path
 
 
-@pytest.mark.usefixtures("project")
+@pytest.mark.usefixtures("copied")
 def test_damage_follows_from_its_seed() -> None:
     for artifact in artifact_paths(Path()):
         path = path_of(artifact)

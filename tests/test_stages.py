@@ -26,9 +26,7 @@ from tests.finished_project import (
     MODULES,
     call,
     content_of,
-    copy_project,
     inputs_and_outputs,
-    isolate,
     path_of,
 )
 from tests.pipeline_tools import artifact_paths, clean_environment, dvc, git, set_parameters
@@ -37,12 +35,9 @@ PROCESS_SECONDS = 240
 
 
 @pytest.fixture
-def project(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(copied: Path) -> Path:
     """A copy of the finished project, to damage; the working directory."""
-    folder = tmp_path / "project"
-    copy_project(finished, folder)
-    isolate(monkeypatch, folder)
-    return folder
+    return copied
 
 
 def refusal(stage: str, project: Path, capsys: pytest.CaptureFixture[str]) -> list[str]:
