@@ -19,13 +19,16 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_BENCH := $(VENV)/.installed-bench
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
+# A kill can leave DVC's list of busy files damaged, which would stop it for good.
+DVC := $(BIN)/python -m stages.locks && $(BIN)/python -m dvc
+
 # The tools find each other as in an activated environment, whichever one the caller has activated.
 export VIRTUAL_ENV := $(ROOT)/$(VENV)
 export PATH := $(ROOT)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
 
 repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
-	$(BIN)/python -m dvc repro
+	$(DVC) repro
 
 # All settings of the notebook that this project grew from.
 SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.time_window=50 encode.max_rate=80 \
@@ -37,13 +40,13 @@ SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.time_window=50 encode.max
     train.scale_fraction=0.0 train.shear_degrees=0.0 measure_inference.n_samples=4096
 
 seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC experiment
-	$(BIN)/python -m dvc exp run --temp --force -n seed-notebook $(addprefix -S ,$(SEED_NOTEBOOK))
+	$(DVC) exp run --temp --force -n seed-notebook $(addprefix -S ,$(SEED_NOTEBOOK))
 
 # The least energy at which a network of this size still reads 98 % right: metrics/front.csv.
 FRUGAL := train.pruned_fraction=0.9
 
 frugal: $(INSTALLED)  ## the cheapest network above 98 %: nine synapses of ten removed, an experiment
-	$(BIN)/python -m dvc exp run --temp --force -n frugal $(addprefix -S ,$(FRUGAL))
+	$(DVC) exp run --temp --force -n frugal $(addprefix -S ,$(FRUGAL))
 
 # Every combination is an experiment: what changes the cost of an inference, and what the accuracy
 # for it depends on. `make sweep SWEEP="model.hidden=100,200 train.max_epochs=20"` runs another.
@@ -51,8 +54,8 @@ SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidd
     encode.time_window=20,40 train.max_epochs=30
 
 sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make front` (SWEEP=...)
-	$(BIN)/python -m dvc exp run --queue $(addprefix -S ,$(SWEEP))
-	-$(BIN)/python -m dvc exp run --run-all --jobs 1
+	$(DVC) exp run --queue $(addprefix -S ,$(SWEEP))
+	-$(DVC) exp run --run-all --jobs 1
 	$(MAKE) front
 
 front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs: figures/front.png
@@ -62,7 +65,7 @@ plots: $(INSTALLED)  ## DVC's charts as a page that needs no network (PLOTS="dif
 	@mkdir -p .cache
 	$(BIN)/python -c 'import vl_convert; print("(() => {", vl_convert.javascript_bundle(), "})();")' \
 	    > .cache/vega.js
-	$(BIN)/python -m dvc plots $(PLOTS)
+	$(DVC) plots $(PLOTS)
 
 test: $(INSTALLED)  ## run the tests (PYTEST_ARGUMENTS="-n 0 tests/test_data.py" for some of them)
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
@@ -71,7 +74,7 @@ lint: $(INSTALLED)  ## the pre-commit hooks: ruff, mypy, the direction of import
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
 experiments: $(INSTALLED)  ## DVC's experiments as a table: what differs, files left out
-	$(BIN)/python -m dvc exp show --only-changed --drop '.*/.*'
+	$(DVC) exp show --only-changed --drop '.*/.*'
 
 ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
 	@echo 'The runs, with the columns that matter: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview'

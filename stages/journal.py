@@ -19,6 +19,9 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from spikejoule.errors import ArtifactError
+from spikejoule.files import write_text
+
 # Set for the processes of a stage; the absolute path of the pipeline's journal.
 VARIABLE = "SPIKEJOULE_JOURNAL"
 
@@ -43,12 +46,14 @@ def begin(root: Path, **facts: Any) -> None:
         is_first = not _is_of(header, path)
         if is_first:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_line("pipeline", {"id": uuid.uuid4().hex, **header}), encoding="utf-8")
+            _sweep(path.parent)
+            # At once whole: another pipeline that sweeps takes a journal without a head for dead.
+            write_text(path, _line("pipeline", {"id": uuid.uuid4().hex, **header}))
         os.environ[VARIABLE] = str(path)
         tell("begin", stage=os.environ["DVC_STAGE"], **facts)
         if is_first:
             _start_follower(path, root)
-    except (OSError, psutil.Error) as error:
+    except (OSError, psutil.Error, ArtifactError) as error:
         os.environ.pop(VARIABLE, None)
         print(f"warning: the run cannot be followed while it runs ({error}).", file=sys.stderr)
 
@@ -116,6 +121,29 @@ def _is_of(header: Mapping[str, Any], path: Path) -> bool:
         return abs(started - float(header["started"])) < _SAME_START_SECONDS
     except (FileNotFoundError, ValueError, KeyError):
         return False
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what dead pipelines have left whose followers were killed too."""
+    files = [file for file in folder.iterdir() if file.stem.isdecimal()]
+    for path in {file.with_suffix(".jsonl") for file in files}:
+        lock = path.with_suffix(".lock")
+        # A follower that lives has last words to write still, and removes both itself.
+        with suppress(Timeout, OSError, psutil.Error):
+            if _has_ended(path):
+                with FileLock(lock, timeout=0):
+                    path.unlink(missing_ok=True)
+                    lock.unlink(missing_ok=True)
+
+
+def _has_ended(path: Path) -> bool:
+    """Whether the pipeline that a journal is named after is no process of this machine any more."""
+    try:
+        process = psutil.Process(int(path.stem))
+        header = {"started": process.create_time()}
+        return process.status() == psutil.STATUS_ZOMBIE or not _is_of(header, path)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _start_follower(path: Path, root: Path) -> None:

@@ -186,7 +186,7 @@ def told_by(code: str, *arguments: str, **options: Any) -> dict[str, Any]:
     out, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     told: dict[str, Any] = json.loads(out)
-    return told
+    return told | {"warnings": errors}
 
 
 FIRST_BATCH = """
@@ -290,8 +290,18 @@ class TestCache:
         assert (again["hits"], again["misses"]) == (1, 0)
         assert folders() == 2
 
-    def test_without_a_writable_cache_it_still_computes(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("environment", ["environment", "file"])
+    def test_where_no_home_can_be_written(self, environment: str, tmp_path: Path) -> None:
+        # Root may write anywhere but below a file.
         (tmp_path / "file").write_text("not a folder")
-        told = told_by(SMALL_KERNEL, env={"NUMBA_CACHE_DIR": str(tmp_path / "file" / "cache")})
-        assert told["value"] == pytest.approx(0.2, rel=1e-6)
-        assert told["hits"] == 0
+        below = str(tmp_path / "file" / "cache")
+        prefix = tmp_path / environment
+        code = f"import sys; sys.prefix = {str(prefix)!r}\n{SMALL_KERNEL}"
+        places = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME"), below)
+        first, second = (told_by(code, env=places) for _ in range(2))
+        assert first["value"] == second["value"] == pytest.approx(0.2, rel=1e-6)
+        kept = prefix.is_dir()
+        assert kept == (environment == "environment")
+        assert (first["hits"], second["hits"]) == (0, int(kept))
+        assert ("compiled anew" in second["warnings"]) == (not kept)
+        assert second["warnings"].count("\n") == (0 if kept else 1)

@@ -299,6 +299,39 @@ class TestJournal:
         assert len(followers) == 2
         assert [event["event"] for event in self.events(path)] == ["pipeline", "begin"]
 
+    def test_what_dead_pipelines_left_is_swept(self, tmp_path: Path, followers: list[Path]) -> None:
+        folder = tmp_path / ".cache" / "runs"
+        folder.mkdir(parents=True)
+
+        def journal_of(pid: int, started: float) -> Path:
+            path = folder / f"{pid}.jsonl"
+            path.write_text(json.dumps({"event": "pipeline", "started": started}) + "\n")
+            path.with_suffix(".lock").touch()
+            return path
+
+        processes = [subprocess.Popen(["sleep", "600"]) for _ in range(4)]
+        starts = [psutil.Process(process.pid).create_time() for process in processes]
+        alive, dead, followed, zombie = map(
+            journal_of, (process.pid for process in processes), starts
+        )
+        for process in processes[1:]:
+            process.kill()
+        for process in processes[1:3]:
+            process.wait()
+        # This process has a number that another had before it.
+        earlier = journal_of(os.getpid(), 1.0)
+        for text, path in (("", dead), ("{", zombie)):
+            path.write_text(text)  # cut short by a full disk
+        (folder / f"{dead.stem}0.lock").touch()
+        with FileLock(followed.with_suffix(".lock")):
+            journal.begin(tmp_path)
+        assert {*folder.glob("*.jsonl")} == {alive, followed, *followers}
+        assert {path.stem for path in folder.glob("*.lock")} == {alive.stem, followed.stem}
+        assert not earlier.exists()
+        processes[0].kill()
+        for process in processes:
+            process.wait()
+
     def test_a_stage_by_hand_is_not_followed(
         self, tmp_path: Path, followers: list[Path], monkeypatch: pytest.MonkeyPatch
     ) -> None:

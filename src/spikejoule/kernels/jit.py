@@ -2,14 +2,18 @@
 
 The cache is keyed by the content of this folder, not by the path or age of its files: a queued
 experiment that runs from a temporary checkout finds the same machine code, and an edited kernel
-never meets a stale caller. It lies in ``$NUMBA_CACHE_DIR``, else in the user's cache directory.
+never meets a stale caller. It lies in the first of these folders that can be written:
+``$NUMBA_CACHE_DIR``, the user's cache directory, ``var/cache/spikejoule`` of the environment (a
+container's or a service's home is often read-only).
 """
 
 import functools
 import hashlib
 import logging
 import os
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -38,25 +42,35 @@ def _sources_digest() -> str:
     return digest.hexdigest()
 
 
+def _cache_roots() -> tuple[Path, ...]:
+    """Where the cache may lie, the preferred place first."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    return (
+        *((Path(chosen),) if chosen else ()),
+        Path(platformdirs.user_cache_dir("spikejoule")),
+        Path(sys.prefix) / "var" / "cache" / "spikejoule",
+    )
+
+
 class _ContentLocator(caching._CacheLocator):  # type: ignore[misc]
     """Places the cache of every kernel in one folder named after the kernels' content."""
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, root: Path) -> None:
+        self._root = root
         self._py_file = function.__code__.co_filename
         self._name = f"{function.__module__}.{function.__code__.co_firstlineno}"
 
     @classmethod
     def from_function(cls, py_func: Callable[..., Any], py_file: str) -> "_ContentLocator | None":
-        locator = cls(py_func)
-        try:
-            locator.ensure_cache_path()
-        except OSError:
-            return None
-        return locator
+        for root in _cache_roots():
+            locator = cls(py_func, root)
+            with suppress(OSError):
+                locator.ensure_cache_path()
+                return locator
+        return None
 
     def get_cache_path(self) -> str:
-        root = os.environ.get("NUMBA_CACHE_DIR") or platformdirs.user_cache_dir("spikejoule")
-        return str(Path(root) / f"kernels-{_sources_digest()[:16]}")
+        return str(self._root / f"kernels-{_sources_digest()[:16]}")
 
     def get_source_stamp(self) -> str:
         return _sources_digest()
@@ -77,9 +91,9 @@ class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
 def _warn_of_missing_cache() -> None:
     """Say once that every process has to compile."""
     logger.warning(
-        "kernels are compiled anew in every process (about 15 s): neither $NUMBA_CACHE_DIR nor %s "
-        "can be written",
-        platformdirs.user_cache_dir("spikejoule"),
+        "kernels are compiled anew in every process (about 15 s), since none of these folders can "
+        "be written: %s; $NUMBA_CACHE_DIR names another",
+        ", ".join(str(root) for root in _cache_roots()),
     )
 
 
