@@ -174,6 +174,10 @@ class TestDirectory:
         with pytest.raises(DataError, match="is not a directory; allowed: auto, mnist, mnist5k"):
             sources.load_dataset("nowhere", tmp_path, tmp_path / "cache")
 
+    def test_a_name_that_no_directory_can_have(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="cannot be read: File name too long"):
+            sources.load_dataset("x" * 300, tmp_path, tmp_path / "cache")
+
     def test_more_images_than_labels(self, idx_directory: Path) -> None:
         path = idx_directory / "train-labels-idx1-ubyte.gz"
         path.write_bytes(gzip.compress(encode_idx(digits(39).labels)))

@@ -2,16 +2,29 @@
 
 import hashlib
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from spikejoule.checkpoint import read_complete, write_complete
+from spikejoule.checkpoint import InferenceSpikes, build_complete, read_complete, write_complete
 from spikejoule.cli import main
+from spikejoule.data import Dataset
+from spikejoule.encoding import draw_key, encode
 from spikejoule.energy_inputs import analysis_inputs, training_record
 from spikejoule.errors import ArtifactError
-from tests.examples import complete_content, trained_network, write_example
+from spikejoule.measurement import measure_network
+from spikejoule.pruning import magnitude_masks
+from tests.examples import (
+    EVALUATION,
+    TRAIN_TIMINGS,
+    complete_content,
+    trained_network,
+    write_example,
+)
 from tests.test_energy_profiles import GOOD
 
 
@@ -128,7 +141,7 @@ class TestForeignCheckpoints:
         content = complete_content()
         del content["inference_spikes"]
         write_complete(tmp_path / "c.pth", content)
-        assert "count them with --images" in refusal(capsys, tmp_path / "c.pth")
+        assert "`spikejoule energy --images`" in refusal(capsys, tmp_path / "c.pth")
         found = printed(capsys, tmp_path / "c.pth", "--images", "mnist5k", "--samples", "5")
         assert found["inputs"]["n_images"] == 5
 
@@ -170,6 +183,77 @@ class TestForeignCheckpoints:
         write_complete(tmp_path / "c.pth", content)
         with pytest.raises(ArtifactError, match="records no inference spikes"):
             analysis_inputs(read_complete(tmp_path / "c.pth"))
+
+
+class TestPruned:
+    """Where synapses are gone, spikes times fan-out is no count of events."""
+
+    N_IMAGES = 12
+
+    @pytest.fixture
+    def content(self, mnist5k: Dataset) -> dict[str, Any]:
+        """A network of which 70 % of the synapses are gone, and what it did on the first images."""
+        network = trained_network()
+        masks = magnitude_masks(network.state, 0.7)
+        state = {name: values * masks.get(name, True) for name, values in network.state.items()}
+        config = {**network.training_config, "pruned_fraction": 0.7}
+        network = replace(network, state=state, training_config=config)
+        images = mnist5k.test.select(slice(self.N_IMAGES))
+        events = encode(images.images, 50, 80.0, draw_key(7, "test", 0), images.index)
+        measured = measure_network(state, network.architecture, events, pruned=True)
+        counts = measured.counts
+        spikes = InferenceSpikes(
+            counts.layer_names, tuple(counts.totals.values()), counts.n_samples, 0.25
+        )
+        proxies = measured.proxies.as_checkpoint_entry()
+        self.recount = [
+            (layer.to_dense(np.int64).sum(axis=(0, 1)) @ (weights != 0).sum(axis=0)) / self.N_IMAGES
+            for layer, weights in zip(
+                measured.layers, (v for v in state.values() if v.ndim == 2), strict=False
+            )
+        ]
+        return build_complete(network, spikes, TRAIN_TIMINGS, EVALUATION, proxies, {})
+
+    @pytest.fixture
+    def pruned(self, content: dict[str, Any], tmp_path: Path) -> Path:
+        write_complete(tmp_path / "pruned.pth", content)
+        return tmp_path / "pruned.pth"
+
+    def test_every_command_gives_the_events_of_a_recount(
+        self, pruned: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        again = ("--images", "mnist5k", "--samples", str(self.N_IMAGES))
+        found = {}
+        for command in (("report",), ("measure", *again), ("energy",), ("energy", *again)):
+            assert main([command[0], str(pruned), *command[1:], "--json"]) == 0
+            values = json.loads(capsys.readouterr().out)
+            found[command] = values.get("headline", values)["synaptic_events_per_inference"]
+        assert found == pytest.approx(dict.fromkeys(found, sum(self.recount)))
+        assert main(["report", str(pruned)]) == 0
+        text = capsys.readouterr().out
+        assert f"{sum(self.recount):,.1f}" in text
+        assert "sum over spikes of the synapses that are left" in text
+
+    @pytest.mark.parametrize("command", ["report", "energy"])
+    @pytest.mark.parametrize(
+        "entry", [None, {}, [1], {"synaptic_events_per_inference": None}]
+        + [{"synaptic_events_per_inference": value} for value in (True, "1", -1, math.nan, 1e9)],
+        ids=str,
+    )  # fmt: skip
+    def test_events_that_are_not_recorded_are_not_guessed(
+        self,
+        command: str,
+        entry: Any,
+        content: dict[str, Any],
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        content["energy_proxies"]["per_layer"]["hidden_to_output"] = entry
+        write_complete(tmp_path / "c.pth", content)
+        assert main([command, str(tmp_path / "c.pth")]) == 1
+        errors = capsys.readouterr().err
+        assert errors.count("\n") == 1
+        assert "must record the synaptic events of hidden_to_output" in errors
 
 
 def test_the_report_as_a_page(checkpoint: Path, tmp_path: Path) -> None:

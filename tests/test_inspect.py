@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from spikejoule.checkpoint import CompleteCheckpoint, read_complete, write_complete
-from spikejoule.inspect import checkpoint_text, checkpoint_values, proxies_of, proxies_text
+from spikejoule.energy_inputs import recorded_proxies
+from spikejoule.errors import ArtifactError
+from spikejoule.inspect import checkpoint_text, checkpoint_values, proxies_text
 from tests.examples import complete_content, trained_network, write_example
 
 
@@ -138,8 +140,7 @@ class TestProxies:
         recorded = content.pop("energy_proxies")
         # a file of the notebook: no spikes of each layer, but those of its three layers
         del content["inference_spikes"]["per_inference_per_layer"]
-        proxies = proxies_of(read(tmp_path, content))
-        assert proxies is not None
+        proxies = recorded_proxies(read(tmp_path, content))
         assert proxies.as_checkpoint_entry() == recorded
         text = proxies_text("title", proxies)
         assert "S_in * fanout_in_h + S_hidden * fanout_h_out" in text
@@ -148,4 +149,5 @@ class TestProxies:
     def test_not_without_spikes(self, tmp_path: Path) -> None:
         content = complete_content()
         content["inference_spikes"] = {"input_per_inference": 4.0, "output_per_inference": 1.0}
-        assert proxies_of(read(tmp_path, content)) is None
+        with pytest.raises(ArtifactError, match="records no inference spikes of each layer"):
+            recorded_proxies(read(tmp_path, content))

@@ -13,6 +13,7 @@ from spikejoule.energy import (
     Accuracy,
     AnalysisInputs,
     BaselineCounts,
+    EnergyProxies,
     EpochSpikes,
     MeanOperations,
     OperationCounts,
@@ -25,6 +26,8 @@ from spikejoule.energy import (
 from spikejoule.errors import ArtifactError
 from spikejoule.events import EventList
 from spikejoule.text import NOT_RECORDED
+
+_COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,28 +56,24 @@ def analysis_inputs(
         baselines: conventional networks on the same images.
 
     Raises:
-        ArtifactError: there is no `measured`, and the file records no inference spikes.
+        ArtifactError: there is no `measured`, and `recorded_proxies` finds none.
     """
     architecture, time_window = checkpoint.architecture, checkpoint.time_window
-    pruned = checkpoint.pruned
     operations: OperationCounts | MeanOperations
     if measured is not None:
         counts = count_spikes(measured.layers, architecture.layer_names)
         spikes, n_images = counts.means, counts.n_samples
-        fan_outs = fan_outs_by_source(checkpoint.state, architecture, pruned)
+        fan_outs = fan_outs_by_source(checkpoint.state, architecture, checkpoint.pruned)
         operations = count_operations(measured.layers, architecture, fan_outs)
-        proxies = proxies_of_spikes(checkpoint.state, architecture, measured.layers, pruned)
+        proxies = proxies_of_spikes(
+            checkpoint.state, architecture, measured.layers, checkpoint.pruned
+        )
     else:
-        recorded = checkpoint.spikes_per_inference()
-        if recorded is None:
-            raise ArtifactError(
-                "the checkpoint records no inference spikes of each layer, and its energy needs "
-                "them: count them with --images."
-            )
-        spikes, n_images = recorded, checkpoint.section("inference_spikes").get("n_samples", 0)
-        events = _recorded_events(checkpoint) if pruned else None
+        spikes = _recorded_spikes(checkpoint)
+        n_images = checkpoint.section("inference_spikes").get("n_samples", 0)
+        proxies = recorded_proxies(checkpoint)
+        events = [layer.synaptic_events_per_inference for layer in proxies.layers]
         operations = mean_operations(spikes, architecture, time_window, events)
-        proxies = energy_proxies(architecture, spikes, time_window, events)
     labels = None if measured is None else measured.labels
     return AnalysisInputs(
         title=str(_mapping(checkpoint.section("spikejoule"), "data").get("title", NOT_RECORDED)),
@@ -90,6 +89,37 @@ def analysis_inputs(
         baselines=baselines,
         training=training_record(checkpoint),
     )
+
+
+def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
+    """The energy proxies at the activity that the file records.
+
+    Those of a pruned network take the recorded events of each connection: they were counted synapse
+    by synapse, and cannot be computed from spikes alone.
+
+    Raises:
+        ArtifactError: the file records no inference spikes of each layer; or the network is pruned,
+            and of a connection no events are recorded, or more than all its synapses give.
+    """
+    spikes = _recorded_spikes(checkpoint)
+    full = energy_proxies(checkpoint.architecture, spikes, checkpoint.time_window)
+    if not checkpoint.pruned:
+        return full
+    per_layer = _mapping(checkpoint.section("energy_proxies"), "per_layer")
+    events = []
+    for layer in full.layers:
+        most = layer.synaptic_events_per_inference
+        recorded: Any = _mapping(per_layer, layer.name).get("synaptic_events_per_inference")
+        is_number = isinstance(recorded, int | float) and not isinstance(recorded, bool)
+        # A mean of integers, so a product of means may fall short of it by a rounding.
+        if not is_number or not 0 <= recorded <= most * (1 + 1e-9):
+            raise ArtifactError(
+                "the checkpoint is of a pruned network, and must record the synaptic events of "
+                f"{layer.name} an inference, from 0 to {most:,.1f}, but records {recorded!r:.80}: "
+                f"count them with {_COUNTING}."
+            )
+        events.append(float(recorded))
+    return energy_proxies(checkpoint.architecture, spikes, checkpoint.time_window, events)
 
 
 def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
@@ -129,10 +159,14 @@ def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracy | None:
     return Accuracy(float(percent), low, high)
 
 
-def _recorded_events(checkpoint: CompleteCheckpoint) -> list[float]:
-    """Mean synaptic events of each connection, as counted when the checkpoint was written."""
-    per_layer = _mapping(checkpoint.section("energy_proxies"), "per_layer").values()
-    return [layer["synaptic_events_per_inference"] for layer in per_layer]
+def _recorded_spikes(checkpoint: CompleteCheckpoint) -> dict[str, float]:
+    spikes = checkpoint.spikes_per_inference()
+    if spikes is None:
+        raise ArtifactError(
+            "the checkpoint records no inference spikes of each layer, and its energy needs them: "
+            f"count them with {_COUNTING}."
+        )
+    return spikes
 
 
 def _epochs(history: Any, n_layers: int) -> tuple[EpochSpikes, ...]:

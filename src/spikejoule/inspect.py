@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spikejoule.checkpoint import CompleteCheckpoint
-from spikejoule.energy import EnergyProxies, energy_proxies
+from spikejoule.energy import EnergyProxies
 from spikejoule.text import NOT_RECORDED, Rows, mapping_rows, number, render, table
 
 
@@ -40,14 +40,6 @@ def checkpoint_values(checkpoint: CompleteCheckpoint) -> dict[str, Any]:
     """The checkpoint's dictionary as JSON can hold it: of every tensor, its shape and type."""
     values: dict[str, Any] = _json_value(checkpoint.content)
     return values
-
-
-def proxies_of(checkpoint: CompleteCheckpoint) -> EnergyProxies | None:
-    """The energy proxies, computed from the recorded inference spikes; None if there are none."""
-    spikes = checkpoint.spikes_per_inference()
-    if spikes is None:
-        return None
-    return energy_proxies(checkpoint.architecture, spikes, checkpoint.time_window)
 
 
 def proxies_text(title: str, proxies: EnergyProxies) -> str:

@@ -67,7 +67,11 @@ def load_dataset(
 
 def load_directory(directory: Path) -> Dataset:
     """Read the four IDX files of a directory, each plain or gzipped."""
-    if not directory.is_dir():
+    try:
+        is_directory = directory.is_dir()
+    except OSError as error:
+        raise DataError(f"data.source: {directory} cannot be read: {error.strerror}.") from error
+    if not is_directory:
         raise DataError(
             f"data.source: {directory} is not a directory; allowed: auto, mnist, mnist5k, or a "
             "directory of the four IDX files."

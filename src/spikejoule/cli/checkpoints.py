@@ -96,15 +96,10 @@ def _inspect(options: argparse.Namespace) -> str:
 
 def _report(options: argparse.Namespace) -> str:
     from spikejoule.checkpoint import read_complete
-    from spikejoule.errors import ArtifactError
-    from spikejoule.inspect import proxies_of, proxies_text
+    from spikejoule.energy_inputs import recorded_proxies
+    from spikejoule.inspect import proxies_text
 
-    proxies = proxies_of(read_complete(options.file))
-    if proxies is None:
-        raise ArtifactError(
-            f"{options.file} records no inference spikes of each layer, and the energy proxies "
-            "need them: count them with `spikejoule measure`."
-        )
+    proxies = recorded_proxies(read_complete(options.file))
     if options.json:
         return json_text({"checkpoint": options.file.name, **proxies.as_metrics()})
     return proxies_text(f"Energy proxies of {options.file.name}", proxies)
