@@ -4,6 +4,7 @@ import binascii
 from collections.abc import Sequence
 from itertools import chain
 from numbers import Integral
+from operator import countOf
 from typing import Any
 
 import numpy as np
@@ -66,15 +67,17 @@ def _bytes_of(image: Any, n_pixels: int) -> bytes:
 
 
 def _bytes_of_numbers(image: list[Any]) -> bytes:
-    if set(map(type, image)) == {list}:
+    nested = len(image) > 0 and isinstance(image[0], list)
+    if nested and countOf(map(type, image), list) == len(image):
         if len(set(map(len, image))) > 1:
             raise ValueError("has rows of several lengths")
         image = list(chain.from_iterable(image))
-    # `bytes` would take true for 1. A set of types is the quickest look at every pixel.
-    for kind in set(map(type, image)):
-        if kind is bool or not issubclass(kind, Integral):
-            wrong = next(pixel for pixel in image if type(pixel) is kind)
-            raise TypeError(f"has the pixel {shown(wrong)}" + (_HINT if kind is float else ""))
+    # `bytes` would take true for 1. Counting types is the quickest look at every pixel.
+    if countOf(map(type, image), int) != len(image):
+        for pixel in image:
+            if isinstance(pixel, bool) or not isinstance(pixel, Integral):
+                hint = _HINT if isinstance(pixel, float) else ""
+                raise TypeError(f"has the pixel {shown(pixel)}{hint}")
     try:
         return bytes(image)
     except ValueError:
