@@ -19,11 +19,19 @@ def own_peak_bytes() -> int:
     `vfork` with which Python starts children, that is the peak of the parent. `VmHWM` begins anew
     with the program.
     """
-    try:
-        status = Path("/proc/self/status").read_text()
-    except OSError:
+    peak = peak_bytes_of("self")
+    if peak is None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return peak if sys.platform == "darwin" else peak * 1024
+    return peak
+
+
+def peak_bytes_of(process: int | str) -> int | None:
+    """The same of the process with this id; None where the system does not tell (not Linux)."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return None
     match = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
     assert match is not None
     return int(match[1]) * 1024

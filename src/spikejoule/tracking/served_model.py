@@ -11,9 +11,9 @@ Imported where it is used, since mlflow and torch take seconds.
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -26,19 +26,26 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from numpy.typing import NDArray
 
 import spikejoule
+from spikejoule.architecture import Architecture
 from spikejoule.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.counting import fan_outs_by_source
+from spikejoule.counting import fan_outs_by_source, predict
 from spikejoule.encoding import draw_key, encode
 from spikejoule.energy import (
     HardwareProfile,
+    OperationCounts,
+    PricedEnergy,
     count_operations,
     load_profiles,
     price,
     select_profile,
 )
-from spikejoule.errors import DataError, ParameterError, SpikejouleError
-from spikejoule.measurement import measure_network
+from spikejoule.engine import run_network
+from spikejoule.errors import ParameterError, SpikejouleError
+from spikejoule.events import EventList
 from spikejoule.tracking.records import ModelFiles
+from spikejoule.tracking.served_http import take_over_server
+from spikejoule.tracking.served_images import read_images
+from spikejoule.tracking.served_request import Question, read_question
 
 logger = logging.getLogger(__name__)
 
@@ -48,24 +55,22 @@ PRICE_LIST = "price_list"
 _SCRIPT = Path(__file__).with_name("served_script.py")
 _PACKAGE = Path(spikejoule.__file__).parent
 # What the copied package imports to answer; torch reads the checkpoint.
-_LIBRARIES = ("filelock", "mlflow", "numba", "numpy", "pandas", "platformdirs", "pyyaml", "torch")
-_MAX_SEED = 2**32 - 1
-
-
-@dataclass(frozen=True)
-class Question:
-    """How images are to be answered.
-
-    Attributes:
-        profile: id of the hardware profile that prices the operations.
-        seed: of the Poisson encoding, 0 to 2^32 - 1.
-        indices: position of each image within its data set, [N]; none for 0, 1, 2 and so on. A
-            test image at its own position has the spikes that the pipeline counted.
-    """
-
-    profile: str
-    seed: int
-    indices: Sequence[int] = ()
+_LIBRARIES = (
+    "filelock",
+    "mlflow",
+    "numba",
+    "numpy",
+    "pandas",
+    "platformdirs",
+    "pydantic",
+    "pyyaml",
+    "torch",
+)
+# Images times steps that are in memory as spikes at once.
+_BLOCK_STEPS = 2**16
+# The kernels use every core by themselves, and not all of numba's threading layers bear two
+# callers at once.
+_answering = Lock()
 
 
 def answer(
@@ -76,10 +81,13 @@ def answer(
 ) -> pd.DataFrame:
     """Classify images, and count and price what that takes.
 
+    Works in blocks: memory grows with the images and the rows alone, and the answer is that of all
+    images at once.
+
     Args:
         checkpoint: the network and its encoding.
         profiles: the price list.
-        images: [N, height, width] or [N, pixels], whole numbers from 0 to 255.
+        images: as `read_images` takes them.
         question: prices and spikes to use.
 
     Returns:
@@ -88,30 +96,43 @@ def answer(
 
     Raises:
         DataError: the images are of another form.
-        ParameterError: an unknown profile, a seed out of range, or another number of indices.
+        ParameterError: an unknown profile, or another number of indices.
     """
     profile = select_profile(profiles, question.profile, "profile")
-    if not 0 <= question.seed <= _MAX_SEED:
-        raise ParameterError(f"seed: {question.seed} is not allowed; allowed: 0 to {_MAX_SEED}")
     architecture = checkpoint.architecture
-    pixels = _pixels(images, architecture.n_input)
-    events = encode(
-        pixels,
-        checkpoint.time_window,
-        checkpoint.max_rate_hz,
-        draw_key(question.seed, "test", 0),
-        np.array(question.indices) if question.indices else None,
-    )
-    measured = measure_network(checkpoint.state, architecture, events, pruned=checkpoint.pruned)
+    pixels = read_images(images, architecture.n_input)
+    indices = np.array(question.indices or range(len(pixels)), dtype=np.int64)
+    if len(indices) != len(pixels):
+        raise ParameterError(
+            f"indices: {len(indices)} are given for {len(pixels)} images; allowed: one an image"
+        )
+    size = max(1, _BLOCK_STEPS // checkpoint.time_window)
+    key = draw_key(question.seed, "test", 0)
     fan_outs = fan_outs_by_source(checkpoint.state, architecture, checkpoint.pruned)
-    operations = count_operations(measured.layers, architecture, fan_outs)
-    energy = price(operations, profile)
-    values = energy.per_sample_pj
-    columns: dict[str, Any] = {"digit": measured.predictions}
-    for name, spikes in zip(architecture.layer_names, measured.counts.per_sample.T, strict=True):
-        columns[f"spikes_{name}"] = spikes
+    blocks = []
+    for first in range(0, len(pixels), size):
+        block = slice(first, first + size)
+        events = encode(
+            pixels[block], checkpoint.time_window, checkpoint.max_rate_hz, key, indices[block]
+        )
+        layers = (events, *run_network(checkpoint.state, architecture, events))
+        operations = count_operations(layers, architecture, fan_outs)
+        blocks.append(_rows(layers, architecture, operations, price(operations, profile)))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def _rows(
+    layers: Sequence[EventList],
+    architecture: Architecture,
+    operations: OperationCounts,
+    energy: PricedEnergy,
+) -> pd.DataFrame:
+    columns: dict[str, Any] = {"digit": predict(layers[-1])}
+    for name, spikes in zip(architecture.layer_names, layers, strict=True):
+        columns[f"spikes_{name}"] = spikes.counts_per_sample()
     columns["synaptic_events"] = operations.of("synaptic_event").sum(axis=1)
-    columns["energy_pj"] = [None] * len(pixels) if values is None else values
+    values = energy.per_sample_pj
+    columns["energy_pj"] = [None] * len(operations.counts) if values is None else values
     columns["energy_low_pj"] = energy.per_sample_low_pj
     columns["energy_high_pj"] = energy.per_sample_high_pj
     return pd.DataFrame(columns)
@@ -121,10 +142,15 @@ class ServedModel(PythonModel):
     """What MLflow makes of the folder that `save_served_model` wrote."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Read the checkpoint and the price list."""
+        """Read the checkpoint and the price list; in a server, take over the reading."""
         _warn_of_other_code(Path(context.artifacts[CHECKPOINT]).parents[1] / "code")
         self._checkpoint = read_complete(context.artifacts[CHECKPOINT])
         self._profiles = load_profiles(context.artifacts[PRICE_LIST])
+        take_over_server()
+
+    def read_images(self, images: Sequence[Any]) -> NDArray[np.uint8]:
+        """The images of a request, [N, pixels]; DataError if they are not this network's."""
+        return read_images(images, self._checkpoint.architecture.n_input)
 
     def predict(
         self,
@@ -134,7 +160,9 @@ class ServedModel(PythonModel):
     ) -> pd.DataFrame:
         """`answer` with the signature's parameters; a mistake in the request is MLflow's 400."""
         try:
-            return answer(self._checkpoint, self._profiles, model_input, Question(**(params or {})))
+            question = read_question(params or {})
+            with _answering:
+                return answer(self._checkpoint, self._profiles, model_input, question)
         except SpikejouleError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
 
@@ -186,7 +214,7 @@ def _signature(checkpoint: CompleteCheckpoint, profile: str) -> ModelSignature:
     seed = checkpoint.section("spikejoule").get("seed", checkpoint.section("encoding").get("seed"))
     return ModelSignature(
         # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
-        # shape alone. As objects the pixels arrive as they were sent, and `_pixels` judges them.
+        # shape alone. As objects pixels arrive as they were sent, and `read_images` judges them.
         inputs=Schema([TensorSpec(np.dtype(object), (-1,))]),
         outputs=Schema(
             [
@@ -206,31 +234,3 @@ def _signature(checkpoint: CompleteCheckpoint, profile: str) -> ModelSignature:
             ]
         ),
     )
-
-
-def _pixels(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
-    """The images as bytes [N, pixels], or DataError in one sentence."""
-    try:
-        # JSON's numbers arrive as objects; NumPy finds their common type.
-        array = np.asarray(images.tolist()) if images.dtype == object else np.asarray(images)
-    except ValueError as error:
-        raise DataError("the images must be of one size, but they are not.") from error
-    shape = array.shape
-    if array.ndim not in (2, 3) or shape[0] == 0 or np.prod(shape[1:], dtype=object) != n_pixels:
-        side = int(n_pixels**0.5)
-        square = f"[N, {side}, {side}] or " if side * side == n_pixels else ""
-        raise DataError(
-            f"the images have the shape {list(shape)}; allowed are {square}[N, {n_pixels}] with N "
-            "of at least 1."
-        )
-    if array.dtype.kind not in "iu":
-        raise DataError(
-            f"the pixels are of the type {array.dtype}; allowed are whole numbers from 0 to 255 "
-            "(multiply intensities from 0 to 1 by 255 and round them)."
-        )
-    if array.min() < 0 or array.max() > 255:
-        raise DataError(
-            f"the pixels run from {array.min()} to {array.max()}; allowed are whole numbers from 0 "
-            "to 255."
-        )
-    return array.reshape(shape[0], n_pixels).astype(np.uint8)
