@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from spikejoule.errors import ArtifactError
+from spikejoule.yaml_files import read_yaml
 
 PARAMS_FILE = "params.yaml"
 
@@ -184,12 +183,7 @@ def _run(directory: Path, command: list[str]) -> bytes:
 
 
 def _yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except yaml.YAMLError as error:
-        raise ArtifactError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    content = read_yaml(path, ArtifactError)
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} must hold keys and values.")
     return content

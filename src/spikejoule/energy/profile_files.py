@@ -1,4 +1,8 @@
-"""Reading price files: YAML that is refused with its line and the reason if anything is wrong."""
+"""Reading price files: YAML that is refused with its line and the reason if anything is wrong.
+
+Of YAML, the structure alone is used. What a scalar means is said here and depends on no version of
+YAML: numbers are decimal (`010` is ten), and `0x10`, `1_000`, `1:30` and `.inf` are none.
+"""
 
 import os
 import re
