@@ -88,7 +88,11 @@ def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
 
 
 def run(
-    command: Sequence[str | Path], folder: Path, environment: Mapping[str, str], status: int = 0
+    command: Sequence[str | Path],
+    folder: Path,
+    environment: Mapping[str, str],
+    status: int = 0,
+    seconds: float = COMMAND_SECONDS,
 ) -> str:
     """Run a command to its end; returns its standard output and error together.
 
@@ -105,7 +109,7 @@ def run(
         start_new_session=True,
     )
     try:
-        output, _ = process.communicate(timeout=COMMAND_SECONDS)
+        output, _ = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         # All that it started too: a stage that hangs says where (PYTHONFAULTHANDLER).
         os.killpg(process.pid, signal.SIGABRT)

@@ -97,6 +97,15 @@ class TestAllowed:
         }
         assert profile.notes == ""
 
+    def test_numbers_are_decimal(self, tmp_path: Path) -> None:
+        for text, number in (("010", 10.0), ("+1e1", 10.0), ("'2.50'", 2.5), ("1.e-05", 1e-5)):
+            path = written(tmp_path, GOOD.replace("synaptic_event: 2", f"synaptic_event: {text}"))
+            assert load_profiles(path)["chip"].prices["synaptic_event"] == Price(*[number] * 3)
+        for text in ("0x10", "0o10", "1_000", "1:30", ".inf", "yes", "~", "!!int 0x10"):
+            path = written(tmp_path, GOOD.replace("synaptic_event: 2", f"synaptic_event: {text}"))
+            with pytest.raises(ParameterError, match="must be a number"):
+                load_profiles(path)
+
     def test_arithmetic_prices_what_consists_of_it(self) -> None:
         profile = load_profiles()["45nm-fp32"]
         expected = {
@@ -146,6 +155,7 @@ FAULTS = [
     ("synaptic_event: 2", "synaptic_event: .inf", 10, "must be a number, not '.inf'"),
     ("synaptic_event: 2", "synaptic_event: 1e308", 10, "must be from 1e-09 to 1e"),
     ("synaptic_event: 2", "synaptic_event: 1e-320", 10, "must be from 1e-09 to 1e"),
+    ("synaptic_event: 2", "synaptic_event: 1e999999999999999999999", 10, "must be from 1e-09 to 1e"),
     ("synaptic_event: 2", "synaptic_event: 1e999", 10, "must be from 1e-09 to 1e"),
     ("synaptic_event: 2", "synaptic_event: two", 10, "must be a number, not 'two'"),
     ("synaptic_event: 2", "synaptic_event: {a: 1}", 10, "must be a number, not a mapping"),

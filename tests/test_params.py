@@ -73,20 +73,6 @@ class TestParamsFile:
 
 
 class TestAccepted:
-    @pytest.mark.parametrize("text", ["1e-05", "1E-5", "0.00001", "+.00001", "1.e-5", ".1e-4"])
-    def test_numeric_text_is_a_number(self, text: str) -> None:
-        assert parse_params(changed("train.weight_decay", text)).train.weight_decay == 1e-05
-
-    def test_value_as_dvc_writes_it(self, tmp_path: Path) -> None:
-        text = PARAMS_FILE.read_text(encoding="utf-8").replace("lr: 0.003", "lr: 1e-05")
-        (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-        assert isinstance(yaml.safe_load(text)["train"]["lr"], str)
-        assert load_params(tmp_path / "params.yaml").train.lr == 1e-05
-
-    @given(st.floats(min_value=0, max_value=10, exclude_min=True))
-    def test_every_float_survives_as_text(self, value: float) -> None:
-        assert parse_params(changed("train.lr", repr(value))).train.lr == value
-
     def test_whole_number_for_a_float(self) -> None:
         rate = parse_params(changed("encode.max_rate", 100)).encode.max_rate
         assert isinstance(rate, float)
@@ -104,7 +90,7 @@ class TestAccepted:
 
     def test_null_where_it_means_off(self) -> None:
         assert parse_params(changed("train.surrogate_slope", None)).train.surrogate_slope is None
-        assert parse_params(changed("train.target_accuracy", "98.5")).train.target_accuracy == 98.5
+        assert parse_params(changed("train.target_accuracy", 98.5)).train.target_accuracy == 98.5
 
     @pytest.mark.parametrize(
         ("key", "value"),
@@ -131,6 +117,8 @@ REFUSED = [
     ("seed", None),
     ("data.source", ""),
     ("data.source", 5),
+    ("data.source", "a\nb"),
+    ("data.source", "x" * 501),
     ("data.validation_size", 0.51),
     ("data.validation_size", -0.1),
     ("encode.time_window", 0),
@@ -155,6 +143,7 @@ REFUSED = [
     ("train.device", "gpu"),
     ("train.device", "cuda:"),
     ("train.device", "cuda:0\n"),
+    ("train.device", "cuda:\u0661"),
     ("train.threads", -1),
     ("train.batch_size", 0),
     ("train.batch_size", 64.0),
@@ -163,6 +152,7 @@ REFUSED = [
     ("train.lr", True),
     ("train.lr", None),
     ("train.lr", "fast"),
+    ("train.lr", "0.1"),
     ("train.lr", "1_0"),
     ("train.lr", "nan"),
     ("train.lr", "inf"),
@@ -173,6 +163,7 @@ REFUSED = [
     ("train.lr", [0.1]),
     ("train.weight_decay", -1e-9),
     ("train.grad_clip_norm", -1),
+    ("train.grad_clip_norm", 2**53 + 1),
     ("train.grad_clip_norm", math.inf),
     ("train.schedule", "step"),
     ("train.plateau_factor", 1),
@@ -204,6 +195,7 @@ REFUSED = [
     ("baseline.label_smoothing", 1),
     ("baseline.weight_bits", 1),
     ("publish.experiment", ""),
+    ("publish.experiment", "a\0b"),
     ("energy_report.profile", ""),
     ("energy_report.profile", 45),
     ("energy_report.bootstrap_samples", 99),
@@ -262,10 +254,6 @@ class TestRefused:
     def test_unknown_key_near_a_known_one(self) -> None:
         assert "did you mean batch_size?" in refusal(changed("train.batchsize", 1))
 
-    def test_key_that_is_no_text(self, content: dict[Any, Any]) -> None:
-        content[1] = 2
-        assert refusal(content).startswith("1: 2 is given to an unknown key")
-
     def test_one_line_for_each_problem(self, content: dict[str, Any]) -> None:
         content["train"]["lr"] = -1
         content["model"]["hidden"] = [0, 0]
@@ -292,14 +280,9 @@ class TestFile:
         [
             (b"", "is empty"),
             (b"# nothing\n", "is empty"),
-            (b"seed: [", "is not valid YAML"),
-            (b"\xff\xfe\x00", "is not valid YAML"),
-            (b"seed: 1\nseed: 2\n", "the key 'seed' is given twice"),
-            (b"a: 1\n---\nb: 2\n", "is not valid YAML"),
-            (b"!!python/object/apply:os.getcwd []", "is not valid YAML"),
+            (b"seed: [", "not valid YAML"),
             (b"- 1\n- 2\n", "must hold sections"),
             (b"text", "must hold sections"),
-            (b"[" * 5000, "is not valid YAML"),
         ],
     )
     def test_clear_error(self, tmp_path: Path, text: bytes, reason: str) -> None:
@@ -309,11 +292,14 @@ class TestFile:
         assert "params.yaml" in str(error.value)
         assert "\n" not in str(error.value)
 
-    def test_duplicate_in_a_section(self, tmp_path: Path) -> None:
-        text = PARAMS_FILE.read_text(encoding="utf-8").replace("  lr:", "  lr: 1\n  lr:")
-        (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
-        with pytest.raises(ParameterError, match="'lr' is given twice"):
+    def test_a_list_of_many_sizes_is_one_problem(self, tmp_path: Path) -> None:
+        text = PARAMS_FILE.read_text(encoding="utf-8")
+        sizes = "[" + "x, " * 5000 + "x]"
+        (tmp_path / "params.yaml").write_text(text.replace("hidden: 400", f"hidden: {sizes}"))
+        with pytest.raises(ParameterError) as error:
             load_params(tmp_path / "params.yaml")
+        assert str(error.value).startswith("model.hidden: ['x', 'x'")
+        assert len(str(error.value)) < 300
 
     def test_missing_file(self, tmp_path: Path) -> None:
         with pytest.raises(ParameterError, match="cannot be read"):

@@ -35,7 +35,8 @@ class TestPaths:
         [
             (None, "cannot be read"),
             ("stages: {}\n", "has no vars with the entry paths"),
-            ("stages: [\n", "is not valid YAML"),
+            ("stages: [\n", "not valid YAML"),
+            ("stages: {}\nstages: {}\n", "'stages' is given twice"),
             ("- 1\n", "must hold keys and values"),
         ],
     )
@@ -45,6 +46,11 @@ class TestPaths:
         with pytest.raises(ArtifactError, match=words) as error:
             artifact_paths(tmp_path)
         assert str(tmp_path / "dvc.yaml") in str(error.value)
+
+    def test_they_are_read_as_dvc_reads_them(self, tmp_path: Path) -> None:
+        text = "vars:\n  - paths:\n      first: on\n      second: 1:30\n"
+        (tmp_path / "dvc.yaml").write_text(text)
+        assert artifact_paths(tmp_path) == {"first": Path("on"), "second": Path("1:30")}
 
 
 @pytest.fixture

@@ -121,9 +121,9 @@ class TestParameters:
         ("text", "words"),
         [
             ("", "is empty"),
-            ("seed: [1", "is not valid YAML"),
+            ("seed: [1", "not valid YAML"),
             ("- 1\n", "must hold sections"),
-            ("\x00\x01", "is not valid YAML"),
+            ("\x00\x01", "not valid YAML"),
         ],
     )
     def test_a_file_of_another_kind(

@@ -12,11 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from spikejoule.errors import ArtifactError
 from spikejoule.provenance import file_digest
+from spikejoule.yaml_files import read_yaml
 
 LOCK_FILE = "dvc.lock"
 
@@ -132,7 +131,7 @@ class Result:
 
     def _differing_parameters(self, file: str) -> Iterator[tuple[str, str]]:
         """Full key, and in words what the lock records and the file holds."""
-        now = _flat(read_yaml(self.folder / file))
+        now = _flat(read_mapping(self.folder / file))
         for stage in self.stages.values():
             for key, value in stage.params.get(file, {}).items():
                 then = _flat(value, key)
@@ -151,7 +150,7 @@ def read_lock(folder: Path) -> dict[str, LockedStage]:
             f"there is no {path}, which tells what run the results are of: run `dvc repro`."
         )
     try:
-        return _Lock.model_validate(read_yaml(path)).stages
+        return _Lock.model_validate(read_mapping(path)).stages
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -176,17 +175,12 @@ def result_of(folder: Path, files: Collection[Path]) -> Result:
     return Result(folder, wanted, found)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The keys and values of a YAML file, read as DVC reads it: as YAML 1.2.
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, read as DVC reads it.
 
     Raises ArtifactError if there is no such file.
     """
-    try:
-        content = YAML(typ="safe").load(path.read_bytes())
-    except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    content = read_yaml(path, ArtifactError)
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} must hold keys and values.")
     return content

@@ -1,46 +1,60 @@
 """Words for what is wrong with a parameter: its full key, its value, and what is allowed."""
 
 import difflib
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+ADDENDUM = "addendum"
+"""The type of a problem with one parameter whose message follows what its field allows."""
+
+# The whole text of a value of megabytes would be made only to be cut.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 100
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 30
+
 WHOLE_LINE = "whole_line"
 """The type of a problem between several parameters, whose message is the whole line."""
 
 
-def problem_line(problem: ErrorDetails, mapping: Mapping[str, Any], root: type[BaseModel]) -> str:
-    """Say one of pydantic's problems with `mapping` in the form of this project."""
-    if problem["type"] == WHOLE_LINE:
-        return problem["msg"]
+def problem_lines(
+    problems: Sequence[ErrorDetails], mapping: Mapping[str, Any], root: type[BaseModel]
+) -> list[str]:
+    """Say pydantic's problems with `mapping` in the form of this project: one line for each key."""
     # A list's elements and pydantic's own steps lie below the two levels that keys have.
-    location = problem["loc"][:2]
+    by_key = {(problem["type"] == WHOLE_LINE, problem["loc"][:2]): problem for problem in problems}
+    return [
+        problem["msg"] if whole_line else _problem_line(problem, location, mapping, root)
+        for (whole_line, location), problem in by_key.items()
+    ]
+
+
+def _problem_line(
+    problem: ErrorDetails,
+    location: tuple[int | str, ...],
+    mapping: Mapping[str, Any],
+    root: type[BaseModel],
+) -> str:
     key = ".".join(str(part) for part in location)
     section, field = _field_at(root, location)
     if problem["type"] == "missing":
         return f"{key}: is missing; allowed: {_allowed(field)}"
+    value: Any = mapping
+    for part in location:
+        value = value[part]
     if field is None:
         names = list(section.model_fields)
         near = difflib.get_close_matches(str(location[-1]).lower(), names, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         return (
-            f"{key}: {shown(_value_at(mapping, location))} is given to an unknown key{hint}; "
-            f"allowed: {names_of(section)}"
+            f"{key}: {shown(value)} is given to an unknown key{hint}; allowed: {names_of(section)}"
         )
-    return f"{key}: {shown(_value_at(mapping, location))} is not allowed; allowed: " + (
-        _allowed(field)
-    )
-
-
-def _value_at(mapping: Mapping[Any, Any], location: tuple[int | str, ...]) -> Any:
-    value: Any = mapping
-    for part in location:
-        # Compared as text, since pydantic names a key such as 1 by its text.
-        value = next(inner for key, inner in value.items() if str(key) == str(part))
-    return value
+    allowed = _allowed(field) + (problem["msg"] if problem["type"] == ADDENDUM else "")
+    return f"{key}: {shown(value)} is not allowed; allowed: {allowed}"
 
 
 def _field_at(
@@ -94,5 +108,5 @@ def shown(value: object) -> str:
     """A value as YAML would show it, shortened."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
+    text = _SHORT.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

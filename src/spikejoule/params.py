@@ -6,29 +6,23 @@ is allowed is stated once, in `Field`: messages derive the words from the bounds
 """
 
 import os
-import re
-from collections.abc import Hashable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from spikejoule.errors import ParameterError
-from spikejoule.parameter_problems import WHOLE_LINE, names_of, problem_line, shown
+from spikejoule.parameter_problems import ADDENDUM, WHOLE_LINE, names_of, problem_lines, shown
+from spikejoule.yaml_files import read_yaml
 
 Scalar = str | int | float | None
 
 
-def _number_from_text(value: object) -> object:
-    # DVC writes 0.00001 as 1e-05, which YAML 1.1 (PyYAML) reads as text.
-    if isinstance(value, str) and re.fullmatch(
-        r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", value, flags=re.ASCII
-    ):
-        return float(value)
-    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 2**1000:
-        return float("inf")  # refused below; a conversion would overflow
+def _exact(value: object) -> object:
+    # A number is recorded as it is written: one that no float equals would not be the one used.
+    if isinstance(value, int) and abs(value) > 2**53:
+        raise PydanticCustomError(ADDENDUM, ", and written with an exponent beyond 2**53")
     return value
 
 
@@ -38,7 +32,9 @@ def _tuple_of_sizes(value: object) -> object:
     return (value,) if isinstance(value, int) else value
 
 
-Real = Annotated[float, BeforeValidator(_number_from_text)]
+# One line of printable text: of control characters and separators of lines, none.
+Text = Annotated[str, Field(max_length=500, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")]
+Real = Annotated[float, BeforeValidator(_exact)]
 LayerSizes = Annotated[
     tuple[Annotated[int, Field(ge=1, le=65535)], ...],
     Field(min_length=1, max_length=8),
@@ -55,7 +51,7 @@ class Section(BaseModel):
 class DataParams(Section):
     """Which images, and how they are split."""
 
-    source: str = Field(min_length=1, description="auto, mnist, mnist5k or a directory")
+    source: Text = Field(description="auto, mnist, mnist5k or a directory")
     validation_size: Real = Field(ge=0, le=0.5)
 
 
@@ -80,7 +76,9 @@ class TrainParams(Section):
     """How the network learns."""
 
     engine: Literal["auto", "event", "dense"]
-    device: str = Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:N")
+    device: str = Field(
+        pattern="^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu, cuda, cuda:N"
+    )
     threads: int = Field(ge=0, le=1024)
     batch_size: int = Field(ge=1, le=65_536)
     max_epochs: int = Field(ge=1, le=100_000)
@@ -156,7 +154,7 @@ class BaselineParams(Section):
 class EnergyReportParams(Section):
     """Which prices stand in the headline, and what the report shows."""
 
-    profile: str = Field(min_length=1, description="the id of a hardware profile")
+    profile: Text = Field(description="the id of a hardware profile")
     bootstrap_samples: int = Field(ge=100, le=100_000)
     figure_sample: int = Field(ge=0)
 
@@ -164,7 +162,7 @@ class EnergyReportParams(Section):
 class PublishParams(Section):
     """Where the run is tracked."""
 
-    experiment: str = Field(min_length=1, description="a name of at least one character")
+    experiment: Text = Field(description="a name of 1 to 500 printable characters")
 
 
 class Params(Section):
@@ -206,13 +204,7 @@ class Params(Section):
 
 def load_params(path: str | os.PathLike[str]) -> Params:
     """Read and check a params.yaml; raises ParameterError with one line for each problem."""
-    try:
-        content = yaml.load(Path(path).read_bytes(), _UniqueKeyLoader)  # noqa: S506
-    except OSError as error:
-        raise ParameterError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise ParameterError(f"{path} is not valid YAML: {reason}.") from error
+    content = read_yaml(path, ParameterError)
     if content is None:
         raise ParameterError(f"{path} is empty, but must hold the sections {names_of(Params)}.")
     if not isinstance(content, dict):
@@ -228,23 +220,4 @@ def parse_params(mapping: Mapping[str, Any]) -> Params:
         return Params.model_validate(dict(mapping))
     except ValidationError as error:
         problems = error.errors(include_url=False)
-        lines = dict.fromkeys(problem_line(problem, mapping, Params) for problem in problems)
-        raise ParameterError("\n".join(lines)) from error
-
-
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, except that a key given twice is an error, not the last one's win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Hashable] = set()
-        for key_node, _ in node.value:
-            if isinstance(key_node, yaml.ScalarNode):
-                if key_node.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None,
-                        None,
-                        f"the key {key_node.value!r} is given twice",
-                        key_node.start_mark,
-                    )
-                seen.add(key_node.value)
-        return super().construct_mapping(node, deep=deep)
+        raise ParameterError("\n".join(problem_lines(problems, mapping, Params))) from error

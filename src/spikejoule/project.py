@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spikejoule.errors import ArtifactError
-from spikejoule.lock import LOCK_FILE, WrongFile, read_lock, read_yaml, result_of
+from spikejoule.lock import LOCK_FILE, WrongFile, read_lock, read_mapping, result_of
 from spikejoule.provenance import file_digest
 
 PARAMS_FILE = "params.yaml"
@@ -50,7 +50,7 @@ def artifact_paths(directory: Path) -> dict[str, Path]:
 
     Raises ArtifactError if there is no pipeline with such variables.
     """
-    content = read_yaml(directory / _PIPELINE_FILE)
+    content = read_mapping(directory / _PIPELINE_FILE)
     for variables in content.get("vars", ()):
         if isinstance(variables, Mapping) and isinstance(variables.get("paths"), Mapping):
             return {str(name): Path(path) for name, path in variables["paths"].items()}

@@ -1,4 +1,8 @@
-"""Reading price files: YAML that is refused with its line and the reason if anything is wrong."""
+"""Reading price files: YAML that is refused with its line and the reason if anything is wrong.
+
+Of YAML, the structure alone is used. What a scalar means is said here and depends on no version of
+YAML: numbers are decimal (`010` is ten), and `0x10`, `1_000`, `1:30` and `.inf` are none.
+"""
 
 import os
 import re
@@ -207,7 +211,10 @@ class _Reader:
         text = node.value if isinstance(node, yaml.ScalarNode) else ""
         if not _NUMBER.fullmatch(text):
             self._refuse(node, f"the price of {term} must be a number, not {_shown(node)}")
-        number = float(Decimal(text) * factor)
+        try:
+            number = float(Decimal(text) * factor)
+        except ArithmeticError:  # an exponent that decimal numbers do not have
+            number = float("inf")
         if not _LOWEST_PJ <= number <= _HIGHEST_PJ:
             self._refuse(
                 node,

@@ -8,7 +8,7 @@ from pydantic.types import FailFast
 from pydantic_core import from_json
 
 from spikejoule.errors import DataError, ParameterError
-from spikejoule.parameter_problems import problem_line
+from spikejoule.parameter_problems import problem_lines
 
 MAX_IMAGES = 10_000
 """Images of one request."""
@@ -103,4 +103,4 @@ def _checked(model: type[_Model], content: Mapping[str, Any]) -> _Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise ParameterError(problem_line(error.errors()[0], content, model)) from None
+        raise ParameterError(problem_lines(error.errors()[:1], content, model)[0]) from None
