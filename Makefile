@@ -74,7 +74,7 @@ lint: $(INSTALLED)  ## the pre-commit hooks: ruff, mypy, the direction of import
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
 experiments: $(INSTALLED)  ## DVC's experiments as a table: what differs, files left out
-	$(DVC) exp show --only-changed --drop '.*/.*'
+	$(DVC) exp show --only-changed --drop '.*/.*|recording_failures'
 
 ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
 	@echo 'The runs, with the columns that matter: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview'

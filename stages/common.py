@@ -21,20 +21,25 @@ def run_stage(
     description: str | None,
     path_names: Sequence[str],
     arguments: Sequence[str] | None = None,
+    unused: Sequence[str] = (),
 ) -> int:
     """Call `stage(paths, params)` and return the exit status.
 
     `path_names` are the artifacts that the stage reads and writes: each becomes a required option
     (`"trained_network"` is `--trained-network PATH`) and a key of `paths`. The parameters are read
-    from params.yaml in the working directory. A SpikejouleError is printed as `error: ...` and
-    gives 1, an interruption from the keyboard 130. Beginning and end go into the journal.
+    from params.yaml in the working directory. `unused` are options for DVC alone, which runs a
+    stage again when its command has changed. A SpikejouleError is printed as `error: ...` and gives
+    1, an interruption from the keyboard 130. Beginning and end go into the journal.
     """
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
     for name in path_names:
         parser.add_argument(
             f"--{name.replace('_', '-')}", dest=name, type=Path, required=True, metavar="PATH"
         )
-    paths: dict[str, Path] = vars(parser.parse_args(arguments))
+    for name in unused:
+        parser.add_argument(f"--{name.replace('_', '-')}", help=argparse.SUPPRESS)
+    given = vars(parser.parse_args(arguments))
+    paths: dict[str, Path] = {name: given[name] for name in path_names}
     set_up_logging()
     try:
         params = load_params(PARAMS_FILE)

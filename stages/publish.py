@@ -1,7 +1,8 @@
 """publish: the run, complete with what every stage gave, in the project's MLflow store.
 
 A stage without outputs, which DVC's run cache therefore never skips: a result that came out of the
-cache is published like one that was computed.
+cache is published like one that was computed. What keeps a run from being recorded is a warning and
+no error; the next `dvc repro` publishes again.
 """
 
 import logging
@@ -9,12 +10,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikejoule.errors import StoreError
 from spikejoule.params import Params
 from spikejoule.project import check_against_lock
 from spikejoule.provenance import provenance_tags
 from spikejoule.run_record import FILES, build_run_record
-from spikejoule.tracking import Artifact, ModelFiles, project_store, try_to_publish
-from stages import journal
+from spikejoule.tracking import Artifact, ModelFiles, project_store, publish
+from stages import journal, unrecorded
 from stages.common import PARAMS_FILE, project_root, run_stage
 
 logger = logging.getLogger(__name__)
@@ -33,22 +35,39 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
     )
     pipeline = journal.hand_over()
-    store = project_store(project_root(), params.publish.experiment)
-    publication = try_to_publish(record, store, pipeline=pipeline)
-    if publication is not None:
+    root = project_root()
+    store = project_store(root, params.publish.experiment)
+    is_complete = Path.cwd().resolve() != root or unrecorded.record_experiments(root)
+    try:
+        publication = publish(record, store, pipeline=pipeline)
+    except StoreError as error:
+        _remember(root, error)
+        return
+    logger.info(
+        "MLflow run %s %s",
+        publication.run_id,
+        "added" if publication.added else "holds this result already; nothing added",
+    )
+    registration = publication.registration
+    if registration is not None and registration.added:
         logger.info(
-            "MLflow run %s %s",
-            publication.run_id,
-            "added" if publication.added else "holds this result already; nothing added",
+            "model version %d added%s",
+            registration.version,
+            ", the new champion" if registration.is_champion else "",
         )
-        registration = publication.registration
-        if registration is not None and registration.added:
-            logger.info(
-                "model version %d added%s",
-                registration.version,
-                ", the new champion" if registration.is_champion else "",
-            )
+    if not (is_complete and publication.is_complete):
+        unrecorded.publish_again(root)
+
+
+def _remember(root: Path, error: StoreError) -> None:
+    """Warn of a run that was not recorded, and see to it that it will be."""
+    try:
+        unrecorded.remember(root)
+        remedy = "the next `dvc repro` records it"
+    except (OSError, ValueError, KeyError) as problem:
+        remedy = f"`spikejoule publish` records it, since this could not be noted ({problem})"
+    logger.warning("%s; all other outputs are complete, and %s.", error, remedy)
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, PATHS))
+    sys.exit(run_stage(main, __doc__, PATHS, unused=("recording_failures",)))

@@ -21,6 +21,8 @@ grimp = pytest.importorskip("grimp", reason="needs grimp, which comes with impor
 PACKAGES = ("kernels", "engine", "energy", "figures", "report", "tracking")
 # Inputs that no stage writes: they come with the project, and a user may name others.
 GIVEN = ("hardware", "front")
+# Not the script's: it makes the command another one, so that DVC runs the stage again.
+RECORDING_FAILURES = "${recording_failures}"
 # Runs as a process of its own (`python -m`), which no import shows.
 CHILD_PROCESSES = {"prepare": {"src/spikejoule/mnist_download.py"}}
 
@@ -67,12 +69,12 @@ def code_of(stage: dict[str, Any]) -> list[str]:
 
 
 def options_of(stage: dict[str, Any]) -> dict[str, str]:
-    """Option -> value of a stage's command line."""
+    """Option -> value of a stage's command line, those that are for DVC alone left out."""
     words = shlex.split(stage["cmd"])
     assert words[0] == "stages/run"
     pairs = list(zip(words[2::2], words[3::2], strict=True))
     assert len(dict(pairs)) == len(pairs), "an option is given twice"
-    return dict(pairs)
+    return {option: value for option, value in pairs if value != RECORDING_FAILURES}
 
 
 def file_of(module: str, repository: Path) -> str:

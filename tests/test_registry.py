@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import RestException
 
+from spikejoule import tracking
 from spikejoule.checkpoint import read_complete, write_complete
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.errors import ArtifactError, StoreError
@@ -22,7 +24,6 @@ from spikejoule.tracking import (
     RunRecord,
     Store,
     project_store,
-    try_to_publish,
 )
 from spikejoule.tracking.versions import (
     MODEL_NAME,
@@ -52,9 +53,7 @@ def publish(store: Store, tmp_path: Path) -> Publish:
 
     def published(result: str, accuracy: float = 87.0, **changes: Any) -> Publication:
         record = record_of(tmp_path / f"{result}.pth", result, accuracy, **changes)
-        publication = try_to_publish(record, store)
-        assert publication is not None
-        return publication
+        return tracking.publish(record, store)
 
     return published
 
@@ -134,17 +133,15 @@ class TestVersions:
         assert {"model/MLmodel", "model/code", "model/artifacts"} <= listed
 
     def test_a_run_without_a_model_has_no_version(self, store: Store) -> None:
-        publication = try_to_publish(RunRecord("bare"), store)
-        assert publication is not None
+        publication = tracking.publish(RunRecord("bare"), store)
         assert publication.registration is None
         assert version_named("latest", store) is None
 
     def test_a_missing_version_is_added_to_a_run_that_is_there(
         self, publish: Publish, store: Store, tmp_path: Path
     ) -> None:
-        bare = try_to_publish(RunRecord("one"), store)
+        bare = tracking.publish(RunRecord("one"), store)
         run = publish("one")
-        assert bare is not None
         assert run.run_id == bare.run_id
         assert not run.added
         assert run.registration.added
@@ -223,18 +220,24 @@ class TestChampion:
 
 
 class TestTrouble:
+    @pytest.mark.parametrize(
+        ("code", "is_complete"),
+        [("ENDPOINT_NOT_FOUND", True), ("TEMPORARILY_UNAVAILABLE", False)],
+    )
     def test_without_a_registry_the_run_is_complete(
-        self, publish: Publish, store: Store, monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
+        self, code: str, is_complete: bool, publish: Publish, store: Store,
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
     ) -> None:  # fmt: skip
         def refuse(*arguments: Any, **options: Any) -> None:
-            raise RuntimeError("no such endpoint:\n/model-versions")
+            answer = {"error_code": code, "message": "no such endpoint:\n/model-versions"}
+            raise RestException(answer)
 
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, "search_registered_models", refuse)
             run = publish("one")
         assert run.added
         assert run.registration is None
+        assert run.is_complete == is_complete
         assert "is recorded, but its checkpoint is no version" in caplog.text
         assert "no such endpoint: /model-versions" in caplog.text
         client = MlflowClient(tracking_uri=store.tracking_uri)
@@ -247,8 +250,7 @@ class TestTrouble:
         record = record_of(tmp_path / "one.pth", "one")
         assert record.model is not None
         broken = replace(record, model=replace(record.model, profile="silver"))
-        publication = try_to_publish(broken, store)
-        assert publication is not None
+        publication = tracking.publish(broken, store)
         assert publication.registration is None
         assert "'silver' is not allowed" in caplog.text
 
@@ -312,8 +314,7 @@ def test_through_a_server(tmp_path: Path) -> None:
     with mlflow_server(arguments, os.environ, folder) as url:
         store = project_store(tmp_path / "project", "spikejoule", {"MLFLOW_TRACKING_URI": url})
         record = record_of(tmp_path / "one.pth", "one")
-        publication = try_to_publish(record, store)
-        assert publication is not None
+        publication = tracking.publish(record, store)
         assert publication.registration == Registration(1, added=True, is_champion=True)
         assert named("champion", store).run_id == publication.run_id
         code = (

@@ -24,6 +24,7 @@ from tests.pipeline_tools import (
     COMMAND_SECONDS,
     commit,
     dvc,
+    dvc_json,
     git,
     set_parameters,
     stages_that_ran,
@@ -328,6 +329,41 @@ class TestPipeline:
         assert "Stage 'train' is cached - skipping run" in said
         assert stages_that_ran(said) == []
         assert (clone.folder / "dvc.lock").read_bytes() == before
+
+    def test_what_a_store_did_not_take_is_recorded_by_the_next_repro(
+        self, clone: Workspace, recorded_project: Project
+    ) -> None:
+        database = clone.folder.parent / "store.db"
+        shutil.copy(recorded_project.folder / "mlflow.db", database)
+        unwritable = {"MLFLOW_TRACKING_URI": f"sqlite:///file:{database}?mode=ro&uri=true"}
+        failing = Workspace(clone.folder, {**clone.environment, **unwritable})
+        set_parameters(clone.folder, {"energy_report.figure_sample": 1})
+        temporary = ("--temp", "--name", "away", "-S", "energy_report.figure_sample=2")
+        for command in (("repro",), ("exp", "run", *temporary)):
+            said = failing.dvc(*command)
+            assert stages_that_ran(said) == ["energy_report", "publish"]
+            assert "Traceback" not in said
+            (warning,) = (line for line in said.splitlines() if line.startswith("warning: "))
+            assert "(sqlite3.OperationalError) attempt to write a readonly database)" in warning
+            assert warning.endswith("the next `dvc repro` records it.")
+        assert set(dvc_json(clone.folder, clone.environment, "status")) == {"publish"}
+        gone = clone.folder / ".cache" / "unrecorded" / "gone"
+        gone.touch()
+        os.utime(gone, (0, 0))
+        said = clone.dvc("repro")
+        assert stages_that_ran(said) == ["publish"]
+        assert "warning: experiment gone was not recorded, and exists no longer." in said
+        assert not list(gone.parent.iterdir())
+        recorded = {run.data.params["energy_report.figure_sample"]: run for run in clone.all_runs()}
+        assert {run.info.status for run in recorded.values()} == {"FINISHED"}
+        assert {image: run.data.tags.get("dvc.experiment") for image, run in recorded.items()} == {
+            "1": None, "2": "away",
+        }  # fmt: skip
+        versions = clone.client.search_model_versions()
+        assert {entry.run_id for entry in versions} == {
+            run.info.run_id for run in recorded.values()
+        }
+        assert dvc_json(clone.folder, clone.environment, "status") == {}
 
     def test_a_stage_that_fails(self, clone: Workspace) -> None:
         # 1,000 test images are measured, which the parameters alone do not show

@@ -1,7 +1,6 @@
 """Runs in MLflow: complete, once for each result, and never the reason that anything fails."""
 
 import hashlib
-import logging
 import shutil
 import socket
 import subprocess
@@ -26,7 +25,6 @@ from spikejoule.tracking import (
     opened,
     project_store,
     publish,
-    try_to_publish,
 )
 from spikejoule.tracking.keeper import keeper_tags
 from spikejoule.tracking.store import in_one_line
@@ -144,9 +142,10 @@ class TestPublish:
         assert other.added
         assert len(runs(store)) == 2
 
-    def test_a_failure_leaves_the_run_failed_with_its_reason(
+    def test_a_failure_leaves_the_run_failed_with_its_reason_until_it_is_recorded(
         self, store: Store, record: RunRecord, tmp_path: Path
     ) -> None:
+        record = replace(record, tags={**record.tags, "trained.sha256": "ab"})
         broken = replace(record, artifacts=[Artifact(tmp_path / "missing.png", "figures")])
         with pytest.raises(StoreError, match=r"missing\.png"):
             publish(broken, store)
@@ -154,7 +153,10 @@ class TestPublish:
         assert run.info.status == "FAILED"
         assert "missing.png" in run.data.tags["spikejoule.failure"]
         again = publish(record, store)
-        assert again.added
+        assert (again.run_id, again.added) == (run.info.run_id, True)
+        (run,) = runs(store)
+        assert run.info.status == "FINISHED"
+        assert "spikejoule.failure" not in run.data.tags
 
     def test_a_run_whose_process_died_is_ended_and_written_anew(
         self, store: Store, record: RunRecord
@@ -280,39 +282,37 @@ class TestUnreachable:
             "nonsense://server",
         ],
     )
-    def test_a_warning_at_once(
+    def test_is_said_at_once(
         self, root: Path, record: RunRecord, uri: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
         start = time.monotonic()
-        assert try_to_publish(record, store) is None
+        with pytest.raises(StoreError, match="^the run was not recorded at ") as raised:
+            publish(record, store)
         assert time.monotonic() - start < 20
-        (message,) = (
-            entry for entry in caplog.records if entry.name.startswith("spikejoule.tracking")
-        )
-        assert message.levelno == logging.WARNING
-        assert "the run was not recorded" in message.getMessage()
-        assert "secret" not in caplog.text
+        assert "secret" not in str(raised.value) + caplog.text
 
     def test_a_server_that_never_answers(
-        self, root: Path, record: RunRecord, silent_server: str, caplog: pytest.LogCaptureFixture
+        self, root: Path, record: RunRecord, silent_server: str
     ) -> None:
         store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": silent_server})
         start = time.monotonic()
-        assert try_to_publish(record, store, time_limit_seconds=1.5) is None
+        with pytest.raises(StoreError, match=r"no end after 1\.5 s"):
+            publish(record, store, time_limit_seconds=1.5)
         assert time.monotonic() - start < 10
-        assert "no end after 1.5 s" in caplog.text
 
     def test_a_process_ends_although_a_server_never_answers(
         self, root: Path, silent_server: str
     ) -> None:
         code = (
             "import sys; from pathlib import Path;"
-            "from spikejoule.tracking import RunRecord, project_store, try_to_publish;"
-            "store = project_store(Path(sys.argv[1]), 'spikejoule');"
-            "assert try_to_publish(RunRecord('a'), store, time_limit_seconds=8) is None"
+            "from spikejoule.errors import StoreError;"
+            "from spikejoule.tracking import RunRecord, project_store, publish\n"
+            "store = project_store(Path(sys.argv[1]), 'spikejoule')\n"
+            "try:\n publish(RunRecord('a'), store, time_limit_seconds=8)\n"
+            "except StoreError:\n sys.exit(3)"
         )
-        assert exit_status_of(code, str(root), env={"MLFLOW_TRACKING_URI": silent_server}) == 0
+        assert exit_status_of(code, str(root), env={"MLFLOW_TRACKING_URI": silent_server}) == 3
 
 
 @pytest.fixture
@@ -343,6 +343,12 @@ def test_no_password_is_told(root: Path, record: RunRecord) -> None:
             "(postgresql://user@host/db?password=s3cret&x=1)",
             "(postgresql://user@host/db?password=***&x=1)",
         ),
+        (
+            "(raised as a result of Query-invoked autoflush; consider using a block)\n"
+            "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT INTO params VALUES "
+            "(?, ?)]\n[parameters: ('seed', '42')]\n(Background on this error at: https://...)",
+            "(sqlite3.OperationalError) database or disk is full",
+        ),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
         ("sqlite:////home/a project/mlflow.db", "sqlite:////home/a project/mlflow.db"),
     ],
@@ -351,9 +357,10 @@ def test_errors_are_told_without_passwords(said: str, shown: str) -> None:
     assert in_one_line(OSError(said)) == shown
 
 
-def test_an_address_that_is_none_is_a_warning(root: Path, record: RunRecord) -> None:
+def test_an_address_that_is_none(root: Path, record: RunRecord) -> None:
     store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": "http://[::1"})
-    assert try_to_publish(record, store) is None
+    with pytest.raises(StoreError, match="^the run was not recorded at "):
+        publish(record, store)
 
 
 class TestProjectStore:

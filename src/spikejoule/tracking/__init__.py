@@ -13,7 +13,6 @@ from spikejoule.tracking.publishing import (
     TRAINED_TAG,
     Publication,
     publish,
-    try_to_publish,
 )
 from spikejoule.tracking.reading import RecordedRun, finished_runs
 from spikejoule.tracking.records import (
@@ -47,5 +46,4 @@ __all__ = [
     "opened",
     "project_store",
     "publish",
-    "try_to_publish",
 ]

@@ -30,6 +30,9 @@ PIPELINE_TAG = "spikejoule.pipeline"
 TRAINED_TAG = "trained.sha256"
 TIME_LIMIT_SECONDS = 120.0
 
+# What a server answers that has no registry, and will have none tomorrow.
+_WITHOUT_REGISTRY = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")
+
 
 @dataclass(frozen=True)
 class Publication:
@@ -39,11 +42,13 @@ class Publication:
         run_id: MLflow's identifier.
         added: whether it was added now, or had been there before.
         registration: the result's version in the model registry; None if it has none.
+        is_complete: whether publishing it again, at another time, could add nothing.
     """
 
     run_id: str
     added: bool
     registration: Registration | None = None
+    is_complete: bool = True
 
 
 def publish(
@@ -63,9 +68,7 @@ def publish(
 
     def work() -> None:
         try:
-            publication = _publish(record, store, pipeline)
-            registration = _try_to_register(record, publication.run_id, store)
-            outcome.append(replace(publication, registration=registration))
+            outcome.append(_register(record, _publish(record, store, pipeline), store))
         # Whatever a server, a database or a disk answers.
         except Exception as error:
             outcome.append(error)
@@ -85,33 +88,20 @@ def publish(
     return result
 
 
-def try_to_publish(
-    record: RunRecord,
-    store: Store,
-    time_limit_seconds: float = TIME_LIMIT_SECONDS,
-    pipeline: str | None = None,
-) -> Publication | None:
-    """`publish`, except that what goes wrong is a warning: tracking never fails a pipeline."""
+def _register(record: RunRecord, publication: Publication, store: Store) -> Publication:
+    """The publication with its version in the registry, or without one and a warning."""
     try:
-        return publish(record, store, time_limit_seconds, pipeline)
-    except StoreError as error:
-        logger.warning(
-            "%s; all other outputs are complete, and `spikejoule publish` records it later.", error
-        )
-        return None
-
-
-def _try_to_register(record: RunRecord, run_id: str, store: Store) -> Registration | None:
-    try:
-        return register(record, run_id, store)
-    # The run is complete without a version, and some servers have no registry.
+        return replace(publication, registration=register(record, publication.run_id, store))
+    # The run is recorded without a version, and some servers have no registry.
     except Exception as error:
         logger.warning(
             "the run %s is recorded, but its checkpoint is no version in the model registry of %s "
             "(%s).",
-            run_id, without_passwords(store.tracking_uri), in_one_line(error),
+            publication.run_id, without_passwords(store.tracking_uri), in_one_line(error),
         )  # fmt: skip
-        return None
+        return replace(
+            publication, is_complete=getattr(error, "error_code", None) in _WITHOUT_REGISTRY
+        )
 
 
 def _publish(record: RunRecord, store: Store, pipeline: str | None) -> Publication:
@@ -150,7 +140,7 @@ def _run_with_result(client: "MlflowClient", experiment_id: str, result_id: str)
 def _live_run(
     client: "MlflowClient", experiment_id: str, record: RunRecord, pipeline: str | None
 ) -> Any | None:
-    """The run to complete: the one shown live, or one that was killed before it was published."""
+    """The run to complete: the one shown live, or one that was left before it was published."""
     trained = record.tags.get(TRAINED_TAG)
     if trained is None:
         return None
@@ -166,7 +156,9 @@ def _live_run(
         if own and run.info.status != "FINISHED":
             return run
     for run in runs:
-        if run.info.status == "KILLED" and PIPELINE_TAG in run.data.tags:
+        is_left = run.info.status == "KILLED" and PIPELINE_TAG in run.data.tags
+        is_half_published = run.data.tags.get(RESULT_TAG) == record.result_id
+        if is_left or (is_half_published and run.info.status in ("FAILED", "KILLED")):
             return run
     return None
 

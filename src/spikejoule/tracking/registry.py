@@ -9,10 +9,11 @@ alias by hand. `latest` needs no care, since MLflow reserves it for the highest 
 """
 
 import logging
+import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,9 @@ def register(record: RunRecord, run_id: str, store: Store) -> Registration | Non
     # A slow server keeps nobody waiting: the store is held for the short steps before and after.
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / MODEL_FOLDER
-        _save(model, record.model, run_id)
+        # MLflow refuses a link, which a file of another revision is, into DVC's cache.
+        checkpoint = shutil.copy(record.model.checkpoint, folder)
+        _save(model, replace(record.model, checkpoint=Path(checkpoint)), run_id)
         client.log_artifacts(run_id, str(model), MODEL_FOLDER)
     with opened(store) as (client, _):
         found = find_versions(client, RESULT_TAG, record.result_id)

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _PASSWORDS = re.compile(
     r"(?P<before>://[^\s/:@]*:)[^\s@]+(?=@)|(?P<name>[?&](?:password|token)=)[^\s&#'\")]+"
 )
+# What SQLAlchemy adds to the cause: advice, the statement with its values, and a link.
+_NO_CAUSE = re.compile(
+    r"^\(raised as a result of [^()]*\) | (\[SQL: |\(Background on this error at: ).*"
+)
 _CONNECTION_SECONDS = 5.0
 _LOCK_SECONDS = 60.0
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -100,6 +104,8 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
     from mlflow import MlflowClient  # two seconds, so only where it is used
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    # It logs with a traceback what it raises as well.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     store.lock_path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(store.lock_path, timeout=_LOCK_SECONDS):
         client = MlflowClient(tracking_uri=store.tracking_uri)
@@ -115,7 +121,8 @@ def without_passwords(text: str) -> str:
 
 def in_one_line(error: BaseException) -> str:
     """What an error says, as a short line without passwords: MLflow's errors quote addresses."""
-    return without_passwords(" ".join(str(error).split()))[:300] or type(error).__name__
+    text = _NO_CAUSE.sub("", " ".join(str(error).split()))
+    return without_passwords(text)[:300] or type(error).__name__
 
 
 def _at_root(root: Path, uri: str) -> str:
