@@ -90,6 +90,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     counts = load_inference_spikes(paths["inference_spikes"])
     _check_counts(paths["inference_spikes"], counts, network.architecture, network.encoding)
     train_timings = TrainTimings.read(paths["train_timings"])
+    if len(train_timings.epoch_times_seconds) != len(network.history):
+        raise ArtifactError(
+            f"{paths['train_timings']} times {len(train_timings.epoch_times_seconds)} epochs, but "
+            f"the network has {len(network.history)}: train again."
+        )
     inference_timings = InferenceTimings.read(paths["inference_timings"])
     evaluation = read_evaluation(paths)
     names = network.architecture.layer_names

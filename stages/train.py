@@ -88,6 +88,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the trained network, its history, the headline figures, and the times."""
     images, validation = load_images(paths["train"]), load_images(paths["validation"])
     data = DataDescription.read(paths["data_metrics"])
+    _check_data(paths["data_metrics"], data, images, validation)
     events = _validation_events(paths["events_validation"], validation, params)
     architecture = Architecture(
         events.n_inputs,
@@ -153,6 +154,21 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         result.best_validation_accuracy_percent, result.best_epoch, len(result.history),
         result.stop_reason, sum(result.epoch_seconds), engine.name, engine.device,
     )  # fmt: skip
+
+
+def _check_data(
+    path: Path, data: DataDescription, images: LabelledImages, validation: LabelledImages
+) -> None:
+    """Raise ArtifactError unless the description is that of these images."""
+    for name, stated, samples in (
+        ("training", data.counts.train, images),
+        ("validation", data.counts.validation, validation),
+    ):
+        if stated != len(samples):
+            raise ArtifactError(
+                f"{path} states {stated:,} {name} images, but there are {len(samples):,}: run the "
+                "prepare stage again."
+            )
 
 
 def _validation_events(path: Path, validation: LabelledImages, params: Params) -> EventList:

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from spikejoule.cli import main as spikejoule
+from spikejoule.tracking import Publication
 from tests.damage import Damage, damaged
 from tests.damage_formats import FORMATS, MARK
 from tests.finished_project import (
@@ -91,9 +92,12 @@ Run = Callable[[str], Outcome]
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs a stage or a command in the working directory."""
     published: list[Any] = []
-    monkeypatch.setattr(
-        "stages.publish.try_to_publish", lambda record, *_, **__: published.append(record)
-    )
+
+    def publish(record: Any, *_: Any, **__: Any) -> Publication:
+        published.append(record)
+        return Publication(run_id="none", added=True)
+
+    monkeypatch.setattr("stages.publish.publish", publish)
 
     def run(reader: str) -> Outcome:
         published.clear()

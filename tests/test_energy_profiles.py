@@ -155,7 +155,7 @@ FAULTS = [
     ("synaptic_event: 2", "synaptic_event: .inf", 10, "must be a number, not '.inf'"),
     ("synaptic_event: 2", "synaptic_event: 1e308", 10, "must be from 1e-09 to 1e"),
     ("synaptic_event: 2", "synaptic_event: 1e-320", 10, "must be from 1e-09 to 1e"),
-    ("synaptic_event: 2", "synaptic_event: 1e999999999999999999999", 10, "must be from 1e-09 to 1e"),
+    ("synaptic_event: 2", "synaptic_event: 1e99999999999999", 10, "must be from 1e-09 to 1e"),
     ("synaptic_event: 2", "synaptic_event: 1e999", 10, "must be from 1e-09 to 1e"),
     ("synaptic_event: 2", "synaptic_event: two", 10, "must be a number, not 'two'"),
     ("synaptic_event: 2", "synaptic_event: {a: 1}", 10, "must be a number, not a mapping"),

@@ -534,7 +534,8 @@ class TestRunRecord:
             build_run_record(paths, {}, {})
 
     def test_clocks_do_not_make_a_new_result(self, tmp_path: Path) -> None:
-        later = {**TRAIN_TIMINGS, "training_time_seconds": 99.0, "timestamp": "2027-01-01"}
+        later = {**TRAIN_TIMINGS, "timestamp": "2027-01-01"}
+        later |= {"training_time_seconds": 99.0, "epoch_times_seconds": [90.0, 9.0]}
         first, second = self.build(tmp_path), self.build(tmp_path, timings=later)
         assert first.result_id == second.result_id
 

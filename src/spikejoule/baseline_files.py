@@ -22,7 +22,7 @@ from spikejoule.energy.baselines import BaselineCounts
 from spikejoule.errors import ArtifactError
 from spikejoule.host_energy import HostEnergyEntry
 from spikejoule.quantised import QuantisedNetwork
-from spikejoule.records import Count, NotNegative, Percent, Record, Text, check_interval
+from spikejoule.records import Count, NotNegative, Percent, Record, Text, check_interval, check_sum
 
 
 class BaselineMetrics(Record):
@@ -64,6 +64,11 @@ class BaselineTimings(Record):
     timestamp: Text
     host_energy: HostEnergyEntry
 
+    @model_validator(mode="after")
+    def _epochs_add_up(self) -> Self:
+        check_sum(self.training_time_seconds, self.epoch_times_seconds, "training_time_seconds")
+        return self
+
 
 def _weights_problem(arrays: Arrays) -> str:
     """The dense MACs are one for each weight of the float32 network."""
@@ -73,6 +78,8 @@ def _weights_problem(arrays: Arrays) -> str:
     odd = arrays["macs_dense"][arrays["macs_dense"] != weights]
     if len(odd):
         return f"macs_dense is {odd[0]}, but the network has {weights} weights"
+    if (arrays["macs_nonzero"].max(axis=1) == 0).any():
+        return "macs_nonzero is 0 for each image of a network"
     if arrays["macs_nonzero"].max() > weights:
         return f"macs_nonzero is {arrays['macs_nonzero'].max()}, but must be at most macs_dense"
     return ""

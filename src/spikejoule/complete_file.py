@@ -29,6 +29,14 @@ class TrainingResults(_Section):
     final_train_accuracy: Percent | None = None
 
 
+class TrainingHistory(_Section):
+    """One number an epoch; the losses of a training that diverged may be no numbers."""
+
+    train_acc: list[Percent] = Field(default_factory=list)
+    val_acc: list[Percent] = Field(default_factory=list)
+    epoch_times: list[NotNegative] = Field(default_factory=list)
+
+
 class _Spikes(_Section):
     total_input: NotNegative | None = None
     total_hidden: NotNegative | None = None
@@ -106,6 +114,7 @@ class CompleteFile(_Section):
 
     test_accuracy: Percent | None = None
     training_results: TrainingResults = TrainingResults()
+    training_history: TrainingHistory = TrainingHistory()
     training_spikes: TrainingSpikesSection = TrainingSpikesSection()
     inference_spikes: InferenceSpikesSection = InferenceSpikesSection()
     energy_proxies: EnergyProxiesSection = EnergyProxiesSection()
@@ -117,9 +126,16 @@ class CompleteFile(_Section):
             (self.training_spikes, self.training_spikes.total_samples, "sample"),
             (self.inference_spikes, self.inference_spikes.n_samples, "inference"),
         ):
-            for layer in ("input", "hidden", "output"):
-                total = getattr(spikes, f"total_{layer}")
-                mean = getattr(spikes, f"{layer}_per_{unit}")
+            by_layer = getattr(spikes, f"per_{unit}_per_layer")
+            pairs = [
+                (layer, getattr(spikes, f"total_{layer}"), getattr(spikes, f"{layer}_per_{unit}"))
+                for layer in ("input", "hidden", "output")
+            ]
+            pairs += [
+                (layer, total, by_layer.get(layer))
+                for layer, total in spikes.total_per_layer.items()
+            ]
+            for layer, total, mean in pairs:
                 if None not in (total, mean, samples) and total / samples != mean:
                     raise ValueError(
                         f"{layer}_per_{unit} is {mean}, but {total} spikes of {samples} samples "

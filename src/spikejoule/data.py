@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from spikejoule.array_files import Array, ArrayFile, Arrays
 from spikejoule.errors import DataError
-from spikejoule.records import Count, Record, Sha256, Text
+from spikejoule.records import Record, Sha256, Text
 
 IMAGE_SHAPE = (28, 28)
 N_CLASSES = 10
@@ -40,9 +41,9 @@ IMAGES = ArrayFile(
 class ImageCounts(Record):
     """How many images there are of each kind."""
 
-    test: Count
-    train: Count
-    validation: Count
+    test: int = Field(ge=1)
+    train: int = Field(ge=1)
+    validation: int = Field(ge=1)
 
 
 class DataDescription(Record):

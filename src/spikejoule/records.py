@@ -5,6 +5,7 @@ their ranges, and validators the relations between them, so a file that breaks e
 when it is read, in one sentence that names it; a writer that would break them fails itself.
 """
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -105,6 +106,12 @@ def check_interval(low: float | None, value: float | None, high: float | None) -
     ends = [end for end in (low, value, high) if end is not None]
     if sorted(ends) != ends:
         raise ValueError(f"{' to '.join(str(end) for end in ends)} is no interval")
+
+
+def check_sum(total: float, parts: Sequence[float], what: str) -> None:
+    """Raise ValueError unless `parts` add up to `total`, but for rounding."""
+    if not math.isclose(total, sum(parts), rel_tol=1e-9):
+        raise ValueError(f"{what} is {total}, but its parts add up to {sum(parts)}")
 
 
 def first_problem(error: ValidationError) -> str:

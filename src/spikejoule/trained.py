@@ -132,7 +132,7 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
         best_validation_accuracy_percent=file.best_validation_accuracy_percent,
         data=dict(content["data"]),
         engine=file.engine,
-        optimizer_state=file.optimizer_state,
+        optimizer_state=dict(content["optimizer_state"]),
     )
 
 

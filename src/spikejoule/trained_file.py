@@ -56,6 +56,13 @@ class TrainingSpikesEntry(Record):
     samples: int = Field(ge=1)
 
 
+class OptimizerState(Record):
+    """A state dict in the format of `torch.optim.Adam`."""
+
+    state: dict[int, dict[str, Any]]
+    param_groups: list[dict[str, Any]] = Field(min_length=1)
+
+
 class TrainedFile(Record):
     """The content of the file; `trained.TrainedNetwork` says what the entries mean."""
 
@@ -70,7 +77,7 @@ class TrainedFile(Record):
     best_validation_accuracy_percent: Percent
     data: DataDescription
     engine: EngineName
-    optimizer_state: dict[str, Any]
+    optimizer_state: OptimizerState
 
     @field_validator("training_config")
     @classmethod

@@ -6,7 +6,16 @@ from typing import ClassVar, Self
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from spikejoule.host_energy import HostEnergyEntry
-from spikejoule.records import Count, NotNegative, Percent, Record, Row, Table, Text
+from spikejoule.records import (
+    Count,
+    NotNegative,
+    Percent,
+    Record,
+    Row,
+    Table,
+    Text,
+    check_sum,
+)
 from spikejoule.trained_file import EngineName
 
 
@@ -51,6 +60,11 @@ class TrainTimings(Record):
     def _is_a_time(cls, text: str) -> str:
         datetime.fromisoformat(text)
         return text
+
+    @model_validator(mode="after")
+    def _epochs_add_up(self) -> Self:
+        check_sum(self.training_time_seconds, self.epoch_times_seconds, "training_time_seconds")
+        return self
 
 
 class HistoryRow(Row):
