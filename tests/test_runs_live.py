@@ -299,7 +299,18 @@ class TestJournal:
         assert len(followers) == 2
         assert [event["event"] for event in self.events(path)] == ["pipeline", "begin"]
 
-    def test_what_dead_pipelines_left_is_swept(self, tmp_path: Path, followers: list[Path]) -> None:
+    @pytest.fixture
+    def sleepers(self) -> Iterator[list[subprocess.Popen[bytes]]]:
+        """Processes that stand for pipelines."""
+        processes = [subprocess.Popen(["sleep", "600"]) for _ in range(4)]
+        yield processes
+        for process in processes:
+            process.kill()
+            process.wait()
+
+    def test_what_dead_pipelines_left_is_swept(
+        self, tmp_path: Path, followers: list[Path], sleepers: list[subprocess.Popen[bytes]]
+    ) -> None:
         folder = tmp_path / ".cache" / "runs"
         folder.mkdir(parents=True)
 
@@ -309,14 +320,13 @@ class TestJournal:
             path.with_suffix(".lock").touch()
             return path
 
-        processes = [subprocess.Popen(["sleep", "600"]) for _ in range(4)]
-        starts = [psutil.Process(process.pid).create_time() for process in processes]
+        starts = [psutil.Process(process.pid).create_time() for process in sleepers]
         alive, dead, followed, zombie = map(
-            journal_of, (process.pid for process in processes), starts
+            journal_of, (process.pid for process in sleepers), starts
         )
-        for process in processes[1:]:
+        for process in sleepers[1:]:
             process.kill()
-        for process in processes[1:3]:
+        for process in sleepers[1:3]:
             process.wait()
         # This process has a number that another had before it.
         earlier = journal_of(os.getpid(), 1.0)
@@ -328,9 +338,6 @@ class TestJournal:
         assert {*folder.glob("*.jsonl")} == {alive, followed, *followers}
         assert {path.stem for path in folder.glob("*.lock")} == {alive.stem, followed.stem}
         assert not earlier.exists()
-        processes[0].kill()
-        for process in processes:
-            process.wait()
 
     def test_a_stage_by_hand_is_not_followed(
         self, tmp_path: Path, followers: list[Path], monkeypatch: pytest.MonkeyPatch
