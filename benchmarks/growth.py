@@ -30,9 +30,9 @@ from benchmarks import images, machine
 from benchmarks.job import SEED_JOB, Job
 from benchmarks.measure import measure_row
 from benchmarks.plan import Measurement, Plan
-from spikejoule.data import LabelledImages
-from spikejoule.errors import SpikejouleError
-from spikejoule.files import write_bytes, write_csv
+from spikejoule.data.images import LabelledImages
+from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.foundation.files import write_bytes, write_csv
 
 logger = logging.getLogger(__name__)
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from spikejoule.array_files import Array, ArrayFile
-from spikejoule.data import DataDescription, LabelledImages, load_images
-from spikejoule.errors import DataError
-from spikejoule.sources import load_directory
+from spikejoule.data.images import DataDescription, LabelledImages, load_images
+from spikejoule.data.sources import load_directory
+from spikejoule.foundation.array_files import Array, ArrayFile
+from spikejoule.foundation.errors import DataError
 
 IMAGES = ArrayFile(
     "spikejoule/benchmark-images/1",

@@ -11,8 +11,8 @@ What remains is a bound for any engine that adds row by row, and time / limit sa
 from it.
 
 Each thread owns a share of the columns of both layers, in vectors held in registers
-(`spikejoule.kernels.vector.accumulate_rows`), so no two threads write the same number and one
-thread's part of a sample's deltas fits into its first-level cache.
+(`spikejoule.foundation.compiling.vector.accumulate_rows`), so no two threads write the same
+number and one thread's part of a sample's deltas fits into its first-level cache.
 """
 
 import time
@@ -24,9 +24,9 @@ import numpy as np
 from benchmarks.job import Job
 from benchmarks.memory import own_peak_bytes
 from benchmarks.plan import Measurement, Plan
-from spikejoule.events import EventList
-from spikejoule.kernels.layout import aligned_zeros, padded
-from spikejoule.kernels.vector import LANES, MAX_BLOCK, accumulate_rows
+from spikejoule.engine.kernels.layout import aligned_zeros, padded
+from spikejoule.foundation.compiling.vector import LANES, MAX_BLOCK, accumulate_rows
+from spikejoule.spikes.events import EventList
 
 GROUP_SIZES = (1, 4, 16)
 """Samples whose gradient additions are done together; the fastest is the limit."""

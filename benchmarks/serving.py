@@ -36,9 +36,9 @@ import psutil
 from benchmarks import images, machine
 from benchmarks.memory import peak_bytes_of
 from benchmarks.summary import BYTES_PER_MIB
-from spikejoule.checkpoint import read_complete
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.errors import SpikejouleError
+from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.model.checkpoint import read_complete
 
 HOST = "127.0.0.1"
 PROFILE = "45nm-fp32"

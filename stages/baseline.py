@@ -10,23 +10,23 @@ from typing import Any
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from spikejoule.architecture import Architecture
-from spikejoule.augmentation import Augmentation
-from spikejoule.baseline import (
+from spikejoule.data.images import N_CLASSES, LabelledImages, load_images
+from spikejoule.foundation.host_energy import measure_host_energy
+from spikejoule.learn.augmentation import Augmentation
+from spikejoule.learn.schedule import ScheduleSettings
+from spikejoule.measure.evaluation import Accuracy, accuracy
+from spikejoule.model.architecture import Architecture
+from spikejoule.params import Params
+from spikejoule.rival.baseline_files import BaselineMetrics, BaselineTimings, save_baseline
+from spikejoule.rival.counts import BaselineCounts
+from spikejoule.rival.quantised import activation_bits, quantise, quantised_activations
+from spikejoule.rival.relu import (
     BaselineSettings,
     BaselineTraining,
     activations,
     nonzero_macs,
     train_baseline,
 )
-from spikejoule.baseline_files import BaselineMetrics, BaselineTimings, save_baseline
-from spikejoule.data import N_CLASSES, LabelledImages, load_images
-from spikejoule.energy.baselines import BaselineCounts
-from spikejoule.evaluation import Accuracy, accuracy
-from spikejoule.host_energy import measure_host_energy
-from spikejoule.params import Params
-from spikejoule.quantised import activation_bits, quantise, quantised_activations
-from spikejoule.schedule import ScheduleSettings
 from stages.common import run_stage
 
 logger = logging.getLogger(__name__)

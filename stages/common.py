@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from spikejoule.errors import SpikejouleError
+from spikejoule.foundation.errors import SpikejouleError
 from spikejoule.params import Params, load_params
 from stages import journal
 

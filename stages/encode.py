@@ -5,11 +5,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.codes import EncodedImages, Split
-from spikejoule.data import LabelledImages, images_sha256, load_images
-from spikejoule.encoding import draw_key, encode
-from spikejoule.events import save_events
+from spikejoule.data.images import LabelledImages, images_sha256, load_images
 from spikejoule.params import Params
+from spikejoule.spikes.codes import EncodedImages, Split
+from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.events import save_events
 from stages.common import run_stage
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""energy_report: the complete checkpoint, the energy analysis with its page, and two figures."""
+"""energy_report: the complete checkpoint, the energy analysis with its page, and the figures."""
 
 import logging
 import sys
@@ -7,19 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spikejoule import figures
-from spikejoule.architecture import Architecture
-from spikejoule.baseline_files import load_baseline
-from spikejoule.checkpoint import (
-    InferenceSpikes,
-    build_complete,
-    complete_checkpoint,
-    load_trained,
-    write_complete,
-)
-from spikejoule.codes import load_encoded_images
-from spikejoule.counting import SpikeCounts, count_spikes
-from spikejoule.data import N_CLASSES, LabelledImages, load_images
+from spikejoule.data.images import N_CLASSES, LabelledImages, load_images
 from spikejoule.energy import (
     BootstrapSettings,
     analyse,
@@ -27,30 +15,42 @@ from spikejoule.energy import (
     proxies_of_spikes,
     select_profile,
 )
+from spikejoule.energy.from_checkpoint import MeasuredImages, analysis_inputs
 from spikejoule.energy.summary import answer
 from spikejoule.energy.tables import COLUMNS, EnergyMetrics, headline, table
-from spikejoule.energy_inputs import MeasuredImages, analysis_inputs
-from spikejoule.errors import ArtifactError, ParameterError
-from spikejoule.evaluation_files import EvaluationFiles, read_evaluation
-from spikejoule.events import EventList
-from spikejoule.files import write_bytes, write_csv, write_text
-from spikejoule.front_rows import FrontRun, read_front
-from spikejoule.inference_files import (
+from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.foundation.files import write_bytes, write_csv, write_text
+from spikejoule.foundation.provenance import file_digest, library_versions
+from spikejoule.measure.evaluation_files import EvaluationFiles, read_evaluation
+from spikejoule.measure.front_rows import FrontRun, read_front
+from spikejoule.measure.inference_files import (
     InferenceTimings,
     load_inference_events,
     load_inference_spikes,
 )
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.checkpoint import (
+    InferenceSpikes,
+    build_complete,
+    complete_checkpoint,
+    load_trained,
+    write_complete,
+)
+from spikejoule.model.trained import TrainedNetwork
+from spikejoule.model.training_files import TrainTimings
 from spikejoule.params import Params
-from spikejoule.provenance import file_digest, library_versions
 from spikejoule.report import (
     Raster,
     ReportContent,
     early_answer,
     energy_page,
+    figures,
     outcomes_by_step,
 )
-from spikejoule.trained import TrainedNetwork
-from spikejoule.training_files import TrainTimings
+from spikejoule.rival.baseline_files import load_baseline
+from spikejoule.spikes.codes import load_encoded_images
+from spikejoule.spikes.counting import SpikeCounts, count_spikes
+from spikejoule.spikes.events import EventList
 from stages.common import run_stage
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ INPUTS = (
     "inference_events",
     "evaluate_metrics",
     "per_class",
+    "confusion",
     "accuracy_by_step",
     "early_exit",
     "train_timings",
@@ -78,6 +79,8 @@ OUTPUTS = (
     "energy_page",
     "training_curves",
     "spike_raster",
+    "confusion_figure",
+    "per_class_figure",
 )
 PATHS = (*INPUTS, *OUTPUTS)
 
@@ -164,6 +167,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_bytes(
         paths["spike_raster"],
         figures.spike_raster(raster, f"{title}; test image {params.energy_report.figure_sample}"),
+    )
+    write_bytes(paths["confusion_figure"], figures.confusion_matrix(evaluation.confusion, title))
+    write_bytes(
+        paths["per_class_figure"],
+        figures.per_class_accuracy(
+            evaluation.of_each_class, evaluation.overall, params.evaluate.confidence, title
+        ),
     )
     for line in answer(analysis):
         logger.info("%s", line)

@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from spikejoule import figures
-from spikejoule.checkpoint import TrainedNetwork
-from spikejoule.counting import fan_outs_by_source
-from spikejoule.data import LabelledImages, load_images
-from spikejoule.early_exit import (
+from spikejoule.data.images import LabelledImages, load_images
+from spikejoule.measure.early_exit import (
     EarlyExit,
     ExitOutcome,
     StepOutcomes,
@@ -21,8 +18,8 @@ from spikejoule.early_exit import (
     outcomes_by_step,
     synaptic_events_by_step,
 )
-from spikejoule.evaluation import evaluate_predictions
-from spikejoule.evaluation_files import (
+from spikejoule.measure.evaluation import evaluate_predictions
+from spikejoule.measure.evaluation_files import (
     PREDICTIONS,
     AccuracyBySteps,
     ClassRow,
@@ -35,8 +32,9 @@ from spikejoule.evaluation_files import (
     StepRow,
     WholeWindow,
 )
-from spikejoule.files import write_bytes
-from spikejoule.measurement import Measurement, load_network_and_events, measure_network
+from spikejoule.measure.measurement import Measurement, load_network_and_events, measure_network
+from spikejoule.model.checkpoint import TrainedNetwork
+from spikejoule.model.fan_out import fan_outs_by_source
 from spikejoule.params import Params
 from stages.common import run_stage
 
@@ -54,13 +52,11 @@ PATHS = (
     "per_class",
     "accuracy_by_step",
     "early_exit",
-    "confusion_figure",
-    "per_class_figure",
 )
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write predictions, accuracies with their intervals, early answers, and two figures."""
+    """Write predictions, accuracies with their intervals, early answers."""
     test, validation = load_images(paths["test"]), load_images(paths["validation"])
     network, events = load_network_and_events(paths["trained"], paths["events_test"], test)
     _, validation_events = load_network_and_events(
@@ -108,11 +104,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         )
     ).write(paths["per_class"])
     early = _write_early_answers(paths, validation_by_step, by_step, params, network.data)
-    write_bytes(paths["confusion_figure"], figures.confusion_matrix(evaluation.confusion, title))
-    write_bytes(
-        paths["per_class_figure"],
-        figures.per_class_accuracy(evaluation.per_class, overall, evaluation.confidence, title),
-    )
     EvaluationMetrics.model_validate(
         {
             "test_accuracy_percent": overall.percent,

@@ -19,8 +19,8 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from spikejoule.errors import ArtifactError
-from spikejoule.files import write_text
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.files import write_text
 
 # Set for the processes of a stage; the absolute path of the pipeline's journal.
 VARIABLE = "SPIKEJOULE_JOURNAL"

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.host_energy import measure_host_energy
-from spikejoule.inference_files import (
+from spikejoule.foundation.host_energy import measure_host_energy
+from spikejoule.measure.inference_files import (
     InferenceMetrics,
     InferenceTimings,
     save_inference_events,
     save_inference_spikes,
 )
-from spikejoule.measurement import load_network_and_events, measure_network
+from spikejoule.measure.measurement import load_network_and_events, measure_network
 from spikejoule.params import Params
 from stages.common import run_stage
 

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.data import describe, save_images, split_validation
+from spikejoule.data.images import describe, save_images, split_validation
+from spikejoule.data.sources import load_dataset
 from spikejoule.params import Params
-from spikejoule.sources import load_dataset
 from stages.common import project_root, run_stage
 
 logger = logging.getLogger(__name__)

@@ -10,12 +10,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.errors import StoreError
+from spikejoule.foundation.errors import StoreError
+from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.params import Params
-from spikejoule.project import check_against_lock
-from spikejoule.provenance import provenance_tags
-from spikejoule.run_record import FILES, build_run_record
 from spikejoule.tracking import Artifact, ModelFiles, project_store, publish
+from spikejoule.tracking.project import check_against_lock
+from spikejoule.tracking.run_record import FILES, build_run_record
 from stages import journal, unrecorded
 from stages.common import PARAMS_FILE, project_root, run_stage
 

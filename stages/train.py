@@ -9,10 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from spikejoule.architecture import Architecture
-from spikejoule.augmentation import Augmentation
-from spikejoule.codes import EncodedImages, load_encoded_images
-from spikejoule.data import DataDescription, LabelledImages, images_sha256, load_images
+from spikejoule.data.images import DataDescription, LabelledImages, images_sha256, load_images
 from spikejoule.engine import (
     BatchOutcome,
     Engine,
@@ -22,22 +19,25 @@ from spikejoule.engine import (
     resolve_device,
 )
 from spikejoule.engine.threads import use_threads
-from spikejoule.errors import ArtifactError
-from spikejoule.events import EventList
-from spikejoule.host_energy import gpu_uuids, measure_host_energy
-from spikejoule.network import initial_state
-from spikejoule.params import Params
-from spikejoule.pruning import PruningSettings
-from spikejoule.schedule import ScheduleSettings
-from spikejoule.trained import TrainedNetwork, save_trained
-from spikejoule.training import (
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.host_energy import gpu_uuids, measure_host_energy
+from spikejoule.learn.augmentation import Augmentation
+from spikejoule.learn.schedule import ScheduleSettings
+from spikejoule.learn.training import (
     EpochRecord,
     TrainingData,
     TrainingResult,
     TrainingSettings,
     train,
 )
-from spikejoule.training_files import History, HistoryRow, TrainMetrics, TrainTimings
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import initial_state
+from spikejoule.model.pruning import PruningSettings
+from spikejoule.model.trained import TrainedNetwork, save_trained
+from spikejoule.model.training_files import History, HistoryRow, TrainMetrics, TrainTimings
+from spikejoule.params import Params
+from spikejoule.spikes.codes import EncodedImages, load_encoded_images
+from spikejoule.spikes.events import EventList
 from stages import journal
 from stages.common import run_stage
 

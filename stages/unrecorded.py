@@ -12,9 +12,9 @@ import os
 import time
 from pathlib import Path
 
-from spikejoule.errors import ArtifactError, ParameterError, StoreError
-from spikejoule.project import experiments
-from spikejoule.publication import publish_revision
+from spikejoule.foundation.errors import ArtifactError, ParameterError, StoreError
+from spikejoule.tracking.project import experiments
+from spikejoule.tracking.publication import publish_revision
 
 logger = logging.getLogger(__name__)
 

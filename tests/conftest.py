@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from spikejoule.data import Dataset
-from spikejoule.sources import load_directory, load_mnist5k
+from spikejoule.data.images import Dataset
+from spikejoule.data.sources import load_directory, load_mnist5k
 
 # Fixtures that start other programs
 pytest_plugins = ["tests.browser", "tests.finished_project", "tests.services"]

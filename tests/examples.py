@@ -10,10 +10,15 @@ import numpy as np
 import torch
 
 import spikejoule
-from spikejoule.architecture import Architecture
-from spikejoule.checkpoint import InferenceSpikes, TrainedNetwork, build_complete, write_complete
-from spikejoule.counting import TrainingSpikes
 from spikejoule.energy import energy_proxies
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.checkpoint import (
+    InferenceSpikes,
+    TrainedNetwork,
+    build_complete,
+    write_complete,
+)
+from spikejoule.spikes.counting import TrainingSpikes
 
 TRAIN_TIMINGS = {
     "training_time_seconds": 12.5,

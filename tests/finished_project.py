@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from spikejoule.data import Dataset, describe, save_images
-from spikejoule.files import write_csv
-from spikejoule.front_rows import FRONT_COLUMNS
+from spikejoule.data.images import Dataset, describe, save_images
+from spikejoule.foundation.files import write_csv
+from spikejoule.measure.front_rows import FRONT_COLUMNS
 from stages import (
     baseline,
     encode,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikejoule.architecture import Architecture
-from spikejoule.errors import ParameterError
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.model.architecture import Architecture
 
 sizes = st.integers(1, 65_535)
 

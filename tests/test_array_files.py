@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.array_files import Array, ArrayFile
-from spikejoule.errors import ArtifactError
-from spikejoule.files import write_npz
+from spikejoule.foundation.array_files import Array, ArrayFile
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.files import write_npz
 
 FILE = ArrayFile(
     "spikejoule/test/1",

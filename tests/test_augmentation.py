@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from spikejoule.augmentation import Augmentation, augment
-from spikejoule.errors import ParameterError
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.learn.augmentation import Augmentation, augment
 from tests import naive
 
 EVERYTHING = Augmentation(2, 15.0, 0.1, 10.0)

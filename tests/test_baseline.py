@@ -9,29 +9,29 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.architecture import Architecture
-from spikejoule.augmentation import Augmentation
-from spikejoule.baseline import (
-    BaselineSettings,
-    activations,
-    nonzero_macs,
-    one_thread,
-    train_baseline,
-)
-from spikejoule.baseline_files import load_baseline, save_baseline
-from spikejoule.data import Dataset, LabelledImages
-from spikejoule.energy.baselines import BaselineCounts
-from spikejoule.errors import ArtifactError, ParameterError
-from spikejoule.files import read_npz, write_npz
-from spikejoule.network import initial_state
-from spikejoule.quantised import (
+from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.foundation.files import read_npz, write_npz
+from spikejoule.learn.augmentation import Augmentation
+from spikejoule.learn.schedule import ScheduleSettings
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import initial_state
+from spikejoule.rival.baseline_files import load_baseline, save_baseline
+from spikejoule.rival.counts import BaselineCounts
+from spikejoule.rival.quantised import (
     QuantisedLayer,
     QuantisedNetwork,
     activation_bits,
     quantise,
     quantised_activations,
 )
-from spikejoule.schedule import ScheduleSettings
+from spikejoule.rival.relu import (
+    BaselineSettings,
+    activations,
+    nonzero_macs,
+    one_thread,
+    train_baseline,
+)
 
 SMALL = Architecture(784, (12, 9), 10)
 SETTINGS = BaselineSettings(

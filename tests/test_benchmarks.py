@@ -25,9 +25,9 @@ from benchmarks.peers.protocol import EpochImplementation, Implementation
 from benchmarks.plan import Measurement, Plan
 from benchmarks.rows import FURTHER_ROWS, PEERS, ROWS, build
 from benchmarks.summary import markdown_table, median_and_quartiles, summarize
-from spikejoule.data import LabelledImages, save_images
-from spikejoule.errors import DataError, SpikejouleError
-from spikejoule.events import EventList
+from spikejoule.data.images import DataDescription, ImageCounts, LabelledImages, save_images
+from spikejoule.foundation.errors import DataError, SpikejouleError
+from spikejoule.spikes.events import EventList
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOK = ROOT.parent / "shared" / "seed" / "surrogate_gradient_snn_notebook.txt"
@@ -522,8 +522,14 @@ class TestImages:
         save_images(root / "data" / "train.npz", digits.select(kept))
         save_images(root / "data" / "validation.npz", digits.select(shuffled[60:]))
         save_images(root / "data" / "test.npz", digits.select(slice(0, 10)))
-        description = {"source": source, "title": source, "validated_on_test": validated_on_test}
-        (root / "metrics" / "data.json").write_text(json.dumps(description))
+        DataDescription(
+            source=source,
+            title=source,
+            note="",
+            counts=ImageCounts(train=len(kept), validation=20, test=10),
+            sha256={},
+            validated_on_test=validated_on_test,
+        ).write(root / "metrics" / "data.json")
 
     @pytest.mark.parametrize("validated_on_test", [True, False])
     def test_prepared_data_are_the_whole_training_set(self, tmp_path, digits, validated_on_test):

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule import checkpoint, torch_files
-from spikejoule.errors import ArtifactError
+from spikejoule.foundation import torch_files
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model import checkpoint
 from tests.examples import complete_content, trained_network, write_example
 
 

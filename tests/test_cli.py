@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikejoule.checkpoint import read_complete, write_complete
 from spikejoule.cli import main
-from spikejoule.data import Dataset
-from spikejoule.encoding import draw_key, encode
-from spikejoule.measurement import measure_network
+from spikejoule.data.images import Dataset
+from spikejoule.measure.measurement import measure_network
+from spikejoule.model.checkpoint import read_complete, write_complete
+from spikejoule.spikes.encoding import draw_key, encode
 from tests.examples import (
     complete_content,
     exit_status_of,

@@ -6,16 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spikejoule.architecture import Architecture
-from spikejoule.counting import (
-    TrainingSpikes,
-    class_counts,
-    count_spikes,
-    predict,
-    synaptic_events_per_layer,
-)
-from spikejoule.errors import ArtifactError
-from spikejoule.events import EventList
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.fan_out import synaptic_events_per_layer
+from spikejoule.spikes.counting import TrainingSpikes, class_counts, count_spikes, predict
+from spikejoule.spikes.events import EventList
 from tests import naive
 
 dense_spikes = hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 3), elements=st.integers(0, 1))

@@ -20,8 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spikejoule import sources
-from spikejoule.data import (
+from spikejoule.data import sources
+from spikejoule.data.idx import encode_idx, read_idx
+from spikejoule.data.images import (
     Dataset,
     ImageCounts,
     LabelledImages,
@@ -30,9 +31,8 @@ from spikejoule.data import (
     save_images,
     split_validation,
 )
-from spikejoule.errors import ArtifactError, DataError, SpikejouleError
-from spikejoule.files import read_json, write_npz
-from spikejoule.idx import encode_idx, read_idx
+from spikejoule.foundation.errors import ArtifactError, DataError, SpikejouleError
+from spikejoule.foundation.files import read_json, write_npz
 from spikejoule.params import load_params, parse_params
 from stages import prepare
 
@@ -408,7 +408,8 @@ class TestDownload:
 
     def test_server_that_never_answers(self, tmp_path: Path) -> None:
         code = (
-            "import sys; from pathlib import Path; from spikejoule import mnist_download as it\n"
+            "import sys; from pathlib import Path\n"
+            "from spikejoule.data import mnist_download as it\n"
             "it.STALL_SECONDS = 1.0\n"
             "sys.exit(it.main(Path(sys.argv[1])))"
         )

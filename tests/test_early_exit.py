@@ -6,9 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from spikejoule import early_exit
-from spikejoule.counting import synaptic_events_per_sample
-from spikejoule.early_exit import (
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.measure import early_exit
+from spikejoule.measure.early_exit import (
     StepOutcomes,
     accuracy_by_step,
     choose_early_exit,
@@ -17,9 +17,9 @@ from spikejoule.early_exit import (
     outcomes_by_step,
     synaptic_events_by_step,
 )
-from spikejoule.errors import ArtifactError
-from spikejoule.evaluation import accuracy
-from spikejoule.events import EventList
+from spikejoule.measure.evaluation import accuracy
+from spikejoule.model.fan_out import synaptic_events_per_sample
+from spikejoule.spikes.events import EventList
 
 
 def random_layers(

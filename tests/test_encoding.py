@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from spikejoule.data import Dataset
-from spikejoule.encoding import draw_key, encode, firing_probabilities
-from spikejoule.errors import ParameterError
-from spikejoule.events import EventList
+from spikejoule.data.images import Dataset
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.spikes.encoding import draw_key, encode, firing_probabilities
+from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.examples import start_python
 
@@ -204,13 +204,13 @@ class TestKey:
         images = np.random.default_rng(0).integers(0, 256, (33, 50)).astype(np.uint8)
         whole = encode(images, 25, 300.0, draw_key(7, "train", 3))
         for chunk_bytes in (1, 2 * 50 * 25 * 4, 2 * 50 * 25 * 33):
-            monkeypatch.setattr("spikejoule.event_buffers.CHUNK_BYTES", chunk_bytes)
+            monkeypatch.setattr("spikejoule.spikes.buffers.CHUNK_BYTES", chunk_bytes)
             assert digest(encode(images, 25, 300.0, draw_key(7, "train", 3))) == digest(whole)
 
     def test_same_draw_in_another_process(self) -> None:
         code = (
             "import hashlib, numpy as np\n"
-            "from spikejoule.encoding import draw_key, encode\n"
+            "from spikejoule.spikes.encoding import draw_key, encode\n"
             "images = np.random.default_rng(4).integers(0, 256, (21, 784)).astype(np.uint8)\n"
             "events = encode(images, 50, 80.0, draw_key(11, 'validation', 0))\n"
             "data = events.sources.tobytes() + events.offsets.tobytes()\n"

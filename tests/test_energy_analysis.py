@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from spikejoule.counting import fan_outs_by_source
 from spikejoule.energy import (
     Accuracy,
     AnalysisInputs,
@@ -31,8 +30,9 @@ from spikejoule.energy.statistics import count_statistics
 from spikejoule.energy.summary import answer, energy_text, joules
 from spikejoule.energy.tables import COLUMNS, headline, table
 from spikejoule.energy.training_counts import count_training
-from spikejoule.errors import ArtifactError
-from spikejoule.events import EventList
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model.fan_out import fan_outs_by_source
+from spikejoule.spikes.events import EventList
 from tests.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 TRAINING = TrainingRecord(

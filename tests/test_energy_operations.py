@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spikejoule.architecture import Architecture
-from spikejoule.counting import fan_outs_by_source
-from spikejoule.data import Dataset
-from spikejoule.encoding import draw_key, encode
+from spikejoule.data.images import Dataset
 from spikejoule.energy import (
     OperationCounts,
     count_operations,
@@ -17,7 +14,10 @@ from spikejoule.energy import (
 )
 from spikejoule.energy.terms import DESCRIPTIONS
 from spikejoule.engine import run_network
-from spikejoule.events import EventList
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.fan_out import fan_outs_by_source
+from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.examples import trained_network
 from tests.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE

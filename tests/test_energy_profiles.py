@@ -6,7 +6,7 @@ import pytest
 
 from spikejoule.energy import Price, load_profiles, select_profile
 from spikejoule.energy.profiles import EVIDENCE, SCOPES, TERMS_OF
-from spikejoule.errors import ParameterError
+from spikejoule.foundation.errors import ParameterError
 
 GOOD = """\
 chip:

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikejoule.architecture import Architecture
 from spikejoule.energy import EnergyProxies, energy_proxies
+from spikejoule.model.architecture import Architecture
 
 
 def proxies_of(architecture: Architecture, spikes: list[float], steps: int) -> EnergyProxies:

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.architecture import Architecture
-from spikejoule.encoding import draw_key, encode
 from spikejoule.engine import choice, choose_engine, make_engine, resolve_device, run_network
 from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import LearningSettings
-from spikejoule.errors import ArtifactError, ParameterError
-from spikejoule.events import EventList
-from spikejoule.network import initial_state
-from spikejoule.surrogate import SURROGATES
+from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import initial_state
+from spikejoule.model.surrogate import SURROGATES
+from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.events import EventList
 from tests import naive
 
 logger = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spikejoule.errors import DataError
-from spikejoule.evaluation import accuracy, evaluate_predictions
+from spikejoule.foundation.errors import DataError
+from spikejoule.measure.evaluation import accuracy, evaluate_predictions
 
 
 def wilson(n_correct: int, n_samples: int, z: float) -> tuple[float, float]:

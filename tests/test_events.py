@@ -10,11 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spikejoule.data import Dataset
-from spikejoule.encoding import draw_key, encode
-from spikejoule.errors import ArtifactError
-from spikejoule.events import EVENTS, EventList, concatenate_samples, load_events, save_events
-from spikejoule.files import write_npz
+from spikejoule.data.images import Dataset
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.files import write_npz
+from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.events import (
+    EVENTS,
+    EventList,
+    concatenate_samples,
+    load_events,
+    save_events,
+)
 from tests import naive
 
 shapes = st.tuples(st.integers(0, 5), st.integers(1, 6), st.integers(1, 7))

@@ -8,9 +8,9 @@ import matplotlib
 import numpy as np
 import pytest
 
-from spikejoule import figures
-from spikejoule.evaluation import accuracy, evaluate_predictions
-from spikejoule.events import EventList
+from spikejoule.measure.evaluation import accuracy, evaluate_predictions
+from spikejoule.report import figures
+from spikejoule.spikes.events import EventList
 from tests.examples import exit_status_of
 
 SOURCE = "mnist5k: 5,000 MNIST digits"
@@ -123,7 +123,7 @@ def test_different_values_give_different_figures() -> None:
 
 
 def test_no_pyplot() -> None:
-    code = "import sys, spikejoule.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, spikejoule.report.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert exit_status_of(code) == 0
 
 

@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule import cli
-from spikejoule.errors import ArtifactError, StoreError
-from spikejoule.files import read_csv, write_csv
-from spikejoule.front import compare
-from spikejoule.front_report import experiment_command, front_figure, front_table, front_text
-from spikejoule.front_rows import (
+from spikejoule.foundation.errors import ArtifactError, StoreError
+from spikejoule.foundation.files import read_csv, write_csv
+from spikejoule.measure.front_rows import (
     EARLY_EXIT,
     FRONT_COLUMNS,
     WHOLE_WINDOW,
@@ -28,6 +26,13 @@ from spikejoule.tracking import (
     front_citations,
     project_store,
     publish,
+)
+from spikejoule.tracking.front import compare
+from spikejoule.tracking.front_report import (
+    experiment_command,
+    front_figure,
+    front_table,
+    front_text,
 )
 
 TAGS = {

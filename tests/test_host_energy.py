@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from spikejoule import host_energy
-from spikejoule.files import write_json
-from spikejoule.host_energy import EnergyPart, HostEnergy, gpu_uuids, measure_host_energy
+from spikejoule.foundation import host_energy
+from spikejoule.foundation.files import write_json
+from spikejoule.foundation.host_energy import EnergyPart, HostEnergy, gpu_uuids, measure_host_energy
 from tests.examples import start_python
 
 
@@ -225,7 +225,7 @@ def watch(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and set(arguments[1] or "") & set("wax+"):
         seen.append(arguments[0])
 from pathlib import Path
-from spikejoule.host_energy import measure_host_energy
+from spikejoule.foundation.host_energy import measure_host_energy
 sys.dont_write_bytecode = True
 sys.addaudithook(watch)
 with measure_host_energy(powercap=Path("nowhere")) as host:
@@ -365,7 +365,7 @@ class TestBlock:
 
     def test_the_module_imports_no_meter(self) -> None:
         code = (
-            "import sys, spikejoule.host_energy; "
+            "import sys, spikejoule.foundation.host_energy; "
             "sys.exit(any(name in sys.modules for name in ('codecarbon', 'pynvml', 'torch')))"
         )
         assert start_python("-c", code).wait(timeout=60) == 0

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from spikejoule.errors import ParameterError
+from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params
 from stages import common
 
@@ -119,8 +119,8 @@ class TestImports:
         ]
 
     def test_no_torch_where_none_is_needed(self, repository: Path) -> None:
-        modules = ["params", "data", "sources", "files", "events", "encoding", "counting"]
-        modules += ["evaluation", "figures", "tracking"]
+        modules = ["params", "data.images", "data.sources", "foundation.files", "spikes.encoding"]
+        modules += ["spikes.counting", "measure.evaluation", "report.figures", "tracking"]
         code = "import sys\n" + "".join(f"import spikejoule.{name}\n" for name in modules)
         code += "print([name for name in ('torch', 'mlflow') if name in sys.modules])"
         environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
@@ -498,7 +498,7 @@ class TestRepository:
             (".cache/mnist/a.gz", True),
             ("metrics/.train.json.0123456789abcdef.tmp", True),
             ("metrics/train.json", False),
-            ("src/spikejoule/data.py", False),
+            ("src/spikejoule/data/images.py", False),
             ("dvc.lock", False),
             ("constraints.txt", False),
         ],

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from spikejoule.checkpoint import CompleteCheckpoint, read_complete, write_complete
-from spikejoule.energy_inputs import recorded_proxies
-from spikejoule.errors import ArtifactError
-from spikejoule.inspect import checkpoint_text, checkpoint_values, proxies_text
+from spikejoule.energy.from_checkpoint import recorded_proxies
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write_complete
+from spikejoule.report.inspect import checkpoint_text, checkpoint_values, proxies_text
 from tests.examples import complete_content, trained_network, write_example
 
 

@@ -12,12 +12,12 @@ import numba
 import numpy as np
 import pytest
 
-from spikejoule.architecture import Architecture
 from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import LearningSettings
-from spikejoule.events import EventList
-from spikejoule.kernels.exponential import fill_exponentials
+from spikejoule.foundation.compiling.exponential import fill_exponentials
+from spikejoule.model.architecture import Architecture
+from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.examples import start_python
 
@@ -115,7 +115,7 @@ class TestExactSpikes:
         events = EventList.from_dense(np.random.default_rng(2).integers(0, 2, (9, 7, 11)))
         whole = EventEngine(architecture, state).run(events)
         for chunk_bytes in (1, 2 * 18 * 7 * 4):
-            monkeypatch.setattr("spikejoule.event_buffers.CHUNK_BYTES", chunk_bytes)
+            monkeypatch.setattr("spikejoule.spikes.buffers.CHUNK_BYTES", chunk_bytes)
             for part, layer in zip(
                 EventEngine(architecture, state).run(events), whole, strict=True
             ):
@@ -194,11 +194,11 @@ import json, time
 import torch
 started = time.perf_counter()
 import numpy as np
-from spikejoule.architecture import Architecture
-from spikejoule.augmentation import Augmentation, augment
-from spikejoule.encoding import draw_key, encode
+from spikejoule.model.architecture import Architecture
+from spikejoule.learn.augmentation import Augmentation, augment
+from spikejoule.spikes.encoding import draw_key, encode
 from spikejoule.engine import LearningSettings, make_engine
-from spikejoule.network import initial_state
+from spikejoule.model.network import initial_state
 
 architecture = Architecture(784, (400,), 10)
 state = {name: value.numpy() for name, value in initial_state(architecture, 1).items()}
@@ -214,7 +214,7 @@ import sys
 from numba.core.registry import CPUDispatcher
 misses = hits = 0
 for name, module in list(sys.modules.items()):
-    if name.startswith("spikejoule.kernels."):
+    if name.startswith("spikejoule."):
         for value in vars(module).values():
             if isinstance(value, CPUDispatcher):
                 misses += sum(value.stats.cache_misses.values())
@@ -226,7 +226,7 @@ SMALL_KERNEL = """
 import json
 import numpy as np
 from pathlib import Path
-from spikejoule.kernels.optimizer import clip_coefficient
+from spikejoule.engine.kernels.optimizer import clip_coefficient
 value = clip_coefficient(np.array([9.0, 16.0]), 1.0)
 stats = clip_coefficient.stats
 print(json.dumps({
@@ -266,7 +266,7 @@ class TestCache:
                     checkout / "spikejoule",
                     ignore=shutil.ignore_patterns("__pycache__"),
                 )
-            with open(checkout / "spikejoule" / "kernels" / "forward.py", "a") as kernel:
+            with open(checkout / "spikejoule" / "engine" / "kernels" / "forward.py", "a") as kernel:
                 kernel.write(change)
             environment = {"PYTHONPATH": str(checkout), "NUMBA_CACHE_DIR": str(cache)}
             told = told_by(SMALL_KERNEL, env=environment)

@@ -13,11 +13,11 @@ import pytest
 
 import spikejoule
 from spikejoule import tracking
-from spikejoule.checkpoint import write_complete
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.lineage import Lineage, lineage_text, trace
-from spikejoule.provenance import file_digest, provenance_tags
+from spikejoule.foundation.provenance import file_digest, provenance_tags
+from spikejoule.model.checkpoint import write_complete
 from spikejoule.tracking import ModelFiles, RunRecord, Store, project_store
+from spikejoule.tracking.lineage import Lineage, lineage_text, trace
 from tests.examples import complete_content, trained_network
 from tests.pipeline_tools import clean_environment, commit, dvc, git, run, set_parameters
 

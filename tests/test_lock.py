@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from spikejoule.errors import ArtifactError
-from spikejoule.lock import result_of
-from spikejoule.project import check_against_lock
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.tracking.lock import result_of
+from spikejoule.tracking.project import check_against_lock
 
 # Two stages: what the first makes, the second reads and the run record does not hold.
 FILES = {
@@ -64,7 +64,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMETERS))
     monkeypatch.chdir(tmp_path)
     # DVC itself takes seconds to say it.
-    monkeypatch.setattr("spikejoule.project._cache_of", lambda root: root / "cache")
+    monkeypatch.setattr("spikejoule.tracking.project._cache_of", lambda root: root / "cache")
     return tmp_path
 
 

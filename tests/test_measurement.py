@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikejoule.architecture import Architecture
-from spikejoule.errors import ArtifactError
-from spikejoule.events import EventList, save_events
-from spikejoule.files import write_npz
-from spikejoule.inference_files import (
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.files import write_npz
+from spikejoule.measure.inference_files import (
     load_inference_events,
     load_inference_spikes,
     save_inference_events,
     save_inference_spikes,
 )
-from spikejoule.measurement import Measurement, load_network_and_events, measure_network
-from spikejoule.trained import TrainedNetwork, save_trained
+from spikejoule.measure.measurement import Measurement, load_network_and_events, measure_network
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.trained import TrainedNetwork, save_trained
+from spikejoule.spikes.events import EventList, save_events
 from tests.examples import trained_network
 
 

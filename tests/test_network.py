@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.architecture import Architecture
-from spikejoule.errors import ParameterError
-from spikejoule.kernels.derivatives import SURROGATE_CODES
-from spikejoule.network import SpikingNetwork, initial_state, surrogate_derivative
+from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import SpikingNetwork, initial_state, surrogate_derivative
+from spikejoule.model.surrogate import SURROGATES, get_surrogate
 from spikejoule.params import TrainParams
-from spikejoule.surrogate import SURROGATES, get_surrogate
 from tests import naive
 
 ARCHITECTURE = Architecture(7, (11, 6), 3, threshold=1.0, decay=0.9)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from spikejoule.errors import ParameterError
+from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params, load_params, parse_params
 
 PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from spikejoule.data import Dataset, save_images
+from spikejoule.data.images import Dataset, save_images
 from spikejoule.params import load_params
 from tests.mutated_params import mutated
 from tests.pipeline_tools import clean_environment, commit, dvc, git, run, set_parameters

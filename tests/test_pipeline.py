@@ -21,9 +21,9 @@ import torch
 import yaml
 from mlflow import MlflowClient
 
-from spikejoule.data import Dataset, images_sha256, load_images
-from spikejoule.events import load_events
+from spikejoule.data.images import Dataset, images_sha256, load_images
 from spikejoule.params import load_params
+from spikejoule.spikes.events import load_events
 from tests.pipeline_tools import (
     COMMAND_SECONDS,
     STAGES,
@@ -179,7 +179,7 @@ def experiments(workspace: Clone) -> Experiments:
         outputs[name] = workspace.dvc("exp", "run", "--name", name, *arguments)
         params_after[name] = (workspace.folder / "params.yaml").read_text(encoding="utf-8")
 
-    code = workspace.folder / "src" / "spikejoule" / "provenance.py"
+    code = workspace.folder / "src" / "spikejoule" / "foundation" / "provenance.py"
     unchanged = code.read_text(encoding="utf-8")
     code.write_text(
         unchanged
@@ -427,6 +427,32 @@ class TestCheckpoint:
     def test_the_encoding_that_it_was_trained_on(self, first: Clone) -> None:
         encoding = first.checkpoint()["encoding"]
         assert (encoding["time_window"], encoding["max_rate_hz"]) == (50, 80)
+
+
+# What runs again when something in a room is edited; what follows from it runs only if its own
+# inputs have changed then.
+RERUNS = {
+    "cli": set(),
+    "tracking": {"publish"},
+    "report": {"energy_report", "publish"},
+    "energy": {"energy_report", "publish"},
+    "rival": {"baseline", "energy_report", "publish"},
+    "measure": {"measure_inference", "evaluate", "baseline", "energy_report", "publish"},
+    "learn": {"train", "baseline"},
+    "engine": {"train", "measure_inference", "evaluate", "publish"},
+}
+
+
+def test_an_edit_in_a_room_runs_the_stages_that_use_the_room(workspace: Clone) -> None:
+    rooms = workspace.folder / "src" / "spikejoule"
+    found = {}
+    for room in RERUNS:
+        edited = rooms / room / "__init__.py"
+        before = edited.read_bytes()
+        edited.write_bytes(before + b"# a comment\n")
+        found[room] = set(dvc_json(workspace.folder, workspace.environment, "status"))
+        edited.write_bytes(before)
+    assert found == RERUNS
 
 
 class TestTracking:

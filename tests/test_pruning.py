@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from spikejoule.counting import fan_outs_by_source, synaptic_events_per_sample
 from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import LearningSettings
-from spikejoule.pruning import PruningSettings, magnitude_masks
+from spikejoule.model.fan_out import fan_outs_by_source, synaptic_events_per_sample
+from spikejoule.model.pruning import PruningSettings, magnitude_masks
 from tests.test_engines import batch, network
 
 LEARNING = LearningSettings(

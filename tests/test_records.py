@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Self
 import pytest
 from pydantic import ConfigDict, ValidationError, model_validator
 
-from spikejoule.errors import ArtifactError
-from spikejoule.files import write_csv, write_json
-from spikejoule.records import Count, Flag, MaybePercent, Percent, Record, Row, Table
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.files import write_csv, write_json
+from spikejoule.foundation.records import Count, Flag, MaybePercent, Percent, Record, Row, Table
 
 
 class Inner(Record):

@@ -13,10 +13,10 @@ from mlflow import MlflowClient
 from mlflow.exceptions import RestException
 
 from spikejoule import tracking
-from spikejoule.checkpoint import read_complete, write_complete
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.errors import ArtifactError, StoreError
-from spikejoule.provenance import file_digest
+from spikejoule.foundation.errors import ArtifactError, StoreError
+from spikejoule.foundation.provenance import file_digest
+from spikejoule.model.checkpoint import read_complete, write_complete
 from spikejoule.tracking import (
     ModelFiles,
     Publication,
@@ -90,7 +90,7 @@ def test_it_has_the_name_of_dvcs_artifact(repository: Path) -> None:
 
 def test_tracking_imports_neither_mlflow_nor_torch_until_it_is_used() -> None:
     code = (
-        "import sys, spikejoule.tracking, spikejoule.lineage;"
+        "import sys, spikejoule.tracking, spikejoule.tracking.lineage;"
         "sys.exit(bool({'mlflow', 'torch', 'pandas'} & set(sys.modules)))"
     )
     assert start_python("-c", code).wait(timeout=60) == 0

@@ -14,10 +14,9 @@ from matplotlib.image import imread
 from spikejoule.energy import HardwareProfile, Price, mean_operations
 from spikejoule.energy.estimates import Amount
 from spikejoule.energy.window import window_cost
-from spikejoule.errors import ArtifactError
-from spikejoule.events import EventList
-from spikejoule.files import write_csv, write_text
-from spikejoule.front_rows import FRONT_COLUMNS, FrontRun, read_front
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.files import write_csv, write_text
+from spikejoule.measure.front_rows import FRONT_COLUMNS, FrontRun, read_front
 from spikejoule.report import (
     EarlyAnswer,
     Outcome,
@@ -28,6 +27,7 @@ from spikejoule.report import (
 from spikejoule.report.markup import Markup, element, table
 from spikejoule.report.plot import accuracy_scale, energy_scale, linear_scale, number_scale
 from spikejoule.report.tables import linked
+from spikejoule.spikes.events import EventList
 from tests.test_energy_analysis import analysis, baseline, inputs
 from tests.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT
 

@@ -12,18 +12,18 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from spikejoule.baseline_files import save_baseline
-from spikejoule.data import Dataset, images_sha256, save_images
-from spikejoule.encoding import draw_key, encode
+from spikejoule.data.images import Dataset, images_sha256, save_images
 from spikejoule.energy import BaselineCounts
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.events import load_events, save_events
-from spikejoule.files import write_csv, write_json
-from spikejoule.front_rows import FRONT_COLUMNS
-from spikejoule.inference_files import load_inference_events, load_inference_spikes
-from spikejoule.quantised import QuantisedNetwork
-from spikejoule.run_record import OUTPUTS
-from spikejoule.trained import save_trained
+from spikejoule.foundation.files import write_csv, write_json
+from spikejoule.measure.front_rows import FRONT_COLUMNS
+from spikejoule.measure.inference_files import load_inference_events, load_inference_spikes
+from spikejoule.model.trained import save_trained
+from spikejoule.rival.baseline_files import save_baseline
+from spikejoule.rival.quantised import QuantisedNetwork
+from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.events import load_events, save_events
+from spikejoule.tracking.run_record import OUTPUTS
 from stages import energy_report, evaluate, measure_inference, publish
 from stages.common import run_stage
 from tests.examples import (

@@ -19,7 +19,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 
 from spikejoule.params import load_params
-from spikejoule.project import find_revision
+from spikejoule.tracking.project import find_revision
 from tests.pipeline_tools import (
     COMMAND_SECONDS,
     commit,

@@ -16,7 +16,7 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from spikejoule.provenance import file_digest
+from spikejoule.foundation.provenance import file_digest
 from spikejoule.tracking import Store, live, opened, project_store
 from stages import journal
 

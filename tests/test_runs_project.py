@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spikejoule.errors import ArtifactError
-from spikejoule.project import (
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.tracking.project import (
     Revision,
     artifact_paths,
     checked_out,

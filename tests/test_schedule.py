@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from spikejoule.schedule import SCHEDULES, Schedule, ScheduleSettings
+from spikejoule.learn.schedule import SCHEDULES, Schedule, ScheduleSettings
 
 EPOCHS, BATCHES = 6, 5
 ACCURACIES = [60.0, 70.0, 69.0, 70.0, 68.0, 67.0, 70.5, 70.0, 70.0, 70.0]

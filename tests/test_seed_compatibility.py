@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.checkpoint import read_complete, write_complete
 from spikejoule.cli import main
-from spikejoule.data import Dataset
-from spikejoule.encoding import draw_key, encode
+from spikejoule.data.images import Dataset
 from spikejoule.engine import run_network
-from spikejoule.inspect import checkpoint_text
-from spikejoule.measurement import measure_network
+from spikejoule.measure.measurement import measure_network
+from spikejoule.model.checkpoint import read_complete, write_complete
+from spikejoule.report.inspect import checkpoint_text
+from spikejoule.spikes.encoding import draw_key, encode
 from tests.examples import complete_content, trained_network, write_example
 
 

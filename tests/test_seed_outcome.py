@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 
-from spikejoule.inference_files import load_inference_spikes
+from spikejoule.measure.inference_files import load_inference_spikes
+from spikejoule.model.trained import load_trained
 from spikejoule.params import Params, parse_params
-from spikejoule.trained import load_trained
 from stages import encode, measure_inference, prepare, train
 
 PATHS = {

@@ -28,10 +28,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
 from benchmarks.serving import serve_command
-from spikejoule.checkpoint import read_complete
-from spikejoule.encoding import draw_key, encode
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.errors import ArtifactError, ParameterError
+from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.model.checkpoint import read_complete
+from spikejoule.spikes.encoding import draw_key, encode
 from spikejoule.tracking import ModelFiles, served_model
 from spikejoule.tracking.served_http import invocations, take_over_server
 from spikejoule.tracking.served_model import save_served_model
@@ -225,7 +225,7 @@ class TestFolder:
         shutil.copytree(folder, changed)
         mlflow.pyfunc.load_model(str(changed))
         assert not caplog.records
-        (changed / "code" / "spikejoule" / "neuron.py").write_text("STEP_MS = 2\n")
+        (changed / "code" / "spikejoule" / "model" / "neuron.py").write_text("STEP_MS = 2\n")
         with caplog.at_level(logging.WARNING):
             mlflow.pyfunc.load_model(str(changed))
         assert "the model comes with code of its own" in caplog.text

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from spikejoule.errors import ArtifactError, StoreError
-from spikejoule.files import write_csv, write_json
-from spikejoule.front_rows import FRONT_COLUMNS
-from spikejoule.provenance import provenance_tags
-from spikejoule.run_record import FILES, OUTPUTS, build_run_record
+from spikejoule.foundation.errors import ArtifactError, StoreError
+from spikejoule.foundation.files import write_csv, write_json
+from spikejoule.foundation.provenance import provenance_tags
+from spikejoule.measure.front_rows import FRONT_COLUMNS
+from spikejoule.model.trained import save_trained
 from spikejoule.tracking import (
     Artifact,
     RunRecord,
@@ -27,8 +27,8 @@ from spikejoule.tracking import (
     publish,
 )
 from spikejoule.tracking.keeper import keeper_tags
+from spikejoule.tracking.run_record import FILES, OUTPUTS, build_run_record
 from spikejoule.tracking.store import in_one_line
-from spikejoule.trained import save_trained
 from tests.examples import (
     BASELINE_TIMINGS,
     ENERGY_METRICS,
@@ -306,7 +306,7 @@ class TestUnreachable:
     ) -> None:
         code = (
             "import sys; from pathlib import Path;"
-            "from spikejoule.errors import StoreError;"
+            "from spikejoule.foundation.errors import StoreError;"
             "from spikejoule.tracking import RunRecord, project_store, publish\n"
             "store = project_store(Path(sys.argv[1]), 'spikejoule')\n"
             "try:\n publish(RunRecord('a'), store, time_limit_seconds=8)\n"

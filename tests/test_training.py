@@ -6,18 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.architecture import Architecture
-from spikejoule.augmentation import Augmentation
-from spikejoule.encoding import draw_key, encode
 from spikejoule.engine import LearningSettings, make_engine
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import BatchOutcome, Engine
-from spikejoule.errors import ParameterError
-from spikejoule.events import EventList
-from spikejoule.network import initial_state
-from spikejoule.pruning import PruningSettings
-from spikejoule.schedule import ScheduleSettings
-from spikejoule.training import (
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.learn.augmentation import Augmentation
+from spikejoule.learn.schedule import ScheduleSettings
+from spikejoule.learn.training import (
     EpochRecord,
     TrainingData,
     TrainingResult,
@@ -25,6 +20,11 @@ from spikejoule.training import (
     accuracy_percent,
     train,
 )
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import initial_state
+from spikejoule.model.pruning import PruningSettings
+from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.events import EventList
 
 N_STEPS = 12
 ARCHITECTURE = Architecture(16, (12,), 2)

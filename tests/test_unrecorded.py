@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikejoule.errors import StoreError
+from spikejoule.foundation.errors import StoreError
 from stages import publish, unrecorded
 from tests.pipeline_tools import clean_environment, git
 

@@ -8,8 +8,8 @@ import pytest
 from dvc.utils.serialize import parse_yaml
 from ruamel.yaml.error import ReusedAnchorWarning
 
-from spikejoule.errors import ParameterError
-from spikejoule.yaml_files import MAX_VALUES, read_yaml
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.foundation.yaml_files import MAX_VALUES, read_yaml
 from tests.mutated_params import NASTY, mutated
 
 

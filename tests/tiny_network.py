@@ -10,7 +10,7 @@ step   input   hidden 0           hidden 1             output 0          output 
 
 import numpy as np
 
-from spikejoule.architecture import Architecture
+from spikejoule.model.architecture import Architecture
 
 ARCHITECTURE = Architecture(3, (2,), 2, threshold=1.0, decay=0.5)
 STATE = {

@@ -1,18 +1,18 @@
 """This project's engines, driven as its own training drives them: encode a batch, train on it.
 
-The event list comes from `spikejoule.encoding` for both engines; `dense` turns it into zeros and
-ones. A row of a single engine never imports the other: `event` runs without PyTorch.
+The event list comes from `spikejoule.spikes.encoding` for both engines; `dense` turns it into zeros
+and ones. A row of a single engine never imports the other: `event` runs without PyTorch.
 """
 
 import numpy as np
 
 from benchmarks.job import Job, initial_state
 from benchmarks.plan import Plan
-from spikejoule.architecture import Architecture
-from spikejoule.counting import predict
-from spikejoule.encoding import draw_key, encode
 from spikejoule.engine import LearningSettings, make_engine
-from spikejoule.events import EventList
+from spikejoule.model.architecture import Architecture
+from spikejoule.spikes.counting import predict
+from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.events import EventList
 
 
 class _EngineRow:

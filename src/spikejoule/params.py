@@ -12,9 +12,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from spikejoule.errors import ParameterError
-from spikejoule.parameter_problems import ADDENDUM, WHOLE_LINE, names_of, problem_lines, shown
-from spikejoule.yaml_files import read_yaml
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.foundation.parameter_problems import (
+    ADDENDUM,
+    WHOLE_LINE,
+    names_of,
+    problem_lines,
+    shown,
+)
+from spikejoule.foundation.yaml_files import read_yaml
 
 Scalar = str | int | float | None
 

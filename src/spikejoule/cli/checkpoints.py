@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikejoule.cli.arguments import checkpoint_command, json_text, not_negative, positive
-from spikejoule.errors import DataError
+from spikejoule.foundation.errors import DataError
 
 if TYPE_CHECKING:
-    from spikejoule.checkpoint import CompleteCheckpoint
-    from spikejoule.data import LabelledImages
-    from spikejoule.events import EventList
+    from spikejoule.data.images import LabelledImages
+    from spikejoule.model.checkpoint import CompleteCheckpoint
+    from spikejoule.spikes.events import EventList
 
 DEFAULT_SEED = 42
 
@@ -85,8 +85,8 @@ def _add_energy(commands: Any) -> None:
 
 
 def _inspect(options: argparse.Namespace) -> str:
-    from spikejoule.checkpoint import read_complete
-    from spikejoule.inspect import checkpoint_text, checkpoint_values
+    from spikejoule.model.checkpoint import read_complete
+    from spikejoule.report.inspect import checkpoint_text, checkpoint_values
 
     checkpoint = read_complete(options.file)
     if options.json:
@@ -95,9 +95,9 @@ def _inspect(options: argparse.Namespace) -> str:
 
 
 def _report(options: argparse.Namespace) -> str:
-    from spikejoule.checkpoint import read_complete
-    from spikejoule.energy_inputs import recorded_proxies
-    from spikejoule.inspect import proxies_text
+    from spikejoule.energy.from_checkpoint import recorded_proxies
+    from spikejoule.model.checkpoint import read_complete
+    from spikejoule.report.inspect import proxies_text
 
     proxies = recorded_proxies(read_complete(options.file))
     if options.json:
@@ -106,12 +106,12 @@ def _report(options: argparse.Namespace) -> str:
 
 
 def _energy(options: argparse.Namespace) -> str:
-    from spikejoule.baseline_files import load_baseline
-    from spikejoule.checkpoint import read_complete
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
+    from spikejoule.energy.from_checkpoint import MeasuredImages, analysis_inputs
     from spikejoule.energy.summary import analysis_values, energy_text
-    from spikejoule.energy_inputs import MeasuredImages, analysis_inputs
-    from spikejoule.measurement import measure_network
+    from spikejoule.measure.measurement import measure_network
+    from spikejoule.model.checkpoint import read_complete
+    from spikejoule.rival.baseline_files import load_baseline
 
     if options.samples is not None and options.images is None:
         raise DataError("--samples needs --images: without images there are none to choose from.")
@@ -132,8 +132,8 @@ def _energy(options: argparse.Namespace) -> str:
     inputs = analysis_inputs(checkpoint, measured, baselines)
     analysis = analyse(inputs, profiles, chosen, BootstrapSettings())
     if options.html is not None:
-        from spikejoule.files import write_text
-        from spikejoule.provenance import file_digest
+        from spikejoule.foundation.files import write_text
+        from spikejoule.foundation.provenance import file_digest
         from spikejoule.report import ReportContent, energy_page
 
         digest = file_digest(options.file, "sha256")
@@ -153,7 +153,7 @@ def _encoding_seed(checkpoint: "CompleteCheckpoint", given: int | None) -> int:
 
 def _encoded(checkpoint: "CompleteCheckpoint", images: "LabelledImages", seed: int) -> "EventList":
     """The images as spikes, in the way that the checkpoint's network was trained on."""
-    from spikejoule.encoding import draw_key, encode
+    from spikejoule.spikes.encoding import draw_key, encode
 
     return encode(
         images.images,
@@ -165,11 +165,11 @@ def _encoded(checkpoint: "CompleteCheckpoint", images: "LabelledImages", seed: i
 
 
 def _measure(options: argparse.Namespace) -> str:
-    from spikejoule.checkpoint import read_complete
-    from spikejoule.evaluation import evaluate_predictions
-    from spikejoule.inspect import proxies_text
-    from spikejoule.measurement import measure_network
-    from spikejoule.text import number, render, table
+    from spikejoule.foundation.text import number, render, table
+    from spikejoule.measure.evaluation import evaluate_predictions
+    from spikejoule.measure.measurement import measure_network
+    from spikejoule.model.checkpoint import read_complete
+    from spikejoule.report.inspect import proxies_text
 
     checkpoint = read_complete(options.file)
     title, images = _test_images(options.images, options.samples)
@@ -220,7 +220,7 @@ def _measure(options: argparse.Namespace) -> str:
 
 def _test_images(source: str, n_samples: int | None) -> "tuple[str, LabelledImages]":
     """The data set's title and its first `n_samples` test images."""
-    from spikejoule.sources import load_directory, load_mnist5k
+    from spikejoule.data.sources import load_directory, load_mnist5k
 
     dataset = load_mnist5k() if source == "mnist5k" else load_directory(Path(source))
     available = len(dataset.test)

@@ -77,9 +77,9 @@ def _add_version(commands: Any) -> None:
 
 
 def _publish(options: argparse.Namespace) -> str:
-    from spikejoule.errors import ArtifactError, ParameterError
-    from spikejoule.project import experiments, find_revision
-    from spikejoule.publication import publish_revision, publish_workspace
+    from spikejoule.foundation.errors import ArtifactError, ParameterError
+    from spikejoule.tracking.project import experiments, find_revision
+    from spikejoule.tracking.publication import publish_revision, publish_workspace
 
     root = options.directory.resolve()
     if not (options.rev or options.experiments):
@@ -107,11 +107,11 @@ def _published(what: str, publication: "Publication") -> str:
 
 
 def _front(options: argparse.Namespace) -> str:
-    from spikejoule.files import write_bytes, write_csv
-    from spikejoule.front import compare
-    from spikejoule.front_report import front_figure, front_table, front_text
+    from spikejoule.foundation.files import write_bytes, write_csv
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
+    from spikejoule.tracking.front import compare
+    from spikejoule.tracking.front_report import front_figure, front_table, front_text
 
     params = load_params(options.directory / "params.yaml")
     store = project_store(options.directory, params.publish.experiment)
@@ -126,7 +126,7 @@ def _front(options: argparse.Namespace) -> str:
 
 
 def _checked_front(path: Path, store: "Store") -> str:
-    from spikejoule.errors import ArtifactError
+    from spikejoule.foundation.errors import ArtifactError
     from spikejoule.tracking import compare_citations, front_citations
 
     cited = front_citations(path)
@@ -145,9 +145,9 @@ def _checked_front(path: Path, store: "Store") -> str:
 
 
 def _version(options: argparse.Namespace) -> str:
-    from spikejoule.lineage import lineage_text, lineage_values, trace
     from spikejoule.params import load_params
     from spikejoule.tracking import project_store
+    from spikejoule.tracking.lineage import lineage_text, lineage_values, trace
 
     params = load_params(options.directory / "params.yaml")
     store = project_store(options.directory, params.publish.experiment)

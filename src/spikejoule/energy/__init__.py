@@ -1,7 +1,6 @@
 """From counts to joules: integer counts, prices with their sources, comparisons, break-even."""
 
 from spikejoule.energy.analysis import EnergyAnalysis, analyse
-from spikejoule.energy.baselines import BaselineCounts
 from spikejoule.energy.inputs import Accuracy, AnalysisInputs
 from spikejoule.energy.operations import (
     MeanOperations,
@@ -12,14 +11,15 @@ from spikejoule.energy.operations import (
 from spikejoule.energy.pricing import PricedEnergy, price
 from spikejoule.energy.profile_files import load_profiles, select_profile
 from spikejoule.energy.profiles import HardwareProfile, Price
-from spikejoule.energy.proxies import (
+from spikejoule.energy.statistics import BootstrapSettings
+from spikejoule.energy.training_counts import EpochSpikes, TrainingRecord
+from spikejoule.measure.proxies import (
     EnergyProxies,
     LayerProxy,
     energy_proxies,
     proxies_of_spikes,
 )
-from spikejoule.energy.statistics import BootstrapSettings
-from spikejoule.energy.training_counts import EpochSpikes, TrainingRecord
+from spikejoule.rival.counts import BaselineCounts
 
 __all__ = [
     "Accuracy",

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.energy.baselines import BaselineCounts
 from spikejoule.energy.break_even import Operation
 from spikejoule.energy.comparison import Comparison, compare, energy_of, winner
 from spikejoule.energy.estimates import Energy, Estimate
@@ -26,7 +25,8 @@ from spikejoule.energy.statistics import (
     mean_statistics,
 )
 from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy, training_energy
-from spikejoule.errors import ArtifactError
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.rival.counts import BaselineCounts
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.energy import terms
-from spikejoule.energy.baselines import BaselineCounts
 from spikejoule.energy.break_even import BreakEven, Operation, break_even
 from spikejoule.energy.estimates import Energy, Estimate
 from spikejoule.energy.operations import Column
 from spikejoule.energy.pricing import PriceVector
 from spikejoule.energy.profiles import HardwareProfile
 from spikejoule.energy.statistics import CountStatistics, interval
+from spikejoule.rival.counts import BaselineCounts
 
 Array = NDArray[np.float64]
 

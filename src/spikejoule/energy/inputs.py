@@ -6,11 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.architecture import Architecture
-from spikejoule.energy.baselines import BaselineCounts
 from spikejoule.energy.operations import MeanOperations, OperationCounts
-from spikejoule.energy.proxies import EnergyProxies
 from spikejoule.energy.training_counts import TrainingRecord
+from spikejoule.measure.proxies import EnergyProxies
+from spikejoule.model.architecture import Architecture
+from spikejoule.rival.counts import BaselineCounts
 
 ASSUMPTIONS: Final = (
     "Counts are integers, taken from the spikes of each image; a price is a published figure for "

@@ -27,10 +27,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.architecture import Architecture
-from spikejoule.counting import synaptic_events_per_layer, synaptic_events_per_sample
 from spikejoule.energy import terms
-from spikejoule.events import EventList
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.fan_out import synaptic_events_per_layer, synaptic_events_per_sample
+from spikejoule.spikes.events import EventList
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def count_operations(
     Args:
         layers: the spikes of all L layers, the input first.
         architecture: layer sizes.
-        fan_outs: synapses that each source reaches, from `counting.fan_outs_by_source`.
+        fan_outs: synapses that each source reaches, from `model.fan_out.fan_outs_by_source`.
     """
     time_steps = layers[0].n_steps
     spikes = np.stack([events.counts_per_sample() for events in layers], axis=1)

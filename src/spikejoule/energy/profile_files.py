@@ -15,11 +15,10 @@ import yaml
 
 from spikejoule.energy.profiles import EVIDENCE, SCOPES, TERMS_OF, HardwareProfile, Price
 from spikejoule.energy.terms import NEURON_UPDATE_ACTIVE, NEURON_UPDATE_INACTIVE, SYNAPTIC_EVENT
-from spikejoule.errors import ParameterError
+from spikejoule.foundation.errors import ParameterError
 
-PACKAGED: Final = Path(__file__).parents[1] / "hardware.yaml"
-"""The prices that come with the project; outside of this package, so that the pipeline's stages
-that only count do not depend on a price."""
+PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
+"""The prices that come with the project."""
 
 _PICOJOULES = {"pJ": Decimal(1), "nJ": Decimal(1000)}
 # From below what erasing a bit takes at room temperature (3e-9 pJ) to a joule: what lies beyond is

@@ -10,7 +10,7 @@ from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.estimates import Amount, Energy
 from spikejoule.energy.inputs import AnalysisInputs
 from spikejoule.energy.tables import headline
-from spikejoule.text import NOT_RECORDED, Rows, number, render, table
+from spikejoule.foundation.text import NOT_RECORDED, Rows, number, render, table
 
 _NARROW_BITS = 8
 _UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))

@@ -27,7 +27,7 @@ from spikejoule.energy.comparison import DENSE, ZERO_SKIPPING
 from spikejoule.energy.estimates import Amount, Energy
 from spikejoule.energy.terms import MAC
 from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy
-from spikejoule.records import NotNegative, Record, Text, check_interval
+from spikejoule.foundation.records import NotNegative, Record, Text, check_interval
 
 COLUMNS: Final = (
     "profile",

@@ -24,7 +24,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.architecture import Architecture
 from spikejoule.energy import terms
 from spikejoule.energy.operations import (
     Column,
@@ -32,6 +31,7 @@ from spikejoule.energy.operations import (
     operation_blocks,
     operation_columns,
 )
+from spikejoule.model.architecture import Architecture
 
 FORWARD: Final = "forward"
 BACKWARD: Final = "backward"

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.architecture import Architecture
 from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.estimates import Amount, Energy
 from spikejoule.energy.pricing import PriceVector, coverage, price_vector
@@ -18,6 +17,7 @@ from spikejoule.energy.training_counts import (
     TrainingRecord,
     count_training,
 )
+from spikejoule.model.architecture import Architecture
 
 
 @dataclass(frozen=True)

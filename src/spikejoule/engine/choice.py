@@ -1,9 +1,9 @@
 """Which engine a run uses, and why."""
 
-from spikejoule.architecture import Architecture
 from spikejoule.engine.interface import Engine, LearningSettings, State
-from spikejoule.errors import ParameterError
-from spikejoule.events import EventList
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.model.architecture import Architecture
+from spikejoule.spikes.events import EventList
 
 ENGINES = ("auto", "event", "dense")
 

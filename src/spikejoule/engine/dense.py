@@ -8,11 +8,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spikejoule.architecture import Architecture
 from spikejoule.engine.interface import BatchOutcome, LearningSettings, State
-from spikejoule.errors import ArtifactError
-from spikejoule.events import EventList, concatenate_samples
-from spikejoule.network import SpikingNetwork
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import SpikingNetwork
+from spikejoule.spikes.events import EventList, concatenate_samples
 
 CHUNK_ELEMENTS = 1 << 26
 """Dense spikes of the widest layer held at a time when the network only runs."""

@@ -7,19 +7,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikejoule.architecture import Architecture
 from spikejoule.engine.interface import BatchOutcome, LearningSettings, State
-from spikejoule.errors import ArtifactError
-from spikejoule.event_buffers import collect_events
-from spikejoule.events import EventList
-from spikejoule.kernels.arrays import aligned_zeros, even_parts
-from spikejoule.kernels.backward import batch_gradient
-from spikejoule.kernels.deltas import transpose_weights
-from spikejoule.kernels.derivatives import surrogate_constants
-from spikejoule.kernels.emit import LANES
-from spikejoule.kernels.forward import layer_forward_lanes
-from spikejoule.kernels.layout import ParameterLayout
-from spikejoule.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
+from spikejoule.engine.kernels.backward import batch_gradient
+from spikejoule.engine.kernels.deltas import transpose_weights
+from spikejoule.engine.kernels.derivatives import surrogate_constants
+from spikejoule.engine.kernels.forward import layer_forward_lanes
+from spikejoule.engine.kernels.layout import ParameterLayout
+from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
+from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
+from spikejoule.foundation.compiling.emit import LANES
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model.architecture import Architecture
+from spikejoule.spikes.buffers import collect_events
+from spikejoule.spikes.events import EventList
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it, and

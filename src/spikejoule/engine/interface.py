@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from spikejoule.events import EventList
-from spikejoule.surrogate import get_surrogate
+from spikejoule.model.surrogate import get_surrogate
+from spikejoule.spikes.events import EventList
 
 State = Mapping[str, npt.NDArray[Any]]
 """Parameters by name (``layer1.synapses.weight`` [target, source], ``layer1.synapses.bias``)."""
@@ -19,7 +19,7 @@ class LearningSettings:
     """Everything about a training step but the learning rate.
 
     Attributes:
-        surrogate: name of the surrogate derivative (:mod:`spikejoule.surrogate`).
+        surrogate: name of the surrogate derivative (:mod:`spikejoule.model.surrogate`).
         surrogate_slope: its slope; None takes the value of its source.
         logit_scale: logits are ``logit_scale`` times the output spike counts.
         label_smoothing: share of the target spread evenly over all classes, in [0, 1)

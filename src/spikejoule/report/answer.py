@@ -6,6 +6,7 @@ from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.profiles import SCOPES
 from spikejoule.energy.summary import joules
 from spikejoule.energy.terms import PARTS_OF_UPDATE, UPDATES
+from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.report.content import ReportContent
 from spikejoule.report.curve_figures import cost_of_answers
 from spikejoule.report.markup import Markup, element, table
@@ -18,7 +19,6 @@ from spikejoule.report.wording import (
     term_words,
     verdict_words,
 )
-from spikejoule.text import NOT_RECORDED
 
 
 def answer(content: ReportContent) -> Markup:

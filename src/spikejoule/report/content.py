@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikejoule.energy import EnergyAnalysis
-from spikejoule.evaluation_files import AccuracyBySteps, EarlyExitFile, ExitEntry
-from spikejoule.events import EventList
-from spikejoule.front_rows import FrontRun
+from spikejoule.measure.evaluation_files import AccuracyBySteps, EarlyExitFile, ExitEntry
+from spikejoule.measure.front_rows import FrontRun
+from spikejoule.spikes.events import EventList
 
 
 @dataclass(frozen=True)

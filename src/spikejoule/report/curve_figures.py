@@ -8,7 +8,7 @@ from spikejoule.energy.break_even import BreakEven
 from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.summary import joules
 from spikejoule.energy.window import WindowCost, window_cost
-from spikejoule.front_rows import FrontRun
+from spikejoule.measure.front_rows import FrontRun
 from spikejoule.report.content import EarlyAnswer, Outcome, ReportContent
 from spikejoule.report.figure import Words, absent, figure
 from spikejoule.report.markup import Markup

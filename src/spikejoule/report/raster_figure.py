@@ -1,11 +1,10 @@
 """One image on its way through the network, spike by spike."""
 
-from spikejoule.events import EventList
-from spikejoule.neuron import STEP_MS
 from spikejoule.report.content import Raster
 from spikejoule.report.figure import Words, absent, figure
 from spikejoule.report.markup import Markup, element
 from spikejoule.report.plot import linear_scale, percent, text
+from spikejoule.spikes.events import STEP_MS, EventList
 
 _GAP = 26
 _HEIGHT = 150  # of a layer

@@ -9,7 +9,7 @@ from spikejoule.energy.break_even import BreakEven
 from spikejoule.energy.profiles import EVIDENCE, SCOPES, HardwareProfile
 from spikejoule.energy.summary import joules
 from spikejoule.energy.terms import DESCRIPTIONS
-from spikejoule.front_rows import FrontRun
+from spikejoule.measure.front_rows import FrontRun
 from spikejoule.report.content import ReportContent
 from spikejoule.report.markup import Markup, element, items, joined, table
 from spikejoule.report.wording import (

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import psutil
 from filelock import FileLock, Timeout
 
-from spikejoule.provenance import file_digest, provenance_tags
+from spikejoule.foundation.provenance import file_digest, provenance_tags
 from spikejoule.tracking.keeper import FAILURE_TAG, is_running, keeper_tags
 from spikejoule.tracking.pages import run_name
 from spikejoule.tracking.publishing import PIPELINE_TAG, TRAINED_TAG

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.provenance import content_digest, file_digest
+from spikejoule.foundation.provenance import content_digest, file_digest
 from spikejoule.tracking.records import RESULT_TAG, ModelFiles, RunRecord
 from spikejoule.tracking.store import Store, opened
 from spikejoule.tracking.versions import (
@@ -36,7 +36,7 @@ from spikejoule.tracking.versions import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from spikejoule.checkpoint import CompleteCheckpoint
+    from spikejoule.model.checkpoint import CompleteCheckpoint
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def register(record: RunRecord, run_id: str, store: Store) -> Registration | Non
 
 
 def _version_tags(record: RunRecord, model: ModelFiles) -> dict[str, str]:
-    from spikejoule.checkpoint import read_complete
+    from spikejoule.model.checkpoint import read_complete
 
     checkpoint = read_complete(model.checkpoint)
     ours = checkpoint.section("spikejoule")
@@ -123,8 +123,8 @@ def _version_tags(record: RunRecord, model: ModelFiles) -> dict[str, str]:
 def _energy_pj(model: ModelFiles, checkpoint: "CompleteCheckpoint") -> dict[str, float | None]:
     """Mean energy of an inference under the model's profile, with the ends of its bracket."""
     from spikejoule.energy import MeanOperations, load_profiles, select_profile
+    from spikejoule.energy.from_checkpoint import analysis_inputs
     from spikejoule.energy.pricing import price_vector
-    from spikejoule.energy_inputs import analysis_inputs
 
     operations = analysis_inputs(checkpoint).operations
     assert isinstance(operations, MeanOperations)

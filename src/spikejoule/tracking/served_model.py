@@ -26,10 +26,6 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from numpy.typing import NDArray
 
 import spikejoule
-from spikejoule.architecture import Architecture
-from spikejoule.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.counting import fan_outs_by_source, predict
-from spikejoule.encoding import draw_key, encode
 from spikejoule.energy import (
     HardwareProfile,
     OperationCounts,
@@ -40,8 +36,13 @@ from spikejoule.energy import (
     select_profile,
 )
 from spikejoule.engine import run_network
-from spikejoule.errors import ParameterError, SpikejouleError
-from spikejoule.events import EventList
+from spikejoule.foundation.errors import ParameterError, SpikejouleError
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.model.fan_out import fan_outs_by_source
+from spikejoule.spikes.counting import predict
+from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.events import EventList
 from spikejoule.tracking.records import ModelFiles
 from spikejoule.tracking.served_http import take_over_server
 from spikejoule.tracking.served_images import read_images
@@ -64,6 +65,7 @@ _LIBRARIES = (
     "platformdirs",
     "pydantic",
     "pyyaml",
+    "ruamel.yaml",
     "torch",
 )
 # Images times steps that are in memory as spikes at once.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.provenance import file_digest
+from spikejoule.foundation.provenance import file_digest
 from spikejoule.tracking.reading import opened_to_read
 from spikejoule.tracking.store import Store
 
@@ -53,7 +53,7 @@ def versions_of_checkpoint(path: Path, store: Store) -> tuple[list[ModelVersion]
     Training again gives the same weights in a file with other clocks: then the versions are those
     with its weights. Raises ArtifactError if `path` is no complete checkpoint, StoreError as above.
     """
-    from spikejoule.checkpoint import read_complete
+    from spikejoule.model.checkpoint import read_complete
 
     weights = weights_digest(read_complete(path).state)
     with opened_to_read(store) as (client, _):

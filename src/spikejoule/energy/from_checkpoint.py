@@ -1,0 +1,200 @@
+"""What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.energy import (
+    Accuracy,
+    AnalysisInputs,
+    BaselineCounts,
+    EnergyProxies,
+    EpochSpikes,
+    MeanOperations,
+    OperationCounts,
+    TrainingRecord,
+    count_operations,
+    energy_proxies,
+    mean_operations,
+    proxies_of_spikes,
+)
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.text import NOT_RECORDED
+from spikejoule.model.checkpoint import CompleteCheckpoint
+from spikejoule.model.fan_out import fan_outs_by_source
+from spikejoule.spikes.counting import count_spikes
+from spikejoule.spikes.events import EventList
+
+_COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredImages:
+    """The spikes of N test images.
+
+    Attributes:
+        layers: of every layer, the input first.
+        labels: class of each image, [N]; None where not known.
+    """
+
+    layers: tuple[EventList, ...]
+    labels: NDArray[Any] | None = None
+
+
+def analysis_inputs(
+    checkpoint: CompleteCheckpoint,
+    measured: MeasuredImages | None = None,
+    baselines: tuple[BaselineCounts, ...] = (),
+) -> AnalysisInputs:
+    """Arrange what is known of a network.
+
+    Args:
+        checkpoint: the network, and the spikes that its file records.
+        measured: spikes of each image; None for the means that the file records.
+        baselines: conventional networks on the same images.
+
+    Raises:
+        ArtifactError: there is no `measured`, and `recorded_proxies` finds none.
+    """
+    architecture, time_window = checkpoint.architecture, checkpoint.time_window
+    operations: OperationCounts | MeanOperations
+    if measured is not None:
+        counts = count_spikes(measured.layers, architecture.layer_names)
+        spikes, n_images = counts.means, counts.n_samples
+        fan_outs = fan_outs_by_source(checkpoint.state, architecture, checkpoint.pruned)
+        operations = count_operations(measured.layers, architecture, fan_outs)
+        proxies = proxies_of_spikes(
+            checkpoint.state, architecture, measured.layers, checkpoint.pruned
+        )
+    else:
+        spikes = _recorded_spikes(checkpoint)
+        n_images = checkpoint.section("inference_spikes").get("n_samples", 0)
+        proxies = recorded_proxies(checkpoint)
+        events = [layer.synaptic_events_per_inference for layer in proxies.layers]
+        operations = mean_operations(spikes, architecture, time_window, events)
+    labels = None if measured is None else measured.labels
+    return AnalysisInputs(
+        title=str(_mapping(checkpoint.section("spikejoule"), "data").get("title", NOT_RECORDED)),
+        architecture=architecture,
+        time_window=time_window,
+        max_rate_hz=checkpoint.max_rate_hz,
+        accuracy=_accuracy(checkpoint),
+        spikes_per_inference=spikes,
+        proxies=proxies,
+        operations=operations,
+        n_images=n_images or None,
+        labels=None if labels is None else labels.astype(np.int64),
+        baselines=baselines,
+        training=training_record(checkpoint),
+    )
+
+
+def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
+    """The energy proxies at the activity that the file records.
+
+    Those of a pruned network take the recorded events of each connection: they were counted synapse
+    by synapse, and cannot be computed from spikes alone.
+
+    Raises:
+        ArtifactError: the file records no inference spikes of each layer; or the network is pruned,
+            and of a connection no events are recorded, or more than all its synapses give.
+    """
+    spikes = _recorded_spikes(checkpoint)
+    full = energy_proxies(checkpoint.architecture, spikes, checkpoint.time_window)
+    if not checkpoint.pruned:
+        return full
+    per_layer = _mapping(checkpoint.section("energy_proxies"), "per_layer")
+    events = []
+    for layer in full.layers:
+        most = layer.synaptic_events_per_inference
+        recorded: Any = _mapping(per_layer, layer.name).get("synaptic_events_per_inference")
+        # A mean of integers, so a product of means may fall short of it by a rounding.
+        if recorded is None or recorded > most * (1 + 1e-9):
+            raise ArtifactError(
+                "the checkpoint is of a pruned network, and must record the synaptic events of "
+                f"{layer.name} an inference, from 0 to {most:,.1f}, but records {recorded!r:.80}: "
+                f"count them with {_COUNTING}."
+            )
+        events.append(float(recorded))
+    return energy_proxies(checkpoint.architecture, spikes, checkpoint.time_window, events)
+
+
+def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
+    """What the checkpoint records of its training; None if spikes or batch size are missing."""
+    config, spikes = checkpoint.section("training_config"), checkpoint.section("training_spikes")
+    results, ours = checkpoint.section("training_results"), checkpoint.section("spikejoule")
+    names = checkpoint.architecture.layer_names
+    totals = spikes.get("total_per_layer") or {name: spikes.get(f"total_{name}") for name in names}
+    samples, n_epochs = results.get("total_samples"), results.get("epochs_trained")
+    batch_size = config.get("batch_size")
+    numbers = [*(totals.get(name) for name in names), samples, n_epochs, batch_size]
+    if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
+        return None
+    if not (samples and n_epochs and batch_size):
+        return None
+    return TrainingRecord(
+        epochs=_epochs(ours.get("history", ()), len(names)),
+        samples=int(samples),
+        spikes=tuple(round(totals[name]) for name in names),
+        n_epochs=int(n_epochs),
+        time_steps=checkpoint.time_window,
+        batch_size=int(batch_size),
+        weight_decay=bool(config.get("weight_decay")),
+        clipping=bool(config.get("grad_clip_norm", config.get("grad_clip_max_norm"))),
+        best_epoch=ours.get("best_epoch"),
+        best_validation_accuracy_percent=results.get("best_val_accuracy"),
+        pruned=checkpoint.pruned,
+    )
+
+
+def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracy | None:
+    percent = checkpoint.content.get("test_accuracy")
+    if not isinstance(percent, int | float):
+        return None
+    test = _mapping(checkpoint.section("spikejoule"), "test")
+    low, high = (test.get(f"test_accuracy_{end}_percent") for end in ("low", "high"))
+    return Accuracy(float(percent), low, high)
+
+
+def _recorded_spikes(checkpoint: CompleteCheckpoint) -> dict[str, float]:
+    spikes = checkpoint.spikes_per_inference()
+    if spikes is None:
+        raise ArtifactError(
+            "the checkpoint records no inference spikes of each layer, and its energy needs them: "
+            f"count them with {_COUNTING}."
+        )
+    return spikes
+
+
+def _epochs(history: Any, n_layers: int) -> tuple[EpochSpikes, ...]:
+    """The epochs of a history that records the spikes of each; else nothing."""
+    if not isinstance(history, list | tuple):
+        return ()
+    needed = ("epoch", "samples", "spikes", "validation_accuracy_percent")
+    if not all(
+        isinstance(row, Mapping)
+        and all(name in row for name in needed)
+        and len(row["spikes"]) == n_layers
+        for row in history
+    ):
+        return ()
+    return tuple(
+        EpochSpikes(
+            row["epoch"],
+            row["samples"],
+            tuple(int(count) for count in row["spikes"]),
+            row["validation_accuracy_percent"],
+            tuple(int(count) for count in events)
+            if (events := row.get("synaptic_events"))
+            else None,
+        )
+        for row in history
+    )
+
+
+def _mapping(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = content.get(name)
+    return section if isinstance(section, Mapping) else {}

@@ -1,0 +1,134 @@
+"""Gradient clipping and Adam over flat parameters, in one pass over memory each.
+
+Adam: Kingma and Ba, ICLR 2015, arXiv:1412.6980, in the form of ``torch.optim.Adam`` (weight decay
+is added to the gradient). Clipping: by the norm over all parameters, Pascanu, Mikolov and Bengio,
+ICML 2013, arXiv:1211.5063, in the form of ``torch.nn.utils.clip_grad_norm_``.
+
+Parameters are handled in rows (the weights of one source, or one bias vector). A row that no lane
+touched in a batch has a gradient of zero that is never read.
+
+The weights of a pixel that never fires shrink under weight decay, and their moments with them,
+until they are denormal numbers, on which arithmetic is a hundred times slower. Gradients and
+moments below TINY are therefore taken as zero: next to Adam's epsilon of 1e-8 they change no step.
+"""
+
+import math
+
+import numba
+import numpy as np
+
+from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
+
+TINY = 1e-16
+"""Far below Adam's epsilon; its square times 1 - beta2 is still a normal float32."""
+
+
+@compiled
+def _sum_of_squares(values):
+    # Sixteen running sums, so that the loop runs in vector registers and in a fixed order.
+    sums = np.zeros(16, values.dtype)
+    for start in range(0, values.size, 16):
+        for k in range(16):
+            sums[k] += values[start + k] * values[start + k]
+    total = 0.0
+    for k in range(16):
+        total += sums[k]
+    return total
+
+
+@compiled_parallel
+def gather_gradient(gradients, touched, row_starts, row_lengths, chunks, squares):
+    """Sum the lanes into lane 0 and the squares of the sum into ``squares[chunk]``.
+
+    Args:
+        gradients: one flat gradient a lane, [L, size]; rows that are not touched hold zeros.
+        touched: which rows each lane changed, [L, R]; lane 0 receives the union.
+        row_starts, row_lengths: int64 [R].
+        chunks: bounds of the row ranges that are handled as a unit, int64 [C + 1].
+        squares: float64 [C].
+    """
+    lanes = gradients.shape[0]
+    total = gradients[0]
+    for chunk in numba.prange(chunks.size - 1):
+        square = 0.0
+        for row in range(chunks[chunk], chunks[chunk + 1]):
+            start, stop = row_starts[row], row_starts[row] + row_lengths[row]
+            any_lane = touched[0, row]
+            for lane in range(1, lanes):
+                if touched[lane, row]:
+                    any_lane = True
+                    part = gradients[lane, start:stop]
+                    into = total[start:stop]
+                    for k in range(part.size):
+                        into[k] += part[k]
+                        part[k] = 0
+                    touched[lane, row] = False
+            touched[0, row] = any_lane
+            if any_lane:
+                square += _sum_of_squares(total[start:stop])
+        squares[chunk] = square
+
+
+@compiled
+def clip_coefficient(squares, max_norm):
+    """Factor that brings the norm of the gradient to at most `max_norm`; 1 where that is 0."""
+    if max_norm <= 0.0:
+        return 1.0
+    norm = math.sqrt(squares.sum())
+    return min(1.0, max_norm / (norm + 1e-6))
+
+
+@compiled
+def _adam_row(weights, gradient, touched, first, second, settings):
+    clip, decay, beta1, rest1, beta2, rest2, rate, correction, epsilon, tiny = settings
+    zero = tiny - tiny
+    for k in range(weights.size):
+        slope = decay * weights[k]
+        if touched:
+            slope += clip * gradient[k]
+            gradient[k] = 0
+        slope = slope if abs(slope) > tiny else zero
+        mean = beta1 * first[k] + rest1 * slope
+        square = beta2 * second[k] + rest2 * slope * slope
+        first[k] = mean if abs(mean) > tiny else zero
+        second[k] = square if square > tiny * tiny else zero
+        weights[k] -= rate * first[k] / (math.sqrt(second[k]) * correction + epsilon)
+
+
+@compiled_parallel
+def adam_step(
+    parameters,
+    gradient,
+    touched,
+    first_moment,
+    second_moment,
+    row_starts,
+    row_lengths,
+    chunks,
+    settings,
+    kept,
+):
+    """One step of Adam in place; `gradient` and `touched` are cleared for the next batch.
+
+    Args:
+        settings: (clip coefficient, weight decay, beta1, 1 - beta1, beta2, 1 - beta2,
+            learning rate / (1 - beta1^t), 1 / sqrt(1 - beta2^t), epsilon, tiny) in the parameters'
+            type. Gradients and moments below `tiny` become zero.
+        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
+            where nothing is pruned.
+    """
+    for chunk in numba.prange(chunks.size - 1):
+        for row in range(chunks[chunk], chunks[chunk + 1]):
+            start, stop = row_starts[row], row_starts[row] + row_lengths[row]
+            _adam_row(
+                parameters[start:stop],
+                gradient[start:stop],
+                touched[row],
+                first_moment[start:stop],
+                second_moment[start:stop],
+                settings,
+            )
+            if kept.size > 0:
+                for k in range(start, stop):
+                    parameters[k] *= kept[k]
+            touched[row] = False

@@ -1,0 +1,1 @@
+"""Learning: epochs of freshly drawn spikes, schedules, deformations of the images."""

@@ -1,0 +1,280 @@
+"""The training loop: epochs of freshly drawn spikes, validation, best weights, early stopping."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from spikejoule.engine.interface import BatchOutcome, Engine
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.learn.augmentation import Augmentation, augment
+from spikejoule.learn.schedule import Schedule, ScheduleSettings
+from spikejoule.model.pruning import PruningSettings, magnitude_masks
+from spikejoule.spikes.counting import TrainingSpikes, predict
+from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.events import EventList
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How to train; what a single step does is the engine's business.
+
+    Attributes:
+        seed: of every draw: shuffling, deformations, spikes.
+        time_window: T, steps of 1 ms.
+        max_rate_hz: firing rate of a white pixel.
+        batch_size: samples a step.
+        max_epochs: passes over the training set at most.
+        schedule: learning rate.
+        augmentation: deformations of the training images.
+        patience: epochs without a better validation accuracy after which to stop; 0 never does.
+        target_accuracy_percent: validation accuracy at which to stop; None never does.
+        pruning: which share of the synapses is removed, and when. Neither the best weights nor an
+            early stop are considered before pruning is done.
+    """
+
+    seed: int
+    time_window: int
+    max_rate_hz: float
+    batch_size: int
+    max_epochs: int
+    schedule: ScheduleSettings
+    augmentation: Augmentation
+    patience: int = 0
+    target_accuracy_percent: float | None = None
+    pruning: PruningSettings = field(default_factory=PruningSettings)
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch gave; nothing here depends on a clock.
+
+    Attributes:
+        epoch: from 1 on.
+        learning_rate: of the epoch's last step.
+        train_loss: mean loss of the batches' samples, before each step.
+        train_accuracy_percent: of the same predictions.
+        validation_accuracy_percent: after the epoch.
+        spikes: of each layer over the epoch's training samples, the input first.
+        synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded.
+        pruned_share: of the synapses, removed before the epoch.
+        samples: training samples of the epoch.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy_percent: float
+    validation_accuracy_percent: float
+    spikes: tuple[int, ...]
+    synaptic_events: tuple[int, ...]
+    pruned_share: float
+    samples: int
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """The best weights and how they came about.
+
+    Attributes:
+        state: parameters after the epoch with the best validation accuracy.
+        best_epoch: that epoch.
+        best_validation_accuracy_percent: its accuracy.
+        history: every epoch.
+        spikes: of all forward passes of training.
+        optimizer_state: Adam's state after the last epoch.
+        stop_reason: why training ended.
+        epoch_seconds: wall time of each epoch, validation included.
+    """
+
+    state: dict[str, npt.NDArray[Any]]
+    best_epoch: int
+    best_validation_accuracy_percent: float
+    history: tuple[EpochRecord, ...]
+    spikes: TrainingSpikes
+    optimizer_state: dict[str, Any]
+    stop_reason: str
+    epoch_seconds: tuple[float, ...]
+
+
+class TrainingObserver(Protocol):
+    """Whoever wants to follow training: a progress bar, a tracker."""
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        """After each step; `samples` is the size of the batch."""
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        """After each epoch's validation."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Images to train on and events to validate on.
+
+    Attributes:
+        images: uint8 [N, height, width].
+        labels: [N].
+        samples: identity of each image, int64 [N]; draws depend on it.
+        validation_events: encoded once.
+        validation_labels: [N of validation].
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.integer]
+    samples: npt.NDArray[np.int64]
+    validation_events: EventList
+    validation_labels: npt.NDArray[np.integer]
+
+
+def accuracy_percent(engine: Engine, events: EventList, labels: npt.NDArray[np.integer]) -> float:
+    """Share of samples that the network classifies correctly, in percent."""
+    predictions = predict(engine.run(events)[-1])
+    return 100.0 * int((predictions == labels).sum()) / len(labels)
+
+
+def train(
+    data: TrainingData,
+    engine: Engine,
+    layer_names: tuple[str, ...],
+    settings: TrainingSettings,
+    observers: tuple[TrainingObserver, ...] = (),
+    clock: Callable[[], float] = time.perf_counter,
+) -> TrainingResult:
+    """Train a network.
+
+    Every training spike is counted; those of validation are not.
+
+    Args:
+        data: what to learn from.
+        engine: the network with its optimizer.
+        layer_names: names of the layers, the input first.
+        settings: how to train.
+        observers: told of every batch and epoch.
+        clock: seconds, for the epochs' wall times.
+
+    Raises:
+        ParameterError: the window is not that of the validation events, or training diverged.
+    """
+    if data.validation_events.n_steps != settings.time_window:
+        raise ParameterError(
+            f"time_window is {settings.time_window}, but the validation events have "
+            f"{data.validation_events.n_steps} steps; encode them again"
+        )
+    n_batches = -(-len(data.labels) // settings.batch_size)
+    schedule = Schedule(settings.schedule, n_batches * settings.max_epochs)
+    history: list[EpochRecord] = []
+    seconds: list[float] = []
+    best: EpochRecord | None = None
+    best_state: dict[str, npt.NDArray[Any]] = {}
+    stop_reason = "max_epochs"
+    for epoch in range(1, settings.max_epochs + 1):
+        started = clock()
+        share = _prune(epoch, engine, settings)
+        record = _train_epoch(epoch, data, engine, schedule, settings, share, observers)
+        _check_finite(record, engine, settings)
+        history.append(record)
+        seconds.append(clock() - started)
+        for observer in observers:
+            observer.on_epoch(record, seconds[-1])
+        if not settings.pruning.is_final(epoch, settings.max_epochs):
+            continue
+        if best is None or record.validation_accuracy_percent > best.validation_accuracy_percent:
+            best, best_state = record, engine.state()
+        target = settings.target_accuracy_percent
+        if target is not None and record.validation_accuracy_percent >= target:
+            stop_reason = "target_accuracy"
+            break
+        if settings.patience and epoch - best.epoch >= settings.patience:
+            stop_reason = "patience"
+            break
+    assert best is not None
+    totals = tuple(
+        sum(column) for column in zip(*(record.spikes for record in history), strict=True)
+    )
+    return TrainingResult(
+        best_state,
+        best.epoch,
+        best.validation_accuracy_percent,
+        tuple(history),
+        TrainingSpikes(layer_names, totals, sum(record.samples for record in history)),
+        engine.optimizer_state(schedule.learning_rate),
+        stop_reason,
+        tuple(seconds),
+    )
+
+
+def _prune(epoch: int, engine: Engine, settings: TrainingSettings) -> float:
+    """Remove the synapses that are due before an epoch; returns the share removed by now."""
+    pruning = settings.pruning
+    share = pruning.share(epoch, settings.max_epochs)
+    if share > (pruning.share(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
+        engine.prune(magnitude_masks(engine.state(), share))
+    return share
+
+
+def _check_finite(record: EpochRecord, engine: Engine, settings: TrainingSettings) -> None:
+    """Raise ParameterError if training diverged: a loss or a weight that is no finite number."""
+    finite = np.isfinite(record.train_loss)
+    if not (finite and all(np.isfinite(values).all() for values in engine.state().values())):
+        raise ParameterError(
+            f"training diverged in epoch {record.epoch}: the {'weights' if finite else 'loss'} "
+            f"can no longer be told; train.lr is {settings.schedule.lr}, use a smaller one, or a "
+            "smaller train.logit_scale"
+        )
+
+
+def _train_epoch(
+    epoch: int,
+    data: TrainingData,
+    engine: Engine,
+    schedule: Schedule,
+    settings: TrainingSettings,
+    pruned_share: float,
+    observers: tuple[TrainingObserver, ...],
+) -> EpochRecord:
+    """One pass over the training set in random order, and the validation after it."""
+    n_samples = len(data.labels)
+    order = np.random.default_rng([settings.seed, epoch]).permutation(n_samples)
+    key = draw_key(settings.seed, "train", epoch)
+    loss = 0.0
+    correct = 0
+    spikes: tuple[int, ...] = ()
+    synaptic_events: tuple[int, ...] = ()
+    rate = schedule.learning_rate
+    for first in range(0, n_samples, settings.batch_size):
+        chosen = order[first : first + settings.batch_size]
+        samples = data.samples[chosen]
+        images = augment(data.images[chosen], settings.augmentation, settings.seed, epoch, samples)
+        events = encode(images, settings.time_window, settings.max_rate_hz, key, samples)
+        rate = schedule.learning_rate
+        outcome = engine.train_batch(events, data.labels[chosen], rate)
+        schedule.after_batch()
+        loss += outcome.mean_loss * chosen.size
+        correct += outcome.correct
+        spikes = _sums(spikes, outcome.spikes)
+        synaptic_events = _sums(synaptic_events, outcome.synaptic_events)
+        for observer in observers:
+            observer.on_batch(epoch, int(chosen.size), outcome)
+    accuracy = accuracy_percent(engine, data.validation_events, data.validation_labels)
+    schedule.after_epoch(accuracy)
+    return EpochRecord(
+        epoch,
+        rate,
+        loss / n_samples,
+        100.0 * correct / n_samples,
+        accuracy,
+        spikes,
+        synaptic_events,
+        pruned_share,
+        n_samples,
+    )
+
+
+def _sums(totals: tuple[int, ...], counts: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(totals, counts, strict=True))) if totals else counts

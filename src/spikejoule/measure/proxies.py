@@ -1,0 +1,183 @@
+"""Energy proxies: operations of one inference, counted by event and counted densely.
+
+For the weight matrix that leads from layer l to layer l + 1, T steps of 1 ms, and S_l spikes that
+layer l emits during one inference (a mean over samples),
+
+    synaptic events  = S_l * fan_out_l                an accumulate for each synapse a spike reaches
+    dense operations = N_l * fan_out_l * T            every synapse in every step
+    sparsity ratio   = synaptic events / dense operations, the mean firing probability of a step
+
+and both counts are summed over the matrices. Output spikes reach no synapse and cost none, nor does
+a spike where a synapse was pruned: the events of a pruned network are counted synapse by synapse.
+Bias additions and the leak, which both ways of computing need, are in neither count: they are terms
+of their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from numpy.typing import NDArray
+
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.fan_out import (
+    fan_outs_by_source,
+    synaptic_events_per_layer,
+    synaptic_events_per_sample,
+)
+from spikejoule.spikes.counting import count_spikes
+from spikejoule.spikes.events import EventList
+
+
+@dataclass(frozen=True)
+class LayerProxy:
+    """One weight matrix: `name` is `input_to_hidden` and so on; counts are per inference."""
+
+    name: str
+    spikes_per_inference: float
+    fan_out: int
+    synapses: int
+    synaptic_events_per_inference: float
+    dense_operations_per_inference: int
+
+    @property
+    def sparsity_ratio(self) -> float:
+        """Synaptic events over dense operations, dimensionless, 0 to 1."""
+        return self.synaptic_events_per_inference / self.dense_operations_per_inference
+
+
+@dataclass(frozen=True)
+class EnergyProxies:
+    """The proxies of a whole network, with one entry for each weight matrix in `layers`."""
+
+    formula_dense: ClassVar[str] = "N_synapses * TIME_WINDOW"
+
+    layers: tuple[LayerProxy, ...]
+    time_steps: int
+    source_names: tuple[str, ...]
+    pruned: bool = False
+
+    @property
+    def synaptic_events_per_inference(self) -> float:
+        """Sum over the weight matrices of spikes x fan-out."""
+        return sum(layer.synaptic_events_per_inference for layer in self.layers)
+
+    @property
+    def dense_operations_per_inference(self) -> int:
+        """Synapses x steps."""
+        return sum(layer.dense_operations_per_inference for layer in self.layers)
+
+    @property
+    def sparsity_ratio(self) -> float:
+        """Synaptic events over dense operations, dimensionless, 0 to 1."""
+        return self.synaptic_events_per_inference / self.dense_operations_per_inference
+
+    @property
+    def formula_synaptic_events(self) -> str:
+        """How the synaptic events were computed; with one hidden layer as the seed words it."""
+        if self.pruned:
+            return "sum over spikes of the synapses that are left"
+        if len(self.layers) == 2:
+            return "S_in * fanout_in_h + S_hidden * fanout_h_out"
+        named_layers = zip(self.source_names, self.layers, strict=True)
+        return " + ".join(f"S_{name} * fanout_{layer.name}" for name, layer in named_layers)
+
+    def as_checkpoint_entry(self) -> dict[str, Any]:
+        """The entry `energy_proxies` of the complete checkpoint: the seed's keys, and each layer.
+
+        `per_layer` maps a matrix's name to its counts; the seed's schema has no such key.
+        """
+        return {
+            "dense_ops_per_inference": self.dense_operations_per_inference,
+            "event_syn_per_inference": self.synaptic_events_per_inference,
+            "sparsity_ratio": self.sparsity_ratio,
+            "formula_event_syn": self.formula_synaptic_events,
+            "formula_dense": self.formula_dense,
+            "per_layer": self._per_layer(),
+        }
+
+    def as_metrics(self) -> dict[str, Any]:
+        """The content of metrics/energy.json: totals per inference, and each weight matrix."""
+        return {
+            "dense_operations_per_inference": self.dense_operations_per_inference,
+            "synaptic_events_per_inference": self.synaptic_events_per_inference,
+            "sparsity_ratio": self.sparsity_ratio,
+            "per_layer": self._per_layer(),
+        }
+
+    def _per_layer(self) -> dict[str, dict[str, float | int]]:
+        return {
+            layer.name: {
+                "spikes_per_inference": layer.spikes_per_inference,
+                "fan_out": layer.fan_out,
+                "synapses": layer.synapses,
+                "synaptic_events_per_inference": layer.synaptic_events_per_inference,
+                "dense_operations_per_inference": layer.dense_operations_per_inference,
+                "sparsity_ratio": layer.sparsity_ratio,
+            }
+            for layer in self.layers
+        }
+
+
+def proxies_of_spikes(
+    state: Mapping[str, NDArray[Any]],
+    architecture: Architecture,
+    layers: Sequence[EventList],
+    pruned: bool = False,
+) -> EnergyProxies:
+    """The proxies of measured spikes of every layer, the input first, averaged over samples."""
+    counts = count_spikes(layers, architecture.layer_names)
+    events = None
+    if pruned:
+        fan_outs = fan_outs_by_source(state, architecture, pruned=True)
+        totals = synaptic_events_per_sample(layers, fan_outs).sum(axis=0)
+        events = (totals / counts.n_samples).tolist()
+    return energy_proxies(architecture, counts.means, layers[0].n_steps, events)
+
+
+def energy_proxies(
+    architecture: Architecture,
+    spikes_per_inference: Mapping[str, float],
+    time_steps: int,
+    synaptic_events: Sequence[float] | None = None,
+) -> EnergyProxies:
+    """Compute the proxies of `architecture` at a measured activity.
+
+    `spikes_per_inference` holds each layer's mean spikes an inference by the layer's name; the
+    output's are not needed, since they reach no synapse. `time_steps` is T, the steps of 1 ms that
+    an inference takes. `synaptic_events` are the mean events of each weight matrix of a pruned
+    network, counted synapse by synapse; None if every spike reaches all of the next layer. (Dense
+    operations are those of the whole matrices either way.) Raises ValueError for a layer without a
+    count, a negative or non-finite count, or less than one step.
+    """
+    senders = architecture.layer_names[:-1]
+    missing = [name for name in senders if name not in spikes_per_inference]
+    if missing:
+        raise ValueError(f"no spike count for {', '.join(missing)}")
+    spikes = {name: float(spikes_per_inference[name]) for name in senders}
+    if any(not 0 <= count < math.inf for count in spikes.values()):
+        raise ValueError(f"spike counts must be finite and not negative: {spikes}")
+    if time_steps < 1:
+        raise ValueError(f"an inference takes at least one step, not {time_steps}")
+    layers = tuple(
+        LayerProxy(
+            name=f"{source}_to_{target}",
+            spikes_per_inference=spikes[source],
+            fan_out=fan_out,
+            synapses=synapses,
+            synaptic_events_per_inference=events,
+            dense_operations_per_inference=synapses * time_steps,
+        )
+        for source, target, fan_out, synapses, events in zip(
+            senders,
+            architecture.layer_names[1:],
+            architecture.fan_outs,
+            architecture.synapses,
+            synaptic_events_per_layer(spikes, architecture)
+            if synaptic_events is None
+            else synaptic_events,
+            strict=True,
+        )
+    )
+    return EnergyProxies(layers, time_steps, senders, pruned=synaptic_events is not None)

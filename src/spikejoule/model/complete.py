@@ -1,0 +1,194 @@
+"""Assembling the complete checkpoint: every key of the schema, and what this project adds.
+
+The schema, `surrogate_complete_v1`, is that of the notebook this project grew out of: accuracies in
+percent, spikes as totals and as means per sample or per inference. What the project adds stands
+under keys of its own (`*_per_layer`, `spikejoule`), so that a reader of the old schema finds every
+key with its old meaning. With several hidden layers `n_hidden` is the list of their sizes,
+`total_hidden` and `hidden_per_*` are sums over them, `n_syn_input_hidden` and
+`fanout_input_to_hidden` concern the first of them, and `n_syn_hidden_output` the last.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from spikejoule import __version__
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.trained import TrainedNetwork
+
+SCHEMA_VERSION = "surrogate_complete_v1"
+MODEL_CLASS = "SimpleSpikingNetwork"
+
+_CLOCK_KEYS = ("training_time_seconds", "epoch_times_seconds")
+
+
+@dataclass(frozen=True)
+class InferenceSpikes:
+    """Spikes of each layer (input first) summed over `n_samples` test images."""
+
+    layer_names: tuple[str, ...]
+    totals: tuple[int, ...]
+    n_samples: int
+    measurement_time_seconds: float
+
+
+def build_complete(
+    network: TrainedNetwork,
+    inference: InferenceSpikes,
+    training_timings: Mapping[str, Any],
+    test: Mapping[str, Any],
+    energy_proxies: Mapping[str, Any],
+    library_versions: Mapping[str, str],
+) -> dict[str, Any]:
+    """Assemble the complete checkpoint, every key of the schema and the project's additions.
+
+    `training_timings` is the content of results/timings/train.json, `test` that of
+    metrics/evaluate.json, `energy_proxies` comes from `EnergyProxies.as_checkpoint_entry`, and
+    `library_versions` from `provenance.library_versions`.
+    The result holds nothing but plain values, NumPy arrays and tensors.
+    """
+    architecture = network.architecture
+    last = network.history[-1]
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "timestamp": _timestamp(training_timings),
+        "model_class": MODEL_CLASS,
+        "model_state_dict": network.state,
+        "architecture": _architecture_entry(architecture),
+        "n_input": architecture.n_input,
+        "n_hidden": _hidden_entry(architecture),
+        "n_output": architecture.n_output,
+        "encoding": {
+            **network.encoding,
+            "spike_prob_formula": "p = (pixel * max_rate) / 1000 per timestep",
+        },
+        "training_config": _training_config_entry(network.training_config),
+        "training_results": {
+            "epochs_trained": len(network.history),
+            "total_samples": network.training_spikes.samples,
+            "training_time_seconds": training_timings["training_time_seconds"],
+            "best_val_accuracy": network.best_validation_accuracy_percent,
+            "final_train_accuracy": last["train_accuracy_percent"],
+        },
+        "training_history": {
+            "losses": [record["train_loss"] for record in network.history],
+            "train_acc": [record["train_accuracy_percent"] for record in network.history],
+            "val_acc": [record["validation_accuracy_percent"] for record in network.history],
+            "epoch_times": list(training_timings["epoch_times_seconds"]),
+        },
+        "test_accuracy": test["test_accuracy_percent"],
+        "training_spikes": {
+            **_spikes_entry(
+                network.training_spikes.totals, network.training_spikes.samples, "sample"
+            ),
+            **_per_layer_entry(
+                network.training_spikes.layer_names,
+                network.training_spikes.totals,
+                network.training_spikes.samples,
+                "sample",
+            ),
+            "total_samples": network.training_spikes.samples,
+        },
+        "inference_spikes": {
+            "n_samples": inference.n_samples,
+            **_spikes_entry(inference.totals, inference.n_samples, "inference"),
+            **_per_layer_entry(
+                inference.layer_names, inference.totals, inference.n_samples, "inference"
+            ),
+            "measurement_time_seconds": inference.measurement_time_seconds,
+        },
+        "connectivity": _connectivity_entry(architecture),
+        "energy_proxies": dict(energy_proxies),
+        "optimizer_state_dict": network.optimizer_state,
+        "spikejoule": {
+            "version": __version__,
+            "library_versions": dict(library_versions),
+            "engine": network.engine,
+            "data": network.data,
+            "best_epoch": network.best_epoch,
+            "seed": network.encoding.get("seed"),
+            "history": list(network.history),
+            "test": dict(test),
+            "training_environment": {
+                key: value for key, value in training_timings.items() if key not in _CLOCK_KEYS
+            },
+        },
+    }
+
+
+def _architecture_entry(architecture: Architecture) -> dict[str, Any]:
+    return {
+        "n_input": architecture.n_input,
+        "n_hidden": _hidden_entry(architecture),
+        "n_output": architecture.n_output,
+        **_connectivity_entry(architecture),
+        "threshold": architecture.threshold,
+        "decay": architecture.decay,
+        "layer_names": list(architecture.layer_names),
+        "layer_sizes": list(architecture.layer_sizes),
+    }
+
+
+def _hidden_entry(architecture: Architecture) -> int | list[int]:
+    return architecture.hidden[0] if len(architecture.hidden) == 1 else list(architecture.hidden)
+
+
+def _connectivity_entry(architecture: Architecture) -> dict[str, Any]:
+    names = architecture.layer_names
+    matrices = [f"{source}_to_{target}" for source, target in pairwise(names)]
+    return {
+        "n_syn_input_hidden": architecture.synapses[0],
+        "n_syn_hidden_output": architecture.synapses[-1],
+        "n_synapses_total": sum(architecture.synapses),
+        "fanout_input_to_hidden": architecture.fan_outs[0],
+        "fanout_hidden_to_output": architecture.fan_outs[-1],
+        "synapses_per_layer": dict(zip(matrices, architecture.synapses, strict=True)),
+        "fanout_per_layer": dict(zip(matrices, architecture.fan_outs, strict=True)),
+    }
+
+
+def _training_config_entry(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The train stage's parameters, and once more under the schema's names where those differ."""
+    renamed = {
+        "learning_rate": config.get("lr"),
+        "optimizer": "Adam",
+        "grad_clip_max_norm": config.get("grad_clip_norm"),
+    }
+    return {**renamed, **config}
+
+
+def _spikes_entry(totals: Sequence[int], n_samples: int, unit: str) -> dict[str, float | int]:
+    """Totals and means of input, hidden (all hidden layers together) and output."""
+    summed = {"input": totals[0], "hidden": sum(totals[1:-1]), "output": totals[-1]}
+    return {
+        **{f"total_{name}": total for name, total in summed.items()},
+        **{f"{name}_per_{unit}": total / n_samples for name, total in summed.items()},
+    }
+
+
+def _per_layer_entry(
+    names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
+) -> dict[str, dict[str, float | int]]:
+    return {
+        "total_per_layer": dict(zip(names, totals, strict=True)),
+        f"per_{unit}_per_layer": {
+            name: total / n_samples for name, total in zip(names, totals, strict=True)
+        },
+    }
+
+
+def _timestamp(training_timings: Mapping[str, Any]) -> str:
+    """When training ended, in the schema's form: year-month-day hour:minute:second.
+
+    The timings state when it began. (Not the time of writing: the same inputs are to give the same
+    checkpoint.)
+    """
+    text = str(training_timings["timestamp"])
+    try:
+        began = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    ended = began + timedelta(seconds=training_timings["training_time_seconds"])
+    return ended.strftime("%Y-%m-%d %H:%M:%S")

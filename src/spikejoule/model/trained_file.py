@@ -1,0 +1,117 @@
+"""The schema of the train stage's file, and what must hold between its entries."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, create_model, field_validator, model_validator
+
+from spikejoule.data.images import DataDescription
+from spikejoule.foundation.records import Count, NotNegative, Percent, Record
+from spikejoule.params import TrainParams
+from spikejoule.spikes.codes import PoissonCode
+
+SCHEMA: Literal["spikejoule/trained/1"] = "spikejoule/trained/1"
+
+EngineName = Annotated[str, Field(pattern="^(event|dense)$")]
+
+# The parameters of the train stage, of which files of other versions may lack some.
+_parameters: dict[str, Any] = {
+    "optimizer": (Literal["Adam"], "Adam"),
+    **{
+        name: (Annotated[field.annotation, field], None)
+        for name, field in TrainParams.model_fields.items()
+    },
+}
+_TrainingConfig = create_model("_TrainingConfig", __base__=Record, **_parameters)
+
+
+class EpochEntry(Record):
+    """One epoch, with the fields of `training.EpochRecord`; older files lack the last two."""
+
+    epoch: int = Field(ge=1)
+    learning_rate: NotNegative
+    train_loss: float
+    train_accuracy_percent: Percent
+    validation_accuracy_percent: Percent
+    spikes: tuple[Count, ...]
+    samples: int = Field(ge=1)
+    synaptic_events: tuple[Count, ...] | None = None
+    pruned_share: float | None = Field(default=None, ge=0, lt=1)
+
+
+class ArchitectureEntry(Record):
+    """Sizes and neuron constants; `Architecture` has their ranges."""
+
+    n_input: int
+    hidden: list[int]
+    n_output: int
+    threshold: float
+    decay: float
+
+
+class TrainingSpikesEntry(Record):
+    """Spikes of each layer, the input first, over all samples of all epochs."""
+
+    layer_names: list[str]
+    totals: list[Count]
+    samples: int = Field(ge=1)
+
+
+class OptimizerState(Record):
+    """A state dict in the format of `torch.optim.Adam`."""
+
+    state: dict[int, dict[str, Any]]
+    param_groups: list[dict[str, Any]] = Field(min_length=1)
+
+
+class TrainedFile(Record):
+    """The content of the file; `trained.TrainedNetwork` says what the entries mean."""
+
+    schema_name: Literal["spikejoule/trained/1"] = Field(default=SCHEMA, alias="schema")
+    architecture: ArchitectureEntry
+    state: dict[str, Any]
+    encoding: PoissonCode
+    training_config: dict[str, Any]
+    history: list[EpochEntry] = Field(min_length=1)
+    training_spikes: TrainingSpikesEntry
+    best_epoch: int
+    best_validation_accuracy_percent: Percent
+    data: DataDescription
+    engine: EngineName
+    optimizer_state: OptimizerState
+
+    @field_validator("training_config")
+    @classmethod
+    def _is_of_allowed_parameters(cls, config: dict[str, Any]) -> dict[str, Any]:
+        _TrainingConfig.model_validate(config)
+        return config
+
+    @model_validator(mode="after")
+    def _epochs_follow_each_other(self) -> Self:
+        if [entry.epoch for entry in self.history] != list(range(1, len(self.history) + 1)):
+            raise ValueError("history: the epochs must be 1, 2, 3 and so on")
+        if not 1 <= self.best_epoch <= len(self.history):
+            raise ValueError(f"best_epoch: {self.best_epoch} is none of {len(self.history)} epochs")
+        best = self.history[self.best_epoch - 1].validation_accuracy_percent
+        if best != self.best_validation_accuracy_percent:
+            raise ValueError(
+                f"best_validation_accuracy_percent: {self.best_validation_accuracy_percent} is not "
+                f"the {best} of epoch {self.best_epoch}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _spikes_add_up(self) -> Self:
+        spikes, n_layers = self.training_spikes, len(self.architecture.hidden) + 2
+        if not len(spikes.layer_names) == len(spikes.totals) == n_layers:
+            raise ValueError(
+                f"training_spikes: it must have an entry for each of {n_layers} layers"
+            )
+        for entry in self.history:
+            events = entry.synaptic_events
+            if len(entry.spikes) != n_layers or len(events or range(n_layers - 1)) != n_layers - 1:
+                raise ValueError(f"history: epoch {entry.epoch} has not the {n_layers} layers")
+        totals = [sum(layer) for layer in zip(*(one.spikes for one in self.history), strict=True)]
+        samples = sum(entry.samples for entry in self.history)
+        if totals != spikes.totals or samples != spikes.samples:
+            raise ValueError("training_spikes: they are not the sum of those of the epochs")
+        return self

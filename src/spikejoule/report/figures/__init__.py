@@ -1,0 +1,22 @@
+"""Figures as PNG bytes; the only package that imports matplotlib.
+
+Every function turns values into the bytes of a PNG: no file, no global state, no display, and the
+same bytes for the same values. Colours are those of Okabe and Ito, which people with any common
+colour blindness can tell apart; every axis has its unit; the title states what the figure shows,
+and the line below it the data that it was measured on.
+"""
+
+from spikejoule.report.figures.classification import confusion_matrix, per_class_accuracy
+from spikejoule.report.figures.curves import training_curves
+from spikejoule.report.figures.front import FrontPoint, accuracy_front
+from spikejoule.report.figures.raster import SpikeRaster, spike_raster
+
+__all__ = [
+    "FrontPoint",
+    "SpikeRaster",
+    "accuracy_front",
+    "confusion_matrix",
+    "per_class_accuracy",
+    "spike_raster",
+    "training_curves",
+]

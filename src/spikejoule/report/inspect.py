@@ -1,0 +1,256 @@
+"""The content of a complete checkpoint as text for people and as plain values for programs."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from spikejoule.energy import EnergyProxies
+from spikejoule.foundation.text import NOT_RECORDED, Rows, mapping_rows, number, render, table
+from spikejoule.model.checkpoint import CompleteCheckpoint
+
+
+def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
+    """Everything that a complete checkpoint holds, as sections of aligned lines.
+
+    What the file's writer left out is shown as "not recorded"; of tensors, the shapes are shown.
+    """
+    sections = [
+        ("Metadata", _metadata(checkpoint)),
+        ("Architecture", _architecture(checkpoint)),
+        ("Encoding", mapping_rows(checkpoint.section("encoding"))),
+        ("Data", _data(checkpoint)),
+        ("Training configuration", mapping_rows(checkpoint.section("training_config"))),
+        ("Training results", _training_results(checkpoint)),
+        ("Test accuracy", _test(checkpoint)),
+        ("Training spikes", _spikes(checkpoint, "training_spikes", "sample")),
+        ("Inference spikes", _spikes(checkpoint, "inference_spikes", "inference")),
+        ("Connectivity", _connectivity(checkpoint)),
+        ("Energy proxies", _energy(checkpoint)),
+        ("Training environment", _environment(checkpoint)),
+        ("Weights", _weights(checkpoint)),
+    ]
+    history = _history_table(checkpoint)
+    text = render(f"Checkpoint {name}", sections)
+    return f"{text}\nTraining history\n{history}" if history else text
+
+
+def checkpoint_values(checkpoint: CompleteCheckpoint) -> dict[str, Any]:
+    """The checkpoint's dictionary as JSON can hold it: of every tensor, its shape and type."""
+    values: dict[str, Any] = _json_value(checkpoint.content)
+    return values
+
+
+def proxies_text(title: str, proxies: EnergyProxies) -> str:
+    """Energy proxies as a table: one line a weight matrix, the total, and the formulas."""
+    header = ("connection", "spikes", "fan-out", "synaptic events", "dense operations", "ratio")
+    lines = [
+        (
+            layer.name.replace("_to_", " to "),
+            f"{layer.spikes_per_inference:,.2f}",
+            f"{layer.fan_out:,}",
+            f"{layer.synaptic_events_per_inference:,.1f}",
+            f"{layer.dense_operations_per_inference:,}",
+            f"{layer.sparsity_ratio:.6f}",
+        )
+        for layer in proxies.layers
+    ]
+    total = (
+        "total",
+        "",
+        "",
+        f"{proxies.synaptic_events_per_inference:,.1f}",
+        f"{proxies.dense_operations_per_inference:,}",
+        f"{proxies.sparsity_ratio:.6f}",
+    )
+    return "\n".join(
+        [
+            title,
+            "",
+            table(header, [*lines, total]),
+            "",
+            f"  All figures are per inference of {proxies.time_steps} steps of 1 ms.",
+            f"  synaptic events  = {proxies.formula_synaptic_events}",
+            f"  dense operations = {proxies.formula_dense}",
+            "  ratio            = synaptic events / dense operations",
+            "",
+        ]
+    )
+
+
+def _metadata(checkpoint: CompleteCheckpoint) -> Rows:
+    content, ours = checkpoint.content, checkpoint.section("spikejoule")
+    return [
+        ("schema", str(content["schema_version"])),
+        ("timestamp", str(content.get("timestamp", NOT_RECORDED))),
+        ("model class", str(content.get("model_class", NOT_RECORDED))),
+        ("written by", f"spikejoule {ours['version']}" if "version" in ours else NOT_RECORDED),
+        ("seed", number(ours.get("seed")).replace(",", "")),
+    ]
+
+
+def _architecture(checkpoint: CompleteCheckpoint) -> Rows:
+    architecture = checkpoint.architecture
+    return [
+        ("layers", " - ".join(str(size) for size in architecture.layer_sizes)),
+        ("synapses", number(sum(architecture.synapses))),
+        ("threshold", number(architecture.threshold)),
+        ("decay per step", number(architecture.decay)),
+    ]
+
+
+def _data(checkpoint: CompleteCheckpoint) -> Rows:
+    return mapping_rows(checkpoint.section("spikejoule").get("data", {}))
+
+
+def _training_results(checkpoint: CompleteCheckpoint) -> Rows:
+    results, ours = checkpoint.section("training_results"), checkpoint.section("spikejoule")
+    return [
+        ("epochs", number(results.get("epochs_trained"))),
+        ("best epoch", number(ours.get("best_epoch"))),
+        ("samples", number(results.get("total_samples"))),
+        ("time", number(results.get("training_time_seconds"), 1, " s")),
+        ("best validation accuracy", number(results.get("best_val_accuracy"), 2, " %")),
+        ("final training accuracy", number(results.get("final_train_accuracy"), 2, " %")),
+        ("engine", str(ours.get("engine", NOT_RECORDED))),
+    ]
+
+
+def _test(checkpoint: CompleteCheckpoint) -> Rows:
+    rows = [("accuracy", number(checkpoint.content.get("test_accuracy"), 2, " %"))]
+    test = _section(checkpoint.section("spikejoule"), "test")
+    low, high = (test.get(f"test_accuracy_{end}_percent") for end in ("low", "high"))
+    if low is not None and high is not None:
+        rows.append(("interval", f"{number(low, 2)} to {number(high, 2, ' %')}"))
+    per_class = _section(test, "per_class")
+    if per_class:
+        cells = (f"{digit}: {number(percent, 1)}" for digit, percent in per_class.items())
+        rows.append(("each digit, %", ", ".join(cells)))
+    shown = ("test_accuracy_percent", "test_accuracy_low_percent", "test_accuracy_high_percent")
+    rest = {key: value for key, value in test.items() if key not in (*shown, "per_class")}
+    return rows + mapping_rows(rest)
+
+
+def _energy(checkpoint: CompleteCheckpoint) -> Rows:
+    recorded = checkpoint.section("energy_proxies")
+    per_layer = _section(recorded, "per_layer")
+    rows = mapping_rows({key: value for key, value in recorded.items() if key != "per_layer"})
+    for name in per_layer:
+        layer = _section(per_layer, name)
+        events = number(layer.get("synaptic_events_per_inference"), 1)
+        dense = number(layer.get("dense_operations_per_inference"))
+        rows.append(
+            (name.replace("_", " "), f"{events} synaptic events of {dense} dense operations")
+        )
+    return rows
+
+
+def _spikes(checkpoint: CompleteCheckpoint, section: str, unit: str) -> Rows:
+    recorded = checkpoint.section(section)
+    if not recorded:
+        return []
+    rows = [("samples", number(recorded.get("total_samples", recorded.get("n_samples"))))]
+    for name in ("input", "hidden", "output"):
+        total = number(recorded.get(f"total_{name}"), 0)
+        mean = number(recorded.get(f"{name}_per_{unit}"), 2)
+        rows.append((name, f"{total} ({mean} per {unit})"))
+    totals = _section(recorded, "total_per_layer")
+    if len(totals) > 3:
+        means = _section(recorded, f"per_{unit}_per_layer")
+        rows += [
+            (name, f"{number(total, 0)} ({number(means.get(name), 2)} per {unit})")
+            for name, total in totals.items()
+            if name not in ("input", "output")
+        ]
+    if "measurement_time_seconds" in recorded:
+        rows.append(("measurement time", number(recorded["measurement_time_seconds"], 2, " s")))
+    return rows
+
+
+def _connectivity(checkpoint: CompleteCheckpoint) -> Rows:
+    recorded = checkpoint.section("connectivity")
+    if not recorded:
+        return []
+    return [
+        ("synapses input to hidden", number(recorded.get("n_syn_input_hidden"))),
+        ("synapses hidden to output", number(recorded.get("n_syn_hidden_output"))),
+        ("synapses in all", number(recorded.get("n_synapses_total"))),
+        ("fan-out input to hidden", number(recorded.get("fanout_input_to_hidden"))),
+        ("fan-out hidden to output", number(recorded.get("fanout_hidden_to_output"))),
+        *mapping_rows(
+            {
+                key: recorded[key]
+                for key in ("synapses_per_layer", "fanout_per_layer")
+                if len(_section(recorded, key)) > 2
+            }
+        ),
+    ]
+
+
+def _environment(checkpoint: CompleteCheckpoint) -> Rows:
+    ours = checkpoint.section("spikejoule")
+    return mapping_rows(ours.get("training_environment")) + [
+        (f"version of {name}", str(found))
+        for name, found in _section(ours, "library_versions").items()
+    ]
+
+
+def _weights(checkpoint: CompleteCheckpoint) -> Rows:
+    return [
+        (
+            name,
+            f"{' x '.join(str(size) for size in values.shape)}, {values.dtype}, "
+            f"{values.min():.4g} to {values.max():.4g}",
+        )
+        for name, values in checkpoint.state.items()
+    ]
+
+
+def _history_table(checkpoint: CompleteCheckpoint) -> str:
+    history = checkpoint.section("training_history")
+    columns = {
+        "loss": ("losses", 4),
+        "training %": ("train_acc", 2),
+        "validation %": ("val_acc", 2),
+        "time s": ("epoch_times", 2),
+    }
+    curves = {
+        name: (history[key], decimals)
+        for name, (key, decimals) in columns.items()
+        if isinstance(history.get(key), list)
+    }
+    if not curves:
+        return ""
+    n_epochs = max(len(values) for values, _ in curves.values())
+    rows = [
+        (
+            str(epoch + 1),
+            *(
+                number(values[epoch] if epoch < len(values) else None, decimals)
+                for values, decimals in curves.values()
+            ),
+        )
+        for epoch in range(n_epochs)
+    ]
+    return table(("epoch", *curves), rows) + "\n"
+
+
+def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A mapping within a section; empty if the writer left it out or wrote something else."""
+    section = content.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_value(item) for item in value]
+    if isinstance(value, np.generic):
+        return _json_value(value.item())
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,7 @@
+"""The conventional networks to compare with: ReLU units, and their integers.
+
+relu            training in PyTorch, activations, multiply-accumulates
+quantised       the same network in integers
+counts          what a comparison needs to know of either
+baseline_files  the files of both
+"""

@@ -1,0 +1,1 @@
+"""Lists of spikes: how images become them, how they are stored, how they are counted."""

@@ -1,0 +1,148 @@
+"""Rate coding: images to event lists.
+
+A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
+``p = x * max_rate_hz / 1000``, independently of everything else. Which steps those are depends on
+(seed, split, epoch, sample) alone: not on the batch, the order, the threads or the process.
+"""
+
+import functools
+import hashlib
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.spikes.buffers import collect_events
+from spikejoule.spikes.events import MAX_SOURCES, STEP_MS, EventList
+from spikejoule.spikes.kernels.encode import encode_lanes
+
+LEVELS = 256
+"""Distinct intensities of an 8-bit image."""
+
+
+def draw_key(seed: int, split: str, epoch: int) -> np.uint64:
+    """Key of the random streams of one pass over one split.
+
+    Args:
+        seed: the experiment's seed.
+        split: ``train``, ``validation`` or ``test``.
+        epoch: 0 for a split that is encoded once, else the epoch from 1 on.
+    """
+    text = f"spikejoule poisson {seed} {split} {epoch}"
+    return np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
+
+
+def firing_probabilities(
+    intensities: npt.NDArray[np.float64], max_rate_hz: float
+) -> npt.NDArray[np.float64]:
+    """Probability of a spike in one step, ``intensity * max_rate_hz / 1000``.
+
+    Raises:
+        ParameterError: an intensity outside [0, 1] or a rate outside (0, 1000] Hz.
+    """
+    if not 0 < max_rate_hz * STEP_MS <= 1000:
+        raise ParameterError(
+            f"max_rate is {max_rate_hz} Hz; it must lie in (0, 1000], since a pixel can fire at "
+            "most once in a step of 1 ms"
+        )
+    if intensities.size and not (intensities.min() >= 0 and intensities.max() <= 1):
+        raise ParameterError(
+            f"pixels run from {intensities.min()} to {intensities.max()}; "
+            "intensities must lie in [0, 1]"
+        )
+    return intensities * (max_rate_hz * STEP_MS / 1000)
+
+
+def _gap_scale(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """-1 / log(1 - p): zero where p is 1, and minus one (never fires) where p is 0."""
+    with np.errstate(divide="ignore", over="ignore"):
+        scale = np.abs(1 / np.log1p(-probabilities))
+    return np.where(np.isinf(scale), -1.0, scale)
+
+
+@functools.lru_cache(maxsize=8)
+def _gap_scale_of_bytes(max_rate_hz: float) -> npt.NDArray[np.float64]:
+    """Gap scale of each 8-bit level; kept, because training asks for it in every batch."""
+    intensities = np.arange(LEVELS) / (LEVELS - 1)
+    return _gap_scale(firing_probabilities(intensities, max_rate_hz))
+
+
+def _levels_and_gap_scale(
+    images: npt.NDArray[np.generic], max_rate_hz: float
+) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+    """Each pixel's level [N, P] and the gap scale of each level."""
+    flat = np.ascontiguousarray(images.reshape(images.shape[0], math.prod(images.shape[1:])))
+    if flat.dtype == np.uint8:
+        return flat.view(np.uint8), _gap_scale_of_bytes(max_rate_hz)
+    intensities = flat.astype(np.float64)
+    if not np.isfinite(intensities).all():
+        raise ParameterError("pixels must be finite numbers in [0, 1]; some are not finite")
+    values, levels = np.unique(intensities, return_inverse=True)
+    if values.size > MAX_SOURCES:
+        raise ParameterError(
+            f"the images have {values.size} distinct intensities; at most {MAX_SOURCES} are "
+            "allowed: quantise them (8-bit images have 256)"
+        )
+    scale = _gap_scale(firing_probabilities(values, max_rate_hz))
+    return levels.reshape(flat.shape).astype(np.uint16), scale
+
+
+def encode(
+    images: npt.NDArray[np.generic],
+    time_window: int,
+    max_rate_hz: float,
+    key: np.uint64,
+    samples: npt.NDArray[np.integer] | None = None,
+) -> EventList:
+    """Poisson rate code of images.
+
+    Args:
+        images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
+        time_window: T, steps of 1 ms, at least 1.
+        max_rate_hz: firing rate of a white pixel, in (0, 1000] Hz.
+        key: random streams of the pass, from :func:`draw_key`.
+        samples: identity of each image within its split, [N]; its position if not given.
+
+    Returns:
+        the spikes, [N, T, P] as an event list.
+
+    Raises:
+        ParameterError: a window below 1, a rate or a pixel out of range.
+    """
+    if time_window < 1:
+        raise ParameterError(f"time_window is {time_window}; it must be at least 1 step of 1 ms")
+    if images.ndim < 2:
+        raise ParameterError(f"images have {images.ndim} dimensions; [N, pixels...] is needed")
+    levels, scale = _levels_and_gap_scale(images, max_rate_hz)
+    n_images, n_pixels = levels.shape
+    if not 1 <= n_pixels <= MAX_SOURCES - 1:
+        raise ParameterError(f"images have {n_pixels} pixels; allowed are 1 to {MAX_SOURCES - 1}")
+    identities = np.arange(n_images) if samples is None else np.asarray(samples)
+    if identities.shape != (n_images,):
+        raise ParameterError(
+            f"samples name {identities.size} images, but there are {n_images}: one identity an "
+            "image is needed"
+        )
+    identities = np.ascontiguousarray(identities, dtype=np.int64)
+
+    def fill(
+        chosen: slice,
+        bounds: npt.NDArray[np.int64],
+        buffers: npt.NDArray[np.uint16],
+        counts: npt.NDArray[np.int64],
+        lengths: npt.NDArray[np.int64],
+    ) -> None:
+        encode_lanes(
+            levels[chosen],
+            identities[chosen],
+            key,
+            scale,
+            time_window,
+            bounds,
+            buffers,
+            counts,
+            lengths,
+        )
+
+    return collect_events(n_images, time_window, n_pixels, fill)

@@ -1,0 +1,1 @@
+"""The compiled kernel of the encoder: pixels to spikes."""

@@ -1,0 +1,220 @@
+"""Recorded runs compared: accuracy against synaptic events, and which of them nothing beats.
+
+Validation accuracy decides; test accuracy is shown beside it and decides nothing. Only runs that
+are measured alike are compared: validated on the same images, and their spikes counted on the same.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from spikejoule.foundation.errors import StoreError
+from spikejoule.measure.front_rows import EARLY_EXIT, WHOLE_WINDOW, pareto_front
+from spikejoule.tracking import RecordedRun
+
+_DATA = "data.source"
+# Parameters that tell where and how a result was computed or shown, and do not change it.
+_WITHOUT_EFFECT = (
+    "energy_report.",
+    "evaluate.",
+    "publish.",
+    _DATA,
+    "train.engine",
+    "train.device",
+    "train.threads",
+)
+
+_NO_FIGURES = "without accuracy or synaptic events"
+_ON_TEST = "validated on the test images"
+_REPEATED = "the same result again"
+_ELSE = "measured on other images"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One run as a point: what it costs and how well it reads digits.
+
+    A run gives two of them if it was also measured with early answers.
+
+    Attributes:
+        name: the run's name.
+        early_exit: whether it answers as soon as it is sure, and not after the whole window.
+        run_id: MLflow's identifier.
+        git_commit: of the code that made it, or "unknown".
+        validation_percent: best validation accuracy, in percent.
+        test_percent: test accuracy, in percent.
+        synaptic_events: mean synaptic events an inference, over all test images.
+        parameters: those that decide a result, by full name, as text.
+        data: the parameter that says where its images come from, likewise.
+    """
+
+    name: str
+    early_exit: bool
+    run_id: str
+    git_commit: str
+    validation_percent: float
+    test_percent: float
+    synaptic_events: float
+    parameters: Mapping[str, str]
+    data: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Points of runs measured alike, in the order of their synaptic events.
+
+    Attributes:
+        data_source: the source of their images (`mnist`).
+        data_title: the same in words.
+        candidates: the points.
+        on_front: for each of them, whether no other is at least as good in both respects and
+            better in one.
+        n_runs: number of the runs that they come from.
+        left_out: number of runs that are not compared, by reason.
+    """
+
+    data_source: str
+    data_title: str
+    candidates: tuple[Candidate, ...]
+    on_front: tuple[bool, ...]
+    n_runs: int
+    left_out: Mapping[str, int]
+
+    @property
+    def front(self) -> tuple[Candidate, ...]:
+        """The points on the front, the cheapest first."""
+        return tuple(
+            candidate
+            for candidate, on_front in zip(self.candidates, self.on_front, strict=True)
+            if on_front
+        )
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The parameters in which the runs differ, sorted by name."""
+        names = sorted({name for one in self.candidates for name in one.parameters})
+        return tuple(
+            name for name in names if len({one.parameters.get(name) for one in self.candidates}) > 1
+        )
+
+    def cheapest(self, at_least_percent: float) -> Candidate | None:
+        """The point of fewest synaptic events among those of that validation accuracy or more."""
+        return next((one for one in self.front if one.validation_percent >= at_least_percent), None)
+
+
+def compare(runs: Sequence[RecordedRun], data_source: str | None = None) -> Comparison:
+    """Compare the runs that are measured alike: those of `data_source`, or of the most frequent.
+
+    Of runs with the same parameters and figures the first counts. Raises StoreError if no run
+    remains, and if `data_source` is none of the sources that there are.
+    """
+    left_out: Counter[str] = Counter()
+    groups: dict[tuple[object, ...], list[RecordedRun]] = {}
+    for run in runs:
+        reason = _unfit(run)
+        if reason is not None:
+            left_out[reason] += 1
+            continue
+        groups.setdefault(_measured_on(run), []).append(run)
+    sources = sorted({_source(group[0]) for group in groups.values()})
+    if data_source is not None and data_source not in sources:
+        known = ", ".join(sources) or "no run at all"
+        raise StoreError(f"no comparable run is of the data {data_source!r}; there is: {known}.")
+    eligible = [group for group in groups.values() if data_source in (None, _source(group[0]))]
+    if not eligible:
+        told = ", ".join(f"{number} {reason}" for reason, number in sorted(left_out.items()))
+        raise StoreError(
+            f"the store holds no finished run that could be compared ({told or 'it is empty'}): "
+            "run the pipeline, or `make sweep`."
+        )
+    chosen = max(eligible, key=len)
+    for group in groups.values():
+        if group is not chosen:
+            left_out[f"{_ELSE} ({_source(group[0])})"] += len(group)
+    distinct = list(_distinct(chosen))
+    if len(distinct) < len(chosen):
+        left_out[_REPEATED] = len(chosen) - len(distinct)
+    candidates = sorted(
+        (candidate for run in distinct for candidate in _candidates(run)),
+        key=lambda one: (one.synaptic_events, -one.validation_percent, one.name),
+    )
+    return Comparison(
+        data_source=_source(chosen[0]),
+        data_title=chosen[0].tags.get("data.title", _source(chosen[0])),
+        candidates=tuple(candidates),
+        on_front=pareto_front(
+            [one.synaptic_events for one in candidates],
+            [one.validation_percent for one in candidates],
+        ),
+        n_runs=len(distinct),
+        left_out=dict(left_out),
+    )
+
+
+def _unfit(run: RecordedRun) -> str | None:
+    if not _has(run, WHOLE_WINDOW):
+        return _NO_FIGURES
+    if _number(run.parameters.get("data.validation_size")) == 0:
+        return _ON_TEST
+    return None
+
+
+def _has(run: RecordedRun, names: Sequence[str]) -> bool:
+    return all(math.isfinite(run.metrics.get(name, math.nan)) for name in names)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _source(run: RecordedRun) -> str:
+    return run.tags.get("data.source", "unknown")
+
+
+def _measured_on(run: RecordedRun) -> tuple[object, ...]:
+    """What must be equal for two runs to be compared: the images, and the split of them."""
+    digests = sorted(item for item in run.tags.items() if item[0].startswith("data.sha256."))
+    size = _number(run.parameters.get("data.validation_size"))
+    return (_source(run), *digests, size, run.parameters.get("seed"))
+
+
+def _distinct(runs: Sequence[RecordedRun]) -> Iterator[RecordedRun]:
+    seen = set()
+    for run in runs:
+        identity = (
+            frozenset(_deciding(run).items()),
+            *(run.metrics.get(name) for name in (*WHOLE_WINDOW, *EARLY_EXIT)),
+        )
+        if identity not in seen:
+            seen.add(identity)
+            yield run
+
+
+def _candidates(run: RecordedRun) -> Iterator[Candidate]:
+    for early_exit, names in ((False, WHOLE_WINDOW), (True, EARLY_EXIT)):
+        if not _has(run, names):
+            continue
+        validation, test, events = (run.metrics[name] for name in names)
+        yield Candidate(
+            name=run.name,
+            early_exit=early_exit,
+            run_id=run.run_id,
+            git_commit=run.tags.get("git.commit", "unknown"),
+            validation_percent=validation,
+            test_percent=test,
+            synaptic_events=events,
+            parameters=_deciding(run),
+            data={name: run.parameters[name] for name in (_DATA,) if name in run.parameters},
+        )
+
+
+def _deciding(run: RecordedRun) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in run.parameters.items()
+        if not name.startswith(_WITHOUT_EFFECT)
+    }

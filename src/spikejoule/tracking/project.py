@@ -1,0 +1,228 @@
+"""The outputs of a project on disk: named by dvc.yaml, and checked against its dvc.lock."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.provenance import file_digest
+from spikejoule.tracking.lock import LOCK_FILE, WrongFile, read_lock, read_mapping, result_of
+
+PARAMS_FILE = "params.yaml"
+
+_PIPELINE_FILE = "dvc.yaml"
+_EXPERIMENTS = "refs/exps/"
+_PRIVATE_EXPERIMENTS = ("exec", "stash", "celery", "tempPath")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """A state of a project under git.
+
+    Attributes:
+        commit: its full hash.
+        experiment: the name under which DVC keeps it as an experiment; None for other revisions.
+        baseline: the commit that the experiment started from; None likewise.
+    """
+
+    commit: str
+    experiment: str | None = None
+    baseline: str | None = None
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of a run by which it is found again."""
+        tags = {"git.commit": self.commit, "mlflow.source.git.commit": self.commit}
+        if self.experiment and self.baseline:
+            tags |= {"dvc.experiment": self.experiment, "dvc.baseline": self.baseline}
+        return {**tags, "git.dirty": "false"}
+
+
+def artifact_paths(directory: Path) -> dict[str, Path]:
+    """Name and path, within `directory`, of every artifact in the variables of its dvc.yaml.
+
+    Raises ArtifactError if there is no pipeline with such variables.
+    """
+    content = read_mapping(directory / _PIPELINE_FILE)
+    for variables in content.get("vars", ()):
+        if isinstance(variables, Mapping) and isinstance(variables.get("paths"), Mapping):
+            return {str(name): Path(path) for name, path in variables["paths"].items()}
+    raise ArtifactError(f"{directory / _PIPELINE_FILE} has no vars with the entry paths.")
+
+
+def experiments(directory: Path) -> list[Revision]:
+    """Every experiment that DVC keeps in a repository, by name.
+
+    Raises ArtifactError if `directory` belongs to no git repository.
+    """
+    lines = _git(directory, "for-each-ref", "--format=%(refname) %(objectname)", _EXPERIMENTS)
+    found = []
+    for line in lines.decode().splitlines():
+        reference, commit = line.split()
+        parts = reference.removeprefix(_EXPERIMENTS).split("/")
+        if len(parts) == 3 and parts[0] not in _PRIVATE_EXPERIMENTS:
+            found.append(Revision(commit, parts[2], parts[0] + parts[1]))
+    return sorted(found, key=lambda revision: revision.experiment or "")
+
+
+def find_revision(directory: Path, name: str) -> Revision:
+    """The revision that DVC or git knows as `name`; an experiment comes before a branch.
+
+    Raises ArtifactError if there is none.
+    """
+    for experiment in experiments(directory):
+        if experiment.experiment == name:
+            return experiment
+    try:
+        commit = _git(directory, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
+    except ArtifactError as error:
+        raise ArtifactError(
+            f"{directory} has no experiment, branch, tag or commit {name!r}."
+        ) from error
+    return Revision(commit.decode().strip())
+
+
+def revisions_recording(directory: Path, md5: str) -> list[Revision]:
+    """Revisions whose dvc.lock records a file of this MD5: commits, or if none does experiments.
+
+    The first is the oldest, which is where the file came about. Raises ArtifactError if `directory`
+    belongs to no git repository.
+    """
+    named = {revision.commit: revision for revision in experiments(directory)}
+    for references in (("HEAD", "--branches", "--tags", "--remotes"), ("--glob=refs/exps",)):
+        lines = _git(
+            directory, "log", "--reverse", "--format=%H", "--diff-filter=AM", f"-S{md5}",
+            *references, "--", LOCK_FILE,
+        )  # fmt: skip
+        # A commit that no longer records the file has changed its number of mentions, too.
+        found = [
+            named.get(commit, Revision(commit))
+            for commit in lines.decode().split()
+            if md5.encode() in _git(directory, "show", f"{commit}:./{LOCK_FILE}")
+        ]
+        if found:
+            return found
+    return []
+
+
+def records_in_workspace(directory: Path, md5: str) -> bool:
+    """Whether the dvc.lock in `directory`, committed or not, records a file of this MD5."""
+    lock = directory / LOCK_FILE
+    return lock.is_file() and md5.encode() in lock.read_bytes()
+
+
+@contextmanager
+def checked_out(directory: Path, revision: Revision) -> Iterator[Path]:
+    """A temporary folder with a revision's files; outputs of DVC are links into its cache.
+
+    The workspace stays as it is. Raises ArtifactError if the revision holds no results, or the
+    cache lacks an output.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        archive = _git(directory, "archive", "--format=tar", revision.commit)
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            files.extractall(folder, filter="data")
+        if not (folder / LOCK_FILE).is_file():
+            raise ArtifactError(f"that revision holds no results: it has no {LOCK_FILE}.")
+        cache = _cache_of(directory)
+        outputs = {out.path: out.md5 for stage in read_lock(folder).values() for out in stage.outs}
+        for path, md5 in outputs.items():
+            target = folder / path
+            if target.exists():
+                continue
+            source = _place_in(cache, md5)
+            if not source.is_file():
+                raise ArtifactError(
+                    f"{path} of {revision.experiment or revision.commit} is not in DVC's cache: "
+                    "get it with `dvc fetch` or `dvc exp pull`."
+                )
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(source)
+        yield folder
+
+
+def check_against_lock(files: Collection[Path], root: Path) -> dict[str, str]:
+    """See that files of the working directory are the one whole result that its dvc.lock records.
+
+    Every file that they were made from is looked at, too, where it is on the disk, and every
+    parameter. Code that has changed since is no error, as it need not change a result; but the
+    result is not the commit's then.
+
+    Args:
+        files: relative to the working directory.
+        root: of the project, which knows where DVC's cache is.
+
+    Returns:
+        What is to be said of the code, as a run's tags.
+
+    Raises:
+        ArtifactError: one sentence for each file that is not what dvc.lock records.
+    """
+    result = result_of(Path(), files)
+    problems = result.problems()
+    wrong = [file for file in result.wrong_files() if file.path not in problems]
+    if wrong:
+        cache = _cache_if_any(root)
+        problems |= {file.path: _in_words(file, cache) for file in wrong}
+    if problems:
+        raise ArtifactError("\n".join(problems.values()))
+    changed = result.changed_code()
+    return {"git.dirty": "true", "dvc.changed_code": ", ".join(changed)} if changed else {}
+
+
+def _in_words(file: WrongFile, cache: Path | None) -> str:
+    if file.found is None:
+        return f"there is no file {file.path}: `dvc checkout` or `dvc repro` brings it."
+    told = (
+        f"{file.path} is not the file that {LOCK_FILE} records: its MD5 is {file.found}, not "
+        f"{file.recorded}"
+    )
+    copy = None if cache is None else _place_in(cache, file.recorded)
+    if copy is not None and copy.is_file() and file_digest(copy, "md5") != file.recorded:
+        return (
+            f"{told}, and DVC's own copy is another file, too; remove both ({copy}), then "
+            "`dvc pull` or `dvc repro` brings the right one."
+        )
+    return f"{told}; `dvc repro` puts it right."
+
+
+def _place_in(cache: Path, md5: str) -> Path:
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def _cache_if_any(directory: Path) -> Path | None:
+    try:
+        return _cache_of(directory)
+    except ArtifactError:
+        return None
+
+
+def _cache_of(directory: Path) -> Path:
+    said = _run(directory, [sys.executable, "-m", "dvc", "cache", "dir"])
+    return (directory / said.decode().strip()).resolve()
+
+
+def _git(directory: Path, *arguments: str) -> bytes:
+    return _run(directory, ["git", *arguments])
+
+
+def _run(directory: Path, command: list[str]) -> bytes:
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(
+            command, cwd=directory, env=environment, check=True, capture_output=True
+        )
+    except OSError as error:
+        raise ArtifactError(f"{command[0]} cannot be run in {directory}: {error}.") from error
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip().splitlines() or ["no reason given"]
+        raise ArtifactError(f"{directory}: {' '.join(command[:3])}: {said[-1]}") from error
+    return done.stdout

@@ -1,0 +1,48 @@
+"""Recording what a project's outputs stand for, in the workspace or at another revision."""
+
+import contextlib
+from pathlib import Path
+
+from spikejoule.foundation.provenance import provenance_tags
+from spikejoule.params import load_params
+from spikejoule.tracking import Artifact, ModelFiles, Publication, project_store, publish
+from spikejoule.tracking.project import (
+    PARAMS_FILE,
+    Revision,
+    artifact_paths,
+    check_against_lock,
+    checked_out,
+)
+from spikejoule.tracking.run_record import FILES, build_run_record
+
+
+def publish_workspace(root: Path) -> Publication:
+    """Record the outputs in the workspace of the project at `root`.
+
+    Raises ArtifactError for outputs that are missing, damaged or not those of dvc.lock,
+    ParameterError for parameters that are, StoreError if the store cannot be written.
+    """
+    artifact_paths(root)  # refuses a folder that is no project, by its full name
+    with contextlib.chdir(root):
+        return _publish(root, provenance_tags(root))
+
+
+def publish_revision(root: Path, revision: Revision) -> Publication:
+    """Record the outputs of another revision, which git and DVC's cache hold; errors as above."""
+    with checked_out(root, revision) as folder, contextlib.chdir(folder):
+        return _publish(root, revision.tags)
+
+
+def _publish(root: Path, tags: dict[str, str]) -> Publication:
+    """Record the outputs in the working directory."""
+    params = load_params(PARAMS_FILE)
+    paths = artifact_paths(Path())
+    code = check_against_lock([paths[name] for name in FILES], root)
+    record = build_run_record(
+        paths,
+        params.flattened(),
+        tags | code,
+        [Artifact(Path(PARAMS_FILE), "")],
+        ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
+    )
+    return publish(record, project_store(root, params.publish.experiment))

@@ -1,0 +1,221 @@
+"""What a pipeline's outputs tell MLflow: they are read and arranged as a `RunRecord`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from spikejoule.energy.tables import EnergyMetrics
+from spikejoule.foundation import torch_files
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.provenance import content_digest, file_digest
+from spikejoule.foundation.records import Record
+from spikejoule.measure.evaluation_files import EvaluationMetrics
+from spikejoule.measure.inference_files import InferenceMetrics, InferenceTimings
+from spikejoule.model.trained import TrainedNetwork, load_trained
+from spikejoule.model.training_files import TrainMetrics, TrainTimings
+from spikejoule.rival.baseline_files import BaselineTimings
+from spikejoule.tracking import (
+    TRAINED_TAG,
+    Artifact,
+    ModelFiles,
+    RunRecord,
+    epoch_row,
+    front_citations,
+)
+from spikejoule.tracking.pages import run_name, run_note
+
+# The outputs that a record is made of, by the names of dvc.yaml. None of the metrics contains a
+# clock; with the parameters and the trained network they decide whether a result is a new one.
+METRICS: Mapping[str, type[Record]] = {
+    "train_metrics": TrainMetrics,
+    "inference_metrics": InferenceMetrics,
+    "evaluate_metrics": EvaluationMetrics,
+    "energy_metrics": EnergyMetrics,
+}
+TIMINGS: Mapping[str, type[Record]] = {
+    "baseline_timings": BaselineTimings,
+    "inference_timings": InferenceTimings,
+    "train_timings": TrainTimings,
+}
+OUTPUTS = (
+    "trained",
+    "checkpoint",
+    "data_metrics",
+    "history",
+    "confusion",
+    "per_class",
+    "accuracy_by_step",
+    "early_exit",
+    "baseline_metrics",
+    "energy_table",
+    "energy_page",
+    "training_curves",
+    "spike_raster",
+    "confusion_figure",
+    "per_class_figure",
+    *METRICS,
+    *TIMINGS,
+)
+
+# All that it is made of: the prices and the front come with the project.
+FILES = (*OUTPUTS, "hardware", "front")
+
+_CHECKPOINT_FOLDER = "checkpoint"
+# Training's optimizer state and all: for DVC to keep.
+_NOT_STORED = ("trained",)
+# Entries of the metrics files that are no figure of merit.
+_SKIPPED = ("n_samples", "confidence", "per_layer", "spikes_total")
+
+
+def build_run_record(
+    paths: Mapping[str, Path],
+    parameters: Mapping[str, Any],
+    tags: Mapping[str, str],
+    further_artifacts: Sequence[Artifact] = (),
+    model: ModelFiles | None = None,
+) -> RunRecord:
+    """Arrange the outputs of a pipeline.
+
+    Args:
+        paths: the files of `FILES`, each with its folder within the project, which becomes its
+            folder within the run.
+        parameters: all of them, by full name.
+        tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
+        further_artifacts: files to store beside the outputs.
+        model: what to register as a version of the model; None for nothing.
+
+    Raises:
+        ArtifactError: an output is missing or damaged.
+    """
+    for name in OUTPUTS:
+        if not paths[name].is_file():
+            raise ArtifactError(f"{paths[name]} does not exist: run the stage that writes it.")
+    network = load_trained(paths["trained"])
+    metrics = [_plain(kind, paths[name]) for name, kind in METRICS.items()]
+    timings = {
+        name.removesuffix("_timings"): _plain(kind, paths[name]) for name, kind in TIMINGS.items()
+    }
+    training = timings["train"]
+    trained_sha256 = file_digest(paths["trained"], "sha256")
+    started_ms, ended_ms = _span_ms(training)
+    final = _final_metrics(metrics, timings)
+    return RunRecord(
+        result_id=content_digest(
+            {"parameters": dict(parameters), "trained": trained_sha256, "metrics": metrics}
+        ),
+        name=run_name(tags),
+        parameters=parameters,
+        history=_history(network, training.get("epoch_times_seconds", ())),
+        metrics=final,
+        tags={
+            **tags,
+            **_data_tags(network),
+            "engine": network.engine,
+            "device": str(training.get("device", "unknown")),
+            **_host_energy_tags(timings),
+            **_library_tags(paths["checkpoint"]),
+            "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
+            TRAINED_TAG: trained_sha256,
+            "mlflow.note.content": run_note(str(network.data["title"]), final),
+        },
+        artifacts=[*_artifacts(paths), *further_artifacts],
+        model=model,
+        cited=front_citations(paths["front"]),
+        started_ms=started_ms,
+        ended_ms=ended_ms,
+    )
+
+
+def _plain(kind: type[Record], path: Path) -> dict[str, Any]:
+    return kind.read(path).model_dump(mode="json", exclude_unset=True)
+
+
+def _final_metrics(
+    metrics: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, float]:
+    final: dict[str, float] = {}
+    for content in metrics:
+        final.update(_numbers(content))
+    times = (
+        ("training_time_seconds", timings["train"]),
+        ("measurement_time_seconds", timings["inference"]),
+    )
+    final.update((name, float(content[name])) for name, content in times if name in content)
+    for name, entry in _host_energies(timings):
+        if entry.get("energy_j") is not None:
+            final[f"host_energy_j/{name}"] = float(entry["energy_j"])
+    return final
+
+
+def _host_energies(
+    timings: Mapping[str, Mapping[str, Any]],
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """What the computer itself spent in each stage that says so."""
+    for name, content in timings.items():
+        if isinstance(content.get("host_energy"), Mapping):
+            yield name, content["host_energy"]
+
+
+def _host_energy_tags(timings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    return {
+        f"host_energy.{name}": f"{entry.get('kind')}: {entry.get('method')}"
+        for name, entry in _host_energies(timings)
+    }
+
+
+def _data_tags(network: TrainedNetwork) -> dict[str, str]:
+    return {
+        "data.source": str(network.data["source"]),
+        "data.title": str(network.data["title"]),
+        "data.note": str(network.data["note"]),
+        **{f"data.sha256.{file}": digest for file, digest in network.data["sha256"].items()},
+    }
+
+
+def _library_tags(checkpoint: Path) -> dict[str, str]:
+    """The versions that made the result, which may be older than those that record it."""
+    versions = torch_files.read(checkpoint)["spikejoule"]["library_versions"]
+    return {f"library.{name}": str(found) for name, found in versions.items()}
+
+
+def _artifacts(paths: Mapping[str, Path]) -> Iterator[Artifact]:
+    for name in OUTPUTS:
+        if name == "checkpoint":
+            yield Artifact(paths[name], _CHECKPOINT_FOLDER)
+        elif name not in _NOT_STORED:
+            yield Artifact(paths[name], paths[name].parent.as_posix())
+
+
+def _span_ms(timings: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """Start and end of training, in milliseconds since 1970, as far as they are known."""
+    try:
+        started = datetime.fromisoformat(str(timings.get("timestamp"))).timestamp()
+    except ValueError:
+        return None, None
+    return round(1000 * started), round(
+        1000 * (started + float(timings.get("training_time_seconds", 0.0)))
+    )
+
+
+def _history(
+    network: TrainedNetwork, epoch_times_seconds: Sequence[float]
+) -> tuple[dict[str, float], ...]:
+    rows = []
+    elapsed = 0.0
+    for number, record in enumerate(network.history):
+        if number < len(epoch_times_seconds):
+            elapsed += epoch_times_seconds[number]
+        rows.append(epoch_row(record, network.architecture.layer_names, elapsed))
+    return tuple(rows)
+
+
+def _numbers(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Every number under its keys joined by slashes, by which MLflow groups its charts."""
+    for key, value in content.items():
+        if key in _SKIPPED:
+            continue
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{key}/")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{key}", float(value)
