@@ -150,31 +150,30 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         (*_provenance(network, paths["trained"]), *_origin_of_front(runs, paths["front"])),
     )
     title = str(network.data["title"])
-    write_complete(paths["checkpoint"], content)
-    EnergyMetrics.model_validate(headline(analysis)).write(paths["energy_metrics"])
-    write_csv(paths["energy_table"], COLUMNS, table(analysis))
-    write_text(paths["energy_page"], energy_page(report))
-    write_bytes(
-        paths["training_curves"],
-        figures.training_curves(
+    metrics = EnergyMetrics.model_validate(headline(analysis))
+    page = energy_page(report)
+    pictures = {
+        "training_curves": figures.training_curves(
             network.history,
             names,
             network.best_epoch,
             title,
             bool(network.data["validated_on_test"]),
         ),
-    )
-    write_bytes(
-        paths["spike_raster"],
-        figures.spike_raster(raster, f"{title}; test image {params.energy_report.figure_sample}"),
-    )
-    write_bytes(paths["confusion_figure"], figures.confusion_matrix(evaluation.confusion, title))
-    write_bytes(
-        paths["per_class_figure"],
-        figures.per_class_accuracy(
+        "spike_raster": figures.spike_raster(
+            raster, f"{title}; test image {params.energy_report.figure_sample}"
+        ),
+        "confusion_figure": figures.confusion_matrix(evaluation.confusion, title),
+        "per_class_figure": figures.per_class_accuracy(
             evaluation.of_each_class, evaluation.overall, params.evaluate.confidence, title
         ),
-    )
+    }
+    write_complete(paths["checkpoint"], content)
+    metrics.write(paths["energy_metrics"])
+    write_csv(paths["energy_table"], COLUMNS, table(analysis))
+    write_text(paths["energy_page"], page)
+    for name, picture in pictures.items():
+        write_bytes(paths[name], picture)
     for line in answer(analysis):
         logger.info("%s", line)
 

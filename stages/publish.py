@@ -41,7 +41,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     try:
         publication = publish(record, store, pipeline=pipeline)
     except StoreError as error:
-        _remember(root, error)
+        logger.warning("%s; all other outputs are complete, and %s.", error, _noted(root))
         return
     logger.info(
         "MLflow run %s %s",
@@ -55,18 +55,22 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             registration.version,
             ", the new champion" if registration.is_champion else "",
         )
-    if not (is_complete and publication.is_complete):
-        unrecorded.publish_again(root)
+    if not publication.is_complete:
+        logger.info("its version is missing: %s.", _noted(root))
+    elif not is_complete:
+        logger.info("experiments are left: %s.", _noted(root, this_run=False))
 
 
-def _remember(root: Path, error: StoreError) -> None:
-    """Warn of a run that was not recorded, and see to it that it will be."""
+def _noted(root: Path, this_run: bool = True) -> str:
+    """See to it that what was not recorded will be; says in words by what."""
     try:
-        unrecorded.remember(root)
-        remedy = "the next `dvc repro` records it"
+        if this_run:
+            unrecorded.remember(root)
+        else:
+            unrecorded.publish_again(root)
     except (OSError, ValueError, KeyError) as problem:
-        remedy = f"`spikejoule publish` records it, since this could not be noted ({problem})"
-    logger.warning("%s; all other outputs are complete, and %s.", error, remedy)
+        return f"`spikejoule publish` records it, since this could not be noted ({problem})"
+    return "the next `dvc repro` records it"
 
 
 if __name__ == "__main__":

@@ -149,6 +149,11 @@ def _table_change(
                 [[*row, row[column]] for row in content],
                 False,
             ),
+            (
+                f"column {header[column]} twice, and different",
+                [[*header, header[column]], *([*row, "0.5"] for row in rows)],
+                False,
+            ),
             (f"row {first} shorter", [header, *without, rows[first][:-1]], False),
             (f"row {first} longer", [header, *without, [*rows[first], "1"]], False),
             ("columns in another order", [row[::-1] for row in content], True),
@@ -181,6 +186,8 @@ def _cell_change(
             ("1,5", word),
             ("0x10", word),
             ("9" * 5000, word or not percent),
+            (str(10**20), word or not percent),
+            (str(2**62), word or not percent),
             ("<script>", word),
         ]
     )

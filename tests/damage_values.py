@@ -103,6 +103,9 @@ def _number_changes(name: str, number: float) -> Iterator[Change]:
     yield Change("becomes NaN", math.nan)
     yield Change("becomes infinite", math.inf)
     yield Change("becomes huge", 10**30 if whole else 1e300, not _BOUNDED.search(name))
+    if whole:
+        yield Change("becomes more than any float", 10**400, not _BOUNDED.search(name))
+        yield Change("becomes nearly 2^63", 2**62, not _BOUNDED.search(name))
     yield Change("becomes 500", 500, not _BOUNDED.search(name))
     yield Change("becomes 0", 0, not _COUNTS.search(name))
     yield Change("becomes 1 more", number + 1, True)

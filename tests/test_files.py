@@ -161,6 +161,7 @@ class TestReadCsv:
         [
             (b"", "lacks the column n"),
             (b"m\n1\n", "lacks the column n"),
+            (b"n,m,n\n1,2,3\n", "a column twice"),
             (b"n,m\n1,2\n3\n", "row 3 has not the 2 cells"),
             (b'n\n"1\n', "not a valid CSV"),
             (b"n\n\xff\n", "not a valid CSV"),

@@ -1,5 +1,6 @@
 """Runs compared: the front against a naive oracle, what is comparable, and the way to a figure."""
 
+import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from spikejoule.measure.front_rows import (
     EARLY_EXIT,
     FRONT_COLUMNS,
     WHOLE_WINDOW,
+    FrontRow,
     pareto_front,
     read_front,
 )
@@ -55,7 +57,7 @@ def run(name: str, *figures: float, early: Sequence[float] = (), **changes: Any)
     metrics = dict(zip(WHOLE_WINDOW, figures, strict=False))
     metrics |= dict(zip(EARLY_EXIT, early, strict=False))
     return RecordedRun(
-        run_id=f"id-of-{name}",
+        run_id=hashlib.md5(name.encode()).hexdigest(),
         name=name,
         parameters={**PARAMETERS, "model.hidden": f"[{name}]", **changes.get("parameters", {})},
         metrics=metrics,
@@ -179,13 +181,21 @@ RUNS = (
 
 class TestReport:
     def test_table(self) -> None:
-        header, rows = front_table(compare(RUNS))
-        assert header[-2:] == ("model.hidden", "train.target_accuracy")
-        assert rows[0] == (
-            "100", 1, 1, 97.5, 96.5, 2000, "mnist5k", "c0ffee", "id-of-100", "[100]", "",
-        )  # fmt: skip
-        assert [row[:3] for row in rows] == [
-            ("100", 1, 1), ("50", 0, 0), ("100", 0, 1), ("400", 0, 1),
+        rows = front_table(compare(RUNS)).rows
+        assert rows[0] == FrontRow(
+            name="100",
+            early_exit=True,
+            on_front=True,
+            validation_accuracy_percent=97.5,
+            test_accuracy_percent=96.5,
+            synaptic_events_per_inference=2000,
+            data_source="mnist5k",
+            git_commit="c0ffee",
+            run_id=hashlib.md5(b"100").hexdigest(),
+            **{"model.hidden": "[100]", "train.target_accuracy": ""},
+        )
+        assert [(row.name, row.early_exit, row.on_front) for row in rows] == [
+            ("100", True, True), ("50", False, False), ("100", False, True), ("400", False, True),
         ]  # fmt: skip
 
     def test_text_names_the_cheapest_and_how_to_repeat_it(self) -> None:

@@ -4,10 +4,13 @@ import json
 import logging
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spikejoule.foundation.errors import StoreError
+from spikejoule.params import load_params
+from spikejoule.tracking import Publication
 from stages import publish, unrecorded
 from tests.pipeline_tools import clean_environment, git
 
@@ -50,11 +53,49 @@ def test_an_experiment_that_dvc_has_not_committed_yet_is_waited_for(project: Pat
     assert (project / ".cache" / "unrecorded" / "away").exists()
 
 
-def test_what_cannot_even_be_noted_is_said(project: Path, caplog: pytest.LogCaptureFixture) -> None:
+def call_publish(
+    project: Path, monkeypatch: pytest.MonkeyPatch, outcome: Publication | StoreError
+) -> None:
+    """The stage in the experiment's folder, up to what the store answers."""
+
+    def answer(*_: Any, **__: Any) -> Publication:
+        if isinstance(outcome, StoreError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(publish, "check_against_lock", lambda *_: {})
+    monkeypatch.setattr(publish, "build_run_record", lambda *_, **__: None)
+    monkeypatch.setattr(publish, "project_root", lambda: project)
+    monkeypatch.setattr(publish, "publish", answer)
+    paths = {name: Path(name) for name in publish.PATHS}
+    params = load_params(Path(__file__).parents[1] / "params.yaml")
+    publish.main(paths, params)
+
+
+def test_a_version_that_is_missing_is_noted_like_a_run(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = number(project)
+    call_publish(project, monkeypatch, Publication("run", added=True, is_complete=False))
+    assert number(project) == number(Path()) == before + 1
+    assert [note.name for note in (project / ".cache" / "unrecorded").iterdir()] == ["away"]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [StoreError("the run was not recorded"), Publication("run", added=True, is_complete=False)],
+    ids=["run", "version"],
+)
+def test_what_cannot_even_be_noted_is_said(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    outcome: Publication | StoreError,
+) -> None:
     (project / NUMBER).unlink()
-    with caplog.at_level(logging.WARNING):
-        publish._remember(project, StoreError("the run was not recorded"))
-    (warning,) = caplog.messages
-    assert warning.startswith("the run was not recorded; all other outputs are complete, and")
+    with caplog.at_level(logging.INFO, logger="stages.publish"):
+        call_publish(project, monkeypatch, outcome)
+    warning = caplog.messages[-1]
+    assert warning.startswith(("the run was not recorded; all other outputs are", "its version"))
     assert "`spikejoule publish` records it, since this could not be noted" in warning
     assert str(NUMBER) in warning

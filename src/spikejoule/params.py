@@ -143,7 +143,7 @@ class MeasureInferenceParams(Section):
 class EvaluateParams(Section):
     """How the test accuracy is stated, and what stopping early may cost."""
 
-    confidence: Real = Field(gt=0, lt=1)
+    confidence: Real = Field(ge=1e-6, le=0.999999)
     early_exit_tolerance_percent: Real = Field(ge=0, le=100)
 
 

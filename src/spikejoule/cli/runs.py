@@ -107,7 +107,7 @@ def _published(what: str, publication: "Publication") -> str:
 
 
 def _front(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.files import write_bytes, write_csv
+    from spikejoule.foundation.files import write_bytes
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
     from spikejoule.tracking.front import compare
@@ -119,7 +119,7 @@ def _front(options: argparse.Namespace) -> str:
         return _checked_front(options.check, store)
     comparison = compare(finished_runs(store), options.data)
     if options.table is not None:
-        write_csv(options.table, *front_table(comparison))
+        front_table(comparison).write(options.table, comparison.varied)
     if options.figure is not None:
         write_bytes(options.figure, front_figure(comparison, options.at_least))
     return front_text(comparison, options.at_least, params.flattened())

@@ -17,6 +17,7 @@ profile, network, phase, term, layer and class:
                        price)
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any, Final, Self
 
@@ -70,7 +71,10 @@ class EnergyMetrics(Record):
     sparsity_ratio: float = Field(ge=0, le=1)
 
     @model_validator(mode="after")
-    def _intervals_have_two_ends(self) -> Self:
+    def _figures_fit_each_other(self) -> Self:
+        ratio = self.synaptic_events_per_inference / self.dense_operations_per_inference
+        if not math.isclose(self.sparsity_ratio, ratio, rel_tol=1e-9):
+            raise ValueError(f"sparsity_ratio is {self.sparsity_ratio}, but by the counts {ratio}")
         # A narrow bootstrap interval (a low confidence) need not hold the mean itself.
         check_interval(self.energy_per_inference_low_pj, None, self.energy_per_inference_high_pj)
         for name in ("ratio_to_dense_ann", "ratio_to_zero_skipping_ann"):

@@ -147,6 +147,8 @@ def read_csv(path: str | os.PathLike[str], columns: Sequence[str]) -> list[dict[
         raise _cannot_read(path, error) from error
     except (ValueError, csv.Error) as error:
         raise ArtifactError(f"{path} is not a valid CSV file ({error}): write it again.") from error
+    if len(set(header)) < len(header):
+        raise ArtifactError(f"{path} has a column twice: write it again.")
     missing = [name for name in columns if name not in header]
     if missing:
         raise ArtifactError(f"{path} lacks the column {', '.join(missing)}: write it again.")

@@ -18,9 +18,11 @@ from spikejoule.foundation.files import read_csv, read_json, write_csv, write_js
 from spikejoule.foundation.parameter_problems import shown
 
 Percent = Annotated[float, Field(ge=0, le=100)]
-Count = Annotated[int, Field(ge=0)]
+# Below what int64 and float64 hold exactly, with room for a product with a window.
+Count = Annotated[int, Field(ge=0, le=2**53)]
 NotNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
+# A century: what lies beyond overflows where dates are added.
+Seconds = Annotated[float, Field(ge=0, le=3.2e9)]
 Text = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -117,7 +119,8 @@ def check_sum(total: float, parts: Sequence[float], what: str) -> None:
 def first_problem(error: ValidationError) -> str:
     """The first thing that is wrong, in words, with its place and its value."""
     problem = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in problem["loc"])
+    # Of a field that may be of two types, pydantic names the type, too.
+    place = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))
     if problem["type"] == "missing":
         return f"{place} is missing"
     if problem["type"] == "extra_forbidden":

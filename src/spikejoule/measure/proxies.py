@@ -98,7 +98,7 @@ class EnergyProxies:
         }
 
     def as_metrics(self) -> dict[str, Any]:
-        """The content of metrics/energy.json: totals per inference, and each weight matrix."""
+        """What a command prints as JSON: totals per inference, and each weight matrix."""
         return {
             "dense_operations_per_inference": self.dense_operations_per_inference,
             "synaptic_events_per_inference": self.synaptic_events_per_inference,

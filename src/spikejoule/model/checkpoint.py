@@ -131,24 +131,14 @@ def complete_checkpoint(
             raise ArtifactError(
                 f"{path} must hold a dictionary under {name!r}, not {content[name]!r:.80}."
             )
-    CompleteFile.from_content(path, content)
+    file = CompleteFile.from_content(path, content)
     architecture = _read_architecture(path, content)
-    encoding = content["encoding"]
-    time_window, max_rate_hz = encoding.get("time_window"), encoding.get("max_rate_hz")
-    if not isinstance(time_window, int) or time_window < 1:
-        raise ArtifactError(
-            f"{path} must state a time window of at least one step of 1 ms, not {time_window!r}."
-        )
-    if not isinstance(max_rate_hz, int | float) or not 0 < max_rate_hz <= 1000:
-        raise ArtifactError(
-            f"{path} must state a maximum rate above 0 and of at most 1000 Hz, not {max_rate_hz!r}."
-        )
     return CompleteCheckpoint(
         content=dict(content),
         architecture=architecture,
         state=state_arrays(path, content["model_state_dict"], architecture),
-        time_window=time_window,
-        max_rate_hz=float(max_rate_hz),
+        time_window=file.encoding.time_window,
+        max_rate_hz=file.encoding.max_rate_hz,
     )
 
 

@@ -5,18 +5,38 @@ lacks this project's, and an older version of this project some of the newer. Wh
 of its type and in its range. Entries that are not named here are anybody's.
 """
 
+import math
 from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from spikejoule.foundation.records import Count, NotNegative, Percent, Record
+from spikejoule.foundation.records import Count, NotNegative, Percent, Record, check_interval
 
-Size = Annotated[int, Field(ge=1)]
-ByName = dict[str, NotNegative]
+Size = Annotated[int, Field(ge=1, le=2**53)]
+# Spikes: sums of integers, which the notebook keeps as floats.
+Spikes = Annotated[float, Field(ge=0, le=2**53)]
+ByName = dict[str, Spikes]
 
 
 class _Section(Record):
     model_config = ConfigDict(extra="allow")
+
+
+class EncodingSection(_Section):
+    """How images became spikes: steps of 1 ms, and the rate of a white pixel."""
+
+    time_window: int = Field(ge=1, le=10_000)
+    max_rate_hz: float = Field(gt=0, le=1000)
+
+
+class TrainingConfigSection(_Section):
+    """The parameters of training that a count depends on."""
+
+    batch_size: Size | None = None
+    weight_decay: NotNegative | None = None
+    grad_clip_norm: NotNegative | None = None
+    grad_clip_max_norm: NotNegative | None = None
+    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
 
 
 class TrainingResults(_Section):
@@ -38,9 +58,9 @@ class TrainingHistory(_Section):
 
 
 class _Spikes(_Section):
-    total_input: NotNegative | None = None
-    total_hidden: NotNegative | None = None
-    total_output: NotNegative | None = None
+    total_input: Spikes | None = None
+    total_hidden: Spikes | None = None
+    total_output: Spikes | None = None
     total_per_layer: ByName = Field(default_factory=dict)
 
 
@@ -110,15 +130,36 @@ class ProjectSection(_Section):
 
 
 class CompleteFile(_Section):
-    """All sections but weights, architecture and encoding, which every reader needs."""
+    """All sections but weights and architecture."""
 
+    encoding: EncodingSection
     test_accuracy: Percent | None = None
+    training_config: TrainingConfigSection = TrainingConfigSection()
     training_results: TrainingResults = TrainingResults()
     training_history: TrainingHistory = TrainingHistory()
     training_spikes: TrainingSpikesSection = TrainingSpikesSection()
     inference_spikes: InferenceSpikesSection = InferenceSpikesSection()
     energy_proxies: EnergyProxiesSection = EnergyProxiesSection()
     spikejoule: ProjectSection = ProjectSection()
+
+    @model_validator(mode="after")
+    def _accuracy_lies_in_its_interval(self) -> Self:
+        test = self.spikejoule.test
+        check_interval(
+            test.test_accuracy_low_percent, self.test_accuracy, test.test_accuracy_high_percent
+        )
+        return self
+
+    @model_validator(mode="after")
+    def _epochs_add_up_to_the_training_spikes(self) -> Self:
+        spikes = [entry.spikes for entry in self.spikejoule.history if entry.spikes]
+        totals = list(self.training_spikes.total_per_layer.values())
+        if spikes and totals:
+            if {len(of_epoch) for of_epoch in spikes} != {len(totals)}:
+                raise ValueError("spikejoule.history has not the layers of training_spikes")
+            if [sum(layer) for layer in zip(*spikes, strict=True)] != totals:
+                raise ValueError("training_spikes are not the sum of those of the epochs")
+        return self
 
     @model_validator(mode="after")
     def _means_are_those_of_the_totals(self) -> Self:
@@ -136,7 +177,9 @@ class CompleteFile(_Section):
                 for layer, total in spikes.total_per_layer.items()
             ]
             for layer, total, mean in pairs:
-                if None not in (total, mean, samples) and total / samples != mean:
+                if None not in (total, mean, samples) and not math.isclose(
+                    total / samples, mean, rel_tol=1e-6
+                ):
                     raise ValueError(
                         f"{layer}_per_{unit} is {mean}, but {total} spikes of {samples} samples "
                         f"are {total / samples}"

@@ -145,11 +145,11 @@ def build_architecture(
     decay: Any,
 ) -> Architecture:
     """The architecture that a file states; ArtifactError, naming `path`, if it cannot exist."""
-    sizes = [hidden] if isinstance(hidden, int) else hidden
+    sizes = [hidden] if _is_number(hidden, int) else hidden
     if not (
         isinstance(sizes, list | tuple)
-        and all(isinstance(size, int) for size in (n_input, *sizes, n_output))
-        and all(isinstance(constant, int | float) for constant in (threshold, decay))
+        and all(_is_number(size, int) for size in (n_input, *sizes, n_output))
+        and all(_is_number(constant, int | float) for constant in (threshold, decay))
     ):
         raise ArtifactError(
             f"{path} states an architecture whose sizes are not whole numbers or whose neuron "
@@ -166,6 +166,11 @@ def build_architecture(
         )
     except ParameterError as error:
         raise ArtifactError(f"{path} states an impossible architecture: {error}") from error
+
+
+def _is_number(value: Any, kind: Any) -> bool:
+    # To Python, true is a whole number.
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def state_arrays(

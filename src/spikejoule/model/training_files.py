@@ -12,6 +12,7 @@ from spikejoule.foundation.records import (
     Percent,
     Record,
     Row,
+    Seconds,
     Table,
     Text,
     check_sum,
@@ -47,8 +48,8 @@ class TrainTimings(Record):
         host_energy: the energy of the machine meanwhile.
     """
 
-    training_time_seconds: NotNegative
-    epoch_times_seconds: list[NotNegative] = Field(min_length=1)
+    training_time_seconds: Seconds
+    epoch_times_seconds: list[Seconds] = Field(min_length=1)
     timestamp: Text
     device: Text
     engine: EngineName
@@ -58,7 +59,8 @@ class TrainTimings(Record):
     @field_validator("timestamp")
     @classmethod
     def _is_a_time(cls, text: str) -> str:
-        datetime.fromisoformat(text)
+        if not 1970 <= datetime.fromisoformat(text).year < 9000:
+            raise ValueError(f"{text!r} is not of this age")
         return text
 
     @model_validator(mode="after")

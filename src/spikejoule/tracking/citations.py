@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 def front_citations(path: Path) -> list[CitedRun]:
     """What each row of a front's table says of its run, but for the name, which may be changed.
 
-    Raises ArtifactError if the table is missing or damaged.
+    A table of an earlier form, which names no runs, cites none. Raises ArtifactError if the table
+    is missing or damaged.
     """
+    if path.is_file() and not _names_runs(path):
+        return []
     return [
         CitedRun(
             where=f"{path}: row {number}",
@@ -35,6 +38,12 @@ def front_citations(path: Path) -> list[CitedRun]:
         )
         for number, row in enumerate(read_front(path), start=2)
     ]
+
+
+def _names_runs(path: Path) -> bool:
+    """Whether the table has the column of run ids, which earlier versions did not write."""
+    with path.open("rb") as stream:
+        return b"run_id" in stream.readline(10_000) or stream.tell() == 0
 
 
 def compare_citations(cited: Sequence[CitedRun], store: Store) -> list[list[str] | None]:

@@ -4,31 +4,30 @@ import shlex
 from collections.abc import Mapping, Sequence
 
 from spikejoule.foundation.text import table
-from spikejoule.measure.front_rows import FRONT_COLUMNS
+from spikejoule.measure.front_rows import FrontRow, FrontTable
 from spikejoule.report import figures
 from spikejoule.tracking.front import Candidate, Comparison
 
 
-def front_table(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[object, ...]]]:
-    """Header and rows of the CSV file: one row a point, the parameters that vary at its end."""
-    varied = comparison.varied
-    header = (*FRONT_COLUMNS, *varied)
-    rows: list[tuple[object, ...]] = [
-        (
-            one.name,
-            int(one.early_exit),
-            int(on_front),
-            one.validation_percent,
-            one.test_percent,
-            one.synaptic_events,
-            comparison.data_source,
-            one.git_commit,
-            one.run_id,
-            *(one.parameters.get(name, "") for name in varied),
+def front_table(comparison: Comparison) -> FrontTable:
+    """The CSV file: a row a point, which carries the parameters that vary."""
+    return FrontTable(
+        rows=tuple(
+            FrontRow(
+                name=one.name,
+                early_exit=one.early_exit,
+                on_front=on_front,
+                validation_accuracy_percent=one.validation_percent,
+                test_accuracy_percent=one.test_percent,
+                synaptic_events_per_inference=one.synaptic_events,
+                data_source=comparison.data_source,
+                git_commit=one.git_commit,
+                run_id=one.run_id,
+                **{name: one.parameters.get(name, "") for name in comparison.varied},
+            )
+            for one, on_front in zip(comparison.candidates, comparison.on_front, strict=True)
         )
-        for one, on_front in zip(comparison.candidates, comparison.on_front, strict=True)
-    ]
-    return header, rows
+    )
 
 
 def front_text(

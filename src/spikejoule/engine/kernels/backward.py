@@ -1,6 +1,6 @@
 """Gradients of a batch: samples shared out over lanes, weight gradients by source.
 
-The equations are in spikejoule/neuron.py.
+The equations are in spikejoule/model/neuron.py.
 """
 
 import numba

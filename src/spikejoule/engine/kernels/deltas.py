@@ -1,6 +1,6 @@
 """Both passes of one sample, up to the gradient of every membrane potential.
 
-The equations are in spikejoule/neuron.py.
+The equations are in spikejoule/model/neuron.py.
 """
 
 import math

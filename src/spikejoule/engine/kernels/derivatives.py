@@ -1,4 +1,4 @@
-"""Surrogate derivatives in vector registers (formulas and sources in spikejoule/surrogate.py)."""
+"""Surrogate derivatives in vector registers (formulas, sources: spikejoule/model/surrogate.py)."""
 
 import math
 

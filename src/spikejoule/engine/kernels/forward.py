@@ -1,4 +1,4 @@
-"""Spikes through layers of LIF neurons (the equations are in spikejoule/neuron.py)."""
+"""Spikes through layers of LIF neurons (the equations are in spikejoule/model/neuron.py)."""
 
 import numba
 import numpy as np

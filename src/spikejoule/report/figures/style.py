@@ -82,7 +82,16 @@ def set_titles(figure: Figure, finding: str, source: str) -> None:
     figure.text(
         left, 1 - 0.12 / height, finding, fontsize=12, fontweight="bold", va="top", ha="left"
     )
-    figure.text(left, 1 - 0.38 / height, source, fontsize=9, color=GREY, va="top", ha="left")
+    figure.text(
+        left,
+        1 - 0.38 / height,
+        source,
+        fontsize=9,
+        color=GREY,
+        va="top",
+        ha="left",
+        parse_math=False,  # it may be the name of a folder
+    )
 
 
 def light_grid(axes: Axes, axis: str) -> None:
