@@ -179,13 +179,13 @@ def experiments(workspace: Clone) -> Experiments:
         outputs[name] = workspace.dvc("exp", "run", "--name", name, *arguments)
         params_after[name] = (workspace.folder / "params.yaml").read_text(encoding="utf-8")
 
-    code = workspace.folder / "src" / "spikejoule" / "foundation" / "provenance.py"
+    code = workspace.folder / "src" / "spikejoule" / "tracking" / "run_record.py"
     unchanged = code.read_text(encoding="utf-8")
     code.write_text(
         unchanged
-        + "\n\n_tags = provenance_tags\n\n\n"
-        + "def provenance_tags(*arguments):\n"
-        + '    return {**_tags(*arguments), "test.code": __file__}\n',
+        + "\n\n_build = build_run_record\n\n\n"
+        + "def build_run_record(paths, parameters, tags, *others):\n"
+        + '    return _build(paths, parameters, {**tags, "test.code": __file__}, *others)\n',
         encoding="utf-8",
     )
     experiment("elsewhere", "--temp", "-S", "energy_report.figure_sample=1")
@@ -434,7 +434,7 @@ class TestCheckpoint:
 RERUNS = {
     "cli": set(),
     "tracking": {"publish"},
-    "report": {"energy_report", "publish"},
+    "report": {"energy_report"},
     "energy": {"energy_report", "publish"},
     "rival": {"baseline", "energy_report", "publish"},
     "measure": {"measure_inference", "evaluate", "baseline", "energy_report", "publish"},
@@ -724,7 +724,7 @@ class TestExperiments:
         code = Path(experiments.runs["elsewhere"].data.tags["test.code"])
         inside = code.relative_to(experiments.clone.folder.resolve())
         assert inside.parts[:3] == (".dvc", "tmp", "exps")
-        assert inside.parts[-3:] == ("src", "spikejoule", "provenance.py")
+        assert inside.parts[-3:] == ("spikejoule", "tracking", "run_record.py")
 
     def test_its_run_and_files_are_in_the_store_of_the_root(self, experiments: Experiments) -> None:
         tracked = experiments.runs["elsewhere"]

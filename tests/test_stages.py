@@ -82,7 +82,7 @@ class TestParameters:
             ("  time_window: 12", "  time_window: 12.5", ["encode.time_window", "12.5", "whole"]),
             ("  time_window: 12", "  time_window: 0", ["encode.time_window", "0", "at least 1"]),
             ("  max_rate: 80", "  max_rate: 1001", ["encode.max_rate", "1001", "1000"]),
-            ("  confidence: 0.95", "  confidence: 1", ["evaluate.confidence", "below 1"]),
+            ("  confidence: 0.95", "  confidence: 1", ["evaluate.confidence", "0.999999"]),
             ("  n_samples: 25", "  n_samples: many", ["measure_inference.n_samples", "'many'"]),
             ("seed: 42", "seed: true", ["seed", "true", "whole number"]),
             ("model:", "modle:", ["modle", "did you mean model?"]),
