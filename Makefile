@@ -67,7 +67,7 @@ plots: $(INSTALLED)  ## DVC's charts as a page that needs no network (PLOTS="dif
 	    > .cache/vega.js
 	$(DVC) plots $(PLOTS)
 
-test: $(INSTALLED)  ## run the tests (PYTEST_ARGUMENTS="-n 0 tests/test_data.py" for some of them)
+test: $(INSTALLED)  ## run the tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 lint: $(INSTALLED)  ## the pre-commit hooks: ruff, mypy, the direction of imports

@@ -12,7 +12,7 @@ from spikejoule.data.images import Dataset
 from spikejoule.data.sources import load_directory, load_mnist5k
 
 # Fixtures that start other programs
-pytest_plugins = ["tests.browser", "tests.finished_project", "tests.services"]
+pytest_plugins = ["tests.tools.browser", "tests.tools.finished_project", "tests.tools.services"]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -1,0 +1,196 @@
+"""The command `spikejoule`: what it prints, and how it fails."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikejoule.cli import main
+from spikejoule.data.images import Dataset
+from spikejoule.measure.measurement import measure_network
+from spikejoule.model.checkpoint import read_complete, write_complete
+from spikejoule.spikes.encoding import draw_key, encode
+from tests.tools.examples import (
+    complete_content,
+    exit_status_of,
+    start_python,
+    trained_network,
+    write_example,
+)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write_example(tmp_path / "c.pth")
+
+
+def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line with which a command fails."""
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err
+
+
+class TestInspect:
+    def test_text(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["inspect", str(file)]) == 0
+        assert "784 - 20 - 10" in capsys.readouterr().out
+
+    def test_json(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["inspect", str(file), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["test_accuracy"] == 91.25
+
+
+class TestReport:
+    def test_text(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["report", str(file)]) == 0
+        assert "11,000.0" in capsys.readouterr().out
+
+    def test_json(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["report", str(file), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["synaptic_events_per_inference"] == 11_000
+
+    def test_no_spikes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        content = complete_content()
+        del content["inference_spikes"]
+        write_complete(tmp_path / "c.pth", content)
+        assert "no inference spikes" in failure(capsys, "report", str(tmp_path / "c.pth"))
+
+
+class TestMeasure:
+    def test_json_is_what_the_library_measures(
+        self, file: Path, mnist5k: Dataset, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = ["measure", str(file), "--images", "mnist5k", "--samples", "30", "--json"]
+        assert main([*command, "--seed", "5"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        network = trained_network()
+        images = mnist5k.test.select(slice(30))
+        events = encode(images.images, 50, 80.0, draw_key(5, "test", 0), images.index)
+        measured = measure_network(network.state, network.architecture, events)
+        assert found["n_samples"] == 30
+        assert found["spikes_total"] == measured.counts.totals
+        assert found["accuracy_percent"] == pytest.approx(
+            100 * np.mean(measured.predictions == images.labels)
+        )
+        assert found["accuracy_low_percent"] <= found["accuracy_percent"]
+        spikes = found["spikes_per_inference"]
+        assert spikes["hidden"] > 0
+        assert found["synaptic_events_per_inference"] == pytest.approx(
+            spikes["input"] * 20 + spikes["hidden"] * 10
+        )
+
+    def test_seed_of_the_checkpoint_by_default(
+        self, file: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = ["measure", str(file), "--images", "mnist5k", "--samples", "5", "--json"]
+        outputs = []
+        for seed in ([], ["--seed", "7"], ["--seed", "8"]):
+            assert main([*command, *seed]) == 0
+            outputs.append(capsys.readouterr().out)
+        assert outputs[0] == outputs[1] != outputs[2]
+
+    def test_table(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["measure", str(file), "--images", "mnist5k", "--samples", "5"]) == 0
+        text = capsys.readouterr().out
+        for words in ("5 test images of mnist5k", "95 % interval", "91.25 %", "input to hidden"):
+            assert words in text
+
+    def test_several_hidden_layers(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        file = write_example(tmp_path / "deep.pth", trained_network((12, 8)))
+        command = ["measure", str(file), "--images", "mnist5k", "--samples", "5", "--json"]
+        assert main(command) == 0
+        assert set(json.loads(capsys.readouterr().out)["spikes_total"]) == {
+            "input", "hidden1", "hidden2", "output",
+        }  # fmt: skip
+
+    def test_directory_of_idx_files(
+        self, file: Path, real_mnist_directory: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        command = ["measure", str(file), "--images", str(real_mnist_directory), "--samples", "20"]
+        assert main([*command, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["data"].startswith("MNIST")
+
+    def test_more_samples_than_images(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        text = failure(capsys, "measure", str(file), "--images", "mnist5k", "--samples", "1001")
+        assert "1001" in text
+        assert "1000" in text
+
+    def test_no_such_directory(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "nowhere" in failure(capsys, "measure", str(file), "--images", "nowhere")
+
+
+class TestFailures:
+    @pytest.mark.parametrize("command", ["inspect", "report"])
+    def test_missing_file(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "none.pth does not exist" in failure(capsys, command, "none.pth")
+
+    def test_no_checkpoint(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "a.pth").write_text("text")
+        assert "not a PyTorch file" in failure(capsys, "inspect", str(tmp_path / "a.pth"))
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["unknown"],
+            ["inspect"],
+            ["measure", "c.pth"],
+            ["measure", "c.pth", "--images", "mnist5k", "--samples", "0"],
+            ["measure", "c.pth", "--images", "mnist5k", "--samples", "few"],
+            ["measure", "c.pth", "--images", "mnist5k", "--seed", "-1"],
+        ],
+    )
+    def test_wrong_call(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit) as error:
+            main(arguments)
+        assert error.value.code == 2
+        assert "usage: spikejoule" in capsys.readouterr().err
+
+    def test_a_process_exits_with_one_and_no_traceback(self) -> None:
+        process = start_python(
+            "-m", "spikejoule.cli", "inspect", "none.pth", stderr=subprocess.PIPE
+        )
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert errors.startswith("error: ")
+        assert "Traceback" not in errors
+
+    def test_broken_pipe_is_quiet(self, file: Path) -> None:
+        process = start_python(
+            "-m", "spikejoule.cli", "inspect", str(file),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        with process.stderr as stream:
+            assert stream.read() == ""
+        assert process.wait(timeout=60) == 141
+
+
+def test_help_is_fast_because_it_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from spikejoule.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'numba', 'mlflow', 'matplotlib', 'sklearn', 'scipy'}\n"
+        "sys.exit(len(heavy & set(sys.modules)))\n"
+    )
+    assert exit_status_of(code) == 0
+
+
+def test_a_written_checkpoint_measures_as_it_was_read(file: Path) -> None:
+    checkpoint = read_complete(file)
+    np.testing.assert_array_equal(
+        checkpoint.state["layer2.synapses.weight"],
+        trained_network().state["layer2.synapses.weight"],
+    )

@@ -1,0 +1,269 @@
+"""`spikejoule energy`, and what it takes from complete checkpoints of different writers."""
+
+import hashlib
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.cli import main
+from spikejoule.data.images import Dataset
+from spikejoule.energy.from_checkpoint import analysis_inputs, training_record
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.measure.measurement import measure_network
+from spikejoule.model.checkpoint import (
+    InferenceSpikes,
+    build_complete,
+    read_complete,
+    write_complete,
+)
+from spikejoule.model.pruning import magnitude_masks
+from spikejoule.spikes.encoding import draw_key, encode
+from tests.energy.test_profiles import GOOD
+from tests.tools.examples import (
+    EVALUATION,
+    TRAIN_TIMINGS,
+    complete_content,
+    trained_network,
+    write_example,
+)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    return write_example(tmp_path / "c.pth")
+
+
+def as_the_seed_wrote_it(content: dict[str, Any]) -> dict[str, Any]:
+    """A content without all that this project adds to the schema."""
+    content = {name: value for name, value in content.items() if name != "spikejoule"}
+    for section in ("training_spikes", "inference_spikes"):
+        content[section] = {
+            name: value
+            for name, value in content[section].items()
+            if not name.endswith("_per_layer")
+        }
+    return content
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> Any:
+    assert main(["energy", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    assert main(["energy", *map(str, arguments)]) == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: ")
+    assert errors.count("\n") == 1
+    return errors
+
+
+class TestCommand:
+    def test_recorded_means_have_no_interval(
+        self, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found = printed(capsys, checkpoint)
+        # 400 and 300 spikes of input and hidden; 784-20-10, 50 steps
+        expected = 0.9 * (400 * 20 + 300 * 10) + (0.9 + 3.7) * 50 * 30
+        assert found["headline"]["energy_per_inference_pj"] == pytest.approx(expected)
+        assert not found["has_intervals"]
+        assert found["inference"][0]["total"]["value"]["low"] is None
+        assert main(["energy", str(checkpoint)]) == 0
+        text = capsys.readouterr().out
+        assert "(a mean, 4 images: no interval)" in text
+        assert "neuron_update_active" in text
+
+    def test_measured_images_have_intervals_and_classes(
+        self, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found = printed(capsys, checkpoint, "--images", "mnist5k", "--samples", "60")
+        total = found["inference"][0]["total"]["value"]
+        assert total["low"] < total["mean"] < total["high"]
+        assert found["inputs"]["n_images"] == 60
+        assert sum(item["n_images"] for item in found["inference"][0]["by_class"]) == 60
+        assert main(["measure", str(checkpoint), "--images", "mnist5k", "--samples", "60",
+                     "--json"]) == 0  # fmt: skip
+        measured = json.loads(capsys.readouterr().out)
+        assert found["headline"]["synaptic_events_per_inference"] == pytest.approx(
+            measured["synaptic_events_per_inference"]
+        )
+
+    def test_a_price_file_of_ones_own(
+        self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        prices = tmp_path / "prices.yaml"
+        prices.write_text(GOOD, encoding="utf-8")
+        found = printed(capsys, checkpoint, "--hardware", prices)
+        assert found["headline"]["profile"] == "chip"
+        assert found["headline"]["energy_per_inference_pj"] == 2 * 11_000
+
+    def test_a_profile_by_its_id(
+        self, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        found = printed(capsys, checkpoint, "--profile", "truenorth")
+        assert found["headline"]["energy_per_inference_pj"] == 26 * 11_000
+        assert "allowed: 45nm-fp32, " in refusal(capsys, checkpoint, "--profile", "brain")
+
+    def test_refusals(
+        self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        prices = tmp_path / "prices.yaml"
+        prices.write_text(GOOD.replace("synaptic_event: 2", "synaptic_event: -2"), encoding="utf-8")
+        assert "prices.yaml, line 10: " in refusal(capsys, checkpoint, "--hardware", prices)
+        assert "needs --images" in refusal(capsys, checkpoint, "--samples", "3")
+        assert "does not exist" in refusal(capsys, tmp_path / "none.pth")
+        baseline = tmp_path / "none.npz"
+        assert "does not exist" in refusal(capsys, checkpoint, "--baseline", baseline)
+
+
+class TestForeignCheckpoints:
+    @pytest.fixture
+    def seed_checkpoint(self, tmp_path: Path) -> Path:
+        path = tmp_path / "seed.pth"
+        write_complete(path, as_the_seed_wrote_it(complete_content()))
+        return path
+
+    def test_one_of_the_seed_gives_the_same_means(
+        self, seed_checkpoint: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        ours, theirs = printed(capsys, checkpoint), printed(capsys, seed_checkpoint)
+        assert theirs["headline"] == ours["headline"]
+        assert theirs["counts"] == ours["counts"]
+        assert theirs["training"]["profiles"][0]["epochs"] == []
+        assert (
+            theirs["training"]["profiles"][0]["total"] == (ours["training"]["profiles"][0]["total"])
+        )
+        assert len(ours["training"]["profiles"][0]["epochs"]) == 2
+
+    def test_without_inference_spikes(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        content = complete_content()
+        del content["inference_spikes"]
+        write_complete(tmp_path / "c.pth", content)
+        assert "`spikejoule energy --images`" in refusal(capsys, tmp_path / "c.pth")
+        found = printed(capsys, tmp_path / "c.pth", "--images", "mnist5k", "--samples", "5")
+        assert found["inputs"]["n_images"] == 5
+
+    @pytest.mark.parametrize("missing", ["training_spikes", "training_config", "training_results"])
+    def test_without_what_training_needs(
+        self, missing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        content = complete_content()
+        del content[missing]
+        write_complete(tmp_path / "c.pth", content)
+        assert printed(capsys, tmp_path / "c.pth")["training"] is None
+        assert main(["energy", str(tmp_path / "c.pth")]) == 0
+        assert "does not record what the energy of training needs" in capsys.readouterr().out
+
+    def test_a_garbled_history_is_no_history(self, tmp_path: Path) -> None:
+        content = complete_content()
+        content["spikejoule"]["history"] = [{"epoch": 1}]
+        write_complete(tmp_path / "c.pth", content)
+        record = training_record(read_complete(tmp_path / "c.pth"))
+        assert record is not None
+        assert record.epochs == ()
+        assert record.samples == 200
+
+    def test_several_hidden_layers(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = write_example(tmp_path / "c.pth", trained_network((12, 8)))
+        found = printed(capsys, path)
+        places = {item["place"] for item in found["counts"] if item["term"] == "synaptic_event"}
+        assert places == {"input_to_hidden1", "hidden1_to_hidden2", "hidden2_to_output"}
+        macs = [
+            item for item in found["training"]["terms"] if item["term"] == "backpropagation_mac"
+        ]
+        assert [item["count"] for item in macs] == [200 * 50 * 12 * 8, 200 * 50 * 8 * 10]
+
+    def test_inputs_without_spikes_are_refused_in_one_sentence(self, tmp_path: Path) -> None:
+        content = complete_content()
+        content["inference_spikes"] = {}
+        write_complete(tmp_path / "c.pth", content)
+        with pytest.raises(ArtifactError, match="records no inference spikes"):
+            analysis_inputs(read_complete(tmp_path / "c.pth"))
+
+
+class TestPruned:
+    """Where synapses are gone, spikes times fan-out is no count of events."""
+
+    N_IMAGES = 12
+
+    @pytest.fixture
+    def content(self, mnist5k: Dataset) -> dict[str, Any]:
+        """A network of which 70 % of the synapses are gone, and what it did on the first images."""
+        network = trained_network()
+        masks = magnitude_masks(network.state, 0.7)
+        state = {name: values * masks.get(name, True) for name, values in network.state.items()}
+        config = {**network.training_config, "pruned_fraction": 0.7}
+        network = replace(network, state=state, training_config=config)
+        images = mnist5k.test.select(slice(self.N_IMAGES))
+        events = encode(images.images, 50, 80.0, draw_key(7, "test", 0), images.index)
+        measured = measure_network(state, network.architecture, events, pruned=True)
+        counts = measured.counts
+        spikes = InferenceSpikes(
+            counts.layer_names, tuple(counts.totals.values()), counts.n_samples, 0.25
+        )
+        proxies = measured.proxies.as_checkpoint_entry()
+        self.recount = [
+            (layer.to_dense(np.int64).sum(axis=(0, 1)) @ (weights != 0).sum(axis=0)) / self.N_IMAGES
+            for layer, weights in zip(
+                measured.layers, (v for v in state.values() if v.ndim == 2), strict=False
+            )
+        ]
+        return build_complete(network, spikes, TRAIN_TIMINGS, EVALUATION, proxies, {})
+
+    @pytest.fixture
+    def pruned(self, content: dict[str, Any], tmp_path: Path) -> Path:
+        write_complete(tmp_path / "pruned.pth", content)
+        return tmp_path / "pruned.pth"
+
+    def test_every_command_gives_the_events_of_a_recount(
+        self, pruned: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        again = ("--images", "mnist5k", "--samples", str(self.N_IMAGES))
+        found = {}
+        for command in (("report",), ("measure", *again), ("energy",), ("energy", *again)):
+            assert main([command[0], str(pruned), *command[1:], "--json"]) == 0
+            values = json.loads(capsys.readouterr().out)
+            found[command] = values.get("headline", values)["synaptic_events_per_inference"]
+        assert found == pytest.approx(dict.fromkeys(found, sum(self.recount)))
+        assert main(["report", str(pruned)]) == 0
+        text = capsys.readouterr().out
+        assert f"{sum(self.recount):,.1f}" in text
+        assert "sum over spikes of the synapses that are left" in text
+
+    @pytest.mark.parametrize("command", ["report", "energy"])
+    @pytest.mark.parametrize(
+        "entry", [None, {}, [1], {"synaptic_events_per_inference": None}]
+        + [{"synaptic_events_per_inference": value} for value in (True, "1", -1, math.nan, 1e9)],
+        ids=str,
+    )  # fmt: skip
+    def test_events_that_are_not_recorded_are_not_guessed(
+        self,
+        command: str,
+        entry: Any,
+        content: dict[str, Any],
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        content["energy_proxies"]["per_layer"]["hidden_to_output"] = entry
+        write_complete(tmp_path / "c.pth", content)
+        assert main([command, str(tmp_path / "c.pth")]) == 1
+        errors = capsys.readouterr().err
+        assert errors.count("\n") == 1
+        assert "hidden_to_output" in errors
+
+
+def test_the_report_as_a_page(checkpoint: Path, tmp_path: Path) -> None:
+    page = tmp_path / "energy.html"
+    assert main(["energy", str(checkpoint), "--html", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() in text

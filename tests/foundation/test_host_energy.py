@@ -1,0 +1,371 @@
+"""The machine's own energy, with a made-up sysfs, a made-up NVML and a made-up CodeCarbon."""
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+import types
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikejoule.foundation import host_energy
+from spikejoule.foundation.files import write_json
+from spikejoule.foundation.host_energy import EnergyPart, HostEnergy, gpu_uuids, measure_host_energy
+from tests.tools.examples import start_python
+
+
+def make_zone(powercap: Path, zone: str, name: str, energy_uj: int, range_uj: int = 10**9) -> Path:
+    """A folder of counters as the kernel shows it."""
+    folder = powercap / zone
+    folder.mkdir(parents=True)
+    (folder / "name").write_text(f"{name}\n")
+    (folder / "energy_uj").write_text(f"{energy_uj}\n")
+    (folder / "max_energy_range_uj").write_text(f"{range_uj}\n")
+    return folder
+
+
+def add(zone: Path, energy_uj: int) -> None:
+    """Let the counter run on, and wrap around as the hardware does."""
+    total = int((zone / "energy_uj").read_text()) + energy_uj
+    (zone / "energy_uj").write_text(f"{total % int((zone / 'max_energy_range_uj').read_text())}\n")
+
+
+class FakeTracker:
+    """CodeCarbon's tracker: 0.5 and 0.25 Wh."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        made.append(self)
+        logging.getLogger("codecarbon").error("a tracker speaks")
+
+    def start(self) -> None:
+        self.running = True
+
+    def stop(self) -> None:
+        self.running = False
+        self.final_emissions_data = types.SimpleNamespace(
+            cpu_model="A Processor", cpu_energy=0.0005, ram_energy=0.00025
+        )
+
+
+made: list[FakeTracker] = []
+
+
+@pytest.fixture
+def codecarbon(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeTracker]]:
+    made.clear()
+    module = types.ModuleType("codecarbon")
+    module.OfflineEmissionsTracker = FakeTracker  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "codecarbon", module)
+    monkeypatch.setattr(host_energy.importlib.metadata, "version", lambda name: "9.9")
+    yield made
+    assert not logging.getLogger("codecarbon").disabled
+
+
+class TestRapl:
+    def test_adds_up_packages_and_memory_alone(self, tmp_path: Path) -> None:
+        first = make_zone(tmp_path, "intel-rapl:0", "package-0", 5_000_000)
+        core = make_zone(tmp_path, "intel-rapl:0:0", "core", 1)
+        dram = make_zone(tmp_path, "intel-rapl:0:1", "dram", 7)
+        second = make_zone(tmp_path, "intel-rapl:1", "package-1", 0)
+        platform = make_zone(tmp_path, "intel-rapl:2", "psys", 0)
+        mirror = make_zone(tmp_path, "intel-rapl-mmio:0", "package-0", 5_000_000)
+        with measure_host_energy(powercap=tmp_path) as host:
+            add(first, 2_000_000)
+            add(second, 3_500_000)
+            add(dram, 250_000)
+            for zone in (core, platform, mirror):
+                add(zone, 900_000_000)
+        assert host.parts == (
+            EnergyPart(device="package-0", kind="measured", method="RAPL", energy_j=2.0),
+            EnergyPart(device="dram", kind="measured", method="RAPL", energy_j=0.25),
+            EnergyPart(device="package-1", kind="measured", method="RAPL", energy_j=3.5),
+        )
+        entry = host.as_entry()
+        assert entry.energy_j == 5.75
+        assert (entry.kind, entry.method) == ("measured", "RAPL")
+        assert entry.device == "package-0, dram, package-1"
+
+    def test_counter_that_wraps_around(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 999_000_000)
+        with measure_host_energy(powercap=tmp_path) as host:
+            add(zone, 3_000_000)
+            assert int((zone / "energy_uj").read_text()) == 2_000_000
+        assert host.parts[0].energy_j == 3.0
+
+    def test_counter_that_wraps_around_again_and_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Nobody would see the first wrap at the end; who looks often does.
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=1000)
+        counter = host_energy._Counter(zone)
+        for _ in range(10):
+            add(zone, 700)
+            counter.update()
+        assert counter.total_uj == 7000
+
+    def test_is_read_in_between(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=1_000_000)
+        counter = host_energy._Counter(zone)
+        finish = host_energy._rapl_meter([counter], poll_seconds=0.01)
+        for total in (700_000, 1_400_000):
+            add(zone, 700_000)
+            deadline = time.monotonic() + 10
+            while counter.total_uj < total and time.monotonic() < deadline:
+                time.sleep(0.005)
+        assert finish()[0].energy_j == 1.4
+        assert "RAPL" not in {thread.name for thread in threading.enumerate()}
+
+    def test_unreadable_at_the_end_is_unavailable(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        with measure_host_energy(powercap=tmp_path) as host:
+            (zone / "energy_uj").unlink()
+        entry = host.as_entry()
+        assert (entry.kind, entry.energy_j) == ("unavailable", None)
+        assert "energy_uj" in entry.method
+        assert entry.seconds > 0
+
+    @pytest.mark.parametrize("damage", ["energy_uj", "max_energy_range_uj", "name"])
+    def test_unreadable_counters_give_an_estimate_that_says_why(
+        self, damage: str, tmp_path: Path, codecarbon: list[FakeTracker]
+    ) -> None:
+        make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        zone = make_zone(tmp_path, "intel-rapl:1", "package-1", 0)
+        # As root may read anything, a folder stands for a file without permission.
+        (zone / damage).unlink()
+        (zone / damage).mkdir()
+        with measure_host_energy(powercap=tmp_path) as host:
+            pass
+        # Half a machine measured and half estimated would be neither.
+        assert [part.kind for part in host.parts] == ["estimated", "estimated"]
+        assert "RAPL cannot be read" in host.parts[0].method
+        assert damage in host.parts[0].method
+
+    def test_a_counter_that_holds_no_number(
+        self, tmp_path: Path, codecarbon: list[FakeTracker]
+    ) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        (zone / "energy_uj").write_text("many\n")
+        with measure_host_energy(powercap=tmp_path) as host:
+            pass
+        assert host.as_entry().kind == "estimated"
+
+
+class TestEstimate:
+    def test_processor_and_memory_in_joules(
+        self, tmp_path: Path, codecarbon: list[FakeTracker]
+    ) -> None:
+        ticks = iter([10.0, 12.5])
+        with measure_host_energy(powercap=tmp_path, clock=lambda: next(ticks)) as host:
+            assert codecarbon[0].running
+        entry = host.as_entry()
+        assert not codecarbon[0].running
+        assert entry.energy_j == 1800.0 + 900.0
+        assert entry.kind == "estimated"
+        assert entry.method == "CodeCarbon 9.9, offline (there is no RAPL)"
+        assert entry.device == "A Processor, memory"
+        assert entry.seconds == 2.5
+        assert [part.energy_j for part in entry.parts] == [1800.0, 900.0]
+
+    def test_says_and_sends_nothing(
+        self,
+        tmp_path: Path,
+        codecarbon: list[FakeTracker],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        with measure_host_energy(powercap=tmp_path):
+            pass
+        settings = codecarbon[0].settings
+        assert settings["output_methods"] == settings["output_handlers"] == []
+        assert settings["emissions_endpoint"] is settings["electricitymaps_api_token"] is None
+        assert settings["allow_multiple_runs"] is True
+        assert not caplog.records
+
+    def test_failing_is_unavailable(
+        self, tmp_path: Path, codecarbon: list[FakeTracker], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(self: FakeTracker) -> None:
+            raise RuntimeError("no such\nprocessor")
+
+        monkeypatch.setattr(FakeTracker, "stop", fail)
+        with measure_host_energy(powercap=tmp_path) as host:
+            pass
+        assert host.parts == (
+            EnergyPart(
+                device="processor",
+                kind="unavailable",
+                method="RuntimeError: no such processor",
+                energy_j=None,
+            ),
+        )
+
+    def test_without_codecarbon_is_unavailable(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "codecarbon", None)
+        with measure_host_energy(powercap=tmp_path) as host:
+            pass
+        assert host.as_entry().kind == "unavailable"
+        assert "codecarbon" in host.as_entry().method
+        assert not logging.getLogger("codecarbon").disabled
+
+    def test_real_codecarbon_reaches_no_network_and_writes_no_file(self, tmp_path: Path) -> None:
+        pytest.importorskip("codecarbon")
+        code = """
+import json, sys, time
+seen = []
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "socket.gethostbyname"):
+        seen.append(event)
+    if event == "open" and isinstance(arguments[0], str) and set(arguments[1] or "") & set("wax+"):
+        seen.append(arguments[0])
+from pathlib import Path
+from spikejoule.foundation.host_energy import measure_host_energy
+sys.dont_write_bytecode = True
+sys.addaudithook(watch)
+with measure_host_energy(powercap=Path("nowhere")) as host:
+    end = time.perf_counter() + 1
+    while time.perf_counter() < end:
+        pass
+print(json.dumps([seen, host.as_entry().model_dump()]))
+"""
+        home = tmp_path / "home"
+        home.mkdir()
+        # A user's own settings, which would send and write.
+        (home / ".codecarbon.config").write_text(
+            "[codecarbon]\nsave_to_api = true\nsave_to_file = true\n"
+            "emissions_endpoint = http://127.0.0.1:9/\nelectricitymaps_api_token = secret\n"
+        )
+        process = start_python(
+            "-W", "error", "-c", code,
+            env={"HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"},
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        output, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        assert errors == ""
+        seen, entry = json.loads(output)
+        assert seen == []
+        assert entry["kind"] == "estimated", entry
+        assert 0.1 < entry["energy_j"] < 10_000
+        assert 1 <= entry["seconds"] < 60
+        assert [path.name for path in tmp_path.iterdir()] == ["home"]
+        assert [path.name for path in home.iterdir()] == [".codecarbon.config"]
+
+
+class FakeNvml(types.ModuleType):
+    """NVML with a counter of millijoules a GPU."""
+
+    def __init__(self, counters: dict[str, list[int]]) -> None:
+        super().__init__("pynvml")
+        self.counters = counters
+        self.open = 0
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.open -= 1
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
+        if uuid not in self.counters:
+            raise LookupError(f"no {uuid}")
+        return uuid
+
+    def nvmlDeviceGetName(self, handle: str) -> str:  # noqa: N802
+        return f"GPU of {handle}"
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:  # noqa: N802
+        return self.counters[handle].pop(0)
+
+
+class TestGpus:
+    def measure(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uuids: Sequence[str]
+    ) -> tuple[HostEnergy, FakeNvml]:
+        make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        nvml = FakeNvml({"GPU-a": [5000, 12_500], "GPU-b": [0, 1]})
+        monkeypatch.setitem(sys.modules, "pynvml", nvml)
+        with measure_host_energy(uuids, powercap=tmp_path) as host:
+            add(tmp_path / "intel-rapl:0", 1_000_000)
+        return host, nvml
+
+    def test_the_gpu_in_use_is_added(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        host, nvml = self.measure(monkeypatch, tmp_path, ["GPU-a"])
+        assert host.parts[1:] == (
+            EnergyPart(device="GPU of GPU-a", kind="measured", method="NVML", energy_j=7.5),
+        )
+        entry = host.as_entry()
+        assert entry.energy_j == 8.5
+        assert (entry.kind, entry.method) == ("measured", "RAPL; NVML")
+        assert nvml.open == 0
+
+    def test_none_in_use(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        host, nvml = self.measure(monkeypatch, tmp_path, [])
+        assert len(host.parts) == 1
+        assert len(nvml.counters["GPU-a"]) == 2
+
+    def test_unknown_gpu_makes_the_sum_unavailable(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        host, _ = self.measure(monkeypatch, tmp_path, ["GPU-c"])
+        entry = host.as_entry()
+        assert (entry.kind, entry.energy_j) == ("unavailable", None)
+        assert entry.parts[0].energy_j == 1.0
+        assert "no GPU-c" in entry.method
+
+    def test_measured_and_estimated_make_estimated(self) -> None:
+        parts = (
+            EnergyPart(device="package-0", kind="measured", method="RAPL", energy_j=1.0),
+            EnergyPart(device="memory", kind="estimated", method="CodeCarbon", energy_j=2.0),
+        )
+        entry = HostEnergy(1.0, parts).as_entry()
+        assert (entry.kind, entry.energy_j) == ("estimated", 3.0)
+
+    def test_uuids_of_torch_devices(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import torch
+
+        monkeypatch.setattr(
+            torch.cuda,
+            "get_device_properties",
+            lambda device: types.SimpleNamespace(uuid=f"uuid of {device}"),
+        )
+        assert gpu_uuids("cpu") == ()
+        assert gpu_uuids("cuda:1") == ("GPU-uuid of cuda:1",)
+
+
+class TestBlock:
+    def test_an_exception_passes_and_the_block_is_metered(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        results = []
+
+        def work() -> None:
+            with measure_host_energy(powercap=tmp_path) as host:
+                results.append(host)
+                add(zone, 4_000_000)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        assert results[0].parts[0].energy_j == 4.0
+
+    def test_entry_can_be_written(self, tmp_path: Path) -> None:
+        make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        with measure_host_energy(powercap=tmp_path) as host:
+            pass
+        write_json(tmp_path / "timings.json", {"host_energy": host.as_entry().model_dump()})
+
+    def test_nothing_metered_is_unavailable(self) -> None:
+        assert HostEnergy().as_entry().kind == "unavailable"
+
+    def test_the_module_imports_no_meter(self) -> None:
+        code = (
+            "import sys, spikejoule.foundation.host_energy; "
+            "sys.exit(any(name in sys.modules for name in ('codecarbon', 'pynvml', 'torch')))"
+        )
+        assert start_python("-c", code).wait(timeout=60) == 0

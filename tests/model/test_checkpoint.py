@@ -1,0 +1,512 @@
+"""Checkpoints: the schema key by key, equal bytes for equal content, and nothing ever executed."""
+
+import contextlib
+import os
+import pickle
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.foundation import torch_files
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model import checkpoint
+from tests.tools.examples import complete_content, trained_network, write_example
+
+
+def refusal(read: Callable[[Path], Any], path: Path) -> str:
+    """The one sentence with which `read` refuses `path`."""
+    with pytest.raises(ArtifactError) as error:
+        read(path)
+    text = str(error.value)
+    assert "\n" not in text
+    assert str(path) in text
+    return text
+
+
+class TestTorchFiles:
+    def test_equal_content_gives_equal_bytes_whatever_is_shared_in_memory(self) -> None:
+        tensor = torch.arange(6.0)
+        text = "a text that is not interned"
+        shared = {"a": [text, text], "b": {"t": tensor, "u": tensor}}
+        separate = {
+            "a": ["".join(list(text)), "".join(list(text))],
+            "b": {"t": torch.arange(6.0), "u": torch.arange(6.0)},
+        }
+        assert torch_files.encode(shared) == torch_files.encode(separate)
+
+    def test_a_view_is_stored_without_the_rest_of_its_storage(self) -> None:
+        large = torch.zeros(1_000_000)
+        assert len(torch_files.encode({"x": large[:3]})) < 10_000
+
+    def test_numpy_becomes_plain(self) -> None:
+        plain = torch_files.to_plain(
+            {"n": np.int64(3), "x": np.float64(0.5), "b": np.bool_(True), "a": np.eye(2)}
+        )
+        assert [type(plain[key]) for key in "nxb"] == [int, float, bool]
+        assert torch.equal(plain["a"], torch.eye(2, dtype=torch.float64))
+
+    def test_what_is_not_plain_is_refused(self) -> None:
+        with pytest.raises(TypeError, match="set"):
+            torch_files.to_plain({"x": {1, 2}})
+
+    @pytest.mark.parametrize(
+        ("number", "expected"),
+        [
+            (np.float64(84.43), 84.43),
+            (np.float32(1.5), 1.5),
+            (np.float16(-2.25), -2.25),
+            (np.int64(-7), -7),
+            (np.uint8(200), 200),
+            (np.bool_(True), True),
+            (np.array(3.0, dtype=">f8")[()], 3.0),
+        ],
+    )
+    def test_numpy_numbers_are_read(self, tmp_path: Path, number: Any, expected: Any) -> None:
+        torch.save({"x": number}, tmp_path / "a.pth")
+        assert torch_files.read(tmp_path / "a.pth")["x"] == expected
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            np.zeros(3),
+            np.array(["x"], dtype=object),
+            np.datetime64("2026-01-01"),
+            np.str_("text"),
+            np.array((1, 2.0), dtype=[("a", "i4"), ("b", "f8")])[()],
+            Path("x"),
+        ],
+        ids=["array", "objects", "date", "text", "record", "path"],
+    )
+    def test_other_objects_are_refused(self, tmp_path: Path, value: Any) -> None:
+        torch.save({"x": value}, tmp_path / "a.pth")
+        assert "safely" in refusal(torch_files.read, tmp_path / "a.pth")
+
+    @pytest.mark.parametrize("new_format", [True, False])
+    @pytest.mark.parametrize("function", [os.system, eval, os.mkdir])
+    def test_malicious_pickle_is_refused_and_not_executed(
+        self, tmp_path: Path, function: Callable[[str], Any], new_format: bool
+    ) -> None:
+        flag = tmp_path / "executed"
+        commands = {
+            os.system: f"mkdir {flag}",
+            eval: f"__import__('os').mkdir({str(flag)!r})",
+            os.mkdir: str(flag),
+        }
+        torch.save(
+            {"schema_version": "surrogate_complete_v1", "x": _Call(function, commands[function])},
+            tmp_path / "evil.pth",
+            _use_new_zipfile_serialization=new_format,
+        )
+        refusal(checkpoint.read_complete, tmp_path / "evil.pth")
+        refusal(checkpoint.load_trained, tmp_path / "evil.pth")
+        assert not flag.exists()
+        torch.load(tmp_path / "evil.pth", weights_only=False)
+        assert flag.exists(), "the file was harmless, so the test above showed nothing"
+
+    def test_stand_ins_for_numpy_build_nothing_else(self, tmp_path: Path) -> None:
+        torch.save({"x": _Scalar()}, tmp_path / "a.pth")
+        assert "safely" in refusal(torch_files.read, tmp_path / "a.pth")
+
+    def test_every_truncation_and_every_changed_byte_is_noticed(self, tmp_path: Path) -> None:
+        content = {"x": torch.arange(300), "y": {"name": "value"}}
+        whole = torch_files.encode(content)
+        path = tmp_path / "a.pth"
+        for position in range(0, len(whole), 11):
+            changed = bytearray(whole)
+            changed[position] ^= 0x5A
+            for damaged in (whole[:position], bytes(changed)):
+                path.write_bytes(damaged)
+                # Padding between the members carries nothing: a change there may pass.
+                with contextlib.suppress(ArtifactError):
+                    found = torch_files.read(path)
+                    assert torch.equal(found["x"], content["x"])
+                    assert found["y"] == content["y"]
+
+    def test_changed_weight_is_noticed(self, tmp_path: Path) -> None:
+        whole = bytearray(torch_files.encode({"x": torch.full((1000,), 3.0)}))
+        position = whole.index(np.float32(3.0).tobytes() * 10)
+        whole[position + 3] ^= 1
+        (tmp_path / "a.pth").write_bytes(whole)
+        assert "damaged" in refusal(torch_files.read, tmp_path / "a.pth")
+
+    @pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"x": 1})])
+    def test_not_a_checkpoint(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "a.pth").write_bytes(content)
+        assert "not a PyTorch file" in refusal(torch_files.read, tmp_path / "a.pth")
+
+    def test_another_zip_file(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
+            archive.writestr("x", "y")
+        refusal(torch_files.read, tmp_path / "a.pth")
+
+    def test_no_dictionary(self, tmp_path: Path) -> None:
+        torch.save([1, 2], tmp_path / "a.pth")
+        assert "list" in refusal(torch_files.read, tmp_path / "a.pth")
+
+    def test_missing_file_and_directory(self, tmp_path: Path) -> None:
+        assert "does not exist" in refusal(torch_files.read, tmp_path / "none.pth")
+        refusal(torch_files.read, tmp_path)
+
+
+class _Call:
+    """Pickles as the call of a function."""
+
+    def __init__(self, function: Callable[[str], Any], argument: str) -> None:
+        self._call = (function, (argument,))
+
+    def __reduce__(self) -> Any:
+        return self._call
+
+
+class _Scalar:
+    """Pickles as NumPy's scalar reconstruction of a type that holds a pointer."""
+
+    def __reduce__(self) -> Any:
+        return np.float64(1).__reduce__()[0], (np.dtype("O"), b"\0" * 8)
+
+
+class TestTrainedNetwork:
+    @pytest.mark.parametrize("hidden", [(20,), (12, 8)])
+    def test_round_trip(self, tmp_path: Path, hidden: tuple[int, ...]) -> None:
+        network = trained_network(hidden)
+        checkpoint.save_trained(tmp_path / "t.pth", network)
+        found = checkpoint.load_trained(tmp_path / "t.pth")
+        assert found.architecture == network.architecture
+        assert list(found.state) == list(network.state)
+        for name, weights in network.state.items():
+            assert found.state[name].dtype == np.float32
+            np.testing.assert_array_equal(found.state[name], weights)
+        for name in (
+            "encoding", "training_config", "history", "training_spikes", "best_epoch",
+            "best_validation_accuracy_percent", "data", "engine",
+        ):  # fmt: skip
+            assert getattr(found, name) == getattr(network, name)
+
+    def test_optimizer_state_loads_into_adam(self, tmp_path: Path) -> None:
+        network = trained_network()
+        checkpoint.save_trained(tmp_path / "t.pth", network)
+        found = checkpoint.load_trained(tmp_path / "t.pth").optimizer_state
+        parameters = [torch.nn.Parameter(torch.zeros(a.shape)) for a in network.state.values()]
+        optimizer = torch.optim.Adam(parameters)
+        optimizer.load_state_dict(found)
+        assert optimizer.state[parameters[0]]["step"] == 1
+
+    def test_same_bytes_again_under_another_name(self, tmp_path: Path) -> None:
+        checkpoint.save_trained(tmp_path / "one.pth", trained_network())
+        checkpoint.save_trained(tmp_path / "two.pth", trained_network())
+        assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
+        checkpoint.save_trained(tmp_path / "two.pth", trained_network(seed=2))
+        assert (tmp_path / "one.pth").read_bytes() != (tmp_path / "two.pth").read_bytes()
+
+    def test_what_was_read_is_written_as_the_same_bytes(self, tmp_path: Path) -> None:
+        checkpoint.save_trained(tmp_path / "one.pth", trained_network())
+        checkpoint.save_trained(tmp_path / "two.pth", checkpoint.load_trained(tmp_path / "one.pth"))
+        assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
+
+    def test_weights_that_do_not_fit_are_not_written(self, tmp_path: Path) -> None:
+        network = trained_network()
+        other = replace(network, state=trained_network((30,)).state)
+        with pytest.raises(ValueError, match=r"layer1\.synapses\.weight has the shape \(30, 784\)"):
+            checkpoint.save_trained(tmp_path / "t.pth", other)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_complete_checkpoint_is_no_trained_network(self, tmp_path: Path) -> None:
+        path = write_example(tmp_path / "c.pth")
+        assert "'surrogate_complete_v1'" in refusal(checkpoint.load_trained, path)
+
+    @pytest.mark.parametrize("name", ["state", "architecture", "history", "training_spikes"])
+    def test_missing_entry(self, tmp_path: Path, name: str) -> None:
+        checkpoint.save_trained(tmp_path / "t.pth", trained_network())
+        content = torch_files.read(tmp_path / "t.pth")
+        del content[name]
+        torch_files.write(tmp_path / "t.pth", content)
+        assert name in refusal(checkpoint.load_trained, tmp_path / "t.pth")
+
+
+# Every key of the schema `surrogate_complete_v1`, by section.
+SCHEMA_KEYS = {
+    "": (
+        "schema_version timestamp model_class model_state_dict architecture n_input n_hidden "
+        "n_output encoding training_config training_results training_history test_accuracy "
+        "training_spikes inference_spikes connectivity energy_proxies optimizer_state_dict"
+    ),
+    "architecture": (
+        "n_input n_hidden n_output n_syn_input_hidden n_syn_hidden_output n_synapses_total "
+        "fanout_input_to_hidden fanout_hidden_to_output threshold decay"
+    ),
+    "encoding": "type time_window max_rate_hz spike_prob_formula",
+    "training_config": (
+        "batch_size max_epochs learning_rate weight_decay optimizer patience grad_clip_max_norm"
+    ),
+    "training_results": (
+        "epochs_trained total_samples training_time_seconds best_val_accuracy final_train_accuracy"
+    ),
+    "training_history": "losses train_acc val_acc epoch_times",
+    "training_spikes": (
+        "total_input total_hidden total_output input_per_sample hidden_per_sample "
+        "output_per_sample total_samples"
+    ),
+    "inference_spikes": (
+        "n_samples total_input total_hidden total_output input_per_inference "
+        "hidden_per_inference output_per_inference measurement_time_seconds"
+    ),
+    "connectivity": (
+        "n_syn_input_hidden n_syn_hidden_output n_synapses_total fanout_input_to_hidden "
+        "fanout_hidden_to_output"
+    ),
+    "energy_proxies": (
+        "dense_ops_per_inference event_syn_per_inference sparsity_ratio formula_event_syn "
+        "formula_dense"
+    ),
+}
+
+
+class TestBuildComplete:
+    @pytest.mark.parametrize("hidden", [(20,), (12, 8), (9, 8, 7)])
+    def test_every_key_of_the_schema_is_there_and_set(self, hidden: tuple[int, ...]) -> None:
+        content = complete_content(trained_network(hidden))
+        for section, keys in SCHEMA_KEYS.items():
+            found = content[section] if section else content
+            for key in keys.split():
+                assert found[key] is not None, (section, key)
+
+    def test_values_by_hand(self) -> None:
+        content = complete_content()
+        assert content["schema_version"] == "surrogate_complete_v1"
+        assert content["model_class"] == "SimpleSpikingNetwork"
+        assert content["timestamp"] == "2026-03-04 05:06:19"
+        assert content["n_hidden"] == content["architecture"]["n_hidden"] == 20
+        # 784 x 20 = 15680, 20 x 10 = 200
+        connectivity = content["connectivity"]
+        assert connectivity["n_syn_input_hidden"] == 15_680
+        assert connectivity["n_syn_hidden_output"] == 200
+        assert connectivity["n_synapses_total"] == 15_880
+        assert connectivity["fanout_input_to_hidden"] == 20
+        assert connectivity["fanout_hidden_to_output"] == 10
+        assert content["training_config"]["learning_rate"] == 0.003
+        assert content["training_config"]["grad_clip_max_norm"] == 1.0
+        assert content["training_config"]["optimizer"] == "Adam"
+        assert content["training_results"] == {
+            "epochs_trained": 2,
+            "total_samples": 200,
+            "training_time_seconds": 12.5,
+            "best_val_accuracy": 87.0,
+            "final_train_accuracy": 82.0,
+        }
+        assert content["training_history"] == {
+            "losses": [1.0, 0.5],
+            "train_acc": [81.0, 82.0],
+            "val_acc": [86.0, 87.0],
+            "epoch_times": [7.0, 5.5],
+        }
+        assert content["test_accuracy"] == 91.25
+        # spikes (4000, 4010, 4020) in epoch 1 and (5000, 5010, 5020) in epoch 2, 200 samples
+        training = content["training_spikes"]
+        assert training["total_hidden"] == 9020
+        assert training["output_per_sample"] == pytest.approx(45.2)
+        # 1600, 1200, 800 spikes in 4 inferences
+        inference = content["inference_spikes"]
+        assert (inference["total_input"], inference["hidden_per_inference"]) == (1600, 300.0)
+        # 400 x 20 + 300 x 10; 15880 x 50
+        proxies = content["energy_proxies"]
+        assert proxies["event_syn_per_inference"] == 11_000.0
+        assert proxies["dense_ops_per_inference"] == 794_000
+        assert proxies["sparsity_ratio"] == 11_000 / 794_000
+
+    def test_several_hidden_layers(self) -> None:
+        content = complete_content(trained_network((12, 8)))
+        assert content["n_hidden"] == [12, 8]
+        connectivity = content["connectivity"]
+        assert connectivity["n_syn_input_hidden"] == 784 * 12
+        assert connectivity["n_syn_hidden_output"] == 80
+        assert connectivity["n_synapses_total"] == 784 * 12 + 96 + 80
+        assert connectivity["fanout_per_layer"] == {
+            "input_to_hidden1": 12,
+            "hidden1_to_hidden2": 8,
+            "hidden2_to_output": 10,
+        }
+        inference = content["inference_spikes"]
+        assert inference["total_hidden"] == 1200 + 800
+        assert inference["total_per_layer"]["hidden2"] == 800
+        assert inference["per_inference_per_layer"]["hidden1"] == 300.0
+        # 400 x 12 + 300 x 8 + 200 x 10
+        assert content["energy_proxies"]["event_syn_per_inference"] == 9200.0
+
+    def test_additions(self) -> None:
+        ours = complete_content()["spikejoule"]
+        assert ours["data"]["source"] == "mnist5k"
+        assert ours["seed"] == 7
+        assert ours["best_epoch"] == 2
+        assert ours["test"]["test_accuracy_low_percent"] == 90.1
+        assert ours["training_environment"]["threads"] == 2
+        assert ours["library_versions"] == {"numpy": "2.0.1"}
+
+    def test_plain_safe_load_opens_it(self, tmp_path: Path) -> None:
+        path = write_example(tmp_path / "c.pth")
+        content = torch.load(path, weights_only=True)
+        network = trained_network()
+        for name, weights in network.state.items():
+            assert torch.equal(content["model_state_dict"][name], torch.from_numpy(weights))
+
+    def test_same_bytes_again(self, tmp_path: Path) -> None:
+        one, two = write_example(tmp_path / "one.pth"), write_example(tmp_path / "two.pth")
+        assert one.read_bytes() == two.read_bytes()
+
+
+def _without(section: str, key: str = "") -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        del (content[section] if key else content)[key or section]
+
+    return change
+
+
+def _with(section: str, key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        (content[section] if section else content)[key] = value
+
+    return change
+
+
+class TestReadComplete:
+    @pytest.mark.parametrize("hidden", [(20,), (12, 8)])
+    def test_round_trip(self, tmp_path: Path, hidden: tuple[int, ...]) -> None:
+        network = trained_network(hidden)
+        found = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
+        assert found.architecture == network.architecture
+        assert (found.time_window, found.max_rate_hz) == (50, 80.0)
+        for name, weights in network.state.items():
+            np.testing.assert_array_equal(found.state[name], weights)
+        assert found.spikes_per_inference() == {
+            name: 400.0 - 100 * layer for layer, name in enumerate(network.architecture.layer_names)
+        }
+
+    @pytest.mark.parametrize(
+        "section",
+        [
+            "timestamp", "model_class", "n_input", "n_hidden", "n_output", "training_config",
+            "training_results", "training_history", "test_accuracy", "training_spikes",
+            "inference_spikes", "connectivity", "energy_proxies", "optimizer_state_dict",
+            "spikejoule",
+        ],
+    )  # fmt: skip
+    def test_optional_sections_may_be_missing(self, tmp_path: Path, section: str) -> None:
+        content = complete_content()
+        del content[section]
+        checkpoint.write_complete(tmp_path / "c.pth", content)
+        assert checkpoint.read_complete(tmp_path / "c.pth").section(section) == {}
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (_without("model_state_dict"), "model_state_dict"),
+            (_without("architecture"), "architecture"),
+            (_without("encoding"), "encoding"),
+            (_without("schema_version"), "no schema"),
+            (_with("", "schema_version", "surrogate_complete_v2"), "surrogate_complete_v2"),
+            (_with("architecture", "n_hidden", 30), "twice"),
+            (_with("architecture", "n_hidden", "many"), "twice"),
+            (_with("architecture", "threshold", None), "threshold None"),
+            (_with("architecture", "decay", 1.5), "1.5"),
+            (_with("encoding", "time_window", 0), "encoding.time_window is 0"),
+            (_with("encoding", "time_window", 2.5), "encoding.time_window is 2.5"),
+            (_with("encoding", "time_window", True), "encoding.time_window is true"),
+            (_with("architecture", "threshold", True), "threshold True"),
+            (_with("training_config", "pruned_fraction", "x"), "pruned_fraction is 'x'"),
+            (_with("training_config", "batch_size", 0.5), "batch_size is 0.5"),
+            (_with("", "test_accuracy", 5.0), "90.1 to 5.0 to 92.2 is no interval"),
+            (_with("inference_spikes", "n_samples", 10**400), "n_samples is 1"),
+            (_with("spikejoule", "history", [{"spikes": (5 * 10**17, 1, 1)}]), "spikes.0"),
+            (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "not the sum"),
+            (_with("encoding", "max_rate_hz", 2000), "2000"),
+            (_with("connectivity", "n_synapses_total", 1), "15880"),
+            (_with("", "training_spikes", [1, 2]), "training_spikes"),
+            (_without("model_state_dict", "layer2.synapses.bias"), "layer2.synapses.bias is mis"),
+            (_with("model_state_dict", "layer3.synapses.bias", torch.zeros(1)), "unknown"),
+            (
+                _with("model_state_dict", "layer1.synapses.weight", torch.zeros(20, 783)),
+                "(20, 783), not (20, 784)",
+            ),
+            (
+                _with("model_state_dict", "layer1.synapses.bias", torch.full((20,), torch.nan)),
+                "not finite",
+            ),
+            (
+                _with(
+                    "model_state_dict",
+                    "layer1.synapses.bias",
+                    torch.full((20,), 1e300, dtype=torch.float64),
+                ),
+                "not finite in float32",
+            ),
+            (_with("", "test_accuracy", 500.0), "test_accuracy is 500.0"),
+            (_with("", "test_accuracy", "x"), "test_accuracy is 'x'"),
+            (_with("inference_spikes", "n_samples", 0), "inference_spikes.n_samples is 0"),
+            (_with("inference_spikes", "hidden_per_inference", float("nan")), "is nan"),
+            (_with("inference_spikes", "total_hidden", 1201), "hidden_per_inference is 300.0"),
+            (_with("training_spikes", "total_input", -1), "training_spikes.total_input is -1"),
+            (_with("energy_proxies", "per_layer", {"a": {}}), "per_layer.a.synaptic_events"),
+            (_with("spikejoule", "history", "none"), "spikejoule.history is 'none'"),
+            (_with("spikejoule", "seed", -1), "spikejoule.seed is -1"),
+            (
+                _with("model_state_dict", "layer1.synapses.bias", torch.zeros(20).to_sparse()),
+                "form",
+            ),
+            (_with("model_state_dict", "layer1.synapses.bias", "zeros"), "no floating-point"),
+        ],
+    )
+    def test_what_does_not_fit_is_refused_in_one_sentence(
+        self, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
+    ) -> None:
+        content = torch_files.to_plain(complete_content())
+        change(content)
+        torch.save(content, tmp_path / "c.pth")
+        assert words in refusal(checkpoint.read_complete, tmp_path / "c.pth")
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            (_with("", "history", []), "history is []"),
+            (_with("", "best_epoch", 3), "best_epoch: 3 is none of 2 epochs"),
+            (_with("", "best_validation_accuracy_percent", 86.0), "is not the 87.0 of epoch 2"),
+            (_with("training_spikes", "samples", 0), "training_spikes.samples is 0"),
+            (_with("training_spikes", "totals", [1, 2, 3]), "not the sum"),
+            (_with("training_spikes", "layer_names", ["a", "b", "c"]), "['a', 'b', 'c']"),
+            (_with("encoding", "max_rate_hz", -80.0), "encoding.max_rate_hz is -80.0"),
+            (_with("training_config", "lr", 50.0), "training_config.lr is 50.0"),
+            (_with("training_config", "pruned_fraction", "most"), "pruned_fraction is 'most'"),
+            (_without("data", "title"), "data.title is missing"),
+            (_with("data", "validated_on_test", "no"), "data.validated_on_test is 'no'"),
+            (_with("", "engine", "steam"), "engine is 'steam'"),
+            (_with("architecture", "hidden", [21]), "(20, 784), not (21, 784)"),
+            (
+                _with(
+                    "state", "layer1.synapses.bias", torch.full((20,), 1e300, dtype=torch.float64)
+                ),
+                "not finite in float32",
+            ),
+        ],
+    )
+    def test_a_trained_network_that_breaks_its_schema(
+        self, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
+    ) -> None:
+        checkpoint.save_trained(tmp_path / "t.pth", trained_network())
+        content = torch.load(tmp_path / "t.pth", weights_only=True)
+        change(content)
+        torch.save(content, tmp_path / "t.pth")
+        assert words in refusal(checkpoint.load_trained, tmp_path / "t.pth")
+
+    def test_trained_network_is_no_complete_checkpoint(self, tmp_path: Path) -> None:
+        checkpoint.save_trained(tmp_path / "t.pth", trained_network())
+        assert "spikejoule/trained/1" in refusal(checkpoint.read_complete, tmp_path / "t.pth")
+
+    @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+    def test_truncated(self, tmp_path: Path, share: float) -> None:
+        path = write_example(tmp_path / "c.pth")
+        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+        refusal(checkpoint.read_complete, path)

@@ -1,0 +1,151 @@
+"""Pruning: which synapses go, when, and that they stay away in both engines and in the counts."""
+
+import numpy as np
+import pytest
+
+from spikejoule.engine.dense import DenseEngine
+from spikejoule.engine.event import EventEngine
+from spikejoule.engine.interface import LearningSettings
+from spikejoule.model.fan_out import fan_outs_by_source, synaptic_events_per_sample
+from spikejoule.model.pruning import PruningSettings, magnitude_masks
+from tests.engine.test_engines import batch, network
+
+LEARNING = LearningSettings(
+    logit_scale=0.3, label_smoothing=0.1, weight_decay=1e-3, grad_clip_norm=1.0
+)
+HALF = PruningSettings(0.5, 0.2, 0.6)
+
+
+class TestShare:
+    def test_by_hand_over_ten_epochs(self) -> None:
+        # Pruning epochs are 3 to 6: x = 1/4, 2/4, 3/4, 1.
+        expected = [0, 0]
+        expected += [0.5 * (1 - (1 - x) ** 3) for x in (0.25, 0.5, 0.75, 1.0)]
+        expected += [0.5] * 4
+        assert [HALF.share(epoch, 10) for epoch in range(1, 11)] == pytest.approx(expected)
+
+    def test_final_from_the_last_pruning_epoch_on(self) -> None:
+        assert [HALF.is_final(epoch, 10) for epoch in range(1, 11)] == [False] * 5 + [True] * 5
+
+    def test_off_is_final_at_once(self) -> None:
+        assert PruningSettings().share(1, 10) == 0
+        assert PruningSettings().is_final(1, 10)
+
+    @pytest.mark.parametrize("max_epochs", [1, 2, 3, 7])
+    @pytest.mark.parametrize(("start", "end"), [(0.0, 0.1), (0.2, 0.6), (0.9, 1.0), (0.99, 1.0)])
+    def test_always_done_by_the_last_epoch(self, max_epochs: int, start: float, end: float) -> None:
+        settings = PruningSettings(0.8, start, end)
+        shares = [settings.share(epoch, max_epochs) for epoch in range(1, max_epochs + 1)]
+        assert shares == sorted(shares)
+        assert settings.is_final(max_epochs, max_epochs)
+
+
+class TestMasks:
+    def test_the_smallest_over_all_matrices_go(self) -> None:
+        state = {
+            "layer1.synapses.weight": np.array([[0.1, -5.0], [2.0, -0.3]]),
+            "layer1.synapses.bias": np.array([0.0, 0.0]),
+            "layer2.synapses.weight": np.array([[0.2, -4.0]]),
+        }
+        masks = magnitude_masks(state, 0.5)
+        assert set(masks) == {"layer1.synapses.weight", "layer2.synapses.weight"}
+        assert masks["layer1.synapses.weight"].tolist() == [[False, True], [True, False]]
+        assert masks["layer2.synapses.weight"].tolist() == [[False, True]]
+
+    def test_of_equals_the_earlier_goes(self) -> None:
+        masks = magnitude_masks({"layer1.synapses.weight": np.ones((1, 4))}, 0.5)
+        assert masks["layer1.synapses.weight"].tolist() == [[False, False, True, True]]
+
+    def test_nothing_goes_at_zero(self) -> None:
+        masks = magnitude_masks({"layer1.synapses.weight": np.zeros((3, 4))}, 0.0)
+        assert masks["layer1.synapses.weight"].all()
+
+
+class TestEngines:
+    @pytest.mark.parametrize("sizes", [(7, 40, 3), (5, 21, 34, 4)])
+    def test_agree_after_pruned_steps(self, sizes: tuple[int, ...]) -> None:
+        architecture, state = network(*sizes)
+        _, events, labels = batch(architecture, 6, 12)
+        engines = [
+            EventEngine(architecture, state, LEARNING, np.float64),
+            DenseEngine(architecture, state, LEARNING, "cpu", np.float64),
+        ]
+        outcomes = []
+        for engine in engines:
+            engine.train_batch(events, labels, 0.01)
+            masks = magnitude_masks(engine.state(), 0.6)
+            engine.prune(masks)
+            outcomes.append([engine.train_batch(events, labels, 0.01) for _ in range(5)])
+            for name, mask in masks.items():
+                weights = engine.state()[name]
+                assert (weights[~mask] == 0).all()
+                assert (weights[mask] != 0).all()
+        for one, other in zip(*outcomes, strict=True):
+            assert one.spikes == other.spikes
+            assert one.synaptic_events == other.synaptic_events
+        for name, values in engines[0].state().items():
+            np.testing.assert_allclose(values, engines[1].state()[name], rtol=1e-9, atol=1e-14)
+
+    @pytest.mark.parametrize("sizes", [(7, 40, 3), (5, 21, 34, 4), (6, 12, 3)])
+    @pytest.mark.parametrize("share", [0.0, 0.7])
+    def test_synaptic_events_of_a_batch_are_those_of_a_recount(
+        self, sizes: tuple[int, ...], share: float
+    ) -> None:
+        architecture, state = network(*sizes)
+        dense, events, labels = batch(architecture, 9, 11)
+        for engine in (
+            EventEngine(architecture, state, LEARNING, np.float64),
+            DenseEngine(architecture, state, LEARNING, "cpu", np.float64),
+        ):
+            if share:
+                engine.prune(magnitude_masks(state, share))
+            weights = [value for value in engine.state().values() if value.ndim == 2]
+            sent = [dense, *(layer.to_dense(np.int64) for layer in engine.run(events)[:-1])]
+            expected = tuple(
+                int((spikes.sum(axis=(0, 1)) * (matrix != 0).sum(axis=0)).sum())
+                for spikes, matrix in zip(sent, weights, strict=True)
+            )
+            outcome, _ = engine.gradients(events, labels)
+            assert outcome.synaptic_events == expected, engine.name
+
+    def test_a_removed_synapse_carries_nothing(self) -> None:
+        architecture, state = network(7, 40, 3)
+        _, events, _ = batch(architecture, 5, 12)
+        engine = EventEngine(architecture, state, LEARNING, np.float64)
+        before = engine.run(events)
+        engine.prune(magnitude_masks(state, 0.9))
+        after = engine.run(events)
+        zeroed = {
+            name: values * magnitude_masks(state, 0.9).get(name, True)
+            for name, values in state.items()
+        }
+        expected = EventEngine(architecture, zeroed, LEARNING, np.float64).run(events)
+        assert np.array_equal(after[0].sources, expected[0].sources)
+        assert not np.array_equal(before[0].sources, after[0].sources)
+
+
+class TestCounts:
+    def test_fan_out_of_a_pruned_network_is_its_nonzero_weights(self) -> None:
+        architecture, state = network(3, 4, 2)
+        state["layer1.synapses.weight"][:, 1] = 0
+        state["layer2.synapses.weight"][0, 2] = 0
+        pruned = fan_outs_by_source(state, architecture, pruned=True)
+        assert [fan_out.tolist() for fan_out in pruned] == [[4, 0, 4], [2, 2, 1, 2]]
+        full = fan_outs_by_source(state, architecture)
+        assert [fan_out.tolist() for fan_out in full] == [[4, 4, 4], [2, 2, 2, 2]]
+
+    def test_events_per_sample_by_a_loop(self) -> None:
+        architecture, state = network(6, 9, 3)
+        dense, events, _ = batch(architecture, 5, 7)
+        layers = [events, *EventEngine(architecture, state, LEARNING, np.float64).run(events)]
+        generator = np.random.default_rng(0)
+        fan_outs = [generator.integers(0, 9, 6), generator.integers(0, 3, 9)]
+        found = synaptic_events_per_sample(layers, fan_outs)
+        for sample in range(5):
+            for matrix, (layer, fan_out) in enumerate(zip(layers, fan_outs, strict=False)):
+                total = 0
+                spikes = layer.to_dense(np.int64)[sample]
+                for step in spikes:
+                    total += sum(int(fan_out[unit]) for unit in np.flatnonzero(step))
+                assert found[sample, matrix] == total
+        assert dense.sum() == layers[0].n_events

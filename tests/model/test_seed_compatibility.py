@@ -1,0 +1,212 @@
+"""Both ways: the seed notebook's own code and this project read and run each other's networks.
+
+The notebook lies outside the repository; where it is absent, these tests are skipped.
+"""
+
+import io
+import json
+import re
+from contextlib import redirect_stdout
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.cli import main
+from spikejoule.data.images import Dataset
+from spikejoule.engine import run_network
+from spikejoule.measure.measurement import measure_network
+from spikejoule.model.checkpoint import read_complete, write_complete
+from spikejoule.report.inspect import checkpoint_text
+from spikejoule.spikes.encoding import draw_key, encode
+from tests.tools.examples import complete_content, trained_network, write_example
+
+
+@pytest.fixture(scope="module")
+def cells(repository: Path) -> dict[int, str]:
+    """The source of the notebook's code cells by their numbers."""
+    path = repository.parent / "shared" / "seed" / "surrogate_gradient_snn_notebook.txt"
+    if not path.is_file():
+        pytest.skip(f"needs the seed notebook at {path}")
+    parts = re.split(r"^In \[None\]:$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    found = {}
+    for part in parts:
+        number = re.search(r"^# Cell (\d+):", part, flags=re.MULTILINE)
+        if number:
+            found[int(number.group(1))] = part.split("\n---\n")[0]
+    assert sorted(found) == list(range(1, 11))
+    return found
+
+
+@pytest.fixture(scope="module")
+def seed(cells: dict[int, str]) -> dict[str, Any]:
+    """The names that the notebook's cells 2 (classes) and 10 (inspection) define."""
+    namespace: dict[str, Any] = {"torch": torch, "nn": torch.nn, "np": np}
+    with redirect_stdout(io.StringIO()):
+        exec(cells[2], namespace)
+        exec(cells[10].split("# Verify the saved checkpoint")[0], namespace)
+    return namespace
+
+
+def seed_network(seed: dict[str, Any], state: dict[str, Any], n_hidden: int = 20) -> Any:
+    network = seed["SimpleSpikingNetwork"](784, n_hidden, 10, threshold=1.0, decay=0.9)
+    network.load_state_dict(
+        {name: torch.as_tensor(weights) for name, weights in state.items()}, strict=True
+    )
+    return network.eval()
+
+
+class TestOurNetworkInTheSeedsCode:
+    @pytest.mark.parametrize("engine", ["event", "dense"])
+    @pytest.mark.parametrize("n_hidden", [20, 400])
+    def test_same_spikes_and_predictions(
+        self, seed: dict[str, Any], mnist5k: Dataset, tmp_path: Path, n_hidden: int, engine: str
+    ) -> None:
+        network = trained_network((n_hidden,))
+        path = write_example(tmp_path / "c.pth", network)
+        state = torch.load(path, weights_only=True)["model_state_dict"]
+        theirs = seed_network(seed, state, n_hidden)
+        events = encode(mnist5k.test.images[:200], 50, 80.0, draw_key(7, "test", 0))
+        with torch.no_grad():
+            votes = theirs(torch.from_numpy(events.to_dense(np.float32)))
+        ours = measure_network(network.state, network.architecture, events, engine)
+        assert theirs.get_spike_counts() == ours.counts.totals
+        np.testing.assert_array_equal(ours.class_counts, votes.numpy())
+        np.testing.assert_array_equal(ours.predictions, torch.max(votes, 1)[1].numpy())
+
+    def test_the_seeds_inspection_prints_our_checkpoint_to_the_end(
+        self, seed: dict[str, Any], tmp_path: Path
+    ) -> None:
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            content = seed["inspect_surrogate_checkpoint"](write_example(tmp_path / "c.pth"))
+        text = printed.getvalue()
+        for words in (
+            "Schema: surrogate_complete_v1", "Timestamp: 2026-03-04 05:06:19", "Hidden: 20",
+            "Time window: 50", "Max rate: 80.0 Hz", "Samples: 200", "Time: 12.5s",
+            "Best val acc: 87.00%", "91.25%", "Total hidden:  9,020", "Input/inference:    400.00",
+            "Total synapses:    15,880", "Fanout hidden→out: 10", "Dense ops/inference:  794,000",
+            "Event syn/inference:  11,000.00", "Sparsity ratio:       0.013854",
+        ):  # fmt: skip
+            assert words in text
+        assert content["test_accuracy"] == 91.25
+
+    def test_the_seeds_inspection_of_several_hidden_layers(
+        self, seed: dict[str, Any], tmp_path: Path
+    ) -> None:
+        path = write_example(tmp_path / "c.pth", trained_network((12, 8)))
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            seed["inspect_surrogate_checkpoint"](path)
+        assert "Hidden: [12, 8]" in printed.getvalue()
+        assert "Sparsity ratio:" in printed.getvalue()
+
+    def test_every_key_that_the_seed_writes_is_in_ours(self, seed_checkpoint: Path) -> None:
+        theirs = torch.load(seed_checkpoint, weights_only=False)
+        ours = complete_content()
+        for name, value in theirs.items():
+            assert name in ours
+            if isinstance(value, dict) and name != "model_state_dict":
+                assert set(value) <= set(ours[name]), name
+
+
+@pytest.fixture(scope="module")
+def seed_checkpoint(
+    cells: dict[int, str], seed: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A checkpoint that the notebook's own cell 9 has written."""
+    path = tmp_path_factory.mktemp("seed") / "surrogate_snn_checkpoint.pth"
+    state = {name: torch.from_numpy(weights) for name, weights in trained_network().state.items()}
+    network = seed_network(seed, state)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.003, weight_decay=1e-5)
+    namespace = {
+        "torch": torch, "datetime": datetime, "snn": network, "optimizer": optimizer,
+        "best_model_state": {name: value.clone() for name, value in network.state_dict().items()},
+        "N_INPUT": 784, "N_HIDDEN": 20, "N_OUTPUT": 10, "TIME_WINDOW": 50, "MAX_RATE": 80,
+        "BATCH_SIZE": 64, "MAX_EPOCHS": 20, "LEARNING_RATE": 0.003, "WEIGHT_DECAY": 1e-5,
+        "PATIENCE": 5, "CHECKPOINT_PATH": str(path),
+        "epochs_trained": 2, "total_training_samples": 120_000, "training_time": 145.6,
+        "best_val_acc": 84.64,
+        "training_history": {
+            "losses": [0.9, 0.7], "train_acc": [70.0, 80.0], "val_acc": [80.0, 84.64],
+            "epoch_times": [72.8, 72.8],
+        },
+        # what makes a plain safe load refuse the file
+        "test_accuracy": 100 * np.mean(np.arange(10_000) < 8443),
+        "training_spikes": {"input": 49_176_000.0, "hidden": 47_880_000.0, "output": 26_172_000.0},
+        "inference_spikes": {"input": 1_569_177.0, "hidden": 1_787_084.0, "output": 609_075.0},
+        "inference_samples_seen": 4096, "inference_time": 9.5,
+    }  # fmt: skip
+    with redirect_stdout(io.StringIO()):
+        exec(cells[9], namespace)
+    return path
+
+
+class TestTheSeedsCheckpointHere:
+    def test_a_plain_safe_load_refuses_it(self, seed_checkpoint: Path) -> None:
+        with pytest.raises(Exception, match="numpy"):
+            torch.load(seed_checkpoint, weights_only=True)
+
+    def test_inspect(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        checkpoint = read_complete(seed_checkpoint)
+        assert checkpoint.content["test_accuracy"] == 84.43
+        text = checkpoint_text("seed", checkpoint)
+        for words in (
+            "84.43 %", "84.64 %", "784 - 20 - 10", "49,176,000 (409.80 per sample)",
+            "1,787,084 (436.30 per inference)", "145.6 s",
+        ):  # fmt: skip
+            assert words in text
+        assert main(["inspect", str(seed_checkpoint), "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["test_accuracy"] == 84.43
+
+    def test_report(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["report", str(seed_checkpoint), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        recorded = torch.load(seed_checkpoint, weights_only=False)["energy_proxies"]
+        assert found["synaptic_events_per_inference"] == recorded["event_syn_per_inference"]
+        assert found["dense_operations_per_inference"] == recorded["dense_ops_per_inference"]
+        assert found["sparsity_ratio"] == recorded["sparsity_ratio"]
+
+    def test_measure(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        command = ["measure", str(seed_checkpoint), "--images", "mnist5k", "--samples", "40"]
+        assert main([*command, "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert found["n_samples"] == 40
+        assert found["spikes_total"]["hidden"] > 0
+        assert main(command) == 0
+        assert "84.43 %" in capsys.readouterr().out
+
+    def test_energy(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["energy", str(seed_checkpoint), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        # 784-20-10: input 383.1, hidden 436.3 spikes; a leak and a bias a neuron and step
+        events = (1_569_177 * 20 + 1_787_084 * 10) / 4096
+        assert found["headline"]["energy_per_inference_pj"] == pytest.approx(
+            0.9 * events + 4.6 * 50 * 30
+        )
+        assert not found["has_intervals"]
+        assert found["training"]["samples"] == 120_000
+        assert found["training"]["optimizer_steps"] == 2 * 938
+        assert main(["energy", str(seed_checkpoint)]) == 0
+        assert "a mean, 4,096 images: no interval" in capsys.readouterr().out
+
+    def test_it_can_be_written_again_as_a_plain_file(
+        self, seed_checkpoint: Path, tmp_path: Path
+    ) -> None:
+        write_complete(tmp_path / "plain.pth", read_complete(seed_checkpoint).content)
+        assert torch.load(tmp_path / "plain.pth", weights_only=True)["test_accuracy"] == 84.43
+
+    def test_its_weights_give_its_spikes(
+        self, seed: dict[str, Any], seed_checkpoint: Path, mnist5k: Dataset
+    ) -> None:
+        checkpoint = read_complete(seed_checkpoint)
+        events = encode(mnist5k.test.images[:50], 50, 80.0, draw_key(1, "test", 0))
+        theirs = seed_network(seed, checkpoint.state)
+        with torch.no_grad():
+            theirs(torch.from_numpy(events.to_dense(np.float32)))
+        hidden, output = run_network(checkpoint.state, checkpoint.architecture, events)
+        counts = theirs.get_spike_counts()
+        assert (counts["hidden"], counts["output"]) == (hidden.n_events, output.n_events)

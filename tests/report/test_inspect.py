@@ -1,0 +1,153 @@
+"""The text and the JSON of a complete checkpoint hold everything that the file does."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikejoule.energy.from_checkpoint import recorded_proxies
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write_complete
+from spikejoule.report.inspect import checkpoint_text, checkpoint_values, proxies_text
+from tests.tools.examples import complete_content, trained_network, write_example
+
+
+def line(text: str, label: str, section: str = "") -> str:
+    """The value of the line `label`, within the section if one is named."""
+    if section:
+        text = text.split(f"\n{section}\n", 1)[1].split("\n\n", 1)[0]
+    (found,) = re.findall(rf"^  {re.escape(label)} +(\S.*)$", text, flags=re.MULTILINE)
+    return str(found)
+
+
+def read(tmp_path: Path, content: dict[str, Any]) -> CompleteCheckpoint:
+    write_complete(tmp_path / "c.pth", content)
+    return read_complete(tmp_path / "c.pth")
+
+
+@pytest.fixture
+def text(tmp_path: Path) -> str:
+    return checkpoint_text("c.pth", read_complete(write_example(tmp_path / "c.pth")))
+
+
+class TestText:
+    @pytest.mark.parametrize(
+        ("section", "label", "value"),
+        [
+            ("Metadata", "schema", "surrogate_complete_v1"),
+            ("Metadata", "timestamp", "2026-03-04 05:06:19"),
+            ("Metadata", "model class", "SimpleSpikingNetwork"),
+            ("Metadata", "seed", "7"),
+            ("Architecture", "layers", "784 - 20 - 10"),
+            ("Architecture", "synapses", "15,880"),
+            ("Architecture", "threshold", "1.0"),
+            ("Architecture", "decay per step", "0.9"),
+            ("Encoding", "type", "poisson"),
+            ("Encoding", "time window", "50"),
+            ("Encoding", "max rate hz", "80"),
+            ("Data", "source", "mnist5k"),
+            ("Data", "counts: test", "1,000"),
+            ("Data", "sha256: mnist5k-images-uint8", "ab" * 32),
+            ("Training configuration", "learning rate", "0.003"),
+            ("Training configuration", "surrogate", "arctangent"),
+            ("Training results", "epochs", "2"),
+            ("Training results", "best epoch", "2"),
+            ("Training results", "samples", "200"),
+            ("Training results", "time", "12.5 s"),
+            ("Training results", "best validation accuracy", "87.00 %"),
+            ("Training results", "final training accuracy", "82.00 %"),
+            ("Training results", "engine", "event"),
+            ("Test accuracy", "accuracy", "91.25 %"),
+            ("Test accuracy", "interval", "90.10 to 92.20 %"),
+            ("Training spikes", "samples", "200"),
+            ("Training spikes", "hidden", "9,020 (45.10 per sample)"),
+            ("Inference spikes", "samples", "4"),
+            ("Inference spikes", "input", "1,600 (400.00 per inference)"),
+            ("Inference spikes", "measurement time", "0.25 s"),
+            ("Connectivity", "synapses input to hidden", "15,680"),
+            ("Connectivity", "fan-out hidden to output", "10"),
+            ("Energy proxies", "dense ops per inference", "794,000"),
+            ("Energy proxies", "event syn per inference", "11,000.00"),
+            ("Energy proxies", "sparsity ratio", "0.0138539"),
+            (
+                "Energy proxies",
+                "hidden to output",
+                "3,000.0 synaptic events of 10,000 dense operations",
+            ),
+            ("Training environment", "threads", "2"),
+            ("Training environment", "version of numpy", "2.0.1"),
+        ],
+    )
+    def test_facts(self, text: str, section: str, label: str, value: str) -> None:
+        assert line(text, label, section) == value
+
+    def test_weights_and_history(self, text: str) -> None:
+        assert line(text, "layer1.synapses.weight").startswith("20 x 784, float32, ")
+        assert re.search(r"^  2 +0\.5000 +82\.00 +87\.00 +5\.50$", text, flags=re.MULTILINE)
+
+    def test_several_hidden_layers(self, tmp_path: Path) -> None:
+        network = trained_network((12, 8))
+        text = checkpoint_text("c", read_complete(write_example(tmp_path / "c.pth", network)))
+        assert line(text, "layers") == "784 - 12 - 8 - 10"
+        assert line(text, "hidden", "Inference spikes") == "2,000 (500.00 per inference)"
+        assert line(text, "hidden2", "Inference spikes") == "800 (200.00 per inference)"
+        assert line(text, "fanout per layer: hidden1 to hidden2") == "8"
+
+    def test_bare_minimum_is_shown_with_what_was_not_recorded(self, tmp_path: Path) -> None:
+        whole = complete_content()
+        names = ("schema_version", "model_state_dict", "architecture", "encoding")
+        text = checkpoint_text("c", read(tmp_path, {name: whole[name] for name in names}))
+        assert line(text, "accuracy", "Test accuracy") == "not recorded"
+        assert line(text, "epochs") == "not recorded"
+        assert "Training spikes\n  not recorded" in text
+        assert "Training history" not in text
+
+    @pytest.mark.parametrize("odd", [[1, 2], "text", None, 3, {"x": 1}])
+    def test_what_no_figure_comes_from_may_be_anything(self, tmp_path: Path, odd: Any) -> None:
+        content = complete_content()
+        for section, name in (
+            ("spikejoule", "data"), ("spikejoule", "library_versions"),
+            ("connectivity", "fanout_per_layer"), ("training_history", "losses"),
+        ):  # fmt: skip
+            content[section][name] = odd
+        assert "784 - 20 - 10" in checkpoint_text("c", read(tmp_path, content))
+
+
+class TestValues:
+    def test_json_holds_every_entry(self, tmp_path: Path) -> None:
+        content = complete_content()
+        values = json.loads(json.dumps(checkpoint_values(read(tmp_path, content)), allow_nan=False))
+        assert set(values) == set(content)
+        assert values["inference_spikes"] == content["inference_spikes"]
+        assert values["model_state_dict"]["layer1.synapses.weight"] == {
+            "shape": [20, 784],
+            "dtype": "float32",
+        }
+
+    def test_what_json_lacks(self, tmp_path: Path) -> None:
+        content = complete_content()
+        content["training_history"]["losses"][0] = float("nan")
+        checkpoint = read(tmp_path, content)
+        assert checkpoint_values(checkpoint)["training_history"]["losses"][0] == "nan"
+        assert "nan" in checkpoint_text("c", checkpoint)
+
+
+class TestProxies:
+    def test_recomputed_from_the_recorded_spikes(self, tmp_path: Path) -> None:
+        content = complete_content()
+        recorded = content.pop("energy_proxies")
+        # a file of the notebook: no spikes of each layer, but those of its three layers
+        del content["inference_spikes"]["per_inference_per_layer"]
+        proxies = recorded_proxies(read(tmp_path, content))
+        assert proxies.as_checkpoint_entry() == recorded
+        text = proxies_text("title", proxies)
+        assert "S_in * fanout_in_h + S_hidden * fanout_h_out" in text
+        assert re.search(r"^  total +11,000\.0 +794,000 +0\.013854$", text, flags=re.MULTILINE)
+
+    def test_not_without_spikes(self, tmp_path: Path) -> None:
+        content = complete_content()
+        content["inference_spikes"] = {"input_per_inference": 4.0, "output_per_inference": 1.0}
+        with pytest.raises(ArtifactError, match="records no inference spikes of each layer"):
+            recorded_proxies(read(tmp_path, content))

@@ -1,0 +1,312 @@
+"""The energy report's page: content by hand-worked numbers, form, and the page in a browser."""
+
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from spikejoule.energy import HardwareProfile, Price, mean_operations
+from spikejoule.energy.estimates import Amount
+from spikejoule.energy.window import window_cost
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.files import write_csv, write_text
+from spikejoule.measure.front_rows import FRONT_COLUMNS, FrontRun, read_front
+from spikejoule.report import (
+    EarlyAnswer,
+    Outcome,
+    Raster,
+    ReportContent,
+    energy_page,
+)
+from spikejoule.report.markup import Markup, element, table
+from spikejoule.report.plot import accuracy_scale, energy_scale, linear_scale, number_scale
+from spikejoule.report.tables import linked
+from spikejoule.spikes.events import EventList
+from tests.energy.test_analysis import analysis, baseline, inputs
+from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+FIGURES = {
+    "by-profile", "by-term", "by-layer", "by-step", "front", "break-even", "training", "by-class",
+    "raster",
+}  # fmt: skip
+# An event costs a hundred times as much as a MAC: the spiking network must lose.
+COSTLY = HardwareProfile(
+    "costly", "A costly chip <b>", "1 nm", 2026, "nobody, doi:10.1/x", "arithmetic", "estimate",
+    {name: Price(size, size, size) for name, size in
+     (("mac", 1.0), ("addition", 100.0), ("multiplication", 100.0))},
+)  # fmt: skip
+BASELINES = (baseline(9000, [30, 40, 50, 60], "ReLU 3-2-2"),)
+
+
+def content(profile: str = "45nm-fp32", **changes: object) -> ReportContent:
+    layers = [EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT)]
+    full = ReportContent(
+        analysis(inputs(BASELINES, [0, 0, 1, 1]), profile, COSTLY),
+        by_step=tuple(Outcome(50.0 + 10 * step, 40.0, 99.0, 3.0 * step, step)
+                      for step in (1, 2, 3)),
+        early=EarlyAnswer(2, 0.1, False, Outcome(80.0, 70.0, 88.0, 6.0, 2.0),
+                          Outcome(81.0, 71.0, 89.0, 9.0, 3.0)),
+        front=tuple(FrontRun(f"run-{n}", n == 1, n < 3, 90.0 + n, 89.0 + n, 900.0 * n**2, "mnist",
+                             "c0ffee", str(n) * 32, {"model.hidden": str(100 * n)})
+                    for n in (1, 2, 3)),
+        raster=Raster(7, ("input", "hidden", "output"), layers),
+        provenance=(("train: lr", "0.003"),),
+    )  # fmt: skip
+    return replace(full, **changes)  # type: ignore[arg-type]
+
+
+def tree_of(page: str) -> ElementTree.Element:
+    """The page as XML, which it is as well as HTML."""
+    doctype, _, rest = page.partition("\n")
+    assert doctype == "<!DOCTYPE html>"
+    return ElementTree.fromstring(rest)
+
+
+def words_of(page: str, key: str) -> str:
+    """The text of the element with an id."""
+    found = next(node for node in tree_of(page).iter() if node.get("id") == key)
+    return " ".join("".join(found.itertext()).split())
+
+
+class TestWindow:
+    def test_the_whole_window_costs_what_an_inference_costs(self) -> None:
+        result = analysis(inputs())
+        events = sum(item.count.mean for item in result.counts if item.term == "synaptic_event")
+        for entry in result.inference:
+            cost = window_cost(entry, result.counts, 3)
+            assert cost is not None
+            found, total = cost.energy(events, 3), entry.total
+            assert found.low_pj == pytest.approx(total.low.mean)
+            assert found.high_pj == pytest.approx(total.high.mean)
+            if total.value is None:
+                assert found.value_pj is None
+            else:
+                assert found.value_pj == pytest.approx(total.value.mean)
+
+    def test_part_of_it_by_hand(self) -> None:
+        result = analysis(inputs())
+        cost = window_cost(result.chosen_inference, result.counts, 3)
+        assert cost is not None
+        # An addition for each event; a leak and a bias for each of 4 neurons in each of 2 steps.
+        expected = 5 * 0.9 + 2 * 4 * (3.7 + 0.9)
+        assert cost.energy(5, 2).value_pj == pytest.approx(expected)
+        assert cost.energy(0, 0) == Amount(0.0, 0.0, 0.0)
+
+    def test_an_active_update_replaces_an_inactive_one(self) -> None:
+        result = analysis(inputs(), "loihi-1")
+        cost = window_cost(result.chosen_inference, result.counts, 3)
+        assert cost is not None
+        assert cost.per_step.value_pj == pytest.approx(4 * 52)
+
+
+class TestMarkup:
+    def test_text_is_escaped_and_markup_is_not(self) -> None:
+        inner = element("b", "<1 & 2>")
+        assert element("p", inner, " > ", None, title='"&', class_=None) == (
+            '<p title="&quot;&amp;"><b>&lt;1 &amp; 2&gt;</b> &gt; </p>'
+        )
+        assert element("rect", stroke_width=2) == '<rect stroke-width="2"/>'
+        assert isinstance(inner, Markup)
+
+    def test_a_table_has_headers_for_rows_and_columns(self) -> None:
+        found = table("T", ("a", "b"), [("x", "1")])
+        assert '<th scope="col">a</th>' in found
+        assert '<th scope="row">x</th><td class="n">1</td>' in found
+
+    def test_references_are_links_and_nothing_else_is(self) -> None:
+        found = linked("A <b>, doi:10.1/x_1, and arXiv:2210.13107, no")
+        assert found == (
+            'A &lt;b&gt;, <a href="https://doi.org/10.1/x_1">doi:10.1/x_1</a>, and '
+            '<a href="https://arxiv.org/abs/2210.13107">arXiv:2210.13107</a>, no'
+        )
+
+
+class TestScales:
+    def test_places(self) -> None:
+        energies = energy_scale([3e3, 7e8])
+        assert (energies.first, energies.last) == (1e3, 1e9)
+        assert energies.place(1e6) == pytest.approx(0.5)
+        assert [label for _, label in energies.ticks] == ["1 nJ", "", "100 nJ", "", "10 µJ", "",
+                                                          "1 mJ"]  # fmt: skip
+        narrow = number_scale([30, 700])
+        assert (narrow.first, narrow.last) == (20, 1000)
+        assert [value for value, _ in narrow.ticks] == [20, 50, 100, 200, 500, 1000]
+        assert [value for value, _ in linear_scale(9.0).ticks] == [0, 2, 4, 6, 8]
+
+    def test_accuracies_grow_upwards_by_their_errors(self) -> None:
+        scale = accuracy_scale([90.0, 99.0])
+        assert scale.place(10.0) == 0
+        assert scale.place(1.0) == 1
+        assert scale.place(10**0.5) == pytest.approx(0.5)
+        assert (1, "99") in scale.ticks
+        assert accuracy_scale([100.0, 100.0]).place(0.05) == 1
+        assert accuracy_scale([0.0]).first > accuracy_scale([0.0]).last
+
+    def test_one_value_has_a_scale(self) -> None:
+        assert number_scale([10.0]).last > number_scale([10.0]).first
+        assert number_scale([]).last > number_scale([]).first
+        assert linear_scale(0.0).last > 0
+
+
+class TestPage:
+    def test_is_the_same_each_time_and_complete(self) -> None:
+        page = energy_page(content())
+        assert page == energy_page(content())
+        found = {node.get("id") for node in tree_of(page).iter("figure")}
+        assert found == FIGURES
+
+    def test_loads_nothing(self) -> None:
+        page = energy_page(content())
+        for node in tree_of(page).iter():
+            assert node.tag not in ("script", "link", "img", "iframe", "object", "image", "use")
+            assert not {"src", "srcset", "data", "xlink:href"} & set(node.keys())
+            assert node.tag == "a" or node.get("href") is None
+        assert "url(" not in page
+        assert "@import" not in page
+
+    def test_ids_are_unique_and_references_hold(self) -> None:
+        nodes = list(tree_of(energy_page(content())).iter())
+        ids = [node.get("id") for node in nodes if node.get("id")]
+        assert len(set(ids)) == len(ids)
+        for node in nodes:
+            if (node.get("href") or "").startswith("#"):
+                assert node.get("href", "")[1:] in ids
+            for reference in (node.get("aria-labelledby") or "").split():
+                assert reference in ids
+
+    def test_the_answer_comes_first(self) -> None:
+        words = words_of(energy_page(content()), "answer")
+        assert words.startswith("Under 45 nm CMOS, 32-bit floating point ")
+        result = content().analysis.chosen_inference
+        assert result.total.value is not None
+        assert f"{result.total.value.mean:.4g} pJ" in words
+        assert "90.00 %95 % interval 85.00 to 94.00 %" in words
+        assert "Not included: neuron update active (beyond leak and bias); " in words
+        # 6 events and 2 of 3 steps, against 9 and 3
+        early, whole = 6 * 0.9 + 2 * 4 * 4.6, 9 * 0.9 + 3 * 4 * 4.6
+        assert f"Answering early: {early:.4g} pJ at 80.00 %" in words
+        assert f"in place of {whole:.4g} pJ at 81.00 %" in words
+
+    def test_a_loss_is_said_in_the_first_words(self) -> None:
+        page = energy_page(content("costly"))
+        assert words_of(page, "answer").startswith("The spiking network loses: under A costly chip")
+        assert "It loses to some baseline under A costly chip <b>." in words_of(
+            energy_page(content()), "answer"
+        )
+
+    def test_a_profile_without_a_mac_compares_nothing(self) -> None:
+        words = words_of(energy_page(content("truenorth")), "answer")
+        assert words.startswith("IBM TrueNorth has no price of a multiply-accumulate")
+        assert "Within these prices: neuron update active" in words
+
+    def test_the_front_and_how_to_make_one(self) -> None:
+        page = energy_page(content())
+        assert "92.00 % on validation for 3,600 synaptic events" in words_of(page, "front")
+        assert "run-1early90091.0090.0010011111111c0ffee" in words_of(page, "runs")
+        assert "run-3" not in words_of(page, "runs")
+        assert "recorded earlier by `make front` and not made by this run" in words_of(
+            page, "front"
+        )
+        assert "make sweep" in words_of(energy_page(content(front=())), "front")
+
+    def test_words_of_others_are_escaped(self) -> None:
+        hostile = "<script>alert(1)</script>"
+        given = content()
+        changed = replace(
+            given,
+            analysis=replace(given.analysis, inputs=replace(given.analysis.inputs, title=hostile)),
+            provenance=((hostile, hostile),),
+            front=tuple(replace(run, name=hostile, settings={hostile: hostile})
+                        for run in given.front),
+        )  # fmt: skip
+        page = energy_page(changed)
+        assert hostile not in page
+        assert hostile in words_of(page, "provenance")
+
+    def test_means_alone_have_no_interval(self) -> None:
+        given = inputs()
+        operations = mean_operations(given.spikes_per_inference, ARCHITECTURE, 3)
+        page = energy_page(ReportContent(analysis(replace(given, operations=operations))))
+        assert "no interval" in words_of(page, "answer")
+        shown = {node.get("id") for node in tree_of(page).iter("figure")}
+        assert shown == {"by-profile", "by-term", "by-layer", "training"}
+
+    @pytest.mark.parametrize("profile", ["45nm-memory", "loihi-1", "spinnaker-2"])
+    def test_every_kind_of_profile(self, profile: str) -> None:
+        assert tree_of(energy_page(content(profile))) is not None
+
+
+class TestFiles:
+    def test_front(self, tmp_path: Path) -> None:
+        front = tmp_path / "front.csv"
+        write_csv(front, (*FRONT_COLUMNS, "model.hidden"),
+                  [("a", 1, 1, 91.0, 90.0, 900.0, "mnist", "c0ffee", "a" * 32, "7")])  # fmt: skip
+        (run,) = read_front(front)
+        assert (run.early_exit, run.on_front, run.settings) == (
+            True, True, {"model.hidden": "7"},
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("accuracy", ["much", "e999", "1e999", "nan", "500", "-1", ""])
+    def test_a_front_out_of_its_range_is_refused(self, tmp_path: Path, accuracy: str) -> None:
+        write_csv(tmp_path / "front.csv", FRONT_COLUMNS,
+                  [("a", 1, 0, accuracy, 90.0, 900.0, "mnist", "c0ffee", "a" * 32)])  # fmt: skip
+        with pytest.raises(ArtifactError, match=r"front.csv: row 2, validation_accuracy_percent"):
+            read_front(tmp_path / "front.csv")
+
+    def test_the_projects_front_can_be_read(self, repository: Path) -> None:
+        read_front(repository / "metrics" / "front.csv")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_in_a_browser(browser: "Page", tmp_path: Path, width: int, scheme: str) -> None:
+    assert_shows(browser, tmp_path, energy_page(content()), width, scheme)
+    drawn = browser.locator("svg.drawing")
+    assert drawn.count() == len(FIGURES)
+    for place in range(drawn.count()):
+        figure = drawn.nth(place)
+        box = figure.bounding_box()
+        assert box is not None
+        assert box["width"] > 200
+        assert box["height"] > 50
+        assert colours_in(figure.screenshot()) > 8
+
+
+@pytest.mark.parametrize("profile", ["costly", "truenorth", "45nm-memory"])
+def test_other_pages_in_a_browser(browser: "Page", tmp_path: Path, profile: str) -> None:
+    page = energy_page(content(profile, front=(), early=None, raster=None))
+    assert_shows(browser, tmp_path, page, 360, "light")
+
+
+def assert_shows(browser: "Page", folder: Path, page: str, width: int, scheme: str) -> None:
+    """Open a page: nothing is wider than the window, and dark is dark."""
+    write_text(folder / "energy.html", page)
+    browser.set_viewport_size({"width": width, "height": 800})
+    browser.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    browser.goto((folder / "energy.html").as_uri())
+    assert browser.evaluate("document.documentElement.scrollWidth") <= width
+    ground = browser.evaluate("getComputedStyle(document.body).backgroundColor")
+    red = int(re.findall(r"\d+", ground)[0])
+    assert (red < 60) == (scheme == "dark")
+
+
+def colours_in(png: bytes) -> int:
+    """How many colours a screenshot has: a blank one has a single one."""
+    pixels = (imread(io.BytesIO(png), format="png") * 255).astype(np.uint8)
+    return len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0))
+
+
+def test_the_colour_count_knows_a_blank_figure(chromium: "Browser") -> None:
+    page = chromium.new_page()
+    page.set_content("<svg width='300' height='100'></svg>")
+    assert colours_in(page.locator("svg").screenshot()) == 1
+    page.close()

@@ -1,0 +1,279 @@
+"""dvc.yaml against the code: what it names, lists and passes is what the scripts read."""
+
+import ast
+import importlib
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from spikejoule.params import Params
+from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definition
+
+grimp = pytest.importorskip("grimp", reason="needs grimp, which comes with import-linter")
+
+# Inputs that no stage writes: they come with the project, and a user may name others.
+GIVEN = ("hardware", "front")
+# Not the script's: it makes the command another one, so that DVC runs the stage again.
+RECORDING_FAILURES = "${recording_failures}"
+
+
+@pytest.fixture(scope="module")
+def definition(repository: Path) -> dict[str, Any]:
+    return pipeline_definition(repository)
+
+
+@pytest.fixture(scope="module")
+def paths(repository: Path) -> dict[str, str]:
+    return artifact_paths(repository)
+
+
+@pytest.fixture(scope="module")
+def import_graph(repository: Path) -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(repository / "src"))
+        patch.syspath_prepend(str(repository))
+        yield grimp.build_graph("spikejoule", "stages", cache_dir=None)
+
+
+def name_in_vars(reference: str) -> str:
+    """`train` of `${paths.train}`."""
+    match = re.fullmatch(r"\$\{paths\.(\w+)\}", reference)
+    assert match, f"{reference} is not a path from vars"
+    return match[1]
+
+
+def outputs_of(stage: dict[str, Any]) -> list[str]:
+    """The names in vars of what a stage writes, metrics and plots included."""
+    kinds = ("outs", "metrics", "plots")
+    entries = [entry for kind in kinds for entry in stage.get(kind, ())]
+    return [name_in_vars(*([entry] if isinstance(entry, str) else entry)) for entry in entries]
+
+
+def inputs_of(stage: dict[str, Any]) -> list[str]:
+    """The names in vars of the artifacts a stage depends on."""
+    return [name_in_vars(entry) for entry in stage["deps"] if entry.startswith("$")]
+
+
+def code_of(stage: dict[str, Any]) -> list[str]:
+    return [entry for entry in stage["deps"] if not entry.startswith("$")]
+
+
+def options_of(stage: dict[str, Any]) -> dict[str, str]:
+    """Option -> value of a stage's command line, those that are for DVC alone left out."""
+    words = shlex.split(stage["cmd"])
+    assert words[0] == "stages/run"
+    pairs = list(zip(words[2::2], words[3::2], strict=True))
+    assert len(dict(pairs)) == len(pairs), "an option is given twice"
+    return {option: value for option, value in pairs if value != RECORDING_FAILURES}
+
+
+def file_of(module: str, repository: Path) -> str:
+    """The dependency that stands for a module: its room, or its file where it is in none."""
+    parts = module.split(".")
+    if parts[0] == "spikejoule" and len(parts) > 1:
+        room = f"src/spikejoule/{parts[1]}"
+        if (repository / room).is_dir():
+            return room
+    base = Path("src" if parts[0] == "spikejoule" else "").joinpath(*parts)
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if (repository / candidate).is_file():
+            return candidate.as_posix()
+    raise AssertionError(f"{module} has no file")
+
+
+def keys_read(script: Path) -> set[str]:
+    """The full keys of the parameters that a script reads: every X.Y of `params.X.Y`."""
+    return {
+        f"{node.value.attr}.{node.attr}"
+        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Attribute)
+        and isinstance(node.value.value, ast.Name)
+        and node.value.value.id == "params"
+    }
+
+
+def sections_read(script: Path) -> set[str]:
+    """The sections of the parameters that a script reads: every X of `params.X`."""
+    nodes = ast.walk(ast.parse(script.read_text(encoding="utf-8")))
+    attributes = {
+        node.attr
+        for node in nodes
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "params"
+    }
+    return set(Params.model_fields) if "flattened" in attributes else attributes
+
+
+def test_the_stages_and_their_order(definition: dict[str, Any]) -> None:
+    assert tuple(definition["stages"]) == STAGES
+
+
+class TestPaths:
+    def test_each_stands_once(self, repository: Path, paths: dict[str, str]) -> None:
+        text = (repository / "dvc.yaml").read_text(encoding="utf-8")
+        assert len(set(paths.values())) == len(paths)
+        for path in paths.values():
+            assert text.count(path) == 1, path
+
+    def test_none_stands_in_the_code(self, repository: Path, paths: dict[str, str]) -> None:
+        for folder in ("src", "stages"):
+            for file in sorted((repository / folder).rglob("*.py")):
+                literals = {
+                    node.value
+                    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+                    if isinstance(node, ast.Constant) and isinstance(node.value, str)
+                }
+                assert not literals & set(paths.values()), file
+
+    def test_each_is_written_by_one_stage_and_before_it_is_read(
+        self, definition: dict[str, Any], paths: dict[str, str]
+    ) -> None:
+        written = list(GIVEN)
+        for name, stage in definition["stages"].items():
+            assert set(inputs_of(stage)) <= set(written), name
+            written += outputs_of(stage)
+        assert sorted(written) == sorted(paths)
+
+    def test_files_lie_where_git_or_dvc_keeps_them(
+        self, definition: dict[str, Any], paths: dict[str, str]
+    ) -> None:
+        # data/, models/ and results/ are ignored by git: DVC must cache them, and nothing else.
+        for stage in definition["stages"].values():
+            for entry in (
+                *stage.get("outs", ()),
+                *stage.get("metrics", ()),
+                *stage.get("plots", ()),
+            ):
+                ((reference, options),) = (
+                    entry.items() if isinstance(entry, dict) else [(entry, {})]
+                )
+                cached = options.get("cache", True)
+                folder = paths[name_in_vars(reference)].split("/")[0]
+                assert cached == (folder in ("data", "models", "results")), reference
+
+    def test_what_holds_clocks_says_so_and_is_no_metric(
+        self, definition: dict[str, Any], paths: dict[str, str]
+    ) -> None:
+        said = {
+            name_in_vars(reference)
+            for stage in definition["stages"].values()
+            for entry in stage.get("outs", ())
+            if isinstance(entry, dict)
+            for reference, options in entry.items()
+            if "clocks" in options.get("desc", "")
+        }
+        timings = {name for name, path in paths.items() if path.startswith("results/timings/")}
+        assert said == {*timings, "checkpoint"}
+
+
+@pytest.mark.parametrize("name", STAGES)
+class TestStage:
+    def test_options_are_the_paths_of_the_script(
+        self, name: str, definition: dict[str, Any]
+    ) -> None:
+        module = importlib.import_module(f"stages.{name}")
+        options = options_of(definition["stages"][name])
+        expected = {f"--{path.replace('_', '-')}": f"${{paths.{path}}}" for path in module.PATHS}
+        assert options == expected
+        assert shlex.split(definition["stages"][name]["cmd"])[1] == name
+
+    def test_options_are_the_inputs_and_outputs(
+        self, name: str, definition: dict[str, Any]
+    ) -> None:
+        stage = definition["stages"][name]
+        passed = [name_in_vars(value) for value in options_of(stage).values()]
+        assert sorted(passed) == sorted([*inputs_of(stage), *outputs_of(stage)])
+
+    def test_code_is_all_that_the_script_imports(
+        self, name: str, definition: dict[str, Any], import_graph: Any, repository: Path
+    ) -> None:
+        script = f"stages.{name}"
+        modules = {script, *import_graph.find_upstream_modules(script)}
+        needed = {file_of(module, repository) for module in modules}
+        needed.add("stages/run")
+        listed = code_of(definition["stages"][name])
+        assert len(set(listed)) == len(listed)
+        assert set(listed) == needed
+        for entry in listed:
+            assert (repository / entry).exists(), entry
+
+    def test_sections_are_those_that_the_script_reads(
+        self, name: str, definition: dict[str, Any], repository: Path
+    ) -> None:
+        listed = definition["stages"][name]["params"]
+        assert len(set(listed)) == len(listed)
+        script = repository / "stages" / f"{name}.py"
+        assert {entry.partition(".")[0] for entry in listed} == sections_read(script)
+        # Of a section that is not listed as a whole, those keys alone that the script reads.
+        by_key = {entry for entry in listed if "." in entry}
+        assert by_key == {key for key in keys_read(script) if key.partition(".")[0] not in listed}
+
+
+def test_every_section_of_the_parameters_is_used(
+    definition: dict[str, Any], repository: Path
+) -> None:
+    used = {
+        entry.partition(".")[0]
+        for stage in definition["stages"].values()
+        for entry in stage["params"]
+    }
+    sections = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    assert used == set(sections) == set(Params.model_fields)
+
+
+def test_every_parameter_is_read_somewhere(repository: Path) -> None:
+    # A parameter that nothing reads would be a promise without an effect.
+    source = "".join(
+        file.read_text(encoding="utf-8") for file in (repository / "stages").glob("*.py")
+    )
+    for section, field in Params.model_fields.items():
+        for key in getattr(field.annotation, "model_fields", ()):
+            aliased = section == "train" and f"settings.{key}" in source
+            assert aliased or f"params.{section}.{key}" in source, f"{section}.{key}"
+
+
+def test_dvc_itself_resolves_it(repository: Path, definition: dict[str, Any]) -> None:
+    # Plots and the registered model too go by the variables.
+    from dvc.parsing import DataResolver
+    from dvc.repo import Repo
+
+    with Repo.open(str(repository), uninitialized=True) as repo:
+        resolver = DataResolver(repo, str(repository), definition)
+        resolved = resolver.resolve()["stages"]
+        assert set(resolved) == set(STAGES)
+        outputs = {
+            next(iter(entry)) if isinstance(entry, dict) else entry
+            for stage in resolved.values()
+            for entry in (
+                *stage.get("outs", ()),
+                *stage.get("metrics", ()),
+                *stage.get("plots", ()),
+            )
+        }
+        (model,) = resolver.resolve_artifacts().values()
+        assert model is not None
+        assert model["path"] in outputs
+        for plot in resolver.resolve_plots():
+            if isinstance(plot, str):
+                assert plot in outputs
+            else:
+                ((_, options),) = plot.items()
+                assert set(options["y"]) <= outputs
+
+
+def test_grimp_sees_this_very_code(import_graph: Any) -> None:
+    # Guards the tests above: with an empty graph they would compare little.
+    assert "stages.train" in import_graph.modules
+    assert import_graph.find_upstream_modules("stages.train") > {
+        "spikejoule.learn.training",
+        "spikejoule.engine.kernels.backward",
+    }
+    assert "spikejoule" in sys.modules

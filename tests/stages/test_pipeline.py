@@ -1,0 +1,763 @@
+"""The pipeline as DVC runs it: real digits, two epochs, in temporary clones of the project."""
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import numpy as np
+import pytest
+import torch
+import yaml
+from mlflow import MlflowClient
+
+from spikejoule.data.images import Dataset, images_sha256, load_images
+from spikejoule.params import load_params
+from spikejoule.spikes.events import load_events
+from tests.tools.pipeline_tools import (
+    COMMAND_SECONDS,
+    STAGES,
+    artifact_paths,
+    clean_environment,
+    clone_of_working_tree,
+    commit,
+    dvc,
+    dvc_json,
+    git,
+    pipeline_definition,
+    run,
+    set_parameters,
+    stages_that_ran,
+)
+
+pytestmark = [
+    # One worker for all: others would run the pipeline again for themselves.
+    pytest.mark.xdist_group("pipeline"),
+    pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
+    pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
+]
+
+PARAMETERS = {"data.source": "mnist5k", "train.max_epochs": 2}
+CLOCKS = {"train_timings", "inference_timings", "baseline_timings", "checkpoint"}
+LAYERS = ("input", "hidden", "output")
+SIZES = {"input": 784, "hidden": 400, "output": 10}
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A clone in which the pipeline has run, and what DVC said."""
+
+    folder: Path
+    environment: Mapping[str, str]
+    output: str
+
+    def path(self, name: str) -> Path:
+        return self.folder / artifact_paths(self.folder)[name]
+
+    def metrics(self, name: str) -> Any:
+        return json.loads(self.path(name).read_text(encoding="utf-8"))
+
+    def rows(self, name: str) -> list[dict[str, str]]:
+        with self.path(name).open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+
+    def arrays(self, name: str) -> dict[str, Any]:
+        with np.load(self.path(name), allow_pickle=False) as archive:
+            return dict(archive)
+
+    def checkpoint(self) -> dict[str, Any]:
+        content: dict[str, Any] = torch.load(self.path("checkpoint"), weights_only=True)
+        return content
+
+    def dvc(self, *arguments: str) -> str:
+        return dvc(self.folder, self.environment, *arguments)
+
+    def git(self, *arguments: str) -> str:
+        return git(self.folder, self.environment, *arguments)
+
+    def lock(self) -> dict[str, Any]:
+        text = (self.folder / "dvc.lock").read_text(encoding="utf-8")
+        stages: dict[str, Any] = yaml.safe_load(text)["stages"]
+        return stages
+
+    def runs(self) -> list[Any]:
+        """The runs in this project's MLflow store, the oldest first."""
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("spikejoule")
+        assert experiment is not None
+        found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
+        return list(found)
+
+
+@pytest.fixture(scope="module")
+def first(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A clone whose path has a space, in an activated environment; its results are committed."""
+    base = tmp_path_factory.mktemp("first clone")
+    environment = clean_environment(base)
+    folder = base / "a project"
+    clone_of_working_tree(repository, folder, environment, PARAMETERS)
+    output = dvc(folder, environment, "repro")
+    commit(folder, environment, "Results")
+    return Clone(folder, environment, output)
+
+
+@pytest.fixture(scope="module")
+def second(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """Another user's clone: nothing cached or activated, one core, other habits."""
+    base = tmp_path_factory.mktemp("second")
+    environment = clean_environment(base, activated=False) | {
+        "NUMBA_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "7",
+        "TZ": "Asia/Tokyo",
+        "LC_ALL": "C",
+    }
+    folder = base / "clone"
+    clone_of_working_tree(repository, folder, environment, PARAMETERS)
+    # The same environment at the place where the Makefile would have built it.
+    (folder / ".venv").symlink_to(sys.prefix)
+    with (folder / ".git" / "info" / "exclude").open("a") as stream:
+        stream.write("/.venv\n")
+    output = run([".venv/bin/dvc", "repro"], folder, environment)
+    return Clone(folder, environment, output)
+
+
+@pytest.fixture(scope="module")
+def workspace(first: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+    """A copy of the first clone and its cache, without its MLflow store, to experiment in."""
+    folder = tmp_path_factory.mktemp("experiments") / "workspace"
+    aside = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "dvc_plots")
+    shutil.copytree(first.folder, folder, symlinks=True, ignore=aside)
+    shutil.rmtree(folder / ".dvc" / "tmp")
+    return Clone(folder, clean_environment(folder.parent), "")
+
+
+@dataclass(frozen=True)
+class Experiments:
+    """A copy of the first clone after experiments; by name, what DVC said and which run it left."""
+
+    clone: Clone
+    outputs: dict[str, str]
+    runs: dict[str, Any]
+    after_kill: dict[str, Any]
+    params_after: dict[str, str]
+
+    def shown(self) -> dict[str, dict[str, Any]]:
+        """Name -> data of each experiment in `dvc exp show`."""
+
+        def named(entry: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+            if isinstance(entry, list):
+                for item in entry:
+                    yield from named(item)
+            elif isinstance(entry, dict):
+                if entry.get("name") and entry.get("data"):
+                    yield entry["name"], entry["data"]
+                yield from named(entry.get("experiments"))
+                yield from named(entry.get("revs"))
+
+        shown = dvc_json(self.clone.folder, self.clone.environment, "exp", "show")
+        return dict(named(shown))
+
+
+@pytest.fixture(scope="module")
+def experiments(workspace: Clone) -> Experiments:
+    """A queued-style experiment with code of its own, a killed run, and two in the workspace."""
+    outputs: dict[str, str] = {}
+    params_after: dict[str, str] = {}
+
+    def experiment(name: str, *arguments: str) -> None:
+        outputs[name] = workspace.dvc("exp", "run", "--name", name, *arguments)
+        params_after[name] = (workspace.folder / "params.yaml").read_text(encoding="utf-8")
+
+    code = workspace.folder / "src" / "spikejoule" / "tracking" / "run_record.py"
+    unchanged = code.read_text(encoding="utf-8")
+    code.write_text(
+        unchanged
+        + "\n\n_build = build_run_record\n\n\n"
+        + "def build_run_record(paths, parameters, tags, *others):\n"
+        + '    return _build(paths, parameters, {**tags, "test.code": __file__}, *others)\n',
+        encoding="utf-8",
+    )
+    experiment("elsewhere", "--temp", "-S", "energy_report.figure_sample=1")
+    code.write_text(unchanged, encoding="utf-8")
+
+    after_kill = kill_while_training(workspace)
+    experiment("slower", "-S", "train.lr=0.001")
+    workspace.git("checkout", "--quiet", "--", ".")
+    experiment("slowest", "-S", "train.lr=1e-05", "-S", "train.max_epochs=1", "train")
+    runs = {run.info.run_name: run for run in workspace.runs()}
+    return Experiments(workspace, outputs, runs, after_kill, params_after)
+
+
+def kill_while_training(clone: Clone) -> dict[str, Any]:
+    """Kill DVC and all it started with training half done; returns what that left."""
+    set_parameters(clone.folder, {"train.lr": 0.002})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=clone.folder,
+        env=dict(clone.environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line.startswith("epoch 1/2"):
+            break
+    os.killpg(process.pid, signal.SIGKILL)
+    process.stdout.close()
+    process.wait(timeout=COMMAND_SECONDS)
+    paths = artifact_paths(clone.folder)
+    left = {
+        "said": "".join(said),
+        "outputs": {
+            name: (clone.folder / paths[name]).exists()
+            for name in ("trained", "history", "train_metrics", "train_timings")
+        },
+        "untracked": clone.git("ls-files", "--others", "--exclude-standard"),
+        "status": dvc_json(clone.folder, clone.environment, "status"),
+    }
+    set_parameters(clone.folder, {"train.lr": 0.003})
+    return left
+
+
+class TestFirstRun:
+    def test_every_stage_ran_in_order(self, first: Clone) -> None:
+        assert stages_that_ran(first.output) == list(STAGES)
+
+    def test_every_output_exists(self, first: Clone) -> None:
+        for name in artifact_paths(first.folder):
+            assert first.path(name).stat().st_size > 0, name
+
+    def test_git_keeps_the_small_results_and_nothing_else(self, first: Clone) -> None:
+        added = first.git("show", "--name-only", "--pretty=", "HEAD").split()
+        kept = {
+            path
+            for name, path in artifact_paths(first.folder).items()
+            if path.startswith(("metrics/", "figures/", "reports/")) and name != "front"
+        }
+        assert set(added) == {*kept, "dvc.lock"}
+        assert first.git("status", "--porcelain") == ""
+
+    def test_no_temporary_files_stay(self, first: Clone) -> None:
+        assert not list(first.folder.rglob("*.tmp"))
+
+    def test_a_second_repro_runs_nothing(self, first: Clone) -> None:
+        output = first.dvc("repro")
+        assert stages_that_ran(output) == []
+        assert "Data and pipelines are up to date." in output
+        assert first.git("status", "--porcelain") == ""
+
+    def test_status_is_clean(self, first: Clone) -> None:
+        assert dvc_json(first.folder, first.environment, "status") == {}
+
+    def test_5000_digits_are_said_to_be_5000(self, first: Clone) -> None:
+        data = first.metrics("data_metrics")
+        assert data["source"] == "mnist5k"
+        assert first.metrics("evaluate_metrics")["data_source"] == "mnist5k"
+        checkpoint = first.checkpoint()
+        assert checkpoint["spikejoule"]["data"] == data
+        assert "5,000" in data["title"]
+
+
+class TestAgreement:
+    """The same fact in two files is the same number."""
+
+    def test_images(self, first: Clone, mnist5k: Dataset) -> None:
+        sets = {name: load_images(first.path(name)) for name in ("train", "validation", "test")}
+        counts = {name: len(samples) for name, samples in sets.items()}
+        assert first.metrics("data_metrics")["counts"] == counts
+        assert counts == {"train": 3600, "validation": 400, "test": 1000}
+        np.testing.assert_array_equal(sets["test"].images, mnist5k.test.images)
+        np.testing.assert_array_equal(sets["test"].labels, mnist5k.test.labels)
+        indices = [set(samples.index.tolist()) for samples in sets.values()]
+        assert len(set.union(*indices)) == sum(counts.values())
+        assert np.bincount(sets["validation"].labels).tolist() == [40] * 10
+
+    def test_events_are_of_these_images(self, first: Clone) -> None:
+        for split in ("validation", "test"):
+            samples = load_images(first.path(split))
+            events, encoding = load_events(first.path(f"events_{split}"))
+            assert (events.n_samples, events.n_steps, events.n_inputs) == (len(samples), 50, 784)
+            assert encoding["images_sha256"] == images_sha256(samples)
+            # p = pixel x 80 Hz / 1000 a step of 1 ms: the mean within five standard deviations
+            p = samples.images.reshape(len(samples), -1) / 255 * 0.08
+            deviation = np.sqrt((50 * p * (1 - p)).sum())
+            assert abs(events.n_events - 50 * p.sum()) < 5 * deviation
+            fired = events.to_dense(np.uint8).any(axis=1)
+            assert not fired[p == 0].any()
+
+    def test_spike_counts(self, first: Clone) -> None:
+        """Counts in the checkpoint = a recount of the stored events = the metrics."""
+        inputs = first.arrays("events_test")
+        later = first.arrays("inference_events")
+        recounted = {"input": inputs["row_lengths"].reshape(1000, 50)}
+        for name in ("hidden", "output"):
+            recounted[name] = later[f"{name}_row_lengths"].reshape(1000, 50)
+            assert recounted[name].sum() == len(later[f"{name}_sources"])
+        measured = first.arrays("inference_spikes")
+        metrics = first.metrics("inference_metrics")
+        stored = first.checkpoint()["inference_spikes"]
+        assert stored["n_samples"] == 1000
+        for column, name in enumerate(LAYERS):
+            by_row = recounted[name].astype(np.int64)
+            np.testing.assert_array_equal(measured["per_sample"][:, column], by_row.sum(axis=1))
+            np.testing.assert_array_equal(measured["per_step"][column], by_row.sum(axis=0))
+            assert measured[f"per_neuron_{name}"].shape == (SIZES[name],)
+            total = int(by_row.sum())
+            assert measured[f"per_neuron_{name}"].sum() == total > 0
+            assert stored[f"total_{name}"] == total
+            assert metrics[f"{name}_spikes_per_inference"] == total / 1000
+            assert stored[f"{name}_per_inference"] == total / 1000
+
+    def test_spikes_per_neuron(self, first: Clone) -> None:
+        measured, later = first.arrays("inference_spikes"), first.arrays("inference_events")
+        for name, sources in (
+            ("input", first.arrays("events_test")["sources"]),
+            ("hidden", later["hidden_sources"]),
+            ("output", later["output_sources"]),
+        ):
+            expected = np.bincount(sources, minlength=SIZES[name])
+            np.testing.assert_array_equal(measured[f"per_neuron_{name}"], expected)
+
+    def test_energy_proxies(self, first: Clone) -> None:
+        spikes = first.metrics("inference_metrics")
+        events = 400 * spikes["input_spikes_per_inference"]
+        events += 10 * spikes["hidden_spikes_per_inference"]
+        dense = (784 * 400 + 400 * 10) * 50
+        energy, stored = first.metrics("energy_metrics"), first.checkpoint()["energy_proxies"]
+        assert energy["synaptic_events_per_inference"] == pytest.approx(events)
+        assert stored["event_syn_per_inference"] == pytest.approx(events)
+        assert energy["dense_operations_per_inference"] == dense
+        assert stored["dense_ops_per_inference"] == dense
+        assert energy["sparsity_ratio"] == pytest.approx(events / dense)
+
+    def test_predictions(self, first: Clone) -> None:
+        """Output spikes -> predictions -> confusion -> accuracy, in every file that has them."""
+        predictions = first.arrays("predictions")
+        later = first.arrays("inference_events")
+        rows = np.repeat(np.arange(1000 * 50), later["output_row_lengths"]) // 50
+        votes = np.zeros((1000, 10), dtype=np.int64)
+        np.add.at(votes, (rows, later["output_sources"]), 1)
+        np.testing.assert_array_equal(predictions["output_spikes"], votes)
+        np.testing.assert_array_equal(predictions["predictions"], votes.argmax(axis=1))
+        labels = load_images(first.path("test")).labels
+        confusion = first.rows("confusion")
+        assert len(confusion) == 100
+        for row in confusion:
+            pair = labels == int(row["actual"]), predictions["predictions"] == int(row["predicted"])
+            assert int(row["images"]) == np.logical_and(*pair).sum()
+        correct = predictions["predictions"] == labels
+        evaluation = first.metrics("evaluate_metrics")
+        assert evaluation["test_accuracy_percent"] == pytest.approx(100 * correct.mean())
+        assert first.checkpoint()["test_accuracy"] == evaluation["test_accuracy_percent"]
+        assert (
+            evaluation["test_accuracy_low_percent"]
+            < evaluation["test_accuracy_percent"]
+            < evaluation["test_accuracy_high_percent"]
+        )
+        for row in first.rows("per_class"):
+            of_digit = correct[labels == int(row["digit"])]
+            assert int(row["n_samples"]) == len(of_digit)
+            percent = float(row["accuracy_percent"])
+            assert percent == pytest.approx(100 * of_digit.mean())
+            assert float(row["accuracy_low_percent"]) < percent
+            assert float(row["accuracy_high_percent"]) >= percent
+            assert first.checkpoint()["spikejoule"]["test"]["per_class"][row["digit"]] == percent
+
+    def test_training(self, first: Clone) -> None:
+        history, headline = first.rows("history"), first.metrics("train_metrics")
+        checkpoint, timings = first.checkpoint(), first.metrics("train_timings")
+        assert [int(row["epoch"]) for row in history] == [1, 2]
+        validation = [float(row["validation_accuracy_percent"]) for row in history]
+        assert headline["best_validation_accuracy_percent"] == max(validation)
+        assert validation[headline["best_epoch"] - 1] == max(validation)
+        assert headline["epochs_trained"] == 2
+        results, stored = checkpoint["training_results"], checkpoint["training_history"]
+        assert results["best_val_accuracy"] == max(validation)
+        assert results["total_samples"] == 7200
+        assert stored["val_acc"] == validation
+        assert stored["losses"] == [float(row["train_loss"]) for row in history]
+        assert stored["epoch_times"] == timings["epoch_times_seconds"]
+        assert results["training_time_seconds"] == timings["training_time_seconds"]
+        assert timings["training_time_seconds"] == pytest.approx(sum(stored["epoch_times"]))
+        for name in LAYERS:
+            epochs = [float(row[f"{name}_spikes_per_sample"]) for row in history]
+            assert checkpoint["training_spikes"][f"total_{name}"] == round(np.mean(epochs) * 7200)
+
+    def test_it_learns(self, first: Clone) -> None:
+        # Ten classes: a pipeline that lost its labels or weights on the way would reach 10 %.
+        assert first.metrics("evaluate_metrics")["test_accuracy_percent"] > 75
+
+
+class TestCheckpoint:
+    def test_no_pickle_is_needed(self, first: Clone) -> None:
+        checkpoint = first.checkpoint()
+        assert checkpoint["schema_version"] == "surrogate_complete_v1"
+        shapes = {
+            name: tuple(value.shape) for name, value in checkpoint["model_state_dict"].items()
+        }
+        assert shapes == {
+            "layer1.synapses.weight": (400, 784),
+            "layer1.synapses.bias": (400,),
+            "layer2.synapses.weight": (10, 400),
+            "layer2.synapses.bias": (10,),
+        }
+
+    def test_weights_are_those_that_were_trained(self, first: Clone) -> None:
+        trained = torch.load(first.path("trained"), weights_only=True)
+        state = first.checkpoint()["model_state_dict"]
+        for name, value in trained["state"].items():
+            assert torch.equal(state[name], value), name
+
+    def test_the_encoding_that_it_was_trained_on(self, first: Clone) -> None:
+        encoding = first.checkpoint()["encoding"]
+        assert (encoding["time_window"], encoding["max_rate_hz"]) == (50, 80)
+
+
+# What runs again when something in a room is edited; what follows from it runs only if its own
+# inputs have changed then.
+RERUNS = {
+    "cli": set(),
+    "tracking": {"publish"},
+    "report": {"energy_report"},
+    "energy": {"energy_report", "publish"},
+    "rival": {"baseline", "energy_report", "publish"},
+    "measure": {"measure_inference", "evaluate", "baseline", "energy_report", "publish"},
+    "learn": {"train", "baseline"},
+    "engine": {"train", "measure_inference", "evaluate", "publish"},
+}
+
+
+def test_an_edit_in_a_room_runs_the_stages_that_use_the_room(workspace: Clone) -> None:
+    rooms = workspace.folder / "src" / "spikejoule"
+    found = {}
+    for room in RERUNS:
+        edited = rooms / room / "__init__.py"
+        before = edited.read_bytes()
+        edited.write_bytes(before + b"# a comment\n")
+        found[room] = set(dvc_json(workspace.folder, workspace.environment, "status"))
+        edited.write_bytes(before)
+    assert found == RERUNS
+
+
+class TestTracking:
+    @pytest.fixture(scope="class")
+    def tracked(self, first: Clone) -> Any:
+        (only,) = first.runs()
+        return only
+
+    def test_one_finished_run(self, tracked: Any, first: Clone) -> None:
+        assert tracked.info.status == "FINISHED"
+        seconds = first.metrics("train_timings")["training_time_seconds"]
+        lasted = (tracked.info.end_time - tracked.info.start_time) / 1000
+        # seen from the beginning of training until the last stage, since it was shown live
+        assert seconds - 0.5 < lasted < COMMAND_SECONDS
+
+    def test_parameters(self, tracked: Any, first: Clone) -> None:
+        flat = load_params(first.folder / "params.yaml").flattened()
+        assert tracked.data.params == {name: str(value) for name, value in flat.items()}
+
+    def test_curves(self, tracked: Any, first: Clone) -> None:
+        client = MlflowClient(tracking_uri=f"sqlite:///{first.folder / 'mlflow.db'}")
+        history = first.rows("history")
+        for name in history[0].keys() - {"epoch"}:
+            curve = client.get_metric_history(tracked.info.run_id, f"by_epoch/{name}")
+            points = {(point.step, point.value) for point in curve}
+            expected = {(int(row["epoch"]), float(row[name])) for row in history}
+            assert expected <= points, name
+
+    def test_metrics(self, tracked: Any, first: Clone) -> None:
+        metrics = tracked.data.metrics
+        for file, name in (
+            ("evaluate_metrics", "test_accuracy_percent"),
+            ("train_metrics", "best_validation_accuracy_percent"),
+            ("inference_metrics", "hidden_spikes_per_inference"),
+            ("energy_metrics", "synaptic_events_per_inference"),
+            ("energy_metrics", "sparsity_ratio"),
+            ("train_timings", "training_time_seconds"),
+            ("inference_timings", "measurement_time_seconds"),
+        ):
+            assert metrics[name] == first.metrics(file)[name], name
+
+    def test_provenance(self, tracked: Any, first: Clone) -> None:
+        tags = tracked.data.tags
+        assert tags["git.commit"] == first.git("rev-parse", "HEAD~1").strip()
+        assert tags["git.dirty"] == "false"
+        assert tags["data.source"] == "mnist5k"
+
+    def test_files_are_the_outputs(self, tracked: Any, first: Clone) -> None:
+        stored = first.folder / "mlartifacts" / tracked.info.run_id / "artifacts"
+        files = {path.name: path for path in stored.rglob("*") if path.is_file()}
+        for name, path in artifact_paths(first.folder).items():
+            if name == "front":
+                continue
+            if path.startswith(("figures/", "metrics/", "reports/")) or name == "checkpoint":
+                original = first.path(name)
+                if name == "train_timings":
+                    stored_copy = stored / "results" / "timings" / original.name
+                elif name == "train_metrics":
+                    stored_copy = stored / "metrics" / original.name
+                else:
+                    stored_copy = files[original.name]
+                assert stored_copy.read_bytes() == original.read_bytes(), name
+        assert files["params.yaml"].is_file()
+
+    def test_nothing_lies_elsewhere(self, first: Clone) -> None:
+        assert not (first.folder / "mlruns").exists()
+
+
+class TestFigures:
+    @pytest.mark.parametrize(
+        "name", ["training_curves", "spike_raster", "confusion_figure", "per_class_figure"]
+    )
+    def test_pictures(self, name: str, first: Clone) -> None:
+        data = first.path(name).read_bytes()
+        assert data[:8] == b"\x89PNG\r\n\x1a\n"
+        assert int.from_bytes(data[16:20]) > 500
+        assert int.from_bytes(data[20:24]) > 300
+
+
+class TestSecondClone:
+    def test_ran_without_an_activated_environment(self, second: Clone) -> None:
+        assert "VIRTUAL_ENV" not in second.environment
+        assert str(Path(sys.executable).parent) not in second.environment["PATH"].split(":")
+        assert stages_that_ran(second.output) == list(STAGES)
+
+    def test_same_bytes_but_for_clocks(self, first: Clone, second: Clone) -> None:
+        differing = {
+            name
+            for name in artifact_paths(first.folder)
+            if first.path(name).read_bytes() != second.path(name).read_bytes()
+        }
+        assert differing <= CLOCKS
+        assert "train_timings" in differing, "the clocks stood still: this compared nothing"
+
+    def test_checkpoints_differ_in_clocks_alone(self, first: Clone, second: Clone) -> None:
+        one, other = (without_clocks(clone.checkpoint()) for clone in (first, second))
+        assert one.keys() == other.keys()
+        for key in one:
+            assert equal(one[key], other[key]), key
+
+    def test_the_lock_files_too(self, first: Clone, second: Clone) -> None:
+        paths = artifact_paths(first.folder)
+        clocks = {paths[name] for name in CLOCKS}
+        one, other = (settled(clone.lock(), clocks) for clone in (first, second))
+        assert one == other
+        assert set(one) == set(STAGES)
+
+    def test_git_sees_the_same_files(self, first: Clone, second: Clone) -> None:
+        untracked = second.git("ls-files", "--others", "--exclude-standard").split()
+        assert set(untracked) == set(first.git("show", "--name-only", "--pretty=", "HEAD").split())
+
+
+def without_clocks(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """A checkpoint without its entries of time and of the machine."""
+    rest = {key: value for key, value in checkpoint.items() if key != "timestamp"}
+    for section, keys in (
+        ("training_results", {"training_time_seconds"}),
+        ("training_history", {"epoch_times"}),
+        ("inference_spikes", {"measurement_time_seconds"}),
+        ("spikejoule", {"training_environment"}),
+    ):
+        assert keys <= set(rest[section])
+        rest[section] = {key: value for key, value in rest[section].items() if key not in keys}
+    return rest
+
+
+def equal(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return bool(one == other)
+
+
+def settled(lock: dict[str, Any], clocks: set[str]) -> dict[str, Any]:
+    """A dvc.lock without the digests of the files that hold clocks."""
+    for stage in lock.values():
+        for entry in (*stage["deps"], *stage.get("outs", ())):
+            if entry["path"] in clocks:
+                del entry["md5"], entry["size"]
+    return lock
+
+
+class TestReports:
+    def test_metrics_show(self, first: Clone) -> None:
+        shown = dvc_json(first.folder, first.environment, "metrics", "show")
+        files = shown[""]["data"]
+        paths = artifact_paths(first.folder)
+        assert set(files) == {
+            paths[f"{name}_metrics"] for name in ("train", "inference", "evaluate", "energy")
+        }
+        # One column each in a comparison: a name that two files share would be told apart by path.
+        names = [name for file in files.values() for name in file["data"]]
+        assert len(set(names)) == len(names) <= 35
+        assert not any(
+            isinstance(value, dict) for file in files.values() for value in file["data"].values()
+        )
+        accuracy = files[paths["evaluate_metrics"]]["data"]["test_accuracy_percent"]
+        assert accuracy == first.metrics("evaluate_metrics")["test_accuracy_percent"]
+
+    def test_plots_show(self, first: Clone) -> None:
+        output = first.dvc("plots", "show")
+        page = Path(re.sub(r"^file://", "", output.splitlines()[0]).replace("%20", " "))
+        assert page == first.folder / "dvc_plots" / "index.html"
+        text = page.read_text(encoding="utf-8")
+        definition = pipeline_definition(first.folder)
+        plots = [*definition["plots"], *definition["stages"]["train"]["plots"]]
+        titles = [
+            options["title"]
+            for plot in plots
+            if isinstance(plot, dict)
+            for options in plot.values()
+        ]
+        assert len(titles) == 6
+        for title in titles:
+            assert title in text, title
+        # The charts come from the project's own page, which asks for a local copy of Vega first.
+        assert ".cache/vega.js" in text
+        (picture,) = (page.parent / "static").iterdir()
+        assert picture.name.endswith("spike_raster.png")
+        # A page to look at is no result: git must not offer to commit it.
+        assert first.git("status", "--porcelain") == ""
+
+
+class TestModel:
+    """The checkpoint as an artifact of DVC and as a version in MLflow's registry."""
+
+    @staticmethod
+    def champion(clone: Clone) -> Any:
+        client = MlflowClient(tracking_uri=f"sqlite:///{clone.folder / 'mlflow.db'}")
+        return client.get_model_version_by_alias("surrogate-snn", "champion")
+
+    def test_dvc_gives_it_by_name_and_by_tag(self, first: Clone, tmp_path: Path) -> None:
+        gto = Path(sys.executable).with_name("gto")
+        run([gto, "register", "surrogate-snn"], first.folder, first.environment)
+        assert first.git("tag").strip() == "surrogate-snn@v0.0.1"
+        for number, revision in enumerate(((), ("--rev", "v0.0.1"))):
+            target = tmp_path / f"{number}.pth"
+            dvc(
+                tmp_path, first.environment, "artifacts", "get", str(first.folder), "surrogate-snn",
+                *revision, "--out", str(target),
+            )  # fmt: skip
+            assert target.read_bytes() == first.path("checkpoint").read_bytes()
+
+    def test_the_champion_counts_what_the_pipeline_counted(self, first: Clone) -> None:
+        before = mlflow.get_tracking_uri()
+        mlflow.set_tracking_uri(f"sqlite:///{first.folder / 'mlflow.db'}")
+        try:
+            model = mlflow.pyfunc.load_model("models:/surrogate-snn@champion")
+        finally:
+            mlflow.set_tracking_uri(before)
+        test = load_images(first.path("test"))
+        rows = model.predict(test.images, params={"indices": test.index.tolist()})
+        measured = first.arrays("inference_spikes")["per_sample"]
+        assert rows[[f"spikes_{name}" for name in LAYERS]].to_numpy().tolist() == measured.tolist()
+        assert rows["digit"].tolist() == first.arrays("predictions")["predictions"].tolist()
+        tags = self.champion(first).tags
+        for column in ("synaptic_events", "energy_pj"):
+            stated = float(tags[f"{column}_per_inference"])
+            assert rows[column].mean() == pytest.approx(stated, rel=1e-9), column
+
+    def test_the_version_states_the_results(self, first: Clone) -> None:
+        tags = self.champion(first).tags
+        checkpoint = first.path("checkpoint").read_bytes()
+        assert tags["dvc.md5"] == hashlib.md5(checkpoint).hexdigest()
+        accuracy = first.metrics("evaluate_metrics")["test_accuracy_percent"]
+        assert float(tags["test_accuracy_percent"]) == accuracy
+
+
+class TestExperiments:
+    def test_a_change_of_training_leaves_prepare_and_encode(self, experiments: Experiments) -> None:
+        of_the_network = [stage for stage in STAGES[2:] if stage != "baseline"]
+        assert stages_that_ran(experiments.outputs["slower"]) == of_the_network
+
+    def test_a_change_of_the_report_runs_the_report_alone(self, experiments: Experiments) -> None:
+        assert stages_that_ran(experiments.outputs["elsewhere"]) == ["energy_report", "publish"]
+
+    def test_all_show(self, experiments: Experiments) -> None:
+        shown = experiments.shown()
+        rates = {
+            name: shown[name]["params"]["params.yaml"]["data"]["train"]["lr"]
+            for name in ("elsewhere", "slower", "slowest")
+        }
+        assert rates == {"elsewhere": 0.003, "slower": 0.001, "slowest": 1e-05}
+        accuracy = shown["slower"]["metrics"]["metrics/evaluate.json"]["data"]
+        tracked = experiments.runs["slower"].data.metrics
+        assert accuracy["test_accuracy_percent"] == tracked["test_accuracy_percent"]
+        epochs = shown["slowest"]["metrics"]["metrics/train.json"]["data"]["epochs_trained"]
+        assert epochs == 1
+
+    def test_a_rate_that_dvc_writes_as_text_arrives(self, experiments: Experiments) -> None:
+        text = experiments.params_after["slowest"]
+        assert yaml.safe_load(text)["train"]["lr"] == "1e-05", "the trap that this test is about"
+        trained = torch.load(experiments.clone.path("trained"), weights_only=True)
+        assert trained["training_config"]["lr"] == 1e-05
+
+    def test_comments_of_the_parameters_survive(self, experiments: Experiments) -> None:
+        committed = experiments.clone.git("show", "HEAD:params.yaml")
+        comments = re.findall(r"#.*", committed)
+        for name, text in experiments.params_after.items():
+            assert re.findall(r"#.*", text) == comments, name
+        changed = yaml.safe_load(experiments.params_after["slower"])
+        changed["train"]["lr"] = 0.003
+        assert changed == yaml.safe_load(committed)
+
+    def test_in_a_folder_of_its_own_it_runs_its_own_code(self, experiments: Experiments) -> None:
+        code = Path(experiments.runs["elsewhere"].data.tags["test.code"])
+        inside = code.relative_to(experiments.clone.folder.resolve())
+        assert inside.parts[:3] == (".dvc", "tmp", "exps")
+        assert inside.parts[-3:] == ("spikejoule", "tracking", "run_record.py")
+
+    def test_its_run_and_files_are_in_the_store_of_the_root(self, experiments: Experiments) -> None:
+        tracked = experiments.runs["elsewhere"]
+        assert tracked.info.status == "FINISHED"
+        assert tracked.data.params["energy_report.figure_sample"] == "1"
+        assert tracked.data.tags["dvc.experiment"] == "elsewhere"
+        files = experiments.clone.folder / "mlartifacts" / tracked.info.run_id / "artifacts"
+        assert (files / "figures" / "spike_raster.png").is_file()
+        checkpoint = files / "checkpoint" / "surrogate_snn_checkpoint.pth"
+        assert torch.load(checkpoint, weights_only=True)["schema_version"]
+
+    def test_each_run_bears_the_name_of_its_experiment(self, experiments: Experiments) -> None:
+        finished = {name for name, run in experiments.runs.items() if run.info.status == "FINISHED"}
+        assert finished == {"elsewhere", "slower"}
+        slower = experiments.runs["slower"].data
+        assert slower.params["train.lr"] == "0.001"
+        assert slower.tags["dvc.experiment"] == "slower"
+
+
+class TestKilledRun:
+    """`dvc repro` and its stage ended by SIGKILL after the first of two epochs."""
+
+    def test_nothing_that_looks_like_a_result_is_left(self, experiments: Experiments) -> None:
+        left = experiments.after_kill
+        assert stages_that_ran(left["said"]) == ["train"]
+        assert left["outputs"] == dict.fromkeys(left["outputs"], False)
+
+    def test_git_is_offered_nothing(self, experiments: Experiments) -> None:
+        assert experiments.after_kill["untracked"] == ""
+
+    def test_dvc_knows_that_training_is_to_be_repeated(self, experiments: Experiments) -> None:
+        assert "train" in experiments.after_kill["status"]
+
+    def test_dvc_goes_on_afterwards(self, experiments: Experiments) -> None:
+        # No lock of the dead process stands in the way of the next run.
+        assert "train" in stages_that_ran(experiments.outputs["slower"])

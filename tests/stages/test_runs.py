@@ -1,0 +1,406 @@
+"""Every run in the one store, whatever way DVC was started: real digits, in a clone."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from filelock import FileLock
+from mlflow import MlflowClient
+
+from spikejoule.params import load_params
+from spikejoule.tracking.project import find_revision
+from tests.tools.pipeline_tools import (
+    COMMAND_SECONDS,
+    commit,
+    dvc,
+    dvc_json,
+    git,
+    set_parameters,
+    stages_that_ran,
+)
+from tests.tools.pipeline_tools import run as run_command
+from tests.tools.services import SHARED, Project
+
+pytestmark = SHARED
+
+# Three that change a late parameter alone, and one that trains
+QUEUED: Mapping[str, tuple[str, str]] = {
+    "first-image": ("energy_report.figure_sample", "1"),
+    "second-image": ("energy_report.figure_sample", "2"),
+    "third-image": ("energy_report.figure_sample", "3"),
+    "slower": ("train.lr", "0.001"),
+}
+CURVE = "by_epoch/validation_accuracy_percent"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A clone with results and without a store."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    @property
+    def client(self) -> MlflowClient:
+        # While the pipeline creates the database, nobody else may.
+        with FileLock(self.folder / "mlflow.db.lock"):
+            return MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+
+    def dvc(self, *arguments: str) -> str:
+        return dvc(self.folder, self.environment, *arguments)
+
+    def spikejoule(self, *arguments: str, status: int = 0) -> str:
+        command = [sys.executable, "-m", "spikejoule.cli", *arguments]
+        path = {"PYTHONPATH": str(self.folder / "src")}
+        return run_command(command, self.folder, {**self.environment, **path}, status)
+
+    def all_runs(self) -> list[Any]:
+        if not (self.folder / "mlflow.db").exists():
+            return []
+        client = self.client
+        experiment = client.get_experiment_by_name("spikejoule")
+        return list(client.search_runs([experiment.experiment_id])) if experiment else []
+
+    def runs(self) -> dict[str, Any]:
+        """Name -> run; no name may be there twice."""
+        found = self.all_runs()
+        runs = {run.info.run_name: run for run in found}
+        assert len(runs) == len(found)
+        return runs
+
+    def artifacts(self, run: Any) -> set[str]:
+        """The files of a run, on the disk below the root."""
+        folder = self.folder / "mlartifacts" / run.info.run_id / "artifacts"
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder).as_posix() for path in files if path.stat().st_size}
+
+
+def copy_of(project: Project | Workspace, folder: Path) -> Workspace:
+    """The project and its cache, without its store."""
+    aside = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "dvc_plots", ".cache")
+    shutil.copytree(project.folder, folder, symlinks=True, ignore=aside)
+    shutil.rmtree(folder / ".dvc" / "tmp")
+    return Workspace(folder, project.environment)
+
+
+@pytest.fixture(scope="module")
+def workspace(
+    recorded_project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workspace]:
+    workspace = copy_of(recorded_project, tmp_path_factory.mktemp("runs") / "a workspace")
+    yield workspace
+    end_of_followers(workspace)
+
+
+def end_of_followers(workspace: Workspace) -> None:
+    """Wait until no process follows a pipeline of the workspace any more."""
+    deadline = time.monotonic() + 60
+    while list((workspace.folder / ".cache" / "runs").glob("*.jsonl")):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def queued(workspace: Workspace) -> Mapping[str, Any]:
+    """The runs of four queued experiments on two workers, by name.
+
+    After they were queued, the workspace's code is broken; it is mended before the fixture ends.
+    """
+    for name, (parameter, value) in QUEUED.items():
+        workspace.dvc("exp", "run", "--queue", "--name", name, "-S", f"{parameter}={value}")
+    code = workspace.folder / "stages" / "publish.py"
+    before = code.read_text(encoding="utf-8")
+    code.write_text("raise SystemExit('the code of the workspace')\n", encoding="utf-8")
+    try:
+        workspace.dvc("queue", "start", "--jobs", "2")
+        deadline = time.monotonic() + COMMAND_SECONDS
+        while "Queued" in (status := workspace.dvc("queue", "status")) or "Running" in status:
+            assert time.monotonic() < deadline, status
+            time.sleep(1)
+    finally:
+        workspace.dvc("queue", "stop", "--kill")
+        code.write_text(before, encoding="utf-8")
+        stop_workers(workspace.folder)
+    assert status.count("Success") == len(QUEUED), status
+    end_of_followers(workspace)
+    return workspace.runs()
+
+
+def stop_workers(folder: Path) -> None:
+    """See to it that no worker of the queue outlives the test, whatever became of it."""
+    workers = [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if "queue-worker" in (process.info["cmdline"] or ())
+        and Path(process.info["cwd"] or "/").is_relative_to(folder)
+    ]
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    for process in alive:
+        process.kill()
+
+
+class TestQueue:
+    def test_four_successes_are_four_finished_runs(self, queued: Mapping[str, Any]) -> None:
+        assert set(queued) == set(QUEUED)
+        assert {run.info.status for run in queued.values()} == {"FINISHED"}
+
+    @pytest.mark.parametrize("name", QUEUED)
+    def test_each_is_complete(
+        self, name: str, queued: Mapping[str, Any], workspace: Workspace
+    ) -> None:
+        run = queued[name]
+        parameters = load_params(workspace.folder / "params.yaml").flattened()
+        changed, value = QUEUED[name]
+        expected = {key: str(given) for key, given in parameters.items()} | {changed: value}
+        assert run.data.params == expected
+        curve = workspace.client.get_metric_history(run.info.run_id, CURVE)
+        assert [point.step for point in curve] == [1, 2, 3]
+        for metric in (
+            "test_accuracy_percent",
+            "best_validation_accuracy_percent",
+            "synaptic_events_per_inference",
+            "training_time_seconds",
+            "measurement_time_seconds",
+        ):
+            assert metric in run.data.metrics
+        assert run.data.tags["dvc.experiment"] == name
+        assert run.data.tags["data.source"] == "mnist5k"
+
+    def test_files_outlive_the_folders_they_came_from(
+        self, queued: Mapping[str, Any], workspace: Workspace
+    ) -> None:
+        assert not list((workspace.folder / ".dvc" / "tmp" / "exps").glob("tmp*/params.yaml"))
+        for run in queued.values():
+            files = workspace.artifacts(run)
+            assert files >= {"params.yaml", "checkpoint/surrogate_snn_checkpoint.pth"}
+            assert files >= {"results/timings/train.json", "metrics/evaluate.json"}
+            assert any(file.startswith("figures/") for file in files)
+
+    def test_the_checkpoint_is_the_one_of_the_lock_file(
+        self, queued: Mapping[str, Any], workspace: Workspace
+    ) -> None:
+        for name, run in queued.items():
+            commit = find_revision(workspace.folder, name).commit
+            lock = git(workspace.folder, workspace.environment, "show", f"{commit}:dvc.lock")
+            assert f"md5: {run.data.tags['checkpoint.md5']}" in lock
+
+
+class TestPublish:
+    @pytest.fixture(scope="class")
+    def republished(
+        self, queued: Mapping[str, Any], workspace: Workspace
+    ) -> tuple[Workspace, list[str]]:
+        """A copy without the store; what the command says in it, twice."""
+        copy = copy_of(workspace, workspace.folder.parent / "a copy")
+        return copy, [copy.spikejoule("publish", "--experiments") for _ in range(2)]
+
+    def test_experiments_are_rebuilt(
+        self, republished: tuple[Workspace, list[str]], queued: Mapping[str, Any]
+    ) -> None:
+        copy, (said, _) = republished
+        runs = copy.runs()
+        assert said.count(" added\n") == len(QUEUED)
+        assert set(runs) == set(queued)
+        for name, run in runs.items():
+            before = queued[name]
+            assert run.info.status == "FINISHED"
+            assert run.data.params == before.data.params
+            assert run.data.metrics == before.data.metrics
+            same = ("spikejoule.result_id", "checkpoint.md5", "dvc.baseline", "device")
+            for tag in same:
+                assert run.data.tags[tag] == before.data.tags[tag], tag
+            assert run.data.tags["git.dirty"] == "false"
+            assert "metrics/history.csv" in copy.artifacts(run)
+            assert "checkpoint/surrogate_snn_checkpoint.pth" in copy.artifacts(run)
+
+    def test_again_adds_nothing(self, republished: tuple[Workspace, list[str]]) -> None:
+        copy, (_, again) = republished
+        assert again.count("was there already") == len(QUEUED)
+        assert len(copy.runs()) == len(QUEUED)
+        assert copy.spikejoule("publish", "--rev", "slower").count("was there already") == 1
+
+    def test_one_that_cannot_be_had_does_not_keep_the_others(
+        self, republished: tuple[Workspace, list[str]]
+    ) -> None:
+        copy, _ = republished
+        said = copy.spikejoule("publish", "--rev", "HEAD~1", "--rev", "slower", status=1)
+        assert "slower: MLflow run" in said
+        assert "that revision holds no results: it has no dvc.lock" in said
+
+    def test_refusals(self, workspace: Workspace, tmp_path: Path) -> None:
+        said = workspace.spikejoule("publish", "--rev", "nothing", status=1)
+        assert "has no experiment, branch, tag or commit 'nothing'" in said
+        said = workspace.spikejoule("publish", str(tmp_path), status=1)
+        assert str(tmp_path) in said
+        assert said.startswith("error: ")
+
+
+@pytest.fixture
+def clone(recorded_project: Project, tmp_path: Path) -> Iterator[Workspace]:
+    clone = copy_of(recorded_project, tmp_path / "clone")
+    yield clone
+    end_of_followers(clone)
+
+
+class TestOnlyWhatDvcRecords:
+    """What does not agree with dvc.lock is refused by name, and nothing is recorded."""
+
+    def test_what_is_edited_by_hand(self, clone: Workspace) -> None:
+        metrics = clone.folder / "metrics" / "evaluate.json"
+        before = metrics.read_text(encoding="utf-8")
+        edited = re.sub(r'("test_accuracy_percent": )[\d.]+', r"\g<1>99.9", before)
+        assert edited != before
+        metrics.write_text(edited, encoding="utf-8")
+        said = clone.spikejoule("publish", status=1)
+        assert said.startswith("error: metrics/evaluate.json is not the file that dvc.lock records")
+        assert said.count("\n") == 1
+        commit(clone.folder, clone.environment, "Better")
+        said = clone.spikejoule("publish", "--rev", "HEAD", status=1)
+        assert "metrics/evaluate.json is not the file that dvc.lock records" in said
+        metrics.write_text(before, encoding="utf-8")
+        set_parameters(clone.folder, {"train.lr": 0.001})
+        said = clone.spikejoule("publish", status=1)
+        assert said.startswith("error: params.yaml is not what made the result")
+        assert "train.lr 0.003 (now 0.001)" in said
+        assert clone.all_runs() == []
+
+    def test_what_is_swapped_in_the_cache(self, clone: Workspace) -> None:
+        output = clone.folder / "results" / "predictions.npz"
+        recorded = hashlib.md5(output.read_bytes()).hexdigest()
+        copy = clone.folder / ".dvc" / "cache" / "files" / "md5" / recorded[:2] / recorded[2:]
+        copy.chmod(0o644)
+        copy.write_bytes(b"other predictions")
+        copy.chmod(0o444)  # one that can be written to is looked into
+        output.unlink()
+        clone.dvc("checkout")
+        assert "up to date" in clone.dvc("status"), "DVC takes it by its name"
+        for arguments in ([], ["--rev", "HEAD"]):
+            said = clone.spikejoule("publish", *arguments, status=1)
+            assert "results/predictions.npz is not the file that dvc.lock records" in said
+            assert f"remove both ({copy})" in said
+        set_parameters(clone.folder, {"energy_report.figure_sample": 1})
+        command = [sys.executable, "-m", "dvc", "repro"]
+        said = run_command(command, clone.folder, clone.environment, status=255)
+        assert f"remove both ({copy})" in said
+        end_of_followers(clone)
+        assert {run.info.status for run in clone.all_runs()} == {"FAILED"}
+        output.unlink()
+        copy.unlink()
+        assert stages_that_ran(clone.dvc("repro")) == ["evaluate", "publish"]
+        assert hashlib.md5(output.read_bytes()).hexdigest() == recorded
+        assert "FINISHED" in {run.info.status for run in clone.all_runs()}
+
+
+class TestPipeline:
+    def test_a_late_change_makes_a_complete_run_and_doing_it_again_adds_nothing(
+        self, clone: Workspace
+    ) -> None:
+        set_parameters(clone.folder, {"energy_report.figure_sample": 1})
+        assert stages_that_ran(clone.dvc("repro")) == ["energy_report", "publish"]
+        again = clone.dvc("repro", "--force", "--single-item", "publish")
+        assert "holds this result already; nothing added" in again
+        (only,) = clone.all_runs()
+        assert only.info.status == "FINISHED"
+        assert only.data.params["energy_report.figure_sample"] == "1"
+        assert only.data.params["train.max_epochs"] == "3"
+        assert len(clone.client.get_metric_history(only.info.run_id, CURVE)) == 3
+        assert "was there already" in clone.spikejoule("publish")
+
+    def test_earlier_parameters_bring_training_back_out_of_the_run_cache(
+        self, clone: Workspace
+    ) -> None:
+        before = (clone.folder / "dvc.lock").read_bytes()
+        set_parameters(clone.folder, {"train.max_epochs": 1})
+        assert stages_that_ran(clone.dvc("repro", "train")) == ["train"]
+        assert (clone.folder / "dvc.lock").read_bytes() != before
+        set_parameters(clone.folder, {"train.max_epochs": 3})
+        said = clone.dvc("repro", "train")
+        assert "Stage 'train' is cached - skipping run" in said
+        assert stages_that_ran(said) == []
+        assert (clone.folder / "dvc.lock").read_bytes() == before
+
+    def test_what_a_store_did_not_take_is_recorded_by_the_next_repro(
+        self, clone: Workspace, recorded_project: Project
+    ) -> None:
+        database = clone.folder.parent / "store.db"
+        shutil.copy(recorded_project.folder / "mlflow.db", database)
+        unwritable = {"MLFLOW_TRACKING_URI": f"sqlite:///file:{database}?mode=ro&uri=true"}
+        failing = Workspace(clone.folder, {**clone.environment, **unwritable})
+        set_parameters(clone.folder, {"energy_report.figure_sample": 1})
+        temporary = ("--temp", "--name", "away", "-S", "energy_report.figure_sample=2")
+        for command in (("repro",), ("exp", "run", *temporary)):
+            said = failing.dvc(*command)
+            assert stages_that_ran(said) == ["energy_report", "publish"]
+            assert "Traceback" not in said
+            (warning,) = (line for line in said.splitlines() if line.startswith("warning: "))
+            assert "(sqlite3.OperationalError) attempt to write a readonly database)" in warning
+            assert warning.endswith("the next `dvc repro` records it.")
+        assert set(dvc_json(clone.folder, clone.environment, "status")) == {"publish"}
+        gone = clone.folder / ".cache" / "unrecorded" / "gone"
+        gone.touch()
+        os.utime(gone, (0, 0))
+        said = clone.dvc("repro")
+        assert stages_that_ran(said) == ["publish"]
+        assert "warning: experiment gone was not recorded, and exists no longer." in said
+        assert not list(gone.parent.iterdir())
+        recorded = {run.data.params["energy_report.figure_sample"]: run for run in clone.all_runs()}
+        assert {run.info.status for run in recorded.values()} == {"FINISHED"}
+        assert {image: run.data.tags.get("dvc.experiment") for image, run in recorded.items()} == {
+            "1": None, "2": "away",
+        }  # fmt: skip
+        versions = clone.client.search_model_versions()
+        assert {entry.run_id for entry in versions} == {
+            run.info.run_id for run in recorded.values()
+        }
+        assert dvc_json(clone.folder, clone.environment, "status") == {}
+
+    def test_a_stage_that_fails(self, clone: Workspace) -> None:
+        # 1,000 test images are measured, which the parameters alone do not show
+        set_parameters(clone.folder, {"energy_report.figure_sample": 2000})
+        run_command(
+            [sys.executable, "-m", "dvc", "repro"], clone.folder, clone.environment, status=255
+        )
+        end_of_followers(clone)
+        (only,) = clone.runs().values()
+        assert only.info.status == "FAILED"
+        assert only.data.params["energy_report.figure_sample"] == "2000"
+        reason = only.data.tags["spikejoule.failure"]
+        assert reason.startswith("stage energy_report: energy_report.figure_sample: 2000 is not")
+
+    def test_training_is_seen_live_and_a_kill_ends_its_run(self, clone: Workspace) -> None:
+        set_parameters(clone.folder, {"train.max_epochs": 100_000})
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"],
+            cwd=clone.folder,
+            env=dict(clone.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        try:
+            deadline = time.monotonic() + COMMAND_SECONDS
+            while not any(CURVE in run.data.metrics for run in clone.runs().values()):
+                assert time.monotonic() < deadline
+                time.sleep(0.3)
+            (seen,) = clone.runs().values()
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(timeout=COMMAND_SECONDS)
+        assert seen.info.status == "RUNNING"
+        assert seen.data.params["train.max_epochs"] == "100000"
+        end_of_followers(clone)
+        (left,) = clone.runs().values()
+        assert left.info.status == "KILLED"
+        assert left.data.tags["spikejoule.failure"] == "stage train was killed"

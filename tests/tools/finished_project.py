@@ -1,0 +1,148 @@
+"""A project in which every stage has run on few digits; stages called in the tests' own process."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from spikejoule.data.images import Dataset, describe, save_images
+from spikejoule.foundation.files import write_csv
+from spikejoule.measure.front_rows import FRONT_COLUMNS
+from stages import (
+    baseline,
+    encode,
+    energy_report,
+    evaluate,
+    measure_inference,
+    prepare,
+    publish,
+    train,
+)
+from stages.common import run_stage
+from tests.tools.pipeline_tools import (
+    artifact_paths,
+    pipeline_definition,
+    set_parameters,
+    write_lock,
+)
+
+MODULES = {
+    "prepare": prepare,
+    "encode": encode,
+    "train": train,
+    "measure_inference": measure_inference,
+    "evaluate": evaluate,
+    "baseline": baseline,
+    "energy_report": energy_report,
+    "publish": publish,
+}
+PARAMETERS = {
+    "data.source": "mnist5k",
+    "encode.time_window": 12,
+    "model.hidden": 16,
+    # Low enough for the hidden layer to spike after so little training.
+    "model.threshold": 0.3,
+    "train.max_epochs": 2,
+    "train.threads": 1,
+    "measure_inference.n_samples": 25,
+    "energy_report.bootstrap_samples": 100,
+}
+GIVEN = ("hardware", "front")
+COMMIT = "60ce7be834e57bd57bdf89cc889c75c3568760c3"
+FRONT = [
+    ("beaky-ship", 1, 1, 97.65, 97.88, 6148.6, "mnist", COMMIT, "a" * 32, "0.95"),
+    ("beaky-ship", 0, 1, 97.75, 97.92, 15859.0, "mnist", COMMIT, "a" * 32, "0.95"),
+    ("weepy-jaws", 1, 1, 98.5, 98.64, 25083.4, "mnist", COMMIT, "b" * 32, "0.8"),
+    ("weepy-jaws", 0, 0, 98.5, 98.65, 58249.9, "mnist", COMMIT, "b" * 32, "0.8"),
+]
+N_TRAIN, N_VALIDATION, N_TEST = 80, 30, 40
+
+
+@pytest.fixture(scope="session")
+def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder in which all stages have run; only to be copied."""
+    folder = tmp_path_factory.mktemp("finished") / "project"
+    finish_project(repository, mnist5k, folder)
+    return folder
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the finished project, without its MLflow store; the working directory."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns("mlflow.db*", "mlartifacts"))
+    isolate(monkeypatch, folder)
+    return folder
+
+
+def finish_project(repository: Path, mnist5k: Dataset, folder: Path) -> None:
+    """Make `folder`, put few digits into it, and run every stage after prepare there."""
+    folder.mkdir()
+    for name in ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
+        shutil.copy(repository / name, folder)
+    set_parameters(folder, PARAMETERS)
+    paths = artifact_paths(repository)
+    (folder / paths["hardware"]).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(repository / paths["hardware"], folder / paths["hardware"])
+    write_csv(folder / paths["front"], (*FRONT_COLUMNS, "train.pruned_fraction"), FRONT)
+    splits = {
+        "train": mnist5k.train.select(slice(N_TRAIN)),
+        "validation": mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION)),
+        "test": mnist5k.test.select(slice(N_TEST)),
+    }
+    for name, samples in splits.items():
+        save_images(folder / paths[name], samples)
+    dataset = replace(mnist5k, test=splits["test"])
+    described = describe(dataset, splits["train"], splits["validation"], False)
+    described.write(folder / paths["data_metrics"])
+    with pytest.MonkeyPatch.context() as patch:
+        isolate(patch, folder)
+        for name in list(MODULES)[1:]:
+            if name == "publish":
+                made = [Path(path) for each, path in paths.items() if each not in GIVEN]
+                write_lock(folder, made, [Path(paths[each]) for each in GIVEN])
+            assert call(name) == 0, name
+
+
+def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Make `folder` the working directory, and nothing of this machine's set-up show there."""
+    patch.chdir(folder)
+    patch.setattr("stages.common.set_up_logging", lambda: None)
+    names = ("DVC_ROOT", "MNIST_DIR", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
+    for variable in names:
+        patch.delenv(variable, raising=False)
+
+
+def call(stage: str) -> int:
+    """Run a stage as its script does, on the files of the working directory."""
+    module, paths = MODULES[stage], artifact_paths(Path())
+    options = []
+    for name in module.PATHS:
+        options += [f"--{name.replace('_', '-')}", paths[name]]
+    return run_stage(module.main, module.__doc__, module.PATHS, options)
+
+
+def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[str]]:
+    """The names of the artifacts that a stage reads, and of those that it writes."""
+    definition = pipeline_definition(repository)["stages"][stage]
+    dependencies = {entry.removeprefix("${paths.").rstrip("}") for entry in definition["deps"]}
+    names = list(MODULES[stage].PATHS)
+    return (
+        [name for name in names if name in dependencies],
+        [name for name in names if name not in dependencies],
+    )
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a project, MLflow's store included."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def path_of(name: str) -> Path:
+    """An artifact's path within the project that is the working directory."""
+    return Path(artifact_paths(Path())[name])

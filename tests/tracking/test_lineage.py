@@ -1,0 +1,270 @@
+"""From a version of the model to its commit with git and DVC, and back: in a small DVC project."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import spikejoule
+from spikejoule import tracking
+from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.foundation.provenance import file_digest, provenance_tags
+from spikejoule.model.checkpoint import write_complete
+from spikejoule.tracking import ModelFiles, RunRecord, Store, project_store
+from spikejoule.tracking.lineage import Lineage, lineage_text, trace
+from tests.tools.examples import complete_content, trained_network
+from tests.tools.pipeline_tools import clean_environment, commit, dvc, git, run, set_parameters
+
+pytestmark = [
+    pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
+    pytest.mark.skipif(os.name != "posix", reason="the project's stage is a shell command"),
+]
+
+PIPELINE = """\
+stages:
+  make:
+    cmd: cp source/${seed}.pth checkpoint.pth
+    deps: [source]
+    params: [seed]
+    outs: [checkpoint.pth]
+"""
+SEEDS = (42, 43, 44)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project whose one stage makes a checkpoint, and a clone of it with nothing cached."""
+
+    folder: Path
+    clone: Path
+    environment: Mapping[str, str]
+    store: Store
+    uncommitted: Lineage
+    commits: dict[str, str]
+
+    def version(self, number: int) -> Lineage:
+        (lineage,) = trace(f"models:/surrogate-snn/{number}", self.folder, self.store)
+        return lineage
+
+    def ask(self, folder: Path, reference: str, status: int = 0) -> str:
+        """What `spikejoule version --json` says in `folder`, about the project's store."""
+        environment = {
+            **self.environment,
+            "PYTHONPATH": str(Path(spikejoule.__file__).parents[1]),
+            "MLFLOW_TRACKING_URI": self.store.tracking_uri,
+        }
+        command = [sys.executable, "-m", "spikejoule.cli", "version", reference]
+        return run([*command, *(["--json"] if status == 0 else [])], folder, environment, status)
+
+    def one(self, folder: Path, reference: str) -> dict[str, Any]:
+        (version,) = json.loads(self.ask(folder, reference))["versions"]
+        return dict(version)
+
+
+@pytest.fixture(scope="module")
+def project(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Three versions: of a clean commit, of an experiment, and of a tree with changes."""
+    base = tmp_path_factory.mktemp("lineage")
+    environment = clean_environment(base)
+    folder = base / "a project"
+    (folder / "source").mkdir(parents=True)
+    for seed in SEEDS:
+        content = complete_content(trained_network(seed=seed))
+        write_complete(folder / "source" / f"{seed}.pth", content)
+    shutil.copy2(repository / "params.yaml", folder)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    git(folder, environment, "init", "-q", "-b", "main")
+    git(folder, environment, "config", "user.name", "A Researcher")
+    git(folder, environment, "config", "user.email", "researcher@example.org")
+    dvc(folder, environment, "init", "-q")
+    dvc(folder, environment, "remote", "add", "-d", "shared", str(base / "remote"))
+    commit(folder, environment, "The project")
+    # Kept out of git by the real project, too.
+    (folder / ".git" / "info" / "exclude").write_text("mlflow.db*\nmlartifacts\n")
+    store = project_store(folder, "spikejoule", {})
+    commits = {"project": git(folder, environment, "rev-parse", "HEAD").strip()}
+
+    dvc(folder, environment, "repro")
+    publish(folder, 42, store, {})
+    (uncommitted,) = trace("models:/surrogate-snn/1", folder, store)
+    commit(folder, environment, "Results")
+    commits["results"] = git(folder, environment, "rev-parse", "HEAD").strip()
+
+    dvc(folder, environment, "exp", "run", "--temp", "--name", "other", "-S", "seed=43")
+    experiment = {"DVC_EXP_NAME": "other", "DVC_EXP_BASELINE_REV": commits["results"]}
+    publish(folder, 43, store, experiment)
+
+    set_parameters(folder, {"seed": 44})
+    dvc(folder, environment, "repro")
+    publish(folder, 44, store, {})
+    commit(folder, environment, "Another seed")
+    commits["seed"] = git(folder, environment, "rev-parse", "HEAD").strip()
+
+    dvc(folder, environment, "push", "--all-commits")
+    clone = base / "clone"
+    git(base, environment, "clone", "-q", str(folder), str(clone))
+    return Project(folder, clone, environment, store, uncommitted, commits)
+
+
+def publish(folder: Path, seed: int, store: Store, environment: Mapping[str, str]) -> None:
+    record = RunRecord(
+        result_id=f"seed {seed}",
+        tags=provenance_tags(folder, environment),
+        model=ModelFiles(folder / "source" / f"{seed}.pth", PACKAGED, "45nm-fp32"),
+    )
+    publication = tracking.publish(record, store)
+    assert publication.registration is not None
+
+
+class TestTrace:
+    def test_a_result_that_is_not_committed_yet(self, project: Project) -> None:
+        lineage = project.uncommitted
+        assert lineage.recorded is None
+        assert lineage.in_workspace
+        assert lineage.commands == ()
+        assert "The workspace's dvc.lock records it: commit that" in lineage_text(lineage)
+
+    def test_the_commit_is_the_one_that_records_it(self, project: Project) -> None:
+        lineage = project.version(1)
+        # It ran before its results could be committed: that commit would lead nowhere.
+        assert lineage.version.tags["git.commit"] == project.commits["project"]
+        assert lineage.recorded is not None
+        assert lineage.recorded.commit == project.commits["results"]
+        assert not lineage.in_workspace
+        text = lineage_text(lineage)
+        assert f"git checkout {project.commits['results']} && dvc checkout" in text
+        assert "uncommitted changes" not in text
+
+    def test_an_experiment_is_a_commit_of_dvcs(self, project: Project) -> None:
+        lineage = project.version(2)
+        assert lineage.recorded is not None
+        assert lineage.recorded.experiment == "other"
+        assert lineage.recorded.baseline == project.commits["results"]
+        assert lineage.recorded.commit not in project.commits.values()
+        assert "(experiment other)" in lineage_text(lineage)
+
+    def test_changes_that_were_not_committed_are_said(self, project: Project) -> None:
+        lineage = project.version(3)
+        assert lineage.version.tags["git.dirty"] == "true"
+        assert lineage.recorded is not None
+        assert lineage.recorded.commit == project.commits["seed"]
+        text = lineage_text(lineage)
+        assert f"{project.commits['results']}, with uncommitted changes" in text
+        assert "`dvc status` then says whether" in text
+
+    def test_nothing_records_it(self, project: Project) -> None:
+        lineage = replace(project.version(2), recorded=None)
+        text = lineage_text(lineage)
+        assert "no commit or experiment of this repository" in text
+        assert "dvc exp pull REMOTE other" in text
+        assert f"mlflow artifacts download --run-id {lineage.version.run_id}" in text
+
+
+class TestThereAndBack:
+    """In a clone without a cache, by the commands that `spikejoule version` prints."""
+
+    @pytest.mark.parametrize(("number", "seed"), [(1, 42), (3, 44)])
+    def test_a_commit(self, project: Project, number: int, seed: int) -> None:
+        self.go_there(project, number, seed)
+
+    def test_an_experiment(self, project: Project) -> None:
+        before = project.one(project.clone, "models:/surrogate-snn/2")
+        assert before["recorded_by_commit"] is None
+        assert before["experiment"] == "other"
+        dvc(
+            project.folder,
+            project.environment,
+            "exp",
+            "push",
+            str(bare(project)),
+            "other",
+        )
+        dvc(
+            project.clone,
+            project.environment,
+            "exp",
+            "pull",
+            str(bare(project)),
+            "other",
+        )
+        self.go_there(project, 2, 43)
+
+    def go_there(self, project: Project, number: int, seed: int) -> None:
+        clone, environment = project.clone, project.environment
+        version = project.one(clone, f"models:/surrogate-snn/{number}")
+        checkpoint = clone / "checkpoint.pth"
+        checkpoint.unlink(missing_ok=True)
+        for command in version["commands"]:
+            program, *arguments = command.split()
+            if program == "dvc":
+                dvc(clone, environment, "pull")  # the cache of a clone is empty
+            {"git": git, "dvc": dvc}[program](clone, environment, *arguments)
+        assert file_digest(checkpoint, "md5") == version["checkpoint_md5"]
+        assert checkpoint.read_bytes() == (project.folder / "source" / f"{seed}.pth").read_bytes()
+        assert f"seed: {seed}" in (clone / "params.yaml").read_text()
+        assert "up to date" in dvc(clone, environment, "status")
+        # ... and back, from the file to its version
+        back = project.one(clone, "checkpoint.pth")
+        assert back["version"] == number
+        assert back["same_file"]
+        assert back["recorded_in_workspace"]
+
+
+def bare(project: Project) -> Path:
+    """A bare repository between the two, as experiments are pushed to a server."""
+    folder = project.folder.parent / "server.git"
+    if not folder.exists():
+        git(
+            folder.parent,
+            project.environment,
+            "clone",
+            "-q",
+            "--bare",
+            str(project.folder),
+            str(folder),
+        )
+    return folder
+
+
+class TestCommand:
+    def test_text(self, project: Project) -> None:
+        environment = {
+            **project.environment,
+            "PYTHONPATH": str(Path(spikejoule.__file__).parents[1]),
+        }
+        command = [
+            sys.executable,
+            "-m",
+            "spikejoule.cli",
+            "version",
+            "models:/surrogate-snn@champion",
+        ]
+        said = run(command, project.folder, environment)
+        assert said.startswith("Version 1 of surrogate-snn (champion)\n")
+        assert "validation accuracy                87.00 %" in said
+
+    @pytest.mark.parametrize(
+        ("reference", "said"),
+        [
+            ("models:/surrogate-snn/9", "error: surrogate-snn has no version 9 in this store."),
+            ("models:/other/1", "error: models:/other/1 names no version; allowed: models:/surr"),
+            ("none.pth", "error: none.pth does not exist"),
+        ],
+    )
+    def test_mistakes(self, project: Project, reference: str, said: str) -> None:
+        assert project.ask(project.folder, reference, status=1).startswith(said)
+
+    def test_a_file_without_a_version(self, project: Project) -> None:
+        content = complete_content(trained_network(seed=1))
+        write_complete(project.folder.parent / "stranger.pth", content)
+        said = project.ask(project.folder, "../stranger.pth", status=1)
+        assert (
+            said
+            == "error: ../stranger.pth is no version of surrogate-snn: publish its run first.\n"
+        )

@@ -1,0 +1,325 @@
+"""Versions of the model: one for each result, the champion by validation accuracy alone."""
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.exceptions import RestException
+
+from spikejoule import tracking
+from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.foundation.errors import ArtifactError, StoreError
+from spikejoule.foundation.provenance import file_digest
+from spikejoule.model.checkpoint import read_complete, write_complete
+from spikejoule.tracking import (
+    ModelFiles,
+    Publication,
+    Registration,
+    RunRecord,
+    Store,
+    project_store,
+)
+from spikejoule.tracking.versions import (
+    MODEL_NAME,
+    ModelVersion,
+    version_named,
+    versions_of_checkpoint,
+    weights_digest,
+)
+from tests.tools.examples import complete_content, exit_status_of, start_python, trained_network
+from tests.tools.pipeline_tools import pipeline_definition
+from tests.tools.services import mlflow_server
+
+PROFILE = "45nm-fp32"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return project_store(tmp_path / "a project, with 100 % odd name", "spikejoule", {})
+
+
+Publish = Callable[..., Publication]
+
+
+@pytest.fixture
+def publish(store: Store, tmp_path: Path) -> Publish:
+    """Publishes a result of a given name, whose checkpoint says what the test wants it to say."""
+
+    def published(result: str, accuracy: float = 87.0, **changes: Any) -> Publication:
+        record = record_of(tmp_path / f"{result}.pth", result, accuracy, **changes)
+        return tracking.publish(record, store)
+
+    return published
+
+
+def record_of(path: Path, result: str, accuracy: float = 87.0, **changes: Any) -> RunRecord:
+    network = trained_network()
+    encoding = {**network.encoding, "seed": changes.pop("seed", 7)}
+    data = {**network.data, **changes}
+    content = complete_content(
+        replace(
+            network,
+            best_validation_accuracy_percent=accuracy,
+            data=data,
+            encoding=encoding,
+        )
+    )
+    write_complete(path, content)
+    return RunRecord(
+        result_id=result,
+        tags={"git.commit": "c0ffee", "git.dirty": "true", "data.source": "mnist5k"},
+        model=ModelFiles(path, PACKAGED, PROFILE),
+    )
+
+
+def named(name: str, store: Store) -> ModelVersion:
+    version = version_named(name, store)
+    assert version is not None
+    return version
+
+
+def test_it_has_the_name_of_dvcs_artifact(repository: Path) -> None:
+    assert list(pipeline_definition(repository)["artifacts"]) == [MODEL_NAME]
+
+
+def test_tracking_imports_neither_mlflow_nor_torch_until_it_is_used() -> None:
+    code = (
+        "import sys, spikejoule.tracking, spikejoule.tracking.lineage;"
+        "sys.exit(bool({'mlflow', 'torch', 'pandas'} & set(sys.modules)))"
+    )
+    assert start_python("-c", code).wait(timeout=60) == 0
+
+
+class TestVersions:
+    def test_one_for_each_result(self, publish: Publish, store: Store) -> None:
+        first, again, second = publish("one"), publish("one"), publish("two")
+        assert [run.registration.version for run in (first, again, second)] == [1, 1, 2]
+        assert [run.registration.added for run in (first, again, second)] == [True, False, True]
+        assert named("latest", store).version == 2
+        assert named("1", store).run_id == first.run_id
+        assert version_named("3", store) is None
+        assert version_named("nobody", store) is None
+
+    def test_tags(self, publish: Publish, store: Store, tmp_path: Path) -> None:
+        publish("one", accuracy=88.5)
+        tags = named("1", store).tags
+        assert tags["dvc.md5"] == file_digest(tmp_path / "one.pth", "md5")
+        assert tags["git.commit"] == "c0ffee"
+        assert tags["git.dirty"] == "true"
+        assert tags["data.source"] == "mnist5k"
+        assert tags["validation_accuracy_percent"] == "88.5"
+        assert tags["test_accuracy_percent"] == "91.25"
+        # 400 input spikes reach 20 neurons each, 300 hidden spikes 10
+        assert float(tags["synaptic_events_per_inference"]) == 400 * 20 + 300 * 10
+        pj = 0.9 * (400 * 20 + 300 * 10) + (3.7 + 0.9) * 50 * (20 + 10)
+        assert float(tags["energy_pj_per_inference"]) == pytest.approx(pj, rel=1e-12)
+        assert tags["energy.profile"] == PROFILE
+
+    def test_files_are_the_runs(self, publish: Publish, store: Store) -> None:
+        run = publish("one")
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        version = client.get_model_version(MODEL_NAME, "1")
+        assert version.run_id == run.run_id
+        assert version.status == "READY"
+        artifacts = client.get_run(run.run_id).info.artifact_uri
+        assert version.source == f"{artifacts}/model"
+        listed = {entry.path for entry in client.list_artifacts(run.run_id, "model")}
+        assert {"model/MLmodel", "model/code", "model/artifacts"} <= listed
+
+    def test_a_run_without_a_model_has_no_version(self, store: Store) -> None:
+        publication = tracking.publish(RunRecord("bare"), store)
+        assert publication.registration is None
+        assert version_named("latest", store) is None
+
+    def test_a_missing_version_is_added_to_a_run_that_is_there(
+        self, publish: Publish, store: Store, tmp_path: Path
+    ) -> None:
+        bare = tracking.publish(RunRecord("one"), store)
+        run = publish("one")
+        assert run.run_id == bare.run_id
+        assert not run.added
+        assert run.registration.added
+
+    def test_processes_at_once_give_one_version_each(self, store: Store, tmp_path: Path) -> None:
+        code = (
+            "import sys; from pathlib import Path;"
+            "from spikejoule.tracking import ModelFiles, RunRecord, project_store, publish;"
+            "from spikejoule.energy.profile_files import PACKAGED;"
+            "root, name, file = sys.argv[1:];"
+            "model = ModelFiles(Path(file), PACKAGED, '45nm-fp32');"
+            "done = publish(RunRecord(name, model=model),"
+            "               project_store(Path(root), 'spikejoule', {}));"
+            "sys.exit(0 if done.registration else 1)"
+        )
+        root = str(store.lock_path.parent)
+        accuracies = {"a": 80.0, "b": 95.0}
+        for result, accuracy in accuracies.items():
+            record_of(tmp_path / f"{result}.pth", result, accuracy)
+        processes = [
+            start_python("-c", code, root, result, str(tmp_path / f"{result}.pth"))
+            for result in ("a", "b", "b")
+        ]
+        assert [process.wait(timeout=300) for process in processes] == [0, 0, 0]
+        versions = [named(str(number), store) for number in (1, 2)]
+        assert version_named("3", store) is None
+        assert sorted(version.tags["spikejoule.result_id"] for version in versions) == ["a", "b"]
+        assert named("champion", store).tags["spikejoule.result_id"] == "b"
+
+
+class TestChampion:
+    def test_is_the_best_on_validation(self, publish: Publish, store: Store) -> None:
+        for result, accuracy, champion in (
+            ("first", 90.0, True),
+            ("worse", 89.9, False),
+            ("equal", 90.0, False),
+            ("better", 90.1, True),
+        ):
+            run = publish(result, accuracy)
+            assert run.registration.is_champion == champion, result
+        assert named("champion", store).version == 4
+        # A result that is published again does not move it.
+        assert not publish("first", 90.0).registration.is_champion
+        assert publish("better", 90.1).registration.is_champion
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"sha256": {"train-images-idx3-ubyte": "cd" * 32}},
+            {"counts": {"train": 110, "validation": 10, "test": 1000}},
+            {"seed": 8},
+        ],
+    )
+    def test_other_validation_images_dethrone_nobody(
+        self, publish: Publish, store: Store, changes: dict[str, Any],
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        publish("first", 90.0)
+        with caplog.at_level(logging.INFO, logger="spikejoule"):
+            assert not publish("other", 99.0, **changes).registration.is_champion
+        assert "version 2 of surrogate-snn was validated on other images" in caplog.text
+        # Moved by hand, it is the one to beat.
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        client.set_registered_model_alias(MODEL_NAME, "champion", "2")
+        assert not publish("second", 99.5).registration.is_champion
+        assert publish("third", 99.5, **changes).registration.is_champion
+
+    def test_is_never_one_that_was_validated_on_the_test_set(
+        self, publish: Publish, store: Store
+    ) -> None:
+        assert not publish("first", 99.0, validated_on_test=True).registration.is_champion
+        assert version_named("champion", store) is None
+        assert publish("second", 50.0).registration.is_champion
+        assert not publish("third", 99.0, validated_on_test=True).registration.is_champion
+        assert named("champion", store).version == 2
+
+
+class TestTrouble:
+    @pytest.mark.parametrize(
+        ("code", "is_complete"),
+        [("ENDPOINT_NOT_FOUND", True), ("TEMPORARILY_UNAVAILABLE", False)],
+    )
+    def test_without_a_registry_the_run_is_complete(
+        self, code: str, is_complete: bool, publish: Publish, store: Store,
+        monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    ) -> None:  # fmt: skip
+        def refuse(*arguments: Any, **options: Any) -> None:
+            answer = {"error_code": code, "message": "no such endpoint:\n/model-versions"}
+            raise RestException(answer)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, "search_registered_models", refuse)
+            run = publish("one")
+        assert run.added
+        assert run.registration is None
+        assert run.is_complete == is_complete
+        assert "is recorded, but its checkpoint is no version" in caplog.text
+        assert "no such endpoint: /model-versions" in caplog.text
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        assert client.get_run(run.run_id).info.status == "FINISHED"
+        assert publish("one").registration.added
+
+    def test_an_unknown_profile_is_a_warning(
+        self, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        record = record_of(tmp_path / "one.pth", "one")
+        assert record.model is not None
+        broken = replace(record, model=replace(record.model, profile="silver"))
+        publication = tracking.publish(broken, store)
+        assert publication.registration is None
+        assert "'silver' is not allowed" in caplog.text
+
+    def test_reading_makes_no_store(self, store: Store, tmp_path: Path) -> None:
+        record_of(tmp_path / "one.pth", "one")
+        with pytest.raises(StoreError, match="there is no MLflow store"):
+            version_named("1", store)
+        with pytest.raises(StoreError, match="there is no MLflow store"):
+            versions_of_checkpoint(tmp_path / "one.pth", store)
+        assert not store.lock_path.parent.exists()
+
+
+class TestLookUp:
+    def test_by_file(self, publish: Publish, store: Store, tmp_path: Path) -> None:
+        publish("one")
+        publish("two", accuracy=90.0)
+        versions, same_file = versions_of_checkpoint(tmp_path / "two.pth", store)
+        assert [version.version for version in versions] == [2]
+        assert same_file
+
+    def test_by_weights_where_the_clocks_differ(
+        self, publish: Publish, store: Store, tmp_path: Path
+    ) -> None:
+        publish("one")
+        content = complete_content() | {"timestamp": "2030-01-01 00:00:00"}
+        write_complete(tmp_path / "again.pth", content)
+        versions, same_file = versions_of_checkpoint(tmp_path / "again.pth", store)
+        assert [version.version for version in versions] == [1]
+        assert not same_file
+
+    def test_other_weights_are_no_version(
+        self, publish: Publish, store: Store, tmp_path: Path
+    ) -> None:
+        publish("one")
+        write_complete(tmp_path / "other.pth", complete_content(trained_network(seed=2)))
+        assert versions_of_checkpoint(tmp_path / "other.pth", store) == ([], False)
+        (tmp_path / "text.pth").write_text("no checkpoint")
+        with pytest.raises(ArtifactError):
+            versions_of_checkpoint(tmp_path / "text.pth", store)
+
+    def test_weights_digest(self, tmp_path: Path) -> None:
+        write_complete(tmp_path / "one.pth", complete_content())
+        state = read_complete(tmp_path / "one.pth").state
+        digest = weights_digest(state)
+        assert weights_digest(dict(reversed(state.items()))) == digest
+        name = next(iter(state))
+        touched = {**state, name: np.nextafter(state[name], np.float32(9))}
+        assert weights_digest(touched) != digest
+        assert weights_digest({**state, name: state[name].T}) != digest
+
+
+@pytest.mark.xdist_group("services")
+def test_through_a_server(tmp_path: Path) -> None:
+    """A team's server: its registry, and the model's files by way of it."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    arguments = [
+        "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
+        "--artifacts-destination", str(folder / "files"),
+    ]  # fmt: skip
+    with mlflow_server(arguments, os.environ, folder) as url:
+        store = project_store(tmp_path / "project", "spikejoule", {"MLFLOW_TRACKING_URI": url})
+        record = record_of(tmp_path / "one.pth", "one")
+        publication = tracking.publish(record, store)
+        assert publication.registration == Registration(1, added=True, is_champion=True)
+        assert named("champion", store).run_id == publication.run_id
+        code = (
+            "import mlflow, numpy, sys;"
+            "model = mlflow.pyfunc.load_model('models:/surrogate-snn@champion');"
+            "sys.exit(int(model.predict(numpy.zeros((3, 784), 'uint8'))['spikes_input'].sum()))"
+        )
+        assert exit_status_of(code, env={"MLFLOW_TRACKING_URI": url}) == 0

@@ -1,0 +1,181 @@
+"""A team's MLflow: PostgreSQL behind it, artifacts in an S3 store, chosen by variables alone."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.tools.pipeline_tools import COMMAND_SECONDS, artifact_paths, dvc, git, run
+from tests.tools.services import SHARED, PostgreSQL, Project, S3Store, mlflow_server
+
+pytestmark = SHARED
+
+DVC_EXPERIMENT = (sys.executable, "-m", "dvc", "exp", "run", "--temp")
+EXPERIMENTS = {"slower": "0.002", "faster": "0.004"}
+
+
+@dataclass(frozen=True)
+class Team:
+    """A recorded project after two experiments at once, tracked by the team's server."""
+
+    project: Project
+    server: str
+    outputs: Mapping[str, str]
+    runs_before: int
+
+    def runs(self) -> dict[str, Any]:
+        """Name -> run of the server's experiment `spikejoule`; no name may be there twice."""
+        found = runs_of(self.server)
+        runs = {run.info.run_name: run for run in found}
+        assert len(runs) == len(found)
+        return runs
+
+
+def runs_of(tracking_uri: str) -> list[Any]:
+    client = MlflowClient(tracking_uri=tracking_uri)
+    experiment = client.get_experiment_by_name("spikejoule")
+    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
+
+
+def at_once(commands: Mapping[str, list[str]], project: Project, variables: Any) -> dict[str, str]:
+    """Run commands at the same time; returns what each said. All must succeed."""
+    started = {
+        name: subprocess.Popen(
+            command,
+            cwd=project.folder,
+            env={**project.environment, **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for name, command in commands.items()
+    }
+    try:
+        said = {
+            name: process.communicate(timeout=COMMAND_SECONDS)[0]
+            for name, process in started.items()
+        }
+    finally:
+        for process in started.values():
+            process.kill()
+    for name, process in started.items():
+        assert process.returncode == 0, f"{name}:\n{said[name]}"
+    return said
+
+
+def assert_equal_artifacts(project: Project, tracking_uri: str, run: Any, folder: Path) -> None:
+    """The run's artifacts, downloaded into `folder`, are the outputs in the project's folder."""
+    folder.mkdir()
+    client = MlflowClient(tracking_uri=tracking_uri)
+    client.download_artifacts(run.info.run_id, "", str(folder))
+    # Not the model's copy of the checkpoint, which lies deeper
+    found = {file.name: file.read_bytes() for file in folder.glob("*/*") if file.is_file()}
+    paths = artifact_paths(project.folder)
+    for name in ("checkpoint", "training_curves", "spike_raster", "history", "energy_metrics"):
+        output = project.folder / paths[name]
+        assert found[output.name] == output.read_bytes(), output
+
+
+@pytest.fixture(scope="module")
+def server(
+    postgresql: PostgreSQL, s3: S3Store, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """The README's server: it alone knows the database's password and the store's keys."""
+    database = postgresql.create_database("mlflow")
+    folder = tmp_path_factory.mktemp("server")
+    arguments = ["--backend-store-uri", database, "--artifacts-destination", s3.bucket("mlflow")]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), **s3.environment()}
+    with mlflow_server(arguments, environment, folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def team(recorded_project: Project, server: str) -> Team:
+    before = len(runs_of(recorded_project.tracking_uri))
+    commands = {
+        name: [*DVC_EXPERIMENT, "--name", name, "--set-param", f"train.lr={rate}"]
+        for name, rate in EXPERIMENTS.items()
+    }
+    outputs = at_once(commands, recorded_project, {"MLFLOW_TRACKING_URI": server})
+    return Team(recorded_project, server, outputs, before)
+
+
+class TestTwoExperimentsAtOnce:
+    def test_each_has_one_finished_run(self, team: Team) -> None:
+        runs = team.runs()
+        assert set(runs) == set(EXPERIMENTS), team.outputs
+        for name, rate in EXPERIMENTS.items():
+            assert runs[name].info.status == "FINISHED"
+            assert float(runs[name].data.params["train.lr"]) == float(rate)
+            assert runs[name].data.tags["dvc.experiment"] == name
+
+    def test_nothing_went_wrong_on_the_way(self, team: Team) -> None:
+        for said in team.outputs.values():
+            assert "not recorded" not in said
+            assert "Traceback" not in said
+
+    def test_curves_and_metrics_are_complete(self, team: Team) -> None:
+        client = MlflowClient(tracking_uri=team.server)
+        for tracked in team.runs().values():
+            name = "by_epoch/validation_accuracy_percent"
+            points = client.get_metric_history(tracked.info.run_id, name)
+            assert [point.step for point in points] == [1, 2, 3]
+            assert {"test_accuracy_percent", "synaptic_events_per_inference"} <= {
+                *tracked.data.metrics
+            }
+
+    def test_artifacts_download_equal(self, team: Team, tmp_path: Path) -> None:
+        project = team.project
+        for name, tracked in team.runs().items():
+            dvc(project.folder, project.environment, "exp", "apply", name)
+            assert_equal_artifacts(project, team.server, tracked, tmp_path / name)
+        git(project.folder, project.environment, "checkout", "-q", "--", ".")
+        dvc(project.folder, project.environment, "checkout")
+
+    def test_artifacts_are_in_the_bucket(self, team: Team, s3: S3Store) -> None:
+        stored = [path.name for path in (s3.folder / "mlflow").rglob("*.pth")]
+        assert stored.count("surrogate_snn_checkpoint.pth") >= len(EXPERIMENTS)
+        for tracked in team.runs().values():
+            assert tracked.info.artifact_uri.startswith("mlflow-artifacts:")
+
+    def test_the_projects_own_store_is_left_alone(self, team: Team) -> None:
+        assert len(runs_of(team.project.tracking_uri)) == team.runs_before
+        assert git(team.project.folder, team.project.environment, "status", "--porcelain") == ""
+
+
+class TestDatabaseWithoutServer:
+    """Whoever may reach the database and the store needs no server of MLflow's."""
+
+    def test_publishes_once_and_completely(
+        self,
+        recorded_project: Project,
+        postgresql: PostgreSQL,
+        s3: S3Store,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        database, bucket = postgresql.create_database("direct"), s3.bucket("direct")
+        folder, variables = recorded_project.folder, s3.environment()
+        environment = {
+            **recorded_project.environment,
+            **variables,
+            "PYTHONPATH": str(folder / "src"),
+            "MLFLOW_TRACKING_URI": database,
+            "MLFLOW_DEFAULT_ARTIFACT_ROOT": bucket,
+        }
+        program = Path(sys.executable).with_name("spikejoule")
+        said = [run([program, "publish"], folder, environment) for _ in range(2)]
+        (published,) = runs_of(database)
+        assert published.info.status == "FINISHED"
+        assert published.info.artifact_uri.startswith(f"{bucket}/")
+        assert postgresql.password not in "".join(said)
+        # The client reads the store's keys from the environment of these tests
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert_equal_artifacts(recorded_project, database, published, tmp_path / "downloaded")

@@ -1,0 +1,581 @@
+"""Runs in MLflow: complete, once for each result, and never the reason that anything fails."""
+
+import hashlib
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from spikejoule.foundation.errors import ArtifactError, StoreError
+from spikejoule.foundation.files import write_csv, write_json
+from spikejoule.foundation.provenance import provenance_tags
+from spikejoule.measure.front_rows import FRONT_COLUMNS
+from spikejoule.model.trained import save_trained
+from spikejoule.tracking import (
+    Artifact,
+    RunRecord,
+    Store,
+    opened,
+    project_store,
+    publish,
+)
+from spikejoule.tracking.keeper import keeper_tags
+from spikejoule.tracking.run_record import FILES, OUTPUTS, build_run_record
+from spikejoule.tracking.store import in_one_line
+from tests.tools.examples import (
+    BASELINE_TIMINGS,
+    ENERGY_METRICS,
+    EVALUATION_METRICS,
+    HOST_ENERGY,
+    INFERENCE_METRICS,
+    NO_HOST_ENERGY,
+    TRAIN_METRICS,
+    TRAIN_TIMINGS,
+    exit_status_of,
+    start_python,
+    trained_network,
+    write_example,
+)
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database without experiments, to copy: MLflow takes seconds to create one."""
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def empty_root(tmp_path: Path) -> Path:
+    folder = tmp_path / "a project, with 100 % odd name"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def root(empty_root: Path, empty_database: Path) -> Path:
+    shutil.copy(empty_database, empty_root)
+    return empty_root
+
+
+@pytest.fixture
+def store(root: Path) -> Store:
+    return project_store(root, "spikejoule", {})
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> RunRecord:
+    (tmp_path / "figure.png").write_bytes(b"picture")
+    (tmp_path / "note.txt").write_text("note")
+    return RunRecord(
+        result_id="0123",
+        name="a-name",
+        parameters={f"section.parameter{number}": number for number in range(250)},
+        history=[
+            {"epoch": epoch, "elapsed_seconds": 2.0 * epoch, "loss": 1 / epoch}
+            for epoch in range(1, 1200)
+        ],
+        metrics={"test_accuracy_percent": 97.5, "per_class/3": 96.0},
+        tags={"data.source": "mnist5k"},
+        artifacts=[
+            Artifact(tmp_path / "figure.png", "figures"),
+            Artifact(tmp_path / "note.txt", ""),
+        ],
+        started_ms=1_700_000_000_000,
+        ended_ms=1_700_000_060_000,
+    )
+
+
+def runs(store: Store) -> list[Any]:
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    experiment = client.get_experiment_by_name(store.experiment)
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+# A process number that no process has, and a start time of its own
+DEAD_KEEPER = {**keeper_tags(), "spikejoule.keeper.process": f"{2**22 + 1} 1000000000.0"}
+
+
+def start_run(store: Store, tags: dict[str, str]) -> str:
+    """A run that is left running; returns its id."""
+    with opened(store) as (client, experiment_id):
+        return str(client.create_run(experiment_id, tags=tags).info.run_id)
+
+
+class TestPublish:
+    def test_the_run_is_complete(self, store: Store, record: RunRecord, root: Path) -> None:
+        publication = publish(record, store)
+        assert publication.added
+        (run,) = runs(store)
+        assert run.info.run_id == publication.run_id
+        assert run.info.status == "FINISHED"
+        assert run.info.run_name == "a-name"
+        assert run.info.end_time - run.info.start_time == 60_000
+        assert len(run.data.params) == 250
+        assert run.data.params["section.parameter7"] == "7"
+        assert run.data.metrics["test_accuracy_percent"] == 97.5
+        assert run.data.metrics["per_class/3"] == 96.0
+        assert run.data.tags["data.source"] == "mnist5k"
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        curve = client.get_metric_history(run.info.run_id, "by_epoch/loss")
+        assert [point.step for point in curve] == list(range(1, 1200))
+        assert [point.value for point in curve] == [1 / epoch for epoch in range(1, 1200)]
+        assert curve[4].timestamp == 1_700_000_010_000
+        files = root / "mlartifacts" / run.info.run_id / "artifacts"
+        assert (files / "figures" / "figure.png").read_bytes() == b"picture"
+        assert (files / "note.txt").read_text() == "note"
+        assert client.list_artifacts(run.info.run_id, "figures")[0].path == "figures/figure.png"
+
+    def test_the_same_result_is_not_added_twice(self, store: Store, record: RunRecord) -> None:
+        first, second = publish(record, store), publish(record, store)
+        assert second.run_id == first.run_id
+        assert not second.added
+        other = publish(replace(record, result_id="4567"), store)
+        assert other.added
+        assert len(runs(store)) == 2
+
+    def test_a_failure_leaves_the_run_failed_with_its_reason_until_it_is_recorded(
+        self, store: Store, record: RunRecord, tmp_path: Path
+    ) -> None:
+        record = replace(record, tags={**record.tags, "trained.sha256": "ab"})
+        broken = replace(record, artifacts=[Artifact(tmp_path / "missing.png", "figures")])
+        with pytest.raises(StoreError, match=r"missing\.png"):
+            publish(broken, store)
+        (run,) = runs(store)
+        assert run.info.status == "FAILED"
+        assert "missing.png" in run.data.tags["spikejoule.failure"]
+        again = publish(record, store)
+        assert (again.run_id, again.added) == (run.info.run_id, True)
+        (run,) = runs(store)
+        assert run.info.status == "FINISHED"
+        assert "spikejoule.failure" not in run.data.tags
+
+    def test_a_run_whose_process_died_is_ended_and_written_anew(
+        self, store: Store, record: RunRecord
+    ) -> None:
+        left = start_run(store, {"spikejoule.result_id": record.result_id, **DEAD_KEEPER})
+        publication = publish(record, store)
+        assert publication.added
+        assert publication.run_id != left
+        run = MlflowClient(tracking_uri=store.tracking_uri).get_run(left)
+        assert run.info.status == "KILLED"
+        assert run.data.tags["spikejoule.failure"] == "its processes ended without a word"
+
+    def test_a_run_of_another_machine_is_left_alone(self, store: Store, record: RunRecord) -> None:
+        left = start_run(store, {**DEAD_KEEPER, "spikejoule.keeper.host": "another-machine"})
+        publish(record, store)
+        run = MlflowClient(tracking_uri=store.tracking_uri).get_run(left)
+        assert run.info.status == "RUNNING"
+
+    def test_what_another_process_is_writing_is_not_written_twice(
+        self, store: Store, record: RunRecord
+    ) -> None:
+        writing = start_run(store, {"spikejoule.result_id": record.result_id, **keeper_tags()})
+        publication = publish(record, store)
+        assert (publication.run_id, publication.added) == (writing, False)
+
+    def test_nobody_keeps_a_finished_run(self, store: Store, record: RunRecord) -> None:
+        publish(record, store)
+        (run,) = runs(store)
+        assert not [name for name in run.data.tags if "keeper" in name]
+
+    def test_processes_at_once_on_a_store_that_does_not_exist_yet(self, empty_root: Path) -> None:
+        code = (
+            "import sys; from pathlib import Path;"
+            "from spikejoule.tracking import RunRecord, project_store, publish;"
+            "store = project_store(Path(sys.argv[1]), 'spikejoule', {});"
+            "done = publish(RunRecord(sys.argv[2], metrics={'m': 1.0}), store);"
+            "sys.exit(0 if done else 1)"
+        )
+        # two of them publish the same result
+        processes = [
+            start_python("-c", code, str(empty_root), result) for result in ("a", "b", "b")
+        ]
+        assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+        found = runs(project_store(empty_root, "spikejoule", {}))
+        assert sorted(run.data.tags["spikejoule.result_id"] for run in found) == ["a", "b"]
+        assert {run.info.status for run in found} == {"FINISHED"}
+
+
+class TestLiveRuns:
+    """A run that was shown while its pipeline ran is completed, not repeated."""
+
+    @pytest.fixture
+    def trained(self, record: RunRecord) -> RunRecord:
+        return replace(record, tags={**record.tags, "trained.sha256": "ab"})
+
+    def live_run(self, store: Store, record: RunRecord, status: str | None = None) -> str:
+        """A run with all parameters and the first two epochs, as the follower leaves it."""
+        tags = {"trained.sha256": "ab", "spikejoule.pipeline": "this", **keeper_tags()}
+        run_id = start_run(store, tags)
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        for name, value in record.parameters.items():
+            client.log_param(run_id, name, value)
+        for row in record.history[:2]:
+            client.log_metric(run_id, "by_epoch/loss", row["loss"], step=int(row["epoch"]))
+        if status:
+            client.set_tag(run_id, "spikejoule.failure", "unpublished")
+            client.set_terminated(run_id, status)
+        return run_id
+
+    @pytest.fixture
+    def small(self, trained: RunRecord) -> RunRecord:
+        return replace(trained, parameters={"train.lr": 0.003}, history=trained.history[:3])
+
+    @pytest.mark.parametrize(
+        ("status", "pipeline"), [(None, "this"), ("KILLED", None), ("KILLED", "another")]
+    )
+    def test_it_is_completed(
+        self, status: str | None, pipeline: str | None, store: Store, small: RunRecord
+    ) -> None:
+        live = self.live_run(store, small, status)
+        publication = publish(small, store, pipeline=pipeline)
+        assert (publication.run_id, publication.added) == (live, True)
+        (run,) = runs(store)
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["test_accuracy_percent"] == 97.5
+        assert "spikejoule.failure" not in run.data.tags
+        client = MlflowClient(tracking_uri=store.tracking_uri)
+        curve = client.get_metric_history(live, "by_epoch/loss")
+        assert sorted(point.step for point in curve) == [1, 2, 3]
+        assert publish(small, store).run_id == live
+
+    @pytest.mark.parametrize(
+        ("status", "pipeline"), [(None, None), (None, "another"), ("FAILED", None)]
+    )
+    def test_that_of_another_pipeline_is_not(
+        self, status: str | None, pipeline: str | None, store: Store, small: RunRecord
+    ) -> None:
+        live = self.live_run(store, small, status)
+        assert publish(small, store, pipeline=pipeline).run_id != live
+        before = MlflowClient(tracking_uri=store.tracking_uri).get_run(live)
+        assert before.info.status == (status or "RUNNING")
+
+    def test_one_with_other_parameters_is_not(self, store: Store, small: RunRecord) -> None:
+        live = self.live_run(store, small, "KILLED")
+        other = replace(small, parameters={"train.lr": 0.001})
+        assert publish(other, store).run_id != live
+
+    def test_it_goes_if_it_has_shown_a_known_result(self, store: Store, small: RunRecord) -> None:
+        first = publish(small, store)
+        self.live_run(store, small)
+        second = publish(small, store, pipeline="this")
+        assert (second.run_id, second.added) == (first.run_id, False)
+        assert [run.info.run_id for run in runs(store)] == [first.run_id]
+
+
+class TestUnreachable:
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "http://127.0.0.1:9",
+            "postgresql://user:secret@127.0.0.1:9/mlflow",
+            "sqlite:////proc/none/mlflow.db",
+            "nonsense://server",
+        ],
+    )
+    def test_is_said_at_once(
+        self, root: Path, record: RunRecord, uri: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
+        start = time.monotonic()
+        with pytest.raises(StoreError, match="^the run was not recorded at ") as raised:
+            publish(record, store)
+        assert time.monotonic() - start < 20
+        assert "secret" not in str(raised.value) + caplog.text
+
+    def test_a_server_that_never_answers(
+        self, root: Path, record: RunRecord, silent_server: str
+    ) -> None:
+        store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": silent_server})
+        start = time.monotonic()
+        with pytest.raises(StoreError, match=r"no end after 1\.5 s"):
+            publish(record, store, time_limit_seconds=1.5)
+        assert time.monotonic() - start < 10
+
+    def test_a_process_ends_although_a_server_never_answers(
+        self, root: Path, silent_server: str
+    ) -> None:
+        code = (
+            "import sys; from pathlib import Path;"
+            "from spikejoule.foundation.errors import StoreError;"
+            "from spikejoule.tracking import RunRecord, project_store, publish\n"
+            "store = project_store(Path(sys.argv[1]), 'spikejoule')\n"
+            "try:\n publish(RunRecord('a'), store, time_limit_seconds=8)\n"
+            "except StoreError:\n sys.exit(3)"
+        )
+        assert exit_status_of(code, str(root), env={"MLFLOW_TRACKING_URI": silent_server}) == 3
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_no_password_is_told(root: Path, record: RunRecord) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://user:s3/cret@127.0.0.1:{server.getsockname()[1]}"
+    store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": address})
+    with pytest.raises(StoreError) as raised:
+        publish(record, store)
+    assert "s3" not in str(raised.value)
+    assert "cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "API request to http://user:s3cret@host:5000/api failed: http://host:5000/api",
+            "API request to http://user:***@host:5000/api failed: http://host:5000/api",
+        ),
+        ("postgresql+psycopg://user:a/b#c@host/db", "postgresql+psycopg://user:***@host/db"),
+        (
+            "(postgresql://user@host/db?password=s3cret&x=1)",
+            "(postgresql://user@host/db?password=***&x=1)",
+        ),
+        (
+            "(raised as a result of Query-invoked autoflush; consider using a block)\n"
+            "(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT INTO params VALUES "
+            "(?, ?)]\n[parameters: ('seed', '42')]\n(Background on this error at: https://...)",
+            "(sqlite3.OperationalError) database or disk is full",
+        ),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("sqlite:////home/a project/mlflow.db", "sqlite:////home/a project/mlflow.db"),
+    ],
+)
+def test_errors_are_told_without_passwords(said: str, shown: str) -> None:
+    assert in_one_line(OSError(said)) == shown
+
+
+def test_an_address_that_is_none(root: Path, record: RunRecord) -> None:
+    store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": "http://[::1"})
+    with pytest.raises(StoreError, match="^the run was not recorded at "):
+        publish(record, store)
+
+
+class TestProjectStore:
+    def test_it_lies_at_the_root(self, root: Path) -> None:
+        store = project_store(root, "name", {})
+        assert store.tracking_uri == f"sqlite:///{root}/mlflow.db"
+        assert store.artifact_location == (root / "mlartifacts").as_uri()
+        assert store.experiment == "name"
+
+    def test_mlflows_variables_take_precedence(self, root: Path) -> None:
+        store = project_store(
+            root,
+            "name",
+            {"MLFLOW_TRACKING_URI": "http://server:5000", "MLFLOW_EXPERIMENT_NAME": "other"},
+        )
+        assert store.tracking_uri == "http://server:5000"
+        assert store.experiment == "other"
+        assert store.artifact_location is None
+
+    def test_an_experiment_by_its_number(self, root: Path, record: RunRecord) -> None:
+        other = project_store(root, "other", {})
+        with opened(other) as (_, number):
+            pass
+        store = project_store(root, "name", {"MLFLOW_EXPERIMENT_ID": number})
+        publish(record, store)
+        assert len(runs(other)) == 1
+        both = {"MLFLOW_EXPERIMENT_ID": number, "MLFLOW_EXPERIMENT_NAME": "third"}
+        assert project_store(root, "name", both).experiment_id is None
+
+    def test_an_experiment_that_another_machine_creates_meanwhile(
+        self, store: Store, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with opened(store) as (client, experiment_id):
+            pass
+        found = client.get_experiment_by_name(store.experiment)
+        answers = iter([None, found])
+        monkeypatch.setattr(
+            MlflowClient, "get_experiment_by_name", lambda client, name: next(answers)
+        )
+        with opened(store) as (_, again):
+            assert again == experiment_id
+
+    def test_who_ran_it(
+        self, store: Store, record: RunRecord, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MLFLOW_RUN_CONTEXT", '{"team": "neuromorphic"}')
+        publish(record, store)
+        (run,) = runs(store)
+        assert run.data.tags["mlflow.user"]
+        assert run.data.tags["team"] == "neuromorphic"
+
+    def test_a_place_for_the_files_of_a_database(self, root: Path) -> None:
+        environment = {
+            "MLFLOW_TRACKING_URI": "postgresql://user@host/mlflow",
+            "MLFLOW_DEFAULT_ARTIFACT_ROOT": "s3://bucket/runs",
+        }
+        assert project_store(root, "name", environment).artifact_location == "s3://bucket/runs"
+        environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = "files/of runs"
+        location = project_store(root, "name", environment).artifact_location
+        assert location == (root / "files" / "of runs").as_uri()
+
+    @pytest.mark.parametrize(
+        ("uri", "expected"),
+        [
+            ("sqlite:///runs.db", "sqlite:///{root}/runs.db"),
+            ("sqlite:///sub/runs.db", "sqlite:///{root}/sub/runs.db"),
+            ("sqlite:////elsewhere/runs.db", "sqlite:////elsewhere/runs.db"),
+            ("postgresql:///runs", "postgresql:///runs"),
+        ],
+    )
+    def test_a_relative_database_lies_at_the_root(
+        self, root: Path, uri: str, expected: str
+    ) -> None:
+        # not in the working directory: that of a queued experiment vanishes
+        store = project_store(root, "name", {"MLFLOW_TRACKING_URI": uri})
+        assert store.tracking_uri == expected.format(root=root)
+
+    def test_a_database_elsewhere_keeps_its_files_at_the_root(
+        self, empty_root: Path, tmp_path: Path, record: RunRecord
+    ) -> None:
+        uri = f"sqlite:///{tmp_path}/elsewhere.db"
+        store = project_store(empty_root, "name", {"MLFLOW_TRACKING_URI": uri})
+        publish(record, store)
+        assert (tmp_path / "elsewhere.db").exists()
+        assert not (empty_root / "mlflow.db").exists()
+        assert len(list((empty_root / "mlartifacts").rglob("figure.png"))) == 1
+
+
+def test_mlflow_is_imported_where_it_is_used() -> None:
+    code = "import sys, spikejoule.tracking; sys.exit('mlflow' in sys.modules)"
+    assert exit_status_of(code) == 0
+
+
+class TestRunRecord:
+    def build(self, folder: Path, **changes: Any) -> RunRecord:
+        network = changes.get("network", trained_network())
+        paths = {name: folder / "out" / name for name in FILES}
+        (folder / "out").mkdir(exist_ok=True)
+        for path in paths.values():
+            path.write_text("{}")
+        save_trained(paths["trained"], network)
+        write_csv(paths["front"], FRONT_COLUMNS, [])
+        write_example(paths["checkpoint"])
+        write_json(paths["evaluate_metrics"], changes.get("evaluation", EVALUATION_METRICS))
+        write_json(paths["train_metrics"], TRAIN_METRICS)
+        write_json(paths["inference_metrics"], INFERENCE_METRICS)
+        write_json(paths["energy_metrics"], ENERGY_METRICS)
+        write_json(paths["baseline_timings"], BASELINE_TIMINGS)
+        write_json(
+            paths["train_timings"],
+            {
+                **changes.get("timings", TRAIN_TIMINGS),
+                "host_energy": HOST_ENERGY,
+            },
+        )
+        write_json(
+            paths["inference_timings"],
+            {
+                "measurement_time_seconds": 0.5,
+                "host_energy": NO_HOST_ENERGY,
+            },
+        )
+        return build_run_record(
+            paths,
+            changes.get("parameters", {"train.lr": 0.003, "seed": 7}),
+            {"dvc.experiment": "brash-fan", "library.numpy": "3.0"},
+            [Artifact(folder / "params.yaml", "")],
+        )
+
+    def test_content(self, tmp_path: Path) -> None:
+        record = self.build(tmp_path)
+        assert record.name == "brash-fan"
+        assert record.metrics["test_accuracy_percent"] == 91.25
+        assert record.metrics["input_spikes_per_inference"] == 4.5
+        assert record.metrics["training_time_seconds"] == 12.5
+        assert record.metrics["measurement_time_seconds"] == 0.5
+        assert record.metrics["host_energy_j/train"] == 350.5
+        assert "host_energy_j/inference" not in record.metrics
+        assert record.tags["host_energy.train"] == "measured: RAPL"
+        assert record.tags["host_energy.inference"] == "unavailable: no counter"
+        assert "n_samples" not in record.metrics
+        assert record.history[1] == {
+            "epoch": 2,
+            "elapsed_seconds": 12.5,
+            "learning_rate": 0.0015,
+            "train_loss": 0.5,
+            "train_accuracy_percent": 82.0,
+            "validation_accuracy_percent": 87.0,
+            "input_spikes_per_sample": 50.0,
+            "hidden_spikes_per_sample": 50.1,
+            "output_spikes_per_sample": 50.2,
+        }
+        assert record.tags["data.sha256.mnist5k-images-uint8"] == "ab" * 32
+        assert record.tags["device"] == "cpu"
+        assert record.tags["library.numpy"] == "2.0.1", "of the result, not of its publication"
+        checkpoint = (tmp_path / "out" / "checkpoint").read_bytes()
+        assert record.tags["checkpoint.md5"] == hashlib.md5(checkpoint).hexdigest()
+        assert record.started_ms is not None
+        assert record.ended_ms is not None
+        assert record.ended_ms - record.started_ms == 12_500
+
+    def test_files(self, tmp_path: Path) -> None:
+        stored = {artifact.path.name: artifact for artifact in self.build(tmp_path).artifacts}
+        assert set(stored) == {*OUTPUTS, "params.yaml"} - {"trained"}
+        assert stored["checkpoint"].folder == "checkpoint"
+        assert stored["history"].folder == (tmp_path / "out").as_posix()
+
+    def test_a_missing_output_is_refused(self, tmp_path: Path) -> None:
+        paths = {name: tmp_path / name for name in OUTPUTS}
+        with pytest.raises(ArtifactError, match=r"trained does not exist: run the stage"):
+            build_run_record(paths, {}, {})
+
+    def test_clocks_do_not_make_a_new_result(self, tmp_path: Path) -> None:
+        later = {**TRAIN_TIMINGS, "timestamp": "2027-01-01"}
+        later |= {"training_time_seconds": 99.0, "epoch_times_seconds": [90.0, 9.0]}
+        first, second = self.build(tmp_path), self.build(tmp_path, timings=later)
+        assert first.result_id == second.result_id
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"parameters": {"train.lr": 0.001, "seed": 7}},
+            {"network": trained_network(seed=2)},
+            {"evaluation": {**EVALUATION_METRICS, "test_accuracy_percent": 91.26}},
+        ],
+        ids=["parameters", "weights", "metrics"],
+    )
+    def test_everything_else_does(self, tmp_path: Path, changes: dict[str, Any]) -> None:
+        assert self.build(tmp_path).result_id != self.build(tmp_path, **changes).result_id
+
+    def test_provenance_of_a_repository(self, tmp_path: Path) -> None:
+        def git(*arguments: str) -> str:
+            return subprocess.run(
+                ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e", *arguments],
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout.strip()
+
+        git("init", "--quiet")
+        (tmp_path / "src").mkdir()
+        (tmp_path / "src" / "code.py").write_text("1")
+        (tmp_path / "result.json").write_text("1")
+        git("add", ".")
+        git("commit", "--quiet", "--message", "first")
+        (tmp_path / "result.json").write_text("2")
+        tags = provenance_tags(tmp_path, {"DVC_EXP_NAME": "brash-fan"})
+        assert tags["git.commit"] == git("rev-parse", "HEAD")
+        assert tags["git.dirty"] == "false"
+        assert tags["dvc.experiment"] == "brash-fan"
+        assert tags["library.numpy"]
+        (tmp_path / "src" / "new.py").write_text("1")
+        assert provenance_tags(tmp_path, {})["git.dirty"] == "true"
+
+    def test_provenance_without_a_repository(self, tmp_path: Path) -> None:
+        tags = provenance_tags(tmp_path, {})
+        assert (tags["git.commit"], tags["git.dirty"]) == ("unknown", "unknown")
+        assert "dvc.experiment" not in tags
