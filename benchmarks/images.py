@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import DataDescription, LabelledImages, load_images
-from spikejoule.data.sources import load_directory
 from spikejoule.foundation.array_files import Array, ArrayFile
 from spikejoule.foundation.errors import DataError
 

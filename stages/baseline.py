@@ -12,8 +12,6 @@ from tqdm import tqdm
 
 from spikejoule.data.images import N_CLASSES, LabelledImages, load_images
 from spikejoule.foundation.host_energy import measure_host_energy
-from spikejoule.learn.augmentation import Augmentation
-from spikejoule.learn.schedule import ScheduleSettings
 from spikejoule.measure.evaluation import Accuracy, accuracy
 from spikejoule.model.architecture import Architecture
 from spikejoule.params import Params
@@ -21,13 +19,12 @@ from spikejoule.rival.baseline_files import BaselineMetrics, BaselineTimings, sa
 from spikejoule.rival.counts import BaselineCounts
 from spikejoule.rival.quantised import activation_bits, quantise, quantised_activations
 from spikejoule.rival.relu import (
-    BaselineSettings,
     BaselineTraining,
     activations,
     nonzero_macs,
     train_baseline,
 )
-from stages.common import run_stage
+from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -101,29 +98,10 @@ def _train(
     train: LabelledImages, validation: LabelledImages, architecture: Architecture, params: Params
 ) -> BaselineTraining:
     """The spiking network's budget and deformations, with learning constants of its own."""
-    settings = BaselineSettings(
-        seed=params.seed,
-        batch_size=params.train.batch_size,
-        max_epochs=params.baseline.max_epochs or params.train.max_epochs,
-        schedule=ScheduleSettings(
-            params.train.schedule,
-            params.baseline.lr,
-            params.train.warmup_fraction,
-            params.train.plateau_factor,
-            params.train.plateau_patience,
-        ),
-        augmentation=Augmentation(
-            params.train.shift_pixels,
-            params.train.rotate_degrees,
-            params.train.scale_fraction,
-            params.train.shear_degrees,
-        ),
-        weight_decay=params.baseline.weight_decay,
-        label_smoothing=params.baseline.label_smoothing,
-    )
+    settings = params.baseline.training(params.train)
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
         training = train_baseline(
-            train, validation, architecture, settings, lambda epoch, percent: bar.update()
+            train, validation, architecture, settings, params.seed, lambda *_: bar.update()
         )
     logger.info(
         "best validation accuracy %.2f %% in epoch %d of %d, %.1f s on one thread",

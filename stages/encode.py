@@ -8,9 +8,8 @@ from pathlib import Path
 from spikejoule.data.images import LabelledImages, images_sha256, load_images
 from spikejoule.params import Params
 from spikejoule.spikes.codes import EncodedImages, Split
-from spikejoule.spikes.encoding import draw_key, encode
 from spikejoule.spikes.events import save_events
-from stages.common import run_stage
+from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -24,23 +23,12 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         "validation": load_images(paths["validation"]),
         "test": load_images(paths["test"]),
     }
+    encoder = params.encode.encoder
     for split, samples in splits.items():
-        events = encode(
-            samples.images,
-            params.encode.time_window,
-            params.encode.max_rate,
-            draw_key(params.seed, split, epoch=0),
-            samples.index,
-        )
-        code = EncodedImages(
-            type="poisson",
-            time_window=params.encode.time_window,
-            max_rate_hz=params.encode.max_rate,
-            seed=params.seed,
-            split=split,
-            images_sha256=images_sha256(samples),
-        )
-        save_events(paths[f"events_{split}"], events, code.model_dump())
+        key = encoder.draw_key(params.seed, split, epoch=0)
+        events = encoder.events(samples.images, key, samples.index)
+        code = EncodedImages(encoder, params.seed, split, images_sha256(samples))
+        save_events(paths[f"events_{split}"], events, code.entry())
         logger.info(
             "%s: %s images, %.1f spikes an image, %.2f %% of the input bits",
             split, f"{len(samples):,}", events.n_events / len(samples), 100 * events.density,

@@ -51,7 +51,7 @@ from spikejoule.rival.baseline_files import load_baseline
 from spikejoule.spikes.codes import load_encoded_images
 from spikejoule.spikes.counting import SpikeCounts, count_spikes
 from spikejoule.spikes.events import EventList
-from stages.common import run_stage
+from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 

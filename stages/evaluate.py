@@ -36,7 +36,7 @@ from spikejoule.measure.measurement import Measurement, load_network_and_events,
 from spikejoule.model.checkpoint import TrainedNetwork
 from spikejoule.model.fan_out import fan_outs_by_source
 from spikejoule.params import Params
-from stages.common import run_stage
+from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from spikejoule.measure.inference_files import (
 )
 from spikejoule.measure.measurement import load_network_and_events, measure_network
 from spikejoule.params import Params
-from stages.common import run_stage
+from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.data.images import describe, save_images, split_validation
-from spikejoule.data.sources import load_dataset
+from spikejoule.data.loading import load_dataset
+from spikejoule.data.source import Places
 from spikejoule.params import Params
-from stages.common import project_root, run_stage
+from stages.shared.common import project_root, run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +20,8 @@ PATHS = ("train", "validation", "test", "data_metrics")
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the three sets of images and what they are."""
     root = project_root()
-    dataset = load_dataset(
-        params.data.source,
-        project_root=root,
-        cache=root / ".cache" / "mnist",
-        mnist_directory=os.environ.get("MNIST_DIR"),
-    )
+    places = Places(root, root / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
+    dataset = load_dataset(params.data.source, places)
     validated_on_test = params.data.validation_size == 0
     if validated_on_test:
         logger.warning(

@@ -16,8 +16,9 @@ from spikejoule.params import Params
 from spikejoule.tracking import Artifact, ModelFiles, project_store, publish
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.run_record import FILES, build_run_record
-from stages import journal, unrecorded
-from stages.common import PARAMS_FILE, project_root, run_stage
+from stages import unrecorded
+from stages.shared import journal
+from stages.shared.common import PARAMS_FILE, project_root, run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -74,4 +75,4 @@ def _noted(root: Path, this_run: bool = True) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, PATHS, unused=("recording_failures",)))
+    sys.exit(run_stage(main, __doc__, PATHS))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import Dataset
-from spikejoule.data.sources import load_directory, load_mnist5k
+from spikejoule.data.sources.mnist5k import load_mnist5k
 
 # Fixtures that start other programs
 pytest_plugins = ["tests.tools.browser", "tests.tools.finished_project", "tests.tools.services"]
@@ -26,7 +27,7 @@ def restore_logging() -> None:
     """Undo what stages and MLflow's database migrations do to the logging of their process."""
     root = logging.getLogger()
     for handler in list(root.handlers):
-        if type(handler.formatter).__module__ == "stages.common":
+        if type(handler.formatter).__module__ == "stages.shared.common":
             root.removeHandler(handler)
     for name in list(root.manager.loggerDict):
         if name.partition(".")[0] in ("spikejoule", "stages"):

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params
-from stages import common
+from stages.shared import common
 
 BY_MACHINE = {"torch", "torchvision"}
 
@@ -326,7 +326,7 @@ class TestLauncher:
     def launch(self, workspace: Path, *arguments: str, **environment: str) -> list[str]:
         path = f"{workspace.parent / 'programs'}:/usr/bin:/bin"
         done = run(
-            ["stages/run", *(arguments or ("train", "--train", "a b"))],
+            ["stages/shared/run", *(arguments or ("train", "--train", "a b"))],
             workspace,
             {"PATH": path, **environment},
         )
@@ -355,7 +355,7 @@ class TestLauncher:
         assert self.launch(workspace)[0] == str(workspace.parent / "programs" / "python3")
 
     def test_no_environment_is_said(self, workspace: Path) -> None:
-        done = run(["stages/run", "train"], workspace, {"PATH": "/usr/bin:/bin"})
+        done = run(["stages/shared/run", "train"], workspace, {"PATH": "/usr/bin:/bin"})
         assert done.returncode == 1
         assert done.stderr.startswith("error: no environment with spikejoule was found")
 
@@ -369,9 +369,9 @@ class TestLauncher:
 
     @pytest.mark.parametrize("arguments", [[], ["nothing"]])
     def test_unknown_stage_is_a_usage_error(self, workspace: Path, arguments: list[str]) -> None:
-        done = run(["stages/run", *arguments], workspace, {"PATH": "/usr/bin:/bin"})
+        done = run(["stages/shared/run", *arguments], workspace, {"PATH": "/usr/bin:/bin"})
         assert done.returncode == 2
-        assert done.stderr.startswith("error: usage: stages/run NAME")
+        assert done.stderr.startswith("error: usage: stages/shared/run NAME")
 
 
 class TestStages:
@@ -443,7 +443,7 @@ class TestStages:
         fake_program(tmp_path / ".venv" / "bin" / "python", f'exec "{sys.executable}" "$@"')
         outputs = ["--train", "a", "--validation", "b", "--test", "c", "--data-metrics", "d"]
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-        done = run(["stages/run", "prepare", *outputs], tmp_path, environment)
+        done = run(["stages/shared/run", "prepare", *outputs], tmp_path, environment)
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert done.stderr.startswith("error: data.source: ")

@@ -1,6 +1,6 @@
 """This project's engines, driven as its own training drives them: encode a batch, train on it.
 
-The event list comes from `spikejoule.spikes.encoding` for both engines; `dense` turns it into zeros
+The event list comes from `spikejoule.spikes.encoders` for both engines; `dense` turns it into zeros
 and ones. A row of a single engine never imports the other: `event` runs without PyTorch.
 """
 
@@ -8,10 +8,12 @@ import numpy as np
 
 from benchmarks.job import Job, initial_state
 from benchmarks.plan import Plan
-from spikejoule.engine import LearningSettings, make_engine
+from spikejoule.engine import make_engine
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.learning import LearningSettings
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.counting import predict
-from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.events import EventList
 
 
@@ -19,9 +21,8 @@ class _EngineRow:
     """One engine and the whole job around it. N images, B batch, I/H/O layer sizes."""
 
     def __init__(self, name: str, job: Job) -> None:
-        architecture = Architecture(
-            job.n_input, (job.n_hidden,), job.n_output, job.threshold, job.decay
-        )
+        neuron = LeakyIntegrateAndFire(threshold=job.threshold, decay=job.decay)
+        architecture = Architecture(job.n_input, (job.n_hidden,), job.n_output, neuron)
         settings = LearningSettings(
             surrogate="constant",
             surrogate_slope=job.surrogate_gradient,
@@ -31,7 +32,8 @@ class _EngineRow:
         self.job = job
         self.engine = make_engine(name, architecture, initial_state(job), settings)
         self._pass = 0
-        self._key = draw_key(job.seed, "train", 0)
+        self._encoder = Poisson(time_window=job.time_window, max_rate=job.max_rate_hz)
+        self._key = self._encoder.draw_key(job.seed, "train", 0)
 
     def prepare(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.pixels = np.ascontiguousarray(images).reshape(len(images), -1)
@@ -39,13 +41,7 @@ class _EngineRow:
 
     def encode(self, indices: np.ndarray) -> EventList:
         """Input spikes of images `indices` [B]."""
-        return encode(
-            self.pixels[indices],
-            self.job.time_window,
-            self.job.max_rate_hz,
-            self._key,
-            samples=indices,
-        )
+        return self._encoder.events(self.pixels[indices], self._key, indices)
 
     def train_batch(self, indices: np.ndarray) -> float:
         events = self.encode(indices)
@@ -58,7 +54,7 @@ class _EngineRow:
     def next_pass(self) -> None:
         """Draw other spikes for the same images from here on, as every epoch does."""
         self._pass += 1
-        self._key = draw_key(self.job.seed, "train", self._pass)
+        self._key = self._encoder.draw_key(self.job.seed, "train", self._pass)
 
 
 class DenseEngine(_EngineRow):

@@ -7,4 +7,6 @@ energy figures (`energy`).
 Nothing heavy is imported here: take what you need from the submodules.
 """
 
-__version__ = "0.1.0"
+from spikejoule.foundation.version import __version__
+
+__all__ = ["__version__"]

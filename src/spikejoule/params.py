@@ -1,35 +1,36 @@
-"""Typed sections of params.yaml: an unknown key or a value out of its range is a clear error.
+"""The whole of params.yaml: an unknown key or a value out of its range is a clear error.
 
-To add a parameter, add one line to its section here and one, with a comment, to params.yaml. What
-is allowed is stated once, in `Field`: messages derive the words from the bounds, or take the
-`description` where bounds do not say it. No field has a default: params.yaml holds the defaults.
+Each section is a class of the room that uses it. To add a parameter, add one line to its class and
+one, with a comment, to params.yaml, which holds every key: what a class has as a default is for
+those who make one in code.
 """
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
 
+from spikejoule.data.sources import SOURCES
+from spikejoule.engine.settings import EngineSettings
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.parameter_problems import (
-    ADDENDUM,
     WHOLE_LINE,
     names_of,
     problem_lines,
     shown,
 )
+from spikejoule.foundation.sections import Real, Section, Text, chooses
 from spikejoule.foundation.yaml_files import read_yaml
+from spikejoule.learn.settings import TrainingSettings
+from spikejoule.model.neuron import Neuron
+from spikejoule.model.neurons import NEURONS
+from spikejoule.rival.settings import BaselineSettings
+from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoders import ENCODERS
 
 Scalar = str | int | float | None
-
-
-def _exact(value: object) -> object:
-    # A number is recorded as it is written: one that no float equals would not be the one used.
-    if isinstance(value, int) and abs(value) > 2**53:
-        raise PydanticCustomError(ADDENDUM, ", and written with an exponent beyond 2**53")
-    return value
 
 
 def _tuple_of_sizes(value: object) -> object:
@@ -38,9 +39,6 @@ def _tuple_of_sizes(value: object) -> object:
     return (value,) if isinstance(value, int) else value
 
 
-# One line of printable text: of control characters and separators of lines, none.
-Text = Annotated[str, Field(max_length=500, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")]
-Real = Annotated[float, BeforeValidator(_exact)]
 LayerSizes = Annotated[
     tuple[Annotated[int, Field(ge=1, le=65535)], ...],
     Field(min_length=1, max_length=8),
@@ -48,90 +46,43 @@ LayerSizes = Annotated[
 ]
 
 
-class Section(BaseModel):
-    """A section of params.yaml: immutable, without implicit conversions, NaN or unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
 class DataParams(Section):
     """Which images, and how they are split."""
 
-    source: Text = Field(description="auto, mnist, mnist5k or a directory")
+    source: Text = Field(description=f"{', '.join(SOURCES)} or a directory")
     validation_size: Real = Field(ge=0, le=0.5)
 
 
+@chooses(ENCODERS)
 class EncodeParams(Section):
-    """The Poisson rate code: `time_window` steps of 1 ms, `max_rate` in Hz for a white pixel."""
+    """How images become spikes: a code and its parameters."""
 
-    time_window: int = Field(ge=1, le=10_000)
-    max_rate: Real = Field(gt=0, le=1000)
+    code: str
+    time_window: int
+
+    @property
+    def encoder(self) -> Encoder:
+        """The code with its parameters."""
+        return ENCODERS.chosen_in(self)
 
 
+@chooses(NEURONS)
 class ModelParams(Section):
-    """The network of leaky integrate-and-fire neurons between the pixels and the classes."""
+    """The network of spiking neurons between the pixels and the classes."""
 
     hidden: LayerSizes = Field(
         description="a whole number from 1 to 65535, or a list of 1 to 8 of them"
     )
-    threshold: Real = Field(ge=1e-30, le=1e30)
-    decay: Real = Field(ge=0, le=1)
+    neuron: str
+
+    @property
+    def chosen_neuron(self) -> Neuron:
+        """The neuron with its parameters."""
+        return NEURONS.chosen_in(self)
 
 
-class TrainParams(Section):
-    """How the network learns."""
-
-    engine: Literal["auto", "event", "dense"]
-    device: str = Field(
-        pattern="^(auto|cpu|cuda(:[0-9]+)?)$", description="auto, cpu, cuda, cuda:N"
-    )
-    threads: int = Field(ge=0, le=1024)
-    batch_size: int = Field(ge=1, le=65_536)
-    max_epochs: int = Field(ge=1, le=100_000)
-    lr: Real = Field(gt=0, le=10)
-    weight_decay: Real = Field(ge=0, le=1)
-    grad_clip_norm: Real = Field(ge=0)
-    schedule: Literal["one_cycle", "plateau", "cosine", "constant"]
-    plateau_factor: Real = Field(gt=0, lt=1)
-    plateau_patience: int = Field(ge=0)
-    warmup_fraction: Real = Field(gt=0, lt=1)
-    patience: int = Field(ge=0)
-    target_accuracy: Real | None = Field(gt=0, le=100)
-    surrogate: Literal[
-        "constant", "arctangent", "fast_sigmoid", "sigmoid", "triangle", "boxcar", "gaussian"
-    ]
-    surrogate_slope: Real | None = Field(gt=0)
-    logit_scale: Real = Field(gt=0)
-    label_smoothing: Real = Field(ge=0, lt=1)
-    shift_pixels: int = Field(ge=0, le=10)
-    rotate_degrees: Real = Field(ge=0, le=180)
-    scale_fraction: Real = Field(ge=0, lt=1)
-    shear_degrees: Real = Field(ge=0, lt=90)
-    pruned_fraction: Real = Field(ge=0, lt=1)
-    prune_start: Real = Field(ge=0, lt=1)
-    prune_end: Real = Field(gt=0, le=1)
-
-    @model_validator(mode="after")
-    def _engine_fits_device(self) -> Self:
-        if self.engine == "event" and self.device.startswith("cuda"):
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "train.engine: 'event' runs on the CPU alone, but train.device is '{device}'; "
-                "allowed: engine auto or dense with this device, or device auto or cpu",
-                {"device": self.device},
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _pruning_ends_after_its_start(self) -> Self:
-        if self.prune_start >= self.prune_end:
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "train.prune_end: {end} is not allowed; allowed: more than train.prune_start, "
-                "which is {start}",
-                {"end": self.prune_end, "start": self.prune_start},
-            )
-        return self
+class TrainParams(TrainingSettings, EngineSettings):
+    """How the network learns, and on what."""
 
 
 class MeasureInferenceParams(Section):
@@ -145,16 +96,6 @@ class EvaluateParams(Section):
 
     confidence: Real = Field(ge=1e-6, le=0.999999)
     early_exit_tolerance_percent: Real = Field(ge=0, le=100)
-
-
-class BaselineParams(Section):
-    """How the ReLU network learns; what is not said here is as in `train`."""
-
-    max_epochs: int | None = Field(ge=1, le=100_000)
-    lr: Real = Field(gt=0, le=10)
-    weight_decay: Real = Field(ge=0, le=1)
-    label_smoothing: Real = Field(ge=0, lt=1)
-    weight_bits: int = Field(ge=2, le=16)
 
 
 class EnergyReportParams(Section):
@@ -181,7 +122,7 @@ class Params(Section):
     train: TrainParams
     measure_inference: MeasureInferenceParams
     evaluate: EvaluateParams
-    baseline: BaselineParams
+    baseline: BaselineSettings
     energy_report: EnergyReportParams
     publish: PublishParams
 
@@ -222,8 +163,24 @@ def load_params(path: str | os.PathLike[str]) -> Params:
 
 def parse_params(mapping: Mapping[str, Any]) -> Params:
     """Check the content of a params.yaml; raises ParameterError with one line for each problem."""
+    problems = _unwritten(mapping)
     try:
-        return Params.model_validate(dict(mapping))
+        params = Params.model_validate(dict(mapping))
     except ValidationError as error:
-        problems = error.errors(include_url=False)
-        raise ParameterError("\n".join(problem_lines(problems, mapping, Params))) from error
+        problems += error.errors(include_url=False)
+    if problems:
+        raise ParameterError("\n".join(problem_lines(problems, mapping, Params)))
+    return params
+
+
+def _unwritten(mapping: Mapping[str, Any]) -> list[ErrorDetails]:
+    """The keys that are missing, whether their classes have defaults or not."""
+    return [
+        ErrorDetails(type="missing", loc=(name, key), msg="", input=section)
+        for name, field in Params.model_fields.items()
+        if isinstance(section := mapping.get(name), Mapping)
+        and isinstance(field.annotation, type)
+        and issubclass(field.annotation, BaseModel)
+        for key in field.annotation.model_fields
+        if key not in section
+    ]

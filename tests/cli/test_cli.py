@@ -11,7 +11,6 @@ from spikejoule.cli import main
 from spikejoule.data.images import Dataset
 from spikejoule.measure.measurement import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
-from spikejoule.spikes.encoding import draw_key, encode
 from tests.tools.examples import (
     complete_content,
     exit_status_of,
@@ -19,6 +18,7 @@ from tests.tools.examples import (
     trained_network,
     write_example,
 )
+from tests.tools.settings import draw_key, encode
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from spikejoule.model.checkpoint import (
     write_complete,
 )
 from spikejoule.model.pruning import magnitude_masks
-from spikejoule.spikes.encoding import draw_key, encode
 from tests.energy.test_profiles import GOOD
 from tests.tools.examples import (
     EVALUATION,
@@ -31,6 +30,7 @@ from tests.tools.examples import (
     trained_network,
     write_example,
 )
+from tests.tools.settings import draw_key, encode
 
 
 @pytest.fixture

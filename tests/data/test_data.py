@@ -1,4 +1,4 @@
-"""idx.py, data.py, sources.py, mnist_download.py and the stage prepare."""
+"""The room data and the stage prepare."""
 
 import contextlib
 import gzip
@@ -20,8 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from spikejoule.data import sources
 from spikejoule.data.idx import encode_idx, read_idx
+from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import (
     Dataset,
     ImageCounts,
@@ -31,6 +31,9 @@ from spikejoule.data.images import (
     save_images,
     split_validation,
 )
+from spikejoule.data.loading import load_dataset
+from spikejoule.data.source import Places
+from spikejoule.data.sources import auto, mnist
 from spikejoule.foundation.errors import ArtifactError, DataError, SpikejouleError
 from spikejoule.foundation.files import read_json, write_npz
 from spikejoule.params import load_params, parse_params
@@ -149,7 +152,7 @@ class TestDirectory:
     def test_plain_and_gzipped_files(
         self, idx_directory: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        dataset = sources.load_directory(idx_directory)
+        dataset = load_directory(idx_directory)
         np.testing.assert_array_equal(dataset.train.images, digits(40).images)
         np.testing.assert_array_equal(dataset.test.labels, digits(20).labels)
         np.testing.assert_array_equal(dataset.test.index, np.arange(20))
@@ -165,24 +168,24 @@ class TestDirectory:
         (idx_directory / "t10k-images-idx3-ubyte").unlink()
         (idx_directory / "train-labels-idx1-ubyte.gz").unlink()
         with pytest.raises(DataError) as error:
-            sources.load_directory(idx_directory)
+            load_directory(idx_directory)
         text = one_sentence(error)
         assert "t10k-images-idx3-ubyte, train-labels-idx1-ubyte" in text
         assert "t10k-labels" not in text
 
     def test_no_directory(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="is not a directory; allowed: auto, mnist, mnist5k"):
-            sources.load_dataset("nowhere", tmp_path, tmp_path / "cache")
+            load_dataset("nowhere", Places(tmp_path, tmp_path / "cache"))
 
     def test_a_name_that_no_directory_can_have(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="cannot be read: File name too long"):
-            sources.load_dataset("x" * 300, tmp_path, tmp_path / "cache")
+            load_dataset("x" * 300, Places(tmp_path, tmp_path / "cache"))
 
     def test_more_images_than_labels(self, idx_directory: Path) -> None:
         path = idx_directory / "train-labels-idx1-ubyte.gz"
         path.write_bytes(gzip.compress(encode_idx(digits(39).labels)))
         with pytest.raises(DataError, match="40 images and 39 labels") as error:
-            sources.load_directory(idx_directory)
+            load_directory(idx_directory)
         one_sentence(error)
 
     def test_label_above_nine(self, idx_directory: Path) -> None:
@@ -191,14 +194,14 @@ class TestDirectory:
         path = idx_directory / "t10k-labels-idx1-ubyte.gz"
         path.write_bytes(gzip.compress(encode_idx(labels)))
         with pytest.raises(DataError, match="from 0 to 9.* position 7 is 10") as error:
-            sources.load_directory(idx_directory)
+            load_directory(idx_directory)
         one_sentence(error)
 
     def test_other_sizes_are_refused(self, idx_directory: Path) -> None:
         path = idx_directory / "train-images-idx3-ubyte"
         path.write_bytes(encode_idx(np.zeros((40, 32, 30), dtype=np.uint8)))
         with pytest.raises(DataError, match="28 x 28 pixels, but are 32 x 30"):
-            sources.load_directory(idx_directory)
+            load_directory(idx_directory)
 
     def test_no_images(self, idx_directory: Path) -> None:
         (idx_directory / "train-images-idx3-ubyte").write_bytes(
@@ -208,7 +211,7 @@ class TestDirectory:
             gzip.compress(encode_idx(np.zeros(0, dtype=np.uint8)))
         )
         with pytest.raises(DataError, match="at least one image"):
-            sources.load_directory(idx_directory)
+            load_directory(idx_directory)
 
     def test_relative_directory_lies_in_the_project(
         self, idx_directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -216,7 +219,7 @@ class TestDirectory:
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
         monkeypatch.chdir(elsewhere)
-        dataset = sources.load_dataset("digits", idx_directory.parent, tmp_path / "cache")
+        dataset = load_dataset("digits", Places(idx_directory.parent, tmp_path / "cache"))
         assert len(dataset.train) == 40
 
 
@@ -246,7 +249,7 @@ class TestRealMnist:
         images = real_mnist.train.images.copy()
         images[0, 0, 0] ^= 1
         (tmp_path / NAMES[0]).write_bytes(encode_idx(images))
-        dataset = sources.load_directory(tmp_path)
+        dataset = load_directory(tmp_path)
         assert dataset.source == "directory"
         assert "not MNIST" in dataset.title
 
@@ -400,7 +403,7 @@ class TestDownload:
     ) -> None:
         since = time.monotonic()
         with pytest.raises(DataError, match="mnist could not be downloaded") as error:
-            sources.load_dataset("mnist", tmp_path, tmp_path / "cache")
+            load_dataset("mnist", Places(tmp_path, tmp_path / "cache"))
         assert time.monotonic() - since < 30  # nearly all of it the import of PyTorch
         assert "mnist5k" in one_sentence(error)
         assert capfd.readouterr() == ("", "")
@@ -436,22 +439,22 @@ class TestDownload:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         command = [sys.executable, "-c", "import time; time.sleep(60)"]
-        monkeypatch.setattr(sources, "_download_command", lambda folder: command)
-        monkeypatch.setattr(sources, "DOWNLOAD_TIMEOUT_SECONDS", 0.5)
+        monkeypatch.setattr(mnist, "_download_command", lambda folder: command)
+        monkeypatch.setattr(mnist, "DOWNLOAD_TIMEOUT_SECONDS", 0.5)
         with pytest.raises(DataError, match="within 0.5 seconds"):
-            sources.load_mnist(tmp_path / "cache")
+            mnist.load_mnist(tmp_path / "cache")
 
     def test_verified_files_enter_the_cache_and_serve_the_next_call(
         self, tmp_path: Path, real_mnist_directory: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self._download_from(real_mnist_directory, monkeypatch)
-        dataset = sources.load_mnist(tmp_path / "cache")
+        dataset = mnist.load_mnist(tmp_path / "cache")
         assert dataset.source == "mnist"
         assert sorted(file.name for file in (tmp_path / "cache").iterdir()) == sorted(
             f"{name}.gz" for name in NAMES
         )
-        monkeypatch.setattr(sources, "_download_command", lambda folder: ["false"])
-        assert sources.load_mnist(tmp_path / "cache").source == "mnist"
+        monkeypatch.setattr(mnist, "_download_command", lambda folder: ["false"])
+        assert mnist.load_mnist(tmp_path / "cache").source == "mnist"
 
     def test_damaged_cache_is_downloaded_again(
         self,
@@ -463,7 +466,7 @@ class TestDownload:
         for name in NAMES:
             (tmp_path / f"{name}.gz").write_bytes(b"damaged")
         self._download_from(real_mnist_directory, monkeypatch)
-        assert sources.load_mnist(tmp_path).source == "mnist"
+        assert mnist.load_mnist(tmp_path).source == "mnist"
         assert "damaged and is downloaded again" in caplog.text
 
     def test_other_files_under_mnists_names_are_refused(
@@ -471,14 +474,14 @@ class TestDownload:
     ) -> None:
         self._download_from(idx_directory, monkeypatch)
         with pytest.raises(DataError, match="SHA-256") as error:
-            sources.load_mnist(tmp_path / "cache")
+            mnist.load_mnist(tmp_path / "cache")
         one_sentence(error)
         assert list((tmp_path / "cache").iterdir()) == []
 
     def test_cache_that_cannot_be_written(self, tmp_path: Path) -> None:
         (tmp_path / "cache").write_bytes(b"")
         with pytest.raises(DataError, match="cannot be stored in") as error:
-            sources.load_mnist(tmp_path / "cache")
+            mnist.load_mnist(tmp_path / "cache")
         one_sentence(error)
 
     @staticmethod
@@ -489,7 +492,7 @@ class TestDownload:
             "copy_function=shutil.copyfile)"
         )
         monkeypatch.setattr(
-            sources,
+            mnist,
             "_download_command",
             lambda folder: [sys.executable, "-c", code, str(directory), str(folder)],
         )
@@ -497,12 +500,12 @@ class TestDownload:
 
 class TestAuto:
     def test_given_directory_comes_first(self, idx_directory: Path, tmp_path: Path) -> None:
-        dataset = sources.load_dataset("auto", tmp_path, tmp_path / "cache", str(idx_directory))
+        dataset = load_dataset("auto", Places(tmp_path, tmp_path / "cache", str(idx_directory)))
         assert dataset.source == "directory"
 
     def test_unusable_given_directory_is_an_error(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="is not a directory"):
-            sources.load_dataset("auto", tmp_path, tmp_path / "cache", str(tmp_path / "nowhere"))
+            load_dataset("auto", Places(tmp_path, tmp_path / "cache", str(tmp_path / "nowhere")))
 
     @pytest.mark.parametrize("directory", [None, ""])
     def test_falls_back_with_a_framed_warning(
@@ -512,8 +515,8 @@ class TestAuto:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        monkeypatch.setattr(sources, "_download_command", lambda folder: ["false"])
-        dataset = sources.load_dataset("auto", tmp_path, tmp_path / "cache", directory)
+        monkeypatch.setattr(mnist, "_download_command", lambda folder: ["false"])
+        dataset = load_dataset("auto", Places(tmp_path, tmp_path / "cache", directory))
         assert dataset.source == "mnist5k"
         (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
         lines = record.getMessage().strip().splitlines()
@@ -527,8 +530,8 @@ class TestAuto:
 
     def test_uses_the_download(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         dataset = Dataset("mnist", "", "", {}, digits(10), digits(10))
-        monkeypatch.setattr(sources, "load_mnist", lambda cache: dataset)
-        assert sources.load_dataset("auto", tmp_path, tmp_path / "cache") is dataset
+        monkeypatch.setattr(auto, "load_mnist", lambda cache: dataset)
+        assert load_dataset("auto", Places(tmp_path, tmp_path / "cache")) is dataset
 
 
 class TestPrepareStage:

@@ -16,10 +16,10 @@ from spikejoule.energy.terms import DESCRIPTIONS
 from spikejoule.engine import run_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.fan_out import fan_outs_by_source
-from spikejoule.spikes.encoding import draw_key, encode
 from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.examples import trained_network
+from tests.tools.settings import draw_key, encode
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 

@@ -14,14 +14,15 @@ import torch
 from spikejoule.engine import choice, choose_engine, make_engine, resolve_device, run_network
 from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
-from spikejoule.engine.interface import LearningSettings
 from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state
-from spikejoule.model.surrogate import SURROGATES
-from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.surrogates import SURROGATES
 from spikejoule.spikes.events import EventList
 from tests import naive
+from tests.tools.settings import changed, draw_key, encode
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ def set_threads() -> Iterator[Any]:
 def network(*sizes: int, seed: int = 0, decay: float = 0.9) -> tuple[Architecture, dict[str, Any]]:
     """A network whose every layer fires now and then, in float64."""
     generator = np.random.default_rng(seed)
-    architecture = Architecture(sizes[0], tuple(sizes[1:-1]), sizes[-1], 1.0, decay)
+    architecture = Architecture(
+        sizes[0], tuple(sizes[1:-1]), sizes[-1], LeakyIntegrateAndFire(decay=decay)
+    )
     state = {
         name: generator.normal(0.08, 1.2 / np.sqrt(max(shape[-1], 4)), shape)
         if len(shape) == 2
@@ -85,7 +88,7 @@ def assert_all_agree(
     settings: LearningSettings = LEARNING,
 ) -> dict[str, np.ndarray]:
     """Spikes, loss and gradients of both engines are those of the loops; returns the gradients."""
-    constants = (architecture.threshold, architecture.decay)
+    constants = (architecture.neuron.threshold, architecture.neuron.decay)
     spikes = naive.run(state, dense.tolist(), *constants)
     loss, correct, totals, gradients = naive.batch_gradient(
         state,
@@ -93,7 +96,7 @@ def assert_all_agree(
         labels.tolist(),
         *constants,
         settings.surrogate,
-        settings.slope,
+        settings.chosen_surrogate.slope,
         settings.logit_scale,
         settings.label_smoothing,
     )
@@ -122,7 +125,7 @@ class TestAgreement:
     def test_surrogates_and_depths(self, surrogate: str, hidden: tuple[int, ...]) -> None:
         architecture, state = network(14, *hidden, 4, seed=len(hidden))
         dense, events, labels = batch(architecture, 5, 7)
-        settings = replace(LEARNING, surrogate=surrogate)
+        settings = changed(LEARNING, surrogate=surrogate)
         for layer in EventEngine(architecture, state).run(events):
             assert 0.01 < layer.density < 0.9
         gradients = assert_all_agree(architecture, state, dense, labels, settings)
@@ -143,7 +146,7 @@ class TestAgreement:
     def test_other_slopes(self, surrogate: str, slope: float) -> None:
         architecture, state = network(10, 13, 3)
         dense, _, labels = batch(architecture, 3, 6)
-        settings = replace(LEARNING, surrogate=surrogate, surrogate_slope=slope)
+        settings = changed(LEARNING, surrogate=surrogate, surrogate_slope=slope)
         assert_all_agree(architecture, state, dense, labels, settings)
 
     @pytest.mark.parametrize("n_steps", [1, 2, 5, 6, 13])
@@ -268,7 +271,7 @@ class TestWhatMustDiffer:
         architecture, state = network(14, 18, 4)
         _, events, labels = batch(architecture, 5, 7)
         found = [
-            EventEngine(architecture, state, replace(LEARNING, surrogate=name), np.float64)
+            EventEngine(architecture, state, changed(LEARNING, surrogate=name), np.float64)
             .gradients(events, labels)[1]["layer1.synapses.weight"]
             .ravel()
             for name in SURROGATES
@@ -321,8 +324,8 @@ class TestWhatMustDiffer:
                         weights[f"layer{layer}.synapses.weight"],
                         weights[f"layer{layer}.synapses.bias"],
                     )
-                    membrane = architecture.decay * membrane + current
-                    spike = Fire.apply(membrane - architecture.threshold)
+                    membrane = architecture.neuron.decay * membrane + current
+                    spike = Fire.apply(membrane - architecture.neuron.threshold)
                     membrane = membrane * (1 - (spike.detach() if detach else spike))
                     emitted.append(spike)
                 spikes = torch.stack(emitted, dim=1)
@@ -343,7 +346,7 @@ class TestThreads:
     @pytest.mark.parametrize("batch_size", [1, 5, 64])
     def test_training_is_the_same_to_the_bit(self, set_threads: Any, batch_size: int) -> None:
         architecture, state = network(100, 65, 40, 10)
-        settings = replace(LEARNING, weight_decay=1e-3, grad_clip_norm=0.5)
+        settings = changed(LEARNING, weight_decay=1e-3, grad_clip_norm=0.5)
         results = []
         for threads in (1, 2):
             set_threads(threads)
@@ -372,7 +375,7 @@ class TestAdam:
     @pytest.mark.parametrize("clip_norm", [0.05, 1e6, 0.0])
     @pytest.mark.parametrize("name", ["event", "dense"])
     def test_against_torch_and_against_loops(self, name: str, clip_norm: float) -> None:
-        settings = replace(self.SETTINGS, grad_clip_norm=clip_norm)
+        settings = changed(self.SETTINGS, grad_clip_norm=clip_norm)
         architecture, state = network(12, 17, 4)
         engine = (
             EventEngine(architecture, state, settings, np.float64)

@@ -14,9 +14,10 @@ import pytest
 
 from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
-from spikejoule.engine.interface import LearningSettings
 from spikejoule.foundation.compiling.exponential import fill_exponentials
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.learning import LearningSettings
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.examples import start_python
@@ -42,7 +43,9 @@ class TestExactSpikes:
     @pytest.mark.parametrize("n_hidden", [1, 15, 16, 17, 32, 33, 208, 209, 400, 417])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_hidden_sizes(self, n_hidden: int, dtype: type) -> None:
-        architecture = Architecture(19, (n_hidden,), 3, threshold=1.0, decay=0.5)
+        architecture = Architecture(
+            19, (n_hidden,), 3, LeakyIntegrateAndFire(threshold=1.0, decay=0.5)
+        )
         state = dyadic_state(architecture, n_hidden)
         dense = np.random.default_rng(1).integers(0, 2, (3, 8, 19))
         expected = naive.run(state, dense.tolist(), 1.0, 0.5)
@@ -61,7 +64,9 @@ class TestExactSpikes:
 
     @pytest.mark.parametrize("n_output", [1, 10, 16, 17, 40])
     def test_output_sizes(self, n_output: int) -> None:
-        architecture = Architecture(11, (18, 20), n_output, threshold=0.75, decay=0.5)
+        architecture = Architecture(
+            11, (18, 20), n_output, LeakyIntegrateAndFire(threshold=0.75, decay=0.5)
+        )
         state = dyadic_state(architecture, n_output)
         dense = np.random.default_rng(2).integers(0, 2, (4, 7, 11))
         expected = naive.run(state, dense.tolist(), 0.75, 0.5)
@@ -71,7 +76,7 @@ class TestExactSpikes:
             assert np.array_equal(layer.to_dense(np.int64), spikes)
 
     def test_the_threshold_itself_fires(self) -> None:
-        architecture = Architecture(2, (2,), 1, threshold=1.0, decay=0.5)
+        architecture = Architecture(2, (2,), 1, LeakyIntegrateAndFire(threshold=1.0, decay=0.5))
         below = np.nextafter(np.float32(1), np.float32(0))
         state = {
             "layer1.synapses.weight": np.array([[1.0, 0.0], [below, 0.0]], np.float32),
@@ -85,7 +90,7 @@ class TestExactSpikes:
 
     def test_padding_never_fires(self) -> None:
         """Sizes are padded to 16 with neurons of no weight; none of them ever shows."""
-        architecture = Architecture(3, (17,), 2, threshold=2**-100, decay=1.0)
+        architecture = Architecture(3, (17,), 2, LeakyIntegrateAndFire(threshold=2**-99, decay=1.0))
         state = {
             name: np.full(shape, 1.0, np.float32)
             for name, shape in architecture.parameter_shapes().items()
@@ -96,7 +101,9 @@ class TestExactSpikes:
         assert np.array_equal(output.to_dense(), np.ones((2, 5, 2)))
 
     def test_the_widest_layers(self) -> None:
-        architecture = Architecture(65_535, (2,), 65_535, threshold=1.0, decay=0.5)
+        architecture = Architecture(
+            65_535, (2,), 65_535, LeakyIntegrateAndFire(threshold=1.0, decay=0.5)
+        )
         state = {
             name: np.zeros(shape, np.float32)
             for name, shape in architecture.parameter_shapes().items()
@@ -110,7 +117,7 @@ class TestExactSpikes:
         assert (output.sources.tolist(), output.offsets.tolist()) == ([0, 65_534], [0, 0, 2])
 
     def test_small_chunks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        architecture = Architecture(11, (18,), 4, decay=0.5)
+        architecture = Architecture(11, (18,), 4, LeakyIntegrateAndFire(decay=0.5))
         state = dyadic_state(architecture, 5)
         events = EventList.from_dense(np.random.default_rng(2).integers(0, 2, (9, 7, 11)))
         whole = EventEngine(architecture, state).run(events)
@@ -195,9 +202,11 @@ import torch
 started = time.perf_counter()
 import numpy as np
 from spikejoule.model.architecture import Architecture
-from spikejoule.learn.augmentation import Augmentation, augment
-from spikejoule.spikes.encoding import draw_key, encode
-from spikejoule.engine import LearningSettings, make_engine
+from spikejoule.learn.augmentation import augment
+from spikejoule.learn.settings import Augmentation
+from tests.tools.settings import draw_key, encode
+from spikejoule.engine import make_engine
+from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state
 
 architecture = Architecture(784, (400,), 10)

@@ -10,10 +10,13 @@ import pytest
 from scipy import stats
 
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.learn.augmentation import Augmentation, augment
+from spikejoule.learn.augmentation import augment
+from spikejoule.learn.settings import Augmentation
 from tests import naive
 
-EVERYTHING = Augmentation(2, 15.0, 0.1, 10.0)
+EVERYTHING = Augmentation(
+    shift_pixels=2, rotate_degrees=15.0, scale_fraction=0.1, shear_degrees=10.0
+)
 
 
 def pictures(n_images: int, height: int = 12, width: int = 12) -> np.ndarray:
@@ -57,7 +60,7 @@ def shifts_of(images: np.ndarray, n: int, largest: int, **draw: int) -> list[tup
 class TestIdentity:
     def test_nothing_asked_nothing_changed(self) -> None:
         images = pictures(4, 5, 7)
-        assert Augmentation().is_identity
+        assert Augmentation().deforms_nothing
         found = augment(images, Augmentation(), 1, 1, np.arange(4))
         assert found.shape == (4, 35)
         assert np.array_equal(found, images.reshape(4, 35))

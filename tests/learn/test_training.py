@@ -6,37 +6,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.engine import LearningSettings, make_engine
+from spikejoule.engine import make_engine
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.learn.augmentation import Augmentation
-from spikejoule.learn.schedule import ScheduleSettings
+from spikejoule.learn.settings import TrainingSettings
 from spikejoule.learn.training import (
     EpochRecord,
     TrainingData,
     TrainingResult,
-    TrainingSettings,
     accuracy_percent,
     train,
 )
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state
-from spikejoule.model.pruning import PruningSettings
-from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.events import EventList
+from tests.tools.settings import changed, draw_key, encode
 
 N_STEPS = 12
 ARCHITECTURE = Architecture(16, (12,), 2)
-SETTINGS = TrainingSettings(
-    seed=3,
-    time_window=N_STEPS,
-    max_rate_hz=400.0,
-    batch_size=8,
-    max_epochs=6,
-    schedule=ScheduleSettings("constant", 0.01),
-    augmentation=Augmentation(),
-)
+SEED = 3
+SETTINGS = TrainingSettings(batch_size=8, max_epochs=6, lr=0.01)
 LEARNING = LearningSettings(logit_scale=0.3, grad_clip_norm=1.0)
 
 
@@ -55,7 +47,8 @@ def problem(n_train: int = 44, n_validation: int = 20, n_steps: int = N_STEPS) -
     validation_images, validation_labels = halves(n_validation, 2)
     events = encode(validation_images, n_steps, 400.0, draw_key(3, "validation", 0))
     samples = np.random.default_rng(5).permutation(1000)[:n_train]
-    return TrainingData(images, labels, samples, events, validation_labels)
+    encoder = Poisson(time_window=N_STEPS, max_rate=400.0)
+    return TrainingData(images, labels, samples, encoder, events, validation_labels)
 
 
 def fresh_engine(name: str = "event", learning: LearningSettings = LEARNING) -> Engine:
@@ -117,15 +110,15 @@ class Scripted:
 def scripted(percentages: list[float], **changes: Any) -> tuple[TrainingResult, Scripted]:
     data = problem()
     engine = Scripted(percentages, data.validation_labels)
-    settings = replace(SETTINGS, max_epochs=len(percentages), **changes)
+    settings = changed(SETTINGS, max_epochs=len(percentages), **changes)
     names = ARCHITECTURE.layer_names
-    return train(data, engine, names, settings), engine  # type: ignore[arg-type]
+    return train(data, engine, names, settings, SEED), engine  # type: ignore[arg-type]
 
 
 class TestLearning:
     @pytest.mark.parametrize("name", ["event", "dense"])
     def test_a_separable_problem(self, name: str) -> None:
-        result = train(problem(), fresh_engine(name), ARCHITECTURE.layer_names, SETTINGS)
+        result = train(problem(), fresh_engine(name), ARCHITECTURE.layer_names, SETTINGS, SEED)
         assert result.best_validation_accuracy_percent == 100.0
         assert result.history[-1].train_loss < 0.5 * result.history[0].train_loss
         assert result.history[-1].train_accuracy_percent > 95
@@ -134,16 +127,17 @@ class TestLearning:
 
     def test_the_kept_weights_have_the_accuracy_that_is_told(self) -> None:
         data = problem()
-        settings = replace(SETTINGS, schedule=ScheduleSettings("constant", 0.05))
-        result = train(data, fresh_engine(), ARCHITECTURE.layer_names, settings)
+        settings = changed(SETTINGS, lr=0.05)
+        result = train(data, fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
         kept = make_engine("event", ARCHITECTURE, result.state)
         found = accuracy_percent(kept, data.validation_events, data.validation_labels)
         assert found == result.best_validation_accuracy_percent
 
     def test_again_the_same_to_the_bit(self) -> None:
-        settings = replace(SETTINGS, augmentation=Augmentation(shift_pixels=1, rotate_degrees=5.0))
+        settings = changed(SETTINGS, shift_pixels=1, rotate_degrees=5.0)
         runs = [
-            train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings) for _ in range(2)
+            train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+            for _ in range(2)
         ]
         assert runs[0].history == runs[1].history
         assert runs[0].spikes == runs[1].spikes
@@ -152,18 +146,20 @@ class TestLearning:
 
     @pytest.mark.parametrize(
         "change",
-        [{"seed": 4}, {"augmentation": Augmentation(shift_pixels=1)}, {"max_rate_hz": 390.0}],
+        [{"seed": 4}, {"shift_pixels": 1}, {"max_rate": 390.0}],
     )
     def test_draws_follow_the_settings(self, change: dict[str, Any]) -> None:
-        one, other = (
-            train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings)
-            for settings in (SETTINGS, replace(SETTINGS, **change))
-        )
+        data, names, seed = problem(), ARCHITECTURE.layer_names, change.pop("seed", SEED)
+        one = train(data, fresh_engine(), names, SETTINGS, SEED)
+        if "max_rate" in change:
+            data = replace(data, encoder=changed(data.encoder, **change))
+            change = {}
+        other = train(data, fresh_engine(), names, changed(SETTINGS, **change), seed)
         assert one.history[0].spikes != other.history[0].spikes
 
     def test_every_epoch_draws_afresh(self) -> None:
-        settings = replace(SETTINGS, schedule=ScheduleSettings("constant", 1e-30))
-        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings)
+        settings = changed(SETTINGS, lr=1e-30)
+        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
         assert len({record.spikes[0] for record in result.history}) == SETTINGS.max_epochs
 
 
@@ -191,7 +187,7 @@ class TestKeepingAndStopping:
     @pytest.mark.parametrize(("target", "epochs"), [(75.0, 2), (76.0, 4), (99.0, 5), (None, 5)])
     def test_target_accuracy(self, target: float | None, epochs: int) -> None:
         percentages = [50.0, 75.0, 60.0, 80.0, 70.0]
-        result, _ = scripted(percentages, target_accuracy_percent=target)
+        result, _ = scripted(percentages, target_accuracy=target)
         assert len(result.history) == epochs
         expected = "max_epochs" if target in (99.0, None) else "target_accuracy"
         assert result.stop_reason == expected
@@ -202,15 +198,15 @@ class TestKeepingAndStopping:
         assert result.state["weights"].tolist() == [1.0]
 
     def test_batches_and_rates(self) -> None:
-        schedule = ScheduleSettings("plateau", 0.01, plateau_factor=0.5, plateau_patience=0)
-        result, engine = scripted([50.0, 50.0, 50.0], schedule=schedule)
+        schedule = {"schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 0}
+        result, engine = scripted([50.0, 50.0, 50.0], **schedule)
         assert engine.trained == [8, 8, 8, 8, 8, 4] * 3
         assert engine.rates == [0.01] * 12 + [0.005] * 6
         assert [record.learning_rate for record in result.history] == [0.01, 0.01, 0.005]
         assert result.optimizer_state["lr"] == 0.0025
 
     def test_one_cycle_spans_all_batches(self) -> None:
-        _, engine = scripted([50.0] * 4, schedule=ScheduleSettings("one_cycle", 0.01))
+        _, engine = scripted([50.0] * 4, schedule="one_cycle")
         assert len(engine.rates) == 24
         assert max(engine.rates) == pytest.approx(0.01, rel=0.05)
         assert engine.rates[-1] < 1e-5 * 0.01 * 100
@@ -263,7 +259,7 @@ class TestCounting:
 
     def test_more_validation_counts_no_more(self) -> None:
         one, other = (
-            train(problem(44, n), fresh_engine(), ARCHITECTURE.layer_names, SETTINGS)
+            train(problem(44, n), fresh_engine(), ARCHITECTURE.layer_names, SETTINGS, SEED)
             for n in (5, 50)
         )
         assert one.spikes == other.spikes
@@ -275,7 +271,7 @@ class TestCounting:
             data,
             engine,  # type: ignore[arg-type]
             ARCHITECTURE.layer_names,
-            replace(SETTINGS, max_epochs=2),
+            changed(SETTINGS, max_epochs=2),
         )
         epochs = [np.concatenate(engine.seen[:6]), np.concatenate(engine.seen[6:])]
         for labels in epochs:
@@ -287,7 +283,7 @@ class TestObservers:
     def test_calls(self) -> None:
         one, other = Recorder(), Recorder()
         ticks = iter(range(1000))
-        settings = replace(SETTINGS, max_epochs=2)
+        settings = changed(SETTINGS, max_epochs=2)
         result = train(
             problem(),
             fresh_engine(),
@@ -311,10 +307,12 @@ class TestObservers:
 
 class TestRefusals:
     def test_a_rate_at_which_weights_overflow(self) -> None:
-        settings = replace(SETTINGS, schedule=ScheduleSettings("constant", 1e30))
-        learning = replace(LEARNING, weight_decay=0.1)
+        settings = SETTINGS.model_copy(update={"lr": 1e30})
+        learning = changed(LEARNING, weight_decay=0.1)
         with pytest.raises(ParameterError, match="training diverged in epoch 1.*smaller") as error:
-            train(problem(), fresh_engine(learning=learning), ARCHITECTURE.layer_names, settings)
+            train(
+                problem(), fresh_engine(learning=learning), ARCHITECTURE.layer_names, settings, SEED
+            )
         assert "\n" not in str(error.value)
         assert "1e+30" in str(error.value)
 
@@ -333,15 +331,17 @@ class TestRefusals:
     def test_engine_of_float64_trains_as_well(self) -> None:
         state = {key: value.numpy() for key, value in initial_state(ARCHITECTURE, 1).items()}
         engine = EventEngine(ARCHITECTURE, state, LEARNING, np.float64)
-        result = train(problem(), engine, ARCHITECTURE.layer_names, SETTINGS)
+        result = train(problem(), engine, ARCHITECTURE.layer_names, SETTINGS, SEED)
         assert result.best_validation_accuracy_percent == 100.0
 
 
 class TestPruning:
     def test_best_weights_are_those_of_a_pruned_epoch(self) -> None:
-        settings = replace(SETTINGS, pruning=PruningSettings(0.5, 0.2, 0.7), patience=1)
+        settings = changed(
+            SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7, patience=1
+        )
         engine = fresh_engine()
-        result = train(problem(), engine, ARCHITECTURE.layer_names, settings)
+        result = train(problem(), engine, ARCHITECTURE.layer_names, settings, SEED)
         shares = [record.pruned_share for record in result.history]
         assert shares[0] == 0.0
         assert shares == sorted(shares)
@@ -352,8 +352,8 @@ class TestPruning:
         assert sum(np.count_nonzero(values) for values in weights) == n_synapses - n_synapses // 2
 
     def test_events_are_spikes_times_fan_out_until_synapses_go(self) -> None:
-        settings = replace(SETTINGS, pruning=PruningSettings(0.5, 0.2, 0.7))
-        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings)
+        settings = changed(SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7)
+        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
         for record in result.history:
             full = tuple(
                 spikes * fan_out

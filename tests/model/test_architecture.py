@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 sizes = st.integers(1, 65_535)
 
@@ -19,7 +21,7 @@ def test_the_default_network() -> None:
     assert architecture.layer_names == ("input", "hidden", "output")
     assert architecture.fan_outs == (400, 10)
     assert architecture.synapses == (313_600, 4_000)
-    assert (architecture.threshold, architecture.decay) == (1.0, 0.9)
+    assert (architecture.neuron.threshold, architecture.neuron.decay) == (1.0, 0.9)
     assert architecture.parameter_shapes() == {
         "layer1.synapses.weight": (400, 784),
         "layer1.synapses.bias": (400,),
@@ -56,14 +58,6 @@ def test_parts_fit_each_other(n_input: int, hidden: list[int], n_output: int) ->
         ({"n_input": 0}, "layer input has 0 neurons"),
         ({"hidden": (3, -1)}, "layer hidden2 has -1 neurons"),
         ({"n_output": 65_536}, "layer output has 65536 neurons"),
-        ({"threshold": 0.0}, "threshold is 0.0"),
-        ({"threshold": -1.0}, "threshold is -1.0"),
-        ({"threshold": math.nan}, "threshold is nan"),
-        ({"threshold": 1e-50}, "threshold is 1e-50"),
-        ({"threshold": math.inf}, "threshold is inf"),
-        ({"decay": -0.1}, "decay is -0.1"),
-        ({"decay": 1.1}, "decay is 1.1"),
-        ({"decay": math.nan}, "decay is nan"),
     ],
 )
 def test_out_of_range(arguments: dict[str, Any], needle: str) -> None:
@@ -73,6 +67,19 @@ def test_out_of_range(arguments: dict[str, Any], needle: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *({"threshold": value} for value in (0.0, -1.0, math.nan, 1e-50, math.inf)),
+        *({"decay": value} for value in (-0.1, 1.1, math.nan)),
+    ],
+)
+def test_neurons_out_of_range(parameters: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(parameters))):
+        LeakyIntegrateAndFire(**parameters)
+
+
 @pytest.mark.parametrize("decay", [0.0, 1.0])
 def test_limits_of_the_decay_are_allowed(decay: float) -> None:
-    assert Architecture(1, (1,), 1, decay=decay).decay == decay
+    neuron = LeakyIntegrateAndFire(decay=decay)
+    assert Architecture(1, (1,), 1, neuron).neuron.entry() == {"threshold": 1.0, "decay": decay}

@@ -10,12 +10,13 @@ import torch
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.network import SpikingNetwork, initial_state, surrogate_derivative
-from spikejoule.model.surrogate import SURROGATES, get_surrogate
+from spikejoule.model.network import SpikingNetwork, initial_state
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.surrogates import SURROGATES
 from spikejoule.params import TrainParams
 from tests import naive
 
-ARCHITECTURE = Architecture(7, (11, 6), 3, threshold=1.0, decay=0.9)
+ARCHITECTURE = Architecture(7, (11, 6), 3, LeakyIntegrateAndFire(threshold=1.0, decay=0.9))
 
 
 def dense_spikes(n_samples: int, n_steps: int) -> np.ndarray:
@@ -32,14 +33,14 @@ def firing_state() -> dict[str, torch.Tensor]:
 
 
 def loaded_network(surrogate: str, slope: float) -> SpikingNetwork:
-    network = SpikingNetwork(ARCHITECTURE, surrogate, slope).double()
+    network = SpikingNetwork(ARCHITECTURE, SURROGATES[surrogate](surrogate_slope=slope)).double()
     network.load_state_dict(firing_state(), strict=True)
     return network
 
 
 class TestNames:
     def test_those_of_the_seed(self) -> None:
-        network = SpikingNetwork(Architecture(784, (400,), 10), "constant", 0.3)
+        network = SpikingNetwork(Architecture(784, (400,), 10), SURROGATES["constant"]())
         assert {name: tuple(value.shape) for name, value in network.state_dict().items()} == {
             "layer1.synapses.weight": (400, 784),
             "layer1.synapses.bias": (400,),
@@ -49,7 +50,7 @@ class TestNames:
 
     def test_those_of_the_architecture_in_order(self) -> None:
         shapes = ARCHITECTURE.parameter_shapes()
-        network = SpikingNetwork(ARCHITECTURE, "constant", 0.3)
+        network = SpikingNetwork(ARCHITECTURE, SURROGATES["constant"]())
         for names in (network.state_dict(), dict(network.named_parameters())):
             assert list(names) == list(shapes)
         state = initial_state(ARCHITECTURE, 1)
@@ -129,7 +130,7 @@ class TestBackward:
     def test_derivatives_against_the_literature(self, name: str, slope: float | None) -> None:
         slope = slope or SURROGATES[name].default_slope
         x = np.linspace(-4, 4, 1601) + 1e-5
-        found = surrogate_derivative(name, slope)(torch.from_numpy(x)).numpy()
+        found = SURROGATES[name](surrogate_slope=slope).derivative(torch.from_numpy(x)).numpy()
         expected = [naive.surrogate(name, slope, float(value)) for value in x]
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
         assert (found >= 0).all()
@@ -139,17 +140,16 @@ class TestBackward:
         """The publications that scale them so agree with the formulas in surrogate.py."""
         x = np.linspace(-2000, 2000, 4_000_001)
         slope = SURROGATES[name].default_slope
-        derivative = surrogate_derivative(name, slope)(torch.from_numpy(x)).numpy()
+        derivative = SURROGATES[name](surrogate_slope=slope).derivative(torch.from_numpy(x)).numpy()
         assert np.trapezoid(derivative, x) == pytest.approx(1.0, abs=1e-3)
 
     def test_table_of_surrogates(self) -> None:
         named_by_params = get_args(TrainParams.model_fields["surrogate"].annotation)
         assert list(SURROGATES) == list(SURROGATE_CODES) == list(named_by_params)
         for name, surrogate in SURROGATES.items():
-            assert get_surrogate(name) is surrogate
             assert surrogate.name == name
             assert "doi:" in surrogate.source or "arXiv:" in surrogate.source
 
     def test_unknown_surrogate(self) -> None:
         with pytest.raises(ParameterError, match="surrogate is 'step'; allowed are constant"):
-            get_surrogate("step")
+            SURROGATES["step"]

@@ -5,15 +5,15 @@ import pytest
 
 from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
-from spikejoule.engine.interface import LearningSettings
 from spikejoule.model.fan_out import fan_outs_by_source, synaptic_events_per_sample
+from spikejoule.model.learning import LearningSettings
 from spikejoule.model.pruning import PruningSettings, magnitude_masks
 from tests.engine.test_engines import batch, network
 
 LEARNING = LearningSettings(
     logit_scale=0.3, label_smoothing=0.1, weight_decay=1e-3, grad_clip_norm=1.0
 )
-HALF = PruningSettings(0.5, 0.2, 0.6)
+HALF = PruningSettings(pruned_fraction=0.5, prune_start=0.2, prune_end=0.6)
 
 
 class TestShare:
@@ -22,22 +22,22 @@ class TestShare:
         expected = [0, 0]
         expected += [0.5 * (1 - (1 - x) ** 3) for x in (0.25, 0.5, 0.75, 1.0)]
         expected += [0.5] * 4
-        assert [HALF.share(epoch, 10) for epoch in range(1, 11)] == pytest.approx(expected)
+        assert [HALF.pruned_share(epoch, 10) for epoch in range(1, 11)] == pytest.approx(expected)
 
     def test_final_from_the_last_pruning_epoch_on(self) -> None:
-        assert [HALF.is_final(epoch, 10) for epoch in range(1, 11)] == [False] * 5 + [True] * 5
+        assert [HALF.is_pruned_by(epoch, 10) for epoch in range(1, 11)] == [False] * 5 + [True] * 5
 
     def test_off_is_final_at_once(self) -> None:
-        assert PruningSettings().share(1, 10) == 0
-        assert PruningSettings().is_final(1, 10)
+        assert PruningSettings().pruned_share(1, 10) == 0
+        assert PruningSettings().is_pruned_by(1, 10)
 
     @pytest.mark.parametrize("max_epochs", [1, 2, 3, 7])
     @pytest.mark.parametrize(("start", "end"), [(0.0, 0.1), (0.2, 0.6), (0.9, 1.0), (0.99, 1.0)])
     def test_always_done_by_the_last_epoch(self, max_epochs: int, start: float, end: float) -> None:
-        settings = PruningSettings(0.8, start, end)
-        shares = [settings.share(epoch, max_epochs) for epoch in range(1, max_epochs + 1)]
+        settings = PruningSettings(pruned_fraction=0.8, prune_start=start, prune_end=end)
+        shares = [settings.pruned_share(epoch, max_epochs) for epoch in range(1, max_epochs + 1)]
         assert shares == sorted(shares)
-        assert settings.is_final(max_epochs, max_epochs)
+        assert settings.is_pruned_by(max_epochs, max_epochs)
 
 
 class TestMasks:

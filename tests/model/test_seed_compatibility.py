@@ -21,8 +21,8 @@ from spikejoule.engine import run_network
 from spikejoule.measure.measurement import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
 from spikejoule.report.inspect import checkpoint_text
-from spikejoule.spikes.encoding import draw_key, encode
 from tests.tools.examples import complete_content, trained_network, write_example
+from tests.tools.settings import draw_key, encode
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The ReLU network and its quantised form, against loops over plain numbers."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numba
@@ -12,8 +11,6 @@ import torch
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.foundation.files import read_npz, write_npz
-from spikejoule.learn.augmentation import Augmentation
-from spikejoule.learn.schedule import ScheduleSettings
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state
 from spikejoule.rival.baseline_files import load_baseline, save_baseline
@@ -26,20 +23,24 @@ from spikejoule.rival.quantised import (
     quantised_activations,
 )
 from spikejoule.rival.relu import (
-    BaselineSettings,
     activations,
     nonzero_macs,
     one_thread,
     train_baseline,
 )
+from spikejoule.rival.settings import RivalTraining
+from tests.tools.settings import changed
 
 SMALL = Architecture(784, (12, 9), 10)
-SETTINGS = BaselineSettings(
-    seed=3,
+SEED = 3
+SETTINGS = RivalTraining(
     batch_size=32,
     max_epochs=3,
-    schedule=ScheduleSettings("one_cycle", 0.01),
-    augmentation=Augmentation(1, 5.0, 0.05, 0.0),
+    schedule="one_cycle",
+    lr=0.01,
+    shift_pixels=1,
+    rotate_degrees=5.0,
+    scale_fraction=0.05,
     weight_decay=1e-5,
     label_smoothing=0.1,
 )
@@ -125,7 +126,12 @@ class TestTraining:
         train, validation = digits
         told: list[tuple[int, float]] = []
         result = train_baseline(
-            train, validation, SMALL, SETTINGS, lambda epoch, percent: told.append((epoch, percent))
+            train,
+            validation,
+            SMALL,
+            SETTINGS,
+            SEED,
+            lambda epoch, percent: told.append((epoch, percent)),
         )
         assert [epoch for epoch, _ in told] == [1, 2, 3]
         assert tuple(percent for _, percent in told) == result.validation_accuracies_percent
@@ -145,7 +151,7 @@ class TestTraining:
             for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
                 torch.set_num_threads(threads)
                 numba.set_num_threads(threads)
-                states.append(train_baseline(*digits, SMALL, SETTINGS).state)
+                states.append(train_baseline(*digits, SMALL, SETTINGS, SEED).state)
                 assert torch.get_num_threads() == threads
         finally:
             torch.set_num_threads(torch_threads)
@@ -156,11 +162,11 @@ class TestTraining:
     def test_depends_on_seed_and_deformations(
         self, digits: tuple[LabelledImages, LabelledImages]
     ) -> None:
-        one_epoch = replace(SETTINGS, max_epochs=1)
-        others = (replace(one_epoch, seed=4), replace(one_epoch, augmentation=Augmentation()))
+        one_epoch = changed(SETTINGS, max_epochs=1)
+        undeformed = changed(one_epoch, shift_pixels=0, rotate_degrees=0.0, scale_fraction=0.0)
         weights = [
-            train_baseline(*digits, SMALL, settings).state["layer1.synapses.weight"]
-            for settings in (one_epoch, *others)
+            train_baseline(*digits, SMALL, settings, seed).state["layer1.synapses.weight"]
+            for settings, seed in ((one_epoch, SEED), (one_epoch, 4), (undeformed, SEED))
         ]
         assert not np.array_equal(weights[0], weights[1])
         assert not np.array_equal(weights[0], weights[2])
@@ -169,14 +175,10 @@ class TestTraining:
         self, digits: tuple[LabelledImages, LabelledImages]
     ) -> None:
         train = digits[0].select(slice(16))
-        settings = replace(
-            SETTINGS,
-            batch_size=16,
-            max_epochs=1,
-            schedule=ScheduleSettings("constant", 0.01),
-            augmentation=Augmentation(),
+        settings = RivalTraining(
+            batch_size=16, max_epochs=1, lr=0.01, weight_decay=1e-5, label_smoothing=0.1
         )
-        result = train_baseline(train, digits[1], SMALL, settings)
+        result = train_baseline(train, digits[1], SMALL, settings, SEED)
         model = torch.nn.Sequential(
             torch.nn.Linear(784, 12), torch.nn.ReLU(), torch.nn.Linear(12, 9), torch.nn.ReLU(),
             torch.nn.Linear(9, 10),
@@ -196,9 +198,9 @@ class TestTraining:
             assert close.mean() > 0.999, name
 
     def test_diverging_is_refused(self, digits: tuple[LabelledImages, LabelledImages]) -> None:
-        settings = replace(SETTINGS, schedule=ScheduleSettings("constant", 1e30))
+        settings = SETTINGS.model_copy(update={"schedule": "constant", "lr": 1e30})
         with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
-            train_baseline(*digits, SMALL, settings)
+            train_baseline(*digits, SMALL, settings, SEED)
 
     def test_one_thread_gives_the_threads_back(self) -> None:
         before = torch.get_num_threads()

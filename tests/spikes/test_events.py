@@ -13,7 +13,6 @@ from hypothesis.extra import numpy as hnp
 from spikejoule.data.images import Dataset
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.files import write_npz
-from spikejoule.spikes.encoding import draw_key, encode
 from spikejoule.spikes.events import (
     EVENTS,
     EventList,
@@ -22,6 +21,7 @@ from spikejoule.spikes.events import (
     save_events,
 )
 from tests import naive
+from tests.tools.settings import draw_key, encode
 
 shapes = st.tuples(st.integers(0, 5), st.integers(1, 6), st.integers(1, 7))
 dense_spikes = hnp.arrays(np.uint8, shapes, elements=st.integers(0, 1))

@@ -30,7 +30,7 @@ import json
 from pathlib import Path
 
 from spikejoule.params import Params
-from stages.common import run_stage
+from stages.shared.common import run_stage
 
 
 def main(paths: object, params: Params) -> None:
@@ -66,7 +66,7 @@ def project(
     names = ("validation", "test", "events_validation", "events_test")
     options = " ".join(f"--{name.replace('_', '-')} {name}.npz" for name in names)
     # Without the name of the stage, nothing follows the run in MLflow.
-    command = "env -u DVC_STAGE stages/run"
+    command = "env -u DVC_STAGE stages/shared/run"
     parameters = list(load_params(folder / "params.yaml").flattened())
     stages = {
         "encode": {

@@ -1,4 +1,4 @@
-"""measure_inference, evaluate, energy_report and publish as `stages/run` starts them."""
+"""measure_inference, evaluate, energy_report and publish as `stages/shared/run` starts them."""
 
 import csv
 import json
@@ -21,11 +21,10 @@ from spikejoule.measure.inference_files import load_inference_events, load_infer
 from spikejoule.model.trained import save_trained
 from spikejoule.rival.baseline_files import save_baseline
 from spikejoule.rival.quantised import QuantisedNetwork
-from spikejoule.spikes.encoding import draw_key, encode
 from spikejoule.spikes.events import load_events, save_events
 from spikejoule.tracking.run_record import OUTPUTS
 from stages import energy_report, evaluate, measure_inference, publish
-from stages.common import run_stage
+from stages.shared.common import run_stage
 from tests.tools.examples import (
     BASELINE_METRICS,
     BASELINE_TIMINGS,
@@ -34,6 +33,7 @@ from tests.tools.examples import (
     trained_network,
 )
 from tests.tools.pipeline_tools import write_lock
+from tests.tools.settings import draw_key, encode
 
 N_TEST = 60
 ENCODING: dict[str, str | int | float] = {

@@ -20,7 +20,7 @@ from spikejoule.data.images import Dataset, load_images, save_images
 from spikejoule.model.trained import load_trained, save_trained
 from spikejoule.spikes.events import load_events, save_events
 from stages import train
-from stages.common import run_stage
+from stages.shared.common import run_stage
 from tests.tools.examples import trained_network
 from tests.tools.finished_project import (
     MODULES,
@@ -394,7 +394,7 @@ class TestEndedFromOutside:
                 "os.execv(sys.argv[1], sys.argv[1:])"
             )
             process = subprocess.Popen(
-                [sys.executable, "-c", restore, "stages/run", stage, *options],
+                [sys.executable, "-c", restore, "stages/shared/run", stage, *options],
                 cwd=project,
                 env=clean_environment(project.parent),
                 stdin=subprocess.DEVNULL,

@@ -18,7 +18,9 @@ from spikejoule.model.checkpoint import (
     build_complete,
     write_complete,
 )
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.counting import TrainingSpikes
+from spikejoule.spikes.encoders.poisson import Poisson
 
 TRAIN_TIMINGS = {
     "training_time_seconds": 12.5,
@@ -105,7 +107,7 @@ EVALUATION = {
 def trained_network(hidden: tuple[int, ...] = (20,), seed: int = 1) -> TrainedNetwork:
     """A network with random weights that make every layer fire, and a history of two epochs."""
     generator = np.random.default_rng(seed)
-    architecture = Architecture(784, hidden, 10, threshold=1.0, decay=0.9)
+    architecture = Architecture(784, hidden, 10, LeakyIntegrateAndFire(threshold=1.0, decay=0.9))
     state = {
         name: generator.normal(0.05, 0.35, shape).astype(np.float32)
         for name, shape in architecture.parameter_shapes().items()
@@ -115,7 +117,8 @@ def trained_network(hidden: tuple[int, ...] = (20,), seed: int = 1) -> TrainedNe
     return TrainedNetwork(
         architecture=architecture,
         state=state,
-        encoding={"type": "poisson", "time_window": 50, "max_rate_hz": 80.0, "seed": 7},
+        encoder=Poisson(time_window=50, max_rate=80.0),
+        seed=7,
         training_config={
             "batch_size": 64,
             "max_epochs": 2,

@@ -19,7 +19,7 @@ from stages import (
     publish,
     train,
 )
-from stages.common import run_stage
+from stages.shared.common import run_stage
 from tests.tools.pipeline_tools import (
     artifact_paths,
     pipeline_definition,
@@ -108,7 +108,7 @@ def finish_project(repository: Path, mnist5k: Dataset, folder: Path) -> None:
 def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
     """Make `folder` the working directory, and nothing of this machine's set-up show there."""
     patch.chdir(folder)
-    patch.setattr("stages.common.set_up_logging", lambda: None)
+    patch.setattr("stages.shared.common.set_up_logging", lambda: None)
     names = ("DVC_ROOT", "MNIST_DIR", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
     for variable in names:
         patch.delenv(variable, raising=False)

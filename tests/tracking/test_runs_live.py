@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from spikejoule.foundation.provenance import file_digest
 from spikejoule.tracking import Store, live, opened, project_store
-from stages import journal
+from stages.shared import journal
 
 SECONDS = 60
 LAYERS = ["input", "hidden", "output"]

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.pipeline_file import artifact_paths
 from spikejoule.tracking.project import (
     Revision,
-    artifact_paths,
     checked_out,
     experiments,
     find_revision,

@@ -31,7 +31,6 @@ from benchmarks.serving import serve_command
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.model.checkpoint import read_complete
-from spikejoule.spikes.encoding import draw_key, encode
 from spikejoule.tracking import ModelFiles, served_model
 from spikejoule.tracking.served_http import invocations, take_over_server
 from spikejoule.tracking.served_model import save_served_model
@@ -39,6 +38,7 @@ from spikejoule.tracking.served_request import MAX_BYTES, MAX_IMAGES
 from tests import naive
 from tests.tools.examples import write_example
 from tests.tools.services import LOOPBACK, answers, free_port, running
+from tests.tools.settings import draw_key, encode
 
 ARITHMETIC = "45nm-fp32"
 MEMORY = "45nm-memory"

@@ -153,15 +153,8 @@ def _encoding_seed(checkpoint: "CompleteCheckpoint", given: int | None) -> int:
 
 def _encoded(checkpoint: "CompleteCheckpoint", images: "LabelledImages", seed: int) -> "EventList":
     """The images as spikes, in the way that the checkpoint's network was trained on."""
-    from spikejoule.spikes.encoding import draw_key, encode
-
-    return encode(
-        images.images,
-        checkpoint.time_window,
-        checkpoint.max_rate_hz,
-        draw_key(seed, "test", 0),
-        images.index,
-    )
+    encoder = checkpoint.encoder
+    return encoder.events(images.images, encoder.draw_key(seed, "test", 0), images.index)
 
 
 def _measure(options: argparse.Namespace) -> str:
@@ -220,7 +213,8 @@ def _measure(options: argparse.Namespace) -> str:
 
 def _test_images(source: str, n_samples: int | None) -> "tuple[str, LabelledImages]":
     """The data set's title and its first `n_samples` test images."""
-    from spikejoule.data.sources import load_directory, load_mnist5k
+    from spikejoule.data.idx_directory import load_directory
+    from spikejoule.data.sources.mnist5k import load_mnist5k
 
     dataset = load_mnist5k() if source == "mnist5k" else load_directory(Path(source))
     available = len(dataset.test)

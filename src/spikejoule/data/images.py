@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
-from spikejoule.foundation.errors import DataError
+from spikejoule.foundation.errors import ArtifactError, DataError
 from spikejoule.foundation.records import Record, Sha256, Text
 
 IMAGE_SHAPE = (28, 28)
@@ -63,6 +63,18 @@ class DataDescription(Record):
     source: Text
     title: Text
     validated_on_test: bool
+
+    def check_counts(self, path: str | os.PathLike[str], train: int, validation: int) -> None:
+        """Raise ArtifactError, naming `path`, unless this describes so many images."""
+        for name, count, found in (
+            ("training", self.counts.train, train),
+            ("validation", self.counts.validation, validation),
+        ):
+            if count != found:
+                raise ArtifactError(
+                    f"{path} states {count:,} {name} images, but there are {found:,}: run the "
+                    "prepare stage again."
+                )
 
 
 @dataclass(frozen=True, eq=False)

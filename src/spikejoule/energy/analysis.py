@@ -151,7 +151,7 @@ def analyse(
     operation = Operation(
         inputs.architecture.n_input,
         inputs.time_window,
-        inputs.max_rate_hz,
+        inputs.encoder.rate_hz,
         inputs.spikes_per_inference[inputs.architecture.layer_names[0]],
     )
     inference = tuple(

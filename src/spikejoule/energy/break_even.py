@@ -26,7 +26,8 @@ class BreakEven:
     Attributes:
         spikes_per_input: spikes of an input unit over the window.
         time_window: steps of 1 ms, at the measured rate.
-        max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no rate loses.
+        max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no rate loses;
+            None too for a code without a rate.
         compute_only_spikes_per_input: the baseline's energy over that of one synaptic event at
             every synapse: the limit if hidden spikes, pruning and everything but synaptic events
             are neglected. For a dense baseline the price of a MAC over that of a synaptic event.
@@ -52,7 +53,7 @@ class Operation:
 
     n_input: int
     time_window: int
-    max_rate_hz: float
+    max_rate_hz: float | None
     input_spikes: float
 
 
@@ -88,11 +89,12 @@ def break_even(
     per_step_pj = snn_pj - per_spike_pj
     factor = (ann_pj - per_step_pj) / per_spike_pj
     limit = measured * factor if factor > 0 else None
+    rate_hz = operation.max_rate_hz
     curve = np.geomspace(measured / 20, 3 * max(measured, limit or 0.0), _CURVE_POINTS)
     return BreakEven(
         spikes_per_input=limit,
         time_window=operation.time_window * ann_pj / snn_pj,
-        max_rate_hz=operation.max_rate_hz * factor if factor > 0 else None,
+        max_rate_hz=rate_hz * factor if factor > 0 and rate_hz is not None else None,
         compute_only_spikes_per_input=compute_only_spikes_per_input,
         measured_spikes_per_input=measured,
         curve_spikes_per_input=tuple(curve.tolist()),

@@ -59,7 +59,7 @@ def analysis_inputs(
     Raises:
         ArtifactError: there is no `measured`, and `recorded_proxies` finds none.
     """
-    architecture, time_window = checkpoint.architecture, checkpoint.time_window
+    architecture, encoder = checkpoint.architecture, checkpoint.encoder
     operations: OperationCounts | MeanOperations
     if measured is not None:
         counts = count_spikes(measured.layers, architecture.layer_names)
@@ -74,13 +74,12 @@ def analysis_inputs(
         n_images = checkpoint.section("inference_spikes").get("n_samples", 0)
         proxies = recorded_proxies(checkpoint)
         events = [layer.synaptic_events_per_inference for layer in proxies.layers]
-        operations = mean_operations(spikes, architecture, time_window, events)
+        operations = mean_operations(spikes, architecture, encoder.time_window, events)
     labels = None if measured is None else measured.labels
     return AnalysisInputs(
         title=str(_mapping(checkpoint.section("spikejoule"), "data").get("title", NOT_RECORDED)),
         architecture=architecture,
-        time_window=time_window,
-        max_rate_hz=checkpoint.max_rate_hz,
+        encoder=encoder,
         accuracy=_accuracy(checkpoint),
         spikes_per_inference=spikes,
         proxies=proxies,
@@ -103,7 +102,7 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
             and of a connection no events are recorded, or more than all its synapses give.
     """
     spikes = _recorded_spikes(checkpoint)
-    full = energy_proxies(checkpoint.architecture, spikes, checkpoint.time_window)
+    full = energy_proxies(checkpoint.architecture, spikes, checkpoint.encoder.time_window)
     if not checkpoint.pruned:
         return full
     per_layer = _mapping(checkpoint.section("energy_proxies"), "per_layer")
@@ -119,7 +118,7 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
                 f"count them with {_COUNTING}."
             )
         events.append(float(recorded))
-    return energy_proxies(checkpoint.architecture, spikes, checkpoint.time_window, events)
+    return energy_proxies(checkpoint.architecture, spikes, checkpoint.encoder.time_window, events)
 
 
 def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
@@ -140,7 +139,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         samples=int(samples),
         spikes=tuple(round(totals[name]) for name in names),
         n_epochs=int(n_epochs),
-        time_steps=checkpoint.time_window,
+        time_steps=checkpoint.encoder.time_window,
         batch_size=int(batch_size),
         weight_decay=bool(config.get("weight_decay")),
         clipping=bool(config.get("grad_clip_norm", config.get("grad_clip_max_norm"))),

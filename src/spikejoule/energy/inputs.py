@@ -11,6 +11,7 @@ from spikejoule.energy.training_counts import TrainingRecord
 from spikejoule.measure.proxies import EnergyProxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.rival.counts import BaselineCounts
+from spikejoule.spikes.encoder import Encoder
 
 ASSUMPTIONS: Final = (
     "Counts are integers, taken from the spikes of each image; a price is a published figure for "
@@ -52,8 +53,7 @@ class AnalysisInputs:
     Attributes:
         title: of the data set.
         architecture: of the network.
-        time_window: T, steps of 1 ms.
-        max_rate_hz: rate of a white pixel.
+        encoder: the code by which images became spikes.
         accuracy: on the test set; None where not recorded.
         spikes_per_inference: mean spikes by layer.
         proxies: dense operations, synaptic events, sparsity ratio.
@@ -66,8 +66,7 @@ class AnalysisInputs:
 
     title: str
     architecture: Architecture
-    time_window: int
-    max_rate_hz: float
+    encoder: Encoder
     accuracy: Accuracy | None
     spikes_per_inference: dict[str, float]
     proxies: EnergyProxies
@@ -76,3 +75,14 @@ class AnalysisInputs:
     labels: NDArray[np.int64] | None = None
     baselines: tuple[BaselineCounts, ...] = ()
     training: TrainingRecord | None = None
+
+    @property
+    def time_window(self) -> int:
+        """T, steps of 1 ms."""
+        return self.encoder.time_window
+
+    @property
+    def window_in_words(self) -> str:
+        """The window, and the rate of the brightest pixel where the code has one."""
+        rate_hz = self.encoder.rate_hz
+        return f"{self.time_window} ms" + ("" if rate_hz is None else f", {rate_hz:g} Hz")

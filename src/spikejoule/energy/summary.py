@@ -131,7 +131,7 @@ def _facts(analysis: EnergyAnalysis) -> Rows:
     return [
         ("layers", " - ".join(str(size) for size in inputs.architecture.layer_sizes)),
         ("data", inputs.title),
-        ("window, maximum rate", f"{inputs.time_window} ms, {inputs.max_rate_hz:g} Hz"),
+        ("window, maximum rate", inputs.window_in_words),
         (
             "recorded accuracy",
             NOT_RECORDED if accuracy is None else number(accuracy.percent, 2, " %"),
@@ -214,7 +214,7 @@ def _inputs(inputs: AnalysisInputs) -> dict[str, Any]:
         "data": inputs.title,
         "layer_sizes": list(inputs.architecture.layer_sizes),
         "time_window": inputs.time_window,
-        "max_rate_hz": inputs.max_rate_hz,
+        "max_rate_hz": inputs.encoder.rate_hz,
         "accuracy": _plain(inputs.accuracy),
         "n_images": inputs.n_images,
         "spikes_per_inference": inputs.spikes_per_inference,

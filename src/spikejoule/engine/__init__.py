@@ -1,20 +1,20 @@
 """The engines that run and train the network: one interface, two independent implementations.
 
-interface  what an engine is: settings, outcomes, the Engine protocol
+interface  what an engine is: outcomes, the Engine protocol
+settings   the parameters that choose one
 event      event lists and compiled kernels (the default on a CPU)
 dense      the torch network (the reference, and the engine on a GPU)
 choice     which of the two a run uses, and why
 """
 
-from spikejoule.engine.choice import choose_engine, make_engine, resolve_device, run_network
-from spikejoule.engine.interface import BatchOutcome, Engine, LearningSettings
+from spikejoule.engine.choice import choose_engine, engine_to_train, make_engine, run_network
+from spikejoule.engine.interface import BatchOutcome, Engine
 
 __all__ = [
     "BatchOutcome",
     "Engine",
-    "LearningSettings",
     "choose_engine",
+    "engine_to_train",
     "make_engine",
-    "resolve_device",
     "run_network",
 ]

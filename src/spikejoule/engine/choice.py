@@ -1,11 +1,16 @@
 """Which engine a run uses, and why."""
 
-from spikejoule.engine.interface import Engine, LearningSettings, State
+from spikejoule.engine.interface import Engine, State
+from spikejoule.engine.settings import EngineSettings
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.learning import LearningSettings
 from spikejoule.spikes.events import EventList
 
 ENGINES = ("auto", "event", "dense")
+
+EVENT_NEURONS = frozenset({"lif"})
+"""Neurons that the event engine has kernels of; the dense engine runs all."""
 
 CROSSOVER_DENSITY = 1.0
 """Share of ones among the input bits above which `auto` takes the dense engine on a CPU.
@@ -16,24 +21,32 @@ for the day when a faster dense engine makes one.
 """
 
 
-def choose_engine(name: str, device: str, density: float) -> str:
+def choose_engine(name: str, device: str, density: float, neuron: str) -> str:
     """``event`` or ``dense``, for ``auto`` by the device and the density of the input spikes.
 
     Args:
         name: ``auto``, ``event`` or ``dense``.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         density: expected share of ones among the input bits.
+        neuron: name of the neuron model.
 
     Raises:
-        ParameterError: an unknown name, or the event engine asked for on another device.
+        ParameterError: an unknown name, or the event engine asked for on another device or for a
+            neuron that it has no kernels of.
     """
     if name not in ENGINES:
         raise ParameterError(f"engine is {name!r}; allowed are {', '.join(ENGINES)}")
     if name == "event" and device != "cpu":
         raise ParameterError(f"engine event runs on the CPU alone; device is {device}")
+    if name == "event" and neuron not in EVENT_NEURONS:
+        raise ParameterError(
+            f"engine event has no kernels of the neuron {neuron!r}, but of "
+            f"{', '.join(sorted(EVENT_NEURONS))}; use dense or auto"
+        )
     if name != "auto":
         return name
-    return "event" if device == "cpu" and density <= CROSSOVER_DENSITY else "dense"
+    is_event = device == "cpu" and density <= CROSSOVER_DENSITY and neuron in EVENT_NEURONS
+    return "event" if is_event else "dense"
 
 
 def make_engine(
@@ -53,6 +66,35 @@ def make_engine(
     return DenseEngine(architecture, state, settings, device)
 
 
+def engine_to_train(
+    settings: EngineSettings,
+    architecture: Architecture,
+    learning: LearningSettings,
+    seed: int,
+    density: float,
+) -> tuple[Engine, int]:
+    """A fresh network in the engine that the settings ask for, and the threads that it may use.
+
+    Args:
+        settings: engine, device, threads.
+        architecture: layer sizes and neurons.
+        learning: loss, gradient and optimizer.
+        seed: of the first weights.
+        density: expected share of ones among the input bits.
+
+    Raises:
+        ParameterError: an engine or a device that cannot be had.
+    """
+    from spikejoule.engine.threads import use_threads
+    from spikejoule.model.network import initial_state
+
+    threads = use_threads(settings.threads)
+    device = resolve_device(settings.device)
+    name = choose_engine(settings.engine, device, density, architecture.neuron.name)
+    state = {key: value.numpy() for key, value in initial_state(architecture, seed).items()}
+    return make_engine(name, architecture, state, learning, device), threads
+
+
 def run_network(
     state: State, architecture: Architecture, events: EventList, engine: str = "auto"
 ) -> list[EventList]:
@@ -60,14 +102,14 @@ def run_network(
 
     Args:
         state: parameters by name.
-        architecture: layer sizes and neuron constants.
+        architecture: layer sizes and neurons.
         events: the input spikes.
         engine: ``auto``, ``event`` or ``dense``.
 
     Returns:
         the spikes of every layer after the input, hidden layers first.
     """
-    chosen = choose_engine(engine, "cpu", events.density)
+    chosen = choose_engine(engine, "cpu", events.density, architecture.neuron.name)
     return make_engine(chosen, architecture, state).run(events)
 
 

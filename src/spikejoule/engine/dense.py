@@ -8,9 +8,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spikejoule.engine.interface import BatchOutcome, LearningSettings, State
+from spikejoule.engine.interface import BatchOutcome, State
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.network import SpikingNetwork
 from spikejoule.spikes.events import EventList, concatenate_samples
 
@@ -22,7 +23,7 @@ class DenseEngine:
     """Trains and runs the torch network; see :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        architecture: layer sizes and neuron constants.
+        architecture: layer sizes and neurons.
         state: initial parameters.
         settings: how to learn; not needed to run.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
@@ -43,7 +44,7 @@ class DenseEngine:
         self._architecture = architecture
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
-        network = SpikingNetwork(architecture, self._settings.surrogate, self._settings.slope)
+        network = SpikingNetwork(architecture, self._settings.chosen_surrogate)
         network.to(device=device, dtype=self._type)
         network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         self._network = network
@@ -51,8 +52,8 @@ class DenseEngine:
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
             network.parameters(),
-            betas=(self._settings.beta1, self._settings.beta2),
-            eps=self._settings.epsilon,
+            betas=ADAM_BETAS,
+            eps=ADAM_EPSILON,
             weight_decay=self._settings.weight_decay,
         )
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikejoule.engine.interface import BatchOutcome, LearningSettings, State
+from spikejoule.engine.interface import BatchOutcome, State
 from spikejoule.engine.kernels.backward import batch_gradient
 from spikejoule.engine.kernels.deltas import transpose_weights
-from spikejoule.engine.kernels.derivatives import surrogate_constants
+from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.forward import layer_forward_lanes
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
@@ -18,6 +18,8 @@ from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.buffers import collect_events
 from spikejoule.spikes.events import EventList
 
@@ -33,7 +35,7 @@ class EventEngine:
     """Trains and runs the network on event lists; see :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        architecture: layer sizes and neuron constants.
+        architecture: layer sizes and neurons of the LIF model.
         state: initial parameters.
         settings: how to learn; not needed to run.
         dtype: float32, or float64 for exact comparisons.
@@ -51,8 +53,11 @@ class EventEngine:
         dtype: npt.DTypeLike = np.float32,
         lanes: int = GRADIENT_LANES,
     ) -> None:
+        assert isinstance(architecture.neuron, LeakyIntegrateAndFire)
         self._architecture = architecture
+        self._neuron = architecture.neuron
         self._settings = settings or LearningSettings()
+        self._surrogate = self._settings.chosen_surrogate
         self._type: Callable[[float], Any] = np.dtype(dtype).type
         self._layout = ParameterLayout.of(architecture)
         self._parameters = self._layout.pack(state, dtype)
@@ -127,7 +132,7 @@ class EventEngine:
             )
         self._prepare_training(events.n_steps)
         layout, settings, kind = self._layout, self._settings, self._type
-        code, a, b = surrogate_constants(settings.surrogate, settings.slope)
+        a, b = self._surrogate.constants()
         batch = events.n_samples
         spikes, synaptic_events, losses, correct = self._outcomes
         transpose_weights(
@@ -139,12 +144,12 @@ class EventEngine:
             targets,
             (settings.logit_scale, settings.label_smoothing, batch),
             (
-                kind(self._architecture.decay),
-                kind(self._architecture.threshold),
+                kind(self._neuron.decay),
+                kind(self._neuron.threshold),
                 kind(a),
                 kind(b),
             ),
-            code,
+            SURROGATE_CODES[self._surrogate.name],
             layout.layers,
             self._parameters,
             self._transposed,
@@ -185,8 +190,9 @@ class EventEngine:
         assert self._moments is not None
         self._steps_taken += 1
         clip = clip_coefficient(self._squares, settings.grad_clip_norm)
-        correction1 = 1 - settings.beta1**self._steps_taken
-        correction2 = 1 - settings.beta2**self._steps_taken
+        beta1, beta2 = ADAM_BETAS
+        correction1 = 1 - beta1**self._steps_taken
+        correction2 = 1 - beta2**self._steps_taken
         adam_step(
             self._parameters,
             self._gradients[0],
@@ -199,13 +205,13 @@ class EventEngine:
             (
                 kind(clip),
                 kind(settings.weight_decay),
-                kind(settings.beta1),
-                kind(1 - settings.beta1),
-                kind(settings.beta2),
-                kind(1 - settings.beta2),
+                kind(beta1),
+                kind(1 - beta1),
+                kind(beta2),
+                kind(1 - beta2),
                 kind(learning_rate / correction1),
                 kind(1 / math.sqrt(correction2)),
-                kind(settings.epsilon),
+                kind(ADAM_EPSILON),
                 kind(TINY),
             ),
             self._kept,
@@ -254,8 +260,8 @@ class EventEngine:
                 weight_start,
                 bias_start,
                 stride,
-                self._type(self._architecture.decay),
-                self._type(self._architecture.threshold),
+                self._type(self._neuron.decay),
+                self._type(self._neuron.threshold),
                 n_steps,
                 bounds,
                 buffers,
@@ -275,8 +281,8 @@ class EventEngine:
         settings = self._settings
         group = {
             "lr": learning_rate,
-            "betas": (settings.beta1, settings.beta2),
-            "eps": settings.epsilon,
+            "betas": ADAM_BETAS,
+            "eps": ADAM_EPSILON,
             "weight_decay": settings.weight_decay,
             "amsgrad": False,
             "maximize": False,

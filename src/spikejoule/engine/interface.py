@@ -7,44 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from spikejoule.model.surrogate import get_surrogate
 from spikejoule.spikes.events import EventList
 
 State = Mapping[str, npt.NDArray[Any]]
 """Parameters by name (``layer1.synapses.weight`` [target, source], ``layer1.synapses.bias``)."""
-
-
-@dataclass(frozen=True)
-class LearningSettings:
-    """Everything about a training step but the learning rate.
-
-    Attributes:
-        surrogate: name of the surrogate derivative (:mod:`spikejoule.model.surrogate`).
-        surrogate_slope: its slope; None takes the value of its source.
-        logit_scale: logits are ``logit_scale`` times the output spike counts.
-        label_smoothing: share of the target spread evenly over all classes, in [0, 1)
-            (Szegedy et al., CVPR 2016, arXiv:1512.00567).
-        weight_decay: L2 penalty, added to the gradient as in ``torch.optim.Adam``.
-        grad_clip_norm: largest norm of the gradient over all parameters; 0 does not clip.
-        beta1, beta2, epsilon: Adam's constants (Kingma and Ba 2015, arXiv:1412.6980).
-    """
-
-    surrogate: str = "arctangent"
-    surrogate_slope: float | None = None
-    logit_scale: float = 1.0
-    label_smoothing: float = 0.0
-    weight_decay: float = 0.0
-    grad_clip_norm: float = 0.0
-    beta1: float = 0.9
-    beta2: float = 0.999
-    epsilon: float = 1e-8
-
-    @property
-    def slope(self) -> float:
-        """The surrogate's slope in force."""
-        if self.surrogate_slope is not None:
-            return self.surrogate_slope
-        return get_surrogate(self.surrogate).default_slope
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ NotNegative = Annotated[float, Field(ge=0)]
 # A century: what lies beyond overflows where dates are added.
 Seconds = Annotated[float, Field(ge=0, le=3.2e9)]
 Text = Annotated[str, Field(min_length=1)]
+PlainValue = str | int | float | bool | None
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

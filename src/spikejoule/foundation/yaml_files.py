@@ -13,7 +13,7 @@ from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.foundation.errors import ArtifactError, SpikejouleError
 
 MAX_VALUES: Final = 100_000
 """Values that a file may hold. One behind an alias counts wherever the alias stands, so that a few
@@ -50,6 +50,17 @@ def read_yaml(path: str | os.PathLike[str], error_type: type[SpikejouleError]) -
     except Exception as error:
         # ruamel.yaml raises KeyError, IndexError, AssertionError for the likes of `!!bool 3`.
         raise error_type(f"{path}: not valid YAML (no value of its tag: {error!r}).") from error
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file, read as DVC reads it.
+
+    Raises ArtifactError if there is no such file.
+    """
+    content = read_yaml(path, ArtifactError)
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path} must hold keys and values.")
+    return content
 
 
 class _RefusedError(MarkedYAMLError):

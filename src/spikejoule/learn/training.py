@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,44 +11,15 @@ import numpy.typing as npt
 
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.learn.augmentation import Augmentation, augment
-from spikejoule.learn.schedule import Schedule, ScheduleSettings
-from spikejoule.model.pruning import PruningSettings, magnitude_masks
+from spikejoule.learn.augmentation import augment
+from spikejoule.learn.schedule import RunningSchedule
+from spikejoule.learn.settings import TrainingSettings
+from spikejoule.model.pruning import magnitude_masks
 from spikejoule.spikes.counting import TrainingSpikes, predict
-from spikejoule.spikes.encoding import draw_key, encode
+from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.events import EventList
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How to train; what a single step does is the engine's business.
-
-    Attributes:
-        seed: of every draw: shuffling, deformations, spikes.
-        time_window: T, steps of 1 ms.
-        max_rate_hz: firing rate of a white pixel.
-        batch_size: samples a step.
-        max_epochs: passes over the training set at most.
-        schedule: learning rate.
-        augmentation: deformations of the training images.
-        patience: epochs without a better validation accuracy after which to stop; 0 never does.
-        target_accuracy_percent: validation accuracy at which to stop; None never does.
-        pruning: which share of the synapses is removed, and when. Neither the best weights nor an
-            early stop are considered before pruning is done.
-    """
-
-    seed: int
-    time_window: int
-    max_rate_hz: float
-    batch_size: int
-    max_epochs: int
-    schedule: ScheduleSettings
-    augmentation: Augmentation
-    patience: int = 0
-    target_accuracy_percent: float | None = None
-    pruning: PruningSettings = field(default_factory=PruningSettings)
 
 
 @dataclass(frozen=True)
@@ -121,6 +92,7 @@ class TrainingData:
         images: uint8 [N, height, width].
         labels: [N].
         samples: identity of each image, int64 [N]; draws depend on it.
+        encoder: the code by which images become spikes.
         validation_events: encoded once.
         validation_labels: [N of validation].
     """
@@ -128,6 +100,7 @@ class TrainingData:
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.integer]
     samples: npt.NDArray[np.int64]
+    encoder: Encoder
     validation_events: EventList
     validation_labels: npt.NDArray[np.integer]
 
@@ -143,6 +116,7 @@ def train(
     engine: Engine,
     layer_names: tuple[str, ...],
     settings: TrainingSettings,
+    seed: int,
     observers: tuple[TrainingObserver, ...] = (),
     clock: Callable[[], float] = time.perf_counter,
 ) -> TrainingResult:
@@ -155,19 +129,20 @@ def train(
         engine: the network with its optimizer.
         layer_names: names of the layers, the input first.
         settings: how to train.
+        seed: of every draw: shuffling, deformations, spikes.
         observers: told of every batch and epoch.
         clock: seconds, for the epochs' wall times.
 
     Raises:
         ParameterError: the window is not that of the validation events, or training diverged.
     """
-    if data.validation_events.n_steps != settings.time_window:
+    if data.validation_events.n_steps != data.encoder.time_window:
         raise ParameterError(
-            f"time_window is {settings.time_window}, but the validation events have "
+            f"time_window is {data.encoder.time_window}, but the validation events have "
             f"{data.validation_events.n_steps} steps; encode them again"
         )
     n_batches = -(-len(data.labels) // settings.batch_size)
-    schedule = Schedule(settings.schedule, n_batches * settings.max_epochs)
+    schedule = settings.chosen_schedule.start(settings.lr, n_batches * settings.max_epochs)
     history: list[EpochRecord] = []
     seconds: list[float] = []
     best: EpochRecord | None = None
@@ -176,17 +151,17 @@ def train(
     for epoch in range(1, settings.max_epochs + 1):
         started = clock()
         share = _prune(epoch, engine, settings)
-        record = _train_epoch(epoch, data, engine, schedule, settings, share, observers)
+        record = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
         _check_finite(record, engine, settings)
         history.append(record)
         seconds.append(clock() - started)
         for observer in observers:
             observer.on_epoch(record, seconds[-1])
-        if not settings.pruning.is_final(epoch, settings.max_epochs):
+        if not settings.is_pruned_by(epoch, settings.max_epochs):
             continue
         if best is None or record.validation_accuracy_percent > best.validation_accuracy_percent:
             best, best_state = record, engine.state()
-        target = settings.target_accuracy_percent
+        target = settings.target_accuracy
         if target is not None and record.validation_accuracy_percent >= target:
             stop_reason = "target_accuracy"
             break
@@ -211,9 +186,8 @@ def train(
 
 def _prune(epoch: int, engine: Engine, settings: TrainingSettings) -> float:
     """Remove the synapses that are due before an epoch; returns the share removed by now."""
-    pruning = settings.pruning
-    share = pruning.share(epoch, settings.max_epochs)
-    if share > (pruning.share(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
+    share = settings.pruned_share(epoch, settings.max_epochs)
+    if share > (settings.pruned_share(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
         engine.prune(magnitude_masks(engine.state(), share))
     return share
 
@@ -224,7 +198,7 @@ def _check_finite(record: EpochRecord, engine: Engine, settings: TrainingSetting
     if not (finite and all(np.isfinite(values).all() for values in engine.state().values())):
         raise ParameterError(
             f"training diverged in epoch {record.epoch}: the {'weights' if finite else 'loss'} "
-            f"can no longer be told; train.lr is {settings.schedule.lr}, use a smaller one, or a "
+            f"can no longer be told; train.lr is {settings.lr}, use a smaller one, or a "
             "smaller train.logit_scale"
         )
 
@@ -233,15 +207,16 @@ def _train_epoch(
     epoch: int,
     data: TrainingData,
     engine: Engine,
-    schedule: Schedule,
+    schedule: RunningSchedule,
     settings: TrainingSettings,
+    seed: int,
     pruned_share: float,
     observers: tuple[TrainingObserver, ...],
 ) -> EpochRecord:
     """One pass over the training set in random order, and the validation after it."""
     n_samples = len(data.labels)
-    order = np.random.default_rng([settings.seed, epoch]).permutation(n_samples)
-    key = draw_key(settings.seed, "train", epoch)
+    order = np.random.default_rng([seed, epoch]).permutation(n_samples)
+    key = data.encoder.draw_key(seed, "train", epoch)
     loss = 0.0
     correct = 0
     spikes: tuple[int, ...] = ()
@@ -250,8 +225,8 @@ def _train_epoch(
     for first in range(0, n_samples, settings.batch_size):
         chosen = order[first : first + settings.batch_size]
         samples = data.samples[chosen]
-        images = augment(data.images[chosen], settings.augmentation, settings.seed, epoch, samples)
-        events = encode(images, settings.time_window, settings.max_rate_hz, key, samples)
+        images = augment(data.images[chosen], settings, seed, epoch, samples)
+        events = data.encoder.events(images, key, samples)
         rate = schedule.learning_rate
         outcome = engine.train_batch(events, data.labels[chosen], rate)
         schedule.after_batch()

@@ -87,12 +87,12 @@ def load_network_and_events(
             f"{events_path} holds events from {events.n_inputs} inputs, but {network_path} was "
             f"trained on {n_input}: encode and train again from the same parameters."
         )
-    for key, unit in (("type", ""), ("time_window", " ms"), ("max_rate_hz", " Hz")):
-        found, needed = getattr(code, key), network.encoding[key]
-        if found != needed:
+    found = code.encoder.entry()
+    for key, needed in network.encoder.entry().items():
+        if found.get(key) != needed:
             raise ArtifactError(
-                f"{events_path} was encoded with {key} {found}{unit}, but {network_path} was "
-                f"trained with {needed}{unit}: encode and train again from the same parameters."
+                f"{events_path} was encoded with {key} {found.get(key)}, but {network_path} was "
+                f"trained with {needed}: encode and train again from the same parameters."
             )
     if images is not None and code.images_sha256 != images_sha256(images):
         raise ArtifactError(

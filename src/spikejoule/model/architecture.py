@@ -1,35 +1,30 @@
-"""The shape of a fully connected spiking network and the constants of its neurons."""
+"""The shape of a fully connected spiking network, and its neurons."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from spikejoule.foundation.errors import ParameterError
-
-# The engines compute in float32, where a threshold below or above these is 0 or infinite: at 0 even
-# the unused lanes of a vector would fire.
-_SMALLEST_FLOAT32 = 1.1754943508222875e-38
-_LARGEST_FLOAT32 = 3.4028234663852886e38
+from spikejoule.model.neuron import Neuron
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Layer sizes and neuron constants of a fully connected spiking network.
+    """Layer sizes and neurons of a fully connected spiking network.
 
     Attributes:
         n_input: number of inputs, I.
         hidden: number of neurons in each hidden layer, first to last.
         n_output: number of output neurons, O.
-        threshold: membrane potential at or above which a neuron fires (dimensionless).
-        decay: factor by which the membrane potential shrinks in one step of 1 ms, in [0, 1].
+        neuron: the model of every neuron, with its parameters.
 
     Raises:
-        ParameterError: a size below one, no hidden layer, or a constant out of range.
+        ParameterError: a size out of range, or no hidden layer.
     """
 
     n_input: int
     hidden: tuple[int, ...]
     n_output: int
-    threshold: float = 1.0
-    decay: float = 0.9
+    neuron: Neuron = field(default_factory=LeakyIntegrateAndFire)
 
     def __post_init__(self) -> None:
         if not self.hidden:
@@ -37,13 +32,6 @@ class Architecture:
         for name, size in zip(self.layer_names, self.layer_sizes, strict=True):
             if not 1 <= size <= 65_535:
                 raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to 65535")
-        if not _SMALLEST_FLOAT32 <= self.threshold <= _LARGEST_FLOAT32:
-            raise ParameterError(
-                f"threshold is {self.threshold}; it must be above 0, from {_SMALLEST_FLOAT32:.2g} "
-                f"to {_LARGEST_FLOAT32:.2g}"
-            )
-        if not 0 <= self.decay <= 1:
-            raise ParameterError(f"decay is {self.decay}; it must lie in [0, 1]")
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:

@@ -26,6 +26,8 @@ from spikejoule.model.trained import (
     save_trained,
     state_arrays,
 )
+from spikejoule.spikes.codes import encoder_of_entry
+from spikejoule.spikes.encoder import Encoder
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -60,15 +62,13 @@ class CompleteCheckpoint:
         content: the file's dictionary, sections that a writer left out absent.
         architecture: the network's shape and neuron constants.
         state: the weights, float32, by their names in the file.
-        time_window: T, steps of 1 ms.
-        max_rate_hz: firing rate of a white pixel.
+        encoder: the code by which images became spikes.
     """
 
     content: dict[str, Any]
     architecture: Architecture
     state: dict[str, NDArray[np.float32]]
-    time_window: int
-    max_rate_hz: float
+    encoder: Encoder
 
     def section(self, name: str) -> dict[str, Any]:
         """A section of the file, empty if its writer left it out."""
@@ -131,14 +131,13 @@ def complete_checkpoint(
             raise ArtifactError(
                 f"{path} must hold a dictionary under {name!r}, not {content[name]!r:.80}."
             )
-    file = CompleteFile.from_content(path, content)
+    CompleteFile.from_content(path, content)
     architecture = _read_architecture(path, content)
     return CompleteCheckpoint(
         content=dict(content),
         architecture=architecture,
         state=state_arrays(path, content["model_state_dict"], architecture),
-        time_window=file.encoding.time_window,
-        max_rate_hz=file.encoding.max_rate_hz,
+        encoder=encoder_of_entry(path, content["encoding"]),
     )
 
 
@@ -158,8 +157,7 @@ def _read_architecture(path: str | os.PathLike[str], content: Mapping[str, Any])
         sizes["n_input"],
         sizes["n_hidden"],
         sizes["n_output"],
-        stated.get("threshold"),
-        stated.get("decay"),
+        stated,
     )
     total = sum(architecture.synapses)
     recorded = content.get("connectivity", {}).get("n_synapses_total", total)

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
-from spikejoule import __version__
+from spikejoule.foundation.version import __version__
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import TrainedNetwork
 
@@ -62,7 +62,7 @@ def build_complete(
         "n_output": architecture.n_output,
         "encoding": {
             **network.encoding,
-            "spike_prob_formula": "p = (pixel * max_rate) / 1000 per timestep",
+            "spike_prob_formula": network.encoder.formula,
         },
         "training_config": _training_config_entry(network.training_config),
         "training_results": {
@@ -108,7 +108,7 @@ def build_complete(
             "engine": network.engine,
             "data": network.data,
             "best_epoch": network.best_epoch,
-            "seed": network.encoding.get("seed"),
+            "seed": network.seed,
             "history": list(network.history),
             "test": dict(test),
             "training_environment": {
@@ -124,8 +124,7 @@ def _architecture_entry(architecture: Architecture) -> dict[str, Any]:
         "n_hidden": _hidden_entry(architecture),
         "n_output": architecture.n_output,
         **_connectivity_entry(architecture),
-        "threshold": architecture.threshold,
-        "decay": architecture.decay,
+        **architecture.neuron.entry(),
         "layer_names": list(architecture.layer_names),
         "layer_sizes": list(architecture.layer_sizes),
     }

@@ -22,13 +22,6 @@ class _Section(Record):
     model_config = ConfigDict(extra="allow")
 
 
-class EncodingSection(_Section):
-    """How images became spikes: steps of 1 ms, and the rate of a white pixel."""
-
-    time_window: int = Field(ge=1, le=10_000)
-    max_rate_hz: float = Field(gt=0, le=1000)
-
-
 class TrainingConfigSection(_Section):
     """The parameters of training that a count depends on."""
 
@@ -130,9 +123,8 @@ class ProjectSection(_Section):
 
 
 class CompleteFile(_Section):
-    """All sections but weights and architecture."""
+    """All sections but weights, architecture and encoding."""
 
-    encoding: EncodingSection
     test_accuracy: Percent | None = None
     training_config: TrainingConfigSection = TrainingConfigSection()
     training_results: TrainingResults = TrainingResults()

@@ -13,27 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.neuron import Neuron
+from spikejoule.model.surrogate import Surrogate
 
 Derivative = Callable[[Tensor], Tensor]
-
-
-def surrogate_derivative(name: str, slope: float) -> Derivative:
-    """The surrogate derivative as a function of x = v - threshold (formulas in surrogate.py)."""
-
-    def sigmoid(x: Tensor) -> Tensor:
-        height = torch.sigmoid(slope * x)
-        return slope * height * (1 - height)
-
-    derivatives: dict[str, Derivative] = {
-        "constant": lambda x: torch.full_like(x, slope),
-        "arctangent": lambda x: (slope / 2) / (1 + (math.pi / 2 * slope * x) ** 2),
-        "fast_sigmoid": lambda x: 1 / (1 + slope * x.abs()) ** 2,
-        "sigmoid": sigmoid,
-        "triangle": lambda x: slope * (1 - x.abs()).clamp(min=0),
-        "boxcar": lambda x: slope * (x.abs() < 1 / (2 * slope)).to(x.dtype),
-        "gaussian": lambda x: slope / math.sqrt(2 * math.pi) * torch.exp(-((slope * x) ** 2) / 2),
-    }
-    return derivatives[name]
 
 
 class _Spike(torch.autograd.Function):
@@ -58,13 +41,12 @@ def fire(x: Tensor, derivative: Derivative) -> Tensor:
 
 
 class SpikingLayer(nn.Module):
-    """Synapses and LIF neurons; all steps share one matrix product."""
+    """Synapses and neurons; all steps share one matrix product."""
 
-    def __init__(self, n_source: int, n_target: int, threshold: float, decay: float) -> None:
+    def __init__(self, n_source: int, n_target: int, neuron: Neuron) -> None:
         super().__init__()
         self.synapses = nn.Linear(n_source, n_target)
-        self.threshold = threshold
-        self.decay = decay
+        self.neuron = neuron
 
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
         """Spikes [T, B, n_source] to spikes [T, B, n_target]."""
@@ -72,30 +54,29 @@ class SpikingLayer(nn.Module):
         membrane = torch.zeros_like(current[0])
         emitted = []
         for step in range(current.shape[0]):
-            membrane = self.decay * membrane + current[step]
-            spike = fire(membrane - self.threshold, derivative)
-            membrane = membrane * (1 - spike.detach())
-            emitted.append(spike)
+            spikes, membrane = self.neuron.step(
+                membrane, current[step], lambda x: fire(x, derivative)
+            )
+            emitted.append(spikes)
         return torch.stack(emitted)
 
 
 class SpikingNetwork(nn.Module):
-    """A fully connected network of LIF layers ``layer1``, ``layer2``, ...
+    """A fully connected network of spiking layers ``layer1``, ``layer2``, ...
 
     Args:
-        architecture: layer sizes and neuron constants.
-        surrogate: name of the surrogate derivative.
-        slope: its slope.
+        architecture: layer sizes and neurons.
+        surrogate: the surrogate derivative, with its slope.
     """
 
-    def __init__(self, architecture: Architecture, surrogate: str, slope: float) -> None:
+    def __init__(self, architecture: Architecture, surrogate: Surrogate) -> None:
         super().__init__()
         sizes = architecture.layer_sizes
         self._names = [f"layer{number}" for number in range(1, len(sizes))]
         for name, source, target in zip(self._names, sizes[:-1], sizes[1:], strict=True):
-            layer = SpikingLayer(source, target, architecture.threshold, architecture.decay)
+            layer = SpikingLayer(source, target, architecture.neuron)
             self.add_module(name, layer)
-        self._derivative = surrogate_derivative(surrogate, slope)
+        self._derivative = surrogate.derivative
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
         """Input spikes [T, B, I] to the spikes of every layer after it, [T, B, units] each."""

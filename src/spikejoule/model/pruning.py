@@ -12,42 +12,56 @@ synapses removed are those of least magnitude over all weight matrices together 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from spikejoule.foundation.parameter_problems import WHOLE_LINE
+from spikejoule.foundation.sections import Real, Section
 
 Masks = dict[str, npt.NDArray[np.bool_]]
 """By the name of a weight matrix [target, source]: False where a synapse is removed."""
 
 
-@dataclass(frozen=True)
-class PruningSettings:
+class PruningSettings(Section):
     """How much is pruned, and when.
 
     Attributes:
-        fraction: share of the synapses that is removed in the end, in [0, 1); 0 prunes nothing.
-        start_fraction: share of the epochs before the first synapse is removed, in [0, 1).
-        end_fraction: share of the epochs after which the last one is, in (start_fraction, 1].
+        pruned_fraction: share of the synapses that is removed in the end; 0 prunes nothing.
+        prune_start: share of the epochs before the first synapse is removed.
+        prune_end: share of the epochs after which the last one is, above `prune_start`.
     """
 
-    fraction: float = 0.0
-    start_fraction: float = 0.2
-    end_fraction: float = 0.6
+    pruned_fraction: Real = Field(default=0.0, ge=0, lt=1)
+    prune_start: Real = Field(default=0.2, ge=0, lt=1)
+    prune_end: Real = Field(default=0.6, gt=0, le=1)
 
-    def share(self, epoch: int, max_epochs: int) -> float:
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> Self:
+        if self.prune_start >= self.prune_end:
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "train.prune_end: {end} is not allowed; allowed: more than train.prune_start, "
+                "which is {start}",
+                {"end": self.prune_end, "start": self.prune_start},
+            )
+        return self
+
+    def pruned_share(self, epoch: int, max_epochs: int) -> float:
         """Share of the synapses that is removed during an epoch (from 1 on) of `max_epochs`."""
-        first = math.floor(self.start_fraction * max_epochs) + 1
-        last = max(first, math.ceil(self.end_fraction * max_epochs))
+        first = math.floor(self.prune_start * max_epochs) + 1
+        last = max(first, math.ceil(self.prune_end * max_epochs))
         if epoch < first:
             return 0.0
         progress = min(1.0, (epoch - first + 1) / (last - first + 1))
-        return self.fraction * (1 - (1 - progress) ** 3)
+        return self.pruned_fraction * (1 - (1 - progress) ** 3)
 
-    def is_final(self, epoch: int, max_epochs: int) -> bool:
-        """Whether all pruning is done by an epoch."""
-        return self.share(epoch, max_epochs) == self.fraction
+    def is_pruned_by(self, epoch: int, max_epochs: int) -> bool:
+        """Whether all pruning is done by an epoch (from 1 on) of `max_epochs`."""
+        return self.pruned_share(epoch, max_epochs) == self.pruned_fraction
 
 
 def is_pruned(training_config: Mapping[str, Any]) -> bool:

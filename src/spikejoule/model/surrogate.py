@@ -1,86 +1,51 @@
-"""Surrogate derivatives of the spike function, by name, each with its source.
+"""What a surrogate derivative of the spike function is.
 
-A surrogate is a function of ``x = v - threshold`` and one ``slope``. This module names them and
-states their formulas; each engine computes them in its own way, so that one checks the other.
+A surrogate is a function of ``x = v - threshold`` and one slope. It is stated twice: in torch for
+the dense engine, and as emitted vector instructions for the kernels of the event engine, so that
+one checks the other; ``tests/naive.py`` states it a third time.
 """
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from spikejoule.foundation.errors import ParameterError
+from pydantic import Field
+
+from spikejoule.foundation.sections import Kind, Real
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spikejoule.foundation.compiling.lanes import Lanes
 
 
-@dataclass(frozen=True)
-class Surrogate:
-    """One surrogate derivative.
+class Surrogate(Kind):
+    """A surrogate derivative; each is one file of :mod:`spikejoule.model.surrogates`.
 
     Attributes:
-        name: how parameters name it.
         formula: the derivative as a function of x = v - threshold and the slope.
         default_slope: the slope that the source uses.
-        source: publication.
+        surrogate_slope: the slope; None takes that of the source.
     """
 
-    name: str
-    formula: str
-    default_slope: float
-    source: str
+    formula: ClassVar[str]
+    default_slope: ClassVar[float]
 
+    surrogate_slope: Real | None = Field(default=None, gt=0)
 
-SURROGATES: dict[str, Surrogate] = {
-    surrogate.name: surrogate
-    for surrogate in (
-        Surrogate(
-            "constant",
-            "slope",
-            0.3,
-            "straight-through estimator of the seed notebook; Bengio et al. 2013, arXiv:1308.3432",
-        ),
-        Surrogate(
-            "arctangent",
-            "(slope / 2) / (1 + (pi / 2 * slope * x)^2)",
-            2.0,
-            "Fang et al., ICCV 2021, arXiv:2007.05785",
-        ),
-        Surrogate(
-            "fast_sigmoid",
-            "1 / (1 + slope * |x|)^2",
-            10.0,
-            "Zenke and Ganguli, Neural Computation 30(6), 2018, doi:10.1162/neco_a_01086",
-        ),
-        Surrogate(
-            "sigmoid",
-            "slope * sigmoid(slope * x) * (1 - sigmoid(slope * x))",
-            4.0,
-            "Zenke and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367",
-        ),
-        Surrogate(
-            "triangle",
-            "slope * max(0, 1 - |x|)",
-            0.3,
-            "Bellec et al., NeurIPS 2018, arXiv:1803.09574",
-        ),
-        Surrogate(
-            "boxcar",
-            "slope if |x| < 1 / (2 * slope) else 0",
-            1.0,
-            "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331",
-        ),
-        Surrogate(
-            "gaussian",
-            "slope / sqrt(2 * pi) * exp(-(slope * x)^2 / 2)",
-            2.0,
-            "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331",
-        ),
-    )
-}
+    @property
+    def slope(self) -> float:
+        """The slope in force."""
+        return self.default_slope if self.surrogate_slope is None else self.surrogate_slope
 
+    @abstractmethod
+    def derivative(self, x: "Tensor") -> "Tensor":
+        """The derivative at x = v - threshold, of the shape and type of x."""
 
-def get_surrogate(name: str) -> Surrogate:
-    """Look a surrogate up by name.
+    @abstractmethod
+    def constants(self) -> tuple[float, float]:
+        """The two constants that :meth:`emit` receives, computed from the slope once."""
 
-    Raises:
-        ParameterError: an unknown name.
-    """
-    if name not in SURROGATES:
-        raise ParameterError(f"surrogate is {name!r}; allowed are {', '.join(SURROGATES)}")
-    return SURROGATES[name]
+    @staticmethod
+    @abstractmethod
+    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+        """Emit the derivative at the vector x; `a` and `b` are vectors of the constants."""

@@ -11,13 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from spikejoule.foundation import torch_files
 from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.foundation.records import first_problem
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.neuron import UNNAMED, Neuron
+from spikejoule.model.neurons import NEURONS
 from spikejoule.model.pruning import is_pruned
 from spikejoule.model.trained_file import SCHEMA, TrainedFile
+from spikejoule.spikes.codes import encoder_of_entry
 from spikejoule.spikes.counting import TrainingSpikes
+from spikejoule.spikes.encoder import Encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +31,10 @@ class TrainedNetwork:
     """A trained network and its provenance.
 
     Attributes:
-        architecture: layer sizes, threshold, decay.
+        architecture: layer sizes and neurons.
         state: the best weights, float32, under the names of `Architecture.parameter_shapes`.
-        encoding: `type` ("poisson"), `time_window` (steps of 1 ms), `max_rate_hz`, `seed`.
+        encoder: the code by which images became spikes.
+        seed: the experiment's, of every draw.
         training_config: the parameters of the train stage, plain values.
         history: one mapping an epoch, with the fields of `training.EpochRecord`.
         training_spikes: spikes of each layer over all training samples of all epochs.
@@ -40,7 +47,8 @@ class TrainedNetwork:
 
     architecture: Architecture
     state: dict[str, NDArray[np.float32]]
-    encoding: dict[str, Any]
+    encoder: Encoder
+    seed: int
     training_config: dict[str, Any]
     history: tuple[dict[str, Any], ...]
     training_spikes: TrainingSpikes
@@ -54,6 +62,11 @@ class TrainedNetwork:
     def pruned(self) -> bool:
         """Whether synapses were removed in training."""
         return is_pruned(self.training_config)
+
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """What files say of how images became spikes."""
+        return {**self.encoder.entry(), "seed": self.seed}
 
 
 def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
@@ -73,8 +86,7 @@ def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
             "n_input": architecture.n_input,
             "hidden": list(architecture.hidden),
             "n_output": architecture.n_output,
-            "threshold": architecture.threshold,
-            "decay": architecture.decay,
+            **architecture.neuron.entry(),
         },
         "state": network.state,
         "encoding": network.encoding,
@@ -110,7 +122,7 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     file = TrainedFile.from_content(path, content)
     shape, spikes = file.architecture, file.training_spikes
     architecture = build_architecture(
-        path, shape.n_input, shape.hidden, shape.n_output, shape.threshold, shape.decay
+        path, shape.n_input, shape.hidden, shape.n_output, content["architecture"]
     )
     if tuple(spikes.layer_names) != architecture.layer_names:
         raise ArtifactError(
@@ -120,7 +132,8 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     return TrainedNetwork(
         architecture=architecture,
         state=state_arrays(path, file.state, architecture),
-        encoding=dict(content["encoding"]),
+        encoder=encoder_of_entry(path, file.encoding),
+        seed=file.seed,
         training_config=dict(content["training_config"]),
         history=tuple(dict(record) for record in content["history"]),
         training_spikes=TrainingSpikes(
@@ -137,40 +150,47 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
 
 
 def build_architecture(
-    path: str | os.PathLike[str],
-    n_input: Any,
-    hidden: Any,
-    n_output: Any,
-    threshold: Any,
-    decay: Any,
+    path: str | os.PathLike[str], n_input: Any, hidden: Any, n_output: Any, entry: Mapping[str, Any]
 ) -> Architecture:
-    """The architecture that a file states; ArtifactError, naming `path`, if it cannot exist."""
-    sizes = [hidden] if _is_number(hidden, int) else hidden
+    """The architecture that a file states; ArtifactError, naming `path`, if it cannot exist.
+
+    `entry` holds the neuron's name and parameters; other keys of it are ignored.
+    """
+    sizes = [hidden] if _is_number(hidden) else hidden
     if not (
         isinstance(sizes, list | tuple)
-        and all(_is_number(size, int) for size in (n_input, *sizes, n_output))
-        and all(_is_number(constant, int | float) for constant in (threshold, decay))
+        and all(_is_number(size) for size in (n_input, *sizes, n_output))
     ):
         raise ArtifactError(
-            f"{path} states an architecture whose sizes are not whole numbers or whose neuron "
-            f"constants are not numbers: {n_input}-{hidden}-{n_output}, threshold {threshold}, "
-            f"decay {decay}."
+            f"{path} states an architecture whose sizes are not whole numbers: "
+            f"{n_input}-{hidden}-{n_output}."
         )
     try:
-        return Architecture(
-            n_input=n_input,
-            hidden=tuple(sizes),
-            n_output=n_output,
-            threshold=float(threshold),
-            decay=float(decay),
-        )
+        return Architecture(n_input, tuple(sizes), n_output, neuron_of_entry(path, entry))
     except ParameterError as error:
         raise ArtifactError(f"{path} states an impossible architecture: {error}") from error
 
 
-def _is_number(value: Any, kind: Any) -> bool:
+def neuron_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> Neuron:
+    """The neuron that an entry of `Neuron.entry` states; ArtifactError, naming `path`, if none."""
+    name = entry.get("neuron", UNNAMED)
+    if not isinstance(name, str) or name not in NEURONS:
+        raise ArtifactError(
+            f"{path} holds neurons of the model {name!r:.80}, but there are {', '.join(NEURONS)}."
+        )
+    kind = NEURONS[name]
+    for parameter in kind.model_fields:
+        if parameter not in entry:
+            raise ArtifactError(f"{path} states no {parameter} of its neurons: write it again.")
+    try:
+        return kind.model_validate({key: entry[key] for key in kind.model_fields})
+    except ValidationError as error:
+        raise ArtifactError(f"{path}: neurons: {first_problem(error)}: write it again.") from error
+
+
+def _is_number(value: Any) -> bool:
     # To Python, true is a whole number.
-    return isinstance(value, kind) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def state_arrays(

@@ -2,26 +2,15 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from spikejoule.data.images import DataDescription
-from spikejoule.foundation.records import Count, NotNegative, Percent, Record
-from spikejoule.params import TrainParams
-from spikejoule.spikes.codes import PoissonCode
+from spikejoule.foundation.records import Count, NotNegative, Percent, PlainValue, Record
+from spikejoule.model.complete_file import TrainingConfigSection
 
 SCHEMA: Literal["spikejoule/trained/1"] = "spikejoule/trained/1"
 
 EngineName = Annotated[str, Field(pattern="^(event|dense)$")]
-
-# The parameters of the train stage, of which files of other versions may lack some.
-_parameters: dict[str, Any] = {
-    "optimizer": (Literal["Adam"], "Adam"),
-    **{
-        name: (Annotated[field.annotation, field], None)
-        for name, field in TrainParams.model_fields.items()
-    },
-}
-_TrainingConfig = create_model("_TrainingConfig", __base__=Record, **_parameters)
 
 
 class EpochEntry(Record):
@@ -39,13 +28,13 @@ class EpochEntry(Record):
 
 
 class ArchitectureEntry(Record):
-    """Sizes and neuron constants; `Architecture` has their ranges."""
+    """Sizes, of which `Architecture` has the ranges, and what `Neuron.entry` says."""
+
+    model_config = ConfigDict(extra="allow")
 
     n_input: int
     hidden: list[int]
     n_output: int
-    threshold: float
-    decay: float
 
 
 class TrainingSpikesEntry(Record):
@@ -69,8 +58,8 @@ class TrainedFile(Record):
     schema_name: Literal["spikejoule/trained/1"] = Field(default=SCHEMA, alias="schema")
     architecture: ArchitectureEntry
     state: dict[str, Any]
-    encoding: PoissonCode
-    training_config: dict[str, Any]
+    encoding: dict[str, PlainValue]
+    training_config: dict[str, PlainValue]
     history: list[EpochEntry] = Field(min_length=1)
     training_spikes: TrainingSpikesEntry
     best_epoch: int
@@ -79,10 +68,25 @@ class TrainedFile(Record):
     engine: EngineName
     optimizer_state: OptimizerState
 
+    @field_validator("encoding")
+    @classmethod
+    def _has_a_seed(cls, encoding: dict[str, Any]) -> dict[str, Any]:
+        seed = encoding.get("seed")
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+            raise ValueError(f"the seed is {seed!r:.40}; it must be a whole number below 2^32")
+        return encoding
+
+    @property
+    def seed(self) -> int:
+        """The seed of every draw."""
+        seed = self.encoding["seed"]
+        assert isinstance(seed, int)
+        return seed
+
     @field_validator("training_config")
     @classmethod
     def _is_of_allowed_parameters(cls, config: dict[str, Any]) -> dict[str, Any]:
-        _TrainingConfig.model_validate(config)
+        TrainingConfigSection.model_validate(config)
         return config
 
     @model_validator(mode="after")

@@ -95,8 +95,7 @@ def _architecture(checkpoint: CompleteCheckpoint) -> Rows:
     return [
         ("layers", " - ".join(str(size) for size in architecture.layer_sizes)),
         ("synapses", number(sum(architecture.synapses))),
-        ("threshold", number(architecture.threshold)),
-        ("decay per step", number(architecture.decay)),
+        *((name, number(value)) for name, value in architecture.neuron.model_dump().items()),
     ]
 
 

@@ -260,7 +260,7 @@ def provenance(content: ReportContent) -> Markup:
     facts: list[tuple[str, str]] = [
         ("data", inputs.title),
         ("layers", " - ".join(str(size) for size in inputs.architecture.layer_sizes)),
-        ("window, maximum rate", f"{inputs.time_window} ms, {inputs.max_rate_hz:g} Hz"),
+        ("window, maximum rate", inputs.window_in_words),
         (
             "intervals",
             f"{bootstrap.samples:,} resamples, {100 * bootstrap.confidence:g} %, seed "

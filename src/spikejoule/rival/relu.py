@@ -22,35 +22,13 @@ from torch.nn import functional
 
 from spikejoule.data.images import LabelledImages
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.learn.augmentation import Augmentation, augment
-from spikejoule.learn.schedule import Schedule, ScheduleSettings
+from spikejoule.learn.augmentation import augment
+from spikejoule.learn.schedule import RunningSchedule
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state
+from spikejoule.rival.settings import RivalTraining
 
 State = dict[str, NDArray[np.float32]]
-
-
-@dataclass(frozen=True)
-class BaselineSettings:
-    """How the ReLU network is trained: Adam on the cross-entropy.
-
-    Attributes:
-        seed: of the first weights, the order of the images and their deformations.
-        batch_size: images a step.
-        max_epochs: passes over the training set.
-        schedule: learning rate.
-        augmentation: deformations of the training images.
-        weight_decay: L2 penalty, added to the gradient.
-        label_smoothing: share of the target spread evenly over all classes, in [0, 1).
-    """
-
-    seed: int
-    batch_size: int
-    max_epochs: int
-    schedule: ScheduleSettings
-    augmentation: Augmentation
-    weight_decay: float = 0.0
-    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +68,8 @@ def train_baseline(
     train: LabelledImages,
     validation: LabelledImages,
     architecture: Architecture,
-    settings: BaselineSettings,
+    settings: RivalTraining,
+    seed: int,
     on_epoch: Callable[[int, float], object] = lambda epoch, accuracy_percent: None,
 ) -> BaselineTraining:
     """Train the ReLU network; the result does not depend on the number of cores.
@@ -100,6 +79,7 @@ def train_baseline(
         validation: images whose accuracy chooses the epoch.
         architecture: layer sizes; the neuron's constants play no part.
         settings: how to train.
+        seed: of the first weights, the order of the images and their deformations.
         on_epoch: told of every epoch and its validation accuracy in percent.
 
     Raises:
@@ -108,35 +88,35 @@ def train_baseline(
     with one_thread(), ThreadPoolExecutor(max_workers=1) as drawer:
         parameters = {
             name: torch.nn.Parameter(values)
-            for name, values in initial_state(architecture, settings.seed).items()
+            for name, values in initial_state(architecture, seed).items()
         }
         optimizer = torch.optim.Adam(
             parameters.values(),
-            settings.schedule.lr,
+            settings.lr,
             weight_decay=settings.weight_decay,
             fused=True,
         )
         n_batches = -(-len(train) // settings.batch_size)
-        schedule = Schedule(settings.schedule, n_batches * settings.max_epochs)
+        schedule = settings.chosen_schedule.start(settings.lr, n_batches * settings.max_epochs)
         validation_input = _intensities(_flat(validation.images))
         validation_labels = _class_indices(validation.labels)
         accuracies: list[float] = []
         seconds: list[float] = []
         best_state: State = {}
-        upcoming = drawer.submit(_drawn_epoch, train, settings, 1)
+        upcoming = drawer.submit(_drawn_epoch, train, settings, seed, 1)
         for epoch in range(1, settings.max_epochs + 1):
             started = time.perf_counter()
             pixels, labels = upcoming.result()
             if epoch < settings.max_epochs:
                 # On another core, while this one learns from the images already drawn.
-                upcoming = drawer.submit(_drawn_epoch, train, settings, epoch + 1)
+                upcoming = drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1)
             _train_epoch(pixels, labels, parameters, optimizer, schedule, settings)
             with torch.no_grad():
                 scores = _forward(parameters, validation_input)[-1]
             correct = int((scores.argmax(dim=1) == validation_labels).sum())
             accuracies.append(100 * correct / len(validation))
             seconds.append(time.perf_counter() - started)
-            _check_finite(parameters, epoch, settings.schedule.lr)
+            _check_finite(parameters, epoch, settings.lr)
             schedule.after_epoch(accuracies[-1])
             on_epoch(epoch, accuracies[-1])
             if accuracies[-1] > max(accuracies[:-1], default=-1.0):
@@ -148,16 +128,14 @@ def train_baseline(
 
 
 def _drawn_epoch(
-    train: LabelledImages, settings: BaselineSettings, epoch: int
+    train: LabelledImages, settings: RivalTraining, seed: int, epoch: int
 ) -> tuple[Tensor, Tensor]:
     """The epoch's deformed images uint8 [N, pixels] and labels [N], in the spiking network's order.
 
     A draw depends on (seed, epoch, sample) alone, as in `training.train`.
     """
-    order = np.random.default_rng([settings.seed, epoch]).permutation(len(train))
-    images = augment(
-        train.images[order], settings.augmentation, settings.seed, epoch, train.index[order]
-    )
+    order = np.random.default_rng([seed, epoch]).permutation(len(train))
+    images = augment(train.images[order], settings, seed, epoch, train.index[order])
     return torch.from_numpy(images), _class_indices(train.labels[order])
 
 
@@ -166,8 +144,8 @@ def _train_epoch(
     labels: Tensor,
     parameters: Mapping[str, Tensor],
     optimizer: torch.optim.Adam,
-    schedule: Schedule,
-    settings: BaselineSettings,
+    schedule: RunningSchedule,
+    settings: RivalTraining,
 ) -> None:
     for first in range(0, len(labels), settings.batch_size):
         chosen = slice(first, first + settings.batch_size)

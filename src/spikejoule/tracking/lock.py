@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.provenance import file_digest
-from spikejoule.foundation.yaml_files import read_yaml
+from spikejoule.foundation.yaml_files import read_mapping
 
 LOCK_FILE = "dvc.lock"
 
@@ -173,17 +173,6 @@ def result_of(folder: Path, files: Collection[Path]) -> Result:
             found[name] = stages[name]
             pending += [dep.path for dep in stages[name].deps]
     return Result(folder, wanted, found)
-
-
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The keys and values of a YAML file, read as DVC reads it.
-
-    Raises ArtifactError if there is no such file.
-    """
-    content = read_yaml(path, ArtifactError)
-    if not isinstance(content, dict):
-        raise ArtifactError(f"{path} must hold keys and values.")
-    return content
 
 
 def _flat(content: object, prefix: str = "") -> dict[str, object]:

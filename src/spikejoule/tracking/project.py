@@ -6,14 +6,14 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.provenance import file_digest
-from spikejoule.tracking.lock import LOCK_FILE, WrongFile, read_lock, read_mapping, result_of
+from spikejoule.tracking.lock import LOCK_FILE, WrongFile, read_lock, result_of
 
 PARAMS_FILE = "params.yaml"
 
@@ -43,18 +43,6 @@ class Revision:
         if self.experiment and self.baseline:
             tags |= {"dvc.experiment": self.experiment, "dvc.baseline": self.baseline}
         return {**tags, "git.dirty": "false"}
-
-
-def artifact_paths(directory: Path) -> dict[str, Path]:
-    """Name and path, within `directory`, of every artifact in the variables of its dvc.yaml.
-
-    Raises ArtifactError if there is no pipeline with such variables.
-    """
-    content = read_mapping(directory / _PIPELINE_FILE)
-    for variables in content.get("vars", ()):
-        if isinstance(variables, Mapping) and isinstance(variables.get("paths"), Mapping):
-            return {str(name): Path(path) for name, path in variables["paths"].items()}
-    raise ArtifactError(f"{directory / _PIPELINE_FILE} has no vars with the entry paths.")
 
 
 def experiments(directory: Path) -> list[Revision]:

@@ -3,13 +3,13 @@
 import contextlib
 from pathlib import Path
 
+from spikejoule.foundation.pipeline_file import artifact_paths
 from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.params import load_params
 from spikejoule.tracking import Artifact, ModelFiles, Publication, project_store, publish
 from spikejoule.tracking.project import (
     PARAMS_FILE,
     Revision,
-    artifact_paths,
     check_against_lock,
     checked_out,
 )

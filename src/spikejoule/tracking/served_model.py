@@ -25,7 +25,6 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from numpy.typing import NDArray
 
-import spikejoule
 from spikejoule.energy import (
     HardwareProfile,
     OperationCounts,
@@ -41,7 +40,6 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.model.fan_out import fan_outs_by_source
 from spikejoule.spikes.counting import predict
-from spikejoule.spikes.encoding import draw_key, encode
 from spikejoule.spikes.events import EventList
 from spikejoule.tracking.records import ModelFiles
 from spikejoule.tracking.served_http import take_over_server
@@ -54,7 +52,7 @@ CHECKPOINT = "checkpoint"
 PRICE_LIST = "price_list"
 
 _SCRIPT = Path(__file__).with_name("served_script.py")
-_PACKAGE = Path(spikejoule.__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 # What the copied package imports to answer; torch reads the checkpoint.
 _LIBRARIES = (
     "filelock",
@@ -108,15 +106,13 @@ def answer(
         raise ParameterError(
             f"indices: {len(indices)} are given for {len(pixels)} images; allowed: one an image"
         )
-    size = max(1, _BLOCK_STEPS // checkpoint.time_window)
-    key = draw_key(question.seed, "test", 0)
+    size = max(1, _BLOCK_STEPS // checkpoint.encoder.time_window)
+    key = checkpoint.encoder.draw_key(question.seed, "test", 0)
     fan_outs = fan_outs_by_source(checkpoint.state, architecture, checkpoint.pruned)
     blocks = []
     for first in range(0, len(pixels), size):
         block = slice(first, first + size)
-        events = encode(
-            pixels[block], checkpoint.time_window, checkpoint.max_rate_hz, key, indices[block]
-        )
+        events = checkpoint.encoder.events(pixels[block], key, indices[block])
         layers = (events, *run_network(checkpoint.state, architecture, events))
         operations = count_operations(layers, architecture, fan_outs)
         blocks.append(_rows(layers, architecture, operations, price(operations, profile)))

@@ -38,7 +38,9 @@ _FLAGS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"c
 def _sources_digest() -> str:
     digest = hashlib.sha256()
     package = Path(__file__).parents[2]
-    folders = [Path(__file__).parent, *sorted(package.glob("*/kernels"))]
+    # Surrogates are emitted into kernels, and stand beside the rest of the model.
+    kernels = sorted(package.glob("*/kernels"))
+    folders = [Path(__file__).parent, *kernels, package / "model" / "surrogates"]
     for path in sorted(path for folder in folders for path in folder.glob("*.py")):
         name = path.relative_to(package).as_posix()
         digest.update(name.encode() + b"\0" + path.read_bytes())

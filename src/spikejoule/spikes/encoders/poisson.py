@@ -1,4 +1,4 @@
-"""Rate coding: images to event lists.
+"""The Poisson rate code.
 
 A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
 ``p = x * max_rate_hz / 1000``, independently of everything else. Which steps those are depends on
@@ -6,31 +6,53 @@ A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
 """
 
 import functools
-import hashlib
 import math
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.spikes.buffers import collect_events
+from spikejoule.foundation.sections import Real
+from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.events import MAX_SOURCES, STEP_MS, EventList
-from spikejoule.spikes.kernels.encode import encode_lanes
 
 LEVELS = 256
 """Distinct intensities of an 8-bit image."""
 
 
-def draw_key(seed: int, split: str, epoch: int) -> np.uint64:
-    """Key of the random streams of one pass over one split.
+class Poisson(Encoder):
+    """The Poisson rate code of the seed notebook.
 
-    Args:
-        seed: the experiment's seed.
-        split: ``train``, ``validation`` or ``test``.
-        epoch: 0 for a split that is encoded once, else the epoch from 1 on.
+    Attributes:
+        max_rate: firing rate of a white pixel, Hz.
     """
-    text = f"spikejoule poisson {seed} {split} {epoch}"
-    return np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
+
+    name: ClassVar = "poisson"
+    source: ClassVar = "the seed notebook"
+    formula: ClassVar = "p = (pixel * max_rate) / 1000 per timestep"
+    header_names: ClassVar = {"max_rate": "max_rate_hz"}
+
+    max_rate: Real = Field(gt=0, le=1000)
+
+    def events(
+        self,
+        images: npt.NDArray[np.generic],
+        key: np.uint64,
+        samples: npt.NDArray[np.integer] | None = None,
+    ) -> EventList:
+        """The spikes of images; see :meth:`spikejoule.spikes.encoder.Encoder.events`."""
+        return encode(images, self.time_window, self.max_rate, key, samples)
+
+    def density(self, images: npt.NDArray[np.uint8]) -> float:
+        """Mean intensity times the probability that a white pixel fires in a step."""
+        return float(images.mean()) / 255 * self.max_rate / 1000
+
+    @property
+    def rate_hz(self) -> float:
+        """Firing rate of a white pixel in Hz."""
+        return self.max_rate
 
 
 def firing_probabilities(
@@ -101,7 +123,7 @@ def encode(
         images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
         time_window: T, steps of 1 ms, at least 1.
         max_rate_hz: firing rate of a white pixel, in (0, 1000] Hz.
-        key: random streams of the pass, from :func:`draw_key`.
+        key: random streams of the pass, from :meth:`Encoder.draw_key`.
         samples: identity of each image within its split, [N]; its position if not given.
 
     Returns:
@@ -110,6 +132,10 @@ def encode(
     Raises:
         ParameterError: a window below 1, a rate or a pixel out of range.
     """
+    # Compiling takes numba, which reading parameters does not need.
+    from spikejoule.spikes.buffers import collect_events
+    from spikejoule.spikes.kernels.encode import encode_lanes
+
     if time_window < 1:
         raise ParameterError(f"time_window is {time_window}; it must be at least 1 step of 1 ms")
     if images.ndim < 2:

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.foundation.errors import ArtifactError, SpikejouleError
+from spikejoule.foundation.pipeline_file import PIPELINE_FILE, artifact_paths
 from spikejoule.params import Params, load_params
-from stages import journal
+from stages.shared import journal
 
 PARAMS_FILE = Path("params.yaml")
 
@@ -21,27 +22,21 @@ def run_stage(
     description: str | None,
     path_names: Sequence[str],
     arguments: Sequence[str] | None = None,
-    unused: Sequence[str] = (),
 ) -> int:
     """Call `stage(paths, params)` and return the exit status.
 
-    `path_names` are the artifacts that the stage reads and writes: each becomes a required option
-    (`"trained_network"` is `--trained-network PATH`) and a key of `paths`. The parameters are read
-    from params.yaml in the working directory. `unused` are options for DVC alone, which runs a
-    stage again when its command has changed. A SpikejouleError is printed as `error: ...` and gives
-    1, an interruption from the keyboard 130. Beginning and end go into the journal.
+    `path_names` are the artifacts that the stage reads and writes: the keys of `paths`. Where they
+    lie, and the parameters, is read from dvc.yaml and params.yaml in the working directory. Numbers
+    among the arguments are for DVC alone, which runs a stage again when its command has changed. A
+    SpikejouleError is printed as `error: ...` and gives 1, an interruption from the keyboard 130.
+    Beginning and end go into the journal.
     """
     parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    for name in path_names:
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", dest=name, type=Path, required=True, metavar="PATH"
-        )
-    for name in unused:
-        parser.add_argument(f"--{name.replace('_', '-')}", help=argparse.SUPPRESS)
-    given = vars(parser.parse_args(arguments))
-    paths: dict[str, Path] = {name: given[name] for name in path_names}
+    parser.add_argument("changed", nargs="*", type=int, help=argparse.SUPPRESS)
+    parser.parse_args(arguments)
     set_up_logging()
     try:
+        paths = _paths(path_names)
         params = load_params(PARAMS_FILE)
         journal.begin(
             project_root(),
@@ -72,6 +67,15 @@ def run_stage(
         raise
     journal.tell("done")
     return 0
+
+
+def _paths(names: Sequence[str]) -> dict[str, Path]:
+    """Where some artifacts lie; ArtifactError if dvc.yaml does not say it."""
+    known = artifact_paths(Path())
+    for name in names:
+        if name not in known:
+            raise ArtifactError(f"{PIPELINE_FILE} must name the path of {name} under vars.paths.")
+    return {name: known[name] for name in names}
 
 
 def project_root() -> Path:

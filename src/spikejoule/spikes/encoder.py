@@ -1,0 +1,77 @@
+"""What an encoder is: images in, spikes out, and an entry that says how for files."""
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from spikejoule.foundation.sections import Kind
+from spikejoule.spikes.events import EventList
+
+
+class Encoder(Kind):
+    """A code by which images become spikes; each is one file of :mod:`spikejoule.spikes.encoders`.
+
+    Attributes:
+        formula: the code in one line, for the checkpoint.
+        header_names: parameters that files call otherwise, with a unit, say.
+        time_window: T, steps of 1 ms.
+    """
+
+    formula: ClassVar[str]
+    header_names: ClassVar[Mapping[str, str]] = {}
+
+    time_window: int = Field(ge=1, le=10_000)
+
+    @abstractmethod
+    def events(
+        self,
+        images: npt.NDArray[np.generic],
+        key: np.uint64,
+        samples: npt.NDArray[np.integer] | None = None,
+    ) -> EventList:
+        """The spikes of images.
+
+        Args:
+            images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
+            key: random streams of the pass, from :meth:`draw_key`; a code that draws nothing has
+                no use for it.
+            samples: identity of each image within its split, [N]; its position if not given. What
+                is drawn for an image depends on the key and on this alone.
+
+        Returns:
+            the spikes, [N, T, P] as an event list.
+
+        Raises:
+            ParameterError: a pixel or a parameter out of range.
+        """
+
+    @abstractmethod
+    def density(self, images: npt.NDArray[np.uint8]) -> float:
+        """Expected share of ones among the input bits [N, T, P] of images, in [0, 1]."""
+
+    @property
+    def rate_hz(self) -> float | None:
+        """Firing rate of the brightest pixel in Hz; None for a code that has no rate."""
+        return None
+
+    def draw_key(self, seed: int, split: str, epoch: int) -> np.uint64:
+        """Key of the random streams of one pass over one split.
+
+        Args:
+            seed: the experiment's seed.
+            split: ``train``, ``validation`` or ``test``.
+            epoch: 0 for a split that is encoded once, else the epoch from 1 on.
+        """
+        text = f"spikejoule {self.name} {seed} {split} {epoch}"
+        return np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
+
+    def entry(self) -> dict[str, Any]:
+        """What files say of the code: ``type`` and every parameter, as plain values."""
+        values = self.model_dump(mode="json")
+        named = {self.header_names.get(name, name): value for name, value in values.items()}
+        return {"type": self.name, **named}

@@ -1,0 +1,1 @@
+"""What the stages share: how they are run, what they tell of while they run."""
