@@ -16,7 +16,7 @@ number and one thread's part of a sample's deltas fits into its first-level cach
 """
 
 import time
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -32,8 +32,7 @@ GROUP_SIZES = (1, 4, 16)
 """Samples whose gradient additions are done together; the fastest is the limit."""
 
 
-@dataclass(frozen=True, eq=False)
-class AdditionStream:
+class AdditionStream(NamedTuple):
     """The spikes of one layer in the order of both kinds of additions. N samples, T steps.
 
     sources int32 [E], samples int64 [N + 1]: by step; sample n has those from samples[n] to
@@ -73,8 +72,7 @@ class AdditionStream:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class AdditionArrays:
+class AdditionArrays(NamedTuple):
     """What the additions read and write, flat float32, rows padded to `stride` columns."""
 
     weights: np.ndarray
@@ -100,10 +98,8 @@ class AdditionArrays:
 
 
 @numba.njit(parallel=True, nogil=True, error_model="numpy", fastmath={"contract"})
-def _add(
-    sources, samples, steps, active, firsts, groups, group_samples,
-    weights, gradients, currents, deltas, stride, bounds,
-):  # fmt: skip
+def _add(stream, arrays, bounds):
+    samples, groups, group_samples = stream.samples, stream.groups, stream.group_samples
     n_samples = samples.size - 1
     only_row = np.zeros(1, np.int32)
     for lane in numba.prange(bounds.size - 1):
@@ -115,13 +111,13 @@ def _add(
                 start = group * group_samples
                 for sample in range(start, min(start + group_samples, n_samples)):
                     accumulate_rows(
-                        currents, 0, stride, column, block, only_row,
-                        samples[sample : sample + 2], 1, sources, weights,
+                        arrays.currents, 0, arrays.stride, column, block, only_row,
+                        samples[sample : sample + 2], 1, stream.sources, arrays.weights,
                     )  # fmt: skip
                 first, last = groups[group], groups[group + 1]
                 accumulate_rows(
-                    gradients, 0, stride, column, block, active[first:last],
-                    firsts[first : last + 1], last - first, steps, deltas,
+                    arrays.gradients, 0, arrays.stride, column, block, stream.active[first:last],
+                    stream.firsts[first : last + 1], last - first, stream.steps, arrays.deltas,
                 )  # fmt: skip
 
 
@@ -132,11 +128,7 @@ def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> 
     """
     vectors = arrays.stride // LANES
     bounds = np.linspace(0, vectors, min(n_lanes, vectors) + 1).round().astype(np.int64)
-    _add(
-        stream.sources, stream.samples, stream.steps, stream.active, stream.firsts, stream.groups,
-        stream.group_samples, arrays.weights, arrays.gradients, arrays.currents, arrays.deltas,
-        arrays.stride, bounds,
-    )  # fmt: skip
+    _add(stream, arrays, bounds)
 
 
 def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurement:

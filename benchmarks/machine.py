@@ -1,13 +1,16 @@
 """What was measured on: processor, cores, threads, versions; nothing that names a host."""
 
-import importlib.metadata
 import os
 import platform
 import resource
 from pathlib import Path
 
-BUSY_COLUMNS = (0, 1, 2, 5, 6, 7)
-"""Of the first line of /proc/stat: user, nice, system, irq, softirq, steal."""
+import psutil
+
+from spikejoule.foundation.provenance import library_versions
+
+BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
+"""Processor times that are work; systems other than Linux tell fewer of them."""
 
 LIBRARIES = ("torch", "numba", "numpy", "snntorch", "spikingjelly")
 
@@ -46,26 +49,19 @@ def describe(threads: int) -> dict[str, str | int | float | None]:
         # Above about 0.5 before the first row, somebody else uses the cores.
         "load_average_before": os.getloadavg()[0],
     }
-    for library in LIBRARIES:
-        try:
-            facts[library] = importlib.metadata.version(library)
-        except importlib.metadata.PackageNotFoundError:
-            facts[library] = None
-    return facts
+    versions = library_versions(LIBRARIES)
+    return facts | {library: versions.get(library) for library in LIBRARIES}
 
 
 def foreign_busy_seconds() -> float:
     """Processor time that others have used since the machine started, all cores together.
 
     Others are all but this process and those of its children that have ended. The difference of
-    two calls tells whether a timing in between was disturbed. 0 where the system does not tell.
+    two calls tells whether a timing in between was disturbed.
     """
-    try:
-        numbers = Path("/proc/stat").read_text().splitlines()[0].split()[1:]
-    except OSError:
-        return 0.0
-    busy = sum(int(numbers[column]) for column in BUSY_COLUMNS) / os.sysconf("SC_CLK_TCK")
+    times = psutil.cpu_times()
+    busy = sum(getattr(times, kind, 0.0) for kind in BUSY)
     for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
         usage = resource.getrusage(who)
         busy -= usage.ru_utime + usage.ru_stime
-    return busy
+    return float(busy)

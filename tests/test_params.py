@@ -66,9 +66,11 @@ class TestParamsFile:
 
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
-        for key in ("engine", "schedule", "surrogate"):
-            allowed = refusal(changed(f"train.{key}", "?")).split("allowed: ")[1].split(", ")
-            comment = next(line for line in lines if line.startswith(f"  {key}: "))
+        keys = ("encode.code", "model.neuron", "train.engine", "train.schedule", "train.surrogate")
+        for key in keys:
+            allowed = refusal(changed(key, "?")).split("allowed: ")[1].split(", ")
+            name = key.partition(".")[2]
+            comment = next(line for line in lines if line.startswith(f"  {name}: "))
             assert all(choice in comment.split("  # ")[1] for choice in allowed)
 
 
@@ -121,6 +123,7 @@ REFUSED = [
     ("data.source", "x" * 501),
     ("data.validation_size", 0.51),
     ("data.validation_size", -0.1),
+    ("encode.code", "morse"),
     ("encode.time_window", 0),
     ("encode.time_window", 10_001),
     ("encode.time_window", "50"),
@@ -136,6 +139,7 @@ REFUSED = [
     ("model.hidden", [400.0]),
     ("model.hidden", "400"),
     ("model.hidden", None),
+    ("model.neuron", "perceptron"),
     ("model.threshold", 0),
     ("model.decay", 1.01),
     ("train.engine", "fast"),
@@ -242,7 +246,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("value", [None, 3, [], "text"])
     def test_section_that_is_none(self, value: object) -> None:
-        assert "allowed: a section with the keys time_window, max_rate" in refusal(
+        assert "allowed: a section with the keys code, time_window, max_rate" in refusal(
             changed("encode", value)
         )
 

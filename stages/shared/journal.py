@@ -134,6 +134,11 @@ def _sweep(folder: Path) -> None:
                 with FileLock(lock, timeout=0):
                     path.unlink(missing_ok=True)
                     lock.unlink(missing_ok=True)
+    # A journal whose writer was killed before it had its name.
+    for unnamed in folder.glob(".*.jsonl.*.tmp"):
+        pid = unnamed.name.split(".")[1]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            unnamed.unlink(missing_ok=True)
 
 
 def _has_ended(path: Path) -> bool:

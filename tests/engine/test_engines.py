@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.engine import choice, choose_engine, make_engine, resolve_device, run_network
+from spikejoule.engine import choice, choose_engine, make_engine, run_network
+from spikejoule.engine.choice import resolve_device
 from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
 from spikejoule.foundation.errors import ArtifactError, ParameterError
@@ -574,21 +575,27 @@ class TestInterface:
             make_engine(name, architecture, state)
 
     def test_choice(self) -> None:
-        assert choose_engine("auto", "cpu", 0.01) == "event"
-        assert choose_engine("auto", "cpu", 1.0) == "event"
-        assert choose_engine("auto", "cuda", 0.01) == "dense"
-        assert choose_engine("auto", "cuda:1", 0.01) == "dense"
-        assert choose_engine("event", "cpu", 1.0) == "event"
-        assert choose_engine("dense", "cpu", 0.0) == "dense"
+        assert choose_engine("auto", "cpu", 0.01, "lif") == "event"
+        assert choose_engine("auto", "cpu", 1.0, "lif") == "event"
+        assert choose_engine("auto", "cuda", 0.01, "lif") == "dense"
+        assert choose_engine("auto", "cuda:1", 0.01, "lif") == "dense"
+        assert choose_engine("event", "cpu", 1.0, "lif") == "event"
+        assert choose_engine("dense", "cpu", 0.0, "lif") == "dense"
         with pytest.raises(ParameterError, match="engine is 'fast'; allowed are auto, event"):
-            choose_engine("fast", "cpu", 0.01)
+            choose_engine("fast", "cpu", 0.01, "lif")
         with pytest.raises(ParameterError, match="CPU alone; device is cuda"):
-            choose_engine("event", "cuda", 0.01)
+            choose_engine("event", "cuda", 0.01, "lif")
+
+    def test_a_neuron_without_kernels(self) -> None:
+        assert choose_engine("auto", "cpu", 0.01, "other") == "dense"
+        assert choose_engine("dense", "cpu", 0.01, "other") == "dense"
+        with pytest.raises(ParameterError, match="no kernels of the neuron 'other', but of lif"):
+            choose_engine("event", "cpu", 0.01, "other")
 
     def test_choice_follows_the_crossover(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(choice, "CROSSOVER_DENSITY", 0.3)
-        assert choose_engine("auto", "cpu", 0.3) == "event"
-        assert choose_engine("auto", "cpu", 0.31) == "dense"
+        assert choose_engine("auto", "cpu", 0.3, "lif") == "event"
+        assert choose_engine("auto", "cpu", 0.31, "lif") == "dense"
 
     def test_device(self) -> None:
         assert resolve_device("cpu") == "cpu"

@@ -204,7 +204,7 @@ import numpy as np
 from spikejoule.model.architecture import Architecture
 from spikejoule.learn.augmentation import augment
 from spikejoule.learn.settings import Augmentation
-from tests.tools.settings import draw_key, encode
+from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state
@@ -214,7 +214,8 @@ state = {name: value.numpy() for name, value in initial_state(architecture, 1).i
 engine = make_engine("event", architecture, state, LearningSettings(grad_clip_norm=1.0))
 images = np.random.default_rng(1).integers(0, 256, (128, 28, 28)).astype(np.uint8)
 images = augment(images, Augmentation(shift_pixels=1), 1, 1, np.arange(128))
-events = encode(images, 50, 80.0, draw_key(1, "train", 1))
+encoder = Poisson(time_window=50, max_rate=80.0)
+events = encoder.events(images, encoder.draw_key(1, "train", 1))
 outcome = engine.train_batch(events, np.arange(128) % 10, 0.001)
 engine.run(events)
 seconds = time.perf_counter() - started

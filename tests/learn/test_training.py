@@ -244,6 +244,7 @@ class TestCounting:
             engine,  # type: ignore[arg-type]
             ARCHITECTURE.layer_names,
             SETTINGS,
+            SEED,
             (recorder,),
         )
         assert result.spikes.layer_names == ("input", "hidden", "output")
@@ -272,6 +273,7 @@ class TestCounting:
             engine,  # type: ignore[arg-type]
             ARCHITECTURE.layer_names,
             changed(SETTINGS, max_epochs=2),
+            SEED,
         )
         epochs = [np.concatenate(engine.seen[:6]), np.concatenate(engine.seen[6:])]
         for labels in epochs:
@@ -289,6 +291,7 @@ class TestObservers:
             fresh_engine(),
             ARCHITECTURE.layer_names,
             settings,
+            SEED,
             (one, other),
             clock=lambda: float(next(ticks)),
         )
@@ -325,6 +328,7 @@ class TestRefusals:
                 engine,  # type: ignore[arg-type]
                 ARCHITECTURE.layer_names,
                 SETTINGS,
+                SEED,
             )
         assert not engine.seen
 

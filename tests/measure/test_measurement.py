@@ -113,10 +113,10 @@ class TestLoadNetworkAndEvents:
     @pytest.mark.parametrize(
         ("events", "changes", "words"),
         [
-            (some_events(n_steps=40), {"time_window": 40}, "time_window 40 ms"),
+            (some_events(n_steps=40), {"time_window": 40}, "time_window 40,"),
             (some_events(n_steps=40), {}, "holds 40 steps, but states a window of 50"),
-            (some_events(), {"max_rate_hz": 100.0}, "max_rate_hz 100.0 Hz"),
-            (some_events(), {"type": "latency"}, "type is 'latency'"),
+            (some_events(), {"max_rate_hz": 100.0}, "max_rate_hz 100.0,"),
+            (some_events(), {"type": "morse"}, "encoded by 'morse'"),
             (some_events(n_inputs=100), {}, "100 inputs"),
         ],
         ids=["window", "window of the events", "rate", "code", "inputs"],

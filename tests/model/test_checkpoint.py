@@ -183,7 +183,7 @@ class TestTrainedNetwork:
             assert found.state[name].dtype == np.float32
             np.testing.assert_array_equal(found.state[name], weights)
         for name in (
-            "encoding", "training_config", "history", "training_spikes", "best_epoch",
+            "encoder", "seed", "training_config", "history", "training_spikes", "best_epoch",
             "best_validation_accuracy_percent", "data", "engine",
         ):  # fmt: skip
             assert getattr(found, name) == getattr(network, name)
@@ -379,7 +379,7 @@ class TestReadComplete:
         network = trained_network(hidden)
         found = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
         assert found.architecture == network.architecture
-        assert (found.time_window, found.max_rate_hz) == (50, 80.0)
+        assert found.encoder == network.encoder
         for name, weights in network.state.items():
             np.testing.assert_array_equal(found.state[name], weights)
         assert found.spikes_per_inference() == {
@@ -411,12 +411,12 @@ class TestReadComplete:
             (_with("", "schema_version", "surrogate_complete_v2"), "surrogate_complete_v2"),
             (_with("architecture", "n_hidden", 30), "twice"),
             (_with("architecture", "n_hidden", "many"), "twice"),
-            (_with("architecture", "threshold", None), "threshold None"),
+            (_with("architecture", "threshold", None), "threshold is null"),
             (_with("architecture", "decay", 1.5), "1.5"),
             (_with("encoding", "time_window", 0), "encoding.time_window is 0"),
             (_with("encoding", "time_window", 2.5), "encoding.time_window is 2.5"),
             (_with("encoding", "time_window", True), "encoding.time_window is true"),
-            (_with("architecture", "threshold", True), "threshold True"),
+            (_with("architecture", "threshold", True), "threshold is true"),
             (_with("training_config", "pruned_fraction", "x"), "pruned_fraction is 'x'"),
             (_with("training_config", "batch_size", 0.5), "batch_size is 0.5"),
             (_with("", "test_accuracy", 5.0), "90.1 to 5.0 to 92.2 is no interval"),
@@ -478,7 +478,7 @@ class TestReadComplete:
             (_with("training_spikes", "totals", [1, 2, 3]), "not the sum"),
             (_with("training_spikes", "layer_names", ["a", "b", "c"]), "['a', 'b', 'c']"),
             (_with("encoding", "max_rate_hz", -80.0), "encoding.max_rate_hz is -80.0"),
-            (_with("training_config", "lr", 50.0), "training_config.lr is 50.0"),
+            (_with("training_config", "weight_decay", -1.0), "weight_decay is -1.0"),
             (_with("training_config", "pruned_fraction", "most"), "pruned_fraction is 'most'"),
             (_without("data", "title"), "data.title is missing"),
             (_with("data", "validated_on_test", "no"), "data.validated_on_test is 'no'"),

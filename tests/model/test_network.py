@@ -151,5 +151,5 @@ class TestBackward:
             assert "doi:" in surrogate.source or "arXiv:" in surrogate.source
 
     def test_unknown_surrogate(self) -> None:
-        with pytest.raises(ParameterError, match="surrogate is 'step'; allowed are constant"):
+        with pytest.raises(ParameterError, match="surrogate is 'step'; allowed are arctangent"):
             SURROGATES["step"]

@@ -17,10 +17,11 @@ from scipy import stats
 
 from spikejoule.data.images import Dataset
 from spikejoule.foundation.errors import ParameterError
+from spikejoule.spikes.encoders.poisson import firing_probabilities
 from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.examples import start_python
-from tests.tools.settings import draw_key, encode, firing_probabilities
+from tests.tools.settings import draw_key, encode
 
 LEVEL = 1e-3
 EVERY_LEVEL = np.arange(256, dtype=np.uint8)
@@ -210,9 +211,10 @@ class TestKey:
     def test_same_draw_in_another_process(self) -> None:
         code = (
             "import hashlib, numpy as np\n"
-            "from tests.tools.settings import draw_key, encode\n"
+            "from spikejoule.spikes.encoders.poisson import Poisson\n"
+            "encoder = Poisson(time_window=50, max_rate=80.0)\n"
             "images = np.random.default_rng(4).integers(0, 256, (21, 784)).astype(np.uint8)\n"
-            "events = encode(images, 50, 80.0, draw_key(11, 'validation', 0))\n"
+            "events = encoder.events(images, encoder.draw_key(11, 'validation', 0))\n"
             "data = events.sources.tobytes() + events.offsets.tobytes()\n"
             "print(hashlib.sha256(data).hexdigest())\n"
         )

@@ -1,6 +1,6 @@
 """The data set that `data.source` asks for."""
 
-import os
+from contextlib import suppress
 
 from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import Dataset
@@ -23,9 +23,10 @@ def load_dataset(source: str, places: Places) -> Dataset:
     if source in SOURCES:
         return SOURCES[source]().load(places)
     directory = places.resolved(source)
-    if not os.path.isdir(directory):  # noqa: PTH112 - a too long name is no error
-        raise DataError(
-            f"data.source: {directory} is not a directory; allowed: {', '.join(SOURCES)}, or a "
-            "directory of the four IDX files."
-        )
+    with suppress(OSError):  # reading it says why
+        if not directory.is_dir():
+            raise DataError(
+                f"data.source: {directory} is not a directory; allowed: {', '.join(SOURCES)}, or a "
+                "directory of the four IDX files."
+            )
     return load_directory(directory)

@@ -27,8 +27,6 @@ from spikejoule.foundation.errors import ArtifactError
 
 SCHEMA_KEY = "schema"
 
-# The earliest date that the zip format can hold: a real clock would change the bytes.
-_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 _ZIP_CREATED_ON_UNIX = 3
 _DAMAGED_NPZ_ERRORS = (
     EOFError,
@@ -165,15 +163,16 @@ def write_npz(
 ) -> None:
     """Write named arrays atomically as an .npz file, with its schema as the entry `schema`.
 
-    The bytes depend on the content alone: entries are sorted, stored uncompressed under a fixed
-    date, in C order. `numpy.load` opens the file. Arrays of Python objects raise ValueError.
+    The bytes depend on the content alone: entries are sorted, stored uncompressed under the date
+    1980-01-01, in C order. `numpy.load` opens the file. Arrays of Python objects raise ValueError.
     """
     if SCHEMA_KEY in arrays:
         raise ValueError(f"the name {SCHEMA_KEY!r} is taken by the schema itself")
     entries: dict[str, NDArray[Any]] = {**arrays, SCHEMA_KEY: np.array(schema)}
     with atomic_writer(path) as stream, zipfile.ZipFile(stream, "w") as archive:
         for name in sorted(entries):
-            entry = zipfile.ZipInfo(f"{name}.npy", date_time=_ZIP_DATE)
+            # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
+            entry = zipfile.ZipInfo(f"{name}.npy")
             entry.create_system = _ZIP_CREATED_ON_UNIX
             entry.external_attr = 0o644 << 16
             # zip64 always, so that the layout does not depend on the size

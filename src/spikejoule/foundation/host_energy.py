@@ -1,27 +1,20 @@
-"""The energy that this very machine spends while a stage works, measured or else estimated.
+"""The energy that this very machine spends while a stage works: measured, or not known.
 
 It is what computing cost here and now, and has nothing to do with the modelled joules of a spiking
-chip. Each part says how it was obtained:
+chip. Two counters of the hardware are read, each over all processes together:
 
-RAPL        measured: energy counters of the processor packages, and of the memory where there are
-            such, all processes together (Linux, Documentation/power/powercap)
-NVML        measured: energy counters of the GPUs in use, all processes together
-            (nvmlDeviceGetTotalEnergyConsumption; Volta and later)
-CodeCarbon  estimated, where no RAPL can be read: the processor time of this process and its
-            children, as a share of the processor's nominal power, and a constant power for the
-            memory modules (https://docs.codecarbon.io, methodology)
+RAPL  the processor packages, and the memory beside them where it has a counter (Linux,
+      Documentation/power/powercap)
+NVML  the GPUs in use (nvmlDeviceGetTotalEnergyConsumption; Volta and later)
 
-CodeCarbon is told to work offline: it makes no request, writes no file and says nothing. A problem
-never stops the work: the part is then unavailable, with the reason.
+Where one of them cannot be read, the part is unavailable, with the reason, and so is the sum.
+Nothing is estimated from a processor's nominal power: that figure says how long a stage took, not
+what it spent. A problem never stops the work.
 """
 
-import importlib.metadata
-import logging
-import platform
 import re
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,8 +29,6 @@ POWERCAP = Path("/sys/class/powercap")
 
 # The counters of a busy server wrap around within minutes, and a second wrap would go unseen.
 _POLL_SECONDS = 10.0
-_JOULES_PER_KWH = 3.6e6
-
 
 Kind = Literal["measured", "estimated", "unavailable"]
 
@@ -47,7 +38,7 @@ class EnergyPart(Record):
 
     Attributes:
         device: what spent it.
-        kind: how far to believe it.
+        kind: how far to believe it; only files of earlier versions hold what is estimated.
         method: how it was obtained, or why it could not be.
         energy_j: joules; None if unavailable.
     """
@@ -65,10 +56,7 @@ class EnergyPart(Record):
 
 
 class HostEnergyEntry(EnergyPart):
-    """The sum over the parts, measured only if all are; if one is unavailable, so is the sum.
-
-    `seconds` is the wall time.
-    """
+    """The sum over the parts; if one is unavailable, so is the sum. `seconds` is the wall time."""
 
     seconds: NotNegative
     parts: list[EnergyPart]
@@ -88,17 +76,11 @@ class HostEnergy:
 
     def as_entry(self) -> HostEnergyEntry:
         """The entry of a file: the sum over the parts, and each of them."""
-        kinds = {part.kind for part in self.parts}
-        kind: Kind = "measured" if kinds == {"measured"} else "estimated"
-        energy_j: float | None = None
-        if not kinds or "unavailable" in kinds:
-            kind = "unavailable"
-        else:
-            energy_j = sum(part.energy_j or 0.0 for part in self.parts)
+        is_measured = {part.kind for part in self.parts} == {"measured"}
         return HostEnergyEntry(
-            energy_j=energy_j,
+            energy_j=sum(part.energy_j or 0.0 for part in self.parts) if is_measured else None,
             seconds=self.seconds,
-            kind=kind,
+            kind="measured" if is_measured else "unavailable",
             method="; ".join(dict.fromkeys(part.method for part in self.parts)),
             device=", ".join(part.device for part in self.parts),
             parts=list(self.parts),
@@ -123,7 +105,7 @@ def measure_host_energy(
         clock: seconds.
     """
     result = HostEnergy()
-    meters = [_started("processor", lambda: _processor_meter(powercap))]
+    meters = [_started("processor", lambda: _rapl_meter(powercap))]
     if gpu_uuids:
         meters.append(_started("GPU", lambda: _nvidia_meter(gpu_uuids)))
     started = clock()
@@ -165,14 +147,6 @@ def _started(device: str, start: Callable[[], Meter]) -> Meter:
     return finish
 
 
-def _processor_meter(powercap: Path) -> Meter:
-    try:
-        counters = [_Counter(zone) for zone in _rapl_zones(powercap)]
-    except (OSError, ValueError) as error:
-        return _codecarbon_meter(f"RAPL cannot be read: {error}")
-    return _rapl_meter(counters) if counters else _codecarbon_meter("there is no RAPL")
-
-
 def _rapl_zones(powercap: Path) -> list[Path]:
     """Folders of the packages and of the memory beside them; their parts are left out."""
     zones = []
@@ -201,15 +175,21 @@ class _Counter:
         self._last_uj = now_uj
 
 
-def _rapl_meter(counters: Sequence[_Counter], poll_seconds: float = _POLL_SECONDS) -> Meter:
+def _rapl_meter(powercap: Path, poll_seconds: float = _POLL_SECONDS) -> Meter:
+    counters = [_Counter(zone) for zone in _rapl_zones(powercap)]
+    if not counters:
+        raise FileNotFoundError(f"there is no RAPL counter in {powercap}")
     over = threading.Event()
     failures: list[OSError | ValueError] = []
+
+    def update() -> None:
+        for counter in counters:
+            counter.update()
 
     def poll() -> None:
         while not over.wait(poll_seconds):
             try:
-                for counter in counters:
-                    counter.update()
+                update()
             except (OSError, ValueError) as error:
                 failures.append(error)
                 return
@@ -222,8 +202,7 @@ def _rapl_meter(counters: Sequence[_Counter], poll_seconds: float = _POLL_SECOND
         poller.join()
         if failures:
             raise failures[0]
-        for counter in counters:
-            counter.update()
+        update()
         return tuple(
             EnergyPart(
                 device=counter.name, kind="measured", method="RAPL", energy_j=counter.total_uj / 1e6
@@ -248,62 +227,6 @@ def _nvidia_meter(uuids: Sequence[str]) -> Meter:
         return tuple(
             EnergyPart(device=name, kind="measured", method="NVML", energy_j=(after - before) / 1e3)
             for name, before, after in zip(names, before_mj, after_mj, strict=True)
-        )
-
-    return finish
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Neither CodeCarbon's messages nor its warnings concern the user of a stage."""
-    log = logging.getLogger("codecarbon")
-    before, log.disabled = log.disabled, True
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        log.disabled = before
-
-
-def _codecarbon_meter(reason: str) -> Meter:
-    """CodeCarbon's estimate; `reason` says why nothing is measured."""
-    with _silence():
-        from codecarbon import OfflineEmissionsTracker
-
-        # Given here, so that a user's own settings for CodeCarbon have it send or write nothing:
-        # with a carbon intensity, it asks no service for one.
-        tracker = OfflineEmissionsTracker(
-            country_iso_code="USA",
-            force_carbon_intensity_g_co2e_kwh=0.0,
-            electricitymaps_api_token=None,
-            emissions_endpoint=None,
-            output_methods=[],
-            output_handlers=[],
-            allow_multiple_runs=True,
-            tracking_mode="process",
-            log_level="critical",
-        )
-        tracker.start()
-
-    def finish() -> tuple[EnergyPart, ...]:
-        with _silence():
-            tracker.stop()
-        data = tracker.final_emissions_data
-        method = f"CodeCarbon {importlib.metadata.version('codecarbon')}, offline ({reason})"
-        return (
-            EnergyPart(
-                device=data.cpu_model or platform.machine(),
-                kind="estimated",
-                method=method,
-                energy_j=data.cpu_energy * _JOULES_PER_KWH,
-            ),
-            EnergyPart(
-                device="memory",
-                kind="estimated",
-                method=method,
-                energy_j=data.ram_energy * _JOULES_PER_KWH,
-            ),
         )
 
     return finish

@@ -117,11 +117,15 @@ def check_sum(total: float, parts: Sequence[float], what: str) -> None:
         raise ValueError(f"{what} is {total}, but its parts add up to {sum(parts)}")
 
 
-def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong, in words, with its place and its value."""
+def first_problem(error: ValidationError, stated: Mapping[str, str] = {}) -> str:
+    """The first thing that is wrong, in words, with its place and its value.
+
+    `stated` has the names that a file gives to fields, where they differ.
+    """
     problem = error.errors(include_url=False)[0]
     # Of a field that may be of two types, pydantic names the type, too.
-    place = ".".join(str(part) for part in problem["loc"] if "[" not in str(part))
+    parts = (str(part) for part in problem["loc"])
+    place = ".".join(stated.get(part, part) for part in parts if "[" not in part)
     if problem["type"] == "missing":
         return f"{place} is missing"
     if problem["type"] == "extra_forbidden":

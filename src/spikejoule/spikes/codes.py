@@ -69,7 +69,8 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
             {name: entry[stated] for stated, name in names.items() if stated in entry}
         )
     except ValidationError as error:
-        raise ArtifactError(f"{path}: encoding: {first_problem(error)}: write it again.") from error
+        problem = first_problem(error, kind.header_names)
+        raise ArtifactError(f"{path}: encoding.{problem}: write it again.") from error
 
 
 def load_events_of(path: Path, expected: EncodedImages) -> EventList:

@@ -143,7 +143,7 @@ def _final_metrics(
     )
     final.update((name, float(content[name])) for name, content in times if name in content)
     for name, entry in _host_energies(timings):
-        if entry.get("energy_j") is not None:
+        if entry.get("kind") == "measured":
             final[f"host_energy_j/{name}"] = float(entry["energy_j"])
     return final
 

@@ -41,6 +41,7 @@ _SETTINGS = {
     "grid.color": LIGHT_GREY,
     "grid.linewidth": 0.7,
     "text.color": INK,
+    "text.parse_math": False,  # a text may be the name of a folder, dollar signs and all
     "xtick.color": GREY,
     "xtick.labelcolor": INK,
     "ytick.color": GREY,
@@ -82,16 +83,7 @@ def set_titles(figure: Figure, finding: str, source: str) -> None:
     figure.text(
         left, 1 - 0.12 / height, finding, fontsize=12, fontweight="bold", va="top", ha="left"
     )
-    figure.text(
-        left,
-        1 - 0.38 / height,
-        source,
-        fontsize=9,
-        color=GREY,
-        va="top",
-        ha="left",
-        parse_math=False,  # it may be the name of a folder
-    )
+    figure.text(left, 1 - 0.38 / height, source, fontsize=9, color=GREY, va="top", ha="left")
 
 
 def light_grid(axes: Axes, axis: str) -> None:
