@@ -13,7 +13,12 @@ from spikejoule.data.images import Dataset
 from spikejoule.data.sources.mnist5k import load_mnist5k
 
 # Fixtures that start other programs
-pytest_plugins = ["tests.tools.browser", "tests.tools.finished_project", "tests.tools.services"]
+pytest_plugins = [
+    "tests.tools.browser",
+    "tests.tools.finished_project",
+    "tests.tools.recorded_project",
+    "tests.tools.services",
+]
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -11,13 +11,8 @@ from spikejoule.cli import main
 from spikejoule.data.images import Dataset
 from spikejoule.measure.measurement import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
-from tests.tools.examples import (
-    complete_content,
-    exit_status_of,
-    start_python,
-    trained_network,
-    write_example,
-)
+from tests.tools.examples import complete_content, trained_network, write_example
+from tests.tools.processes import exit_status_of, start_python
 from tests.tools.settings import draw_key, encode
 
 

@@ -285,7 +285,7 @@ class TestWhatMustDiffer:
         architecture, state = network(14, 18, 4)
         _, events, _ = batch(architecture, 5, 7)
         hidden = EventEngine(architecture, state).run(events)[0]
-        other = EventEngine(replace(architecture, decay=0.8), state).run(events)[0]
+        other = EventEngine(replace(architecture, neuron=LeakyIntegrateAndFire(decay=0.8)), state).run(events)[0]
         assert not np.array_equal(hidden.to_dense(), other.to_dense())
 
     def test_reset_by_subtraction(self) -> None:
@@ -368,9 +368,7 @@ class TestThreads:
 
 
 class TestAdam:
-    SETTINGS = LearningSettings(
-        logit_scale=0.3, weight_decay=0.01, grad_clip_norm=0.05, beta1=0.8, beta2=0.95, epsilon=1e-6
-    )
+    SETTINGS = LearningSettings(logit_scale=0.3, weight_decay=0.01, grad_clip_norm=0.05)
     RATES = (0.01, 0.003, 0.02, 0.02, 0.001, 0.01)
 
     @pytest.mark.parametrize("clip_norm", [0.05, 1e6, 0.0])
@@ -384,9 +382,7 @@ class TestAdam:
             else DenseEngine(architecture, state, settings, "cpu", np.float64)
         )
         by_torch = {key: torch.nn.Parameter(torch.tensor(value)) for key, value in state.items()}
-        optimizer = torch.optim.Adam(
-            by_torch.values(), betas=(0.8, 0.95), eps=1e-6, weight_decay=0.01
-        )
+        optimizer = torch.optim.Adam(by_torch.values(), weight_decay=0.01)
         weights = {key: value.copy() for key, value in state.items()}
         first = {key: np.zeros_like(value) for key, value in state.items()}
         second = {key: np.zeros_like(value) for key, value in state.items()}
@@ -416,9 +412,6 @@ class TestAdam:
                     step,
                     rate,
                     0.01,
-                    0.8,
-                    0.95,
-                    1e-6,
                 )
             engine.train_batch(EventList.from_dense(dense), labels, rate)
             for key, value in engine.state().items():

@@ -20,7 +20,7 @@ from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.events import EventList
 from tests import naive
-from tests.tools.examples import start_python
+from tests.tools.processes import start_python
 
 logger = logging.getLogger(__name__)
 

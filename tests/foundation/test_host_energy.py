@@ -20,7 +20,7 @@ from spikejoule.foundation.host_energy import (
     gpu_uuids,
     measure_host_energy,
 )
-from tests.tools.examples import start_python
+from tests.tools.processes import start_python
 
 
 def make_zone(powercap: Path, zone: str, name: str, energy_uj: int, range_uj: int = 10**9) -> Path:
@@ -36,7 +36,10 @@ def make_zone(powercap: Path, zone: str, name: str, energy_uj: int, range_uj: in
 def add(zone: Path, energy_uj: int) -> None:
     """Let the counter run on, and wrap around as the hardware does."""
     total = int((zone / "energy_uj").read_text()) + energy_uj
-    (zone / "energy_uj").write_text(f"{total % int((zone / 'max_energy_range_uj').read_text())}\n")
+    total %= int((zone / "max_energy_range_uj").read_text())
+    # A counter is never empty, as a file is for a moment while it is written.
+    (zone / "new").write_text(f"{total}\n")
+    (zone / "new").replace(zone / "energy_uj")
 
 
 class TestRapl:

@@ -11,7 +11,7 @@ import pytest
 from spikejoule.measure.evaluation import accuracy, evaluate_predictions
 from spikejoule.report import figures
 from spikejoule.spikes.events import EventList
-from tests.tools.examples import exit_status_of
+from tests.tools.processes import exit_status_of
 
 SOURCE = "mnist5k: 5,000 MNIST digits"
 

@@ -20,7 +20,7 @@ from spikejoule.foundation.errors import ParameterError
 from spikejoule.spikes.encoders.poisson import firing_probabilities
 from spikejoule.spikes.events import EventList
 from tests import naive
-from tests.tools.examples import start_python
+from tests.tools.processes import start_python
 from tests.tools.settings import draw_key, encode
 
 LEVEL = 1e-3

@@ -30,7 +30,6 @@ from tests.tools.pipeline_tools import (
     artifact_paths,
     clean_environment,
     clone_of_working_tree,
-    commit,
     dvc,
     dvc_json,
     git,
@@ -39,6 +38,7 @@ from tests.tools.pipeline_tools import (
     set_parameters,
     stages_that_ran,
 )
+from tests.tools.recorded_project import PARAMETERS, Project
 
 pytestmark = [
     # One worker for all: others would run the pipeline again for themselves.
@@ -47,7 +47,6 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
 ]
 
-PARAMETERS = {"data.source": "mnist5k", "train.max_epochs": 2}
 CLOCKS = {"train_timings", "inference_timings", "baseline_timings", "checkpoint"}
 LAYERS = ("input", "hidden", "output")
 SIZES = {"input": 784, "hidden": 400, "output": 10}
@@ -98,17 +97,14 @@ class Clone:
         found = client.search_runs([experiment.experiment_id], order_by=["attributes.start_time"])
         return list(found)
 
+    def named_runs(self) -> dict[str, Any]:
+        return {run.info.run_name: run for run in self.runs()}
+
 
 @pytest.fixture(scope="module")
-def first(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
+def first(recorded_project: Project) -> Clone:
     """A clone whose path has a space, in an activated environment; its results are committed."""
-    base = tmp_path_factory.mktemp("first clone")
-    environment = clean_environment(base)
-    folder = base / "a project"
-    clone_of_working_tree(repository, folder, environment, PARAMETERS)
-    output = dvc(folder, environment, "repro")
-    commit(folder, environment, "Results")
-    return Clone(folder, environment, output)
+    return Clone(recorded_project.folder, recorded_project.environment, recorded_project.output)
 
 
 @pytest.fixture(scope="module")
@@ -143,14 +139,21 @@ def workspace(first: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
 
 
 @dataclass(frozen=True)
+class Experiment:
+    """What DVC said of an experiment, and params.yaml afterwards."""
+
+    output: str
+    params_after: str
+
+
+@dataclass(frozen=True)
 class Experiments:
-    """A copy of the first clone after experiments; by name, what DVC said and which run it left."""
+    """A copy of the first clone after experiments, each by its name, with the runs they left."""
 
     clone: Clone
-    outputs: dict[str, str]
+    done: dict[str, Experiment]
     runs: dict[str, Any]
     after_kill: dict[str, Any]
-    params_after: dict[str, str]
 
     def shown(self) -> dict[str, dict[str, Any]]:
         """Name -> data of each experiment in `dvc exp show`."""
@@ -169,16 +172,15 @@ class Experiments:
         return dict(named(shown))
 
 
+def experiment(workspace: Clone, name: str, *arguments: str) -> Experiment:
+    """Run an experiment in the workspace."""
+    output = workspace.dvc("exp", "run", "--name", name, *arguments)
+    return Experiment(output, (workspace.folder / "params.yaml").read_text(encoding="utf-8"))
+
+
 @pytest.fixture(scope="module")
-def experiments(workspace: Clone) -> Experiments:
-    """A queued-style experiment with code of its own, a killed run, and two in the workspace."""
-    outputs: dict[str, str] = {}
-    params_after: dict[str, str] = {}
-
-    def experiment(name: str, *arguments: str) -> None:
-        outputs[name] = workspace.dvc("exp", "run", "--name", name, *arguments)
-        params_after[name] = (workspace.folder / "params.yaml").read_text(encoding="utf-8")
-
+def elsewhere(workspace: Clone) -> Experiment:
+    """An experiment in a folder of its own, as queued ones are, with code of its own."""
     code = workspace.folder / "src" / "spikejoule" / "tracking" / "run_record.py"
     unchanged = code.read_text(encoding="utf-8")
     code.write_text(
@@ -188,15 +190,21 @@ def experiments(workspace: Clone) -> Experiments:
         + '    return _build(paths, parameters, {**tags, "test.code": __file__}, *others)\n',
         encoding="utf-8",
     )
-    experiment("elsewhere", "--temp", "-S", "energy_report.figure_sample=1")
+    done = experiment(workspace, "elsewhere", "--temp", "-S", "energy_report.figure_sample=1")
     code.write_text(unchanged, encoding="utf-8")
+    return done
 
+
+@pytest.fixture(scope="module")
+def experiments(workspace: Clone, elsewhere: Experiment) -> Experiments:
+    """One in a folder of its own, a killed run, and two in the workspace."""
     after_kill = kill_while_training(workspace)
-    experiment("slower", "-S", "train.lr=0.001")
+    slower = experiment(workspace, "slower", "-S", "train.lr=0.001")
     workspace.git("checkout", "--quiet", "--", ".")
-    experiment("slowest", "-S", "train.lr=1e-05", "-S", "train.max_epochs=1", "train")
-    runs = {run.info.run_name: run for run in workspace.runs()}
-    return Experiments(workspace, outputs, runs, after_kill, params_after)
+    late = ("-S", "train.lr=1e-05", "-S", "train.max_epochs=1", "train")
+    slowest = experiment(workspace, "slowest", *late)
+    done = {"elsewhere": elsewhere, "slower": slower, "slowest": slowest}
+    return Experiments(workspace, done, workspace.named_runs(), after_kill)
 
 
 def kill_while_training(clone: Clone) -> dict[str, Any]:
@@ -443,16 +451,28 @@ RERUNS = {
 }
 
 
+# One process for all rooms: to start DVC takes longer than to ask it.
+EDIT_AND_ASK = """\
+import json, sys
+from pathlib import Path
+from dvc.repo import Repo
+found = {}
+for room in sys.argv[1:]:
+    edited = Path("src", "spikejoule", room, "__init__.py")
+    before = edited.read_bytes()
+    edited.write_bytes(before + b"# a comment\\n")
+    with Repo() as repo:
+        found[room] = list(repo.status())
+    edited.write_bytes(before)
+print(json.dumps(found))
+"""
+
+
 def test_an_edit_in_a_room_runs_the_stages_that_use_the_room(workspace: Clone) -> None:
-    rooms = workspace.folder / "src" / "spikejoule"
-    found = {}
-    for room in RERUNS:
-        edited = rooms / room / "__init__.py"
-        before = edited.read_bytes()
-        edited.write_bytes(before + b"# a comment\n")
-        found[room] = set(dvc_json(workspace.folder, workspace.environment, "status"))
-        edited.write_bytes(before)
-    assert found == RERUNS
+    command = [sys.executable, "-c", EDIT_AND_ASK, *RERUNS]
+    said = run(command, workspace.folder, workspace.environment)
+    found = json.loads(said.splitlines()[-1])
+    assert {room: set(stages) for room, stages in found.items()} == RERUNS
 
 
 class TestTracking:
@@ -532,6 +552,7 @@ class TestFigures:
         assert int.from_bytes(data[20:24]) > 300
 
 
+@pytest.mark.slow
 class TestSecondClone:
     def test_ran_without_an_activated_environment(self, second: Clone) -> None:
         assert "VIRTUAL_ENV" not in second.environment
@@ -684,13 +705,41 @@ class TestModel:
         assert float(tags["test_accuracy_percent"]) == accuracy
 
 
+class TestElsewhere:
+    """One experiment whose folder is gone when it has ended."""
+
+    @pytest.fixture(scope="class")
+    def tracked(self, elsewhere: Experiment, workspace: Clone) -> Any:
+        return workspace.named_runs()["elsewhere"]
+
+    def test_a_change_of_the_report_runs_the_report_alone(self, elsewhere: Experiment) -> None:
+        assert stages_that_ran(elsewhere.output) == ["energy_report", "publish"]
+
+    def test_in_a_folder_of_its_own_it_runs_its_own_code(
+        self, tracked: Any, workspace: Clone
+    ) -> None:
+        code = Path(tracked.data.tags["test.code"])
+        inside = code.relative_to(workspace.folder.resolve())
+        assert inside.parts[:3] == (".dvc", "tmp", "exps")
+        assert inside.parts[-3:] == ("spikejoule", "tracking", "run_record.py")
+
+    def test_its_run_and_files_are_in_the_store_of_the_root(
+        self, tracked: Any, workspace: Clone
+    ) -> None:
+        assert tracked.info.status == "FINISHED"
+        assert tracked.data.params["energy_report.figure_sample"] == "1"
+        assert tracked.data.tags["dvc.experiment"] == "elsewhere"
+        files = workspace.folder / "mlartifacts" / tracked.info.run_id / "artifacts"
+        assert (files / "figures" / "spike_raster.png").is_file()
+        checkpoint = files / "checkpoint" / "surrogate_snn_checkpoint.pth"
+        assert torch.load(checkpoint, weights_only=True)["schema_version"]
+
+
+@pytest.mark.slow
 class TestExperiments:
     def test_a_change_of_training_leaves_prepare_and_encode(self, experiments: Experiments) -> None:
         of_the_network = [stage for stage in STAGES[2:] if stage != "baseline"]
-        assert stages_that_ran(experiments.outputs["slower"]) == of_the_network
-
-    def test_a_change_of_the_report_runs_the_report_alone(self, experiments: Experiments) -> None:
-        assert stages_that_ran(experiments.outputs["elsewhere"]) == ["energy_report", "publish"]
+        assert stages_that_ran(experiments.done["slower"].output) == of_the_network
 
     def test_all_show(self, experiments: Experiments) -> None:
         shown = experiments.shown()
@@ -706,7 +755,7 @@ class TestExperiments:
         assert epochs == 1
 
     def test_a_rate_that_dvc_writes_as_text_arrives(self, experiments: Experiments) -> None:
-        text = experiments.params_after["slowest"]
+        text = experiments.done["slowest"].params_after
         assert yaml.safe_load(text)["train"]["lr"] == "1e-05", "the trap that this test is about"
         trained = torch.load(experiments.clone.path("trained"), weights_only=True)
         assert trained["training_config"]["lr"] == 1e-05
@@ -714,27 +763,11 @@ class TestExperiments:
     def test_comments_of_the_parameters_survive(self, experiments: Experiments) -> None:
         committed = experiments.clone.git("show", "HEAD:params.yaml")
         comments = re.findall(r"#.*", committed)
-        for name, text in experiments.params_after.items():
-            assert re.findall(r"#.*", text) == comments, name
-        changed = yaml.safe_load(experiments.params_after["slower"])
+        for name, done in experiments.done.items():
+            assert re.findall(r"#.*", done.params_after) == comments, name
+        changed = yaml.safe_load(experiments.done["slower"].params_after)
         changed["train"]["lr"] = 0.003
         assert changed == yaml.safe_load(committed)
-
-    def test_in_a_folder_of_its_own_it_runs_its_own_code(self, experiments: Experiments) -> None:
-        code = Path(experiments.runs["elsewhere"].data.tags["test.code"])
-        inside = code.relative_to(experiments.clone.folder.resolve())
-        assert inside.parts[:3] == (".dvc", "tmp", "exps")
-        assert inside.parts[-3:] == ("spikejoule", "tracking", "run_record.py")
-
-    def test_its_run_and_files_are_in_the_store_of_the_root(self, experiments: Experiments) -> None:
-        tracked = experiments.runs["elsewhere"]
-        assert tracked.info.status == "FINISHED"
-        assert tracked.data.params["energy_report.figure_sample"] == "1"
-        assert tracked.data.tags["dvc.experiment"] == "elsewhere"
-        files = experiments.clone.folder / "mlartifacts" / tracked.info.run_id / "artifacts"
-        assert (files / "figures" / "spike_raster.png").is_file()
-        checkpoint = files / "checkpoint" / "surrogate_snn_checkpoint.pth"
-        assert torch.load(checkpoint, weights_only=True)["schema_version"]
 
     def test_each_run_bears_the_name_of_its_experiment(self, experiments: Experiments) -> None:
         finished = {name for name, run in experiments.runs.items() if run.info.status == "FINISHED"}
@@ -744,6 +777,7 @@ class TestExperiments:
         assert slower.tags["dvc.experiment"] == "slower"
 
 
+@pytest.mark.slow
 class TestKilledRun:
     """`dvc repro` and its stage ended by SIGKILL after the first of two epochs."""
 
@@ -760,4 +794,4 @@ class TestKilledRun:
 
     def test_dvc_goes_on_afterwards(self, experiments: Experiments) -> None:
         # No lock of the dead process stands in the way of the next run.
-        assert "train" in stages_that_ran(experiments.outputs["slower"])
+        assert "train" in stages_that_ran(experiments.done["slower"].output)

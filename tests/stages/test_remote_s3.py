@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from tests.tools.pipeline_tools import dvc, dvc_json, git, run
-from tests.tools.services import SHARED, Project, S3Store
+from tests.tools.recorded_project import Project
+from tests.tools.services import SHARED, S3Store
 
 pytestmark = SHARED
 

@@ -1,15 +1,11 @@
 """Small trained networks and what belongs to them, for the tests of everything after training."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-import spikejoule
 from spikejoule.energy import energy_proxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import (
@@ -204,15 +200,3 @@ def write_example(path: Path, network: TrainedNetwork | None = None) -> Path:
     """Write the complete checkpoint of `network` to `path`; returns `path`."""
     write_complete(path, complete_content(network))
     return path
-
-
-def start_python(*arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """Start a Python that imports this very spikejoule, installed or not."""
-    folder = str(Path(spikejoule.__file__).resolve().parents[1])
-    environment = {**os.environ, "PYTHONPATH": folder, **options.pop("env", {})}
-    return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, **options)
-
-
-def exit_status_of(code: str, *arguments: str, env: dict[str, str] | None = None) -> int:
-    """Run Python code in a process of its own; returns its exit status."""
-    return start_python("-c", code, *arguments, env=env or {}).wait(timeout=120)

@@ -24,8 +24,6 @@ from typing import Any
 
 import pytest
 
-from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, commit, dvc
-
 START_SECONDS = 90.0
 STOP_SECONDS = 10.0
 LOOPBACK = "127.0.0.1"
@@ -94,34 +92,6 @@ class PostgreSQL:
         with psycopg.connect(self.uri("postgres"), autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.uri(name)
-
-
-@dataclass(frozen=True)
-class Project:
-    """A clone of the project in which the pipeline has run, with its results committed."""
-
-    folder: Path
-    environment: Mapping[str, str]
-
-    @property
-    def tracking_uri(self) -> str:
-        return f"sqlite:///{self.folder / 'mlflow.db'}"
-
-
-@pytest.fixture(scope="session")
-def recorded_project(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A clone in which the pipeline ran for three epochs."""
-    base = tmp_path_factory.mktemp("recorded project")
-    folder, environment = base / "clone", clean_environment(base)
-    parameters = {"data.source": "mnist5k", "train.max_epochs": 3}
-    clone_of_working_tree(repository, folder, environment, parameters)
-    # The environment of these tests, where the Makefile would have built it
-    (folder / ".venv").symlink_to(sys.prefix)
-    with (folder / ".git" / "info" / "exclude").open("a", encoding="utf-8") as stream:
-        stream.write("/.venv\n")
-    dvc(folder, environment, "repro")
-    commit(folder, environment, "Results")
-    return Project(folder, environment)
 
 
 @pytest.fixture(scope="session")

@@ -32,8 +32,9 @@ from spikejoule.tracking.versions import (
     versions_of_checkpoint,
     weights_digest,
 )
-from tests.tools.examples import complete_content, exit_status_of, start_python, trained_network
+from tests.tools.examples import complete_content, trained_network
 from tests.tools.pipeline_tools import pipeline_definition
+from tests.tools.processes import exit_status_of, start_python
 from tests.tools.services import mlflow_server
 
 PROFILE = "45nm-fp32"

@@ -38,11 +38,10 @@ from tests.tools.examples import (
     NO_HOST_ENERGY,
     TRAIN_METRICS,
     TRAIN_TIMINGS,
-    exit_status_of,
-    start_python,
     trained_network,
     write_example,
 )
+from tests.tools.processes import exit_status_of, start_python
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,21 @@
+"""Python in a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import spikejoule
+
+
+def start_python(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Start a Python that imports this very spikejoule, installed or not."""
+    folder = str(Path(spikejoule.__file__).resolve().parents[1])
+    environment = {**os.environ, "PYTHONPATH": folder, **options.pop("env", {})}
+    return subprocess.Popen([sys.executable, *arguments], env=environment, text=True, **options)
+
+
+def exit_status_of(code: str, *arguments: str, env: dict[str, str] | None = None) -> int:
+    """Run Python code in a process of its own; returns its exit status."""
+    return start_python("-c", code, *arguments, env=env or {}).wait(timeout=120)
