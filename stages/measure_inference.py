@@ -12,7 +12,7 @@ from spikejoule.measure.inference_files import (
     save_inference_events,
     save_inference_spikes,
 )
-from spikejoule.measure.measurement import load_network_and_events, measure_network
+from spikejoule.measure.running import load_network_and_events, measure_network
 from spikejoule.params import Params
 from stages.shared.common import run_stage
 
@@ -44,7 +44,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         measured = measure_network(
             network.state, network.architecture, chosen, pruned=network.pruned
         )
-    counts, names = measured.counts, network.architecture.layer_names
+        counts = measured.counts  # counting is part of measuring
+    names = network.architecture.layer_names
     save_inference_spikes(paths["inference_spikes"], counts)
     save_inference_events(
         paths["inference_events"], dict(zip(names[1:], measured.layers[1:], strict=True))

@@ -13,7 +13,7 @@ from pathlib import Path
 from spikejoule.foundation.errors import StoreError
 from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.params import Params
-from spikejoule.tracking import Artifact, ModelFiles, project_store, publish
+from spikejoule.tracking import ModelFiles, StoredFile, project_store, publish
 from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.run_record import FILES, build_run_record
 from stages import unrecorded
@@ -32,7 +32,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         paths,
         params.flattened(),
         provenance_tags(Path.cwd()) | code,
-        [Artifact(PARAMS_FILE, "")],
+        [StoredFile(PARAMS_FILE, "")],
         ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
     )
     pipeline = journal.hand_over()

@@ -19,6 +19,7 @@ from packaging.requirements import Requirement
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params
 from stages.shared import common
+from tests.tools.pipeline_tools import write_paths
 
 BY_MACHINE = {"torch", "torchvision"}
 
@@ -115,12 +116,20 @@ class TestImports:
         )
         environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
         assert run([sys.executable, "-c", code], repository, environment).stdout.split() == [
-            "spikejoule"
+            "spikejoule",
+            "spikejoule.foundation",
+            "spikejoule.foundation.version",
         ]
 
     def test_no_torch_where_none_is_needed(self, repository: Path) -> None:
-        modules = ["params", "data.images", "data.sources", "foundation.files", "spikes.encoding"]
-        modules += ["spikes.counting", "measure.evaluation", "report.figures", "tracking"]
+        modules = ["params", "data.images", "data.loading", "foundation.files"]
+        modules += [
+            "spikes.encoders.poisson",
+            "spikes.counting",
+            "measure.evaluation",
+            "report.figures",
+            "tracking",
+        ]
         code = "import sys\n" + "".join(f"import spikejoule.{name}\n" for name in modules)
         code += "print([name for name in ('torch', 'mlflow') if name in sys.modules])"
         environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
@@ -316,8 +325,9 @@ class TestLauncher:
     @pytest.fixture
     def workspace(self, repository: Path, tmp_path: Path) -> Path:
         workspace = tmp_path / "workspace"
-        (workspace / "stages").mkdir(parents=True)
-        shutil.copy(repository / "stages" / "run", workspace / "stages" / "run")
+        (workspace / "stages" / "shared").mkdir(parents=True)
+        launcher = Path("stages") / "shared" / "run"
+        shutil.copy(repository / launcher, workspace / launcher)
         (workspace / "stages" / "train.py").touch()
         fake_program(tmp_path / "programs" / "python3", self.ECHO)
         fake_program(tmp_path / "programs" / "spikejoule", "")
@@ -326,7 +336,7 @@ class TestLauncher:
     def launch(self, workspace: Path, *arguments: str, **environment: str) -> list[str]:
         path = f"{workspace.parent / 'programs'}:/usr/bin:/bin"
         done = run(
-            ["stages/shared/run", *(arguments or ("train", "--train", "a b"))],
+            ["stages/shared/run", *(arguments or ("train", "1", "a b"))],
             workspace,
             {"PATH": path, **environment},
         )
@@ -365,7 +375,7 @@ class TestLauncher:
         assert self.launch(workspace)[1] == f"{workspace}/src:{workspace}"
 
     def test_arguments_and_telemetry(self, workspace: Path) -> None:
-        assert self.launch(workspace)[2:] == ["true", "-m stages.train --train a b"]
+        assert self.launch(workspace)[2:] == ["true", "-m stages.train 1 a b"]
 
     @pytest.mark.parametrize("arguments", [[], ["nothing"]])
     def test_unknown_stage_is_a_usage_error(self, workspace: Path, arguments: list[str]) -> None:
@@ -385,11 +395,12 @@ class TestStages:
     @pytest.mark.usefixtures("workspace")
     def test_paths_and_parameters_arrive(self) -> None:
         seen: list[tuple[Mapping[str, Path], Params]] = []
+        write_paths(Path(), {"train": "a", "data_metrics": "b", "test": "c"})
         status = common.run_stage(
             lambda paths, params: seen.append((paths, params)),
             "A stage.",
             ("train", "data_metrics"),
-            ["--train", "a", "--data-metrics", "b"],
+            ["7"],
         )
         assert status == 0
         ((paths, params),) = seen
@@ -423,12 +434,17 @@ class TestStages:
         assert common.run_stage(work, None, (), []) == 1
         assert "error: train: is missing" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("arguments", [[], ["--train"], ["--tra", "a"], ["--train", "a", "b"]])
-    def test_usage_error(self, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    @pytest.mark.parametrize("arguments", [["--train", "a"], ["many"]])
+    def test_usage_error(self, arguments: list[str]) -> None:
         with pytest.raises(SystemExit) as error:
-            common.run_stage(lambda paths, params: None, None, ("train",), arguments)
+            common.run_stage(lambda paths, params: None, None, (), arguments)
         assert error.value.code == 2
-        assert "--train" in capsys.readouterr().err
+
+    @pytest.mark.usefixtures("workspace")
+    def test_a_path_that_dvc_yaml_does_not_name(self, capsys: pytest.CaptureFixture[str]) -> None:
+        write_paths(Path(), {"test": "c"})
+        assert common.run_stage(lambda paths, params: None, None, ("train",), []) == 1
+        assert "dvc.yaml must name the path of train" in capsys.readouterr().err
 
     def test_whole_launcher(self, repository: Path, tmp_path: Path) -> None:
         # As DVC calls it: a wrong parameter ends with one line and 1, and leaves no output.
@@ -441,9 +457,9 @@ class TestStages:
             encoding="utf-8",
         )
         fake_program(tmp_path / ".venv" / "bin" / "python", f'exec "{sys.executable}" "$@"')
-        outputs = ["--train", "a", "--validation", "b", "--test", "c", "--data-metrics", "d"]
+        write_paths(tmp_path, {"train": "a", "validation": "b", "test": "c", "data_metrics": "d"})
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-        done = run(["stages/shared/run", "prepare", *outputs], tmp_path, environment)
+        done = run(["stages/shared/run", "prepare"], tmp_path, environment)
         assert done.returncode == 1
         assert done.stderr.count("\n") == 1
         assert done.stderr.startswith("error: data.source: ")

@@ -71,7 +71,7 @@ def run_stage(
 
 def _paths(names: Sequence[str]) -> dict[str, Path]:
     """Where some artifacts lie; ArtifactError if dvc.yaml does not say it."""
-    known = artifact_paths(Path())
+    known = artifact_paths(Path()) if names else {}
     for name in names:
         if name not in known:
             raise ArtifactError(f"{PIPELINE_FILE} must name the path of {name} under vars.paths.")

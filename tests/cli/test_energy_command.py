@@ -14,9 +14,8 @@ from spikejoule.cli import main
 from spikejoule.data.images import Dataset
 from spikejoule.energy.from_checkpoint import analysis_inputs, training_record
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure.measurement import measure_network
+from spikejoule.measure.running import measure_network
 from spikejoule.model.checkpoint import (
-    InferenceSpikes,
     build_complete,
     read_complete,
     write_complete,
@@ -206,10 +205,6 @@ class TestPruned:
         images = mnist5k.test.select(slice(self.N_IMAGES))
         events = encode(images.images, 50, 80.0, draw_key(7, "test", 0), images.index)
         measured = measure_network(state, network.architecture, events, pruned=True)
-        counts = measured.counts
-        spikes = InferenceSpikes(
-            counts.layer_names, tuple(counts.totals.values()), counts.n_samples, 0.25
-        )
         proxies = measured.proxies.as_checkpoint_entry()
         self.recount = [
             (layer.to_dense(np.int64).sum(axis=(0, 1)) @ (weights != 0).sum(axis=0)) / self.N_IMAGES
@@ -217,7 +212,9 @@ class TestPruned:
                 measured.layers, (v for v in state.values() if v.ndim == 2), strict=False
             )
         ]
-        return build_complete(network, spikes, TRAIN_TIMINGS, EVALUATION, proxies, {})
+        return build_complete(
+            network, measured.counts, 0.25, TRAIN_TIMINGS, EVALUATION, proxies, {}
+        )
 
     @pytest.fixture
     def pruned(self, content: dict[str, Any], tmp_path: Path) -> Path:

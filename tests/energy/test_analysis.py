@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from spikejoule.energy import (
-    Accuracy,
     AnalysisInputs,
     BaselineCounts,
     BootstrapSettings,
@@ -15,6 +14,7 @@ from spikejoule.energy import (
     EpochSpikes,
     HardwareProfile,
     OperationCounts,
+    RecordedAccuracy,
     TrainingRecord,
     analyse,
     count_operations,
@@ -27,11 +27,12 @@ from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.estimates import Estimate
 from spikejoule.energy.profiles import Price
 from spikejoule.energy.statistics import count_statistics
-from spikejoule.energy.summary import answer, energy_text, joules
-from spikejoule.energy.tables import COLUMNS, headline, table
+from spikejoule.energy.summary import energy_text, joules, verdict_lines
+from spikejoule.energy.tables import COLUMNS, energy_rows, headline
 from spikejoule.energy.training_counts import count_training
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.model.fan_out import fan_outs_by_source
+from spikejoule.measure.measurement import Measurement
+from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.events import EventList
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
@@ -40,7 +41,7 @@ TRAINING = TrainingRecord(
     samples=2,
     spikes=(10, 6, 4),
     n_epochs=2,
-    time_steps=3,
+    time_window=3,
     batch_size=1,
     weight_decay=True,
     clipping=True,
@@ -64,12 +65,11 @@ def inputs(
     return AnalysisInputs(
         title="by hand",
         architecture=ARCHITECTURE,
-        time_window=3,
-        max_rate_hz=80.0,
-        accuracy=Accuracy(90.0, 85.0, 94.0),
+        encoder=Poisson(time_window=3, max_rate=80.0),
+        accuracy=RecordedAccuracy(90.0, 85.0, 94.0),
         spikes_per_inference=means,
         proxies=energy_proxies(ARCHITECTURE, means, 3),
-        operations=count_operations(layers, ARCHITECTURE, fan_outs_by_source(STATE, ARCHITECTURE)),
+        operations=count_operations(Measurement.of(STATE, ARCHITECTURE, layers)),
         n_images=images,
         labels=None if labels is None else np.array(labels),
         baselines=baselines,
@@ -142,7 +142,7 @@ class TestStatistics:
         assert found == Estimate(3, None, None, None)
         alone = analysis(inputs((baseline(10, [6]),), images=1))
         assert not alone.has_intervals
-        assert "no interval" in answer(alone)[1]
+        assert "no interval" in verdict_lines(alone)[1]
 
 
 class TestInference:
@@ -205,17 +205,21 @@ class TestComparison:
     def test_a_lost_comparison_is_said_first(self) -> None:
         result = analysis(inputs((baseline(10, [6] * 4),)))
         assert result.chosen_inference.wins == "ann"
-        assert answer(result)[0].startswith("Some baseline needs less energy under 45nm-fp32")
-        assert any("THE SPIKING NETWORK NEEDS MORE" in line for line in answer(result))
+        assert verdict_lines(result)[0].startswith(
+            "Some baseline needs less energy under 45nm-fp32"
+        )
+        assert any("THE SPIKING NETWORK NEEDS MORE" in line for line in verdict_lines(result))
 
     def test_a_narrow_rival_is_told_at_the_price_of_its_own_width(self) -> None:
         wide = baseline(100, [10] * 4)
         narrow = dataclasses.replace(baseline(100, [10] * 4, "quantised"), bits=6)
-        said = " ".join(answer(analysis(inputs((wide, narrow)))))
+        said = " ".join(verdict_lines(analysis(inputs((wide, narrow)))))
         # 10 MACs of 0.23 pJ
         assert "quantised, zero-skipping (6 bits) would need 2.3 pJ (45nm-int8)" in said
-        assert "would need" not in " ".join(answer(analysis(inputs((wide,)))))
-        assert "would need" not in " ".join(answer(analysis(inputs((wide, narrow)), "45nm-int8")))
+        assert "would need" not in " ".join(verdict_lines(analysis(inputs((wide,)))))
+        assert "would need" not in " ".join(
+            verdict_lines(analysis(inputs((wide, narrow)), "45nm-int8"))
+        )
 
     def test_images_are_paired(self) -> None:
         # Where the MACs are in proportion to the energy of each image, the ratio has no spread.
@@ -438,7 +442,7 @@ class TestTables:
 
     def test_the_rows_add_up_and_name_everything(self) -> None:
         result = analysis(inputs((baseline(100, [10] * 4),), labels=[0, 0, 1, 1]))
-        rows = [dict(zip(COLUMNS, row, strict=True)) for row in table(result)]
+        rows = [dict(zip(COLUMNS, row, strict=True)) for row in energy_rows(result)]
         assert {row["profile"] for row in rows} == set(load_profiles())
         for profile in load_profiles():
             own = [

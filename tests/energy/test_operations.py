@@ -14,8 +14,8 @@ from spikejoule.energy import (
 )
 from spikejoule.energy.terms import DESCRIPTIONS
 from spikejoule.engine import run_network
+from spikejoule.measure.measurement import Measurement
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.fan_out import fan_outs_by_source
 from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.examples import trained_network
@@ -28,9 +28,7 @@ def tiny_layers() -> tuple[EventList, ...]:
 
 
 def tiny_counts(pruned: bool = False) -> OperationCounts:
-    return count_operations(
-        tiny_layers(), ARCHITECTURE, fan_outs_by_source(STATE, ARCHITECTURE, pruned)
-    )
+    return count_operations(Measurement.of(STATE, ARCHITECTURE, tiny_layers(), pruned))
 
 
 @pytest.mark.parametrize("engine", ["event", "dense"])
@@ -59,7 +57,7 @@ class TestByHand:
         counts = tiny_counts()
         assert counts.of(term).tolist() == [expected]
         assert counts.counts.dtype == np.int64
-        assert counts.time_steps == 3
+        assert counts.time_window == 3
 
     def test_pruned_synapses_carry_no_event(self) -> None:
         # input 0 and 2 reach one hidden neuron each, input 1 both: 1 x 1 + 3 x 2 + 1 x 1
@@ -160,9 +158,7 @@ class TestTwoCountings:
         dense = (generator.random((5, 8, 9)) < 0.3).astype(np.uint8)
         events = EventList.from_dense(dense)
         layers = (events, *run_network(state, architecture, events))
-        counts = count_operations(
-            layers, architecture, fan_outs_by_source(state, architecture, pruned)
-        )
+        counts = count_operations(Measurement.of(state, architecture, layers, pruned))
         weights = [weights for weights, _ in naive.layers_of(state)]
         spikes = [layer.to_dense(np.int64) for layer in layers]
         assert counts.counts.tolist() == recounted(spikes, weights, pruned)
@@ -173,11 +169,7 @@ class TestTwoCountings:
         network = trained_network((20,))
         events = encode(mnist5k.test.images[:3], 50, 80.0, draw_key(7, "test", 0))
         layers = (events, *run_network(network.state, network.architecture, events))
-        counts = count_operations(
-            layers,
-            network.architecture,
-            fan_outs_by_source(network.state, network.architecture),
-        )
+        counts = count_operations(Measurement.of(network.state, network.architecture, layers))
         weights = [weights for weights, _ in naive.layers_of(network.state)]
         spikes = [layer.to_dense(np.int64) for layer in layers]
         assert counts.counts.tolist() == recounted(spikes, weights, pruned=False)
@@ -189,7 +181,7 @@ class TestMeans:
             EventList.from_dense(np.stack([spikes, np.roll(spikes, 1, axis=0) * keep]))
             for spikes, keep in ((INPUT, 1), (HIDDEN, 1), (OUTPUT, 0))
         )
-        counts = count_operations(layers, ARCHITECTURE, fan_outs_by_source(STATE, ARCHITECTURE))
+        counts = count_operations(Measurement.of(STATE, ARCHITECTURE, layers))
         means = mean_operations({"input": 5.0, "hidden": 3.0, "output": 1.0}, ARCHITECTURE, 3)
         assert means.columns == counts.columns
         assert means.means.tolist() == counts.counts.mean(axis=0).tolist()
@@ -245,9 +237,7 @@ class TestNeuroBench:
         np.testing.assert_array_equal(spikes.numpy(), layers[-1].to_dense(np.float32))
         metric = neurobench.SynapticOperations()
         found = metric(model, spikes, (dense, torch.zeros(12)))
-        counts = count_operations(
-            layers, network.architecture, fan_outs_by_source(network.state, network.architecture)
-        )
+        counts = count_operations(Measurement.of(network.state, network.architecture, layers))
         assert round(found["Effective_ACs"] * 12) == counts.of("synaptic_event").sum()
         assert found["Effective_MACs"] == 0
         assert found["Dense"] == 50 * sum(network.architecture.synapses)

@@ -285,7 +285,9 @@ class TestWhatMustDiffer:
         architecture, state = network(14, 18, 4)
         _, events, _ = batch(architecture, 5, 7)
         hidden = EventEngine(architecture, state).run(events)[0]
-        other = EventEngine(replace(architecture, neuron=LeakyIntegrateAndFire(decay=0.8)), state).run(events)[0]
+        other = EventEngine(
+            replace(architecture, neuron=LeakyIntegrateAndFire(decay=0.8)), state
+        ).run(events)[0]
         assert not np.array_equal(hidden.to_dense(), other.to_dense())
 
     def test_reset_by_subtraction(self) -> None:

@@ -14,7 +14,8 @@ from spikejoule.measure.inference_files import (
     save_inference_events,
     save_inference_spikes,
 )
-from spikejoule.measure.measurement import Measurement, load_network_and_events, measure_network
+from spikejoule.measure.measurement import Measurement
+from spikejoule.measure.running import load_network_and_events, measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import TrainedNetwork, save_trained
 from spikejoule.spikes.events import EventList, save_events

@@ -26,7 +26,7 @@ def test_the_published_figures_of_the_seed() -> None:
 
 def test_one_hidden_layer_by_hand() -> None:
     proxies = proxies_of(Architecture(4, (3,), 2), [5.0, 2.0], 10)
-    first, second = proxies.layers
+    first, second = proxies.connections
     assert (first.name, first.fan_out, first.synapses) == ("input_to_hidden", 3, 12)
     assert first.synaptic_events_per_inference == 15.0
     assert first.dense_operations_per_inference == 120

@@ -18,7 +18,7 @@ import torch
 from spikejoule.cli import main
 from spikejoule.data.images import Dataset
 from spikejoule.engine import run_network
-from spikejoule.measure.measurement import measure_network
+from spikejoule.measure.running import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
 from spikejoule.report.inspect import checkpoint_text
 from tests.tools.examples import complete_content, trained_network, write_example

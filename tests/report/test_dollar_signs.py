@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from spikejoule.measure.front_rows import FrontRow
 from spikejoule.report import figures
 
 # Two dollar signs enclose a formula for matplotlib, and this one has an unknown symbol.
@@ -12,13 +13,17 @@ FOLDER = r"digits of /data/$\broken$"
 
 
 def front(label: str, source: str) -> bytes:
-    point = figures.FrontPoint(
-        synaptic_events=5000.0,
-        validation_percent=97.0,
-        test_percent=96.5,
-        on_front=True,
+    point = FrontRow(
+        name="run",
         early_exit=False,
-        label=label,
+        on_front=True,
+        validation_accuracy_percent=97.0,
+        test_accuracy_percent=96.5,
+        synaptic_events_per_inference=5000.0,
+        data_source="mnist5k",
+        git_commit="c0ffee",
+        run_id="a" * 32,
+        **{"model.hidden": label},
     )
     return figures.accuracy_front([point], 95.0, source)
 

@@ -1,7 +1,6 @@
 """Figures: pure, the same bytes for the same values, and drawable at every edge of their input."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import matplotlib
@@ -9,7 +8,9 @@ import numpy as np
 import pytest
 
 from spikejoule.measure.evaluation import accuracy, evaluate_predictions
+from spikejoule.measure.front_rows import FrontRow
 from spikejoule.report import figures
+from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.spikes.events import EventList
 from tests.tools.processes import exit_status_of
 
@@ -38,10 +39,10 @@ def confusion(seed: int = 0) -> np.ndarray[Any, Any]:
     return matrix
 
 
-def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> figures.SpikeRaster:
+def raster(hidden: tuple[int, ...] = (400,), density: float = 0.02) -> SpikeRaster:
     generator = np.random.default_rng(1)
     sizes = (784, *hidden, 10)
-    return figures.SpikeRaster(
+    return SpikeRaster(
         image=generator.integers(0, 256, (28, 28)).astype(np.uint8),
         label=3,
         layers=[EventList.from_dense(generator.random((1, 50, size)) < density) for size in sizes],
@@ -54,18 +55,31 @@ def per_class() -> bytes:
     return figures.per_class_accuracy(entries, accuracy(945, 1000), 0.95, SOURCE)
 
 
-def front(n_points: int = 8, first_events: float = 5000.0) -> list[figures.FrontPoint]:
+def point(
+    events: float, validation: float, on_front: bool, early_exit: bool = False, hidden: str = ""
+) -> FrontRow:
+    return FrontRow(
+        name=f"run-{hidden}",
+        early_exit=early_exit,
+        on_front=on_front,
+        validation_accuracy_percent=validation,
+        test_accuracy_percent=max(validation - 0.5, 0.0),
+        synaptic_events_per_inference=events,
+        data_source="mnist5k",
+        git_commit="c0ffee",
+        run_id="a" * 32,
+        **{"model.hidden": hidden},
+    )
+
+
+def front(n_points: int = 8, first_events: float = 5000.0) -> list[FrontRow]:
     return [
-        figures.FrontPoint(
-            synaptic_events=first_events * (1 + index),
-            validation_percent=90 + 5 * index / n_points,
-            test_percent=89.5 + 5 * index / n_points,
-            on_front=index % 4 < 2,
-            early_exit=index % 2 == 0,
-            label=f"hidden {100 * index}",
+        point(
+            first_events * (1 + index), 90 + 5 * index / n_points,
+            index % 4 < 2, index % 2 == 0, f"[{100 * index}]",
         )
         for index in range(n_points)
-    ]
+    ]  # fmt: skip
 
 
 DRAWINGS: dict[str, Callable[[], bytes]] = {
@@ -160,19 +174,26 @@ class TestAccuracyFront:
         assert figures.accuracy_front(front(), target_percent, SOURCE)
 
     def test_equal_runs_without_an_error(self) -> None:
-        point = figures.FrontPoint(1.0, 100.0, 100.0, True, False, "")
-        assert figures.accuracy_front([point, point], 98, SOURCE)
+        perfect = point(1.0, 100.0, True)
+        assert figures.accuracy_front([perfect, perfect], 98, SOURCE)
 
     def test_silent_networks_have_no_place(self) -> None:
-        silent = figures.FrontPoint(0.0, 10.0, 10.0, True, False, "")
+        silent = point(0.0, 10.0, True)
         assert figures.accuracy_front([*front(), silent], 93, SOURCE) == figures.accuracy_front(
             front(), 93, SOURCE
         )
         with pytest.raises(ValueError, match="no run has synaptic events"):
             figures.accuracy_front([silent], 93, SOURCE)
 
+    def test_a_front_that_is_silent_alone(self) -> None:
+        runs = [point(0.0, 99.0, True), point(10.0, 98.0, False)]
+        assert figures.accuracy_front(runs, 93, SOURCE)
+
     def test_the_front_shows(self) -> None:
-        off = [replace(point, on_front=point.synaptic_events == 5000) for point in front()]
+        off = [
+            run.model_copy(update={"on_front": run.synaptic_events_per_inference == 5000})
+            for run in front()
+        ]
         assert figures.accuracy_front(off, 93, SOURCE) != figures.accuracy_front(
             front(), 93, SOURCE
         )
@@ -222,9 +243,7 @@ class TestSpikeRaster:
         doubled = EventList.from_dense(np.zeros((2, 50, 10)))
         with pytest.raises(ValueError, match="one sample"):
             figures.spike_raster(
-                figures.SpikeRaster(
-                    example.image, 3, [*example.layers[:-1], doubled], example.layer_names
-                ),
+                SpikeRaster(example.image, 3, [*example.layers[:-1], doubled], example.layer_names),
                 SOURCE,
             )
 
@@ -233,8 +252,6 @@ class TestSpikeRaster:
         shorter = EventList.from_dense(np.zeros((1, 40, 10)))
         with pytest.raises(ValueError, match="number of steps"):
             figures.spike_raster(
-                figures.SpikeRaster(
-                    example.image, 3, [*example.layers[:-1], shorter], example.layer_names
-                ),
+                SpikeRaster(example.image, 3, [*example.layers[:-1], shorter], example.layer_names),
                 SOURCE,
             )

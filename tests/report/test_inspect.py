@@ -43,7 +43,7 @@ class TestText:
             ("Architecture", "layers", "784 - 20 - 10"),
             ("Architecture", "synapses", "15,880"),
             ("Architecture", "threshold", "1.0"),
-            ("Architecture", "decay per step", "0.9"),
+            ("Architecture", "decay", "0.9"),
             ("Encoding", "type", "poisson"),
             ("Encoding", "time window", "50"),
             ("Encoding", "max rate hz", "80"),

@@ -16,17 +16,14 @@ from spikejoule.energy.estimates import Amount
 from spikejoule.energy.window import window_cost
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.files import write_csv, write_text
-from spikejoule.measure.front_rows import FRONT_COLUMNS, FrontRun, read_front
-from spikejoule.report import (
-    EarlyAnswer,
-    Outcome,
-    Raster,
-    ReportContent,
-    energy_page,
-)
-from spikejoule.report.markup import Markup, element, table
-from spikejoule.report.plot import accuracy_scale, energy_scale, linear_scale, number_scale
-from spikejoule.report.tables import linked
+from spikejoule.measure.early_exit_files import EarlyExitFile, ExitEntry, StepRow, WholeWindow
+from spikejoule.measure.front_rows import FRONT_COLUMNS, FrontRow, read_front
+from spikejoule.report import PageContent, energy_page
+from spikejoule.report.charts.raster import SpikeRaster
+from spikejoule.report.charts.scales import accuracy_scale, decade_scale, linear_scale, step_scale
+from spikejoule.report.page.markup import Markup, element, html_table
+from spikejoule.report.page.plot import energy_scale
+from spikejoule.report.page.tables import linked
 from spikejoule.spikes.events import EventList
 from tests.energy.test_analysis import analysis, baseline, inputs
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT
@@ -47,21 +44,63 @@ COSTLY = HardwareProfile(
 BASELINES = (baseline(9000, [30, 40, 50, 60], "ReLU 3-2-2"),)
 
 
-def content(profile: str = "45nm-fp32", **changes: object) -> ReportContent:
+def content(profile: str = "45nm-fp32", **changes: object) -> PageContent:
     layers = [EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT)]
-    full = ReportContent(
+    full = PageContent(
         analysis(inputs(BASELINES, [0, 0, 1, 1]), profile, COSTLY),
-        by_step=tuple(Outcome(50.0 + 10 * step, 40.0, 99.0, 3.0 * step, step)
-                      for step in (1, 2, 3)),
-        early=EarlyAnswer(2, 0.1, False, Outcome(80.0, 70.0, 88.0, 6.0, 2.0),
-                          Outcome(81.0, 71.0, 89.0, 9.0, 3.0)),
-        front=tuple(FrontRun(f"run-{n}", n == 1, n < 3, 90.0 + n, 89.0 + n, 900.0 * n**2, "mnist",
-                             "c0ffee", str(n) * 32, {"model.hidden": str(100 * n)})
-                    for n in (1, 2, 3)),
-        raster=Raster(7, ("input", "hidden", "output"), layers),
+        by_step=tuple(
+            StepRow(
+                step=step,
+                accuracy_percent=50.0 + 10 * step,
+                accuracy_low_percent=40.0,
+                accuracy_high_percent=99.0,
+                synaptic_events_per_inference=3.0 * step,
+            )
+            for step in (1, 2, 3)
+        ),
+        early=EarlyExitFile(
+            margin_spikes=2,
+            tolerance_percent=0.1,
+            chosen_on_test_images=False,
+            validation=exit_entry(80.0, 6.0, 2.0),
+            test=exit_entry(80.0, 6.0, 2.0),
+            whole_window=WholeWindow(
+                validation=exit_entry(81.0, 9.0, 3.0), test=exit_entry(81.0, 9.0, 3.0)
+            ),
+        ),
+        front=tuple(
+            FrontRow(
+                name=f"run-{n}",
+                early_exit=n == 1,
+                on_front=n < 3,
+                validation_accuracy_percent=90.0 + n,
+                test_accuracy_percent=89.0 + n,
+                synaptic_events_per_inference=900.0 * n**2,
+                data_source="mnist",
+                git_commit="c0ffee",
+                run_id=str(n) * 32,
+                **{"model.hidden": str(100 * n)},
+            )
+            for n in (1, 2, 3)
+        ),
+        raster=SpikeRaster(
+            np.zeros((2, 2), dtype=np.uint8), 7, layers, ("input", "hidden", "output")
+        ),
         provenance=(("train: lr", "0.003"),),
     )  # fmt: skip
     return replace(full, **changes)  # type: ignore[arg-type]
+
+
+def exit_entry(accuracy_percent: float, synaptic_events: float, steps: float) -> ExitEntry:
+    return ExitEntry(
+        accuracy_percent=accuracy_percent,
+        accuracy_low_percent=accuracy_percent - 10,
+        accuracy_high_percent=accuracy_percent + 8,
+        mean_exit_step=steps,
+        synaptic_events_per_inference=synaptic_events,
+        synaptic_events_low=synaptic_events,
+        synaptic_events_high=synaptic_events,
+    )
 
 
 def tree_of(page: str) -> ElementTree.Element:
@@ -118,7 +157,7 @@ class TestMarkup:
         assert isinstance(inner, Markup)
 
     def test_a_table_has_headers_for_rows_and_columns(self) -> None:
-        found = table("T", ("a", "b"), [("x", "1")])
+        found = html_table("T", ("a", "b"), [("x", "1")])
         assert '<th scope="col">a</th>' in found
         assert '<th scope="row">x</th><td class="n">1</td>' in found
 
@@ -137,10 +176,17 @@ class TestScales:
         assert energies.place(1e6) == pytest.approx(0.5)
         assert [label for _, label in energies.ticks] == ["1 nJ", "", "100 nJ", "", "10 µJ", "",
                                                           "1 mJ"]  # fmt: skip
-        narrow = number_scale([30, 700])
+        narrow = decade_scale([30, 700])
         assert (narrow.first, narrow.last) == (20, 1000)
         assert [value for value, _ in narrow.ticks] == [20, 50, 100, 200, 500, 1000]
         assert [value for value, _ in linear_scale(9.0).ticks] == [0, 2, 4, 6, 8]
+
+    def test_steps_have_their_value_in_their_middle(self) -> None:
+        scale = step_scale(50, 1.0)
+        assert [value for value, _ in scale.ticks] == [0, 10, 20, 30, 40]
+        assert scale.place(0) == pytest.approx(0.01)
+        assert scale.place(49) == pytest.approx(0.99)
+        assert [value for value, _ in step_scale(1, 1.0).ticks] == [0]
 
     def test_accuracies_grow_upwards_by_their_errors(self) -> None:
         scale = accuracy_scale([90.0, 99.0])
@@ -152,8 +198,8 @@ class TestScales:
         assert accuracy_scale([0.0]).first > accuracy_scale([0.0]).last
 
     def test_one_value_has_a_scale(self) -> None:
-        assert number_scale([10.0]).last > number_scale([10.0]).first
-        assert number_scale([]).last > number_scale([]).first
+        assert decade_scale([10.0]).last > decade_scale([10.0]).first
+        assert decade_scale([]).last > decade_scale([]).first
         assert linear_scale(0.0).last > 0
 
 
@@ -225,8 +271,10 @@ class TestPage:
             given,
             analysis=replace(given.analysis, inputs=replace(given.analysis.inputs, title=hostile)),
             provenance=((hostile, hostile),),
-            front=tuple(replace(run, name=hostile, settings={hostile: hostile})
-                        for run in given.front),
+            front=tuple(
+                FrontRow(**{**run.model_dump(), "name": hostile, hostile: hostile})
+                for run in given.front
+            ),
         )  # fmt: skip
         page = energy_page(changed)
         assert hostile not in page
@@ -235,7 +283,7 @@ class TestPage:
     def test_means_alone_have_no_interval(self) -> None:
         given = inputs()
         operations = mean_operations(given.spikes_per_inference, ARCHITECTURE, 3)
-        page = energy_page(ReportContent(analysis(replace(given, operations=operations))))
+        page = energy_page(PageContent(analysis(replace(given, operations=operations))))
         assert "no interval" in words_of(page, "answer")
         shown = {node.get("id") for node in tree_of(page).iter("figure")}
         assert shown == {"by-profile", "by-term", "by-layer", "training"}

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.fan_out import synaptic_events_per_layer
+from spikejoule.model.fan_out import synaptic_events_per_connection
 from spikejoule.spikes.counting import TrainingSpikes, class_counts, count_spikes, predict
 from spikejoule.spikes.events import EventList
 from tests import naive
@@ -76,9 +76,9 @@ def test_layers_of_other_samples_or_steps_are_refused(shape: tuple[int, ...]) ->
 def test_synaptic_events_are_spikes_times_fan_out() -> None:
     architecture = Architecture(4, (3, 5), 2)
     totals = {"input": 10, "hidden1": 7, "hidden2": 2, "output": 100}
-    assert synaptic_events_per_layer(totals, architecture) == (30, 35, 4)
+    assert synaptic_events_per_connection(totals, architecture) == (30, 35, 4)
     means = {"input": 0.5, "hidden1": 0.25, "hidden2": 1.5, "output": 9.0}
-    assert synaptic_events_per_layer(means, architecture) == (1.5, 1.25, 3.0)
+    assert synaptic_events_per_connection(means, architecture) == (1.5, 1.25, 3.0)
 
 
 def test_synaptic_events_are_the_additions_of_the_naive_loops() -> None:
@@ -98,7 +98,7 @@ def test_synaptic_events_are_the_additions_of_the_naive_loops() -> None:
             additions[layer] += len(weights[:, source])
     layers = [event_list(spikes) for spikes in (dense, hidden, output)]
     counts = count_spikes(layers, architecture.layer_names)
-    assert list(synaptic_events_per_layer(counts.totals, architecture)) == additions
+    assert list(synaptic_events_per_connection(counts.totals, architecture)) == additions
 
 
 def test_training_spikes_per_sample() -> None:

@@ -64,20 +64,22 @@ def project(
     save_images(folder / "validation.npz", mnist5k.train.select(slice(10)))
     save_images(folder / "test.npz", mnist5k.test.select(slice(10)))
     names = ("validation", "test", "events_validation", "events_test")
-    options = " ".join(f"--{name.replace('_', '-')} {name}.npz" for name in names)
+    paths = {name: f"{name}.npz" for name in names}
     # Without the name of the stage, nothing follows the run in MLflow.
     command = "env -u DVC_STAGE stages/shared/run"
     parameters = list(load_params(folder / "params.yaml").flattened())
     stages = {
         "encode": {
-            "cmd": f"{command} encode {options}",
+            "cmd": f"{command} encode",
             "deps": ["validation.npz", "test.npz"],
             "params": ["seed", "encode"],
             "outs": ["events_validation.npz", "events_test.npz"],
         },
         "probe": {"cmd": f"{command} probe", "params": parameters, "outs": ["probe.json"]},
     }
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
+    (folder / "dvc.yaml").write_text(
+        yaml.safe_dump({"vars": [{"paths": paths}], "stages": stages}), encoding="utf-8"
+    )
     (folder / ".gitignore").write_text("src\n__pycache__\n", encoding="utf-8")
     git(folder, environment, "init", "-q", "-b", "main")
     git(folder, environment, "config", "user.name", "A Researcher")
@@ -127,7 +129,8 @@ def complaints(found: Mapping[str, Any]) -> list[str]:
         wrong.append(f"recorded {found['recorded']['probe']}, used {found['used']}")
     for header in found.get("headers", ()):
         window, rate = header["time_window"], header["max_rate_hz"]
-        used = {"seed": header["seed"], "encode": {"time_window": window, "max_rate": rate}}
+        encode = {"code": header["type"], "time_window": window, "max_rate": rate}
+        used = {"seed": header["seed"], "encode": encode}
         if not same(found["recorded"]["encode"], used) or header["n_steps"] != window:
             wrong.append(f"recorded {found['recorded']['encode']}, encoded with {header}")
     return wrong

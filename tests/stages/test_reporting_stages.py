@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,8 @@ from tests.tools.examples import (
     TRAIN_TIMINGS,
     trained_network,
 )
-from tests.tools.pipeline_tools import write_lock
-from tests.tools.settings import draw_key, encode
+from tests.tools.pipeline_tools import write_lock, write_paths
+from tests.tools.settings import changed, draw_key, encode
 
 N_TEST = 60
 ENCODING: dict[str, str | int | float] = {
@@ -58,10 +59,8 @@ def run(stage: Any, **paths: Path) -> int:
     if stage is publish:
         given = [name for name in publish.PATHS if name not in OUTPUTS]
         write_lock(Path(), [path_of(name) for name in OUTPUTS], [path_of(name) for name in given])
-    options: list[str] = []
-    for name in stage.PATHS:
-        options += [f"--{name.replace('_', '-')}", str(paths.get(name, path_of(name)))]
-    return run_stage(stage.main, stage.__doc__, stage.PATHS, options)
+    write_paths(Path(), {name: paths.get(name, path_of(name)) for name in stage.PATHS})
+    return run_stage(stage.main, stage.__doc__, stage.PATHS, [])
 
 
 def set_parameters(repository: Path, changes: Mapping[str, str]) -> None:
@@ -376,8 +375,8 @@ class TestRefusals:
 
     def test_spikes_of_another_window(self, capsys: pytest.CaptureFixture[str]) -> None:
         network = trained_network()
-        network.encoding["time_window"] = 40
-        save_trained(path_of("trained"), network)
+        shorter = replace(network, encoder=changed(network.encoder, time_window=40))
+        save_trained(path_of("trained"), shorter)
         assert "50 steps" in refusal(capsys, energy_report)
 
     @pytest.mark.parametrize(

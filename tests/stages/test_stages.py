@@ -29,7 +29,14 @@ from tests.tools.finished_project import (
     inputs_and_outputs,
     path_of,
 )
-from tests.tools.pipeline_tools import artifact_paths, clean_environment, dvc, git, set_parameters
+from tests.tools.pipeline_tools import (
+    artifact_paths,
+    clean_environment,
+    dvc,
+    git,
+    set_parameters,
+    write_paths,
+)
 
 PROCESS_SECONDS = 240
 
@@ -356,12 +363,9 @@ class TestOutputsThatCannotBeWritten:
         paths = artifact_paths(project)
         module = MODULES[stage]
         (project / "blocked").write_text("a file")
-        options = []
-        for name in module.PATHS:
-            path = f"blocked/{name}" if name in outputs else paths[name]
-            options += [f"--{name.replace('_', '-')}", path]
+        write_paths(project, paths | {name: f"blocked/{name}" for name in outputs})
         capsys.readouterr()
-        assert run_stage(module.main, None, module.PATHS, options) == 1
+        assert run_stage(module.main, None, module.PATHS, []) == 1
         errors = [line for line in capsys.readouterr().err.splitlines() if line]
         assert len(errors) == 1
         assert errors[0].startswith("error: blocked/")
@@ -384,9 +388,6 @@ class TestEndedFromOutside:
         started: list[subprocess.Popen[str]] = []
 
         def launch(stage: str) -> subprocess.Popen[str]:
-            options = []
-            for name in MODULES[stage].PATHS:
-                options += [f"--{name.replace('_', '-')}", str(path_of(name))]
             # A background job of a shell ignores the interruption from the keyboard; so would all
             # that it starts.
             restore = (
@@ -394,7 +395,7 @@ class TestEndedFromOutside:
                 "os.execv(sys.argv[1], sys.argv[1:])"
             )
             process = subprocess.Popen(
-                [sys.executable, "-c", restore, "stages/shared/run", stage, *options],
+                [sys.executable, "-c", restore, "stages/shared/run", stage],
                 cwd=project,
                 env=clean_environment(project.parent),
                 stdin=subprocess.DEVNULL,

@@ -9,13 +9,12 @@ import torch
 from spikejoule.energy import energy_proxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import (
-    InferenceSpikes,
     TrainedNetwork,
     build_complete,
     write_complete,
 )
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.spikes.counting import TrainingSpikes
+from spikejoule.spikes.counting import SpikeCounts, TrainingSpikes
 from spikejoule.spikes.encoders.poisson import Poisson
 
 TRAIN_TIMINGS = {
@@ -166,29 +165,28 @@ def adam_state(state: dict[str, Any]) -> dict[str, Any]:
     return dict(optimizer.state_dict())
 
 
-def inference_spikes(network: TrainedNetwork) -> InferenceSpikes:
-    """Totals over 4 images: 1600 from the input, 400 fewer from each layer that follows."""
-    names = network.architecture.layer_names
-    return InferenceSpikes(
-        layer_names=names,
-        totals=tuple(1600 - 400 * layer for layer in range(len(names))),
-        n_samples=4,
-        measurement_time_seconds=0.25,
+def inference_spikes(network: TrainedNetwork) -> SpikeCounts:
+    """Of 4 images: 1600 from the input, 400 fewer from each layer that follows."""
+    architecture = network.architecture
+    totals = 1600 - 400 * np.arange(len(architecture.layer_names))
+    per_step = np.zeros((len(totals), 50), dtype=np.int64)
+    per_step[:, 0] = totals
+    per_neuron = tuple(
+        np.array([total] + [0] * (size - 1))
+        for total, size in zip(totals, architecture.layer_sizes, strict=True)
     )
+    return SpikeCounts(architecture.layer_names, np.tile(totals // 4, (4, 1)), per_step, per_neuron)
 
 
 def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
     """The complete checkpoint of `network`."""
     network = network or trained_network()
     spikes = inference_spikes(network)
-    means = {
-        name: total / spikes.n_samples
-        for name, total in zip(spikes.layer_names, spikes.totals, strict=True)
-    }
-    proxies = energy_proxies(network.architecture, means, 50)
+    proxies = energy_proxies(network.architecture, spikes.means, 50)
     return build_complete(
         network,
         spikes,
+        0.25,
         TRAIN_TIMINGS,
         EVALUATION,
         proxies.as_checkpoint_entry(),

@@ -116,11 +116,8 @@ def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 def call(stage: str) -> int:
     """Run a stage as its script does, on the files of the working directory."""
-    module, paths = MODULES[stage], artifact_paths(Path())
-    options = []
-    for name in module.PATHS:
-        options += [f"--{name.replace('_', '-')}", paths[name]]
-    return run_stage(module.main, module.__doc__, module.PATHS, options)
+    module = MODULES[stage]
+    return run_stage(module.main, module.__doc__, module.PATHS, [])
 
 
 def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[str]]:

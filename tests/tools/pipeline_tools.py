@@ -57,6 +57,12 @@ def artifact_paths(folder: Path) -> dict[str, str]:
     return paths
 
 
+def write_paths(folder: Path, paths: Mapping[str, str | Path]) -> None:
+    """A dvc.yaml in `folder` that says where artifacts lie, and nothing else."""
+    content = {"vars": [{"paths": {name: str(path) for name, path in paths.items()}}]}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
 def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
     """The environment of a new shell in which nothing of this machine's set-up shows.
 

@@ -29,11 +29,11 @@ from spikejoule.tracking import (
     project_store,
     publish,
 )
-from spikejoule.tracking.front import compare
-from spikejoule.tracking.front_report import (
+from spikejoule.tracking.front import compare_runs
+from spikejoule.tracking.front_output import (
     experiment_command,
-    front_figure,
-    front_table,
+    front_file,
+    front_png,
     front_text,
 )
 
@@ -99,14 +99,16 @@ class TestParetoFront:
 class TestCompare:
     def test_validation_accuracy_decides(self) -> None:
         # The second has the better test accuracy, and loses all the same.
-        found = compare([run("100", 98, 90, 5000), run("200", 97, 99, 6000)])
+        found = compare_runs([run("100", 98, 90, 5000), run("200", 97, 99, 6000)])
         assert [one.name for one in found.candidates] == ["100", "200"]
         assert found.on_front == (True, False)
         assert [one.name for one in found.front] == ["100"]
         assert found.varied == ("model.hidden",)
 
     def test_early_answers_are_points_of_their_own(self) -> None:
-        found = compare([run("100", 98, 97, 5000, early=(97.5, 96, 2000)), run("50", 96, 95, 3000)])
+        found = compare_runs(
+            [run("100", 98, 97, 5000, early=(97.5, 96, 2000)), run("50", 96, 95, 3000)]
+        )
         assert [(one.name, one.early_exit) for one in found.candidates] == [
             ("100", True), ("50", False), ("100", False),
         ]  # fmt: skip
@@ -114,18 +116,18 @@ class TestCompare:
         assert found.n_runs == 2
         cheapest = found.cheapest(97)
         assert cheapest is not None
-        assert (cheapest.early_exit, cheapest.test_percent) == (True, 96)
+        assert (cheapest.early_exit, cheapest.test_accuracy_percent) == (True, 96)
         assert found.cheapest(98.5) is None
 
     @pytest.mark.parametrize("figures", [(), (98, 97), (98, 97, math.nan), (math.nan, 97, 100)])
     def test_runs_without_their_figures_are_left_out(self, figures: tuple[float, ...]) -> None:
-        found = compare([run("100", 98, 90, 5000), run("200", *figures)])
+        found = compare_runs([run("100", 98, 90, 5000), run("200", *figures)])
         assert found.n_runs == 1
         assert found.left_out == {"without accuracy or synaptic events": 1}
 
     def test_validation_on_the_test_images_is_left_out(self) -> None:
         on_test = run("200", 99, 99, 10, parameters={"data.validation_size": "0.0"})
-        found = compare([run("100", 98, 90, 5000), on_test])
+        found = compare_runs([run("100", 98, 90, 5000), on_test])
         assert found.left_out == {"validated on the test images": 1}
 
     def test_the_same_result_counts_once(self) -> None:
@@ -135,7 +137,7 @@ class TestCompare:
             parameters={"train.threads": "1", "energy_report.profile": "other"},
         )  # fmt: skip
         other = run("100", 98, 90, 5001)
-        found = compare([run("100", 98, 90, 5000), again, other])
+        found = compare_runs([run("100", 98, 90, 5000), again, other])
         assert found.n_runs == 2
         assert found.left_out == {"the same result again": 1}
 
@@ -151,7 +153,7 @@ class TestCompare:
     )
     def test_only_what_is_measured_on_the_same_images(self, changes: dict[str, Any]) -> None:
         alike = [run("100", 98, 90, 5000), run("200", 98.5, 91, 9000)]
-        found = compare([run("50", 99, 99, 10, **changes), *alike])
+        found = compare_runs([run("50", 99, 99, 10, **changes), *alike])
         assert {one.name for one in found.candidates} == {"100", "200"}
         (reason,) = found.left_out
         assert reason.startswith("measured on other images")
@@ -159,17 +161,17 @@ class TestCompare:
     def test_a_source_can_be_chosen(self) -> None:
         full = run("50", 99, 99, 10, tags={"data.source": "mnist"})
         runs = [run("100", 98, 90, 5000), run("200", 98.5, 91, 9000), full]
-        assert compare(runs).data_source == "mnist5k"
-        found = compare(runs, "mnist")
+        assert compare_runs(runs).data_source == "mnist5k"
+        found = compare_runs(runs, "mnist")
         assert [one.name for one in found.candidates] == ["50"]
         assert found.left_out == {"measured on other images (mnist5k)": 2}
         with pytest.raises(StoreError, match=r"'letters'; there is: mnist, mnist5k"):
-            compare(runs, "letters")
+            compare_runs(runs, "letters")
 
     @pytest.mark.parametrize("runs", [[], [run("100", 98)]])
     def test_nothing_to_compare(self, runs: list[RecordedRun]) -> None:
         with pytest.raises(StoreError, match="no finished run"):
-            compare(runs)
+            compare_runs(runs)
 
 
 RUNS = (
@@ -181,7 +183,7 @@ RUNS = (
 
 class TestReport:
     def test_table(self) -> None:
-        rows = front_table(compare(RUNS)).rows
+        rows = front_file(compare_runs(RUNS)).rows
         assert rows[0] == FrontRow(
             name="100",
             early_exit=True,
@@ -200,24 +202,24 @@ class TestReport:
 
     def test_text_names_the_cheapest_and_how_to_repeat_it(self) -> None:
         current = {**PARAMETERS, "model.hidden": [400], "seed": 42, "data.validation_size": 0.1}
-        text = front_text(compare(RUNS), 98, current)
+        text = front_text(compare_runs(RUNS), 98, current)
         assert "Least energy at 98 % on validation: 100, 5,000 synaptic events" in text
         assert "dvc exp run -S 'model.hidden=[100]'\n" in text
-        assert "No run reaches 99 % on validation." in front_text(compare(RUNS), 99, current)
+        assert "No run reaches 99 % on validation." in front_text(compare_runs(RUNS), 99, current)
 
     def test_command_writes_none_as_yaml_does(self) -> None:
-        (candidate,) = (one for one in compare(RUNS).candidates if one.name == "50")
+        (candidate,) = (one for one in compare_runs(RUNS).candidates if one.name == "50")
         command = experiment_command(candidate, {**PARAMETERS, "train.target_accuracy": 98.0})
         assert command == "dvc exp run -S 'model.hidden=[50]' -S train.target_accuracy=null"
 
     def test_the_command_names_the_data_if_they_are_others(self) -> None:
         of_a_folder = run("400", 98, 97, 5000, parameters={"data.source": "/my digits"})
-        (candidate,) = compare([of_a_folder]).candidates
+        (candidate,) = compare_runs([of_a_folder]).candidates
         command = experiment_command(candidate, {**PARAMETERS, "data.source": "auto"})
         assert command == "dvc exp run -S 'data.source=/my digits'"
 
     def test_figure_depends_on_the_runs(self) -> None:
-        assert front_figure(compare(RUNS), 98) != front_figure(compare(RUNS[:2]), 98)
+        assert front_png(compare_runs(RUNS), 98) != front_png(compare_runs(RUNS[:2]), 98)
 
 
 @pytest.fixture
@@ -295,7 +297,7 @@ class TestCommand:
         said = capsys.readouterr().out
         assert "3 runs on mnist5k: 5,000 MNIST digits" in said
         assert "dvc exp run" in said
-        assert figure.read_bytes() == front_figure(compare(RUNS), 98)
+        assert figure.read_bytes() == front_png(compare_runs(RUNS), 98)
         rows = read_csv(table, ["name", "on_front", "model.hidden"])
         assert [row["name"] for row in rows if row["on_front"] == "1"] == ["100", "100", "400"]
 

@@ -19,9 +19,9 @@ from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.measure.front_rows import FRONT_COLUMNS
 from spikejoule.model.trained import save_trained
 from spikejoule.tracking import (
-    Artifact,
     RunRecord,
     Store,
+    StoredFile,
     opened,
     project_store,
     publish,
@@ -85,8 +85,8 @@ def record(tmp_path: Path) -> RunRecord:
         metrics={"test_accuracy_percent": 97.5, "per_class/3": 96.0},
         tags={"data.source": "mnist5k"},
         artifacts=[
-            Artifact(tmp_path / "figure.png", "figures"),
-            Artifact(tmp_path / "note.txt", ""),
+            StoredFile(tmp_path / "figure.png", "figures"),
+            StoredFile(tmp_path / "note.txt", ""),
         ],
         started_ms=1_700_000_000_000,
         ended_ms=1_700_000_060_000,
@@ -145,7 +145,7 @@ class TestPublish:
         self, store: Store, record: RunRecord, tmp_path: Path
     ) -> None:
         record = replace(record, tags={**record.tags, "trained.sha256": "ab"})
-        broken = replace(record, artifacts=[Artifact(tmp_path / "missing.png", "figures")])
+        broken = replace(record, artifacts=[StoredFile(tmp_path / "missing.png", "figures")])
         with pytest.raises(StoreError, match=r"missing\.png"):
             publish(broken, store)
         (run,) = runs(store)
@@ -486,7 +486,7 @@ class TestRunRecord:
             paths,
             changes.get("parameters", {"train.lr": 0.003, "seed": 7}),
             {"dvc.experiment": "brash-fan", "library.numpy": "3.0"},
-            [Artifact(folder / "params.yaml", "")],
+            [StoredFile(folder / "params.yaml", "")],
         )
 
     def test_content(self, tmp_path: Path) -> None:

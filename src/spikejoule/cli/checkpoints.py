@@ -107,9 +107,9 @@ def _report(options: argparse.Namespace) -> str:
 
 def _energy(options: argparse.Namespace) -> str:
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-    from spikejoule.energy.from_checkpoint import MeasuredImages, analysis_inputs
+    from spikejoule.energy.from_checkpoint import analysis_inputs
     from spikejoule.energy.summary import analysis_values, energy_text
-    from spikejoule.measure.measurement import measure_network
+    from spikejoule.measure.running import measure_network
     from spikejoule.model.checkpoint import read_complete
     from spikejoule.rival.baseline_files import load_baseline
 
@@ -119,26 +119,25 @@ def _energy(options: argparse.Namespace) -> str:
     profile_id = options.profile or next(iter(profiles))
     chosen = select_profile(profiles, profile_id, "--profile")
     checkpoint = read_complete(options.file)
-    measured = None
+    measured = labels = None
     if options.images is not None:
         _, images = _test_images(options.images, options.samples)
         events = _encoded(checkpoint, images, _encoding_seed(checkpoint, None))
-        found = measure_network(
+        measured = measure_network(
             checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
         )
-        measured = MeasuredImages(found.layers, images.labels)
-    labels = None if measured is None else measured.labels
+        labels = images.labels
     baselines = () if options.baseline is None else load_baseline(options.baseline, labels)
-    inputs = analysis_inputs(checkpoint, measured, baselines)
+    inputs = analysis_inputs(checkpoint, measured, labels, baselines)
     analysis = analyse(inputs, profiles, chosen, BootstrapSettings())
     if options.html is not None:
         from spikejoule.foundation.files import write_text
         from spikejoule.foundation.provenance import file_digest
-        from spikejoule.report import ReportContent, energy_page
+        from spikejoule.report import PageContent, energy_page
 
         digest = file_digest(options.file, "sha256")
         provenance = (("checkpoint", options.file.name), ("SHA-256 of the checkpoint", digest))
-        write_text(options.html, energy_page(ReportContent(analysis, provenance=provenance)))
+        write_text(options.html, energy_page(PageContent(analysis, provenance=provenance)))
     if options.json:
         return json_text({"checkpoint": options.file.name, **analysis_values(analysis)})
     return energy_text(f"Energy of {options.file.name}", analysis)
@@ -158,9 +157,9 @@ def _encoded(checkpoint: "CompleteCheckpoint", images: "LabelledImages", seed: i
 
 
 def _measure(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.text import number, render, table
+    from spikejoule.foundation.text import number, render, text_table
     from spikejoule.measure.evaluation import evaluate_predictions
-    from spikejoule.measure.measurement import measure_network
+    from spikejoule.measure.running import measure_network
     from spikejoule.model.checkpoint import read_complete
     from spikejoule.report.inspect import proxies_text
 
@@ -204,7 +203,7 @@ def _measure(options: argparse.Namespace) -> str:
     return "\n".join(
         [
             render(f"Measured: {options.file.name}", [("Result", facts)]),
-            table(("spikes", "total", "per inference"), rows),
+            text_table(("spikes", "total", "per inference"), rows),
             "",
             proxies_text("Energy proxies", measured.proxies),
         ]

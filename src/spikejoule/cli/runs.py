@@ -110,19 +110,19 @@ def _front(options: argparse.Namespace) -> str:
     from spikejoule.foundation.files import write_bytes
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
-    from spikejoule.tracking.front import compare
-    from spikejoule.tracking.front_report import front_figure, front_table, front_text
+    from spikejoule.tracking.front import compare_runs
+    from spikejoule.tracking.front_output import front_file, front_png, front_text
 
     params = load_params(options.directory / "params.yaml")
     store = project_store(options.directory, params.publish.experiment)
     if options.check is not None:
         return _checked_front(options.check, store)
-    comparison = compare(finished_runs(store), options.data)
+    compared = compare_runs(finished_runs(store), options.data)
     if options.table is not None:
-        front_table(comparison).write(options.table, comparison.varied)
+        front_file(compared).write(options.table, compared.varied)
     if options.figure is not None:
-        write_bytes(options.figure, front_figure(comparison, options.at_least))
-    return front_text(comparison, options.at_least, params.flattened())
+        write_bytes(options.figure, front_png(compared, options.at_least))
+    return front_text(compared, options.at_least, params.flattened())
 
 
 def _checked_front(path: Path, store: "Store") -> str:

@@ -1,7 +1,7 @@
 """From counts to joules: integer counts, prices with their sources, comparisons, break-even."""
 
 from spikejoule.energy.analysis import EnergyAnalysis, analyse
-from spikejoule.energy.inputs import Accuracy, AnalysisInputs
+from spikejoule.energy.inputs import AnalysisInputs, RecordedAccuracy
 from spikejoule.energy.operations import (
     MeanOperations,
     OperationCounts,
@@ -13,28 +13,23 @@ from spikejoule.energy.profile_files import load_profiles, select_profile
 from spikejoule.energy.profiles import HardwareProfile, Price
 from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.training_counts import EpochSpikes, TrainingRecord
-from spikejoule.measure.proxies import (
-    EnergyProxies,
-    LayerProxy,
-    energy_proxies,
-    proxies_of_spikes,
-)
+from spikejoule.measure.proxies import ConnectionProxy, EnergyProxies, energy_proxies
 from spikejoule.rival.counts import BaselineCounts
 
 __all__ = [
-    "Accuracy",
     "AnalysisInputs",
     "BaselineCounts",
     "BootstrapSettings",
+    "ConnectionProxy",
     "EnergyAnalysis",
     "EnergyProxies",
     "EpochSpikes",
     "HardwareProfile",
-    "LayerProxy",
     "MeanOperations",
     "OperationCounts",
     "Price",
     "PricedEnergy",
+    "RecordedAccuracy",
     "TrainingRecord",
     "analyse",
     "count_operations",
@@ -42,6 +37,5 @@ __all__ = [
     "load_profiles",
     "mean_operations",
     "price",
-    "proxies_of_spikes",
     "select_profile",
 ]

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.energy.break_even import Operation
+from spikejoule.energy.break_even import OperatingPoint
 from spikejoule.energy.comparison import Comparison, compare, energy_of, winner
 from spikejoule.energy.estimates import Energy, Estimate
-from spikejoule.energy.inputs import ASSUMPTIONS, AnalysisInputs
+from spikejoule.energy.inputs import INFERENCE_ASSUMPTIONS, AnalysisInputs
 from spikejoule.energy.operations import Column, MeanOperations, OperationCounts
 from spikejoule.energy.pricing import PriceVector, coverage, price, price_vector
 from spikejoule.energy.profiles import HardwareProfile
@@ -107,7 +107,7 @@ class EnergyAnalysis:
     inference: tuple[ProfileInference, ...]
     training: TrainingEnergy | None
     image_energy_pj: NDArray[np.float64] | None
-    assumptions: tuple[str, ...] = ASSUMPTIONS
+    assumptions: tuple[str, ...] = INFERENCE_ASSUMPTIONS
 
     @property
     def has_intervals(self) -> bool:
@@ -148,7 +148,7 @@ def analyse(
     operations, columns = inputs.operations, inputs.operations.columns
     overall = _statistics(inputs, bootstrap)
     by_class = _class_statistics(inputs, bootstrap)
-    operation = Operation(
+    operation = OperatingPoint(
         inputs.architecture.n_input,
         inputs.time_window,
         inputs.encoder.rate_hz,
@@ -227,7 +227,7 @@ def _under(
     by_class: Mapping[int, tuple[int, CountStatistics]],
     columns: Sequence[Column],
     baselines: Sequence[BaselineCounts],
-    operation: Operation,
+    operation: OperatingPoint,
 ) -> ProfileInference:
     prices, held = price_vector(columns, profile), coverage(columns, profile)
     own = overall.of_first(len(columns))

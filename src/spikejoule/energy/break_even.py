@@ -48,7 +48,7 @@ class BreakEven:
 
 
 @dataclass(frozen=True)
-class Operation:
+class OperatingPoint:
     """What the break-even needs of the way the network was run."""
 
     n_input: int
@@ -57,13 +57,13 @@ class Operation:
     input_spikes: float
 
 
-def break_even(
+def solve_break_even(
     means: Array,
     columns: Sequence[Column],
     snn_prices_pj: Array,
     ann_pj: float,
     compute_only_spikes_per_input: float,
-    operation: Operation,
+    operation: OperatingPoint,
 ) -> BreakEven | None:
     """Solve for the spiking network's energy to equal the baseline's.
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.energy import terms
-from spikejoule.energy.break_even import BreakEven, Operation, break_even
+from spikejoule.energy.break_even import BreakEven, OperatingPoint, solve_break_even
 from spikejoule.energy.estimates import Energy, Estimate
 from spikejoule.energy.operations import Column
 from spikejoule.energy.pricing import PriceVector
@@ -83,7 +83,7 @@ def compare(
     prices: PriceVector,
     profile: HardwareProfile,
     baselines: Sequence[BaselineCounts],
-    operation: Operation,
+    operation: OperatingPoint,
 ) -> tuple[Comparison, ...]:
     """Compare with every baseline, dense and zero-skipping; nothing if a MAC has no price.
 
@@ -176,13 +176,13 @@ def _break_even(
     ann: PriceVector,
     profile: HardwareProfile,
     n_synapses: int,
-    operation: Operation,
+    operation: OperatingPoint,
 ) -> BreakEven | None:
     event = profile.price_of(terms.SYNAPTIC_EVENT)
     if prices.value_pj is None or ann.value_pj is None or event is None or not event.value_pj:
         return None
     ann_pj = float(statistics.mean @ ann.value_pj)
-    return break_even(
+    return solve_break_even(
         statistics.mean[: len(columns)],
         columns,
         prices.value_pj,

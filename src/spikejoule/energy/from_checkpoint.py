@@ -1,59 +1,44 @@
 """What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.energy import (
-    Accuracy,
     AnalysisInputs,
     BaselineCounts,
     EnergyProxies,
     EpochSpikes,
     MeanOperations,
     OperationCounts,
+    RecordedAccuracy,
     TrainingRecord,
     count_operations,
     energy_proxies,
     mean_operations,
-    proxies_of_spikes,
 )
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.text import NOT_RECORDED
+from spikejoule.measure.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint
-from spikejoule.model.fan_out import fan_outs_by_source
-from spikejoule.spikes.counting import count_spikes
-from spikejoule.spikes.events import EventList
 
 _COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredImages:
-    """The spikes of N test images.
-
-    Attributes:
-        layers: of every layer, the input first.
-        labels: class of each image, [N]; None where not known.
-    """
-
-    layers: tuple[EventList, ...]
-    labels: NDArray[Any] | None = None
-
-
 def analysis_inputs(
     checkpoint: CompleteCheckpoint,
-    measured: MeasuredImages | None = None,
+    measured: Measurement | None = None,
+    labels: NDArray[Any] | None = None,
     baselines: tuple[BaselineCounts, ...] = (),
 ) -> AnalysisInputs:
     """Arrange what is known of a network.
 
     Args:
         checkpoint: the network, and the spikes that its file records.
-        measured: spikes of each image; None for the means that the file records.
+        measured: spikes of N test images; None for the means that the file records.
+        labels: class of each of these images, [N]; None where not known.
         baselines: conventional networks on the same images.
 
     Raises:
@@ -62,20 +47,14 @@ def analysis_inputs(
     architecture, encoder = checkpoint.architecture, checkpoint.encoder
     operations: OperationCounts | MeanOperations
     if measured is not None:
-        counts = count_spikes(measured.layers, architecture.layer_names)
-        spikes, n_images = counts.means, counts.n_samples
-        fan_outs = fan_outs_by_source(checkpoint.state, architecture, checkpoint.pruned)
-        operations = count_operations(measured.layers, architecture, fan_outs)
-        proxies = proxies_of_spikes(
-            checkpoint.state, architecture, measured.layers, checkpoint.pruned
-        )
+        spikes, n_images = measured.counts.means, measured.counts.n_samples
+        operations, proxies = count_operations(measured), measured.proxies
     else:
         spikes = _recorded_spikes(checkpoint)
         n_images = checkpoint.section("inference_spikes").get("n_samples", 0)
         proxies = recorded_proxies(checkpoint)
-        events = [layer.synaptic_events_per_inference for layer in proxies.layers]
+        events = [one.synaptic_events_per_inference for one in proxies.connections]
         operations = mean_operations(spikes, architecture, encoder.time_window, events)
-    labels = None if measured is None else measured.labels
     return AnalysisInputs(
         title=str(_mapping(checkpoint.section("spikejoule"), "data").get("title", NOT_RECORDED)),
         architecture=architecture,
@@ -85,7 +64,7 @@ def analysis_inputs(
         proxies=proxies,
         operations=operations,
         n_images=n_images or None,
-        labels=None if labels is None else labels.astype(np.int64),
+        labels=None if measured is None or labels is None else labels.astype(np.int64),
         baselines=baselines,
         training=training_record(checkpoint),
     )
@@ -107,15 +86,15 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
         return full
     per_layer = _mapping(checkpoint.section("energy_proxies"), "per_layer")
     events = []
-    for layer in full.layers:
-        most = layer.synaptic_events_per_inference
-        recorded: Any = _mapping(per_layer, layer.name).get("synaptic_events_per_inference")
+    for connection in full.connections:
+        most = connection.synaptic_events_per_inference
+        recorded: Any = _mapping(per_layer, connection.name).get("synaptic_events_per_inference")
         # A mean of integers, so a product of means may fall short of it by a rounding.
         if recorded is None or recorded > most * (1 + 1e-9):
             raise ArtifactError(
                 "the checkpoint is of a pruned network, and must record the synaptic events of "
-                f"{layer.name} an inference, from 0 to {most:,.1f}, but records {recorded!r:.80}: "
-                f"count them with {_COUNTING}."
+                f"{connection.name} an inference, from 0 to {most:,.1f}, but records "
+                f"{recorded!r:.80}: count them with {_COUNTING}."
             )
         events.append(float(recorded))
     return energy_proxies(checkpoint.architecture, spikes, checkpoint.encoder.time_window, events)
@@ -139,7 +118,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         samples=int(samples),
         spikes=tuple(round(totals[name]) for name in names),
         n_epochs=int(n_epochs),
-        time_steps=checkpoint.encoder.time_window,
+        time_window=checkpoint.encoder.time_window,
         batch_size=int(batch_size),
         weight_decay=bool(config.get("weight_decay")),
         clipping=bool(config.get("grad_clip_norm", config.get("grad_clip_max_norm"))),
@@ -149,13 +128,13 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     )
 
 
-def _accuracy(checkpoint: CompleteCheckpoint) -> Accuracy | None:
+def _accuracy(checkpoint: CompleteCheckpoint) -> RecordedAccuracy | None:
     percent = checkpoint.content.get("test_accuracy")
     if not isinstance(percent, int | float):
         return None
     test = _mapping(checkpoint.section("spikejoule"), "test")
     low, high = (test.get(f"test_accuracy_{end}_percent") for end in ("low", "high"))
-    return Accuracy(float(percent), low, high)
+    return RecordedAccuracy(float(percent), low, high)
 
 
 def _recorded_spikes(checkpoint: CompleteCheckpoint) -> dict[str, float]:

@@ -13,7 +13,7 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.rival.counts import BaselineCounts
 from spikejoule.spikes.encoder import Encoder
 
-ASSUMPTIONS: Final = (
+INFERENCE_ASSUMPTIONS: Final = (
     "Counts are integers, taken from the spikes of each image; a price is a published figure for "
     "one operation. A term without a price is listed as such and is not zero.",
     "A synaptic event is one weight added to one membrane potential. Spikes of the output reach no "
@@ -38,8 +38,8 @@ ASSUMPTIONS: Final = (
 
 
 @dataclass(frozen=True)
-class Accuracy:
-    """Test accuracy in percent, with its interval where that is known."""
+class RecordedAccuracy:
+    """Test accuracy in percent as a checkpoint records it, with its interval where known."""
 
     percent: float
     low_percent: float | None
@@ -67,7 +67,7 @@ class AnalysisInputs:
     title: str
     architecture: Architecture
     encoder: Encoder
-    accuracy: Accuracy | None
+    accuracy: RecordedAccuracy | None
     spikes_per_inference: dict[str, float]
     proxies: EnergyProxies
     operations: OperationCounts | MeanOperations

@@ -21,16 +21,15 @@ does not define the words; here the update of a step with a spike is the active 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.energy import terms
+from spikejoule.measure.measurement import Measurement
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.fan_out import synaptic_events_per_layer, synaptic_events_per_sample
-from spikejoule.spikes.events import EventList
+from spikejoule.model.fan_out import synaptic_events_per_connection
 
 
 @dataclass(frozen=True)
@@ -48,12 +47,12 @@ class OperationCounts:
     Attributes:
         columns: C columns, a term at a place each.
         counts: int64 [N, C].
-        time_steps: T.
+        time_window: T.
     """
 
     columns: tuple[Column, ...]
     counts: NDArray[np.int64]
-    time_steps: int
+    time_window: int
 
     def of(self, term: str) -> NDArray[np.int64]:
         """Counts of a term, int64 [N, places of the term]."""
@@ -67,38 +66,27 @@ class MeanOperations:
     Attributes:
         columns: C columns.
         means: float64 [C].
-        time_steps: T.
+        time_window: T.
     """
 
     columns: tuple[Column, ...]
     means: NDArray[np.float64]
-    time_steps: int
+    time_window: int
 
 
-def count_operations(
-    layers: Sequence[EventList],
-    architecture: Architecture,
-    fan_outs: Sequence[NDArray[np.int64]],
-) -> OperationCounts:
-    """Count what inference on N samples takes.
-
-    Args:
-        layers: the spikes of all L layers, the input first.
-        architecture: layer sizes.
-        fan_outs: synapses that each source reaches, from `model.fan_out.fan_outs_by_source`.
-    """
-    time_steps = layers[0].n_steps
-    spikes = np.stack([events.counts_per_sample() for events in layers], axis=1)
-    events = synaptic_events_per_sample(layers, fan_outs)
-    updates = _updates(architecture, time_steps, len(spikes))
-    counts = operation_blocks(spikes, events, updates)
-    return OperationCounts(operation_columns(architecture), counts, time_steps)
+def count_operations(measured: Measurement) -> OperationCounts:
+    """What inference on the N samples of a measurement takes, from its counts of their spikes."""
+    architecture, time_window = measured.architecture, measured.time_window
+    spikes = measured.counts.per_sample
+    updates = _updates(architecture, time_window, len(spikes))
+    counts = operation_blocks(spikes, measured.synaptic_events, updates)
+    return OperationCounts(operation_columns(architecture), counts, time_window)
 
 
 def mean_operations(
     spikes_per_inference: Mapping[str, float],
     architecture: Architecture,
-    time_steps: int,
+    time_window: int,
     synaptic_events: Sequence[float] | None = None,
 ) -> MeanOperations:
     """Operations of one inference from the mean spikes of each layer.
@@ -106,26 +94,21 @@ def mean_operations(
     Args:
         spikes_per_inference: mean spikes by the layer's name, all L layers.
         architecture: layer sizes.
-        time_steps: T.
+        time_window: T.
         synaptic_events: mean events of each connection; None for those of a fully connected
             network.
     """
     spikes = np.array([[spikes_per_inference[name] for name in architecture.layer_names]])
     if synaptic_events is None:
-        synaptic_events = synaptic_events_per_layer(dict(spikes_per_inference), architecture)
-    updates = _updates(architecture, time_steps, 1)
+        synaptic_events = synaptic_events_per_connection(dict(spikes_per_inference), architecture)
+    updates = _updates(architecture, time_window, 1)
     means = operation_blocks(spikes, np.array([synaptic_events]), updates)[0].astype(np.float64)
-    return MeanOperations(operation_columns(architecture), means, time_steps)
-
-
-def connection_names(architecture: Architecture) -> tuple[str, ...]:
-    """``input_to_hidden`` and so on."""
-    return tuple(f"{source}_to_{target}" for source, target in pairwise(architecture.layer_names))
+    return MeanOperations(operation_columns(architecture), means, time_window)
 
 
 def operation_columns(architecture: Architecture) -> tuple[Column, ...]:
     """What :func:`operation_blocks` counts, column by column."""
-    names, connections = architecture.layer_names, connection_names(architecture)
+    names, connections = architecture.layer_names, architecture.connection_names
     places = (
         (terms.SYNAPTIC_EVENT, connections),
         (terms.NEURON_UPDATE_ACTIVE, names[1:]),
@@ -165,6 +148,6 @@ def operation_blocks(
     return np.concatenate(blocks, axis=1)
 
 
-def _updates(architecture: Architecture, time_steps: int, n_samples: int) -> NDArray[np.int64]:
+def _updates(architecture: Architecture, time_window: int, n_samples: int) -> NDArray[np.int64]:
     units = np.array(architecture.layer_sizes[1:], dtype=np.int64)
-    return np.tile(time_steps * units, (n_samples, 1))
+    return np.tile(time_window * units, (n_samples, 1))

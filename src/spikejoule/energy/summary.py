@@ -10,7 +10,7 @@ from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.estimates import Amount, Energy
 from spikejoule.energy.inputs import AnalysisInputs
 from spikejoule.energy.tables import headline
-from spikejoule.foundation.text import NOT_RECORDED, Rows, number, render, table
+from spikejoule.foundation.text import NOT_RECORDED, Rows, number, render, text_table
 
 _NARROW_BITS = 8
 _UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
@@ -24,7 +24,7 @@ def joules(energy_pj: float, digits: int = 4) -> str:
     return f"{energy_pj:.{digits}g} pJ"
 
 
-def answer(analysis: EnergyAnalysis) -> tuple[str, ...]:
+def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
     """The answer in a few sentences; if the spiking network loses, it says so at once."""
     chosen, n_images = analysis.chosen_inference, analysis.inputs.n_images
     images = "images not recorded" if n_images is None else f"{n_images:,} images"
@@ -86,7 +86,7 @@ def energy_text(title: str, analysis: EnergyAnalysis) -> str:
     parts = [
         title,
         "",
-        *(f"  {line}" for line in answer(analysis)),
+        *(f"  {line}" for line in verdict_lines(analysis)),
         "",
         render("Network", [("Measured", _facts(analysis))]),
         "Energy an inference by hardware profile",
@@ -108,7 +108,7 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
     """The analysis as JSON can hold it; of arrays over images, nothing."""
     return {
         "headline": headline(analysis),
-        "answer": list(answer(analysis)),
+        "answer": list(verdict_lines(analysis)),
         "has_intervals": analysis.has_intervals,
         "bootstrap": _plain(analysis.bootstrap),
         "inputs": _inputs(analysis.inputs),
@@ -155,7 +155,7 @@ def _profiles(analysis: EnergyAnalysis) -> str:
         )
         for entry in analysis.inference
     ]
-    return table(header, rows)
+    return text_table(header, rows)
 
 
 def _ratio(comparisons: Sequence[Any], name: str) -> str:
@@ -174,7 +174,7 @@ def _terms(analysis: EnergyAnalysis) -> str:
         covered = "within another" if item.term in chosen.covered else "unpriced"
         cells = (covered, "", "") if energy is None else _cells(energy)
         rows.append((item.term, item.place, number(item.count.mean, 1), *cells))
-    return table(("term", "layer", "operations", "low", "value", "high"), rows)
+    return text_table(("term", "layer", "operations", "low", "value", "high"), rows)
 
 
 def _training(analysis: EnergyAnalysis) -> list[str]:
@@ -188,7 +188,7 @@ def _training(analysis: EnergyAnalysis) -> list[str]:
     lines = [
         f"Energy of training, under {analysis.chosen}: {analysis.training.n_epochs} epochs, "
         f"{analysis.training.samples:,} samples",
-        table(("phase", "low", "value", "high"), rows),
+        text_table(("phase", "low", "value", "high"), rows),
         f"  {training.contains}",
     ]
     if training.inferences_of_the_same_energy is not None:

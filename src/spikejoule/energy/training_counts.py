@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from spikejoule.energy import terms
 from spikejoule.energy.operations import (
     Column,
-    connection_names,
     operation_blocks,
     operation_columns,
 )
@@ -50,7 +49,7 @@ _ADAM = {
 _WEIGHT_DECAY = {terms.OPTIMIZER_MULTIPLICATION: 1, terms.OPTIMIZER_ADDITION: 1}  # g + decay w
 _CLIPPING = {terms.OPTIMIZER_MULTIPLICATION: 2, terms.OPTIMIZER_ADDITION: 1}  # norm, scaling
 
-ASSUMPTIONS: Final = (
+TRAINING_ASSUMPTIONS: Final = (
     "Training counts the forward and backward passes of all training samples; validation, encoding "
     "and augmentation are not counted.",
     "Backward: one gradient accumulation a synaptic event; deltas, surrogate derivatives and bias "
@@ -89,7 +88,7 @@ class TrainingRecord:
         samples: forward passes of all epochs.
         spikes: of each layer over them.
         n_epochs: passes over the training set.
-        time_steps: T.
+        time_window: T.
         batch_size: samples an optimizer step.
         weight_decay, clipping: whether they were on.
         best_epoch: the epoch whose weights were kept; None where not recorded.
@@ -101,7 +100,7 @@ class TrainingRecord:
     samples: int
     spikes: tuple[int, ...]
     n_epochs: int
-    time_steps: int
+    time_window: int
     batch_size: int
     weight_decay: bool
     clipping: bool
@@ -157,7 +156,7 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
         events = np.array([epoch.synaptic_events for epoch in record.epochs], dtype=np.int64)
     else:
         events = spikes[:, :-1] * units
-    updates = record.time_steps * n_samples[:, None] * units
+    updates = record.time_window * n_samples[:, None] * units
     blocks = [operation_blocks(spikes, events, updates)]
     blocks += [events, updates, updates[:, :-1] * units[1:], 2 * updates, updates, updates]
     optimizer = _optimizer_operations(record, architecture)
@@ -175,7 +174,7 @@ def _batches(samples: int, batch_size: int) -> int:
 
 
 def _backward_columns(architecture: Architecture) -> Sequence[Column]:
-    layers, connections = architecture.layer_names[1:], connection_names(architecture)
+    layers, connections = architecture.layer_names[1:], architecture.connection_names
     places = (
         (terms.GRADIENT_ACCUMULATION, connections),
         (terms.BIAS_GRADIENT_ACCUMULATION, layers),

@@ -11,8 +11,8 @@ from spikejoule.energy.estimates import Amount, Energy
 from spikejoule.energy.pricing import PriceVector, coverage, price_vector
 from spikejoule.energy.profiles import HardwareProfile
 from spikejoule.energy.training_counts import (
-    ASSUMPTIONS,
     PHASES,
+    TRAINING_ASSUMPTIONS,
     TrainingCounts,
     TrainingRecord,
     count_training,
@@ -119,7 +119,7 @@ def training_energy(
         inference: each profile with the energy of an inference and its comparisons.
     """
     counts = count_training(record, architecture)
-    assumptions: tuple[str, ...] = ASSUMPTIONS
+    assumptions: tuple[str, ...] = TRAINING_ASSUMPTIONS
     if record.fewer_events:
         assumptions = (
             *assumptions,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.files import read_csv, read_json, write_csv, write_json
@@ -42,9 +42,21 @@ Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 
 
 class Record(BaseModel):
-    """An object of named values: immutable, without conversions, NaN or unknown names."""
+    """An object of named values: immutable, without conversions, NaN or unknown names.
+
+    `intervals` names fields that must not descend, such as an accuracy between the ends of its
+    interval; what is None is not compared.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    intervals: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    @model_validator(mode="after")
+    def _intervals_hold(self) -> Self:
+        for names in self.intervals:
+            check_interval(*(getattr(self, name) for name in names))
+        return self
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -104,9 +116,14 @@ class Table(Record):
         write_csv(path, columns, [[_cell(row[name]) for name in columns] for row in cells])
 
 
-def check_interval(low: float | None, value: float | None, high: float | None) -> None:
-    """Raise ValueError for a value outside of its interval; what is None is not compared."""
-    ends = [end for end in (low, value, high) if end is not None]
+def accuracy_interval(name: str = "accuracy") -> tuple[str, str, str]:
+    """The fields of an accuracy in percent and of its interval, from the lower end to the upper."""
+    return f"{name}_low_percent", f"{name}_percent", f"{name}_high_percent"
+
+
+def check_interval(*values: float | None) -> None:
+    """Raise ValueError for values that descend; what is None is not compared."""
+    ends = [value for value in values if value is not None]
     if sorted(ends) != ends:
         raise ValueError(f"{' to '.join(str(end) for end in ends)} is no interval")
 

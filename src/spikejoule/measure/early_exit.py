@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.evaluation import Accuracy, accuracy
+from spikejoule.measure.measurement import Measurement
 from spikejoule.spikes.events import EventList
 
 # Bounds the memory of the running spike counts, which are dense: 4 bytes each.
@@ -142,6 +143,12 @@ def outcomes_by_step(
         ranked = np.partition(counts, n_classes - 2, axis=2)
         margins[chosen] = ranked[:, :, -1] - ranked[:, :, -2]
     return StepOutcomes(correct, margins, np.cumsum(synaptic_events, axis=1))
+
+
+def step_outcomes(measured: Measurement, labels: npt.NDArray[np.integer]) -> StepOutcomes:
+    """Follow measured samples through the window; errors as of :func:`outcomes_by_step`."""
+    events = synaptic_events_by_step(measured.layers, measured.fan_outs)
+    return outcomes_by_step(measured.layers[-1], labels, events)
 
 
 def _running_counts(output: EventList, samples: slice) -> npt.NDArray[np.int32]:

@@ -1,8 +1,7 @@
 """The table that `spikejoule front` writes and the energy report shows: its columns and rows."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final, Self
 
@@ -24,34 +23,6 @@ EARLY_EXIT = (
 )
 
 
-@dataclass(frozen=True)
-class FrontRun:
-    """One recorded run of a sweep, as a point.
-
-    Attributes:
-        name: of the run.
-        early_exit: whether it answers before the end of the window.
-        on_front: whether no other run is as good at fewer synaptic events.
-        validation_percent, test_percent: accuracies.
-        synaptic_events: an inference, on average.
-        data_source: of its images.
-        git_commit: of the code that made it, or "unknown".
-        run_id: MLflow's identifier of it.
-        settings: the parameters in which the runs differ, as MLflow keeps them; "" for none.
-    """
-
-    name: str
-    early_exit: bool
-    on_front: bool
-    validation_percent: float
-    test_percent: float
-    synaptic_events: float
-    data_source: str
-    git_commit: str
-    run_id: str
-    settings: Mapping[str, str]
-
-
 def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, ...]:
     """Which points no other point beats: costs at most as high, gains at least, one of them better.
 
@@ -71,7 +42,20 @@ def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, 
 
 
 class FrontRow(Row):
-    """A row of the file; further columns are the parameters in which the runs differ."""
+    """One recorded run of a sweep, as a point; a run that may answer early has a row for each way.
+
+    Further columns are the parameters in which the runs differ.
+
+    Attributes:
+        name: of the run.
+        early_exit: whether it answers before the end of the window.
+        on_front: whether no other run is as good at fewer synaptic events.
+        validation_accuracy_percent, test_accuracy_percent: its accuracies.
+        synaptic_events_per_inference: a mean.
+        data_source: of its images.
+        git_commit: of the code that made it, or "unknown".
+        run_id: MLflow's identifier of it.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -84,6 +68,11 @@ class FrontRow(Row):
     data_source: Text
     git_commit: Text
     run_id: str = Field(pattern="^[0-9a-f]{32}$")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The parameters in which the runs differ, as MLflow keeps them; "" for none."""
+        return {name: str(text) for name, text in (self.model_extra or {}).items()}
 
 
 class FrontTable(Table):
@@ -114,20 +103,6 @@ class FrontTable(Table):
 FRONT_COLUMNS: Final = FrontTable.columns()
 
 
-def read_front(path: Path) -> tuple[FrontRun, ...]:
+def read_front(path: Path) -> tuple[FrontRow, ...]:
     """Read the table; ArtifactError if it is missing or damaged, or its rows cannot be."""
-    return tuple(
-        FrontRun(
-            name=row.name,
-            early_exit=row.early_exit,
-            on_front=row.on_front,
-            validation_percent=row.validation_accuracy_percent,
-            test_percent=row.test_accuracy_percent,
-            synaptic_events=row.synaptic_events_per_inference,
-            data_source=row.data_source,
-            git_commit=row.git_commit,
-            run_id=row.run_id,
-            settings={name: str(text) for name, text in (row.model_extra or {}).items()},
-        )
-        for row in FrontTable.read(path).rows
-    )
+    return FrontTable.read(path).rows

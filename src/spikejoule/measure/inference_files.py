@@ -11,6 +11,7 @@ inference timings  `InferenceTimings`
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,9 @@ from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.host_energy import HostEnergyEntry
 from spikejoule.foundation.records import NotNegative, Record
+from spikejoule.measure.measurement import Measurement
+from spikejoule.model.trained import TrainedNetwork
+from spikejoule.spikes.codes import load_encoded_images
 from spikejoule.spikes.counting import SpikeCounts
 from spikejoule.spikes.events import EventList, events_of_rows
 
@@ -59,7 +63,7 @@ def _counts_problem(arrays: Arrays) -> str:
     return ""
 
 
-SPIKES = ArrayFile(
+INFERENCE_SPIKES = ArrayFile(
     "spikejoule/inference-spikes/1",
     {
         "layer_names": Array("U", ("L",)),
@@ -70,7 +74,7 @@ SPIKES = ArrayFile(
     },
     _counts_problem,
 )
-EVENTS = ArrayFile(
+INFERENCE_EVENTS = ArrayFile(
     "spikejoule/inference-events/1",
     {
         "layer_names": Array("U", ("L",)),
@@ -91,7 +95,7 @@ def save_inference_spikes(path: str | os.PathLike[str], counts: SpikeCounts) -> 
     }
     for name, per_neuron in zip(counts.layer_names, counts.per_neuron, strict=True):
         arrays[f"per_neuron_{name}"] = per_neuron
-    SPIKES.write(path, arrays)
+    INFERENCE_SPIKES.write(path, arrays)
 
 
 def load_inference_spikes(path: str | os.PathLike[str]) -> SpikeCounts:
@@ -99,7 +103,7 @@ def load_inference_spikes(path: str | os.PathLike[str]) -> SpikeCounts:
 
     Raises ArtifactError if it is missing or damaged, or if its arrays count different spikes.
     """
-    return _counts(SPIKES.read(path))
+    return _counts(INFERENCE_SPIKES.read(path))
 
 
 def _counts(arrays: Arrays) -> SpikeCounts:
@@ -121,12 +125,12 @@ def save_inference_events(path: str | os.PathLike[str], layers: Mapping[str, Eve
         arrays[f"{name}_shape"] = np.array(
             [events.n_samples, events.n_steps, events.n_inputs], dtype=np.int64
         )
-    EVENTS.write(path, arrays)
+    INFERENCE_EVENTS.write(path, arrays)
 
 
 def load_inference_events(path: str | os.PathLike[str]) -> dict[str, EventList]:
     """Read a file of `save_inference_events`; a missing or damaged one raises ArtifactError."""
-    arrays = EVENTS.read(path)
+    arrays = INFERENCE_EVENTS.read(path)
     layers = {}
     for name in (str(name) for name in arrays["layer_names"]):
         try:
@@ -138,3 +142,55 @@ def load_inference_events(path: str | os.PathLike[str]) -> dict[str, EventList]:
         except ArtifactError as error:
             raise ArtifactError(f"{path}: {name}: {error}: write it again.") from error
     return layers
+
+
+def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Measurement:
+    """The spikes of the first test images on their way through a network.
+
+    They are counted again here, which checks the file of the counts; what follows uses this count.
+
+    Args:
+        paths: `inference_spikes`, `inference_events`, and `events_test` for the input.
+        network: that was measured.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or they are not of each other and the network.
+    """
+    path = paths["inference_spikes"]
+    counts = load_inference_spikes(path)
+    _check_counts(path, counts, network)
+    input_events, _ = load_encoded_images(paths["events_test"])
+    later_layers = load_inference_events(paths["inference_events"])
+    n_samples = min(counts.n_samples, input_events.n_samples)
+    layers = (input_events.select(slice(n_samples)), *later_layers.values())
+    if [layer.n_samples for layer in layers] != [counts.n_samples] * len(counts.layer_names):
+        raise ArtifactError(
+            f"{path} counts {counts.n_samples:,} images, but {paths['events_test']} and "
+            f"{paths['inference_events']} hold {[layer.n_samples for layer in layers]} by layer: "
+            "measure again."
+        )
+    measured = Measurement.of(network.state, network.architecture, layers, network.pruned)
+    differing = counts.first_difference(measured.counts)
+    if differing:
+        raise ArtifactError(
+            f"{path} counts other spikes than {paths['events_test']} and "
+            f"{paths['inference_events']} hold: {differing}: measure again."
+        )
+    return measured
+
+
+def _check_counts(path: Path, counts: SpikeCounts, network: TrainedNetwork) -> None:
+    """Raise ArtifactError unless the counts can be those of this network."""
+    architecture, time_window = network.architecture, network.encoding["time_window"]
+    sizes = tuple(len(per_neuron) for per_neuron in counts.per_neuron)
+    if counts.layer_names != architecture.layer_names or sizes != architecture.layer_sizes:
+        raise ArtifactError(
+            f"{path} counts the spikes of layers of {sizes} neurons, but the network has "
+            f"{architecture.layer_sizes}: measure again."
+        )
+    n_steps = counts.per_step.shape[1]
+    if n_steps != time_window:
+        raise ArtifactError(
+            f"{path} counts spikes over {n_steps} steps, but the network was trained with a window "
+            f"of {time_window}: measure again."
+        )

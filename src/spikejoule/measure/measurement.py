@@ -1,102 +1,86 @@
-"""Running a trained network on spikes and counting what it does."""
+"""One pass of images through a network: its spikes, and what is counted of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.data.images import LabelledImages, images_sha256
-from spikejoule.engine import run_network
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure.proxies import EnergyProxies, proxies_of_spikes
+from spikejoule.measure.proxies import EnergyProxies, energy_proxies
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.checkpoint import TrainedNetwork, load_trained
-from spikejoule.spikes.codes import load_encoded_images
+from spikejoule.model.fan_out import fan_outs_by_source, synaptic_events_per_sample
 from spikejoule.spikes.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.spikes.events import EventList
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """One pass of N samples through a network.
+    """The spikes of N samples. Each count is made once, when it is first asked for, and handed on.
 
     Attributes:
+        architecture: of the network, L layers.
         layers: the spikes of every layer, the input first.
-        counts: how many there are, by sample, step and neuron.
-        class_counts: spikes of each output neuron for each sample, int64 [N, O].
-        predictions: the output neuron with the most spikes (the first of equals), int64 [N].
-        proxies: synaptic events and dense operations an inference.
+        fan_outs: synapses that a spike of each source reaches, int64 [units] for all layers but
+            the last.
+        pruned: whether synapses were removed, so that sources of a layer differ in their fan-out.
     """
 
+    architecture: Architecture
     layers: tuple[EventList, ...]
-    counts: SpikeCounts
-    class_counts: NDArray[np.int64]
-    predictions: NDArray[np.int64]
-    proxies: EnergyProxies
+    fan_outs: tuple[NDArray[np.int64], ...]
+    pruned: bool = False
 
+    @classmethod
+    def of(
+        cls,
+        state: Mapping[str, NDArray[Any]],
+        architecture: Architecture,
+        layers: Sequence[EventList],
+        pruned: bool = False,
+    ) -> "Measurement":
+        """The measurement of a network's spikes; `pruned` says whether a zero weight is no synapse.
 
-def measure_network(
-    state: Mapping[str, NDArray[np.float32]],
-    architecture: Architecture,
-    events: EventList,
-    engine: str = "auto",
-    pruned: bool = False,
-) -> Measurement:
-    """Run the network on the input spikes [N, T, I] and count the spikes of every layer.
+        Args:
+            state: parameters by name.
+            architecture: layer sizes.
+            layers: the spikes of every layer, the input first.
+            pruned: whether synapses were removed in training.
+        """
+        fan_outs = fan_outs_by_source(state, architecture, pruned)
+        return cls(architecture, tuple(layers), fan_outs, pruned)
 
-    `pruned` says whether a weight of zero is a synapse that was removed.
+    @property
+    def time_window(self) -> int:
+        """T, steps of 1 ms."""
+        return self.layers[0].n_steps
 
-    Raises ArtifactError if the events come from another number of inputs than the network has, or
-    hold no sample.
-    """
-    if events.n_inputs != architecture.n_input:
-        raise ArtifactError(
-            f"the events come from {events.n_inputs} inputs, but the network has "
-            f"{architecture.n_input}: encode images of the size that it was trained on."
-        )
-    if events.n_samples == 0:
-        raise ArtifactError("the events hold no sample, and at least one is needed.")
-    layers = (events, *run_network(state, architecture, events, engine=engine))
-    counts = count_spikes(layers, architecture.layer_names)
-    votes = class_counts(layers[-1])
-    return Measurement(
-        layers=layers,
-        counts=counts,
-        class_counts=votes,
-        predictions=votes.argmax(axis=1),
-        proxies=proxies_of_spikes(state, architecture, layers, pruned),
-    )
+    @cached_property
+    def counts(self) -> SpikeCounts:
+        """Spikes of every layer, by sample, step and neuron."""
+        return count_spikes(self.layers, self.architecture.layer_names)
 
+    @cached_property
+    def class_counts(self) -> NDArray[np.int64]:
+        """Spikes of each output neuron for each sample, int64 [N, O]."""
+        return class_counts(self.layers[-1])
 
-def load_network_and_events(
-    network_path: Path, events_path: Path, images: LabelledImages | None = None
-) -> tuple[TrainedNetwork, EventList]:
-    """Read a trained network and the events to run it on, and check that they belong together.
+    @property
+    def predictions(self) -> NDArray[np.int64]:
+        """The output neuron with the most spikes (the first of equals), int64 [N]."""
+        classes: NDArray[np.int64] = self.class_counts.argmax(axis=1)
+        return classes
 
-    `images`, if given, are those that the events must encode. Raises ArtifactError if a file is
-    missing or damaged, if the events have another number of inputs, another window, another maximum
-    rate or another code than the network was trained on, or if they encode other images.
-    """
-    network = load_trained(network_path)
-    events, code = load_encoded_images(events_path)
-    n_input = network.architecture.n_input
-    if events.n_inputs != n_input:
-        raise ArtifactError(
-            f"{events_path} holds events from {events.n_inputs} inputs, but {network_path} was "
-            f"trained on {n_input}: encode and train again from the same parameters."
-        )
-    found = code.encoder.entry()
-    for key, needed in network.encoder.entry().items():
-        if found.get(key) != needed:
-            raise ArtifactError(
-                f"{events_path} was encoded with {key} {found.get(key)}, but {network_path} was "
-                f"trained with {needed}: encode and train again from the same parameters."
-            )
-    if images is not None and code.images_sha256 != images_sha256(images):
-        raise ArtifactError(
-            f"{events_path} ({events.n_samples:,} samples) does not encode the {len(images):,} "
-            "images that it is to be compared with: run the encode stage again."
-        )
-    return network, events
+    @cached_property
+    def synaptic_events(self) -> NDArray[np.int64]:
+        """Synaptic events of each sample in each weight matrix, int64 [N, L - 1]."""
+        return synaptic_events_per_sample(self.layers, self.fan_outs)
+
+    @cached_property
+    def proxies(self) -> EnergyProxies:
+        """Synaptic events and dense operations an inference, means over the samples."""
+        events = None
+        if self.pruned:
+            events = (self.synaptic_events.sum(axis=0) / self.counts.n_samples).tolist()
+        return energy_proxies(self.architecture, self.counts.means, self.time_window, events)

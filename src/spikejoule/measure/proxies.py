@@ -18,20 +18,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from numpy.typing import NDArray
-
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.fan_out import (
-    fan_outs_by_source,
-    synaptic_events_per_layer,
-    synaptic_events_per_sample,
-)
-from spikejoule.spikes.counting import count_spikes
-from spikejoule.spikes.events import EventList
+from spikejoule.model.fan_out import synaptic_events_per_connection
 
 
 @dataclass(frozen=True)
-class LayerProxy:
+class ConnectionProxy:
     """One weight matrix: `name` is `input_to_hidden` and so on; counts are per inference."""
 
     name: str
@@ -49,24 +41,24 @@ class LayerProxy:
 
 @dataclass(frozen=True)
 class EnergyProxies:
-    """The proxies of a whole network, with one entry for each weight matrix in `layers`."""
+    """The proxies of a whole network, with one entry for each weight matrix in `connections`."""
 
     formula_dense: ClassVar[str] = "N_synapses * TIME_WINDOW"
 
-    layers: tuple[LayerProxy, ...]
-    time_steps: int
+    connections: tuple[ConnectionProxy, ...]
+    time_window: int
     source_names: tuple[str, ...]
     pruned: bool = False
 
     @property
     def synaptic_events_per_inference(self) -> float:
         """Sum over the weight matrices of spikes x fan-out."""
-        return sum(layer.synaptic_events_per_inference for layer in self.layers)
+        return sum(one.synaptic_events_per_inference for one in self.connections)
 
     @property
     def dense_operations_per_inference(self) -> int:
         """Synapses x steps."""
-        return sum(layer.dense_operations_per_inference for layer in self.layers)
+        return sum(one.dense_operations_per_inference for one in self.connections)
 
     @property
     def sparsity_ratio(self) -> float:
@@ -78,10 +70,10 @@ class EnergyProxies:
         """How the synaptic events were computed; with one hidden layer as the seed words it."""
         if self.pruned:
             return "sum over spikes of the synapses that are left"
-        if len(self.layers) == 2:
+        if len(self.connections) == 2:
             return "S_in * fanout_in_h + S_hidden * fanout_h_out"
-        named_layers = zip(self.source_names, self.layers, strict=True)
-        return " + ".join(f"S_{name} * fanout_{layer.name}" for name, layer in named_layers)
+        sources = zip(self.source_names, self.connections, strict=True)
+        return " + ".join(f"S_{source} * fanout_{one.name}" for source, one in sources)
 
     def as_checkpoint_entry(self) -> dict[str, Any]:
         """The entry `energy_proxies` of the complete checkpoint: the seed's keys, and each layer.
@@ -108,44 +100,28 @@ class EnergyProxies:
 
     def _per_layer(self) -> dict[str, dict[str, float | int]]:
         return {
-            layer.name: {
-                "spikes_per_inference": layer.spikes_per_inference,
-                "fan_out": layer.fan_out,
-                "synapses": layer.synapses,
-                "synaptic_events_per_inference": layer.synaptic_events_per_inference,
-                "dense_operations_per_inference": layer.dense_operations_per_inference,
-                "sparsity_ratio": layer.sparsity_ratio,
+            one.name: {
+                "spikes_per_inference": one.spikes_per_inference,
+                "fan_out": one.fan_out,
+                "synapses": one.synapses,
+                "synaptic_events_per_inference": one.synaptic_events_per_inference,
+                "dense_operations_per_inference": one.dense_operations_per_inference,
+                "sparsity_ratio": one.sparsity_ratio,
             }
-            for layer in self.layers
+            for one in self.connections
         }
-
-
-def proxies_of_spikes(
-    state: Mapping[str, NDArray[Any]],
-    architecture: Architecture,
-    layers: Sequence[EventList],
-    pruned: bool = False,
-) -> EnergyProxies:
-    """The proxies of measured spikes of every layer, the input first, averaged over samples."""
-    counts = count_spikes(layers, architecture.layer_names)
-    events = None
-    if pruned:
-        fan_outs = fan_outs_by_source(state, architecture, pruned=True)
-        totals = synaptic_events_per_sample(layers, fan_outs).sum(axis=0)
-        events = (totals / counts.n_samples).tolist()
-    return energy_proxies(architecture, counts.means, layers[0].n_steps, events)
 
 
 def energy_proxies(
     architecture: Architecture,
     spikes_per_inference: Mapping[str, float],
-    time_steps: int,
+    time_window: int,
     synaptic_events: Sequence[float] | None = None,
 ) -> EnergyProxies:
     """Compute the proxies of `architecture` at a measured activity.
 
     `spikes_per_inference` holds each layer's mean spikes an inference by the layer's name; the
-    output's are not needed, since they reach no synapse. `time_steps` is T, the steps of 1 ms that
+    output's are not needed, since they reach no synapse. `time_window` is T, the steps of 1 ms that
     an inference takes. `synaptic_events` are the mean events of each weight matrix of a pruned
     network, counted synapse by synapse; None if every spike reaches all of the next layer. (Dense
     operations are those of the whole matrices either way.) Raises ValueError for a layer without a
@@ -158,26 +134,26 @@ def energy_proxies(
     spikes = {name: float(spikes_per_inference[name]) for name in senders}
     if any(not 0 <= count < math.inf for count in spikes.values()):
         raise ValueError(f"spike counts must be finite and not negative: {spikes}")
-    if time_steps < 1:
-        raise ValueError(f"an inference takes at least one step, not {time_steps}")
-    layers = tuple(
-        LayerProxy(
-            name=f"{source}_to_{target}",
+    if time_window < 1:
+        raise ValueError(f"an inference takes at least one step, not {time_window}")
+    connections = tuple(
+        ConnectionProxy(
+            name=name,
             spikes_per_inference=spikes[source],
             fan_out=fan_out,
             synapses=synapses,
             synaptic_events_per_inference=events,
-            dense_operations_per_inference=synapses * time_steps,
+            dense_operations_per_inference=synapses * time_window,
         )
-        for source, target, fan_out, synapses, events in zip(
+        for name, source, fan_out, synapses, events in zip(
+            architecture.connection_names,
             senders,
-            architecture.layer_names[1:],
             architecture.fan_outs,
             architecture.synapses,
-            synaptic_events_per_layer(spikes, architecture)
+            synaptic_events_per_connection(spikes, architecture)
             if synaptic_events is None
             else synaptic_events,
             strict=True,
         )
     )
-    return EnergyProxies(layers, time_steps, senders, pruned=synaptic_events is not None)
+    return EnergyProxies(connections, time_window, senders, pruned=synaptic_events is not None)

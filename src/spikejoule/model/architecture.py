@@ -1,6 +1,7 @@
 """The shape of a fully connected spiking network, and its neurons."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.neuron import Neuron
@@ -44,6 +45,11 @@ class Architecture:
         if len(self.hidden) == 1:
             return ("input", "hidden", "output")
         return ("input", *(f"hidden{k + 1}" for k in range(len(self.hidden))), "output")
+
+    @property
+    def connection_names(self) -> tuple[str, ...]:
+        """``input_to_hidden`` and so on, one for each weight matrix, from the input side."""
+        return tuple(f"{source}_to_{target}" for source, target in pairwise(self.layer_names))
 
     @property
     def fan_outs(self) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from spikejoule.foundation import torch_files
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.complete import SCHEMA_VERSION, InferenceSpikes, build_complete
+from spikejoule.model.complete import SCHEMA_VERSION, build_complete
 from spikejoule.model.complete_file import CompleteFile
 from spikejoule.model.pruning import is_pruned
 from spikejoule.model.trained import (
@@ -32,7 +32,6 @@ from spikejoule.spikes.encoder import Encoder
 __all__ = [
     "SCHEMA_VERSION",
     "CompleteCheckpoint",
-    "InferenceSpikes",
     "TrainedNetwork",
     "build_complete",
     "load_trained",

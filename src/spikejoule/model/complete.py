@@ -9,14 +9,13 @@ key with its old meaning. With several hidden layers `n_hidden` is the list of t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import pairwise
 from typing import Any
 
 from spikejoule.foundation.version import __version__
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import TrainedNetwork
+from spikejoule.spikes.counting import SpikeCounts
 
 SCHEMA_VERSION = "surrogate_complete_v1"
 MODEL_CLASS = "SimpleSpikingNetwork"
@@ -24,19 +23,10 @@ MODEL_CLASS = "SimpleSpikingNetwork"
 _CLOCK_KEYS = ("training_time_seconds", "epoch_times_seconds")
 
 
-@dataclass(frozen=True)
-class InferenceSpikes:
-    """Spikes of each layer (input first) summed over `n_samples` test images."""
-
-    layer_names: tuple[str, ...]
-    totals: tuple[int, ...]
-    n_samples: int
-    measurement_time_seconds: float
-
-
 def build_complete(
     network: TrainedNetwork,
-    inference: InferenceSpikes,
+    inference: SpikeCounts,
+    measurement_time_seconds: float,
     training_timings: Mapping[str, Any],
     test: Mapping[str, Any],
     energy_proxies: Mapping[str, Any],
@@ -44,13 +34,15 @@ def build_complete(
 ) -> dict[str, Any]:
     """Assemble the complete checkpoint, every key of the schema and the project's additions.
 
-    `training_timings` is the content of results/timings/train.json, `test` that of
+    `inference` counts the spikes of the first test images, and `measurement_time_seconds` says how
+    long that took; `training_timings` is the content of results/timings/train.json, `test` that of
     metrics/evaluate.json, `energy_proxies` comes from `EnergyProxies.as_checkpoint_entry`, and
     `library_versions` from `provenance.library_versions`.
     The result holds nothing but plain values, NumPy arrays and tensors.
     """
     architecture = network.architecture
     last = network.history[-1]
+    totals = tuple(inference.totals.values())
     return {
         "schema_version": SCHEMA_VERSION,
         "timestamp": _timestamp(training_timings),
@@ -93,11 +85,9 @@ def build_complete(
         },
         "inference_spikes": {
             "n_samples": inference.n_samples,
-            **_spikes_entry(inference.totals, inference.n_samples, "inference"),
-            **_per_layer_entry(
-                inference.layer_names, inference.totals, inference.n_samples, "inference"
-            ),
-            "measurement_time_seconds": inference.measurement_time_seconds,
+            **_spikes_entry(totals, inference.n_samples, "inference"),
+            **_per_layer_entry(inference.layer_names, totals, inference.n_samples, "inference"),
+            "measurement_time_seconds": measurement_time_seconds,
         },
         "connectivity": _connectivity_entry(architecture),
         "energy_proxies": dict(energy_proxies),
@@ -135,16 +125,15 @@ def _hidden_entry(architecture: Architecture) -> int | list[int]:
 
 
 def _connectivity_entry(architecture: Architecture) -> dict[str, Any]:
-    names = architecture.layer_names
-    matrices = [f"{source}_to_{target}" for source, target in pairwise(names)]
+    connections = architecture.connection_names
     return {
         "n_syn_input_hidden": architecture.synapses[0],
         "n_syn_hidden_output": architecture.synapses[-1],
         "n_synapses_total": sum(architecture.synapses),
         "fanout_input_to_hidden": architecture.fan_outs[0],
         "fanout_hidden_to_output": architecture.fan_outs[-1],
-        "synapses_per_layer": dict(zip(matrices, architecture.synapses, strict=True)),
-        "fanout_per_layer": dict(zip(matrices, architecture.fan_outs, strict=True)),
+        "synapses_per_layer": dict(zip(connections, architecture.synapses, strict=True)),
+        "fanout_per_layer": dict(zip(connections, architecture.fan_outs, strict=True)),
     }
 
 

@@ -53,7 +53,7 @@ def synaptic_events_per_sample(
     return np.stack(columns, axis=1)
 
 
-def synaptic_events_per_layer(
+def synaptic_events_per_connection(
     spikes: Mapping[str, Number], architecture: Architecture
 ) -> tuple[Number, ...]:
     """Synaptic events that each layer's spikes cause: spikes times fan-out.

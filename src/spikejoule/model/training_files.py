@@ -1,10 +1,12 @@
 """The files of a training beside the network itself: headline figures, history, and clocks."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import ClassVar, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.host_energy import HostEnergyEntry
 from spikejoule.foundation.records import (
     Count,
@@ -55,6 +57,17 @@ class TrainTimings(Record):
     engine: EngineName
     threads: Count
     host_energy: HostEnergyEntry | None = None
+
+    @classmethod
+    def read_of(cls, path: Path, n_epochs: int) -> Self:
+        """Read the timings of a network of so many epochs; ArtifactError if they are of others."""
+        timings = cls.read(path)
+        if len(timings.epoch_times_seconds) != n_epochs:
+            raise ArtifactError(
+                f"{path} times {len(timings.epoch_times_seconds)} epochs, but the network has "
+                f"{n_epochs}: train again."
+            )
+        return timings
 
     @field_validator("timestamp")
     @classmethod

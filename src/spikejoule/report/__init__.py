@@ -1,21 +1,14 @@
-"""The energy report as one self-contained HTML page."""
+"""What a reader sees: the energy report as a page, figures as PNG, a checkpoint as text.
 
-from spikejoule.report.content import (
-    EarlyAnswer,
-    Outcome,
-    Raster,
-    ReportContent,
-    early_answer,
-    outcomes_by_step,
-)
+content     what the page shows
+provenance  where it comes from
+charts      definitions of charts: data, scales, ticks, labels
+page        the page, which draws charts as SVG
+figures     PNG files, drawn with matplotlib
+inspect     the content of a checkpoint in words
+"""
+
+from spikejoule.report.content import PageContent
 from spikejoule.report.page import energy_page
 
-__all__ = [
-    "EarlyAnswer",
-    "Outcome",
-    "Raster",
-    "ReportContent",
-    "early_answer",
-    "energy_page",
-    "outcomes_by_step",
-]
+__all__ = ["PageContent", "energy_page"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from spikejoule.energy import EnergyProxies
-from spikejoule.foundation.text import NOT_RECORDED, Rows, mapping_rows, number, render, table
+from spikejoule.foundation.text import NOT_RECORDED, Rows, mapping_rows, number, render, text_table
 from spikejoule.model.checkpoint import CompleteCheckpoint
 
 
@@ -54,7 +54,7 @@ def proxies_text(title: str, proxies: EnergyProxies) -> str:
             f"{layer.dense_operations_per_inference:,}",
             f"{layer.sparsity_ratio:.6f}",
         )
-        for layer in proxies.layers
+        for layer in proxies.connections
     ]
     total = (
         "total",
@@ -68,9 +68,9 @@ def proxies_text(title: str, proxies: EnergyProxies) -> str:
         [
             title,
             "",
-            table(header, [*lines, total]),
+            text_table(header, [*lines, total]),
             "",
-            f"  All figures are per inference of {proxies.time_steps} steps of 1 ms.",
+            f"  All figures are per inference of {proxies.time_window} steps of 1 ms.",
             f"  synaptic events  = {proxies.formula_synaptic_events}",
             f"  dense operations = {proxies.formula_dense}",
             "  ratio            = synaptic events / dense operations",
@@ -232,7 +232,7 @@ def _history_table(checkpoint: CompleteCheckpoint) -> str:
         )
         for epoch in range(n_epochs)
     ]
-    return table(("epoch", *curves), rows) + "\n"
+    return text_table(("epoch", *curves), rows) + "\n"
 
 
 def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

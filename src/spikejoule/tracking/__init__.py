@@ -17,10 +17,10 @@ from spikejoule.tracking.publishing import (
 from spikejoule.tracking.reading import RecordedRun, finished_runs
 from spikejoule.tracking.records import (
     RESULT_TAG,
-    Artifact,
     CitedRun,
     ModelFiles,
     RunRecord,
+    StoredFile,
     epoch_row,
 )
 from spikejoule.tracking.registry import Registration
@@ -31,7 +31,6 @@ __all__ = [
     "RESULT_TAG",
     "TIME_LIMIT_SECONDS",
     "TRAINED_TAG",
-    "Artifact",
     "CitedRun",
     "ModelFiles",
     "Publication",
@@ -39,6 +38,7 @@ __all__ = [
     "Registration",
     "RunRecord",
     "Store",
+    "StoredFile",
     "compare_citations",
     "epoch_row",
     "finished_runs",

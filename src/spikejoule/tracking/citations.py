@@ -29,7 +29,11 @@ def front_citations(path: Path) -> list[CitedRun]:
             metrics=dict(
                 zip(
                     EARLY_EXIT if row.early_exit else WHOLE_WINDOW,
-                    (row.validation_percent, row.test_percent, row.synaptic_events),
+                    (
+                        row.validation_accuracy_percent,
+                        row.test_accuracy_percent,
+                        row.synaptic_events_per_inference,
+                    ),
                     strict=True,
                 )
             ),

@@ -42,9 +42,9 @@ class Candidate:
         early_exit: whether it answers as soon as it is sure, and not after the whole window.
         run_id: MLflow's identifier.
         git_commit: of the code that made it, or "unknown".
-        validation_percent: best validation accuracy, in percent.
-        test_percent: test accuracy, in percent.
-        synaptic_events: mean synaptic events an inference, over all test images.
+        validation_accuracy_percent: best validation accuracy, in percent.
+        test_accuracy_percent: test accuracy, in percent.
+        synaptic_events_per_inference: a mean, over all test images.
         parameters: those that decide a result, by full name, as text.
         data: the parameter that says where its images come from, likewise.
     """
@@ -53,15 +53,15 @@ class Candidate:
     early_exit: bool
     run_id: str
     git_commit: str
-    validation_percent: float
-    test_percent: float
-    synaptic_events: float
+    validation_accuracy_percent: float
+    test_accuracy_percent: float
+    synaptic_events_per_inference: float
     parameters: Mapping[str, str]
     data: Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ComparedRuns:
     """Points of runs measured alike, in the order of their synaptic events.
 
     Attributes:
@@ -100,10 +100,12 @@ class Comparison:
 
     def cheapest(self, at_least_percent: float) -> Candidate | None:
         """The point of fewest synaptic events among those of that validation accuracy or more."""
-        return next((one for one in self.front if one.validation_percent >= at_least_percent), None)
+        return next(
+            (one for one in self.front if one.validation_accuracy_percent >= at_least_percent), None
+        )
 
 
-def compare(runs: Sequence[RecordedRun], data_source: str | None = None) -> Comparison:
+def compare_runs(runs: Sequence[RecordedRun], data_source: str | None = None) -> ComparedRuns:
     """Compare the runs that are measured alike: those of `data_source`, or of the most frequent.
 
     Of runs with the same parameters and figures the first counts. Raises StoreError if no run
@@ -137,15 +139,19 @@ def compare(runs: Sequence[RecordedRun], data_source: str | None = None) -> Comp
         left_out[_REPEATED] = len(chosen) - len(distinct)
     candidates = sorted(
         (candidate for run in distinct for candidate in _candidates(run)),
-        key=lambda one: (one.synaptic_events, -one.validation_percent, one.name),
+        key=lambda one: (
+            one.synaptic_events_per_inference,
+            -one.validation_accuracy_percent,
+            one.name,
+        ),
     )
-    return Comparison(
+    return ComparedRuns(
         data_source=_source(chosen[0]),
         data_title=chosen[0].tags.get("data.title", _source(chosen[0])),
         candidates=tuple(candidates),
         on_front=pareto_front(
-            [one.synaptic_events for one in candidates],
-            [one.validation_percent for one in candidates],
+            [one.synaptic_events_per_inference for one in candidates],
+            [one.validation_accuracy_percent for one in candidates],
         ),
         n_runs=len(distinct),
         left_out=dict(left_out),
@@ -204,9 +210,9 @@ def _candidates(run: RecordedRun) -> Iterator[Candidate]:
             early_exit=early_exit,
             run_id=run.run_id,
             git_commit=run.tags.get("git.commit", "unknown"),
-            validation_percent=validation,
-            test_percent=test,
-            synaptic_events=events,
+            validation_accuracy_percent=validation,
+            test_accuracy_percent=test,
+            synaptic_events_per_inference=events,
             parameters=_deciding(run),
             data={name: run.parameters[name] for name in (_DATA,) if name in run.parameters},
         )

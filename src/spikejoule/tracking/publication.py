@@ -6,7 +6,7 @@ from pathlib import Path
 from spikejoule.foundation.pipeline_file import artifact_paths
 from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.params import load_params
-from spikejoule.tracking import Artifact, ModelFiles, Publication, project_store, publish
+from spikejoule.tracking import ModelFiles, Publication, StoredFile, project_store, publish
 from spikejoule.tracking.project import (
     PARAMS_FILE,
     Revision,
@@ -42,7 +42,7 @@ def _publish(root: Path, tags: dict[str, str]) -> Publication:
         paths,
         params.flattened(),
         tags | code,
-        [Artifact(Path(PARAMS_FILE), "")],
+        [StoredFile(Path(PARAMS_FILE), "")],
         ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
     )
     return publish(record, project_store(root, params.publish.experiment))

@@ -11,7 +11,7 @@ _NOT_METRICS = ("epoch", "samples", "spikes")
 
 
 @dataclass(frozen=True)
-class Artifact:
+class StoredFile:
     """A file to store with a run, and the folder within the run that it goes to."""
 
     path: Path
@@ -77,7 +77,7 @@ class RunRecord:
     history: Sequence[Mapping[str, float]] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    artifacts: Sequence[Artifact] = ()
+    artifacts: Sequence[StoredFile] = ()
     model: ModelFiles | None = None
     cited: Sequence[CitedRun] = ()
     started_ms: int | None = None

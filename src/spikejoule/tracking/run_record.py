@@ -10,16 +10,16 @@ from spikejoule.foundation import torch_files
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.provenance import content_digest, file_digest
 from spikejoule.foundation.records import Record
-from spikejoule.measure.evaluation_files import EvaluationMetrics
+from spikejoule.measure.evaluation_tables import EvaluationMetrics
 from spikejoule.measure.inference_files import InferenceMetrics, InferenceTimings
 from spikejoule.model.trained import TrainedNetwork, load_trained
 from spikejoule.model.training_files import TrainMetrics, TrainTimings
 from spikejoule.rival.baseline_files import BaselineTimings
 from spikejoule.tracking import (
     TRAINED_TAG,
-    Artifact,
     ModelFiles,
     RunRecord,
+    StoredFile,
     epoch_row,
     front_citations,
 )
@@ -72,7 +72,7 @@ def build_run_record(
     paths: Mapping[str, Path],
     parameters: Mapping[str, Any],
     tags: Mapping[str, str],
-    further_artifacts: Sequence[Artifact] = (),
+    further_files: Sequence[StoredFile] = (),
     model: ModelFiles | None = None,
 ) -> RunRecord:
     """Arrange the outputs of a pipeline.
@@ -82,7 +82,7 @@ def build_run_record(
             folder within the run.
         parameters: all of them, by full name.
         tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
-        further_artifacts: files to store beside the outputs.
+        further_files: files to store beside the outputs.
         model: what to register as a version of the model; None for nothing.
 
     Raises:
@@ -119,7 +119,7 @@ def build_run_record(
             TRAINED_TAG: trained_sha256,
             "mlflow.note.content": run_note(str(network.data["title"]), final),
         },
-        artifacts=[*_artifacts(paths), *further_artifacts],
+        artifacts=[*_stored_files(paths), *further_files],
         model=model,
         cited=front_citations(paths["front"]),
         started_ms=started_ms,
@@ -179,12 +179,12 @@ def _library_tags(checkpoint: Path) -> dict[str, str]:
     return {f"library.{name}": str(found) for name, found in versions.items()}
 
 
-def _artifacts(paths: Mapping[str, Path]) -> Iterator[Artifact]:
+def _stored_files(paths: Mapping[str, Path]) -> Iterator[StoredFile]:
     for name in OUTPUTS:
         if name == "checkpoint":
-            yield Artifact(paths[name], _CHECKPOINT_FOLDER)
+            yield StoredFile(paths[name], _CHECKPOINT_FOLDER)
         elif name not in _NOT_STORED:
-            yield Artifact(paths[name], paths[name].parent.as_posix())
+            yield StoredFile(paths[name], paths[name].parent.as_posix())
 
 
 def _span_ms(timings: Mapping[str, Any]) -> tuple[int | None, int | None]:

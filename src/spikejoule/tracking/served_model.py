@@ -27,8 +27,6 @@ from numpy.typing import NDArray
 
 from spikejoule.energy import (
     HardwareProfile,
-    OperationCounts,
-    PricedEnergy,
     count_operations,
     load_profiles,
     price,
@@ -36,11 +34,9 @@ from spikejoule.energy import (
 )
 from spikejoule.engine import run_network
 from spikejoule.foundation.errors import ParameterError, SpikejouleError
-from spikejoule.model.architecture import Architecture
+from spikejoule.measure.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.model.fan_out import fan_outs_by_source
-from spikejoule.spikes.counting import predict
-from spikejoule.spikes.events import EventList
 from spikejoule.tracking.records import ModelFiles
 from spikejoule.tracking.served_http import take_over_server
 from spikejoule.tracking.served_images import read_images
@@ -114,23 +110,21 @@ def answer(
         block = slice(first, first + size)
         events = checkpoint.encoder.events(pixels[block], key, indices[block])
         layers = (events, *run_network(checkpoint.state, architecture, events))
-        operations = count_operations(layers, architecture, fan_outs)
-        blocks.append(_rows(layers, architecture, operations, price(operations, profile)))
+        measured = Measurement(architecture, layers, fan_outs, checkpoint.pruned)
+        blocks.append(_rows(measured, profile))
     return pd.concat(blocks, ignore_index=True)
 
 
-def _rows(
-    layers: Sequence[EventList],
-    architecture: Architecture,
-    operations: OperationCounts,
-    energy: PricedEnergy,
-) -> pd.DataFrame:
-    columns: dict[str, Any] = {"digit": predict(layers[-1])}
-    for name, spikes in zip(architecture.layer_names, layers, strict=True):
-        columns[f"spikes_{name}"] = spikes.counts_per_sample()
-    columns["synaptic_events"] = operations.of("synaptic_event").sum(axis=1)
+def _rows(measured: Measurement, profile: HardwareProfile) -> pd.DataFrame:
+    operations = count_operations(measured)
+    energy = price(operations, profile)
+    counts = measured.counts
+    columns: dict[str, Any] = {"digit": measured.predictions}
+    for name, spikes in zip(counts.layer_names, counts.per_sample.T, strict=True):
+        columns[f"spikes_{name}"] = spikes
+    columns["synaptic_events"] = measured.synaptic_events.sum(axis=1)
     values = energy.per_sample_pj
-    columns["energy_pj"] = [None] * len(operations.counts) if values is None else values
+    columns["energy_pj"] = [None] * counts.n_samples if values is None else values
     columns["energy_low_pj"] = energy.per_sample_low_pj
     columns["energy_high_pj"] = energy.per_sample_high_pj
     return pd.DataFrame(columns)

@@ -1,13 +1,9 @@
 """One digit on its way through the network, spike by spike."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from spikejoule.report.charts.raster import TIME_TITLE, SpikeRaster, has_few_units, spike_points
 from spikejoule.report.figures.style import (
     BLUE,
     GREEN,
@@ -18,6 +14,7 @@ from spikejoule.report.figures.style import (
     VERMILION,
     house_style,
     new_figure,
+    scale_x,
     set_titles,
     to_png,
 )
@@ -26,69 +23,35 @@ from spikejoule.spikes.events import STEP_MS, EventList
 _HIDDEN_COLOURS = (GREEN, ORANGE)
 
 
-@dataclass(frozen=True, eq=False)
-class SpikeRaster:
-    """What `spike_raster` draws: one image and the spikes it causes.
-
-    Attributes:
-        image: uint8 [28, 28].
-        label: the digit that the image shows.
-        layers: the spikes of each layer, the input first; each an EventList of one sample.
-        layer_names: their names, `input`, `hidden`, ..., `output`.
-    """
-
-    image: npt.NDArray[np.uint8]
-    label: int
-    layers: Sequence[EventList]
-    layer_names: Sequence[str]
-
-
 def spike_raster(raster: SpikeRaster, source: str) -> bytes:
-    """Stacked rasters of all layers over time, with the image and the output counts, as PNG bytes.
-
-    Raises ValueError if a layer does not hold exactly one sample, or if the layers differ in their
-    number of steps.
-    """
-    if any(layer.n_samples != 1 for layer in raster.layers):
-        raise ValueError("a raster shows one sample")
-    if len({layer.n_steps for layer in raster.layers}) != 1:
-        raise ValueError("the layers differ in their number of steps")
-    output = raster.layers[-1]
-    counts = output.counts_per_source()
-    prediction = int(counts.argmax())
-    n_layers = len(raster.layers)
+    """Stacked rasters of all layers over time, with the image and the output counts, as PNG."""
+    layers = raster.layers
+    n_layers, output = len(layers), layers[-1]
     with house_style():
         figure = new_figure(9.6, 3.6 + 2.0 * (n_layers - 1))
         grid = figure.add_gridspec(
             n_layers, 2, width_ratios=(1, 4.2), height_ratios=(1.25,) * (n_layers - 1) + (1,)
         )
         rasters: list[Axes] = []
-        for index, (layer, name) in enumerate(zip(raster.layers, raster.layer_names, strict=True)):
-            axes = figure.add_subplot(grid[index, 1], sharex=rasters[0] if rasters else None)
+        for place, layer in enumerate(layers):
+            axes = figure.add_subplot(grid[place, 1], sharex=rasters[0] if rasters else None)
             rasters.append(axes)
-            last = index == n_layers - 1
-            colour = BLUE if index == 0 else VERMILION if last else _HIDDEN_COLOURS[(index - 1) % 2]
+            last = place == n_layers - 1
+            colour = BLUE if place == 0 else VERMILION if last else _HIDDEN_COLOURS[(place - 1) % 2]
             _draw_events(axes, layer, colour)
-            unit = "pixel, row by row" if index == 0 else "digit" if last else "neuron"
-            axes.set_ylabel(f"{name.capitalize()} {unit}" if not last else "Output neuron (digit)")
-            axes.set_title(
-                f"{name.capitalize()}: {layer.n_events:,} spikes from "
-                f"{np.count_nonzero(layer.counts_per_source()):,} of {layer.n_inputs:,} "
-                f"{'pixels' if index == 0 else 'neurons'}"
-            )
+            unit = "pixel, row by row" if place == 0 else "neuron (digit)" if last else "neuron"
+            axes.set_ylabel(f"{raster.layer_names[place].capitalize()} {unit}")
+            axes.set_title(raster.title(place))
             axes.tick_params(labelbottom=last)
-        rasters[-1].set_xlabel("Time (ms)")
-        rasters[-1].set_yticks(range(output.n_inputs))
-        rasters[0].set_xlim(-0.5 * STEP_MS, (output.n_steps - 0.5) * STEP_MS)
+        rasters[-1].set_xlabel(TIME_TITLE)
+        rasters[-1].set_yticks(raster.unit_ticks(n_layers - 1))
+        scale_x(rasters[-1], raster.time)
         _draw_image(figure.add_subplot(grid[0, 0]), raster)
-        _draw_counts(figure.add_subplot(grid[-1, 0], sharey=rasters[-1]), counts, prediction)
-        read = "read correctly" if prediction == raster.label else f"misread as {prediction}"
-        if not counts.any():
-            read = "without an answer"
+        _draw_counts(figure.add_subplot(grid[-1, 0], sharey=rasters[-1]), raster)
         set_titles(
             figure,
-            f"A {raster.label}, {read}: {raster.layers[0].n_events:,} input spikes cause "
-            f"{sum(layer.n_events for layer in raster.layers[1:-1]):,} hidden and "
+            f"A {raster.label}, {raster.outcome}: {layers[0].n_events:,} input spikes cause "
+            f"{sum(layer.n_events for layer in layers[1:-1]):,} hidden and "
             f"{output.n_events:,} output spikes in {output.n_steps * STEP_MS:g} ms",
             source,
         )
@@ -96,11 +59,9 @@ def spike_raster(raster: SpikeRaster, source: str) -> bytes:
 
 
 def _draw_events(axes: Axes, layer: EventList, colour: str) -> None:
-    times_ms = layer.row_of_each_event() * STEP_MS
-    few = layer.n_inputs <= 32
+    few = has_few_units(layer)
     axes.scatter(
-        times_ms,
-        layer.sources.astype(np.int64),
+        *spike_points(layer),
         s=60 if few else 7,
         marker="|",
         color=colour,
@@ -123,8 +84,9 @@ def _draw_image(axes: Axes, raster: SpikeRaster) -> None:
         spine.set_visible(True)
 
 
-def _draw_counts(axes: Axes, counts: npt.NDArray[np.int64], prediction: int) -> None:
-    colours = [VERMILION if digit == prediction else GREY for digit in range(counts.size)]
+def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
+    counts, answer = raster.class_counts, raster.answer
+    colours = [VERMILION if digit == answer else GREY for digit in range(counts.size)]
     axes.barh(range(counts.size), counts, color=colours, height=0.7)
     for digit, count in enumerate(counts):
         if count:
@@ -141,6 +103,6 @@ def _draw_counts(axes: Axes, counts: npt.NDArray[np.int64], prediction: int) -> 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
     axes.set_xlabel("Output spikes")
     axes.set_ylabel("Digit")
-    axes.set_title(f"Most spikes: {prediction}" if counts.any() else "No output spikes")
+    axes.set_title("No output spikes" if answer is None else f"Most spikes: {answer}")
     axes.grid(True, axis="x", color=LIGHT_GREY)
     axes.set_axisbelow(True)

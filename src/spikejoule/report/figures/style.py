@@ -1,7 +1,7 @@
 """The look that all figures share, and the step from a figure to PNG bytes."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import NullLocator
+
+from spikejoule.report.charts.scales import Scale
 
 # Okabe and Ito, "Color Universal Design" (2008).
 BLUE = "#0072B2"
@@ -23,9 +25,6 @@ LIGHT_GREY = "#E3E3E3"
 INK = "#222222"
 
 DOTS_PER_INCH = 150
-
-# Wrong digits in percent, where an axis of accuracies may have a tick.
-_ERROR_TICKS_PERCENT = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 80, 100)
 
 _SETTINGS = {
     "axes.edgecolor": GREY,
@@ -92,31 +91,24 @@ def light_grid(axes: Axes, axis: str) -> None:
     axes.set_axisbelow(True)
 
 
-def error_percent(accuracy_percent: float) -> float:
-    """Wrong digits in percent; none at all is drawn as the smallest error that has a tick."""
-    return max(100 - accuracy_percent, _ERROR_TICKS_PERCENT[0])
-
-
-def space_by_errors(axes: Axes, errors_percent: Sequence[float]) -> None:
-    """Make the vertical axis one of accuracies, spaced by the logarithm of the errors.
-
-    From 98 to 99 % half of the errors vanish, which a linear axis would hide. What is drawn on it
-    are the values of `error_percent`; `errors_percent` holds all of them.
-    """
-    worst = min(tick for tick in _ERROR_TICKS_PERCENT if tick >= max(errors_percent))
-    least = max(tick for tick in _ERROR_TICKS_PERCENT if tick <= min(errors_percent))
-    if worst == least:
-        worst = 2 * least
-    axes.set_yscale("log")
-    axes.set_ylim(worst, least)
-    axes.set_yticks([tick for tick in _ERROR_TICKS_PERCENT if least <= tick <= worst])
+def scale_y(axes: Axes, scale: Scale) -> None:
+    """Give the vertical axis the scale of a chart, with its ticks alone."""
+    axes.set_yscale("log" if scale.logarithmic else "linear")
+    axes.set_ylim(scale.first, scale.last)
+    axes.set_yticks(*_values_and_labels(scale))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(_accuracy_label)
 
 
-def _accuracy_label(error: float, _position: float) -> str:
-    label = f"{100 - error:g}"
-    return f"≥ {label}" if error == _ERROR_TICKS_PERCENT[0] else label
+def scale_x(axes: Axes, scale: Scale) -> None:
+    """Give the horizontal axis the scale of a chart, with its ticks alone."""
+    axes.set_xscale("log" if scale.logarithmic else "linear")
+    axes.set_xlim(scale.first, scale.last)
+    axes.set_xticks(*_values_and_labels(scale))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _values_and_labels(scale: Scale) -> tuple[list[float], list[str]]:
+    return [value for value, _ in scale.ticks], [label for _, label in scale.ticks]
 
 
 def to_png(figure: Figure) -> bytes:

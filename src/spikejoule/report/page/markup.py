@@ -37,7 +37,7 @@ def joined(children: Iterable[str | None]) -> Markup:
     )
 
 
-def table(
+def html_table(
     caption: str, header: Sequence[str], rows: Iterable[Sequence[str]], text_columns: int = 1
 ) -> Markup:
     """A table in a box of its own that scrolls; the first `text_columns` columns are words.

@@ -7,10 +7,10 @@ from spikejoule.energy.profiles import SCOPES
 from spikejoule.energy.summary import joules
 from spikejoule.energy.terms import PARTS_OF_UPDATE, UPDATES
 from spikejoule.foundation.text import NOT_RECORDED
-from spikejoule.report.content import ReportContent
-from spikejoule.report.curve_figures import cost_of_answers
-from spikejoule.report.markup import Markup, element, table
-from spikejoule.report.wording import (
+from spikejoule.report.content import PageContent
+from spikejoule.report.page.by_step import cost_of_answers
+from spikejoule.report.page.markup import Markup, element, html_table
+from spikejoule.report.page.wording import (
     VERDICTS,
     amount_words,
     energy_words,
@@ -21,7 +21,7 @@ from spikejoule.report.wording import (
 )
 
 
-def answer(content: ReportContent) -> Markup:
+def answer_section(content: PageContent) -> Markup:
     """The verdict, early exit, three figures, the baselines, and what is not included."""
     analysis = content.analysis
     first, *others = verdict_words(analysis)
@@ -43,24 +43,24 @@ def answer(content: ReportContent) -> Markup:
     )
 
 
-def _early(content: ReportContent) -> Markup | None:
+def _early(content: PageContent) -> Markup | None:
     early, cost = content.early, cost_of_answers(content.analysis)
-    if early is None or cost is None or early.early.synaptic_events <= 0:
+    if early is None or cost is None or early.test.synaptic_events_per_inference <= 0:
         return None
-    at, whole = early.early, early.whole
-    if at.steps >= whole.steps:
+    at, whole = early.test, early.whole_window.test
+    if at.mean_exit_step >= whole.mean_exit_step:
         return element("p", "Answering early saves nothing at the accuracy asked for.",
                        class_="early")  # fmt: skip
-    less = cost.energy(at.synaptic_events, at.steps)
-    more = cost.energy(whole.synaptic_events, whole.steps)
+    less = cost.energy(at.synaptic_events_per_inference, at.mean_exit_step)
+    more = cost.energy(whole.synaptic_events_per_inference, whole.mean_exit_step)
     chosen_on = "the test images themselves" if early.chosen_on_test_images else "validation images"
     return element(
         "p",
         element("strong", f"Answering early: {amount_words(less)} at {at.accuracy_percent:.2f} %"),
-        f" ({at.low_percent:.2f} to {at.high_percent:.2f} %), in place of {amount_words(more)} at "
-        f"{whole.accuracy_percent:.2f} %: after {at.steps:.1f} of {whole.steps:g} ms on average, "
-        f"as soon as one class leads by {early.margin_spikes} spikes, a lead chosen on "
-        f"{chosen_on}.",
+        f" ({at.accuracy_low_percent:.2f} to {at.accuracy_high_percent:.2f} %), in place of "
+        f"{amount_words(more)} at {whole.accuracy_percent:.2f} %: after {at.mean_exit_step:.1f} of "
+        f"{whole.mean_exit_step:g} ms on average, as soon as one class leads by "
+        f"{early.margin_spikes} spikes, a lead chosen on {chosen_on}.",
         class_="early",
     )
 
@@ -112,7 +112,7 @@ def _baselines(analysis: EnergyAnalysis) -> Markup | None:
     comparisons = analysis.chosen_inference.comparisons
     if not comparisons:
         return None
-    return table(
+    return html_table(
         f"Against conventional networks on the same images, under {analysis.chosen}: energy of the "
         "spiking network over the baseline's",
         ("baseline", "verdict", "ratio (interval)", "energy", "MACs", "accuracy", "bits"),

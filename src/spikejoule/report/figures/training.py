@@ -5,6 +5,8 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from spikejoule.report.charts.scales import ACCURACY_TITLE
+from spikejoule.report.charts.training import AccuracyCurves, accuracy_curves
 from spikejoule.report.figures.style import (
     BLUE,
     GREEN,
@@ -13,12 +15,11 @@ from spikejoule.report.figures.style import (
     ORANGE,
     SKY,
     VERMILION,
-    error_percent,
     house_style,
     light_grid,
     new_figure,
+    scale_y,
     set_titles,
-    space_by_errors,
     to_png,
 )
 
@@ -45,10 +46,12 @@ def training_curves(
     validation = [float(record["validation_accuracy_percent"]) for record in history]
     best = validation[epochs.index(best_epoch)]
     held_out = "Test (validated on it)" if validated_on_test else "Validation"
+    training = [float(record["train_accuracy_percent"]) for record in history]
+    chart = accuracy_curves(epochs, {"Training": training, held_out: validation}, best_epoch)
     with house_style():
         figure = new_figure(9.6, 6.2)
         (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2, sharex=True)
-        _draw_accuracy(top_left, history, epochs, best_epoch, held_out)
+        _draw_accuracy(top_left, chart, held_out)
         loss = [float(record["train_loss"]) for record in history]
         _draw_lines(top_right, epochs, {"": (loss, BLUE)}, from_zero=True)
         top_right.set_title("Training loss")
@@ -70,30 +73,23 @@ def training_curves(
         return to_png(figure)
 
 
-def _draw_accuracy(
-    axes: Axes,
-    history: Sequence[Mapping[str, Any]],
-    epochs: Sequence[int],
-    best_epoch: int,
-    held_out: str,
-) -> None:
-    """Accuracies, spaced by the logarithm of the errors: from 98 to 99 % half of them vanish."""
+def _draw_accuracy(axes: Axes, chart: AccuracyCurves, kept_curve: str) -> None:
+    """Accuracies, with a circle at the epoch of one curve whose weights were kept."""
+    colours = (BLUE, VERMILION)
     curves = {
-        "Training": ([_error_percent(record, "train") for record in history], BLUE),
-        held_out: ([_error_percent(record, "validation") for record in history], VERMILION),
+        name: (errors, colour)
+        for (name, errors), colour in zip(chart.errors_percent.items(), colours, strict=True)
     }
-    space_by_errors(axes, [error for values, _ in curves.values() for error in values])
-    _draw_lines(axes, epochs, curves)
-    best = curves[held_out][0][list(epochs).index(best_epoch)]
-    axes.plot(
-        [best_epoch], [best], "o", markersize=9, markerfacecolor="none", color=INK, clip_on=False
-    )
-    axes.set_title(f"Accuracy (circle: the weights kept, epoch {best_epoch})")
-    axes.set_ylabel("Correct (%), log scale of errors")
-
-
-def _error_percent(record: Mapping[str, Any], part: str) -> float:
-    return error_percent(float(record[f"{part}_accuracy_percent"]))
+    scale_y(axes, chart.y)
+    _draw_lines(axes, chart.epochs, curves)
+    if chart.kept_epoch is not None:
+        kept = chart.errors_percent[kept_curve][chart.epochs.index(chart.kept_epoch)]
+        axes.plot(
+            [chart.kept_epoch], [kept], "o",
+            markersize=9, markerfacecolor="none", color=INK, clip_on=False,
+        )  # fmt: skip
+    axes.set_title(f"Accuracy (circle: {chart.kept_words})")
+    axes.set_ylabel(ACCURACY_TITLE)
 
 
 def _draw_spikes(

@@ -1,23 +1,29 @@
 """The energy report as one self-contained page: no script, no network, the same bytes each time."""
 
-from spikejoule.report.answer import answer
-from spikejoule.report.content import ReportContent
-from spikejoule.report.curve_figures import break_even, by_step, front, training
-from spikejoule.report.markup import Markup, element, joined
-from spikejoule.report.profile_figures import by_class, by_layer, by_profile, by_term
-from spikejoule.report.raster_figure import raster_figure
-from spikejoule.report.style import STYLE
-from spikejoule.report.tables import (
+from spikejoule.report.content import PageContent
+from spikejoule.report.page.answer import answer_section
+from spikejoule.report.page.break_even import break_even_figure
+from spikejoule.report.page.by_step import by_step_figure
+from spikejoule.report.page.front import front_figure, front_table
+from spikejoule.report.page.markup import Markup, element, joined
+from spikejoule.report.page.profiles import (
+    by_class_figure,
+    by_layer_figure,
+    by_profile_figure,
+    by_term_figure,
+)
+from spikejoule.report.page.raster import raster_figure
+from spikejoule.report.page.style import STYLE
+from spikejoule.report.page.tables import (
     assumptions,
     classes_table,
     comparisons_table,
-    front_table,
     glossary,
     profiles_table,
-    provenance,
+    provenance_list,
     terms_table,
-    training_table,
 )
+from spikejoule.report.page.training import training_figure, training_table
 
 _HOST_ENERGY = (
     "What the computer itself spent while it trained and measured is no part of the network's "
@@ -27,7 +33,7 @@ _HOST_ENERGY = (
 )
 
 
-def energy_page(content: ReportContent) -> str:
+def energy_page(content: PageContent) -> str:
     """The page as text; the same content gives the same text."""
     analysis = content.analysis
     title = f"Energy of a spiking network on {analysis.inputs.title}"
@@ -46,20 +52,25 @@ def energy_page(content: ReportContent) -> str:
         ),
         element(
             "main",
-            answer(content),
+            answer_section(content),
             _contents(),
             _section(
                 "figures",
                 "Figures",
-                by_profile(analysis),
-                element("div", by_term(analysis), by_layer(analysis), class_="grid-of-two"),
+                by_profile_figure(analysis),
                 element(
                     "div",
-                    by_step(content),
-                    front(content.front),
-                    break_even(analysis),
-                    training(analysis),
-                    by_class(analysis),
+                    by_term_figure(analysis),
+                    by_layer_figure(analysis),
+                    class_="grid-of-two",
+                ),
+                element(
+                    "div",
+                    by_step_figure(content),
+                    front_figure(content.front),
+                    break_even_figure(analysis),
+                    training_figure(analysis),
+                    by_class_figure(analysis),
                     raster_figure(content.raster),
                     class_="grid-of-two",
                 ),
@@ -73,7 +84,7 @@ def energy_page(content: ReportContent) -> str:
                      or element("p", "Training is not recorded.")),
             _section("assumptions", "What is counted and what is assumed", assumptions(analysis)),
             _section("glossary", "Units and words", glossary()),
-            _section("provenance", "How to repeat this", provenance(content),
+            _section("provenance", "How to repeat this", provenance_list(content),
                      element("p", _HOST_ENERGY)),
         ),
     )  # fmt: skip

@@ -1,6 +1,5 @@
 """Energy by hardware profile, and under one profile by term, by layer and by class."""
 
-import itertools
 from collections.abc import Sequence
 
 from spikejoule.energy import EnergyAnalysis
@@ -8,17 +7,17 @@ from spikejoule.energy.analysis import ProfileInference
 from spikejoule.energy.comparison import DENSE
 from spikejoule.energy.estimates import Energy
 from spikejoule.energy.summary import joules
-from spikejoule.report.figure import Words, absent, figure, symbol
-from spikejoule.report.markup import Markup, element, joined
-from spikejoule.report.plot import (
-    Scale,
+from spikejoule.report.charts.scales import Scale
+from spikejoule.report.page.figure import Words, absent, figure, symbol
+from spikejoule.report.page.markup import Markup, element, joined
+from spikejoule.report.page.plot import (
     energy_scale,
-    linear_scale,
+    linear_energy_scale,
     percent,
     text,
     x_grid,
 )
-from spikejoule.report.wording import energy_words, place_words, term_words
+from spikejoule.report.page.wording import energy_words, place_words, term_words
 
 # Of the first network, and of a second within it: under the same prices they all but coincide.
 _NETWORKS = (" s3", " s4 small")
@@ -26,7 +25,7 @@ _ROW = 58
 _BAR_ROW = 42
 
 
-def by_profile(analysis: EnergyAnalysis) -> Markup:
+def by_profile_figure(analysis: EnergyAnalysis) -> Markup:
     """Every profile on one logarithmic axis, with brackets, and the baselines it can price."""
     entries = analysis.inference
     energies = [end for item in entries for end in (item.total.lowest_pj, item.total.highest_pj)]
@@ -97,7 +96,7 @@ def _baseline_styles(names: Sequence[str]) -> dict[str, str]:
     }
 
 
-def by_term(analysis: EnergyAnalysis) -> Markup:
+def by_term_figure(analysis: EnergyAnalysis) -> Markup:
     """The chosen profile's terms, largest first."""
     entry = analysis.chosen_inference
     rows = [
@@ -113,13 +112,13 @@ def by_term(analysis: EnergyAnalysis) -> Markup:
     )
 
 
-def by_layer(analysis: EnergyAnalysis) -> Markup:
+def by_layer_figure(analysis: EnergyAnalysis) -> Markup:
     """The chosen profile's energy by layer and connection, in the order of the network."""
     sums: dict[str, list[tuple[float, float, float]]] = {}
     for item in analysis.chosen_inference.by_term:
         sums.setdefault(item.place, []).append(_low_value_high(item.energy))
     names = analysis.inputs.architecture.layer_names
-    connections = [f"{one}_to_{other}" for one, other in itertools.pairwise(names)]
+    connections = analysis.inputs.architecture.connection_names
     order = [
         place
         for pair in zip(names, [*connections, ""], strict=True)
@@ -138,13 +137,13 @@ def by_layer(analysis: EnergyAnalysis) -> Markup:
     )
 
 
-def by_class(analysis: EnergyAnalysis) -> Markup:
+def by_class_figure(analysis: EnergyAnalysis) -> Markup:
     """The chosen profile's energy by class, with intervals."""
     classes = analysis.chosen_inference.by_class
     heading = "Some digits cost more than others"
     if not classes:
         return absent("by-class", heading, "Counts are known as means over all images alone.")
-    scale = linear_scale(1.05 * max(item.energy.highest_pj for item in classes), in_joules=True)
+    scale = linear_energy_scale(1.05 * max(item.energy.highest_pj for item in classes))
     marks = [x_grid(scale)]
     for row, item in enumerate(classes):
         energy = item.energy
@@ -172,7 +171,7 @@ def _bars(
 ) -> Markup:
     if not rows or max(row[3] for row in rows) <= 0:
         return absent(key, finding, "The profile prices nothing that was counted.")
-    scale = linear_scale(max(row[3] for row in rows), in_joules=True)
+    scale = linear_energy_scale(max(row[3] for row in rows))
     total = sum(row[2] for row in rows) or 1.0
     marks = [x_grid(scale)]
     told = []

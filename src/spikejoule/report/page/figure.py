@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from spikejoule.report.markup import Markup, element, joined
+from spikejoule.report.page.markup import Markup, element, joined
+
+HEIGHT: Final = 300
+"""Of a figure with two axes, in pixels."""
 
 
 @dataclass(frozen=True)

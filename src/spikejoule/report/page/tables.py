@@ -9,12 +9,10 @@ from spikejoule.energy.break_even import BreakEven
 from spikejoule.energy.profiles import EVIDENCE, SCOPES, HardwareProfile
 from spikejoule.energy.summary import joules
 from spikejoule.energy.terms import DESCRIPTIONS
-from spikejoule.measure.front_rows import FrontRun
-from spikejoule.report.content import ReportContent
-from spikejoule.report.markup import Markup, element, items, joined, table
-from spikejoule.report.wording import (
+from spikejoule.report.content import PageContent
+from spikejoule.report.page.markup import Markup, element, html_table, items, joined
+from spikejoule.report.page.wording import (
     VERDICTS,
-    amount_words,
     energy_words,
     interval_words,
     place_words,
@@ -43,7 +41,7 @@ def profiles_table(analysis: EnergyAnalysis) -> Markup:
     header = ("profile", "process, year", "scope, evidence", "source", "prices", "energy")
     return joined(
         (
-            table("Energy an inference by hardware profile", header, rows, text_columns=5),
+            html_table("Energy an inference by hardware profile", header, rows, text_columns=5),
             element("h4", "Scopes"),
             _definitions((name.replace("_", "-"), words) for name, words in SCOPES.items()),
             element("h4", "Evidence"),
@@ -115,7 +113,9 @@ def terms_table(analysis: EnergyAnalysis) -> Markup:
         "term", "layer", "one operation", "operations", "standard deviation", "energy",
         "lowest to highest",
     )  # fmt: skip
-    return table(f"Terms of an inference, under {chosen.profile.id}", header, rows, text_columns=3)
+    return html_table(
+        f"Terms of an inference, under {chosen.profile.id}", header, rows, text_columns=3
+    )
 
 
 def classes_table(analysis: EnergyAnalysis) -> Markup | None:
@@ -136,7 +136,7 @@ def classes_table(analysis: EnergyAnalysis) -> Markup | None:
             )
         )
     header = ("class", "images", "energy", "lowest to highest", "standard deviation")
-    return table(f"Energy an inference by class, under {analysis.chosen}", header, rows)
+    return html_table(f"Energy an inference by class, under {analysis.chosen}", header, rows)
 
 
 def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
@@ -157,7 +157,7 @@ def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
         return None
     header = ("profile", "baseline", "verdict", "baseline's energy", "ratio (interval)",
               "break-even: spikes an input", "window", "maximum rate")  # fmt: skip
-    return table(
+    return html_table(
         "Baselines by profile; break-even: the spiking network needs less below these limits",
         header,
         rows,
@@ -176,85 +176,13 @@ def _limits(limit: BreakEven | None) -> tuple[str, str, str]:
     )
 
 
-def training_table(analysis: EnergyAnalysis) -> Markup | None:
-    """Training's terms under the chosen profile, and what its energy compares with."""
-    priced, training = analysis.chosen_training, analysis.training
-    if priced is None or training is None:
-        return None
-    amounts = {(item.phase, item.term, item.place): amount for item, amount in priced.by_term}
-    rows = []
-    for item in training.terms:
-        amount = amounts.get((item.phase, item.term, item.place))
-        status = "within another price" if item.term in priced.covered else "not included"
-        rows.append(
-            (
-                item.phase,
-                term_words(item.term),
-                place_words(item.place),
-                f"{item.count:,}",
-                status if amount is None else amount_words(amount),
-            )
-        )
-    facts = [f"{training.n_epochs} epochs, {training.samples:,} samples: "
-             f"{amount_words(priced.total)}. {priced.contains}"]  # fmt: skip
-    if priced.per_percentage_point is not None:
-        facts.append(
-            f"{amount_words(priced.per_percentage_point)} for each percentage point of validation "
-            "accuracy above guessing."
-        )
-    if priced.inferences_of_the_same_energy is not None:
-        facts.append(f"As much as {priced.inferences_of_the_same_energy:,.0f} inferences.")
-    for name, inferences in priced.inferences_to_amortise.items():
-        paid = "never" if inferences is None else f"after {inferences:,.0f} inferences"
-        facts.append(f"The saving against {name} has paid for the training {paid}.")
-    header = ("phase", "term", "layer", "operations", "energy")
-    return joined(
-        (
-            items(facts),
-            table(f"Terms of training, under {priced.profile.id}", header, rows, text_columns=3),
-        )
-    )
-
-
-def front_table(runs: tuple[FrontRun, ...]) -> Markup | None:
-    """The runs on the front, with what distinguishes them."""
-    chosen = [run for run in runs if run.on_front]
-    if not chosen:
-        return None
-    names = list(chosen[0].settings)
-    rows = [
-        (
-            run.name,
-            "early" if run.early_exit else "whole window",
-            f"{run.synaptic_events:,.0f}",
-            f"{run.validation_percent:.2f}",
-            f"{run.test_percent:.2f}",
-            *(run.settings.get(name, "") for name in names),
-            run.run_id[:8],
-            run.git_commit[:8],
-        )
-        for run in chosen
-    ]
-    header = (
-        "run",
-        "answer",
-        "synaptic events",
-        "validation %",
-        "test %",
-        *names,
-        "MLflow run",
-        "commit",
-    )
-    return table("Runs on the front", header, rows, text_columns=2)
-
-
 def assumptions(analysis: EnergyAnalysis) -> Markup:
     """What is counted and what is assumed."""
     training = () if analysis.training is None else analysis.training.assumptions
     return items((*analysis.assumptions, *training))
 
 
-def provenance(content: ReportContent) -> Markup:
+def provenance_list(content: PageContent) -> Markup:
     """Parameters, data and checksums."""
     inputs, bootstrap = content.analysis.inputs, content.analysis.bootstrap
     facts: list[tuple[str, str]] = [

@@ -1,0 +1,175 @@
+"""The tables of an evaluation: predictions, headline figures, accuracy of each digit, confusions.
+
+Percentages are of images; `_low` and `_high` are the ends of an interval at the level of confidence
+that the evaluation was asked for.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from spikejoule.data.images import N_CLASSES, LabelledImages
+from spikejoule.foundation.array_files import Array, ArrayFile
+from spikejoule.foundation.records import (
+    Count,
+    MaybePercent,
+    NotNegative,
+    Percent,
+    Record,
+    Row,
+    Table,
+    Text,
+    accuracy_interval,
+)
+from spikejoule.measure.early_exit import EarlyExit
+from spikejoule.measure.evaluation import Accuracy
+from spikejoule.measure.measurement import Measurement
+
+PREDICTIONS = ArrayFile(
+    "spikejoule/predictions/1",
+    {
+        "labels": Array("uint8", ("N",), high=N_CLASSES - 1),
+        "predictions": Array("uint8", ("N",), high=N_CLASSES - 1),
+        "output_spikes": Array("int64", ("N", N_CLASSES), low=0),
+        "index": Array("int64", ("N",), low=0),
+    },
+)
+
+
+class EvaluationMetrics(Record):
+    """Headline figures: metrics/evaluate.json."""
+
+    intervals: ClassVar = (accuracy_interval("test_accuracy"),)
+
+    test_accuracy_percent: Percent
+    test_accuracy_low_percent: Percent
+    test_accuracy_high_percent: Percent
+    test_synaptic_events_per_inference: NotNegative
+    early_exit_validation_accuracy_percent: Percent
+    early_exit_test_accuracy_percent: Percent
+    early_exit_synaptic_events_per_inference: NotNegative
+    data_source: Text
+
+    @classmethod
+    def of(cls, overall: Accuracy, early: EarlyExit, data_source: str) -> Self:
+        """The figures of the whole test set, and of answering early."""
+        return cls.model_validate(
+            {
+                "test_accuracy_percent": overall.percent,
+                "test_accuracy_low_percent": overall.low_percent,
+                "test_accuracy_high_percent": overall.high_percent,
+                "test_synaptic_events_per_inference": early.full_test.mean_synaptic_events,
+                "early_exit_validation_accuracy_percent": early.validation.accuracy.percent,
+                "early_exit_test_accuracy_percent": early.test.accuracy.percent,
+                "early_exit_synaptic_events_per_inference": early.test.mean_synaptic_events,
+                "data_source": data_source,
+            }
+        )
+
+
+class ClassRow(Row):
+    """Accuracy on the images of one digit; empty where there are none."""
+
+    intervals: ClassVar = (accuracy_interval(),)
+
+    digit: int = Field(ge=0, lt=N_CLASSES)
+    n_samples: Count
+    accuracy_percent: MaybePercent
+    accuracy_low_percent: MaybePercent
+    accuracy_high_percent: MaybePercent
+
+    @model_validator(mode="after")
+    def _accuracy_is_there_if_images_are(self) -> Self:
+        missing = [getattr(self, name) is None for name in accuracy_interval()]
+        if any(missing) and (self.n_samples or not all(missing)):
+            raise ValueError("an accuracy is missing")
+        if self.n_samples == 0 and not all(missing):
+            raise ValueError("there is an accuracy, but no image")
+        return self
+
+
+class PerClass(Table):
+    """Accuracy of each digit: metrics/per_class.csv."""
+
+    row: ClassVar[type[Row]] = ClassRow
+    rows: tuple[ClassRow, ...]
+
+    @classmethod
+    def of(cls, accuracies: Sequence[Accuracy]) -> Self:
+        """The table of each digit's accuracy; a digit without images has empty cells."""
+        return cls(
+            rows=tuple(
+                ClassRow(
+                    digit=digit,
+                    n_samples=entry.n_samples,
+                    accuracy_percent=entry.percent,
+                    accuracy_low_percent=entry.low_percent,
+                    accuracy_high_percent=entry.high_percent,
+                )
+                for digit, entry in enumerate(accuracies)
+            )
+        )
+
+    @model_validator(mode="after")
+    def _has_each_digit(self) -> Self:
+        if [row.digit for row in self.rows] != list(range(N_CLASSES)):
+            raise ValueError(f"it must have a row for each digit from 0 to {N_CLASSES - 1}")
+        return self
+
+
+class ConfusionRow(Row):
+    """How many images of one digit were taken for another."""
+
+    actual: int = Field(ge=0, lt=N_CLASSES)
+    predicted: int = Field(ge=0, lt=N_CLASSES)
+    images: Count
+
+
+class Confusion(Table):
+    """The confusion matrix: metrics/confusion.csv."""
+
+    row: ClassVar[type[Row]] = ConfusionRow
+    rows: tuple[ConfusionRow, ...]
+
+    @classmethod
+    def of(cls, matrix: NDArray[np.int64]) -> Self:
+        """The table of a matrix [C, C], rows the actual class, columns the predicted one."""
+        return cls(
+            rows=tuple(
+                ConfusionRow(actual=actual, predicted=predicted, images=int(images))
+                for (actual, predicted), images in np.ndenumerate(matrix)
+            )
+        )
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """Images by actual and predicted class, int64 [C, C]."""
+        counts = np.array([row.images for row in self.rows], dtype=np.int64)
+        return counts.reshape(N_CLASSES, N_CLASSES)
+
+    @model_validator(mode="after")
+    def _has_each_pair(self) -> Self:
+        if [(row.actual, row.predicted) for row in self.rows] != list(
+            np.ndindex(N_CLASSES, N_CLASSES)
+        ):
+            raise ValueError("it must have a row for each pair of digits, in their order")
+        if not any(row.images for row in self.rows):
+            raise ValueError("it must count at least one image")
+        return self
+
+
+def save_predictions(path: Path, images: LabelledImages, measured: Measurement) -> None:
+    """Write what was read in each image, and the output spikes that say so."""
+    PREDICTIONS.write(
+        path,
+        {
+            "labels": images.labels,
+            "predictions": measured.predictions.astype(np.uint8),
+            "output_spikes": measured.class_counts,
+            "index": images.index,
+        },
+    )

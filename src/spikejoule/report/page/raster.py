@@ -1,0 +1,62 @@
+"""One image on its way through the network, spike by spike."""
+
+from spikejoule.report.charts.raster import TIME_TITLE, SpikeRaster, has_few_units, spike_points
+from spikejoule.report.page.figure import Words, absent, figure
+from spikejoule.report.page.markup import Markup, element
+from spikejoule.report.page.plot import percent, text
+from spikejoule.spikes.events import STEP_MS, EventList
+
+_GAP = 26
+_LAYER_HEIGHT = 150
+
+
+def raster_figure(raster: SpikeRaster | None) -> Markup:
+    """Every layer's spikes over time, the first unit on top."""
+    if raster is None:
+        return absent("raster", "One image, spike by spike", "No image's spikes are known.")
+    marks, top, told = [], 0, []
+    for place, layer in enumerate(raster.layers):
+        is_output = place == len(raster.layers) - 1
+        told.append(raster.title(place))
+        marks.append(text("0", str(top), told[-1], dy=15, style="label"))
+        marks.append(_spikes(layer, top + _GAP, 1 if place == 0 else 2 + is_output))
+        for unit in raster.unit_ticks(place):
+            y = top + _GAP + _LAYER_HEIGHT * (unit + 0.5) / layer.n_inputs
+            marks.append(text("0", f"{y:.1f}", str(unit), "end", dx=-8, dy=4))
+        top += _GAP + _LAYER_HEIGHT + 8
+    for value, label in raster.time.ticks:
+        marks.append(text(percent(raster.time.place(value)), str(top), label, "middle", dy=12))
+    words = Words(
+        key="raster",
+        finding=f"One image, spike by spike: a {raster.label}, {raster.outcome}",
+        description="; ".join(told),
+        x_title=TIME_TITLE,
+        caption="Each mark is a spike. The input's units are the pixels, row by row; output "
+        "neurons are the classes, and the one with the most spikes is the answer.",
+    )
+    return figure(words, marks, top + 2)
+
+
+def _spikes(layer: EventList, top: int, colour: int) -> Markup:
+    """A mark a spike: lines without length, whose round ends keep their size at any width.
+
+    The box of a layer is one wide a step and one high a unit; a spike is in the middle of its own.
+    """
+    times_ms, units = spike_points(layer)
+    drawn = "".join(
+        f"M{time / STEP_MS + 0.5:g} {unit + 0.5:g}h0"
+        for time, unit in zip(times_ms.tolist(), units.tolist(), strict=True)
+    )
+    few = " few" if has_few_units(layer) else ""
+    return element(
+        "svg",
+        element("rect", x="0", y="0", width=layer.n_steps, height=layer.n_inputs, class_="field"),
+        element("path", d=drawn, class_=f"spikes s{colour}{few}",
+                vector_effect="non-scaling-stroke") if drawn else None,
+        y=top,
+        width="100%",
+        height=_LAYER_HEIGHT,
+        viewBox=f"0 0 {layer.n_steps} {layer.n_inputs}",
+        preserveAspectRatio="none",
+        class_="stretched",
+    )  # fmt: skip
