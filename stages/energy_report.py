@@ -60,15 +60,15 @@ PATHS = (
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the checkpoint, the energy analysis and the figures; every input is read before."""
-    settings, confidence = params.energy_report, params.evaluate.confidence
+    confidence, sample = params.evaluate.confidence, params.energy_report.figure_sample
     profiles = load_profiles(paths["hardware"])
-    profile = select_profile(profiles, settings.profile, "energy_report.profile")
+    profile = select_profile(profiles, params.energy_report.profile, "energy_report.profile")
     network, images = load_trained(paths["trained"]), load_images(paths["test"])
     measured = read_measurement(paths, network)
     train_timings = TrainTimings.read_of(paths["train_timings"], len(network.history))
     inference_timings = InferenceTimings.read(paths["inference_timings"])
     evaluation = read_evaluation(paths, images.labels, measured.time_window)
-    raster = raster_of(measured, images, settings.figure_sample)
+    raster = raster_of(measured, images, sample)
     labels = images.labels[: measured.counts.n_samples]
     baselines = load_baseline(paths["baseline"], labels)
     front = read_front(paths["front"])
@@ -88,7 +88,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         analysis_inputs(checkpoint, measured, labels, baselines),
         profiles,
         profile,
-        BootstrapSettings(settings.bootstrap_samples, confidence, params.seed),
+        BootstrapSettings(params.energy_report.bootstrap_samples, confidence, params.seed),
     )
     provenance = (
         *network_provenance(network, paths["trained"]),
@@ -109,9 +109,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             title,
             bool(network.data["validated_on_test"]),
         ),
-        "spike_raster": figures.spike_raster(
-            raster, f"{title}; test image {settings.figure_sample}"
-        ),
+        "spike_raster": figures.spike_raster(raster, f"{title}; test image {sample}"),
         "confusion_figure": figures.confusion_matrix(evaluation.confusion.matrix, title),
         "per_class_figure": figures.per_class_accuracy(
             evaluation.of_each_class, evaluation.overall, confidence, title

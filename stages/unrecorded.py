@@ -14,7 +14,7 @@ from pathlib import Path
 
 from spikejoule.foundation.errors import ArtifactError, ParameterError, StoreError
 from spikejoule.tracking.project import experiments
-from spikejoule.tracking.publication import publish_revision
+from spikejoule.tracking.publish_outputs import publish_revision
 
 logger = logging.getLogger(__name__)
 

@@ -41,20 +41,20 @@ class TestInspect:
         assert json.loads(capsys.readouterr().out)["test_accuracy"] == 91.25
 
 
-class TestReport:
+class TestProxies:
     def test_text(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["report", str(file)]) == 0
+        assert main(["proxies", str(file)]) == 0
         assert "11,000.0" in capsys.readouterr().out
 
     def test_json(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["report", str(file), "--json"]) == 0
+        assert main(["proxies", str(file), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["synaptic_events_per_inference"] == 11_000
 
     def test_no_spikes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         content = complete_content()
         del content["inference_spikes"]
         write_complete(tmp_path / "c.pth", content)
-        assert "no inference spikes" in failure(capsys, "report", str(tmp_path / "c.pth"))
+        assert "no inference spikes" in failure(capsys, "proxies", str(tmp_path / "c.pth"))
 
 
 class TestMeasure:
@@ -123,7 +123,7 @@ class TestMeasure:
 
 
 class TestFailures:
-    @pytest.mark.parametrize("command", ["inspect", "report"])
+    @pytest.mark.parametrize("command", ["inspect", "proxies", "report"])
     def test_missing_file(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert "none.pth does not exist" in failure(capsys, command, "none.pth")
 

@@ -154,7 +154,7 @@ class TestAnswer:
         [
             ({"profile": "silver"}, "profile: 'silver' is not allowed; allowed: 4"),
             ({"seed": -1}, "params.seed: -1 is not allowed; allowed: a whole number from 0 to"),
-            ({"indices": [1, 2]}, "indices: 2 are given for 6 images; allowed: one an image"),
+            ({"indices": [1, 2]}, "indices: 2 are given for 6 images; allowed: one per image"),
             ({"indices": [0, 1, 2, 3, 4, -5]}, r"params.indices: \[0, .* allowed: a list of whole"),
         ],
     )

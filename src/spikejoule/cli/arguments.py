@@ -2,21 +2,32 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 
-def add_command(commands: Any, name: str, description: str) -> argparse.ArgumentParser:
-    """A command with its description in the list and on its own help page."""
+def add_command(
+    commands: Any, name: str, description: str, earlier_names: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """A command with its description in the list and on its own help page.
+
+    It goes by `earlier_names`, too, which it had in another version.
+    """
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=description, description=f"{description[0].upper()}{description[1:]}."
+        name,
+        aliases=earlier_names,
+        help=description,
+        description=f"{description[0].upper()}{description[1:]}.",
     )
     return parser
 
 
-def checkpoint_command(commands: Any, name: str, description: str) -> argparse.ArgumentParser:
+def checkpoint_command(
+    commands: Any, name: str, description: str, earlier_names: Sequence[str] = ()
+) -> argparse.ArgumentParser:
     """A command that reads a complete checkpoint."""
-    parser = add_command(commands, name, description)
+    parser = add_command(commands, name, description, earlier_names)
     parser.add_argument("file", type=Path, metavar="FILE", help="a complete checkpoint")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser

@@ -16,7 +16,7 @@ DEFAULT_SEED = 42
 
 
 def add_checkpoint_commands(commands: Any) -> None:
-    """Add `inspect`, `measure`, `report` and `energy` to the parser's commands."""
+    """Add `inspect`, `measure`, `proxies` and `energy` to the parser's commands."""
     inspect = checkpoint_command(
         commands, "inspect", "print everything that a complete checkpoint holds"
     )
@@ -43,10 +43,10 @@ def add_checkpoint_commands(commands: Any) -> None:
         f"or {DEFAULT_SEED} where it records none)",
     )
     measure.set_defaults(command=_measure)
-    report = checkpoint_command(
-        commands, "report", "print the energy proxies of a complete checkpoint"
+    proxies = checkpoint_command(
+        commands, "proxies", "print the energy proxies of a complete checkpoint", ["report"]
     )
-    report.set_defaults(command=_report)
+    proxies.set_defaults(command=_proxies)
     _add_energy(commands)
 
 
@@ -94,7 +94,7 @@ def _inspect(options: argparse.Namespace) -> str:
     return checkpoint_text(options.file.name, checkpoint)
 
 
-def _report(options: argparse.Namespace) -> str:
+def _proxies(options: argparse.Namespace) -> str:
     from spikejoule.energy.from_checkpoint import recorded_proxies
     from spikejoule.model.checkpoint import read_complete
     from spikejoule.report.inspect import proxies_text

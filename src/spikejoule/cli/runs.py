@@ -79,7 +79,7 @@ def _add_version(commands: Any) -> None:
 def _publish(options: argparse.Namespace) -> str:
     from spikejoule.foundation.errors import ArtifactError, ParameterError
     from spikejoule.tracking.project import experiments, find_revision
-    from spikejoule.tracking.publication import publish_revision, publish_workspace
+    from spikejoule.tracking.publish_outputs import publish_revision, publish_workspace
 
     root = options.directory.resolve()
     if not (options.rev or options.experiments):

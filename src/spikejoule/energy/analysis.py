@@ -31,7 +31,7 @@ from spikejoule.rival.counts import BaselineCounts
 
 @dataclass(frozen=True)
 class CountSummary:
-    """Operations an inference of one term at one place, priced or not."""
+    """Operations per inference of one term at one place, priced or not."""
 
     term: str
     place: str
@@ -40,7 +40,7 @@ class CountSummary:
 
 @dataclass(frozen=True)
 class TermEnergy:
-    """Energy an inference of one term at one place under one profile."""
+    """Energy per inference of one term at one place under one profile."""
 
     term: str
     place: str
@@ -49,7 +49,7 @@ class TermEnergy:
 
 @dataclass(frozen=True)
 class ClassEnergy:
-    """Energy an inference of the images of one class."""
+    """Energy per inference of the images of one class."""
 
     label: int
     n_images: int
@@ -91,7 +91,7 @@ class EnergyAnalysis:
     Attributes:
         inputs: what was counted, and of what.
         bootstrap: how intervals were drawn.
-        counts: operations an inference of every term at every place.
+        counts: operations per inference of every term at every place.
         chosen: id of the profile of the headline.
         inference: one entry a profile, in the order of the price file.
         training: None where the counts of training are not recorded.

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.energy import terms
+from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import Column
-
-Array = NDArray[np.float64]
 
 _CURVE_POINTS = 60
 
@@ -19,7 +17,7 @@ class BreakEven:
     """Where the spiking network stops winning against one baseline under one profile.
 
     Spikes of all layers are taken to grow in proportion to the spikes per input (first order, at
-    the weights that were trained), and what is done once a neuron and step in proportion to the
+    the weights that were trained), and what is done once per neuron and step in proportion to the
     window. Each limit changes one quantity alone and leaves the others as measured; the network
     wins below it. None: it loses even without a single spike.
 
@@ -33,7 +31,7 @@ class BreakEven:
             are neglected. For a dense baseline the price of a MAC over that of a synaptic event.
         measured_spikes_per_input: what the network has.
         curve_spikes_per_input: where the curve is given, ascending.
-        curve_snn_pj: energy an inference of the spiking network there.
+        curve_snn_pj: energy per inference of the spiking network there.
         ann_pj: energy of the baseline, which does not depend on them.
     """
 
@@ -58,9 +56,9 @@ class OperatingPoint:
 
 
 def solve_break_even(
-    means: Array,
+    means: Floats,
     columns: Sequence[Column],
-    snn_prices_pj: Array,
+    snn_prices_pj: Floats,
     ann_pj: float,
     compute_only_spikes_per_input: float,
     operation: OperatingPoint,
@@ -71,10 +69,10 @@ def solve_break_even(
     k on the spikes gives k E_spike + E_step, and a factor w on the window w E.
 
     Args:
-        means: operations an inference, float64 [C].
+        means: operations per inference, float64 [C].
         columns: the C columns.
         snn_prices_pj: their prices, float64 [C].
-        ann_pj: energy an inference of the baseline.
+        ann_pj: energy per inference of the baseline.
         compute_only_spikes_per_input: see `BreakEven`.
         operation: how the network was run.
 
@@ -103,7 +101,7 @@ def solve_break_even(
     )
 
 
-def _per_spike_pj(means: Array, columns: Sequence[Column], prices_pj: Array) -> float:
+def _per_spike_pj(means: Floats, columns: Sequence[Column], prices_pj: Floats) -> float:
     """The part of an inference's energy that grows with the spikes.
 
     A step in which a neuron spikes is an active update in place of an inactive one.

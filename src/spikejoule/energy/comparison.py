@@ -16,8 +16,6 @@ from spikejoule.energy.profiles import HardwareProfile
 from spikejoule.energy.statistics import CountStatistics, interval
 from spikejoule.rival.counts import BaselineCounts
 
-Array = NDArray[np.float64]
-
 DENSE: Final = "dense"
 ZERO_SKIPPING: Final = "zero_skipping"
 
@@ -44,7 +42,7 @@ class Comparison:
         method: `DENSE` (all MACs) or `ZERO_SKIPPING` (those with a non-zero activation).
         bits: width of the baseline's activations.
         accuracy_percent: of the baseline.
-        macs: MACs an inference.
+        macs: MACs per inference.
         ann: its energy.
         ratio: the spiking network's energy over the baseline's.
         verdict: ``snn`` or ``ann``, whichever needs less energy at both ends of the ratio, or

@@ -93,7 +93,7 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
         if recorded is None or recorded > most * (1 + 1e-9):
             raise ArtifactError(
                 "the checkpoint is of a pruned network, and must record the synaptic events of "
-                f"{connection.name} an inference, from 0 to {most:,.1f}, but records "
+                f"{connection.name} per inference, from 0 to {most:,.1f}, but records "
                 f"{recorded!r:.80}: count them with {_COUNTING}."
             )
         events.append(float(recorded))

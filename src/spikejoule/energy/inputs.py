@@ -20,10 +20,10 @@ INFERENCE_ASSUMPTIONS: Final = (
     "synapse.",
     "A neuron is updated in every step, which includes its leak and its bias; the update is active "
     "if the neuron spikes in that step. Loihi's table names the two kinds without defining them. "
-    "The comparison with the threshold, about an addition a neuron and step, and the reset are not "
-    "counted.",
+    "The comparison with the threshold, about an addition per neuron and step, and the reset are "
+    "not counted.",
     "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
-    "once a step, and at most twice more for each event.",
+    "once per step, and at most twice more for each event.",
     "Encoding the image and reading the answer are not counted, which favours the spiking network: "
     "it turns pixels into random spikes, where a baseline reads them once. Of a baseline, "
     "multiply-accumulates alone are counted, not its biases and activations, nor what finding the "

@@ -9,7 +9,7 @@ layer l emits for one sample,
     bias additions           T n_l        (eq. 2.3)
     spikes routed            S_l
     weight reads             one 32-bit word a synaptic event
-    state accesses           2 T n_l words: each potential is read and written once a step; and up
+    state accesses           2 T n_l words: each potential is read and written once per step; and up
                              to 2 more for each synaptic event, if it is no register meanwhile
 
 A synaptic event belongs to a connection (``input_to_hidden``), the others to a layer. Input units

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.profiles import SCOPES, HardwareProfile
 from spikejoule.energy.terms import PARTS_OF_UPDATE, PRICE_OF, UPDATES, UPPER_BOUND_ONLY
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,9 +24,9 @@ class PriceVector:
     """
 
     priced: NDArray[np.bool_]
-    low_pj: Array
-    value_pj: Array | None
-    high_pj: Array
+    low_pj: Floats
+    value_pj: Floats | None
+    high_pj: Floats
 
 
 @dataclass(frozen=True)
@@ -64,28 +63,28 @@ class PricedEnergy:
 
     profile: HardwareProfile
     columns: tuple[Column, ...]
-    low_pj: Array
-    value_pj: Array | None
-    high_pj: Array
+    low_pj: Floats
+    value_pj: Floats | None
+    high_pj: Floats
     unpriced: tuple[str, ...]
     covered: tuple[str, ...]
     contains: str
 
     @property
-    def per_sample_low_pj(self) -> Array:
+    def per_sample_low_pj(self) -> Floats:
         """Lower end of each sample, float64 [N]."""
-        totals: Array = self.low_pj.sum(axis=1)
+        totals: Floats = self.low_pj.sum(axis=1)
         return totals
 
     @property
-    def per_sample_pj(self) -> Array | None:
+    def per_sample_pj(self) -> Floats | None:
         """Energy of each sample, float64 [N]; None if there are brackets alone."""
         return None if self.value_pj is None else self.value_pj.sum(axis=1)
 
     @property
-    def per_sample_high_pj(self) -> Array:
+    def per_sample_high_pj(self) -> Floats:
         """Upper end of each sample, float64 [N]."""
-        totals: Array = self.high_pj.sum(axis=1)
+        totals: Floats = self.high_pj.sum(axis=1)
         return totals
 
 

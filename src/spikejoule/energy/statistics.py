@@ -13,9 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.energy.estimates import Estimate
-
-Array = NDArray[np.float64]
+from spikejoule.energy.estimates import Estimate, Floats
 
 _DRAWS_AT_ONCE = 4_000_000
 
@@ -25,12 +23,12 @@ class BootstrapSettings:
     """How intervals are drawn.
 
     Attributes:
-        samples: resamples.
+        resamples: how many.
         confidence: level of the interval, above 0 and below 1.
         seed: of the draws; the same seed gives the same intervals.
     """
 
-    samples: int = 2000
+    resamples: int = 2000
     confidence: float = 0.95
     seed: int = 0
 
@@ -46,12 +44,12 @@ class CountStatistics:
         confidence: level of intervals.
     """
 
-    mean: Array
-    covariance: Array | None
-    resampled: Array | None
+    mean: Floats
+    covariance: Floats | None
+    resampled: Floats | None
     confidence: float
 
-    def estimate(self, weights: Array) -> Estimate:
+    def estimate(self, weights: Floats) -> Estimate:
         """The mean of the columns' sum under weights (prices), float64 [C], with its spread."""
         mean = float(self.mean @ weights)
         if self.covariance is None or self.resampled is None:
@@ -84,28 +82,28 @@ def count_statistics(counts: NDArray[np.int64], settings: BootstrapSettings) -> 
     mean = values.mean(axis=0)
     if n_images == 1:
         return mean_statistics(mean, settings)
-    # Counts that are equal for all images (one addition a neuron and step) need no resampling.
+    # Counts that are equal for all images (one addition per neuron and step) need no resampling.
     varying = np.flatnonzero(counts.min(axis=0) != counts.max(axis=0))
     centred = values[:, varying] - mean[varying]
     covariance = np.zeros((n_columns, n_columns))
     covariance[np.ix_(varying, varying)] = centred.T @ centred / (n_images - 1)
-    resampled = np.tile(mean, (settings.samples, 1))
+    resampled = np.tile(mean, (settings.resamples, 1))
     resampled[:, varying] = _resampled_means(values[:, varying], settings)
     return CountStatistics(mean, covariance, resampled, settings.confidence)
 
 
-def mean_statistics(means: Array, settings: BootstrapSettings) -> CountStatistics:
+def mean_statistics(means: Floats, settings: BootstrapSettings) -> CountStatistics:
     """Statistics of counts that are known as means [C] alone."""
     return CountStatistics(means, None, None, settings.confidence)
 
 
-def interval(resampled: Array, confidence: float) -> tuple[float, float]:
+def interval(resampled: Floats, confidence: float) -> tuple[float, float]:
     """The percentile interval of resampled values [B]."""
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 
-def _resampled_means(values: Array, settings: BootstrapSettings) -> Array:
+def _resampled_means(values: Floats, settings: BootstrapSettings) -> Floats:
     """Means of resamples of N images with replacement, float64 [B, C].
 
     A resample is the number of times that each image was drawn; all columns share the draws. Sums
@@ -114,9 +112,9 @@ def _resampled_means(values: Array, settings: BootstrapSettings) -> Array:
     n_images = len(values)
     generator = np.random.default_rng(settings.seed)
     block = max(_DRAWS_AT_ONCE // n_images, 1)
-    means = np.empty((settings.samples, values.shape[1]))
-    for first in range(0, settings.samples, block):
-        rows = min(block, settings.samples - first)
+    means = np.empty((settings.resamples, values.shape[1]))
+    for first in range(0, settings.resamples, block):
+        rows = min(block, settings.resamples - first)
         drawn = generator.integers(0, n_images, (rows, n_images))
         drawn += np.arange(rows)[:, None] * n_images
         times = np.bincount(drawn.ravel(), minlength=rows * n_images).reshape(rows, n_images)

@@ -9,6 +9,7 @@ import numpy as np
 from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.estimates import Amount, Energy
 from spikejoule.energy.inputs import AnalysisInputs
+from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.tables import headline
 from spikejoule.foundation.text import NOT_RECORDED, Rows, number, render, text_table
 
@@ -89,10 +90,10 @@ def energy_text(title: str, analysis: EnergyAnalysis) -> str:
         *(f"  {line}" for line in verdict_lines(analysis)),
         "",
         render("Network", [("Measured", _facts(analysis))]),
-        "Energy an inference by hardware profile",
+        "Energy per inference by hardware profile",
         _profiles(analysis),
         "",
-        f"Energy an inference by term, under {analysis.chosen}",
+        f"Energy per inference by term, under {analysis.chosen}",
         _terms(analysis),
         "",
         *_training(analysis),
@@ -110,7 +111,7 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "headline": headline(analysis),
         "answer": list(verdict_lines(analysis)),
         "has_intervals": analysis.has_intervals,
-        "bootstrap": _plain(analysis.bootstrap),
+        "bootstrap": _bootstrap(analysis.bootstrap),
         "inputs": _inputs(analysis.inputs),
         "counts": _plain(analysis.counts),
         "inference": _plain(analysis.inference),
@@ -219,6 +220,14 @@ def _inputs(inputs: AnalysisInputs) -> dict[str, Any]:
         "n_images": inputs.n_images,
         "spikes_per_inference": inputs.spikes_per_inference,
         "proxies": inputs.proxies.as_metrics(),
+    }
+
+
+def _bootstrap(settings: BootstrapSettings) -> dict[str, Any]:
+    return {
+        "samples": settings.resamples,
+        "confidence": settings.confidence,
+        "seed": settings.seed,
     }
 
 

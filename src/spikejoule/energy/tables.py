@@ -7,7 +7,7 @@ every profile, network, phase, term, layer and class:
     phase              ``inference``, or ``forward``, ``backward``, ``optimizer`` of training
     term               an operation (`terms.DESCRIPTIONS`), or ``total``
     layer, class       empty: all of them
-    count              operations an inference (a mean); of training, all of them (an integer)
+    count              operations per inference (a mean); of training, all of them (an integer)
     pj_low, pj, pj_high                    energy at the lower end, the value, the upper end of the
                        prices; `pj` is empty where there are brackets alone
     pj_standard_deviation                  over images

@@ -40,23 +40,25 @@ DESCRIPTIONS: Final = {
     SYNAPTIC_EVENT: "a spike reaches one synapse: its weight is added to the target's potential",
     NEURON_UPDATE_ACTIVE: "a neuron takes a step of 1 ms in which it spikes",
     NEURON_UPDATE_INACTIVE: "a neuron takes a step of 1 ms in which it does not spike",
-    LEAK_MULTIPLICATION: "a membrane potential is multiplied by the decay, once a neuron and step",
-    BIAS_ADDITION: "a bias is added to a membrane potential, once a neuron and step",
+    LEAK_MULTIPLICATION: "a membrane potential is multiplied by the decay, once per neuron and "
+    "step",
+    BIAS_ADDITION: "a bias is added to a membrane potential, once per neuron and step",
     SPIKE_ROUTED: "a spike leaves its layer, the output's to whoever reads them",
-    WEIGHT_READ: "a weight of 32 bits is read, once a synaptic event",
-    STATE_ACCESS: "a membrane potential of 32 bits is read or written, each once a step",
+    WEIGHT_READ: "a weight of 32 bits is read, once per synaptic event",
+    STATE_ACCESS: "a membrane potential of 32 bits is read or written, each once per step",
     STATE_ACCESS_PER_EVENT: "a membrane potential is read or written once more for each event, if "
     "it is not kept in a register over a step",
     HOP_EAST_WEST: "a spike goes on by one router east or west; depends on the placement",
     HOP_NORTH_SOUTH: "a spike goes on by one router north or south; depends on the placement",
-    GRADIENT_ACCUMULATION: "the membrane's delta is added to the gradient of one synapse, once a "
+    GRADIENT_ACCUMULATION: "the membrane's delta is added to the gradient of one synapse, once per "
     "synaptic event",
-    BIAS_GRADIENT_ACCUMULATION: "the delta is added to the bias's gradient, once a neuron and step",
+    BIAS_GRADIENT_ACCUMULATION: "the delta is added to the bias's gradient, once per neuron and "
+    "step",
     BACKPROPAGATION_MAC: "a delta times a weight is added to the gradient of a hidden spike, every "
     "synapse between neurons in every step",
-    DELTA_MULTIPLICATION: "two multiplications a neuron and step: by the surrogate's derivative "
+    DELTA_MULTIPLICATION: "two multiplications per neuron and step: by the surrogate's derivative "
     "and by the decay",
-    DELTA_ADDITION: "one addition a neuron and step: what comes from the step after",
+    DELTA_ADDITION: "one addition per neuron and step: what comes from the step after",
     SURROGATE_EVALUATION: "the surrogate's derivative at one membrane potential",
     OPTIMIZER_MULTIPLICATION: "a multiplication of the optimizer",
     OPTIMIZER_ADDITION: "an addition of the optimizer",

@@ -5,7 +5,7 @@ parameters and U optimizer steps,
 
     forward     as in inference (`operations`), for the spikes of the training samples
     backward    gradient accumulations    E_l            a delta for each synapse of a spike
-                bias gradients            N T n_l        an addition a neuron and step
+                bias gradients            N T n_l        an addition per neuron and step
                 backpropagation MACs      N T n_l n_l+1  between neurons, dense; none to the input
                 delta multiplications     2 N T n_l      by the surrogate's derivative, by the decay
                 delta additions           N T n_l        the delta of the step after
@@ -52,9 +52,9 @@ _CLIPPING = {terms.OPTIMIZER_MULTIPLICATION: 2, terms.OPTIMIZER_ADDITION: 1}  # 
 TRAINING_ASSUMPTIONS: Final = (
     "Training counts the forward and backward passes of all training samples; validation, encoding "
     "and augmentation are not counted.",
-    "Backward: one gradient accumulation a synaptic event; deltas, surrogate derivatives and bias "
-    "gradients once a neuron and step; deltas travel back through every synapse between neurons in "
-    "every step, none to the input.",
+    "Backward: one gradient accumulation per synaptic event; deltas, surrogate derivatives and "
+    "bias gradients once per neuron and step; deltas travel back through every synapse between "
+    "neurons in every step, none to the input.",
     "Optimizer: Adam on every parameter in every step, with weight decay and gradient clipping "
     "where they were on; divisions, roots and surrogate evaluations are counted, but no profile "
     "prices them.",

@@ -36,7 +36,7 @@ def window_cost(
 
     Args:
         entry: inference under the profile.
-        counts: operations an inference of every term at every place.
+        counts: operations per inference of every term at every place.
         time_window: steps of a whole inference.
     """
     events = sum(item.count.mean for item in counts if item.term == terms.SYNAPTIC_EVENT)

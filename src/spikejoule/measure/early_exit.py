@@ -43,7 +43,7 @@ class AccuracyByStep:
     """Accuracy and mean synaptic events if every sample is stopped at step 1, 2, ... T.
 
     Attributes:
-        accuracies: with their intervals, one a step.
+        accuracies: with their intervals, one per step.
         mean_synaptic_events: through each step, float64 [T].
     """
 
@@ -58,7 +58,7 @@ class ExitOutcome:
     Attributes:
         accuracy: with its interval.
         mean_exit_step: from 1 to T.
-        mean_synaptic_events: an inference; low and high bound the mean at the accuracy's level of
+        mean_synaptic_events: per inference; low and high bound the mean at the accuracy's level of
             confidence (normal approximation).
     """
 

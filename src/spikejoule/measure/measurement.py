@@ -79,7 +79,7 @@ class Measurement:
 
     @cached_property
     def proxies(self) -> EnergyProxies:
-        """Synaptic events and dense operations an inference, means over the samples."""
+        """Synaptic events and dense operations per inference, means over the samples."""
         events = None
         if self.pruned:
             events = (self.synaptic_events.sum(axis=0) / self.counts.n_samples).tolist()

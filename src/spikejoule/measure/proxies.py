@@ -120,7 +120,7 @@ def energy_proxies(
 ) -> EnergyProxies:
     """Compute the proxies of `architecture` at a measured activity.
 
-    `spikes_per_inference` holds each layer's mean spikes an inference by the layer's name; the
+    `spikes_per_inference` holds each layer's mean spikes per inference by the layer's name; the
     output's are not needed, since they reach no synapse. `time_window` is T, the steps of 1 ms that
     an inference takes. `synaptic_events` are the mean events of each weight matrix of a pruned
     network, counted synapse by synapse; None if every spike reaches all of the next layer. (Dense

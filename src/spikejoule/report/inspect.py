@@ -43,7 +43,7 @@ def checkpoint_values(checkpoint: CompleteCheckpoint) -> dict[str, Any]:
 
 
 def proxies_text(title: str, proxies: EnergyProxies) -> str:
-    """Energy proxies as a table: one line a weight matrix, the total, and the formulas."""
+    """Energy proxies as a table: one line per weight matrix, the total, and the formulas."""
     header = ("connection", "spikes", "fan-out", "synaptic events", "dense operations", "ratio")
     lines = [
         (

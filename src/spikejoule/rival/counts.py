@@ -13,7 +13,7 @@ class BaselineCounts:
     Attributes:
         name: what it is, in a few words, such as ``ReLU 784-400-10``.
         accuracy_percent: on the whole test set.
-        macs_dense: MACs an image if every weight is used; one integer for all images.
+        macs_dense: MACs per image if every weight is used; one integer for all images.
         macs_nonzero: MACs of each image if products with a zero activation are skipped, int64 [N].
         bits: width of its activations; 32 for float32.
     """

@@ -6,7 +6,7 @@ post-training quantisation with integer arithmetic alone (Jacob et al., CVPR 201
 arXiv:1712.05877):
 
 pixels              unsigned, `activation_bits`; the nearest level to the pixel's intensity
-weights             signed and symmetric, `weight_bits`, one scale a layer
+weights             signed and symmetric, `weight_bits`, one scale per layer
 biases              integers on the scale of the accumulators, which are exact
 hidden activations  unsigned, `activation_bits`; an accumulator times a multiplier of 24 bits,
                     shifted right with rounding, and clipped (which is the ReLU too)

@@ -41,7 +41,7 @@ def front_text(
     varied = compared.varied
     lines = [
         f"{compared.n_runs} runs on {compared.data_title}",
-        "On the front of validation accuracy and synaptic events an inference:",
+        "On the front of validation accuracy and synaptic events per inference:",
         "",
         text_table(
             ("run", "events", "validation %", "test %", "answer", *varied),
@@ -65,7 +65,7 @@ def front_text(
     else:
         lines.append(
             f"Least energy at {at_least_percent:g} % on validation: {best.name}, "
-            f"{best.synaptic_events_per_inference:,.0f} synaptic events an inference"
+            f"{best.synaptic_events_per_inference:,.0f} synaptic events per inference"
             f"{', answering early' if best.early_exit else ''}. Again:"
         )
         lines.append(f"  {experiment_command(best, current)}")

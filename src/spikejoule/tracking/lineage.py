@@ -23,8 +23,8 @@ _URI = re.compile(rf"models:/{MODEL_NAME}(?:/(\d+|latest)|@([\w-]+))")
 _FIGURES = {
     ACCURACY_TAG: "validation accuracy",
     "test_accuracy_percent": "test accuracy",
-    "synaptic_events_per_inference": "synaptic events an inference",
-    "energy_pj_per_inference": "energy an inference",
+    "synaptic_events_per_inference": "synaptic events per inference",
+    "energy_pj_per_inference": "energy per inference",
     "energy_low_pj_per_inference": "energy, at least",
     "energy_high_pj_per_inference": "energy, at most",
 }

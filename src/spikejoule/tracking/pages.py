@@ -84,7 +84,7 @@ def run_note(data_title: str, metrics: Mapping[str, float]) -> str:
     """The description of a run, in Markdown: what came out, as far as it is known."""
     parts = [
         (metrics.get("test_accuracy_percent"), "**{:.2f} %** of the test digits read correctly"),
-        (metrics.get("synaptic_events_per_inference"), "**{:,.0f}** synaptic events an inference"),
+        (metrics.get("synaptic_events_per_inference"), "**{:,.0f}** synaptic events per inference"),
         (
             metrics.get("early_exit_test_accuracy_percent"),
             "**{:.2f} %** when it answers as soon as it is sure",

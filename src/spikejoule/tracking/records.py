@@ -60,7 +60,7 @@ class RunRecord:
         result_id: identifies the result: equal for equal parameters, weights and metrics.
         name: the run's name in the user interface; None lets MLflow invent one.
         parameters: every parameter by its full name (`train.lr`).
-        history: one mapping an epoch: `epoch` (from 1) becomes the step, `elapsed_seconds` (since
+        history: one mapping per epoch: `epoch` (from 1) becomes the step, `elapsed_seconds` (since
             the start; optional) its place on the time axis, the rest metrics.
         metrics: the final figures.
         tags: provenance in words.

@@ -21,7 +21,7 @@ def read_images(images: NDArray[Any] | Sequence[Any], n_pixels: int) -> NDArray[
 
     Args:
         images: an array of whole numbers from 0 to 255, [N, height, width] or [N, pixels]; or a
-            list (or array of objects) with an image an element: `height` lists of `width` such
+            list (or array of objects) with an image per element: `height` lists of `width` such
             numbers, one list of them, or their bytes as base64. Width runs fastest in both.
         n_pixels: of one image.
 

@@ -87,7 +87,7 @@ def answer(
         question: prices and spikes to use.
 
     Returns:
-        a row an image: `digit`, `spikes_NAME` of each layer, `synaptic_events`, `energy_pj` (null
+        a row per image: `digit`, `spikes_NAME` of each layer, `synaptic_events`, `energy_pj` (null
         where the profile has a bracket alone), `energy_low_pj` and `energy_high_pj`.
 
     Raises:
@@ -100,7 +100,7 @@ def answer(
     indices = np.array(question.indices or range(len(pixels)), dtype=np.int64)
     if len(indices) != len(pixels):
         raise ParameterError(
-            f"indices: {len(indices)} are given for {len(pixels)} images; allowed: one an image"
+            f"indices: {len(indices)} are given for {len(pixels)} images; allowed: one per image"
         )
     size = max(1, _BLOCK_STEPS // checkpoint.encoder.time_window)
     key = checkpoint.encoder.draw_key(question.seed, "test", 0)

@@ -37,7 +37,7 @@ class Question(BaseModel):
     profile: str
     seed: int = Field(ge=0, lt=2**32, description="a whole number from 0 to 4294967295")
     indices: Annotated[list[_Index], FailFast()] = Field(
-        [], description="a list of whole numbers from 0 to 9223372036854775807, one an image"
+        [], description="a list of whole numbers from 0 to 9223372036854775807, one per image"
     )
 
 

@@ -37,7 +37,7 @@ def training_curves(
 ) -> bytes:
     """Accuracy, loss, spikes per training sample and learning rate over the epochs, as PNG bytes.
 
-    `history` holds one mapping an epoch with the fields of `training.EpochRecord`; `layer_names`
+    `history` holds one mapping per epoch with the fields of `training.EpochRecord`; `layer_names`
     names the entries of its `spikes`, the input first; `best_epoch` counts from 1. `source` says
     which images the network learned from. `validated_on_test` puts the warning into the figure
     that the "validation" images are the test images.

@@ -89,9 +89,9 @@ def _figures(analysis: EnergyAnalysis) -> list[Markup]:
         spread += f"; standard deviation {joules(deviation, 3)}"
     return [
         _entry("Test accuracy", said, within),
-        _entry(f"Energy an inference, {chosen.profile.title}", energy_words(total), spread),
+        _entry(f"Energy per inference, {chosen.profile.title}", energy_words(total), spread),
         _entry(
-            "Synaptic events an inference",
+            "Synaptic events per inference",
             f"{inputs.proxies.synaptic_events_per_inference:,.0f}",
             f"of {inputs.proxies.dense_operations_per_inference:,} if every synapse worked in "
             f"every step ({100 * inputs.proxies.sparsity_ratio:.3g} %)",

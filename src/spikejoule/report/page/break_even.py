@@ -43,10 +43,10 @@ def break_even_figure(analysis: EnergyAnalysis) -> Markup:
         key="break-even",
         finding=_break_even_finding(entry, *solved[0]),
         description="; ".join(
-            [f"measured {measured:.3g} spikes an input, {joules(energy)}"]
+            [f"measured {measured:.3g} spikes per input, {joules(energy)}"]
             + [_limit_words(item, limit.spikes_per_input) for item, limit in solved]
         ),
-        y_title="Energy an inference, log scale",
+        y_title="Energy per inference, log scale",
         x_title="Spikes of an input unit over the window, mean, log scale",
         caption="The spiking network needs less to the left of where its line crosses a "
         "baseline's. All spikes are taken to grow in proportion to the input's, at the weights "
@@ -85,5 +85,5 @@ def _break_even_finding(entry: ProfileInference, item: Comparison, limit: BreakE
 
 
 def _limit_words(item: Comparison, spikes: float | None) -> str:
-    limit = "never below it" if spikes is None else f"up to {spikes:.3g} spikes an input"
+    limit = "never below it" if spikes is None else f"up to {spikes:.3g} spikes per input"
     return f"against {item.name} {limit}"

@@ -77,7 +77,7 @@ def by_step_figure(content: PageContent) -> Markup:
         finding=finding,
         description="; ".join(item.words for item in steps[:: max(len(steps) // 10, 1)]),
         y_title="Test accuracy (%), log scale of errors",
-        x_title=f"Energy an inference under {content.analysis.chosen}, mean",
+        x_title=f"Energy per inference under {content.analysis.chosen}, mean",
         caption="All points come from one pass over the test images. Energy is that of the events "
         "and the steps until the answer; with a profile that prices routed spikes or active "
         "updates, these are taken to be in proportion to the events.",

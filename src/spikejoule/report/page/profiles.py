@@ -40,11 +40,11 @@ def by_profile_figure(analysis: EnergyAnalysis) -> Markup:
     words = Words(
         key="by-profile",
         finding=f"The same counts under {len(entries)} price lists: "
-        f"{joules(min(energies), 3)} to {joules(values[-1], 3)} an inference",
+        f"{joules(min(energies), 3)} to {joules(values[-1], 3)} per inference",
         description="; ".join(
             f"{entry.profile.title}: {energy_words(entry.total)}" for entry in entries
         ),
-        x_title="Energy an inference, log scale",
+        x_title="Energy per inference, log scale",
         caption="A bar spans the prices' bracket and the bootstrap interval of the mean. Profiles "
         "cover different things (see their scope), so that they bound each other and do not rank "
         "chips. A profile without a price of a multiply-accumulate shows no baseline.",
@@ -161,7 +161,7 @@ def by_class_figure(analysis: EnergyAnalysis) -> Markup:
         key="by-class",
         finding=f"A {dearest.label} costs the most, a {cheapest.label} the least",
         description="; ".join(f"{item.label}: {energy_words(item.energy)}" for item in classes),
-        x_title=f"Energy an inference under {analysis.chosen}, mean and interval",
+        x_title=f"Energy per inference under {analysis.chosen}, mean and interval",
     )
     return figure(words, marks, 26 * len(classes) + 4)
 
@@ -192,7 +192,7 @@ def _bars(
         key=key,
         finding=finding,
         description="; ".join(told),
-        x_title="Energy an inference, mean",
+        x_title="Energy per inference, mean",
         caption=caption,
     )
     return figure(words, marks, _BAR_ROW * len(rows) + 2, has_labels=False)

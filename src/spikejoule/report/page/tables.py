@@ -41,7 +41,7 @@ def profiles_table(analysis: EnergyAnalysis) -> Markup:
     header = ("profile", "process, year", "scope, evidence", "source", "prices", "energy")
     return joined(
         (
-            html_table("Energy an inference by hardware profile", header, rows, text_columns=5),
+            html_table("Energy per inference by hardware profile", header, rows, text_columns=5),
             element("h4", "Scopes"),
             _definitions((name.replace("_", "-"), words) for name, words in SCOPES.items()),
             element("h4", "Evidence"),
@@ -136,7 +136,7 @@ def classes_table(analysis: EnergyAnalysis) -> Markup | None:
             )
         )
     header = ("class", "images", "energy", "lowest to highest", "standard deviation")
-    return html_table(f"Energy an inference by class, under {analysis.chosen}", header, rows)
+    return html_table(f"Energy per inference by class, under {analysis.chosen}", header, rows)
 
 
 def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
@@ -156,7 +156,7 @@ def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
     if not rows:
         return None
     header = ("profile", "baseline", "verdict", "baseline's energy", "ratio (interval)",
-              "break-even: spikes an input", "window", "maximum rate")  # fmt: skip
+              "break-even: spikes per input", "window", "maximum rate")  # fmt: skip
     return html_table(
         "Baselines by profile; break-even: the spiking network needs less below these limits",
         header,
@@ -191,7 +191,7 @@ def provenance_list(content: PageContent) -> Markup:
         ("window, maximum rate", inputs.window_in_words),
         (
             "intervals",
-            f"{bootstrap.samples:,} resamples, {100 * bootstrap.confidence:g} %, seed "
+            f"{bootstrap.resamples:,} resamples, {100 * bootstrap.confidence:g} %, seed "
             f"{bootstrap.seed}" if content.analysis.has_intervals else "none: counts are means",
         ),
         *content.provenance,
