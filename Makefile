@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal sweep front plots test lint experiments ui bench growth clean help
+.PHONY: repro seed-notebook frugal sweep front plots test test-rest test-all mutations lint experiments ui bench growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -67,8 +67,17 @@ plots: $(INSTALLED)  ## DVC's charts as a page that needs no network (PLOTS="dif
 	    > .cache/vega.js
 	$(DVC) plots $(PLOTS)
 
-test: $(INSTALLED)  ## run the tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
+test: $(INSTALLED)  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGUMENTS)
+
+test-rest: $(INSTALLED)  ## run the slow tests: servers, the pipeline again, training at full size
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGUMENTS)
+
+test-all: $(INSTALLED)  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+
+mutations: $(INSTALLED)  ## break kernels, counts and prices on purpose: tests must notice each
+	$(BIN)/python -m tests.tools.mutations
 
 lint: $(INSTALLED)  ## the pre-commit hooks: ruff, mypy, the direction of imports
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure

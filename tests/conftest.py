@@ -39,6 +39,11 @@ def restore_logging() -> None:
             logging.getLogger(name).disabled = False
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What one worker must do alone comes first: at the end, the others would wait for it."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 @pytest.fixture(autouse=True)
 def logging_of_pytest() -> Iterator[None]:
     """A stage's handler must not outlive its stream; what a wider fixture left goes too."""
@@ -67,6 +72,16 @@ def real_mnist_directory() -> Path:
 def real_mnist(real_mnist_directory: Path) -> Dataset:
     """The full MNIST: 60,000 and 10,000 images."""
     return load_directory(real_mnist_directory)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MLflow's database without experiments, to copy: it takes seconds to create one."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
 
 
 @pytest.fixture(scope="session")

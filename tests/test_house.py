@@ -22,6 +22,7 @@ from stages.shared import common
 from tests.tools.pipeline_tools import write_paths
 
 BY_MACHINE = {"torch", "torchvision"}
+CHECKS = ["make lint", "make test", "make test-rest", "make docs"]
 
 
 def normalized(name: str) -> str:
@@ -267,8 +268,7 @@ class TestContinuousIntegration:
         assert self.log(machine) == [
             "apt-get update",
             "apt-get install --yes --no-install-recommends chromium postgresql",
-            "make lint",
-            "make test",
+            *CHECKS,
         ]
 
     def test_installs_only_what_is_missing(self, machine: Path) -> None:
@@ -281,7 +281,7 @@ class TestContinuousIntegration:
         for name in self.PARTS:
             fake_program(machine / name, "")
         done = self.check(machine)
-        assert self.log(machine) == ["make lint", "make test"]
+        assert self.log(machine) == CHECKS
         assert done.stderr == ""
 
     @pytest.mark.parametrize("lacking", ["root", "apt-get"])
@@ -293,7 +293,7 @@ class TestContinuousIntegration:
         done = self.check(machine, CI="true")
         assert done.returncode == 0
         assert done.stderr.startswith("note: without chromium postgresql")
-        assert self.log(machine) == ["make lint", "make test"]
+        assert self.log(machine) == CHECKS
 
     def test_failed_installation_is_an_error_in_ci_and_a_note_elsewhere(
         self, machine: Path
@@ -306,7 +306,7 @@ class TestContinuousIntegration:
         done = self.check(machine)
         assert done.returncode == 0
         assert done.stderr.startswith("note: chromium postgresql could not be installed")
-        assert self.log(machine) == ["make lint", "make test"]
+        assert self.log(machine) == CHECKS
 
     def test_failing_lint_fails(self, machine: Path) -> None:
         fake_program(machine / "make", "exit 3")

@@ -351,9 +351,15 @@ class TestJob:
 
 
 class TestLimit:
-    @pytest.mark.parametrize("group_samples", [1, 2, 16])
-    @pytest.mark.parametrize("n_lanes", [1, 2, 3])
-    @pytest.mark.parametrize("n_units", [10, 40, 400])
+    # Each number of units with each number of lanes, and each size of a group with each of both
+    @pytest.mark.parametrize(
+        ("n_units", "n_lanes", "group_samples"),
+        [
+            *((10, 1, 1), (10, 2, 2), (10, 3, 16)),
+            *((40, 1, 2), (40, 2, 16), (40, 3, 1)),
+            *((400, 1, 16), (400, 2, 1), (400, 3, 2)),
+        ],
+    )
     def test_additions_equal_the_obvious_sums(self, n_units, n_lanes, group_samples):
         generator = np.random.default_rng(n_units)
         dense = generator.random((5, 7, 23)) < 0.2

@@ -236,7 +236,6 @@ class TestPruned:
         assert f"{sum(self.recount):,.1f}" in text
         assert "sum over spikes of the synapses that are left" in text
 
-    @pytest.mark.parametrize("command", ["report", "energy"])
     @pytest.mark.parametrize(
         "entry", [None, {}, [1], {"synaptic_events_per_inference": None}]
         + [{"synaptic_events_per_inference": value} for value in (True, "1", -1, math.nan, 1e9)],
@@ -244,7 +243,6 @@ class TestPruned:
     )  # fmt: skip
     def test_events_that_are_not_recorded_are_not_guessed(
         self,
-        command: str,
         entry: Any,
         content: dict[str, Any],
         tmp_path: Path,
@@ -252,10 +250,11 @@ class TestPruned:
     ) -> None:
         content["energy_proxies"]["per_layer"]["hidden_to_output"] = entry
         write_complete(tmp_path / "c.pth", content)
-        assert main([command, str(tmp_path / "c.pth")]) == 1
-        errors = capsys.readouterr().err
-        assert errors.count("\n") == 1
-        assert "hidden_to_output" in errors
+        for command in ("report", "energy"):
+            assert main([command, str(tmp_path / "c.pth")]) == 1
+            errors = capsys.readouterr().err
+            assert errors.count("\n") == 1
+            assert "hidden_to_output" in errors
 
 
 def test_the_report_as_a_page(checkpoint: Path, tmp_path: Path) -> None:

@@ -27,61 +27,61 @@ def read(tmp_path: Path, content: dict[str, Any]) -> CompleteCheckpoint:
     return read_complete(tmp_path / "c.pth")
 
 
+FACTS = [
+    ("Metadata", "schema", "surrogate_complete_v1"),
+    ("Metadata", "timestamp", "2026-03-04 05:06:19"),
+    ("Metadata", "model class", "SimpleSpikingNetwork"),
+    ("Metadata", "seed", "7"),
+    ("Architecture", "layers", "784 - 20 - 10"),
+    ("Architecture", "synapses", "15,880"),
+    ("Architecture", "threshold", "1.0"),
+    ("Architecture", "decay", "0.9"),
+    ("Encoding", "type", "poisson"),
+    ("Encoding", "time window", "50"),
+    ("Encoding", "max rate hz", "80"),
+    ("Data", "source", "mnist5k"),
+    ("Data", "counts: test", "1,000"),
+    ("Data", "sha256: mnist5k-images-uint8", "ab" * 32),
+    ("Training configuration", "learning rate", "0.003"),
+    ("Training configuration", "surrogate", "arctangent"),
+    ("Training results", "epochs", "2"),
+    ("Training results", "best epoch", "2"),
+    ("Training results", "samples", "200"),
+    ("Training results", "time", "12.5 s"),
+    ("Training results", "best validation accuracy", "87.00 %"),
+    ("Training results", "final training accuracy", "82.00 %"),
+    ("Training results", "engine", "event"),
+    ("Test accuracy", "accuracy", "91.25 %"),
+    ("Test accuracy", "interval", "90.10 to 92.20 %"),
+    ("Training spikes", "samples", "200"),
+    ("Training spikes", "hidden", "9,020 (45.10 per sample)"),
+    ("Inference spikes", "samples", "4"),
+    ("Inference spikes", "input", "1,600 (400.00 per inference)"),
+    ("Inference spikes", "measurement time", "0.25 s"),
+    ("Connectivity", "synapses input to hidden", "15,680"),
+    ("Connectivity", "fan-out hidden to output", "10"),
+    ("Energy proxies", "dense ops per inference", "794,000"),
+    ("Energy proxies", "event syn per inference", "11,000.00"),
+    ("Energy proxies", "sparsity ratio", "0.0138539"),
+    (
+        "Energy proxies",
+        "hidden to output",
+        "3,000.0 synaptic events of 10,000 dense operations",
+    ),
+    ("Training environment", "threads", "2"),
+    ("Training environment", "version of numpy", "2.0.1"),
+]
+
+
 @pytest.fixture
 def text(tmp_path: Path) -> str:
     return checkpoint_text("c.pth", read_complete(write_example(tmp_path / "c.pth")))
 
 
 class TestText:
-    @pytest.mark.parametrize(
-        ("section", "label", "value"),
-        [
-            ("Metadata", "schema", "surrogate_complete_v1"),
-            ("Metadata", "timestamp", "2026-03-04 05:06:19"),
-            ("Metadata", "model class", "SimpleSpikingNetwork"),
-            ("Metadata", "seed", "7"),
-            ("Architecture", "layers", "784 - 20 - 10"),
-            ("Architecture", "synapses", "15,880"),
-            ("Architecture", "threshold", "1.0"),
-            ("Architecture", "decay", "0.9"),
-            ("Encoding", "type", "poisson"),
-            ("Encoding", "time window", "50"),
-            ("Encoding", "max rate hz", "80"),
-            ("Data", "source", "mnist5k"),
-            ("Data", "counts: test", "1,000"),
-            ("Data", "sha256: mnist5k-images-uint8", "ab" * 32),
-            ("Training configuration", "learning rate", "0.003"),
-            ("Training configuration", "surrogate", "arctangent"),
-            ("Training results", "epochs", "2"),
-            ("Training results", "best epoch", "2"),
-            ("Training results", "samples", "200"),
-            ("Training results", "time", "12.5 s"),
-            ("Training results", "best validation accuracy", "87.00 %"),
-            ("Training results", "final training accuracy", "82.00 %"),
-            ("Training results", "engine", "event"),
-            ("Test accuracy", "accuracy", "91.25 %"),
-            ("Test accuracy", "interval", "90.10 to 92.20 %"),
-            ("Training spikes", "samples", "200"),
-            ("Training spikes", "hidden", "9,020 (45.10 per sample)"),
-            ("Inference spikes", "samples", "4"),
-            ("Inference spikes", "input", "1,600 (400.00 per inference)"),
-            ("Inference spikes", "measurement time", "0.25 s"),
-            ("Connectivity", "synapses input to hidden", "15,680"),
-            ("Connectivity", "fan-out hidden to output", "10"),
-            ("Energy proxies", "dense ops per inference", "794,000"),
-            ("Energy proxies", "event syn per inference", "11,000.00"),
-            ("Energy proxies", "sparsity ratio", "0.0138539"),
-            (
-                "Energy proxies",
-                "hidden to output",
-                "3,000.0 synaptic events of 10,000 dense operations",
-            ),
-            ("Training environment", "threads", "2"),
-            ("Training environment", "version of numpy", "2.0.1"),
-        ],
-    )
-    def test_facts(self, text: str, section: str, label: str, value: str) -> None:
-        assert line(text, label, section) == value
+    def test_facts(self, text: str) -> None:
+        for section, label, value in FACTS:
+            assert line(text, label, section) == value
 
     def test_weights_and_history(self, text: str) -> None:
         assert line(text, "layer1.synapses.weight").startswith("20 x 784, float32, ")

@@ -2,8 +2,8 @@
 
 What a reader must do with damage is one of three: refuse it in one sentence that names the file,
 before anything is written; give the very same results; or, where the file is a valid one with
-other content, compute with it, and then `publish` refuses the file. More seeds than the tests take
-by themselves: SPIKEJOULE_DAMAGED=2000.
+other content, compute with it, and then `publish` refuses the file. Each reader's first seed is
+always drawn, the rest of the 200 with the slow tests; more than these: SPIKEJOULE_DAMAGED=2000.
 """
 
 import dataclasses
@@ -240,7 +240,13 @@ def _refusal_problem(case: Case, before: dict[str, bytes], after: Outcome) -> st
 
 
 @pytest.mark.usefixtures("copied")
-@pytest.mark.parametrize("seed", range(N_SEEDS))
+@pytest.mark.parametrize(
+    "seed",
+    [
+        *range(len(READERS)),
+        *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(len(READERS), N_SEEDS)),
+    ],
+)
 def test_damage_is_refused_by_name_or_without_effect(
     seed: int, run: Run, references: dict[str, dict[str, Any]]
 ) -> None:
@@ -263,7 +269,9 @@ def test_damage_is_refused_by_name_or_without_effect(
         assert any(str(case.path) in line for line in refused.errors), (case.told, refused.errors)
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 8))]
+)
 def test_front_of_a_damaged_store(
     seed: int,
     finished: Path,

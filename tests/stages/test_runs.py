@@ -31,9 +31,14 @@ from tests.tools.pipeline_tools import (
 )
 from tests.tools.pipeline_tools import run as run_command
 from tests.tools.recorded_project import Project, end_of_followers
-from tests.tools.services import SHARED
 
-pytestmark = SHARED
+pytestmark = [
+    pytest.mark.slow,
+    # One worker for all: others would queue the experiments again for themselves.
+    pytest.mark.xdist_group("runs"),
+    pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
+    pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
+]
 
 # Three that change a late parameter alone, and one that trains
 QUEUED: Mapping[str, tuple[str, str]] = {

@@ -46,6 +46,9 @@ def seed_notebook_params(repository: Path, source: Path) -> Params:
     return parse_params(values)
 
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("seed outcome")]
+
+
 @pytest.fixture(scope="module")
 def outcome(
     repository: Path, real_mnist_directory: Path, tmp_path_factory: pytest.TempPathFactory

@@ -73,7 +73,10 @@ def refusal(stage: str, project: Path, capsys: pytest.CaptureFixture[str]) -> li
 
 
 class TestParameters:
-    """Whatever is wrong with any section ends every stage before it reads an artifact."""
+    """Whatever is wrong with any section ends every stage before it reads an artifact.
+
+    One reader of parameters serves all stages: each kind of problem meets one of them.
+    """
 
     @pytest.fixture(autouse=True)
     def _without_inputs(self, project: Path) -> None:
@@ -81,18 +84,47 @@ class TestParameters:
         for name in artifact_paths(project):
             path_of(name).unlink()
 
-    @pytest.mark.parametrize("stage", MODULES)
     @pytest.mark.parametrize(
-        ("old", "new", "words"),
+        ("stage", "old", "new", "words"),
         [
-            ("  lr: ", "  learning_rate: 1\n  lr: ", ["train.learning_rate", "unknown key"]),
-            ("  time_window: 12", "  time_window: 12.5", ["encode.time_window", "12.5", "whole"]),
-            ("  time_window: 12", "  time_window: 0", ["encode.time_window", "0", "at least 1"]),
-            ("  max_rate: 80", "  max_rate: 1001", ["encode.max_rate", "1001", "1000"]),
-            ("  confidence: 0.95", "  confidence: 1", ["evaluate.confidence", "0.999999"]),
-            ("  n_samples: 25", "  n_samples: many", ["measure_inference.n_samples", "'many'"]),
-            ("seed: 42", "seed: true", ["seed", "true", "whole number"]),
-            ("model:", "modle:", ["modle", "did you mean model?"]),
+            (
+                "prepare",
+                "  lr: ",
+                "  learning_rate: 1\n  lr: ",
+                ["train.learning_rate", "unknown key"],
+            ),
+            (
+                "encode",
+                "  time_window: 12",
+                "  time_window: 12.5",
+                ["encode.time_window", "12.5", "whole"],
+            ),
+            (
+                "train",
+                "  time_window: 12",
+                "  time_window: 0",
+                ["encode.time_window", "0", "at least 1"],
+            ),
+            (
+                "measure_inference",
+                "  max_rate: 80",
+                "  max_rate: 1001",
+                ["encode.max_rate", "1001", "1000"],
+            ),
+            (
+                "evaluate",
+                "  confidence: 0.95",
+                "  confidence: 1",
+                ["evaluate.confidence", "0.999999"],
+            ),
+            (
+                "baseline",
+                "  n_samples: 25",
+                "  n_samples: many",
+                ["measure_inference.n_samples", "'many'"],
+            ),
+            ("energy_report", "seed: 42", "seed: true", ["seed", "true", "whole number"]),
+            ("publish", "model:", "modle:", ["modle", "did you mean model?"]),
         ],
     )
     def test_one_line_names_key_value_and_what_is_allowed(
@@ -113,24 +145,22 @@ class TestParameters:
         # A misspelt section is two problems: one key too many and one too few.
         assert len(lines) == (2 if old == "model:" else 1)
 
-    @pytest.mark.parametrize("stage", MODULES)
     def test_a_line_for_each_problem(
-        self, stage: str, project: Path, capsys: pytest.CaptureFixture[str]
+        self, project: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         set_parameters(
             project, {"train.lr": -1, "encode.max_rate": "fast", "model.decay": 2, "seed": -1}
         )
-        keys = [line.split(":")[1].strip() for line in refusal(stage, project, capsys)]
+        keys = [line.split(":")[1].strip() for line in refusal("prepare", project, capsys)]
         assert sorted(keys) == ["encode.max_rate", "model.decay", "seed", "train.lr"]
 
-    @pytest.mark.parametrize("stage", MODULES)
     @pytest.mark.parametrize(
-        ("text", "words"),
+        ("stage", "text", "words"),
         [
-            ("", "is empty"),
-            ("seed: [1", "not valid YAML"),
-            ("- 1\n", "must hold sections"),
-            ("\x00\x01", "not valid YAML"),
+            ("encode", "", "is empty"),
+            ("train", "seed: [1", "not valid YAML"),
+            ("evaluate", "- 1\n", "must hold sections"),
+            ("publish", "\x00\x01", "not valid YAML"),
         ],
     )
     def test_a_file_of_another_kind(
@@ -140,10 +170,9 @@ class TestParameters:
         (line,) = refusal(stage, project, capsys)
         assert words in line
 
-    @pytest.mark.parametrize("stage", MODULES)
-    def test_no_file(self, stage: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_no_file(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         Path("params.yaml").unlink()
-        (line,) = refusal(stage, project, capsys)
+        (line,) = refusal("baseline", project, capsys)
         assert line.startswith("error: params.yaml ")
 
 

@@ -2,7 +2,8 @@
 
 Each service is the real program on a free port of the loopback interface, with keys and passwords
 of its own, and ends with the tests. A test whose program is absent is skipped with the reason.
-Modules that use them carry the mark `SHARED`: one worker starts each service once, for all.
+Modules that use several of them carry the marks `SHARED`: one worker starts each service once, for
+all.
 """
 
 import os
@@ -30,6 +31,7 @@ LOOPBACK = "127.0.0.1"
 # Nine processes that wait for language models' jobs, of which this project has none.
 WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 SHARED = [
+    pytest.mark.slow,
     pytest.mark.xdist_group("services"),
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
     pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.tools import services
-from tests.tools.services import leash, postgresql_programs, running
+from tests.tools.services import PostgreSQL, S3Store, leash, postgresql_programs, running
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX's")
 
@@ -97,6 +100,33 @@ def test_a_program_ends_with_tests_that_are_killed(tmp_path: Path) -> None:
     tests.wait()
     wait_until_gone(program)
     os.kill(child, signal.SIGKILL)  # its own parent's to end
+
+
+def test_the_s3_store_takes_objects_and_refuses_who_has_no_key(s3: S3Store) -> None:
+    boto3 = pytest.importorskip("boto3", reason="needs boto3: the extra `shared`")
+    client = boto3.client(
+        "s3",
+        endpoint_url=s3.url,
+        region_name="us-east-1",
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+    )
+    s3.bucket("one")
+    client.put_object(Bucket="one", Key="a", Body=b"spikes")
+    assert client.get_object(Bucket="one", Key="a")["Body"].read() == b"spikes"
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(s3.url)
+    assert error.value.code in (400, 401, 403)
+    error.value.close()
+
+
+def test_postgresql_lets_in_by_password_alone(postgresql: PostgreSQL) -> None:
+    psycopg = pytest.importorskip("psycopg", reason="needs psycopg: the extra `shared`")
+    with psycopg.connect(postgresql.create_database("one")) as connection:
+        assert connection.execute("SELECT current_database()").fetchone() == ("one",)
+    guess = replace(postgresql, password="guessed")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(guess.uri("one"))
 
 
 def test_absent_postgresql_is_a_skip_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -279,8 +280,9 @@ class TestRows:
 
 class TestCommand:
     def test_from_the_store_to_figure_and_table(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
+        self, project: Path, empty_database: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
+        shutil.copy(empty_database, project)
         store = project_store(project, "spikejoule", {})
         for one in RUNS:
             record = RunRecord(
@@ -302,8 +304,9 @@ class TestCommand:
         assert [row["name"] for row in rows if row["on_front"] == "1"] == ["100", "100", "400"]
 
     def test_a_table_is_checked_against_its_runs(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
+        self, project: Path, empty_database: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
+        shutil.copy(empty_database, project)
         store = project_store(project, "spikejoule", {})
         for one in RUNS:
             publish(
@@ -354,7 +357,10 @@ class TestCommand:
         assert "secret" not in error
 
 
-def test_every_page_of_a_store_is_read(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_page_of_a_store_is_read(
+    project: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(empty_database, project)
     monkeypatch.setattr("spikejoule.tracking.reading._RUNS_A_PAGE", 2)
     store = project_store(project, "spikejoule", {})
     for number in range(5):

@@ -12,12 +12,16 @@ from mlflow import MlflowClient
 
 from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.recorded_project import Project
-from tests.tools.services import SHARED, WITHOUT_JOBS, answers, free_port, running
+from tests.tools.services import WITHOUT_JOBS, answers, free_port, running
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [*SHARED, pytest.mark.skipif(shutil.which("make") is None, reason="needs make")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("pages"),
+    pytest.mark.skipif(shutil.which("make") is None, reason="needs make"),
+]
 
 MODEL = "surrogate-snn"
 

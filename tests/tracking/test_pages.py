@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import zlib
 from pathlib import Path
 
@@ -27,7 +28,10 @@ def test_the_saved_view_shows_parameters_that_exist(repository: Path) -> None:
     assert set(shown) <= load_params(repository / "params.yaml").flattened().keys()
 
 
-def test_a_new_experiment_has_view_description_and_data_sets(tmp_path: Path) -> None:
+def test_a_new_experiment_has_view_description_and_data_sets(
+    tmp_path: Path, empty_database: Path
+) -> None:
+    shutil.copy(empty_database, tmp_path)
     store = project_store(tmp_path, "digits", {})
     tags = {"data.source": "mnist5k", "data.sha256.images": "ab" * 32}
     assert publish(RunRecord("a", tags=tags, history=[{"epoch": 1, "loss": 0.5}]), store)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -41,8 +42,11 @@ PROFILE = "45nm-fp32"
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return project_store(tmp_path / "a project, with 100 % odd name", "spikejoule", {})
+def store(tmp_path: Path, empty_database: Path) -> Store:
+    root = tmp_path / "a project, with 100 % odd name"
+    root.mkdir()
+    shutil.copy(empty_database, root)
+    return project_store(root, "spikejoule", {})
 
 
 Publish = Callable[..., Publication]
@@ -147,6 +151,7 @@ class TestVersions:
         assert not run.added
         assert run.registration.added
 
+    @pytest.mark.slow
     def test_processes_at_once_give_one_version_each(self, store: Store, tmp_path: Path) -> None:
         code = (
             "import sys; from pathlib import Path;"
@@ -255,7 +260,8 @@ class TestTrouble:
         assert publication.registration is None
         assert "'silver' is not allowed" in caplog.text
 
-    def test_reading_makes_no_store(self, store: Store, tmp_path: Path) -> None:
+    def test_reading_makes_no_store(self, tmp_path: Path) -> None:
+        store = project_store(tmp_path / "nowhere", "spikejoule", {})
         record_of(tmp_path / "one.pth", "one")
         with pytest.raises(StoreError, match="there is no MLflow store"):
             version_named("1", store)
@@ -303,7 +309,7 @@ class TestLookUp:
         assert weights_digest({**state, name: state[name].T}) != digest
 
 
-@pytest.mark.xdist_group("services")
+@pytest.mark.slow
 def test_through_a_server(tmp_path: Path) -> None:
     """A team's server: its registry, and the model's files by way of it."""
     folder = tmp_path / "server"

@@ -25,9 +25,10 @@ LAYERS = ["input", "hidden", "output"]
 
 
 @pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without runs, to copy: MLflow takes seconds to create one."""
+def empty_store(empty_database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with an experiment without runs, to copy."""
     root = tmp_path_factory.mktemp("store")
+    shutil.copy(empty_database, root)
     with opened(project_store(root, "live", {})):
         pass
     return root / "mlflow.db"

@@ -44,14 +44,6 @@ from tests.tools.examples import (
 from tests.tools.processes import exit_status_of, start_python
 
 
-@pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database without experiments, to copy: MLflow takes seconds to create one."""
-    path = tmp_path_factory.mktemp("database") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def empty_root(tmp_path: Path) -> Path:
     folder = tmp_path / "a project, with 100 % odd name"
