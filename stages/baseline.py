@@ -5,33 +5,22 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from spikejoule.data.images import N_CLASSES, LabelledImages, load_images
 from spikejoule.foundation.host_energy import measure_host_energy
-from spikejoule.measure.evaluation import Accuracy, accuracy
+from spikejoule.measure.evaluation import accuracy
 from spikejoule.model.architecture import Architecture
 from spikejoule.params import Params
 from spikejoule.rival.baseline_files import BaselineMetrics, BaselineTimings, save_baseline
-from spikejoule.rival.counts import BaselineCounts
-from spikejoule.rival.quantised import activation_bits, quantise, quantised_activations
-from spikejoule.rival.relu import (
-    BaselineTraining,
-    activations,
-    nonzero_macs,
-    train_baseline,
-)
+from spikejoule.rival.measured import MeasuredRival, measure_rivals, quantise_for_window
+from spikejoule.rival.relu import BaselineTraining, train_baseline
 from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
 PATHS = ("train", "validation", "test", "baseline", "baseline_metrics", "baseline_timings")
-
-# The first training images, as they are: the ranges of the quantised activations come from them.
-CALIBRATION_IMAGES = 2000
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
@@ -42,42 +31,23 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     started = datetime.now().astimezone()
     with measure_host_energy() as host:
         training = _train(train, validation, architecture, params)
-    bits = activation_bits(params.encode.time_window)
-    calibration = activations(training.state, train.images[:CALIBRATION_IMAGES])
-    quantised = quantise(training.state, calibration, bits, params.baseline.weight_bits)
-    layers: list[tuple[NDArray[Any], ...]] = [
-        activations(training.state, test.images),
-        quantised_activations(quantised, test.images),
-    ]
-    shape = "-".join(str(size) for size in architecture.layer_sizes)
-    names = [f"ReLU {shape}", f"quantised ReLU {shape}"]
-    predictions = [values[-1].argmax(axis=1) for values in layers]
-    accuracies = [
-        accuracy(int((classes == test.labels).sum()), len(test), params.evaluate.confidence)
-        for classes in predictions
-    ]
-    counts = [
-        BaselineCounts(
-            name=name,
-            accuracy_percent=overall.percent or 0.0,
-            macs_dense=sum(architecture.synapses),
-            macs_nonzero=nonzero_macs(values, architecture),
-            bits=width,
-        )
-        for name, values, overall, width in zip(names, layers, accuracies, (32, bits), strict=True)
-    ]
+    quantised = quantise_for_window(
+        training.state, train, params.encode.time_window, params.baseline.weight_bits
+    )
+    rivals = measure_rivals(training.state, quantised, architecture, test)
+    counts = [rival.counts for rival in rivals]
     save_baseline(
         paths["baseline"],
         counts,
-        predictions,
+        [rival.predictions for rival in rivals],
         test.labels,
         training.state,
         quantised,
     )
     headline = {
         f"{key}_{name}": value
-        for key, entry, overall in zip(("relu", "quantised"), counts, accuracies, strict=True)
-        for name, value in _headline(entry, overall).items()
+        for key, rival in zip(("relu", "quantised"), rivals, strict=True)
+        for name, value in _headline(rival, len(test), params.evaluate.confidence).items()
     }
     BaselineMetrics.model_validate(headline).write(paths["baseline_metrics"])
     BaselineTimings(
@@ -111,13 +81,16 @@ def _train(
     return training
 
 
-def _headline(counts: BaselineCounts, overall: Accuracy) -> dict[str, float | int | None]:
+def _headline(
+    rival: MeasuredRival, n_images: int, confidence: float
+) -> dict[str, float | int | None]:
+    overall = accuracy(rival.n_correct, n_images, confidence)
     return {
         "test_accuracy_percent": overall.percent,
         "test_accuracy_low_percent": overall.low_percent,
         "test_accuracy_high_percent": overall.high_percent,
-        "macs_dense": counts.macs_dense,
-        "macs_nonzero_per_inference": float(counts.macs_nonzero.mean()),
+        "macs_dense": rival.counts.macs_dense,
+        "macs_nonzero_per_inference": float(rival.counts.macs_nonzero.mean()),
     }
 
 
