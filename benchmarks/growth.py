@@ -20,13 +20,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks import images, machine
+from benchmarks.growth_point import COLUMNS, Point
 from benchmarks.job import SEED_JOB, Job
 from benchmarks.measure import measure_row
 from benchmarks.plan import Measurement, Plan
@@ -45,37 +46,6 @@ SWEEPS: dict[str, tuple[float, ...]] = {
 }
 DENSITY = "input_density"
 DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.0)
-COLUMNS = (
-    "sweep",
-    "value",
-    "input_density",
-    "engine",
-    "seconds_per_batch",
-    "microseconds_per_image",
-)
-
-
-@dataclass(frozen=True)
-class Point:
-    """One engine at one place of one sweep.
-
-    input_density: expected share of (step, input) places of a batch that hold a spike.
-    """
-
-    sweep: str
-    value: float
-    input_density: float
-    engine: str
-    seconds_per_batch: float
-    batch_size: int
-
-    def cells(self) -> tuple[str | float, ...]:
-        """The row of the CSV."""
-        per_image = 1e6 * self.seconds_per_batch / self.batch_size
-        return (
-            self.sweep, self.value, self.input_density, self.engine, self.seconds_per_batch,
-            per_image,
-        )  # fmt: skip
 
 
 def measure_growth(

@@ -4,12 +4,11 @@ import io
 import itertools
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 
-if TYPE_CHECKING:
-    from benchmarks.growth import Point
+from benchmarks.growth_point import Point
 
 # Okabe and Ito's colours, which colour-blind readers tell apart: https://jfly.uni-koeln.de/color/
 COLOURS = {"event": "#0072B2", "dense": "#D55E00"}
@@ -24,7 +23,7 @@ AXES = {
 }
 
 
-def growth_figure(points: Sequence["Point"], crossover: float | None, caption: str) -> bytes:
+def growth_figure(points: Sequence[Point], crossover: float | None, caption: str) -> bytes:
     """PNG of microseconds an image against each sweep's quantity, both axes logarithmic."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
@@ -52,7 +51,7 @@ def _title(crossover: float | None) -> str:
     return f"Training is faster on events below an input density of {100 * crossover:.0f} %"
 
 
-def _draw_sweep(axis: Any, points: Sequence["Point"], sweep: str) -> None:
+def _draw_sweep(axis: Any, points: Sequence[Point], sweep: str) -> None:
     factor = 100 if sweep == "input_density" else 1
     last = {point.engine: point.seconds_per_batch for point in points}
     for engine in dict.fromkeys(point.engine for point in points):

@@ -28,7 +28,7 @@ from spikejoule.report.page.training import training_figure, training_table
 _HOST_ENERGY = (
     "What the computer itself spent while it trained and measured is no part of the network's "
     "modelled energy, and differs from run to run: it is in the timings of each stage "
-    "(host_energy in results/timings/), measured or estimated, with its method, and in the run's "
+    "(host_energy in results/timings/), measured, or unavailable with the reason, and in the run's "
     "metrics in MLflow (host_energy_j)."
 )
 
