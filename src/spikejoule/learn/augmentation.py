@@ -8,19 +8,19 @@ import hashlib
 import math
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from spikejoule.learn.kernels.augment import augment_images
 from spikejoule.learn.settings import Augmentation
 
 
 def augment(
-    images: npt.NDArray[np.uint8],
+    images: NDArray[np.uint8],
     augmentation: Augmentation,
     seed: int,
     epoch: int,
-    samples: npt.NDArray[np.int64],
-) -> npt.NDArray[np.uint8]:
+    samples: NDArray[np.int64],
+) -> NDArray[np.uint8]:
     """Deform images; a draw depends on (seed, epoch, sample) alone.
 
     Args:

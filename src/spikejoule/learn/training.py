@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.foundation.errors import ParameterError
@@ -64,7 +64,7 @@ class TrainingResult:
         epoch_seconds: wall time of each epoch, validation included.
     """
 
-    state: dict[str, npt.NDArray[Any]]
+    state: dict[str, NDArray[Any]]
     best_epoch: int
     best_validation_accuracy_percent: float
     history: tuple[EpochRecord, ...]
@@ -97,15 +97,15 @@ class TrainingData:
         validation_labels: [N of validation].
     """
 
-    images: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.integer]
-    samples: npt.NDArray[np.int64]
+    images: NDArray[np.uint8]
+    labels: NDArray[np.integer]
+    samples: NDArray[np.int64]
     encoder: Encoder
     validation_events: EventList
-    validation_labels: npt.NDArray[np.integer]
+    validation_labels: NDArray[np.integer]
 
 
-def accuracy_percent(engine: Engine, events: EventList, labels: npt.NDArray[np.integer]) -> float:
+def accuracy_percent(engine: Engine, events: EventList, labels: NDArray[np.integer]) -> float:
     """Share of samples that the network classifies correctly, in percent."""
     predictions = predict(engine.run(events)[-1])
     return 100.0 * int((predictions == labels).sum()) / len(labels)
@@ -146,7 +146,7 @@ def train(
     history: list[EpochRecord] = []
     seconds: list[float] = []
     best: EpochRecord | None = None
-    best_state: dict[str, npt.NDArray[Any]] = {}
+    best_state: dict[str, NDArray[Any]] = {}
     stop_reason = "max_epochs"
     for epoch in range(1, settings.max_epochs + 1):
         started = clock()

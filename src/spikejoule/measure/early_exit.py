@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from scipy.stats import norm
 
 from spikejoule.foundation.errors import ArtifactError
@@ -33,9 +33,9 @@ class StepOutcomes:
         synaptic_events: spent through each step, int64 [N, T].
     """
 
-    correct: npt.NDArray[np.bool_]
-    margins: npt.NDArray[np.int32]
-    synaptic_events: npt.NDArray[np.int64]
+    correct: NDArray[np.bool_]
+    margins: NDArray[np.int32]
+    synaptic_events: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class AccuracyByStep:
     """
 
     accuracies: tuple[Accuracy, ...]
-    mean_synaptic_events: npt.NDArray[np.float64]
+    mean_synaptic_events: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ class EarlyExit:
 
 
 def synaptic_events_by_step(
-    layers: Sequence[EventList], fan_outs: Sequence[npt.NDArray[np.int64]]
-) -> npt.NDArray[np.int64]:
+    layers: Sequence[EventList], fan_outs: Sequence[NDArray[np.int64]]
+) -> NDArray[np.int64]:
     """Synaptic events of each sample in each step, all weight matrices together, int64 [N, T].
 
     Args:
@@ -110,8 +110,8 @@ def synaptic_events_by_step(
 
 def outcomes_by_step(
     output: EventList,
-    labels: npt.NDArray[np.integer],
-    synaptic_events: npt.NDArray[np.int64],
+    labels: NDArray[np.integer],
+    synaptic_events: NDArray[np.int64],
 ) -> StepOutcomes:
     """Follow the output spike counts through the window.
 
@@ -145,13 +145,13 @@ def outcomes_by_step(
     return StepOutcomes(correct, margins, np.cumsum(synaptic_events, axis=1))
 
 
-def step_outcomes(measured: Measurement, labels: npt.NDArray[np.integer]) -> StepOutcomes:
+def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOutcomes:
     """Follow measured samples through the window; errors as of :func:`outcomes_by_step`."""
     events = synaptic_events_by_step(measured.layers, measured.fan_outs)
     return outcomes_by_step(measured.layers[-1], labels, events)
 
 
-def _running_counts(output: EventList, samples: slice) -> npt.NDArray[np.int32]:
+def _running_counts(output: EventList, samples: slice) -> NDArray[np.int32]:
     """Output spikes of some samples through each step, int32 [n, T, C]."""
     n_steps, n_classes = output.n_steps, output.n_inputs
     offsets = output.offsets[samples.start * n_steps : samples.stop * n_steps + 1]
@@ -175,8 +175,8 @@ def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> Accura
 
 
 def exit_steps(
-    margins: npt.NDArray[np.int32], margin: int, minimal_steps: int = 1
-) -> npt.NDArray[np.int64]:
+    margins: NDArray[np.int32], margin: int, minimal_steps: int = 1
+) -> NDArray[np.int64]:
     """The step, from 1, at which each sample stops: the first with the margin, or else the last.
 
     Args:
@@ -186,7 +186,7 @@ def exit_steps(
     """
     n_steps = margins.shape[1]
     may_stop = margins[:, minimal_steps - 1 :] >= margin
-    steps: npt.NDArray[np.int64] = np.where(
+    steps: NDArray[np.int64] = np.where(
         may_stop.any(axis=1), may_stop.argmax(axis=1) + minimal_steps, n_steps
     )
     return steps

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
 
@@ -38,7 +38,7 @@ class Evaluation:
 
     overall: Accuracy
     per_class: tuple[Accuracy, ...]
-    confusion: npt.NDArray[np.int64]
+    confusion: NDArray[np.int64]
     confidence: float
 
 
@@ -61,8 +61,8 @@ def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accura
 
 
 def evaluate_predictions(
-    labels: npt.NDArray[Any],
-    predictions: npt.NDArray[Any],
+    labels: NDArray[Any],
+    predictions: NDArray[Any],
     n_classes: int,
     confidence: float = 0.95,
 ) -> Evaluation:

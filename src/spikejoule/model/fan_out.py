@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from spikejoule.model.architecture import Architecture
 from spikejoule.spikes.events import EventList
@@ -13,8 +13,8 @@ Number = TypeVar("Number", int, float)
 
 
 def fan_outs_by_source(
-    state: Mapping[str, npt.NDArray[Any]], architecture: Architecture, pruned: bool = False
-) -> tuple[npt.NDArray[np.int64], ...]:
+    state: Mapping[str, NDArray[Any]], architecture: Architecture, pruned: bool = False
+) -> tuple[NDArray[np.int64], ...]:
     """Synapses that one spike of each source reaches, int64 [units] for each layer but the last.
 
     Args:
@@ -37,8 +37,8 @@ def fan_outs_by_source(
 
 
 def synaptic_events_per_sample(
-    layers: Sequence[EventList], fan_outs: Sequence[npt.NDArray[np.int64]]
-) -> npt.NDArray[np.int64]:
+    layers: Sequence[EventList], fan_outs: Sequence[NDArray[np.int64]]
+) -> NDArray[np.int64]:
     """Synaptic events of each sample in each weight matrix, int64 [N, L - 1].
 
     Args:

@@ -15,14 +15,14 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from spikejoule.foundation.parameter_problems import WHOLE_LINE
 from spikejoule.foundation.sections import Real, Section
 
-Masks = dict[str, npt.NDArray[np.bool_]]
+Masks = dict[str, NDArray[np.bool_]]
 """By the name of a weight matrix [target, source]: False where a synapse is removed."""
 
 
@@ -69,7 +69,7 @@ def is_pruned(training_config: Mapping[str, Any]) -> bool:
     return bool(training_config.get("pruned_fraction"))
 
 
-def magnitude_masks(state: Mapping[str, npt.NDArray[Any]], share: float) -> Masks:
+def magnitude_masks(state: Mapping[str, NDArray[Any]], share: float) -> Masks:
     """Masks that remove the given share of all synapses, those of least magnitude.
 
     Of equal magnitudes, the earlier in the order of the matrices goes first.

@@ -5,7 +5,7 @@ from typing import Any
 
 import numba
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from spikejoule.foundation.compiling.arrays import even_parts
 from spikejoule.spikes.events import EventList
@@ -17,10 +17,10 @@ the pages that spikes are written to become memory."""
 Fill = Callable[
     [
         slice,
-        npt.NDArray[np.int64],
-        npt.NDArray[np.uint16],
-        npt.NDArray[np.int64],
-        npt.NDArray[np.int64],
+        NDArray[np.int64],
+        NDArray[np.uint16],
+        NDArray[np.int64],
+        NDArray[np.int64],
     ],
     Any,
 ]
@@ -42,7 +42,7 @@ def collect_events(n_samples: int, n_steps: int, n_units: int, fill: Fill) -> Ev
         fill: called once a chunk.
     """
     chunk = max(1, CHUNK_BYTES // (2 * n_units * n_steps))
-    parts: list[npt.NDArray[np.uint16]] = []
+    parts: list[NDArray[np.uint16]] = []
     offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
     lengths = offsets[1:]
     for first in range(0, n_samples, chunk):

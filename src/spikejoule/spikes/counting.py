@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.spikes.events import EventList
@@ -22,9 +22,9 @@ class SpikeCounts:
     """
 
     layer_names: tuple[str, ...]
-    per_sample: npt.NDArray[np.int64]
-    per_step: npt.NDArray[np.int64]
-    per_neuron: tuple[npt.NDArray[np.int64], ...]
+    per_sample: NDArray[np.int64]
+    per_step: NDArray[np.int64]
+    per_neuron: tuple[NDArray[np.int64], ...]
 
     @property
     def n_samples(self) -> int:
@@ -102,7 +102,7 @@ def count_spikes(layers: Sequence[EventList], names: Sequence[str]) -> SpikeCoun
     )
 
 
-def class_counts(output: EventList) -> npt.NDArray[np.int64]:
+def class_counts(output: EventList) -> NDArray[np.int64]:
     """Spikes of each output neuron in each sample, int64 [N, O]."""
     first_place = np.arange(output.n_samples, dtype=np.int64) * output.n_inputs
     places = np.repeat(first_place, output.counts_per_sample())
@@ -111,7 +111,7 @@ def class_counts(output: EventList) -> npt.NDArray[np.int64]:
     return counts.reshape(output.n_samples, output.n_inputs).astype(np.int64)
 
 
-def predict(output: EventList) -> npt.NDArray[np.int64]:
+def predict(output: EventList) -> NDArray[np.int64]:
     """The class of each sample: the output neuron that fired most, the first of equals; [N]."""
-    classes: npt.NDArray[np.int64] = class_counts(output).argmax(axis=1)
+    classes: NDArray[np.int64] = class_counts(output).argmax(axis=1)
     return classes

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.foundation.sections import Kind
@@ -30,9 +30,9 @@ class Encoder(Kind):
     @abstractmethod
     def events(
         self,
-        images: npt.NDArray[np.generic],
+        images: NDArray[np.generic],
         key: np.uint64,
-        samples: npt.NDArray[np.integer] | None = None,
+        samples: NDArray[np.integer] | None = None,
     ) -> EventList:
         """The spikes of images.
 
@@ -51,7 +51,7 @@ class Encoder(Kind):
         """
 
     @abstractmethod
-    def density(self, images: npt.NDArray[np.uint8]) -> float:
+    def density(self, images: NDArray[np.uint8]) -> float:
         """Expected share of ones among the input bits [N, T, P] of images, in [0, 1]."""
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from spikejoule.foundation.array_files import Array, ArrayFile
 from spikejoule.foundation.errors import ArtifactError
@@ -48,8 +48,8 @@ class EventList:
         n_inputs: number of units of the layer; every source is below it.
     """
 
-    sources: npt.NDArray[np.uint16]
-    offsets: npt.NDArray[np.int64]
+    sources: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
     n_samples: int
     n_steps: int
     n_inputs: int
@@ -109,33 +109,33 @@ class EventList:
         places = self.n_samples * self.n_steps * self.n_inputs
         return self.n_events / places if places else 0.0
 
-    def counts_per_sample(self) -> npt.NDArray[np.int64]:
+    def counts_per_sample(self) -> NDArray[np.int64]:
         """Spikes of each sample, int64 [N]."""
         return np.diff(self.offsets[:: self.n_steps])
 
-    def counts_per_step(self) -> npt.NDArray[np.int64]:
+    def counts_per_step(self) -> NDArray[np.int64]:
         """Spikes of all samples in each step, int64 [T]."""
-        counts: npt.NDArray[np.int64] = (
+        counts: NDArray[np.int64] = (
             np.diff(self.offsets).reshape(self.n_samples, self.n_steps).sum(axis=0, dtype=np.int64)
         )
         return counts
 
-    def counts_per_source(self) -> npt.NDArray[np.int64]:
+    def counts_per_source(self) -> NDArray[np.int64]:
         """Spikes of each unit over all samples and steps, int64 [n_inputs]."""
         return np.bincount(self.sources, minlength=self.n_inputs).astype(np.int64)
 
-    def row_of_each_event(self) -> npt.NDArray[np.int64]:
+    def row_of_each_event(self) -> NDArray[np.int64]:
         """The row ``n * T + t`` of each event, int64 [E]."""
         return np.repeat(np.arange(self.n_samples * self.n_steps), np.diff(self.offsets))
 
-    def to_dense(self, dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
+    def to_dense(self, dtype: DTypeLike = np.float32) -> NDArray[Any]:
         """The same spikes as zeros and ones, [N, T, n_inputs]."""
         dense = np.zeros((self.n_samples * self.n_steps, self.n_inputs), dtype=dtype)
         dense[self.row_of_each_event(), self.sources] = 1
         return dense.reshape(self.n_samples, self.n_steps, self.n_inputs)
 
     @classmethod
-    def from_dense(cls, spikes: npt.ArrayLike) -> "EventList":
+    def from_dense(cls, spikes: ArrayLike) -> "EventList":
         """Event list of a dense tensor [N, T, n_inputs] that holds only zeros and ones.
 
         Raises:
@@ -153,8 +153,8 @@ class EventList:
     @classmethod
     def from_rows(
         cls,
-        rows: npt.NDArray[np.int64],
-        sources: npt.NDArray[Any],
+        rows: NDArray[np.int64],
+        sources: NDArray[Any],
         n_samples: int,
         n_steps: int,
         n_inputs: int,
@@ -166,7 +166,7 @@ class EventList:
         events.check()
         return events
 
-    def select(self, samples: slice | npt.NDArray[np.integer]) -> "EventList":
+    def select(self, samples: slice | NDArray[np.integer]) -> "EventList":
         """The events of some samples, in the order given.
 
         Args:
@@ -210,7 +210,7 @@ def save_events(path: Path, events: EventList, encoding: Encoding) -> None:
         encoding: plain values that say how the events came to be; a reader compares them.
     """
     keys = sorted(encoding)
-    arrays: dict[str, npt.NDArray[Any]] = {
+    arrays: dict[str, NDArray[Any]] = {
         "sources": events.sources,
         "row_lengths": np.diff(events.offsets).astype(np.uint16)
         if events.n_inputs < MAX_SOURCES
@@ -241,7 +241,7 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
 
 
 def events_of_rows(
-    sources: npt.NDArray[np.uint16], row_lengths: npt.NDArray[Any], shape: npt.NDArray[np.int64]
+    sources: NDArray[np.uint16], row_lengths: NDArray[Any], shape: NDArray[np.int64]
 ) -> EventList:
     """The event list that a file holds: sources [E], events of each row [N * T], (N, T, units).
 

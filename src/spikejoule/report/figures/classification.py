@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from matplotlib.colors import LinearSegmentedColormap
+from numpy.typing import NDArray
 
 from spikejoule.measure.evaluation import Accuracy
 from spikejoule.report.figures.style import (
@@ -23,7 +23,7 @@ from spikejoule.report.figures.style import (
 )
 
 
-def confusion_matrix(confusion: npt.NDArray[np.integer[Any]], source: str) -> bytes:
+def confusion_matrix(confusion: NDArray[np.integer[Any]], source: str) -> bytes:
     """The confusion matrix [C, C] (rows actual, columns predicted) as PNG bytes.
 
     Every cell holds its number of images. Correct ones, a hundred times more numerous, would drown
@@ -75,7 +75,7 @@ def confusion_matrix(confusion: npt.NDArray[np.integer[Any]], source: str) -> by
         return to_png(figure)
 
 
-def _confusion_finding(counts: npt.NDArray[Any], n_samples: int) -> str:
+def _confusion_finding(counts: NDArray[Any], n_samples: int) -> str:
     n_correct = int(np.trace(counts))
     share = f"{100 * n_correct / max(n_samples, 1):.2f} % of {n_samples:,} digits read correctly"
     errors = counts * (1 - np.eye(len(counts), dtype=counts.dtype))
