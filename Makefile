@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal sweep front plots test test-rest test-all mutations lint experiments ui bench growth clean help
+.PHONY: repro seed-notebook frugal sweep front plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -17,6 +17,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_BENCH := $(VENV)/.installed-bench
+INSTALLED_DOCS := $(VENV)/.installed-docs
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 # A kill can leave DVC's list of busy files damaged, which would stop it for good.
@@ -26,6 +27,9 @@ DVC := $(BIN)/python -m stages.locks && $(BIN)/python -m dvc
 export VIRTUAL_ENV := $(ROOT)/$(VENV)
 export PATH := $(ROOT)/$(BIN):$(PATH)
 export MLFLOW_DISABLE_TELEMETRY := true
+
+# Of the theme, an advertisement on each build is silenced.
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 
 repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
 	$(DVC) repro
@@ -82,6 +86,12 @@ mutations: $(INSTALLED)  ## break kernels, counts and prices on purpose: tests m
 lint: $(INSTALLED)  ## the pre-commit hooks: ruff, mypy, the direction of imports
 	$(BIN)/pre-commit run --all-files --show-diff-on-failure
 
+docs: $(INSTALLED_DOCS)  ## build the documentation: build/site/index.html
+	$(MKDOCS) build --strict
+
+docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, built anew as it changes
+	$(MKDOCS) serve --dev-addr 127.0.0.1:8000
+
 experiments: $(INSTALLED)  ## DVC's experiments as a table: what differs, files left out
 	$(DVC) exp show --only-changed --drop '.*/.*|recording_failures'
 
@@ -99,7 +109,7 @@ growth: $(INSTALLED)  ## measure how the engines' speed grows with size, window,
 
 clean:  ## remove .venv and the tools' caches; results stay
 	rm -rf $(VENV) build src/*.egg-info .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache
-	find src stages tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src stages tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -125,4 +135,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(INSTALLED_BENCH): $(INSTALLED)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@
+
+$(INSTALLED_DOCS): $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@

@@ -187,6 +187,15 @@ class TestMakefile:
         assert "-c constraints.txt -e .[dev,shared]" in installs[0]
         assert len([line for line in log if "-m pytest" in line]) == 2
 
+    def test_docs_are_built_strictly_with_an_extra_of_their_own(self, made: Path) -> None:
+        programs = self.pythons(made, "python3")
+        for _ in range(2):
+            done = self.make(made, "docs", programs=programs)
+            assert done.returncode == 0, done.stderr
+        log = (made / "log").read_text(encoding="utf-8")
+        assert log.count("-c constraints.txt -e .[docs]") == 1
+        assert log.count("-m mkdocs build --strict") == 2
+
     @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
     def test_installs_again_when_the_dependencies_change(self, made: Path, name: str) -> None:
         programs = self.pythons(made, "python3")

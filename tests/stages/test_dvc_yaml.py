@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
+from spikejoule.learn.schedules import SCHEDULES
 from spikejoule.learn.settings import TrainingRegime
+from spikejoule.model.neurons import NEURONS
+from spikejoule.model.surrogates import SURROGATES
 from spikejoule.params import Params
+from spikejoule.spikes.encoders import ENCODERS
 from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definition
 
 grimp = pytest.importorskip("grimp", reason="needs grimp, which comes with import-linter")
@@ -228,6 +232,23 @@ def test_every_section_of_the_parameters_is_used(
     }
     sections = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
     assert used == set(sections) == set(Params.model_fields)
+
+
+def test_every_parameter_is_read(repository: Path) -> None:
+    """A parameter that no code asks for would be written down, recorded, and do nothing."""
+    files = [*(repository / "src").rglob("*.py"), *(repository / "stages").rglob("*.py")]
+    read = {
+        node.attr
+        for file in files
+        if file.name != "params.py"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    # Those that name one of several kinds are read by their keys.
+    read |= {kinds.key for kinds in (ENCODERS, NEURONS, SCHEDULES, SURROGATES)}
+    sections = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
+    keys = {key for section in sections.values() if isinstance(section, dict) for key in section}
+    assert keys - read == set()
 
 
 def test_dvc_itself_resolves_it(repository: Path, definition: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE end
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (a wrong call exits with 2 through argparse)."""
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     try:
         text = options.command(options)
         sys.stdout.write(text)
@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The command's arguments, which the documentation lists, too."""
     parser = argparse.ArgumentParser(
         prog="spikejoule",
         description="Complete checkpoints of spiking networks: content, measurement, energy.",

@@ -1,6 +1,7 @@
 """Commands on a complete checkpoint: what it holds, measuring it, pricing it."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,9 @@ def add_checkpoint_commands(commands: Any) -> None:
     measure.add_argument(
         "--images",
         required=True,
-        metavar="DIRECTORY|mnist5k",
-        help="a directory of the four IDX files, or the 1,000 test digits of mnist5k",
+        metavar="DIRECTORY|SOURCE",
+        help="a directory of the four IDX files, or the name of a source: mnist5k has 1,000 test "
+        "digits and needs no network",
     )
     measure.add_argument(
         "--samples",
@@ -64,7 +66,7 @@ def _add_energy(commands: Any) -> None:
     )
     energy.add_argument(
         "--images",
-        metavar="DIRECTORY|mnist5k",
+        metavar="DIRECTORY|SOURCE",
         help="count the spikes of each of these test images, for intervals and classes (default: "
         "the means that the file records)",
     )
@@ -213,9 +215,13 @@ def _measure(options: argparse.Namespace) -> str:
 def _test_images(source: str, n_samples: int | None) -> "tuple[str, LabelledImages]":
     """The data set's title and its first `n_samples` test images."""
     from spikejoule.data.idx_directory import load_directory
-    from spikejoule.data.sources.mnist5k import load_mnist5k
+    from spikejoule.data.source import Places
+    from spikejoule.data.sources import SOURCES
 
-    dataset = load_mnist5k() if source == "mnist5k" else load_directory(Path(source))
+    here = Path.cwd()
+    places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
+    is_named = source in SOURCES
+    dataset = SOURCES[source]().load(places) if is_named else load_directory(Path(source))
     available = len(dataset.test)
     if n_samples is not None and n_samples > available:
         raise DataError(

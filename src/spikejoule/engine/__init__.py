@@ -9,10 +9,12 @@ choice     which of the two a run uses, and why
 
 from spikejoule.engine.choice import choose_engine, engine_to_train, make_engine, run_network
 from spikejoule.engine.interface import BatchOutcome, Engine
+from spikejoule.engine.settings import EngineSettings
 
 __all__ = [
     "BatchOutcome",
     "Engine",
+    "EngineSettings",
     "choose_engine",
     "engine_to_train",
     "make_engine",

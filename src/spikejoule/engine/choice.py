@@ -1,5 +1,8 @@
 """Which engine a run uses, and why."""
 
+import numpy as np
+import numpy.typing as npt
+
 from spikejoule.engine.interface import Engine, State
 from spikejoule.engine.settings import EngineSettings
 from spikejoule.foundation.errors import ParameterError
@@ -55,15 +58,25 @@ def make_engine(
     state: State,
     settings: LearningSettings | None = None,
     device: str = "cpu",
+    dtype: npt.DTypeLike = np.float32,
 ) -> Engine:
-    """The engine of a name that :func:`choose_engine` returned; imports only what it needs."""
+    """The engine of a name that :func:`choose_engine` returned; imports only what it needs.
+
+    Args:
+        name: ``event`` or ``dense``.
+        architecture: layer sizes and neurons.
+        state: parameters to begin with.
+        settings: how to learn; not needed to run.
+        device: of the dense engine.
+        dtype: float32, or float64 for exact comparisons.
+    """
     if name == "event":
         from spikejoule.engine.event import EventEngine
 
-        return EventEngine(architecture, state, settings)
+        return EventEngine(architecture, state, settings, dtype)
     from spikejoule.engine.dense import DenseEngine
 
-    return DenseEngine(architecture, state, settings, device)
+    return DenseEngine(architecture, state, settings, device, dtype)
 
 
 def engine_to_train(

@@ -6,3 +6,8 @@ network                           the network in PyTorch
 trained, trained_file             what training leaves
 complete, complete_file, checkpoint   the complete checkpoint
 """
+
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.learning import LearningSettings
+
+__all__ = ["Architecture", "LearningSettings"]

@@ -1,0 +1,84 @@
+"""What the site adds to the Markdown files: generated tables, the project's files, a check.
+
+mkdocs calls the functions by their names. A warning fails `make docs`, which builds strictly.
+"""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import griffe
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from docs.site import commands, parameters
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SHOWN = ("CHANGELOG.md", "CONTRIBUTING.md", "examples/*.py", "figures/*.png", "reports/*.html")
+"""Files outside of docs/ that pages link to."""
+
+logger = logging.getLogger("mkdocs.hooks.spikejoule")
+
+_GENERATED = re.compile(r"<!-- generated: (\w+) -->")
+_DIRECTIVE = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
+_OUTWARD = re.compile(
+    r"(\]\((?:\.\./)*)\.\./(?=CHANGELOG\.md|CONTRIBUTING\.md|examples/|figures/|reports/)"
+)
+
+
+def _generated(what: str) -> str:
+    makers = {
+        "parameters": lambda: parameters.parameter_tables(ROOT / "params.yaml"),
+        "profiles": parameters.profile_table,
+        "commands": commands.spikejoule_commands,
+        "make": lambda: commands.make_targets(ROOT / "Makefile"),
+        "rooms": lambda: commands.rooms(ROOT / "dvc.yaml"),
+        "stages": lambda: commands.stages(ROOT / "dvc.yaml"),
+    }
+    return makers[what]()
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the project's files that pages show or link to."""
+    for pattern in SHOWN:
+        for path in sorted(ROOT.glob(pattern)):
+            name = path.relative_to(ROOT).as_posix()
+            files.append(File.generated(config, name, abs_src_path=str(path)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: Files) -> str:
+    """Put generated tables in their places, and make links out of docs/ links within the site."""
+    if page.file.src_uri in ("CHANGELOG.md", "CONTRIBUTING.md"):
+        return markdown.replace("](docs/", "](").replace("](README.md", "](index.md")
+    for identifier in _undocumented(markdown):
+        logger.warning("%s: %s has no docstring", page.file.src_uri, identifier)
+    markdown = _OUTWARD.sub(r"\1", markdown)
+    return _GENERATED.sub(lambda found: _generated(found[1]), markdown)
+
+
+def _undocumented(markdown: str) -> list[str]:
+    """The public classes and functions of a page's directives that have no docstring."""
+    identifiers = _DIRECTIVE.findall(markdown)
+    if not identifiers:
+        return []
+    package = griffe.load("spikejoule", search_paths=[str(ROOT / "src")])
+    return [
+        name
+        for identifier in identifiers
+        for name in _without_docstring(package[identifier.removeprefix("spikejoule.")])
+    ]
+
+
+def _without_docstring(documented: Any) -> list[str]:
+    """Its name if it has none, and those of its public classes, functions and properties."""
+    found = [] if documented.has_docstring else [str(documented.path)]
+    if documented.is_class or documented.is_module:
+        for name, member in documented.members.items():
+            if name.startswith("_") or member.is_alias:
+                continue
+            if member.is_class or member.is_function or "property" in member.labels:
+                found += _without_docstring(member)
+    return found

@@ -1,0 +1,174 @@
+"""The tables of `docs/reference/parameters.md`: from params.yaml and the typed sections.
+
+Default and meaning, with its unit, stand in params.yaml; what is allowed, in the sections of
+`spikejoule.params`, in the words of the error message; what a key chooses between, in its kinds.
+"""
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic_core import ErrorDetails
+
+from spikejoule.energy.profile_files import load_profiles
+from spikejoule.foundation.parameter_problems import problem_lines
+from spikejoule.foundation.sections import Kind, Kinds
+from spikejoule.params import Params
+
+_LINE = re.compile(r"(?P<indent> *)(?P<key>\w+):(?: (?P<value>[^#]*?)  # (?P<meaning>.*))?")
+
+
+class Parameter(NamedTuple):
+    """One line of params.yaml: its key in full, its default, what is allowed, and what it means."""
+
+    key: str
+    default: str
+    allowed: str
+    meaning: str
+
+
+def parameters(params_file: Path) -> Iterator[Parameter]:
+    """Every parameter, in the order of params.yaml."""
+    section = ""
+    for line in params_file.read_text(encoding="utf-8").splitlines():
+        found = _LINE.fullmatch(line)
+        if found is None:
+            continue
+        if found["value"] is None:
+            section = found["key"]
+            continue
+        location = (section, found["key"]) if found["indent"] else (found["key"],)
+        yield Parameter(".".join(location), found["value"], _allowed(location), found["meaning"])
+
+
+def _allowed(location: tuple[str, ...]) -> str:
+    missing = ErrorDetails(type="missing", loc=location, msg="", input={})
+    (line,) = problem_lines([missing], {}, Params)
+    return line.partition("allowed: ")[2]
+
+
+def choices() -> dict[str, Kinds[Any]]:
+    """What keys choose between, by the key in full."""
+    found = {
+        value.key: value
+        for name, module in sorted(sys.modules.items())
+        if name.startswith("spikejoule.")
+        for value in vars(module).values()
+        if isinstance(value, Kinds)
+    }
+    return {
+        f"{section}.{key}": found[key]
+        for section, field in Params.model_fields.items()
+        for key in getattr(field.annotation, "model_fields", {})
+        if key in found
+    }
+
+
+def parameter_tables(params_file: Path) -> str:
+    """A table for each section of params.yaml, and one for each of its choices."""
+    by_section: dict[str, list[Parameter]] = {}
+    for parameter in parameters(params_file):
+        by_section.setdefault(parameter.key.rpartition(".")[0], []).append(parameter)
+    kinds = choices()
+    parts = []
+    for section, members in by_section.items():
+        parts.append(f"## {section or 'Whole project'}")
+        field = Params.model_fields.get(section)
+        if field is not None:
+            parts.append(_first_paragraph(field.annotation))
+        used = {
+            f"{section}.{name}": _users(name, choice)
+            for key, choice in kinds.items()
+            if key.startswith(f"{section}.")
+            for name in choice.parameters()
+        }
+        parts.append(
+            _table(
+                ("parameter", "default", "allowed", "meaning, with its unit"),
+                [
+                    (
+                        f"`{one.key}`",
+                        f"`{one.default}`",
+                        one.allowed,
+                        one.meaning + used.get(one.key, ""),
+                    )
+                    for one in members
+                ],
+                "parameters",
+            )
+        )
+        for key, choice in kinds.items():
+            if key.startswith(f"{section}."):
+                parts += [f"### Choices of {key}", _kinds_table(choice)]
+    return "\n\n".join(parts)
+
+
+def _users(name: str, choice: Kinds[Any]) -> str:
+    """Which kinds have a parameter, if not all have it."""
+    users = [kind.name for kind in choice.values() if name in kind.model_fields]
+    if len(users) == len(choice):
+        return ""
+    return f" (only {', '.join(f'`{user}`' for user in users)})"
+
+
+def _kinds_table(choice: Kinds[Any]) -> str:
+    rows = []
+    for kind in choice.values():
+        formula = getattr(kind, "formula", getattr(kind, "equation", ""))
+        slope = getattr(kind, "default_slope", None)
+        own = [f"`{name}`" for name in kind.model_fields]
+        if slope is not None:
+            own = [f"`surrogate_slope`, {slope} in the source"]
+        rows.append(
+            (
+                f"`{kind.name}`",
+                _first_paragraph(kind) + (f"<br>`{formula}`" if formula else ""),
+                ", ".join(own) or "none",
+                _linked(kind.source),
+            )
+        )
+    return _table(("name", "what it is, its formula", "parameters", "source"), rows)
+
+
+def profile_table() -> str:
+    """The hardware profiles of the packaged price file."""
+    return _table(
+        ("profile", "hardware", "covers; evidence", "source"),
+        [
+            (
+                f"`{profile.id}`",
+                f"{profile.title}: {profile.process} ({profile.year})",
+                f"`{profile.scope}`; {profile.evidence}",
+                _linked(profile.source),
+            )
+            for profile in load_profiles().values()
+        ],
+    )
+
+
+def _first_paragraph(documented: type[Kind] | Any) -> str:
+    return " ".join(inspect.getdoc(documented).partition("\n\n")[0].split())
+
+
+def _linked(source: str) -> str:
+    """A source with its DOI or arXiv number as a link."""
+    source = re.sub(r"doi:(\S+?)(?=[,;]?(?:\s|$))", r"[doi:\1](https://doi.org/\1)", source)
+    return re.sub(r"arXiv:([\d.]+\d)", r"[arXiv:\1](https://arxiv.org/abs/\1)", source)
+
+
+def escaped(cell: str) -> str:
+    """A cell of a table: a bar ends it, unless it stands in code."""
+    parts = cell.split("`")
+    return "`".join(
+        part if place % 2 else part.replace("|", "\\|") for place, part in enumerate(parts)
+    )
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], style: str = "") -> str:
+    """A Markdown table whose rows are cards on a narrow page."""
+    lines = [header, ["---"] * len(header), *rows]
+    table = "\n".join("| " + " | ".join(map(escaped, line)) + " |" for line in lines)
+    return f'<div class="{f"cards {style}".strip()}" markdown>\n\n{table}\n\n</div>'

@@ -1,0 +1,47 @@
+"""Count what a network does for each image, and price it on several kinds of hardware.
+
+The network is not trained: counts and prices ask only for weights and spikes. Give the path of a
+complete checkpoint to count and price that instead.
+"""
+
+import sys
+
+from spikejoule.data.sources.mnist5k import load_mnist5k
+from spikejoule.energy import count_operations, load_profiles, price
+from spikejoule.measure.running import measure_network
+from spikejoule.model import Architecture
+from spikejoule.model.checkpoint import read_complete
+from spikejoule.model.network import initial_state
+from spikejoule.spikes.encoders.poisson import Poisson
+
+
+def main(arguments: list[str]) -> None:
+    images = load_mnist5k().test.select(slice(200))
+    if arguments:
+        checkpoint = read_complete(arguments[0])
+        network, encoder = checkpoint.architecture, checkpoint.encoder
+        state, pruned = checkpoint.state, checkpoint.pruned
+    else:
+        network, pruned = Architecture(784, (400,), 10), False
+        encoder = Poisson(time_window=50, max_rate=80.0)
+        state = {name: 3 * w.numpy() for name, w in initial_state(network, seed=1).items()}
+
+    events = encoder.events(images.images, encoder.draw_key(42, "test", 0), images.index)
+    measured = measure_network(state, network, events, pruned=pruned)
+    for name, spikes in measured.counts.means.items():
+        print(f"{name:8} {spikes:10.1f} spikes per inference")
+    proxies = measured.proxies
+    print(f"{proxies.synaptic_events_per_inference:,.0f} synaptic events per inference, ", end="")
+    print(f"{100 * proxies.sparsity_ratio:.2f} % of the dense operations\n")
+
+    counts = count_operations(measured)
+    for profile in load_profiles().values():
+        energy = price(counts, profile)
+        low, high = energy.per_sample_low_pj.mean() / 1000, energy.per_sample_high_pj.mean() / 1000
+        print(f"{profile.title:45} {low:12,.1f} to {high:12,.1f} nJ  ({profile.scope})")
+    if not 0 < proxies.sparsity_ratio < 1 or measured.counts.totals["hidden"] == 0:
+        sys.exit("error: the network is silent, or not sparse.")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

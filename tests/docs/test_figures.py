@@ -1,0 +1,242 @@
+"""Figures that the pages state are those of the committed files."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+METRICS = REPOSITORY / "metrics"
+
+
+def values(name: str) -> Any:
+    return json.loads((METRICS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (METRICS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def assert_says(page: str, *statements: str) -> None:
+    text = " ".join((REPOSITORY / page).read_text(encoding="utf-8").split())
+    missing = [one for one in statements if " ".join(one.split()) not in text]
+    assert not missing, f"{page} does not say {missing}"
+
+
+def joules(pj: float) -> str:
+    """Picojoules in the unit that keeps one to three digits before the point."""
+    for unit, size in (("mJ", 1e9), ("µJ", 1e6), ("nJ", 1e3)):
+        if pj >= size:
+            return f"{pj / size:.1f} {unit}"
+    return f"{pj:.1f} pJ"
+
+
+@pytest.fixture(scope="module")
+def energy_rows() -> list[dict[str, str]]:
+    return [row for row in rows("energy") if not row["class"]]
+
+
+def picojoules(energy_rows: list[dict[str, str]], column: str = "pj", **where: str) -> float:
+    """The sum of a column over rows of these values."""
+    chosen = [row for row in energy_rows if all(row[name] == where[name] for name in where)]
+    assert chosen, where
+    return sum(float(row[column] or 0) for row in chosen)
+
+
+class TestAccuracyAndCounts:
+    def test_of_the_defaults(self) -> None:
+        evaluate, train, spikes = values("evaluate"), values("train"), values("inference")
+        early, energy = values("early_exit"), values("energy")
+        test = f"{evaluate['test_accuracy_percent']:.2f} %"
+        events = f"{evaluate['test_synaptic_events_per_inference']:,.0f}"
+        stopped = f"{evaluate['early_exit_synaptic_events_per_inference']:,.0f}"
+        stopped_at = f"{evaluate['early_exit_test_accuracy_percent']:.2f} %"
+        measured = f"{energy['synaptic_events_per_inference']:,.0f}"
+        assert_says(
+            "README.md",
+            f"| test accuracy | **{test}** |",
+            f"| ... 95 % interval | {evaluate['test_accuracy_low_percent']:.2f} to "
+            f"{evaluate['test_accuracy_high_percent']:.2f} |",
+            f"| validation accuracy | {train['best_validation_accuracy_percent']:.2f} % |",
+            f"| epochs | {train['epochs_trained']} |",
+            f"| spikes per inference: input | {spikes['input_spikes_per_inference']:.1f} |",
+            f"| ... hidden | {spikes['hidden_spikes_per_inference']:.1f} |",
+            f"| ... output | {spikes['output_spikes_per_inference']:.1f} |",
+            f"| synaptic events per inference | {events} |",
+            f"| ... answering early | {stopped} at {stopped_at} |",
+            f"(defaults: {measured})",
+            f"{energy['dense_operations_per_inference']:,} operations per inference",
+        )
+        assert_says("docs/index.md", f"reads {test} of the test images right", events)
+        assert_says(
+            "docs/explanation/events.md",
+            f"defaults {spikes['input_spikes_per_inference']:.1f} of them",
+        )
+        assert_says(
+            "docs/explanation/energy-ledger.md",
+            f"there are {measured} synaptic events per inference",
+            f"a margin of {early['margin_spikes']} spikes: {stopped} synaptic events in place of "
+            f"{events}, at {stopped_at} in place of {test}",
+        )
+
+    def test_beside_the_notebook(self) -> None:
+        history, spikes = rows("history"), values("inference")
+        layers = ("input", "hidden", "output")
+        training = [
+            sum(float(row[f"{layer}_spikes_per_sample"]) for row in history) / len(history)
+            for layer in layers
+        ]
+        inference = [spikes[f"{layer}_spikes_per_inference"] for layer in layers]
+        assert_says(
+            "docs/explanation/reproducibility.md",
+            f"| per training sample | {', '.join(f'{mean:.1f}' for mean in training)} |",
+            f"| per inference | {', '.join(f'{mean:.1f}' for mean in inference)} |",
+            f"{values('energy')['synaptic_events_per_inference']:,.0f} | 157,068 | 157,612 |",
+        )
+
+    def test_of_the_front(self) -> None:
+        for row in rows("front"):
+            share = float(row["train.pruned_fraction"])
+            assert_says(
+                "docs/explanation/energy-ledger.md",
+                f"| {f'{share:.0%}'.replace('%', ' %') if share else 0} | "
+                f"{'early' if row['early_exit'] == '1' else 'at the end'} | "
+                f"{float(row['synaptic_events_per_inference']):,.0f} | "
+                f"{float(row['validation_accuracy_percent']):.2f} % | "
+                f"{float(row['test_accuracy_percent']):.2f} % |",
+            )
+
+    def test_of_the_frugal_network(self) -> None:
+        whole, early = (
+            next(
+                row
+                for row in rows("front")
+                if row["train.pruned_fraction"] == "0.9" and row["early_exit"] == flag
+            )
+            for flag in "01"
+        )
+        events = f"{float(early['synaptic_events_per_inference']):,.0f}"
+        percent = f"{float(early['test_accuracy_percent']):.2f} %"
+        assert_says(
+            "README.md",
+            f"| {float(whole['test_accuracy_percent']):.2f} % | chosen on it |",
+            f"| {float(whole['validation_accuracy_percent']):.2f} % | 84.83 % |",
+            f"| {float(whole['synaptic_events_per_inference']):,.0f} | 157,068 |",
+            f"**{events} at {percent}**",
+        )
+        assert_says("docs/index.md", f"it reads {percent} right with {events}")
+
+
+class TestEnergy:
+    def test_headline(self) -> None:
+        energy = values("energy")
+        ratio = [energy[f"ratio_to_{rival}_ann"] for rival in ("dense", "zero_skipping")]
+        nanojoules = f"{energy['energy_per_inference_pj'] / 1000:.1f} nJ"
+        assert energy["profile"] == "45nm-fp32"
+        assert_says(
+            "README.md",
+            f"an inference takes {nanojoules}: {ratio[0]:.3f} times",
+            f"and {ratio[1]:.3f} times what one takes that skips zeros",
+        )
+        assert_says(
+            "docs/explanation/energy-ledger.md",
+            f"{energy['energy_per_inference_low_pj'] / 1000:.1f} to "
+            f"{energy['energy_per_inference_high_pj'] / 1000:.1f} nJ here",
+            f"counts {energy['training_energy_mj'] / 1000:.2f} J under the same prices",
+            f"as much as {energy['training_energy_in_inferences'] / 1e6:.0f} million inferences",
+        )
+
+    def test_parts(self, energy_rows: list[dict[str, str]]) -> None:
+        here = {"profile": "45nm-fp32", "network": "snn"}
+        inference = {**here, "phase": "inference"}
+        events = picojoules(energy_rows, **inference, term="synaptic_event")
+        total = picojoules(energy_rows, **inference, term="total")
+        forward, backward, optimizer = (
+            picojoules(energy_rows, **here, phase=phase, term="total") / 1e12
+            for phase in ("forward", "backward", "optimizer")
+        )
+        leaks = picojoules(energy_rows, "count", **inference, term="leak_multiplication")
+        assert_says(
+            "docs/explanation/energy-ledger.md",
+            f"{events / 1000:.1f} nJ are synaptic events and {(total - events) / 1000:.1f} nJ",
+            f"{forward:.2f} J forward, {backward:.2f} J backward, {optimizer:.2f} J in the",
+            f"{leaks:,.0f} leaks and as many biases",
+        )
+
+    def test_every_profile(self, energy_rows: list[dict[str, str]]) -> None:
+        totals = [
+            row
+            for row in energy_rows
+            if (row["network"], row["phase"], row["term"]) == ("snn", "inference", "total")
+        ]
+        assert totals
+        for row in totals:
+            low, high = joules(float(row["pj_low"])), joules(float(row["pj_high"]))
+            cell = low if row["pj_low"] == row["pj_high"] else f"{low} to {high}"
+            (line,) = (
+                line
+                for line in (REPOSITORY / "docs/explanation/energy-ledger.md")
+                .read_text(encoding="utf-8")
+                .splitlines()
+                if line.startswith(f"| `{row['profile']}` |")
+            )
+            assert line.endswith(f"| {cell} |")
+
+    def test_against_the_rivals(self, energy_rows: list[dict[str, str]]) -> None:
+        energy = values("energy")
+        ratios = [
+            f"{energy[f'ratio_to_{rival}_ann']:.3f} times that "
+            f"({energy[f'ratio_to_{rival}_ann_low']:.3f} to "
+            f"{energy[f'ratio_to_{rival}_ann_high']:.3f})"
+            for rival in ("dense", "zero_skipping")
+        ]
+        fp32 = {"profile": "45nm-fp32", "term": "mac"}
+        dense = picojoules(energy_rows, **fp32, network="ReLU 784-400-10, dense")
+        skipping = picojoules(energy_rows, **fp32, network="ReLU 784-400-10, zero-skipping")
+        macs = picojoules(energy_rows, "count", **fp32, network="ReLU 784-400-10, dense")
+        eight_bits = picojoules(
+            energy_rows,
+            profile="45nm-int8",
+            term="mac",
+            network="quantised ReLU 784-400-10, zero-skipping",
+        )
+        assert_says(
+            "docs/explanation/comparison.md",
+            f"| {dense / 1e6:.3f} µJ | {ratios[0]} | {joules(skipping)} | {ratios[1]} |",
+            f"it would need {joules(eight_bits)}",
+            f"| {macs:,.0f} |",
+        )
+        assert_says("README.md", f"a ReLU network without time {macs:,.0f}")
+
+
+class TestSpeed:
+    ROWS = ("seed_loop", "snntorch", "spikingjelly", "torch_time_batched", "dense", "event")
+
+    def test_table(self) -> None:
+        benchmark = values("benchmark")
+        ratios = benchmark["ratios"]
+        lines = [
+            f"| {benchmark['spread']['training'][name]['median']:.2f} | "
+            f"{ratios['training_over_seed_loop'][name]:.1f} | "
+            f"{benchmark['inference'][name]:,.0f} | "
+            f"{ratios['inference_over_seed_loop'][name]:.1f} |"
+            for name in self.ROWS
+        ]
+        limit = benchmark["limit"]
+        assert_says(
+            "docs/reference/speed.md",
+            *lines,
+            f"That is {ratios['event_training_over_fastest_peer']:.0f} times the fastest peer",
+            f"needs {limit['training_seconds_per_epoch']:.2f} s per epoch: `event` takes "
+            f"{limit['event_time_over_limit']:.1f} times that",
+            f"needs {benchmark['further_rows']['training']['torch_hand_written']:.2f} s",
+        )
+        event = benchmark["spread"]["training"]["event"]["median"]
+        assert_says(
+            "README.md",
+            f"takes {event:.2f} s: {ratios['training_over_seed_loop']['event']:.1f} times as fast",
+            f"{ratios['event_training_over_fastest_peer']:.0f} times as fast as the fastest peer",
+        )

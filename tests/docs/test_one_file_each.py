@@ -1,0 +1,204 @@
+"""What a user adds is one file: the code of the how-to pages, put into a project and run.
+
+Each page gives one new file (or entry) and lines of params.yaml. Nothing else of the package
+changes before stages run with all of the new things at once.
+"""
+
+import csv
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.tools.pages import blocks_of, write_block
+from tests.tools.pipeline_tools import (
+    artifact_paths,
+    clean_environment,
+    clone_of_working_tree,
+    git,
+    run,
+    set_parameters,
+)
+
+PAGES = (
+    "add-an-encoder",
+    "add-a-data-set",
+    "add-a-neuron",
+    "add-a-surrogate",
+    "add-a-schedule",
+    "add-a-hardware-profile",
+)
+CHOSEN = {
+    "data.source": "uci_digits",
+    "encode.code": "periodic",
+    "model.neuron": "subtractive",
+    "train.surrogate": "laplacian",
+    "train.schedule": "linear",
+    "energy_report.profile": "my-board",
+}
+# Little to learn, nothing to compile: no deformed image, and the engine that runs every neuron.
+SMALL = {
+    "encode.time_window": 8,
+    "encode.max_rate": 500,
+    "encode.phase": 0.25,
+    "model.hidden": 12,
+    "model.threshold": 0.3,
+    "train.batch_size": 500,
+    "train.lr": 0.01,
+    "train.max_epochs": 2,
+    "train.surrogate_slope": "null",
+    "train.shift_pixels": 0,
+    "train.rotate_degrees": 0,
+    "train.scale_fraction": 0,
+    "measure_inference.n_samples": 60,
+    "energy_report.bootstrap_samples": 100,
+}
+# The third statement of the surrogate, and the parameter's value that is refused: their tests
+NAIVE_LAPLACIAN = """\
+    if name == "laplacian":
+        return slope / 2 * math.exp(-slope * abs(x))
+"""
+# All stages in one process: importing torch takes longer than they do.
+STAGES = """
+import importlib, sys
+from stages.shared.common import run_stage
+for name in sys.argv[1:]:
+    stage = importlib.import_module(f"stages.{name}")
+    if status := run_stage(stage.main, None, stage.PATHS, []):
+        sys.exit(f"{name} ended with {status}")
+"""
+# What the files say, read by the package that has the new files.
+RESULT = """
+import json
+from pathlib import Path
+from spikejoule.foundation.pipeline_file import artifact_paths
+from spikejoule.model.checkpoint import read_complete
+from spikejoule.data.images import load_images
+from spikejoule.model.trained import load_trained
+from spikejoule.spikes.codes import load_encoded_images
+paths = artifact_paths(Path())
+trained, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])
+events, images = load_encoded_images(paths["events_test"])
+print(json.dumps({
+    "header": images.entry(),
+    "densities": [events.density, images.encoder.density(load_images(paths["test"]).images)],
+    "trained": trained.encoding,
+    "complete": complete.encoder.entry(),
+    "neurons": [trained.architecture.neuron.entry(), complete.architecture.neuron.entry()],
+    "config": trained.training_config,
+    "engine": trained.engine,
+    "rates": [record["learning_rate"] for record in trained.history],
+    "data": trained.data,
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def added(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone with all that the pages add, in which it was chosen and run."""
+    folder = tmp_path_factory.mktemp("added") / "project"
+    environment = clean_environment(folder.parent)
+    clone_of_working_tree(repository, folder, environment, {})
+    for page in PAGES:
+        for block in blocks_of(repository / "docs" / "how-to" / f"{page}.md"):
+            if block.title:
+                write_block(block, folder)
+    set_parameters(folder, CHOSEN | SMALL)
+    python(
+        folder,
+        STAGES,
+        *("prepare", "encode", "train", "measure_inference", "evaluate", "baseline"),
+        "energy_report",
+    )
+    return folder
+
+
+def python(folder: Path, code: str, *arguments: str) -> str:
+    environment = clean_environment(folder.parent)
+    environment["PYTHONPATH"] = f"{folder / 'src'}:{folder}"
+    return run([sys.executable, "-c", code, *arguments], folder, environment)
+
+
+@pytest.fixture(scope="module")
+def result(added: Path) -> dict:
+    return json.loads(python(added, RESULT).splitlines()[-1])
+
+
+def test_one_new_file_each_and_lines_of_params_yaml(added: Path) -> None:
+    status = git(added, clean_environment(added.parent), "status", "--porcelain", "-uall")
+    code = sorted(line for line in status.splitlines() if "src/" in line or "stages/" in line)
+    assert code == [
+        " M src/spikejoule/energy/hardware.yaml",
+        "?? src/spikejoule/data/sources/uci_digits.py",
+        "?? src/spikejoule/learn/schedules/linear.py",
+        "?? src/spikejoule/model/neurons/subtractive.py",
+        "?? src/spikejoule/model/surrogates/laplacian.py",
+        "?? src/spikejoule/spikes/encoders/periodic.py",
+    ]
+    rest = {line[3:].split("/")[0] for line in status.splitlines()}
+    assert rest - {"src", "metrics", "reports", "figures"} == {"params.yaml"}
+
+
+def test_the_encoder_stands_in_every_header(result: dict) -> None:
+    entry = {"type": "periodic", "time_window": 8, "max_rate_hz": 500.0, "phase": 0.25}
+    assert result["complete"] == entry
+    assert result["trained"].items() >= entry.items()
+    assert result["header"].items() >= entry.items()
+    found, expected = result["densities"]
+    assert found == pytest.approx(expected, rel=1e-12)
+    assert found > 0
+
+
+def test_the_digits_are_those_of_the_source(added: Path, result: dict) -> None:
+    assert result["data"]["source"] == "uci_digits"
+    assert set(result["data"]["sha256"]) == {"uci-images-uint8", "uci-labels-uint8"}
+    counts = json.loads((added / "metrics" / "data.json").read_text())["counts"]
+    assert counts == {"train": 1350, "validation": 150, "test": 297}
+
+
+def test_the_neuron_the_surrogate_and_the_schedule_were_used(result: dict) -> None:
+    neuron = {"neuron": "subtractive", "threshold": 0.3, "decay": 0.9}
+    assert result["neurons"] == [neuron, neuron]
+    assert result["engine"] == "dense"
+    assert result["config"]["surrogate"] == "laplacian"
+    # Three batches an epoch: the rate of the last step of each is 4/6 and 1/6 of the first.
+    assert result["rates"] == pytest.approx([0.01 * 4 / 6, 0.01 / 6])
+
+
+def test_the_network_learned_and_has_a_price(added: Path) -> None:
+    metrics = json.loads((added / "metrics" / "energy.json").read_text())
+    assert metrics["profile"] == "my-board"
+    assert 0 < metrics["energy_per_inference_low_pj"] < metrics["energy_per_inference_high_pj"]
+    with (added / artifact_paths(added)["energy_table"]).open(encoding="utf-8") as stream:
+        assert {row["profile"] for row in csv.DictReader(stream)} >= {"my-board", "45nm-fp32"}
+    with (added / "metrics" / "history.csv").open(encoding="utf-8") as stream:
+        first, last = csv.DictReader(stream)
+    assert float(last["train_loss"]) < float(first["train_loss"])
+
+
+def test_prices_are_those_of_the_entry(added: Path, repository: Path) -> None:
+    own = yaml.safe_load((added / "src/spikejoule/energy/hardware.yaml").read_text())
+    packaged = yaml.safe_load((repository / "src/spikejoule/energy/hardware.yaml").read_text())
+    assert set(own) - set(packaged) == {"my-board"}
+
+
+@pytest.mark.slow
+def test_the_tests_that_hold_for_every_kind_pass(added: Path) -> None:
+    """Both engines and loops agree on the new surrogate; no list of kinds is kept elsewhere."""
+    for name, line, more in (
+        ("naive.py", '    if name == "constant":\n', NAIVE_LAPLACIAN),
+        ("test_params.py", '    ("seed", -1),\n', '    ("encode.phase", 1),\n'),
+    ):
+        file = added / "tests" / name
+        text = file.read_text(encoding="utf-8")
+        assert line in text
+        file.write_text(text.replace(line, more + line, 1), encoding="utf-8")
+    tests = ("model/test_network", "engine/test_engines", "learn/test_schedule")
+    tests += ("energy/test_profiles", "stages/test_dvc_yaml", "test_params")
+    files = [f"tests/{test}.py" for test in tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *files]
+    environment = clean_environment(added.parent)
+    environment["PYTHONPATH"] = f"{added / 'src'}:{added}"
+    run(command, added, environment)

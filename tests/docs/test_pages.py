@@ -1,0 +1,145 @@
+"""Every code block of the tutorial and the how-to pages, run as it stands, page by page.
+
+A page is read from top to bottom in a copy of a project in which the pipeline has run on 5,000
+digits. `tests.tools.pages` says what the comments in the pages mean.
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.tools.pages import Block, blocks_of, write_block
+from tests.tools.pipeline_tools import run
+from tests.tools.recorded_project import Project
+from tests.tools.services import SHARED, WITHOUT_JOBS, answers, free_port, running
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGES = (DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
+WITH_SERVICES = ("share-a-server",)
+PAGE_SECONDS = 500
+
+
+@dataclass
+class Reader:
+    """Someone who does what a page says, in one shell.
+
+    Attributes:
+        folder: the project.
+        environment: variables of the shell; what a block exports stays.
+        servers: what the blocks have started.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    servers: ExitStack
+
+    def follow(self, block: Block) -> None:
+        """Do what a block says."""
+        for command in block.before:
+            self.shell(command)
+        if block.language == "diff":
+            patch = self.folder.parent / "patch"
+            patch.write_text(block.text, encoding="utf-8")
+            run(["git", "apply", "--recount", patch], self.folder, self.environment)
+        elif block.title:
+            write_block(block, self.folder)
+        elif block.language == "python":
+            run([sys.executable, "-W", "ignore", "-c", block.text], self.folder, self.environment)
+        elif block.until:
+            self.serve(block)
+        elif block.language == "sh":
+            self.shell(block.text, block.status)
+        else:
+            assert block.language == "text", f"nobody runs {block.language}"
+
+    def shell(self, text: str, status: int = 0) -> None:
+        """Run commands, each of which must succeed, and remember what they export."""
+        kept = self.folder.parent / "environment"
+        script = f"set -euo pipefail\n{text}\nenv -0 > {kept}\n"
+        command = ["bash", "-c", script]
+        run(command, self.folder, self.environment, status, seconds=PAGE_SECONDS)
+        if status == 0:
+            variables = kept.read_text(encoding="utf-8").split("\0")
+            self.environment = dict(each.split("=", 1) for each in variables if each)
+
+    def serve(self, block: Block) -> None:
+        """Run all but the last command, and that one until the page ends."""
+        *others, command = block.text.replace("\\\n", " ").strip().splitlines()
+        self.shell("\n".join(others))
+        print_url = ["bash", "-c", f'printf %s "{block.until}"']
+        url = run(print_url, self.folder, self.environment)
+        self.servers.enter_context(
+            running(
+                ["bash", "-c", command],
+                log=self.folder.parent / "server.log",
+                ready=lambda: answers(url),
+                environment=self.environment,
+                folder=self.folder,
+            )
+        )
+
+
+@pytest.fixture
+def reader(recorded_project: Project, tmp_path: Path) -> Iterator[Reader]:
+    """A reader with a copy of the project, whose environment is built already."""
+    folder = tmp_path / "spikejoule"
+    shutil.copytree(recorded_project.folder, folder, symlinks=True)
+    environment = folder / ".venv"
+    environment.unlink()
+    environment.mkdir()
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (environment / part).symlink_to(Path(sys.prefix) / part)
+    # Newer than what make compares it with: nothing is installed.
+    (environment / ".installed").touch()
+    port = free_port()
+    variables = {
+        "PYTHONPATH": f"{folder / 'src'}:{folder}",
+        "TEST_PORT": str(port),
+        "TEST_SERVER": f"http://127.0.0.1:{port}",
+    }
+    with ExitStack() as servers:
+        yield Reader(folder, {**recorded_project.environment, **WITHOUT_JOBS, **variables}, servers)
+
+
+def test_there_are_pages() -> None:
+    assert len(PAGES) > 10
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_block_is_one_that_is_run(page: Path, tmp_path: Path) -> None:
+    """It is run, written to a file, applied, or, as `text`, what a command prints."""
+    blocks = blocks_of(page)
+    assert blocks
+    for block in blocks:
+        assert block.title or block.language in {"sh", "python", "diff", "text"}
+        if block.language == "python":
+            compile(block.text, page.name, "exec")
+        if block.language == "diff":
+            patch = tmp_path / "patch"
+            patch.write_text(block.text, encoding="utf-8")
+            run(["git", "apply", "--recount", "--check", patch], DOCS.parent, os.environ)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=SHARED if page.stem in WITH_SERVICES else ())
+        for page in PAGES
+    ],
+)
+def test_page(page: Path, reader: Reader, request: pytest.FixtureRequest) -> None:
+    if page.stem in WITH_SERVICES:
+        s3, postgresql = (request.getfixturevalue(name) for name in ("s3", "postgresql"))
+        for bucket in ("team-mlflow", "team-dvc"):
+            s3.bucket(bucket)
+        database = postgresql.create_database("pages")
+        reader.environment |= {"TEST_S3": s3.url, "TEST_DATABASE": database, **s3.environment()}
+    for block in blocks_of(page):
+        reader.follow(block)

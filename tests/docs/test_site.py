@@ -1,0 +1,137 @@
+"""The pages: their links, their length, and the tables that are made from the sources."""
+
+import inspect
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import yaml
+
+from docs.site import commands, parameters
+from spikejoule.params import load_params
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PAGES = (
+    *(REPOSITORY / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")),
+    *sorted((REPOSITORY / "docs").rglob("*.md")),
+)
+
+
+def prose(page: Path) -> str:
+    """A page's text without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as git hosts and the site derive them."""
+    headings = re.findall(r"^#+ +(.*?)\s*$", prose(page), flags=re.M)
+    bare = [re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings]
+    return {re.sub(r"\s", "-", heading) for heading in bare}
+
+
+def links(page: Path) -> Iterator[str]:
+    """The targets of a page's links and pictures within the repository."""
+    text = re.sub(r"`[^`]*`", "", prose(page))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            yield target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(REPOSITORY).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in links(page):
+        name, _, anchor = target.partition("#")
+        aim = (page.parent / name).resolve() if name else page
+        assert aim.is_file(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(aim), f"{page.name} links to {target}"
+
+
+def test_every_page_is_in_the_table_of_contents() -> None:
+    text = (REPOSITORY / "mkdocs.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r"[\w/-]+\.md", text))
+    written = {page.relative_to(REPOSITORY / "docs").as_posix() for page in PAGES[3:]}
+    assert listed == written | {"CHANGELOG.md", "CONTRIBUTING.md"}
+
+
+def test_what_rooms_export_is_on_the_page_of_the_api() -> None:
+    page = (REPOSITORY / "docs/reference/python-api.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^::: ([\w.]+)$", page, flags=re.M))
+    for path in (REPOSITORY / "src/spikejoule").glob("*/__init__.py"):
+        room = import_module(f"spikejoule.{path.parent.name}")
+        for name in getattr(room, "__all__", ()):
+            exported = getattr(room, name)
+            if inspect.isclass(exported) or inspect.isfunction(exported):
+                assert f"{exported.__module__}.{exported.__qualname__}" in listed
+
+
+def test_a_reader_with_five_minutes() -> None:
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+    assert len((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 320
+
+
+class TestParameters:
+    @pytest.fixture(scope="class")
+    def rows(self) -> dict[str, list[str]]:
+        table = parameters.parameter_tables(REPOSITORY / "params.yaml")
+        cells = (
+            re.split(r" (?<!\\)\| ", line.strip("| "))
+            for line in table.splitlines()
+            if line.startswith("| `")
+        )
+        return {row[0].strip("`"): row[1:] for row in cells}
+
+    def test_each_stands_there_with_its_default(self, rows: dict[str, list[str]]) -> None:
+        for key, value in load_params(REPOSITORY / "params.yaml").flattened().items():
+            written = yaml.safe_load(rows[key][0].strip("`"))
+            assert value in (written, [written])
+
+    def test_each_says_what_is_allowed_and_what_it_means(self, rows: dict[str, list[str]]) -> None:
+        for key in load_params(REPOSITORY / "params.yaml").flattened():
+            _, allowed, meaning = rows[key]
+            assert allowed
+            assert meaning
+        assert rows["encode.max_rate"][1:] == [
+            "a number above 0 and of at most 1000",
+            "Hz, rate of a white pixel, above 0 to 1000",
+        ]
+        assert rows["train.plateau_factor"][2].endswith("(only `plateau`)")
+
+    def test_each_choice_stands_there_with_formula_and_source(self) -> None:
+        choices = parameters.choices()
+        assert set(choices) == {
+            "data.source",
+            "encode.code",
+            "model.neuron",
+            "train.surrogate",
+            "train.schedule",
+        }
+        table = parameters.parameter_tables(REPOSITORY / "params.yaml")
+        for key, kinds in choices.items():
+            section = table.split(f"### Choices of {key}\n")[1].split("\n#")[0]
+            assert all(f"| `{name}` |" in section for name in kinds)
+        assert "<br>`slope` | `surrogate_slope`, 0.3 in the source |" in table
+        assert "[arXiv:2007.05785](https://arxiv.org/abs/2007.05785)" in table
+
+    def test_profiles(self) -> None:
+        assert (
+            "| `truenorth` | IBM TrueNorth: 28 nm, 0.775 V (2014) | `all_in`;"
+            in parameters.profile_table()
+        )
+
+
+class TestCommands:
+    def test_each_command_with_its_arguments(self) -> None:
+        text = commands.spikejoule_commands()
+        names = re.findall(r"^### spikejoule (\w+)$", text, flags=re.M)
+        assert names == ["inspect", "measure", "proxies", "energy", "publish", "front", "version"]
+        assert "| `--rev REVISION` |" in text
+        assert "| `--images DIRECTORY|" in text  # a bar in code needs no escape
+
+    def test_targets_stages_and_rooms(self) -> None:
+        assert "| `make docs` |" in commands.make_targets(REPOSITORY / "Makefile")
+        assert "| `encode` | Turn validation" in commands.stages(REPOSITORY / "dvc.yaml")
+        rooms = commands.rooms(REPOSITORY / "dvc.yaml")
+        assert "| `tracking` | publish |" in rooms
+        assert "| `foundation` | all |" in rooms

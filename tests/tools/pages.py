@@ -1,0 +1,101 @@
+"""The code blocks of the documentation, and what a test needs to run them as they are written.
+
+A fenced block with a title is a file, or lines of one: a `.py` file is written, keys of params.yaml
+are set or added, and any other file is appended to. What a block needs before it can run on a
+machine for tests stands above it in HTML comments, which readers do not see:
+
+    <!-- test: first COMMAND -->           a command of the shell that is run before the block
+    <!-- test: "A" stands for "B" -->      run with B where the page says A, a real host's name, say
+    <!-- test: ends with 1 -->             the exit status of the block, where it is not 0
+    <!-- test: until http://HOST:PORT -->  the block starts a server: it runs until that answers
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_FENCE = re.compile(
+    r"(?P<comments>(?:^<!-- test: [^\n]* -->\n)*)"
+    r"^(?P<ticks>```+)(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n"
+    r"(?P<text>.*?)^(?P=ticks)$",
+    flags=re.MULTILINE | re.DOTALL,
+)
+_COMMENT = re.compile(r"^<!-- test: (.*) -->$", flags=re.MULTILINE)
+_STANDS_FOR = re.compile(r'"(.+)" stands for "(.*)"')
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page.
+
+    Attributes:
+        language: as the fence says.
+        title: the file that it is, or belongs to; empty where it is none.
+        text: what stands in it, comments of the tests applied.
+        before: commands to run before it.
+        status: exit status that is expected.
+        until: address of the server that it starts.
+    """
+
+    language: str
+    title: str
+    text: str
+    before: list[str] = field(default_factory=list)
+    status: int = 0
+    until: str = ""
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """Every fenced block of a page, in order; ValueError for a comment that says nothing."""
+    content = page.read_text(encoding="utf-8")
+    blocks = [_block(match) for match in _FENCE.finditer(content)]
+    # A comment that belongs to no block, or a fence without a language, would test nothing.
+    comments = sum(len(_COMMENT.findall(match["comments"])) for match in _FENCE.finditer(content))
+    if content.count("<!-- test") != comments or content.count("\n```") != 2 * len(blocks):
+        raise ValueError(f"{page}: a fence has no language, or a comment for tests no fence")
+    return blocks
+
+
+def _block(match: re.Match[str]) -> Block:
+    text, before, status, until = match["text"], [], 0, ""
+    for comment in _COMMENT.findall(match["comments"]):
+        verb, _, rest = comment.partition(" ")
+        if verb == "first":
+            before.append(rest)
+        elif verb == "until":
+            until = rest
+        elif comment.startswith("ends with "):
+            status = int(comment.split()[-1])
+        elif (replaced := _STANDS_FOR.fullmatch(comment)) and replaced[1] in text:
+            text = text.replace(replaced[1], replaced[2])
+        else:
+            raise ValueError(f"a comment for tests says nothing: {comment}")
+    return Block(match["language"], match["title"] or "", text, before, status, until)
+
+
+def write_block(block: Block, folder: Path) -> None:
+    """Write a block that is a file, or belongs to one, into the project in `folder`."""
+    path = folder / block.title
+    if path.name == "params.yaml":
+        set_lines(path, block.text)
+    elif path.suffix == ".py":
+        assert not path.exists(), f"{block.title} is there already"
+        path.write_text(block.text, encoding="utf-8")
+    else:
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write("\n" + block.text)
+
+
+def set_lines(path: Path, text: str) -> None:
+    """Set keys of a params.yaml, whole lines with their comments; a new key ends its section."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    section = 0
+    for line in text.splitlines():
+        if not line.startswith(" "):
+            section = lines.index(line) + 1
+            continue
+        end = next((i for i in range(section, len(lines)) if not lines[i]), len(lines))
+        key = line.partition(":")[0] + ":"
+        found = [i for i in range(section, end) if lines[i].startswith(key)]
+        lines[slice(found[0], found[0] + 1) if found else slice(end, end)] = [line]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
