@@ -24,7 +24,7 @@ AXES = {
 
 
 def growth_figure(points: Sequence[Point], crossover: float | None, caption: str) -> bytes:
-    """PNG of microseconds an image against each sweep's quantity, both axes logarithmic."""
+    """PNG of microseconds per image against each sweep's quantity, both axes logarithmic."""
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 

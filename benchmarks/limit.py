@@ -132,7 +132,7 @@ def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> 
 
 
 def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurement:
-    """Seconds an epoch of the additions alone, for both layers of the job's network.
+    """Seconds per epoch of the additions alone, for both layers of the job's network.
 
     The input events are those of one epoch; the hidden events are those of the network that the
     event engine has after as many epochs as its own measurement warms it up with.

@@ -1,4 +1,4 @@
-"""Seconds an epoch and images a second of every implementation, in one run (`make bench`).
+"""Seconds per epoch and images per second of every implementation, in one run (`make bench`).
 
 What is measured
     Training: encode, forward, backward, gradient clipping and optimizer step, for a 784-400-10
@@ -27,10 +27,10 @@ How
 
 What is reported
     The median over rounds of each round's median; the quartiles of all timings stand beside it.
-    Seconds an epoch = median seconds a batch x 938, the batches of 60,000 images (the last of them
-    is only half a batch: 0.05 % too much), for rows whose batches all cost the same. `event`, which
-    may do work for a whole epoch at once, is timed over whole epochs, one a round, after one whole
-    epoch that is not timed, and over whole passes over the 10,000 test images for inference.
+    Seconds per epoch = median seconds per batch x 938, the batches of 60,000 images (the last of
+    them is only half a batch: 0.05 % too much), for rows whose batches all cost the same. `event`,
+    which may do work for a whole epoch at once, is timed over whole epochs, one a round, after one
+    whole epoch that is not timed, and over whole passes over the 10,000 test images for inference.
     Inference batches have the size that suits the row best (64 or 256 here). Peak memory is the
     process's largest resident set, in which images and interpreter are included.
     Timings depend on the network's spikes and so a little on how long it has been trained: the
@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
                     measurement.foreign_cores,
                 )
             logger.info(
-                "round %d: %s %.2f s an epoch", round_number + 1, name, timings[len(timings) // 2]
+                "round %d: %s %.2f s per epoch", round_number + 1, name, timings[len(timings) // 2]
             )
     summary = summarize(measurements, batches_per_epoch)
     if arguments.train_command:

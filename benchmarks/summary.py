@@ -12,7 +12,7 @@ BYTES_PER_MIB = 1024 * 1024
 
 
 def epoch_seconds(measurement: Measurement, batches_per_epoch: int) -> list[float]:
-    """Every timing of one process as seconds an epoch."""
+    """Every timing of one process as seconds per epoch."""
     if measurement.training_epoch_seconds:
         return measurement.training_epoch_seconds
     return [seconds * batches_per_epoch for seconds in measurement.training_batch_seconds]
@@ -36,8 +36,8 @@ def summarize(
 ) -> dict[str, Any]:
     """The content of the benchmark's file, less the machine and the protocol.
 
-    measurements: row -> one measurement a round. Rows in `ROWS` fill "training" (seconds an epoch)
-    and "inference" (images a second); others go to "further_rows".
+    measurements: row -> one measurement per round. Rows in `ROWS` fill "training" (seconds per
+    epoch) and "inference" (images per second); others go to "further_rows".
     """
     spread: dict[str, dict[str, Any]] = {"training": {}, "inference": {}}
     memory, losses, foreign = {}, {}, {}
@@ -103,7 +103,7 @@ def _ratios(medians: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
 def markdown_table(summary: Mapping[str, Any]) -> str:
     """The README's table of a summary; a further row follows in italics, the limit comes last."""
     lines = [
-        "| implementation | training, s an epoch | times the seed | inference, images/s "
+        "| implementation | training, s per epoch | times the seed | inference, images/s "
         "| times the seed | peak memory, MiB |",
         "|---|---:|---:|---:|---:|---:|",
     ]

@@ -30,7 +30,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         code = EncodedImages(encoder, params.seed, split, images_sha256(samples))
         save_events(paths[f"events_{split}"], events, code.entry())
         logger.info(
-            "%s: %s images, %.1f spikes an image, %.2f %% of the input bits",
+            "%s: %s images, %.1f spikes per image, %.2f %% of the input bits",
             split, f"{len(samples):,}", events.n_events / len(samples), 100 * events.density,
         )  # fmt: skip
 

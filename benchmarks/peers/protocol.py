@@ -9,7 +9,7 @@ import numpy as np
 class Implementation(Protocol):
     """One row of the benchmark. B batch, N images, P pixels.
 
-    An implementation whose cost a batch is not constant (it encodes an epoch at once, say) also
+    An implementation whose cost per batch is not constant (it encodes per epoch at once, say) also
     offers `train_epoch(order)` and `infer_all(indices)`; whole epochs are then measured.
     """
 

@@ -6,13 +6,14 @@ changes before stages run with all of the new things at once.
 
 import csv
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.tools.pages import blocks_of, write_block
+from tests.tools.pages import Block, blocks_of, write_block
 from tests.tools.pipeline_tools import (
     artifact_paths,
     clean_environment,
@@ -101,10 +102,8 @@ def added(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("added") / "project"
     environment = clean_environment(folder.parent)
     clone_of_working_tree(repository, folder, environment, {})
-    for page in PAGES:
-        for block in blocks_of(repository / "docs" / "how-to" / f"{page}.md"):
-            if block.title:
-                write_block(block, folder)
+    for block in blocks_of_all(repository):
+        write_block(block, folder)
     set_parameters(folder, CHOSEN | SMALL)
     python(
         folder,
@@ -113,6 +112,12 @@ def added(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "energy_report",
     )
     return folder
+
+
+def blocks_of_all(repository: Path) -> list[Block]:
+    """The blocks of the pages that are files, or belong to one."""
+    files = [repository / "docs" / "how-to" / f"{page}.md" for page in PAGES]
+    return [block for file in files for block in blocks_of(file) if block.title]
 
 
 def python(folder: Path, code: str, *arguments: str) -> str:
@@ -185,8 +190,12 @@ def test_prices_are_those_of_the_entry(added: Path, repository: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_tests_that_hold_for_every_kind_pass(added: Path) -> None:
+def test_the_tests_that_hold_for_every_kind_pass(added: Path, repository: Path) -> None:
     """Both engines and loops agree on the new surrogate; no list of kinds is kept elsewhere."""
+    shutil.copy(repository / "params.yaml", added)  # the default parameters, and the pages' lines
+    for block in blocks_of_all(repository):
+        if block.title == "params.yaml":
+            write_block(block, added)
     for name, line, more in (
         ("naive.py", '    if name == "constant":\n', NAIVE_LAPLACIAN),
         ("test_params.py", '    ("seed", -1),\n', '    ("encode.phase", 1),\n'),

@@ -38,7 +38,7 @@ def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
         extent = f"prices in brackets, {images}"
     else:
         extent = f"{100 * analysis.bootstrap.confidence:g} % interval {bracket}, {images}"
-    lines = [f"{mean} an inference under {chosen.profile.id} ({extent})."]
+    lines = [f"{mean} per inference under {chosen.profile.id} ({extent})."]
     for item in chosen.comparisons:
         verdict = {
             "snn": "the spiking network needs less",
