@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,11 +11,12 @@ from hypothesis import settings
 from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.sources.mnist5k import load_mnist5k
+from tests.tools.without_torch import WITH_TORCH
 
 # Fixtures that start other programs
 pytest_plugins = [
     "tests.tools.browser",
-    "tests.tools.finished_project",
+    *(["tests.tools.finished_project"] if WITH_TORCH else []),
     "tests.tools.recorded_project",
     "tests.tools.services",
 ]
@@ -37,6 +38,18 @@ def restore_logging() -> None:
     for name in list(root.manager.loggerDict):
         if name.partition(".")[0] in ("spikejoule", "stages"):
             logging.getLogger(name).disabled = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Skip a module that cannot be imported without PyTorch, where there is none."""
+    report = yield
+    if not WITH_TORCH and report.failed and "No module named 'torch'" in str(report.longrepr):
+        report.outcome = "skipped"
+        report.longrepr = (str(collector.path), 0, "Skipped: needs PyTorch")
+    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -233,6 +233,28 @@ def bernoulli(intensities, n_steps, max_rate_hz, generator):
     return dense
 
 
+def poisson(probabilities, n_steps, key, sample):
+    """Dense spikes [T, P] of one image: geometric gaps from the stream of (key, sample).
+
+    Pixels take their numbers from the last to the first, one after the other; those of probability
+    0 take none. A number E = -log(u) is a gap of floor(E / -log(1 - p)) steps without a spike; the
+    gap that leaves the window ends the pixel.
+    """
+    state = mix(key ^ mix((sample + GOLDEN) & MASK))
+    dense = np.zeros((n_steps, len(probabilities)), dtype=np.uint8)
+    for pixel in range(len(probabilities) - 1, -1, -1):
+        p = probabilities[pixel]
+        step = 0
+        while p > 0 and step < n_steps:
+            state = (state + GOLDEN) & MASK
+            number = -math.log(((mix(state) >> 11) + 1) / 2**53)
+            step += math.floor(number / -math.log1p(-p)) if p < 1 else 0
+            if step < n_steps:
+                dense[step, pixel] = 1
+            step += 1
+    return dense
+
+
 def event_list(dense):
     """(sources, offsets) of dense spikes [N, T, units]: rows by sample, then by step."""
     sources, offsets = [], [0]

@@ -38,6 +38,7 @@ from spikejoule.foundation.errors import ArtifactError, DataError, SpikejouleErr
 from spikejoule.foundation.files import read_json, write_npz
 from spikejoule.params import load_params, parse_params
 from stages import prepare
+from tests.tools.without_torch import needs_torch
 
 NAMES = (
     "train-images-idx3-ubyte",
@@ -409,6 +410,7 @@ class TestDownload:
         assert capfd.readouterr() == ("", "")
         assert list((tmp_path / "cache").iterdir()) == []
 
+    @needs_torch
     def test_server_that_never_answers(self, tmp_path: Path) -> None:
         code = (
             "import sys; from pathlib import Path\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.pipeline_tools import clean_environment, run
+from tests.tools.without_torch import needs_torch
 
 SAYS = {
     "count_and_price": "Intel Loihi",
@@ -14,6 +15,7 @@ SAYS = {
 }
 
 
+@needs_torch
 @pytest.mark.parametrize("name", SAYS)
 def test_example(name: str, repository: Path, tmp_path: Path) -> None:
     environment = {**clean_environment(tmp_path), "PYTHONPATH": str(repository / "src")}

@@ -22,6 +22,10 @@ from tests.tools.pipeline_tools import (
     run,
     set_parameters,
 )
+from tests.tools.without_torch import needs_torch
+
+# One worker for all: others would run the stages again for themselves.
+pytestmark = [needs_torch, pytest.mark.xdist_group("one file each")]
 
 PAGES = (
     "add-an-encoder",

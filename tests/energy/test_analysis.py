@@ -23,8 +23,10 @@ from spikejoule.energy import (
     mean_operations,
     terms,
 )
+from spikejoule.energy.break_even import OperatingPoint, solve_break_even
 from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.estimates import Estimate
+from spikejoule.energy.operations import Column
 from spikejoule.energy.profiles import Price
 from spikejoule.energy.statistics import count_statistics
 from spikejoule.energy.summary import energy_text, joules, verdict_lines
@@ -283,6 +285,19 @@ class TestBreakEven:
         assert x[0] < limits.measured_spikes_per_input < limits.spikes_per_input < x[-1]
         assert np.interp(limits.spikes_per_input, x, y) == pytest.approx(limits.ann_pj)
         assert np.interp(limits.measured_spikes_per_input, x, y) == pytest.approx(69.6)
+
+    def test_an_active_update_takes_the_place_of_an_inactive_one(self) -> None:
+        """10 events, 2 active, 4 inactive updates; three times the spikes leave none inactive."""
+        places = ((terms.SYNAPTIC_EVENT, "input_to_hidden"),)
+        places += ((terms.NEURON_UPDATE_ACTIVE, "hidden"), (terms.NEURON_UPDATE_INACTIVE, "hidden"))
+        columns = [Column(*place) for place in places]
+        prices = np.array([1.0, 5.0, 3.0])
+        baseline_pj = float(np.array([30.0, 6.0, 0.0]) @ prices)
+        operation = OperatingPoint(n_input=5, time_window=3, max_rate_hz=80, input_spikes=10)
+        means = np.array([10.0, 2.0, 4.0])
+        limits = solve_break_even(means, columns, prices, baseline_pj, 1.0, operation)
+        assert limits is not None
+        assert limits.spikes_per_input == pytest.approx(3 * 10 / 5)
 
     def test_no_rate_wins_if_updates_alone_cost_more(self) -> None:
         limits = comparisons(analysis(inputs((baseline(10, [6] * 4),))))["dense"].break_even

@@ -18,9 +18,12 @@ from spikejoule.measure.measurement import Measurement
 from spikejoule.model.architecture import Architecture
 from spikejoule.spikes.events import EventList
 from tests import naive
-from tests.tools.examples import trained_network
 from tests.tools.settings import draw_key, encode
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+from tests.tools.without_torch import WITH_TORCH, needs_torch
+
+if WITH_TORCH:
+    from tests.tools.examples import trained_network
 
 
 def tiny_layers() -> tuple[EventList, ...]:
@@ -31,7 +34,7 @@ def tiny_counts(pruned: bool = False) -> OperationCounts:
     return count_operations(Measurement.of(STATE, ARCHITECTURE, tiny_layers(), pruned))
 
 
-@pytest.mark.parametrize("engine", ["event", "dense"])
+@pytest.mark.parametrize("engine", ["event", pytest.param("dense", marks=needs_torch)])
 def test_the_engines_emit_the_spikes_that_are_written_down(engine: str) -> None:
     hidden, output = run_network(STATE, ARCHITECTURE, tiny_layers()[0], engine=engine)
     assert hidden.to_dense(np.int64)[0].tolist() == HIDDEN
@@ -165,6 +168,7 @@ class TestTwoCountings:
         # the oracle can tell them apart
         assert counts.counts.tolist() != recounted(spikes, weights, not pruned)
 
+    @needs_torch
     def test_real_digits(self, mnist5k: Dataset) -> None:
         network = trained_network((20,))
         events = encode(mnist5k.test.images[:3], 50, 80.0, draw_key(7, "test", 0))

@@ -9,21 +9,29 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-import torch
 
 from spikejoule.engine import choice, choose_engine, make_engine, run_network
 from spikejoule.engine.choice import resolve_device
-from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
+from spikejoule.engine.interface import Engine
 from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import initial_state
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.surrogates import SURROGATES
 from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.settings import changed, draw_key, encode
+from tests.tools.without_torch import WITH_TORCH, needs_torch
+
+if WITH_TORCH:
+    import torch
+
+    from spikejoule.engine.dense import DenseEngine
+    from spikejoule.model.network import initial_state
+
+# One worker for all: each would compile the kernels for double precision for itself.
+pytestmark = pytest.mark.xdist_group("engines")
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +45,17 @@ LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
 
 @pytest.fixture
 def set_threads() -> Iterator[Any]:
-    kernels, products = numba.get_num_threads(), torch.get_num_threads()
+    kernels, products = numba.get_num_threads(), torch.get_num_threads() if WITH_TORCH else 0
 
     def set_both(count: int) -> None:
         numba.set_num_threads(min(count, numba.config.NUMBA_NUM_THREADS))
-        torch.set_num_threads(count)
+        if WITH_TORCH:
+            torch.set_num_threads(count)
 
     yield set_both
     numba.set_num_threads(kernels)
-    torch.set_num_threads(products)
+    if WITH_TORCH:
+        torch.set_num_threads(products)
 
 
 def network(*sizes: int, seed: int = 0, decay: float = 0.9) -> tuple[Architecture, dict[str, Any]]:
@@ -70,6 +80,16 @@ def batch(
     dense = (generator.random((n_samples, n_steps, architecture.n_input)) < density).astype(int)
     labels = generator.integers(0, architecture.n_output, n_samples)
     return dense, EventList.from_dense(dense), labels
+
+
+def witnesses(
+    architecture: Architecture, state: dict[str, Any], settings: LearningSettings
+) -> list[Engine]:
+    """The same network in each engine, in float64; the event engine alone without PyTorch."""
+    engines: list[Engine] = [EventEngine(architecture, state, settings, np.float64)]
+    if WITH_TORCH:
+        engines.append(DenseEngine(architecture, state, settings, "cpu", np.float64))
+    return engines
 
 
 def assert_gradients(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
@@ -102,10 +122,7 @@ def assert_all_agree(
         settings.label_smoothing,
     )
     events = EventList.from_dense(dense)
-    for engine in (
-        EventEngine(architecture, state, settings, np.float64),
-        DenseEngine(architecture, state, settings, "cpu", np.float64),
-    ):
+    for engine in witnesses(architecture, state, settings):
         for layer, expected in zip(engine.run(events), spikes, strict=True):
             layer.check()
             assert np.array_equal(layer.to_dense(np.int64), expected), engine.name
@@ -198,6 +215,7 @@ class TestAgreement:
         dense[[0, 3, 8]] = 0
         assert_all_agree(architecture, state, dense, labels)
 
+    @needs_torch
     @pytest.mark.parametrize("lanes", [1, 2, 3, 8])
     def test_lanes_change_no_more_than_rounding(self, lanes: int) -> None:
         architecture, state = network(9, 11, 3)
@@ -221,6 +239,7 @@ class TestAgreement:
             for name, gradient in gradients.items():
                 assert np.array_equal(gradient, expected_gradients[name])
 
+    @needs_torch
     def test_running_no_sample(self) -> None:
         architecture, state = network(9, 11, 3)
         events = EventList.from_dense(np.zeros((0, 5, 9)))
@@ -232,6 +251,7 @@ class TestAgreement:
                 assert (layer.n_samples, layer.n_steps, layer.n_events) == (0, 5, 0)
 
 
+@needs_torch
 def test_the_real_network_in_float32() -> None:
     """784-400-10 over 50 steps: the share of spikes on which the float32 engines differ."""
     architecture, state = network(784, 400, 10, seed=3)
@@ -299,6 +319,7 @@ class TestWhatMustDiffer:
         assert np.array_equal(hidden.to_dense(np.int64), expected)
         assert not np.array_equal(hidden.to_dense(np.int64), subtracted)
 
+    @needs_torch
     def test_a_reset_that_is_not_detached(self) -> None:
         """Through the reset, autograd would find other gradients."""
         architecture, state = network(14, 18, 4)
@@ -369,6 +390,7 @@ class TestThreads:
         assert results[0] == results[1]
 
 
+@needs_torch
 class TestAdam:
     SETTINGS = LearningSettings(logit_scale=0.3, weight_decay=0.01, grad_clip_norm=0.05)
     RATES = (0.01, 0.003, 0.02, 0.02, 0.001, 0.01)
@@ -527,6 +549,7 @@ class TestDenormals:
         assert np.abs(never).max() < 1e-4
 
 
+@needs_torch
 class TestInterface:
     @pytest.mark.parametrize("name", ["event", "dense"])
     def test_events_of_another_input_are_refused(self, name: str) -> None:

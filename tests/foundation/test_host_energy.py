@@ -21,6 +21,7 @@ from spikejoule.foundation.host_energy import (
     measure_host_energy,
 )
 from tests.tools.processes import start_python
+from tests.tools.without_torch import needs_torch
 
 
 def make_zone(powercap: Path, zone: str, name: str, energy_uj: int, range_uj: int = 10**9) -> Path:
@@ -248,6 +249,7 @@ class TestGpus:
         entry = HostEnergyEntry.model_validate({**part, "seconds": 1.0, "parts": [part]})
         assert entry.kind == "estimated"
 
+    @needs_torch
     def test_uuids_of_torch_devices(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import torch
 

@@ -358,6 +358,7 @@ class TestPruning:
     def test_events_are_spikes_times_fan_out_until_synapses_go(self) -> None:
         settings = changed(SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7)
         result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+        assert {record.pruned_share == 0 for record in result.history} == {True, False}
         for record in result.history:
             full = tuple(
                 spikes * fan_out

@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 
-from spikejoule.engine.dense import DenseEngine
 from spikejoule.engine.event import EventEngine
 from spikejoule.model.fan_out import fan_outs_by_source, synaptic_events_per_sample
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.pruning import PruningSettings, magnitude_masks
-from tests.engine.test_engines import batch, network
+from tests.engine.test_engines import batch, network, witnesses
+from tests.tools.without_torch import needs_torch
+
+# One worker for all: each would compile the kernels for double precision for itself.
+pytestmark = pytest.mark.xdist_group("engines")
 
 LEARNING = LearningSettings(
     logit_scale=0.3, label_smoothing=0.1, weight_decay=1e-3, grad_clip_norm=1.0
@@ -62,14 +65,12 @@ class TestMasks:
 
 
 class TestEngines:
+    @needs_torch
     @pytest.mark.parametrize("sizes", [(7, 40, 3), (5, 21, 34, 4)])
     def test_agree_after_pruned_steps(self, sizes: tuple[int, ...]) -> None:
         architecture, state = network(*sizes)
         _, events, labels = batch(architecture, 6, 12)
-        engines = [
-            EventEngine(architecture, state, LEARNING, np.float64),
-            DenseEngine(architecture, state, LEARNING, "cpu", np.float64),
-        ]
+        engines = witnesses(architecture, state, LEARNING)
         outcomes = []
         for engine in engines:
             engine.train_batch(events, labels, 0.01)
@@ -93,10 +94,7 @@ class TestEngines:
     ) -> None:
         architecture, state = network(*sizes)
         dense, events, labels = batch(architecture, 9, 11)
-        for engine in (
-            EventEngine(architecture, state, LEARNING, np.float64),
-            DenseEngine(architecture, state, LEARNING, "cpu", np.float64),
-        ):
+        for engine in witnesses(architecture, state, LEARNING):
             if share:
                 engine.prune(magnitude_masks(state, share))
             weights = [value for value in engine.state().values() if value.ndim == 2]

@@ -175,6 +175,20 @@ class TestBernoulliLaw:
         assert abs((z**2).mean() - 1) < bound * np.sqrt(2 / len(images))
 
 
+class TestStream:
+    @pytest.mark.parametrize("max_rate_hz", [80.0, 1000.0])
+    def test_every_spike_is_that_of_plain_loops(self, max_rate_hz: float) -> None:
+        """The stream is part of the format: a draw of today must be the draw of any later year."""
+        generator = np.random.default_rng(8)
+        images = generator.choice(np.array([0, 1, 99, 254, 255], np.uint8), (4, 90))
+        samples = np.array([0, 1, 69_999, 2**31])
+        key = draw_key(11, "validation", 3)
+        found = encode(images, 40, max_rate_hz, key, samples).to_dense(np.uint8)
+        p = images / 255 * max_rate_hz / 1000
+        for sample, probabilities, dense in zip(samples.tolist(), p.tolist(), found, strict=True):
+            assert np.array_equal(dense, naive.poisson(probabilities, 40, int(key), sample))
+
+
 class TestKey:
     def test_same_draw_whatever_the_batch_and_the_order(self, threads: int) -> None:
         generator = np.random.default_rng(0)

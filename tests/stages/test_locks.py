@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -14,7 +13,7 @@ import pytest
 from dvc.lock import make_lock
 
 from stages import locks
-from tests.tools.pipeline_tools import clean_environment, git, run
+from tests.tools.pipeline_tools import clean_environment, git, run, start_dvc
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
@@ -95,13 +94,7 @@ def test_a_valid_list_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_a_living_dvc_keeps_its_list(made: Made) -> None:
     pipe = made.folder / "pipe"
     os.mkfifo(pipe)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
-        cwd=made.folder,
-        env=dict(made.environment),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = start_dvc(made.folder, made.environment, "repro")
     try:
         assert pipe.read_text() == "began\n"
         made.list().write_text(CUT)

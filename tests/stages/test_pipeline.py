@@ -37,6 +37,7 @@ from tests.tools.pipeline_tools import (
     run,
     set_parameters,
     stages_that_ran,
+    start_dvc,
 )
 from tests.tools.recorded_project import PARAMETERS, Project
 
@@ -210,16 +211,7 @@ def experiments(workspace: Clone, elsewhere: Experiment) -> Experiments:
 def kill_while_training(clone: Clone) -> dict[str, Any]:
     """Kill DVC and all it started with training half done; returns what that left."""
     set_parameters(clone.folder, {"train.lr": 0.002})
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"],
-        cwd=clone.folder,
-        env=dict(clone.environment),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    process = start_dvc(clone.folder, clone.environment, "repro", stdout=subprocess.PIPE)
     assert process.stdout is not None
     said = []
     for line in process.stdout:
@@ -680,13 +672,12 @@ class TestModel:
             )  # fmt: skip
             assert target.read_bytes() == first.path("checkpoint").read_bytes()
 
-    def test_the_champion_counts_what_the_pipeline_counted(self, first: Clone) -> None:
-        before = mlflow.get_tracking_uri()
-        mlflow.set_tracking_uri(f"sqlite:///{first.folder / 'mlflow.db'}")
-        try:
-            model = mlflow.pyfunc.load_model("models:/surrogate-snn@champion")
-        finally:
-            mlflow.set_tracking_uri(before)
+    def test_the_champion_counts_what_the_pipeline_counted(
+        self, first: Clone, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # In place of mlflow.set_tracking_uri, which would leave a store to every later test
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{first.folder / 'mlflow.db'}")
+        model = mlflow.pyfunc.load_model("models:/surrogate-snn@champion")
         test = load_images(first.path("test"))
         rows = model.predict(test.images, params={"indices": test.index.tolist()})
         measured = first.arrays("inference_spikes")["per_sample"]

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -28,6 +27,7 @@ from tests.tools.pipeline_tools import (
     git,
     set_parameters,
     stages_that_ran,
+    start_dvc,
 )
 from tests.tools.pipeline_tools import run as run_command
 from tests.tools.recorded_project import Project, end_of_followers
@@ -378,15 +378,7 @@ class TestPipeline:
 
     def test_training_is_seen_live_and_a_kill_ends_its_run(self, clone: Workspace) -> None:
         set_parameters(clone.folder, {"train.max_epochs": 100_000})
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"],
-            cwd=clone.folder,
-            env=dict(clone.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        process = start_dvc(clone.folder, clone.environment, "repro")
         try:
             deadline = time.monotonic() + COMMAND_SECONDS
             while not any(CURVE in run.data.metrics for run in clone.runs().values()):

@@ -133,6 +133,22 @@ def dvc(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
     return run([sys.executable, "-m", "dvc", *arguments], folder, environment)
 
 
+def start_dvc(
+    folder: Path, environment: Mapping[str, str], *arguments: str, stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[str]:
+    """Start DVC in a session of its own, to be killed with all that it started."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
 def dvc_json(folder: Path, environment: Mapping[str, str], *arguments: str) -> Any:
     """Run a command of DVC with `--json`; returns what it printed."""
     done = subprocess.run(

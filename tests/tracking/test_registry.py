@@ -65,14 +65,14 @@ def publish(store: Store, tmp_path: Path) -> Publish:
 
 def record_of(path: Path, result: str, accuracy: float = 87.0, **changes: Any) -> RunRecord:
     network = trained_network()
-    encoding = {**network.encoding, "seed": changes.pop("seed", 7)}
+    seed = changes.pop("seed", network.seed)
     data = {**network.data, **changes}
     content = complete_content(
         replace(
             network,
             best_validation_accuracy_percent=accuracy,
             data=data,
-            encoding=encoding,
+            seed=seed,
         )
     )
     write_complete(path, content)

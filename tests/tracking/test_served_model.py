@@ -31,6 +31,7 @@ from benchmarks.serving import serve_command
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.model.checkpoint import read_complete
+from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.tracking import ModelFiles, served_model
 from spikejoule.tracking.served_http import invocations, take_over_server
 from spikejoule.tracking.served_model import save_served_model
@@ -171,12 +172,13 @@ class TestAnswer:
         params = {"profile": profile, "indices": [9, 4, 4, 0, 70_000, 2**63 - 1]}
         whole = model.predict(images, params=params)
         sizes = []
+        events = Poisson.events
 
-        def encode_block(block: np.ndarray, *others: Any) -> Any:
+        def events_of_block(encoder: Poisson, block: np.ndarray, *others: Any) -> Any:
             sizes.append(len(block))
-            return encode(block, *others)
+            return events(encoder, block, *others)
 
-        monkeypatch.setattr(served_model, "encode", encode_block)
+        monkeypatch.setattr(Poisson, "events", events_of_block)
         monkeypatch.setattr(served_model, "_BLOCK_STEPS", 4 * T)
         pd.testing.assert_frame_equal(model.predict(images, params=params), whole, check_exact=True)
         assert sizes == [4, 2]

@@ -459,7 +459,8 @@ class TestRunRecord:
         write_json(paths["train_metrics"], TRAIN_METRICS)
         write_json(paths["inference_metrics"], INFERENCE_METRICS)
         write_json(paths["energy_metrics"], ENERGY_METRICS)
-        write_json(paths["baseline_timings"], BASELINE_TIMINGS)
+        estimated = {**HOST_ENERGY, "kind": "estimated"}
+        write_json(paths["baseline_timings"], {**BASELINE_TIMINGS, "host_energy": estimated})
         write_json(
             paths["train_timings"],
             {
@@ -488,9 +489,12 @@ class TestRunRecord:
         assert record.metrics["input_spikes_per_inference"] == 4.5
         assert record.metrics["training_time_seconds"] == 12.5
         assert record.metrics["measurement_time_seconds"] == 0.5
+        # Only what was measured is a metric.
+        host = {name for name in record.metrics if name.startswith("host_energy")}
+        assert host == {"host_energy_j/train"}
         assert record.metrics["host_energy_j/train"] == 350.5
-        assert "host_energy_j/inference" not in record.metrics
         assert record.tags["host_energy.train"] == "measured: RAPL"
+        assert record.tags["host_energy.baseline"] == "estimated: RAPL"
         assert record.tags["host_energy.inference"] == "unavailable: no counter"
         assert "n_samples" not in record.metrics
         assert record.history[1] == {

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stages import journal
+from stages.shared import journal
 
 
 @pytest.fixture

@@ -1,0 +1,314 @@
+"""Break kernels, counts and prices on purpose, one place at a time: a test must notice each.
+
+`python -m tests.tools.mutations [WORD...]` copies the project, and for every mutation (whose name
+holds one of the words) changes one expression there and runs the quick tests that should fail. It
+prints the test that did, and in the end runs all of these without a mutation: they must pass. It
+exits with 1 if a mutation survived.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.tools.pipeline_tools import clean_environment
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PACKAGE = Path("src/spikejoule")
+SECONDS = 1800
+FAILED, PASSED = 1, 0
+"""Exit statuses of pytest: some tests failed, all passed; others mean that tests did not run."""
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One expression replaced by a wrong one.
+
+    Attributes:
+        name: what the mutated code gets wrong.
+        file: within the package.
+        before, after: the expression, which stands in the file exactly once, and the wrong one.
+        tests: files or classes of tests; at least one test must fail.
+    """
+
+    name: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+
+FORWARD = ("tests/engine/test_kernels.py::TestExactSpikes",)
+GRADIENT = ("tests/engine/test_engines.py::TestAgreement",)
+ADAM = ("tests/engine/test_engines.py::TestAdam", "tests/engine/test_engines.py::TestThreads")
+MUTATIONS = (
+    Mutation(
+        "a neuron at its threshold stays silent",
+        "foundation/compiling/vector.py",
+        'builder.fcmp_ordered(">=", value, thresholds)',
+        'builder.fcmp_ordered(">", value, thresholds)',
+        FORWARD,
+    ),
+    Mutation(
+        "a neuron that fired keeps its potential",
+        "foundation/compiling/vector.py",
+        "builder.select(spikes, zeros(vector), value)",
+        "builder.select(spikes, value, value)",
+        FORWARD,
+    ),
+    Mutation(
+        "the gradient flows back through a reset",
+        "engine/kernels/through_time.py",
+        "builder.select(silent, decays, zeros(membrane.type))",
+        "builder.select(silent, decays, decays)",
+        GRADIENT,
+    ),
+    Mutation(
+        "of equal spike counts the last class is the answer",
+        "engine/kernels/deltas.py",
+        "if counts[k] > counts[best]:",
+        "if counts[k] >= counts[best]:",
+        GRADIENT,
+    ),
+    Mutation(
+        "a smoothed label is short of its share",
+        "engine/kernels/deltas.py",
+        "target = smoothing / n_classes",
+        "target = smoothing / (n_classes + 1)",
+        GRADIENT,
+    ),
+    Mutation(
+        "a source that fires twice in training counts one event a synapse",
+        "engine/kernels/backward.py",
+        "fan_outs[row] * (np.int64(firsts[k + 1]) - firsts[k])",
+        "fan_outs[row] * np.int64(firsts[k + 1] > firsts[k])",
+        ("tests/model/test_pruning.py::TestEngines",),
+    ),
+    Mutation(
+        "Adam's second moment is not corrected for its start",
+        "engine/kernels/optimizer.py",
+        "(math.sqrt(second[k]) * correction + epsilon)",
+        "(math.sqrt(second[k]) + epsilon)",
+        ADAM,
+    ),
+    Mutation(
+        "the gradient's norm leaves out rows that only later lanes touched",
+        "engine/kernels/optimizer.py",
+        "            if any_lane:\n                square",
+        "            if touched[0, row] and lanes == 1:\n                square",
+        ADAM,
+    ),
+    Mutation(
+        "the arctangent's slope is not squared",
+        "model/surrogates/arctangent.py",
+        "return self.slope / 2, (math.pi / 2 * self.slope) ** 2",
+        "return self.slope / 2, math.pi / 2 * self.slope**2",
+        GRADIENT,
+    ),
+    Mutation(
+        "the random stream of a sample starts elsewhere",
+        "spikes/kernels/encode.py",
+        "mix(np.uint64(sample) + _STATE_STEP)",
+        "mix(np.uint64(sample))",
+        ("tests/spikes/test_encoding.py",),
+    ),
+    Mutation(
+        "a pixel that fired rests for a step",
+        "spikes/kernels/encode.py",
+        "            count += one\n            step += 1\n",
+        "            count += one\n            step += 2\n",
+        ("tests/spikes/test_encoding.py",),
+    ),
+    Mutation(
+        "a deformed image is rounded down",
+        "learn/kernels/augment.py",
+        "int(total + 0.5)",
+        "int(total)",
+        ("tests/learn/test_augmentation.py",),
+    ),
+    Mutation(
+        "spikes by step are those of the first sample",
+        "spikes/events.py",
+        ".reshape(self.n_samples, self.n_steps).sum(axis=0, dtype=np.int64)",
+        ".reshape(self.n_samples, self.n_steps)[:1].sum(axis=0, dtype=np.int64)",
+        ("tests/spikes/test_counting.py", "tests/spikes/test_events.py"),
+    ),
+    Mutation(
+        "the answer is the neuron that fired least",
+        "spikes/counting.py",
+        "class_counts(output).argmax(axis=1)",
+        "class_counts(output).argmin(axis=1)",
+        ("tests/spikes/test_counting.py", "tests/measure/test_evaluation.py"),
+    ),
+    Mutation(
+        "a pruned synapse carries events",
+        "model/fan_out.py",
+        "if not pruned:",
+        "if True:",
+        ("tests/model/test_pruning.py", "tests/measure/test_measurement.py"),
+    ),
+    Mutation(
+        "the last event of a sample goes to the next sample",
+        "model/fan_out.py",
+        "np.cumsum(fan_out[events.sources], out=before[1:])",
+        "np.cumsum(fan_out[events.sources], out=before[:-1])",
+        ("tests/model/test_pruning.py", "tests/measure/test_measurement.py"),
+    ),
+    Mutation(
+        "an early answer is one step late",
+        "measure/early_exit.py",
+        "may_stop.argmax(axis=1) + minimal_steps, n_steps",
+        "may_stop.argmax(axis=1) + minimal_steps + 1, n_steps",
+        ("tests/measure/test_early_exit.py",),
+    ),
+    Mutation(
+        "a MAC with a zero activation is not skipped",
+        "rival/relu.py",
+        "np.count_nonzero(values, axis=1) * fan_out",
+        "values.shape[1] * fan_out",
+        ("tests/rival/test_baseline.py",),
+    ),
+    Mutation(
+        "an active update counts as an inactive one too",
+        "energy/operations.py",
+        "updates - active",
+        "updates",
+        ("tests/energy/test_operations.py",),
+    ),
+    Mutation(
+        "a potential is read but never written",
+        "energy/operations.py",
+        "2 * updates,",
+        "updates,",
+        ("tests/energy/test_operations.py",),
+    ),
+    Mutation(
+        "training forgets the last, smaller batch",
+        "energy/training_counts.py",
+        "-(-samples // batch_size)",
+        "samples // batch_size",
+        ("tests/energy/test_operations.py", "tests/energy/test_analysis.py"),
+    ),
+    Mutation(
+        "what only an upper bound holds is in the lower bound too",
+        "energy/pricing.py",
+        "0.0 if upper_only else price.low_pj",
+        "price.low_pj",
+        ("tests/energy/test_analysis.py", "tests/energy/test_profiles.py"),
+    ),
+    Mutation(
+        "the verdict compares lower end with lower end",
+        "energy/comparison.py",
+        "(means @ snn.low_pj) / (means @ ann.high_pj)",
+        "(means @ snn.low_pj) / (means @ ann.low_pj)",
+        ("tests/energy/test_analysis.py",),
+    ),
+    Mutation(
+        "the break-even counts an active update's idle part as a spike's",
+        "energy/break_even.py",
+        "price_pj -= inactive_pj[column.place]",
+        "price_pj -= 0.0",
+        ("tests/energy/test_analysis.py",),
+    ),
+    Mutation(
+        "the interval is one-sided",
+        "energy/statistics.py",
+        "[(1 - confidence) / 2, (1 + confidence) / 2]",
+        "[1 - confidence, (1 + confidence) / 2]",
+        ("tests/energy/test_analysis.py",),
+    ),
+)
+
+
+def main(words: Sequence[str]) -> int:
+    """Try every mutation whose name holds one of the words; returns the exit status."""
+    chosen = [each for each in MUTATIONS if not words or any(word in each.name for word in words)]
+    if not chosen:
+        print(f"error: no mutation's name holds {' or '.join(words)}.", file=sys.stderr)
+        return 1
+    problems = [problem for each in chosen if (problem := problem_of(each))]
+    if problems:
+        print("\n".join(f"error: {problem}" for problem in problems), file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory(prefix="mutations-") as name:
+        project = Path(name) / "project"
+        copy_project(project)
+        caught_by = [found for each in chosen if (found := catcher(project, each))]
+        status, output = run_tests(project, tuple(dict.fromkeys(caught_by)))
+        if status != PASSED:
+            print(f"error: some of them fail without a mutation too:\n{output}", file=sys.stderr)
+            return 1
+    print(f"\n{len(caught_by)} of {len(chosen)} mutations were caught.")
+    return 0 if len(caught_by) == len(chosen) else 1
+
+
+def problem_of(mutation: Mutation) -> str:
+    """Why a mutation cannot be tried; empty if it can."""
+    path = REPOSITORY / PACKAGE / mutation.file
+    times = path.read_text(encoding="utf-8").count(mutation.before) if path.is_file() else 0
+    files = [test.partition("::")[0] for test in mutation.tests]
+    missing = [name for name in files if not (REPOSITORY / name).is_file()]
+    if times == 1 and not missing:
+        return ""
+    what = f"there is no {missing[0]}" if missing else f"stands {times} times, not once"
+    return f"mutation '{mutation.name}': {mutation.before!r} of {path.name}: {what}."
+
+
+def copy_project(project: Path) -> None:
+    """Copy what the tests need: the code, and the small files beside it."""
+    folders = ("src", "stages", "benchmarks", "tests", "docs", "metrics")
+    for folder in folders:
+        if (REPOSITORY / folder).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(REPOSITORY / folder, project / folder, ignore=ignored)
+    for path in REPOSITORY.iterdir():
+        if path.is_file() and not path.name.startswith("mlflow.db"):
+            shutil.copy2(path, project / path.name)
+
+
+def catcher(project: Path, mutation: Mutation) -> str:
+    """The test that notices a mutation, empty if none does; prints a row of the table."""
+    path = project / PACKAGE / mutation.file
+    content = path.read_text(encoding="utf-8")
+    path.write_text(content.replace(mutation.before, mutation.after), encoding="utf-8")
+    started = time.monotonic()
+    try:
+        status, output = run_tests(project, mutation.tests)
+    finally:
+        path.write_text(content, encoding="utf-8")
+    failed = re.search(r"^FAILED (tests/.*?)(?: - .*)?$", output, flags=re.MULTILINE)
+    found = failed[1] if status == FAILED and failed else ""
+    if found:
+        outcome = f"caught by {found}"
+    else:
+        outcome = "SURVIVED" if status == PASSED else f"not tried, pytest gave {status}:\n{output}"
+    seconds = time.monotonic() - started
+    print(f"{mutation.file}: {mutation.name}: {outcome} ({seconds:.0f} s)", flush=True)
+    return found
+
+
+def run_tests(project: Path, tests: Sequence[str]) -> tuple[int, str]:
+    """Run quick tests in the copy until one fails: the exit status, and what pytest said."""
+    environment = clean_environment(project.parent)
+    environment["NUMBA_CACHE_DIR"] = str(project.parent / "kernels")
+    options = ("-m", "not slow", "-x", "-q", "-n", "0", "-p", "no:cacheprovider", "--tb=no")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *tests],
+        cwd=project,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=SECONDS,
+    )
+    return done.returncode, done.stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
