@@ -11,7 +11,7 @@ What remains is a bound for any engine that adds row by row, and time / limit sa
 from it.
 
 Each thread owns a share of the columns of both layers, in vectors held in registers
-(`spikejoule.foundation.compiling.vector.accumulate_rows`), so no two threads write the same
+(`spikejoule.engine.kernels.vector.accumulate_rows`), so no two threads write the same
 number and one thread's part of a sample's deltas fits into its first-level cache.
 """
 
@@ -25,7 +25,8 @@ from benchmarks.job import Job
 from benchmarks.memory import own_peak_bytes
 from benchmarks.plan import Measurement, Plan
 from spikejoule.engine.kernels.layout import aligned_zeros, padded
-from spikejoule.foundation.compiling.vector import LANES, MAX_BLOCK, accumulate_rows
+from spikejoule.engine.kernels.structures import Block, BySource
+from spikejoule.engine.kernels.vector import LANES, MAX_BLOCK, accumulate_rows
 from spikejoule.spikes.events import EventList
 
 GROUP_SIZES = (1, 4, 16)
@@ -106,19 +107,23 @@ def _add(stream, arrays, bounds):
         for group in range(groups.size - 1):
             # A lane's share is cut into blocks that fit into the registers.
             for part in range(bounds[lane], bounds[lane + 1], MAX_BLOCK):
-                column = part * LANES
-                block = min(MAX_BLOCK, bounds[lane + 1] - part)
+                block = Block(part * LANES, min(MAX_BLOCK, bounds[lane + 1] - part))
                 start = group * group_samples
                 for sample in range(start, min(start + group_samples, n_samples)):
+                    events = BySource(only_row, samples[sample : sample + 2], stream.sources, 1)
                     accumulate_rows(
-                        arrays.currents, 0, arrays.stride, column, block, only_row,
-                        samples[sample : sample + 2], 1, stream.sources, arrays.weights,
-                    )  # fmt: skip
+                        arrays.currents, 0, arrays.stride, block, events, arrays.weights
+                    )
                 first, last = groups[group], groups[group + 1]
+                events_of_group = BySource(
+                    stream.active[first:last],
+                    stream.firsts[first : last + 1],
+                    stream.steps,
+                    last - first,
+                )
                 accumulate_rows(
-                    arrays.gradients, 0, arrays.stride, column, block, stream.active[first:last],
-                    stream.firsts[first : last + 1], last - first, stream.steps, arrays.deltas,
-                )  # fmt: skip
+                    arrays.gradients, 0, arrays.stride, block, events_of_group, arrays.deltas
+                )
 
 
 def add_events(stream: AdditionStream, arrays: AdditionArrays, n_lanes: int) -> None:

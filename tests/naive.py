@@ -155,13 +155,13 @@ def backward(state, spikes, passed, count_gradient, threshold, decay, derivative
     return gradients
 
 
-def batch_gradient(
-    state, dense, labels, threshold, decay, name, slope, logit_scale=1.0, smoothing=0.0
-):
+def batch_gradient(state, dense, labels, neuron, derivative, logit_scale=1.0, smoothing=0.0):
     """(mean loss, correct, spikes of each layer, gradients of the mean loss) of a batch [B, T, I].
 
+    `neuron` is (threshold, decay), `derivative` is (name of the surrogate, slope).
     L = sum over the samples of L_n / B;  correct where the first largest count is the label's.
     """
+    threshold, decay = neuron
     loss, correct = 0.0, 0
     totals = [int(np.asarray(dense).sum())] + [0] * (len(state) // 2)
     gradients = {key: np.zeros(np.shape(value)) for key, value in state.items()}
@@ -180,7 +180,7 @@ def batch_gradient(
             count_gradient,
             threshold,
             decay,
-            lambda x: surrogate(name, slope, x),
+            lambda x: surrogate(*derivative, x),
         )
         for key, gradient in sample_gradients.items():
             gradients[key] += gradient / len(labels)
@@ -197,23 +197,13 @@ def clip(gradients, max_norm):
     return {key: factor * gradient for key, gradient in gradients.items()}
 
 
-def adam(
-    weights,
-    gradient,
-    first,
-    second,
-    step,
-    rate,
-    weight_decay=0.0,
-    beta1=0.9,
-    beta2=0.999,
-    epsilon=1e-8,
-):
+def adam(weights, gradient, first, second, step, rate, weight_decay=0.0):
     """Step number `step` (from 1): new (weights, first, second), of numbers or of arrays.
 
     g += weight_decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
     w -= rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
     """
+    beta1, beta2, epsilon = 0.9, 0.999, 1e-8
     gradient = gradient + weight_decay * weights
     first = beta1 * first + (1 - beta1) * gradient
     second = beta2 * second + (1 - beta2) * gradient * gradient

@@ -115,9 +115,8 @@ def assert_all_agree(
         state,
         dense,
         labels.tolist(),
-        *constants,
-        settings.surrogate,
-        settings.chosen_surrogate.slope,
+        constants,
+        (settings.surrogate, settings.chosen_surrogate.slope),
         settings.logit_scale,
         settings.label_smoothing,
     )
@@ -417,7 +416,7 @@ class TestAdam:
             dense[:, :, 0] = 0
             dense[:, :, 1] *= step % 2
             gradients = naive.batch_gradient(
-                weights, dense, labels.tolist(), 1.0, 0.9, "arctangent", 2.0, 0.3
+                weights, dense, labels.tolist(), (1.0, 0.9), ("arctangent", 2.0), 0.3
             )[3]
             for key, parameter in by_torch.items():
                 parameter.grad = torch.tensor(gradients[key])
@@ -517,7 +516,7 @@ class TestDenormals:
         gradient, m, v = (np.zeros_like(w) for _ in range(3))
         smallest = np.inf
         for step in range(1, self.STEPS + 1):
-            w, m, v = naive.adam(w, gradient, m, v, step, rate, decay, 0.9, 0.999, 1e-8)
+            w, m, v = naive.adam(w, gradient, m, v, step, rate, decay)
             values = np.abs(np.concatenate([w, m, v]))
             assert values.dtype == np.float32
             smallest = min(smallest, values[values != 0].min())

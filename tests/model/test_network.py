@@ -117,7 +117,7 @@ class TestBackward:
         loss.backward()
         state = {key: value.numpy() for key, value in firing_state().items()}
         expected_loss, _, _, gradients = naive.batch_gradient(
-            state, dense, labels, 1.0, 0.9, name, slope, 0.3, 0.1
+            state, dense, labels, (1.0, 0.9), (name, slope), 0.3, 0.1
         )
         assert loss.item() == pytest.approx(expected_loss, rel=1e-12)
         for key, parameter in network.named_parameters():

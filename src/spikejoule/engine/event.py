@@ -14,6 +14,20 @@ from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.forward import layer_forward_lanes
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
+from spikejoule.engine.kernels.structures import (
+    AdamSettings,
+    Batch,
+    Gradients,
+    Layer,
+    Loss,
+    Moments,
+    Network,
+    Neuron,
+    Outcomes,
+    Scratch,
+    Spikes,
+    Surrogate,
+)
 from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.errors import ArtifactError
@@ -22,6 +36,7 @@ from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.buffers import collect_events
 from spikejoule.spikes.events import EventList
+from spikejoule.spikes.kernels.structures import LaneSpikes
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it, and
@@ -53,19 +68,28 @@ class EventEngine:
         dtype: npt.DTypeLike = np.float32,
         lanes: int = GRADIENT_LANES,
     ) -> None:
-        assert isinstance(architecture.neuron, LeakyIntegrateAndFire)
+        neuron = architecture.neuron
+        assert isinstance(neuron, LeakyIntegrateAndFire)
         self._architecture = architecture
-        self._neuron = architecture.neuron
         self._settings = settings or LearningSettings()
-        self._surrogate = self._settings.chosen_surrogate
-        self._type: Callable[[float], Any] = np.dtype(dtype).type
-        self._layout = ParameterLayout.of(architecture)
-        self._parameters = self._layout.pack(state, dtype)
+        kind: Callable[[float], Any] = np.dtype(dtype).type
+        self._type = kind
+        self._neuron = Neuron(decay=kind(neuron.decay), threshold=kind(neuron.threshold))
+        surrogate = self._settings.chosen_surrogate
+        a, b = surrogate.constants()
+        self._surrogate = Surrogate(code=SURROGATE_CODES[surrogate.name], a=kind(a), b=kind(b))
+        layout = self._layout = ParameterLayout.of(architecture)
+        self._kept, fan_outs = np.empty(0, dtype), layout.pack_masks({}, dtype)[1]
+        self._network = Network(
+            layers=layout.table,
+            parameters=layout.pack(state, dtype),
+            transposed=aligned_zeros((max(layout.transposed_size, 1),), dtype),
+            fan_outs=fan_outs,
+        )
         self._lanes = lanes
         self._steps_taken = 0
-        self._moments: tuple[npt.NDArray[Any], npt.NDArray[Any]] | None = None
-        self._kept, self._fan_outs = np.empty(0, dtype), self._layout.pack_masks({}, dtype)[1]
-        self._scratch: tuple[Any, ...] | None = None
+        self._moments: Moments | None = None
+        self._scratch: Scratch | None = None
         self._scratch_steps = 0
 
     def _check(self, events: EventList) -> None:
@@ -79,40 +103,40 @@ class EventEngine:
         """Allocate what training needs, once for a window."""
         if self._scratch is not None and self._scratch_steps == n_steps:
             return
-        layout, lanes, kind = self._layout, self._lanes, self._parameters.dtype
-        strides = layout.layers[:, 2]
-        widest = int(strides.max())
-        most_sources = int(layout.layers[:, 0].max())
-        layers, group = layout.layers.shape[0], GROUP_SAMPLES
+        layout, lanes, kind = self._layout, self._lanes, self._network.parameters.dtype
+        widest = max(layer.stride for layer in layout.layers)
+        most_sources = max(layer.n_sources for layer in layout.layers)
+        layers, group, classes = len(layout.layers), GROUP_SAMPLES, self._architecture.n_output
         rows = group * n_steps
-        self._gradients = aligned_zeros((lanes, layout.size), kind)
-        self._touched = np.zeros((lanes, layout.row_starts.size), dtype=np.bool_)
-        self._outcomes = (
-            np.zeros((lanes, layers + 1), dtype=np.int64),
-            np.zeros((lanes, layers), dtype=np.int64),
-            np.zeros(lanes),
-            np.zeros(lanes, dtype=np.int64),
+        self._gradients = Gradients(
+            parts=aligned_zeros((lanes, layout.size), kind),
+            touched=np.zeros((lanes, layout.rows.starts.size), dtype=np.bool_),
         )
-        self._squares = np.zeros(layout.chunks.size - 1)
-        self._transposed = aligned_zeros((max(layout.transposed_size, 1),), kind)
-        self._scratch = (
-            aligned_zeros((lanes, layers, n_steps * widest), kind),
-            np.zeros((lanes, n_steps * (widest // LANES)), dtype=np.uint16),
-            np.zeros((lanes, self._architecture.n_output), dtype=np.int64),
-            np.zeros((lanes, self._architecture.n_output), dtype=kind),
-            aligned_zeros((lanes, layers, rows * widest), kind),
-            np.zeros((lanes, layers, rows * widest), dtype=np.uint16),
-            np.zeros((lanes, layers, rows + 1), dtype=np.int64),
-            np.zeros((lanes, most_sources), dtype=np.uint32),
-            np.zeros((lanes, rows * max(most_sources, widest)), dtype=np.uint32),
-            np.zeros((lanes, most_sources + 1), dtype=np.uint32),
-            np.zeros((lanes, most_sources + 1), dtype=np.uint32),
+        self._outcomes = Outcomes(
+            spikes=np.zeros((lanes, layers + 1), dtype=np.int64),
+            synaptic_events=np.zeros((lanes, layers), dtype=np.int64),
+            losses=np.zeros(lanes),
+            correct=np.zeros(lanes, dtype=np.int64),
+        )
+        self._squares = np.zeros(layout.rows.chunks.size - 1)
+        self._scratch = Scratch(
+            potentials=aligned_zeros((lanes, layers, n_steps * widest), kind),
+            fired=np.zeros((lanes, n_steps * (widest // LANES)), dtype=np.uint16),
+            counts=np.zeros((lanes, classes), dtype=np.int64),
+            count_gradient=np.zeros((lanes, classes), dtype=kind),
+            deltas=aligned_zeros((lanes, layers, rows * widest), kind),
+            sources=np.zeros((lanes, layers, rows * widest), dtype=np.uint16),
+            offsets=np.zeros((lanes, layers, rows + 1), dtype=np.int64),
+            places=np.zeros((lanes, most_sources), dtype=np.uint32),
+            steps=np.zeros((lanes, rows * max(most_sources, widest)), dtype=np.uint32),
+            active=np.zeros((lanes, most_sources + 1), dtype=np.uint32),
+            firsts=np.zeros((lanes, most_sources + 1), dtype=np.uint32),
         )
         self._scratch_steps = n_steps
         if self._moments is None:
-            self._moments = (
-                aligned_zeros((layout.size,), kind),
-                aligned_zeros((layout.size,), kind),
+            self._moments = Moments(
+                first=aligned_zeros((layout.size,), kind),
+                second=aligned_zeros((layout.size,), kind),
             )
 
     def _accumulate(self, events: EventList, labels: npt.NDArray[np.integer]) -> BatchOutcome:
@@ -131,54 +155,35 @@ class EventEngine:
                 f"0 to {n_output - 1} apart"
             )
         self._prepare_training(events.n_steps)
-        layout, settings, kind = self._layout, self._settings, self._type
-        a, b = self._surrogate.constants()
-        batch = events.n_samples
-        spikes, synaptic_events, losses, correct = self._outcomes
-        transpose_weights(
-            self._parameters, layout.layers, layout.transposed_starts, self._transposed
-        )
+        assert self._scratch is not None
+        settings, outcomes, batch = self._settings, self._outcomes, events.n_samples
+        transpose_weights(self._network)
         batch_gradient(
-            events.sources,
-            events.offsets,
-            targets,
-            (settings.logit_scale, settings.label_smoothing, batch),
-            (
-                kind(self._neuron.decay),
-                kind(self._neuron.threshold),
-                kind(a),
-                kind(b),
+            Spikes(events.sources, events.offsets),
+            Batch(
+                labels=targets,
+                n_steps=events.n_steps,
+                bounds=even_parts(batch, self._lanes),
+                group_size=GROUP_SAMPLES,
             ),
-            SURROGATE_CODES[self._surrogate.name],
-            layout.layers,
-            self._parameters,
-            self._transposed,
-            layout.transposed_starts,
-            events.n_steps,
-            even_parts(batch, self._lanes),
-            GROUP_SAMPLES,
+            Loss(
+                logit_scale=settings.logit_scale,
+                label_smoothing=settings.label_smoothing,
+                batch_size=batch,
+            ),
+            self._neuron,
+            self._surrogate,
+            self._network,
             self._gradients,
-            self._touched,
             self._scratch,
-            self._fan_outs,
-            spikes,
-            synaptic_events,
-            losses,
-            correct,
+            outcomes,
         )
-        gather_gradient(
-            self._gradients,
-            self._touched,
-            layout.row_starts,
-            layout.row_lengths,
-            layout.chunks,
-            self._squares,
-        )
+        gather_gradient(self._gradients, self._layout.rows, self._squares)
         return BatchOutcome(
-            float(losses.sum()) / batch,
-            int(correct.sum()),
-            tuple(int(count) for count in spikes.sum(axis=0)),
-            tuple(int(count) for count in synaptic_events.sum(axis=0)),
+            float(outcomes.losses.sum()) / batch,
+            int(outcomes.correct.sum()),
+            tuple(outcomes.spikes.sum(axis=0).tolist()),
+            tuple(outcomes.synaptic_events.sum(axis=0).tolist()),
         )
 
     def train_batch(
@@ -194,25 +199,22 @@ class EventEngine:
         correction1 = 1 - beta1**self._steps_taken
         correction2 = 1 - beta2**self._steps_taken
         adam_step(
-            self._parameters,
-            self._gradients[0],
-            self._touched[0],
-            self._moments[0],
-            self._moments[1],
-            self._layout.row_starts,
-            self._layout.row_lengths,
-            self._layout.chunks,
-            (
-                kind(clip),
-                kind(settings.weight_decay),
-                kind(beta1),
-                kind(1 - beta1),
-                kind(beta2),
-                kind(1 - beta2),
-                kind(learning_rate / correction1),
-                kind(1 / math.sqrt(correction2)),
-                kind(ADAM_EPSILON),
-                kind(TINY),
+            self._network.parameters,
+            self._gradients.parts[0],
+            self._gradients.touched[0],
+            self._moments,
+            self._layout.rows,
+            AdamSettings(
+                clip=kind(clip),
+                weight_decay=kind(settings.weight_decay),
+                beta1=kind(beta1),
+                rest1=kind(1 - beta1),
+                beta2=kind(beta2),
+                rest2=kind(1 - beta2),
+                rate=kind(learning_rate / correction1),
+                correction=kind(1 / math.sqrt(correction2)),
+                epsilon=kind(ADAM_EPSILON),
+                tiny=kind(TINY),
             ),
             self._kept,
         )
@@ -223,57 +225,40 @@ class EventEngine:
     ) -> tuple[BatchOutcome, dict[str, npt.NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
         outcome = self._accumulate(events, labels)
-        by_name = self._layout.unpack(self._gradients[0])
-        self._gradients[0] = 0
-        self._touched[0] = False
+        by_name = self._layout.unpack(self._gradients.parts[0])
+        self._gradients.parts[0] = 0
+        self._gradients.touched[0] = False
         return outcome, by_name
 
     def prune(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> None:
         """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
-        self._kept, self._fan_outs = self._layout.pack_masks(masks, self._parameters.dtype)
-        self._parameters *= self._kept
+        parameters = self._network.parameters
+        self._kept, fan_outs = self._layout.pack_masks(masks, parameters.dtype)
+        self._network = self._network._replace(fan_outs=fan_outs)
+        parameters *= self._kept
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
         self._check(events)
         layers = []
-        for row in self._layout.layers:
-            events = self._run_layer(events, row)
+        for layer in self._layout.layers:
+            events = self._run_layer(events, layer)
             layers.append(events)
         return layers
 
-    def _run_layer(self, events: EventList, row: npt.NDArray[np.int64]) -> EventList:
-        _, n_units, stride, weight_start, bias_start, _ = (int(value) for value in row)
+    def _run_layer(self, events: EventList, layer: Layer) -> EventList:
         n_steps = events.n_steps
 
-        def fill(
-            chosen: slice,
-            bounds: npt.NDArray[np.int64],
-            buffers: npt.NDArray[np.uint16],
-            counts: npt.NDArray[np.int64],
-            lengths: npt.NDArray[np.int64],
-        ) -> None:
-            layer_forward_lanes(
-                events.sources,
-                events.offsets[chosen.start * n_steps : chosen.stop * n_steps + 1],
-                self._parameters,
-                weight_start,
-                bias_start,
-                stride,
-                self._type(self._neuron.decay),
-                self._type(self._neuron.threshold),
-                n_steps,
-                bounds,
-                buffers,
-                counts,
-                lengths,
-            )
+        def fill(chosen: slice, out: LaneSpikes) -> None:
+            rows = slice(chosen.start * n_steps, chosen.stop * n_steps + 1)
+            spikes = Spikes(events.sources, events.offsets[rows])
+            layer_forward_lanes(spikes, layer, self._network.parameters, self._neuron, n_steps, out)
 
-        return collect_events(events.n_samples, n_steps, n_units, fill)
+        return collect_events(events.n_samples, n_steps, layer.n_units, fill)
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """A copy of the parameters."""
-        return self._layout.unpack(self._parameters)
+        return self._layout.unpack(self._network.parameters)
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""

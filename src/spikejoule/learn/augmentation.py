@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.learn.kernels.augment import augment_images
+from spikejoule.learn.kernels.augment import Limits, augment_images
 from spikejoule.learn.settings import Augmentation
 
 
@@ -43,10 +43,12 @@ def augment(
         np.ascontiguousarray(images),
         np.ascontiguousarray(samples, dtype=np.int64),
         key,
-        float(augmentation.shift_pixels),
-        math.radians(augmentation.rotate_degrees),
-        augmentation.scale_fraction,
-        math.radians(augmentation.shear_degrees),
+        Limits(
+            shift=float(augmentation.shift_pixels),
+            rotation=math.radians(augmentation.rotate_degrees),
+            scaling=float(augmentation.scale_fraction),
+            shear=math.radians(augmentation.shear_degrees),
+        ),
         out,
     )
     return out

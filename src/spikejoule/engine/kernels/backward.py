@@ -8,30 +8,33 @@ import numpy as np
 
 from spikejoule.engine.kernels.deltas import sample_deltas
 from spikejoule.engine.kernels.forward import block_size
+from spikejoule.engine.kernels.structures import Block, BySource, Scratch, Spikes, layer_at
+from spikejoule.engine.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
-from spikejoule.foundation.compiling.vector import NARROW, accumulate_narrow_rows, accumulate_rows
 
 GRADIENT_BLOCK = 5
 
 
 @compiled
-def group_by_source(sources, offsets, n_steps, places, active, firsts, steps):
-    """Regroup a sample's spikes from by-step to by-source order.
+def group_by_source(spikes, n_steps, places, active, firsts, steps):
+    """Regroup spikes from by-step to by-source order.
 
     Indices are unsigned, because numba looks at the sign of every other index.
 
     Args:
-        sources, offsets: spikes in step order; `offsets` [T + 1] points into `sources`.
+        spikes: ``Spikes`` of `n_steps` rows.
+        n_steps: how many rows.
         places: scratch, uint32 [n_sources]; all zeros on entry and on return.
         active: receives the sources that fired, in order of their first spike, uint32; it holds
             one element more than there are sources.
-        firsts: receives where each one's steps begin, uint32 [n_active + 1].
-        steps: receives the steps, uint32 [E].
+        firsts: receives where each one's rows begin, uint32 [n_active + 1].
+        steps: receives the rows, uint32 [E].
 
     Returns:
         the number of sources that fired.
     """
+    sources, offsets = spikes.sources, spikes.offsets
     one = np.uint64(1)
     n_active = np.uint64(0)
     for event in range(np.uint64(offsets[0]), np.uint64(offsets[n_steps])):
@@ -61,153 +64,144 @@ def group_by_source(sources, offsets, n_steps, places, active, firsts, steps):
 
 
 @compiled
-def _group_weights(
-    sources,
-    offsets,
-    layout,
-    n_rows,
-    gradient,
-    touched,
-    group_scratch,
-    deltas,
-    layer_sources,
-    layer_offsets,
-    fan_outs,
-    synaptic_events,
-):
+def _group_weights(spikes, n_rows, network, gradient, touched, scratch, synaptic_events):
     """Add the weight gradients of a group of samples, one row of weights at a time.
 
-    Adds the group's synaptic events to ``synaptic_events`` [layers]; ``fan_outs`` holds the
-    synapses that each row's source reaches.
+    Args:
+        spikes: the group's input, ``Spikes`` of `n_rows` rows.
+        n_rows: steps of all samples of the group.
+        network: ``Network``.
+        gradient: the lane's, real [P].
+        touched: rows that it changed, bool [R].
+        scratch: ``Scratch`` of the lane, with the group's deltas and spikes.
+        synaptic_events: receives what the group adds, int64 [L].
     """
-    places, steps, active, firsts = group_scratch
-    for layer in range(layout.shape[0]):
-        n_sources, _, stride, weight_start, _, first_row = layout[layer]
-        touched[first_row + n_sources] = True
-        if layer == 0:
-            in_sources, in_offsets = sources, offsets
-        else:
-            in_sources, in_offsets = layer_sources[layer - 1], layer_offsets[layer - 1]
-        if stride <= NARROW * LANES:
-            for event in range(in_offsets[0], in_offsets[n_rows]):
-                row = first_row + in_sources[event]
+    fan_outs = network.fan_outs
+    active, firsts, steps = scratch.active, scratch.firsts, scratch.steps
+    sources, offsets = spikes.sources, spikes.offsets
+    for number in range(network.layers.shape[0]):
+        into = Spikes(sources, offsets)
+        layer, deltas = layer_at(network.layers, number), scratch.deltas[number]
+        touched[layer.first_row + layer.n_sources] = True
+        vectors = layer.stride // LANES
+        if vectors <= NARROW:
+            for event in range(offsets[0], offsets[n_rows]):
+                row = layer.first_row + sources[event]
                 touched[row] = True
-                synaptic_events[layer] += fan_outs[row]
+                synaptic_events[number] += fan_outs[row]
             accumulate_narrow_rows(
-                gradient,
-                weight_start,
-                stride,
-                stride // LANES,
-                in_sources,
-                in_offsets,
-                n_rows,
-                deltas[layer],
+                gradient, layer.weight_start, layer.stride, vectors, into, n_rows, deltas
             )
-            continue
-        n_active = group_by_source(in_sources, in_offsets, n_rows, places, active, firsts, steps)
-        for k in range(n_active):
-            row = first_row + active[k]
-            touched[row] = True
-            synaptic_events[layer] += fan_outs[row] * (np.int64(firsts[k + 1]) - firsts[k])
-        block = block_size(stride, GRADIENT_BLOCK)
-        for vector in range(0, stride // LANES, block):
-            accumulate_rows(
+        else:
+            n_active = group_by_source(into, n_rows, scratch.places, active, firsts, steps)
+            for k in range(n_active):
+                row = layer.first_row + active[k]
+                touched[row] = True
+                n_spikes = np.int64(firsts[k + 1]) - firsts[k]
+                synaptic_events[number] += fan_outs[row] * n_spikes
+            by_source = BySource(active=active, firsts=firsts, steps=steps, n_active=n_active)
+            most = block_size(layer.stride, GRADIENT_BLOCK)
+            for vector in range(0, vectors, most):
+                block = Block(column=vector * LANES, vectors=min(most, vectors - vector))
+                accumulate_rows(
+                    gradient, layer.weight_start, layer.stride, block, by_source, deltas
+                )
+        sources, offsets = scratch.sources[number], scratch.offsets[number]
+
+
+@compiled
+def _gradient_of_lane(
+    lane,
+    spikes,
+    batch,
+    loss_settings,
+    neuron,
+    surrogate,
+    network,
+    gradients,
+    scratch,
+    outcomes,
+):
+    """The samples of one lane; see :func:`batch_gradient`."""
+    n_steps = batch.n_steps
+    of_lane = Scratch(
+        potentials=scratch.potentials[lane],
+        fired=scratch.fired[lane],
+        counts=scratch.counts[lane],
+        count_gradient=scratch.count_gradient[lane],
+        deltas=scratch.deltas[lane],
+        sources=scratch.sources[lane],
+        offsets=scratch.offsets[lane],
+        places=scratch.places[lane],
+        steps=scratch.steps[lane],
+        active=scratch.active[lane],
+        firsts=scratch.firsts[lane],
+    )
+    gradient, touched = gradients.parts[lane], gradients.touched[lane]
+    spike_counts, synaptic_events = outcomes.spikes[lane], outcomes.synaptic_events[lane]
+    spike_counts[:] = 0
+    synaptic_events[:] = 0
+    total_loss, n_correct = 0.0, 0
+    sources, offsets, labels = spikes.sources, spikes.offsets, batch.labels
+    stop = batch.bounds[lane + 1]
+    for first in range(batch.bounds[lane], stop, batch.group_size):
+        end = min(first + batch.group_size, stop)
+        for sample in range(first, end):
+            loss, right = sample_deltas(
+                sample - first,
+                Spikes(sources, offsets[sample * n_steps : (sample + 1) * n_steps + 1]),
+                labels[sample],
+                n_steps,
+                loss_settings,
+                neuron,
+                surrogate,
+                network,
                 gradient,
-                weight_start,
-                stride,
-                vector * LANES,
-                min(block, stride // LANES - vector),
-                active,
-                firsts,
-                n_active,
-                steps,
-                deltas[layer],
+                of_lane,
+                spike_counts,
             )
+            total_loss += loss
+            n_correct += right
+        _group_weights(
+            Spikes(sources, offsets[first * n_steps : end * n_steps + 1]),
+            (end - first) * n_steps,
+            network,
+            gradient,
+            touched,
+            of_lane,
+            synaptic_events,
+        )
+    outcomes.losses[lane] = total_loss
+    outcomes.correct[lane] = n_correct
 
 
 @compiled_parallel
 def batch_gradient(
-    sources,
-    offsets,
-    labels,
-    loss_settings,
-    neuron,
-    surrogate,
-    layout,
-    parameters,
-    transposed,
-    transposed_starts,
-    n_steps,
-    bounds,
-    group_size,
-    gradients,
-    touched,
-    scratch,
-    fan_outs,
-    spikes,
-    synaptic_events,
-    losses,
-    correct,
+    spikes, batch, loss_settings, neuron, surrogate, network, gradients, scratch, outcomes
 ):
     """Gradient of the mean loss of a batch, in one part per lane.
 
-    Lane l adds the gradients of samples bounds[l] to bounds[l + 1] to ``gradients[l]`` and marks
-    the weight rows that it changed in ``touched[l]``. Which samples a lane has does not depend on
-    the number of threads, and neither do the sums. Within a lane, samples go in groups: the deltas
-    of a group are kept so that each row of the gradient is fetched once for all of its samples.
+    Each lane adds the gradients of its samples to its part and marks the weight rows that it
+    changed. Which samples a lane has does not depend on the number of threads, and neither do the
+    sums. Within a lane, samples go in groups: the deltas of a group are kept so that each row of
+    the gradient is fetched once for all of its samples.
+
+    Args:
+        spikes: the batch's input, ``Spikes`` of a row a (sample, step).
+        batch, loss_settings, neuron, surrogate, network: see structures.py.
+        gradients, outcomes: receive.
+        scratch: ``Scratch``.
     """
-    for lane in numba.prange(bounds.size - 1):
-        potentials, fired, counts, count_gradient, deltas, layer_sources, layer_offsets = scratch[
-            :7
-        ]
-        places, steps, active, firsts = scratch[7:]
-        sample_scratch = (
-            potentials[lane],
-            fired[lane],
-            counts[lane],
-            count_gradient[lane],
-            deltas[lane],
-            layer_sources[lane],
-            layer_offsets[lane],
+    for lane in numba.prange(batch.bounds.size - 1):
+        _gradient_of_lane(
+            lane,
+            spikes,
+            batch,
+            loss_settings,
+            neuron,
+            surrogate,
+            network,
+            gradients,
+            scratch,
+            outcomes,
         )
-        group_scratch = (places[lane], steps[lane], active[lane], firsts[lane])
-        losses[lane] = 0.0
-        correct[lane] = 0
-        spikes[lane] = 0
-        synaptic_events[lane] = 0
-        for first in range(bounds[lane], bounds[lane + 1], group_size):
-            end = min(first + group_size, bounds[lane + 1])
-            for sample in range(first, end):
-                loss, right = sample_deltas(
-                    sample - first,
-                    sources,
-                    offsets[sample * n_steps : (sample + 1) * n_steps + 1],
-                    labels[sample],
-                    loss_settings,
-                    neuron,
-                    surrogate,
-                    layout,
-                    parameters,
-                    transposed,
-                    transposed_starts,
-                    n_steps,
-                    gradients[lane],
-                    sample_scratch,
-                    spikes[lane],
-                )
-                losses[lane] += loss
-                correct[lane] += right
-            _group_weights(
-                sources,
-                offsets[first * n_steps : end * n_steps + 1],
-                layout,
-                (end - first) * n_steps,
-                gradients[lane],
-                touched[lane],
-                group_scratch,
-                deltas[lane],
-                layer_sources[lane],
-                layer_offsets[lane],
-                fan_outs,
-                synaptic_events[lane],
-            )

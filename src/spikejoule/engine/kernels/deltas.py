@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from spikejoule.engine.kernels.forward import layer_forward
+from spikejoule.engine.kernels.structures import Block, Carried, Rows, Spikes, Tile, layer_at
 from spikejoule.engine.kernels.through_time import (
     MAX_DELTA_BLOCK,
     TILE_STEPS,
@@ -21,38 +22,31 @@ from spikejoule.foundation.compiling.jit import compiled
 
 @compiled
 def output_deltas_through_time(
-    deltas, start, potentials, stride, n_steps, neuron, surrogate, gradient, bias_start
+    deltas, potentials, n_steps, neuron, surrogate, gradient, bias_start
 ):
-    """Turn a layer's dL/ds into dL/dv in place and add it up in the bias gradient."""
-    decay, threshold, a, b = neuron
-    vectors = stride // LANES
+    """Turn a layer's dL/ds into dL/dv in place and add it up in the bias gradient.
+
+    Args:
+        deltas: ``Rows`` [T, stride].
+        potentials: flat [T * stride].
+        n_steps: T.
+        neuron, surrogate: their constants.
+        gradient: of all parameters, flat.
+        bias_start: of the layer.
+    """
+    vectors = deltas.stride // LANES
     for vector in range(0, vectors, MAX_DELTA_BLOCK):
-        membrane_deltas(
-            deltas,
-            start,
-            potentials,
-            stride,
-            vector * LANES,
-            min(MAX_DELTA_BLOCK, vectors - vector),
-            n_steps,
-            decay,
-            threshold,
-            surrogate,
-            a,
-            b,
-            gradient,
-            bias_start,
-        )
+        block = Block(column=vector * LANES, vectors=min(MAX_DELTA_BLOCK, vectors - vector))
+        membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, gradient, bias_start)
 
 
 @compiled
 def hidden_deltas_through_time(
-    next_layer,
+    following,
+    n_following,
     weights,
     deltas,
-    start,
     potentials,
-    stride,
     n_steps,
     neuron,
     surrogate,
@@ -61,19 +55,21 @@ def hidden_deltas_through_time(
 ):
     """dL/dv of a layer from dL/dv of the next one, from the last step to the first.
 
-    ``dL/ds = next_deltas @ weights`` is computed for a few steps at a time and goes through time
+    ``dL/ds = following @ weights`` is computed for a few steps at a time and goes through time
     while it is in registers.
 
     Args:
-        next_layer: (dL/dv of the next layer, its start, its stride, its number of units).
-        weights: of the next layer, transposed: [units of the next layer, stride].
-        deltas: receives dL/dv, [T, stride] from `start` on.
+        following: dL/dv of the next layer, ``Rows`` of T steps.
+        n_following: units of the next layer.
+        weights: of the next layer, transposed: [n_following, stride of the deltas].
+        deltas: ``Rows`` [T, stride] that receive dL/dv.
+        potentials, n_steps, neuron, surrogate, gradient, bias_start: as for
+            :func:`output_deltas_through_time`.
     """
-    next_deltas, next_start, next_stride, n_next = next_layer
-    decay, threshold, a, b = neuron
-    vectors = stride // LANES
-    later = np.empty(TILE_VECTORS[0] * LANES, deltas.dtype)
-    sums = np.empty(TILE_VECTORS[0] * LANES, deltas.dtype)
+    vectors = deltas.stride // LANES
+    later = np.empty(TILE_VECTORS[0] * LANES, gradient.dtype)
+    sums = np.empty(TILE_VECTORS[0] * LANES, gradient.dtype)
+    carried = Carried(later=later, sums=sums)
     vector = 0
     while vector < vectors:
         width = 1
@@ -81,6 +77,7 @@ def hidden_deltas_through_time(
             if tile_width <= vectors - vector:
                 width = tile_width
                 break
+        column = vector * LANES
         later[:] = 0
         sums[:] = 0
         step = n_steps
@@ -88,41 +85,35 @@ def hidden_deltas_through_time(
             rows = TILE_STEPS if step >= TILE_STEPS else 1
             step -= rows
             tile_deltas(
-                next_deltas,
-                next_start + step * next_stride,
-                next_stride,
-                n_next,
+                following,
+                n_following,
                 weights,
-                stride,
-                vector * LANES,
                 deltas,
-                start + step * stride,
                 potentials,
-                step * stride,
-                decay,
-                threshold,
+                Tile(first_step=step, steps=rows, column=column, vectors=width),
+                neuron,
                 surrogate,
-                a,
-                b,
-                later,
-                sums,
-                rows,
-                width,
+                carried,
             )
         for k in range(width * LANES):
-            gradient[bias_start + vector * LANES + k] += sums[k]
+            gradient[bias_start + column + k] += sums[k]
         vector += width
 
 
 @compiled
-def cross_entropy(counts, label, logit_scale, smoothing, batch_size, count_gradient):
+def cross_entropy(counts, label, loss_settings, count_gradient):
     """Cross-entropy of the softmax of ``logit_scale * counts`` against a (smoothed) label.
 
-    ``count_gradient`` receives dL/dcounts of the batch's mean loss.
+    Args:
+        counts: output spikes of one sample, int64 [classes].
+        label: its class.
+        loss_settings: ``Loss``.
+        count_gradient: receives dL/dcounts of the batch's mean loss, real [classes].
 
     Returns:
         the sample's loss and whether the first maximum of the counts is the label.
     """
+    logit_scale, smoothing, batch_size = loss_settings
     n_classes = counts.size
     best = 0
     for k in range(1, n_classes):
@@ -143,107 +134,105 @@ def cross_entropy(counts, label, logit_scale, smoothing, batch_size, count_gradi
 
 
 @compiled
-def transpose_weights(parameters, layout, transposed_starts, transposed):
+def transpose_weights(network):
     """Copy the weights of every layer but the first as [target, source stride]."""
-    for layer in range(1, layout.shape[0]):
-        n_sources, n_units, stride, weight_start = layout[layer, :4]
-        source_stride = layout[layer - 1, 2]
-        start = transposed_starts[layer]
-        for source in range(n_sources):
-            row = weight_start + source * stride
-            for unit in range(n_units):
-                transposed[start + unit * source_stride + source] = parameters[row + unit]
+    parameters, transposed = network.parameters, network.transposed
+    for number in range(1, network.layers.shape[0]):
+        layer = layer_at(network.layers, number)
+        source_stride = layer_at(network.layers, number - 1).stride
+        for source in range(layer.n_sources):
+            row = layer.weight_start + source * layer.stride
+            for unit in range(layer.n_units):
+                place = layer.transposed_start + unit * source_stride + source
+                transposed[place] = parameters[row + unit]
 
 
 @compiled
 def sample_deltas(
     place,
-    sources,
-    offsets,
+    spikes,
     label,
+    n_steps,
     loss_settings,
     neuron,
     surrogate,
-    layout,
-    parameters,
-    transposed,
-    transposed_starts,
-    n_steps,
+    network,
     gradient,
     scratch,
-    spikes,
+    spike_counts,
 ):
     """Both passes of the sample at a place of its group, up to dL/dv of every layer.
 
-    Leaves the deltas and the spikes of the layers at that place of the group's arrays, adds to
-    the biases' gradient and to `spikes`, and returns (loss, correct).
+    Leaves the deltas and the spikes of the layers at that place of the group's arrays, and adds to
+    the biases' gradient and to the spike counts.
+
+    Args:
+        place: of the sample in its group, from 0.
+        spikes: the sample's input, ``Spikes`` of T rows.
+        label: its class.
+        n_steps: T.
+        loss_settings, neuron, surrogate, network: see structures.py.
+        gradient: of all parameters, flat; receives the biases'.
+        scratch: ``Scratch`` of one lane.
+        spike_counts: of each layer, the input first, int64 [L + 1].
+
+    Returns:
+        the sample's loss and whether it is classified correctly.
     """
-    decay, threshold, _, _ = neuron
-    logit_scale, smoothing, batch_size = loss_settings
-    potentials, fired, counts, count_gradient, deltas, layer_sources, layer_offsets = scratch
-    n_layers = layout.shape[0]
+    n_layers = network.layers.shape[0]
     last = n_layers - 1
     rows = place * n_steps
 
-    spikes[0] += offsets[n_steps] - offsets[0]
-    for layer in range(n_layers):
-        _, _, stride, weight_start, bias_start, _ = layout[layer]
-        if layer == 0:
-            in_sources, in_offsets = sources, offsets
-        else:
-            in_sources = layer_sources[layer - 1]
-            in_offsets = layer_offsets[layer - 1, rows : rows + n_steps + 1]
-        spikes[layer + 1] += layer_forward(
-            in_sources,
-            in_offsets,
-            parameters,
-            weight_start,
-            bias_start,
-            stride,
-            decay,
-            threshold,
+    spike_counts[0] += spikes.offsets[n_steps] - spikes.offsets[0]
+    sources, offsets = spikes.sources, spikes.offsets
+    for number in range(n_layers):
+        layer = layer_at(network.layers, number)
+        out = Spikes(scratch.sources[number], scratch.offsets[number, rows : rows + n_steps + 1])
+        spike_counts[number + 1] += layer_forward(
+            Spikes(sources, offsets),
+            layer,
+            network.parameters,
+            neuron,
             n_steps,
-            potentials[layer],
-            fired,
-            layer_sources[layer],
-            layer_offsets[layer, rows : rows + n_steps + 1],
+            scratch.potentials[number],
+            scratch.fired,
+            out,
         )
+        sources, offsets = out.sources, out.offsets
 
+    counts, count_gradient, output = scratch.counts, scratch.count_gradient, scratch.deltas[last]
     counts[:] = 0
-    for event in range(layer_offsets[last, rows], layer_offsets[last, rows + n_steps]):
-        counts[layer_sources[last, event]] += 1
-    loss, correct = cross_entropy(counts, label, logit_scale, smoothing, batch_size, count_gradient)
-    stride = layout[last, 2]
+    for event in range(offsets[0], offsets[n_steps]):
+        counts[sources[event]] += 1
+    loss, correct = cross_entropy(counts, label, loss_settings, count_gradient)
+    layer = layer_at(network.layers, last)
     for row in range(rows, rows + n_steps):
         for unit in range(counts.size):
-            deltas[last, row * stride + unit] = count_gradient[unit]
-        for unit in range(counts.size, stride):
-            deltas[last, row * stride + unit] = 0
+            output[row * layer.stride + unit] = count_gradient[unit]
+        for unit in range(counts.size, layer.stride):
+            output[row * layer.stride + unit] = 0
 
     output_deltas_through_time(
-        deltas[last],
-        rows * stride,
-        potentials[last],
-        stride,
+        Rows(output, rows * layer.stride, layer.stride),
+        scratch.potentials[last],
         n_steps,
         neuron,
         surrogate,
         gradient,
-        layout[last, 4],
+        layer.bias_start,
     )
-    for layer in range(last - 1, -1, -1):
-        next_stride, stride = layout[layer + 1, 2], layout[layer, 2]
+    for number in range(last - 1, -1, -1):
+        layer, following = layer_at(network.layers, number), layer_at(network.layers, number + 1)
         hidden_deltas_through_time(
-            (deltas[layer + 1], rows * next_stride, next_stride, layout[layer + 1, 1]),
-            transposed[transposed_starts[layer + 1] :],
-            deltas[layer],
-            rows * stride,
-            potentials[layer],
-            stride,
+            Rows(scratch.deltas[number + 1], rows * following.stride, following.stride),
+            following.n_units,
+            network.transposed[following.transposed_start :],
+            Rows(scratch.deltas[number], rows * layer.stride, layer.stride),
+            scratch.potentials[number],
             n_steps,
             neuron,
             surrogate,
             gradient,
-            layout[layer, 4],
+            layer.bias_start,
         )
     return loss, correct

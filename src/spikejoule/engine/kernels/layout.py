@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from spikejoule.engine.kernels.structures import Layer, ParameterRows
 from spikejoule.foundation.compiling.arrays import aligned_zeros, padded
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
@@ -21,21 +22,15 @@ class ParameterLayout:
     one contiguous row. A layer's bias row follows its weights. Padding holds zeros and stays zero.
 
     Attributes:
-        layers: int64 [L, 6]: number of sources, number of units, stride (padded units), start of
-            the weights, start of the bias, index of the layer's first row.
-        row_starts, row_lengths: every row in order, int64 [R].
-        chunks: bounds of row ranges of about equal size, int64 [C + 1].
-        transposed_starts: where the kernels put each layer's transposed weights, int64 [L].
-        transposed_size: elements that those need.
+        layers: the places of each layer's parameters.
+        rows: every row of parameters in order, in chunks of about equal size.
+        transposed_size: elements that the transposed weights of all layers but the first need.
         size: elements of the flat array.
     """
 
     architecture: Architecture
-    layers: npt.NDArray[np.int64]
-    row_starts: npt.NDArray[np.int64]
-    row_lengths: npt.NDArray[np.int64]
-    chunks: npt.NDArray[np.int64]
-    transposed_starts: npt.NDArray[np.int64]
+    layers: tuple[Layer, ...]
+    rows: ParameterRows
     transposed_size: int
     size: int
 
@@ -43,44 +38,51 @@ class ParameterLayout:
     def of(cls, architecture: Architecture, n_chunks: int = 32) -> "ParameterLayout":
         """Lay out the parameters of an architecture."""
         sizes = architecture.layer_sizes
-        layers: list[tuple[int, ...]] = []
+        layers: list[Layer] = []
         lengths: list[int] = []
-        transposed: list[int] = []
         position = first_row = transposed_size = 0
         for source, target in itertools.pairwise(sizes):
-            stride = padded(target)
-            bias_start = position + source * stride
-            layers.append((source, target, stride, position, bias_start, first_row))
-            lengths += [stride] * (source + 1)
-            transposed.append(transposed_size)
-            if len(layers) > 1:
-                transposed_size += target * layers[-2][2]
-            position = bias_start + stride
+            layer = Layer(
+                n_sources=source,
+                n_units=target,
+                stride=padded(target),
+                weight_start=position,
+                bias_start=position + source * padded(target),
+                first_row=first_row,
+                transposed_start=transposed_size,
+            )
+            lengths += [layer.stride] * (source + 1)
+            if layers:
+                transposed_size += target * layers[-1].stride
+            position = layer.bias_start + layer.stride
             first_row += source + 1
+            layers.append(layer)
         row_lengths = np.array(lengths, dtype=np.int64)
         row_ends = np.cumsum(row_lengths)
         targets = np.arange(1, n_chunks) * position / n_chunks
         bounds = np.searchsorted(row_ends, targets)
         chunks = np.array([0, *bounds, row_lengths.size], dtype=np.int64)
-        return cls(
-            architecture,
-            np.array(layers, dtype=np.int64),
-            row_ends - row_lengths,
-            row_lengths,
-            chunks,
-            np.array(transposed, dtype=np.int64),
-            transposed_size,
-            position,
-        )
+        rows = ParameterRows(row_ends - row_lengths, row_lengths, chunks)
+        return cls(architecture, tuple(layers), rows, transposed_size, position)
+
+    @property
+    def table(self) -> npt.NDArray[np.int64]:
+        """The layers as the kernels take them, [L, fields of Layer]."""
+        return np.array(self.layers, dtype=np.int64)
+
+    @staticmethod
+    def _weights(flat: npt.NDArray[Any], layer: Layer) -> npt.NDArray[Any]:
+        """View of a layer's weights in the flat array, [target, source]."""
+        weights = flat[layer.weight_start : layer.bias_start]
+        return weights.reshape(layer.n_sources, layer.stride)[:, : layer.n_units].T
 
     def _places(self, flat: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
         """Views of the flat array under the names and shapes of the state dict."""
         views: dict[str, npt.NDArray[Any]] = {}
-        for number, row in enumerate(self.layers, start=1):
-            source, target, stride, weight_start, bias_start, _ = (int(value) for value in row)
-            weights = flat[weight_start:bias_start].reshape(source, stride)
-            views[f"layer{number}.synapses.weight"] = weights[:, :target].T
-            views[f"layer{number}.synapses.bias"] = flat[bias_start : bias_start + target]
+        for number, layer in enumerate(self.layers, start=1):
+            views[f"layer{number}.synapses.weight"] = self._weights(flat, layer)
+            biases = flat[layer.bias_start : layer.bias_start + layer.n_units]
+            views[f"layer{number}.synapses.bias"] = biases
         return views
 
     def pack(self, state: Mapping[str, npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -108,15 +110,14 @@ class ParameterLayout:
         """
         kept = aligned_zeros((self.size,), dtype)
         kept[:] = 1
-        fan_outs = np.zeros(self.row_starts.size, dtype=np.int64)
-        for number, row in enumerate(self.layers, start=1):
-            source, target, stride, weight_start, bias_start, first_row = (int(v) for v in row)
+        fan_outs = np.zeros(self.rows.starts.size, dtype=np.int64)
+        for number, layer in enumerate(self.layers, start=1):
+            rows = slice(layer.first_row, layer.first_row + layer.n_sources)
+            fan_outs[rows] = layer.n_units
             mask = masks.get(f"layer{number}.synapses.weight")
             if mask is not None:
-                kept[weight_start:bias_start].reshape(source, stride)[:, :target] = mask.T
-            fan_outs[first_row : first_row + source] = (
-                target if mask is None else np.count_nonzero(mask, axis=0)
-            )
+                self._weights(kept, layer)[...] = mask
+                fan_outs[rows] = np.count_nonzero(mask, axis=0)
         return kept, fan_outs
 
     def unpack(self, flat: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:

@@ -36,37 +36,43 @@ def _sum_of_squares(values):
     return total
 
 
+@compiled
+def _gather_chunk(chunk, gradients, rows, squares):
+    """One chunk of rows; see :func:`gather_gradient`."""
+    parts, touched = gradients.parts, gradients.touched
+    starts, lengths = rows.starts, rows.lengths
+    lanes = parts.shape[0]
+    total = parts[0]
+    square = 0.0
+    for row in range(rows.chunks[chunk], rows.chunks[chunk + 1]):
+        start, stop = starts[row], starts[row] + lengths[row]
+        any_lane = touched[0, row]
+        for lane in range(1, lanes):
+            if touched[lane, row]:
+                any_lane = True
+                part = parts[lane, start:stop]
+                into = total[start:stop]
+                for k in range(part.size):
+                    into[k] += part[k]
+                    part[k] = 0
+                touched[lane, row] = False
+        touched[0, row] = any_lane
+        if any_lane:
+            square += _sum_of_squares(total[start:stop])
+    squares[chunk] = square
+
+
 @compiled_parallel
-def gather_gradient(gradients, touched, row_starts, row_lengths, chunks, squares):
+def gather_gradient(gradients, rows, squares):
     """Sum the lanes into lane 0 and the squares of the sum into ``squares[chunk]``.
 
     Args:
-        gradients: one flat gradient a lane, [L, size]; rows that are not touched hold zeros.
-        touched: which rows each lane changed, [L, R]; lane 0 receives the union.
-        row_starts, row_lengths: int64 [R].
-        chunks: bounds of the row ranges that are handled as a unit, int64 [C + 1].
-        squares: float64 [C].
+        gradients: ``Gradients``; the touched rows of lane 0 become the union of all lanes'.
+        rows: ``ParameterRows`` with C chunks.
+        squares: receives, float64 [C].
     """
-    lanes = gradients.shape[0]
-    total = gradients[0]
-    for chunk in numba.prange(chunks.size - 1):
-        square = 0.0
-        for row in range(chunks[chunk], chunks[chunk + 1]):
-            start, stop = row_starts[row], row_starts[row] + row_lengths[row]
-            any_lane = touched[0, row]
-            for lane in range(1, lanes):
-                if touched[lane, row]:
-                    any_lane = True
-                    part = gradients[lane, start:stop]
-                    into = total[start:stop]
-                    for k in range(part.size):
-                        into[k] += part[k]
-                        part[k] = 0
-                    touched[lane, row] = False
-            touched[0, row] = any_lane
-            if any_lane:
-                square += _sum_of_squares(total[start:stop])
-        squares[chunk] = square
+    for chunk in numba.prange(rows.chunks.size - 1):
+        _gather_chunk(chunk, gradients, rows, squares)
 
 
 @compiled
@@ -80,55 +86,56 @@ def clip_coefficient(squares, max_norm):
 
 @compiled
 def _adam_row(weights, gradient, touched, first, second, settings):
-    clip, decay, beta1, rest1, beta2, rest2, rate, correction, epsilon, tiny = settings
+    tiny = settings.tiny
     zero = tiny - tiny
     for k in range(weights.size):
-        slope = decay * weights[k]
+        slope = settings.weight_decay * weights[k]
         if touched:
-            slope += clip * gradient[k]
+            slope += settings.clip * gradient[k]
             gradient[k] = 0
         slope = slope if abs(slope) > tiny else zero
-        mean = beta1 * first[k] + rest1 * slope
-        square = beta2 * second[k] + rest2 * slope * slope
+        mean = settings.beta1 * first[k] + settings.rest1 * slope
+        square = settings.beta2 * second[k] + settings.rest2 * slope * slope
         first[k] = mean if abs(mean) > tiny else zero
         second[k] = square if square > tiny * tiny else zero
-        weights[k] -= rate * first[k] / (math.sqrt(second[k]) * correction + epsilon)
+        root = math.sqrt(second[k]) * settings.correction
+        weights[k] -= settings.rate * first[k] / (root + settings.epsilon)
+
+
+@compiled
+def _adam_chunk(chunk, parameters, gradient, touched, moments, rows, settings, kept):
+    """One chunk of rows; see :func:`adam_step`."""
+    starts, lengths = rows.starts, rows.lengths
+    first, second = moments.first, moments.second
+    for row in range(rows.chunks[chunk], rows.chunks[chunk + 1]):
+        start, stop = starts[row], starts[row] + lengths[row]
+        _adam_row(
+            parameters[start:stop],
+            gradient[start:stop],
+            touched[row],
+            first[start:stop],
+            second[start:stop],
+            settings,
+        )
+        if kept.size > 0:
+            for k in range(start, stop):
+                parameters[k] *= kept[k]
+        touched[row] = False
 
 
 @compiled_parallel
-def adam_step(
-    parameters,
-    gradient,
-    touched,
-    first_moment,
-    second_moment,
-    row_starts,
-    row_lengths,
-    chunks,
-    settings,
-    kept,
-):
+def adam_step(parameters, gradient, touched, moments, rows, settings, kept):
     """One step of Adam in place; `gradient` and `touched` are cleared for the next batch.
 
     Args:
-        settings: (clip coefficient, weight decay, beta1, 1 - beta1, beta2, 1 - beta2,
-            learning rate / (1 - beta1^t), 1 / sqrt(1 - beta2^t), epsilon, tiny) in the parameters'
-            type. Gradients and moments below `tiny` become zero.
+        parameters: real [P].
+        gradient: of the batch, real [P].
+        touched: rows in which it is not zero, bool [R].
+        moments: ``Moments``.
+        rows: ``ParameterRows``.
+        settings: ``AdamSettings``.
         kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
             where nothing is pruned.
     """
-    for chunk in numba.prange(chunks.size - 1):
-        for row in range(chunks[chunk], chunks[chunk + 1]):
-            start, stop = row_starts[row], row_starts[row] + row_lengths[row]
-            _adam_row(
-                parameters[start:stop],
-                gradient[start:stop],
-                touched[row],
-                first_moment[start:stop],
-                second_moment[start:stop],
-                settings,
-            )
-            if kept.size > 0:
-                for k in range(start, stop):
-                    parameters[k] *= kept[k]
-            touched[row] = False
+    for chunk in numba.prange(rows.chunks.size - 1):
+        _adam_chunk(chunk, parameters, gradient, touched, moments, rows, settings, kept)

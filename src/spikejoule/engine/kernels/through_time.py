@@ -9,13 +9,14 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES, derivative_at
+from spikejoule.engine.kernels.structures import Neuron, Surrogate
 from spikejoule.foundation.compiling.emit import (
     LANES,
     broadcast,
     constant,
     for_each_block_size,
-    memory_of_arrays,
     multiply_add,
+    named_arguments,
     zeros,
 )
 
@@ -30,16 +31,29 @@ TILE_VECTORS = (5, 2, 1)
 registers. Few widths, since each is compiled for every surrogate."""
 
 
+_Constants = tuple[ir.Value, ir.Value, ir.Value, ir.Value]
+
+
+def _broadcast_constants(builder: ir.IRBuilder, neuron: Neuron, surrogate: Surrogate) -> _Constants:
+    """Vectors of the decay, the threshold, and the surrogate's a and b."""
+    return (
+        broadcast(builder, neuron.decay),
+        broadcast(builder, neuron.threshold),
+        broadcast(builder, surrogate.a),
+        broadcast(builder, surrogate.b),
+    )
+
+
 def _delta(
     builder: ir.IRBuilder,
     code: int,
     membrane: ir.Value,
     own: ir.Value,
     following: ir.Value,
-    neuron: list[ir.Value],
+    constants: _Constants,
 ) -> ir.Value:
     """dL/dv of one step: ``own`` is its dL/ds, ``following`` dL/dv of the step after it."""
-    decays, thresholds, a, b = neuron
+    decays, thresholds, a, b = constants
     silent = builder.fcmp_ordered("<", membrane, thresholds)
     kept = builder.select(silent, decays, zeros(membrane.type))
     x = builder.fsub(membrane, thresholds)
@@ -51,50 +65,31 @@ def _delta(
 def membrane_deltas(
     typing_context,
     deltas,
-    delta_start,
     potentials,
-    stride,
-    column,
     block,
     n_steps,
-    decay,
-    threshold,
+    neuron,
     surrogate,
-    a,
-    b,
     gradient,
     bias_start,
 ):
-    """Turn dL/ds into dL/dv in place for `block` vectors of units, and sum it into the bias.
+    """Turn dL/ds into dL/dv in place for a block of units, and sum it into the bias gradient.
 
-    ``potentials`` is [T, stride], and so is ``deltas`` from `delta_start` on. For t from the last
-    step to the first: ``d[t] = g[t] * f(v[t] - threshold) + decay * (1 - s[t]) * d[t + 1]``.
+    ``deltas`` are ``Rows`` [T, stride]; ``potentials`` is flat, with the same stride. For t from
+    the last step to the first:
+    ``d[t] = g[t] * f(v[t] - threshold) + decay * (1 - s[t]) * d[t + 1]``.
     """
     signature = types.void(
-        deltas,
-        types.int64,
-        potentials,
-        types.int64,
-        types.int64,
-        types.int64,
-        types.int64,
-        deltas.dtype,
-        deltas.dtype,
-        types.int64,
-        deltas.dtype,
-        deltas.dtype,
-        gradient,
-        types.int64,
+        deltas, potentials, block, types.int64, neuron, surrogate, gradient, types.int64
     )
 
     def codegen(context, builder, signature, arguments):
-        array = memory_of_arrays(context, builder, signature, arguments)
-        deltas, delta_start, potentials, stride, column, block, n_steps = array[:7]
-        decay, threshold, surrogate, a, b, gradient, bias_start = array[7:]
-        vector = deltas.vector
-        neuron = [broadcast(builder, x) for x in (decay, threshold, a, b)]
-        first = builder.add(delta_start, column)
-        bias = builder.add(bias_start, column)
+        named = named_arguments(context, builder, signature, arguments)
+        deltas, potentials, block, n_steps, neuron, surrogate, gradient, bias_start = named
+        vector = deltas.values.vector
+        constants = _broadcast_constants(builder, neuron, surrogate)
+        first = builder.add(deltas.start, block.column)
+        bias = builder.add(bias_start, block.column)
 
         def emit_for(code: int) -> Callable[[int], None]:
             def emit(size: int) -> None:
@@ -105,15 +100,18 @@ def membrane_deltas(
                     builder.store(zeros(vector), cell)
                 with cgutils.for_range(builder, n_steps) as loop:
                     back = builder.sub(builder.sub(n_steps, constant(1)), loop.index)
-                    row = builder.mul(back, stride)
-                    delta_row, membrane_row = builder.add(first, row), builder.add(column, row)
+                    row = builder.mul(back, deltas.stride)
+                    delta_row, membrane_row = (
+                        builder.add(first, row),
+                        builder.add(block.column, row),
+                    )
                     for place, next_delta, total in zip(places, later, sums, strict=True):
                         position = builder.add(delta_row, place)
                         membrane = potentials.load_vector(builder.add(membrane_row, place))
-                        own = deltas.load_vector(position)
+                        own = deltas.values.load_vector(position)
                         following = builder.load(next_delta)
-                        delta = _delta(builder, code, membrane, own, following, neuron)
-                        deltas.store_vector(delta, position)
+                        delta = _delta(builder, code, membrane, own, following, constants)
+                        deltas.values.store_vector(delta, position)
                         builder.store(delta, next_delta)
                         builder.store(builder.fadd(builder.load(total), delta), total)
                 for place, total in zip(places, sums, strict=True):
@@ -124,9 +122,11 @@ def membrane_deltas(
             return emit
 
         def emit_surrogate(code: int) -> None:
-            for_each_block_size(builder, block, range(1, MAX_DELTA_BLOCK + 1), emit_for(code))
+            for_each_block_size(
+                builder, block.vectors, range(1, MAX_DELTA_BLOCK + 1), emit_for(code)
+            )
 
-        for_each_block_size(builder, surrogate, list(SURROGATE_CODES.values()), emit_surrogate)
+        for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit_surrogate)
         return context.get_dummy_value()
 
     return signature, codegen
@@ -135,82 +135,62 @@ def membrane_deltas(
 @intrinsic
 def tile_deltas(
     typing_context,
-    next_deltas,
-    next_start,
-    next_stride,
-    n_next,
+    following,
+    n_following,
     weights,
-    stride,
-    column,
     deltas,
-    delta_start,
     potentials,
-    potential_start,
-    decay,
-    threshold,
+    tile,
+    neuron,
     surrogate,
-    a,
-    b,
-    later,
-    sums,
-    rows,
-    vectors,
+    carried,
 ):
     """dL/dv of one tile of a hidden layer: 1 or TILE_STEPS steps by a few vectors of units.
 
-    For the tile's steps from the last to the first, with ``g = next_deltas @ weights``:
-    ``d[t] = g[t] * f(v[t] - threshold) + decay * (1 - s[t]) * d[t + 1]``. ``next_deltas`` is
-    [rows, next_stride] from `next_start` on, of which the first `n_next` columns count; ``weights``
-    is [n_next, stride]; ``deltas`` and ``potentials`` are [rows, stride]. ``later`` [vectors * 16]
-    holds d[t + 1] of the tile after this one and receives d of this tile's first step; ``sums``
-    collects d over the steps.
+    For the tile's steps from the last to the first, with ``g = following @ weights``:
+    ``d[t] = g[t] * f(v[t] - threshold) + decay * (1 - s[t]) * d[t + 1]``. ``following`` are the
+    ``Rows`` of the next layer's dL/dv, of which the first `n_following` columns count; ``deltas``
+    are ``Rows`` too. ``weights`` is [n_following, stride of the deltas], and ``potentials`` is
+    [T, stride of the deltas], both flat. ``carried.later`` holds d[t + 1] of the tile after this
+    one and receives d of this tile's first step; ``carried.sums`` collects d over the steps.
     """
     signature = types.void(
-        next_deltas,
-        types.int64,
-        types.int64,
+        following,
         types.int64,
         weights,
-        types.int64,
-        types.int64,
         deltas,
-        types.int64,
         potentials,
-        types.int64,
-        deltas.dtype,
-        deltas.dtype,
-        types.int64,
-        deltas.dtype,
-        deltas.dtype,
-        later,
-        sums,
-        types.int64,
-        types.int64,
+        tile,
+        neuron,
+        surrogate,
+        carried,
     )
 
     def codegen(context, builder, signature, arguments):
-        array = memory_of_arrays(context, builder, signature, arguments)
-        next_deltas, next_start, next_stride, n_next, weights, stride, column = array[:7]
-        deltas, delta_start, potentials, potential_start = array[7:11]
-        decay, threshold, surrogate, a, b, later, sums, rows, vectors = array[11:]
-        vector = deltas.vector
-        neuron = [broadcast(builder, x) for x in (decay, threshold, a, b)]
-        first_delta = builder.add(delta_start, column)
-        first_potential = builder.add(potential_start, column)
+        named = named_arguments(context, builder, signature, arguments)
+        following, n_following, weights, deltas, potentials, tile, neuron, surrogate, carried = (
+            named
+        )
+        vector, stride = deltas.values.vector, deltas.stride
+        constants = _broadcast_constants(builder, neuron, surrogate)
+        first_potential = builder.add(builder.mul(tile.first_step, stride), tile.column)
+        first_delta = builder.add(deltas.start, first_potential)
+        first_following = builder.mul(tile.first_step, following.stride)
+        first_following = builder.add(following.start, first_following)
 
         def emit_products(size: int, places: list[ir.Constant]) -> list[list[ir.Value]]:
             products = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(size)]
             for cell in itertools.chain.from_iterable(products):
                 builder.store(zeros(vector), cell)
             next_rows = [
-                builder.add(next_start, builder.mul(next_stride, constant(row)))
+                builder.add(first_following, builder.mul(following.stride, constant(row)))
                 for row in range(size)
             ]
-            with cgutils.for_range(builder, n_next) as loop:
-                base = builder.add(builder.mul(loop.index, stride), column)
+            with cgutils.for_range(builder, n_following) as loop:
+                base = builder.add(builder.mul(loop.index, stride), tile.column)
                 weight_vectors = [weights.load_vector(builder.add(base, place)) for place in places]
                 for next_row, cells in zip(next_rows, products, strict=True):
-                    delta = next_deltas.load(builder.add(next_row, loop.index))
+                    delta = following.values.load(builder.add(next_row, loop.index))
                     delta = broadcast(builder, delta)
                     for weight, cell in zip(weight_vectors, cells, strict=True):
                         total = multiply_add(builder, delta, weight, builder.load(cell))
@@ -218,40 +198,41 @@ def tile_deltas(
             return [[builder.load(cell) for cell in cells] for cells in products]
 
         def emit_for(code: int) -> Callable[[int], None]:
-            def emit(tile: int) -> None:
-                size, width = divmod(tile, TILE_VECTORS[0] + 1)
+            def emit(shape: int) -> None:
+                size, width = divmod(shape, TILE_VECTORS[0] + 1)
                 places = [constant(LANES * k) for k in range(width)]
                 products = emit_products(size, places)
-                next_delta = [later.load_vector(place) for place in places]
-                totals = [sums.load_vector(place) for place in places]
+                next_delta = [carried.later.load_vector(place) for place in places]
+                totals = [carried.sums.load_vector(place) for place in places]
                 for row in range(size - 1, -1, -1):
                     down = builder.mul(stride, constant(row))
                     for k, place in enumerate(places):
                         position = builder.add(builder.add(first_potential, down), place)
                         membrane = potentials.load_vector(position)
                         own = products[row][k]
-                        delta = _delta(builder, code, membrane, own, next_delta[k], neuron)
+                        delta = _delta(builder, code, membrane, own, next_delta[k], constants)
                         position = builder.add(builder.add(first_delta, down), place)
-                        deltas.store_vector(delta, position)
+                        deltas.values.store_vector(delta, position)
                         next_delta[k] = delta
                         totals[k] = builder.fadd(totals[k], delta)
                 for place, delta, total in zip(places, next_delta, totals, strict=True):
-                    later.store_vector(delta, place)
-                    sums.store_vector(total, place)
+                    carried.later.store_vector(delta, place)
+                    carried.sums.store_vector(total, place)
 
             return emit
 
-        tiles = [
+        shapes = [
             size * (TILE_VECTORS[0] + 1) + width
             for size in (1, TILE_STEPS)
             for width in TILE_VECTORS
         ]
-        tile = builder.add(builder.mul(rows, constant(TILE_VECTORS[0] + 1)), vectors)
+        rows = builder.mul(tile.steps, constant(TILE_VECTORS[0] + 1))
+        shape = builder.add(rows, tile.vectors)
 
         def emit_surrogate(code: int) -> None:
-            for_each_block_size(builder, tile, tiles, emit_for(code))
+            for_each_block_size(builder, shape, shapes, emit_for(code))
 
-        for_each_block_size(builder, surrogate, list(SURROGATE_CODES.values()), emit_surrogate)
+        for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit_surrogate)
         return context.get_dummy_value()
 
     return signature, codegen

@@ -2,7 +2,7 @@
 
 jit          how functions are compiled and where the machine code is kept
 emit         LLVM instructions from Python
-vector       inner loops held in vector registers
+lanes        arithmetic on vectors
 exponential  exponentially distributed numbers in vector registers
 arrays       aligned memory, even parts
 """

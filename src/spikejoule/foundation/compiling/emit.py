@@ -1,10 +1,11 @@
 """Emitting LLVM code on vectors of 16 elements.
 
 From ``row[j] += weight[j]`` inside a loop over events, LLVM makes a load, an addition and a store
-of the accumulator for every event. The intrinsics of this folder (vector.py, through_time.py,
-exponential.py) keep their accumulators in registers. What they emit is portable: LLVM splits the
-vectors to the width that the machine has, every multiply-add is rounded once everywhere, and each
-element is computed alike in whatever block it falls, so neither width nor block changes a result.
+of the accumulator for every event. The intrinsics of engine/kernels (vector.py, through_time.py)
+and of exponential.py keep their accumulators in registers. What they emit is portable: LLVM splits
+the vectors to the width that the machine has, every multiply-add is rounded once everywhere, and
+each element is computed alike in whatever block it falls, so neither width nor block changes a
+result.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,10 +52,31 @@ class Memory:
         self.builder.store(value, self.builder.gep(self.pointer, [index]))
 
 
-def memory_of_arrays(context, builder, signature, arguments):
-    """The arguments in order, arrays as typed memory."""
+def _named(context, builder, kind, value):
+    """Arrays as memory, integers as INDEX, named tuples as the same tuples of these."""
+    if isinstance(kind, types.Array):
+        return Memory(context, builder, kind, value)
+    if isinstance(kind, types.BaseNamedTuple):
+        fields = cgutils.unpack_tuple(builder, value)
+        return kind.instance_class(
+            *(
+                _named(context, builder, field_kind, field)
+                for field_kind, field in zip(kind, fields, strict=True)
+            )
+        )
+    if isinstance(kind, types.Integer):
+        return context.cast(builder, value, kind, types.int64)
+    return value
+
+
+def named_arguments(context, builder, signature, arguments):
+    """The arguments of an intrinsic in order, as the code that emits works with them.
+
+    Arrays become :class:`Memory`, integers 64 bits wide; a named tuple becomes one of the same
+    class that holds these.
+    """
     return [
-        Memory(context, builder, kind, value) if isinstance(kind, types.Array) else value
+        _named(context, builder, kind, value)
         for kind, value in zip(signature.args, arguments, strict=True)
     ]
 

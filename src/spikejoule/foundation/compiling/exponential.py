@@ -17,8 +17,8 @@ from spikejoule.foundation.compiling.emit import (
     LANES,
     broadcast,
     constant,
-    memory_of_arrays,
     multiply_add,
+    named_arguments,
     splat,
 )
 
@@ -74,7 +74,7 @@ def fill_exponentials(typing_context, state, n_vectors, out):
     signature = types.void(types.uint64, types.int64, out)
 
     def codegen(context, builder, signature, arguments):
-        state, n_vectors, out = memory_of_arrays(context, builder, signature, arguments)
+        state, n_vectors, out = named_arguments(context, builder, signature, arguments)
         states = broadcast(builder, state)
         wrap = (1 << 64) - 1
         steps = ir.Constant(_INTEGERS, [(lane + 1) * GOLDEN & wrap for lane in range(LANES)])

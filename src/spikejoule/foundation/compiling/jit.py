@@ -117,5 +117,10 @@ def compiled(function: Function) -> Function:
 
 
 def compiled_parallel(function: Function) -> Function:
-    """Compile a function whose ``numba.prange`` loops are shared out over the threads."""
+    """Compile a function whose ``numba.prange`` loop is shared out over the threads.
+
+    The loop's body must be a call and nothing else. numba's passes for parallel loops do not see
+    that an array taken from a tuple belongs to the caller, and drop what is written to it there.
+    Named tuples must be arguments of the function and hold no further tuples.
+    """
     return _compile(function, parallel=True)

@@ -1,16 +1,51 @@
 """Random small deformations of images: one affine map an image, bilinear interpolation."""
 
 import math
+from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from spikejoule.foundation.compiling.exponential import GOLDEN
 from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
-from spikejoule.spikes.kernels.encode import mix, stream_start
+from spikejoule.spikes.kernels.poisson import mix, stream_start
 
 _STATE_STEP = np.uint64(GOLDEN)
 _UNIT = 1.0 / 9007199254740992.0
+
+
+class Limits(NamedTuple):
+    """Largest deformations, float64; each image draws its own between plus and minus these.
+
+    Attributes:
+        shift: whole pixels along each axis.
+        rotation: about the centre, radians.
+        scaling: relative change of size.
+        shear: slant of the vertical, radians.
+    """
+
+    shift: float
+    rotation: float
+    scaling: float
+    shear: float
+
+
+class InverseMap(NamedTuple):
+    """The place in the input that an output pixel shows, both relative to the centre.
+
+    An output pixel at (r, q), less the shift, shows the input at (a r + b q, c r + d q).
+
+    Attributes:
+        a, b, c, d: the matrix.
+        down, right: the shift, whole pixels as float64.
+    """
+
+    a: float
+    b: float
+    c: float
+    d: float
+    down: float
+    right: float
 
 
 @compiled
@@ -22,20 +57,22 @@ def symmetric_uniforms(state, numbers):
 
 
 @compiled
-def inverse_map(numbers, shift, rotation, scaling, shear):
-    """The map from an output pixel to its place in the input, both relative to the centre.
-
-    Returns:
-        (a, b, c, d, down, right): an output pixel at (r, q) from the centre, less the shift of
-        (down, right) pixels, shows the input at (a r + b q, c r + d q).
-    """
-    down = math.floor(numbers[0] * (shift + 0.5) + 0.5)
-    right = math.floor(numbers[1] * (shift + 0.5) + 0.5)
-    angle = rotation * numbers[2]
-    size = 1.0 + scaling * numbers[3]
-    slant = math.tan(shear * numbers[4])
+def inverse_map(numbers, limits):
+    """The map of five numbers in [-1, 1), float64 [5], as an ``InverseMap``."""
+    down = math.floor(numbers[0] * (limits.shift + 0.5) + 0.5)
+    right = math.floor(numbers[1] * (limits.shift + 0.5) + 0.5)
+    angle = limits.rotation * numbers[2]
+    size = 1.0 + limits.scaling * numbers[3]
+    slant = math.tan(limits.shear * numbers[4])
     cosine, sine = math.cos(angle) / size, math.sin(angle) / size
-    return cosine, sine, -sine - slant * cosine, cosine - slant * sine, down, right
+    return InverseMap(
+        a=cosine,
+        b=sine,
+        c=-sine - slant * cosine,
+        d=cosine - slant * sine,
+        down=float(down),
+        right=float(right),
+    )
 
 
 @compiled
@@ -71,15 +108,27 @@ def move(image, down, right, out):
             out[row * width + column] = image[row - down, column - right] if inside else 0
 
 
+@compiled
+def _augment_image(image, sample, key, limits, out):
+    numbers = np.empty(5, np.float64)
+    symmetric_uniforms(stream_start(key, sample), numbers)
+    transform = inverse_map(numbers, limits)
+    if limits.rotation == 0.0 and limits.scaling == 0.0 and limits.shear == 0.0:
+        move(image, int(transform.down), int(transform.right), out)
+    else:
+        warp(image, transform, out)
+
+
 @compiled_parallel
-def augment_images(images, samples, key, shift, rotation, scaling, shear, out):
-    """Deform each image [N, height, width] by its own random map into `out` [N, pixels]."""
-    only_moves = rotation == 0.0 and scaling == 0.0 and shear == 0.0
+def augment_images(images, samples, key, limits, out):
+    """Deform each image by its own random map.
+
+    Args:
+        images: uint8 [N, height, width].
+        samples: identity of each image, int64 [N].
+        key: of the random streams, uint64.
+        limits: ``Limits``.
+        out: receives, uint8 [N, height * width].
+    """
     for image in numba.prange(images.shape[0]):
-        numbers = np.empty(5, np.float64)
-        symmetric_uniforms(stream_start(key, samples[image]), numbers)
-        transform = inverse_map(numbers, shift, rotation, scaling, shear)
-        if only_moves:
-            move(images[image], int(transform[4]), int(transform[5]), out[image])
-        else:
-            warp(images[image], transform, out[image])
+        _augment_image(images[image], samples[image], key, limits, out[image])

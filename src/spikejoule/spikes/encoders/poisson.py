@@ -17,6 +17,7 @@ from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.sections import Real
 from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.events import MAX_SOURCES, STEP_MS, EventList
+from spikejoule.spikes.kernels.structures import LaneSpikes
 
 LEVELS = 256
 """Distinct intensities of an 8-bit image."""
@@ -134,7 +135,7 @@ def encode(
     """
     # Compiling takes numba, which reading parameters does not need.
     from spikejoule.spikes.buffers import collect_events
-    from spikejoule.spikes.kernels.encode import encode_lanes
+    from spikejoule.spikes.kernels.poisson import encode_lanes
 
     if time_window < 1:
         raise ParameterError(f"time_window is {time_window}; it must be at least 1 step of 1 ms")
@@ -152,23 +153,7 @@ def encode(
         )
     identities = np.ascontiguousarray(identities, dtype=np.int64)
 
-    def fill(
-        chosen: slice,
-        bounds: npt.NDArray[np.int64],
-        buffers: npt.NDArray[np.uint16],
-        counts: npt.NDArray[np.int64],
-        lengths: npt.NDArray[np.int64],
-    ) -> None:
-        encode_lanes(
-            levels[chosen],
-            identities[chosen],
-            key,
-            scale,
-            time_window,
-            bounds,
-            buffers,
-            counts,
-            lengths,
-        )
+    def fill(chosen: slice, out: LaneSpikes) -> None:
+        encode_lanes(levels[chosen], identities[chosen], key, scale, time_window, out)
 
     return collect_events(n_images, time_window, n_pixels, fill)

@@ -8,8 +8,11 @@ The random stream of a sample starts at a hash of the sample's own key, so that 
 nothing but that key.
 """
 
+from typing import Any, NamedTuple
+
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.exponential import GOLDEN, fill_exponentials
@@ -19,6 +22,23 @@ BUFFER_VECTORS = 8
 _BUFFER = BUFFER_VECTORS * LANES
 _STATE_STEP = np.uint64(GOLDEN)
 _BUFFER_STEP = np.uint64(_BUFFER * GOLDEN & (2**64 - 1))
+
+
+class Scratch(NamedTuple):
+    """Memory that encoding an image of P pixels over T steps needs.
+
+    Attributes:
+        numbers: random numbers, float64 [16 * BUFFER_VECTORS].
+        lit: the pixels that are not black, int32 [P].
+        places: where each step's next spike goes, int32 [T].
+        steps, pixels: of each spike, by pixel, uint16 [P * T].
+    """
+
+    numbers: npt.NDArray[Any]
+    lit: npt.NDArray[Any]
+    places: npt.NDArray[Any]
+    steps: npt.NDArray[Any]
+    pixels: npt.NDArray[Any]
 
 
 @compiled
@@ -46,8 +66,7 @@ def encode_sample(levels, gap_scale, n_steps, state, scratch, sources, lengths):
         gap_scale: -1 / log(1 - p) of each level; 0 where p = 1, negative where p = 0.
         n_steps: T.
         state: start of the sample's random stream.
-        scratch: float64 [16 * BUFFER_VECTORS] for random numbers, int32 [P] for the lit pixels,
-            int32 [T] for places, and the spikes' steps and pixels, uint16 [P * T] each.
+        scratch: ``Scratch``.
         sources: receives the pixels, uint16.
         lengths: receives the number of spikes of each step, int64 [T].
 
@@ -99,27 +118,42 @@ def encode_sample(levels, gap_scale, n_steps, state, scratch, sources, lengths):
     return np.int64(count)
 
 
-@compiled_parallel
-def encode_lanes(levels, samples, key, gap_scale, n_steps, bounds, buffers, counts, lengths):
-    """Encode images; lane l handles images bounds[l] to bounds[l + 1] into buffers[l]."""
+@compiled
+def _encode_lane(lane, levels, samples, key, gap_scale, n_steps, out):
+    """The images of one lane; see :func:`encode_lanes`."""
     n_pixels = levels.shape[1]
-    for lane in numba.prange(bounds.size - 1):
-        scratch = (
-            np.empty(_BUFFER, np.float64),
-            np.empty(n_pixels, np.int32),
-            np.empty(n_steps, np.int32),
-            np.empty(n_pixels * n_steps, np.uint16),
-            np.empty(n_pixels * n_steps, np.uint16),
+    scratch = Scratch(
+        numbers=np.empty(_BUFFER, np.float64),
+        lit=np.empty(n_pixels, np.int32),
+        places=np.empty(n_steps, np.int32),
+        steps=np.empty(n_pixels * n_steps, np.uint16),
+        pixels=np.empty(n_pixels * n_steps, np.uint16),
+    )
+    buffer, lengths = out.buffers[lane], out.lengths
+    total = 0
+    for image in range(out.bounds[lane], out.bounds[lane + 1]):
+        total += encode_sample(
+            levels[image],
+            gap_scale,
+            n_steps,
+            stream_start(key, samples[image]),
+            scratch,
+            buffer[total:],
+            lengths[image * n_steps : (image + 1) * n_steps],
         )
-        total = 0
-        for image in range(bounds[lane], bounds[lane + 1]):
-            total += encode_sample(
-                levels[image],
-                gap_scale,
-                n_steps,
-                stream_start(key, samples[image]),
-                scratch,
-                buffers[lane, total:],
-                lengths[image * n_steps : (image + 1) * n_steps],
-            )
-        counts[lane] = total
+    out.counts[lane] = total
+
+
+@compiled_parallel
+def encode_lanes(levels, samples, key, gap_scale, n_steps, out):
+    """Encode images, a lane of them a thread.
+
+    Args:
+        levels: index into `gap_scale` of each pixel, [N, P].
+        samples: identity of each image, int64 [N].
+        key: of the random streams, uint64.
+        gap_scale, n_steps: as for :func:`encode_sample`.
+        out: ``LaneSpikes`` that receive.
+    """
+    for lane in numba.prange(out.bounds.size - 1):
+        _encode_lane(lane, levels, samples, key, gap_scale, n_steps, out)

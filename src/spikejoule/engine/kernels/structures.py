@@ -1,0 +1,324 @@
+"""What kernels receive, by name: numba unpacks a named tuple at no cost.
+
+Letters of shapes: T steps, S samples of a batch, E spikes, L layers after the input, R rows of
+parameters, P parameters; K lanes of samples and G samples of a group (engine/event.py), W the
+widest stride. "Real" is the parameters' type, float32 or float64. Potentials, weights and
+gradients have no unit.
+
+A parallel loop only calls a function: ``compiled_parallel`` (foundation/compiling/jit.py) says why.
+Kernels take an array out of its tuple before a loop: within a loop, numba counts a reference each
+time.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+from spikejoule.foundation.compiling.jit import compiled
+
+Array = npt.NDArray[Any]
+Real = Any
+"""A number of the parameters' type: ``np.float32`` or ``np.float64``."""
+
+
+class Spikes(NamedTuple):
+    """Spikes by row, a row being one step of one sample (see spikes/events.py).
+
+    The units that fired in row r are ``sources[offsets[r] : offsets[r + 1]]``.
+
+    Attributes:
+        sources: the units, uint16 [E].
+        offsets: where each row begins, int64 [rows + 1]; it need not begin at 0.
+    """
+
+    sources: Array
+    offsets: Array
+
+
+class Layer(NamedTuple):
+    """Where one layer's parameters lie in the flat array, counted in elements.
+
+    The weights are [source, stride], and the bias row [stride] follows them.
+
+    Attributes:
+        n_sources: units of the layer before.
+        n_units: units of this layer.
+        stride: units padded to whole vectors.
+        weight_start: first weight.
+        bias_start: first bias.
+        first_row: index of the layer's first row among all rows of parameters.
+        transposed_start: first transposed weight [unit, stride of the layer before].
+    """
+
+    n_sources: int
+    n_units: int
+    stride: int
+    weight_start: int
+    bias_start: int
+    first_row: int
+    transposed_start: int
+
+
+@compiled
+def layer_at(layers, number):
+    """The layer of a number, counted from 0, in a table int64 [L, fields of Layer]."""
+    return Layer(
+        layers[number, 0],
+        layers[number, 1],
+        layers[number, 2],
+        layers[number, 3],
+        layers[number, 4],
+        layers[number, 5],
+        layers[number, 6],
+    )
+
+
+class Network(NamedTuple):
+    """A network's parameters and where they lie.
+
+    Attributes:
+        layers: a row for each layer, int64 [L, fields of Layer].
+        parameters: flat, real [P].
+        transposed: weights of all layers but the first, [unit, source], real, flat.
+        fan_outs: synapses that the source of each row reaches, int64 [R].
+    """
+
+    layers: Array
+    parameters: Array
+    transposed: Array
+    fan_outs: Array
+
+
+class Neuron(NamedTuple):
+    """Constants of the LIF neuron (model/neurons/lif.py).
+
+    Attributes:
+        decay: share of the membrane potential that is left after a step, real.
+        threshold: membrane potential at which a neuron fires, real.
+    """
+
+    decay: Real
+    threshold: Real
+
+
+class Surrogate(NamedTuple):
+    """A surrogate derivative (model/surrogates).
+
+    Attributes:
+        code: which one (derivatives.SURROGATE_CODES).
+        a, b: its constants, real.
+    """
+
+    code: int
+    a: Real
+    b: Real
+
+
+class Loss(NamedTuple):
+    """The loss of a batch: mean cross-entropy of softmax(logit_scale * spike counts).
+
+    Attributes:
+        logit_scale: factor on the counts, float.
+        label_smoothing: share of the target spread over all classes, float.
+        batch_size: samples that the mean goes over.
+    """
+
+    logit_scale: float
+    label_smoothing: float
+    batch_size: int
+
+
+class Batch(NamedTuple):
+    """How the samples of a batch are worked off.
+
+    Attributes:
+        labels: int64 [S].
+        n_steps: T.
+        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
+        group_size: G, samples whose weight gradients are added together.
+    """
+
+    labels: Array
+    n_steps: int
+    bounds: Array
+    group_size: int
+
+
+class Gradients(NamedTuple):
+    """The gradient of a batch, in one part a lane.
+
+    Attributes:
+        parts: real [K, P]; zero in rows that are not touched.
+        touched: rows that a lane changed, bool [K, R].
+    """
+
+    parts: Array
+    touched: Array
+
+
+class Outcomes(NamedTuple):
+    """What each lane found; it receives, and need not be cleared.
+
+    Attributes:
+        spikes: of each layer, the input first, int64 [K, L + 1].
+        synaptic_events: of each weight matrix, int64 [K, L].
+        losses: sum over the lane's samples, float64 [K].
+        correct: samples classified correctly, int64 [K].
+    """
+
+    spikes: Array
+    synaptic_events: Array
+    losses: Array
+    correct: Array
+
+
+class Scratch(NamedTuple):
+    """Memory that a batch needs; inside a lane the same without the first axis.
+
+    The deltas, sources and offsets of all samples of a group stand one after the other.
+
+    Attributes:
+        potentials: v before the reset of one sample, real [K, L, T * W].
+        fired: one bit a neuron of one layer, uint16 [K, T * W / 16].
+        counts: output spikes of one sample, int64 [K, classes].
+        count_gradient: dL/dcounts of one sample, real [K, classes].
+        deltas: dL/dv, real [K, L, G * T * W].
+        sources: spikes of each layer, uint16 [K, L, G * T * W].
+        offsets: where their rows begin, int64 [K, L, G * T + 1].
+        places: of each source, uint32 [K, most sources]; zero between calls.
+        steps: rows at which sources fired, by source, uint32 [K, most spikes of a group].
+        active: sources that fired, uint32 [K, most sources + 1].
+        firsts: where the steps of each begin, uint32 [K, most sources + 1].
+    """
+
+    potentials: Array
+    fired: Array
+    counts: Array
+    count_gradient: Array
+    deltas: Array
+    sources: Array
+    offsets: Array
+    places: Array
+    steps: Array
+    active: Array
+    firsts: Array
+
+
+class BySource(NamedTuple):
+    """Spikes of a layer by source: source ``active[k]`` fired in rows
+    ``steps[firsts[k] : firsts[k + 1]]``.
+
+    Attributes:
+        active: the sources that fired, unsigned or int32 [n_active].
+        firsts: where the rows of each begin [n_active + 1].
+        steps: the rows [E].
+        n_active: number of sources that fired.
+    """
+
+    active: Array
+    firsts: Array
+    steps: Array
+    n_active: int
+
+
+class Rows(NamedTuple):
+    """Rows of a flat array: row r begins at ``start + r * stride``, counted in elements.
+
+    Attributes:
+        values: real, flat.
+        start: of row 0.
+        stride: from row to row.
+    """
+
+    values: Array
+    start: int
+    stride: int
+
+
+class Block(NamedTuple):
+    """Columns that one call computes.
+
+    Attributes:
+        column: the first, a multiple of 16.
+        vectors: how many vectors of 16 columns.
+    """
+
+    column: int
+    vectors: int
+
+
+class Tile(NamedTuple):
+    """Steps and columns that one call computes.
+
+    Attributes:
+        first_step: the first.
+        steps: 1 or TILE_STEPS (through_time.py).
+        column: the first, a multiple of 16.
+        vectors: how many vectors of 16 columns, of TILE_VECTORS.
+    """
+
+    first_step: int
+    steps: int
+    column: int
+    vectors: int
+
+
+class Carried(NamedTuple):
+    """What goes from tile to tile, from the last steps to the first; real [16 * vectors] each.
+
+    Attributes:
+        later: dL/dv of the step after the tile.
+        sums: of dL/dv over the steps so far.
+    """
+
+    later: Array
+    sums: Array
+
+
+class ParameterRows(NamedTuple):
+    """Rows of parameters: the weights of one source, or the biases of one layer.
+
+    Attributes:
+        starts: int64 [R].
+        lengths: int64 [R].
+        chunks: bounds of the row ranges that are handled as a unit, int64 [C + 1].
+    """
+
+    starts: Array
+    lengths: Array
+    chunks: Array
+
+
+class Moments(NamedTuple):
+    """Adam's running means of the gradient and of its square, real [P] each."""
+
+    first: Array
+    second: Array
+
+
+class AdamSettings(NamedTuple):
+    """Constants of one step of Adam (optimizer.py), all real.
+
+    Attributes:
+        clip: factor on the gradient that clips its norm.
+        weight_decay: L2 penalty.
+        beta1: decay of the first moment.
+        rest1: 1 - beta1.
+        beta2: decay of the second moment.
+        rest2: 1 - beta2.
+        rate: learning rate / (1 - beta1^t).
+        correction: 1 / sqrt(1 - beta2^t).
+        epsilon: added to the root of the second moment.
+        tiny: gradients and moments below become zero.
+    """
+
+    clip: Real
+    weight_decay: Real
+    beta1: Real
+    rest1: Real
+    beta2: Real
+    rest2: Real
+    rate: Real
+    correction: Real
+    epsilon: Real
+    tiny: Real

@@ -1,0 +1,21 @@
+"""What kernels that emit spikes write to."""
+
+from typing import Any, NamedTuple
+
+import numpy.typing as npt
+
+
+class LaneSpikes(NamedTuple):
+    """The spikes of N samples over T steps, written by lanes of consecutive samples.
+
+    Attributes:
+        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
+        buffers: receives the units that fired, a row a lane, uint16 [K, most spikes of a lane].
+        counts: receives the number of spikes of each lane, int64 [K].
+        lengths: receives the number of spikes of each (sample, step), int64 [N * T].
+    """
+
+    bounds: npt.NDArray[Any]
+    buffers: npt.NDArray[Any]
+    counts: npt.NDArray[Any]
+    lengths: npt.NDArray[Any]

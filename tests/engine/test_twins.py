@@ -1,0 +1,299 @@
+"""The emitted kernels against their twins in plain loops: equal bit for bit.
+
+No tolerance is needed: an emitted kernel computes each column by itself, in the order of the loops,
+whatever the vectors; a multiply-add is rounded once in both.
+"""
+
+import json
+import math
+import subprocess
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from numba.extending import intrinsic
+
+from spikejoule.engine.kernels import through_time, vector
+from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
+from spikejoule.engine.kernels.structures import (
+    Block,
+    BySource,
+    Carried,
+    Layer,
+    Neuron,
+    Rows,
+    Spikes,
+    Surrogate,
+    Tile,
+)
+from spikejoule.foundation.compiling import exponential as exponential_numbers
+from spikejoule.foundation.compiling.emit import LANES, broadcast
+from spikejoule.foundation.compiling.exponential import GOLDEN, fill_exponentials
+from spikejoule.foundation.compiling.lanes import Lanes
+from spikejoule.model.surrogates import SURROGATES
+from spikejoule.spikes.events import EventList
+from tests.engine import twins
+from tests.tools.processes import start_python
+
+FLOATS = pytest.mark.parametrize("kind", [np.float32, np.float64])
+DENSITIES = pytest.mark.parametrize("density", [0.0, 0.02, 0.4, 1.0])
+
+
+def emitted(function: Any) -> Any:
+    """Compile a call of an intrinsic, as the kernels make it."""
+    return numba.njit(function)
+
+
+@emitted
+def integrate_and_fire(*arguments: Any) -> None:
+    vector.integrate_and_fire(*arguments)
+
+
+@emitted
+def accumulate_rows(*arguments: Any) -> None:
+    vector.accumulate_rows(*arguments)
+
+
+@emitted
+def accumulate_narrow_rows(*arguments: Any) -> None:
+    vector.accumulate_narrow_rows(*arguments)
+
+
+@emitted
+def lowest_set_bit(word: Any) -> Any:
+    return vector.lowest_set_bit(word)
+
+
+@emitted
+def membrane_deltas(*arguments: Any) -> None:
+    through_time.membrane_deltas(*arguments)
+
+
+@emitted
+def tile_deltas(*arguments: Any) -> None:
+    through_time.tile_deltas(*arguments)
+
+
+@emitted
+def exponentials(state: Any, n_vectors: Any, out: Any) -> None:
+    fill_exponentials(state, n_vectors, out)
+
+
+def assert_same(kernel: Any, twin: Any, *arguments: Any) -> list[np.ndarray]:
+    """Run both on copies of the arguments; every array must hold the same bits afterwards."""
+
+    def copied(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value.copy()
+        if isinstance(value, tuple):
+            parts = [copied(part) for part in value]
+            return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
+        return value
+
+    def arrays(value: Any) -> list[np.ndarray]:
+        if isinstance(value, np.ndarray):
+            return [value]
+        return [a for part in value for a in arrays(part)] if isinstance(value, tuple) else []
+
+    ours, theirs = copied(arguments), copied(arguments)
+    kernel(*ours)
+    twin(*theirs)
+    for found, expected in zip(arrays(tuple(ours)), arrays(tuple(theirs)), strict=True):
+        assert found.tobytes() == expected.tobytes()
+    return arrays(tuple(ours))
+
+
+def spikes_of(generator: np.random.Generator, n_rows: int, n_units: int, density: float) -> Spikes:
+    """Random spikes whose offsets do not begin at 0, as those of a later sample."""
+    dense = (generator.random((1, n_rows + 1, n_units)) < density).astype(np.uint8)
+    events = EventList.from_dense(dense)
+    return Spikes(events.sources, events.offsets[1:].copy())
+
+
+def neuron_of(kind: type) -> Neuron:
+    return Neuron(kind(0.9), kind(1.0))
+
+
+class TestForward:
+    @FLOATS
+    @DENSITIES
+    @pytest.mark.parametrize("vectors", range(1, vector.MAX_BLOCK + 1))
+    def test_every_block(self, kind: type, density: float, vectors: int) -> None:
+        n_sources, n_steps, stride = 23, 9, LANES * (vectors + 2)
+        generator = np.random.default_rng([vectors, int(100 * density)])
+        parameters = generator.normal(0.05, 0.4, 7 + (n_sources + 1) * stride).astype(kind)
+        layer = Layer(n_sources, stride - 3, stride, 7, 7 + n_sources * stride, 0, 0)
+        spikes = spikes_of(generator, n_steps, n_sources, density)
+        potentials = np.full(n_steps * stride, -7, kind)
+        fired = np.zeros(n_steps * stride // LANES, np.uint16)
+        out = assert_same(
+            integrate_and_fire, twins.integrate_and_fire, spikes, parameters, layer,
+            Block(LANES, vectors), neuron_of(kind), n_steps, potentials, fired,
+        )  # fmt: skip
+        potentials, fired = (array.reshape(n_steps, -1) for array in out[-2:])
+        assert (potentials[:, :LANES] == -7).all()
+        assert (potentials[:, LANES * (vectors + 1) :] == -7).all()
+        assert not fired[:, 0].any()
+        assert not fired[:, -1].any()
+
+    @FLOATS
+    def test_the_threshold_and_its_neighbours(self, kind: type) -> None:
+        threshold = kind(0.7)
+        below, above = (np.nextafter(threshold, kind(bound)) for bound in (0, 1))
+        parameters = np.zeros(LANES, kind)
+        parameters[:3] = below, threshold, above
+        layer = Layer(0, 3, LANES, 0, 0, 0, 0)
+        spikes = Spikes(np.empty(0, np.uint16), np.zeros(2, np.int64))
+        out = assert_same(
+            integrate_and_fire, twins.integrate_and_fire, spikes, parameters, layer,
+            Block(0, 1), Neuron(kind(0.5), threshold), 1, np.empty(LANES, kind),
+            np.empty(1, np.uint16),
+        )  # fmt: skip
+        assert out[-1].tolist() == [0b110]
+
+    @pytest.mark.parametrize("bit", [0, 1, 15, 16, 31, 62, 63])
+    def test_lowest_set_bit(self, bit: int) -> None:
+        for word in (1 << bit, (1 << 63) | (1 << bit), ((1 << 64) - 1) >> bit << bit):
+            assert lowest_set_bit(np.uint64(word)) == twins.lowest_set_bit(np.uint64(word)) == bit
+
+
+class TestWeightGradients:
+    @FLOATS
+    @DENSITIES
+    @pytest.mark.parametrize("vectors", range(1, vector.MAX_BLOCK + 1))
+    def test_rows_by_source(self, kind: type, density: float, vectors: int) -> None:
+        n_sources, n_rows, stride = 21, 11, LANES * (vectors + 2)
+        generator = np.random.default_rng([vectors, int(100 * density)])
+        fires = generator.random((n_sources, n_rows)) < density
+        active = np.flatnonzero(fires.any(axis=1))
+        counts = fires[active].sum(axis=1)
+        by_source = BySource(
+            active.astype(np.uint32),
+            np.concatenate([[0], np.cumsum(counts)]).astype(np.uint32),
+            np.nonzero(fires)[1].astype(np.uint32),
+            active.size,
+        )
+        gradient = generator.normal(size=5 + n_sources * stride).astype(kind)
+        deltas = generator.normal(size=n_rows * stride).astype(kind)
+        out = assert_same(
+            accumulate_rows, twins.accumulate_rows, gradient, 5, stride, Block(LANES, vectors),
+            by_source, deltas,
+        )  # fmt: skip
+        changed = (out[0] != gradient)[5:].reshape(n_sources, stride)
+        assert changed[active, LANES:-LANES].all()
+        changed[active, LANES:-LANES] = False
+        assert not changed.any()
+
+    @FLOATS
+    @DENSITIES
+    @pytest.mark.parametrize("vectors", range(1, vector.NARROW + 1))
+    def test_narrow_rows(self, kind: type, density: float, vectors: int) -> None:
+        n_sources, n_rows, stride = 33, 12, LANES * vectors
+        generator = np.random.default_rng([vectors, int(100 * density)])
+        spikes = spikes_of(generator, n_rows, n_sources, density)
+        gradient = generator.normal(size=3 + n_sources * stride).astype(kind)
+        deltas = generator.normal(size=n_rows * stride).astype(kind)
+        assert_same(
+            accumulate_narrow_rows, twins.accumulate_narrow_rows, gradient, 3, stride, vectors,
+            spikes, n_rows, deltas,
+        )  # fmt: skip
+
+
+def surrogate_of(name: str, kind: type) -> Surrogate:
+    a, b = SURROGATES[name]().constants()
+    return Surrogate(SURROGATE_CODES[name], kind(a), kind(b))
+
+
+@pytest.mark.parametrize("name", list(SURROGATES))
+@FLOATS
+class TestThroughTime:
+    def test_every_block(self, kind: type, name: str) -> None:
+        for n_steps in (1, 8):
+            for vectors in range(1, through_time.MAX_DELTA_BLOCK + 1):
+                stride = LANES * (vectors + 1)
+                generator = np.random.default_rng([vectors, n_steps])
+                deltas = generator.normal(size=4 + n_steps * stride).astype(kind)
+                potentials = generator.normal(0.8, 0.8, n_steps * stride).astype(kind)
+                potentials[::7] = 1.0
+                gradient = generator.normal(size=2 + stride).astype(kind)
+                assert_same(
+                    membrane_deltas, twins.membrane_deltas, Rows(deltas, 4, stride), potentials,
+                    Block(LANES, vectors), n_steps, neuron_of(kind), surrogate_of(name, kind),
+                    gradient, 2,
+                )  # fmt: skip
+
+    @pytest.mark.parametrize("steps", [1, through_time.TILE_STEPS])
+    def test_every_tile(self, kind: type, name: str, steps: int) -> None:
+        for n_following in (1, 10, 17):
+            for vectors in through_time.TILE_VECTORS:
+                stride, next_stride = LANES * (vectors + 1), LANES * 2
+                generator = np.random.default_rng([vectors, n_following])
+                n_steps, first_step = steps + 3, 2
+                following = generator.normal(size=6 + n_steps * next_stride).astype(kind)
+                weights = generator.normal(size=n_following * stride).astype(kind)
+                potentials = generator.normal(0.8, 0.8, n_steps * stride).astype(kind)
+                potentials[::7] = 1.0
+                carried = Carried(*generator.normal(size=(2, LANES * vectors)).astype(kind))
+                assert_same(
+                    tile_deltas, twins.tile_deltas, Rows(following, 6, next_stride), n_following,
+                    weights, Rows(np.zeros(3 + n_steps * stride, kind), 3, stride), potentials,
+                    Tile(first_step, steps, LANES, vectors), neuron_of(kind),
+                    surrogate_of(name, kind), carried,
+                )  # fmt: skip
+
+
+@intrinsic
+def emitted_exponential(typing_context: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x = broadcast(builder, arguments[0])
+        value = Lanes(builder, x.type).exponential(x)
+        return builder.extract_element(value, numba.core.cgutils.intp_t(3))
+
+    return x(x), codegen
+
+
+@emitted
+def exponential(x: Any) -> Any:
+    return emitted_exponential(x)
+
+
+class TestExponentials:
+    @FLOATS
+    def test_exponential(self, kind: type) -> None:
+        edges = [0.0, -0.0, -1e-30, -60.0, -60.1, -600.0, -600.1, -np.inf]
+        values = np.concatenate([edges, -(np.random.default_rng(1).random(500) ** 4) * 61])
+        epsilon = float(np.finfo(kind).eps)
+        for x in values.astype(kind):
+            found, expected = exponential(x), twins.exponential(x)
+            assert kind(found).tobytes() == kind(expected).tobytes()
+            if x >= (-60 if kind is np.float32 else -600):
+                assert found == pytest.approx(math.exp(x), rel=4 * epsilon)
+
+    @pytest.mark.parametrize("state", [0, 1, 0xDEADBEEF, 2**64 - 1, 2**64 - GOLDEN])
+    @pytest.mark.parametrize("n_vectors", [0, 1, 7, 64])
+    def test_random_numbers(self, state: int, n_vectors: int) -> None:
+        out = np.full(LANES * n_vectors, np.nan)
+        assert_same(exponentials, twins.fill_exponentials, np.uint64(state), n_vectors, out)
+
+
+@pytest.mark.parametrize("module", [vector, through_time, exponential_numbers])
+def test_every_intrinsic_has_a_twin(module: Any) -> None:
+    names = [name for name, value in vars(module).items() if type(value) is type(fill_exponentials)]
+    assert names
+    for name in names:
+        assert callable(getattr(twins, name)), name
+
+
+@pytest.mark.slow
+def test_training_with_the_twins_gives_the_same_bits() -> None:
+    """Both engines in processes of their own, the twins compiled in the place of the intrinsics."""
+    told = {}
+    for kernels in ("emitted", "twins"):
+        process = start_python(
+            "-m", "tests.engine.with_twins", kernels, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors
+        told[kernels] = json.loads(out)
+    assert told["emitted"]["digest"] == told["twins"]["digest"]

@@ -1,0 +1,271 @@
+"""The emitted kernels once more, as plain loops: what each of them computes, without LLVM.
+
+Every function here has the name, the arguments and the order of additions of an intrinsic of
+``engine/kernels/vector.py``, ``engine/kernels/through_time.py``, ``foundation/compiling`` or
+``model/surrogates``, so the two are equal bit for bit (test_twins.py). numba compiles them as they
+stand; :func:`install` puts them in the place of the intrinsics.
+
+Two things have no name in plain numba: a multiply-add that is rounded once, and a number in the
+type of another. They are the two intrinsics here, on single numbers.
+"""
+
+import math
+import os
+import sys
+import tempfile
+
+import numba
+import numpy as np
+from numba.extending import intrinsic
+
+from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
+from spikejoule.foundation.compiling.emit import LANES
+from spikejoule.foundation.compiling.exponential import GOLDEN
+from spikejoule.spikes.kernels.poisson import mix
+
+
+@intrinsic
+def multiply_add(typing_context, a, b, c):
+    """a * b + c, rounded once, in the type of `a`."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.fma(*arguments)
+
+    return a(a, a, a), codegen
+
+
+@intrinsic
+def like(typing_context, value, x):
+    """`value` in the type of `x`."""
+
+    def codegen(context, builder, signature, arguments):
+        return context.cast(builder, arguments[0], value, x)
+
+    return x(value, x), codegen
+
+
+@numba.njit
+def integrate_and_fire(spikes, parameters, layer, block, neuron, n_steps, potentials, fired):
+    """v[t] = decay u[t-1] + bias + weights of the spikes;  s[t] = (v[t] >= threshold);
+    u[t] = 0 where s[t], else v[t].
+    """
+    first, width = block.column, LANES * block.vectors
+    membrane = np.zeros(width, parameters.dtype)
+    for t in range(n_steps):
+        for j in range(width):
+            bias = parameters[layer.bias_start + first + j]
+            membrane[j] = multiply_add(membrane[j], neuron.decay, bias)
+        for e in range(spikes.offsets[t], spikes.offsets[t + 1]):
+            row = layer.weight_start + np.int64(spikes.sources[e]) * layer.stride + first
+            for j in range(width):
+                membrane[j] += parameters[row + j]
+        out = t * layer.stride + first
+        for word in range(block.vectors):
+            fired[out // LANES + word] = 0
+        for j in range(width):
+            potentials[out + j] = membrane[j]
+            if membrane[j] >= neuron.threshold:
+                fired[(out + j) // LANES] |= 1 << (j % LANES)
+                membrane[j] = 0
+
+
+@numba.njit
+def accumulate_rows(gradient, start, stride, block, by_source, deltas):
+    """gradient[active[k]] += deltas[steps[e]] for e from firsts[k] to firsts[k + 1]."""
+    first, width = block.column, LANES * block.vectors
+    for k in range(by_source.n_active):
+        row = start + np.int64(by_source.active[k]) * stride + first
+        for e in range(np.int64(by_source.firsts[k]), np.int64(by_source.firsts[k + 1])):
+            delta = np.int64(by_source.steps[e]) * stride + first
+            for j in range(width):
+                gradient[row + j] += deltas[delta + j]
+
+
+@numba.njit
+def accumulate_narrow_rows(gradient, start, stride, vectors, spikes, n_rows, deltas):
+    """gradient[source] += deltas[row] for every source of each row."""
+    for row in range(n_rows):
+        for e in range(spikes.offsets[row], spikes.offsets[row + 1]):
+            into = start + np.int64(spikes.sources[e]) * stride
+            for j in range(LANES * vectors):
+                gradient[into + j] += deltas[row * stride + j]
+
+
+@numba.njit
+def lowest_set_bit(word):
+    """Index of the lowest bit that is set in a non-zero integer."""
+    index = np.uint64(0)
+    while not (word >> index) & np.uint64(1):
+        index += np.uint64(1)
+    return index
+
+
+LOG_2_HIGH = 0.693145751953125
+LOG_2_LOW = LOG_2_HIGH - math.log(2)
+INVERSE_LOG_2 = 1 / math.log(2)
+INVERSE_FACTORIALS = tuple(1 / math.factorial(power) for power in range(14))
+
+
+@numba.njit
+def _exponential(x, degree, lowest):
+    if x < like(lowest, x):
+        return like(0.0, x)
+    n = np.rint(x * like(INVERSE_LOG_2, x))
+    r = multiply_add(n, like(-LOG_2_HIGH, x), x)
+    r = multiply_add(n, like(LOG_2_LOW, x), r)
+    total = like(INVERSE_FACTORIALS[degree], x)
+    for power in range(degree - 1, -1, -1):
+        total = multiply_add(total, r, like(INVERSE_FACTORIALS[power], x))
+    return total * like(2.0**n, x)
+
+
+@numba.njit
+def exponential32(x):
+    """exp(x) for x <= 0 in float32: 2^n exp(r), exp(r) by the terms up to r^7 / 7!."""
+    return _exponential(x, 7, -60.0)
+
+
+@numba.njit
+def exponential64(x):
+    """exp(x) for x <= 0 in float64: 2^n exp(r), exp(r) by the terms up to r^13 / 13!."""
+    return _exponential(x, 13, -600.0)
+
+
+@intrinsic
+def _is_single(typing_context, x):
+    def codegen(context, builder, signature, arguments):
+        return context.get_constant(numba.types.boolean, x == numba.types.float32)
+
+    return numba.types.boolean(x), codegen
+
+
+@numba.njit
+def exponential(x):
+    """exp(x) for x <= 0, in the type of x."""
+    if _is_single(x):
+        return exponential32(x)
+    return exponential64(x)
+
+
+ARCTANGENT = SURROGATE_CODES["arctangent"]
+BOXCAR = SURROGATE_CODES["boxcar"]
+CONSTANT = SURROGATE_CODES["constant"]
+FAST_SIGMOID = SURROGATE_CODES["fast_sigmoid"]
+GAUSSIAN = SURROGATE_CODES["gaussian"]
+SIGMOID = SURROGATE_CODES["sigmoid"]
+TRIANGLE = SURROGATE_CODES["triangle"]
+
+
+@numba.njit
+def derivative(surrogate, x):
+    """The surrogate derivative at x = v - threshold; the formulas are in model/surrogates."""
+    code, a, b = surrogate
+    zero, one = like(0.0, x), like(1.0, x)
+    if code == ARCTANGENT:
+        return a / multiply_add(b, x * x, one)
+    if code == BOXCAR:
+        return a if abs(x) < b else zero
+    if code == CONSTANT:
+        return a
+    if code == FAST_SIGMOID:
+        root = a / multiply_add(b, abs(x), one)
+        return root * root
+    if code == GAUSSIAN:
+        return a * exponential(-(b * (x * x)))
+    if code == SIGMOID:
+        tail = exponential(-(b * abs(x)))
+        root = one / (one + tail)
+        return (a * tail) * (root * root)
+    if code == TRIANGLE:
+        return a * max(one - abs(x), zero)
+    raise ValueError("no such surrogate")
+
+
+@numba.njit
+def delta_of_step(membrane, own, later, neuron, surrogate):
+    """dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay (1 - s[t]) dL/dv[t+1]."""
+    kept = neuron.decay if membrane < neuron.threshold else like(0.0, membrane)
+    return multiply_add(own, derivative(surrogate, membrane - neuron.threshold), kept * later)
+
+
+@numba.njit
+def membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, gradient, bias_start):
+    """dL/ds to dL/dv in place, and the sum over the steps into the bias gradient."""
+    for j in range(block.column, block.column + LANES * block.vectors):
+        later = like(0.0, neuron.decay)
+        total = like(0.0, neuron.decay)
+        for t in range(n_steps - 1, -1, -1):
+            place = deltas.start + t * deltas.stride + j
+            membrane = potentials[t * deltas.stride + j]
+            later = delta_of_step(membrane, deltas.values[place], later, neuron, surrogate)
+            deltas.values[place] = later
+            total += later
+        gradient[bias_start + j] += total
+
+
+@numba.njit
+def tile_deltas(
+    following, n_following, weights, deltas, potentials, tile, neuron, surrogate, carried
+):
+    """dL/ds[t] = following[t] @ weights, and through time to dL/dv, for the steps of a tile."""
+    for j in range(LANES * tile.vectors):
+        column = tile.column + j
+        for t in range(tile.first_step + tile.steps - 1, tile.first_step - 1, -1):
+            own = like(0.0, neuron.decay)
+            for k in range(n_following):
+                delta = following.values[following.start + t * following.stride + k]
+                own = multiply_add(delta, weights[k * deltas.stride + column], own)
+            membrane = potentials[t * deltas.stride + column]
+            later = delta_of_step(membrane, own, carried.later[j], neuron, surrogate)
+            deltas.values[deltas.start + t * deltas.stride + column] = later
+            carried.later[j] = later
+            carried.sums[j] += later
+
+
+ROOT_HALF = math.sqrt(0.5)
+
+
+@numba.njit
+def minus_log(u):
+    """-log(u) for u in (0, 1]: u = m 2^e, log m = 2 (s + s^3 / 3 + s^5 / 5 + ...)."""
+    m, e = math.frexp(u)
+    if m < ROOT_HALF:
+        m, e = 2 * m, e - 1
+    s = (m - 1.0) / (m + 1.0)
+    square = s * s
+    series = 2 / 19
+    for term in range(8, -1, -1):
+        series = multiply_add(series, square, 2 / (2 * term + 1))
+    return -multiply_add(float(e), math.log(2), series * s)
+
+
+@numba.njit
+def fill_exponentials(state, n_vectors, out):
+    """-log(u) for the outputs of SplitMix64 that follow a state."""
+    for k in range(LANES * n_vectors):
+        state += np.uint64(GOLDEN)
+        u = float((mix(state) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53
+        out[k] = minus_log(u)
+
+
+def install() -> None:
+    """Put the twins in the place of the intrinsics, before any kernel that calls them is imported.
+
+    Kernels are compiled anew, into a cache of their own.
+
+    Raises:
+        RuntimeError: a kernel that calls them is imported already.
+    """
+    from spikejoule.engine.kernels import through_time, vector
+    from spikejoule.foundation.compiling import exponential as numbers
+
+    if "spikejoule.engine.kernels.forward" in sys.modules:
+        raise RuntimeError("the kernels are compiled with the intrinsics; install() comes first")
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="twins-")
+    vector.integrate_and_fire = integrate_and_fire
+    vector.accumulate_rows = accumulate_rows
+    vector.accumulate_narrow_rows = accumulate_narrow_rows
+    vector.lowest_set_bit = lowest_set_bit
+    through_time.membrane_deltas = membrane_deltas
+    through_time.tile_deltas = tile_deltas
+    numbers.fill_exponentials = fill_exponentials
