@@ -35,13 +35,14 @@ repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
 	$(DVC) repro
 
 # All settings of the notebook that this project grew from.
-SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.time_window=50 encode.max_rate=80 \
-    model.hidden=400 model.threshold=1.0 model.decay=0.9 train.batch_size=64 train.max_epochs=20 \
-    train.lr=0.003 train.weight_decay=0.00001 train.grad_clip_norm=1.0 train.schedule=plateau \
-    train.plateau_factor=0.5 train.plateau_patience=2 train.patience=5 train.target_accuracy=98.0 \
-    train.surrogate=constant train.surrogate_slope=0.3 train.logit_scale=1.0 \
-    train.label_smoothing=0.0 train.shift_pixels=0 train.rotate_degrees=0.0 \
-    train.scale_fraction=0.0 train.shear_degrees=0.0 measure_inference.n_samples=4096
+SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.code=poisson encode.time_window=50 \
+    encode.max_rate=80 model.hidden=400 model.neuron=lif model.threshold=1.0 model.decay=0.9 \
+    train.batch_size=64 train.max_epochs=20 train.lr=0.003 train.weight_decay=0.00001 \
+    train.grad_clip_norm=1.0 train.schedule=plateau train.plateau_factor=0.5 \
+    train.plateau_patience=2 train.patience=5 train.target_accuracy=98.0 train.surrogate=constant \
+    train.surrogate_slope=0.3 train.logit_scale=1.0 train.label_smoothing=0.0 \
+    train.shift_pixels=0 train.rotate_degrees=0.0 train.scale_fraction=0.0 \
+    train.shear_degrees=0.0 train.pruned_fraction=0 measure_inference.n_samples=4096
 
 seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC experiment
 	$(DVC) exp run --temp --force -n seed-notebook $(addprefix -S ,$(SEED_NOTEBOOK))

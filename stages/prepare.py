@@ -21,7 +21,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the three sets of images and what they are."""
     root = project_root()
     places = Places(root, root / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
-    dataset = load_dataset(params.data.source, places)
+    dataset = load_dataset(params.data.chosen_source, places)
     validated_on_test = params.data.validation_size == 0
     if validated_on_test:
         logger.warning(

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.foundation.errors import StoreError
+from spikejoule.foundation.pipeline_file import PARAMS_FILE
 from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.params import Params
 from spikejoule.tracking import ModelFiles, StoredFile, project_store, publish
@@ -18,7 +19,7 @@ from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.run_record import FILES, build_run_record
 from stages import unrecorded
 from stages.shared import journal
-from stages.shared.common import PARAMS_FILE, project_root, run_stage
+from stages.shared.common import project_root, run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     code = check_against_lock([paths[name] for name in PATHS], project_root())
     record = build_run_record(
         paths,
-        params.flattened(),
+        params,
         provenance_tags(Path.cwd()) | code,
-        [StoredFile(PARAMS_FILE, "")],
+        [StoredFile(Path(PARAMS_FILE), "")],
         ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
     )
     pipeline = journal.hand_over()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.params import Params, load_params, parse_params
+from spikejoule.params import EARLIER, Params, load_params, parse_params
 
 PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
 
@@ -238,7 +238,8 @@ class TestRefused:
             for part in sections:
                 section = section[part]
             del section[name]
-            assert refusal(without).startswith(f"{key}: is missing; allowed: ")
+            what = f"add `{name}: {EARLIER[key]}`" if key in EARLIER else "allowed: "
+            assert refusal(without).startswith(f"{key}: is missing; {what}")
 
     @pytest.mark.parametrize("section", ["data", "train"])
     def test_missing_section(self, content: dict[str, Any], section: str) -> None:
@@ -323,3 +324,37 @@ def test_flattened_values_are_plain_yaml() -> None:
     assert flat["model.hidden"] == [400]
     assert flat["seed"] == 42
     assert yaml.safe_load(yaml.safe_dump(flat)) == flat
+
+
+class TestResultsOfBefore:
+    """Keys that came later stand for what earlier results were made with."""
+
+    @pytest.fixture
+    def old(self, content: dict[str, Any], tmp_path: Path) -> Path:
+        for key in EARLIER:
+            section, name = key.split(".")
+            del content[section][name]
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        return path
+
+    def test_they_are_read_and_known_by_the_same_parameters(self, old: Path) -> None:
+        now = load_params(PARAMS_FILE)
+        assert load_params(old, of_a_result=True) == now
+        # The identity of an earlier result was all that its params.yaml held.
+        assert "train.plateau_factor" in now.deciding(), "of a schedule that is not chosen"
+        assert not now.deciding().keys() & EARLIER.keys()
+
+    def test_a_new_run_must_write_them(self, old: Path) -> None:
+        with pytest.raises(ParameterError) as caught:
+            load_params(old)
+        told = "is missing; add `{}`, which is what there was before"
+        assert str(caught.value).splitlines() == [
+            "encode.code: " + told.format("code: poisson"),
+            "model.neuron: " + told.format("neuron: lif"),
+        ]
+
+    def test_a_truncated_file_is_still_refused(self, old: Path) -> None:
+        old.write_text("seed: 1\n", encoding="utf-8")
+        with pytest.raises(ParameterError, match="data: is missing"):
+            load_params(old, of_a_result=True)

@@ -127,7 +127,7 @@ def _kinds_table(choice: Kinds[Any]) -> str:
                 f"`{kind.name}`",
                 _first_paragraph(kind) + (f"<br>`{formula}`" if formula else ""),
                 ", ".join(own) or "none",
-                _linked(kind.source),
+                _linked(kind.reference),
             )
         )
     return _table(("name", "what it is, its formula", "parameters", "source"), rows)

@@ -1,10 +1,10 @@
 """Spike-driven digit recognition whose every spike is counted and priced in joules.
 
-MNIST images become lists of spike events (`encoding`), a network of leaky integrate-and-fire
-neurons learns from them (`training`), every spike is counted (`counting`), and the counts become
-energy figures (`energy`).
+Images (`data`) become lists of spike events (`spikes`), a network of leaky integrate-and-fire
+neurons (`model`, `engine`) learns from them (`learn`), every spike is counted (`measure`), and the
+counts become energy figures (`energy`).
 
-Nothing heavy is imported here: take what you need from the submodules.
+Nothing heavy is imported here: take what you need from the rooms.
 """
 
 from spikejoule.foundation.version import __version__

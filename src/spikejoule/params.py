@@ -6,12 +6,13 @@ those who make one in code.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
 from spikejoule.engine.settings import EngineSettings
 from spikejoule.foundation.errors import ParameterError
@@ -21,7 +22,7 @@ from spikejoule.foundation.parameter_problems import (
     problem_lines,
     shown,
 )
-from spikejoule.foundation.sections import Real, Section, Text, chooses
+from spikejoule.foundation.sections import Line, Real, Section, chooses
 from spikejoule.foundation.yaml_files import read_yaml
 from spikejoule.learn.settings import TrainingSettings
 from spikejoule.model.neuron import Neuron
@@ -31,6 +32,13 @@ from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.encoders import ENCODERS
 
 Scalar = str | int | float | None
+Values = dict[str, Scalar | list[int]]
+
+EARLIER: Mapping[str, Scalar] = {"encode.code": "poisson", "model.neuron": "lif"}
+"""Keys that came after the first results, each with what those were made with."""
+
+_ALWAYS_PART = ("train.plateau_factor", "train.plateau_patience", "train.warmup_fraction")
+"""Parameters of schedules that belong to every result, from before choices had their own."""
 
 
 def _tuple_of_sizes(value: object) -> object:
@@ -46,11 +54,17 @@ LayerSizes = Annotated[
 ]
 
 
+@chooses(SOURCES)
 class DataParams(Section):
     """Which images, and how they are split."""
 
-    source: Text = Field(description=f"{', '.join(SOURCES)} or a directory")
+    source: Line = Field(description=f"{', '.join(SOURCES)} or a directory")
     validation_size: Real = Field(ge=0, le=0.5)
+
+    @property
+    def chosen_source(self) -> Source | str:
+        """The source with its parameters, or the path of a directory."""
+        return SOURCES.chosen_in(self) if self.source in SOURCES else self.source
 
 
 @chooses(ENCODERS)
@@ -101,7 +115,7 @@ class EvaluateParams(Section):
 class EnergyReportParams(Section):
     """Which prices stand in the headline, and what the report shows."""
 
-    profile: Text = Field(description="the id of a hardware profile")
+    profile: Line = Field(description="the id of a hardware profile")
     bootstrap_samples: int = Field(ge=100, le=100_000)
     figure_sample: int = Field(ge=0)
 
@@ -109,7 +123,7 @@ class EnergyReportParams(Section):
 class PublishParams(Section):
     """Where the run is tracked."""
 
-    experiment: Text = Field(description="a name of 1 to 500 printable characters")
+    experiment: Line = Field(description="a name of 1 to 500 printable characters")
 
 
 class Params(Section):
@@ -138,9 +152,9 @@ class Params(Section):
             )
         return self
 
-    def flattened(self) -> dict[str, Scalar | list[int]]:
+    def flattened(self) -> Values:
         """Every parameter under its full key (`train.lr`), as a plain YAML value."""
-        flat: dict[str, Scalar | list[int]] = {}
+        flat: Values = {}
         for name, value in self.model_dump(mode="json").items():
             if isinstance(value, dict):
                 flat.update({f"{name}.{key}": inner for key, inner in value.items()})
@@ -148,9 +162,31 @@ class Params(Section):
                 flat[name] = value
         return flat
 
+    def deciding(self) -> Values:
+        """The parameters by which a result is known, as those of before `EARLIER` were.
 
-def load_params(path: str | os.PathLike[str]) -> Params:
-    """Read and check a params.yaml; raises ParameterError with one line for each problem."""
+        Without those of kinds that were not chosen: they decide nothing.
+        """
+        idle = {
+            f"{name}.{key}"
+            for name in type(self).model_fields
+            if isinstance(section := getattr(self, name), Section)
+            for kinds in section.choices()
+            for key in kinds.idle_in(section)
+        }
+        return {
+            key: value
+            for key, value in self.flattened().items()
+            if (key not in idle or key in _ALWAYS_PART)
+            and not (key in EARLIER and EARLIER[key] == value)
+        }
+
+
+def load_params(path: str | os.PathLike[str], of_a_result: bool = False) -> Params:
+    """Read and check a params.yaml; raises ParameterError with one line for each problem.
+
+    One that belongs to a result may be from before the keys of `EARLIER`.
+    """
     content = read_yaml(path, ParameterError)
     if content is None:
         raise ParameterError(f"{path} is empty, but must hold the sections {names_of(Params)}.")
@@ -158,7 +194,27 @@ def load_params(path: str | os.PathLike[str]) -> Params:
         raise ParameterError(
             f"{path} must hold sections of keys and values, but holds {shown(content)}."
         )
-    return parse_params(content)
+    return parse_params(_with_earlier(content) if of_a_result else content)
+
+
+def _with_earlier(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a params.yaml, with what keys that came later stand for."""
+    filled = dict(content)
+    for name, section in _sections():
+        if isinstance(filled.get(name), Mapping):
+            defaults = {
+                key: EARLIER.get(f"{name}.{key}", field.default)
+                for key, field in section.model_fields.items()
+                if f"{name}.{key}" in EARLIER or not field.is_required()
+            }
+            filled[name] = {**defaults, **filled[name]}
+    return filled
+
+
+def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in Params.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, field.annotation
 
 
 def parse_params(mapping: Mapping[str, Any]) -> Params:
@@ -167,7 +223,12 @@ def parse_params(mapping: Mapping[str, Any]) -> Params:
     try:
         params = Params.model_validate(dict(mapping))
     except ValidationError as error:
-        problems += error.errors(include_url=False)
+        # A key that is missing is told already, with what to write.
+        problems += [
+            problem
+            for problem in error.errors(include_url=False)
+            if problem["type"] != "missing" or len(problem["loc"]) == 1
+        ]
     if problems:
         raise ParameterError("\n".join(problem_lines(problems, mapping, Params)))
     return params
@@ -176,11 +237,17 @@ def parse_params(mapping: Mapping[str, Any]) -> Params:
 def _unwritten(mapping: Mapping[str, Any]) -> list[ErrorDetails]:
     """The keys that are missing, whether their classes have defaults or not."""
     return [
-        ErrorDetails(type="missing", loc=(name, key), msg="", input=section)
-        for name, field in Params.model_fields.items()
-        if isinstance(section := mapping.get(name), Mapping)
-        and isinstance(field.annotation, type)
-        and issubclass(field.annotation, BaseModel)
-        for key in field.annotation.model_fields
-        if key not in section
+        _missing(name, key, written)
+        for name, section in _sections()
+        if isinstance(written := mapping.get(name), Mapping)
+        for key in section.model_fields
+        if key not in written
     ]
+
+
+def _missing(section: str, key: str, written: Mapping[str, Any]) -> ErrorDetails:
+    value = EARLIER.get(f"{section}.{key}")
+    if value is None:
+        return ErrorDetails(type="missing", loc=(section, key), msg="", input=written)
+    line = f"{section}.{key}: is missing; add `{key}: {value}`, which is what there was before"
+    return ErrorDetails(type=WHOLE_LINE, loc=(section, key), msg=line, input=written)

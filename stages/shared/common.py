@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from spikejoule.foundation.errors import ArtifactError, SpikejouleError
-from spikejoule.foundation.pipeline_file import PIPELINE_FILE, artifact_paths
+from spikejoule.foundation.pipeline_file import PARAMS_FILE, PIPELINE_FILE, artifact_paths
 from spikejoule.params import Params, load_params
 from stages.shared import journal
-
-PARAMS_FILE = Path("params.yaml")
 
 Stage = Callable[[Mapping[str, Path], Params], None]
 

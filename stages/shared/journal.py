@@ -105,12 +105,13 @@ def _pipeline() -> psutil.Process:
     """The process that runs the stages: DVC, past the shell in which it starts each of them."""
     process = psutil.Process()
     parents = process.parents()
-    outside = (parent for parent in parents if not _launches_a_stage(parent.cmdline()))
+    outside = (parent for parent in parents if not launches_a_stage(parent.cmdline()))
     return next(outside, process)
 
 
-def _launches_a_stage(command: list[str]) -> bool:
-    return any("stages/run" in word for word in command)
+def launches_a_stage(command: list[str]) -> bool:
+    """Whether a process is the shell in which DVC starts a stage, or the script that it runs."""
+    return any("stages/shared/run" in word for word in command)
 
 
 def _is_of(header: Mapping[str, Any], path: Path) -> bool:

@@ -37,6 +37,7 @@ PAGES = (
 )
 CHOSEN = {
     "data.source": "uci_digits",
+    "data.test_images": 397,
     "encode.code": "periodic",
     "model.neuron": "subtractive",
     "train.surrogate": "laplacian",
@@ -164,7 +165,7 @@ def test_the_digits_are_those_of_the_source(added: Path, result: dict) -> None:
     assert result["data"]["source"] == "uci_digits"
     assert set(result["data"]["sha256"]) == {"uci-images-uint8", "uci-labels-uint8"}
     counts = json.loads((added / "metrics" / "data.json").read_text())["counts"]
-    assert counts == {"train": 1350, "validation": 150, "test": 297}
+    assert counts == {"train": 1260, "validation": 140, "test": 397}
 
 
 def test_the_neuron_the_surrogate_and_the_schedule_were_used(result: dict) -> None:
@@ -202,7 +203,11 @@ def test_the_tests_that_hold_for_every_kind_pass(added: Path, repository: Path) 
             write_block(block, added)
     for name, line, more in (
         ("naive.py", '    if name == "constant":\n', NAIVE_LAPLACIAN),
-        ("test_params.py", '    ("seed", -1),\n', '    ("encode.phase", 1),\n'),
+        (
+            "test_params.py",
+            '    ("seed", -1),\n',
+            '    ("encode.phase", 1),\n    ("data.test_images", 0),\n',
+        ),
     ):
         file = added / "tests" / name
         text = file.read_text(encoding="utf-8")

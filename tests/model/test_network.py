@@ -148,7 +148,7 @@ class TestBackward:
         assert list(SURROGATES) == list(SURROGATE_CODES) == list(named_by_params)
         for name, surrogate in SURROGATES.items():
             assert surrogate.name == name
-            assert "doi:" in surrogate.source or "arXiv:" in surrogate.source
+            assert "doi:" in surrogate.reference or "arXiv:" in surrogate.reference
 
     def test_unknown_surrogate(self) -> None:
         with pytest.raises(ParameterError, match="surrogate is 'step'; allowed are arctangent"):

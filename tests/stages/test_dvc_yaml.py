@@ -17,6 +17,7 @@ from spikejoule.model.neurons import NEURONS
 from spikejoule.model.surrogates import SURROGATES
 from spikejoule.params import Params
 from spikejoule.spikes.encoders import ENCODERS
+from stages.shared import journal
 from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definition
 
 grimp = pytest.importorskip("grimp", reason="needs grimp, which comes with import-linter")
@@ -113,16 +114,25 @@ def keys_read(script: Path) -> set[str]:
 
 
 def sections_read(script: Path) -> set[str]:
-    """The sections of the parameters that a script reads: every X of `params.X`."""
-    nodes = ast.walk(ast.parse(script.read_text(encoding="utf-8")))
-    attributes = {
+    """The sections of the parameters that a script reads: every X of `params.X`.
+
+    A record of a run holds all of them.
+    """
+    nodes = list(ast.walk(ast.parse(script.read_text(encoding="utf-8"))))
+    calls = {
+        node.func.id
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    if "build_run_record" in calls:
+        return set(Params.model_fields)
+    return {
         node.attr
         for node in nodes
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "params"
     }
-    return set(Params.model_fields) if "flattened" in attributes else attributes
 
 
 def test_the_stages_and_their_order(definition: dict[str, Any]) -> None:
@@ -194,6 +204,8 @@ class TestStage:
     ) -> None:
         stage = definition["stages"][name]
         assert stage["cmd"].split() == ["stages/shared/run", name, *ARGUMENTS.get(name, [])]
+        # A shell that stays alive as the stage's parent is not the pipeline.
+        assert journal.launches_a_stage(["sh", "-c", stage["cmd"]])
         paths = importlib.import_module(f"stages.{name}").PATHS
         assert sorted(paths) == sorted([*inputs_of(stage), *outputs_of(stage)])
 

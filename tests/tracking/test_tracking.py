@@ -18,6 +18,7 @@ from spikejoule.foundation.files import write_csv, write_json
 from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.measure.front_rows import FRONT_COLUMNS
 from spikejoule.model.trained import save_trained
+from spikejoule.params import load_params
 from spikejoule.tracking import (
     RunRecord,
     Store,
@@ -42,6 +43,8 @@ from tests.tools.examples import (
     write_example,
 )
 from tests.tools.processes import exit_status_of, start_python
+
+PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 
 
 @pytest.fixture
@@ -477,7 +480,7 @@ class TestRunRecord:
         )
         return build_run_record(
             paths,
-            changes.get("parameters", {"train.lr": 0.003, "seed": 7}),
+            changes.get("params", PARAMS),
             {"dvc.experiment": "brash-fan", "library.numpy": "3.0"},
             [StoredFile(folder / "params.yaml", "")],
         )
@@ -526,7 +529,7 @@ class TestRunRecord:
     def test_a_missing_output_is_refused(self, tmp_path: Path) -> None:
         paths = {name: tmp_path / name for name in OUTPUTS}
         with pytest.raises(ArtifactError, match=r"trained does not exist: run the stage"):
-            build_run_record(paths, {}, {})
+            build_run_record(paths, PARAMS, {})
 
     def test_clocks_do_not_make_a_new_result(self, tmp_path: Path) -> None:
         later = {**TRAIN_TIMINGS, "timestamp": "2027-01-01"}
@@ -537,7 +540,7 @@ class TestRunRecord:
     @pytest.mark.parametrize(
         "changes",
         [
-            {"parameters": {"train.lr": 0.001, "seed": 7}},
+            {"params": PARAMS.model_copy(update={"seed": 7})},
             {"network": trained_network(seed=2)},
             {"evaluation": {**EVALUATION_METRICS, "test_accuracy_percent": 91.26}},
         ],

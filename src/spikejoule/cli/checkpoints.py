@@ -41,7 +41,7 @@ def add_checkpoint_commands(commands: Any) -> None:
     measure.add_argument(
         "--seed",
         type=not_negative,
-        help="of the Poisson encoding (default: the checkpoint's own, "
+        help="of what the encoding draws (default: the checkpoint's own, "
         f"or {DEFAULT_SEED} where it records none)",
     )
     measure.set_defaults(command=_measure)
@@ -214,14 +214,12 @@ def _measure(options: argparse.Namespace) -> str:
 
 def _test_images(source: str, n_samples: int | None) -> "tuple[str, LabelledImages]":
     """The data set's title and its first `n_samples` test images."""
-    from spikejoule.data.idx_directory import load_directory
+    from spikejoule.data.loading import load_dataset
     from spikejoule.data.source import Places
-    from spikejoule.data.sources import SOURCES
 
     here = Path.cwd()
     places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
-    is_named = source in SOURCES
-    dataset = SOURCES[source]().load(places) if is_named else load_directory(Path(source))
+    dataset = load_dataset(source, places, asked_by="--images")
     available = len(dataset.test)
     if n_samples is not None and n_samples > available:
         raise DataError(

@@ -108,12 +108,13 @@ def _published(what: str, publication: "Publication") -> str:
 
 def _front(options: argparse.Namespace) -> str:
     from spikejoule.foundation.files import write_bytes
+    from spikejoule.foundation.pipeline_file import PARAMS_FILE
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
     from spikejoule.tracking.front import compare_runs
     from spikejoule.tracking.front_output import front_file, front_png, front_text
 
-    params = load_params(options.directory / "params.yaml")
+    params = load_params(options.directory / PARAMS_FILE)
     store = project_store(options.directory, params.publish.experiment)
     if options.check is not None:
         return _checked_front(options.check, store)
@@ -145,11 +146,12 @@ def _checked_front(path: Path, store: "Store") -> str:
 
 
 def _version(options: argparse.Namespace) -> str:
+    from spikejoule.foundation.pipeline_file import PARAMS_FILE
     from spikejoule.params import load_params
     from spikejoule.tracking import project_store
     from spikejoule.tracking.lineage import lineage_text, lineage_values, trace
 
-    params = load_params(options.directory / "params.yaml")
+    params = load_params(options.directory / PARAMS_FILE)
     store = project_store(options.directory, params.publish.experiment)
     lineages = trace(options.reference, options.directory, store)
     if options.json:

@@ -25,7 +25,7 @@ INFERENCE_ASSUMPTIONS: Final = (
     "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
     "once per step, and at most twice more for each event.",
     "Encoding the image and reading the answer are not counted, which favours the spiking network: "
-    "it turns pixels into random spikes, where a baseline reads them once. Of a baseline, "
+    "it turns pixels into spikes, where a baseline reads them once. Of a baseline, "
     "multiply-accumulates alone are counted, not its biases and activations, nor what finding the "
     "zeros costs one that skips them.",
     "Under a profile, a baseline's multiply-accumulates have that profile's price, whatever the "
@@ -82,7 +82,9 @@ class AnalysisInputs:
         return self.encoder.time_window
 
     @property
-    def window_in_words(self) -> str:
-        """The window, and the rate of the brightest pixel where the code has one."""
-        rate_hz = self.encoder.rate_hz
-        return f"{self.time_window} ms" + ("" if rate_hz is None else f", {rate_hz:g} Hz")
+    def window_in_words(self) -> tuple[str, str]:
+        """Label and value: the window, and the rate of the brightest pixel if the code has one."""
+        window, rate_hz = f"{self.time_window} ms", self.encoder.rate_hz
+        if rate_hz is None:
+            return "window", window
+        return "window, maximum rate", f"{window}, {rate_hz:g} Hz"

@@ -132,7 +132,7 @@ def _facts(analysis: EnergyAnalysis) -> Rows:
     return [
         ("layers", " - ".join(str(size) for size in inputs.architecture.layer_sizes)),
         ("data", inputs.title),
-        ("window, maximum rate", inputs.window_in_words),
+        inputs.window_in_words,
         (
             "recorded accuracy",
             NOT_RECORDED if accuracy is None else number(accuracy.percent, 2, " %"),

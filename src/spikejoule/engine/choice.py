@@ -3,10 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from spikejoule.engine.interface import Engine, State
+from spikejoule.engine.interface import Engine
 from spikejoule.engine.settings import EngineSettings
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import LearningSettings
 from spikejoule.spikes.events import EventList
 

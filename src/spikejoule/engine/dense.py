@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from spikejoule.engine.interface import BatchOutcome, State
+from spikejoule.engine.interface import BatchOutcome
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.network import SpikingNetwork
 from spikejoule.spikes.events import EventList, concatenate_samples

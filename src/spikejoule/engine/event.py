@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spikejoule.engine.interface import BatchOutcome, State
+from spikejoule.engine.interface import BatchOutcome
 from spikejoule.engine.kernels.backward import batch_gradient
 from spikejoule.engine.kernels.deltas import transpose_weights
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
@@ -31,7 +31,7 @@ from spikejoule.engine.kernels.structures import (
 from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.buffers import collect_events

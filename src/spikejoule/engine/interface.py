@@ -9,9 +9,6 @@ import numpy.typing as npt
 
 from spikejoule.spikes.events import EventList
 
-State = Mapping[str, npt.NDArray[Any]]
-"""Parameters by name (``layer1.synapses.weight`` [target, source], ``layer1.synapses.bias``)."""
-
 
 @dataclass(frozen=True)
 class BatchOutcome:

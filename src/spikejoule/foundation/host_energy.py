@@ -30,7 +30,7 @@ POWERCAP = Path("/sys/class/powercap")
 # The counters of a busy server wrap around within minutes, and a second wrap would go unseen.
 _POLL_SECONDS = 10.0
 
-Kind = Literal["measured", "estimated", "unavailable"]
+PartKind = Literal["measured", "estimated", "unavailable"]
 
 
 class EnergyPart(Record):
@@ -44,7 +44,7 @@ class EnergyPart(Record):
     """
 
     device: str
-    kind: Kind
+    kind: PartKind
     method: str
     energy_j: NotNegative | None
 
@@ -129,7 +129,7 @@ def _started(device: str, start: Callable[[], Meter]) -> Meter:
     """The meter that `start` makes, with every exception turned into an unavailable part."""
 
     def unavailable(error: Exception) -> tuple[EnergyPart, ...]:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = " ".join(str(error).split()) or type(error).__name__
         return (EnergyPart(device=device, kind="unavailable", method=reason, energy_j=None),)
 
     try:

@@ -7,6 +7,7 @@ from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.yaml_files import read_mapping
 
 PIPELINE_FILE = "dvc.yaml"
+PARAMS_FILE = "params.yaml"
 
 
 def artifact_paths(directory: Path) -> dict[str, Path]:

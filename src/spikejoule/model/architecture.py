@@ -1,11 +1,18 @@
 """The shape of a fully connected spiking network, and its neurons."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
+
+from numpy.typing import NDArray
 
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+
+State = Mapping[str, NDArray[Any]]
+"""Parameters by name (``layer1.synapses.weight`` [target, source], ``layer1.synapses.bias``)."""
 
 
 @dataclass(frozen=True)

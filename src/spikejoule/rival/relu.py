@@ -24,11 +24,9 @@ from spikejoule.data.images import LabelledImages
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.learn.augmentation import augment
 from spikejoule.learn.schedule import RunningSchedule
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.network import initial_state
 from spikejoule.rival.settings import RivalTraining
-
-State = dict[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +100,7 @@ def train_baseline(
         validation_labels = _class_indices(validation.labels)
         accuracies: list[float] = []
         seconds: list[float] = []
-        best_state: State = {}
+        best_state: dict[str, NDArray[np.float32]] = {}
         upcoming = drawer.submit(_drawn_epoch, train, settings, seed, 1)
         for epoch in range(1, settings.max_epochs + 1):
             started = time.perf_counter()

@@ -60,7 +60,7 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
     code = entry.get("type")
     if not isinstance(code, str) or code not in ENCODERS:
         raise ArtifactError(
-            f"{path} holds images encoded by {code!r:.80}, but the codes are {', '.join(ENCODERS)}."
+            f"{path} was made with the code {code!r:.80}, but the codes are {', '.join(ENCODERS)}."
         )
     kind = ENCODERS[code]
     names = {kind.header_names.get(name, name): name for name in kind.model_fields}

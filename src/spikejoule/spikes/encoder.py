@@ -24,6 +24,7 @@ class Encoder(Kind):
 
     formula: ClassVar[str]
     header_names: ClassVar[Mapping[str, str]] = {}
+    reserved: ClassVar[frozenset[str]] = frozenset({"type", "seed", "split", "images_sha256"})
 
     time_window: int = Field(ge=1, le=10_000)
 

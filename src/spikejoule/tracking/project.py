@@ -15,9 +15,6 @@ from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.provenance import file_digest
 from spikejoule.tracking.lock import LOCK_FILE, WrongFile, read_lock, result_of
 
-PARAMS_FILE = "params.yaml"
-
-_PIPELINE_FILE = "dvc.yaml"
 _EXPERIMENTS = "refs/exps/"
 _PRIVATE_EXPERIMENTS = ("exec", "stash", "celery", "tempPath")
 

@@ -3,12 +3,11 @@
 import contextlib
 from pathlib import Path
 
-from spikejoule.foundation.pipeline_file import artifact_paths
+from spikejoule.foundation.pipeline_file import PARAMS_FILE, artifact_paths
 from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.params import load_params
 from spikejoule.tracking import ModelFiles, Publication, StoredFile, project_store, publish
 from spikejoule.tracking.project import (
-    PARAMS_FILE,
     Revision,
     check_against_lock,
     checked_out,
@@ -35,12 +34,12 @@ def publish_revision(root: Path, revision: Revision) -> Publication:
 
 def _publish(root: Path, tags: dict[str, str]) -> Publication:
     """Record the outputs in the working directory."""
-    params = load_params(PARAMS_FILE)
+    params = load_params(PARAMS_FILE, of_a_result=True)
     paths = artifact_paths(Path())
     code = check_against_lock([paths[name] for name in FILES], root)
     record = build_run_record(
         paths,
-        params.flattened(),
+        params,
         tags | code,
         [StoredFile(Path(PARAMS_FILE), "")],
         ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),

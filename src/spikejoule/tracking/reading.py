@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikejoule.foundation.errors import StoreError
+from spikejoule.params import EARLIER
 from spikejoule.tracking.store import Store, in_one_line, opened, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _RUNS_A_PAGE = 500
+_EARLIER = {key: str(value) for key, value in EARLIER.items()}
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class RecordedRun:
     Attributes:
         run_id: MLflow's identifier.
         name: the run's name in the user interface.
-        parameters: the values as text, as MLflow keeps them, by full name (`train.lr`).
+        parameters: the values as text, as MLflow keeps them, by full name (`train.lr`); those of
+            `spikejoule.params.EARLIER` even where the run is from before them.
         metrics: the last value of each.
         tags: provenance in words.
     """
@@ -87,7 +90,7 @@ def _read(client: "MlflowClient", experiment_id: str, condition: str = "") -> It
             yield RecordedRun(
                 run_id=str(run.info.run_id),
                 name=str(run.info.run_name),
-                parameters=dict(run.data.params),
+                parameters={**_EARLIER, **run.data.params},
                 metrics=dict(run.data.metrics),
                 tags=dict(run.data.tags),
             )

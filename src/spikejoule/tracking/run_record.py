@@ -14,6 +14,7 @@ from spikejoule.measure.evaluation_tables import EvaluationMetrics
 from spikejoule.measure.inference_files import InferenceMetrics, InferenceTimings
 from spikejoule.model.trained import TrainedNetwork, load_trained
 from spikejoule.model.training_files import TrainMetrics, TrainTimings
+from spikejoule.params import Params
 from spikejoule.rival.baseline_files import BaselineTimings
 from spikejoule.tracking import (
     TRAINED_TAG,
@@ -70,7 +71,7 @@ _SKIPPED = ("n_samples", "confidence", "per_layer", "spikes_total")
 
 def build_run_record(
     paths: Mapping[str, Path],
-    parameters: Mapping[str, Any],
+    params: Params,
     tags: Mapping[str, str],
     further_files: Sequence[StoredFile] = (),
     model: ModelFiles | None = None,
@@ -80,7 +81,7 @@ def build_run_record(
     Args:
         paths: the files of `FILES`, each with its folder within the project, which becomes its
             folder within the run.
-        parameters: all of them, by full name.
+        params: the pipeline's parameters.
         tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
         further_files: files to store beside the outputs.
         model: what to register as a version of the model; None for nothing.
@@ -102,10 +103,10 @@ def build_run_record(
     final = _final_metrics(metrics, timings)
     return RunRecord(
         result_id=content_digest(
-            {"parameters": dict(parameters), "trained": trained_sha256, "metrics": metrics}
+            {"parameters": params.deciding(), "trained": trained_sha256, "metrics": metrics}
         ),
         name=run_name(tags),
-        parameters=parameters,
+        parameters=params.flattened(),
         history=_history(network, training.get("epoch_times_seconds", ())),
         metrics=final,
         tags={

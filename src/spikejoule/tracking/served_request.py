@@ -26,7 +26,7 @@ class Question(BaseModel):
 
     Attributes:
         profile: id of the hardware profile that prices the operations.
-        seed: of the Poisson encoding, 0 to 2^32 - 1.
+        seed: of what the encoding draws, 0 to 2^32 - 1.
         indices: position of each image within its data set, [N]; none for 0, 1, 2 and so on. A
             test image at its own position has the spikes that the pipeline counted. An image that
             is sent twice may have one position twice.

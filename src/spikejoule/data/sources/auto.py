@@ -21,7 +21,7 @@ class Auto(Source):
     """
 
     name: ClassVar = "auto"
-    source: ClassVar = "one of the others"
+    reference: ClassVar = "one of the others"
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`spikejoule.data.source.Source.load`."""

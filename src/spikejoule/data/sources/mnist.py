@@ -27,7 +27,7 @@ class Mnist(Source):
     """The full MNIST: 60,000 digits to train, 10,000 to test."""
 
     name: ClassVar = "mnist"
-    source: ClassVar = "LeCun, Bottou, Bengio and Haffner 1998, doi:10.1109/5.726791"
+    reference: ClassVar = "LeCun, Bottou, Bengio and Haffner 1998, doi:10.1109/5.726791"
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`spikejoule.data.source.Source.load`."""

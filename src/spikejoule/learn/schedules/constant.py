@@ -10,7 +10,7 @@ class Constant(Schedule):
     """The same learning rate in every step."""
 
     name: ClassVar = "constant"
-    source: ClassVar = "none"
+    reference: ClassVar = "none"
 
     def start(self, lr: float, total_steps: int) -> RunningSchedule:
         """See :meth:`spikejoule.learn.schedule.Schedule.start`; `lr` is the rate."""

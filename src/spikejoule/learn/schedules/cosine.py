@@ -10,7 +10,7 @@ class Cosine(Schedule):
     """From `lr` down to 0 along half a cosine."""
 
     name: ClassVar = "cosine"
-    source: ClassVar = "Loshchilov and Hutter 2017, arXiv:1608.03983"
+    reference: ClassVar = "Loshchilov and Hutter 2017, arXiv:1608.03983"
 
     def start(self, lr: float, total_steps: int) -> RunningSchedule:
         """See :meth:`spikejoule.learn.schedule.Schedule.start`; `lr` is the first rate."""

@@ -17,7 +17,7 @@ class OneCycle(Schedule):
     """
 
     name: ClassVar = "one_cycle"
-    source: ClassVar = "Smith and Topin 2018, arXiv:1708.07120"
+    reference: ClassVar = "Smith and Topin 2018, arXiv:1708.07120"
 
     warmup_fraction: Real = Field(default=0.3, gt=0, lt=1)
 

@@ -18,7 +18,7 @@ class Plateau(Schedule):
     """
 
     name: ClassVar = "plateau"
-    source: ClassVar = "torch.optim.lr_scheduler.ReduceLROnPlateau"
+    reference: ClassVar = "torch.optim.lr_scheduler.ReduceLROnPlateau"
 
     plateau_factor: Real = Field(default=0.5, gt=0, lt=1)
     plateau_patience: int = Field(default=2, ge=0)

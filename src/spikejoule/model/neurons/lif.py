@@ -37,7 +37,7 @@ class LeakyIntegrateAndFire(Neuron):
     """
 
     name: ClassVar = "lif"
-    source: ClassVar = "Neftci, Mostafa and Zenke 2019, doi:10.1109/MSP.2019.2931595"
+    reference: ClassVar = "Neftci, Mostafa and Zenke 2019, doi:10.1109/MSP.2019.2931595"
     equation: ClassVar = "v[t] = decay * u[t-1] + I[t]; spike at v >= threshold, reset to zero"
 
     threshold: Real = Field(default=1.0, ge=1e-30, le=1e30)

@@ -15,7 +15,7 @@ class Arctangent(Surrogate):
     """Long tails: neurons far from their threshold learn too."""
 
     name: ClassVar = "arctangent"
-    source: ClassVar = "Fang et al., ICCV 2021, arXiv:2007.05785"
+    reference: ClassVar = "Fang et al., ICCV 2021, arXiv:2007.05785"
     formula: ClassVar = "(slope / 2) / (1 + (pi / 2 * slope * x)^2)"
     default_slope: ClassVar = 2.0
 

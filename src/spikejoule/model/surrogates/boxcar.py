@@ -14,7 +14,7 @@ class Boxcar(Surrogate):
     """The steeper, the narrower."""
 
     name: ClassVar = "boxcar"
-    source: ClassVar = (
+    reference: ClassVar = (
         "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331"
     )
     formula: ClassVar = "slope if |x| < 1 / (2 * slope) else 0"

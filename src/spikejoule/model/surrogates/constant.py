@@ -14,7 +14,7 @@ class Constant(Surrogate):
     """A derivative that does not depend on the membrane potential."""
 
     name: ClassVar = "constant"
-    source: ClassVar = (
+    reference: ClassVar = (
         "straight-through estimator of the seed notebook; Bengio et al. 2013, arXiv:1308.3432"
     )
     formula: ClassVar = "slope"

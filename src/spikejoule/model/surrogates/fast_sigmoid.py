@@ -14,7 +14,9 @@ class FastSigmoid(Surrogate):
     """The derivative of SuperSpike."""
 
     name: ClassVar = "fast_sigmoid"
-    source: ClassVar = "Zenke and Ganguli, Neural Computation 30(6), 2018, doi:10.1162/neco_a_01086"
+    reference: ClassVar = (
+        "Zenke and Ganguli, Neural Computation 30(6), 2018, doi:10.1162/neco_a_01086"
+    )
     formula: ClassVar = "1 / (1 + slope * |x|)^2"
     default_slope: ClassVar = 10.0
 

@@ -15,7 +15,7 @@ class Gaussian(Surrogate):
     """The density of a normal distribution with the standard deviation 1 / slope."""
 
     name: ClassVar = "gaussian"
-    source: ClassVar = (
+    reference: ClassVar = (
         "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331"
     )
     formula: ClassVar = "slope / sqrt(2 * pi) * exp(-(slope * x)^2 / 2)"

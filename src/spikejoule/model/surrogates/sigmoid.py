@@ -14,7 +14,9 @@ class Sigmoid(Surrogate):
     """The derivative of the probability that a noisy neuron fires."""
 
     name: ClassVar = "sigmoid"
-    source: ClassVar = "Zenke and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367"
+    reference: ClassVar = (
+        "Zenke and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367"
+    )
     formula: ClassVar = "slope * sigmoid(slope * x) * (1 - sigmoid(slope * x))"
     default_slope: ClassVar = 4.0
 

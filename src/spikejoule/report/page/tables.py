@@ -188,7 +188,7 @@ def provenance_list(content: PageContent) -> Markup:
     facts: list[tuple[str, str]] = [
         ("data", inputs.title),
         ("layers", " - ".join(str(size) for size in inputs.architecture.layer_sizes)),
-        ("window, maximum rate", inputs.window_in_words),
+        inputs.window_in_words,
         (
             "intervals",
             f"{bootstrap.resamples:,} resamples, {100 * bootstrap.confidence:g} %, seed "

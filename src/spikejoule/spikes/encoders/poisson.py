@@ -31,7 +31,7 @@ class Poisson(Encoder):
     """
 
     name: ClassVar = "poisson"
-    source: ClassVar = "the seed notebook"
+    reference: ClassVar = "the seed notebook"
     formula: ClassVar = "p = (pixel * max_rate) / 1000 per timestep"
     header_names: ClassVar = {"max_rate": "max_rate_hz"}
 
