@@ -49,16 +49,16 @@ ADAM = ("tests/engine/test_engines.py::TestAdam", "tests/engine/test_engines.py:
 MUTATIONS = (
     Mutation(
         "a neuron at its threshold stays silent",
-        "foundation/compiling/vector.py",
+        "engine/kernels/vector.py",
         'builder.fcmp_ordered(">=", value, thresholds)',
         'builder.fcmp_ordered(">", value, thresholds)',
         FORWARD,
     ),
     Mutation(
         "a neuron that fired keeps its potential",
-        "foundation/compiling/vector.py",
-        "builder.select(spikes, zeros(vector), value)",
-        "builder.select(spikes, value, value)",
+        "engine/kernels/vector.py",
+        "builder.select(fires, zeros(vector), value)",
+        "builder.select(fires, value, value)",
         FORWARD,
     ),
     Mutation(
@@ -85,15 +85,15 @@ MUTATIONS = (
     Mutation(
         "a source that fires twice in training counts one event a synapse",
         "engine/kernels/backward.py",
-        "fan_outs[row] * (np.int64(firsts[k + 1]) - firsts[k])",
-        "fan_outs[row] * np.int64(firsts[k + 1] > firsts[k])",
+        "n_spikes = np.int64(firsts[k + 1]) - firsts[k]",
+        "n_spikes = np.int64(firsts[k + 1] > firsts[k])",
         ("tests/model/test_pruning.py::TestEngines",),
     ),
     Mutation(
         "Adam's second moment is not corrected for its start",
         "engine/kernels/optimizer.py",
-        "(math.sqrt(second[k]) * correction + epsilon)",
-        "(math.sqrt(second[k]) + epsilon)",
+        "math.sqrt(second[k]) * settings.correction",
+        "math.sqrt(second[k])",
         ADAM,
     ),
     Mutation(
@@ -112,14 +112,14 @@ MUTATIONS = (
     ),
     Mutation(
         "the random stream of a sample starts elsewhere",
-        "spikes/kernels/encode.py",
+        "spikes/kernels/poisson.py",
         "mix(np.uint64(sample) + _STATE_STEP)",
         "mix(np.uint64(sample))",
         ("tests/spikes/test_encoding.py",),
     ),
     Mutation(
         "a pixel that fired rests for a step",
-        "spikes/kernels/encode.py",
+        "spikes/kernels/poisson.py",
         "            count += one\n            step += 1\n",
         "            count += one\n            step += 2\n",
         ("tests/spikes/test_encoding.py",),

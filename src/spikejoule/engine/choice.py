@@ -1,7 +1,7 @@
 """Which engine a run uses, and why."""
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import DTypeLike
 
 from spikejoule.engine.interface import Engine
 from spikejoule.engine.settings import EngineSettings
@@ -58,7 +58,7 @@ def make_engine(
     state: State,
     settings: LearningSettings | None = None,
     device: str = "cpu",
-    dtype: npt.DTypeLike = np.float32,
+    dtype: DTypeLike = np.float32,
 ) -> Engine:
     """The engine of a name that :func:`choose_engine` returned; imports only what it needs.
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from spikejoule.engine.interface import BatchOutcome
@@ -38,7 +38,7 @@ class DenseEngine:
         state: State,
         settings: LearningSettings | None = None,
         device: str = "cpu",
-        dtype: npt.DTypeLike = np.float32,
+        dtype: DTypeLike = np.float32,
     ) -> None:
         self.device = device
         self._architecture = architecture
@@ -72,7 +72,7 @@ class DenseEngine:
         dense.view(-1, events.n_inputs)[rows, sources] = 1
         return dense
 
-    def _accumulate(self, events: EventList, labels: npt.NDArray[np.integer]) -> BatchOutcome:
+    def _accumulate(self, events: EventList, labels: NDArray[np.integer]) -> BatchOutcome:
         spikes = self._dense_spikes(events)
         target = torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(self.device)
         self._optimizer.zero_grad(set_to_none=True)
@@ -107,7 +107,7 @@ class DenseEngine:
         return totals
 
     def train_batch(
-        self, events: EventList, labels: npt.NDArray[np.integer], learning_rate: float
+        self, events: EventList, labels: NDArray[np.integer], learning_rate: float
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
         outcome = self._accumulate(events, labels)
@@ -127,8 +127,8 @@ class DenseEngine:
                 self._network.get_parameter(name).mul_(mask)
 
     def gradients(
-        self, events: EventList, labels: npt.NDArray[np.integer]
-    ) -> tuple[BatchOutcome, dict[str, npt.NDArray[Any]]]:
+        self, events: EventList, labels: NDArray[np.integer]
+    ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
         outcome = self._accumulate(events, labels)
         gradients = {
@@ -138,7 +138,7 @@ class DenseEngine:
         }
         return outcome, gradients
 
-    def prune(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> None:
+    def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
         """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
         self._masks = {
             name: torch.from_numpy(mask).to(self.device, self._type) for name, mask in masks.items()
@@ -157,7 +157,7 @@ class DenseEngine:
                     into.append(_event_list(layer))
         return [concatenate_samples(layer) for layer in parts]
 
-    def state(self) -> dict[str, npt.NDArray[Any]]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters."""
         return {
             name: value.detach().cpu().numpy().copy()

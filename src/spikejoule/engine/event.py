@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.engine.kernels.backward import batch_gradient
@@ -65,7 +65,7 @@ class EventEngine:
         architecture: Architecture,
         state: State,
         settings: LearningSettings | None = None,
-        dtype: npt.DTypeLike = np.float32,
+        dtype: DTypeLike = np.float32,
         lanes: int = GRADIENT_LANES,
     ) -> None:
         neuron = architecture.neuron
@@ -139,7 +139,7 @@ class EventEngine:
                 second=aligned_zeros((layout.size,), kind),
             )
 
-    def _accumulate(self, events: EventList, labels: npt.NDArray[np.integer]) -> BatchOutcome:
+    def _accumulate(self, events: EventList, labels: NDArray[np.integer]) -> BatchOutcome:
         """Leave the gradient in lane 0, and its squares by chunk."""
         self._check(events)
         targets = np.asarray(labels, dtype=np.int64)
@@ -178,7 +178,7 @@ class EventEngine:
             self._scratch,
             outcomes,
         )
-        gather_gradient(self._gradients, self._layout.rows, self._squares)
+        gather_gradient(*self._gradients, self._layout.rows, self._squares)
         return BatchOutcome(
             float(outcomes.losses.sum()) / batch,
             int(outcomes.correct.sum()),
@@ -187,7 +187,7 @@ class EventEngine:
         )
 
     def train_batch(
-        self, events: EventList, labels: npt.NDArray[np.integer], learning_rate: float
+        self, events: EventList, labels: NDArray[np.integer], learning_rate: float
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
         outcome = self._accumulate(events, labels)
@@ -202,7 +202,7 @@ class EventEngine:
             self._network.parameters,
             self._gradients.parts[0],
             self._gradients.touched[0],
-            self._moments,
+            *self._moments,
             self._layout.rows,
             AdamSettings(
                 clip=kind(clip),
@@ -221,8 +221,8 @@ class EventEngine:
         return outcome
 
     def gradients(
-        self, events: EventList, labels: npt.NDArray[np.integer]
-    ) -> tuple[BatchOutcome, dict[str, npt.NDArray[Any]]]:
+        self, events: EventList, labels: NDArray[np.integer]
+    ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
         outcome = self._accumulate(events, labels)
         by_name = self._layout.unpack(self._gradients.parts[0])
@@ -230,7 +230,7 @@ class EventEngine:
         self._gradients.touched[0] = False
         return outcome, by_name
 
-    def prune(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> None:
+    def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
         """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
         parameters = self._network.parameters
         self._kept, fan_outs = self._layout.pack_masks(masks, parameters.dtype)
@@ -256,7 +256,7 @@ class EventEngine:
 
         return collect_events(events.n_samples, n_steps, layer.n_units, fill)
 
-    def state(self) -> dict[str, npt.NDArray[Any]]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters."""
         return self._layout.unpack(self._network.parameters)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from spikejoule.spikes.events import EventList
 
@@ -34,22 +34,22 @@ class Engine(Protocol):
     device: str
 
     def train_batch(
-        self, events: EventList, labels: npt.NDArray[np.integer], learning_rate: float
+        self, events: EventList, labels: NDArray[np.integer], learning_rate: float
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
 
     def gradients(
-        self, events: EventList, labels: npt.NDArray[np.integer]
-    ) -> tuple[BatchOutcome, dict[str, npt.NDArray[Any]]]:
+        self, events: EventList, labels: NDArray[np.integer]
+    ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
 
-    def prune(self, masks: Mapping[str, npt.NDArray[np.bool_]]) -> None:
+    def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
         """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
 
-    def state(self) -> dict[str, npt.NDArray[Any]]:
+    def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters."""
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.engine.kernels.structures import Layer, ParameterRows
 from spikejoule.foundation.compiling.arrays import aligned_zeros, padded
@@ -66,26 +66,26 @@ class ParameterLayout:
         return cls(architecture, tuple(layers), rows, transposed_size, position)
 
     @property
-    def table(self) -> npt.NDArray[np.int64]:
+    def table(self) -> NDArray[np.int64]:
         """The layers as the kernels take them, [L, fields of Layer]."""
         return np.array(self.layers, dtype=np.int64)
 
     @staticmethod
-    def _weights(flat: npt.NDArray[Any], layer: Layer) -> npt.NDArray[Any]:
+    def _weights(flat: NDArray[Any], layer: Layer) -> NDArray[Any]:
         """View of a layer's weights in the flat array, [target, source]."""
         weights = flat[layer.weight_start : layer.bias_start]
         return weights.reshape(layer.n_sources, layer.stride)[:, : layer.n_units].T
 
-    def _places(self, flat: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    def _places(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Views of the flat array under the names and shapes of the state dict."""
-        views: dict[str, npt.NDArray[Any]] = {}
+        views: dict[str, NDArray[Any]] = {}
         for number, layer in enumerate(self.layers, start=1):
             views[f"layer{number}.synapses.weight"] = self._weights(flat, layer)
             biases = flat[layer.bias_start : layer.bias_start + layer.n_units]
             views[f"layer{number}.synapses.bias"] = biases
         return views
 
-    def pack(self, state: Mapping[str, npt.NDArray[Any]], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    def pack(self, state: Mapping[str, NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
         """Flat array of a state dict (weights [target, source]).
 
         Raises:
@@ -100,8 +100,8 @@ class ParameterLayout:
         return flat
 
     def pack_masks(
-        self, masks: Mapping[str, npt.NDArray[np.bool_]], dtype: npt.DTypeLike
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+        self, masks: Mapping[str, NDArray[np.bool_]], dtype: DTypeLike
+    ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Ones for all parameters but the masked synapses, and the synapses left of every row.
 
         Args:
@@ -120,6 +120,6 @@ class ParameterLayout:
                 fan_outs[rows] = np.count_nonzero(mask, axis=0)
         return kept, fan_outs
 
-    def unpack(self, flat: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
+    def unpack(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """State dict of a flat array; the arrays are contiguous copies."""
         return {name: np.array(place, order="C") for name, place in self._places(flat).items()}

@@ -36,43 +36,37 @@ def _sum_of_squares(values):
     return total
 
 
-@compiled
-def _gather_chunk(chunk, gradients, rows, squares):
-    """One chunk of rows; see :func:`gather_gradient`."""
-    parts, touched = gradients.parts, gradients.touched
-    starts, lengths = rows.starts, rows.lengths
-    lanes = parts.shape[0]
-    total = parts[0]
-    square = 0.0
-    for row in range(rows.chunks[chunk], rows.chunks[chunk + 1]):
-        start, stop = starts[row], starts[row] + lengths[row]
-        any_lane = touched[0, row]
-        for lane in range(1, lanes):
-            if touched[lane, row]:
-                any_lane = True
-                part = parts[lane, start:stop]
-                into = total[start:stop]
-                for k in range(part.size):
-                    into[k] += part[k]
-                    part[k] = 0
-                touched[lane, row] = False
-        touched[0, row] = any_lane
-        if any_lane:
-            square += _sum_of_squares(total[start:stop])
-    squares[chunk] = square
-
-
 @compiled_parallel
-def gather_gradient(gradients, rows, squares):
+def gather_gradient(parts, touched, rows, squares):
     """Sum the lanes into lane 0 and the squares of the sum into ``squares[chunk]``.
 
     Args:
-        gradients: ``Gradients``; the touched rows of lane 0 become the union of all lanes'.
+        parts, touched: the fields of ``Gradients``; the touched rows of lane 0 become the union of
+            all lanes'.
         rows: ``ParameterRows`` with C chunks.
         squares: receives, float64 [C].
     """
-    for chunk in numba.prange(rows.chunks.size - 1):
-        _gather_chunk(chunk, gradients, rows, squares)
+    starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
+    lanes = parts.shape[0]
+    total = parts[0]
+    for chunk in numba.prange(chunks.size - 1):
+        square = 0.0
+        for row in range(chunks[chunk], chunks[chunk + 1]):
+            start, stop = starts[row], starts[row] + lengths[row]
+            any_lane = touched[0, row]
+            for lane in range(1, lanes):
+                if touched[lane, row]:
+                    any_lane = True
+                    part = parts[lane, start:stop]
+                    into = total[start:stop]
+                    for k in range(part.size):
+                        into[k] += part[k]
+                        part[k] = 0
+                    touched[lane, row] = False
+            touched[0, row] = any_lane
+            if any_lane:
+                square += _sum_of_squares(total[start:stop])
+        squares[chunk] = square
 
 
 @compiled
@@ -102,40 +96,33 @@ def _adam_row(weights, gradient, touched, first, second, settings):
         weights[k] -= settings.rate * first[k] / (root + settings.epsilon)
 
 
-@compiled
-def _adam_chunk(chunk, parameters, gradient, touched, moments, rows, settings, kept):
-    """One chunk of rows; see :func:`adam_step`."""
-    starts, lengths = rows.starts, rows.lengths
-    first, second = moments.first, moments.second
-    for row in range(rows.chunks[chunk], rows.chunks[chunk + 1]):
-        start, stop = starts[row], starts[row] + lengths[row]
-        _adam_row(
-            parameters[start:stop],
-            gradient[start:stop],
-            touched[row],
-            first[start:stop],
-            second[start:stop],
-            settings,
-        )
-        if kept.size > 0:
-            for k in range(start, stop):
-                parameters[k] *= kept[k]
-        touched[row] = False
-
-
 @compiled_parallel
-def adam_step(parameters, gradient, touched, moments, rows, settings, kept):
+def adam_step(parameters, gradient, touched, first, second, rows, settings, kept):
     """One step of Adam in place; `gradient` and `touched` are cleared for the next batch.
 
     Args:
         parameters: real [P].
         gradient: of the batch, real [P].
         touched: rows in which it is not zero, bool [R].
-        moments: ``Moments``.
+        first, second: the fields of ``Moments``.
         rows: ``ParameterRows``.
         settings: ``AdamSettings``.
         kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
             where nothing is pruned.
     """
-    for chunk in numba.prange(rows.chunks.size - 1):
-        _adam_chunk(chunk, parameters, gradient, touched, moments, rows, settings, kept)
+    starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
+    for chunk in numba.prange(chunks.size - 1):
+        for row in range(chunks[chunk], chunks[chunk + 1]):
+            start, stop = starts[row], starts[row] + lengths[row]
+            _adam_row(
+                parameters[start:stop],
+                gradient[start:stop],
+                touched[row],
+                first[start:stop],
+                second[start:stop],
+                settings,
+            )
+            if kept.size > 0:
+                for k in range(start, stop):
+                    parameters[k] *= kept[k]
+            touched[row] = False

@@ -12,11 +12,11 @@ time.
 
 from typing import Any, NamedTuple
 
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from spikejoule.foundation.compiling.jit import compiled
 
-Array = npt.NDArray[Any]
+Array = NDArray[Any]
 Real = Any
 """A number of the parameters' type: ``np.float32`` or ``np.float64``."""
 

@@ -4,14 +4,14 @@ import functools
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.foundation.compiling.emit import LANES
 
 CACHE_LINE_BYTES = 64
 
 
-def aligned_zeros(shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     """Zeros whose first element begins a cache line, so that vectors do not straddle two."""
     kind = np.dtype(dtype)
     size = int(np.prod(shape)) * kind.itemsize
@@ -26,7 +26,7 @@ def padded(size: int, multiple: int = LANES) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def even_parts(total: int, parts: int) -> npt.NDArray[np.int64]:
+def even_parts(total: int, parts: int) -> NDArray[np.int64]:
     """Bounds of contiguous parts that differ by one at most, int64 [parts + 1]."""
-    bounds: npt.NDArray[np.int64] = np.arange(parts + 1, dtype=np.int64) * total // parts
+    bounds: NDArray[np.int64] = np.arange(parts + 1, dtype=np.int64) * total // parts
     return bounds

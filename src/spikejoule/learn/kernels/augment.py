@@ -37,15 +37,15 @@ class InverseMap(NamedTuple):
 
     Attributes:
         a, b, c, d: the matrix.
-        down, right: the shift, whole pixels as float64.
+        down, right: the shift, whole pixels.
     """
 
     a: float
     b: float
     c: float
     d: float
-    down: float
-    right: float
+    down: int
+    right: int
 
 
 @compiled
@@ -70,8 +70,8 @@ def inverse_map(numbers, limits):
         b=sine,
         c=-sine - slant * cosine,
         d=cosine - slant * sine,
-        down=float(down),
-        right=float(right),
+        down=down,
+        right=right,
     )
 
 
@@ -108,17 +108,6 @@ def move(image, down, right, out):
             out[row * width + column] = image[row - down, column - right] if inside else 0
 
 
-@compiled
-def _augment_image(image, sample, key, limits, out):
-    numbers = np.empty(5, np.float64)
-    symmetric_uniforms(stream_start(key, sample), numbers)
-    transform = inverse_map(numbers, limits)
-    if limits.rotation == 0.0 and limits.scaling == 0.0 and limits.shear == 0.0:
-        move(image, int(transform.down), int(transform.right), out)
-    else:
-        warp(image, transform, out)
-
-
 @compiled_parallel
 def augment_images(images, samples, key, limits, out):
     """Deform each image by its own random map.
@@ -130,5 +119,12 @@ def augment_images(images, samples, key, limits, out):
         limits: ``Limits``.
         out: receives, uint8 [N, height * width].
     """
+    only_moves = limits.rotation == 0.0 and limits.scaling == 0.0 and limits.shear == 0.0
     for image in numba.prange(images.shape[0]):
-        _augment_image(images[image], samples[image], key, limits, out[image])
+        numbers = np.empty(5, np.float64)
+        symmetric_uniforms(stream_start(key, samples[image]), numbers)
+        transform = inverse_map(numbers, limits)
+        if only_moves:
+            move(images[image], transform.down, transform.right, out[image])
+        else:
+            warp(images[image], transform, out[image])

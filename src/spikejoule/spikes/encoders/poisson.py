@@ -10,7 +10,7 @@ import math
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.foundation.errors import ParameterError
@@ -39,14 +39,14 @@ class Poisson(Encoder):
 
     def events(
         self,
-        images: npt.NDArray[np.generic],
+        images: NDArray[np.generic],
         key: np.uint64,
-        samples: npt.NDArray[np.integer] | None = None,
+        samples: NDArray[np.integer] | None = None,
     ) -> EventList:
         """The spikes of images; see :meth:`spikejoule.spikes.encoder.Encoder.events`."""
         return encode(images, self.time_window, self.max_rate, key, samples)
 
-    def density(self, images: npt.NDArray[np.uint8]) -> float:
+    def density(self, images: NDArray[np.uint8]) -> float:
         """Mean intensity times the probability that a white pixel fires in a step."""
         return float(images.mean()) / 255 * self.max_rate / 1000
 
@@ -57,8 +57,8 @@ class Poisson(Encoder):
 
 
 def firing_probabilities(
-    intensities: npt.NDArray[np.float64], max_rate_hz: float
-) -> npt.NDArray[np.float64]:
+    intensities: NDArray[np.float64], max_rate_hz: float
+) -> NDArray[np.float64]:
     """Probability of a spike in one step, ``intensity * max_rate_hz / 1000``.
 
     Raises:
@@ -77,7 +77,7 @@ def firing_probabilities(
     return intensities * (max_rate_hz * STEP_MS / 1000)
 
 
-def _gap_scale(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _gap_scale(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """-1 / log(1 - p): zero where p is 1, and minus one (never fires) where p is 0."""
     with np.errstate(divide="ignore", over="ignore"):
         scale = np.abs(1 / np.log1p(-probabilities))
@@ -85,15 +85,15 @@ def _gap_scale(probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64
 
 
 @functools.lru_cache(maxsize=8)
-def _gap_scale_of_bytes(max_rate_hz: float) -> npt.NDArray[np.float64]:
+def _gap_scale_of_bytes(max_rate_hz: float) -> NDArray[np.float64]:
     """Gap scale of each 8-bit level; kept, because training asks for it in every batch."""
     intensities = np.arange(LEVELS) / (LEVELS - 1)
     return _gap_scale(firing_probabilities(intensities, max_rate_hz))
 
 
 def _levels_and_gap_scale(
-    images: npt.NDArray[np.generic], max_rate_hz: float
-) -> tuple[npt.NDArray[np.uint8] | npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+    images: NDArray[np.generic], max_rate_hz: float
+) -> tuple[NDArray[np.uint8] | NDArray[np.uint16], NDArray[np.float64]]:
     """Each pixel's level [N, P] and the gap scale of each level."""
     flat = np.ascontiguousarray(images.reshape(images.shape[0], math.prod(images.shape[1:])))
     if flat.dtype == np.uint8:
@@ -112,11 +112,11 @@ def _levels_and_gap_scale(
 
 
 def encode(
-    images: npt.NDArray[np.generic],
+    images: NDArray[np.generic],
     time_window: int,
     max_rate_hz: float,
     key: np.uint64,
-    samples: npt.NDArray[np.integer] | None = None,
+    samples: NDArray[np.integer] | None = None,
 ) -> EventList:
     """Poisson rate code of images.
 
@@ -154,6 +154,6 @@ def encode(
     identities = np.ascontiguousarray(identities, dtype=np.int64)
 
     def fill(chosen: slice, out: LaneSpikes) -> None:
-        encode_lanes(levels[chosen], identities[chosen], key, scale, time_window, out)
+        encode_lanes(levels[chosen], identities[chosen], key, scale, time_window, *out)
 
     return collect_events(n_images, time_window, n_pixels, fill)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.exponential import GOLDEN, fill_exponentials
@@ -34,11 +34,11 @@ class Scratch(NamedTuple):
         steps, pixels: of each spike, by pixel, uint16 [P * T].
     """
 
-    numbers: npt.NDArray[Any]
-    lit: npt.NDArray[Any]
-    places: npt.NDArray[Any]
-    steps: npt.NDArray[Any]
-    pixels: npt.NDArray[Any]
+    numbers: NDArray[Any]
+    lit: NDArray[Any]
+    places: NDArray[Any]
+    steps: NDArray[Any]
+    pixels: NDArray[Any]
 
 
 @compiled
@@ -118,34 +118,8 @@ def encode_sample(levels, gap_scale, n_steps, state, scratch, sources, lengths):
     return np.int64(count)
 
 
-@compiled
-def _encode_lane(lane, levels, samples, key, gap_scale, n_steps, out):
-    """The images of one lane; see :func:`encode_lanes`."""
-    n_pixels = levels.shape[1]
-    scratch = Scratch(
-        numbers=np.empty(_BUFFER, np.float64),
-        lit=np.empty(n_pixels, np.int32),
-        places=np.empty(n_steps, np.int32),
-        steps=np.empty(n_pixels * n_steps, np.uint16),
-        pixels=np.empty(n_pixels * n_steps, np.uint16),
-    )
-    buffer, lengths = out.buffers[lane], out.lengths
-    total = 0
-    for image in range(out.bounds[lane], out.bounds[lane + 1]):
-        total += encode_sample(
-            levels[image],
-            gap_scale,
-            n_steps,
-            stream_start(key, samples[image]),
-            scratch,
-            buffer[total:],
-            lengths[image * n_steps : (image + 1) * n_steps],
-        )
-    out.counts[lane] = total
-
-
 @compiled_parallel
-def encode_lanes(levels, samples, key, gap_scale, n_steps, out):
+def encode_lanes(levels, samples, key, gap_scale, n_steps, bounds, buffers, counts, lengths):
     """Encode images, a lane of them a thread.
 
     Args:
@@ -153,7 +127,26 @@ def encode_lanes(levels, samples, key, gap_scale, n_steps, out):
         samples: identity of each image, int64 [N].
         key: of the random streams, uint64.
         gap_scale, n_steps: as for :func:`encode_sample`.
-        out: ``LaneSpikes`` that receive.
+        bounds, buffers, counts, lengths: the fields of ``LaneSpikes``, which receive.
     """
-    for lane in numba.prange(out.bounds.size - 1):
-        _encode_lane(lane, levels, samples, key, gap_scale, n_steps, out)
+    n_pixels = levels.shape[1]
+    for lane in numba.prange(bounds.size - 1):
+        scratch = Scratch(
+            np.empty(_BUFFER, np.float64),
+            np.empty(n_pixels, np.int32),
+            np.empty(n_steps, np.int32),
+            np.empty(n_pixels * n_steps, np.uint16),
+            np.empty(n_pixels * n_steps, np.uint16),
+        )
+        total = 0
+        for image in range(bounds[lane], bounds[lane + 1]):
+            total += encode_sample(
+                levels[image],
+                gap_scale,
+                n_steps,
+                stream_start(key, samples[image]),
+                scratch,
+                buffers[lane, total:],
+                lengths[image * n_steps : (image + 1) * n_steps],
+            )
+        counts[lane] = total

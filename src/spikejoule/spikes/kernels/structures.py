@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 
 class LaneSpikes(NamedTuple):
@@ -15,7 +15,7 @@ class LaneSpikes(NamedTuple):
         lengths: receives the number of spikes of each (sample, step), int64 [N * T].
     """
 
-    bounds: npt.NDArray[Any]
-    buffers: npt.NDArray[Any]
-    counts: npt.NDArray[Any]
-    lengths: npt.NDArray[Any]
+    bounds: NDArray[Any]
+    buffers: NDArray[Any]
+    counts: NDArray[Any]
+    lengths: NDArray[Any]
