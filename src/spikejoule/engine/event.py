@@ -17,19 +17,16 @@ from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficien
 from spikejoule.engine.kernels.structures import (
     AdamSettings,
     Batch,
-    Gradients,
     Layer,
     Loss,
     Moments,
     Network,
     Neuron,
-    Outcomes,
-    Scratch,
     Spikes,
     Surrogate,
 )
+from spikejoule.engine.workspace import GROUP_SAMPLES, Workspace, no_moments
 from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
-from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
@@ -41,9 +38,6 @@ from spikejoule.spikes.kernels.structures import LaneSpikes
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it, and
 it bounds the threads that one batch can use; it does not depend on the machine."""
-
-GROUP_SAMPLES = 4
-"""Samples whose weight gradients are added together, while their deltas are still in the cache."""
 
 
 class EventEngine:
@@ -89,8 +83,7 @@ class EventEngine:
         self._lanes = lanes
         self._steps_taken = 0
         self._moments: Moments | None = None
-        self._scratch: Scratch | None = None
-        self._scratch_steps = 0
+        self._workspace: Workspace | None = None
 
     def _check(self, events: EventList) -> None:
         if events.n_inputs != self._architecture.n_input:
@@ -99,48 +92,19 @@ class EventEngine:
                 f"{self._architecture.n_input}"
             )
 
-    def _prepare_training(self, n_steps: int) -> None:
+    def _prepare_training(self, n_steps: int) -> Workspace:
         """Allocate what training needs, once for a window."""
-        if self._scratch is not None and self._scratch_steps == n_steps:
-            return
-        layout, lanes, kind = self._layout, self._lanes, self._network.parameters.dtype
-        widest = max(layer.stride for layer in layout.layers)
-        most_sources = max(layer.n_sources for layer in layout.layers)
-        layers, group, classes = len(layout.layers), GROUP_SAMPLES, self._architecture.n_output
-        rows = group * n_steps
-        self._gradients = Gradients(
-            parts=aligned_zeros((lanes, layout.size), kind),
-            touched=np.zeros((lanes, layout.rows.starts.size), dtype=np.bool_),
-        )
-        self._outcomes = Outcomes(
-            spikes=np.zeros((lanes, layers + 1), dtype=np.int64),
-            synaptic_events=np.zeros((lanes, layers), dtype=np.int64),
-            losses=np.zeros(lanes),
-            correct=np.zeros(lanes, dtype=np.int64),
-        )
-        self._squares = np.zeros(layout.rows.chunks.size - 1)
-        self._scratch = Scratch(
-            potentials=aligned_zeros((lanes, layers, n_steps * widest), kind),
-            fired=np.zeros((lanes, n_steps * (widest // LANES)), dtype=np.uint16),
-            counts=np.zeros((lanes, classes), dtype=np.int64),
-            count_gradient=np.zeros((lanes, classes), dtype=kind),
-            deltas=aligned_zeros((lanes, layers, rows * widest), kind),
-            sources=np.zeros((lanes, layers, rows * widest), dtype=np.uint16),
-            offsets=np.zeros((lanes, layers, rows + 1), dtype=np.int64),
-            places=np.zeros((lanes, most_sources), dtype=np.uint32),
-            steps=np.zeros((lanes, rows * max(most_sources, widest)), dtype=np.uint32),
-            active=np.zeros((lanes, most_sources + 1), dtype=np.uint32),
-            firsts=np.zeros((lanes, most_sources + 1), dtype=np.uint32),
-        )
-        self._scratch_steps = n_steps
+        layout, kind = self._layout, self._network.parameters.dtype
+        if self._workspace is None or self._workspace.n_steps != n_steps:
+            self._workspace = Workspace.of(layout, n_steps, self._lanes, kind)
         if self._moments is None:
-            self._moments = Moments(
-                first=aligned_zeros((layout.size,), kind),
-                second=aligned_zeros((layout.size,), kind),
-            )
+            self._moments = no_moments(layout.size, kind)
+        return self._workspace
 
-    def _accumulate(self, events: EventList, labels: NDArray[np.integer]) -> BatchOutcome:
-        """Leave the gradient in lane 0, and its squares by chunk."""
+    def _accumulate(
+        self, events: EventList, labels: NDArray[np.integer]
+    ) -> tuple[BatchOutcome, Workspace]:
+        """Leave the gradient in lane 0 of the workspace, and its squares by chunk."""
         self._check(events)
         targets = np.asarray(labels, dtype=np.int64)
         if targets.shape != (events.n_samples,) or events.n_samples == 0:
@@ -154,9 +118,8 @@ class EventEngine:
                 f"labels run from {targets.min()} to {targets.max()}; the network tells classes "
                 f"0 to {n_output - 1} apart"
             )
-        self._prepare_training(events.n_steps)
-        assert self._scratch is not None
-        settings, outcomes, batch = self._settings, self._outcomes, events.n_samples
+        workspace = self._prepare_training(events.n_steps)
+        settings, outcomes, batch = self._settings, workspace.outcomes, events.n_samples
         transpose_weights(self._network)
         batch_gradient(
             Spikes(events.sources, events.offsets),
@@ -174,34 +137,35 @@ class EventEngine:
             self._neuron,
             self._surrogate,
             self._network,
-            self._gradients,
-            self._scratch,
+            workspace.gradients,
+            workspace.scratch,
             outcomes,
         )
-        gather_gradient(*self._gradients, self._layout.rows, self._squares)
-        return BatchOutcome(
+        gather_gradient(*workspace.gradients, self._layout.rows, workspace.squares)
+        outcome = BatchOutcome(
             float(outcomes.losses.sum()) / batch,
             int(outcomes.correct.sum()),
             tuple(outcomes.spikes.sum(axis=0).tolist()),
             tuple(outcomes.synaptic_events.sum(axis=0).tolist()),
         )
+        return outcome, workspace
 
     def train_batch(
         self, events: EventList, labels: NDArray[np.integer], learning_rate: float
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
-        outcome = self._accumulate(events, labels)
+        outcome, workspace = self._accumulate(events, labels)
         settings, kind = self._settings, self._type
         assert self._moments is not None
         self._steps_taken += 1
-        clip = clip_coefficient(self._squares, settings.grad_clip_norm)
+        clip = clip_coefficient(workspace.squares, settings.grad_clip_norm)
         beta1, beta2 = ADAM_BETAS
         correction1 = 1 - beta1**self._steps_taken
         correction2 = 1 - beta2**self._steps_taken
         adam_step(
             self._network.parameters,
-            self._gradients.parts[0],
-            self._gradients.touched[0],
+            workspace.gradients.parts[0],
+            workspace.gradients.touched[0],
             *self._moments,
             self._layout.rows,
             AdamSettings(
@@ -224,10 +188,11 @@ class EventEngine:
         self, events: EventList, labels: NDArray[np.integer]
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
-        outcome = self._accumulate(events, labels)
-        by_name = self._layout.unpack(self._gradients.parts[0])
-        self._gradients.parts[0] = 0
-        self._gradients.touched[0] = False
+        outcome, workspace = self._accumulate(events, labels)
+        gradients = workspace.gradients
+        by_name = self._layout.unpack(gradients.parts[0])
+        gradients.parts[0] = 0
+        gradients.touched[0] = False
         return outcome, by_name
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:

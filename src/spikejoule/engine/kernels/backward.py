@@ -194,7 +194,8 @@ def batch_gradient(
     """
     for lane in numba.prange(batch.bounds.size - 1):
         _gradient_of_lane(
-            lane,
+            # Of one type, or numba compiles the lane twice: prange counts without a sign.
+            np.int64(lane),
             spikes,
             batch,
             loss_settings,

@@ -97,4 +97,5 @@ def layer_forward_lanes(spikes, layer, parameters, neuron, n_steps, out):
         out: ``LaneSpikes`` that receive the layer's.
     """
     for lane in numba.prange(out.bounds.size - 1):
-        _forward_of_lane(lane, spikes, layer, parameters, neuron, n_steps, out)
+        # Of one type, or numba compiles the lane twice: prange counts without a sign.
+        _forward_of_lane(np.int64(lane), spikes, layer, parameters, neuron, n_steps, out)

@@ -5,7 +5,8 @@ parameters, P parameters; K lanes of samples and G samples of a group (engine/ev
 widest stride. "Real" is the parameters' type, float32 or float64. Potentials, weights and
 gradients have no unit.
 
-A parallel loop only calls a function: ``compiled_parallel`` (foundation/compiling/jit.py) says why.
+What a parallel loop writes to itself is an argument on its own, as ``*moments``:
+``compiled_parallel`` (foundation/compiling/jit.py) says why.
 Kernels take an array out of its tuple before a loop: within a loop, numba counts a reference each
 time.
 """

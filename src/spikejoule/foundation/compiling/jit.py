@@ -96,7 +96,7 @@ class _ContentCache(caching.FunctionCache):  # type: ignore[misc]
 def _warn_of_missing_cache() -> None:
     """Say once that every process has to compile."""
     logger.warning(
-        "kernels are compiled anew in every process (about 15 s), since none of these folders can "
+        "kernels are compiled anew in every process (about 30 s), since none of these folders can "
         "be written: %s; $NUMBA_CACHE_DIR names another",
         ", ".join(str(root) for root in _cache_roots()),
     )
@@ -119,8 +119,9 @@ def compiled(function: Function) -> Function:
 def compiled_parallel(function: Function) -> Function:
     """Compile a function whose ``numba.prange`` loop is shared out over the threads.
 
-    The loop's body must be a call and nothing else. numba's passes for parallel loops do not see
-    that an array taken from a tuple belongs to the caller, and drop what is written to it there.
+    The loop's body may write only to arrays that are themselves arguments of the function, or else
+    be a call and nothing else. numba's passes for parallel loops do not see that an array taken
+    from a tuple belongs to the caller, and drop what is written to it there.
     Named tuples must be arguments of the function and hold no further tuples.
     """
     return _compile(function, parallel=True)
