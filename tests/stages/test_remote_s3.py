@@ -68,7 +68,7 @@ def remote(
     folder = tmp_path_factory.mktemp("remote") / "clone"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
     environment = {**recorded_project.environment, **s3.environment()}
-    bucket = s3.bucket("team-dvc")
+    bucket = s3.bucket("outputs")
     for command in (
         ("remote", "add", "--default", "team", f"{bucket}/spikejoule"),
         ("remote", "modify", "team", "endpointurl", s3.url),
@@ -77,7 +77,7 @@ def remote(
     ):
         dvc(folder, environment, *command)
     outputs = {path: (folder / path).read_bytes() for path in cached_outputs(folder)}
-    return Remote(folder, environment, s3.folder / "team-dvc", outputs)
+    return Remote(folder, environment, s3.folder / "outputs", outputs)
 
 
 def test_every_output_is_pushed(remote: Remote) -> None:
