@@ -1,10 +1,11 @@
 """A team's MLflow: PostgreSQL behind it, artifacts in an S3 store, chosen by variables alone."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +99,18 @@ def server(
 
 
 @pytest.fixture(scope="module")
-def team(recorded_project: Project, server: str) -> Team:
-    before = len(runs_of(recorded_project.tracking_uri))
+def team(recorded_project: Project, server: str, tmp_path_factory: pytest.TempPathFactory) -> Team:
+    # A copy: the experiments stay in the repository that they were run in.
+    folder = tmp_path_factory.mktemp("team") / "a project"
+    shutil.copytree(recorded_project.folder, folder, symlinks=True)
+    project = replace(recorded_project, folder=folder)
+    before = len(runs_of(project.tracking_uri))
     commands = {
         name: [*DVC_EXPERIMENT, "--name", name, "--set-param", f"train.lr={rate}"]
         for name, rate in EXPERIMENTS.items()
     }
-    outputs = at_once(commands, recorded_project, {"MLFLOW_TRACKING_URI": server})
-    return Team(recorded_project, server, outputs, before)
+    outputs = at_once(commands, project, {"MLFLOW_TRACKING_URI": server})
+    return Team(project, server, outputs, before)
 
 
 class TestTwoExperimentsAtOnce:
