@@ -100,12 +100,14 @@ def surrogate(name, slope, x):
     raise ValueError(name)
 
 
-def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0):
+def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0, taught=(0.0, None)):
     """Loss of one sample and its derivative by each count.
 
-    logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O
+    logits = scale counts;  p = softmax(logits);  q = (1 - e) onehot + e / O, of which a share d is
+    replaced by a teacher's probabilities (`taught` is d and they)
     L = -sum q log p;  dL/dcounts = scale (p - q)
     """
+    share, teacher = taught
     logits = [logit_scale * count for count in counts]
     largest = max(logits)
     total = sum(math.exp(logit - largest) for logit in logits)
@@ -113,13 +115,41 @@ def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0):
     for k, logit in enumerate(logits):
         log_p = logit - largest - math.log(total)
         q = smoothing / len(counts) + (1 - smoothing) * (1 if k == label else 0)
+        q = (1 - share) * q + (share * teacher[k] if share else 0)
         loss -= q * log_p
         gradient.append(logit_scale * (math.exp(log_p) - q))
     return loss, gradient
 
 
-def backward(state, spikes, passed, count_gradient, threshold, decay, derivative):
-    """Gradients of one sample by hand, from dL/dcounts [O]; reset detached.
+def penalty(state, passed, spike, event, pruned=False):
+    """What one sample's spikes cost beside: (loss, its derivative by a spike of [layer][unit]).
+
+    `spike` and `event` are (weight of 1,000, free number). For the S spikes of a layer, which reach
+    E synapses,  L = w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000
+    """
+    layers = layers_of(state)
+    loss, costs = 0.0, []
+    for layer, (_, emitted) in enumerate(passed):
+        fan_outs = [0] * len(emitted[0])
+        if layer + 1 < len(layers):
+            for row in layers[layer + 1][0]:
+                for source, weight in enumerate(row):
+                    fan_outs[source] += 0 if pruned and weight == 0 else 1
+        n_spikes = n_events = 0
+        for step in emitted:
+            for unit, fired in enumerate(step):
+                n_spikes += fired
+                n_events += fired * fan_outs[unit]
+        by_spike = spike[0] / 1000 if n_spikes > spike[1] else 0.0
+        by_event = event[0] / 1000 if n_events > event[1] else 0.0
+        loss += by_spike * (n_spikes - spike[1]) + by_event * (n_events - event[1])
+        costs.append([by_spike + by_event * fan_out for fan_out in fan_outs])
+    return loss, costs
+
+
+def backward(state, spikes, passed, count_gradient, threshold, decay, derivative, costs=None):
+    """Gradients of one sample by hand, from dL/dcounts [O] and from what each spike costs beside
+    (`costs` [layer][unit]); reset detached.
 
     dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay (1 - s[t]) dL/dv[t+1]
     dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
@@ -141,7 +171,8 @@ def backward(state, spikes, passed, count_gradient, threshold, decay, derivative
         for t in range(n_steps - 1, -1, -1):
             for j in range(len(biases)):
                 f = derivative(potentials[t][j] - threshold)
-                delta = spike_gradient[t][j] * f + decay * (1 - emitted[t][j]) * later[j]
+                by_spike = spike_gradient[t][j] + (costs[layer][j] if costs else 0.0)
+                delta = by_spike * f + decay * (1 - emitted[t][j]) * later[j]
                 later[j] = delta
                 bias_gradient[j] += delta
                 for i in range(n_sources):
@@ -155,21 +186,37 @@ def backward(state, spikes, passed, count_gradient, threshold, decay, derivative
     return gradients
 
 
-def batch_gradient(state, dense, labels, neuron, derivative, logit_scale=1.0, smoothing=0.0):
+def batch_gradient(
+    state,
+    dense,
+    labels,
+    neuron,
+    derivative,
+    logit_scale=1.0,
+    smoothing=0.0,
+    taught=(0.0, None),
+    penalties=((0.0, 0.0), (0.0, 0.0)),
+    pruned=False,
+):
     """(mean loss, correct, spikes of each layer, gradients of the mean loss) of a batch [B, T, I].
 
-    `neuron` is (threshold, decay), `derivative` is (name of the surrogate, slope).
+    `neuron` is (threshold, decay), `derivative` is (name of the surrogate, slope), `taught` is
+    (share, probabilities [B][O]), `penalties` are those of spikes and events, as for `penalty`.
     L = sum over the samples of L_n / B;  correct where the first largest count is the label's.
     """
     threshold, decay = neuron
     loss, correct = 0.0, 0
     totals = [int(np.asarray(dense).sum())] + [0] * (len(state) // 2)
     gradients = {key: np.zeros(np.shape(value)) for key, value in state.items()}
-    for sample, label in zip(np.asarray(dense).tolist(), labels, strict=True):
+    for n, (sample, label) in enumerate(zip(np.asarray(dense).tolist(), labels, strict=True)):
         passed = forward(state, sample, threshold, decay)
         counts = [sum(column) for column in zip(*passed[-1][1], strict=True)]
-        sample_loss, count_gradient = cross_entropy(counts, label, logit_scale, smoothing)
-        loss += sample_loss / len(labels)
+        of_teacher = (taught[0], taught[1][n]) if taught[0] else (0.0, None)
+        sample_loss, count_gradient = cross_entropy(
+            counts, label, logit_scale, smoothing, of_teacher
+        )
+        penalty_loss, costs = penalty(state, passed, *penalties, pruned)
+        loss += (sample_loss + penalty_loss) / len(labels)
         correct += counts.index(max(counts)) == label
         for layer, (_, emitted) in enumerate(passed, start=1):
             totals[layer] += sum(map(sum, emitted))
@@ -181,6 +228,7 @@ def batch_gradient(state, dense, labels, neuron, derivative, logit_scale=1.0, sm
             threshold,
             decay,
             lambda x: surrogate(*derivative, x),
+            costs,
         )
         for key, gradient in sample_gradients.items():
             gradients[key] += gradient / len(labels)

@@ -107,6 +107,8 @@ def assert_all_agree(
     dense: np.ndarray,
     labels: np.ndarray,
     settings: LearningSettings = LEARNING,
+    masks: dict[str, np.ndarray] | None = None,
+    teacher: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Spikes, loss and gradients of both engines are those of the loops; returns the gradients."""
     constants = (architecture.neuron.threshold, architecture.neuron.decay)
@@ -119,18 +121,26 @@ def assert_all_agree(
         (settings.surrogate, settings.chosen_surrogate.slope),
         settings.logit_scale,
         settings.label_smoothing,
+        (settings.distillation, teacher),
+        (
+            (settings.spike_penalty, settings.spike_target),
+            (settings.event_penalty, settings.event_target),
+        ),
+        pruned=masks is not None,
     )
     events = EventList.from_dense(dense)
     for engine in witnesses(architecture, state, settings):
+        if masks is not None:
+            engine.prune(masks)
         for layer, expected in zip(engine.run(events), spikes, strict=True):
             layer.check()
             assert np.array_equal(layer.to_dense(np.int64), expected), engine.name
-        outcome, found = engine.gradients(events, labels)
+        outcome, found = engine.gradients(events, labels, teacher)
         assert outcome.spikes == totals
         assert outcome.correct == correct
         assert outcome.mean_loss == pytest.approx(loss, rel=RELATIVE)
         assert_gradients(found, gradients)
-        again, repeated = engine.gradients(events, labels)
+        again, repeated = engine.gradients(events, labels, teacher)
         assert again == outcome
         assert all(np.array_equal(found[name], repeated[name]) for name in found)
     return gradients
@@ -197,6 +207,53 @@ class TestAgreement:
         dense, _, labels = batch(architecture, 4, 8)
         settings = LearningSettings(logit_scale=scale, label_smoothing=smoothing)
         assert_all_agree(architecture, state, dense, labels, settings)
+
+    @pytest.mark.parametrize("hidden", [(18,), (17, 9)])
+    @pytest.mark.parametrize(
+        "penalties",
+        [
+            {"spike_penalty": 50.0, "spike_target": 22.0},
+            {"event_penalty": 20.0, "event_target": 90.0},
+            {"spike_penalty": 30.0, "event_penalty": 10.0, "event_target": 1e9},
+            {"spike_penalty": 30.0, "event_penalty": 10.0},
+        ],
+    )
+    @pytest.mark.parametrize("pruned", [False, True])
+    def test_penalties(
+        self, penalties: dict[str, float], hidden: tuple[int, ...], pruned: bool
+    ) -> None:
+        architecture, state = network(14, *hidden, 4, seed=len(hidden))
+        dense, events, labels = batch(architecture, 6, 7)
+        generator = np.random.default_rng(5)
+        masks = {
+            name: generator.random(values.shape) < 0.7
+            for name, values in state.items()
+            if values.ndim == 2 and pruned
+        }
+        state = {name: values * masks.get(name, True) for name, values in state.items()}
+        assert_all_agree(
+            architecture,
+            state,
+            dense,
+            labels,
+            changed(LEARNING, **penalties),
+            masks if pruned else None,
+        )
+
+    def test_a_target_frees_some_samples_and_not_others(self) -> None:
+        """The targets of `test_penalties` lie among the samples' numbers."""
+        architecture, state = network(14, 18, 4, seed=1)
+        _, events, _ = batch(architecture, 6, 7)
+        spikes = EventEngine(architecture, state).run(events)[0].counts_per_sample()
+        assert spikes.min() < 22 < spikes.max()
+        assert spikes.min() * 4 < 90 < spikes.max() * 4
+
+    def test_a_teacher(self) -> None:
+        architecture, state = network(9, 11, 3)
+        dense, _, labels = batch(architecture, 4, 8)
+        teacher = np.random.default_rng(3).dirichlet(np.ones(3), 4)
+        settings = changed(LEARNING, distillation=0.6)
+        assert_all_agree(architecture, state, dense, labels, settings, teacher=teacher)
 
     @pytest.mark.parametrize("density", [0.0, 1.0])
     @pytest.mark.parametrize("n_samples", [1, 6])

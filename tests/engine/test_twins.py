@@ -234,12 +234,13 @@ class TestThroughTime:
                 weights = generator.normal(size=n_following * stride).astype(kind)
                 potentials = generator.normal(0.8, 0.8, n_steps * stride).astype(kind)
                 potentials[::7] = 1.0
+                costs = generator.normal(size=stride).astype(kind)
                 carried = Carried(*generator.normal(size=(2, LANES * vectors)).astype(kind))
                 assert_same(
                     tile_deltas, twins.tile_deltas, Rows(following, 6, next_stride), n_following,
                     weights, Rows(np.zeros(3 + n_steps * stride, kind), 3, stride), potentials,
                     Tile(first_step, steps, LANES, vectors), neuron_of(kind),
-                    surrogate_of(name, kind), carried,
+                    surrogate_of(name, kind), costs, carried,
                 )  # fmt: skip
 
 

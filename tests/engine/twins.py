@@ -205,13 +205,13 @@ def membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, gradi
 
 @numba.njit
 def tile_deltas(
-    following, n_following, weights, deltas, potentials, tile, neuron, surrogate, carried
+    following, n_following, weights, deltas, potentials, tile, neuron, surrogate, costs, carried
 ):
-    """dL/ds[t] = following[t] @ weights, and through time to dL/dv, for the steps of a tile."""
+    """dL/ds[t] = costs + following[t] @ weights, and through time to dL/dv, for the steps of a tile."""
     for j in range(LANES * tile.vectors):
         column = tile.column + j
         for t in range(tile.first_step + tile.steps - 1, tile.first_step - 1, -1):
-            own = like(0.0, neuron.decay)
+            own = costs[column]
             for k in range(n_following):
                 delta = following.values[following.start + t * following.stride + k]
                 own = multiply_add(delta, weights[k * deltas.stride + column], own)

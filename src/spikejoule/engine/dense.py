@@ -7,11 +7,17 @@ import numpy as np
 import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
+from spikejoule.model.learning import (
+    ADAM_BETAS,
+    ADAM_EPSILON,
+    PENALISED_TOGETHER,
+    LearningSettings,
+)
 from spikejoule.model.network import SpikingNetwork
 from spikejoule.spikes.events import EventList, concatenate_samples
 
@@ -72,13 +78,22 @@ class DenseEngine:
         dense.view(-1, events.n_inputs)[rows, sources] = 1
         return dense
 
-    def _accumulate(self, events: EventList, labels: NDArray[np.integer]) -> BatchOutcome:
+    def _accumulate(
+        self, events: EventList, labels: NDArray[np.integer], teacher: NDArray[np.floating] | None
+    ) -> BatchOutcome:
         spikes = self._dense_spikes(events)
         target = torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(self.device)
         self._optimizer.zero_grad(set_to_none=True)
         layers = self._network(spikes)
         counts = layers[-1].sum(dim=0)
-        loss = self._loss(self._settings.logit_scale * counts, target)
+        logits = self._settings.logit_scale * counts
+        loss = self._loss(logits, target)
+        if teacher is not None:
+            share, probabilities = self._settings.distillation, torch.from_numpy(teacher)
+            soft = cross_entropy(logits, probabilities.to(self.device, self._type))
+            loss = (1 - share) * loss + share * soft
+        if self._settings.has_penalty:
+            loss = loss + self._penalty(layers)
         loss.backward()
         synaptic_events = self._synaptic_events([spikes, *layers[:-1]])
         # One transfer for everything that the caller wants to know.
@@ -94,23 +109,41 @@ class DenseEngine:
             tuple(int(total) for total in counted[n_layers:]),
         )
 
+    def _reached(self, number: int) -> Tensor | int:
+        """Synapses that a spike of each unit reaches in the layer of a number, from 1."""
+        mask = self._masks.get(f"layer{number}.synapses.weight")
+        fan_out = self._architecture.fan_outs[number - 1]
+        return fan_out if mask is None else mask.sum(dim=0, dtype=torch.float64)
+
     def _synaptic_events(self, sending: list[Tensor]) -> list[Tensor]:
         """Synaptic events of each weight matrix, given the spikes [T, B, sources] sent into it."""
-        totals = []
-        for number, (spikes, fan_out) in enumerate(
-            zip(sending, self._architecture.fan_outs, strict=True), start=1
-        ):
-            mask = self._masks.get(f"layer{number}.synapses.weight")
-            of_source = spikes.detach().sum(dim=(0, 1), dtype=torch.float64)
-            reached = fan_out if mask is None else mask.sum(dim=0, dtype=torch.float64)
-            totals.append((of_source * reached).sum())
-        return totals
+        return [
+            (spikes.detach().sum(dim=(0, 1), dtype=torch.float64) * self._reached(number)).sum()
+            for number, spikes in enumerate(sending, start=1)
+        ]
+
+    def _penalty(self, layers: list[Tensor]) -> Tensor:
+        """What the spikes [T, B, units] of each layer add to the mean loss (model/learning.py)."""
+        settings, total = self._settings, torch.zeros((), dtype=self._type, device=self.device)
+        for number, spikes in enumerate(layers, start=2):
+            of_unit = spikes.sum(dim=0)
+            above = torch.relu(of_unit.sum(dim=1) - settings.spike_target).mean()
+            total = total + settings.spike_penalty / PENALISED_TOGETHER * above
+            if number <= len(layers):
+                events = (of_unit * self._reached(number)).sum(dim=1)
+                above = torch.relu(events - settings.event_target).mean()
+                total = total + settings.event_penalty / PENALISED_TOGETHER * above
+        return total
 
     def train_batch(
-        self, events: EventList, labels: NDArray[np.integer], learning_rate: float
+        self,
+        events: EventList,
+        labels: NDArray[np.integer],
+        learning_rate: float,
+        teacher: NDArray[np.floating] | None = None,
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
-        outcome = self._accumulate(events, labels)
+        outcome = self._accumulate(events, labels, teacher)
         if self._settings.grad_clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(
                 self._network.parameters(), self._settings.grad_clip_norm
@@ -127,10 +160,13 @@ class DenseEngine:
                 self._network.get_parameter(name).mul_(mask)
 
     def gradients(
-        self, events: EventList, labels: NDArray[np.integer]
+        self,
+        events: EventList,
+        labels: NDArray[np.integer],
+        teacher: NDArray[np.floating] | None = None,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
-        outcome = self._accumulate(events, labels)
+        outcome = self._accumulate(events, labels, teacher)
         gradients = {
             name: parameter.grad.cpu().numpy()
             for name, parameter in self._network.named_parameters()
@@ -156,6 +192,11 @@ class DenseEngine:
                 for into, layer in zip(parts, self._network(spikes), strict=True):
                     into.append(_event_list(layer))
         return [concatenate_samples(layer) for layer in parts]
+
+    def with_parameters(self, state: State) -> "DenseEngine":
+        """The same network with other parameters, to be run."""
+        kind = np.float64 if self._type == torch.float64 else np.float32
+        return DenseEngine(self._architecture, state, self._settings, self.device, kind)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters."""

@@ -29,7 +29,12 @@ from spikejoule.engine.workspace import GROUP_SAMPLES, Workspace, no_moments
 from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
+from spikejoule.model.learning import (
+    ADAM_BETAS,
+    ADAM_EPSILON,
+    PENALISED_TOGETHER,
+    LearningSettings,
+)
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.buffers import collect_events
 from spikejoule.spikes.events import EventList
@@ -102,20 +107,20 @@ class EventEngine:
         return self._workspace
 
     def _accumulate(
-        self, events: EventList, labels: NDArray[np.integer]
+        self, events: EventList, labels: NDArray[np.integer], teacher: NDArray[np.floating] | None
     ) -> tuple[BatchOutcome, Workspace]:
         """Leave the gradient in lane 0 of the workspace, and its squares by chunk."""
         self._check(events)
-        targets = np.asarray(labels, dtype=np.int64)
-        if targets.shape != (events.n_samples,) or events.n_samples == 0:
+        classes = np.asarray(labels, dtype=np.int64)
+        if classes.shape != (events.n_samples,) or events.n_samples == 0:
             raise ArtifactError(
-                f"there are {targets.size} labels for {events.n_samples} samples; a batch needs "
+                f"there are {classes.size} labels for {events.n_samples} samples; a batch needs "
                 "one label a sample, and one sample at least"
             )
         n_output = self._architecture.n_output
-        if targets.min() < 0 or targets.max() >= n_output:
+        if classes.min() < 0 or classes.max() >= n_output:
             raise ArtifactError(
-                f"labels run from {targets.min()} to {targets.max()}; the network tells classes "
+                f"labels run from {classes.min()} to {classes.max()}; the network tells classes "
                 f"0 to {n_output - 1} apart"
             )
         workspace = self._prepare_training(events.n_steps)
@@ -124,15 +129,19 @@ class EventEngine:
         batch_gradient(
             Spikes(events.sources, events.offsets),
             Batch(
-                labels=targets,
+                labels=classes,
+                targets=settings.targets(classes, n_output, teacher),
                 n_steps=events.n_steps,
                 bounds=even_parts(batch, self._lanes),
                 group_size=GROUP_SAMPLES,
             ),
             Loss(
                 logit_scale=settings.logit_scale,
-                label_smoothing=settings.label_smoothing,
                 batch_size=batch,
+                spike_weight=settings.spike_penalty / PENALISED_TOGETHER,
+                spike_target=settings.spike_target,
+                event_weight=settings.event_penalty / PENALISED_TOGETHER,
+                event_target=settings.event_target,
             ),
             self._neuron,
             self._surrogate,
@@ -151,10 +160,14 @@ class EventEngine:
         return outcome, workspace
 
     def train_batch(
-        self, events: EventList, labels: NDArray[np.integer], learning_rate: float
+        self,
+        events: EventList,
+        labels: NDArray[np.integer],
+        learning_rate: float,
+        teacher: NDArray[np.floating] | None = None,
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
-        outcome, workspace = self._accumulate(events, labels)
+        outcome, workspace = self._accumulate(events, labels, teacher)
         settings, kind = self._settings, self._type
         assert self._moments is not None
         self._steps_taken += 1
@@ -185,10 +198,13 @@ class EventEngine:
         return outcome
 
     def gradients(
-        self, events: EventList, labels: NDArray[np.integer]
+        self,
+        events: EventList,
+        labels: NDArray[np.integer],
+        teacher: NDArray[np.floating] | None = None,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
-        outcome, workspace = self._accumulate(events, labels)
+        outcome, workspace = self._accumulate(events, labels, teacher)
         gradients = workspace.gradients
         by_name = self._layout.unpack(gradients.parts[0])
         gradients.parts[0] = 0
@@ -220,6 +236,10 @@ class EventEngine:
             layer_forward_lanes(spikes, layer, self._network.parameters, self._neuron, n_steps, out)
 
         return collect_events(events.n_samples, n_steps, layer.n_units, fill)
+
+    def with_parameters(self, state: State) -> "EventEngine":
+        """The same network with other parameters, to be run."""
+        return EventEngine(self._architecture, state, self._settings, self._type, self._lanes)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters."""

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.model.architecture import State
 from spikejoule.spikes.events import EventList
 
 
@@ -34,12 +35,19 @@ class Engine(Protocol):
     device: str
 
     def train_batch(
-        self, events: EventList, labels: NDArray[np.integer], learning_rate: float
+        self,
+        events: EventList,
+        labels: NDArray[np.integer],
+        learning_rate: float,
+        teacher: NDArray[np.floating] | None = None,
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
 
     def gradients(
-        self, events: EventList, labels: NDArray[np.integer]
+        self,
+        events: EventList,
+        labels: NDArray[np.integer],
+        teacher: NDArray[np.floating] | None = None,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
 
@@ -48,6 +56,9 @@ class Engine(Protocol):
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
+
+    def with_parameters(self, state: State) -> "Engine":
+        """The same network with other parameters, to be run."""
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters."""

@@ -54,6 +54,7 @@ class Workspace:
                 fired=np.zeros((lanes, n_steps * (widest // LANES)), dtype=np.uint16),
                 counts=np.zeros((lanes, classes), dtype=np.int64),
                 count_gradient=np.zeros((lanes, classes), dtype=dtype),
+                costs=aligned_zeros((lanes, layers, widest), dtype),
                 deltas=aligned_zeros((lanes, layers, rows * widest), dtype),
                 sources=np.zeros((lanes, layers, rows * widest), dtype=np.uint16),
                 offsets=np.zeros((lanes, layers, rows + 1), dtype=np.int64),

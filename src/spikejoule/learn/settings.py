@@ -61,7 +61,15 @@ class TrainingSettings(PruningSettings, TrainingRegime, LearningSettings):
         patience: epochs without a better validation accuracy after which to stop; 0 never does.
             Neither the best weights nor an early stop are considered before pruning is done.
         target_accuracy: validation accuracy in percent at which to stop; None never does.
+        average_epochs: last epochs of `max_epochs` whose weights are averaged, and validated so; 0
+            averages nothing. Epochs that still remove synapses are left out.
     """
 
     patience: int = Field(default=0, ge=0)
     target_accuracy: Real | None = Field(default=None, gt=0, le=100)
+    average_epochs: int = Field(default=0, ge=0, le=100_000)
+
+    def is_averaged(self, epoch: int, max_epochs: int) -> bool:
+        """Whether the weights of an epoch (from 1 on) of `max_epochs` go into the average."""
+        is_late = epoch > max_epochs - self.average_epochs
+        return is_late and self.is_pruned_by(epoch, max_epochs)

@@ -1,9 +1,10 @@
 """The training loop: epochs of freshly drawn spikes, validation, best weights, early stopping."""
 
 import logging
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.learn.augmentation import augment
+from spikejoule.learn.averaging import WeightAverage
 from spikejoule.learn.schedule import RunningSchedule
 from spikejoule.learn.settings import TrainingSettings
 from spikejoule.model.pruning import magnitude_masks
@@ -31,7 +33,7 @@ class EpochRecord:
         learning_rate: of the epoch's last step.
         train_loss: mean loss of the batches' samples, before each step.
         train_accuracy_percent: of the same predictions.
-        validation_accuracy_percent: after the epoch.
+        validation_accuracy_percent: after the epoch, of the averaged weights where they are.
         spikes: of each layer over the epoch's training samples, the input first.
         synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded.
         pruned_share: of the synapses, removed before the epoch.
@@ -95,6 +97,8 @@ class TrainingData:
         encoder: the code by which images become spikes.
         validation_events: encoded once.
         validation_labels: [N of validation].
+        teacher: probabilities [B, classes] that a teacher gives to the classes of deformed images,
+            uint8 [B, pixels]; None where the labels are all there is to learn from.
     """
 
     images: NDArray[np.uint8]
@@ -103,6 +107,7 @@ class TrainingData:
     encoder: Encoder
     validation_events: EventList
     validation_labels: NDArray[np.integer]
+    teacher: Callable[[NDArray[np.uint8]], NDArray[np.floating]] | None = None
 
 
 def accuracy_percent(engine: Engine, events: EventList, labels: NDArray[np.integer]) -> float:
@@ -147,12 +152,21 @@ def train(
     seconds: list[float] = []
     best: EpochRecord | None = None
     best_state: dict[str, NDArray[Any]] = {}
+    average = WeightAverage()
     stop_reason = "max_epochs"
     for epoch in range(1, settings.max_epochs + 1):
         started = clock()
         share = _prune(epoch, engine, settings)
-        record = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
-        _check_finite(record, engine, settings)
+        learned = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
+        state = engine.state()
+        _check_finite(learned, state, settings)
+        runner = engine
+        if settings.is_averaged(epoch, settings.max_epochs):
+            state = average.add(state)
+            runner = engine.with_parameters(state)
+        accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
+        schedule.after_epoch(accuracy)
+        record = replace(learned, validation_accuracy_percent=accuracy)
         history.append(record)
         seconds.append(clock() - started)
         for observer in observers:
@@ -160,7 +174,7 @@ def train(
         if not settings.is_pruned_by(epoch, settings.max_epochs):
             continue
         if best is None or record.validation_accuracy_percent > best.validation_accuracy_percent:
-            best, best_state = record, engine.state()
+            best, best_state = record, state
         target = settings.target_accuracy
         if target is not None and record.validation_accuracy_percent >= target:
             stop_reason = "target_accuracy"
@@ -192,10 +206,12 @@ def _prune(epoch: int, engine: Engine, settings: TrainingSettings) -> float:
     return share
 
 
-def _check_finite(record: EpochRecord, engine: Engine, settings: TrainingSettings) -> None:
+def _check_finite(
+    record: EpochRecord, state: Mapping[str, NDArray[Any]], settings: TrainingSettings
+) -> None:
     """Raise ParameterError if training diverged: a loss or a weight that is no finite number."""
     finite = np.isfinite(record.train_loss)
-    if not (finite and all(np.isfinite(values).all() for values in engine.state().values())):
+    if not (finite and all(np.isfinite(values).all() for values in state.values())):
         raise ParameterError(
             f"training diverged in epoch {record.epoch}: the {'weights' if finite else 'loss'} "
             f"can no longer be told; train.lr is {settings.lr}, use a smaller one, or a "
@@ -213,7 +229,7 @@ def _train_epoch(
     pruned_share: float,
     observers: tuple[TrainingObserver, ...],
 ) -> EpochRecord:
-    """One pass over the training set in random order, and the validation after it."""
+    """One pass over the training set in random order; of its validation nothing is known yet."""
     n_samples = len(data.labels)
     order = np.random.default_rng([seed, epoch]).permutation(n_samples)
     key = data.encoder.draw_key(seed, "train", epoch)
@@ -228,7 +244,8 @@ def _train_epoch(
         images = augment(data.images[chosen], settings, seed, epoch, samples)
         events = data.encoder.events(images, key, samples)
         rate = schedule.learning_rate
-        outcome = engine.train_batch(events, data.labels[chosen], rate)
+        teacher = None if data.teacher is None else data.teacher(images)
+        outcome = engine.train_batch(events, data.labels[chosen], rate, teacher)
         schedule.after_batch()
         loss += outcome.mean_loss * chosen.size
         correct += outcome.correct
@@ -236,14 +253,12 @@ def _train_epoch(
         synaptic_events = _sums(synaptic_events, outcome.synaptic_events)
         for observer in observers:
             observer.on_batch(epoch, int(chosen.size), outcome)
-    accuracy = accuracy_percent(engine, data.validation_events, data.validation_labels)
-    schedule.after_epoch(accuracy)
     return EpochRecord(
         epoch,
         rate,
         loss / n_samples,
         100.0 * correct / n_samples,
-        accuracy,
+        math.nan,
         spikes,
         synaptic_events,
         pruned_share,

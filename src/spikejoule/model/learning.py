@@ -1,7 +1,22 @@
-"""What a step of learning depends on, apart from the learning rate."""
+"""What a step of learning depends on, apart from the learning rate.
+
+A sample's loss is its cross-entropy and, where asked for, a penalty on what it costs to run: for
+each layer l after the input with S_l spikes, which cause E_l synaptic events,
+
+    spike_penalty_l max(0, S_l - spike_target_l) / 1000
+    + event_penalty_l max(0, E_l - event_target_l) / 1000
+
+The derivative of S_l by a spike is 1 and that of E_l the number of the unit's synapses; the spike's
+own derivative is the surrogate's, as in the rest of the loss. After Zenke and Vogels, Neural
+Computation 33(4), 2021, doi:10.1162/neco_a_01367 (spikes above a bound), and Sorbaro et al.,
+Frontiers in Neuroscience 14, 2020, doi:10.3389/fnins.2020.00662 (synaptic operations). The input's
+events depend on no weight, but on which synapses there are (`model/pruning.py`).
+"""
 
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.foundation.sections import Real, Section, chooses
@@ -11,6 +26,10 @@ from spikejoule.model.surrogates import SURROGATES
 ADAM_BETAS: Final = (0.9, 0.999)
 ADAM_EPSILON: Final = 1e-8
 """Adam's constants (Kingma and Ba 2015, arXiv:1412.6980)."""
+
+
+PENALISED_TOGETHER: Final = 1000
+"""Spikes, or synaptic events, to which a penalty refers."""
 
 
 @chooses(SURROGATES)
@@ -25,6 +44,13 @@ class LearningSettings(Section):
             (Szegedy et al., CVPR 2016, arXiv:1512.00567).
         weight_decay: L2 penalty, added to the gradient as in ``torch.optim.Adam``.
         grad_clip_norm: largest norm of the gradient over all parameters; 0 does not clip.
+        distillation: share of the target that a teacher's probabilities have (Hinton, Vinyals and
+            Dean 2015, arXiv:1503.02531), where there is a teacher; the labels have the rest.
+        spike_penalty: loss of 1,000 spikes of a layer above `spike_target`; 0 is no penalty.
+        spike_target: spikes of a layer after the input and an inference that cost nothing.
+        event_penalty: loss of 1,000 synaptic events of a layer above `event_target`; 0 is no
+            penalty.
+        event_target: synaptic events that a hidden layer may cause in an inference at no cost.
     """
 
     surrogate: str = "arctangent"
@@ -32,6 +58,36 @@ class LearningSettings(Section):
     label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
     weight_decay: Real = Field(default=0.0, ge=0, le=1)
     grad_clip_norm: Real = Field(default=0.0, ge=0)
+    distillation: Real = Field(default=0.0, ge=0, le=1)
+    spike_penalty: Real = Field(default=0.0, ge=0)
+    spike_target: Real = Field(default=0.0, ge=0)
+    event_penalty: Real = Field(default=0.0, ge=0)
+    event_target: Real = Field(default=0.0, ge=0)
+
+    def targets(
+        self,
+        labels: NDArray[np.int64],
+        n_classes: int,
+        teacher: NDArray[np.floating] | None = None,
+    ) -> NDArray[np.float64]:
+        """Probability that each class should have, float64 [B, n_classes].
+
+        Args:
+            labels: class of each sample, [B].
+            n_classes: number of classes.
+            teacher: probabilities that a teacher gives to the classes, [B, n_classes]; None for
+                the labels alone.
+        """
+        probabilities = np.full((labels.size, n_classes), self.label_smoothing / n_classes)
+        probabilities[np.arange(labels.size), labels] += 1 - self.label_smoothing
+        if teacher is None:
+            return probabilities
+        return (1 - self.distillation) * probabilities + self.distillation * teacher
+
+    @property
+    def has_penalty(self) -> bool:
+        """Whether spikes or synaptic events add to the loss."""
+        return self.spike_penalty > 0 or self.event_penalty > 0
 
     @property
     def chosen_surrogate(self) -> Surrogate:

@@ -129,6 +129,7 @@ def _gradient_of_lane(
         fired=scratch.fired[lane],
         counts=scratch.counts[lane],
         count_gradient=scratch.count_gradient[lane],
+        costs=scratch.costs[lane],
         deltas=scratch.deltas[lane],
         sources=scratch.sources[lane],
         offsets=scratch.offsets[lane],
@@ -142,15 +143,16 @@ def _gradient_of_lane(
     spike_counts[:] = 0
     synaptic_events[:] = 0
     total_loss, n_correct = 0.0, 0
-    sources, offsets, labels = spikes.sources, spikes.offsets, batch.labels
+    sources, offsets = spikes.sources, spikes.offsets
+    labels, targets = batch.labels, batch.targets
     stop = batch.bounds[lane + 1]
     for first in range(batch.bounds[lane], stop, batch.group_size):
         end = min(first + batch.group_size, stop)
         for sample in range(first, end):
-            loss, right = sample_deltas(
+            loss, found = sample_deltas(
                 sample - first,
                 Spikes(sources, offsets[sample * n_steps : (sample + 1) * n_steps + 1]),
-                labels[sample],
+                targets[sample],
                 n_steps,
                 loss_settings,
                 neuron,
@@ -161,7 +163,7 @@ def _gradient_of_lane(
                 spike_counts,
             )
             total_loss += loss
-            n_correct += right
+            n_correct += found == labels[sample]
         _group_weights(
             Spikes(sources, offsets[first * n_steps : end * n_steps + 1]),
             (end - first) * n_steps,

@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from spikejoule.engine.kernels.forward import layer_forward
+from spikejoule.engine.kernels.penalty import spike_costs
 from spikejoule.engine.kernels.structures import Block, Carried, Rows, Spikes, Tile, layer_at
 from spikejoule.engine.kernels.through_time import (
     MAX_DELTA_BLOCK,
@@ -50,12 +51,13 @@ def hidden_deltas_through_time(
     n_steps,
     neuron,
     surrogate,
+    costs,
     gradient,
     bias_start,
 ):
     """dL/dv of a layer from dL/dv of the next one, from the last step to the first.
 
-    ``dL/ds = following @ weights`` is computed for a few steps at a time and goes through time
+    ``dL/ds = costs + following @ weights`` is computed for a few steps at a time and goes through time
     while it is in registers.
 
     Args:
@@ -65,6 +67,7 @@ def hidden_deltas_through_time(
         deltas: ``Rows`` [T, stride] that receive dL/dv.
         potentials, n_steps, neuron, surrogate, gradient, bias_start: as for
             :func:`output_deltas_through_time`.
+        costs: what a spike of each unit adds to the loss by itself, [stride].
     """
     vectors = deltas.stride // LANES
     later = np.empty(TILE_VECTORS[0] * LANES, gradient.dtype)
@@ -93,6 +96,7 @@ def hidden_deltas_through_time(
                 Tile(first_step=step, steps=rows, column=column, vectors=width),
                 neuron,
                 surrogate,
+                costs,
                 carried,
             )
         for k in range(width * LANES):
@@ -101,19 +105,19 @@ def hidden_deltas_through_time(
 
 
 @compiled
-def cross_entropy(counts, label, loss_settings, count_gradient):
-    """Cross-entropy of the softmax of ``logit_scale * counts`` against a (smoothed) label.
+def cross_entropy(counts, target, loss_settings, count_gradient):
+    """Cross-entropy of the softmax of ``logit_scale * counts`` against a target.
 
     Args:
         counts: output spikes of one sample, int64 [classes].
-        label: its class.
+        target: probability that each class should have, float64 [classes].
         loss_settings: ``Loss``.
         count_gradient: receives dL/dcounts of the batch's mean loss, real [classes].
 
     Returns:
-        the sample's loss and whether the first maximum of the counts is the label.
+        the sample's loss and its class, the first maximum of the counts.
     """
-    logit_scale, smoothing, batch_size = loss_settings
+    logit_scale, batch_size = loss_settings.logit_scale, loss_settings.batch_size
     n_classes = counts.size
     best = 0
     for k in range(1, n_classes):
@@ -125,12 +129,9 @@ def cross_entropy(counts, label, loss_settings, count_gradient):
     loss = 0.0
     for k in range(n_classes):
         log_probability = logit_scale * (counts[k] - counts[best]) - math.log(total)
-        target = smoothing / n_classes
-        if k == label:
-            target += 1.0 - smoothing
-        loss -= target * log_probability
-        count_gradient[k] = logit_scale * (math.exp(log_probability) - target) / batch_size
-    return loss, best == label
+        loss -= target[k] * log_probability
+        count_gradient[k] = logit_scale * (math.exp(log_probability) - target[k]) / batch_size
+    return loss, best
 
 
 @compiled
@@ -151,7 +152,7 @@ def transpose_weights(network):
 def sample_deltas(
     place,
     spikes,
-    label,
+    target,
     n_steps,
     loss_settings,
     neuron,
@@ -169,7 +170,7 @@ def sample_deltas(
     Args:
         place: of the sample in its group, from 0.
         spikes: the sample's input, ``Spikes`` of T rows.
-        label: its class.
+        target: probability that each class should have, float64 [classes].
         n_steps: T.
         loss_settings, neuron, surrogate, network: see structures.py.
         gradient: of all parameters, flat; receives the biases'.
@@ -177,11 +178,12 @@ def sample_deltas(
         spike_counts: of each layer, the input first, int64 [L + 1].
 
     Returns:
-        the sample's loss and whether it is classified correctly.
+        the sample's loss and its class.
     """
     n_layers = network.layers.shape[0]
     last = n_layers - 1
     rows = place * n_steps
+    total_penalty = 0.0
 
     spike_counts[0] += spikes.offsets[n_steps] - spikes.offsets[0]
     sources, offsets = spikes.sources, spikes.offsets
@@ -199,16 +201,24 @@ def sample_deltas(
             out,
         )
         sources, offsets = out.sources, out.offsets
+        total_penalty += spike_costs(
+            out,
+            n_steps,
+            number,
+            network,
+            loss_settings,
+            scratch.costs[number],
+        )
 
     counts, count_gradient, output = scratch.counts, scratch.count_gradient, scratch.deltas[last]
     counts[:] = 0
     for event in range(offsets[0], offsets[n_steps]):
         counts[sources[event]] += 1
-    loss, correct = cross_entropy(counts, label, loss_settings, count_gradient)
-    layer = layer_at(network.layers, last)
+    loss, found = cross_entropy(counts, target, loss_settings, count_gradient)
+    layer, costs = layer_at(network.layers, last), scratch.costs[last]
     for row in range(rows, rows + n_steps):
         for unit in range(counts.size):
-            output[row * layer.stride + unit] = count_gradient[unit]
+            output[row * layer.stride + unit] = count_gradient[unit] + costs[unit]
         for unit in range(counts.size, layer.stride):
             output[row * layer.stride + unit] = 0
 
@@ -232,7 +242,8 @@ def sample_deltas(
             n_steps,
             neuron,
             surrogate,
+            scratch.costs[number],
             gradient,
             layer.bias_start,
         )
-    return loss, correct
+    return loss + total_penalty, found

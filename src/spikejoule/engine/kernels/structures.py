@@ -116,17 +116,24 @@ class Surrogate(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """The loss of a batch: mean cross-entropy of softmax(logit_scale * spike counts).
+    """The loss of a batch: mean cross-entropy of softmax(logit_scale * spike counts), and what the
+    spikes of each layer cost beside (penalty.py).
 
     Attributes:
         logit_scale: factor on the counts, float.
-        label_smoothing: share of the target spread over all classes, float.
         batch_size: samples that the mean goes over.
+        spike_weight: loss of each spike of a layer above the target, float.
+        spike_target: spikes of a layer and inference that cost nothing, float.
+        event_weight: loss of each synaptic event of a layer above the target, float.
+        event_target: synaptic events that a layer causes in an inference at no cost, float.
     """
 
     logit_scale: float
-    label_smoothing: float
     batch_size: int
+    spike_weight: float
+    spike_target: float
+    event_weight: float
+    event_target: float
 
 
 class Batch(NamedTuple):
@@ -134,12 +141,14 @@ class Batch(NamedTuple):
 
     Attributes:
         labels: int64 [S].
+        targets: probability that each class should have, float64 [S, classes].
         n_steps: T.
         bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
         group_size: G, samples whose weight gradients are added together.
     """
 
     labels: Array
+    targets: Array
     n_steps: int
     bounds: Array
     group_size: int
@@ -183,6 +192,7 @@ class Scratch(NamedTuple):
         fired: one bit a neuron of one layer, uint16 [K, T * W / 16].
         counts: output spikes of one sample, int64 [K, classes].
         count_gradient: dL/dcounts of one sample, real [K, classes].
+        costs: what a spike of each unit adds to the loss by itself, real [K, L, W].
         deltas: dL/dv, real [K, L, G * T * W].
         sources: spikes of each layer, uint16 [K, L, G * T * W].
         offsets: where their rows begin, int64 [K, L, G * T + 1].
@@ -196,6 +206,7 @@ class Scratch(NamedTuple):
     fired: Array
     counts: Array
     count_gradient: Array
+    costs: Array
     deltas: Array
     sources: Array
     offsets: Array

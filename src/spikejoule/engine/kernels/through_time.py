@@ -1,6 +1,5 @@
 """The membrane potential's gradient from the last step to the first, in vector registers."""
 
-import itertools
 from collections.abc import Callable
 
 from llvmlite import ir
@@ -143,15 +142,16 @@ def tile_deltas(
     tile,
     neuron,
     surrogate,
+    costs,
     carried,
 ):
     """dL/dv of one tile of a hidden layer: 1 or TILE_STEPS steps by a few vectors of units.
 
-    For the tile's steps from the last to the first, with ``g = following @ weights``:
+    For the tile's steps from the last to the first, with ``g = costs + following @ weights``:
     ``d[t] = g[t] * f(v[t] - threshold) + decay * (1 - s[t]) * d[t + 1]``. ``following`` are the
     ``Rows`` of the next layer's dL/dv, of which the first `n_following` columns count; ``deltas``
     are ``Rows`` too. ``weights`` is [n_following, stride of the deltas], and ``potentials`` is
-    [T, stride of the deltas], both flat. ``carried.later`` holds d[t + 1] of the tile after this
+    [T, stride of the deltas], both flat; ``costs`` is [stride]. ``carried.later`` holds d[t + 1] of the tile after this
     one and receives d of this tile's first step; ``carried.sums`` collects d over the steps.
     """
     signature = types.void(
@@ -163,14 +163,14 @@ def tile_deltas(
         tile,
         neuron,
         surrogate,
+        costs,
         carried,
     )
 
     def codegen(context, builder, signature, arguments):
         named = named_arguments(context, builder, signature, arguments)
-        following, n_following, weights, deltas, potentials, tile, neuron, surrogate, carried = (
-            named
-        )
+        following, n_following, weights, deltas, potentials, tile, *rest = named
+        neuron, surrogate, costs, carried = rest
         vector, stride = deltas.values.vector, deltas.stride
         constants = _broadcast_constants(builder, neuron, surrogate)
         first_potential = builder.add(builder.mul(tile.first_step, stride), tile.column)
@@ -180,8 +180,10 @@ def tile_deltas(
 
         def emit_products(size: int, places: list[ir.Constant]) -> list[list[ir.Value]]:
             products = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(size)]
-            for cell in itertools.chain.from_iterable(products):
-                builder.store(zeros(vector), cell)
+            for place, cells in zip(places, zip(*products, strict=True), strict=True):
+                cost = costs.load_vector(builder.add(tile.column, place))
+                for cell in cells:
+                    builder.store(cost, cell)
             next_rows = [
                 builder.add(first_following, builder.mul(following.stride, constant(row)))
                 for row in range(size)
