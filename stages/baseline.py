@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from spikejoule.data.images import N_CLASSES, LabelledImages, load_images
 from spikejoule.foundation.host_energy import measure_host_energy
+from spikejoule.learn.teacher import save_teacher
 from spikejoule.measure.evaluation import accuracy
 from spikejoule.model.architecture import Architecture
 from spikejoule.params import Params
@@ -20,7 +21,8 @@ from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
-PATHS = ("train", "validation", "test", "baseline", "baseline_metrics", "baseline_timings")
+OUTPUTS = ("baseline", "teacher", "baseline_metrics", "baseline_timings")
+PATHS = ("train", "validation", "test", *OUTPUTS)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
@@ -44,6 +46,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         training.state,
         quantised,
     )
+    save_teacher(paths["teacher"], training.state)
     headline = {
         f"{key}_{name}": value
         for key, rival in zip(("relu", "quantised"), rivals, strict=True)

@@ -11,6 +11,7 @@ from spikejoule.data.images import N_CLASSES, DataDescription, images_sha256, lo
 from spikejoule.engine import engine_to_train
 from spikejoule.foundation.host_energy import gpu_uuids, measure_host_energy
 from spikejoule.learn.history import history_table
+from spikejoule.learn.teacher import load_teacher
 from spikejoule.learn.training import TrainingData, train
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import TrainedNetwork, save_trained
@@ -23,7 +24,7 @@ from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
-INPUTS = ("train", "validation", "events_validation", "data_metrics")
+INPUTS = ("train", "validation", "events_validation", "data_metrics", "teacher")
 OUTPUTS = ("trained", "history", "train_metrics", "train_timings")
 PATHS = (*INPUTS, *OUTPUTS)
 
@@ -47,8 +48,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         "%s engine on %s with %d threads (%.2f %% of the input bits are spikes)",
         engine.name, engine.device, threads, 100 * density,
     )  # fmt: skip
+    teacher = None
+    if params.train.distillation > 0:
+        teacher = load_teacher(paths["teacher"], events.n_inputs, N_CLASSES)
     data = TrainingData(
-        images.images, images.labels, images.index, encoder, events, validation.labels
+        images.images, images.labels, images.index, encoder, events, validation.labels, teacher
     )
     bar = ProgressBar(len(images), params.train.max_epochs)
     started = datetime.now().astimezone()

@@ -34,7 +34,17 @@ from spikejoule.spikes.encoders import ENCODERS
 Scalar = str | int | float | None
 Values = dict[str, Scalar | list[int]]
 
-EARLIER: Mapping[str, Scalar] = {"encode.code": "poisson", "model.neuron": "lif"}
+EARLIER: Mapping[str, Scalar] = {
+    "encode.code": "poisson",
+    "model.neuron": "lif",
+    "train.distillation": 0.0,
+    "train.spike_penalty": 0.0,
+    "train.spike_target": 0.0,
+    "train.event_penalty": 0.0,
+    "train.event_target": 0.0,
+    "train.average_epochs": 0,
+    "train.prune_by": "magnitude",
+}
 """Keys that came after the first results, each with what those were made with."""
 
 _ALWAYS_PART = ("train.plateau_factor", "train.plateau_patience", "train.warmup_fraction")

@@ -20,7 +20,7 @@ from spikejoule.model.checkpoint import (
     read_complete,
     write_complete,
 )
-from spikejoule.model.pruning import magnitude_masks
+from spikejoule.model.pruning import pruning_masks
 from tests.energy.test_profiles import GOOD
 from tests.tools.examples import (
     EVALUATION,
@@ -198,7 +198,7 @@ class TestPruned:
     def content(self, mnist5k: Dataset) -> dict[str, Any]:
         """A network of which 70 % of the synapses are gone, and what it did on the first images."""
         network = trained_network()
-        masks = magnitude_masks(network.state, 0.7)
+        masks = pruning_masks(network.state, 0.7)
         state = {name: values * masks.get(name, True) for name, values in network.state.items()}
         config = {**network.training_config, "pruned_fraction": 0.7}
         network = replace(network, state=state, training_config=config)

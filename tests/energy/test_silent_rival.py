@@ -10,7 +10,8 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.rival.baseline_files import BASELINE, load_baseline, save_baseline
 from spikejoule.rival.counts import BaselineCounts
 from spikejoule.rival.quantised import quantise
-from spikejoule.rival.relu import activations, nonzero_macs
+from spikejoule.learn.relu_network import activations
+from spikejoule.rival.relu import nonzero_macs
 
 ARCHITECTURE = Architecture(784, (3,), 10)
 

@@ -1,6 +1,7 @@
 """training.py: learning, counting, stopping, and which weights are kept."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from spikejoule.engine import make_engine
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import BatchOutcome, Engine
-from spikejoule.foundation.errors import ParameterError
+from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.learn.settings import TrainingSettings
+from spikejoule.learn.teacher import load_teacher, save_teacher
 from spikejoule.learn.training import (
     EpochRecord,
     TrainingData,
@@ -21,6 +23,7 @@ from spikejoule.learn.training import (
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state
+from spikejoule.spikes.counting import predict
 from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.events import EventList
 from tests.tools.settings import changed, draw_key, encode
@@ -28,6 +31,7 @@ from tests.tools.settings import changed, draw_key, encode
 N_STEPS = 12
 ARCHITECTURE = Architecture(16, (12,), 2)
 SEED = 3
+SHAPES = ARCHITECTURE.parameter_shapes()
 SETTINGS = TrainingSettings(batch_size=8, max_epochs=6, lr=0.01)
 LEARNING = LearningSettings(logit_scale=0.3, grad_clip_norm=1.0)
 
@@ -86,7 +90,9 @@ class Scripted:
         self.rates: list[float] = []
         self.trained: list[int] = []
 
-    def train_batch(self, events: EventList, labels: np.ndarray, rate: float) -> BatchOutcome:
+    def train_batch(
+        self, events: EventList, labels: np.ndarray, rate: float, teacher: None = None
+    ) -> BatchOutcome:
         self.rates.append(rate)
         self.trained.append(events.n_samples)
         return BatchOutcome(1.0, 0, (events.n_events, 2, 1), (events.n_events * 3, 4))
@@ -101,7 +107,8 @@ class Scripted:
         return [EventList.from_dense(dense)]
 
     def state(self) -> dict[str, np.ndarray]:
-        return {"weights": np.array([float(self.epoch)])}
+        # Asked before the validation that counts the epoch.
+        return {"weights": np.array([float(self.epoch + 1)])}
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         return {"lr": learning_rate, "epoch": self.epoch}
@@ -225,7 +232,9 @@ class Recounting:
         self.state, self.run = engine.state, engine.run
         self.optimizer_state = engine.optimizer_state
 
-    def train_batch(self, events: EventList, labels: np.ndarray, rate: float) -> BatchOutcome:
+    def train_batch(
+        self, events: EventList, labels: np.ndarray, rate: float, teacher: None = None
+    ) -> BatchOutcome:
         layers = [layer.to_dense(np.int64) for layer in self._engine.run(events)]
         self.totals += [int(events.to_dense(np.int64).sum()), *(layer.sum() for layer in layers)]
         self.correct += int((layers[-1].sum(axis=1).argmax(axis=1) == labels).sum())
@@ -337,6 +346,97 @@ class TestRefusals:
         engine = EventEngine(ARCHITECTURE, state, LEARNING, np.float64)
         result = train(problem(), engine, ARCHITECTURE.layer_names, SETTINGS, SEED)
         assert result.best_validation_accuracy_percent == 100.0
+
+
+class Remembering:
+    """An engine that keeps its weights after every epoch, and what the teacher said."""
+
+    name, device = "event", "cpu"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.states: list[dict[str, np.ndarray]] = []
+        self.told: list[np.ndarray | None] = []
+        self.run, self.prune = engine.run, engine.prune
+        self.with_parameters, self.optimizer_state = engine.with_parameters, engine.optimizer_state
+
+    def train_batch(
+        self, events: EventList, labels: np.ndarray, rate: float, teacher: Any = None
+    ) -> BatchOutcome:
+        self.told.append(teacher)
+        return self._engine.train_batch(events, labels, rate, teacher)
+
+    def state(self) -> dict[str, np.ndarray]:
+        self.states.append(self._engine.state())
+        return self.states[-1]
+
+
+class TestAveraging:
+    @pytest.mark.parametrize("name", ["event", "dense"])
+    def test_the_mean_of_the_last_epochs_is_validated_and_kept(self, name: str) -> None:
+        settings = changed(SETTINGS, average_epochs=3, lr=0.003)
+        engine, data = Remembering(fresh_engine(name)), problem()
+        result = train(data, engine, ARCHITECTURE.layer_names, settings, SEED)
+        assert len(engine.states) == 6
+        for epoch in (4, 5, 6):
+            seen = engine.states[3:epoch]
+            mean = {
+                key: np.mean([state[key].astype(np.float64) for state in seen], axis=0)
+                for key in seen[0]
+            }
+            runner = make_engine(name, ARCHITECTURE, mean)
+            accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
+            assert result.history[epoch - 1].validation_accuracy_percent == accuracy
+            if result.best_epoch == epoch:
+                for key, values in mean.items():
+                    np.testing.assert_allclose(result.state[key], values, rtol=1e-6)
+                    assert result.state[key].dtype == np.float32
+
+    def test_only_epochs_that_removed_all(self) -> None:
+        """Pruning ends with epoch 5 of 6: a synapse of the mean is one of the last epoch's."""
+        settings = changed(
+            SETTINGS, average_epochs=6, pruned_fraction=0.5, prune_start=0.2, prune_end=0.8
+        )
+        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+        weights = [values for values in result.state.values() if values.ndim == 2]
+        n_synapses = sum(values.size for values in weights)
+        assert sum(np.count_nonzero(values) for values in weights) == n_synapses - n_synapses // 2
+
+
+class TestTeacher:
+    def test_it_sees_the_deformed_images_and_is_heard(self) -> None:
+        asked: list[np.ndarray] = []
+
+        def teacher(images: np.ndarray) -> np.ndarray:
+            asked.append(images)
+            return np.tile([0.25, 0.75], (len(images), 1))
+
+        settings = changed(SETTINGS, shift_pixels=1, max_epochs=2)
+        learning = changed(LEARNING, distillation=1.0)
+        engine = Remembering(fresh_engine(learning=learning))
+        data = problem()
+        train(replace(data, teacher=teacher), engine, ARCHITECTURE.layer_names, settings, SEED)
+        assert [told.shape[0] for told in engine.told if told is not None] == [8, 8, 8, 8, 8, 4] * 2
+        flat = data.images.reshape(len(data.images), -1)
+        assert all(images.shape[1:] == (16,) and images.dtype == np.uint8 for images in asked)
+        assert not all((flat == image).all(axis=1).any() for image in np.concatenate(asked))
+        # All that it learned is the teacher's opinion: class 1, whatever is seen.
+        events = data.validation_events
+        assert predict(make_engine("event", ARCHITECTURE, engine.states[-1]).run(events)[-1]).all()
+
+    def test_a_network_for_other_images_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "teacher.npz"
+        state = {name: np.ones(shape, np.float32) for name, shape in SHAPES.items()}
+        save_teacher(path, state)
+        told = load_teacher(path, 16, 2)(np.zeros((3, 16), np.uint8))
+        assert told.tolist() == [[0.5, 0.5]] * 3
+        for pixels, classes, words in ((17, 2, "takes 16 inputs, not 17"), (16, 3, "not 3")):
+            with pytest.raises(ArtifactError, match=words):
+                load_teacher(path, pixels, classes)
+        del state["layer2.synapses.bias"]
+        save_teacher(path, state)
+        with pytest.raises(ArtifactError, match="holds no teacher of this network"):
+            load_teacher(path, 16, 2)
 
 
 class TestPruning:

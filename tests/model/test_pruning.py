@@ -6,7 +6,7 @@ import pytest
 from spikejoule.engine.event import EventEngine
 from spikejoule.model.fan_out import fan_outs_by_source, synaptic_events_per_sample
 from spikejoule.model.learning import LearningSettings
-from spikejoule.model.pruning import PruningSettings, magnitude_masks
+from spikejoule.model.pruning import PruningSettings, pruning_masks
 from tests.engine.test_engines import batch, network, witnesses
 from tests.tools.without_torch import needs_torch
 
@@ -50,17 +50,28 @@ class TestMasks:
             "layer1.synapses.bias": np.array([0.0, 0.0]),
             "layer2.synapses.weight": np.array([[0.2, -4.0]]),
         }
-        masks = magnitude_masks(state, 0.5)
+        masks = pruning_masks(state, 0.5)
         assert set(masks) == {"layer1.synapses.weight", "layer2.synapses.weight"}
         assert masks["layer1.synapses.weight"].tolist() == [[False, True], [True, False]]
         assert masks["layer2.synapses.weight"].tolist() == [[False, True]]
 
     def test_of_equals_the_earlier_goes(self) -> None:
-        masks = magnitude_masks({"layer1.synapses.weight": np.ones((1, 4))}, 0.5)
+        masks = pruning_masks({"layer1.synapses.weight": np.ones((1, 4))}, 0.5)
         assert masks["layer1.synapses.weight"].tolist() == [[False, False, True, True]]
 
+    def test_by_events_a_busy_source_must_be_worth_it(self) -> None:
+        """|w| / sqrt(spikes) of the four: 3/1, 4/2, 6/4 and 1/0.1; the lowest two go."""
+        state = {
+            "layer1.synapses.weight": np.array([[3.0, -4.0, 6.0]]),
+            "layer2.synapses.weight": np.array([[1.0]]),
+        }
+        spikes = [np.array([1.0, 4.0, 16.0]), np.array([0.01])]
+        masks = pruning_masks(state, 0.5, spikes)
+        assert masks["layer1.synapses.weight"].tolist() == [[True, False, False]]
+        assert masks["layer2.synapses.weight"].tolist() == [[True]]
+
     def test_nothing_goes_at_zero(self) -> None:
-        masks = magnitude_masks({"layer1.synapses.weight": np.zeros((3, 4))}, 0.0)
+        masks = pruning_masks({"layer1.synapses.weight": np.zeros((3, 4))}, 0.0)
         assert masks["layer1.synapses.weight"].all()
 
 
@@ -74,7 +85,7 @@ class TestEngines:
         outcomes = []
         for engine in engines:
             engine.train_batch(events, labels, 0.01)
-            masks = magnitude_masks(engine.state(), 0.6)
+            masks = pruning_masks(engine.state(), 0.6)
             engine.prune(masks)
             outcomes.append([engine.train_batch(events, labels, 0.01) for _ in range(5)])
             for name, mask in masks.items():
@@ -96,7 +107,7 @@ class TestEngines:
         dense, events, labels = batch(architecture, 9, 11)
         for engine in witnesses(architecture, state, LEARNING):
             if share:
-                engine.prune(magnitude_masks(state, share))
+                engine.prune(pruning_masks(state, share))
             weights = [value for value in engine.state().values() if value.ndim == 2]
             sent = [dense, *(layer.to_dense(np.int64) for layer in engine.run(events)[:-1])]
             expected = tuple(
@@ -111,10 +122,10 @@ class TestEngines:
         _, events, _ = batch(architecture, 5, 12)
         engine = EventEngine(architecture, state, LEARNING, np.float64)
         before = engine.run(events)
-        engine.prune(magnitude_masks(state, 0.9))
+        engine.prune(pruning_masks(state, 0.9))
         after = engine.run(events)
         zeroed = {
-            name: values * magnitude_masks(state, 0.9).get(name, True)
+            name: values * pruning_masks(state, 0.9).get(name, True)
             for name, values in state.items()
         }
         expected = EventEngine(architecture, zeroed, LEARNING, np.float64).run(events)

@@ -11,6 +11,7 @@ import torch
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.foundation.files import read_npz, write_npz
+from spikejoule.learn.relu_network import activations, one_thread
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state
 from spikejoule.rival.baseline_files import load_baseline, save_baseline
@@ -22,12 +23,7 @@ from spikejoule.rival.quantised import (
     quantise,
     quantised_activations,
 )
-from spikejoule.rival.relu import (
-    activations,
-    nonzero_macs,
-    one_thread,
-    train_baseline,
-)
+from spikejoule.rival.relu import nonzero_macs, train_baseline
 from spikejoule.rival.settings import RivalTraining
 from tests.tools.settings import changed
 

@@ -16,12 +16,15 @@ from spikejoule.learn.augmentation import augment
 from spikejoule.learn.averaging import WeightAverage
 from spikejoule.learn.schedule import RunningSchedule
 from spikejoule.learn.settings import TrainingSettings
-from spikejoule.model.pruning import magnitude_masks
+from spikejoule.model.pruning import pruning_masks
 from spikejoule.spikes.counting import TrainingSpikes, predict
 from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.events import EventList
 
 logger = logging.getLogger(__name__)
+
+TRAFFIC_SAMPLES = 1000
+"""Validation images on which the spikes of every synapse's source are counted, to prune by."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def train(
     stop_reason = "max_epochs"
     for epoch in range(1, settings.max_epochs + 1):
         started = clock()
-        share = _prune(epoch, engine, settings)
+        share = _prune(epoch, engine, settings, data.validation_events)
         learned = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
         state = engine.state()
         _check_finite(learned, state, settings)
@@ -198,11 +201,19 @@ def train(
     )
 
 
-def _prune(epoch: int, engine: Engine, settings: TrainingSettings) -> float:
-    """Remove the synapses that are due before an epoch; returns the share removed by now."""
+def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: EventList) -> float:
+    """Remove the synapses that are due before an epoch; returns the share removed by now.
+
+    Where the traffic of synapses counts, it is that of the first `events`.
+    """
     share = settings.pruned_share(epoch, settings.max_epochs)
     if share > (settings.pruned_share(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
-        engine.prune(magnitude_masks(engine.state(), share))
+        traffic = None
+        if settings.prune_by == "events":
+            seen = events.select(slice(TRAFFIC_SAMPLES))
+            layers = [seen, *engine.run(seen)[:-1]]
+            traffic = [(of.counts_per_source() + 1) / seen.n_samples for of in layers]
+        engine.prune(pruning_masks(engine.state(), share, traffic))
     return share
 
 

@@ -7,12 +7,17 @@ removed synapses grows by the cubic schedule of Zhu and Gupta (2017, arXiv:1710.
 
 where x runs from the first to the last pruning epoch; the remaining epochs train what is left. The
 synapses removed are those of least magnitude over all weight matrices together (Han et al., NIPS
-2015, arXiv:1506.02626). A removed synapse never returns.
+2015, arXiv:1506.02626), or, by events, those of least
+
+    |w| / sqrt(s + 1/N)
+
+where s is the mean number of spikes of the synapse's source in N inferences: a synapse behind a
+busy pixel costs more than one behind a silent one. A removed synapse never returns.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,11 +38,14 @@ class PruningSettings(Section):
         pruned_fraction: share of the synapses that is removed in the end; 0 prunes nothing.
         prune_start: share of the epochs before the first synapse is removed.
         prune_end: share of the epochs after which the last one is, above `prune_start`.
+        prune_by: which synapses go first: those of least magnitude, or those of least magnitude for
+            the events that they carry.
     """
 
     pruned_fraction: Real = Field(default=0.0, ge=0, lt=1)
     prune_start: Real = Field(default=0.2, ge=0, lt=1)
     prune_end: Real = Field(default=0.6, gt=0, le=1)
+    prune_by: Literal["magnitude", "events"] = "magnitude"
 
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
@@ -69,19 +77,28 @@ def is_pruned(training_config: Mapping[str, Any]) -> bool:
     return bool(training_config.get("pruned_fraction"))
 
 
-def magnitude_masks(state: Mapping[str, NDArray[Any]], share: float) -> Masks:
-    """Masks that remove the given share of all synapses, those of least magnitude.
+def pruning_masks(
+    state: Mapping[str, NDArray[Any]],
+    share: float,
+    source_spikes: Sequence[NDArray[np.floating]] | None = None,
+) -> Masks:
+    """Masks that remove the given share of all synapses, those of the lowest score.
 
-    Of equal magnitudes, the earlier in the order of the matrices goes first.
+    Of equal scores, the earlier in the order of the matrices goes first.
 
     Args:
         state: parameters by name; biases are no synapses.
         share: of the synapses to remove, in [0, 1).
+        source_spikes: for each weight matrix, s + 1/N of every source, [sources]; None to go by
+            magnitude alone.
     """
     weights = {name: values for name, values in state.items() if values.ndim == 2}
-    magnitudes = np.concatenate([np.abs(values).ravel() for values in weights.values()])
-    kept = np.ones(magnitudes.size, dtype=np.bool_)
-    kept[np.argsort(magnitudes, kind="stable")[: round(share * magnitudes.size)]] = False
+    scores = [np.abs(values) for values in weights.values()]
+    if source_spikes is not None:
+        scores = [of / np.sqrt(spikes) for of, spikes in zip(scores, source_spikes, strict=True)]
+    flat = np.concatenate([of.ravel() for of in scores])
+    kept = np.ones(flat.size, dtype=np.bool_)
+    kept[np.argsort(flat, kind="stable")[: round(share * flat.size)]] = False
     masks: Masks = {}
     first = 0
     for name, values in weights.items():

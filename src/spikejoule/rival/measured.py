@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.data.images import LabelledImages
+from spikejoule.learn.relu_network import activations
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.rival.counts import BaselineCounts
 from spikejoule.rival.quantised import (
@@ -15,7 +16,7 @@ from spikejoule.rival.quantised import (
     quantise,
     quantised_activations,
 )
-from spikejoule.rival.relu import activations, nonzero_macs
+from spikejoule.rival.relu import nonzero_macs
 
 CALIBRATION_IMAGES = 2000
 """The first training images, as they are: the ranges of the quantised activations come from them.

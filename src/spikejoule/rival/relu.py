@@ -8,9 +8,8 @@ skipped.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,7 @@ from torch.nn import functional
 from spikejoule.data.images import LabelledImages
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.learn.augmentation import augment
+from spikejoule.learn.relu_network import intensities, one_thread, relu_layers
 from spikejoule.learn.schedule import RunningSchedule
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.network import initial_state
@@ -49,17 +49,6 @@ class BaselineTraining:
     def best_validation_accuracy_percent(self) -> float:
         """Of the weights in `state`."""
         return self.validation_accuracies_percent[self.best_epoch - 1]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let torch compute on one thread, so that the number of cores does not change its rounding."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def train_baseline(
@@ -96,7 +85,7 @@ def train_baseline(
         )
         n_batches = -(-len(train) // settings.batch_size)
         schedule = settings.chosen_schedule.start(settings.lr, n_batches * settings.max_epochs)
-        validation_input = _intensities(_flat(validation.images))
+        validation_input = intensities(validation.images)
         validation_labels = _class_indices(validation.labels)
         accuracies: list[float] = []
         seconds: list[float] = []
@@ -110,7 +99,7 @@ def train_baseline(
                 upcoming = drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1)
             _train_epoch(pixels, labels, parameters, optimizer, schedule, settings)
             with torch.no_grad():
-                scores = _forward(parameters, validation_input)[-1]
+                scores = relu_layers(parameters, validation_input)[-1]
             correct = int((scores.argmax(dim=1) == validation_labels).sum())
             accuracies.append(100 * correct / len(validation))
             seconds.append(time.perf_counter() - started)
@@ -147,7 +136,7 @@ def _train_epoch(
 ) -> None:
     for first in range(0, len(labels), settings.batch_size):
         chosen = slice(first, first + settings.batch_size)
-        scores = _forward(parameters, _intensities(pixels[chosen]))[-1]
+        scores = relu_layers(parameters, intensities(pixels[chosen]))[-1]
         loss = functional.cross_entropy(
             scores, labels[chosen], label_smoothing=settings.label_smoothing
         )
@@ -158,27 +147,8 @@ def _train_epoch(
         schedule.after_batch()
 
 
-def _forward(parameters: Mapping[str, Tensor], intensities: Tensor) -> list[Tensor]:
-    """Activations of every layer: the input, each hidden layer after its ReLU, the scores."""
-    values = list(parameters.values())
-    *hidden, last = zip(values[::2], values[1::2], strict=True)
-    layers = [intensities]
-    for weight, bias in hidden:
-        layers.append(functional.relu(functional.linear(layers[-1], weight, bias)))
-    layers.append(functional.linear(layers[-1], *last))
-    return layers
-
-
-def _intensities(pixels: Tensor) -> Tensor:
-    return pixels.to(torch.float32).div_(255)
-
-
 def _class_indices(labels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(labels.astype(np.int64))
-
-
-def _flat(images: NDArray[np.uint8]) -> Tensor:
-    return torch.from_numpy(images.reshape(len(images), -1))
 
 
 def _check_finite(parameters: Mapping[str, Tensor], epoch: int, lr: float) -> None:
@@ -187,21 +157,6 @@ def _check_finite(parameters: Mapping[str, Tensor], epoch: int, lr: float) -> No
             f"the ReLU network diverged in epoch {epoch}: its weights can no longer be told; "
             f"baseline.lr is {lr}, use a smaller one"
         )
-
-
-def activations(state: State, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
-    """Activations of every layer of the ReLU network, float32 [N, units] each.
-
-    Args:
-        state: parameters by name, in the order of the layers.
-        images: uint8 [N, height, width].
-
-    Returns:
-        the pixels' intensities, the hidden layers after their ReLUs, the scores of the classes.
-    """
-    parameters = {name: torch.from_numpy(values) for name, values in state.items()}
-    with one_thread(), torch.no_grad():
-        return tuple(layer.numpy() for layer in _forward(parameters, _intensities(_flat(images))))
 
 
 def nonzero_macs(layers: Sequence[NDArray[Any]], architecture: Architecture) -> NDArray[np.int64]:

@@ -1,0 +1,74 @@
+"""The teacher of a distillation: a ReLU network and the probabilities that it gives to classes.
+
+Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at a temperature of 1. The teacher sees the deformed
+images themselves, the student their spikes. `train.distillation` says how much it counts.
+"""
+
+import os
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from spikejoule.foundation.array_files import Array, ArrayFile
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model.architecture import State
+
+TEACHER = ArrayFile(
+    "spikejoule/teacher/1",
+    {
+        "layer*.synapses.weight": Array("float32", ("*", "*")),
+        "layer*.synapses.bias": Array("float32", ("*",)),
+    },
+)
+"""Weights [target, source] and biases of each layer, from the pixels to the classes."""
+
+
+def save_teacher(path: str | os.PathLike[str], state: State) -> None:
+    """Write the weights of a ReLU network, under the names of `Architecture.parameter_shapes`."""
+    TEACHER.write(path, state)
+
+
+def load_teacher(
+    path: str | os.PathLike[str], n_pixels: int, n_classes: int
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
+    """The probabilities [B, n_classes] that a saved network gives for images uint8 [B, n_pixels].
+
+    Raises:
+        ArtifactError: the file is missing or damaged, or its network is for other images.
+    """
+    arrays = TEACHER.read(path)
+    state = {
+        f"layer{number}.synapses.{kind}": arrays.get(f"layer{number}.synapses.{kind}")
+        for number in range(1, (len(arrays) + 1) // 2 + 1)
+        for kind in ("weight", "bias")
+    }
+    problem = _problem(state, n_pixels, n_classes)
+    if problem:
+        raise ArtifactError(f"{path} holds no teacher of this network, {problem}: write it again.")
+
+    def probabilities(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        # It takes torch, which a training without a teacher may do without.
+        from spikejoule.learn.relu_network import activations
+
+        scores = activations(state, images)[-1]
+        told: NDArray[np.float64] = softmax(scores.astype(np.float64), axis=1)
+        return told
+
+    return probabilities
+
+
+def _problem(state: State, n_pixels: int, n_classes: int) -> str:
+    """What keeps `state` from telling `n_classes` of images of `n_pixels` apart, in words."""
+    absent = [name for name, values in state.items() if values is None]
+    if absent or not state:
+        return f"{absent[0] if absent else 'every layer'} is missing"
+    expected = n_pixels
+    for name, values in state.items():
+        if values.ndim == 2 and values.shape[1] != expected:
+            return f"{name} takes {values.shape[1]} inputs, not {expected}"
+        if values.ndim == 1 and values.size != expected:
+            return f"{name} has {values.size} units, not {expected}"
+        expected = values.shape[0]
+    return "" if expected == n_classes else f"it tells {expected} classes apart, not {n_classes}"
