@@ -175,7 +175,6 @@ class TestLatency:
     def test_as_snntorch(self, n_steps: int, mnist5k: Dataset) -> None:
         torch = pytest.importorskip("torch")
         spikegen = pytest.importorskip("snntorch.spikegen")
-        code = Latency(time_window=n_steps, latency_threshold=0.2)
         # No byte lies at this threshold: 0.2 is 51 / 255, and 0.2001 lies between two.
         code = Latency(time_window=n_steps, latency_threshold=0.2001)
         for images in (EVERY_LEVEL, mnist5k.test.images[:10].reshape(10, -1)):
