@@ -293,6 +293,35 @@ def poisson(probabilities, n_steps, key, sample):
     return dense
 
 
+def latency(intensities, n_steps, threshold, curve):
+    """Dense spikes [T, P] of one image: one spike a pixel above the threshold."""
+    dense = np.zeros((n_steps, len(intensities)), dtype=np.uint8)
+    last = n_steps - 1
+    for pixel, x in enumerate(intensities):
+        if x <= threshold:
+            continue
+        time = last * (1 - x)
+        if curve == "logarithmic":
+            # From T = 701 on, 1 + (e^(T - 1) - 1) x  is  e^(T - 1) x  to the last digit.
+            power = math.log(1 + math.expm1(last) * x) if last < 700 else last + math.log(x)
+            time = last - power
+        dense[round(time), pixel] = 1
+    return dense
+
+
+def regular(intensities, n_steps, max_rate_hz):
+    """Dense spikes [T, P] of one image: each pixel's accumulator overflows at 2^32."""
+    dense = np.zeros((n_steps, len(intensities)), dtype=np.uint8)
+    for pixel, x in enumerate(intensities):
+        accumulator = pixel * (GOLDEN >> 32) % 2**32
+        for step in range(n_steps):
+            accumulator += round(x * (max_rate_hz / 1000) * 2**32)
+            if accumulator >= 2**32:
+                accumulator -= 2**32
+                dense[step, pixel] = 1
+    return dense
+
+
 def event_list(dense):
     """(sources, offsets) of dense spikes [N, T, units]: rows by sample, then by step."""
     sources, offsets = [], [0]

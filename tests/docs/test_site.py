@@ -94,7 +94,8 @@ class TestParameters:
             assert meaning
         assert rows["encode.max_rate"][1:] == [
             "a number above 0 and of at most 1000",
-            "Hz, rate of a white pixel, above 0 to 1000",
+            "poisson, regular: rate of a white pixel, Hz, above 0 to 1000"
+            " (only `poisson`, `regular`)",
         ]
         assert rows["train.plateau_factor"][2].endswith("(only `plateau`)")
 

@@ -17,6 +17,7 @@ import yaml
 
 from spikejoule.data.images import Dataset, save_images
 from spikejoule.params import load_params
+from spikejoule.spikes.encoders import ENCODERS
 from tests.tools.mutated_params import mutated
 from tests.tools.pipeline_tools import clean_environment, commit, dvc, git, run, set_parameters
 
@@ -129,12 +130,21 @@ def complaints(found: Mapping[str, Any]) -> list[str]:
     if "used" in found and not same(found["recorded"]["probe"], found["used"]):
         wrong.append(f"recorded {found['recorded']['probe']}, used {found['used']}")
     for header in found.get("headers", ()):
-        window, rate = header["time_window"], header["max_rate_hz"]
-        encode = {"code": header["type"], "time_window": window, "max_rate": rate}
-        used = {"seed": header["seed"], "encode": encode}
-        if not same(found["recorded"]["encode"], used) or header["n_steps"] != window:
-            wrong.append(f"recorded {found['recorded']['encode']}, encoded with {header}")
+        recorded = found["recorded"]["encode"]
+        if (
+            not same(recorded, used_by(header, recorded))
+            or header["n_steps"] != header["time_window"]
+        ):
+            wrong.append(f"recorded {recorded}, encoded with {header}")
     return wrong
+
+
+def used_by(header: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded parameters, but those that the header of an event list tells as it tells them."""
+    kind = ENCODERS[header["type"]]
+    own = {name: header[kind.header_names.get(name, name)] for name in kind.model_fields}
+    encode = {**recorded["encode"], **own, "code": header["type"]}
+    return {"seed": header["seed"], "encode": encode}
 
 
 def same(recorded: Any, used: Any) -> bool:

@@ -1,8 +1,10 @@
 """A project in which every stage has run on few digits; stages called in the tests' own process."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,12 +78,21 @@ def copied(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return folder
 
 
-def finish_project(repository: Path, mnist5k: Dataset, folder: Path) -> None:
-    """Make `folder`, put few digits into it, and run every stage after prepare there."""
+def finish_project(
+    repository: Path,
+    mnist5k: Dataset,
+    folder: Path,
+    parameters: Mapping[str, Any] | None = None,
+    last: str = "publish",
+) -> None:
+    """Make `folder`, put few digits into it, and run every stage there, from encode to `last`.
+
+    `parameters`, by full key, are set beside `PARAMETERS`.
+    """
     folder.mkdir()
     for name in ("params.yaml", "dvc.yaml", ".gitignore", ".dvcignore"):
         shutil.copy(repository / name, folder)
-    set_parameters(folder, PARAMETERS)
+    set_parameters(folder, PARAMETERS | dict(parameters or {}))
     paths = artifact_paths(repository)
     (folder / paths["hardware"]).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(repository / paths["hardware"], folder / paths["hardware"])
@@ -98,7 +109,8 @@ def finish_project(repository: Path, mnist5k: Dataset, folder: Path) -> None:
     described.write(folder / paths["data_metrics"])
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch, folder)
-        for name in list(MODULES)[1:]:
+        names = list(MODULES)
+        for name in names[1 : names.index(last) + 1]:
             if name == "publish":
                 made = [Path(path) for each, path in paths.items() if each not in GIVEN]
                 write_lock(folder, made, [Path(paths[each]) for each in GIVEN])

@@ -125,6 +125,13 @@ MUTATIONS = (
         ("tests/spikes/test_encoding.py",),
     ),
     Mutation(
+        "a pixel at the latency code's threshold fires",
+        "spikes/encoders/latency.py",
+        "fires = intensities > code.latency_threshold",
+        "fires = intensities >= code.latency_threshold",
+        ("tests/spikes/test_deterministic_codes.py",),
+    ),
+    Mutation(
         "a deformed image is rounded down",
         "learn/kernels/augment.py",
         "int(total + 0.5)",

@@ -18,12 +18,13 @@ class BreakEven:
 
     Spikes of all layers are taken to grow in proportion to the spikes per input (first order, at
     the weights that were trained), and what is done once per neuron and step in proportion to the
-    window. Each limit changes one quantity alone and leaves the others as measured; the network
-    wins below it. None: it loses even without a single spike.
+    window. The spikes of a code with a rate grow with the window, too; those of a code without one,
+    such as a spike a pixel, do not. Each limit changes one quantity alone and leaves the others as
+    measured; the network wins below it. None: it loses even without a single spike.
 
     Attributes:
         spikes_per_input: spikes of an input unit over the window.
-        time_window: steps of 1 ms, at the measured rate.
+        time_window: steps of 1 ms, at the measured rate; None too where the window costs nothing.
         max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no rate loses;
             None too for a code without a rate.
         compute_only_spikes_per_input: the baseline's energy over that of one synaptic event at
@@ -36,7 +37,7 @@ class BreakEven:
     """
 
     spikes_per_input: float | None
-    time_window: float
+    time_window: float | None
     max_rate_hz: float | None
     compute_only_spikes_per_input: float
     measured_spikes_per_input: float
@@ -66,7 +67,8 @@ def solve_break_even(
     """Solve for the spiking network's energy to equal the baseline's.
 
     With the measured energy E = E_spike + E_step, of which E_spike grows with the spikes, a factor
-    k on the spikes gives k E_spike + E_step, and a factor w on the window w E.
+    k on the spikes gives k E_spike + E_step, and a factor w on the window w E, or, for a code
+    without a rate, E_spike + w E_step.
 
     Args:
         means: operations per inference, float64 [C].
@@ -91,7 +93,7 @@ def solve_break_even(
     curve = np.geomspace(measured / 20, 3 * max(measured, limit or 0.0), _CURVE_POINTS)
     return BreakEven(
         spikes_per_input=limit,
-        time_window=operation.time_window * ann_pj / snn_pj,
+        time_window=_window_limit(operation, ann_pj, snn_pj, per_spike_pj),
         max_rate_hz=rate_hz * factor if factor > 0 and rate_hz is not None else None,
         compute_only_spikes_per_input=compute_only_spikes_per_input,
         measured_spikes_per_input=measured,
@@ -99,6 +101,16 @@ def solve_break_even(
         curve_snn_pj=tuple((per_step_pj + per_spike_pj * curve / measured).tolist()),
         ann_pj=ann_pj,
     )
+
+
+def _window_limit(
+    operation: OperatingPoint, ann_pj: float, snn_pj: float, per_spike_pj: float
+) -> float | None:
+    """Steps below which the spiking network wins; None if it loses at any window, or at none."""
+    if operation.max_rate_hz is not None:
+        return operation.time_window * ann_pj / snn_pj
+    left_pj, per_step_pj = ann_pj - per_spike_pj, snn_pj - per_spike_pj
+    return operation.time_window * left_pj / per_step_pj if min(left_pj, per_step_pj) > 0 else None
 
 
 def _per_spike_pj(means: Floats, columns: Sequence[Column], prices_pj: Floats) -> float:

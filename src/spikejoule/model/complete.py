@@ -54,7 +54,7 @@ def build_complete(
         "n_output": architecture.n_output,
         "encoding": {
             **network.encoding,
-            "spike_prob_formula": network.encoder.formula,
+            network.encoder.formula_name: network.encoder.formula,
         },
         "training_config": _training_config_entry(network.training_config),
         "training_results": {

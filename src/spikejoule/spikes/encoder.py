@@ -18,11 +18,13 @@ class Encoder(Kind):
 
     Attributes:
         formula: the code in one line, for the checkpoint.
+        formula_name: what the checkpoint calls it.
         header_names: parameters that files call otherwise, with a unit, say.
         time_window: T, steps of 1 ms.
     """
 
     formula: ClassVar[str]
+    formula_name: ClassVar[str] = "spike_formula"
     header_names: ClassVar[Mapping[str, str]] = {}
     reserved: ClassVar[frozenset[str]] = frozenset({"type", "seed", "split", "images_sha256"})
 

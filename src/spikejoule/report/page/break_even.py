@@ -77,7 +77,7 @@ def _line_style(place: int) -> str:
 def _break_even_finding(entry: ProfileInference, item: Comparison, limit: BreakEven) -> str:
     under = f"under {entry.profile.title}"
     if limit.spikes_per_input is None:
-        return f"Break-even: {item.name} needs less at any rate, {under}"
+        return f"Break-even: {item.name} needs less at any number of spikes, {under}"
     return (
         f"Break-even: less energy than {item.name} up to {limit.spikes_per_input:.3g} spikes an "
         f"input, {under}"

@@ -141,6 +141,7 @@ def classes_table(analysis: EnergyAnalysis) -> Markup | None:
 
 def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
     """Every baseline under every profile that prices a MAC, with its break-even."""
+    limits = 2 if analysis.inputs.encoder.rate_hz is None else 3
     rows = [
         (
             entry.profile.id,
@@ -148,7 +149,7 @@ def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
             VERDICTS[item.verdict],
             energy_words(item.ann),
             ratio_words(item),
-            *_limits(item.break_even),
+            *_limits(item.break_even)[:limits],
         )
         for entry in analysis.inference
         for item in entry.comparisons
@@ -156,7 +157,7 @@ def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
     if not rows:
         return None
     header = ("profile", "baseline", "verdict", "baseline's energy", "ratio (interval)",
-              "break-even: spikes per input", "window", "maximum rate")  # fmt: skip
+              *("break-even: spikes per input", "window", "maximum rate")[:limits])  # fmt: skip
     return html_table(
         "Baselines by profile; break-even: the spiking network needs less below these limits",
         header,
@@ -168,10 +169,10 @@ def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
 def _limits(limit: BreakEven | None) -> tuple[str, str, str]:
     if limit is None:
         return "", "", ""
-    spikes, rate = limit.spikes_per_input, limit.max_rate_hz
+    spikes, window, rate = limit.spikes_per_input, limit.time_window, limit.max_rate_hz
     return (
         "none" if spikes is None else f"{spikes:.3g} (has {limit.measured_spikes_per_input:.3g})",
-        f"{limit.time_window:.3g} ms",
+        "none" if window is None else f"{window:.3g} ms",
         "none" if rate is None else f"{rate:,.4g} Hz",
     )
 

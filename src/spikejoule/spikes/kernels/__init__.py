@@ -1,1 +1,1 @@
-"""The compiled kernel of the encoder: pixels to spikes."""
+"""The compiled kernels of the encoders: pixels to spikes."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.exponential import GOLDEN, fill_exponentials
 from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
+from spikejoule.spikes.kernels.ordering import order_by_step
 
 BUFFER_VECTORS = 8
 _BUFFER = BUFFER_VECTORS * LANES
@@ -105,16 +106,7 @@ def encode_sample(levels, gap_scale, n_steps, state, scratch, sources, lengths):
             step += 1
             if step == n_steps:
                 break
-    place = 0
-    for step in range(n_steps):
-        places[step] = place
-        place += lengths[step]
-    # From the last spike to the first: pixels came in descending order.
-    for k in range(count):
-        event = count - one - k
-        its_step = np.uint64(steps[event])
-        sources[np.uint64(places[its_step])] = pixels[event]
-        places[its_step] += 1
+    order_by_step(steps, pixels, count, n_steps, lengths, places, sources)
     return np.int64(count)
 
 

@@ -1,0 +1,106 @@
+"""Every value of every choice runs through the pipeline, on few digits.
+
+A new choice, or a value of one, is one line of `CHOICES`: the combinations hold every two values of
+different choices together, not all of them.
+"""
+
+import csv
+import json
+import math
+import shutil
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from spikejoule.data.images import Dataset
+from spikejoule.params import load_params
+from spikejoule.spikes.codes import load_encoded_images
+from spikejoule.spikes.encoders import ENCODERS
+from tests.tools.finished_project import finish_project
+from tests.tools.pairwise import pairwise
+from tests.tools.pipeline_tools import (
+    artifact_paths,
+    clean_environment,
+    clone_of_working_tree,
+    dvc,
+    stages_that_ran,
+)
+from tests.tools.recorded_project import PARAMETERS
+
+CHOICES: dict[str, tuple[Any, ...]] = {
+    "encode.code": tuple(ENCODERS),
+    "encode.latency_curve": ("linear", "logarithmic"),
+    "model.decay": (0.9, 1.0),
+    "train.engine": ("event", "dense"),
+    "train.pruned_fraction": (0.0, 0.5),
+}
+COMBINATIONS = pairwise(CHOICES)
+STAGES = ("encode", "train", "measure_inference", "evaluate", "baseline", "energy_report")
+
+
+def test_every_two_values_come_together() -> None:
+    for one, other in combinations(CHOICES, 2):
+        for first in CHOICES[one]:
+            for second in CHOICES[other]:
+                assert any(each[one] == first and each[other] == second for each in COMBINATIONS)
+    assert len(COMBINATIONS) <= math.prod(map(len, CHOICES.values())) / 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "chosen", COMBINATIONS, ids=lambda chosen: "-".join(str(value) for value in chosen.values())
+)
+def test_a_combination(
+    chosen: dict[str, Any], repository: Path, mnist5k: Dataset, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    finish_project(repository, mnist5k, folder, chosen, "energy_report")
+    paths = {name: folder / path for name, path in artifact_paths(folder).items()}
+    flat = load_params(folder / "params.yaml").flattened()
+    assert chosen.items() <= flat.items()
+    check_the_code(folder, paths)
+    numbers = {
+        f"{name}.{key}": value
+        for name in ("evaluate_metrics", "inference_metrics", "energy_metrics", "early_exit")
+        for key, value in json.loads(paths[name].read_text(encoding="utf-8")).items()
+        if isinstance(value, int | float)
+    }
+    assert numbers
+    assert all(math.isfinite(value) for value in numbers.values())
+    assert numbers["inference_metrics.hidden_spikes_per_inference"] > 0
+    with paths["energy_table"].open(encoding="utf-8", newline="") as stream:
+        assert {row["profile"] for row in csv.DictReader(stream)} >= {"45nm-fp32"}
+    page = paths["energy_page"].read_text(encoding="utf-8")
+    assert "nan" not in page.split()
+
+
+def check_the_code(folder: Path, paths: dict[str, Path]) -> None:
+    """All files tell of the code that params.yaml names, and none of a rate that it has not."""
+    encoder = load_params(folder / "params.yaml").encode.encoder
+    _, images = load_encoded_images(paths["events_test"])
+    assert images.encoder == encoder
+    stated = torch.load(paths["checkpoint"], weights_only=True)["encoding"]
+    assert stated.items() >= encoder.entry().items()
+    assert stated[encoder.formula_name] == encoder.formula
+    page = paths["energy_page"].read_text(encoding="utf-8")
+    has_a_rate = encoder.rate_hz is not None
+    assert ("max_rate_hz" in stated) == has_a_rate
+    assert ("maximum rate" in page) == has_a_rate
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_an_experiment_in_a_fresh_clone(repository: Path, tmp_path: Path) -> None:
+    folder, environment = tmp_path / "clone", clean_environment(tmp_path)
+    clone_of_working_tree(repository, folder, environment, PARAMETERS)
+    said = dvc(
+        folder, environment,
+        *("exp", "run", "-n", "first-spikes", "-S", "encode.code=latency", "-S", "model.decay=1.0"),
+    )  # fmt: skip
+    assert set(stages_that_ran(said)) >= set(STAGES)
+    paths = {name: folder / path for name, path in artifact_paths(folder).items()}
+    check_the_code(folder, paths)
+    assert load_params(folder / "params.yaml").model.chosen_neuron.entry()["decay"] == 1.0
