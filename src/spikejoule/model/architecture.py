@@ -12,7 +12,8 @@ from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 State = Mapping[str, NDArray[Any]]
-"""Parameters by name (``layer1.synapses.weight`` [target, source], ``layer1.synapses.bias``)."""
+"""Parameters by name: ``layer1.synapses.weight`` [target, source], and ``layer1.synapses.bias``
+where neurons have one."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Architecture:
         neuron: the model of every neuron, with its parameters.
 
     Raises:
-        ParameterError: a size out of range, or no hidden layer.
+        ParameterError: a size out of range, no hidden layer, or a parameter of the neuron with
+            values for another number of layers.
     """
 
     n_input: int
@@ -40,6 +42,18 @@ class Architecture:
         for name, size in zip(self.layer_names, self.layer_sizes, strict=True):
             if not 1 <= size <= 65_535:
                 raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to 65535")
+        n_layers = len(self.hidden) + 1
+        for name, values in self.neuron.by_layer.items():
+            if len(values) != n_layers:
+                raise ParameterError(
+                    f"{name} has {len(values)} values; allowed are one value, or {n_layers}, one "
+                    "for each layer after the input"
+                )
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """The neuron of each layer after the input, every parameter a single value."""
+        return tuple(self.neuron.of_layer(number) for number in range(len(self.hidden) + 1))
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -78,5 +92,6 @@ class Architecture:
             zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True), start=1
         ):
             shapes[f"layer{layer}.synapses.weight"] = (target, source)
-            shapes[f"layer{layer}.synapses.bias"] = (target,)
+            if self.neuron.has_bias:
+                shapes[f"layer{layer}.synapses.bias"] = (target,)
         return shapes

@@ -9,7 +9,15 @@ import numpy as np
 
 from spikejoule.engine.kernels.forward import layer_forward
 from spikejoule.engine.kernels.penalty import spike_costs
-from spikejoule.engine.kernels.structures import Block, Carried, Rows, Spikes, Tile, layer_at
+from spikejoule.engine.kernels.structures import (
+    Block,
+    Carried,
+    Rows,
+    Spikes,
+    Tile,
+    layer_at,
+    neuron_at,
+)
 from spikejoule.engine.kernels.through_time import (
     MAX_DELTA_BLOCK,
     TILE_STEPS,
@@ -155,7 +163,7 @@ def sample_deltas(
     target,
     n_steps,
     loss_settings,
-    neuron,
+    neurons,
     surrogate,
     network,
     gradient,
@@ -172,7 +180,7 @@ def sample_deltas(
         spikes: the sample's input, ``Spikes`` of T rows.
         target: probability that each class should have, float64 [classes].
         n_steps: T.
-        loss_settings, neuron, surrogate, network: see structures.py.
+        loss_settings, neurons, surrogate, network: see structures.py.
         gradient: of all parameters, flat; receives the biases'.
         scratch: ``Scratch`` of one lane.
         spike_counts: of each layer, the input first, int64 [L + 1].
@@ -194,7 +202,7 @@ def sample_deltas(
             Spikes(sources, offsets),
             layer,
             network.parameters,
-            neuron,
+            neuron_at(neurons, number),
             n_steps,
             scratch.potentials[number],
             scratch.fired,
@@ -226,7 +234,7 @@ def sample_deltas(
         Rows(output, rows * layer.stride, layer.stride),
         scratch.potentials[last],
         n_steps,
-        neuron,
+        neuron_at(neurons, last),
         surrogate,
         gradient,
         layer.bias_start,
@@ -240,7 +248,7 @@ def sample_deltas(
             Rows(scratch.deltas[number], rows * layer.stride, layer.stride),
             scratch.potentials[number],
             n_steps,
-            neuron,
+            neuron_at(neurons, number),
             surrogate,
             scratch.costs[number],
             gradient,
