@@ -66,7 +66,7 @@ class TestParamsFile:
 
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
-        keys = ("encode.code", "encode.latency_curve", "model.neuron")
+        keys = ("encode.code", "encode.latency_curve", "model.neuron", "evaluate.early_exit_rule")
         keys += ("train.engine", "train.schedule", "train.surrogate")
         for key in keys:
             allowed = refusal(changed(key, "?")).split("allowed: ")[1].split(", ")
@@ -196,6 +196,7 @@ REFUSED = [
     ("train.prune_end", 0.2),
     ("measure_inference.n_samples", 0),
     ("evaluate.confidence", 1),
+    ("evaluate.early_exit_rule", "first"),
     ("evaluate.early_exit_tolerance_percent", -0.1),
     ("baseline.max_epochs", 0),
     ("baseline.lr", 0),
@@ -356,6 +357,7 @@ class TestResultsOfBefore:
         assert str(caught.value).splitlines() == [
             "encode.code: " + told.format("code: poisson"),
             "model.neuron: " + told.format("neuron: lif"),
+            "evaluate.early_exit_rule: " + told.format("early_exit_rule: lead"),
         ]
 
     def test_a_truncated_file_is_still_refused(self, old: Path) -> None:
