@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.data.images import load_images
-from spikejoule.measure.early_exit import accuracy_by_step, choose_early_exit, step_outcomes
+from spikejoule.measure.early_exit import (
+    accuracy_by_step,
+    choose_early_exit,
+    exit_at_first_spike,
+    step_outcomes,
+)
 from spikejoule.measure.evaluation import evaluate_predictions
 from spikejoule.measure.evaluation_files import EvaluationFiles
 from spikejoule.measure.evaluation_tables import save_predictions
@@ -47,21 +52,21 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         test.labels, measured.predictions, network.architecture.n_output, confidence
     )
     outcomes = step_outcomes(measured, test.labels)
-    early = choose_early_exit(
-        step_outcomes(measured_validation, validation.labels),
-        outcomes,
-        params.evaluate.early_exit_tolerance_percent,
-        confidence=confidence,
-    )
+    validated = step_outcomes(measured_validation, validation.labels)
+    if params.evaluate.early_exit_rule == "first_spike":
+        early = exit_at_first_spike(validated, outcomes, confidence)
+    else:
+        tolerance_percent = params.evaluate.early_exit_tolerance_percent
+        early = choose_early_exit(validated, outcomes, tolerance_percent, confidence=confidence)
     files = EvaluationFiles.of(
         evaluation, accuracy_by_step(outcomes, confidence), early, network.data
     )
     save_predictions(paths["predictions"], test, measured)
     files.write(paths)
     logger.info(
-        "stopping at a lead of %d spikes: test accuracy %.2f %%, %s synaptic events and %.1f steps "
+        "stopping %s: test accuracy %.2f %%, %s synaptic events and %.1f steps "
         "in place of %s and %d",
-        early.margin, early.test.accuracy.percent,
+        files.early_exit.rule_in_words, early.test.accuracy.percent,
         f"{early.test.mean_synaptic_events:,.0f}", early.test.mean_exit_step,
         f"{early.full_test.mean_synaptic_events:,.0f}", measured.time_window,
     )  # fmt: skip

@@ -68,6 +68,7 @@ class TestParamsFile:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
         keys = ("encode.code", "encode.latency_curve", "model.neuron", "model.reset")
         keys += ("train.engine", "train.schedule", "train.surrogate", "train.prune_by")
+        keys += ("evaluate.early_exit_rule",)
         for key in keys:
             allowed = refusal(changed(key, "?")).split("allowed: ")[1].split(", ")
             name = key.partition(".")[2]
@@ -225,6 +226,7 @@ REFUSED = [
     ("train.prune_end", 0.2),
     ("measure_inference.n_samples", 0),
     ("evaluate.confidence", 1),
+    ("evaluate.early_exit_rule", "first"),
     ("evaluate.early_exit_tolerance_percent", -0.1),
     ("baseline.max_epochs", 0),
     ("baseline.lr", 0),

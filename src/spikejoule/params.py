@@ -25,6 +25,7 @@ from spikejoule.foundation.parameter_problems import (
 from spikejoule.foundation.sections import Line, Real, Section, chooses
 from spikejoule.foundation.yaml_files import read_yaml
 from spikejoule.learn.settings import TrainingSettings
+from spikejoule.measure.settings import ExitRule
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.rival.settings import BaselineSettings
@@ -46,6 +47,7 @@ EARLIER: Mapping[str, Scalar] = {
     "train.prune_by": "magnitude",
     "model.reset": "zero",
     "model.bias": True,
+    "evaluate.early_exit_rule": "lead",
 }
 """Keys that came after the first results, each with what those were made with."""
 
@@ -133,6 +135,7 @@ class EvaluateParams(Section):
     """How the test accuracy is stated, and what stopping early may cost."""
 
     confidence: Real = Field(ge=1e-6, le=0.999999)
+    early_exit_rule: ExitRule
     early_exit_tolerance_percent: Real = Field(ge=0, le=100)
 
 

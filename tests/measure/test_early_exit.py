@@ -1,7 +1,9 @@
 """Accuracy by step and early exit, against loops that follow one sample step by step."""
 
+import json
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +14,13 @@ from spikejoule.measure.early_exit import (
     StepOutcomes,
     accuracy_by_step,
     choose_early_exit,
+    exit_at_first_spike,
     exit_outcome,
     exit_steps,
     outcomes_by_step,
     synaptic_events_by_step,
 )
+from spikejoule.measure.early_exit_files import EarlyExitFile
 from spikejoule.measure.evaluation import accuracy
 from spikejoule.model.fan_out import synaptic_events_per_sample
 from spikejoule.spikes.events import EventList
@@ -60,6 +64,12 @@ def outcomes_of(
     layers: list[EventList], fan_outs: list[np.ndarray], labels: np.ndarray
 ) -> StepOutcomes:
     return outcomes_by_step(layers[-1], labels, synaptic_events_by_step(layers, fan_outs))
+
+
+def made(correct: np.ndarray, margins: np.ndarray) -> StepOutcomes:
+    """Outcomes by hand, of one synaptic event in every step."""
+    spent = np.cumsum(np.ones(margins.shape, np.int64), axis=1)
+    return StepOutcomes(correct, margins, spent, margins > 0)
 
 
 class TestByStep:
@@ -136,7 +146,7 @@ class TestExit:
                     spent.append(events)
                     correct += leading == labels[sample]
                     break
-        assert exit_steps(outcomes.margins, margin, minimal_steps).tolist() == steps
+        assert exit_steps(outcomes, margin, minimal_steps).tolist() == steps
         result = exit_outcome(outcomes, margin, minimal_steps, 0.95)
         mean = sum(spent) / 60
         assert result.accuracy == accuracy(int(correct), 60)
@@ -149,10 +159,11 @@ class TestExit:
 
     def test_written_down(self) -> None:
         margins = np.array([[0, 1, 2, 3], [1, 0, 0, 1], [0, 0, 0, 0]], dtype=np.int32)
-        assert exit_steps(margins, 1).tolist() == [2, 1, 4]
-        assert exit_steps(margins, 1, 2).tolist() == [2, 4, 4]
-        assert exit_steps(margins, 2).tolist() == [3, 4, 4]
-        assert exit_steps(margins, 5).tolist() == [4, 4, 4]
+        outcomes = made(np.ones((3, 4), dtype=bool), margins)
+        assert exit_steps(outcomes, 1).tolist() == [2, 1, 4]
+        assert exit_steps(outcomes, 1, 2).tolist() == [2, 4, 4]
+        assert exit_steps(outcomes, 2).tolist() == [3, 4, 4]
+        assert exit_steps(outcomes, 5).tolist() == [4, 4, 4]
 
     def test_one_sample_has_no_spread(self) -> None:
         layers, fan_outs, labels = random_layers(1)
@@ -200,7 +211,7 @@ class TestChoice:
         correct = np.zeros((10, 5), dtype=bool)
         correct[:, -1] = True
         margins = np.tile(np.array([1, 2, 3, 4, 4], dtype=np.int32), (10, 1))
-        outcomes = StepOutcomes(correct, margins, np.cumsum(np.ones((10, 5), np.int64), axis=1))
+        outcomes = made(correct, margins)
         chosen = choose_early_exit(outcomes, outcomes, 0.0)
         assert chosen.margin == 6
         assert chosen.test == chosen.full_test
@@ -210,7 +221,7 @@ class TestChoice:
         correct = np.ones((1000, 2), dtype=bool)
         correct[0, 0] = False
         margins = np.ones((1000, 2), dtype=np.int32)
-        outcomes = StepOutcomes(correct, margins, np.tile(np.array([1, 2]), (1000, 1)))
+        outcomes = made(correct, margins)
         assert choose_early_exit(outcomes, outcomes, 0.1).margin == 1
         assert choose_early_exit(outcomes, outcomes, 0.0999).margin == 3
 
@@ -221,6 +232,86 @@ class TestChoice:
         for steps in (0, 13):
             with pytest.raises(ArtifactError, match=f"from step {steps} on"):
                 choose_early_exit(validation, validation, 1.0, minimal_steps=steps)
+
+
+class TestFirstSpike:
+    def test_equals_a_loop(self) -> None:
+        layers, fan_outs, labels = random_layers(80, classes=5)
+        outcomes = outcomes_of(layers, fan_outs, labels)
+        output = layers[-1].to_dense(int).tolist()
+        steps, right, ties = [], 0, 0
+        for sample, label in enumerate(labels):
+            answer, stopped = 0, 12
+            for step, fired in enumerate(output[sample], start=1):
+                if sum(fired):
+                    answer, stopped = fired.index(1), step
+                    ties += sum(fired) > 1
+                    break
+            steps.append(stopped)
+            right += answer == label
+        assert ties, "two classes that fire first in one step"
+        assert exit_steps(outcomes, None).tolist() == steps
+        found = exit_at_first_spike(outcomes, outcomes, 0.9)
+        assert found.margin is None
+        assert found.tolerance_percent is None
+        assert found.test == found.validation == exit_outcome(outcomes, None, confidence=0.9)
+        assert found.test.accuracy == accuracy(int(right), 80, 0.9)
+        assert found.full_test == exit_outcome(outcomes, 13, confidence=0.9)
+
+    def test_a_tie_is_no_lead_but_a_first_spike(self) -> None:
+        output = EventList.from_dense([[[0, 0, 0], [0, 1, 1], [0, 0, 1]]])
+        outcomes = outcomes_by_step(output, np.array([1]), np.ones((1, 3), np.int64))
+        assert exit_steps(outcomes, None).tolist() == [2]
+        assert exit_steps(outcomes, 1).tolist() == [3]
+        assert exit_outcome(outcomes, None).accuracy.n_correct == 1
+        assert exit_outcome(outcomes, 1).accuracy.n_correct == 0
+
+    def test_without_a_spike_it_takes_the_whole_window(self) -> None:
+        silent = EventList.from_dense(np.zeros((2, 3, 4)))
+        outcomes = outcomes_by_step(silent, np.array([0, 1]), np.ones((2, 3), np.int64))
+        found = exit_at_first_spike(outcomes, outcomes)
+        assert found.test == found.full_test
+        assert found.test.accuracy.n_correct == 1
+
+    def test_other_windows_are_refused(self) -> None:
+        validation = outcomes_of(*random_layers(5))
+        with pytest.raises(ArtifactError, match="windows must be equal"):
+            exit_at_first_spike(validation, outcomes_of(*random_layers(5, n_steps=11)))
+
+
+class TestFile:
+    @pytest.fixture
+    def outcomes(self) -> StepOutcomes:
+        return outcomes_of(*random_layers(60))
+
+    def test_the_rule_of_before_is_not_named(self, outcomes: StepOutcomes, tmp_path: Path) -> None:
+        written = EarlyExitFile.of(choose_early_exit(outcomes, outcomes, 1.5), False)
+        written.write(tmp_path / "early_exit.json")
+        content = json.loads((tmp_path / "early_exit.json").read_text(encoding="utf-8"))
+        assert content.keys() >= {"margin_spikes", "tolerance_percent"}
+        assert "rule" not in content
+        assert EarlyExitFile.read(tmp_path / "early_exit.json") == written
+        assert written.rule_in_words == f"at a lead of {written.margin_spikes} spikes"
+
+    def test_the_first_spike_has_no_margin(self, outcomes: StepOutcomes, tmp_path: Path) -> None:
+        written = EarlyExitFile.of(exit_at_first_spike(outcomes, outcomes), False)
+        written.write(tmp_path / "early_exit.json")
+        content = json.loads((tmp_path / "early_exit.json").read_text(encoding="utf-8"))
+        assert content["rule"] == "first_spike"
+        assert not content.keys() & {"margin_spikes", "tolerance_percent"}
+        assert EarlyExitFile.read(tmp_path / "early_exit.json") == written
+        assert written.rule_in_words == "at the first output spike"
+
+    @pytest.mark.parametrize(
+        "change", [{"rule": "first_spike"}, {"margin_spikes": None}, {"tolerance_percent": None}]
+    )
+    def test_a_margin_and_its_tolerance_belong_to_a_lead(
+        self, outcomes: StepOutcomes, change: dict[str, object]
+    ) -> None:
+        written = EarlyExitFile.of(choose_early_exit(outcomes, outcomes, 1.5), False)
+        content = written.model_dump(exclude_unset=True) | change
+        with pytest.raises(ArtifactError, match="unless rule is first_spike"):
+            EarlyExitFile.from_content("early_exit.json", content)
 
 
 def test_full_size_takes_seconds() -> None:

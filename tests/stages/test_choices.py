@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from spikejoule.data.images import Dataset
+from spikejoule.measure.early_exit_files import EarlyExitFile
 from spikejoule.params import load_params
 from spikejoule.spikes.codes import load_encoded_images
 from spikejoule.spikes.encoders import ENCODERS
@@ -36,6 +37,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "model.decay": (0.9, 1.0),
     "train.engine": ("event", "dense"),
     "train.pruned_fraction": (0.0, 0.5),
+    "evaluate.early_exit_rule": ("lead", "first_spike"),
 }
 COMBINATIONS = pairwise(CHOICES)
 STAGES = ("encode", "train", "measure_inference", "evaluate", "baseline", "energy_report")
@@ -62,6 +64,8 @@ def test_a_combination(
     flat = load_params(folder / "params.yaml").flattened()
     assert chosen.items() <= flat.items()
     check_the_code(folder, paths)
+    early = EarlyExitFile.read(paths["early_exit"])
+    assert early.rule == chosen["evaluate.early_exit_rule"]
     numbers = {
         f"{name}.{key}": value
         for name in ("evaluate_metrics", "inference_metrics", "energy_metrics", "early_exit")
@@ -75,6 +79,7 @@ def test_a_combination(
         assert {row["profile"] for row in csv.DictReader(stream)} >= {"45nm-fp32"}
     page = paths["energy_page"].read_text(encoding="utf-8")
     assert "nan" not in page.split()
+    assert ("first output spike" in page) == (early.rule == "first_spike")
 
 
 def check_the_code(folder: Path, paths: dict[str, Path]) -> None:

@@ -1,9 +1,11 @@
 """Answering before the window is over: accuracy and cost at every step, from one pass.
 
 Output spikes add up over the window, so that the same pass tells what the network would have
-answered at each step, and how many synaptic events it had spent by then. A network may stop as soon
-as the class in the lead is ahead of the second by a margin of spikes; the margin is chosen on the
-validation images, and what it is worth is measured on the test images.
+answered at each step, and how many synaptic events it had spent by then. There are two rules. By a
+lead, a network stops as soon as the class in the lead is ahead of the second by a margin of spikes;
+the margin is chosen on the validation images. By the first spike, it stops in the first step in
+which an output neuron spikes, which leaves nothing to choose. What a rule is worth is measured on
+the test images.
 """
 
 import math
@@ -31,11 +33,13 @@ class StepOutcomes:
         correct: whether the leading class is the label's, bool [N, T]; the first of equals leads.
         margins: spikes by which the leading class is ahead of the second, int32 [N, T].
         synaptic_events: spent through each step, int64 [N, T].
+        fired: whether an output neuron has spiked by each step, bool [N, T].
     """
 
     correct: NDArray[np.bool_]
     margins: NDArray[np.int32]
     synaptic_events: NDArray[np.int64]
+    fired: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,19 +75,21 @@ class ExitOutcome:
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """A margin chosen on validation images, and its outcome there and on test images.
+    """A rule for stopping, and its outcome on validation and on test images.
 
     Attributes:
-        margin: spikes of lead at which a sample stops; one more than T never does.
+        margin: spikes of lead at which a sample stops, chosen on the validation images; one more
+            than T never does. None: at the first output spike.
         minimal_steps: the first step at which a sample may stop.
-        tolerance_percent: percentage points of validation accuracy that stopping may cost.
-        validation, test: the outcomes with this margin.
+        tolerance_percent: percentage points of validation accuracy that stopping at a margin may
+            cost; None where no margin was chosen.
+        validation, test: the outcomes with this rule.
         full_validation, full_test: the outcomes of the whole window.
     """
 
-    margin: int
+    margin: int | None
     minimal_steps: int
-    tolerance_percent: float
+    tolerance_percent: float | None
     validation: ExitOutcome
     test: ExitOutcome
     full_validation: ExitOutcome
@@ -132,17 +138,19 @@ def outcomes_by_step(
         )
     correct = np.empty((n_samples, n_steps), dtype=np.bool_)
     margins = np.empty((n_samples, n_steps), dtype=np.int32)
+    fired = np.empty((n_samples, n_steps), dtype=np.bool_)
     at_once = max(1, _COUNTS_AT_ONCE // (n_steps * n_classes))
     for start in range(0, n_samples, at_once):
         chosen = slice(start, min(start + at_once, n_samples))
         counts = _running_counts(output, chosen)
         correct[chosen] = counts.argmax(axis=2) == labels[chosen, None]
+        fired[chosen] = counts.any(axis=2)
         if n_classes == 1:
             margins[chosen] = counts[:, :, 0]
             continue
         ranked = np.partition(counts, n_classes - 2, axis=2)
         margins[chosen] = ranked[:, :, -1] - ranked[:, :, -2]
-    return StepOutcomes(correct, margins, np.cumsum(synaptic_events, axis=1))
+    return StepOutcomes(correct, margins, np.cumsum(synaptic_events, axis=1), fired)
 
 
 def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOutcomes:
@@ -175,17 +183,18 @@ def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> Accura
 
 
 def exit_steps(
-    margins: NDArray[np.int32], margin: int, minimal_steps: int = 1
+    outcomes: StepOutcomes, margin: int | None, minimal_steps: int = 1
 ) -> NDArray[np.int64]:
-    """The step, from 1, at which each sample stops: the first with the margin, or else the last.
+    """The step, from 1, at which each sample stops: the first that the rule allows, or the last.
 
     Args:
-        margins: lead at each step, int32 [N, T].
-        margin: lead at which a sample stops.
+        outcomes: of N samples.
+        margin: lead at which a sample stops; None: at the first output spike.
         minimal_steps: no sample stops before this step.
     """
-    n_steps = margins.shape[1]
-    may_stop = margins[:, minimal_steps - 1 :] >= margin
+    n_steps = outcomes.margins.shape[1]
+    allowed = outcomes.fired if margin is None else outcomes.margins >= margin
+    may_stop = allowed[:, minimal_steps - 1 :]
     steps: NDArray[np.int64] = np.where(
         may_stop.any(axis=1), may_stop.argmax(axis=1) + minimal_steps, n_steps
     )
@@ -193,10 +202,10 @@ def exit_steps(
 
 
 def exit_outcome(
-    outcomes: StepOutcomes, margin: int, minimal_steps: int = 1, confidence: float = 0.95
+    outcomes: StepOutcomes, margin: int | None, minimal_steps: int = 1, confidence: float = 0.95
 ) -> ExitOutcome:
-    """What stopping at a margin gives."""
-    steps = exit_steps(outcomes.margins, margin, minimal_steps)
+    """What stopping at a margin gives, or at the first output spike, if there is no margin."""
+    steps = exit_steps(outcomes, margin, minimal_steps)
     samples = np.arange(len(steps))
     spent = outcomes.synaptic_events[samples, steps - 1]
     mean = float(spent.mean())
@@ -227,12 +236,7 @@ def choose_early_exit(
     Raises:
         ArtifactError: the sets have different windows, or `minimal_steps` lies outside of them.
     """
-    n_steps = validation.margins.shape[1]
-    if test.margins.shape[1] != n_steps or not 1 <= minimal_steps <= n_steps:
-        raise ArtifactError(
-            f"validation has {n_steps} steps, test {test.margins.shape[1]}, and stopping is "
-            f"allowed from step {minimal_steps} on: the windows must be equal and hold that step"
-        )
+    n_steps = _steps_of_both(validation, test, minimal_steps)
     never = n_steps + 1
     samples = np.arange(len(validation.margins))
     # The sliver keeps a product such as 0.1 % of 6,000 from rounding to less than it is.
@@ -240,20 +244,50 @@ def choose_early_exit(
     fewest_correct = int(validation.correct[:, -1].sum()) - may_lose
     best_margin, best_spent = never, int(validation.synaptic_events[:, -1].sum())
     for margin in range(n_steps, 0, -1):
-        last = exit_steps(validation.margins, margin, minimal_steps) - 1
+        last = exit_steps(validation, margin, minimal_steps) - 1
         spent = int(validation.synaptic_events[samples, last].sum())
         if spent < best_spent and validation.correct[samples, last].sum() >= fewest_correct:
             best_margin, best_spent = margin, spent
 
-    def outcome(outcomes: StepOutcomes, margin: int) -> ExitOutcome:
-        return exit_outcome(outcomes, margin, minimal_steps, confidence)
-
-    return EarlyExit(
-        best_margin,
-        minimal_steps,
-        tolerance_percent,
-        outcome(validation, best_margin),
-        outcome(test, best_margin),
-        outcome(validation, never),
-        outcome(test, never),
+    return _early_exit(
+        (validation, test), best_margin, minimal_steps, tolerance_percent, confidence
     )
+
+
+def exit_at_first_spike(
+    validation: StepOutcomes, test: StepOutcomes, confidence: float = 0.95
+) -> EarlyExit:
+    """Stop at the first output spike: the class that spikes first, the lowest of equals.
+
+    Nothing is chosen, and the accuracy that it costs is not bounded. A sample without an output
+    spike takes the whole window, and is answered by the lowest class, as without stopping.
+
+    Raises:
+        ArtifactError: the sets have different windows.
+    """
+    _steps_of_both(validation, test, 1)
+    return _early_exit((validation, test), None, 1, None, confidence)
+
+
+def _steps_of_both(validation: StepOutcomes, test: StepOutcomes, minimal_steps: int) -> int:
+    n_steps: int = validation.margins.shape[1]
+    if test.margins.shape[1] != n_steps or not 1 <= minimal_steps <= n_steps:
+        raise ArtifactError(
+            f"validation has {n_steps} steps, test {test.margins.shape[1]}, and stopping is "
+            f"allowed from step {minimal_steps} on: the windows must be equal and hold that step"
+        )
+    return n_steps
+
+
+def _early_exit(
+    sets: tuple[StepOutcomes, StepOutcomes],
+    margin: int | None,
+    minimal_steps: int,
+    tolerance_percent: float | None,
+    confidence: float,
+) -> EarlyExit:
+    """The outcomes of a rule on validation and test images, and those of the whole window."""
+    never = sets[0].margins.shape[1] + 1
+    stopped = [exit_outcome(each, margin, minimal_steps, confidence) for each in sets]
+    full = [exit_outcome(each, never, minimal_steps, confidence) for each in sets]
+    return EarlyExit(margin, minimal_steps, tolerance_percent, *stopped, *full)

@@ -1,10 +1,10 @@
-"""The files of answers before the end of the window: accuracy at every step, stopping at a margin.
+"""The files of answers before the end of the window: accuracy at every step, stopping early.
 
 Percentages are of images; `_low` and `_high` are the ends of an interval at the level of confidence
 that the evaluation was asked for.
 """
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -17,6 +17,7 @@ from spikejoule.foundation.records import (
     accuracy_interval,
 )
 from spikejoule.measure.early_exit import AccuracyByStep, EarlyExit, ExitOutcome
+from spikejoule.measure.settings import ExitRule
 
 
 class StepRow(Row):
@@ -104,18 +105,21 @@ class WholeWindow(Record):
 
 
 class EarlyExitFile(Record):
-    """Answering once a class leads by `margin_spikes`: metrics/early_exit.json.
+    """Answering early: metrics/early_exit.json.
 
     Attributes:
-        margin_spikes: the lead, chosen on validation images.
+        rule: ``first_spike``, at the first output spike; ``lead``, once a class leads by
+            `margin_spikes`, is what a file without this entry means.
+        margin_spikes: the lead, chosen on validation images; the other rule has none.
         tolerance_percent: validation accuracy that it was allowed to cost, percentage points.
         chosen_on_test_images: whether validation and test images are the same.
-        validation, test: the outcomes with this margin.
+        validation, test: the outcomes with this rule.
         whole_window: the outcomes without.
     """
 
-    margin_spikes: int = Field(ge=0)
-    tolerance_percent: Percent
+    rule: ExitRule = "lead"
+    margin_spikes: int | None = Field(default=None, ge=0)
+    tolerance_percent: Percent | None = None
     chosen_on_test_images: bool
     validation: ExitEntry
     test: ExitEntry
@@ -123,10 +127,15 @@ class EarlyExitFile(Record):
 
     @classmethod
     def of(cls, chosen: EarlyExit, chosen_on_test_images: bool) -> Self:
-        """The file of a margin that was chosen."""
+        """The file of an early exit."""
+        rule: dict[str, Any] = {"rule": "first_spike"}
+        if chosen.margin is not None:
+            rule = {
+                "margin_spikes": chosen.margin,
+                "tolerance_percent": chosen.tolerance_percent,
+            }
         return cls(
-            margin_spikes=chosen.margin,
-            tolerance_percent=chosen.tolerance_percent,
+            **rule,
             chosen_on_test_images=chosen_on_test_images,
             validation=ExitEntry.of(chosen.validation),
             test=ExitEntry.of(chosen.test),
@@ -135,6 +144,22 @@ class EarlyExitFile(Record):
                 test=ExitEntry.of(chosen.full_test),
             ),
         )
+
+    @property
+    def rule_in_words(self) -> str:
+        """When it answers: ``at a lead of 4 spikes``."""
+        if self.rule == "first_spike":
+            return "at the first output spike"
+        return f"at a lead of {self.margin_spikes} spikes"
+
+    @model_validator(mode="after")
+    def _a_lead_has_a_margin(self) -> Self:
+        stated = (self.margin_spikes is not None, self.tolerance_percent is not None)
+        if stated != (self.rule == "lead",) * 2:
+            raise ValueError(
+                "margin_spikes and tolerance_percent must be there, unless rule is first_spike"
+            )
+        return self
 
     @model_validator(mode="after")
     def _early_is_no_later(self) -> Self:

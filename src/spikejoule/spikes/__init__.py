@@ -2,6 +2,7 @@
 
 from spikejoule.spikes.counting import SpikeCounts, count_spikes, predict
 from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoding_operations import EncodingOperations
 from spikejoule.spikes.events import EventList
 
-__all__ = ["Encoder", "EventList", "SpikeCounts", "count_spikes", "predict"]
+__all__ = ["Encoder", "EncodingOperations", "EventList", "SpikeCounts", "count_spikes", "predict"]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.foundation.sections import Kind
+from spikejoule.spikes.encoding_operations import EncodingOperations
 from spikejoule.spikes.events import EventList
 
 
@@ -56,6 +57,14 @@ class Encoder(Kind):
     @abstractmethod
     def density(self, images: NDArray[np.uint8]) -> float:
         """Expected share of ones among the input bits [N, T, P] of images, in [0, 1]."""
+
+    def operations(self, images: NDArray[np.generic]) -> EncodingOperations | None:
+        """What encoding each image takes; None where a code does not say it, which is not zero.
+
+        Args:
+            images: [N, ...]; as of :meth:`events`, with the same errors.
+        """
+        return None
 
     @property
     def rate_hz(self) -> float | None:

@@ -49,18 +49,21 @@ def _early(content: PageContent) -> Markup | None:
         return None
     at, whole = early.test, early.whole_window.test
     if at.mean_exit_step >= whole.mean_exit_step:
-        return element("p", "Answering early saves nothing at the accuracy asked for.",
-                       class_="early")  # fmt: skip
+        asked = " at the accuracy asked for" if early.rule == "lead" else ""
+        return element("p", f"Answering early saves nothing{asked}.", class_="early")
     less = cost.energy(at.synaptic_events_per_inference, at.mean_exit_step)
     more = cost.energy(whole.synaptic_events_per_inference, whole.mean_exit_step)
     chosen_on = "the test images themselves" if early.chosen_on_test_images else "validation images"
+    when = early.rule_in_words
+    if early.rule == "lead":
+        when = f"as soon as one class leads by {early.margin_spikes} spikes"
+        when += f", a lead chosen on {chosen_on}"
     return element(
         "p",
         element("strong", f"Answering early: {amount_words(less)} at {at.accuracy_percent:.2f} %"),
         f" ({at.accuracy_low_percent:.2f} to {at.accuracy_high_percent:.2f} %), in place of "
         f"{amount_words(more)} at {whole.accuracy_percent:.2f} %: after {at.mean_exit_step:.1f} of "
-        f"{whole.mean_exit_step:g} ms on average, as soon as one class leads by "
-        f"{early.margin_spikes} spikes, a lead chosen on {chosen_on}.",
+        f"{whole.mean_exit_step:g} ms on average, {when}.",
         class_="early",
     )
 

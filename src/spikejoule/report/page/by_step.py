@@ -67,7 +67,7 @@ def by_step_figure(content: PageContent) -> Markup:
     finding = heading
     if content.early is not None and early is not None and early.synaptic_events > 0:
         marks.append(plot.dot(early.place, "f2", f"early exit: {early.words}", radius=6))
-        legend.append(("dot f2", f"early exit at a lead of {content.early.margin_spikes} spikes"))
+        legend.append(("dot f2", f"early exit {content.early.rule_in_words}"))
         finding = (
             f"Answering early: {early.accuracy_percent:.2f} % for "
             f"{amount_words(cost.energy(early.synaptic_events, early.steps), 3)}"

@@ -28,6 +28,11 @@ from pydantic import Field
 
 from spikejoule.foundation.sections import Real
 from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoding_operations import (
+    EncodingOperations,
+    PerPixel,
+    operations_of_pixels,
+)
 from spikejoule.spikes.events import EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
 from spikejoule.spikes.levels import BYTE_INTENSITIES, identities_of, levels_of
@@ -81,6 +86,22 @@ class Latency(Encoder):
         return float(fires @ np.bincount(images.ravel(), minlength=256)) / (
             images.size * self.time_window
         )
+
+    def operations(self, images: NDArray[np.generic]) -> EncodingOperations:
+        """For each pixel that fires its t, and two additions to put it in order.
+
+        A counting sort counts the spikes of each step, adds these up, and counts again.
+        """
+        if self.latency_curve == "linear":
+            each = PerPixel(multiplications=1, additions=3, additions_per_image=self.time_window)
+        else:
+            each = PerPixel(
+                multiplications=1,
+                additions=4,
+                logarithms=1,
+                additions_per_image=self.time_window,
+            )
+        return operations_of_pixels(images, self.latency_threshold, each)
 
     def steps_of(self, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
         """The step in which each intensity fires, uint16 [L]; T for one that never does."""

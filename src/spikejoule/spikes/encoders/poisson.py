@@ -15,6 +15,11 @@ from pydantic import Field
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.sections import Real
 from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoding_operations import (
+    EncodingOperations,
+    PerPixel,
+    operations_of_pixels,
+)
 from spikejoule.spikes.events import STEP_MS, EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
 from spikejoule.spikes.levels import BYTE_INTENSITIES, identities_of, levels_of
@@ -47,6 +52,15 @@ class Poisson(Encoder):
     def density(self, images: NDArray[np.uint8]) -> float:
         """Mean intensity times the probability that a white pixel fires in a step."""
         return float(images.mean()) / 255 * self.max_rate / 1000
+
+    def operations(self, images: NDArray[np.generic]) -> EncodingOperations:
+        """For each pixel that is not black its p, and in every step a number that p is compared to.
+
+        A generator that does not know which pixels are black draws T numbers for those as well.
+        """
+        steps = self.time_window
+        each = PerPixel(random_draws=steps, comparisons=steps, multiplications=1)
+        return operations_of_pixels(images, 0.0, each)
 
     @property
     def rate_hz(self) -> float:

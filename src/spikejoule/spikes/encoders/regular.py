@@ -20,6 +20,11 @@ from pydantic import Field
 
 from spikejoule.foundation.sections import Real
 from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoding_operations import (
+    EncodingOperations,
+    PerPixel,
+    operations_of_pixels,
+)
 from spikejoule.spikes.events import STEP_MS, EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
 from spikejoule.spikes.levels import BYTE_INTENSITIES, identities_of, levels_of
@@ -76,6 +81,12 @@ class Regular(Encoder):
             for first in range(0, len(levels), _CHUNK)
         )
         return spikes / (images.size * self.time_window)
+
+    def operations(self, images: NDArray[np.generic]) -> EncodingOperations:
+        """For each pixel that is not black its r; in every step an addition and a comparison."""
+        steps = self.time_window
+        each = PerPixel(comparisons=steps, multiplications=1, additions=steps)
+        return operations_of_pixels(images, 0.0, each)
 
     @property
     def rate_hz(self) -> float:
