@@ -246,7 +246,8 @@ class EventEngine:
 
     def with_parameters(self, state: State) -> "EventEngine":
         """The same network with other parameters, to be run."""
-        return EventEngine(self._architecture, state, self._settings, self._type, self._lanes)
+        kind = self._network.parameters.dtype
+        return EventEngine(self._architecture, state, self._settings, kind, self._lanes)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters."""

@@ -1,11 +1,11 @@
 """The teacher of a distillation: a ReLU network and the probabilities that it gives to classes.
 
-Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at a temperature of 1. The teacher sees the deformed
-images themselves, the student their spikes. `train.distillation` says how much it counts.
+Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at a temperature of 1. The teacher sees the
+deformed images themselves, the student their spikes. `train.distillation` says how much it counts.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,12 +39,13 @@ def load_teacher(
         ArtifactError: the file is missing or damaged, or its network is for other images.
     """
     arrays = TEACHER.read(path)
-    state = {
-        f"layer{number}.synapses.{kind}": arrays.get(f"layer{number}.synapses.{kind}")
+    names = [
+        f"layer{number}.synapses.{kind}"
         for number in range(1, (len(arrays) + 1) // 2 + 1)
         for kind in ("weight", "bias")
-    }
-    problem = _problem(state, n_pixels, n_classes)
+    ]
+    state = {name: arrays[name] for name in names if name in arrays}
+    problem = _problem(state, names, n_pixels, n_classes)
     if problem:
         raise ArtifactError(f"{path} holds no teacher of this network, {problem}: write it again.")
 
@@ -59,9 +60,9 @@ def load_teacher(
     return probabilities
 
 
-def _problem(state: State, n_pixels: int, n_classes: int) -> str:
+def _problem(state: State, names: Sequence[str], n_pixels: int, n_classes: int) -> str:
     """What keeps `state` from telling `n_classes` of images of `n_pixels` apart, in words."""
-    absent = [name for name, values in state.items() if values is None]
+    absent = [name for name in names if name not in state]
     if absent or not state:
         return f"{absent[0] if absent else 'every layer'} is missing"
     expected = n_pixels
