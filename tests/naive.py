@@ -331,6 +331,29 @@ def affine_warp(image, down, right, rotation, size, shear):
     return warped
 
 
+def lazy_updates(layers, weights, pruned=False, bias=True):
+    """[N][layer after the input]: (neuron, step) pairs with something to do in that step.
+
+    A neuron has if there is a bias, if a source fired that has a synapse to it, or if it fires
+    itself. Spikes [N, T, units] of every layer, the input first; `weights` [target][source].
+    """
+    counted = []
+    for n in range(len(layers[0])):
+        counts = []
+        for layer, of_layer in enumerate(weights):
+            count = 0
+            for into, own in zip(layers[layer][n], layers[layer + 1][n], strict=True):
+                for target, row in enumerate(of_layer):
+                    reached = any(
+                        spike and not (pruned and weight == 0)
+                        for spike, weight in zip(into, row, strict=True)
+                    )
+                    count += 1 if bias or reached or own[target] else 0
+            counts.append(count)
+        counted.append(counts)
+    return counted
+
+
 def operations(layers, weights, pruned=False, leaks=None, bias=True):
     """Operations of each sample, from spikes [N, T, units] of every layer, the input first.
 
