@@ -218,8 +218,8 @@ def batch_gradient(
     """(mean loss, correct, spikes of each layer, gradients of the mean loss) of a batch [B, T, I].
 
     `neuron` is (threshold, decay) or (threshold, decay, reset), `derivative` is (name of the
-    surrogate, slope), `taught` is (share, probabilities [B][O]), `penalties` are those of spikes and
-    events, as for `penalty`.
+    surrogate, slope), `taught` is (share, probabilities [B][O]), `penalties` are those of spikes
+    and events, as for `penalty`.
     L = sum over the samples of L_n / B;  correct where the first largest count is the label's.
     """
     neuron = (*neuron, "zero")[:3]
@@ -436,6 +436,29 @@ def affine_warp(image, down, right, rotation, size, shear):
                     weight = max(0.0, 1 - abs(origin[0] - i)) * max(0.0, 1 - abs(origin[1] - j))
                     warped[row, column] += weight * image[i][j]
     return warped
+
+
+def lazy_updates(layers, weights, pruned=False, bias=True):
+    """[N][layer after the input]: (neuron, step) pairs with something to do in that step.
+
+    A neuron has if there is a bias, if a source fired that has a synapse to it, or if it fires
+    itself. Spikes [N, T, units] of every layer, the input first; `weights` [target][source].
+    """
+    counted = []
+    for n in range(len(layers[0])):
+        counts = []
+        for layer, of_layer in enumerate(weights):
+            count = 0
+            for into, own in zip(layers[layer][n], layers[layer + 1][n], strict=True):
+                for target, row in enumerate(of_layer):
+                    reached = any(
+                        spike and not (pruned and weight == 0)
+                        for spike, weight in zip(into, row, strict=True)
+                    )
+                    count += 1 if bias or reached or own[target] else 0
+            counts.append(count)
+        counted.append(counts)
+    return counted
 
 
 def operations(layers, weights, pruned=False, leaks=None, bias=True):

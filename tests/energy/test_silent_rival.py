@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from spikejoule.foundation.errors import ArtifactError
+from spikejoule.learn.relu_network import activations
 from spikejoule.model.architecture import Architecture
 from spikejoule.rival.baseline_files import BASELINE, load_baseline, save_baseline
 from spikejoule.rival.counts import BaselineCounts
 from spikejoule.rival.quantised import quantise
-from spikejoule.learn.relu_network import activations
 from spikejoule.rival.relu import nonzero_macs
 
 ARCHITECTURE = Architecture(784, (3,), 10)

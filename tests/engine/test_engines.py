@@ -248,7 +248,7 @@ class TestAgreement:
         self, penalties: dict[str, float], hidden: tuple[int, ...], pruned: bool
     ) -> None:
         architecture, state = network(14, *hidden, 4, seed=len(hidden))
-        dense, events, labels = batch(architecture, 6, 7)
+        dense, _, labels = batch(architecture, 6, 7)
         generator = np.random.default_rng(5)
         masks = {
             name: generator.random(values.shape) < 0.7

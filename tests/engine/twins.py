@@ -215,7 +215,7 @@ def membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, gradi
 def tile_deltas(
     following, n_following, weights, deltas, potentials, tile, neuron, surrogate, costs, carried
 ):
-    """dL/ds[t] = costs + following[t] @ weights, and through time to dL/dv, for the steps of a tile."""
+    """dL/ds[t] = costs + following[t] @ weights, and through time to dL/dv, for a tile's steps."""
     for j in range(LANES * tile.vectors):
         column = tile.column + j
         for t in range(tile.first_step + tile.steps - 1, tile.first_step - 1, -1):

@@ -167,6 +167,20 @@ MUTATIONS = (
         ("tests/learn/test_augmentation.py",),
     ),
     Mutation(
+        "a lazy circuit updates a neuron once a spike",
+        "measure/kernels/updates.py",
+        "updated[word] |= targets[source, word]",
+        "count += count_bits(targets[source, word])",
+        ("tests/measure/test_lazy_updates.py",),
+    ),
+    Mutation(
+        "a lazy circuit forgets neurons that fire by themselves",
+        "measure/kernels/updates.py",
+        "updated[unit // WORD_BITS] |=",
+        "updated[0] &=",
+        ("tests/measure/test_lazy_updates.py",),
+    ),
+    Mutation(
         "spikes by step are those of the first sample",
         "spikes/events.py",
         ".reshape(self.n_samples, self.n_steps).sum(axis=0, dtype=np.int64)",

@@ -65,8 +65,8 @@ def hidden_deltas_through_time(
 ):
     """dL/dv of a layer from dL/dv of the next one, from the last step to the first.
 
-    ``dL/ds = costs + following @ weights`` is computed for a few steps at a time and goes through time
-    while it is in registers.
+    ``dL/ds = costs + following @ weights`` is computed for a few steps at a time and goes through
+    time while it is in registers.
 
     Args:
         following: dL/dv of the next layer, ``Rows`` of T steps.
