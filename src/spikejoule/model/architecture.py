@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation, unfit_for_integers
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name (``layer1.synapses.weight`` [target, source], ``layer1.synapses.bias``)."""
@@ -24,15 +25,17 @@ class Architecture:
         hidden: number of neurons in each hidden layer, first to last.
         n_output: number of output neurons, O.
         neuron: the model of every neuron, with its parameters.
+        quantisation: widths and grids of a network of integers; None for floating point.
 
     Raises:
-        ParameterError: a size out of range, or no hidden layer.
+        ParameterError: a size out of range, no hidden layer, or neurons that cannot be integers.
     """
 
     n_input: int
     hidden: tuple[int, ...]
     n_output: int
     neuron: Neuron = field(default_factory=LeakyIntegrateAndFire)
+    quantisation: Quantisation | None = None
 
     def __post_init__(self) -> None:
         if not self.hidden:
@@ -40,6 +43,9 @@ class Architecture:
         for name, size in zip(self.layer_names, self.layer_sizes, strict=True):
             if not 1 <= size <= 65_535:
                 raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to 65535")
+        problem = self.quantisation and unfit_for_integers(self.neuron)
+        if problem:
+            raise ParameterError(problem)
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:

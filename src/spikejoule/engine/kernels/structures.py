@@ -102,6 +102,29 @@ class Neuron(NamedTuple):
     threshold: Real
 
 
+class IntegerParameters(NamedTuple):
+    """One layer in integers (model/quantisation.py), I sources by U units.
+
+    Attributes:
+        weights: int8 [I, U].
+        biases: int32 [U].
+        resting: potentials before the first step, zeros of the potential's type, [U].
+        threshold: potential at or above which a neuron fires.
+        leak: m of the leak floor(m u / 256).
+        lowest, highest: range of the potential that is kept from step to step.
+        subtracts: whether a spike lowers the potential by the threshold, rather than to zero.
+    """
+
+    weights: Array
+    biases: Array
+    resting: Array
+    threshold: int
+    leak: int
+    lowest: int
+    highest: int
+    subtracts: bool
+
+
 class Surrogate(NamedTuple):
     """A surrogate derivative (model/surrogates).
 
