@@ -2,7 +2,8 @@
 
 Nothing here comes from spikejoule, so that the project and these loops can only agree by both
 being right. Shapes: T steps, B batch, I/H/O layer sizes, P pixels. Weights are [target, source];
-a state is a dict of ``layer1.synapses.weight``, ``layer1.synapses.bias``, ``layer2...``.
+a state is a dict of ``layer1.synapses.weight``, ``layer1.synapses.bias``, ``layer2...``; without
+the biases, these are 0. Threshold and decay are numbers, or lists of one a layer.
 """
 
 import math
@@ -15,13 +16,22 @@ GOLDEN = 0x9E3779B97F4A7C15
 
 def layers_of(state):
     """(weights [target][source], biases [target]) of each layer, as nested lists of floats."""
-    return [
-        (
-            np.asarray(state[f"layer{number}.synapses.weight"], dtype=np.float64).tolist(),
-            np.asarray(state[f"layer{number}.synapses.bias"], dtype=np.float64).tolist(),
-        )
-        for number in range(1, len(state) // 2 + 1)
-    ]
+    layers = []
+    for number in range(1, number_of_layers(state) + 1):
+        weights = np.asarray(state[f"layer{number}.synapses.weight"], dtype=np.float64)
+        biases = state.get(f"layer{number}.synapses.bias", np.zeros(len(weights)))
+        layers.append((weights.tolist(), np.asarray(biases, dtype=np.float64).tolist()))
+    return layers
+
+
+def number_of_layers(state):
+    """Layers after the input."""
+    return sum(name.endswith("weight") for name in state)
+
+
+def of_layer(value, layer):
+    """The value of one layer, from 0, of a number for all or of a list of one a layer."""
+    return value[layer] if isinstance(value, list | tuple) else value
 
 
 def lif_layer(spikes, weights, biases, threshold, decay, reset="zero"):
@@ -56,8 +66,9 @@ def lif_layer(spikes, weights, biases, threshold, decay, reset="zero"):
 def forward(state, spikes, threshold, decay, reset="zero"):
     """One sample [T][I] through every layer: a list of (potentials, spikes)."""
     passed = []
-    for weights, biases in layers_of(state):
-        potentials, spikes = lif_layer(spikes, weights, biases, threshold, decay, reset)
+    for layer, (weights, biases) in enumerate(layers_of(state)):
+        constants = of_layer(threshold, layer), of_layer(decay, layer)
+        potentials, spikes = lif_layer(spikes, weights, biases, *constants, reset)
         passed.append((potentials, spikes))
     return passed
 
@@ -65,7 +76,8 @@ def forward(state, spikes, threshold, decay, reset="zero"):
 def run(state, dense, threshold, decay, reset="zero"):
     """Samples [N, T, I] through every layer: a list of spikes [N, T, units], one a layer."""
     samples = [forward(state, sample, threshold, decay, reset) for sample in dense]
-    return [np.array([sample[layer][1] for sample in samples]) for layer in range(len(state) // 2)]
+    layers = range(number_of_layers(state))
+    return [np.array([sample[layer][1] for sample in samples]) for layer in layers]
 
 
 def grid_of(weights, weight_bits, state_bits, threshold):
@@ -197,13 +209,15 @@ def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0):
     return loss, gradient
 
 
-def backward(state, spikes, passed, count_gradient, threshold, decay, derivative):
+def backward(state, spikes, passed, count_gradient, neuron, derivative):
     """Gradients of one sample by hand, from dL/dcounts [O]; reset detached.
 
     dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay (1 - s[t]) dL/dv[t+1]
+    (``reset="subtract"``: dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay dL/dv[t+1])
     dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
     dL/ds_in[t][i] = sum_j dL/dv[t][j] w[j][i]
     """
+    thresholds, decays, reset = neuron
     n_steps = len(spikes)
     gradients = {}
     spike_gradient = [list(count_gradient) for _ in range(n_steps)]
@@ -211,6 +225,7 @@ def backward(state, spikes, passed, count_gradient, threshold, decay, derivative
     for layer in range(len(layers) - 1, -1, -1):
         weights, biases = layers[layer]
         potentials, emitted = passed[layer]
+        threshold, decay = of_layer(thresholds, layer), of_layer(decays, layer)
         source_spikes = passed[layer - 1][1] if layer else spikes
         n_sources = len(weights[0])
         weight_gradient = [[0.0] * n_sources for _ in biases]
@@ -220,7 +235,8 @@ def backward(state, spikes, passed, count_gradient, threshold, decay, derivative
         for t in range(n_steps - 1, -1, -1):
             for j in range(len(biases)):
                 f = derivative(potentials[t][j] - threshold)
-                delta = spike_gradient[t][j] * f + decay * (1 - emitted[t][j]) * later[j]
+                kept = 1 - emitted[t][j] if reset == "zero" else 1
+                delta = spike_gradient[t][j] * f + decay * kept * later[j]
                 later[j] = delta
                 bias_gradient[j] += delta
                 for i in range(n_sources):
@@ -229,7 +245,8 @@ def backward(state, spikes, passed, count_gradient, threshold, decay, derivative
                     if layer:
                         below[t][i] += delta * weights[j][i]
         gradients[f"layer{layer + 1}.synapses.weight"] = np.array(weight_gradient)
-        gradients[f"layer{layer + 1}.synapses.bias"] = np.array(bias_gradient)
+        if f"layer{layer + 1}.synapses.bias" in state:
+            gradients[f"layer{layer + 1}.synapses.bias"] = np.array(bias_gradient)
         spike_gradient = below
     return gradients
 
@@ -237,15 +254,16 @@ def backward(state, spikes, passed, count_gradient, threshold, decay, derivative
 def batch_gradient(state, dense, labels, neuron, derivative, logit_scale=1.0, smoothing=0.0):
     """(mean loss, correct, spikes of each layer, gradients of the mean loss) of a batch [B, T, I].
 
-    `neuron` is (threshold, decay), `derivative` is (name of the surrogate, slope).
+    `neuron` is (threshold, decay) or (threshold, decay, reset), `derivative` is (name of the
+    surrogate, slope).
     L = sum over the samples of L_n / B;  correct where the first largest count is the label's.
     """
-    threshold, decay = neuron
+    neuron = (*neuron, "zero")[:3]
     loss, correct = 0.0, 0
-    totals = [int(np.asarray(dense).sum())] + [0] * (len(state) // 2)
+    totals = [int(np.asarray(dense).sum())] + [0] * number_of_layers(state)
     gradients = {key: np.zeros(np.shape(value)) for key, value in state.items()}
     for sample, label in zip(np.asarray(dense).tolist(), labels, strict=True):
-        passed = forward(state, sample, threshold, decay)
+        passed = forward(state, sample, *neuron)
         counts = [sum(column) for column in zip(*passed[-1][1], strict=True)]
         sample_loss, count_gradient = cross_entropy(counts, label, logit_scale, smoothing)
         loss += sample_loss / len(labels)
@@ -257,8 +275,7 @@ def batch_gradient(state, dense, labels, neuron, derivative, logit_scale=1.0, sm
             sample,
             passed,
             count_gradient,
-            threshold,
-            decay,
+            neuron,
             lambda x: surrogate(*derivative, x),
         )
         for key, gradient in sample_gradients.items():
@@ -393,11 +410,12 @@ def affine_warp(image, down, right, rotation, size, shear):
     return warped
 
 
-def operations(layers, weights, pruned=False):
+def operations(layers, weights, pruned=False, leaks=None, bias=True):
     """Operations of each sample, from spikes [N, T, units] of every layer, the input first.
 
     One dict a sample: (term, layer number) -> count. Synaptic events belong to the layer that
     sends; a synapse of weight zero carries none in a pruned network. `weights` [target][source].
+    `leaks` says of each layer after the input whether it multiplies; None: all do.
     """
     counted = []
     for n in range(len(layers[0])):
@@ -414,8 +432,8 @@ def operations(layers, weights, pruned=False):
                     if layer > 0:
                         add("neuron_update_active", layer, 1 if fired else 0)
                         add("neuron_update_inactive", layer, 0 if fired else 1)
-                        add("leak_multiplication", layer)
-                        add("bias_addition", layer)
+                        add("leak_multiplication", layer, 1 if not leaks or leaks[layer - 1] else 0)
+                        add("bias_addition", layer, 1 if bias else 0)
                         add("state_access", layer, 2)
                     if layer < len(layers) - 1:
                         for row in weights[layer]:

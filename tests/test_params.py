@@ -66,7 +66,8 @@ class TestParamsFile:
 
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
-        keys = ("encode.code", "model.neuron", "train.engine", "train.schedule", "train.surrogate")
+        keys = ("encode.code", "model.neuron", "model.reset", "train.engine", "train.schedule")
+        keys += ("train.surrogate",)
         for key in keys:
             allowed = refusal(changed(key, "?")).split("allowed: ")[1].split(", ")
             name = key.partition(".")[2]
@@ -86,6 +87,18 @@ class TestAccepted:
     def test_hidden_layers(self, value: object, sizes: tuple[int, ...]) -> None:
         assert parse_params(changed("model.hidden", value)).model.hidden == sizes
 
+    def test_a_value_for_each_layer(self) -> None:
+        content = changed("model.hidden", [30, 20])
+        content["model"].update(threshold=[1, 0.5, 2.0], decay=[1.0, 0.9, 0.5])
+        params = parse_params(content)
+        assert params.model.chosen_neuron.by_layer == {
+            "threshold": (1.0, 0.5, 2.0),
+            "decay": (1.0, 0.9, 0.5),
+        }
+        flat = params.flattened()
+        assert flat["model.threshold"] == [1.0, 0.5, 2.0]
+        assert yaml.safe_load(yaml.safe_dump(flat)) == flat
+
     @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12"])
     def test_devices(self, device: str) -> None:
         assert parse_params(changed("train.device", device)).train.device == device
@@ -102,6 +115,8 @@ class TestAccepted:
             ("encode.max_rate", 1000),
             ("model.decay", 0),
             ("model.decay", 1),
+            ("model.decay", [1, 0.5]),
+            ("model.threshold", [1e-30, 1e30]),
             ("model.hidden", [65535] * 8),
             ("seed", 2**32 - 1),
             ("train.shift_pixels", 10),
@@ -141,7 +156,15 @@ REFUSED = [
     ("model.hidden", None),
     ("model.neuron", "perceptron"),
     ("model.threshold", 0),
+    ("model.threshold", [1.0, 0]),
+    ("model.threshold", [1.0, 1.0, 1.0]),
+    ("model.threshold", True),
     ("model.decay", 1.01),
+    ("model.decay", [0.9]),
+    ("model.decay", []),
+    ("model.decay", [0.9, "0.9"]),
+    ("model.reset", "half"),
+    ("model.bias", "yes"),
     ("train.engine", "fast"),
     ("train.engine", ["event"]),
     ("train.device", "gpu"),
@@ -224,6 +247,16 @@ class TestRefused:
     def test_every_parameter_has_a_refused_value(self) -> None:
         assert {key for key, _ in REFUSED} == set(all_keys())
 
+    def test_a_list_for_another_number_of_layers(self) -> None:
+        assert refusal(changed("model.decay", [0.9, 0.8, 0.7])) == (
+            "model.decay: [0.9, 0.8, 0.7] is not allowed; allowed: a number, or a list of 2, one "
+            "for each layer after the input"
+        )
+        assert refusal(changed("model.decay", [0.9, 1.2])) == (
+            "model.decay: [0.9, 1.2] is not allowed; allowed: a number of at least 0 and of at "
+            "most 1, or a list of one for each layer after the input"
+        )
+
     def test_range_is_told_whole(self) -> None:
         assert refusal(changed("train.lr", -1)) == (
             "train.lr: -1 is not allowed; allowed: a number above 0 and of at most 10"
@@ -238,7 +271,8 @@ class TestRefused:
             for part in sections:
                 section = section[part]
             del section[name]
-            what = f"add `{name}: {EARLIER[key]}`" if key in EARLIER else "allowed: "
+            earlier = yaml.safe_dump(EARLIER.get(key)).split("\n")[0]
+            what = f"add `{name}: {earlier}`" if key in EARLIER else "allowed: "
             assert refusal(without).startswith(f"{key}: is missing; {what}")
 
     @pytest.mark.parametrize("section", ["data", "train"])
@@ -349,10 +383,10 @@ class TestResultsOfBefore:
         with pytest.raises(ParameterError) as caught:
             load_params(old)
         told = "is missing; add `{}`, which is what there was before"
-        assert str(caught.value).splitlines() == [
-            "encode.code: " + told.format("code: poisson"),
-            "model.neuron: " + told.format("neuron: lif"),
-        ]
+        lines = str(caught.value).splitlines()
+        assert len(lines) == len(EARLIER)
+        assert lines[0] == "encode.code: " + told.format("code: poisson")
+        assert "model.bias: " + told.format("bias: true") in lines
 
     def test_a_truncated_file_is_still_refused(self, old: Path) -> None:
         old.write_text("seed: 1\n", encoding="utf-8")

@@ -32,9 +32,14 @@ from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.encoders import ENCODERS
 
 Scalar = str | int | float | None
-Values = dict[str, Scalar | list[int]]
+Values = dict[str, Scalar | list[int] | list[float]]
 
-EARLIER: Mapping[str, Scalar] = {"encode.code": "poisson", "model.neuron": "lif"}
+EARLIER: Mapping[str, Scalar] = {
+    "encode.code": "poisson",
+    "model.neuron": "lif",
+    "model.reset": "zero",
+    "model.bias": True,
+}
 """Keys that came after the first results, each with what those were made with."""
 
 _ALWAYS_PART = ("train.plateau_factor", "train.plateau_patience", "train.warmup_fraction")
@@ -93,6 +98,18 @@ class ModelParams(Section):
     def chosen_neuron(self) -> Neuron:
         """The neuron with its parameters."""
         return NEURONS.chosen_in(self)
+
+    @model_validator(mode="after")
+    def _a_value_for_each_layer(self) -> Self:
+        for name, values in self.chosen_neuron.by_layer.items():
+            if len(values) != len(self.hidden) + 1:
+                raise PydanticCustomError(
+                    WHOLE_LINE,
+                    "model.{name}: {values} is not allowed; allowed: a number, or a list of "
+                    "{n_layers}, one for each layer after the input",
+                    {"name": name, "values": shown(list(values)), "n_layers": len(self.hidden) + 1},
+                )
+        return self
 
 
 class TrainParams(TrainingSettings, EngineSettings):
@@ -249,5 +266,6 @@ def _missing(section: str, key: str, written: Mapping[str, Any]) -> ErrorDetails
     value = EARLIER.get(f"{section}.{key}")
     if value is None:
         return ErrorDetails(type="missing", loc=(section, key), msg="", input=written)
-    line = f"{section}.{key}: is missing; add `{key}: {value}`, which is what there was before"
+    text = value if isinstance(value, str) else shown(value)
+    line = f"{section}.{key}: is missing; add `{key}: {text}`, which is what there was before"
     return ErrorDetails(type=WHOLE_LINE, loc=(section, key), msg=line, input=written)

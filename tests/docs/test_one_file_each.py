@@ -39,7 +39,7 @@ CHOSEN = {
     "data.source": "uci_digits",
     "data.test_images": 397,
     "encode.code": "periodic",
-    "model.neuron": "subtractive",
+    "model.neuron": "linear_leak",
     "train.surrogate": "laplacian",
     "train.schedule": "linear",
     "energy_report.profile": "my-board",
@@ -143,7 +143,7 @@ def test_one_new_file_each_and_lines_of_params_yaml(added: Path) -> None:
         " M src/spikejoule/energy/hardware.yaml",
         "?? src/spikejoule/data/sources/uci_digits.py",
         "?? src/spikejoule/learn/schedules/linear.py",
-        "?? src/spikejoule/model/neurons/subtractive.py",
+        "?? src/spikejoule/model/neurons/linear_leak.py",
         "?? src/spikejoule/model/surrogates/laplacian.py",
         "?? src/spikejoule/spikes/encoders/periodic.py",
     ]
@@ -169,7 +169,7 @@ def test_the_digits_are_those_of_the_source(added: Path, result: dict) -> None:
 
 
 def test_the_neuron_the_surrogate_and_the_schedule_were_used(result: dict) -> None:
-    neuron = {"neuron": "subtractive", "threshold": 0.3, "decay": 0.9}
+    neuron = {"neuron": "linear_leak", "threshold": 0.3, "leak": 0.05}
     assert result["neurons"] == [neuron, neuron]
     assert result["engine"] == "dense"
     assert result["config"]["surrogate"] == "laplacian"
@@ -206,7 +206,7 @@ def test_the_tests_that_hold_for_every_kind_pass(added: Path, repository: Path) 
         (
             "test_params.py",
             '    ("seed", -1),\n',
-            '    ("encode.phase", 1),\n    ("data.test_images", 0),\n',
+            '    ("encode.phase", 1),\n    ("data.test_images", 0),\n    ("model.leak", 2),\n',
         ),
     ):
         file = added / "tests" / name

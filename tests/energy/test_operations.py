@@ -1,5 +1,7 @@
 """Counts and prices against a network whose every spike is written down, and a plain recount."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from spikejoule.energy.terms import DESCRIPTIONS
 from spikejoule.engine import run_network
 from spikejoule.measure.measurement import Measurement
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.settings import draw_key, encode
@@ -129,7 +132,11 @@ class TestByHand:
 
 
 def recounted(
-    layers: list[NDArray[np.int64]], weights: list[list[list[float]]], pruned: bool
+    layers: list[NDArray[np.int64]],
+    weights: list[list[list[float]]],
+    pruned: bool,
+    leaks: list[bool] | None = None,
+    bias: bool = True,
 ) -> list[list[int]]:
     """The plain recount, in the order of the columns."""
     order = (
@@ -141,16 +148,28 @@ def recounted(
     places = {-1: range(n_layers - 1), 0: range(1, n_layers), None: range(n_layers)}
     return [
         [count[term, layer] for term, where in order for layer in places[where]]
-        for count in naive.operations([layer.tolist() for layer in layers], weights, pruned)
+        for count in naive.operations(
+            [layer.tolist() for layer in layers], weights, pruned, leaks, bias
+        )
     ]
 
 
 class TestTwoCountings:
     @pytest.mark.parametrize("pruned", [False, True])
-    @pytest.mark.parametrize("hidden", [(7,), (6, 5, 4)])
-    def test_random_networks(self, hidden: tuple[int, ...], pruned: bool) -> None:
+    @pytest.mark.parametrize(
+        ("hidden", "neuron"),
+        [
+            ((7,), {}),
+            ((6, 5, 4), {}),
+            ((7,), {"bias": False, "decay": 1.0}),
+            ((6, 5, 4), {"decay": (1.0, 0.5, 1.0, 0.9), "reset": "subtract"}),
+        ],
+    )
+    def test_random_networks(
+        self, hidden: tuple[int, ...], neuron: dict[str, Any], pruned: bool
+    ) -> None:
         generator = np.random.default_rng(len(hidden))
-        architecture = Architecture(9, hidden, 3)
+        architecture = Architecture(9, hidden, 3, LeakyIntegrateAndFire(**neuron))
         state = {
             name: generator.normal(0.1, 0.6, shape).astype(np.float32)
             for name, shape in architecture.parameter_shapes().items()
@@ -164,9 +183,12 @@ class TestTwoCountings:
         counts = count_operations(Measurement.of(state, architecture, layers, pruned))
         weights = [weights for weights, _ in naive.layers_of(state)]
         spikes = [layer.to_dense(np.int64) for layer in layers]
-        assert counts.counts.tolist() == recounted(spikes, weights, pruned)
+        decays = neuron.get("decay", 0.9)
+        decays = [decays] * len(weights) if isinstance(decays, float) else decays
+        leaks, bias = [decay != 1 for decay in decays], neuron.get("bias", True)
+        assert counts.counts.tolist() == recounted(spikes, weights, pruned, leaks, bias)
         # the oracle can tell them apart
-        assert counts.counts.tolist() != recounted(spikes, weights, not pruned)
+        assert counts.counts.tolist() != recounted(spikes, weights, not pruned, leaks, bias)
 
     @needs_torch
     def test_real_digits(self, mnist5k: Dataset) -> None:

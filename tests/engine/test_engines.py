@@ -58,11 +58,11 @@ def set_threads() -> Iterator[Any]:
         torch.set_num_threads(products)
 
 
-def network(*sizes: int, seed: int = 0, decay: float = 0.9) -> tuple[Architecture, dict[str, Any]]:
-    """A network whose every layer fires now and then, in float64."""
+def network(*sizes: int, seed: int = 0, **neuron: Any) -> tuple[Architecture, dict[str, Any]]:
+    """A network whose every layer fires now and then, in float64; `neuron` has its parameters."""
     generator = np.random.default_rng(seed)
     architecture = Architecture(
-        sizes[0], tuple(sizes[1:-1]), sizes[-1], LeakyIntegrateAndFire(decay=decay)
+        sizes[0], tuple(sizes[1:-1]), sizes[-1], LeakyIntegrateAndFire(**neuron)
     )
     state = {
         name: generator.normal(0.08, 1.2 / np.sqrt(max(shape[-1], 4)), shape)
@@ -109,7 +109,9 @@ def assert_all_agree(
     settings: LearningSettings = LEARNING,
 ) -> dict[str, np.ndarray]:
     """Spikes, loss and gradients of both engines are those of the loops; returns the gradients."""
-    constants = (architecture.neuron.threshold, architecture.neuron.decay)
+    neuron = architecture.neuron
+    assert isinstance(neuron, LeakyIntegrateAndFire)
+    constants = (neuron.threshold, neuron.decay, neuron.reset)
     spikes = naive.run(state, dense.tolist(), *constants)
     loss, correct, totals, gradients = naive.batch_gradient(
         state,
@@ -190,6 +192,29 @@ class TestAgreement:
         architecture, state = network(9, 11, 3, decay=decay)
         dense, _, labels = batch(architecture, 3, 8)
         assert_all_agree(architecture, state, dense, labels)
+
+    @pytest.mark.parametrize("reset", ["zero", "subtract"])
+    @pytest.mark.parametrize("bias", [True, False])
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {},
+            {"decay": 1.0},
+            {"threshold": (0.8, 1.1, 0.7), "decay": (1.0, 0.9, 0.6)},
+            {"threshold": (0.9, 1.0, 1.2)},
+            {"decay": (0.5, 0.0, 1.0)},
+        ],
+    )
+    @pytest.mark.parametrize("surrogate", ["arctangent", "triangle"])
+    def test_neurons(self, reset: str, bias: bool, values: dict[str, Any], surrogate: str) -> None:
+        architecture, state = network(14, 17, 9, 4, reset=reset, bias=bias, **values)
+        assert any(name.endswith("bias") for name in state) == bias
+        dense, events, labels = batch(architecture, 5, 9, 0.4)
+        for layer in EventEngine(architecture, state).run(events):
+            assert 0.01 < layer.density < 0.9
+        settings = changed(LEARNING, surrogate=surrogate)
+        gradients = assert_all_agree(architecture, state, dense, labels, settings)
+        assert all(np.abs(gradient).max() > 0 for gradient in gradients.values())
 
     @pytest.mark.parametrize(("scale", "smoothing"), [(1.0, 0.0), (0.05, 0.0), (5.0, 0.5)])
     def test_losses(self, scale: float, smoothing: float) -> None:
@@ -311,12 +336,20 @@ class TestWhatMustDiffer:
 
     def test_reset_by_subtraction(self) -> None:
         architecture, state = network(14, 18, 4)
+        other = replace(architecture, neuron=LeakyIntegrateAndFire(reset="subtract"))
         dense, events, _ = batch(architecture, 5, 7)
         hidden = EventEngine(architecture, state, dtype=np.float64).run(events)[0]
-        expected = naive.run(state, dense.tolist(), 1.0, 0.9)[0]
-        subtracted = naive.run(state, dense.tolist(), 1.0, 0.9, "subtract")[0]
-        assert np.array_equal(hidden.to_dense(np.int64), expected)
-        assert not np.array_equal(hidden.to_dense(np.int64), subtracted)
+        subtracted = EventEngine(other, state, dtype=np.float64).run(events)[0]
+        expected = naive.run(state, dense.tolist(), 1.0, 0.9, "subtract")[0]
+        assert np.array_equal(subtracted.to_dense(np.int64), expected)
+        assert not np.array_equal(hidden.to_dense(np.int64), expected)
+
+    def test_constants_of_another_layer(self) -> None:
+        architecture, state = network(14, 18, 4, decay=(0.9, 0.5))
+        swapped = replace(architecture, neuron=LeakyIntegrateAndFire(decay=(0.5, 0.9)))
+        _, events, _ = batch(architecture, 5, 7)
+        one, other = (EventEngine(which, state).run(events)[0] for which in (architecture, swapped))
+        assert not np.array_equal(one.to_dense(), other.to_dense())
 
     @needs_torch
     def test_a_reset_that_is_not_detached(self) -> None:
@@ -396,9 +429,10 @@ class TestAdam:
 
     @pytest.mark.parametrize("clip_norm", [0.05, 1e6, 0.0])
     @pytest.mark.parametrize("name", ["event", "dense"])
-    def test_against_torch_and_against_loops(self, name: str, clip_norm: float) -> None:
+    @pytest.mark.parametrize("bias", [True, False])
+    def test_against_torch_and_against_loops(self, name: str, clip_norm: float, bias: bool) -> None:
         settings = changed(self.SETTINGS, grad_clip_norm=clip_norm)
-        architecture, state = network(12, 17, 4)
+        architecture, state = network(12, 17, 4, bias=bias)
         engine = (
             EventEngine(architecture, state, settings, np.float64)
             if name == "event"

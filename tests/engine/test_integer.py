@@ -1,7 +1,6 @@
 """Networks of integers: the compiled path is that of plain loops on plain integers, bit for bit."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,37 +13,10 @@ from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.spikes.events import EventList
 from tests import naive
+from tests.tools.integers import integer_network, spike_trains
 
 # One worker for all: each would compile the kernels for itself.
 pytestmark = pytest.mark.xdist_group("engines")
-
-
-def network(
-    *sizes: int,
-    weight_bits: int = 8,
-    state_bits: int = 32,
-    seed: int = 0,
-    neuron: LeakyIntegrateAndFire | None = None,
-    scale: float = 1.2,
-) -> tuple[Architecture, dict[str, Any]]:
-    """A network of integers whose every layer fires now and then, and its parameters as floats."""
-    generator = np.random.default_rng([seed, weight_bits])
-    neuron = neuron or LeakyIntegrateAndFire()
-    architecture = Architecture(
-        sizes[0], sizes[1:-1], sizes[-1], neuron, Quantisation(weight_bits, state_bits)
-    )
-    state = {
-        name: generator.normal(0.08, scale / np.sqrt(max(shape[-1], 4)), shape)
-        if len(shape) == 2
-        else generator.normal(0.05, 0.1, shape)
-        for name, shape in architecture.parameter_shapes().items()
-    }
-    return with_grids(architecture, state), state
-
-
-def batch(n_inputs: int, n_samples: int, n_steps: int, density: float = 0.3) -> np.ndarray:
-    generator = np.random.default_rng([n_samples, n_steps])
-    return (generator.random((n_samples, n_steps, n_inputs)) < density).astype(int)
 
 
 def loops(
@@ -81,10 +53,10 @@ class TestAgainstPlainLoops:
     @pytest.mark.parametrize("decay", [1.0, 0.9, 0.5, 0.0])
     def test_widths_and_leaks(self, weight_bits: int, state_bits: int, decay: float) -> None:
         neuron = LeakyIntegrateAndFire(decay=decay)
-        architecture, state = network(
+        architecture, state = integer_network(
             14, 18, 4, weight_bits=weight_bits, state_bits=state_bits, neuron=neuron
         )
-        dense = batch(14, 5, 12)
+        dense = spike_trains(14, 5, 12)
         for layer in IntegerNetwork(architecture, state).run(EventList.from_dense(dense)):
             assert 0.01 < layer.density < 0.9
         potentials = assert_runs_like_the_loops(architecture, state, dense)
@@ -92,35 +64,35 @@ class TestAgainstPlainLoops:
 
     @pytest.mark.parametrize("hidden", [(1,), (17, 9), (12, 20, 16), (209,)])
     def test_depths_and_sizes(self, hidden: tuple[int, ...]) -> None:
-        architecture, state = network(9, *hidden, 3, weight_bits=4)
-        assert_runs_like_the_loops(architecture, state, batch(9, 3, 8))
+        architecture, state = integer_network(9, *hidden, 3, weight_bits=4)
+        assert_runs_like_the_loops(architecture, state, spike_trains(9, 3, 8))
 
     @pytest.mark.parametrize("threshold", [1e-30, 0.37, 3.0, 1e30])
     def test_thresholds(self, threshold: float) -> None:
         neuron = LeakyIntegrateAndFire(threshold=threshold)
-        architecture, state = network(14, 18, 4, neuron=neuron, scale=1.5)
+        architecture, state = integer_network(14, 18, 4, neuron=neuron)
         state = {name: threshold * values for name, values in state.items()}
         architecture = with_grids(architecture, state)
-        potentials = assert_runs_like_the_loops(architecture, state, batch(14, 5, 9))
+        potentials = assert_runs_like_the_loops(architecture, state, spike_trains(14, 5, 9))
         assert all(len(np.unique(layer)) > 20 for layer in potentials)
 
     def test_pruned_synapses_and_silent_layers(self) -> None:
-        architecture, state = network(14, 18, 4)
+        architecture, state = integer_network(14, 18, 4)
         state["layer1.synapses.weight"][:, ::2] = 0
         architecture = with_grids(architecture, state)
-        assert_runs_like_the_loops(architecture, state, batch(14, 5, 9))
+        assert_runs_like_the_loops(architecture, state, spike_trains(14, 5, 9))
         state["layer2.synapses.weight"][:] = 0
         architecture = with_grids(architecture, state)
-        assert_runs_like_the_loops(architecture, state, batch(14, 5, 9))
+        assert_runs_like_the_loops(architecture, state, spike_trains(14, 5, 9))
 
     @pytest.mark.parametrize("decay", [1.0, 0.9])
     def test_potentials_saturate(self, decay: float) -> None:
         """Most weights are negative: without a bound the potentials would sink for ever."""
         neuron = LeakyIntegrateAndFire(decay=decay, threshold=40.0)
-        narrow, state = network(200, 6, 3, state_bits=16, neuron=neuron)
+        narrow, state = integer_network(200, 6, 3, state_bits=16, neuron=neuron)
         state["layer1.synapses.weight"] -= 0.3
         narrow = with_grids(narrow, state)
-        dense = batch(200, 2, 60, 0.9)
+        dense = spike_trains(200, 2, 60, 0.9)
         dense[:, 50:, :40] = 0
         potentials = assert_runs_like_the_loops(narrow, state, dense)
         assert potentials[0].min() < -(2**15)
@@ -129,23 +101,23 @@ class TestAgainstPlainLoops:
 
     @pytest.mark.parametrize("n_samples", [0, 1, 7])
     def test_numbers_of_samples(self, n_samples: int) -> None:
-        architecture, state = network(9, 11, 3)
-        events = EventList.from_dense(batch(9, 7, 5)).select(slice(n_samples))
+        architecture, state = integer_network(9, 11, 3)
+        events = EventList.from_dense(spike_trains(9, 7, 5)).select(slice(n_samples))
         layers = IntegerNetwork(architecture, state).run(events)
         assert [layer.n_samples for layer in layers] == [n_samples] * 2
         if n_samples:
             assert_runs_like_the_loops(architecture, state, events.to_dense(np.int64))
 
-    def test_events_of_another_network(self) -> None:
-        architecture, state = network(9, 11, 3)
+    def test_events_of_another_integer_network(self) -> None:
+        architecture, state = integer_network(9, 11, 3)
         with pytest.raises(ArtifactError, match="8 inputs, the network has 9"):
-            IntegerNetwork(architecture, state).run(EventList.from_dense(batch(8, 2, 5)))
+            IntegerNetwork(architecture, state).run(EventList.from_dense(spike_trains(8, 2, 5)))
 
 
 class TestIntegers:
     @pytest.mark.parametrize("weight_bits", [2, 4, 8])
     def test_floats_stand_for_them_exactly(self, weight_bits: int) -> None:
-        architecture, state = network(14, 18, 4, weight_bits=weight_bits)
+        architecture, state = integer_network(14, 18, 4, weight_bits=weight_bits)
         integers = integers_of(architecture, state)
         largest = 2 ** (weight_bits - 1) - 1
         for values in integers.values():
@@ -167,10 +139,10 @@ class TestIntegers:
     @pytest.mark.parametrize("decay", [0.9985, 1 - 1e-9])
     def test_a_leak_too_weak_for_a_fixed_point(self, decay: float) -> None:
         with pytest.raises(ParameterError, match="model.decay: .* allowed: 1, or a number from 0"):
-            network(9, 11, 3, neuron=LeakyIntegrateAndFire(decay=decay))
+            integer_network(9, 11, 3, neuron=LeakyIntegrateAndFire(decay=decay))
 
     def test_a_network_without_grids(self) -> None:
-        architecture, state = network(9, 11, 3)
+        architecture, state = integer_network(9, 11, 3)
         bare = replace(architecture, quantisation=Quantisation(8, 32))
         for needs_grids in (bare, replace(bare, quantisation=None)):
             with pytest.raises(ValueError, match="no grid"):

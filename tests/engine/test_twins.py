@@ -17,6 +17,8 @@ from numba.extending import intrinsic
 from spikejoule.engine.kernels import through_time, vector
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.structures import (
+    RESET_BY_SUBTRACTION,
+    RESET_TO_ZERO,
     Block,
     BySource,
     Carried,
@@ -37,6 +39,7 @@ from tests.engine import twins
 from tests.tools.processes import start_python
 
 FLOATS = pytest.mark.parametrize("kind", [np.float32, np.float64])
+RESETS = pytest.mark.parametrize("reset", [RESET_TO_ZERO, RESET_BY_SUBTRACTION])
 DENSITIES = pytest.mark.parametrize("density", [0.0, 0.02, 0.4, 1.0])
 
 
@@ -111,15 +114,16 @@ def spikes_of(generator: np.random.Generator, n_rows: int, n_units: int, density
     return Spikes(events.sources, events.offsets[1:].copy())
 
 
-def neuron_of(kind: type) -> Neuron:
-    return Neuron(kind(0.9), kind(1.0))
+def neuron_of(kind: type, reset: int = RESET_TO_ZERO) -> Neuron:
+    return Neuron(kind(0.9), kind(1.0), reset)
 
 
 class TestForward:
     @FLOATS
+    @RESETS
     @DENSITIES
     @pytest.mark.parametrize("vectors", range(1, vector.MAX_BLOCK + 1))
-    def test_every_block(self, kind: type, density: float, vectors: int) -> None:
+    def test_every_block(self, kind: type, reset: int, density: float, vectors: int) -> None:
         n_sources, n_steps, stride = 23, 9, LANES * (vectors + 2)
         generator = np.random.default_rng([vectors, int(100 * density)])
         parameters = generator.normal(0.05, 0.4, 7 + (n_sources + 1) * stride).astype(kind)
@@ -129,7 +133,7 @@ class TestForward:
         fired = np.zeros(n_steps * stride // LANES, np.uint16)
         out = assert_same(
             integrate_and_fire, twins.integrate_and_fire, spikes, parameters, layer,
-            Block(LANES, vectors), neuron_of(kind), n_steps, potentials, fired,
+            Block(LANES, vectors), neuron_of(kind, reset), n_steps, potentials, fired,
         )  # fmt: skip
         potentials, fired = (array.reshape(n_steps, -1) for array in out[-2:])
         assert (potentials[:, :LANES] == -7).all()
@@ -138,7 +142,8 @@ class TestForward:
         assert not fired[:, -1].any()
 
     @FLOATS
-    def test_the_threshold_and_its_neighbours(self, kind: type) -> None:
+    @RESETS
+    def test_the_threshold_and_its_neighbours(self, kind: type, reset: int) -> None:
         threshold = kind(0.7)
         below, above = (np.nextafter(threshold, kind(bound)) for bound in (0, 1))
         parameters = np.zeros(LANES, kind)
@@ -147,7 +152,7 @@ class TestForward:
         spikes = Spikes(np.empty(0, np.uint16), np.zeros(2, np.int64))
         out = assert_same(
             integrate_and_fire, twins.integrate_and_fire, spikes, parameters, layer,
-            Block(0, 1), Neuron(kind(0.5), threshold), 1, np.empty(LANES, kind),
+            Block(0, 1), Neuron(kind(0.5), threshold, reset), 1, np.empty(LANES, kind),
             np.empty(1, np.uint16),
         )  # fmt: skip
         assert out[-1].tolist() == [0b110]
@@ -207,8 +212,9 @@ def surrogate_of(name: str, kind: type) -> Surrogate:
 
 @pytest.mark.parametrize("name", list(SURROGATES))
 @FLOATS
+@RESETS
 class TestThroughTime:
-    def test_every_block(self, kind: type, name: str) -> None:
+    def test_every_block(self, kind: type, reset: int, name: str) -> None:
         for n_steps in (1, 8):
             for vectors in range(1, through_time.MAX_DELTA_BLOCK + 1):
                 stride = LANES * (vectors + 1)
@@ -219,12 +225,12 @@ class TestThroughTime:
                 gradient = generator.normal(size=2 + stride).astype(kind)
                 assert_same(
                     membrane_deltas, twins.membrane_deltas, Rows(deltas, 4, stride), potentials,
-                    Block(LANES, vectors), n_steps, neuron_of(kind), surrogate_of(name, kind),
-                    gradient, 2,
+                    Block(LANES, vectors), n_steps, neuron_of(kind, reset),
+                    surrogate_of(name, kind), gradient, 2,
                 )  # fmt: skip
 
     @pytest.mark.parametrize("steps", [1, through_time.TILE_STEPS])
-    def test_every_tile(self, kind: type, name: str, steps: int) -> None:
+    def test_every_tile(self, kind: type, reset: int, name: str, steps: int) -> None:
         for n_following in (1, 10, 17):
             for vectors in through_time.TILE_VECTORS:
                 stride, next_stride = LANES * (vectors + 1), LANES * 2
@@ -238,7 +244,7 @@ class TestThroughTime:
                 assert_same(
                     tile_deltas, twins.tile_deltas, Rows(following, 6, next_stride), n_following,
                     weights, Rows(np.zeros(3 + n_steps * stride, kind), 3, stride), potentials,
-                    Tile(first_step, steps, LANES, vectors), neuron_of(kind),
+                    Tile(first_step, steps, LANES, vectors), neuron_of(kind, reset),
                     surrogate_of(name, kind), carried,
                 )  # fmt: skip
 

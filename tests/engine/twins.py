@@ -19,6 +19,7 @@ import numpy as np
 from numba.extending import intrinsic
 
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
+from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESET_TO_ZERO
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.exponential import GOLDEN
 from spikejoule.spikes.kernels.poisson import mix
@@ -47,7 +48,7 @@ def like(typing_context, value, x):
 @numba.njit
 def integrate_and_fire(spikes, parameters, layer, block, neuron, n_steps, potentials, fired):
     """v[t] = decay u[t-1] + bias + weights of the spikes;  s[t] = (v[t] >= threshold);
-    u[t] = 0 where s[t], else v[t].
+    u[t] = 0 or v[t] - threshold where s[t], else v[t].
     """
     first, width = block.column, LANES * block.vectors
     membrane = np.zeros(width, parameters.dtype)
@@ -66,7 +67,10 @@ def integrate_and_fire(spikes, parameters, layer, block, neuron, n_steps, potent
             potentials[out + j] = membrane[j]
             if membrane[j] >= neuron.threshold:
                 fired[(out + j) // LANES] |= 1 << (j % LANES)
-                membrane[j] = 0
+                if neuron.reset == RESET_BY_SUBTRACTION:
+                    membrane[j] -= neuron.threshold
+                else:
+                    membrane[j] = 0
 
 
 @numba.njit
@@ -183,8 +187,12 @@ def derivative(surrogate, x):
 
 @numba.njit
 def delta_of_step(membrane, own, later, neuron, surrogate):
-    """dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay (1 - s[t]) dL/dv[t+1]."""
-    kept = neuron.decay if membrane < neuron.threshold else like(0.0, membrane)
+    """dL/dv[t] = dL/ds[t] f(v[t] - threshold) + k dL/dv[t+1], k = decay, but 0 where a spike resets
+    to zero.
+    """
+    kept = neuron.decay
+    if membrane >= neuron.threshold and neuron.reset == RESET_TO_ZERO:
+        kept = like(0.0, membrane)
     return multiply_add(own, derivative(surrogate, membrane - neuron.threshold), kept * later)
 
 

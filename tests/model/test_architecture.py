@@ -72,6 +72,9 @@ def test_out_of_range(arguments: dict[str, Any], needle: str) -> None:
     [
         *({"threshold": value} for value in (0.0, -1.0, math.nan, 1e-50, math.inf)),
         *({"decay": value} for value in (-0.1, 1.1, math.nan)),
+        *({"threshold": value} for value in ((), (1.0, 0.0), (1.0,) * 10, "high", True)),
+        {"decay": (0.9, 1.1)},
+        {"reset": "half"},
     ],
 )
 def test_neurons_out_of_range(parameters: dict[str, float]) -> None:
@@ -83,3 +86,31 @@ def test_neurons_out_of_range(parameters: dict[str, float]) -> None:
 def test_limits_of_the_decay_are_allowed(decay: float) -> None:
     neuron = LeakyIntegrateAndFire(decay=decay)
     assert Architecture(1, (1,), 1, neuron).neuron.entry() == {"threshold": 1.0, "decay": decay}
+
+
+def test_the_neurons_of_the_layers() -> None:
+    neuron = LeakyIntegrateAndFire(threshold=(1.0, 0.5, 2.0), decay=0.8, reset="subtract")
+    architecture = Architecture(4, (3, 2), 1, neuron)
+    assert [one.constants for one in architecture.neurons] == [(1.0, 0.8), (0.5, 0.8), (2.0, 0.8)]
+    assert all(one.reset == "subtract" for one in architecture.neurons)
+    with pytest.raises(ParameterError, match="threshold has 3 values; allowed are one value, or 2"):
+        Architecture(4, (3,), 1, neuron)
+
+
+def test_entries_of_files_name_what_is_not_as_before() -> None:
+    assert LeakyIntegrateAndFire().entry() == {"threshold": 1.0, "decay": 0.9}
+    neuron = LeakyIntegrateAndFire(decay=(1.0, 0.5), bias=False, reset="subtract")
+    assert neuron.entry() == {
+        "threshold": 1.0,
+        "decay": [1.0, 0.5],
+        "reset": "subtract",
+        "bias": False,
+    }
+
+
+def test_a_network_without_biases() -> None:
+    architecture = Architecture(784, (400,), 10, LeakyIntegrateAndFire(bias=False))
+    assert architecture.parameter_shapes() == {
+        "layer1.synapses.weight": (400, 784),
+        "layer2.synapses.weight": (10, 400),
+    }

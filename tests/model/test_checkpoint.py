@@ -16,6 +16,8 @@ import torch
 from spikejoule.foundation import torch_files
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model import checkpoint
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.trained import TrainedNetwork
 from tests.tools.examples import complete_content, trained_network, write_example
 
 
@@ -171,10 +173,30 @@ class _Scalar:
         return np.float64(1).__reduce__()[0], (np.dtype("O"), b"\0" * 8)
 
 
+NETWORKS = pytest.mark.parametrize(
+    ("hidden", "neuron", "model_class"),
+    [
+        ((20,), {}, "SimpleSpikingNetwork"),
+        ((20,), {"threshold": 0.5, "decay": 1.0}, "SimpleSpikingNetwork"),
+        ((12, 8), {}, "spikejoule.SpikingNetwork"),
+        ((20,), {"reset": "subtract"}, "spikejoule.SpikingNetwork"),
+        ((20,), {"bias": False}, "spikejoule.SpikingNetwork"),
+        ((20,), {"threshold": (1.0, 0.5)}, "spikejoule.SpikingNetwork"),
+        ((12, 8), {"decay": (1.0, 0.9, 0.8), "bias": False}, "spikejoule.SpikingNetwork"),
+    ],
+)
+
+
+def network_of(hidden: tuple[int, ...], neuron: dict[str, Any]) -> TrainedNetwork:
+    return trained_network(hidden, neuron=LeakyIntegrateAndFire(**neuron))
+
+
 class TestTrainedNetwork:
-    @pytest.mark.parametrize("hidden", [(20,), (12, 8)])
-    def test_round_trip(self, tmp_path: Path, hidden: tuple[int, ...]) -> None:
-        network = trained_network(hidden)
+    @NETWORKS
+    def test_round_trip(
+        self, tmp_path: Path, hidden: tuple[int, ...], neuron: dict[str, Any], model_class: str
+    ) -> None:
+        network = network_of(hidden, neuron)
         checkpoint.save_trained(tmp_path / "t.pth", network)
         found = checkpoint.load_trained(tmp_path / "t.pth")
         assert found.architecture == network.architecture
@@ -374,10 +396,13 @@ def _with(section: str, key: str, value: Any) -> Callable[[dict[str, Any]], None
 
 
 class TestReadComplete:
-    @pytest.mark.parametrize("hidden", [(20,), (12, 8)])
-    def test_round_trip(self, tmp_path: Path, hidden: tuple[int, ...]) -> None:
-        network = trained_network(hidden)
+    @NETWORKS
+    def test_round_trip(
+        self, tmp_path: Path, hidden: tuple[int, ...], neuron: dict[str, Any], model_class: str
+    ) -> None:
+        network = network_of(hidden, neuron)
         found = checkpoint.read_complete(write_example(tmp_path / "c.pth", network))
+        assert found.content["model_class"] == model_class
         assert found.architecture == network.architecture
         assert found.encoder == network.encoder
         for name, weights in network.state.items():
@@ -412,7 +437,12 @@ class TestReadComplete:
             (_with("architecture", "n_hidden", 30), "twice"),
             (_with("architecture", "n_hidden", "many"), "twice"),
             (_with("architecture", "threshold", None), "threshold is null"),
-            (_with("architecture", "decay", 1.5), "1.5"),
+            (_with("architecture", "decay", 1.5), "decay is 1.5"),
+            (_with("architecture", "decay", [0.9, 1.5]), "decay.1 is 1.5"),
+            (_with("architecture", "decay", [0.9]), "decay has 1 values; allowed are one value, "),
+            (_with("architecture", "reset", "half"), "reset is 'half'"),
+            (_with("architecture", "bias", 1), "bias is 1"),
+            (_with("architecture", "bias", False), "layer1.synapses.bias is unknown"),
             (_with("encoding", "time_window", 0), "encoding.time_window is 0"),
             (_with("encoding", "time_window", 2.5), "encoding.time_window is 2.5"),
             (_with("encoding", "time_window", True), "encoding.time_window is true"),

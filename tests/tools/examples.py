@@ -13,6 +13,7 @@ from spikejoule.model.checkpoint import (
     build_complete,
     write_complete,
 )
+from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.counting import SpikeCounts, TrainingSpikes
 from spikejoule.spikes.encoders.poisson import Poisson
@@ -89,6 +90,7 @@ BASELINE_TIMINGS = {
     "timestamp": "2026-03-04T05:06:07+00:00",
     "host_energy": HOST_ENERGY,
 }
+LIF = LeakyIntegrateAndFire(threshold=1.0, decay=0.9)
 EVALUATION = {
     "test_accuracy_percent": 91.25,
     "test_accuracy_low_percent": 90.1,
@@ -99,10 +101,12 @@ EVALUATION = {
 }
 
 
-def trained_network(hidden: tuple[int, ...] = (20,), seed: int = 1) -> TrainedNetwork:
+def trained_network(
+    hidden: tuple[int, ...] = (20,), seed: int = 1, neuron: Neuron = LIF
+) -> TrainedNetwork:
     """A network with random weights that make every layer fire, and a history of two epochs."""
     generator = np.random.default_rng(seed)
-    architecture = Architecture(784, hidden, 10, LeakyIntegrateAndFire(threshold=1.0, decay=0.9))
+    architecture = Architecture(784, hidden, 10, neuron)
     state = {
         name: generator.normal(0.05, 0.35, shape).astype(np.float32)
         for name, shape in architecture.parameter_shapes().items()

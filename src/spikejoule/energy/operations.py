@@ -5,8 +5,9 @@ layer l emits for one sample,
 
     synaptic events          sum over the spikes of layer l of the synapses that the unit reaches
     neuron updates           T n_l: active in the S_l steps in which a neuron spikes, else inactive
-    leak multiplications     T n_l        (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.4)
-    bias additions           T n_l        (eq. 2.3)
+    leak multiplications     T n_l        (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.4); none in
+                             a layer whose neurons keep their whole potential
+    bias additions           T n_l        (eq. 2.3); none without biases
     spikes routed            S_l
     weight reads             one 32-bit word a synaptic event
     state accesses           2 T n_l words: each potential is read and written once per step; and up
@@ -79,7 +80,7 @@ def count_operations(measured: Measurement) -> OperationCounts:
     architecture, time_window = measured.architecture, measured.time_window
     spikes = measured.counts.per_sample
     updates = _updates(architecture, time_window, len(spikes))
-    counts = operation_blocks(spikes, measured.synaptic_events, updates)
+    counts = operation_blocks(architecture, spikes, measured.synaptic_events, updates)
     return OperationCounts(operation_columns(architecture), counts, time_window)
 
 
@@ -102,8 +103,9 @@ def mean_operations(
     if synaptic_events is None:
         synaptic_events = synaptic_events_per_connection(dict(spikes_per_inference), architecture)
     updates = _updates(architecture, time_window, 1)
-    means = operation_blocks(spikes, np.array([synaptic_events]), updates)[0].astype(np.float64)
-    return MeanOperations(operation_columns(architecture), means, time_window)
+    means = operation_blocks(architecture, spikes, np.array([synaptic_events]), updates)[0]
+    columns = operation_columns(architecture)
+    return MeanOperations(columns, means.astype(np.float64), time_window)
 
 
 def operation_columns(architecture: Architecture) -> tuple[Column, ...]:
@@ -124,11 +126,15 @@ def operation_columns(architecture: Architecture) -> tuple[Column, ...]:
 
 
 def operation_blocks(
-    spikes: NDArray[Any], events: NDArray[Any], updates: NDArray[np.int64]
+    architecture: Architecture,
+    spikes: NDArray[Any],
+    events: NDArray[Any],
+    updates: NDArray[np.int64],
 ) -> NDArray[Any]:
     """The formulas of this module: counts [N, C] in the order of :func:`operation_columns`.
 
     Args:
+        architecture: for what an update of its neurons contains.
         spikes: of each layer, [N, L].
         events: synaptic events of each connection, [N, L - 1].
         updates: neuron updates of each layer after the input, int64 [N, L - 1].
@@ -138,14 +144,19 @@ def operation_blocks(
         events,
         active,
         updates - active,
-        updates,
-        updates,
+        updates * leaks_by_layer(architecture),
+        updates * architecture.neuron.has_bias,
         spikes,
         events,
         2 * updates,
         2 * events,
     )
     return np.concatenate(blocks, axis=1)
+
+
+def leaks_by_layer(architecture: Architecture) -> NDArray[np.int64]:
+    """1 for each layer after the input whose potentials leak, 0 for the others, int64 [L - 1]."""
+    return np.array([neuron.leaks for neuron in architecture.neurons], dtype=np.int64)
 
 
 def _updates(architecture: Architecture, time_window: int, n_samples: int) -> NDArray[np.int64]:

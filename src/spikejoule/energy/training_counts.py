@@ -5,9 +5,10 @@ parameters and U optimizer steps,
 
     forward     as in inference (`operations`), for the spikes of the training samples
     backward    gradient accumulations    E_l            a delta for each synapse of a spike
-                bias gradients            N T n_l        an addition per neuron and step
+                bias gradients            N T n_l        an addition per neuron and step, if any
                 backpropagation MACs      N T n_l n_l+1  between neurons, dense; none to the input
                 delta multiplications     2 N T n_l      by the surrogate's derivative, by the decay
+                                                         (not by a decay of 1)
                 delta additions           N T n_l        the delta of the step after
                 surrogate evaluations     N T n_l
     optimizer   Adam: P U times the operations of `_ADAM`
@@ -17,6 +18,7 @@ algorithm 1), each counted once; a clever implementation may save some. The bias
 scalars, the loss at the output counts, and the augmentation and encoding of images are not counted.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 from spikejoule.energy import terms
 from spikejoule.energy.operations import (
     Column,
+    leaks_by_layer,
     operation_blocks,
     operation_columns,
 )
@@ -157,8 +160,11 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
     else:
         events = spikes[:, :-1] * units
     updates = record.time_window * n_samples[:, None] * units
-    blocks = [operation_blocks(spikes, events, updates)]
-    blocks += [events, updates, updates[:, :-1] * units[1:], 2 * updates, updates, updates]
+    bias_gradients = updates * architecture.neuron.has_bias
+    multiplications = updates * (1 + leaks_by_layer(architecture))
+    blocks = [operation_blocks(architecture, spikes, events, updates)]
+    blocks += [events, bias_gradients, updates[:, :-1] * units[1:]]
+    blocks += [multiplications, updates, updates]
     optimizer = _optimizer_operations(record, architecture)
     blocks.append(steps[:, None] * np.array(list(optimizer.values()), dtype=np.int64))
     columns = [
@@ -188,7 +194,7 @@ def _backward_columns(architecture: Architecture) -> Sequence[Column]:
 
 def _optimizer_operations(record: TrainingRecord, architecture: Architecture) -> dict[str, int]:
     """Operations of one optimizer step by term."""
-    parameters = sum(architecture.synapses) + sum(architecture.layer_sizes[1:])
+    parameters = sum(math.prod(shape) for shape in architecture.parameter_shapes().values())
     extras = [_WEIGHT_DECAY] * record.weight_decay + [_CLIPPING] * record.clipping
     return {
         term: parameters * (number + sum(extra.get(term, 0) for extra in extras))

@@ -15,6 +15,8 @@ from spikejoule.engine.kernels.forward import layer_forward_lanes
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
 from spikejoule.engine.kernels.structures import (
+    RESET_BY_SUBTRACTION,
+    RESET_TO_ZERO,
     AdamSettings,
     Batch,
     Layer,
@@ -22,6 +24,7 @@ from spikejoule.engine.kernels.structures import (
     Moments,
     Network,
     Neuron,
+    Neurons,
     Spikes,
     Surrogate,
 )
@@ -62,13 +65,16 @@ class EventEngine:
         dtype: DTypeLike = np.float32,
         lanes: int = GRADIENT_LANES,
     ) -> None:
-        neuron = architecture.neuron
-        assert isinstance(neuron, LeakyIntegrateAndFire)
+        neurons = _of_lif(architecture)
         self._architecture = architecture
         self._settings = settings or LearningSettings()
         kind: Callable[[float], Any] = np.dtype(dtype).type
         self._type = kind
-        self._neuron = Neuron(decay=kind(neuron.decay), threshold=kind(neuron.threshold))
+        self._neurons = Neurons(
+            decays=np.array([neuron.constants[1] for neuron in neurons], dtype),
+            thresholds=np.array([neuron.constants[0] for neuron in neurons], dtype),
+            reset=RESET_BY_SUBTRACTION if neurons[0].reset == "subtract" else RESET_TO_ZERO,
+        )
         surrogate = self._settings.chosen_surrogate
         a, b = surrogate.constants()
         self._surrogate = Surrogate(code=SURROGATE_CODES[surrogate.name], a=kind(a), b=kind(b))
@@ -134,7 +140,7 @@ class EventEngine:
                 label_smoothing=settings.label_smoothing,
                 batch_size=batch,
             ),
-            self._neuron,
+            self._neurons,
             self._surrogate,
             self._network,
             workspace.gradients,
@@ -206,18 +212,19 @@ class EventEngine:
         """Spikes of every layer after the input, hidden layers first."""
         self._check(events)
         layers = []
-        for layer in self._layout.layers:
-            events = self._run_layer(events, layer)
+        decays, thresholds, reset = self._neurons
+        for layer, decay, threshold in zip(self._layout.layers, decays, thresholds, strict=True):
+            events = self._run_layer(events, layer, Neuron(decay, threshold, reset))
             layers.append(events)
         return layers
 
-    def _run_layer(self, events: EventList, layer: Layer) -> EventList:
+    def _run_layer(self, events: EventList, layer: Layer, neuron: Neuron) -> EventList:
         n_steps = events.n_steps
 
         def fill(chosen: slice, out: LaneSpikes) -> None:
             rows = slice(chosen.start * n_steps, chosen.stop * n_steps + 1)
             spikes = Spikes(events.sources, events.offsets[rows])
-            layer_forward_lanes(spikes, layer, self._network.parameters, self._neuron, n_steps, out)
+            layer_forward_lanes(spikes, layer, self._network.parameters, neuron, n_steps, out)
 
         return collect_events(events.n_samples, n_steps, layer.n_units, fill)
 
@@ -253,3 +260,10 @@ class EventEngine:
                     "exp_avg_sq": second[name],
                 }
         return {"state": state, "param_groups": [group]}
+
+
+def _of_lif(architecture: Architecture) -> list[LeakyIntegrateAndFire]:
+    """The neuron of each layer, of the one model that there are kernels of."""
+    neurons = [one for one in architecture.neurons if isinstance(one, LeakyIntegrateAndFire)]
+    assert len(neurons) == len(architecture.neurons)
+    return neurons

@@ -10,8 +10,7 @@ from spikejoule.engine.kernels.integer import integer_forward_lanes
 from spikejoule.engine.kernels.structures import IntegerParameters, Spikes
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.integers import IntegerLayer, integer_layers, quantisation_of
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.integers import integers_of, layer_constants, quantisation_of
 from spikejoule.spikes.buffers import collect_events
 from spikejoule.spikes.events import EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
@@ -28,11 +27,26 @@ class IntegerNetwork:
     """
 
     def __init__(self, architecture: Architecture, state: State) -> None:
-        quantisation = quantisation_of(architecture)
+        state_type = _STATE_TYPES[quantisation_of(architecture).state_bits]
+        integers = integers_of(architecture, state)
         self._n_input = architecture.n_input
-        self._layers = [
-            _parameters(layer, quantisation) for layer in integer_layers(architecture, state)
-        ]
+        self._layers = []
+        for number, constants in enumerate(layer_constants(architecture), start=1):
+            weights = integers[f"layer{number}.synapses.weight"]
+            n_units = len(weights)
+            biases = integers.get(f"layer{number}.synapses.bias", np.zeros(n_units, np.int32))
+            self._layers.append(
+                IntegerParameters(
+                    weights=np.ascontiguousarray(weights.T),
+                    biases=biases,
+                    resting=np.zeros(n_units, dtype=state_type),
+                    threshold=constants.threshold,
+                    leak=constants.leak,
+                    lowest=constants.lowest,
+                    highest=constants.highest,
+                    subtracts=constants.subtracts,
+                )
+            )
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
@@ -45,20 +59,6 @@ class IntegerNetwork:
             events = _run_layer(events, layer)
             layers.append(events)
         return layers
-
-
-def _parameters(layer: IntegerLayer, quantisation: Quantisation) -> IntegerParameters:
-    lowest, highest = quantisation.state_range
-    return IntegerParameters(
-        weights=np.ascontiguousarray(layer.weights.T),
-        biases=layer.biases,
-        resting=np.zeros(layer.biases.size, dtype=_STATE_TYPES[quantisation.state_bits]),
-        threshold=layer.threshold,
-        leak=layer.leak,
-        lowest=lowest,
-        highest=highest,
-        subtracts=False,
-    )
 
 
 def _run_layer(events: EventList, layer: IntegerParameters) -> EventList:

@@ -13,7 +13,8 @@ from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, unfit_for_integers
 
 State = Mapping[str, NDArray[Any]]
-"""Parameters by name (``layer1.synapses.weight`` [target, source], ``layer1.synapses.bias``)."""
+"""Parameters by name: ``layer1.synapses.weight`` [target, source], and ``layer1.synapses.bias``
+where neurons have one."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Architecture:
         quantisation: widths and grids of a network of integers; None for floating point.
 
     Raises:
-        ParameterError: a size out of range, no hidden layer, or neurons that cannot be integers.
+        ParameterError: a size out of range, no hidden layer, a parameter of the neuron with values
+            for another number of layers, or neurons that cannot be integers.
     """
 
     n_input: int
@@ -43,9 +45,21 @@ class Architecture:
         for name, size in zip(self.layer_names, self.layer_sizes, strict=True):
             if not 1 <= size <= 65_535:
                 raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to 65535")
+        n_layers = len(self.hidden) + 1
+        for name, values in self.neuron.by_layer.items():
+            if len(values) != n_layers:
+                raise ParameterError(
+                    f"{name} has {len(values)} values; allowed are one value, or {n_layers}, one "
+                    "for each layer after the input"
+                )
         problem = self.quantisation and unfit_for_integers(self.neuron)
         if problem:
             raise ParameterError(problem)
+
+    @property
+    def neurons(self) -> tuple[Neuron, ...]:
+        """The neuron of each layer after the input, every parameter a single value."""
+        return tuple(self.neuron.of_layer(number) for number in range(len(self.hidden) + 1))
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -84,5 +98,6 @@ class Architecture:
             zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True), start=1
         ):
             shapes[f"layer{layer}.synapses.weight"] = (target, source)
-            shapes[f"layer{layer}.synapses.bias"] = (target,)
+            if self.neuron.has_bias:
+                shapes[f"layer{layer}.synapses.bias"] = (target,)
         return shapes

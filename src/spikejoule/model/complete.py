@@ -18,7 +18,11 @@ from spikejoule.model.trained import TrainedNetwork
 from spikejoule.spikes.counting import SpikeCounts
 
 SCHEMA_VERSION = "surrogate_complete_v1"
-MODEL_CLASS = "SimpleSpikingNetwork"
+SEED_CLASS = "SimpleSpikingNetwork"
+"""The class of the seed notebook, which runs every network that :func:`_seed_runs` names."""
+
+OWN_CLASS = "spikejoule.SpikingNetwork"
+"""What the seed's class cannot express: `spikejoule.model.network.SpikingNetwork`."""
 
 _CLOCK_KEYS = ("training_time_seconds", "epoch_times_seconds")
 
@@ -46,7 +50,7 @@ def build_complete(
     return {
         "schema_version": SCHEMA_VERSION,
         "timestamp": _timestamp(training_timings),
-        "model_class": MODEL_CLASS,
+        "model_class": SEED_CLASS if _seed_runs(architecture) else OWN_CLASS,
         "model_state_dict": network.state,
         "architecture": _architecture_entry(architecture),
         "n_input": architecture.n_input,
@@ -106,6 +110,20 @@ def build_complete(
             },
         },
     }
+
+
+def _seed_runs(architecture: Architecture) -> bool:
+    """Whether the seed's class computes the same spikes from the same weights.
+
+    It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one threshold
+    and one decay for both layers.
+    """
+    entry = architecture.neuron.entry()
+    return (
+        len(architecture.hidden) == 1
+        and entry.keys() == {"threshold", "decay"}
+        and not architecture.neuron.by_layer
+    )
 
 
 def _architecture_entry(architecture: Architecture) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 The rule is in :mod:`spikejoule.model.quantisation`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,27 +13,46 @@ from numpy.typing import NDArray
 
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation, leak_factor, on_grid, threshold_on_grid
+from spikejoule.model.quantisation import (
+    EXACT_BITS,
+    LEAK_ONE,
+    Quantisation,
+    leak_factor,
+    on_grid,
+    threshold_on_grid,
+)
 
 Integers = dict[str, NDArray[Any]]
 """Parameters on their grids by name: weights int8 [target, source], biases int32 [target]."""
 
 
-@dataclass(frozen=True, eq=False)
-class IntegerLayer:
-    """One layer in integers on its grid.
+@dataclass(frozen=True)
+class LayerConstants:
+    """What holds for every neuron of a layer, in integers of its grid.
 
     Attributes:
-        weights: int8 [target, source].
-        biases: int32 [target].
+        exponent: k of the grid 2^-k.
         threshold: potential at or above which a neuron fires.
         leak: m of the leak floor(m u / 256); 256 for a neuron without one.
+        subtracts: whether a spike lowers the potential by the threshold, rather than to zero.
+        lowest, highest: range of the potential that is kept from step to step.
     """
 
-    weights: NDArray[np.int8]
-    biases: NDArray[np.int32]
+    exponent: int
     threshold: int
     leak: int
+    subtracts: bool
+    lowest: int
+    highest: int
+
+    @property
+    def decay(self) -> float:
+        """Share of the potential that the leak keeps, before it is rounded."""
+        return self.leak / LEAK_ONE
+
+    def value(self, integer: int) -> float:
+        """What an integer on the grid stands for."""
+        return math.ldexp(integer, -self.exponent)
 
 
 def quantisation_of(architecture: Architecture) -> Quantisation:
@@ -49,19 +69,39 @@ def with_grids(architecture: Architecture, state: State) -> Architecture:
     if quantisation is None:
         raise ValueError("the network is one of floating point")
     exponents = tuple(
-        quantisation.exponent_of(
-            state[f"layer{number + 1}.synapses.weight"], _neuron(architecture, number).threshold
-        )
-        for number in range(len(architecture.fan_outs))
+        quantisation.exponent_of(state[f"layer{number}.synapses.weight"], threshold)
+        for number, (threshold, _) in enumerate(neuron_constants(architecture), start=1)
     )
     return replace(architecture, quantisation=replace(quantisation, exponents=exponents))
 
 
-def _neuron(architecture: Architecture, number: int) -> LeakyIntegrateAndFire:
-    """The neuron of a layer, counted from 0 after the input; no other becomes integers."""
-    neuron = architecture.neuron
+def neuron_constants(architecture: Architecture) -> list[tuple[float, float]]:
+    """Threshold and decay of the LIF neurons of each layer after the input."""
+    constants = []
+    for neuron in architecture.neurons:
+        assert isinstance(neuron, LeakyIntegrateAndFire)
+        constants.append(neuron.constants)
+    return constants
+
+
+def layer_constants(architecture: Architecture) -> tuple[LayerConstants, ...]:
+    """The constants of each layer after the input."""
+    quantisation, neuron = quantisation_of(architecture), architecture.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
-    return neuron
+    lowest, highest = quantisation.state_range
+    return tuple(
+        LayerConstants(
+            exponent=exponent,
+            threshold=threshold_on_grid(threshold, exponent),
+            leak=leak_factor(decay),
+            subtracts=neuron.reset == "subtract",
+            lowest=lowest,
+            highest=highest,
+        )
+        for exponent, (threshold, decay) in zip(
+            quantisation.exponents, neuron_constants(architecture), strict=True
+        )
+    )
 
 
 def integers_of(architecture: Architecture, state: State) -> Integers:
@@ -93,18 +133,21 @@ def _layer_of(name: str) -> int:
     return int(name.partition(".")[0].removeprefix("layer")) - 1
 
 
-def integer_layers(architecture: Architecture, state: State) -> tuple[IntegerLayer, ...]:
-    """A network of integers, layer by layer from the input side."""
+def floats_suffice(architecture: Architecture, state: State, n_steps: int) -> bool:
+    """Whether the same neurons in float32, on what the integers stand for, fire alike.
+
+    They do where there is no leak to be rounded, the thresholds lie on the grids, and in a window
+    of `n_steps` no potential can leave the range that is kept, or that of integers in float32.
+    """
     integers = integers_of(architecture, state)
-    layers = []
-    for number, exponent in enumerate(quantisation_of(architecture).exponents):
-        neuron = _neuron(architecture, number)
-        layers.append(
-            IntegerLayer(
-                weights=integers[f"layer{number + 1}.synapses.weight"],
-                biases=integers[f"layer{number + 1}.synapses.bias"],
-                threshold=threshold_on_grid(neuron.threshold, exponent),
-                leak=leak_factor(neuron.decay),
-            )
-        )
-    return tuple(layers)
+    for number, (layer, (threshold, _)) in enumerate(
+        zip(layer_constants(architecture), neuron_constants(architecture), strict=True), start=1
+    ):
+        weights = integers[f"layer{number}.synapses.weight"].astype(np.int64)
+        biases = integers.get(f"layer{number}.synapses.bias", np.zeros(len(weights), np.int64))
+        farthest = int(n_steps * (np.abs(weights).sum(axis=1) + np.abs(biases)).max())
+        if layer.leak != LEAK_ONE or layer.value(layer.threshold) != threshold:
+            return False
+        if farthest > min(layer.highest, 2**EXACT_BITS):
+            return False
+    return True

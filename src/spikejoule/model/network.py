@@ -45,7 +45,7 @@ class SpikingLayer(nn.Module):
 
     def __init__(self, n_source: int, n_target: int, neuron: Neuron) -> None:
         super().__init__()
-        self.synapses = nn.Linear(n_source, n_target)
+        self.synapses = nn.Linear(n_source, n_target, bias=neuron.has_bias)
         self.neuron = neuron
 
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
@@ -73,9 +73,10 @@ class SpikingNetwork(nn.Module):
         super().__init__()
         sizes = architecture.layer_sizes
         self._names = [f"layer{number}" for number in range(1, len(sizes))]
-        for name, source, target in zip(self._names, sizes[:-1], sizes[1:], strict=True):
-            layer = SpikingLayer(source, target, architecture.neuron)
-            self.add_module(name, layer)
+        for name, source, target, neuron in zip(
+            self._names, sizes[:-1], sizes[1:], architecture.neurons, strict=True
+        ):
+            self.add_module(name, SpikingLayer(source, target, neuron))
         self._derivative = surrogate.derivative
 
     def forward(self, spikes: Tensor) -> list[Tensor]:

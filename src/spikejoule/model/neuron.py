@@ -7,10 +7,12 @@ Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
-from spikejoule.foundation.sections import Kind
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from spikejoule.foundation.sections import Kind, Real
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,17 +21,69 @@ UNNAMED = "lif"
 """The neuron of an entry that names none: files from before there was a choice."""
 
 
+def _tuple_of_list(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _values(least: float, most: float) -> Any:
+    """A number for all layers, or a tuple of one for each layer after the input."""
+    one = Annotated[Real, Field(ge=least, le=most)]
+    each = Annotated[tuple[one, ...], Field(min_length=1, max_length=9)]
+    return Annotated[
+        Annotated[one, Tag("[one]")] | Annotated[each, Tag("[each]")],
+        Discriminator(lambda value: "[each]" if isinstance(value, tuple) else "[one]"),
+        BeforeValidator(_tuple_of_list),
+        Field(
+            description=f"a number of at least {least:g} and of at most {most:g}, or a list of one "
+            "for each layer after the input"
+        ),
+    ]
+
+
+if TYPE_CHECKING:
+    Threshold = float | tuple[float, ...]
+    Decay = float | tuple[float, ...]
+else:
+    Threshold = _values(1e-30, 1e30)
+    Decay = _values(0, 1)
+
+
 class Neuron(Kind):
     """A neuron model; each is one file of :mod:`spikejoule.model.neurons`.
 
     The torch network calls :meth:`step`. The event engine has compiled kernels of its own for the
     neurons that `spikejoule.engine.choice.EVENT_NEURONS` names, so that one checks the other.
 
+    A parameter may be a tuple of one value for each layer after the input; :meth:`of_layer` gives
+    the neuron of one layer, whose parameters are single values, and it alone takes steps.
+
     Attributes:
         equation: the dynamics of one step, for the documentation.
+        later: parameters that came after the first files, each with what there was before.
     """
 
     equation: ClassVar[str]
+    later: ClassVar[Mapping[str, Any]] = {}
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether a bias is added to the current of every neuron in every step."""
+        return True
+
+    @property
+    def leaks(self) -> bool:
+        """Whether the potential is multiplied in every step; of the neuron of one layer."""
+        return True
+
+    @property
+    def by_layer(self) -> dict[str, tuple[float, ...]]:
+        """The parameters that have a value for each layer."""
+        return {name: value for name, value in self if isinstance(value, tuple)}
+
+    def of_layer(self, number: int) -> Self:
+        """The neuron of one layer, counted from 0 after the input."""
+        own = {name: values[number] for name, values in self.by_layer.items()}
+        return self.model_copy(update=own) if own else self
 
     @abstractmethod
     def step(
@@ -47,6 +101,11 @@ class Neuron(Kind):
         """
 
     def entry(self) -> dict[str, Any]:
-        """What files say of the neuron: its parameters, and its name where it is not the LIF."""
+        """What files say of the neuron: its parameters, and its name where it is not the LIF.
+
+        Without parameters of `later` that are as there was before: files say what they always did.
+        """
         named = {} if self.name == UNNAMED else {"neuron": self.name}
-        return named | self.model_dump(mode="json")
+        parameters = self.model_dump(mode="json")
+        earlier = [name for name, value in self.later.items() if parameters[name] == value]
+        return named | {name: parameters[name] for name in parameters if name not in earlier}

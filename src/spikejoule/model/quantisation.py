@@ -31,11 +31,11 @@ or rounded, since what is stored there are the weights that are not zero.
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from spikejoule.foundation.parameter_problems import WHOLE_LINE
@@ -53,6 +53,7 @@ EXACT_BITS = 24
 """Bits of an integer that float32 holds exactly: no bias is wider."""
 
 _FINER = 4
+_WIDTHS = {"weight_bits": (*range(2, 9), FLOAT_BITS), "state_bits": (16, 32)}
 
 
 class WidthSettings(Section):
@@ -63,8 +64,16 @@ class WidthSettings(Section):
         state_bits: width of the membrane potential of a network of integers.
     """
 
-    weight_bits: Literal[2, 3, 4, 5, 6, 7, 8, 32] = 32
-    state_bits: Literal[16, 32] = 32
+    weight_bits: int = Field(default=FLOAT_BITS, description="32, or a whole number from 2 to 8")
+    state_bits: int = Field(default=32, description="16, 32")
+
+    @field_validator("weight_bits", "state_bits")
+    @classmethod
+    def _is_one_of_its_widths(cls, bits: int, info: ValidationInfo) -> int:
+        # A Literal would take 8.0 for 8.
+        if bits not in _WIDTHS[str(info.field_name)]:
+            raise ValueError(f"a width of {bits} bits")
+        return bits
 
     @model_validator(mode="after")
     def _floating_point_has_one_width(self) -> Self:
@@ -156,9 +165,10 @@ def unfit_for_integers(neuron: Neuron) -> str:
     """What keeps a neuron from being computed in integers, in words; empty if nothing."""
     if not isinstance(neuron, LeakyIntegrateAndFire):
         return f"model.neuron: {neuron.name!r} is not allowed with integer weights; allowed: 'lif'"
-    if leak_factor(neuron.decay) == LEAK_ONE and neuron.decay != 1:
-        return (
-            f"model.decay: {neuron.decay} is not allowed with integer weights, whose leak is a "
-            "multiple of 1/256; allowed: 1, or a number from 0 to 0.998"
-        )
+    for decay in neuron.decay if isinstance(neuron.decay, tuple) else (neuron.decay,):
+        if leak_factor(decay) == LEAK_ONE and decay != 1:
+            return (
+                f"model.decay: {decay} is not allowed with integer weights, whose leak is a "
+                "multiple of 1/256; allowed: 1, or a number from 0 to 0.998"
+            )
     return ""

@@ -179,11 +179,12 @@ def neuron_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> N
             f"{path} holds neurons of the model {name!r:.80}, but there are {', '.join(NEURONS)}."
         )
     kind = NEURONS[name]
+    stated = {**kind.later, **entry}
     for parameter in kind.model_fields:
-        if parameter not in entry:
+        if parameter not in stated:
             raise ArtifactError(f"{path} states no {parameter} of its neurons: write it again.")
     try:
-        return kind.model_validate({key: entry[key] for key in kind.model_fields})
+        return kind.model_validate({key: stated[key] for key in kind.model_fields})
     except ValidationError as error:
         raise ArtifactError(f"{path}: neurons: {first_problem(error)}: write it again.") from error
 

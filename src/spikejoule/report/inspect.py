@@ -95,8 +95,14 @@ def _architecture(checkpoint: CompleteCheckpoint) -> Rows:
     return [
         ("layers", " - ".join(str(size) for size in architecture.layer_sizes)),
         ("synapses", number(sum(architecture.synapses))),
-        *((name, number(value)) for name, value in architecture.neuron.model_dump().items()),
+        *((name, _in_words(value)) for name, value in architecture.neuron.entry().items()),
     ]
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(number(one) for one in value)
+    return str(value).lower() if isinstance(value, bool | str) else number(value)
 
 
 def _data(checkpoint: CompleteCheckpoint) -> Rows:

@@ -115,7 +115,7 @@ def _gradient_of_lane(
     spikes,
     batch,
     loss_settings,
-    neuron,
+    neurons,
     surrogate,
     network,
     gradients,
@@ -153,7 +153,7 @@ def _gradient_of_lane(
                 labels[sample],
                 n_steps,
                 loss_settings,
-                neuron,
+                neurons,
                 surrogate,
                 network,
                 gradient,
@@ -177,7 +177,7 @@ def _gradient_of_lane(
 
 @compiled_parallel
 def batch_gradient(
-    spikes, batch, loss_settings, neuron, surrogate, network, gradients, scratch, outcomes
+    spikes, batch, loss_settings, neurons, surrogate, network, gradients, scratch, outcomes
 ):
     """Gradient of the mean loss of a batch, in one part per lane.
 
@@ -188,7 +188,7 @@ def batch_gradient(
 
     Args:
         spikes: the batch's input, ``Spikes`` of a row a (sample, step).
-        batch, loss_settings, neuron, surrogate, network: see structures.py.
+        batch, loss_settings, neurons, surrogate, network: see structures.py.
         gradients, outcomes: receive.
         scratch: ``Scratch``.
     """
@@ -199,7 +199,7 @@ def batch_gradient(
             spikes,
             batch,
             loss_settings,
-            neuron,
+            neurons,
             surrogate,
             network,
             gradients,

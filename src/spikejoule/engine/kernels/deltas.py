@@ -8,7 +8,15 @@ import math
 import numpy as np
 
 from spikejoule.engine.kernels.forward import layer_forward
-from spikejoule.engine.kernels.structures import Block, Carried, Rows, Spikes, Tile, layer_at
+from spikejoule.engine.kernels.structures import (
+    Block,
+    Carried,
+    Rows,
+    Spikes,
+    Tile,
+    layer_at,
+    neuron_at,
+)
 from spikejoule.engine.kernels.through_time import (
     MAX_DELTA_BLOCK,
     TILE_STEPS,
@@ -154,7 +162,7 @@ def sample_deltas(
     label,
     n_steps,
     loss_settings,
-    neuron,
+    neurons,
     surrogate,
     network,
     gradient,
@@ -171,7 +179,7 @@ def sample_deltas(
         spikes: the sample's input, ``Spikes`` of T rows.
         label: its class.
         n_steps: T.
-        loss_settings, neuron, surrogate, network: see structures.py.
+        loss_settings, neurons, surrogate, network: see structures.py.
         gradient: of all parameters, flat; receives the biases'.
         scratch: ``Scratch`` of one lane.
         spike_counts: of each layer, the input first, int64 [L + 1].
@@ -192,7 +200,7 @@ def sample_deltas(
             Spikes(sources, offsets),
             layer,
             network.parameters,
-            neuron,
+            neuron_at(neurons, number),
             n_steps,
             scratch.potentials[number],
             scratch.fired,
@@ -216,7 +224,7 @@ def sample_deltas(
         Rows(output, rows * layer.stride, layer.stride),
         scratch.potentials[last],
         n_steps,
-        neuron,
+        neuron_at(neurons, last),
         surrogate,
         gradient,
         layer.bias_start,
@@ -230,7 +238,7 @@ def sample_deltas(
             Rows(scratch.deltas[number], rows * layer.stride, layer.stride),
             scratch.potentials[number],
             n_steps,
-            neuron,
+            neuron_at(neurons, number),
             surrogate,
             gradient,
             layer.bias_start,

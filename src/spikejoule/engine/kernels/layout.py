@@ -20,6 +20,8 @@ class ParameterLayout:
 
     The weights of a layer lie as [source, padded target]: all synapses that one spike reaches are
     one contiguous row. A layer's bias row follows its weights. Padding holds zeros and stays zero.
+    Without biases the bias rows are there, of zeros, but have no length among the rows: neither the
+    norm of the gradient nor the optimizer sees them.
 
     Attributes:
         layers: the places of each layer's parameters.
@@ -39,6 +41,7 @@ class ParameterLayout:
         """Lay out the parameters of an architecture."""
         sizes = architecture.layer_sizes
         layers: list[Layer] = []
+        starts: list[int] = []
         lengths: list[int] = []
         position = first_row = transposed_size = 0
         for source, target in itertools.pairwise(sizes):
@@ -51,18 +54,18 @@ class ParameterLayout:
                 first_row=first_row,
                 transposed_start=transposed_size,
             )
-            lengths += [layer.stride] * (source + 1)
+            starts += [position + row * layer.stride for row in range(source + 1)]
+            lengths += [layer.stride] * source + [layer.stride * architecture.neuron.has_bias]
             if layers:
                 transposed_size += target * layers[-1].stride
             position = layer.bias_start + layer.stride
             first_row += source + 1
             layers.append(layer)
-        row_lengths = np.array(lengths, dtype=np.int64)
-        row_ends = np.cumsum(row_lengths)
+        row_starts, row_lengths = (np.array(rows, dtype=np.int64) for rows in (starts, lengths))
         targets = np.arange(1, n_chunks) * position / n_chunks
-        bounds = np.searchsorted(row_ends, targets)
+        bounds = np.searchsorted(row_starts + row_lengths, targets)
         chunks = np.array([0, *bounds, row_lengths.size], dtype=np.int64)
-        rows = ParameterRows(row_ends - row_lengths, row_lengths, chunks)
+        rows = ParameterRows(row_starts, row_lengths, chunks)
         return cls(architecture, tuple(layers), rows, transposed_size, position)
 
     @property
@@ -81,8 +84,9 @@ class ParameterLayout:
         views: dict[str, NDArray[Any]] = {}
         for number, layer in enumerate(self.layers, start=1):
             views[f"layer{number}.synapses.weight"] = self._weights(flat, layer)
-            biases = flat[layer.bias_start : layer.bias_start + layer.n_units]
-            views[f"layer{number}.synapses.bias"] = biases
+            if self.architecture.neuron.has_bias:
+                biases = flat[layer.bias_start : layer.bias_start + layer.n_units]
+                views[f"layer{number}.synapses.bias"] = biases
         return views
 
     def pack(self, state: Mapping[str, NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:

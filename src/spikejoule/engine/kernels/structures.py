@@ -91,15 +91,41 @@ class Network(NamedTuple):
 
 
 class Neuron(NamedTuple):
-    """Constants of the LIF neuron (model/neurons/lif.py).
+    """Constants of the LIF neuron of one layer (model/neurons/lif.py).
 
     Attributes:
         decay: share of the membrane potential that is left after a step, real.
         threshold: membrane potential at which a neuron fires, real.
+        reset: RESET_TO_ZERO or RESET_BY_SUBTRACTION.
     """
 
     decay: Real
     threshold: Real
+    reset: int
+
+
+RESET_TO_ZERO = 0
+RESET_BY_SUBTRACTION = 1
+
+
+class Neurons(NamedTuple):
+    """The neurons of every layer after the input; the fields are those of :class:`Neuron`.
+
+    Attributes:
+        decays: real [L].
+        thresholds: real [L].
+        reset: of all layers.
+    """
+
+    decays: Array
+    thresholds: Array
+    reset: int
+
+
+@compiled
+def neuron_at(neurons, number):
+    """The neuron of the layer of a number, counted from 0."""
+    return Neuron(neurons.decays[number], neurons.thresholds[number], neurons.reset)
 
 
 class IntegerParameters(NamedTuple):

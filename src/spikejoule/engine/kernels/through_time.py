@@ -9,7 +9,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES, derivative_at
-from spikejoule.engine.kernels.structures import Neuron, Surrogate
+from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, Neuron, Surrogate
 from spikejoule.foundation.compiling.emit import (
     LANES,
     broadcast,
@@ -31,13 +31,16 @@ TILE_VECTORS = (5, 2, 1)
 registers. Few widths, since each is compiled for every surrogate."""
 
 
-_Constants = tuple[ir.Value, ir.Value, ir.Value, ir.Value]
+_Constants = tuple[ir.Value, ir.Value, ir.Value, ir.Value, ir.Value]
 
 
 def _broadcast_constants(builder: ir.IRBuilder, neuron: Neuron, surrogate: Surrogate) -> _Constants:
-    """Vectors of the decay, the threshold, and the surrogate's a and b."""
+    """Vectors of dv[t+1]/dv[t] without and with a spike, the threshold, the surrogate's a and b."""
+    subtracts = builder.icmp_signed("==", neuron.reset, constant(RESET_BY_SUBTRACTION))
+    of_spike = builder.select(subtracts, neuron.decay, ir.Constant(neuron.decay.type, 0.0))
     return (
         broadcast(builder, neuron.decay),
+        broadcast(builder, of_spike),
         broadcast(builder, neuron.threshold),
         broadcast(builder, surrogate.a),
         broadcast(builder, surrogate.b),
@@ -53,9 +56,9 @@ def _delta(
     constants: _Constants,
 ) -> ir.Value:
     """dL/dv of one step: ``own`` is its dL/ds, ``following`` dL/dv of the step after it."""
-    decays, thresholds, a, b = constants
+    decays, of_spikes, thresholds, a, b = constants
     silent = builder.fcmp_ordered("<", membrane, thresholds)
-    kept = builder.select(silent, decays, zeros(membrane.type))
+    kept = builder.select(silent, decays, of_spikes)
     x = builder.fsub(membrane, thresholds)
     derivative = derivative_at(builder, code, x, a, b)
     return multiply_add(builder, own, derivative, builder.fmul(kept, following))
@@ -77,7 +80,8 @@ def membrane_deltas(
 
     ``deltas`` are ``Rows`` [T, stride]; ``potentials`` is flat, with the same stride. For t from
     the last step to the first:
-    ``d[t] = g[t] * f(v[t] - threshold) + decay * (1 - s[t]) * d[t + 1]``.
+    ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is the decay, but 0 in
+    a step with a reset to zero.
     """
     signature = types.void(
         deltas, potentials, block, types.int64, neuron, surrogate, gradient, types.int64
@@ -148,11 +152,12 @@ def tile_deltas(
     """dL/dv of one tile of a hidden layer: 1 or TILE_STEPS steps by a few vectors of units.
 
     For the tile's steps from the last to the first, with ``g = following @ weights``:
-    ``d[t] = g[t] * f(v[t] - threshold) + decay * (1 - s[t]) * d[t + 1]``. ``following`` are the
-    ``Rows`` of the next layer's dL/dv, of which the first `n_following` columns count; ``deltas``
-    are ``Rows`` too. ``weights`` is [n_following, stride of the deltas], and ``potentials`` is
-    [T, stride of the deltas], both flat. ``carried.later`` holds d[t + 1] of the tile after this
-    one and receives d of this tile's first step; ``carried.sums`` collects d over the steps.
+    ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, k as in :func:`membrane_deltas`.
+    ``following`` are the ``Rows`` of the next layer's dL/dv, of which the first `n_following`
+    columns count; ``deltas`` are ``Rows`` too. ``weights`` is [n_following, stride of the deltas],
+    and ``potentials`` is [T, stride of the deltas], both flat. ``carried.later`` holds d[t + 1] of
+    the tile after this one and receives d of this tile's first step; ``carried.sums`` collects d
+    over the steps.
     """
     signature = types.void(
         following,

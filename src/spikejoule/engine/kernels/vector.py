@@ -9,6 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESET_TO_ZERO
 from spikejoule.foundation.compiling.emit import (
     INDEX,
     LANES,
@@ -34,8 +35,8 @@ def integrate_and_fire(
     """Run a block of LIF neurons over all steps of one sample (see neuron.py).
 
     For each step t: ``v = decay * u + bias``, then ``v += weights[source]`` for every source of
-    row t of the spikes; neurons with ``v >= threshold`` fire and are reset. Writes v to
-    ``potentials[t * stride + column]`` and one bit a neuron to
+    row t of the spikes; neurons with ``v >= threshold`` fire and are reset, to zero or to
+    ``v - threshold``. Writes v to ``potentials[t * stride + column]`` and one bit a neuron to
     ``fired[(t * stride + column) / 16]``.
     """
     signature = types.void(spikes, parameters, layer, block, neuron, types.int64, potentials, fired)
@@ -50,7 +51,12 @@ def integrate_and_fire(
         weights = builder.add(layer.weight_start, block.column)
         biases = builder.add(layer.bias_start, block.column)
 
-        def emit(size):
+        def after_spike(value, reset):
+            if reset == RESET_BY_SUBTRACTION:
+                return builder.fsub(value, thresholds)
+            return zeros(vector)
+
+        def emit(size, reset):
             places = [constant(LANES * k) for k in range(size)]
             membrane = [cgutils.alloca_once(builder, vector) for _ in places]
             for cell in membrane:
@@ -77,9 +83,14 @@ def integrate_and_fire(
                     fires = builder.fcmp_ordered(">=", value, thresholds)
                     word = builder.bitcast(fires, ir.IntType(LANES))
                     fired.store(word, builder.add(words, constant(k)))
-                    builder.store(builder.select(fires, zeros(vector), value), cell)
+                    builder.store(builder.select(fires, after_spike(value, reset), value), cell)
 
-        for_each_block_size(builder, block.vectors, range(1, MAX_BLOCK + 1), emit)
+        def emit_reset(reset):
+            sizes = range(1, MAX_BLOCK + 1)
+            for_each_block_size(builder, block.vectors, sizes, lambda size: emit(size, reset))
+
+        resets = (RESET_TO_ZERO, RESET_BY_SUBTRACTION)
+        for_each_block_size(builder, neuron.reset, resets, emit_reset)
         return context.get_dummy_value()
 
     return signature, codegen
