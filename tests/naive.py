@@ -283,6 +283,57 @@ def batch_gradient(state, dense, labels, neuron, derivative, logit_scale=1.0, sm
     return loss, correct, tuple(totals), gradients
 
 
+def integer_batch_gradient(state, exponents, bits, neuron, dense, labels, derivative, loss):
+    """What `batch_gradient` gives, of a network of integers, and the spikes [B, T, units] by layer.
+
+    The forward pass is that of the integers, and the gradient goes through rounding and saturation
+    as if they were not there: the backward pass is that of the numbers that the integers stand for.
+    `bits` are those of weights and potential, `neuron` is (thresholds, decays, reset) with a value
+    a layer, `loss` is (logit_scale, smoothing).
+    """
+    thresholds, decays, reset = neuron
+    layers = quantise(state, exponents, *bits)
+    numbers = range(len(exponents))
+    units = [2.0**-k for k in exponents]
+    on_grid = [round(thresholds[layer] / units[layer]) for layer in numbers]
+    of_layers = [(on_grid[layer], decays[layer]) for layer in numbers]
+    run = integer_run(layers, dense.tolist(), of_layers, bits[1], reset)
+    floats = {}
+    for layer in numbers:
+        for place, part in enumerate(("weight", "bias")):
+            name = f"layer{layer + 1}.synapses.{part}"
+            if name in state:
+                floats[name] = np.array(layers[layer][place]) * units[layer]
+    constants = (
+        [on_grid[layer] * units[layer] for layer in numbers],
+        [round(256 * decay) / 256 for decay in decays],
+        reset,
+    )
+    mean_loss, correct = 0.0, 0
+    gradients = {key: np.zeros(np.shape(value)) for key, value in floats.items()}
+    for n, label in enumerate(labels):
+        passed = []
+        for layer in numbers:
+            potentials, spikes = run[layer]
+            passed.append(((potentials[n] * units[layer]).tolist(), spikes[n].tolist()))
+        counts = [sum(column) for column in zip(*passed[-1][1], strict=True)]
+        sample_loss, count_gradient = cross_entropy(counts, label, *loss)
+        mean_loss += sample_loss / len(labels)
+        correct += counts.index(max(counts)) == label
+        of_sample = backward(
+            floats,
+            dense[n].tolist(),
+            passed,
+            count_gradient,
+            constants,
+            lambda x: surrogate(*derivative, x),
+        )
+        for key, gradient in of_sample.items():
+            gradients[key] += gradient / len(labels)
+    totals = (int(dense.sum()), *(int(s.sum()) for _, s in run))
+    return mean_loss, correct, totals, gradients, [s for _, s in run]
+
+
 def clip(gradients, max_norm):
     """g min(1, max_norm / (|g| + 1e-6)), the norm being that of all parameters together."""
     squares = 0.0

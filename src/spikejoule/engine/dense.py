@@ -11,6 +11,7 @@ from torch import Tensor
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.network import SpikingNetwork
 from spikejoule.spikes.events import EventList, concatenate_samples
@@ -41,13 +42,15 @@ class DenseEngine:
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.device = device
-        self._architecture = architecture
+        if architecture.quantisation is not None and not architecture.quantisation.exponents:
+            architecture = with_grids(architecture, state)
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
         network = SpikingNetwork(architecture, self._settings.chosen_surrogate)
         network.to(device=device, dtype=self._type)
         network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         self._network = network
+        self._use_grids(architecture)
         self._masks: dict[str, Tensor] = {}
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
@@ -56,6 +59,21 @@ class DenseEngine:
             eps=ADAM_EPSILON,
             weight_decay=self._settings.weight_decay,
         )
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's, with its present grids if it is quantised."""
+        return self._architecture
+
+    def _use_grids(self, architecture: Architecture) -> None:
+        self._architecture = architecture
+        if architecture.quantisation is not None:
+            self._network.use_grids(architecture)
+
+    def choose_grids(self) -> None:
+        """Fit the grid of each layer to its weights; nothing without quantisation."""
+        if self._architecture.quantisation is not None:
+            self._use_grids(with_grids(self._architecture, self.learned_state()))
 
     def _dense_spikes(self, events: EventList) -> Tensor:
         """Zeros and ones [T, B, I] on the device; only the events travel to it."""
@@ -100,11 +118,19 @@ class DenseEngine:
         for number, (spikes, fan_out) in enumerate(
             zip(sending, self._architecture.fan_outs, strict=True), start=1
         ):
-            mask = self._masks.get(f"layer{number}.synapses.weight")
+            mask = self._present(f"layer{number}.synapses.weight")
             of_source = spikes.detach().sum(dim=(0, 1), dtype=torch.float64)
             reached = fan_out if mask is None else mask.sum(dim=0, dtype=torch.float64)
             totals.append((of_source * reached).sum())
         return totals
+
+    def _present(self, name: str) -> Tensor | None:
+        """1 for each synapse of a pruned weight matrix, and 0 where there is none any more."""
+        mask, layer = self._masks.get(name), self._network.layer(name.partition(".")[0])
+        if mask is None or layer.grid is None:
+            return mask
+        # A weight that rounds to zero is no synapse either.
+        return (layer.grid.weights(layer.synapses.weight) != 0).to(self._type)
 
     def train_batch(
         self, events: EventList, labels: NDArray[np.integer], learning_rate: float
@@ -158,7 +184,14 @@ class DenseEngine:
         return [concatenate_samples(layer) for layer in parts]
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters."""
+        """A copy of the parameters that run: on their grids in a quantised network."""
+        learned = self.learned_state()
+        if self._architecture.quantisation is None:
+            return learned
+        return floats_of(self._architecture, integers_of(self._architecture, learned))
+
+    def learned_state(self) -> dict[str, NDArray[Any]]:
+        """A copy of the parameters that the optimizer keeps."""
         return {
             name: value.detach().cpu().numpy().copy()
             for name, value in self._network.state_dict().items()

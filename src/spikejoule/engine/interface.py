@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.model.architecture import Architecture
 from spikejoule.spikes.events import EventList
 
 
@@ -33,6 +34,10 @@ class Engine(Protocol):
     name: str
     device: str
 
+    @property
+    def architecture(self) -> Architecture:
+        """The network's, with its present grids if it is quantised."""
+
     def train_batch(
         self, events: EventList, labels: NDArray[np.integer], learning_rate: float
     ) -> BatchOutcome:
@@ -49,8 +54,14 @@ class Engine(Protocol):
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
 
+    def choose_grids(self) -> None:
+        """Fit the grid of each layer to its weights; nothing without quantisation."""
+
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters."""
+        """A copy of the parameters that run: on their grids in a quantised network."""
+
+    def learned_state(self) -> dict[str, NDArray[Any]]:
+        """A copy of the parameters that the optimizer keeps; without quantisation, the same."""
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""

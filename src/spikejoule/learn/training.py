@@ -14,6 +14,7 @@ from spikejoule.foundation.errors import ParameterError
 from spikejoule.learn.augmentation import augment
 from spikejoule.learn.schedule import RunningSchedule
 from spikejoule.learn.settings import TrainingSettings
+from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import magnitude_masks
 from spikejoule.spikes.counting import TrainingSpikes, predict
 from spikejoule.spikes.encoder import Encoder
@@ -55,6 +56,7 @@ class TrainingResult:
 
     Attributes:
         state: parameters after the epoch with the best validation accuracy.
+        architecture: of the network; with the grids of these parameters if it is quantised.
         best_epoch: that epoch.
         best_validation_accuracy_percent: its accuracy.
         history: every epoch.
@@ -65,6 +67,7 @@ class TrainingResult:
     """
 
     state: dict[str, NDArray[Any]]
+    architecture: Architecture
     best_epoch: int
     best_validation_accuracy_percent: float
     history: tuple[EpochRecord, ...]
@@ -147,10 +150,12 @@ def train(
     seconds: list[float] = []
     best: EpochRecord | None = None
     best_state: dict[str, NDArray[Any]] = {}
+    best_architecture = engine.architecture
     stop_reason = "max_epochs"
     for epoch in range(1, settings.max_epochs + 1):
         started = clock()
         share = _prune(epoch, engine, settings)
+        engine.choose_grids()
         record = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
         _check_finite(record, engine, settings)
         history.append(record)
@@ -161,6 +166,7 @@ def train(
             continue
         if best is None or record.validation_accuracy_percent > best.validation_accuracy_percent:
             best, best_state = record, engine.state()
+            best_architecture = engine.architecture
         target = settings.target_accuracy
         if target is not None and record.validation_accuracy_percent >= target:
             stop_reason = "target_accuracy"
@@ -174,6 +180,7 @@ def train(
     )
     return TrainingResult(
         best_state,
+        best_architecture,
         best.epoch,
         best.validation_accuracy_percent,
         tuple(history),
@@ -188,14 +195,16 @@ def _prune(epoch: int, engine: Engine, settings: TrainingSettings) -> float:
     """Remove the synapses that are due before an epoch; returns the share removed by now."""
     share = settings.pruned_share(epoch, settings.max_epochs)
     if share > (settings.pruned_share(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
-        engine.prune(magnitude_masks(engine.state(), share))
+        engine.prune(magnitude_masks(engine.learned_state(), share))
     return share
 
 
 def _check_finite(record: EpochRecord, engine: Engine, settings: TrainingSettings) -> None:
     """Raise ParameterError if training diverged: a loss or a weight that is no finite number."""
     finite = np.isfinite(record.train_loss)
-    if not (finite and all(np.isfinite(values).all() for values in engine.state().values())):
+    if not (
+        finite and all(np.isfinite(values).all() for values in engine.learned_state().values())
+    ):
         raise ParameterError(
             f"training diverged in epoch {record.epoch}: the {'weights' if finite else 'loss'} "
             f"can no longer be told; train.lr is {settings.lr}, use a smaller one, or a "
