@@ -27,6 +27,7 @@ from spikejoule.foundation.yaml_files import read_yaml
 from spikejoule.learn.settings import TrainingSettings
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
+from spikejoule.model.quantisation import WidthSettings, unfit_for_integers
 from spikejoule.rival.settings import BaselineSettings
 from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.encoders import ENCODERS
@@ -39,6 +40,8 @@ EARLIER: Mapping[str, Scalar] = {
     "model.neuron": "lif",
     "model.reset": "zero",
     "model.bias": True,
+    "model.weight_bits": 32,
+    "model.state_bits": 32,
 }
 """Keys that came after the first results, each with what those were made with."""
 
@@ -86,7 +89,7 @@ class EncodeParams(Section):
 
 
 @chooses(NEURONS)
-class ModelParams(Section):
+class ModelParams(WidthSettings):
     """The network of spiking neurons between the pixels and the classes."""
 
     hidden: LayerSizes = Field(
@@ -98,6 +101,13 @@ class ModelParams(Section):
     def chosen_neuron(self) -> Neuron:
         """The neuron with its parameters."""
         return NEURONS.chosen_in(self)
+
+    @model_validator(mode="after")
+    def _neuron_fits_the_widths(self) -> Self:
+        problem = self.quantisation and unfit_for_integers(self.chosen_neuron)
+        if problem:
+            raise PydanticCustomError(WHOLE_LINE, "{problem}", {"problem": problem})
+        return self
 
     @model_validator(mode="after")
     def _a_value_for_each_layer(self) -> Self:
