@@ -38,7 +38,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     code = EncodedImages(encoder, params.seed, "validation", images_sha256(validation))
     events = load_events_of(paths["events_validation"], code)
     architecture = Architecture(
-        events.n_inputs, params.model.hidden, N_CLASSES, params.model.chosen_neuron
+        events.n_inputs,
+        params.model.hidden,
+        N_CLASSES,
+        params.model.chosen_neuron,
+        params.model.quantisation,
     )
     names, density = architecture.layer_names, encoder.density(images.images)
     engine, threads = engine_to_train(
@@ -63,7 +67,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     finally:
         bar.close()
     network = TrainedNetwork(
-        architecture=architecture,
+        architecture=result.architecture,
         state=result.state,
         encoder=encoder,
         seed=params.seed,

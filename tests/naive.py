@@ -80,6 +80,85 @@ def run(state, dense, threshold, decay, reset="zero"):
     return [np.array([sample[layer][1] for sample in samples]) for layer in layers]
 
 
+def grid_of(weights, weight_bits, state_bits, threshold):
+    """k of a layer's grid 2^-k: the least squared error, of equals the smallest k.
+
+    Candidates are the largest k at which no weight saturates and the four above it, as far as the
+    threshold on the grid is at least 1 and below a quarter of the range of the potential.
+    """
+    most = 2 ** (weight_bits - 1) - 1
+    values = [float(w) for w in np.ravel(weights)]
+    allowed = [
+        k for k in range(-150, 151) if 1 <= threshold * 2.0**k < 2 ** (min(state_bits, 24) - 2)
+    ]
+    fitting = [k for k in allowed if all(abs(round(w * 2.0**k)) <= most for w in values)]
+    first = max(fitting, default=allowed[0])
+    best, least = None, math.inf
+    for k in range(first, first + 5):
+        if k in allowed:
+            error = sum((w - clamp(round(w * 2.0**k), -most, most) / 2.0**k) ** 2 for w in values)
+            if error < least:
+                best, least = k, error
+    return best
+
+
+def clamp(value, lowest, highest):
+    """The number of the range that is nearest to a value."""
+    return min(max(value, lowest), highest)
+
+
+def quantise(state, exponents, weight_bits, state_bits):
+    """(weights [target][source], biases [target]) of each layer, as nested lists of integers."""
+    most, widest = 2 ** (weight_bits - 1) - 1, 2 ** (min(state_bits, 24) - 1) - 1
+    return [
+        (
+            [[clamp(round(w * 2.0**k), -most, most) for w in row] for row in weights],
+            [clamp(round(b * 2.0**k), -widest, widest) for b in biases],
+        )
+        for (weights, biases), k in zip(layers_of(state), exponents, strict=True)
+    ]
+
+
+def integer_layer(spikes, weights, biases, threshold, decay, state_bits, reset="zero"):
+    """One layer of integers, one sample: spikes [T][source] to (potentials, spikes).
+
+    v[t] = floor(m u[t-1] / 256) + b + sum of w, m = round(256 decay);  s[t] = (v[t] >= threshold);
+    u[t] = 0 where s[t] (``reset="subtract"``: v[t] - threshold), else v[t]; u saturates.
+    """
+    potentials, emitted = [], []
+    kept = [0] * len(biases)
+    for step_spikes in spikes:
+        step_potentials, step_emitted = [], []
+        for target, bias in enumerate(biases):
+            v = math.floor(round(256 * decay) * kept[target] / 256) + bias
+            for source, spike in enumerate(step_spikes):
+                v += weights[target][source] * int(spike)
+            s = 1 if v >= threshold else 0
+            u = (0 if reset == "zero" else v - threshold) if s else v
+            kept[target] = clamp(u, -(2 ** (state_bits - 1)), 2 ** (state_bits - 1) - 1)
+            step_potentials.append(v)
+            step_emitted.append(s)
+        potentials.append(step_potentials)
+        emitted.append(step_emitted)
+    return potentials, emitted
+
+
+def integer_run(layers, dense, constants, state_bits, reset="zero"):
+    """Samples [N, T, I] through layers of integers: a list of (potentials, spikes), [N, T, units].
+
+    `layers` are those of :func:`quantise`, `constants` the (threshold on the grid, decay) of each.
+    """
+    passed = []
+    for (weights, biases), (threshold, decay) in zip(layers, constants, strict=True):
+        of_samples = [
+            integer_layer(sample, weights, biases, threshold, decay, state_bits, reset)
+            for sample in dense
+        ]
+        dense = [spikes for _, spikes in of_samples]
+        passed.append((np.array([v for v, _ in of_samples]), np.array(dense)))
+    return passed
+
+
 def surrogate(name, slope, x):
     """The surrogate derivative at x = v - threshold, from the literature.
 
@@ -250,6 +329,57 @@ def batch_gradient(
         for key, gradient in sample_gradients.items():
             gradients[key] += gradient / len(labels)
     return loss, correct, tuple(totals), gradients
+
+
+def integer_batch_gradient(state, exponents, bits, neuron, dense, labels, derivative, loss):
+    """What `batch_gradient` gives, of a network of integers, and the spikes [B, T, units] by layer.
+
+    The forward pass is that of the integers, and the gradient goes through rounding and saturation
+    as if they were not there: the backward pass is that of the numbers that the integers stand for.
+    `bits` are those of weights and potential, `neuron` is (thresholds, decays, reset) with a value
+    a layer, `loss` is (logit_scale, smoothing).
+    """
+    thresholds, decays, reset = neuron
+    layers = quantise(state, exponents, *bits)
+    numbers = range(len(exponents))
+    units = [2.0**-k for k in exponents]
+    on_grid = [round(thresholds[layer] / units[layer]) for layer in numbers]
+    of_layers = [(on_grid[layer], decays[layer]) for layer in numbers]
+    run = integer_run(layers, dense.tolist(), of_layers, bits[1], reset)
+    floats = {}
+    for layer in numbers:
+        for place, part in enumerate(("weight", "bias")):
+            name = f"layer{layer + 1}.synapses.{part}"
+            if name in state:
+                floats[name] = np.array(layers[layer][place]) * units[layer]
+    constants = (
+        [on_grid[layer] * units[layer] for layer in numbers],
+        [round(256 * decay) / 256 for decay in decays],
+        reset,
+    )
+    mean_loss, correct = 0.0, 0
+    gradients = {key: np.zeros(np.shape(value)) for key, value in floats.items()}
+    for n, label in enumerate(labels):
+        passed = []
+        for layer in numbers:
+            potentials, spikes = run[layer]
+            passed.append(((potentials[n] * units[layer]).tolist(), spikes[n].tolist()))
+        counts = [sum(column) for column in zip(*passed[-1][1], strict=True)]
+        sample_loss, count_gradient = cross_entropy(counts, label, *loss)
+        mean_loss += sample_loss / len(labels)
+        correct += counts.index(max(counts)) == label
+        of_sample = backward(
+            floats,
+            dense[n].tolist(),
+            passed,
+            count_gradient,
+            constants,
+            lambda x: surrogate(*derivative, x),
+        )
+        for key, gradient in of_sample.items():
+            gradients[key] += gradient / len(labels)
+    totals = (int(dense.sum()), *(int(s.sum()) for _, s in run))
+    return mean_loss, correct, totals, gradients, [s for _, s in run]
 
 
 def clip(gradients, max_norm):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spikejoule.foundation.errors import ParameterError
+from spikejoule.model.quantisation import Quantisation
 from spikejoule.params import EARLIER, Params, load_params, parse_params
 
 PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
@@ -104,6 +105,14 @@ class TestAccepted:
     def test_devices(self, device: str) -> None:
         assert parse_params(changed("train.device", device)).train.device == device
 
+    @pytest.mark.parametrize("bits", [16, 32])
+    def test_widths_of_integers(self, content: dict[str, Any], bits: int) -> None:
+        content["model"].update(weight_bits=4, state_bits=bits)
+        quantisation = parse_params(content).model.quantisation
+        assert quantisation == Quantisation(weight_bits=4, state_bits=bits)
+        content["model"].update(weight_bits=32, state_bits=32)
+        assert parse_params(content).model.quantisation is None
+
     def test_null_where_it_means_off(self) -> None:
         assert parse_params(changed("train.surrogate_slope", None)).train.surrogate_slope is None
         assert parse_params(changed("train.target_accuracy", 98.5)).train.target_accuracy == 98.5
@@ -119,6 +128,8 @@ class TestAccepted:
             ("model.decay", [1, 0.5]),
             ("model.threshold", [1e-30, 1e30]),
             ("model.hidden", [65535] * 8),
+            ("model.weight_bits", 2),
+            ("model.weight_bits", 8),
             ("seed", 2**32 - 1),
             ("train.shift_pixels", 10),
         ],
@@ -169,6 +180,14 @@ REFUSED = [
     ("model.decay", [0.9, "0.9"]),
     ("model.reset", "half"),
     ("model.bias", "yes"),
+    ("model.weight_bits", 1),
+    ("model.weight_bits", 9),
+    ("model.weight_bits", 16),
+    ("model.weight_bits", 8.0),
+    ("model.weight_bits", None),
+    ("model.state_bits", 8),
+    ("model.state_bits", 16.0),
+    ("model.state_bits", 16),
     ("train.engine", "fast"),
     ("train.engine", ["event"]),
     ("train.device", "gpu"),
@@ -302,6 +321,12 @@ class TestRefused:
     def test_unknown_key(self, key: str) -> None:
         message = refusal(changed(key, 0.25))
         assert message.startswith(f"{key}: 0.25 is given to an unknown key")
+
+    def test_integers_with_a_leak_that_is_too_weak(self, content: dict[str, Any]) -> None:
+        content["model"].update(weight_bits=8, decay=0.999)
+        message = refusal(content)
+        assert message.startswith("model.decay: 0.999 is not allowed with integer weights")
+        assert message.endswith("allowed: 1, or a number from 0 to 0.998")
 
     def test_unknown_key_near_a_known_one(self) -> None:
         assert "did you mean batch_size?" in refusal(changed("train.batchsize", 1))

@@ -28,6 +28,7 @@ from spikejoule.learn.settings import TrainingSettings
 from spikejoule.measure.settings import ExitRule
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
+from spikejoule.model.quantisation import WidthSettings, unfit_for_integers
 from spikejoule.rival.settings import BaselineSettings
 from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.encoders import ENCODERS
@@ -48,6 +49,8 @@ EARLIER: Mapping[str, Scalar] = {
     "model.reset": "zero",
     "model.bias": True,
     "evaluate.early_exit_rule": "lead",
+    "model.weight_bits": 32,
+    "model.state_bits": 32,
 }
 """Keys that came after the first results, each with what those were made with."""
 
@@ -95,7 +98,7 @@ class EncodeParams(Section):
 
 
 @chooses(NEURONS)
-class ModelParams(Section):
+class ModelParams(WidthSettings):
     """The network of spiking neurons between the pixels and the classes."""
 
     hidden: LayerSizes = Field(
@@ -107,6 +110,13 @@ class ModelParams(Section):
     def chosen_neuron(self) -> Neuron:
         """The neuron with its parameters."""
         return NEURONS.chosen_in(self)
+
+    @model_validator(mode="after")
+    def _neuron_fits_the_widths(self) -> Self:
+        problem = self.quantisation and unfit_for_integers(self.chosen_neuron)
+        if problem:
+            raise PydanticCustomError(WHOLE_LINE, "{problem}", {"problem": problem})
+        return self
 
     @model_validator(mode="after")
     def _a_value_for_each_layer(self) -> Self:

@@ -34,6 +34,7 @@ from spikejoule.energy.tables import COLUMNS, energy_rows, headline
 from spikejoule.energy.training_counts import count_training
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.measurement import Measurement
+from spikejoule.model.quantisation import Quantisation
 from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.events import EventList
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
@@ -325,6 +326,17 @@ class TestBreakEven:
         said = " ".join(analysis(inputs()).assumptions)
         assert "narrow activations save nothing" in said
         assert "comparison with the threshold" in said
+        assert "although its weights have 32" in said
+
+    def test_the_widths_of_a_network_of_integers_are_said(self) -> None:
+        integers = Quantisation(weight_bits=4, state_bits=16, exponents=(3, 3))
+        architecture = dataclasses.replace(ARCHITECTURE, quantisation=integers)
+        given = dataclasses.replace(inputs(), architecture=architecture)
+        said = analysis(given).assumptions
+        assert "reads one weight of 4 bits; every potential, of 16 bits" in " ".join(said)
+        assert "weights of 4 bits, potentials of 16" in " ".join(said)
+        assert "have 32" not in " ".join(said)
+        assert len(said) == len(analysis(inputs()).assumptions)
 
 
 class TestTraining:

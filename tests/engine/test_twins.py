@@ -115,7 +115,13 @@ def spikes_of(generator: np.random.Generator, n_rows: int, n_units: int, density
 
 
 def neuron_of(kind: type, reset: int = RESET_TO_ZERO) -> Neuron:
-    return Neuron(kind(0.9), kind(1.0), reset)
+    return Neuron(kind(0.9), kind(1.0), reset, 0, kind(0), kind(0), kind(0), kind(0))
+
+
+def neuron_on_grid(kind: type, reset: int) -> Neuron:
+    """In units of 1/64, with a range that potentials leave."""
+    bounds = kind(-1.5), kind(0.75)
+    return Neuron(kind(230 / 256), kind(1.0), reset, 1, kind(1 / 64), kind(64), *bounds)
 
 
 class TestForward:
@@ -143,6 +149,43 @@ class TestForward:
 
     @FLOATS
     @RESETS
+    @pytest.mark.parametrize("vectors", [1, 3, vector.MAX_BLOCK])
+    def test_on_a_grid(self, kind: type, reset: int, vectors: int) -> None:
+        n_sources, n_steps, stride = 23, 19, LANES * vectors
+        generator = np.random.default_rng(vectors)
+        integers = generator.integers(-60, 64, 7 + (n_sources + 1) * stride)
+        layer = Layer(n_sources, stride, stride, 7, 7 + n_sources * stride, 0, 0)
+        neuron = neuron_on_grid(kind, reset)
+        out = assert_same(
+            integrate_and_fire, twins.integrate_and_fire,
+            spikes_of(generator, n_steps, n_sources, 0.3), (integers / 64).astype(kind), layer,
+            Block(0, vectors), neuron, n_steps, np.zeros(n_steps * stride, kind),
+            np.zeros(n_steps * stride // LANES, np.uint16),
+        )  # fmt: skip
+        potentials = 64 * out[-2]
+        assert np.array_equal(potentials, np.floor(potentials))
+        assert potentials.max() > 64 * (1 + neuron.highest)
+
+    @pytest.mark.parametrize("sign", [-1, 1])
+    def test_a_leak_is_rounded_down_exactly(self, sign: int) -> None:
+        """Up to 24 bits, where a product in float32 is not exact any more."""
+        values = sign * np.random.default_rng(1).integers(0, 2**24, 4000 * LANES)
+        neuron = neuron_on_grid(np.float32, RESET_TO_ZERO)._replace(
+            threshold=np.float32(np.inf), lowest=np.float32(-np.inf), highest=np.float32(np.inf)
+        )
+        spikes = Spikes(np.zeros(1, np.uint16), np.array([0, 1, 1]))
+        layer = Layer(1, LANES, LANES, 0, LANES, 0, 0)
+        for block in values.reshape(-1, LANES):
+            parameters = np.concatenate([block / 64, np.zeros(LANES)]).astype(np.float32)
+            potentials = np.zeros(2 * LANES, np.float32)
+            integrate_and_fire(
+                spikes, parameters, layer, Block(0, 1), neuron, 2, potentials,
+                np.zeros(2, np.uint16),
+            )  # fmt: skip
+            assert (64 * potentials[LANES:]).tolist() == [230 * v // 256 for v in block.tolist()]
+
+    @FLOATS
+    @RESETS
     def test_the_threshold_and_its_neighbours(self, kind: type, reset: int) -> None:
         threshold = kind(0.7)
         below, above = (np.nextafter(threshold, kind(bound)) for bound in (0, 1))
@@ -152,8 +195,8 @@ class TestForward:
         spikes = Spikes(np.empty(0, np.uint16), np.zeros(2, np.int64))
         out = assert_same(
             integrate_and_fire, twins.integrate_and_fire, spikes, parameters, layer,
-            Block(0, 1), Neuron(kind(0.5), threshold, reset), 1, np.empty(LANES, kind),
-            np.empty(1, np.uint16),
+            Block(0, 1), neuron_of(kind, reset)._replace(threshold=threshold), 1,
+            np.empty(LANES, kind), np.empty(1, np.uint16),
         )  # fmt: skip
         assert out[-1].tolist() == [0b110]
 

@@ -49,13 +49,21 @@ def like(typing_context, value, x):
 def integrate_and_fire(spikes, parameters, layer, block, neuron, n_steps, potentials, fired):
     """v[t] = decay u[t-1] + bias + weights of the spikes;  s[t] = (v[t] >= threshold);
     u[t] = 0 or v[t] - threshold where s[t], else v[t].
+
+    On a grid decay u[t-1] is rounded down to it, and u[t] saturates.
     """
     first, width = block.column, LANES * block.vectors
     membrane = np.zeros(width, parameters.dtype)
     for t in range(n_steps):
         for j in range(width):
             bias = parameters[layer.bias_start + first + j]
-            membrane[j] = multiply_add(membrane[j], neuron.decay, bias)
+            if neuron.on_grid:
+                value = membrane[j] * neuron.per_unit
+                lower = np.floor(value * neuron.decay)
+                lower += np.floor(multiply_add(value, neuron.decay, -lower))
+                membrane[j] = lower * neuron.unit + bias
+            else:
+                membrane[j] = multiply_add(membrane[j], neuron.decay, bias)
         for e in range(spikes.offsets[t], spikes.offsets[t + 1]):
             row = layer.weight_start + np.int64(spikes.sources[e]) * layer.stride + first
             for j in range(width):
@@ -71,6 +79,8 @@ def integrate_and_fire(spikes, parameters, layer, block, neuron, n_steps, potent
                     membrane[j] -= neuron.threshold
                 else:
                     membrane[j] = 0
+            if neuron.on_grid:
+                membrane[j] = min(max(membrane[j], neuron.lowest), neuron.highest)
 
 
 @numba.njit

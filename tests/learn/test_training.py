@@ -82,6 +82,7 @@ class Scripted:
 
     name = "scripted"
     device = "cpu"
+    architecture = ARCHITECTURE
 
     def __init__(self, percentages: list[float], labels: np.ndarray) -> None:
         self._percentages = percentages
@@ -106,9 +107,13 @@ class Scripted:
         dense[np.arange(len(answers)), 0, answers] = 1
         return [EventList.from_dense(dense)]
 
+    def choose_grids(self) -> None:
+        pass
+
     def state(self) -> dict[str, np.ndarray]:
-        # Asked before the validation that counts the epoch.
-        return {"weights": np.array([float(self.epoch + 1)])}
+        return {"weights": np.array([float(self.epoch)])}
+
+    learned_state = state
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         return {"lr": learning_rate, "epoch": self.epoch}
@@ -229,7 +234,9 @@ class Recounting:
         self.totals = np.zeros(3, dtype=np.int64)
         self.correct = 0
         self.seen: list[np.ndarray] = []
-        self.state, self.run = engine.state, engine.run
+        self.state, self.learned_state = engine.state, engine.learned_state
+        self.run, self.choose_grids = engine.run, engine.choose_grids
+        self.architecture = engine.architecture
         self.optimizer_state = engine.optimizer_state
 
     def train_batch(
@@ -359,6 +366,8 @@ class Remembering:
         self.told: list[np.ndarray | None] = []
         self.run, self.prune = engine.run, engine.prune
         self.with_parameters, self.optimizer_state = engine.with_parameters, engine.optimizer_state
+        self.choose_grids, self.state = engine.choose_grids, engine.state
+        self.architecture = engine.architecture
 
     def train_batch(
         self, events: EventList, labels: np.ndarray, rate: float, teacher: Any = None
@@ -366,8 +375,8 @@ class Remembering:
         self.told.append(teacher)
         return self._engine.train_batch(events, labels, rate, teacher)
 
-    def state(self) -> dict[str, np.ndarray]:
-        self.states.append(self._engine.state())
+    def learned_state(self) -> dict[str, np.ndarray]:
+        self.states.append(self._engine.learned_state())
         return self.states[-1]
 
 

@@ -11,7 +11,7 @@ from spikejoule.energy.from_checkpoint import recorded_proxies
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write_complete
 from spikejoule.report.inspect import checkpoint_text, checkpoint_values, proxies_text
-from tests.tools.examples import complete_content, trained_network, write_example
+from tests.tools.examples import complete_content, quantised_network, trained_network, write_example
 
 
 def line(text: str, label: str, section: str = "") -> str:
@@ -94,6 +94,16 @@ class TestText:
         assert line(text, "hidden", "Inference spikes") == "2,000 (500.00 per inference)"
         assert line(text, "hidden2", "Inference spikes") == "800 (200.00 per inference)"
         assert line(text, "fanout per layer: hidden1 to hidden2") == "8"
+
+    def test_a_network_of_integers(self, tmp_path: Path) -> None:
+        network = quantised_network(4, 16)
+        quantisation = network.architecture.quantisation
+        assert quantisation is not None
+        text = checkpoint_text("c", read_complete(write_example(tmp_path / "c.pth", network)))
+        assert line(text, "weights", "Architecture") == "integers of 4 bits"
+        assert line(text, "potentials", "Architecture") == "integers of 16 bits"
+        steps = ", ".join(f"2^{-exponent}" for exponent in quantisation.exponents)
+        assert line(text, "grids of the layers") == f"steps of {steps}"
 
     def test_bare_minimum_is_shown_with_what_was_not_recorded(self, tmp_path: Path) -> None:
         whole = complete_content()

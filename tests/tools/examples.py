@@ -1,5 +1,6 @@
 """Small trained networks and what belongs to them, for the tests of everything after training."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from spikejoule.model.checkpoint import (
     build_complete,
     write_complete,
 )
+from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation
 from spikejoule.spikes.counting import SpikeCounts, TrainingSpikes
 from spikejoule.spikes.encoders.poisson import Poisson
 
@@ -157,6 +160,16 @@ def trained_network(
         engine="event",
         optimizer_state=adam_state(state),
     )
+
+
+def quantised_network(weight_bits: int = 8, state_bits: int = 32, **neuron: Any) -> TrainedNetwork:
+    """The trained network of the examples, in integers."""
+    network = trained_network(neuron=LeakyIntegrateAndFire(**neuron))
+    quantisation = Quantisation(weight_bits, state_bits)
+    architecture = replace(network.architecture, quantisation=quantisation)
+    architecture = with_grids(architecture, network.state)
+    state = floats_of(architecture, integers_of(architecture, network.state))
+    return replace(network, architecture=architecture, state=state)
 
 
 def adam_state(state: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from spikejoule.energy.break_even import OperatingPoint
 from spikejoule.energy.comparison import Comparison, compare, energy_of, winner
 from spikejoule.energy.estimates import Energy, Estimate
-from spikejoule.energy.inputs import INFERENCE_ASSUMPTIONS, AnalysisInputs
+from spikejoule.energy.inputs import (
+    INFERENCE_ASSUMPTIONS,
+    AnalysisInputs,
+    inference_assumptions,
+)
 from spikejoule.energy.operations import Column, MeanOperations, OperationCounts
 from spikejoule.energy.pricing import PriceVector, coverage, price, price_vector
 from spikejoule.energy.profiles import HardwareProfile
@@ -169,6 +173,7 @@ def analyse(
         image_energy = energy.per_sample_high_pj if value is None else value
     return EnergyAnalysis(
         inputs=inputs,
+        assumptions=inference_assumptions(inputs.architecture.quantisation),
         bootstrap=bootstrap,
         counts=tuple(
             CountSummary(column.term, column.place, overall.column(place))

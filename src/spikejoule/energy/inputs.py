@@ -10,9 +10,20 @@ from spikejoule.energy.operations import MeanOperations, OperationCounts
 from spikejoule.energy.training_counts import TrainingRecord
 from spikejoule.measure.proxies import EnergyProxies
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.quantisation import Quantisation
 from spikejoule.rival.counts import BaselineCounts
 from spikejoule.spikes.encoder import Encoder
 
+_MEMORY: Final = (
+    "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
+    "once per step, and at most twice more for each event."
+)
+_WIDTH: Final = (
+    "Under a profile, a baseline's multiply-accumulates have that profile's price, whatever the "
+    "baseline's width: narrow activations save nothing there. What 8-bit arithmetic saves shows "
+    "under 45nm-int8, where the spiking network's additions are priced at 8 bits too, although its "
+    "weights have 32."
+)
 INFERENCE_ASSUMPTIONS: Final = (
     "Counts are integers, taken from the spikes of each image; a price is a published figure for "
     "one operation. A term without a price is listed as such and is not zero.",
@@ -22,19 +33,33 @@ INFERENCE_ASSUMPTIONS: Final = (
     "if the neuron spikes in that step. Loihi's table names the two kinds without defining them. "
     "The comparison with the threshold, about an addition per neuron and step, and the reset are "
     "not counted.",
-    "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
-    "once per step, and at most twice more for each event.",
+    _MEMORY,
     "Encoding the image and reading the answer are not counted, which favours the spiking network: "
     "it turns pixels into spikes, where a baseline reads them once. Of a baseline, "
     "multiply-accumulates alone are counted, not its biases and activations, nor what finding the "
     "zeros costs one that skips them.",
-    "Under a profile, a baseline's multiply-accumulates have that profile's price, whatever the "
-    "baseline's width: narrow activations save nothing there. What 8-bit arithmetic saves shows "
-    "under 45nm-int8, where the spiking network's additions are priced at 8 bits too, although its "
-    "weights have 32.",
+    _WIDTH,
     "Break-even: spikes of all layers grow in proportion to the spikes per input, neuron updates "
     "in proportion to the window; weights and accuracy are taken as they are.",
 )
+
+
+def inference_assumptions(quantisation: Quantisation | None) -> tuple[str, ...]:
+    """What is counted and what is assumed of the inference of a network, a sentence each."""
+    if quantisation is None:
+        return INFERENCE_ASSUMPTIONS
+    weights, states = quantisation.weight_bits, quantisation.state_bits
+    of_integers = {
+        _MEMORY: f"Memory: every synaptic event reads one weight of {weights} bits; every "
+        f"potential, of {states} bits, is read and written once per step, and at most twice more "
+        "for each event. The prices are those of words of 32 bits.",
+        _WIDTH: "The network ran in integers, and its accuracy is theirs: weights of "
+        f"{weights} bits, potentials of {states}. Under 45nm-int8 its additions and the baselines' "
+        "multiply-accumulates are priced at 8 bits, although what a weight is added to has "
+        f"{states}; 45nm-int32 prices these additions at 32. Under a profile, a baseline's "
+        "multiply-accumulates have that profile's price, whatever the baseline's width.",
+    }
+    return tuple(of_integers.get(sentence, sentence) for sentence in INFERENCE_ASSUMPTIONS)
 
 
 @dataclass(frozen=True)

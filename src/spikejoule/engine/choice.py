@@ -113,6 +113,8 @@ def run_network(
 ) -> list[EventList]:
     """Run a trained network on the CPU.
 
+    A quantised one runs in integers, but for the dense engine, which rounds in floating point.
+
     Args:
         state: parameters by name.
         architecture: layer sizes and neurons.
@@ -123,6 +125,10 @@ def run_network(
         the spikes of every layer after the input, hidden layers first.
     """
     chosen = choose_engine(engine, "cpu", events.density, architecture.neuron.name)
+    if chosen == "event" and architecture.quantisation is not None:
+        from spikejoule.engine.integer import IntegerNetwork
+
+        return IntegerNetwork(architecture, state).run(events)
     return make_engine(chosen, architecture, state).run(events)
 
 

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.learning import (
     ADAM_BETAS,
     ADAM_EPSILON,
@@ -47,13 +48,15 @@ class DenseEngine:
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.device = device
-        self._architecture = architecture
+        if architecture.quantisation is not None and not architecture.quantisation.exponents:
+            architecture = with_grids(architecture, state)
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
         network = SpikingNetwork(architecture, self._settings.chosen_surrogate)
         network.to(device=device, dtype=self._type)
         network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         self._network = network
+        self._use_grids(architecture)
         self._masks: dict[str, Tensor] = {}
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
@@ -62,6 +65,21 @@ class DenseEngine:
             eps=ADAM_EPSILON,
             weight_decay=self._settings.weight_decay,
         )
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's, with its present grids if it is quantised."""
+        return self._architecture
+
+    def _use_grids(self, architecture: Architecture) -> None:
+        self._architecture = architecture
+        if architecture.quantisation is not None:
+            self._network.use_grids(architecture)
+
+    def choose_grids(self) -> None:
+        """Fit the grid of each layer to its weights; nothing without quantisation."""
+        if self._architecture.quantisation is not None:
+            self._use_grids(with_grids(self._architecture, self.learned_state()))
 
     def _dense_spikes(self, events: EventList) -> Tensor:
         """Zeros and ones [T, B, I] on the device; only the events travel to it."""
@@ -111,7 +129,7 @@ class DenseEngine:
 
     def _reached(self, number: int) -> Tensor | int:
         """Synapses that a spike of each unit reaches in the layer of a number, from 1."""
-        mask = self._masks.get(f"layer{number}.synapses.weight")
+        mask = self._present(f"layer{number}.synapses.weight")
         fan_out = self._architecture.fan_outs[number - 1]
         return fan_out if mask is None else mask.sum(dim=0, dtype=torch.float64)
 
@@ -134,6 +152,14 @@ class DenseEngine:
                 above = torch.relu(events - settings.event_target).mean()
                 total = total + settings.event_penalty / PENALISED_TOGETHER * above
         return total
+
+    def _present(self, name: str) -> Tensor | None:
+        """1 for each synapse of a pruned weight matrix, and 0 where there is none any more."""
+        mask, layer = self._masks.get(name), self._network.layer(name.partition(".")[0])
+        if mask is None or layer.grid is None:
+            return mask
+        # A weight that rounds to zero is no synapse either.
+        return (layer.grid.weights(layer.synapses.weight) != 0).to(self._type)
 
     def train_batch(
         self,
@@ -199,7 +225,14 @@ class DenseEngine:
         return DenseEngine(self._architecture, state, self._settings, self.device, kind)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters."""
+        """A copy of the parameters that run: on their grids in a quantised network."""
+        learned = self.learned_state()
+        if self._architecture.quantisation is None:
+            return learned
+        return floats_of(self._architecture, integers_of(self._architecture, learned))
+
+    def learned_state(self) -> dict[str, NDArray[Any]]:
+        """A copy of the parameters that the optimizer keeps."""
         return {
             name: value.detach().cpu().numpy().copy()
             for name, value in self._network.state_dict().items()

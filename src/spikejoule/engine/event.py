@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikejoule.engine.grids import neuron_of_layer, neurons_of, row_grids
+from spikejoule.engine.integer import IntegerNetwork
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.engine.kernels.backward import batch_gradient
 from spikejoule.engine.kernels.deltas import transpose_weights
@@ -14,17 +16,16 @@ from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.forward import layer_forward_lanes
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
+from spikejoule.engine.kernels.rounding import round_parameters
 from spikejoule.engine.kernels.structures import (
-    RESET_BY_SUBTRACTION,
-    RESET_TO_ZERO,
     AdamSettings,
     Batch,
+    Grids,
     Layer,
     Loss,
     Moments,
     Network,
     Neuron,
-    Neurons,
     Spikes,
     Surrogate,
 )
@@ -32,13 +33,13 @@ from spikejoule.engine.workspace import GROUP_SAMPLES, Workspace, no_moments
 from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import (
     ADAM_BETAS,
     ADAM_EPSILON,
     PENALISED_TOGETHER,
     LearningSettings,
 )
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.buffers import collect_events
 from spikejoule.spikes.events import EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
@@ -70,24 +71,23 @@ class EventEngine:
         dtype: DTypeLike = np.float32,
         lanes: int = GRADIENT_LANES,
     ) -> None:
-        neurons = _of_lif(architecture)
-        self._architecture = architecture
+        if architecture.quantisation is not None and not architecture.quantisation.exponents:
+            architecture = with_grids(architecture, state)
         self._settings = settings or LearningSettings()
         kind: Callable[[float], Any] = np.dtype(dtype).type
         self._type = kind
-        self._neurons = Neurons(
-            decays=np.array([neuron.constants[1] for neuron in neurons], dtype),
-            thresholds=np.array([neuron.constants[0] for neuron in neurons], dtype),
-            reset=RESET_BY_SUBTRACTION if neurons[0].reset == "subtract" else RESET_TO_ZERO,
-        )
         surrogate = self._settings.chosen_surrogate
         a, b = surrogate.constants()
         self._surrogate = Surrogate(code=SURROGATE_CODES[surrogate.name], a=kind(a), b=kind(b))
         layout = self._layout = ParameterLayout.of(architecture)
         self._kept, fan_outs = np.empty(0, dtype), layout.pack_masks({}, dtype)[1]
+        self._not_zero = np.zeros_like(fan_outs)
+        # What the optimizer keeps; what runs is the same, or its copy on the grids.
+        self._learned = layout.pack(state, dtype)
+        is_float = architecture.quantisation is None
         self._network = Network(
             layers=layout.table,
-            parameters=layout.pack(state, dtype),
+            parameters=self._learned if is_float else aligned_zeros((layout.size,), dtype),
             transposed=aligned_zeros((max(layout.transposed_size, 1),), dtype),
             fan_outs=fan_outs,
         )
@@ -95,6 +95,32 @@ class EventEngine:
         self._steps_taken = 0
         self._moments: Moments | None = None
         self._workspace: Workspace | None = None
+        self._use_grids(architecture)
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's, with its present grids if it is quantised."""
+        return self._architecture
+
+    def _use_grids(self, architecture: Architecture) -> None:
+        """Take over the constants of the neurons, and the grids of a quantised network."""
+        self._architecture = architecture
+        self._neurons = neurons_of(architecture, self._learned.dtype)
+        self._grids: Grids | None = None
+        if architecture.quantisation is not None:
+            self._grids = row_grids(architecture, self._layout, self._learned.dtype)
+            self._round()
+
+    def _round(self) -> None:
+        """Bring what runs up to date with what the optimizer keeps."""
+        if self._grids is not None:
+            parameters, not_zero = self._network.parameters, self._not_zero
+            round_parameters(self._learned, parameters, self._layout.rows, self._grids, not_zero)
+
+    def choose_grids(self) -> None:
+        """Fit the grid of each layer to its weights; nothing without quantisation."""
+        if self._grids is not None:
+            self._use_grids(with_grids(self._architecture, self.learned_state()))
 
     def _check(self, events: EventList) -> None:
         if events.n_inputs != self._architecture.n_input:
@@ -182,7 +208,7 @@ class EventEngine:
         correction1 = 1 - beta1**self._steps_taken
         correction2 = 1 - beta2**self._steps_taken
         adam_step(
-            self._network.parameters,
+            self._learned,
             workspace.gradients.parts[0],
             workspace.gradients.touched[0],
             *self._moments,
@@ -201,6 +227,7 @@ class EventEngine:
             ),
             self._kept,
         )
+        self._round()
         return outcome
 
     def gradients(
@@ -219,18 +246,22 @@ class EventEngine:
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
         """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
-        parameters = self._network.parameters
-        self._kept, fan_outs = self._layout.pack_masks(masks, parameters.dtype)
+        self._kept, fan_outs = self._layout.pack_masks(masks, self._learned.dtype)
+        self._learned *= self._kept
+        if self._grids is not None:
+            # A weight that rounds to zero is no synapse in a pruned network.
+            self._not_zero = fan_outs
+            self._round()
         self._network = self._network._replace(fan_outs=fan_outs)
-        parameters *= self._kept
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
         self._check(events)
+        if self._grids is not None:
+            return IntegerNetwork(self._architecture, self.learned_state()).run(events)
         layers = []
-        decays, thresholds, reset = self._neurons
-        for layer, decay, threshold in zip(self._layout.layers, decays, thresholds, strict=True):
-            events = self._run_layer(events, layer, Neuron(decay, threshold, reset))
+        for number, layer in enumerate(self._layout.layers):
+            events = self._run_layer(events, layer, neuron_of_layer(self._neurons, number))
             layers.append(events)
         return layers
 
@@ -250,8 +281,12 @@ class EventEngine:
         return EventEngine(self._architecture, state, self._settings, kind, self._lanes)
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters."""
+        """A copy of the parameters that run: on their grids in a quantised network."""
         return self._layout.unpack(self._network.parameters)
+
+    def learned_state(self) -> dict[str, NDArray[Any]]:
+        """A copy of the parameters that the optimizer keeps."""
+        return self._layout.unpack(self._learned)
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
@@ -281,10 +316,3 @@ class EventEngine:
                     "exp_avg_sq": second[name],
                 }
         return {"state": state, "param_groups": [group]}
-
-
-def _of_lif(architecture: Architecture) -> list[LeakyIntegrateAndFire]:
-    """The neuron of each layer, of the one model that there are kernels of."""
-    neurons = [one for one in architecture.neurons if isinstance(one, LeakyIntegrateAndFire)]
-    assert len(neurons) == len(architecture.neurons)
-    return neurons

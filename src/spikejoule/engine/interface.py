@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.model.architecture import State
+from spikejoule.model.architecture import Architecture, State
 from spikejoule.spikes.events import EventList
 
 
@@ -33,6 +33,10 @@ class Engine(Protocol):
 
     name: str
     device: str
+
+    @property
+    def architecture(self) -> Architecture:
+        """The network's, with its present grids if it is quantised."""
 
     def train_batch(
         self,
@@ -60,8 +64,14 @@ class Engine(Protocol):
     def with_parameters(self, state: State) -> "Engine":
         """The same network with other parameters, to be run."""
 
+    def choose_grids(self) -> None:
+        """Fit the grid of each layer to its weights; nothing without quantisation."""
+
     def state(self) -> dict[str, NDArray[Any]]:
-        """A copy of the parameters."""
+        """A copy of the parameters that run: on their grids in a quantised network."""
+
+    def learned_state(self) -> dict[str, NDArray[Any]]:
+        """A copy of the parameters that the optimizer keeps; without quantisation, the same."""
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""

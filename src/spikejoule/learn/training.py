@@ -16,6 +16,7 @@ from spikejoule.learn.augmentation import augment
 from spikejoule.learn.averaging import WeightAverage
 from spikejoule.learn.schedule import RunningSchedule
 from spikejoule.learn.settings import TrainingSettings
+from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.spikes.counting import TrainingSpikes, predict
 from spikejoule.spikes.encoder import Encoder
@@ -60,6 +61,7 @@ class TrainingResult:
 
     Attributes:
         state: parameters after the epoch with the best validation accuracy.
+        architecture: of the network; with the grids of these parameters if it is quantised.
         best_epoch: that epoch.
         best_validation_accuracy_percent: its accuracy.
         history: every epoch.
@@ -70,6 +72,7 @@ class TrainingResult:
     """
 
     state: dict[str, NDArray[Any]]
+    architecture: Architecture
     best_epoch: int
     best_validation_accuracy_percent: float
     history: tuple[EpochRecord, ...]
@@ -155,18 +158,19 @@ def train(
     seconds: list[float] = []
     best: EpochRecord | None = None
     best_state: dict[str, NDArray[Any]] = {}
+    best_architecture = engine.architecture
     average = WeightAverage()
     stop_reason = "max_epochs"
     for epoch in range(1, settings.max_epochs + 1):
         started = clock()
         share = _prune(epoch, engine, settings, data.validation_events)
+        engine.choose_grids()
         learned = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
-        state = engine.state()
+        state = engine.learned_state()
         _check_finite(learned, state, settings)
         runner = engine
         if settings.is_averaged(epoch, settings.max_epochs):
-            state = average.add(state)
-            runner = engine.with_parameters(state)
+            runner = engine.with_parameters(average.add(state))
         accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
         schedule.after_epoch(accuracy)
         record = replace(learned, validation_accuracy_percent=accuracy)
@@ -177,7 +181,8 @@ def train(
         if not settings.is_pruned_by(epoch, settings.max_epochs):
             continue
         if best is None or record.validation_accuracy_percent > best.validation_accuracy_percent:
-            best, best_state = record, state
+            best, best_state = record, runner.state()
+            best_architecture = runner.architecture
         target = settings.target_accuracy
         if target is not None and record.validation_accuracy_percent >= target:
             stop_reason = "target_accuracy"
@@ -191,6 +196,7 @@ def train(
     )
     return TrainingResult(
         best_state,
+        best_architecture,
         best.epoch,
         best.validation_accuracy_percent,
         tuple(history),
@@ -213,7 +219,7 @@ def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: Event
             seen = events.select(slice(TRAFFIC_SAMPLES))
             layers = [seen, *engine.run(seen)[:-1]]
             traffic = [(of.counts_per_source() + 1) / seen.n_samples for of in layers]
-        engine.prune(pruning_masks(engine.state(), share, traffic))
+        engine.prune(pruning_masks(engine.learned_state(), share, traffic))
     return share
 
 

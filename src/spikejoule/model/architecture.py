@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation, unfit_for_integers
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name: ``layer1.synapses.weight`` [target, source], and ``layer1.synapses.bias``
@@ -25,16 +26,18 @@ class Architecture:
         hidden: number of neurons in each hidden layer, first to last.
         n_output: number of output neurons, O.
         neuron: the model of every neuron, with its parameters.
+        quantisation: widths and grids of a network of integers; None for floating point.
 
     Raises:
-        ParameterError: a size out of range, no hidden layer, or a parameter of the neuron with
-            values for another number of layers.
+        ParameterError: a size out of range, no hidden layer, a parameter of the neuron with values
+            for another number of layers, or neurons that cannot be integers.
     """
 
     n_input: int
     hidden: tuple[int, ...]
     n_output: int
     neuron: Neuron = field(default_factory=LeakyIntegrateAndFire)
+    quantisation: Quantisation | None = None
 
     def __post_init__(self) -> None:
         if not self.hidden:
@@ -49,6 +52,9 @@ class Architecture:
                     f"{name} has {len(values)} values; allowed are one value, or {n_layers}, one "
                     "for each layer after the input"
                 )
+        problem = self.quantisation and unfit_for_integers(self.neuron)
+        if problem:
+            raise ParameterError(problem)
 
     @property
     def neurons(self) -> tuple[Neuron, ...]:

@@ -19,6 +19,7 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.complete import SCHEMA_VERSION, build_complete
 from spikejoule.model.complete_file import CompleteFile
 from spikejoule.model.pruning import is_pruned
+from spikejoule.model.quantised_file import quantised_architecture
 from spikejoule.model.trained import (
     TrainedNetwork,
     build_architecture,
@@ -132,10 +133,11 @@ def complete_checkpoint(
             )
     CompleteFile.from_content(path, content)
     architecture = _read_architecture(path, content)
+    state = state_arrays(path, content["model_state_dict"], architecture)
     return CompleteCheckpoint(
         content=dict(content),
-        architecture=architecture,
-        state=state_arrays(path, content["model_state_dict"], architecture),
+        architecture=quantised_architecture(path, content, architecture, state),
+        state=state,
         encoder=encoder_of_entry(path, content["encoding"]),
     )
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from spikejoule.foundation.version import __version__
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.integers import floats_suffice
+from spikejoule.model.quantised_file import quantisation_section
 from spikejoule.model.trained import TrainedNetwork
 from spikejoule.spikes.counting import SpikeCounts
 
@@ -50,8 +52,9 @@ def build_complete(
     return {
         "schema_version": SCHEMA_VERSION,
         "timestamp": _timestamp(training_timings),
-        "model_class": SEED_CLASS if _seed_runs(architecture) else OWN_CLASS,
+        "model_class": SEED_CLASS if _seed_runs(network) else OWN_CLASS,
         "model_state_dict": network.state,
+        **quantisation_section(architecture, network.state),
         "architecture": _architecture_entry(architecture),
         "n_input": architecture.n_input,
         "n_hidden": _hidden_entry(architecture),
@@ -112,12 +115,17 @@ def build_complete(
     }
 
 
-def _seed_runs(architecture: Architecture) -> bool:
+def _seed_runs(network: TrainedNetwork) -> bool:
     """Whether the seed's class computes the same spikes from the same weights.
 
     It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one threshold
-    and one decay for both layers.
+    and one decay for both layers. What integers stand for it can run if nothing else is rounded: a
+    quantised leak and a threshold that is none of the grid are, and a potential that saturates.
     """
+    architecture = network.architecture
+    n_steps = network.encoder.time_window
+    if architecture.quantisation and not floats_suffice(architecture, network.state, n_steps):
+        return False
     entry = architecture.neuron.entry()
     return (
         len(architecture.hidden) == 1

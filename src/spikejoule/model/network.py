@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.fake_quantisation import LayerGrid, layer_grids
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.surrogate import Surrogate
 
@@ -41,22 +42,38 @@ def fire(x: Tensor, derivative: Derivative) -> Tensor:
 
 
 class SpikingLayer(nn.Module):
-    """Synapses and neurons; all steps share one matrix product."""
+    """Synapses and neurons; all steps share one matrix product.
+
+    Attributes:
+        grid: on which the layer computes if the network is quantised.
+    """
 
     def __init__(self, n_source: int, n_target: int, neuron: Neuron) -> None:
         super().__init__()
         self.synapses = nn.Linear(n_source, n_target, bias=neuron.has_bias)
         self.neuron = neuron
+        self.grid: LayerGrid | None = None
+
+    def _current(self, spikes: Tensor) -> Tensor:
+        grid = self.grid
+        if grid is None:
+            current: Tensor = self.synapses(spikes)
+            return current
+        bias = grid.biases(self.synapses.bias) if self.neuron.has_bias else None
+        return nn.functional.linear(spikes, grid.weights(self.synapses.weight), bias)
 
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
         """Spikes [T, B, n_source] to spikes [T, B, n_target]."""
-        current = self.synapses(spikes)
+        current, grid = self._current(spikes), self.grid
+        neuron = self.neuron if grid is None else grid.neuron
         membrane = torch.zeros_like(current[0])
         emitted = []
         for step in range(current.shape[0]):
-            spikes, membrane = self.neuron.step(
-                membrane, current[step], lambda x: fire(x, derivative)
-            )
+            if grid is not None:
+                membrane = grid.leaked(membrane)
+            spikes, membrane = neuron.step(membrane, current[step], lambda x: fire(x, derivative))
+            if grid is not None:
+                membrane = grid.saturated(membrane)
             emitted.append(spikes)
         return torch.stack(emitted)
 
@@ -78,6 +95,17 @@ class SpikingNetwork(nn.Module):
         ):
             self.add_module(name, SpikingLayer(source, target, neuron))
         self._derivative = surrogate.derivative
+
+    def use_grids(self, architecture: Architecture) -> None:
+        """Compute on the grids of a quantised network from now on."""
+        for name, grid in zip(self._names, layer_grids(architecture), strict=True):
+            self.layer(name).grid = grid
+
+    def layer(self, name: str) -> SpikingLayer:
+        """The layer of a name."""
+        layer = self.get_submodule(name)
+        assert isinstance(layer, SpikingLayer)
+        return layer
 
     def forward(self, spikes: Tensor) -> list[Tensor]:
         """Input spikes [T, B, I] to the spikes of every layer after it, [T, B, units] each."""

@@ -20,6 +20,7 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.neuron import UNNAMED, Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.pruning import is_pruned
+from spikejoule.model.quantised_file import quantisation_section, quantised_architecture
 from spikejoule.model.trained_file import SCHEMA, TrainedFile
 from spikejoule.spikes.codes import encoder_of_entry
 from spikejoule.spikes.counting import TrainingSpikes
@@ -89,6 +90,7 @@ def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
             **architecture.neuron.entry(),
         },
         "state": network.state,
+        **quantisation_section(architecture, network.state),
         "encoding": network.encoding,
         "training_config": network.training_config,
         "history": list(network.history),
@@ -129,9 +131,10 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
             f"{path} counts the spikes of the layers {spikes.layer_names}, but has "
             f"{list(architecture.layer_names)}: train again."
         )
+    state = state_arrays(path, file.state, architecture)
     return TrainedNetwork(
-        architecture=architecture,
-        state=state_arrays(path, file.state, architecture),
+        architecture=quantised_architecture(path, content, architecture, state),
+        state=state,
         encoder=encoder_of_entry(path, file.encoding),
         seed=file.seed,
         training_config=dict(content["training_config"]),

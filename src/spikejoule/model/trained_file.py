@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from spikejoule.data.images import DataDescription
 from spikejoule.foundation.records import Count, NotNegative, Percent, PlainValue, Record
 from spikejoule.model.complete_file import TrainingConfigSection
+from spikejoule.model.quantised_file import QuantisationEntry
 
 SCHEMA: Literal["spikejoule/trained/1"] = "spikejoule/trained/1"
 
@@ -58,6 +59,7 @@ class TrainedFile(Record):
     schema_name: Literal["spikejoule/trained/1"] = Field(default=SCHEMA, alias="schema")
     architecture: ArchitectureEntry
     state: dict[str, Any]
+    quantisation: QuantisationEntry | None = None
     encoding: dict[str, PlainValue]
     training_config: dict[str, PlainValue]
     history: list[EpochEntry] = Field(min_length=1)

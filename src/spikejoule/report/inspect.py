@@ -9,6 +9,7 @@ import numpy as np
 from spikejoule.energy import EnergyProxies
 from spikejoule.foundation.text import NOT_RECORDED, Rows, mapping_rows, number, render, text_table
 from spikejoule.model.checkpoint import CompleteCheckpoint
+from spikejoule.model.quantisation import Quantisation
 
 
 def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
@@ -96,6 +97,19 @@ def _architecture(checkpoint: CompleteCheckpoint) -> Rows:
         ("layers", " - ".join(str(size) for size in architecture.layer_sizes)),
         ("synapses", number(sum(architecture.synapses))),
         *((name, _in_words(value)) for name, value in architecture.neuron.entry().items()),
+        *_widths(architecture.quantisation),
+    ]
+
+
+def _widths(quantisation: Quantisation | None) -> Rows:
+    """The widths and grids of a network of integers."""
+    if quantisation is None:
+        return []
+    grids = ", ".join(f"2^{-exponent}" for exponent in quantisation.exponents)
+    return [
+        ("weights", f"integers of {quantisation.weight_bits} bits"),
+        ("potentials", f"integers of {quantisation.state_bits} bits"),
+        ("grids of the layers", f"steps of {grids}"),
     ]
 
 

@@ -3,6 +3,7 @@
     structures  the named tuples, with their shapes
     layout      where weights and biases lie in a flat array
     forward     spikes through layers of LIF neurons
+    integer     the same in integers
     deltas      both passes of a sample, up to the gradient of its membrane potentials
     backward    gradients of a batch: lanes of samples, weight gradients by source
     optimizer   gradient clipping and Adam

@@ -97,15 +97,26 @@ class Neuron(NamedTuple):
         decay: share of the membrane potential that is left after a step, real.
         threshold: membrane potential at which a neuron fires, real.
         reset: RESET_TO_ZERO or RESET_BY_SUBTRACTION.
+        on_grid: 1 where the potential lies on a grid (model/quantisation.py); where it is 0, what
+            follows is not used.
+        unit: step of the grid, real.
+        per_unit: 1 / unit, real.
+        lowest, highest: range of the potential that is kept from step to step, real.
     """
 
     decay: Real
     threshold: Real
     reset: int
+    on_grid: int
+    unit: Real
+    per_unit: Real
+    lowest: Real
+    highest: Real
 
 
 RESET_TO_ZERO = 0
 RESET_BY_SUBTRACTION = 1
+RESETS = (RESET_TO_ZERO, RESET_BY_SUBTRACTION)
 
 
 class Neurons(NamedTuple):
@@ -115,17 +126,54 @@ class Neurons(NamedTuple):
         decays: real [L].
         thresholds: real [L].
         reset: of all layers.
+        on_grid: of all layers.
+        grids: unit, per_unit, lowest and highest, real [L, 4].
     """
 
     decays: Array
     thresholds: Array
     reset: int
+    on_grid: int
+    grids: Array
 
 
 @compiled
 def neuron_at(neurons, number):
     """The neuron of the layer of a number, counted from 0."""
-    return Neuron(neurons.decays[number], neurons.thresholds[number], neurons.reset)
+    grids = neurons.grids
+    return Neuron(
+        neurons.decays[number],
+        neurons.thresholds[number],
+        neurons.reset,
+        neurons.on_grid,
+        grids[number, 0],
+        grids[number, 1],
+        grids[number, 2],
+        grids[number, 3],
+    )
+
+
+class IntegerParameters(NamedTuple):
+    """One layer in integers (model/quantisation.py), I sources by U units.
+
+    Attributes:
+        weights: int8 [I, U].
+        biases: int32 [U].
+        resting: potentials before the first step, zeros of the potential's type, [U].
+        threshold: potential at or above which a neuron fires.
+        leak: m of the leak floor(m u / 256).
+        lowest, highest: range of the potential that is kept from step to step.
+        subtracts: whether a spike lowers the potential by the threshold, rather than to zero.
+    """
+
+    weights: Array
+    biases: Array
+    resting: Array
+    threshold: int
+    leak: int
+    lowest: int
+    highest: int
+    subtracts: bool
 
 
 class Surrogate(NamedTuple):
@@ -325,6 +373,20 @@ class ParameterRows(NamedTuple):
     starts: Array
     lengths: Array
     chunks: Array
+
+
+class Grids(NamedTuple):
+    """The grids of quantised parameters, by row (model/quantisation.py).
+
+    Attributes:
+        per_unit: 2^k of the grid 2^-k, real [R].
+        units: 2^-k, real [R].
+        limits: largest magnitude of an integer, real [R].
+    """
+
+    per_unit: Array
+    units: Array
+    limits: Array
 
 
 class Moments(NamedTuple):

@@ -174,8 +174,8 @@ def tile_deltas(
 
     def codegen(context, builder, signature, arguments):
         named = named_arguments(context, builder, signature, arguments)
-        following, n_following, weights, deltas, potentials, tile, *rest = named
-        neuron, surrogate, costs, carried = rest
+        following, n_following, weights, deltas, potentials = named[:5]
+        tile, neuron, surrogate, costs, carried = named[5:]
         vector, stride = deltas.values.vector, deltas.stride
         constants = _broadcast_constants(builder, neuron, surrogate)
         first_potential = builder.add(builder.mul(tile.first_step, stride), tile.column)

@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESET_TO_ZERO
+from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESETS
 from spikejoule.foundation.compiling.emit import (
     INDEX,
     LANES,
@@ -18,6 +18,7 @@ from spikejoule.foundation.compiling.emit import (
     for_each_block_size,
     multiply_add,
     named_arguments,
+    vector_intrinsic,
     zeros,
 )
 
@@ -38,6 +39,9 @@ def integrate_and_fire(
     row t of the spikes; neurons with ``v >= threshold`` fire and are reset, to zero or to
     ``v - threshold``. Writes v to ``potentials[t * stride + column]`` and one bit a neuron to
     ``fired[(t * stride + column) / 16]``.
+
+    On a grid (model/quantisation.py) ``decay * u`` is rounded down to it, and u saturates after the
+    reset. Both are exact for a potential of up to 24 bits.
     """
     signature = types.void(spikes, parameters, layer, block, neuron, types.int64, potentials, fired)
 
@@ -56,7 +60,21 @@ def integrate_and_fire(
                 return builder.fsub(value, thresholds)
             return zeros(vector)
 
-        def emit(size, reset):
+        def leaked_on_grid(value):
+            units, per_unit = (broadcast(builder, one) for one in (neuron.unit, neuron.per_unit))
+            value = builder.fmul(value, per_unit)
+            lower = vector_intrinsic(builder, "floor", builder.fmul(value, decays))
+            # What is left of a product that was rounded before it was rounded down.
+            rest = multiply_add(builder, value, decays, builder.fneg(lower))
+            lower = builder.fadd(lower, vector_intrinsic(builder, "floor", rest))
+            return builder.fmul(lower, units)
+
+        def saturated(value):
+            lowest, highest = (broadcast(builder, one) for one in (neuron.lowest, neuron.highest))
+            value = vector_intrinsic(builder, "maxnum", value, lowest)
+            return vector_intrinsic(builder, "minnum", value, highest)
+
+        def emit(size, reset, is_on_grid):
             places = [constant(LANES * k) for k in range(size)]
             membrane = [cgutils.alloca_once(builder, vector) for _ in places]
             for cell in membrane:
@@ -65,7 +83,11 @@ def integrate_and_fire(
                 step = step_loop.index
                 for place, cell in zip(places, membrane, strict=True):
                     bias = parameters.load_vector(builder.add(biases, place))
-                    membrane_now = multiply_add(builder, builder.load(cell), decays, bias)
+                    kept = builder.load(cell)
+                    if is_on_grid:
+                        membrane_now = builder.fadd(leaked_on_grid(kept), bias)
+                    else:
+                        membrane_now = multiply_add(builder, kept, decays, bias)
                     builder.store(membrane_now, cell)
                 start = spikes.offsets.load(step)
                 stop = spikes.offsets.load(builder.add(step, constant(1)))
@@ -83,14 +105,19 @@ def integrate_and_fire(
                     fires = builder.fcmp_ordered(">=", value, thresholds)
                     word = builder.bitcast(fires, ir.IntType(LANES))
                     fired.store(word, builder.add(words, constant(k)))
-                    builder.store(builder.select(fires, after_spike(value, reset), value), cell)
+                    value = builder.select(fires, after_spike(value, reset), value)
+                    builder.store(saturated(value) if is_on_grid else value, cell)
 
-        def emit_reset(reset):
+        def emit_variant(variant):
+            is_on_grid, reset = divmod(variant, len(RESETS))
             sizes = range(1, MAX_BLOCK + 1)
-            for_each_block_size(builder, block.vectors, sizes, lambda size: emit(size, reset))
+            for_each_block_size(
+                builder, block.vectors, sizes, lambda size: emit(size, reset, is_on_grid)
+            )
 
-        resets = (RESET_TO_ZERO, RESET_BY_SUBTRACTION)
-        for_each_block_size(builder, neuron.reset, resets, emit_reset)
+        variant = builder.mul(neuron.on_grid, constant(len(RESETS)))
+        variant = builder.add(variant, neuron.reset)
+        for_each_block_size(builder, variant, range(2 * len(RESETS)), emit_variant)
         return context.get_dummy_value()
 
     return signature, codegen

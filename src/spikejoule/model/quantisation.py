@@ -1,0 +1,174 @@
+"""Quantisation: a network of integers, as event-driven hardware runs it.
+
+Each layer has a grid of step 2^-k, and on it
+
+weights     q = round(w 2^k) of `weight_bits`, signed and symmetric: at most 2^(bits - 1) - 1
+biases      round(b 2^k), as wide as the membrane potential, but for at most 24 bits
+threshold   round(threshold 2^k)
+leak        floor(m u / 256) with m = round(256 decay); without a leak m is 256, and u stays
+potential   u of `state_bits`, which saturates after the reset of a step; within a step weights are
+            added in a wider accumulator, so that the order of events does not matter
+
+Rounding is to the nearest, and between two to the even one. The scale is a power of two, so the
+dequantised weights q 2^-k and their sums are exact in float32, and what knows no integers can run
+them.
+
+The exponent k of a layer is the one of least squared error of its weights, among the largest k that
+saturates no weight and the four above it; of equals it is the smallest. (Jacob et al., CVPR 2018,
+arXiv:1712.05877, take the range as it is; with few bits it pays to cut off the tails.) The
+threshold limits it: on the grid it is at least 1, and at most a quarter of the potential's range.
+
+Training is quantisation-aware: forward and backward pass see the quantised parameters, and the
+gradient goes straight through the rounding to the parameters in floating point that the optimizer
+keeps (Bengio, Leonard and Courville 2013, arXiv:1308.3432), and likewise through the rounding of
+the leak and the saturation of the potential. It is not cut off where a weight saturates: the weight
+may leave its range, and the scale, which is chosen anew before each epoch, follows.
+
+A kept weight that rounds to 0 is stored as a 0. In a network that is not pruned it is a synapse
+like others and carries events. In a pruned one a weight of 0 is no synapse, whether it was pruned
+or rounded, since what is stored there are the weights that are not zero.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from spikejoule.foundation.parameter_problems import WHOLE_LINE
+from spikejoule.foundation.sections import Section
+from spikejoule.model.neuron import Neuron
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+
+FLOAT_BITS = 32
+"""The width of weights that are not quantised."""
+
+LEAK_ONE = 256
+"""The factor of no leak."""
+
+EXACT_BITS = 24
+"""Bits of an integer that float32 holds exactly: no bias is wider."""
+
+_FINER = 4
+_WIDTHS = {"weight_bits": (*range(2, 9), FLOAT_BITS), "state_bits": (16, 32)}
+
+
+class WidthSettings(Section):
+    """Widths of the network's numbers.
+
+    Attributes:
+        weight_bits: 32 for floating point, or the width of integer weights, 2 to 8.
+        state_bits: width of the membrane potential of a network of integers.
+    """
+
+    weight_bits: int = Field(default=FLOAT_BITS, description="32, or a whole number from 2 to 8")
+    state_bits: int = Field(default=32, description="16, 32")
+
+    @field_validator("weight_bits", "state_bits")
+    @classmethod
+    def _is_one_of_its_widths(cls, bits: int, info: ValidationInfo) -> int:
+        # A Literal would take 8.0 for 8.
+        if bits not in _WIDTHS[str(info.field_name)]:
+            raise ValueError(f"a width of {bits} bits")
+        return bits
+
+    @model_validator(mode="after")
+    def _floating_point_has_one_width(self) -> Self:
+        if self.weight_bits == FLOAT_BITS and self.state_bits != FLOAT_BITS:
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "model.state_bits: {bits} is not allowed; allowed: 32 with model.weight_bits 32, "
+                "which is floating point",
+                {"bits": self.state_bits},
+            )
+        return self
+
+    @property
+    def quantisation(self) -> "Quantisation | None":
+        """The widths of a network of integers; None for floating point."""
+        if self.weight_bits == FLOAT_BITS:
+            return None
+        return Quantisation(self.weight_bits, self.state_bits)
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """The widths of a network of integers, and the grids of its layers.
+
+    Attributes:
+        weight_bits: width of the weights, 2 to 8.
+        state_bits: width of the membrane potentials, 16 or 32.
+        exponents: k of the grid 2^-k of each layer after the input; empty while none is chosen.
+    """
+
+    weight_bits: int
+    state_bits: int
+    exponents: tuple[int, ...] = ()
+
+    @property
+    def largest_weight(self) -> int:
+        """The largest magnitude of a weight on its grid."""
+        return int(2 ** (self.weight_bits - 1) - 1)
+
+    @property
+    def largest_bias(self) -> int:
+        """The largest magnitude of a bias on its grid."""
+        return int(2 ** (min(self.state_bits, EXACT_BITS) - 1) - 1)
+
+    @property
+    def state_range(self) -> tuple[int, int]:
+        """The least and the largest membrane potential that is kept from step to step."""
+        return -int(2 ** (self.state_bits - 1)), int(2 ** (self.state_bits - 1) - 1)
+
+    def exponent_range(self, threshold: float) -> tuple[int, int]:
+        """The least and the largest k for a threshold; see the module."""
+        _, exponent = math.frexp(threshold)
+        return 1 - exponent, min(self.state_bits, EXACT_BITS) - 2 - exponent
+
+    def exponent_of(self, weights: NDArray[Any], threshold: float) -> int:
+        """k of the grid 2^-k for a layer's weights; see the module."""
+        least, most = self.exponent_range(threshold)
+        values = weights[weights != 0].astype(np.float64)
+        largest, limit = float(np.abs(values).max(initial=0)), self.largest_weight
+        covering = most
+        while covering > least and round(math.ldexp(largest, covering)) > limit:
+            covering -= 1
+        candidates = range(covering, min(covering + _FINER, most) + 1)
+
+        def error(k: int) -> float:
+            kept = np.ldexp(on_grid(values, k, limit), -k)
+            return float(np.square(kept - values).sum())
+
+        return min(candidates, key=error)
+
+
+def on_grid(values: NDArray[Any], exponent: int, limit: int) -> NDArray[Any]:
+    """round(values 2^exponent) between -limit and limit, as floating-point numbers."""
+    rounded: NDArray[Any] = np.rint(np.ldexp(values, exponent)).clip(-limit, limit)
+    return rounded
+
+
+def leak_factor(decay: float) -> int:
+    """m of the leak floor(m u / 256)."""
+    return round(decay * LEAK_ONE)
+
+
+def threshold_on_grid(threshold: float, exponent: int) -> int:
+    """The threshold on the grid of a layer."""
+    return round(math.ldexp(threshold, exponent))
+
+
+def unfit_for_integers(neuron: Neuron) -> str:
+    """What keeps a neuron from being computed in integers, in words; empty if nothing."""
+    if not isinstance(neuron, LeakyIntegrateAndFire):
+        return f"model.neuron: {neuron.name!r} is not allowed with integer weights; allowed: 'lif'"
+    for decay in neuron.decay if isinstance(neuron.decay, tuple) else (neuron.decay,):
+        if leak_factor(decay) == LEAK_ONE and decay != 1:
+            return (
+                f"model.decay: {decay} is not allowed with integer weights, whose leak is a "
+                "multiple of 1/256; allowed: 1, or a number from 0 to 0.998"
+            )
+    return ""

@@ -1,0 +1,225 @@
+"""Quantisation-aware training: both engines learn what plain loops say, and run exact integers."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.engine.event import EventEngine
+from spikejoule.engine.interface import Engine
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.integers import layer_constants, quantisation_of, with_grids
+from spikejoule.model.learning import LearningSettings
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation
+from spikejoule.spikes.events import EventList
+from tests import naive
+from tests.tools.integers import integer_network, spike_trains
+from tests.tools.without_torch import WITH_TORCH, needs_torch
+
+if WITH_TORCH:
+    from spikejoule.engine.dense import DenseEngine
+
+pytestmark = pytest.mark.xdist_group("engines")
+
+LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
+
+
+def engines(
+    architecture: Architecture,
+    state: dict[str, Any],
+    settings: LearningSettings = LEARNING,
+    dtype: type = np.float64,
+) -> list[Engine]:
+    made: list[Engine] = [EventEngine(architecture, state, settings, dtype)]
+    if WITH_TORCH:
+        made.append(DenseEngine(architecture, state, settings, "cpu", dtype))
+    return made
+
+
+def expected_of(
+    architecture: Architecture, state: dict[str, Any], dense: np.ndarray, labels: np.ndarray
+) -> tuple[float, int, tuple[int, ...], dict[str, np.ndarray], list[np.ndarray]]:
+    """Loss, correct, spikes, gradients and spike trains, by the loops on integers."""
+    quantisation, neuron = quantisation_of(architecture), architecture.neuron
+    assert isinstance(neuron, LeakyIntegrateAndFire)
+    thresholds, decays = zip(*(one.constants for one in architecture.neurons), strict=True)
+    return naive.integer_batch_gradient(
+        state,
+        quantisation.exponents,
+        (quantisation.weight_bits, quantisation.state_bits),
+        (thresholds, decays, neuron.reset),
+        dense,
+        labels.tolist(),
+        (LEARNING.surrogate, LEARNING.chosen_surrogate.slope),
+        (LEARNING.logit_scale, LEARNING.label_smoothing),
+    )
+
+
+def assert_both_learn_alike(
+    architecture: Architecture, state: dict[str, Any], dense: np.ndarray, labels: np.ndarray
+) -> None:
+    loss, correct, totals, gradients, spikes = expected_of(architecture, state, dense, labels)
+    events = EventList.from_dense(dense)
+    for engine in engines(architecture, state):
+        for layer, fired in zip(engine.run(events), spikes, strict=True):
+            assert np.array_equal(layer.to_dense(np.int64), fired), engine.name
+        outcome, found = engine.gradients(events, labels)
+        assert outcome.spikes == totals, engine.name
+        assert outcome.correct == correct
+        assert outcome.mean_loss == pytest.approx(loss, rel=1e-9)
+        assert found.keys() == gradients.keys()
+        for name, gradient in gradients.items():
+            scale = np.abs(gradient).max()
+            assert scale > 0
+            np.testing.assert_allclose(
+                found[name], gradient, rtol=1e-9, atol=1e-13 * scale, err_msg=name
+            )
+
+
+class TestGradients:
+    @pytest.mark.parametrize("weight_bits", range(2, 9))
+    @pytest.mark.parametrize("state_bits", [16, 32])
+    def test_widths(self, weight_bits: int, state_bits: int) -> None:
+        architecture, state = integer_network(
+            14, 18, 4, weight_bits=weight_bits, state_bits=state_bits
+        )
+        dense, labels = spike_trains(14, 5, 9), np.arange(5) % 4
+        assert_both_learn_alike(architecture, state, dense, labels)
+
+    @pytest.mark.parametrize("decay", [1.0, 0.9, 0.3])
+    @pytest.mark.parametrize("reset", ["zero", "subtract"])
+    @pytest.mark.parametrize("bias", [True, False])
+    def test_neurons(self, decay: float, reset: Any, bias: bool) -> None:
+        neuron = LeakyIntegrateAndFire(decay=decay, reset=reset, bias=bias)
+        architecture, state = integer_network(14, 18, 4, weight_bits=4, neuron=neuron)
+        assert_both_learn_alike(architecture, state, spike_trains(14, 5, 9), np.arange(5) % 4)
+
+    def test_constants_of_each_layer_and_two_hidden_layers(self) -> None:
+        neuron = LeakyIntegrateAndFire(decay=(0.9, 1.0, 0.5), threshold=(1.0, 0.7, 1.3))
+        architecture, state = integer_network(12, 18, 13, 4, weight_bits=6, neuron=neuron)
+        assert_both_learn_alike(architecture, state, spike_trains(12, 5, 9), np.arange(5) % 4)
+
+    @pytest.mark.parametrize("reset", ["zero", "subtract"])
+    def test_potentials_that_saturate(self, reset: Any) -> None:
+        """The gradient goes through the bound as if there were none."""
+        neuron = LeakyIntegrateAndFire(threshold=40.0, reset=reset)
+        architecture, state = integer_network(200, 6, 3, state_bits=16, neuron=neuron)
+        state["layer1.synapses.weight"] -= 0.6
+        state["layer1.synapses.weight"][:2] += 2.0
+        state["layer2.synapses.weight"] += 30.0
+        architecture = with_grids(architecture, state)
+        dense = spike_trains(200, 2, 40, 0.9)
+        dense[:, 30:, :40] = 0
+        exponents = quantisation_of(architecture).exponents
+        constants = [(one.threshold, 0.9) for one in layer_constants(architecture)]
+        layers = naive.quantise(state, exponents, 8, 16)
+        potentials = naive.integer_run(layers, dense.tolist(), constants, 16, reset)[0][0]
+        assert potentials.min() < -(2**15)
+        assert_both_learn_alike(architecture, state, dense, np.arange(2))
+
+
+@pytest.mark.parametrize("weight_bits", [2, 4, 8])
+@pytest.mark.parametrize("state_bits", [16, 32])
+@pytest.mark.parametrize("decay", [1.0, 0.9])
+def test_training_in_float32_sees_exact_integers(
+    weight_bits: int, state_bits: int, decay: float
+) -> None:
+    """The forward pass of training, in floating point, fires as the network of integers does."""
+    neuron = LeakyIntegrateAndFire(decay=decay)
+    architecture, state = integer_network(
+        300, 70, 10, weight_bits=weight_bits, state_bits=state_bits, neuron=neuron
+    )
+    events = EventList.from_dense(spike_trains(300, 40, 25, 0.1))
+    for engine in engines(architecture, state, dtype=np.float32):
+        fired = [layer.n_events for layer in engine.run(events)]
+        outcome, _ = engine.gradients(events, np.arange(40) % 10)
+        assert outcome.spikes == (events.n_events, *fired), engine.name
+        assert min(fired) > 100
+    if WITH_TORCH:
+        event, dense = engines(architecture, state, dtype=np.float32)
+        for one, other in zip(event.run(events), dense.run(events), strict=True):
+            assert np.array_equal(one.to_dense(), other.to_dense())
+
+
+class TestSteps:
+    def test_the_optimizer_keeps_what_is_not_rounded(self) -> None:
+        """Steps far below a unit of the grid add up, and the weights that run follow."""
+        architecture, state = integer_network(14, 18, 4, weight_bits=4)
+        events = EventList.from_dense(spike_trains(14, 6, 9))
+        labels = np.arange(6) % 4
+        for engine in engines(architecture, state):
+            before, exponents = engine.state(), quantisation_of(engine.architecture).exponents
+            for _ in range(40):
+                engine.train_batch(events, labels, 0.004)
+            learned, runs = engine.learned_state(), engine.state()
+            assert quantisation_of(engine.architecture).exponents == exponents
+            changed = 0
+            for name, values in runs.items():
+                unit = 2.0 ** -exponents[int(name[5]) - 1]
+                limit = 7 if name.endswith("weight") else 2**23 - 1
+                integers = np.clip(np.round(learned[name] / unit), -limit, limit)
+                assert np.array_equal(values, integers * unit), engine.name
+                changed += np.count_nonzero(values != before[name])
+            assert changed > 20
+            engine.choose_grids()
+            assert engine.architecture == with_grids(engine.architecture, learned)
+
+    @needs_torch
+    def test_both_engines_take_the_same_steps(self) -> None:
+        architecture, state = integer_network(14, 18, 4, weight_bits=5)
+        settings = LearningSettings(logit_scale=0.3, weight_decay=0.001, grad_clip_norm=0.5)
+        event, dense = engines(architecture, state, settings)
+        for number in range(6):
+            trains = spike_trains(14, 5, 6 + number)
+            events, labels = EventList.from_dense(trains), np.arange(5) % 4
+            one, other = (engine.train_batch(events, labels, 0.01) for engine in (event, dense))
+            assert one.spikes == other.spikes
+            assert one.synaptic_events == other.synaptic_events
+            for engine in (event, dense):
+                engine.choose_grids()
+            assert event.architecture == dense.architecture
+        for name, values in event.learned_state().items():
+            np.testing.assert_allclose(values, dense.learned_state()[name], rtol=1e-7, atol=1e-12)
+            assert np.array_equal(event.state()[name], dense.state()[name])
+
+    def test_a_pruned_weight_and_one_that_rounds_to_zero_carry_no_event(self) -> None:
+        architecture, state = integer_network(14, 18, 4, weight_bits=2)
+        mask = np.ones((18, 14), dtype=np.bool_)
+        mask[:, 3] = mask[4] = False
+        masks = {"layer1.synapses.weight": mask, "layer2.synapses.weight": np.ones((4, 18), bool)}
+        trains = spike_trains(14, 6, 9)
+        events, labels = EventList.from_dense(trains), np.arange(6) % 4
+        for engine in engines(architecture, state):
+            full, _ = engine.gradients(events, labels)
+            assert full.synaptic_events[0] == 18 * events.n_events
+            engine.prune(masks)
+            outcome = engine.train_batch(events, labels, 0.0)
+            weights = engine.state()["layer1.synapses.weight"]
+            assert not weights[~mask].any()
+            assert (weights[mask] == 0).any()
+            present = np.count_nonzero(weights, axis=0)
+            assert outcome.synaptic_events[0] == trains.sum(axis=(0, 1)) @ present
+            hidden = engine.run(events)[0].to_dense(np.int64).sum(axis=(0, 1))
+            present = np.count_nonzero(engine.state()["layer2.synapses.weight"], axis=0)
+            assert outcome.synaptic_events[1] == hidden @ present
+            for _ in range(5):
+                engine.train_batch(events, labels, 0.05)
+            assert not engine.learned_state()["layer1.synapses.weight"][~mask].any()
+
+    def test_floats_are_what_they_were(self) -> None:
+        """Without quantisation, what the optimizer keeps is what runs."""
+        architecture, state = integer_network(14, 18, 4)
+        plain = replace(architecture, quantisation=None)
+        for engine in engines(plain, state):
+            engine.choose_grids()
+            assert engine.architecture == plain
+            for name, values in engine.state().items():
+                assert np.array_equal(values, state[name])
+                assert np.array_equal(values, engine.learned_state()[name])
+
+    def test_grids_are_chosen_where_none_are_given(self) -> None:
+        architecture, state = integer_network(14, 18, 4)
+        for engine in engines(replace(architecture, quantisation=Quantisation(8, 32)), state):
+            assert engine.architecture == architecture

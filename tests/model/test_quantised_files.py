@@ -1,0 +1,146 @@
+"""Files of quantised networks: integers and the floats that they stand for, or a refusal."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.engine import make_engine, run_network
+from spikejoule.foundation import torch_files
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.model import checkpoint
+from spikejoule.model.integers import integers_of
+from spikejoule.spikes.events import EventList
+from tests.tools.examples import quantised_network, write_example
+from tests.tools.integers import spike_trains
+
+WIDTHS = pytest.mark.parametrize(("weight_bits", "state_bits"), [(8, 32), (4, 16), (2, 32)])
+
+
+class TestRoundTrip:
+    @WIDTHS
+    def test_the_trained_network(self, tmp_path: Path, weight_bits: int, state_bits: int) -> None:
+        network = quantised_network(weight_bits, state_bits)
+        checkpoint.save_trained(tmp_path / "one.pth", network)
+        found = checkpoint.load_trained(tmp_path / "one.pth")
+        assert found.architecture == network.architecture
+        for name, weights in network.state.items():
+            assert np.array_equal(found.state[name], weights)
+        checkpoint.save_trained(tmp_path / "two.pth", found)
+        assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
+
+    @WIDTHS
+    def test_the_complete_checkpoint(
+        self, tmp_path: Path, weight_bits: int, state_bits: int
+    ) -> None:
+        network = quantised_network(weight_bits, state_bits, bias=False, reset="subtract")
+        path = write_example(tmp_path / "c.pth", network)
+        assert checkpoint.read_complete(path).architecture == network.architecture
+        stated = torch.load(path, weights_only=True)["quantisation"]
+        expected = integers_of(network.architecture, network.state)
+        for name, integers in stated["integers"].items():
+            assert np.array_equal(integers.numpy(), expected[name])
+
+    def test_weights_off_their_grid_are_not_written(self, tmp_path: Path) -> None:
+        network = quantised_network()
+        network.state["layer1.synapses.weight"][3, 4] += np.float32(0.001)
+        with pytest.raises(ValueError, match=r"layer1\.synapses\.weight do not lie on their grid"):
+            checkpoint.save_trained(tmp_path / "t.pth", network)
+        assert list(tmp_path.iterdir()) == []
+
+
+def in_section(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    def change(content: dict[str, Any]) -> None:
+        content["quantisation"][key] = value
+
+    return change
+
+
+def in_integers(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], None]:
+    return lambda content: change(content["quantisation"]["integers"])
+
+
+BIAS = "layer2.synapses.bias"
+DAMAGE = {
+    "no dictionary": (lambda content: content.update(quantisation=3), "dictionary"),
+    "width": (in_section("weight_bits", 9), "weight_bits"),
+    "state": (in_section("state_bits", 24), "state_bits"),
+    "a grid too few": (in_section("exponents", [7]), "grids of 1 layers"),
+    "no whole number": (in_section("exponents", [7, 6.5]), "exponents"),
+    "another grid": (in_section("exponents", [1, 1]), "thresholds or leaks"),
+    "a threshold": (in_section("thresholds", [3, 5]), "thresholds or leaks"),
+    "a leak": (in_section("leak_factors", [230, 256]), "thresholds or leaks"),
+    "unknown entry": (in_section("zero_points", [0, 0]), "zero_points"),
+    "narrower than its integers": (in_section("weight_bits", 3), "integers"),
+    "no integers": (in_section("integers", {}), "missing"),
+    "an integer": (in_integers(lambda all_: all_[BIAS].add_(1)), BIAS),
+    "another type": (in_integers(lambda all_: all_.update({BIAS: all_[BIAS].long()})), BIAS),
+    "no tensor": (in_integers(lambda all_: all_.update({BIAS: [0] * 10})), BIAS),
+    "another name": (in_integers(lambda all_: all_.update(x=all_.pop(BIAS))), "missing"),
+    "other weights": (
+        lambda content: _state(content)["layer1.synapses.weight"].mul_(0.5),
+        r"layer1\.synapses\.weight",
+    ),
+    "weights between": (
+        lambda content: _state(content)["layer1.synapses.weight"].add_(1e-4),
+        r"layer1\.synapses\.weight do not lie",
+    ),
+}
+
+
+def _state(content: dict[str, Any]) -> Any:
+    return content["state" if "state" in content else "model_state_dict"]
+
+
+@pytest.mark.parametrize("damage", list(DAMAGE))
+def test_damage_is_refused_in_a_sentence(damage: str, tmp_path: Path) -> None:
+    network = quantised_network()
+    trained, complete = tmp_path / "t.pth", write_example(tmp_path / "c.pth", network)
+    checkpoint.save_trained(trained, network)
+    change, reason = DAMAGE[damage]
+    for path, read in ((trained, checkpoint.load_trained), (complete, checkpoint.read_complete)):
+        content = torch_files.read(path)
+        change(content)
+        torch_files.write(path, content)
+        with pytest.raises(ArtifactError, match=reason) as error:
+            read(path)
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+class TestModelClass:
+    """The class of the notebook knows floats alone."""
+
+    @pytest.mark.parametrize(
+        ("state_bits", "neuron", "seeds"),
+        [
+            (32, {"decay": 1.0}, True),
+            (32, {"decay": 0.9}, False),
+            (32, {"decay": 0.5}, False),
+            (16, {"decay": 1.0}, False),
+            (32, {"decay": 1.0, "threshold": 0.7}, False),
+            (32, {"decay": 1.0, "threshold": 0.75}, True),
+            (32, {"decay": 1.0, "bias": False}, False),
+        ],
+    )
+    def test_it_is_named_where_floats_fire_alike(
+        self, tmp_path: Path, state_bits: int, neuron: dict[str, Any], seeds: bool
+    ) -> None:
+        network = quantised_network(8, state_bits, **neuron)
+        content = checkpoint.read_complete(write_example(tmp_path / "c.pth", network)).content
+        expected = "SimpleSpikingNetwork" if seeds else "spikejoule.SpikingNetwork"
+        assert content["model_class"] == expected
+        if seeds:
+            events = EventList.from_dense(spike_trains(784, 8, 50, 0.05))
+            floats = replace(network.architecture, quantisation=None)
+            for one, other in zip(
+                make_engine("event", floats, network.state).run(events),
+                run_network(network.state, network.architecture, events),
+                strict=True,
+            ):
+                assert one.n_events > 0
+                assert np.array_equal(one.to_dense(), other.to_dense())
