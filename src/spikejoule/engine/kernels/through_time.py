@@ -185,10 +185,10 @@ def tile_deltas(
 
         def emit_products(size: int, places: list[ir.Constant]) -> list[list[ir.Value]]:
             products = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(size)]
-            for place, cells in zip(places, zip(*products, strict=True), strict=True):
+            for number, place in enumerate(places):
                 cost = costs.load_vector(builder.add(tile.column, place))
-                for cell in cells:
-                    builder.store(cost, cell)
+                for cells in products:
+                    builder.store(cost, cells[number])
             next_rows = [
                 builder.add(first_following, builder.mul(following.stride, constant(row)))
                 for row in range(size)
