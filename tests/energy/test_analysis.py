@@ -300,6 +300,31 @@ class TestBreakEven:
         assert limits is not None
         assert limits.spikes_per_input == pytest.approx(3 * 10 / 5)
 
+    @pytest.mark.parametrize(
+        ("means", "step_price", "baseline_pj", "window"),
+        [
+            # 10 pJ of spikes, and 4 of steps over a window of 3
+            ([10.0, 4.0], 1.0, 18.0, 3 * (18 - 10) / 4),
+            ([10.0, 4.0], 1.0, 9.0, None),  # the spikes alone cost more
+            ([10.0, 4.0], 0.0, 18.0, None),  # steps cost nothing
+        ],
+    )
+    def test_the_window_of_a_code_without_a_rate(
+        self, means: list[float], step_price: float, baseline_pj: float, window: float | None
+    ) -> None:
+        """More steps bring no more spikes."""
+        columns = [
+            Column(terms.SYNAPTIC_EVENT, "input_to_hidden"),
+            Column(terms.LEAK_MULTIPLICATION, "hidden"),
+        ]
+        operation = OperatingPoint(n_input=5, time_window=3, max_rate_hz=None, input_spikes=10)
+        limits = solve_break_even(
+            np.array(means), columns, np.array([1.0, step_price]), baseline_pj, 1.0, operation
+        )
+        assert limits is not None
+        assert limits.max_rate_hz is None
+        assert limits.time_window == (window if window is None else pytest.approx(window))
+
     def test_no_rate_wins_if_updates_alone_cost_more(self) -> None:
         limits = comparisons(analysis(inputs((baseline(10, [6] * 4),))))["dense"].break_even
         assert limits is not None

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from contextlib import redirect_stdout
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from spikejoule.engine import run_network
 from spikejoule.measure.running import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
 from spikejoule.report.inspect import checkpoint_text
+from spikejoule.spikes.encoders.latency import Latency
 from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.settings import draw_key, encode
 
@@ -103,6 +105,21 @@ class TestOurNetworkInTheSeedsCode:
             seed["inspect_surrogate_checkpoint"](path)
         assert "Hidden: [12, 8]" in printed.getvalue()
         assert "Sparsity ratio:" in printed.getvalue()
+
+    def test_the_seeds_inspection_of_another_code(
+        self, seed: dict[str, Any], tmp_path: Path
+    ) -> None:
+        """A code without a rate has no rate and no probability to print."""
+        network = replace(trained_network(), encoder=Latency(time_window=20))
+        printed = io.StringIO()
+        with redirect_stdout(printed):
+            content = seed["inspect_surrogate_checkpoint"](
+                write_example(tmp_path / "c.pth", network)
+            )
+        assert "Time window: 20" in printed.getvalue()
+        assert "Max rate: N/A Hz" in printed.getvalue()
+        assert content["encoding"]["type"] == "latency"
+        assert "spike_prob_formula" not in content["encoding"]
 
     def test_every_key_that_the_seed_writes_is_in_ours(self, seed_checkpoint: Path) -> None:
         theirs = torch.load(seed_checkpoint, weights_only=False)

@@ -216,6 +216,7 @@ _RELATIONS: Mapping[str, tuple[tuple[Place, str, Callable[[Any], Any]], ...]] = 
         (("test", "accuracy_percent"), "leaves its interval", lambda _: 99.9),
         (("test", "synaptic_events_low"), "is above the mean", lambda _: 1e9),
         (("whole_window", "test", "mean_exit_step"), "becomes 0", lambda _: 0),
+        (("margin_spikes",), "becomes nothing", lambda _: None),
     ),
     "energy_metrics": (
         (("energy_per_inference_low_pj",), "is above the mean", lambda _: 1e9),
