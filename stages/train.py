@@ -59,7 +59,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     finally:
         bar.close()
     network = TrainedNetwork(
-        architecture=architecture,
+        architecture=architecture.learned_from(result.state),
         state=result.state,
         encoder=encoder,
         seed=params.seed,

@@ -66,8 +66,8 @@ class TestParamsFile:
 
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
-        keys = ("encode.code", "model.neuron", "model.reset", "train.engine", "train.schedule")
-        keys += ("train.surrogate",)
+        keys = ("encode.code", "model.neuron", "model.reset", "model.learned")
+        keys += ("train.engine", "train.schedule", "train.surrogate")
         for key in keys:
             allowed = refusal(changed(key, "?")).split("allowed: ")[1].split(", ")
             name = key.partition(".")[2]
@@ -165,6 +165,7 @@ REFUSED = [
     ("model.decay", [0.9, "0.9"]),
     ("model.reset", "half"),
     ("model.bias", "yes"),
+    ("model.learned", "weights"),
     ("train.engine", "fast"),
     ("train.engine", ["event"]),
     ("train.device", "gpu"),
@@ -256,6 +257,16 @@ class TestRefused:
             "model.decay: [0.9, 1.2] is not allowed; allowed: a number of at least 0 and of at "
             "most 1, or a list of one for each layer after the input"
         )
+
+    @pytest.mark.parametrize("decay", [1, 0.0, [0.9, 1]])
+    def test_a_decay_from_which_nothing_is_learned(self, decay: object) -> None:
+        content = changed("model.decay", decay)
+        content["model"]["learned"] = "decay"
+        line = refusal(content)
+        assert line.startswith("model.decay: ")
+        assert line.endswith("allowed: numbers above 0 and below 1 where the decay is learned")
+        content["model"]["learned"] = "threshold"
+        parse_params(content)
 
     def test_range_is_told_whole(self) -> None:
         assert refusal(changed("train.lr", -1)) == (

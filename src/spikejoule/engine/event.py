@@ -65,16 +65,10 @@ class EventEngine:
         dtype: DTypeLike = np.float32,
         lanes: int = GRADIENT_LANES,
     ) -> None:
-        neurons = _of_lif(architecture)
         self._architecture = architecture
         self._settings = settings or LearningSettings()
         kind: Callable[[float], Any] = np.dtype(dtype).type
         self._type = kind
-        self._neurons = Neurons(
-            decays=np.array([neuron.constants[1] for neuron in neurons], dtype),
-            thresholds=np.array([neuron.constants[0] for neuron in neurons], dtype),
-            reset=RESET_BY_SUBTRACTION if neurons[0].reset == "subtract" else RESET_TO_ZERO,
-        )
         surrogate = self._settings.chosen_surrogate
         a, b = surrogate.constants()
         self._surrogate = Surrogate(code=SURROGATE_CODES[surrogate.name], a=kind(a), b=kind(b))
@@ -85,11 +79,25 @@ class EventEngine:
             parameters=layout.pack(state, dtype),
             transposed=aligned_zeros((max(layout.transposed_size, 1),), dtype),
             fan_outs=fan_outs,
+            learned_start=layout.learned_start,
+            learned_row=layout.learned_row,
         )
+        self._neurons = self._learned_neurons()
         self._lanes = lanes
         self._steps_taken = 0
         self._moments: Moments | None = None
         self._workspace: Workspace | None = None
+
+    def _learned_neurons(self) -> Neurons:
+        """The constants of each layer, which may be learned."""
+        learned = self._layout.learned(self._network.parameters)
+        kind = self._network.parameters.dtype
+        neurons = self._architecture.learned_from(learned).neurons
+        lif = [one for one in neurons if isinstance(one, LeakyIntegrateAndFire)]
+        assert len(lif) == len(neurons), "there are no kernels of another neuron"
+        thresholds, decays = np.array([one.constants for one in lif], kind).T
+        reset = RESET_BY_SUBTRACTION if lif[0].reset == "subtract" else RESET_TO_ZERO
+        return Neurons(decays=decays.copy(), thresholds=thresholds.copy(), reset=reset)
 
     def _check(self, events: EventList) -> None:
         if events.n_inputs != self._architecture.n_input:
@@ -188,6 +196,8 @@ class EventEngine:
             ),
             self._kept,
         )
+        if self._architecture.neuron.learned_names:
+            self._neurons = self._learned_neurons()
         return outcome
 
     def gradients(
@@ -260,10 +270,3 @@ class EventEngine:
                     "exp_avg_sq": second[name],
                 }
         return {"state": state, "param_groups": [group]}
-
-
-def _of_lif(architecture: Architecture) -> list[LeakyIntegrateAndFire]:
-    """The neuron of each layer, of the one model that there are kernels of."""
-    neurons = [one for one in architecture.neurons if isinstance(one, LeakyIntegrateAndFire)]
-    assert len(neurons) == len(architecture.neurons)
-    return neurons

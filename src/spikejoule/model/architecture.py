@@ -1,7 +1,7 @@
 """The shape of a fully connected spiking network, and its neurons."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,7 @@ from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name: ``layer1.synapses.weight`` [target, source], and ``layer1.synapses.bias``
-where neurons have one."""
+where neurons have one; ``layer1.neurons.decay_logit`` [1] and the like where they learn."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Architecture:
         neuron: the model of every neuron, with its parameters.
 
     Raises:
-        ParameterError: a size out of range, no hidden layer, or a parameter of the neuron with
-            values for another number of layers.
+        ParameterError: a size out of range, no hidden layer, or a parameter of the neuron that
+            does not fit the layers or another parameter.
     """
 
     n_input: int
@@ -42,18 +42,29 @@ class Architecture:
         for name, size in zip(self.layer_names, self.layer_sizes, strict=True):
             if not 1 <= size <= 65_535:
                 raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to 65535")
-        n_layers = len(self.hidden) + 1
-        for name, values in self.neuron.by_layer.items():
-            if len(values) != n_layers:
-                raise ParameterError(
-                    f"{name} has {len(values)} values; allowed are one value, or {n_layers}, one "
-                    "for each layer after the input"
-                )
+        problem = self.neuron.problem(len(self.hidden) + 1)
+        if problem:
+            name, allowed = problem
+            value = self.neuron.model_dump(mode="json")[name]
+            raise ParameterError(f"{name} of the neurons is {value}; allowed: {allowed}")
 
     @property
     def neurons(self) -> tuple[Neuron, ...]:
         """The neuron of each layer after the input, every parameter a single value."""
         return tuple(self.neuron.of_layer(number) for number in range(len(self.hidden) + 1))
+
+    def learned_from(self, state: State) -> "Architecture":
+        """The same network with the values that its neurons have learned, one for each layer."""
+        names = self.neuron.learned_names
+        if not names:
+            return self
+        learned = [
+            neuron.with_learned(
+                {name: float(state[f"layer{layer}.neurons.{name}"][0]) for name in names}
+            )
+            for layer, neuron in enumerate(self.neurons, start=1)
+        ]
+        return replace(self, neuron=self.neuron.joined(learned))
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -94,4 +105,6 @@ class Architecture:
             shapes[f"layer{layer}.synapses.weight"] = (target, source)
             if self.neuron.has_bias:
                 shapes[f"layer{layer}.synapses.bias"] = (target,)
+            for name in self.neuron.learned_names:
+                shapes[f"layer{layer}.neurons.{name}"] = (1,)
         return shapes
