@@ -68,8 +68,8 @@ class TestParamsFile:
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
         keys = ("encode.code", "encode.latency_curve", "model.neuron", "model.reset")
-        keys += ("train.engine", "train.schedule", "train.surrogate", "train.prune_by")
-        keys += ("evaluate.early_exit_rule",)
+        keys += ("model.learned", "train.engine", "train.schedule", "train.surrogate")
+        keys += ("train.prune_by", "evaluate.early_exit_rule")
         for key in keys:
             allowed = refusal(changed(key, "?")).split("allowed: ")[1].split(", ")
             name = key.partition(".")[2]
@@ -188,6 +188,7 @@ REFUSED = [
     ("model.state_bits", 8),
     ("model.state_bits", 16.0),
     ("model.state_bits", 16),
+    ("model.learned", "weights"),
     ("train.engine", "fast"),
     ("train.engine", ["event"]),
     ("train.device", "gpu"),
@@ -287,6 +288,16 @@ class TestRefused:
             "model.decay: [0.9, 1.2] is not allowed; allowed: a number of at least 0 and of at "
             "most 1, or a list of one for each layer after the input"
         )
+
+    @pytest.mark.parametrize("decay", [1, 0.0, [0.9, 1]])
+    def test_a_decay_from_which_nothing_is_learned(self, decay: object) -> None:
+        content = changed("model.decay", decay)
+        content["model"]["learned"] = "decay"
+        line = refusal(content)
+        assert line.startswith("model.decay: ")
+        assert line.endswith("allowed: numbers above 0 and below 1 where the decay is learned")
+        content["model"]["learned"] = "threshold"
+        parse_params(content)
 
     def test_range_is_told_whole(self) -> None:
         assert refusal(changed("train.lr", -1)) == (

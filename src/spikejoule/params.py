@@ -51,6 +51,7 @@ EARLIER: Mapping[str, Scalar] = {
     "evaluate.early_exit_rule": "lead",
     "model.weight_bits": 32,
     "model.state_bits": 32,
+    "model.learned": "none",
 }
 """Keys that came after the first results, each with what those were made with."""
 
@@ -119,15 +120,16 @@ class ModelParams(WidthSettings):
         return self
 
     @model_validator(mode="after")
-    def _a_value_for_each_layer(self) -> Self:
-        for name, values in self.chosen_neuron.by_layer.items():
-            if len(values) != len(self.hidden) + 1:
-                raise PydanticCustomError(
-                    WHOLE_LINE,
-                    "model.{name}: {values} is not allowed; allowed: a number, or a list of "
-                    "{n_layers}, one for each layer after the input",
-                    {"name": name, "values": shown(list(values)), "n_layers": len(self.hidden) + 1},
-                )
+    def _neuron_fits_the_layers(self) -> Self:
+        problem = self.chosen_neuron.problem(len(self.hidden) + 1)
+        if problem:
+            name, allowed = problem
+            value = shown(self.model_dump(mode="json")[name])
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "model.{name}: {value} is not allowed; allowed: {allowed}",
+                {"name": name, "value": value, "allowed": allowed},
+            )
         return self
 
 

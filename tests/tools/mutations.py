@@ -90,6 +90,20 @@ MUTATIONS = (
         ADAM,
     ),
     Mutation(
+        "a learned leak sees the potential before the reset",
+        "engine/kernels/learned.py",
+        "before = before - threshold if subtracts else 0.0",
+        "before = before - threshold if subtracts else before",
+        GRADIENT,
+    ),
+    Mutation(
+        "a learned threshold takes the delta of the step after for its own",
+        "engine/kernels/learned.py",
+        "by_threshold -= kept * delta",
+        "by_threshold -= 0.0 * delta",
+        GRADIENT,
+    ),
+    Mutation(
         "every layer has the constants of the first",
         "engine/kernels/deltas.py",
         "            network.parameters,\n            neuron_at(neurons, number),\n",

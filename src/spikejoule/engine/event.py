@@ -90,6 +90,8 @@ class EventEngine:
             parameters=self._learned if is_float else aligned_zeros((layout.size,), dtype),
             transposed=aligned_zeros((max(layout.transposed_size, 1),), dtype),
             fan_outs=fan_outs,
+            learned_start=layout.learned_start,
+            learned_row=layout.learned_row,
         )
         self._lanes = lanes
         self._steps_taken = 0
@@ -105,7 +107,7 @@ class EventEngine:
     def _use_grids(self, architecture: Architecture) -> None:
         """Take over the constants of the neurons, and the grids of a quantised network."""
         self._architecture = architecture
-        self._neurons = neurons_of(architecture, self._learned.dtype)
+        self._use_learned()
         self._grids: Grids | None = None
         if architecture.quantisation is not None:
             self._grids = row_grids(architecture, self._layout, self._learned.dtype)
@@ -121,6 +123,11 @@ class EventEngine:
         """Fit the grid of each layer to its weights; nothing without quantisation."""
         if self._grids is not None:
             self._use_grids(with_grids(self._architecture, self.learned_state()))
+
+    def _use_learned(self) -> None:
+        """Take over the constants of the neurons as they are learned by now."""
+        learned = self._architecture.learned_from(self._layout.learned(self._learned))
+        self._neurons = neurons_of(learned, self._learned.dtype)
 
     def _check(self, events: EventList) -> None:
         if events.n_inputs != self._architecture.n_input:
@@ -228,6 +235,8 @@ class EventEngine:
             self._kept,
         )
         self._round()
+        if self._architecture.neuron.learned_names:
+            self._use_learned()
         return outcome
 
     def gradients(
