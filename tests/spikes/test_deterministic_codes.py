@@ -5,6 +5,7 @@ are shared, and tested here once more for each code.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from spikejoule.data.images import Dataset
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.encoders.latency import Curve, Latency
+from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.encoders.regular import Regular
 from spikejoule.spikes.events import EventList
 from tests import naive
@@ -199,6 +201,22 @@ class TestLatency:
             theirs = np.stack([encoder(data).numpy() for _ in range(n_steps)], axis=1)
             theirs[np.broadcast_to(images[:, None] == 0, theirs.shape)] = 0  # black fires there
             assert np.array_equal(theirs, code.events(images, KEY).to_dense(np.uint8))
+
+    @pytest.mark.slow
+    def test_a_batch_takes_at_most_half_the_time_of_a_poisson_batch(self, mnist5k: Dataset) -> None:
+        """The best of many on one thread: whoever else is busy can only make it longer."""
+        images, samples = mnist5k.train.images[:64], np.arange(64)
+        codes = (Latency(time_window=20), Poisson(time_window=50, max_rate=80.0))
+        best = [math.inf, math.inf]
+        before = numba.get_num_threads()
+        numba.set_num_threads(1)
+        for _ in range(1000):
+            for place, code in enumerate(codes):
+                started = time.perf_counter()
+                code.events(images, KEY, samples)
+                best[place] = min(best[place], time.perf_counter() - started)
+        numba.set_num_threads(before)
+        assert best[0] <= best[1] / 2
 
 
 class TestRegular:

@@ -35,8 +35,9 @@ def loops(code: Encoder, images: np.ndarray) -> dict[str, list[int]]:
     return {kind: [count[kind] for count in counts] for kind in KINDS}
 
 
-def test_every_code_says_it() -> None:
-    assert {code.name for code in CODES} == set(ENCODERS)
+def test_every_code_that_says_it_is_counted_here() -> None:
+    saying = {name for name, kind in ENCODERS.items() if kind.operations != Encoder.operations}
+    assert {code.name for code in CODES} == saying
 
 
 @pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
