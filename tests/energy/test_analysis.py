@@ -31,7 +31,7 @@ from spikejoule.energy.operations import Column
 from spikejoule.energy.profiles import Price
 from spikejoule.energy.statistics import count_statistics
 from spikejoule.energy.summary import energy_text, joules, verdict_lines
-from spikejoule.energy.tables import COLUMNS, energy_rows, headline
+from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headline
 from spikejoule.energy.training_counts import count_training
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.measurement import Measurement
@@ -534,6 +534,28 @@ class TestTables:
         assert numbers["dense_operations_per_inference"] == 30
         assert numbers["training_energy_mj"] == pytest.approx(2 * 791.4e-9)
         assert len(numbers) < 20
+
+    def test_neuron_updates_where_event_driven_hardware_makes_fewer(self) -> None:
+        with_biases = inputs()
+        assert with_biases.neuron_updates is None
+        assert "neuron_updates_per_inference" not in headline(analysis(with_biases))
+        architecture = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(bias=False))
+        layers = tuple(EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT))
+        measured = Measurement.of(STATE, architecture, layers)
+        given = dataclasses.replace(
+            with_biases,
+            architecture=architecture,
+            operations=count_operations(measured),
+            n_images=1,
+        )
+        numbers = headline(analysis(given))
+        assert numbers["neuron_updates_per_inference"] == 3 * 4
+        lazy = numbers["neuron_updates_lazy_per_inference"]
+        assert lazy == measured.lazy_updates.sum() <= 12
+        EnergyMetrics.model_validate(numbers)
+        with pytest.raises(ValueError, match="no interval"):
+            EnergyMetrics.model_validate({**numbers, "neuron_updates_lazy_per_inference": 12.5})
+        assert "on event-driven hardware" in energy_text("by hand", analysis(given))
 
     def test_the_rows_add_up_and_name_everything(self) -> None:
         result = analysis(inputs((baseline(100, [10] * 4),), labels=[0, 0, 1, 1]))

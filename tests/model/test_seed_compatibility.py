@@ -21,6 +21,7 @@ from spikejoule.data.images import Dataset
 from spikejoule.engine import run_network
 from spikejoule.measure.running import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report.inspect import checkpoint_text
 from spikejoule.spikes.encoders.latency import Latency
 from tests.tools.examples import complete_content, trained_network, write_example
@@ -53,8 +54,14 @@ def seed(cells: dict[int, str]) -> dict[str, Any]:
     return namespace
 
 
-def seed_network(seed: dict[str, Any], state: dict[str, Any], n_hidden: int = 20) -> Any:
-    network = seed["SimpleSpikingNetwork"](784, n_hidden, 10, threshold=1.0, decay=0.9)
+def seed_network(
+    seed: dict[str, Any],
+    state: dict[str, Any],
+    n_hidden: int = 20,
+    threshold: float = 1.0,
+    decay: float = 0.9,
+) -> Any:
+    network = seed["SimpleSpikingNetwork"](784, n_hidden, 10, threshold=threshold, decay=decay)
     network.load_state_dict(
         {name: torch.as_tensor(weights) for name, weights in state.items()}, strict=True
     )
@@ -78,6 +85,41 @@ class TestOurNetworkInTheSeedsCode:
         assert theirs.get_spike_counts() == ours.counts.totals
         np.testing.assert_array_equal(ours.class_counts, votes.numpy())
         np.testing.assert_array_equal(ours.predictions, torch.max(votes, 1)[1].numpy())
+
+    @pytest.mark.parametrize(("threshold", "decay"), [(0.75, 1.0), (1.5, 0.0)])
+    def test_what_the_checkpoint_says_it_can_run(
+        self, seed: dict[str, Any], mnist5k: Dataset, threshold: float, decay: float
+    ) -> None:
+        neuron = LeakyIntegrateAndFire(threshold=threshold, decay=decay)
+        network = trained_network(neuron=neuron)
+        assert complete_content(network)["model_class"] == "SimpleSpikingNetwork"
+        theirs = seed_network(seed, network.state, threshold=threshold, decay=decay)
+        events = encode(mnist5k.test.images[:100], 50, 80.0, draw_key(7, "test", 0))
+        with torch.no_grad():
+            theirs(torch.from_numpy(events.to_dense(np.float32)))
+        ours = measure_network(network.state, network.architecture, events)
+        assert theirs.get_spike_counts() == ours.counts.totals
+
+    @pytest.mark.parametrize(
+        "neuron", [{"reset": "subtract"}, {"decay": (1.0, 0.5)}, {"decay": (0.8, 0.9)}]
+    )
+    def test_what_it_says_it_cannot(
+        self, seed: dict[str, Any], mnist5k: Dataset, neuron: dict[str, Any]
+    ) -> None:
+        network = trained_network(neuron=LeakyIntegrateAndFire(**neuron))
+        assert complete_content(network)["model_class"] == "spikejoule.SpikingNetwork"
+        events = encode(mnist5k.test.images[:100], 50, 80.0, draw_key(7, "test", 0))
+        theirs = seed_network(seed, network.state)
+        with torch.no_grad():
+            theirs(torch.from_numpy(events.to_dense(np.float32)))
+        ours = measure_network(network.state, network.architecture, events)
+        assert theirs.get_spike_counts() != ours.counts.totals
+
+    def test_a_network_without_biases_does_not_load_there(self, seed: dict[str, Any]) -> None:
+        network = trained_network(neuron=LeakyIntegrateAndFire(bias=False))
+        assert complete_content(network)["model_class"] == "spikejoule.SpikingNetwork"
+        with pytest.raises(RuntimeError, match=r"Missing key.*synapses\.bias"):
+            seed_network(seed, network.state)
 
     def test_the_seeds_inspection_prints_our_checkpoint_to_the_end(
         self, seed: dict[str, Any], tmp_path: Path

@@ -107,6 +107,20 @@ class AnalysisInputs:
         return self.encoder.time_window
 
     @property
+    def neuron_updates(self) -> tuple[int, float] | None:
+        """Neuron updates an inference: one in every step, and those of event-driven hardware.
+
+        None where the two are the same, as with biases, or where images are not recorded.
+        """
+        operations, architecture = self.operations, self.architecture
+        if isinstance(operations, MeanOperations) or operations.lazy_updates is None:
+            return None
+        if architecture.neuron.has_bias:
+            return None
+        clocked = self.time_window * sum(architecture.layer_sizes[1:])
+        return clocked, float(operations.lazy_updates.sum(axis=1).mean())
+
+    @property
     def window_in_words(self) -> tuple[str, str]:
         """Label and value: the window, and the rate of the brightest pixel if the code has one."""
         window, rate_hz = f"{self.time_window} ms", self.encoder.rate_hz

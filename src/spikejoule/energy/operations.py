@@ -49,11 +49,14 @@ class OperationCounts:
         columns: C columns, a term at a place each.
         counts: int64 [N, C].
         time_window: T.
+        lazy_updates: neuron updates that event-driven hardware makes (`measure.lazy_updates`), of
+            each layer after the input, int64 [N, L - 1]; None where they were not counted.
     """
 
     columns: tuple[Column, ...]
     counts: NDArray[np.int64]
     time_window: int
+    lazy_updates: NDArray[np.int64] | None = None
 
     def of(self, term: str) -> NDArray[np.int64]:
         """Counts of a term, int64 [N, places of the term]."""
@@ -81,7 +84,8 @@ def count_operations(measured: Measurement) -> OperationCounts:
     spikes = measured.counts.per_sample
     updates = _updates(architecture, time_window, len(spikes))
     counts = operation_blocks(architecture, spikes, measured.synaptic_events, updates)
-    return OperationCounts(operation_columns(architecture), counts, time_window)
+    columns = operation_columns(architecture)
+    return OperationCounts(columns, counts, time_window, measured.lazy_updates)
 
 
 def mean_operations(

@@ -58,6 +58,7 @@ class EnergyMetrics(Record):
         ("energy_per_inference_low_pj", "energy_per_inference_high_pj"),
         ("ratio_to_dense_ann_low", "ratio_to_dense_ann_high"),
         ("ratio_to_zero_skipping_ann_low", "ratio_to_zero_skipping_ann_high"),
+        ("neuron_updates_lazy_per_inference", "neuron_updates_per_inference"),
     )
 
     profile: Text
@@ -73,6 +74,8 @@ class EnergyMetrics(Record):
     training_energy_mj: NotNegative | None = None
     training_energy_per_percentage_point_mj: NotNegative | None = None
     training_energy_in_inferences: NotNegative | None = None
+    neuron_updates_per_inference: int | None = Field(default=None, ge=1)
+    neuron_updates_lazy_per_inference: NotNegative | None = None
     dense_operations_per_inference: int = Field(ge=1)
     synaptic_events_per_inference: NotNegative
     sparsity_ratio: float = Field(ge=0, le=1)
@@ -98,7 +101,8 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     """The headline numbers under the chosen profile; those that are not known are left out.
 
     `energy_per_inference_low_pj` and `_high_pj` are the ends of the interval of the mean, at the
-    lower and at the upper end of the prices. Ratios are to the first baseline.
+    lower and at the upper end of the prices. Ratios are to the first baseline. Neuron updates are
+    there where event-driven hardware makes fewer than one a neuron and step.
     """
     chosen, training, proxies = (
         analysis.chosen_inference,
@@ -124,6 +128,12 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
                 None if per_point is None else _millijoules(per_point)
             ),
             "training_energy_in_inferences": training.inferences_of_the_same_energy,
+        }
+    if analysis.inputs.neuron_updates is not None:
+        clocked, lazy = analysis.inputs.neuron_updates
+        numbers |= {
+            "neuron_updates_per_inference": clocked,
+            "neuron_updates_lazy_per_inference": lazy,
         }
     return {
         **{name: _rounded(number) for name, number in numbers.items() if number is not None},
