@@ -37,7 +37,7 @@ repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
 # All settings of the notebook that this project grew from.
 SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.code=poisson encode.time_window=50 \
     encode.max_rate=80 model.hidden=400 model.neuron=lif model.threshold=1.0 model.decay=0.9 \
-    model.reset=zero model.bias=true model.weight_bits=32 \
+    model.reset=zero model.bias=true model.learned=none model.weight_bits=32 \
     train.batch_size=64 train.max_epochs=20 train.lr=0.003 train.weight_decay=0.00001 \
     train.grad_clip_norm=1.0 train.schedule=plateau train.plateau_factor=0.5 \
     train.plateau_patience=2 train.patience=5 train.target_accuracy=98.0 train.surrogate=constant \

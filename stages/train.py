@@ -63,7 +63,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     finally:
         bar.close()
     network = TrainedNetwork(
-        architecture=result.architecture,
+        architecture=result.architecture.learned_from(result.state),
         state=result.state,
         encoder=encoder,
         seed=params.seed,

@@ -3,7 +3,8 @@
 Nothing here comes from spikejoule, so that the project and these loops can only agree by both
 being right. Shapes: T steps, B batch, I/H/O layer sizes, P pixels. Weights are [target, source];
 a state is a dict of ``layer1.synapses.weight``, ``layer1.synapses.bias``, ``layer2...``; without
-the biases, these are 0. Threshold and decay are numbers, or lists of one a layer.
+the biases, these are 0. Threshold and decay are numbers, or lists of one a layer; what a state has
+learned (``layer1.neurons.decay_logit``, ``layer1.neurons.log_threshold``) counts instead.
 """
 
 import math
@@ -32,6 +33,16 @@ def number_of_layers(state):
 def of_layer(value, layer):
     """The value of one layer, from 0, of a number for all or of a list of one a layer."""
     return value[layer] if isinstance(value, list | tuple) else value
+
+
+def constants_of(state, layer, threshold, decay):
+    """(threshold, decay) of one layer, from 0: exp(log), 1 / (1 + exp(-logit)) where learned."""
+    log_threshold = state.get(f"layer{layer + 1}.neurons.log_threshold")
+    logit = state.get(f"layer{layer + 1}.neurons.decay_logit")
+    return (
+        of_layer(threshold, layer) if log_threshold is None else math.exp(log_threshold[0]),
+        of_layer(decay, layer) if logit is None else 1 / (1 + math.exp(-logit[0])),
+    )
 
 
 def lif_layer(spikes, weights, biases, threshold, decay, reset="zero"):
@@ -67,7 +78,7 @@ def forward(state, spikes, threshold, decay, reset="zero"):
     """One sample [T][I] through every layer: a list of (potentials, spikes)."""
     passed = []
     for layer, (weights, biases) in enumerate(layers_of(state)):
-        constants = of_layer(threshold, layer), of_layer(decay, layer)
+        constants = constants_of(state, layer, threshold, decay)
         potentials, spikes = lif_layer(spikes, weights, biases, *constants, reset)
         passed.append((potentials, spikes))
     return passed
@@ -216,6 +227,8 @@ def backward(state, spikes, passed, count_gradient, neuron, derivative):
     (``reset="subtract"``: dL/dv[t] = dL/ds[t] f(v[t] - threshold) + decay dL/dv[t+1])
     dL/dw[j][i] = sum_t dL/dv[t][j] s_in[t][i];  dL/db[j] = sum_t dL/dv[t][j]
     dL/ds_in[t][i] = sum_j dL/dv[t][j] w[j][i]
+    dL/ddecay = sum_tj dL/dv[t][j] u[t-1][j];  dL/dlogit = decay (1 - decay) dL/ddecay
+    dL/dthreshold = -sum_tj dL/ds[t][j] f(v[t][j] - threshold);  dL/dlog = threshold dL/dthreshold
     """
     thresholds, decays, reset = neuron
     n_steps = len(spikes)
@@ -225,7 +238,8 @@ def backward(state, spikes, passed, count_gradient, neuron, derivative):
     for layer in range(len(layers) - 1, -1, -1):
         weights, biases = layers[layer]
         potentials, emitted = passed[layer]
-        threshold, decay = of_layer(thresholds, layer), of_layer(decays, layer)
+        threshold, decay = constants_of(state, layer, thresholds, decays)
+        by_threshold = by_decay = 0.0
         source_spikes = passed[layer - 1][1] if layer else spikes
         n_sources = len(weights[0])
         weight_gradient = [[0.0] * n_sources for _ in biases]
@@ -238,6 +252,12 @@ def backward(state, spikes, passed, count_gradient, neuron, derivative):
                 kept = 1 - emitted[t][j] if reset == "zero" else 1
                 delta = spike_gradient[t][j] * f + decay * kept * later[j]
                 later[j] = delta
+                by_threshold -= spike_gradient[t][j] * f
+                if t > 0:
+                    after_reset = potentials[t - 1][j]
+                    if emitted[t - 1][j]:
+                        after_reset = 0.0 if reset == "zero" else after_reset - threshold
+                    by_decay += delta * after_reset
                 bias_gradient[j] += delta
                 for i in range(n_sources):
                     if source_spikes[t][i]:
@@ -247,6 +267,12 @@ def backward(state, spikes, passed, count_gradient, neuron, derivative):
         gradients[f"layer{layer + 1}.synapses.weight"] = np.array(weight_gradient)
         if f"layer{layer + 1}.synapses.bias" in state:
             gradients[f"layer{layer + 1}.synapses.bias"] = np.array(bias_gradient)
+        for name, value in (
+            ("decay_logit", decay * (1 - decay) * by_decay),
+            ("log_threshold", threshold * by_threshold),
+        ):
+            if f"layer{layer + 1}.neurons.{name}" in state:
+                gradients[f"layer{layer + 1}.neurons.{name}"] = np.array([value])
         spike_gradient = below
     return gradients
 
@@ -459,6 +485,29 @@ def affine_warp(image, down, right, rotation, size, shear):
                     weight = max(0.0, 1 - abs(origin[0] - i)) * max(0.0, 1 - abs(origin[1] - j))
                     warped[row, column] += weight * image[i][j]
     return warped
+
+
+def lazy_updates(layers, weights, pruned=False, bias=True):
+    """[N][layer after the input]: (neuron, step) pairs with something to do in that step.
+
+    A neuron has if there is a bias, if a source fired that has a synapse to it, or if it fires
+    itself. Spikes [N, T, units] of every layer, the input first; `weights` [target][source].
+    """
+    counted = []
+    for n in range(len(layers[0])):
+        counts = []
+        for layer, of_layer in enumerate(weights):
+            count = 0
+            for into, own in zip(layers[layer][n], layers[layer + 1][n], strict=True):
+                for target, row in enumerate(of_layer):
+                    reached = any(
+                        spike and not (pruned and weight == 0)
+                        for spike, weight in zip(into, row, strict=True)
+                    )
+                    count += 1 if bias or reached or own[target] else 0
+            counts.append(count)
+        counted.append(counts)
+    return counted
 
 
 def operations(layers, weights, pruned=False, leaks=None, bias=True):

@@ -67,8 +67,8 @@ class TestParamsFile:
 
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
-        keys = ("encode.code", "model.neuron", "model.reset", "train.engine", "train.schedule")
-        keys += ("train.surrogate",)
+        keys = ("encode.code", "model.neuron", "model.reset", "model.learned")
+        keys += ("train.engine", "train.schedule", "train.surrogate")
         for key in keys:
             allowed = refusal(changed(key, "?")).split("allowed: ")[1].split(", ")
             name = key.partition(".")[2]
@@ -176,6 +176,7 @@ REFUSED = [
     ("model.decay", [0.9, "0.9"]),
     ("model.reset", "half"),
     ("model.bias", "yes"),
+    ("model.learned", "weights"),
     ("model.weight_bits", 1),
     ("model.weight_bits", 9),
     ("model.weight_bits", 16),
@@ -276,6 +277,16 @@ class TestRefused:
             "most 1, or a list of one for each layer after the input"
         )
 
+    @pytest.mark.parametrize("decay", [1, 0.0, [0.9, 1]])
+    def test_a_decay_from_which_nothing_is_learned(self, decay: object) -> None:
+        content = changed("model.decay", decay)
+        content["model"]["learned"] = "decay"
+        line = refusal(content)
+        assert line.startswith("model.decay: ")
+        assert line.endswith("allowed: numbers above 0 and below 1 where the decay is learned")
+        content["model"]["learned"] = "threshold"
+        parse_params(content)
+
     def test_range_is_told_whole(self) -> None:
         assert refusal(changed("train.lr", -1)) == (
             "train.lr: -1 is not allowed; allowed: a number above 0 and of at most 10"
@@ -315,6 +326,12 @@ class TestRefused:
         message = refusal(content)
         assert message.startswith("model.decay: 0.999 is not allowed with integer weights")
         assert message.endswith("allowed: 1, or a number from 0 to 0.998")
+
+    def test_integers_with_learned_leaks(self, content: dict[str, Any]) -> None:
+        content["model"].update(weight_bits=8, learned="decay")
+        assert refusal(content) == (
+            "model.learned: 'decay' is not allowed with integer weights; allowed: 'none'"
+        )
 
     def test_unknown_key_near_a_known_one(self) -> None:
         assert "did you mean batch_size?" in refusal(changed("train.batchsize", 1))

@@ -40,6 +40,7 @@ EARLIER: Mapping[str, Scalar] = {
     "model.neuron": "lif",
     "model.reset": "zero",
     "model.bias": True,
+    "model.learned": "none",
     "model.weight_bits": 32,
     "model.state_bits": 32,
 }
@@ -103,22 +104,23 @@ class ModelParams(WidthSettings):
         return NEURONS.chosen_in(self)
 
     @model_validator(mode="after")
+    def _neuron_fits_the_layers(self) -> Self:
+        problem = self.chosen_neuron.problem(len(self.hidden) + 1)
+        if problem:
+            name, allowed = problem
+            value = shown(self.model_dump(mode="json")[name])
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "model.{name}: {value} is not allowed; allowed: {allowed}",
+                {"name": name, "value": value, "allowed": allowed},
+            )
+        return self
+
+    @model_validator(mode="after")
     def _neuron_fits_the_widths(self) -> Self:
         problem = self.quantisation and unfit_for_integers(self.chosen_neuron)
         if problem:
             raise PydanticCustomError(WHOLE_LINE, "{problem}", {"problem": problem})
-        return self
-
-    @model_validator(mode="after")
-    def _a_value_for_each_layer(self) -> Self:
-        for name, values in self.chosen_neuron.by_layer.items():
-            if len(values) != len(self.hidden) + 1:
-                raise PydanticCustomError(
-                    WHOLE_LINE,
-                    "model.{name}: {values} is not allowed; allowed: a number, or a list of "
-                    "{n_layers}, one for each layer after the input",
-                    {"name": name, "values": shown(list(values)), "n_layers": len(self.hidden) + 1},
-                )
         return self
 
 

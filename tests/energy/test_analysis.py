@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from spikejoule.energy.tables import COLUMNS, energy_rows, headline
 from spikejoule.energy.training_counts import count_training
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.measurement import Measurement
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.events import EventList
@@ -453,6 +455,47 @@ class TestMeansAlone:
         ratio = comparisons(result)["zero_skipping"].ratio
         assert ratio.low == ratio.high == pytest.approx(69.6 / 69)
         assert "no interval" in energy_text("T", result)
+
+
+class TestOtherNeurons:
+    @pytest.mark.parametrize(
+        ("neuron", "expected"),
+        [
+            # twelve updates of the hidden layer in two epochs; 14 parameters with biases
+            ({}, {"bias": 12, "multiplications": 24, "additions": 12, "roots": 28}),
+            (
+                {"decay": 1.0, "bias": False},
+                {"bias": 0, "multiplications": 12, "additions": 12, "roots": 20},
+            ),
+            (
+                {"decay": (1.0, 0.5), "learned": "threshold"},
+                {"bias": 12, "multiplications": 24, "additions": 24, "roots": 32},
+            ),
+            (
+                {"learned": "both"},
+                {"bias": 12, "multiplications": 48, "additions": 36, "roots": 36},
+            ),
+        ],
+    )
+    def test_training_counts_what_they_do(
+        self, neuron: dict[str, Any], expected: dict[str, int]
+    ) -> None:
+        architecture = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(**neuron))
+        counted = count_training(TRAINING, architecture)
+        places = {
+            (column.phase, column.column.term, column.column.place): place
+            for place, column in enumerate(counted.columns)
+        }
+        found = {
+            name: counted.counts[:, places[key]].sum()
+            for name, key in {
+                "bias": ("backward", "bias_gradient_accumulation", "hidden"),
+                "multiplications": ("backward", "delta_multiplication", "hidden"),
+                "additions": ("backward", "delta_addition", "hidden"),
+                "roots": ("optimizer", "optimizer_root", "parameters"),
+            }.items()
+        }
+        assert found == expected
 
 
 class TestTables:

@@ -216,6 +216,21 @@ class TestAgreement:
         gradients = assert_all_agree(architecture, state, dense, labels, settings)
         assert all(np.abs(gradient).max() > 0 for gradient in gradients.values())
 
+    @pytest.mark.parametrize("learned", ["decay", "threshold", "both"])
+    @pytest.mark.parametrize("reset", ["zero", "subtract"])
+    @pytest.mark.parametrize("bias", [True, False])
+    @pytest.mark.parametrize("surrogate", ["arctangent", "gaussian"])
+    def test_learned_constants(self, learned: str, reset: str, bias: bool, surrogate: str) -> None:
+        architecture, state = network(14, 17, 9, 4, learned=learned, reset=reset, bias=bias)
+        for layer, (logit, log) in enumerate(((2.0, 0.1), (-0.5, -0.2), (1.0, 0.0)), start=1):
+            for name, value in (("decay_logit", logit), ("log_threshold", log)):
+                if f"layer{layer}.neurons.{name}" in state:
+                    state[f"layer{layer}.neurons.{name}"][:] = value
+        dense, _, labels = batch(architecture, 5, 9, 0.4)
+        settings = changed(LEARNING, surrogate=surrogate)
+        gradients = assert_all_agree(architecture, state, dense, labels, settings)
+        assert all(np.abs(gradient).max() > 0 for gradient in gradients.values())
+
     @pytest.mark.parametrize(("scale", "smoothing"), [(1.0, 0.0), (0.05, 0.0), (5.0, 0.5)])
     def test_losses(self, scale: float, smoothing: float) -> None:
         architecture, state = network(9, 11, 3)
@@ -429,10 +444,12 @@ class TestAdam:
 
     @pytest.mark.parametrize("clip_norm", [0.05, 1e6, 0.0])
     @pytest.mark.parametrize("name", ["event", "dense"])
-    @pytest.mark.parametrize("bias", [True, False])
-    def test_against_torch_and_against_loops(self, name: str, clip_norm: float, bias: bool) -> None:
+    @pytest.mark.parametrize("neuron", [{}, {"bias": False}, {"learned": "both"}])
+    def test_against_torch_and_against_loops(
+        self, name: str, clip_norm: float, neuron: dict[str, Any]
+    ) -> None:
         settings = changed(self.SETTINGS, grad_clip_norm=clip_norm)
-        architecture, state = network(12, 17, 4, bias=bias)
+        architecture, state = network(12, 17, 4, **neuron)
         engine = (
             EventEngine(architecture, state, settings, np.float64)
             if name == "event"

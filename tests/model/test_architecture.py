@@ -1,8 +1,10 @@
 """architecture.py: sizes, names, and what is refused."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -93,7 +95,7 @@ def test_the_neurons_of_the_layers() -> None:
     architecture = Architecture(4, (3, 2), 1, neuron)
     assert [one.constants for one in architecture.neurons] == [(1.0, 0.8), (0.5, 0.8), (2.0, 0.8)]
     assert all(one.reset == "subtract" for one in architecture.neurons)
-    with pytest.raises(ParameterError, match="threshold has 3 values; allowed are one value, or 2"):
+    with pytest.raises(ParameterError, match="threshold of the neurons is .* a list of 2, one for"):
         Architecture(4, (3,), 1, neuron)
 
 
@@ -114,3 +116,34 @@ def test_a_network_without_biases() -> None:
         "layer1.synapses.weight": (400, 784),
         "layer2.synapses.weight": (10, 400),
     }
+
+
+def test_what_neurons_have_learned() -> None:
+    neuron = LeakyIntegrateAndFire(threshold=2.0, decay=(0.5, 0.75), learned="both")
+    architecture = Architecture(4, (3,), 2, neuron)
+    shapes = architecture.parameter_shapes()
+    assert [name for name, shape in shapes.items() if shape == (1,)] == [
+        "layer1.neurons.decay_logit",
+        "layer1.neurons.log_threshold",
+        "layer2.neurons.decay_logit",
+        "layer2.neurons.log_threshold",
+    ]
+    first = [one.first_learned(name) for one in architecture.neurons for name in one.learned_names]
+    assert first == pytest.approx([0.0, math.log(2), math.log(3), math.log(2)])
+    state = {name: np.zeros(shape) for name, shape in shapes.items()}
+    state["layer1.neurons.decay_logit"][:] = math.log(9)
+    state["layer2.neurons.log_threshold"][:] = math.log(0.25)
+    learned = architecture.learned_from(state)
+    assert [one.constants for one in learned.neurons] == [
+        pytest.approx((1.0, 0.9)),
+        pytest.approx((0.25, 0.5)),
+    ]
+    assert learned.neuron.entry()["learned"] == "both"
+    assert replace(learned, neuron=neuron) == architecture
+
+
+def test_without_learning_the_state_changes_nothing() -> None:
+    architecture = Architecture(4, (3,), 2)
+    assert architecture.learned_from({}) is architecture
+    with pytest.raises(ParameterError, match="numbers above 0 and below 1 where the decay"):
+        Architecture(4, (3,), 2, LeakyIntegrateAndFire(decay=1.0, learned="decay"))

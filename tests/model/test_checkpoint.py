@@ -183,6 +183,8 @@ NETWORKS = pytest.mark.parametrize(
         ((20,), {"bias": False}, "spikejoule.SpikingNetwork"),
         ((20,), {"threshold": (1.0, 0.5)}, "spikejoule.SpikingNetwork"),
         ((12, 8), {"decay": (1.0, 0.9, 0.8), "bias": False}, "spikejoule.SpikingNetwork"),
+        ((20,), {"learned": "decay"}, "spikejoule.SpikingNetwork"),
+        ((12, 8), {"learned": "both", "reset": "subtract"}, "spikejoule.SpikingNetwork"),
     ],
 )
 
@@ -395,6 +397,41 @@ def _with(section: str, key: str, value: Any) -> Callable[[dict[str, Any]], None
     return change
 
 
+class TestLearnedConstants:
+    """What neurons have learned stands twice in a file, and must be the same."""
+
+    def content(self) -> dict[str, Any]:
+        neuron = LeakyIntegrateAndFire(learned="both")
+        return torch_files.to_plain(complete_content(trained_network(neuron=neuron)))
+
+    @pytest.mark.parametrize(
+        ("section", "name", "value", "words"),
+        [
+            ("architecture", "decay", [0.3, 0.4], "have learned a decay of "),
+            ("architecture", "threshold", 1.0, "have learned a threshold of "),
+            ("model_state_dict", "layer1.neurons.decay_logit", torch.tensor([9.0]), "a decay of "),
+            (
+                "model_state_dict",
+                "layer1.neurons.log_threshold",
+                torch.tensor([99.0]),
+                "beyond 69",
+            ),
+            ("model_state_dict", "layer1.neurons.decay_logit", torch.tensor(0.5), "the shape ()"),
+            ("architecture", "learned", "none", "layer1.neurons.decay_logit is unknown"),
+            ("architecture", "learned", "everything", "learned is 'everything'"),
+        ],
+    )
+    def test_two_different_are_refused(
+        self, tmp_path: Path, section: str, name: str, value: Any, words: str
+    ) -> None:
+        content = self.content()
+        torch.save(content, tmp_path / "c.pth")
+        checkpoint.read_complete(tmp_path / "c.pth")
+        content[section][name] = value
+        torch.save(content, tmp_path / "c.pth")
+        assert words in refusal(checkpoint.read_complete, tmp_path / "c.pth")
+
+
 class TestReadComplete:
     @NETWORKS
     def test_round_trip(
@@ -439,7 +476,10 @@ class TestReadComplete:
             (_with("architecture", "threshold", None), "threshold is null"),
             (_with("architecture", "decay", 1.5), "decay is 1.5"),
             (_with("architecture", "decay", [0.9, 1.5]), "decay.1 is 1.5"),
-            (_with("architecture", "decay", [0.9]), "decay has 1 values; allowed are one value, "),
+            (
+                _with("architecture", "decay", [0.9]),
+                "decay of the neurons is [0.9]; all",
+            ),
             (_with("architecture", "reset", "half"), "reset is 'half'"),
             (_with("architecture", "bias", 1), "bias is 1"),
             (_with("architecture", "bias", False), "layer1.synapses.bias is unknown"),

@@ -1,5 +1,6 @@
 """What can go wrong in a stage: wrong parameters, wrong files, a kill, an interruption."""
 
+import csv
 import gzip
 import logging
 import os
@@ -12,11 +13,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from spikejoule.data.images import Dataset, load_images, save_images
+from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.trained import load_trained, save_trained
 from spikejoule.spikes.events import load_events, save_events
 from stages import train
@@ -537,3 +540,38 @@ def test_warnings_of_stages_do_not_reach_the_tests() -> None:
     # `isolate` leaves logging as pytest set it up: a handler of a stage would outlive its stream.
     handlers = logging.getLogger().handlers
     assert not [handler for handler in handlers if "stages" in type(handler.formatter).__module__]
+
+
+class TestNeurons:
+    """Every choice of `model` through the stages that know the neuron."""
+
+    @pytest.mark.parametrize(
+        ("neuron", "leaks"),
+        [
+            ({"reset": "subtract", "bias": "false", "decay": "[1.0, 0.8]"}, {"output"}),
+            ({"learned": "both", "threshold": "[0.3, 0.4]"}, {"hidden", "output"}),
+            ({"learned": "threshold", "decay": 1.0, "bias": "false"}, set()),
+        ],
+    )
+    def test_runs(self, project: Path, neuron: dict[str, Any], leaks: set[str]) -> None:
+        set_parameters(project, {f"model.{name}": value for name, value in neuron.items()})
+        for stage in ("train", "measure_inference", "evaluate", "energy_report"):
+            assert call(stage) == 0
+        checkpoint = read_complete(path_of("checkpoint"))
+        entry = checkpoint.architecture.neuron.entry()
+        assert checkpoint.content["model_class"] == "spikejoule.SpikingNetwork"
+        assert entry.get("learned", "none") == neuron.get("learned", "none")
+        assert checkpoint.architecture.neuron.has_bias == ("bias" not in neuron)
+        if "learned" in neuron:
+            assert isinstance(entry["threshold"], list)
+        with path_of("energy_table").open(encoding="utf-8") as stream:
+            counts = {
+                (row["term"], row["layer"]): float(row["count"])
+                for row in csv.DictReader(stream)
+                if (row["profile"], row["network"]) == ("45nm-fp32", "snn")
+                and (row["phase"], row["class"]) == ("inference", "")
+                and row["term"] in ("leak_multiplication", "bias_addition")
+            }
+        for (term, layer), count in counts.items():
+            expected = layer in leaks if term == "leak_multiplication" else "bias" not in neuron
+            assert (count > 0) == expected, (term, layer)

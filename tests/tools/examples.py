@@ -114,6 +114,7 @@ def trained_network(
         name: generator.normal(0.05, 0.35, shape).astype(np.float32)
         for name, shape in architecture.parameter_shapes().items()
     }
+    architecture = architecture.learned_from(state)
     n_layers = len(architecture.layer_names)
     spikes = [tuple(1000 * epoch + 10 * layer for layer in range(n_layers)) for epoch in (4, 5)]
     return TrainedNetwork(

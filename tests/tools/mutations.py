@@ -90,6 +90,20 @@ MUTATIONS = (
         ADAM,
     ),
     Mutation(
+        "a learned leak sees the potential before the reset",
+        "engine/kernels/learned.py",
+        "before = before - threshold if subtracts else 0.0",
+        "before = before - threshold if subtracts else before",
+        GRADIENT,
+    ),
+    Mutation(
+        "a learned threshold takes the delta of the step after for its own",
+        "engine/kernels/learned.py",
+        "by_threshold -= kept * delta",
+        "by_threshold -= 0.0 * delta",
+        GRADIENT,
+    ),
+    Mutation(
         "every layer has the constants of the first",
         "engine/kernels/deltas.py",
         "            network.parameters,\n            neuron_at(neurons, number),\n",
@@ -158,6 +172,20 @@ MUTATIONS = (
         "int(total + 0.5)",
         "int(total)",
         ("tests/learn/test_augmentation.py",),
+    ),
+    Mutation(
+        "a lazy circuit updates a neuron once a spike",
+        "measure/kernels/updates.py",
+        "updated[word] |= targets[source, word]",
+        "count += count_bits(targets[source, word])",
+        ("tests/measure/test_lazy_updates.py",),
+    ),
+    Mutation(
+        "a lazy circuit forgets neurons that fire by themselves",
+        "measure/kernels/updates.py",
+        "updated[unit // WORD_BITS] |=",
+        "updated[0] &=",
+        ("tests/measure/test_lazy_updates.py",),
     ),
     Mutation(
         "spikes by step are those of the first sample",

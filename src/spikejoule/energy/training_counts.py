@@ -11,6 +11,8 @@ parameters and U optimizer steps,
                                                          (not by a decay of 1)
                 delta additions           N T n_l        the delta of the step after
                 surrogate evaluations     N T n_l
+                learned constants         N T n_l        for each of a layer's, a multiplication
+                                                         and an addition to its gradient
     optimizer   Adam: P U times the operations of `_ADAM`
 
 These are the terms of the equations in `neuron` and of Adam (Kingma and Ba 2015, arXiv:1412.6980,
@@ -161,10 +163,11 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
         events = spikes[:, :-1] * units
     updates = record.time_window * n_samples[:, None] * units
     bias_gradients = updates * architecture.neuron.has_bias
+    learned = len(architecture.neuron.learned_names)
     multiplications = updates * (1 + leaks_by_layer(architecture))
     blocks = [operation_blocks(architecture, spikes, events, updates)]
     blocks += [events, bias_gradients, updates[:, :-1] * units[1:]]
-    blocks += [multiplications, updates, updates]
+    blocks += [multiplications + learned * updates, (1 + learned) * updates, updates]
     optimizer = _optimizer_operations(record, architecture)
     blocks.append(steps[:, None] * np.array(list(optimizer.values()), dtype=np.int64))
     columns = [

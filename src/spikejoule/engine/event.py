@@ -26,6 +26,7 @@ from spikejoule.engine.kernels.structures import (
     Moments,
     Network,
     Neuron,
+    Neurons,
     Spikes,
     Surrogate,
 )
@@ -85,6 +86,8 @@ class EventEngine:
             parameters=self._learned if is_float else aligned_zeros((layout.size,), dtype),
             transposed=aligned_zeros((max(layout.transposed_size, 1),), dtype),
             fan_outs=fan_outs,
+            learned_start=layout.learned_start,
+            learned_row=layout.learned_row,
         )
         self._lanes = lanes
         self._steps_taken = 0
@@ -100,7 +103,7 @@ class EventEngine:
     def _use_grids(self, architecture: Architecture) -> None:
         """Take over the constants of the neurons, and the grids of a quantised network."""
         self._architecture = architecture
-        self._neurons = neurons_of(architecture, self._learned.dtype)
+        self._neurons = self._learned_neurons()
         self._grids: Grids | None = None
         if architecture.quantisation is not None:
             self._grids = row_grids(architecture, self._layout, self._learned.dtype)
@@ -116,6 +119,11 @@ class EventEngine:
         """Fit the grid of each layer to its weights; nothing without quantisation."""
         if self._grids is not None:
             self._use_grids(with_grids(self._architecture, self.learned_state()))
+
+    def _learned_neurons(self) -> Neurons:
+        """The constants of each layer, which may be learned."""
+        learned = self._layout.learned(self._learned)
+        return neurons_of(self._architecture.learned_from(learned), self._learned.dtype)
 
     def _check(self, events: EventList) -> None:
         if events.n_inputs != self._architecture.n_input:
@@ -214,6 +222,8 @@ class EventEngine:
             ),
             self._kept,
         )
+        if self._architecture.neuron.learned_names:
+            self._neurons = self._learned_neurons()
         self._round()
         return outcome
 

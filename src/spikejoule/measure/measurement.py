@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.measure.lazy_updates import lazy_updates_per_sample
 from spikejoule.measure.proxies import EnergyProxies, energy_proxies
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.fan_out import fan_outs_by_source, synaptic_events_per_sample
+from spikejoule.model.fan_out import (
+    fan_outs_by_source,
+    synaptic_events_per_sample,
+    targets_by_source,
+)
 from spikejoule.spikes.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.spikes.events import EventList
 
@@ -24,12 +29,14 @@ class Measurement:
         layers: the spikes of every layer, the input first.
         fan_outs: synapses that a spike of each source reaches, int64 [units] for all layers but
             the last.
+        targets: the neurons that it reaches, as bits, from `model.fan_out.targets_by_source`.
         pruned: whether synapses were removed, so that sources of a layer differ in their fan-out.
     """
 
     architecture: Architecture
     layers: tuple[EventList, ...]
     fan_outs: tuple[NDArray[np.int64], ...]
+    targets: tuple[NDArray[np.uint64], ...]
     pruned: bool = False
 
     @classmethod
@@ -49,7 +56,8 @@ class Measurement:
             pruned: whether synapses were removed in training.
         """
         fan_outs = fan_outs_by_source(state, architecture, pruned)
-        return cls(architecture, tuple(layers), fan_outs, pruned)
+        targets = targets_by_source(state, architecture, pruned)
+        return cls(architecture, tuple(layers), fan_outs, targets, pruned)
 
     @property
     def time_window(self) -> int:
@@ -76,6 +84,14 @@ class Measurement:
     def synaptic_events(self) -> NDArray[np.int64]:
         """Synaptic events of each sample in each weight matrix, int64 [N, L - 1]."""
         return synaptic_events_per_sample(self.layers, self.fan_outs)
+
+    @cached_property
+    def lazy_updates(self) -> NDArray[np.int64]:
+        """Neuron updates of event-driven hardware, of each sample in each layer after the input.
+
+        int64 [N, L - 1]; see :mod:`spikejoule.measure.lazy_updates`.
+        """
+        return lazy_updates_per_sample(self.layers, self.targets, self.architecture.neuron.has_bias)
 
     @cached_property
     def proxies(self) -> EnergyProxies:

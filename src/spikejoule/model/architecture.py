@@ -1,7 +1,7 @@
 """The shape of a fully connected spiking network, and its neurons."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,7 @@ from spikejoule.model.quantisation import Quantisation, unfit_for_integers
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name: ``layer1.synapses.weight`` [target, source], and ``layer1.synapses.bias``
-where neurons have one."""
+where neurons have one; ``layer1.neurons.decay_logit`` [1] and the like where they learn."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Architecture:
         quantisation: widths and grids of a network of integers; None for floating point.
 
     Raises:
-        ParameterError: a size out of range, no hidden layer, a parameter of the neuron with values
-            for another number of layers, or neurons that cannot be integers.
+        ParameterError: a size out of range, no hidden layer, a parameter of the neuron that does
+            not fit the layers or another parameter, or neurons that cannot be integers.
     """
 
     n_input: int
@@ -45,21 +45,32 @@ class Architecture:
         for name, size in zip(self.layer_names, self.layer_sizes, strict=True):
             if not 1 <= size <= 65_535:
                 raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to 65535")
-        n_layers = len(self.hidden) + 1
-        for name, values in self.neuron.by_layer.items():
-            if len(values) != n_layers:
-                raise ParameterError(
-                    f"{name} has {len(values)} values; allowed are one value, or {n_layers}, one "
-                    "for each layer after the input"
-                )
-        problem = self.quantisation and unfit_for_integers(self.neuron)
+        problem = self.neuron.problem(len(self.hidden) + 1)
         if problem:
-            raise ParameterError(problem)
+            name, allowed = problem
+            value = self.neuron.model_dump(mode="json")[name]
+            raise ParameterError(f"{name} of the neurons is {value}; allowed: {allowed}")
+        problem_of_integers = self.quantisation and unfit_for_integers(self.neuron)
+        if problem_of_integers:
+            raise ParameterError(problem_of_integers)
 
     @property
     def neurons(self) -> tuple[Neuron, ...]:
         """The neuron of each layer after the input, every parameter a single value."""
         return tuple(self.neuron.of_layer(number) for number in range(len(self.hidden) + 1))
+
+    def learned_from(self, state: State) -> "Architecture":
+        """The same network with the values that its neurons have learned, one for each layer."""
+        names = self.neuron.learned_names
+        if not names:
+            return self
+        learned = [
+            neuron.with_learned(
+                {name: float(state[f"layer{layer}.neurons.{name}"][0]) for name in names}
+            )
+            for layer, neuron in enumerate(self.neurons, start=1)
+        ]
+        return replace(self, neuron=self.neuron.joined(learned))
 
     @property
     def layer_sizes(self) -> tuple[int, ...]:
@@ -100,4 +111,6 @@ class Architecture:
             shapes[f"layer{layer}.synapses.weight"] = (target, source)
             if self.neuron.has_bias:
                 shapes[f"layer{layer}.synapses.bias"] = (target,)
+            for name in self.neuron.learned_names:
+                shapes[f"layer{layer}.neurons.{name}"] = (1,)
         return shapes

@@ -36,6 +36,35 @@ def fan_outs_by_source(
     )
 
 
+def targets_by_source(
+    state: Mapping[str, NDArray[Any]], architecture: Architecture, pruned: bool = False
+) -> tuple[NDArray[np.uint64], ...]:
+    """The neurons that one spike of each source reaches, for each layer but the last.
+
+    Args:
+        state, architecture, pruned: as for :func:`fan_outs_by_source`.
+
+    Returns:
+        uint64 [units, words] for each layer: neuron j of the next one is bit j % 64 of word
+        j // 64.
+    """
+    return tuple(
+        _as_words(
+            state[f"layer{layer}.synapses.weight"].T != 0
+            if pruned
+            else np.ones((architecture.layer_sizes[layer - 1], n_targets), dtype=np.bool_)
+        )
+        for layer, n_targets in enumerate(architecture.fan_outs, start=1)
+    )
+
+
+def _as_words(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    n_sources, n_targets = bits.shape
+    padded = np.zeros((n_sources, -(-n_targets // 64) * 64), dtype=np.bool_)
+    padded[:, :n_targets] = bits
+    return np.packbits(padded, axis=1, bitorder="little").view("<u8").astype(np.uint64, copy=False)
+
+
 def synaptic_events_per_sample(
     layers: Sequence[EventList], fan_outs: Sequence[NDArray[np.int64]]
 ) -> NDArray[np.int64]:

@@ -51,6 +51,9 @@ class SpikingLayer(nn.Module):
     def __init__(self, n_source: int, n_target: int, neuron: Neuron) -> None:
         super().__init__()
         self.synapses = nn.Linear(n_source, n_target, bias=neuron.has_bias)
+        self.neurons = nn.ParameterDict(
+            {name: torch.tensor([neuron.first_learned(name)]) for name in neuron.learned_names}
+        )
         self.neuron = neuron
         self.grid: LayerGrid | None = None
 
@@ -65,7 +68,9 @@ class SpikingLayer(nn.Module):
     def forward(self, spikes: Tensor, derivative: Derivative) -> Tensor:
         """Spikes [T, B, n_source] to spikes [T, B, n_target]."""
         current, grid = self._current(spikes), self.grid
-        neuron = self.neuron if grid is None else grid.neuron
+        neuron = self.neuron.with_tensors(dict(self.neurons.items()))
+        if grid is not None:
+            neuron = grid.neuron
         membrane = torch.zeros_like(current[0])
         emitted = []
         for step in range(current.shape[0]):
@@ -120,11 +125,16 @@ def initial_state(architecture: Architecture, seed: int) -> dict[str, Tensor]:
     """Fresh parameters as ``torch.nn.Linear`` draws them, from a generator of its own.
 
     Uniform in +-1/sqrt(number of sources), for weights and biases (LeCun et al. 1998, as in
-    torch).
+    torch). What neurons learn begins with their parameters.
     """
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
     for name, shape in architecture.parameter_shapes().items():
+        layer, _, parameter = name.partition(".neurons.")
+        if parameter:
+            neuron = architecture.neurons[int(layer.removeprefix("layer")) - 1]
+            state[name] = torch.tensor([neuron.first_learned(parameter)])
+            continue
         sources = shape[1] if len(shape) == 2 else state[name.replace("bias", "weight")].shape[1]
         bound = 1 / math.sqrt(sources)
         state[name] = torch.empty(shape).uniform_(-bound, bound, generator=generator)

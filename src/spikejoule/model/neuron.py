@@ -7,7 +7,7 @@ Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
@@ -76,6 +76,35 @@ class Neuron(Kind):
         return True
 
     @property
+    def learned_names(self) -> tuple[str, ...]:
+        """Parameters that are learned, one number a layer: ``layerN.neurons.NAME`` of a state."""
+        return ()
+
+    def first_learned(self, name: str) -> float:
+        """What a learned parameter begins with; of the neuron of one layer."""
+        raise KeyError(name)
+
+    def with_learned(self, learned: "Mapping[str, float]") -> Self:
+        """The neuron of one layer with the values that learned parameters stand for."""
+        return self
+
+    def with_tensors(self, learned: "Mapping[str, Tensor]") -> Self:
+        """The same for the torch network: values through which autograd finds the gradient."""
+        return self
+
+    def problem(self, n_layers: int) -> tuple[str, str] | None:
+        """A parameter that cannot be what it is, and what is allowed in words; None if none.
+
+        Args:
+            n_layers: layers after the input.
+        """
+        for name, values in self.by_layer.items():
+            if len(values) != n_layers:
+                allowed = "a number, or a list of {}, one for each layer after the input"
+                return name, allowed.format(n_layers)
+        return None
+
+    @property
     def by_layer(self) -> dict[str, tuple[float, ...]]:
         """The parameters that have a value for each layer."""
         return {name: value for name, value in self if isinstance(value, tuple)}
@@ -99,6 +128,15 @@ class Neuron(Kind):
         Returns:
             the spikes, and the potential after the reset.
         """
+
+    def joined(self, layers: Sequence[Self]) -> Self:
+        """The neuron with a value for each layer where one of theirs is another; they fit it."""
+        values = {
+            name: tuple(getattr(neuron, name) for neuron in layers)
+            for name, value in self
+            if any(getattr(neuron, name) != value for neuron in layers)
+        }
+        return self.model_copy(update=values)
 
     def entry(self) -> dict[str, Any]:
         """What files say of the neuron: its parameters, and its name where it is not the LIF.

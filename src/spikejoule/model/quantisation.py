@@ -165,6 +165,11 @@ def unfit_for_integers(neuron: Neuron) -> str:
     """What keeps a neuron from being computed in integers, in words; empty if nothing."""
     if not isinstance(neuron, LeakyIntegrateAndFire):
         return f"model.neuron: {neuron.name!r} is not allowed with integer weights; allowed: 'lif'"
+    if neuron.learned_names:
+        return (
+            f"model.learned: {neuron.learned!r} is not allowed with integer weights; "
+            "allowed: 'none'"
+        )
     for decay in neuron.decay if isinstance(neuron.decay, tuple) else (neuron.decay,):
         if leak_factor(decay) == LEAK_ONE and decay != 1:
             return (

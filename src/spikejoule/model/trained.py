@@ -3,6 +3,7 @@
 The file's bytes depend on its content alone, so that training twice gives the same file twice.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from spikejoule.model.trained_file import SCHEMA, TrainedFile
 from spikejoule.spikes.codes import encoder_of_entry
 from spikejoule.spikes.counting import TrainingSpikes
 from spikejoule.spikes.encoder import Encoder
+
+_LARGEST_LEARNED = 69.0
+"""Of a logit or a logarithm: e to its power is nearly 1e30, the largest threshold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,4 +239,12 @@ def _state_problem(state: Mapping[str, Any], architecture: Architecture) -> str:
             finite = np.isfinite(array.astype(np.float32)).all()
         if not finite:
             return f"{name} holds values that are not finite in float32"
+        if ".neurons." in name and abs(float(array[0])) > _LARGEST_LEARNED:
+            return f"{name} is {float(array[0])}, beyond {_LARGEST_LEARNED:g}"
+    stated, learned = architecture.neurons, architecture.learned_from(state).neurons
+    for one, other in zip(stated, learned, strict=True):
+        for name, value in one:
+            found = getattr(other, name)
+            if found != value and not math.isclose(found, value, rel_tol=1e-6):
+                return f"its neurons have learned a {name} of {found}, but {value} is stated"
     return ""

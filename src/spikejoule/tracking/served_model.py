@@ -11,6 +11,7 @@ Imported where it is used, since mlflow and torch take seconds.
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
@@ -36,7 +37,6 @@ from spikejoule.engine import run_network
 from spikejoule.foundation.errors import ParameterError, SpikejouleError
 from spikejoule.measure.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.model.fan_out import fan_outs_by_source
 from spikejoule.tracking.records import ModelFiles
 from spikejoule.tracking.served_http import take_over_server
 from spikejoule.tracking.served_images import read_images
@@ -104,14 +104,13 @@ def answer(
         )
     size = max(1, _BLOCK_STEPS // checkpoint.encoder.time_window)
     key = checkpoint.encoder.draw_key(question.seed, "test", 0)
-    fan_outs = fan_outs_by_source(checkpoint.state, architecture, checkpoint.pruned)
+    network = Measurement.of(checkpoint.state, architecture, (), checkpoint.pruned)
     blocks = []
     for first in range(0, len(pixels), size):
         block = slice(first, first + size)
         events = checkpoint.encoder.events(pixels[block], key, indices[block])
         layers = (events, *run_network(checkpoint.state, architecture, events))
-        measured = Measurement(architecture, layers, fan_outs, checkpoint.pruned)
-        blocks.append(_rows(measured, profile))
+        blocks.append(_rows(replace(network, layers=layers), profile))
     return pd.concat(blocks, ignore_index=True)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from spikejoule.engine.kernels.deltas import sample_deltas
 from spikejoule.engine.kernels.forward import block_size
+from spikejoule.engine.kernels.learned import learned_gradients
 from spikejoule.engine.kernels.structures import Block, BySource, Scratch, Spikes, layer_at
 from spikejoule.engine.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
 from spikejoule.foundation.compiling.emit import LANES
@@ -162,6 +163,9 @@ def _gradient_of_lane(
             )
             total_loss += loss
             n_correct += right
+            if network.learned_start >= 0:
+                place = sample - first
+                learned_gradients(place, n_steps, neurons, network, gradient, touched, of_lane)
         _group_weights(
             Spikes(sources, offsets[first * n_steps : end * n_steps + 1]),
             (end - first) * n_steps,

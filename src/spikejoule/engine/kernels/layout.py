@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikejoule.engine.kernels.learned import DECAY_PLACE, THRESHOLD_PLACE
 from spikejoule.engine.kernels.structures import Layer, ParameterRows
 from spikejoule.foundation.compiling.arrays import aligned_zeros, padded
+from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
+
+_LEARNED_PLACES = {DECAY_LOGIT: DECAY_PLACE, LOG_THRESHOLD: THRESHOLD_PLACE}
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +32,8 @@ class ParameterLayout:
         layers: the places of each layer's parameters.
         rows: every row of parameters in order, in chunks of about equal size.
         transposed_size: elements that the transposed weights of all layers but the first need.
+        learned_start: first element of the neurons' own parameters, a vector for each layer after
+            all weights and biases; -1 if they learn none.
         size: elements of the flat array.
     """
 
@@ -34,6 +41,7 @@ class ParameterLayout:
     layers: tuple[Layer, ...]
     rows: ParameterRows
     transposed_size: int
+    learned_start: int
     size: int
 
     @classmethod
@@ -61,12 +69,23 @@ class ParameterLayout:
             position = layer.bias_start + layer.stride
             first_row += source + 1
             layers.append(layer)
+        learned_start = -1
+        if architecture.neuron.learned_names:
+            learned_start = position
+            starts += [position + number * LANES for number in range(len(layers))]
+            lengths += [LANES] * len(layers)
+            position += len(layers) * LANES
         row_starts, row_lengths = (np.array(rows, dtype=np.int64) for rows in (starts, lengths))
         targets = np.arange(1, n_chunks) * position / n_chunks
         bounds = np.searchsorted(row_starts + row_lengths, targets)
         chunks = np.array([0, *bounds, row_lengths.size], dtype=np.int64)
         rows = ParameterRows(row_starts, row_lengths, chunks)
-        return cls(architecture, tuple(layers), rows, transposed_size, position)
+        return cls(architecture, tuple(layers), rows, transposed_size, learned_start, position)
+
+    @property
+    def learned_row(self) -> int:
+        """Index of the row of the first layer's learned parameters, if there are any."""
+        return self.rows.starts.size - len(self.layers)
 
     @property
     def table(self) -> NDArray[np.int64]:
@@ -87,7 +106,18 @@ class ParameterLayout:
             if self.architecture.neuron.has_bias:
                 biases = flat[layer.bias_start : layer.bias_start + layer.n_units]
                 views[f"layer{number}.synapses.bias"] = biases
-        return views
+        return views | self.learned(flat)
+
+    def learned(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """Views of the neurons' own parameters alone, under their names in the state dict."""
+        return {
+            f"layer{number}.neurons.{name}": flat[place : place + 1]
+            for number, start in enumerate(
+                range(self.learned_start, self.size, LANES) if self.learned_start >= 0 else (), 1
+            )
+            for name in self.architecture.neuron.learned_names
+            for place in [start + _LEARNED_PLACES[name]]
+        }
 
     def pack(self, state: Mapping[str, NDArray[Any]], dtype: DTypeLike) -> NDArray[Any]:
         """Flat array of a state dict (weights [target, source]).

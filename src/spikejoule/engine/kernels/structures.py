@@ -82,12 +82,16 @@ class Network(NamedTuple):
         parameters: flat, real [P].
         transposed: weights of all layers but the first, [unit, source], real, flat.
         fan_outs: synapses that the source of each row reaches, int64 [R].
+        learned_start: first parameter of the first layer's neurons; -1 if they learn none.
+        learned_row: index of its row among all rows; each layer has one (kernels/learned.py).
     """
 
     layers: Array
     parameters: Array
     transposed: Array
     fan_outs: Array
+    learned_start: int
+    learned_row: int
 
 
 class Neuron(NamedTuple):

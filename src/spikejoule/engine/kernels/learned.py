@@ -1,0 +1,57 @@
+"""Gradients of the neurons' own parameters: one leak and one threshold a layer.
+
+The equations are in spikejoule/model/neurons/lif.py. Both gradients come from dL/dv and v, which
+the backward pass leaves behind: ``dL/ds[t] * f(v[t] - threshold)`` is what dL/dv[t] has beyond
+``k[t] * dL/dv[t+1]``.
+"""
+
+from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, layer_at, neuron_at
+from spikejoule.foundation.compiling.emit import LANES
+from spikejoule.foundation.compiling.jit import compiled
+
+DECAY_PLACE = 0
+THRESHOLD_PLACE = 1
+"""Where the logit of the decay and the logarithm of the threshold lie in a layer's row."""
+
+
+@compiled
+def learned_gradients(place, n_steps, neurons, network, gradient, touched, scratch):
+    """Add the gradients of all leaks and thresholds from the sample at a place of its group.
+
+    With ``decay = 1 / (1 + exp(-logit))`` and ``threshold = exp(log)``,
+
+        dL/dlogit = decay * (1 - decay) * sum of dL/dv[t] * u[t-1]
+        dL/dlog   = -threshold * sum of dL/ds[t] * f(v[t] - threshold)
+
+    Args:
+        place: of the sample in its group, from 0.
+        n_steps: T.
+        neurons, network: see structures.py.
+        gradient: of all parameters, flat.
+        touched: rows that are changed, bool [R].
+        scratch: ``Scratch`` of one lane, with the potentials and deltas of the sample.
+    """
+    for number in range(network.layers.shape[0]):
+        layer, neuron = layer_at(network.layers, number), neuron_at(neurons, number)
+        deltas, potentials = scratch.deltas[number], scratch.potentials[number]
+        threshold, decay = float(neuron.threshold), float(neuron.decay)
+        subtracts = neuron.reset == RESET_BY_SUBTRACTION
+        by_decay, by_threshold = 0.0, 0.0
+        for step in range(n_steps):
+            row = (place * n_steps + step) * layer.stride
+            for unit in range(layer.n_units):
+                delta = float(deltas[row + unit])
+                by_threshold += delta
+                if step == 0:
+                    continue
+                before = float(potentials[(step - 1) * layer.stride + unit])
+                kept = decay
+                if before >= threshold:
+                    kept = decay if subtracts else 0.0
+                    before = before - threshold if subtracts else 0.0
+                by_decay += delta * before
+                by_threshold -= kept * delta
+        start = network.learned_start + number * LANES
+        gradient[start + DECAY_PLACE] += decay * (1.0 - decay) * by_decay
+        gradient[start + THRESHOLD_PLACE] -= threshold * by_threshold
+        touched[network.learned_row + number] = True
