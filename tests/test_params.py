@@ -339,6 +339,12 @@ class TestRefused:
         assert message.startswith("model.decay: 0.999 is not allowed with integer weights")
         assert message.endswith("allowed: 1, or a number from 0 to 0.998")
 
+    def test_integers_with_learned_leaks(self, content: dict[str, Any]) -> None:
+        content["model"].update(weight_bits=8, learned="decay")
+        assert refusal(content) == (
+            "model.learned: 'decay' is not allowed with integer weights; allowed: 'none'"
+        )
+
     def test_unknown_key_near_a_known_one(self) -> None:
         assert "did you mean batch_size?" in refusal(changed("train.batchsize", 1))
 

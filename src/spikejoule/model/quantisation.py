@@ -167,8 +167,8 @@ def unfit_for_integers(neuron: Neuron) -> str:
         return f"model.neuron: {neuron.name!r} is not allowed with integer weights; allowed: 'lif'"
     if neuron.learned_names:
         return (
-            f"model.learned: {neuron.learned} is not allowed with integer weights, whose neurons "
-            "have the constants that they are given; allowed: none"
+            f"model.learned: {neuron.learned!r} is not allowed with integer weights; "
+            "allowed: 'none'"
         )
     for decay in neuron.decay if isinstance(neuron.decay, tuple) else (neuron.decay,):
         if leak_factor(decay) == LEAK_ONE and decay != 1:
