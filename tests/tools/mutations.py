@@ -69,6 +69,27 @@ MUTATIONS = (
         GRADIENT,
     ),
     Mutation(
+        "a penalty has no target",
+        "engine/kernels/penalty.py",
+        "if events_above <= 0.0:",
+        "if events_above <= -1e18:",
+        GRADIENT,
+    ),
+    Mutation(
+        "a penalty counts synapses that are gone",
+        "engine/kernels/penalty.py",
+        "n_events += fan_outs[first_row + sources[event]]",
+        "n_events += layer_at(network.layers, number + 1).n_units",
+        GRADIENT,
+    ),
+    Mutation(
+        "a teacher is not heard",
+        "model/learning.py",
+        "self.distillation * teacher",
+        "self.distillation * probabilities",
+        GRADIENT,
+    ),
+    Mutation(
         "the gradient flows back through a reset",
         "engine/kernels/through_time.py",
         "builder.select(silent, decays, of_spikes)",
