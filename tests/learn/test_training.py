@@ -78,6 +78,7 @@ class Scripted:
 
     name = "scripted"
     device = "cpu"
+    architecture = ARCHITECTURE
 
     def __init__(self, percentages: list[float], labels: np.ndarray) -> None:
         self._percentages = percentages
@@ -100,8 +101,13 @@ class Scripted:
         dense[np.arange(len(answers)), 0, answers] = 1
         return [EventList.from_dense(dense)]
 
+    def choose_grids(self) -> None:
+        pass
+
     def state(self) -> dict[str, np.ndarray]:
         return {"weights": np.array([float(self.epoch)])}
+
+    learned_state = state
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         return {"lr": learning_rate, "epoch": self.epoch}
@@ -222,7 +228,9 @@ class Recounting:
         self.totals = np.zeros(3, dtype=np.int64)
         self.correct = 0
         self.seen: list[np.ndarray] = []
-        self.state, self.run = engine.state, engine.run
+        self.state, self.learned_state = engine.state, engine.learned_state
+        self.run, self.choose_grids = engine.run, engine.choose_grids
+        self.architecture = engine.architecture
         self.optimizer_state = engine.optimizer_state
 
     def train_batch(self, events: EventList, labels: np.ndarray, rate: float) -> BatchOutcome:
