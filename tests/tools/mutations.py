@@ -46,6 +46,11 @@ class Mutation:
 FORWARD = ("tests/engine/test_kernels.py::TestExactSpikes",)
 GRADIENT = ("tests/engine/test_engines.py::TestAgreement",)
 ADAM = ("tests/engine/test_engines.py::TestAdam", "tests/engine/test_engines.py::TestThreads")
+INTEGERS = (
+    "tests/engine/test_integer.py",
+    "tests/engine/test_quantised_training.py",
+    "tests/engine/test_twins.py::TestForward::test_a_leak_is_rounded_down_exactly",
+)
 MUTATIONS = (
     Mutation(
         "a neuron at its threshold stays silent",
@@ -53,6 +58,62 @@ MUTATIONS = (
         'builder.fcmp_ordered(">=", value, thresholds)',
         'builder.fcmp_ordered(">", value, thresholds)',
         FORWARD,
+    ),
+    Mutation(
+        "the leak of integers is rounded toward zero",
+        "engine/kernels/integer.py",
+        "((np.int64(states[unit]) * leak) >> LEAK_SHIFT)",
+        "np.int64(states[unit] * leak / 256)",
+        INTEGERS,
+    ),
+    Mutation(
+        "a potential of integers does not saturate",
+        "engine/kernels/integer.py",
+        "min(max(potential, lowest), highest)",
+        "potential",
+        INTEGERS,
+    ),
+    Mutation(
+        "training does not round the leak down",
+        "engine/kernels/vector.py",
+        "return builder.fmul(lower, units)",
+        "return builder.fmul(builder.fmul(value, decays), units)",
+        INTEGERS,
+    ),
+    Mutation(
+        "a product that was rounded up is not brought down",
+        "engine/kernels/vector.py",
+        'lower = builder.fadd(lower, vector_intrinsic(builder, "floor", rest))',
+        "lower = builder.fadd(lower, zeros(vector))",
+        INTEGERS,
+    ),
+    Mutation(
+        "training does not saturate the potential",
+        "engine/kernels/vector.py",
+        "saturated(value) if is_on_grid else value",
+        "value",
+        INTEGERS,
+    ),
+    Mutation(
+        "weights do not saturate",
+        "engine/kernels/rounding.py",
+        "min(max(np.rint(parameters[k] * per_unit), -limit), limit)",
+        "np.rint(parameters[k] * per_unit)",
+        INTEGERS,
+    ),
+    Mutation(
+        "the optimizer keeps what was rounded",
+        "engine/event.py",
+        "parameters=self._learned if is_float else aligned_zeros((layout.size,), dtype)",
+        "parameters=self._learned",
+        INTEGERS,
+    ),
+    Mutation(
+        "a layer takes the finest grid",
+        "model/quantisation.py",
+        "return min(candidates, key=error)",
+        "return candidates[-1]",
+        INTEGERS,
     ),
     Mutation(
         "a neuron that fired keeps its potential",
