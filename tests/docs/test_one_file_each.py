@@ -113,7 +113,7 @@ def added(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python(
         folder,
         STAGES,
-        *("prepare", "encode", "train", "measure_inference", "evaluate", "baseline"),
+        *("prepare", "encode", "baseline", "train", "measure_inference", "evaluate"),
         "energy_report",
     )
     return folder

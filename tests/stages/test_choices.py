@@ -40,7 +40,7 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "evaluate.early_exit_rule": ("lead", "first_spike"),
 }
 COMBINATIONS = pairwise(CHOICES)
-STAGES = ("encode", "train", "measure_inference", "evaluate", "baseline", "energy_report")
+STAGES = ("encode", "baseline", "train", "measure_inference", "evaluate", "energy_report")
 
 
 def test_every_two_values_come_together() -> None:

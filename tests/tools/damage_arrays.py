@@ -31,8 +31,8 @@ def change(content: Entries, random: Random) -> tuple[str, Entries, bool]:
         words, entries, content_only = random.choice(list(_file_changes(content, random)))
         return words, entries, content_only
     named = [entry for entry in content if entry[0] != "schema"]
-    # The many weights of the baseline would crowd out what is read.
-    read = [entry for entry in named if not _UNREAD.search(entry[0])]
+    # The many weights of the baseline would crowd out what is read; its teacher holds nothing else.
+    read = [entry for entry in named if not _UNREAD.search(entry[0])] or named
     name, array = random.choice(named if random.random() < 0.1 else read)
     chosen = random.choice(list(_array_changes(name, array, random)))
     return (

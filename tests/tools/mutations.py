@@ -201,9 +201,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a smoothed label is short of its share",
-        "engine/kernels/deltas.py",
-        "target = smoothing / n_classes",
-        "target = smoothing / (n_classes + 1)",
+        "model/learning.py",
+        "self.label_smoothing / n_classes",
+        "self.label_smoothing / (n_classes + 1)",
         GRADIENT,
     ),
     Mutation(

@@ -18,10 +18,10 @@ import yaml
 STAGES = (
     "prepare",
     "encode",
+    "baseline",
     "train",
     "measure_inference",
     "evaluate",
-    "baseline",
     "energy_report",
     "publish",
 )
