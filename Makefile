@@ -51,12 +51,14 @@ seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC e
 # Fewer synaptic events: one spike a bright pixel, neurons without a leak, and few synapses. Each
 # budget of events per inference has its settings. `make frugal POINTS=5000 SEEDS="42 43 44"` runs one
 # of them from several seeds. What answering early costs is decided on validation images.
-LATENCY := encode.code=latency encode.time_window=20 model.decay=1.0 train.surrogate_slope=2.0
+LATENCY := encode.code=latency encode.time_window=20 model.decay=1.0 train.surrogate_slope=2.0 \
+    baseline.max_epochs=70
 FRUGAL_2500 := encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.97
 FRUGAL_5000 := encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.955
+FRUGAL_5000-int8 := $(FRUGAL_5000) model.weight_bits=8
 FRUGAL_10000 := encode.latency_threshold=0.2 train.max_epochs=120 train.pruned_fraction=0.87
-ACCURATE_60000 := encode.latency_threshold=0.2 train.max_epochs=150
-POINTS := 2500 5000 10000
+ACCURATE_60000 := encode.latency_threshold=0.2 train.max_epochs=150 train.pruned_fraction=0.5
+POINTS := 2500 5000 5000-int8 10000
 SEEDS := 42
 
 # An experiment for each seed and point of (settings, name, points): name-point, or with its seed.
