@@ -61,10 +61,12 @@ ACCURATE_60000 := encode.latency_threshold=0.2 train.max_epochs=150 train.pruned
 POINTS := 2500 5000 5000-int8 10000
 SEEDS := 42
 
-# An experiment for each seed and point of (settings, name, points): name-point, or with its seed.
-experiments_of = @set -e; $(foreach seed,$(SEEDS),$(foreach point,$(3),\
-    $(DVC) exp run --temp --force -n $(2)-$(point)$(if $(filter-out 42,$(seed)),-seed-$(seed)) \
-    $(addprefix -S ,$(LATENCY) $($(1)_$(point)) seed=$(seed));))
+# An experiment for each seed and point of (settings, name, points): name-point, or with its seed. It
+# takes the place of one of that name; what both share is not computed again.
+experiments_of = @set -e; $(foreach seed,$(SEEDS),$(foreach point,$(3),$(call experiment_of,$(1),$(2)-$(point)$(if \
+    $(filter-out 42,$(seed)),-seed-$(seed)),$(point),$(seed))))
+experiment_of = $(BIN)/python -m dvc exp remove -q $(2) 2> /dev/null || true; \
+    $(DVC) exp run --temp -n $(2) $(addprefix -S ,$(LATENCY) $($(1)_$(3)) seed=$(4));
 
 frugal: $(INSTALLED)  ## experiments at 2,500, 5,000 and 10,000 synaptic events (POINTS=... SEEDS=...)
 	$(call experiments_of,FRUGAL,frugal,$(POINTS))
