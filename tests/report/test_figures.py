@@ -10,6 +10,7 @@ import pytest
 from spikejoule.measure.evaluation import accuracy, evaluate_predictions
 from spikejoule.measure.front_rows import FrontRow
 from spikejoule.report import figures
+from spikejoule.report.charts.front import SETTINGS_SHOWN, run_label
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.spikes.events import EventList
 from tests.tools.processes import exit_status_of
@@ -176,6 +177,17 @@ class TestAccuracyFront:
     def test_equal_runs_without_an_error(self) -> None:
         perfect = point(1.0, 100.0, True)
         assert figures.accuracy_front([perfect, perfect], 98, SOURCE)
+
+    @pytest.mark.parametrize("n_settings", [1, 3, 4, 30])
+    def test_settings_beside_a_point_leave_the_chart_its_place(self, n_settings: int) -> None:
+        """A label that is too long would squeeze the axes: the figure is laid out to hold it."""
+        settings = {f"train.parameter_{k}": "0.123456" for k in range(n_settings)}
+        runs = [FrontRow(**(run.model_dump() | settings)) for run in front()]
+        labels = [run_label(run) for run in runs]
+        assert all(len(label) < 120 for label in labels)
+        assert [run.name in label for run, label in zip(runs, labels, strict=True)] == (
+            [n_settings + 1 > SETTINGS_SHOWN] * len(runs)
+        )
 
     def test_silent_networks_have_no_place(self) -> None:
         silent = point(0.0, 10.0, True)

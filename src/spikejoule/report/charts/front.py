@@ -11,6 +11,8 @@ EVENTS_TITLE: Final = "Synaptic events per inference, mean over the test images,
 VALIDATION_WORDS: Final = "validation, on the front"
 TEST_WORDS: Final = "test, of the same"
 OTHERS_WORDS: Final = "validation, all others"
+SETTINGS_SHOWN: Final = 4
+"""Parameters that fit beside a point."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,24 @@ def tested_point(run: FrontRow) -> tuple[float, float]:
 
 
 def run_settings(run: FrontRow) -> str:
-    """What distinguishes a run, shortly: `early exit, hidden 100, time_window 25`."""
+    """What distinguishes a run, shortly: `early exit, hidden 100, time_window 25`.
+
+    Of its parameters nothing, where there are more than :data:`SETTINGS_SHOWN`.
+    """
     values = [
         f"{name.rpartition('.')[2]} {setting_text(text)}" for name, text in run.settings.items()
     ]
+    if len(values) > SETTINGS_SHOWN:
+        values = []
     return ", ".join(["early exit", *values] if run.early_exit else values)
+
+
+def run_label(run: FrontRow) -> str:
+    """The same beside a point that bears no name: with the name where parameters are too many."""
+    settings = run_settings(run)
+    if len(run.settings) <= SETTINGS_SHOWN:
+        return settings
+    return f"{run.name}, {settings}" if settings else run.name
 
 
 def setting_text(text: str) -> str:

@@ -13,7 +13,7 @@ from spikejoule.report.charts.front import (
     VALIDATION_WORDS,
     FrontChart,
     front_chart,
-    run_settings,
+    run_label,
     tested_point,
     validated_point,
 )
@@ -164,7 +164,7 @@ def _list_front(axes: Axes, front: Sequence[FrontRow]) -> None:
         if row:
             axes.text(
                 0.09, 1 - (row + 0.46) * step,
-                run_settings(front[len(cells) - len(shown) + row - 1]),
+                run_label(front[len(cells) - len(shown) + row - 1]),
                 va="top", transform=axes.transAxes, fontsize=7.5, color=GREY,
             )  # fmt: skip
 
