@@ -320,7 +320,7 @@ class TestPipeline:
     ) -> None:
         before = (clone.folder / "dvc.lock").read_bytes()
         set_parameters(clone.folder, {"train.max_epochs": 1})
-        assert stages_that_ran(clone.dvc("repro", "train")) == ["train"]
+        assert stages_that_ran(clone.dvc("repro", "train")) == ["baseline", "train"]
         assert (clone.folder / "dvc.lock").read_bytes() != before
         set_parameters(clone.folder, {"train.max_epochs": 2})
         said = clone.dvc("repro", "train")
@@ -377,7 +377,9 @@ class TestPipeline:
         assert reason.startswith("stage energy_report: energy_report.figure_sample: 2000 is not")
 
     def test_training_is_seen_live_and_a_kill_ends_its_run(self, clone: Workspace) -> None:
-        set_parameters(clone.folder, {"train.max_epochs": 100_000})
+        # The rival is trained first, and has its own number of epochs.
+        endless = {"train.max_epochs": 100_000, "baseline.max_epochs": 1}
+        set_parameters(clone.folder, endless)
         process = start_dvc(clone.folder, clone.environment, "repro")
         try:
             deadline = time.monotonic() + COMMAND_SECONDS
