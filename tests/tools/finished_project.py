@@ -32,10 +32,10 @@ from tests.tools.pipeline_tools import (
 MODULES = {
     "prepare": prepare,
     "encode": encode,
+    "baseline": baseline,
     "train": train,
     "measure_inference": measure_inference,
     "evaluate": evaluate,
-    "baseline": baseline,
     "energy_report": energy_report,
     "publish": publish,
 }
