@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikejoule.engine.adam_state import adam_state
 from spikejoule.engine.grids import neuron_of_layer, neurons_of, row_grids
 from spikejoule.engine.integer import IntegerNetwork
 from spikejoule.engine.interface import BatchOutcome
@@ -78,6 +79,15 @@ class EventEngine:
         self._type = kind
         surrogate = self._settings.chosen_surrogate
         a, b = surrogate.constants()
+        self._loss = Loss(
+            logit_scale=self._settings.logit_scale,
+            batch_size=1,
+            spike_weight=self._settings.spike_penalty / PENALISED_TOGETHER,
+            spike_target=self._settings.spike_target,
+            event_weight=self._settings.event_penalty / PENALISED_TOGETHER,
+            event_target=self._settings.event_target,
+        )
+        self._targets_by_class: NDArray[np.float64] | None = None
         self._surrogate = Surrogate(code=SURROGATE_CODES[surrogate.name], a=kind(a), b=kind(b))
         layout = self._layout = ParameterLayout.of(architecture)
         self._kept, fan_outs = np.empty(0, dtype), layout.pack_masks({}, dtype)[1]
@@ -163,25 +173,20 @@ class EventEngine:
                 f"0 to {n_output - 1} apart"
             )
         workspace = self._prepare_training(events.n_steps)
-        settings, outcomes, batch = self._settings, workspace.outcomes, events.n_samples
+        outcomes, batch = workspace.outcomes, events.n_samples
+        targets, target_rows = self._targets(classes, teacher)
         transpose_weights(self._network)
         batch_gradient(
             Spikes(events.sources, events.offsets),
             Batch(
                 labels=classes,
-                targets=settings.targets(classes, n_output, teacher),
+                targets=targets,
+                target_rows=target_rows,
                 n_steps=events.n_steps,
                 bounds=even_parts(batch, self._lanes),
                 group_size=GROUP_SAMPLES,
             ),
-            Loss(
-                logit_scale=settings.logit_scale,
-                batch_size=batch,
-                spike_weight=settings.spike_penalty / PENALISED_TOGETHER,
-                spike_target=settings.spike_target,
-                event_weight=settings.event_penalty / PENALISED_TOGETHER,
-                event_target=settings.event_target,
-            ),
+            self._loss._replace(batch_size=batch),
             self._neurons,
             self._surrogate,
             self._network,
@@ -197,6 +202,17 @@ class EventEngine:
             tuple(outcomes.synaptic_events.sum(axis=0).tolist()),
         )
         return outcome, workspace
+
+    def _targets(
+        self, labels: NDArray[np.int64], teacher: NDArray[np.floating] | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Probabilities that classes should have, in rows, and the row of each sample."""
+        n_output = self._architecture.n_output
+        if teacher is not None or labels.size < n_output:
+            return self._settings.targets(labels, n_output, teacher), np.arange(labels.size)
+        if self._targets_by_class is None:
+            self._targets_by_class = self._settings.targets(np.arange(n_output), n_output)
+        return self._targets_by_class, labels
 
     def train_batch(
         self,
@@ -299,29 +315,8 @@ class EventEngine:
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
+        moments = self._moments or ()
+        by_name = [self._layout.unpack(moment) for moment in moments]
         names = list(self._architecture.parameter_shapes())
-        settings = self._settings
-        group = {
-            "lr": learning_rate,
-            "betas": ADAM_BETAS,
-            "eps": ADAM_EPSILON,
-            "weight_decay": settings.weight_decay,
-            "amsgrad": False,
-            "maximize": False,
-            "foreach": None,
-            "capturable": False,
-            "differentiable": False,
-            "fused": None,
-            "decoupled_weight_decay": False,
-            "params": list(range(len(names))),
-        }
-        state: dict[int, dict[str, Any]] = {}
-        if self._moments is not None:
-            first, second = (self._layout.unpack(moment) for moment in self._moments)
-            for index, name in enumerate(names):
-                state[index] = {
-                    "step": np.float32(self._steps_taken),
-                    "exp_avg": first[name],
-                    "exp_avg_sq": second[name],
-                }
-        return {"state": state, "param_groups": [group]}
+        weight_decay = self._settings.weight_decay
+        return adam_state(names, by_name, self._steps_taken, learning_rate, weight_decay)

@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import Gradients, Moments, Outcomes, Scratch
+from spikejoule.engine.kernels.through_time import TILE_VECTORS
 from spikejoule.foundation.compiling.arrays import aligned_zeros
 from spikejoule.foundation.compiling.emit import LANES
 
@@ -53,8 +54,10 @@ class Workspace:
                 potentials=aligned_zeros((lanes, layers, n_steps * widest), dtype),
                 fired=np.zeros((lanes, n_steps * (widest // LANES)), dtype=np.uint16),
                 counts=np.zeros((lanes, classes), dtype=np.int64),
-                count_gradient=np.zeros((lanes, classes), dtype=dtype),
+                count_gradient=aligned_zeros((lanes, layout.layers[-1].stride), dtype),
                 costs=aligned_zeros((lanes, layers, widest), dtype),
+                later=aligned_zeros((lanes, TILE_VECTORS[0] * LANES), dtype),
+                sums=aligned_zeros((lanes, TILE_VECTORS[0] * LANES), dtype),
                 deltas=aligned_zeros((lanes, layers, rows * widest), dtype),
                 sources=np.zeros((lanes, layers, rows * widest), dtype=np.uint16),
                 offsets=np.zeros((lanes, layers, rows + 1), dtype=np.int64),

@@ -12,12 +12,12 @@ from spikejoule.engine.kernels.learned import learned_gradients
 from spikejoule.engine.kernels.structures import Block, BySource, Scratch, Spikes, layer_at
 from spikejoule.engine.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
 from spikejoule.foundation.compiling.emit import LANES
-from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
+from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compiled_parallel
 
 GRADIENT_BLOCK = 5
 
 
-@compiled
+@compiled_inline
 def group_by_source(spikes, n_steps, places, active, firsts, steps):
     """Regroup spikes from by-step to by-source order.
 
@@ -64,7 +64,7 @@ def group_by_source(spikes, n_steps, places, active, firsts, steps):
     return np.int64(n_active)
 
 
-@compiled
+@compiled_inline
 def _group_weights(spikes, n_rows, network, gradient, touched, scratch, synaptic_events):
     """Add the weight gradients of a group of samples, one row of weights at a time.
 
@@ -131,6 +131,8 @@ def _gradient_of_lane(
         counts=scratch.counts[lane],
         count_gradient=scratch.count_gradient[lane],
         costs=scratch.costs[lane],
+        later=scratch.later[lane],
+        sums=scratch.sums[lane],
         deltas=scratch.deltas[lane],
         sources=scratch.sources[lane],
         offsets=scratch.offsets[lane],
@@ -145,7 +147,7 @@ def _gradient_of_lane(
     synaptic_events[:] = 0
     total_loss, n_correct = 0.0, 0
     sources, offsets = spikes.sources, spikes.offsets
-    labels, targets = batch.labels, batch.targets
+    labels, targets, target_rows = batch.labels, batch.targets, batch.target_rows
     stop = batch.bounds[lane + 1]
     for first in range(batch.bounds[lane], stop, batch.group_size):
         end = min(first + batch.group_size, stop)
@@ -153,7 +155,7 @@ def _gradient_of_lane(
             loss, found = sample_deltas(
                 sample - first,
                 Spikes(sources, offsets[sample * n_steps : (sample + 1) * n_steps + 1]),
-                targets[sample],
+                targets[target_rows[sample]],
                 n_steps,
                 loss_settings,
                 neurons,

@@ -5,8 +5,6 @@ The equations are in spikejoule/model/neuron.py.
 
 import math
 
-import numpy as np
-
 from spikejoule.engine.kernels.forward import layer_forward
 from spikejoule.engine.kernels.penalty import spike_costs
 from spikejoule.engine.kernels.structures import (
@@ -26,10 +24,10 @@ from spikejoule.engine.kernels.through_time import (
     tile_deltas,
 )
 from spikejoule.foundation.compiling.emit import LANES
-from spikejoule.foundation.compiling.jit import compiled
+from spikejoule.foundation.compiling.jit import compiled, compiled_inline
 
 
-@compiled
+@compiled_inline
 def output_deltas_through_time(
     deltas, potentials, n_steps, neuron, surrogate, gradient, bias_start
 ):
@@ -49,7 +47,7 @@ def output_deltas_through_time(
         membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, gradient, bias_start)
 
 
-@compiled
+@compiled_inline
 def hidden_deltas_through_time(
     following,
     n_following,
@@ -60,6 +58,7 @@ def hidden_deltas_through_time(
     neuron,
     surrogate,
     costs,
+    carried,
     gradient,
     bias_start,
 ):
@@ -78,9 +77,7 @@ def hidden_deltas_through_time(
         costs: what a spike of each unit adds to the loss by itself, [stride].
     """
     vectors = deltas.stride // LANES
-    later = np.empty(TILE_VECTORS[0] * LANES, gradient.dtype)
-    sums = np.empty(TILE_VECTORS[0] * LANES, gradient.dtype)
-    carried = Carried(later=later, sums=sums)
+    later, sums = carried.later, carried.sums
     vector = 0
     while vector < vectors:
         width = 1
@@ -112,7 +109,7 @@ def hidden_deltas_through_time(
         vector += width
 
 
-@compiled
+@compiled_inline
 def cross_entropy(counts, target, loss_settings, count_gradient):
     """Cross-entropy of the softmax of ``logit_scale * counts`` against a target.
 
@@ -134,9 +131,9 @@ def cross_entropy(counts, target, loss_settings, count_gradient):
     total = 0.0
     for k in range(n_classes):
         total += math.exp(logit_scale * (counts[k] - counts[best]))
-    loss = 0.0
+    loss, log_total = 0.0, math.log(total)
     for k in range(n_classes):
-        log_probability = logit_scale * (counts[k] - counts[best]) - math.log(total)
+        log_probability = logit_scale * (counts[k] - counts[best]) - log_total
         loss -= target[k] * log_probability
         count_gradient[k] = logit_scale * (math.exp(log_probability) - target[k]) / batch_size
     return loss, best
@@ -156,7 +153,7 @@ def transpose_weights(network):
                 transposed[place] = parameters[row + unit]
 
 
-@compiled
+@compiled_inline
 def sample_deltas(
     place,
     spikes,
@@ -191,7 +188,8 @@ def sample_deltas(
     n_layers = network.layers.shape[0]
     last = n_layers - 1
     rows = place * n_steps
-    total_penalty = 0.0
+    penalised = loss_settings.spike_weight != 0.0 or loss_settings.event_weight != 0.0
+    penalty = 0.0
 
     spike_counts[0] += spikes.offsets[n_steps] - spikes.offsets[0]
     sources, offsets = spikes.sources, spikes.offsets
@@ -209,26 +207,23 @@ def sample_deltas(
             out,
         )
         sources, offsets = out.sources, out.offsets
-        total_penalty += spike_costs(
-            out,
-            n_steps,
-            number,
-            network,
-            loss_settings,
-            scratch.costs[number],
-        )
+        if penalised:
+            costs = scratch.costs[number]
+            penalty += spike_costs(out, n_steps, number, network, loss_settings, costs)
 
     counts, count_gradient, output = scratch.counts, scratch.count_gradient, scratch.deltas[last]
     counts[:] = 0
     for event in range(offsets[0], offsets[n_steps]):
         counts[sources[event]] += 1
     loss, found = cross_entropy(counts, target, loss_settings, count_gradient)
-    layer, costs = layer_at(network.layers, last), scratch.costs[last]
-    for row in range(rows, rows + n_steps):
+    layer = layer_at(network.layers, last)
+    if penalised:
         for unit in range(counts.size):
-            output[row * layer.stride + unit] = count_gradient[unit] + costs[unit]
-        for unit in range(counts.size, layer.stride):
-            output[row * layer.stride + unit] = 0
+            count_gradient[unit] += scratch.costs[last, unit]
+    for row in range(rows, rows + n_steps):
+        start = row * layer.stride
+        for unit in range(layer.stride):
+            output[start + unit] = count_gradient[unit]
 
     output_deltas_through_time(
         Rows(output, rows * layer.stride, layer.stride),
@@ -251,7 +246,8 @@ def sample_deltas(
             neuron_at(neurons, number),
             surrogate,
             scratch.costs[number],
+            Carried(later=scratch.later, sums=scratch.sums),
             gradient,
             layer.bias_start,
         )
-    return loss + total_penalty, found
+    return loss + penalty, found

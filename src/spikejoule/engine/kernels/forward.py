@@ -6,7 +6,7 @@ import numpy as np
 from spikejoule.engine.kernels.structures import Block, Spikes
 from spikejoule.engine.kernels.vector import integrate_and_fire, lowest_set_bit
 from spikejoule.foundation.compiling.emit import LANES
-from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
+from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compiled_parallel
 
 WORDS_AT_ONCE = 4
 """Words of fired neurons that are searched for set bits together."""
@@ -15,7 +15,7 @@ WORDS_AT_ONCE = 4
 FORWARD_BLOCK = 7
 
 
-@compiled
+@compiled_inline
 def block_size(stride, most):
     """Vectors of a block, at most `most`, such that the blocks of a row are as equal as can be."""
     vectors = stride // LANES
@@ -23,7 +23,7 @@ def block_size(stride, most):
     return (vectors + blocks - 1) // blocks
 
 
-@compiled
+@compiled_inline
 def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired, out):
     """One sample through one layer.
 

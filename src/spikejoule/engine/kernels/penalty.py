@@ -3,10 +3,10 @@
 import numpy as np
 
 from spikejoule.engine.kernels.structures import layer_at
-from spikejoule.foundation.compiling.jit import compiled
+from spikejoule.foundation.compiling.jit import compiled_inline
 
 
-@compiled
+@compiled_inline
 def spike_costs(spikes, n_steps, number, network, loss_settings, costs):
     """The penalty of one layer's spikes in one sample, and its derivative by each spike.
 
@@ -16,15 +16,12 @@ def spike_costs(spikes, n_steps, number, network, loss_settings, costs):
         number: of the layer, from 0 for the first after the input.
         network: ``Network``; of a spike's synapses, it knows how many are left.
         loss_settings: ``Loss``.
-        costs: receives what a spike of each unit adds to the batch's mean loss, real [stride];
-            zeros where the penalty is off.
+        costs: receives what a spike of each unit adds to the batch's mean loss, real [stride].
 
     Returns:
         the sample's penalty.
     """
     by_spike, by_event = loss_settings.spike_weight, loss_settings.event_weight
-    if by_spike == 0.0 and by_event == 0.0:
-        return 0.0
     sources, offsets, fan_outs = spikes.sources, spikes.offsets, network.fan_outs
     spikes_above = offsets[n_steps] - offsets[0] - loss_settings.spike_target
     # The output's spikes reach no synapse.

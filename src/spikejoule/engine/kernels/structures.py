@@ -1,4 +1,7 @@
-"""What kernels receive, by name: numba unpacks a named tuple at no cost.
+"""What kernels receive, by name.
+
+A named tuple costs nothing from kernel to kernel, and about half a microsecond where Python calls
+one: numba looks up the types of its fields.
 
 Letters of shapes: T steps, S samples of a batch, E spikes, L layers after the input, R rows of
 parameters, P parameters; K lanes of samples and G samples of a group (engine/event.py), W the
@@ -15,7 +18,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from spikejoule.foundation.compiling.jit import compiled
+from spikejoule.foundation.compiling.jit import compiled_inline
 
 Array = NDArray[Any]
 Real = Any
@@ -60,7 +63,7 @@ class Layer(NamedTuple):
     transposed_start: int
 
 
-@compiled
+@compiled_inline
 def layer_at(layers, number):
     """The layer of a number, counted from 0, in a table int64 [L, fields of Layer]."""
     return Layer(
@@ -141,7 +144,7 @@ class Neurons(NamedTuple):
     grids: Array
 
 
-@compiled
+@compiled_inline
 def neuron_at(neurons, number):
     """The neuron of the layer of a number, counted from 0."""
     grids = neurons.grids
@@ -219,7 +222,8 @@ class Batch(NamedTuple):
 
     Attributes:
         labels: int64 [S].
-        targets: probability that each class should have, float64 [S, classes].
+        targets: probability that each class should have, float64 [rows, classes].
+        target_rows: row of each sample in `targets`, int64 [S].
         n_steps: T.
         bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
         group_size: G, samples whose weight gradients are added together.
@@ -227,6 +231,7 @@ class Batch(NamedTuple):
 
     labels: Array
     targets: Array
+    target_rows: Array
     n_steps: int
     bounds: Array
     group_size: int
@@ -269,8 +274,10 @@ class Scratch(NamedTuple):
         potentials: v before the reset of one sample, real [K, L, T * W].
         fired: one bit a neuron of one layer, uint16 [K, T * W / 16].
         counts: output spikes of one sample, int64 [K, classes].
-        count_gradient: dL/dcounts of one sample, real [K, classes].
+        count_gradient: dL/dcounts of one sample, real [K, stride of the output], zero in the
+            padding.
         costs: what a spike of each unit adds to the loss by itself, real [K, L, W].
+        later, sums: see ``Carried``, real [K, most units of a tile].
         deltas: dL/dv, real [K, L, G * T * W].
         sources: spikes of each layer, uint16 [K, L, G * T * W].
         offsets: where their rows begin, int64 [K, L, G * T + 1].
@@ -285,6 +292,8 @@ class Scratch(NamedTuple):
     counts: Array
     count_gradient: Array
     costs: Array
+    later: Array
+    sums: Array
     deltas: Array
     sources: Array
     offsets: Array

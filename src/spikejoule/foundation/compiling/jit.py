@@ -116,6 +116,11 @@ def compiled(function: Function) -> Function:
     return _compile(function)
 
 
+def compiled_inline(function: Function) -> Function:
+    """Compile a function into each of its callers, which then keeps what it shares with it."""
+    return _compile(function, forceinline=True)
+
+
 def compiled_parallel(function: Function) -> Function:
     """Compile a function whose ``numba.prange`` loop is shared out over the threads.
 
