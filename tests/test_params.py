@@ -261,6 +261,8 @@ REFUSED = [
     ("energy_report.bootstrap_samples", 100_001),
     ("energy_report.bootstrap_samples", 2000.0),
     ("energy_report.figure_sample", -1),
+    ("energy_report.budget_nj", 0),
+    ("energy_report.min_accuracy_percent", 100.1),
 ]
 
 

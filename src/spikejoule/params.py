@@ -52,8 +52,13 @@ EARLIER: Mapping[str, Scalar] = {
     "model.weight_bits": 32,
     "model.state_bits": 32,
     "model.learned": "none",
+    "energy_report.budget_nj": None,
+    "energy_report.min_accuracy_percent": None,
 }
 """Keys that came after the first results, each with what those were made with."""
+
+_LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
+"""Parameters that judge a result and change none."""
 
 _ALWAYS_PART = ("train.plateau_factor", "train.plateau_patience", "train.warmup_fraction")
 """Parameters of schedules that belong to every result, from before choices had their own."""
@@ -152,11 +157,13 @@ class EvaluateParams(Section):
 
 
 class EnergyReportParams(Section):
-    """Which prices stand in the headline, and what the report shows."""
+    """Which prices stand in the headline, what the report shows, and what a run must keep to."""
 
     profile: Line = Field(description="the id of a hardware profile")
     bootstrap_samples: int = Field(ge=100, le=100_000)
     figure_sample: int = Field(ge=0)
+    budget_nj: Real | None = Field(gt=0)
+    min_accuracy_percent: Real | None = Field(ge=0, le=100)
 
 
 class PublishParams(Section):
@@ -217,6 +224,7 @@ class Params(Section):
             key: value
             for key, value in self.flattened().items()
             if (key not in idle or key in _ALWAYS_PART)
+            and key not in _LIMITS
             and not (key in EARLIER and EARLIER[key] == value)
         }
 
@@ -285,9 +293,10 @@ def _unwritten(mapping: Mapping[str, Any]) -> list[ErrorDetails]:
 
 
 def _missing(section: str, key: str, written: Mapping[str, Any]) -> ErrorDetails:
-    value = EARLIER.get(f"{section}.{key}")
-    if value is None:
+    full = f"{section}.{key}"
+    if full not in EARLIER:
         return ErrorDetails(type="missing", loc=(section, key), msg="", input=written)
+    value = EARLIER[full]
     text = value if isinstance(value, str) else shown(value)
-    line = f"{section}.{key}: is missing; add `{key}: {text}`, which is what there was before"
+    line = f"{full}: is missing; add `{key}: {text}`, which is what there was before"
     return ErrorDetails(type=WHOLE_LINE, loc=(section, key), msg=line, input=written)

@@ -223,7 +223,12 @@ def write_lock(folder: Path, outputs: Sequence[Path], given: Sequence[Path]) -> 
             for path in paths
         ]
 
-    parameters = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    parameters = {}
+    for of_stage in pipeline_definition(folder)["stages"].values():
+        for name in of_stage["params"]:
+            section, _, key = name.partition(".")
+            parameters[name] = values[section][key] if key else values[section]
     stage = {
         "cmd": "by hand",
         "deps": entries(given),

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 
 def add_run_commands(commands: Any) -> None:
-    """Add `publish`, `front` and `version` to the parser's commands."""
+    """Add `publish`, `check`, `front` and `version` to the parser's commands."""
     _add_publish(commands)
+    _add_check(commands)
     _add_front(commands)
     _add_version(commands)
 
@@ -35,6 +36,14 @@ def _add_publish(commands: Any) -> None:
     )
     which.add_argument("--experiments", action="store_true", help="every experiment that DVC keeps")
     publish.set_defaults(command=_publish)
+
+
+def _add_check(commands: Any) -> None:
+    check = add_command(
+        commands, "check", "fail if the recorded run needs more energy, or is worse, than allowed"
+    )
+    add_project_directory(check)
+    check.set_defaults(command=_check)
 
 
 def _add_front(commands: Any) -> None:
@@ -99,6 +108,12 @@ def _publish(options: argparse.Namespace) -> str:
     if problems:
         raise ArtifactError("\n".join(problems))
     return ""
+
+
+def _check(options: argparse.Namespace) -> str:
+    from spikejoule.tracking.limits import check_limits
+
+    return f"{check_limits(options.directory.resolve())}\n"
 
 
 def _published(what: str, publication: "Publication") -> str:
