@@ -114,7 +114,7 @@ def compare_runs(runs: Sequence[RecordedRun], data_source: str | None = None) ->
     left_out: Counter[str] = Counter()
     groups: dict[tuple[object, ...], list[RecordedRun]] = {}
     for run in runs:
-        reason = _unfit(run)
+        reason = unfit_to_compare(run)
         if reason is not None:
             left_out[reason] += 1
             continue
@@ -158,7 +158,8 @@ def compare_runs(runs: Sequence[RecordedRun], data_source: str | None = None) ->
     )
 
 
-def _unfit(run: RecordedRun) -> str | None:
+def unfit_to_compare(run: RecordedRun) -> str | None:
+    """Why a run cannot stand beside others; None if it can."""
     if not _has(run, WHOLE_WINDOW):
         return _NO_FIGURES
     if _number(run.parameters.get("data.validation_size")) == 0:
@@ -192,7 +193,7 @@ def _distinct(runs: Sequence[RecordedRun]) -> Iterator[RecordedRun]:
     seen = set()
     for run in runs:
         identity = (
-            frozenset(_deciding(run).items()),
+            frozenset(deciding_parameters(run).items()),
             *(run.metrics.get(name) for name in (*WHOLE_WINDOW, *EARLY_EXIT)),
         )
         if identity not in seen:
@@ -213,12 +214,13 @@ def _candidates(run: RecordedRun) -> Iterator[Candidate]:
             validation_accuracy_percent=validation,
             test_accuracy_percent=test,
             synaptic_events_per_inference=events,
-            parameters=_deciding(run),
+            parameters=deciding_parameters(run),
             data={name: run.parameters[name] for name in (_DATA,) if name in run.parameters},
         )
 
 
-def _deciding(run: RecordedRun) -> dict[str, str]:
+def deciding_parameters(run: RecordedRun) -> dict[str, str]:
+    """The parameters that decide a run's result, by full name, as text."""
     return {
         name: value
         for name, value in run.parameters.items()
