@@ -57,7 +57,8 @@ FRUGAL_2500 := encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fr
 FRUGAL_5000 := encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.955
 FRUGAL_5000-int8 := $(FRUGAL_5000) model.weight_bits=8
 FRUGAL_10000 := encode.latency_threshold=0.2 train.max_epochs=120 train.pruned_fraction=0.87
-ACCURATE_60000 := encode.latency_threshold=0.2 train.max_epochs=150 train.pruned_fraction=0.5
+ACCURATE_60000 := encode.latency_threshold=0.2 model.reset=subtract train.max_epochs=160 \
+    train.pruned_fraction=0.4
 POINTS := 2500 5000 5000-int8 10000
 SEEDS := 42
 
