@@ -65,6 +65,14 @@ def _tuple_of_sizes(value: object) -> object:
     return (value,) if isinstance(value, int) else value
 
 
+def _not_allowed(name: str, problem: tuple[str, str], section: Section) -> PydanticCustomError:
+    """The problem of a section of a name: a key, and what is allowed for it."""
+    key, allowed = problem
+    value = shown(section.model_dump(mode="json")[key])
+    line = f"{name}.{key}: {value} is not allowed; allowed: {allowed}"
+    return PydanticCustomError(WHOLE_LINE, "{line}", {"line": line})
+
+
 LayerSizes = Annotated[
     tuple[Annotated[int, Field(ge=1, le=65535)], ...],
     Field(min_length=1, max_length=8),
@@ -123,13 +131,7 @@ class ModelParams(WidthSettings):
     def _neuron_fits_the_layers(self) -> Self:
         problem = self.chosen_neuron.problem(len(self.hidden) + 1)
         if problem:
-            name, allowed = problem
-            value = shown(self.model_dump(mode="json")[name])
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "model.{name}: {value} is not allowed; allowed: {allowed}",
-                {"name": name, "value": value, "allowed": allowed},
-            )
+            raise _not_allowed("model", problem, self)
         return self
 
 
@@ -178,6 +180,13 @@ class Params(Section):
     baseline: BaselineSettings
     energy_report: EnergyReportParams
     publish: PublishParams
+
+    @model_validator(mode="after")
+    def _penalties_fit_the_layers(self) -> Self:
+        problem = self.train.penalty_problem(len(self.model.hidden) + 1)
+        if problem:
+            raise _not_allowed("train", problem, self.train)
+        return self
 
     @model_validator(mode="after")
     def _figure_shows_a_measured_image(self) -> Self:

@@ -13,12 +13,7 @@ from spikejoule.engine.interface import BatchOutcome
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, with_grids
-from spikejoule.model.learning import (
-    ADAM_BETAS,
-    ADAM_EPSILON,
-    PENALISED_TOGETHER,
-    LearningSettings,
-)
+from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.network import SpikingNetwork
 from spikejoule.spikes.events import EventList, concatenate_samples
 
@@ -58,6 +53,7 @@ class DenseEngine:
         self._network = network
         self._use_grids(architecture)
         self._masks: dict[str, Tensor] = {}
+        self._penalties = self._settings.penalties(len(architecture.fan_outs)).tolist()
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
             network.parameters(),
@@ -142,15 +138,14 @@ class DenseEngine:
 
     def _penalty(self, layers: list[Tensor]) -> Tensor:
         """What the spikes [T, B, units] of each layer add to the mean loss (model/learning.py)."""
-        settings, total = self._settings, torch.zeros((), dtype=self._type, device=self.device)
-        for number, spikes in enumerate(layers, start=2):
+        total = torch.zeros((), dtype=self._type, device=self.device)
+        for number, (spikes, costs) in enumerate(zip(layers, self._penalties, strict=True), 2):
+            by_spike, spike_target, by_event, event_target = costs
             of_unit = spikes.sum(dim=0)
-            above = torch.relu(of_unit.sum(dim=1) - settings.spike_target).mean()
-            total = total + settings.spike_penalty / PENALISED_TOGETHER * above
+            total = total + by_spike * torch.relu(of_unit.sum(dim=1) - spike_target).mean()
             if number <= len(layers):
                 events = (of_unit * self._reached(number)).sum(dim=1)
-                above = torch.relu(events - settings.event_target).mean()
-                total = total + settings.event_penalty / PENALISED_TOGETHER * above
+                total = total + by_event * torch.relu(events - event_target).mean()
         return total
 
     def _present(self, name: str) -> Tensor | None:

@@ -35,12 +35,7 @@ from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import with_grids
-from spikejoule.model.learning import (
-    ADAM_BETAS,
-    ADAM_EPSILON,
-    PENALISED_TOGETHER,
-    LearningSettings,
-)
+from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.spikes.buffers import collect_events
 from spikejoule.spikes.events import EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
@@ -82,10 +77,8 @@ class EventEngine:
         self._loss = Loss(
             logit_scale=self._settings.logit_scale,
             batch_size=1,
-            spike_weight=self._settings.spike_penalty / PENALISED_TOGETHER,
-            spike_target=self._settings.spike_target,
-            event_weight=self._settings.event_penalty / PENALISED_TOGETHER,
-            event_target=self._settings.event_target,
+            penalised=self._settings.has_penalty,
+            penalties=self._settings.penalties(len(architecture.fan_outs)),
         )
         self._targets_by_class: NDArray[np.float64] | None = None
         self._surrogate = Surrogate(code=SURROGATE_CODES[surrogate.name], a=kind(a), b=kind(b))

@@ -61,7 +61,7 @@ class TrainedFile(Record):
     state: dict[str, Any]
     quantisation: QuantisationEntry | None = None
     encoding: dict[str, PlainValue]
-    training_config: dict[str, PlainValue]
+    training_config: dict[str, PlainValue | list[float]]
     history: list[EpochEntry] = Field(min_length=1)
     training_spikes: TrainingSpikesEntry
     best_epoch: int
