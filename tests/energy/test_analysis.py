@@ -410,6 +410,33 @@ class TestTraining:
         assert training.per_percentage_point.value_pj == pytest.approx(2 * epoch / 40)
         assert training.inferences_of_the_same_energy == pytest.approx(2 * epoch / 69.6)
 
+    def test_a_teacher_costs_its_forward_passes(self) -> None:
+        taught = dataclasses.replace(
+            TRAINING,
+            epochs=tuple(
+                dataclasses.replace(epoch, teacher_macs=100, teacher_macs_nonzero=30)
+                for epoch in TRAINING.epochs
+            ),
+        )
+        with_one = analysis(dataclasses.replace(inputs(), training=taught))
+        without = analysis(inputs())
+        training, before = with_one.training, without.training
+        assert training is not None
+        assert before is not None
+        added = set(training.terms) - set(before.terms)
+        assert [(item.phase, item.term, item.place, item.count) for item in added] == [
+            ("forward", "teacher_mac", "teacher", 200)
+        ]
+        for amount, other in zip(training.profiles, before.profiles, strict=True):
+            mac = amount.profile.price_of("mac")
+            extra = 0 if mac is None or mac.value_pj is None else 200 * mac.value_pj
+            assert amount.total.high_pj - other.total.high_pj == pytest.approx(extra, abs=1e-3)
+        assert "200 multiply-accumulates, of which 60 would be left" in training.assumptions[-1]
+        assert training.assumptions[:-1] == before.assumptions
+        assert len(list(energy_rows(with_one))) == len(list(energy_rows(without))) + len(
+            training.profiles
+        )
+
     def test_a_saving_pays_for_it(self) -> None:
         training = analysis(inputs((baseline(100, [10] * 4),))).chosen_training
         assert training is not None
