@@ -562,10 +562,13 @@ class TestTables:
         assert numbers["training_energy_mj"] == pytest.approx(2 * 791.4e-9)
         assert len(numbers) < 20
 
-    def test_neuron_updates_where_event_driven_hardware_makes_fewer(self) -> None:
+    def test_neuron_updates(self) -> None:
         with_biases = inputs()
-        assert with_biases.neuron_updates is None
-        assert "neuron_updates_per_inference" not in headline(analysis(with_biases))
+        numbers = headline(analysis(with_biases))
+        assert numbers["neuron_updates_per_inference"] == 3 * 4
+        assert numbers["neuron_updates_lazy_per_inference"] == 3 * 4
+        told = energy_text("by hand", analysis(with_biases))
+        assert "12, on event-driven hardware as many, since every neuron has a bias" in told
         architecture = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(bias=False))
         layers = tuple(EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT))
         measured = Measurement.of(STATE, architecture, layers)
@@ -582,7 +585,14 @@ class TestTables:
         EnergyMetrics.model_validate(numbers)
         with pytest.raises(ValueError, match="no interval"):
             EnergyMetrics.model_validate({**numbers, "neuron_updates_lazy_per_inference": 12.5})
-        assert "on event-driven hardware" in energy_text("by hand", analysis(given))
+        told = energy_text("by hand", analysis(given))
+        assert f"12, on event-driven hardware {lazy:,.1f}" in told
+        spikes, proxies = given.spikes_per_inference, given.proxies
+        events = [one.synaptic_events_per_inference for one in proxies.connections]
+        of_means = mean_operations(spikes, architecture, 3, events)
+        given = dataclasses.replace(given, operations=of_means)
+        assert given.neuron_updates == (12, None)
+        assert "12, on event-driven hardware not recorded" in given.updates_in_words
 
     def test_the_rows_add_up_and_name_everything(self) -> None:
         result = analysis(inputs((baseline(100, [10] * 4),), labels=[0, 0, 1, 1]))
