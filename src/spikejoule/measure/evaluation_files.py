@@ -25,7 +25,7 @@ class EvaluationFiles:
         per_class: accuracy of each digit.
         confusion: images by actual and predicted digit.
         by_step: accuracy at each step of the window.
-        early_exit: answering once a class leads by a margin.
+        early_exit: answering early, by either rule.
     """
 
     metrics: EvaluationMetrics
