@@ -9,20 +9,22 @@ import numpy as np
 import pytest
 
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure import early_exit
+from spikejoule.measure import step_outcomes
 from spikejoule.measure.early_exit import (
-    StepOutcomes,
-    accuracy_by_step,
     choose_early_exit,
     exit_at_first_spike,
     exit_outcome,
     exit_steps,
-    outcomes_by_step,
-    synaptic_events_by_step,
 )
 from spikejoule.measure.early_exit_files import EarlyExitFile, ExitEntry
 from spikejoule.measure.evaluation import accuracy
 from spikejoule.measure.evaluation_tables import EvaluationMetrics
+from spikejoule.measure.step_outcomes import (
+    StepOutcomes,
+    accuracy_by_step,
+    outcomes_by_step,
+    synaptic_events_by_step,
+)
 from spikejoule.model.fan_out import synaptic_events_per_sample
 from spikejoule.spikes.events import EventList
 
@@ -76,7 +78,7 @@ def made(correct: np.ndarray, margins: np.ndarray) -> StepOutcomes:
 class TestByStep:
     @pytest.mark.parametrize("at_once", [1, 500, 10**9])
     def test_equals_a_loop(self, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(early_exit, "_COUNTS_AT_ONCE", at_once)
+        monkeypatch.setattr(step_outcomes, "_COUNTS_AT_ONCE", at_once)
         layers, fan_outs, labels = random_layers(25)
         outcomes = outcomes_of(layers, fan_outs, labels)
         for sample in range(25):
