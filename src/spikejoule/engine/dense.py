@@ -25,7 +25,7 @@ class DenseEngine:
     """Trains and runs the torch network; see :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        architecture: layer sizes and neurons.
+        architecture: layer sizes and neurons; a quantised one has its grids.
         state: initial parameters.
         settings: how to learn; not needed to run.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
@@ -43,8 +43,6 @@ class DenseEngine:
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.device = device
-        if architecture.quantisation is not None and not architecture.quantisation.exponents:
-            architecture = with_grids(architecture, state)
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
         network = SpikingNetwork(architecture, self._settings.chosen_surrogate)

@@ -49,7 +49,7 @@ class EventEngine:
     """Trains and runs the network on event lists; see :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        architecture: layer sizes and neurons of the LIF model.
+        architecture: layer sizes and neurons of the LIF model; a quantised one has its grids.
         state: initial parameters.
         settings: how to learn; not needed to run.
         dtype: float32, or float64 for exact comparisons.
@@ -67,8 +67,6 @@ class EventEngine:
         dtype: DTypeLike = np.float32,
         lanes: int = GRADIENT_LANES,
     ) -> None:
-        if architecture.quantisation is not None and not architecture.quantisation.exponents:
-            architecture = with_grids(architecture, state)
         self._settings = settings or LearningSettings()
         kind: Callable[[float], Any] = np.dtype(dtype).type
         self._type = kind
