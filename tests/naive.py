@@ -226,8 +226,9 @@ def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0, taught=(0.0, No
 def penalty(state, passed, spike, event, pruned=False):
     """What one sample's spikes cost beside: (loss, its derivative by a spike of [layer][unit]).
 
-    `spike` and `event` are (weight of 1,000, free number). For the S spikes of a layer, which reach
-    E synapses,  L = w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000
+    `spike` and `event` are (weight of 1,000, free number), each a number or a list of one a layer.
+    For the S spikes of a layer, which reach E synapses (the output's none),
+    L = w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000
     """
     layers = layers_of(state)
     loss, costs = 0.0, []
@@ -242,9 +243,16 @@ def penalty(state, passed, spike, event, pruned=False):
             for unit, fired in enumerate(step):
                 n_spikes += fired
                 n_events += fired * fan_outs[unit]
-        by_spike = spike[0] / 1000 if n_spikes > spike[1] else 0.0
-        by_event = event[0] / 1000 if n_events > event[1] else 0.0
-        loss += by_spike * (n_spikes - spike[1]) + by_event * (n_events - event[1])
+        by_spike = by_event = 0.0
+        weight, free = (of_layer(value, layer) for value in spike)
+        if n_spikes > free:
+            by_spike = weight / 1000
+            loss += by_spike * (n_spikes - free)
+        if layer + 1 < len(layers):
+            weight, free = (of_layer(value, layer) for value in event)
+            if n_events > free:
+                by_event = weight / 1000
+                loss += by_event * (n_events - free)
         costs.append([by_spike + by_event * fan_out for fan_out in fan_outs])
     return loss, costs
 

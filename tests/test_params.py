@@ -230,9 +230,15 @@ REFUSED = [
     ("train.label_smoothing", 1),
     ("train.distillation", 1.1),
     ("train.spike_penalty", -1),
+    ("train.spike_penalty", [0.1]),
+    ("train.spike_penalty", [0.1, -1]),
+    ("train.spike_penalty", []),
+    ("train.spike_penalty", True),
     ("train.spike_target", -1),
     ("train.event_penalty", -1),
     ("train.event_target", -1),
+    ("train.event_target", [0.1, 0.1]),
+    ("train.event_target", "0.1"),
     ("train.average_epochs", -1),
     ("train.prune_by", "size"),
     ("train.shift_pixels", 11),
@@ -289,6 +295,20 @@ class TestRefused:
         assert refusal(changed("model.decay", [0.9, 1.2])) == (
             "model.decay: [0.9, 1.2] is not allowed; allowed: a number of at least 0 and of at "
             "most 1, or a list of one for each layer after the input"
+        )
+
+    def test_penalties_for_another_number_of_layers(self) -> None:
+        assert refusal(changed("train.spike_target", [1, 2, 3])) == (
+            "train.spike_target: [1.0, 2.0, 3.0] is not allowed; allowed: a number, or a list of "
+            "2, one for each layer after the input"
+        )
+        assert refusal(changed("train.event_penalty", [1, 2])) == (
+            "train.event_penalty: [1.0, 2.0] is not allowed; allowed: a number, or a list of 1, "
+            "one for each hidden layer"
+        )
+        assert refusal(changed("train.event_penalty", [-1])) == (
+            "train.event_penalty: [-1] is not allowed; allowed: a number of at least 0, or a list "
+            "of one for each hidden layer"
         )
 
     @pytest.mark.parametrize("decay", [1, 0.0, [0.9, 1]])

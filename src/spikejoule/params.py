@@ -6,24 +6,18 @@ those who make one in code.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
 from spikejoule.engine.settings import EngineSettings
-from spikejoule.foundation.errors import ParameterError
-from spikejoule.foundation.parameter_problems import (
-    WHOLE_LINE,
-    names_of,
-    problem_lines,
-    shown,
-)
+from spikejoule.foundation.parameter_file import parsed, read_sections, with_earlier
+from spikejoule.foundation.parameter_problems import WHOLE_LINE, shown
 from spikejoule.foundation.sections import Line, Real, Section, chooses
-from spikejoule.foundation.yaml_files import read_yaml
 from spikejoule.learn.settings import TrainingSettings
 from spikejoule.measure.settings import ExitRule
 from spikejoule.model.neuron import Neuron
@@ -68,6 +62,14 @@ def _tuple_of_sizes(value: object) -> object:
     if isinstance(value, list):
         return tuple(value)
     return (value,) if isinstance(value, int) else value
+
+
+def _not_allowed(name: str, problem: tuple[str, str], section: Section) -> PydanticCustomError:
+    """The problem of a section of a name: a key, and what is allowed for it."""
+    key, allowed = problem
+    value = shown(section.model_dump(mode="json")[key])
+    line = f"{name}.{key}: {value} is not allowed; allowed: {allowed}"
+    return PydanticCustomError(WHOLE_LINE, "{line}", {"line": line})
 
 
 LayerSizes = Annotated[
@@ -128,13 +130,7 @@ class ModelParams(WidthSettings):
     def _neuron_fits_the_layers(self) -> Self:
         problem = self.chosen_neuron.problem(len(self.hidden) + 1)
         if problem:
-            name, allowed = problem
-            value = shown(self.model_dump(mode="json")[name])
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "model.{name}: {value} is not allowed; allowed: {allowed}",
-                {"name": name, "value": value, "allowed": allowed},
-            )
+            raise _not_allowed("model", problem, self)
         return self
 
 
@@ -187,6 +183,13 @@ class Params(Section):
     publish: PublishParams
 
     @model_validator(mode="after")
+    def _penalties_fit_the_layers(self) -> Self:
+        problem = self.train.penalty_problem(len(self.model.hidden) + 1)
+        if problem:
+            raise _not_allowed("train", problem, self.train)
+        return self
+
+    @model_validator(mode="after")
     def _figure_shows_a_measured_image(self) -> Self:
         measured = self.measure_inference.n_samples
         if self.energy_report.figure_sample >= measured:
@@ -234,69 +237,25 @@ def load_params(path: str | os.PathLike[str], of_a_result: bool = False) -> Para
 
     One that belongs to a result may be from before the keys of `EARLIER`.
     """
-    content = read_yaml(path, ParameterError)
-    if content is None:
-        raise ParameterError(f"{path} is empty, but must hold the sections {names_of(Params)}.")
-    if not isinstance(content, dict):
-        raise ParameterError(
-            f"{path} must hold sections of keys and values, but holds {shown(content)}."
-        )
-    return parse_params(_with_earlier(content) if of_a_result else content)
-
-
-def _with_earlier(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a params.yaml, with what keys that came later stand for."""
-    filled = dict(content)
-    for name, section in _sections():
-        if isinstance(filled.get(name), Mapping):
-            defaults = {
-                key: EARLIER.get(f"{name}.{key}", field.default)
-                for key, field in section.model_fields.items()
-                if f"{name}.{key}" in EARLIER or not field.is_required()
-            }
-            filled[name] = {**defaults, **filled[name]}
-    return filled
-
-
-def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
-    for name, field in Params.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield name, field.annotation
+    content = read_sections(path, Params)
+    return parse_params(with_earlier(content, Params, EARLIER) if of_a_result else content)
 
 
 def parse_params(mapping: Mapping[str, Any]) -> Params:
     """Check the content of a params.yaml; raises ParameterError with one line for each problem."""
-    problems = _unwritten(mapping)
-    try:
-        params = Params.model_validate(dict(mapping))
-    except ValidationError as error:
-        # A key that is missing is told already, with what to write.
-        problems += [
-            problem
-            for problem in error.errors(include_url=False)
-            if problem["type"] != "missing" or len(problem["loc"]) == 1
-        ]
-    if problems:
-        raise ParameterError("\n".join(problem_lines(problems, mapping, Params)))
-    return params
+    return parsed(mapping, Params, EARLIER)
 
 
-def _unwritten(mapping: Mapping[str, Any]) -> list[ErrorDetails]:
-    """The keys that are missing, whether their classes have defaults or not."""
-    return [
-        _missing(name, key, written)
-        for name, section in _sections()
-        if isinstance(written := mapping.get(name), Mapping)
-        for key in section.model_fields
-        if key not in written
-    ]
+def earlier_values() -> dict[str, Any]:
+    """What keys that came later stand for in a result from before them, by their full keys.
 
-
-def _missing(section: str, key: str, written: Mapping[str, Any]) -> ErrorDetails:
-    full = f"{section}.{key}"
-    if full not in EARLIER:
-        return ErrorDetails(type="missing", loc=(section, key), msg="", input=written)
-    value = EARLIER[full]
-    text = value if isinstance(value, str) else shown(value)
-    line = f"{full}: is missing; add `{key}: {text}`, which is what there was before"
-    return ErrorDetails(type=WHOLE_LINE, loc=(section, key), msg=line, input=written)
+    Beside `EARLIER` the parameters of kinds that could not be chosen yet, which decided nothing.
+    """
+    values: dict[str, Any] = dict(EARLIER)
+    for name, field in Params.model_fields.items():
+        for kinds in getattr(field.annotation, "choices", tuple)():
+            chosen = EARLIER.get(f"{name}.{kinds.key}")
+            if chosen is not None:
+                of_others = kinds.parameters().keys() - kinds[chosen].model_fields
+                values |= {f"{name}.{key}": kinds.parameters()[key].default for key in of_others}
+    return values

@@ -280,6 +280,52 @@ class TestAgreement:
             masks if pruned else None,
         )
 
+    @pytest.mark.parametrize(
+        "penalties",
+        [
+            {"spike_penalty": (50.0, 0.0, 20.0), "spike_target": (22.0, 0.0, 3.0)},
+            {"event_penalty": (0.0, 30.0), "event_target": 20.0},
+            {
+                "spike_penalty": 10.0,
+                "spike_target": (5.0, 10.0, 2.0),
+                "event_penalty": (20.0, 40.0),
+                "event_target": (200.0, 30.0),
+            },
+        ],
+    )
+    def test_penalties_by_layer(self, penalties: dict[str, Any]) -> None:
+        architecture, state = network(14, 17, 9, 4, seed=2)
+        dense, _, labels = batch(architecture, 6, 7)
+        settings = changed(LEARNING, **penalties)
+        found = assert_all_agree(architecture, state, dense, labels, settings)
+        without = assert_all_agree(architecture, state, dense, labels)
+        assert any(not np.array_equal(found[name], without[name]) for name in found)
+
+    def test_equal_penalties_are_those_of_one_number(self) -> None:
+        architecture, state = network(14, 17, 9, 4, seed=2)
+        _, events, labels = batch(architecture, 6, 7)
+        one = {"spike_penalty": 50.0, "event_penalty": 20.0, "event_target": 30.0}
+        each = {name: (value,) * (2 + name.startswith("spike")) for name, value in one.items()}
+        engines = [
+            EventEngine(architecture, state, changed(LEARNING, **values), np.float64)
+            for values in (one, each)
+        ]
+        (outcome, gradients), (other, others) = (e.gradients(events, labels) for e in engines)
+        assert outcome == other
+        assert all(np.array_equal(gradients[name], others[name]) for name in gradients)
+
+    @pytest.mark.parametrize(
+        ("penalty", "allowed"),
+        [
+            ({"spike_target": (1.0, 2.0)}, "spike_target must be .* 3, one for each layer after"),
+            ({"event_penalty": (1.0,) * 3}, "event_penalty must be .* 2, one for each hidden"),
+        ],
+    )
+    def test_penalties_of_other_layers(self, penalty: dict[str, Any], allowed: str) -> None:
+        architecture, state = network(14, 17, 9, 4)
+        with pytest.raises(ParameterError, match=allowed):
+            witnesses(architecture, state, changed(LEARNING, **penalty))
+
     def test_a_target_frees_some_samples_and_not_others(self) -> None:
         """The targets of `test_penalties` lie among the samples' numbers."""
         architecture, state = network(14, 18, 4, seed=1)

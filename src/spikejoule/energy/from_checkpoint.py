@@ -168,6 +168,8 @@ def _epochs(history: Any, n_layers: int) -> tuple[EpochSpikes, ...]:
             tuple(int(count) for count in events)
             if (events := row.get("synaptic_events"))
             else None,
+            row.get("teacher_macs"),
+            row.get("teacher_macs_nonzero"),
         )
         for row in history
     )

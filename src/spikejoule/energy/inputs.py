@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from spikejoule.energy.operations import MeanOperations, OperationCounts
 from spikejoule.energy.training_counts import TrainingRecord
+from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.measure.proxies import EnergyProxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import Quantisation
@@ -107,18 +108,28 @@ class AnalysisInputs:
         return self.encoder.time_window
 
     @property
-    def neuron_updates(self) -> tuple[int, float] | None:
+    def neuron_updates(self) -> tuple[int, float | None]:
         """Neuron updates an inference: one in every step, and those of event-driven hardware.
 
-        None where the two are the same, as with biases, or where images are not recorded.
+        With biases the two are the same; without, the second is None where images are not recorded.
         """
         operations, architecture = self.operations, self.architecture
-        if isinstance(operations, MeanOperations) or operations.lazy_updates is None:
-            return None
-        if architecture.neuron.has_bias:
-            return None
         clocked = self.time_window * sum(architecture.layer_sizes[1:])
+        if architecture.neuron.has_bias:
+            return clocked, float(clocked)
+        if isinstance(operations, MeanOperations) or operations.lazy_updates is None:
+            return clocked, None
         return clocked, float(operations.lazy_updates.sum(axis=1).mean())
+
+    @property
+    def updates_in_words(self) -> str:
+        """Both numbers of neuron updates, and why they are the same if they are."""
+        clocked, lazy = self.neuron_updates
+        if self.architecture.neuron.has_bias:
+            lazily = "as many, since every neuron has a bias"
+        else:
+            lazily = NOT_RECORDED if lazy is None else f"{lazy:,.1f}"
+        return f"{clocked:,}, on event-driven hardware {lazily}"
 
     @property
     def window_in_words(self) -> tuple[str, str]:

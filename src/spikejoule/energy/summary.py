@@ -140,16 +140,7 @@ def _facts(analysis: EnergyAnalysis) -> Rows:
         ("synaptic events", number(proxies.synaptic_events_per_inference, 1)),
         ("dense operations", number(proxies.dense_operations_per_inference)),
         ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
-        *_updates(inputs),
-    ]
-
-
-def _updates(inputs: AnalysisInputs) -> Rows:
-    if inputs.neuron_updates is None:
-        return []
-    clocked, lazy = inputs.neuron_updates
-    return [
-        ("neuron updates", f"{number(clocked)}, on event-driven hardware {number(lazy, 1)}"),
+        ("neuron updates", inputs.updates_in_words),
     ]
 
 

@@ -25,6 +25,7 @@ BACKPROPAGATION_MAC: Final = "backpropagation_mac"
 DELTA_MULTIPLICATION: Final = "delta_multiplication"
 DELTA_ADDITION: Final = "delta_addition"
 SURROGATE_EVALUATION: Final = "surrogate_evaluation"
+TEACHER_MAC: Final = "teacher_mac"
 OPTIMIZER_MULTIPLICATION: Final = "optimizer_multiplication"
 OPTIMIZER_ADDITION: Final = "optimizer_addition"
 OPTIMIZER_DIVISION: Final = "optimizer_division"
@@ -60,6 +61,8 @@ DESCRIPTIONS: Final = {
     "and by the decay",
     DELTA_ADDITION: "one addition per neuron and step: what comes from the step after",
     SURROGATE_EVALUATION: "the surrogate's derivative at one membrane potential",
+    TEACHER_MAC: "an activation of the ReLU teacher times a weight, every weight once per training "
+    "sample",
     OPTIMIZER_MULTIPLICATION: "a multiplication of the optimizer",
     OPTIMIZER_ADDITION: "an addition of the optimizer",
     OPTIMIZER_DIVISION: "a division of the optimizer",
@@ -77,6 +80,7 @@ OPERATION_OF: Final = {
     GRADIENT_ACCUMULATION: ADDITION,
     BIAS_GRADIENT_ACCUMULATION: ADDITION,
     BACKPROPAGATION_MAC: MAC,
+    TEACHER_MAC: MAC,
     DELTA_MULTIPLICATION: MULTIPLICATION,
     DELTA_ADDITION: ADDITION,
     OPTIMIZER_MULTIPLICATION: MULTIPLICATION,

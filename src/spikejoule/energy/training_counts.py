@@ -4,6 +4,7 @@ With N samples of an epoch, T steps, layers of n_l units, E_l synaptic events fr
 parameters and U optimizer steps,
 
     forward     as in inference (`operations`), for the spikes of the training samples
+                teacher MACs              as recorded, dense; where there is a teacher
     backward    gradient accumulations    E_l            a delta for each synapse of a spike
                 bias gradients            N T n_l        an addition per neuron and step, if any
                 backpropagation MACs      N T n_l n_l+1  between neurons, dense; none to the input
@@ -75,6 +76,8 @@ class EpochSpikes:
     """One epoch: its samples, the spikes of each layer over them, and the accuracy after it.
 
     `synaptic_events` are those of each weight matrix, as counted; None where only the spikes were.
+    `teacher_macs` are the multiply-accumulates of a teacher, and `teacher_macs_nonzero` those of
+    them without a zero activation; None where there was none.
     """
 
     epoch: int
@@ -82,6 +85,8 @@ class EpochSpikes:
     spikes: tuple[int, ...]
     validation_accuracy_percent: float
     synaptic_events: tuple[int, ...] | None = None
+    teacher_macs: int | None = None
+    teacher_macs_nonzero: int | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +127,11 @@ class TrainingRecord:
     def events_counted(self) -> bool:
         """Whether every epoch's synaptic events were counted."""
         return bool(self.epochs) and all(epoch.synaptic_events for epoch in self.epochs)
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether every epoch's answers of a teacher were counted."""
+        return bool(self.epochs) and all(epoch.teacher_macs is not None for epoch in self.epochs)
 
     @property
     def optimizer_steps(self) -> int:
@@ -166,12 +176,17 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
     learned = len(architecture.neuron.learned_names)
     multiplications = updates * (1 + leaks_by_layer(architecture))
     blocks = [operation_blocks(architecture, spikes, events, updates)]
+    forward = [*operation_columns(architecture)]
+    if record.has_teacher:
+        macs = [[epoch.teacher_macs or 0] for epoch in record.epochs]
+        blocks.append(np.array(macs, dtype=np.int64))
+        forward.append(Column(terms.TEACHER_MAC, "teacher"))
     blocks += [events, bias_gradients, updates[:, :-1] * units[1:]]
     blocks += [multiplications + learned * updates, (1 + learned) * updates, updates]
     optimizer = _optimizer_operations(record, architecture)
     blocks.append(steps[:, None] * np.array(list(optimizer.values()), dtype=np.int64))
     columns = [
-        *(TrainingColumn(FORWARD, column) for column in operation_columns(architecture)),
+        *(TrainingColumn(FORWARD, column) for column in forward),
         *(TrainingColumn(BACKWARD, column) for column in _backward_columns(architecture)),
         *(TrainingColumn(OPTIMIZER, Column(term, "parameters")) for term in optimizer),
     ]

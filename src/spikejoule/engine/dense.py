@@ -13,12 +13,7 @@ from spikejoule.engine.interface import BatchOutcome
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, with_grids
-from spikejoule.model.learning import (
-    ADAM_BETAS,
-    ADAM_EPSILON,
-    PENALISED_TOGETHER,
-    LearningSettings,
-)
+from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.network import SpikingNetwork
 from spikejoule.spikes.events import EventList, concatenate_samples
 
@@ -30,7 +25,7 @@ class DenseEngine:
     """Trains and runs the torch network; see :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        architecture: layer sizes and neurons.
+        architecture: layer sizes and neurons; a quantised one has its grids.
         state: initial parameters.
         settings: how to learn; not needed to run.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
@@ -48,8 +43,6 @@ class DenseEngine:
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.device = device
-        if architecture.quantisation is not None and not architecture.quantisation.exponents:
-            architecture = with_grids(architecture, state)
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
         network = SpikingNetwork(architecture, self._settings.chosen_surrogate)
@@ -58,6 +51,7 @@ class DenseEngine:
         self._network = network
         self._use_grids(architecture)
         self._masks: dict[str, Tensor] = {}
+        self._penalties = self._settings.penalties(len(architecture.fan_outs)).tolist()
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
             network.parameters(),
@@ -142,15 +136,14 @@ class DenseEngine:
 
     def _penalty(self, layers: list[Tensor]) -> Tensor:
         """What the spikes [T, B, units] of each layer add to the mean loss (model/learning.py)."""
-        settings, total = self._settings, torch.zeros((), dtype=self._type, device=self.device)
-        for number, spikes in enumerate(layers, start=2):
+        total = torch.zeros((), dtype=self._type, device=self.device)
+        for number, (spikes, costs) in enumerate(zip(layers, self._penalties, strict=True), 2):
+            by_spike, spike_target, by_event, event_target = costs
             of_unit = spikes.sum(dim=0)
-            above = torch.relu(of_unit.sum(dim=1) - settings.spike_target).mean()
-            total = total + settings.spike_penalty / PENALISED_TOGETHER * above
+            total = total + by_spike * torch.relu(of_unit.sum(dim=1) - spike_target).mean()
             if number <= len(layers):
                 events = (of_unit * self._reached(number)).sum(dim=1)
-                above = torch.relu(events - settings.event_target).mean()
-                total = total + settings.event_penalty / PENALISED_TOGETHER * above
+                total = total + by_event * torch.relu(events - event_target).mean()
         return total
 
     def _present(self, name: str) -> Tensor | None:

@@ -35,12 +35,7 @@ from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import with_grids
-from spikejoule.model.learning import (
-    ADAM_BETAS,
-    ADAM_EPSILON,
-    PENALISED_TOGETHER,
-    LearningSettings,
-)
+from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.spikes.buffers import collect_events
 from spikejoule.spikes.events import EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
@@ -54,7 +49,7 @@ class EventEngine:
     """Trains and runs the network on event lists; see :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        architecture: layer sizes and neurons of the LIF model.
+        architecture: layer sizes and neurons of the LIF model; a quantised one has its grids.
         state: initial parameters.
         settings: how to learn; not needed to run.
         dtype: float32, or float64 for exact comparisons.
@@ -72,8 +67,6 @@ class EventEngine:
         dtype: DTypeLike = np.float32,
         lanes: int = GRADIENT_LANES,
     ) -> None:
-        if architecture.quantisation is not None and not architecture.quantisation.exponents:
-            architecture = with_grids(architecture, state)
         self._settings = settings or LearningSettings()
         kind: Callable[[float], Any] = np.dtype(dtype).type
         self._type = kind
@@ -82,10 +75,8 @@ class EventEngine:
         self._loss = Loss(
             logit_scale=self._settings.logit_scale,
             batch_size=1,
-            spike_weight=self._settings.spike_penalty / PENALISED_TOGETHER,
-            spike_target=self._settings.spike_target,
-            event_weight=self._settings.event_penalty / PENALISED_TOGETHER,
-            event_target=self._settings.event_target,
+            penalised=self._settings.has_penalty,
+            penalties=self._settings.penalties(len(architecture.fan_outs)),
         )
         self._targets_by_class: NDArray[np.float64] | None = None
         self._surrogate = Surrogate(code=SURROGATE_CODES[surrogate.name], a=kind(a), b=kind(b))

@@ -85,6 +85,11 @@ class Measurement:
         """Synaptic events of each sample in each weight matrix, int64 [N, L - 1]."""
         return synaptic_events_per_sample(self.layers, self.fan_outs)
 
+    @property
+    def clocked_updates(self) -> int:
+        """Neuron updates of an inference if every neuron is updated in every step."""
+        return self.time_window * sum(self.architecture.layer_sizes[1:])
+
     @cached_property
     def lazy_updates(self) -> NDArray[np.int64]:
         """Neuron updates of event-driven hardware, of each sample in each layer after the input.

@@ -111,6 +111,8 @@ class EpochSection(_Section):
     validation_accuracy_percent: Percent | None = None
     spikes: tuple[Count, ...] | list[Count] = ()
     synaptic_events: tuple[Count, ...] | list[Count] | None = None
+    teacher_macs: Count | None = None
+    teacher_macs_nonzero: Count | None = None
 
 
 class ProjectSection(_Section):

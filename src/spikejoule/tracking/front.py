@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from spikejoule.foundation.errors import StoreError
 from spikejoule.measure.front_rows import EARLY_EXIT, WHOLE_WINDOW, pareto_front
+from spikejoule.params import earlier_values
 from spikejoule.tracking import RecordedRun
 
 _DATA = "data.source"
@@ -24,6 +25,11 @@ _WITHOUT_EFFECT = (
     "train.device",
     "train.threads",
 )
+# What trains the ReLU network: of effect where it was the teacher.
+_OF_RIVAL = "baseline."
+_DISTILLATION = "train.distillation"
+# Keys that came after the first runs were recorded; as text, which is how MLflow keeps parameters.
+_EARLIER = {name: str(value) for name, value in earlier_values().items()}
 
 _NO_FIGURES = "without accuracy or synaptic events"
 _ON_TEST = "validated on the test images"
@@ -45,7 +51,8 @@ class Candidate:
         validation_accuracy_percent: best validation accuracy, in percent.
         test_accuracy_percent: test accuracy, in percent.
         synaptic_events_per_inference: a mean, over all test images.
-        parameters: those that decide a result, by full name, as text.
+        parameters: those that decide a result, by full name, as text; keys that came after the run
+            was recorded have the value that stands for what there was before.
         data: the parameter that says where its images come from, likewise.
     """
 
@@ -95,7 +102,17 @@ class ComparedRuns:
         """The parameters in which the runs differ, sorted by name."""
         names = sorted({name for one in self.candidates for name in one.parameters})
         return tuple(
-            name for name in names if len({one.parameters.get(name) for one in self.candidates}) > 1
+            name
+            for name in names
+            if len(
+                {
+                    one.parameters.get(name)
+                    for one in self.candidates
+                    # Those of the ReLU network are only there where it was the teacher.
+                    if name in one.parameters or not name.startswith(_OF_RIVAL)
+                }
+            )
+            > 1
         )
 
     def cheapest(self, at_least_percent: float) -> Candidate | None:
@@ -221,8 +238,10 @@ def _candidates(run: RecordedRun) -> Iterator[Candidate]:
 
 def deciding_parameters(run: RecordedRun) -> dict[str, str]:
     """The parameters that decide a run's result, by full name, as text."""
+    parameters = {**_EARLIER, **run.parameters}
+    of_rival = () if _number(parameters[_DISTILLATION]) else (_OF_RIVAL,)
     return {
         name: value
-        for name, value in run.parameters.items()
-        if not name.startswith(_WITHOUT_EFFECT)
+        for name, value in parameters.items()
+        if not name.startswith((*_WITHOUT_EFFECT, *of_rival))
     }

@@ -188,7 +188,7 @@ def sample_deltas(
     n_layers = network.layers.shape[0]
     last = n_layers - 1
     rows = place * n_steps
-    penalised = loss_settings.spike_weight != 0.0 or loss_settings.event_weight != 0.0
+    penalised = loss_settings.penalised
     penalty = 0.0
 
     spike_counts[0] += spikes.offsets[n_steps] - spikes.offsets[0]

@@ -203,18 +203,15 @@ class Loss(NamedTuple):
     Attributes:
         logit_scale: factor on the counts, float.
         batch_size: samples that the mean goes over.
-        spike_weight: loss of each spike of a layer above the target, float.
-        spike_target: spikes of a layer and inference that cost nothing, float.
-        event_weight: loss of each synaptic event of a layer above the target, float.
-        event_target: synaptic events that a layer causes in an inference at no cost, float.
+        penalised: whether any spike or synaptic event costs something.
+        penalties: for each layer the loss of a spike above a target, that target, the loss of a
+            synaptic event above a target, and that target, float64 [L, 4].
     """
 
     logit_scale: float
     batch_size: int
-    spike_weight: float
-    spike_target: float
-    event_weight: float
-    event_target: float
+    penalised: bool
+    penalties: Array
 
 
 class Batch(NamedTuple):

@@ -76,7 +76,13 @@ def energy_page(content: PageContent) -> str:
                 ),
             ),
             _section("profiles", "Hardware profiles and their sources", profiles_table(analysis)),
-            _section("terms", "Terms", terms_table(analysis), classes_table(analysis)),
+            _section(
+                "terms",
+                "Terms",
+                terms_table(analysis),
+                element("p", f"Neuron updates per inference: {analysis.inputs.updates_in_words}."),
+                classes_table(analysis),
+            ),
             _section("baselines", "Baselines", comparisons_table(analysis)
                      or element("p", "No baseline was counted.")),
             _section("runs", "Runs on the front", front_table(content.front)),
