@@ -16,6 +16,7 @@ from spikejoule.report.page.raster import raster_figure
 from spikejoule.report.page.style import STYLE
 from spikejoule.report.page.tables import (
     assumptions,
+    chips_table,
     classes_table,
     comparisons_table,
     glossary,
@@ -75,7 +76,8 @@ def energy_page(content: PageContent) -> str:
                     class_="grid-of-two",
                 ),
             ),
-            _section("profiles", "Hardware profiles and their sources", profiles_table(analysis)),
+            _section("profiles", "Hardware profiles and their sources", profiles_table(analysis),
+                     element("h3", "Chips that read MNIST digits"), chips_table()),
             _section(
                 "terms",
                 "Terms",
