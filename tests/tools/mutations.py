@@ -144,6 +144,27 @@ MUTATIONS = (
         GRADIENT,
     ),
     Mutation(
+        "every layer has the penalties of the first",
+        "engine/kernels/penalty.py",
+        "by_spike, by_event = penalties[number, 0], penalties[number, 2]",
+        "by_spike, by_event = penalties[0, 0], penalties[0, 2]",
+        GRADIENT,
+    ),
+    Mutation(
+        "a teacher's activations of zero are not skipped",
+        "learn/teacher.py",
+        "int(np.count_nonzero(values)) * each",
+        "values.size * each",
+        ("tests/learn/test_training.py",),
+    ),
+    Mutation(
+        "the energy of training leaves out its teacher",
+        "energy/training_counts.py",
+        "macs = [[epoch.teacher_macs or 0] for epoch in record.epochs]",
+        "macs = [[0] for epoch in record.epochs]",
+        ("tests/energy/test_analysis.py",),
+    ),
+    Mutation(
         "a teacher is not heard",
         "model/learning.py",
         "self.distillation * teacher",
