@@ -1,4 +1,4 @@
-"""What an encoder is: images in, spikes out (or constant currents), and an entry that says how for files."""
+"""What an encoder is: images in, spikes or constant currents out, and an entry for files."""
 
 import hashlib
 from abc import abstractmethod
