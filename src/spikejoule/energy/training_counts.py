@@ -13,6 +13,7 @@ parameters and U optimizer steps,
                 surrogate evaluations     N T n_l
                 learned constants         N T n_l        for each of a layer's, a multiplication
                                                          and an addition to its gradient
+                input gradient MACs   as many as input MACs, of an input of constant currents
     optimizer   Adam: P U times the operations of `_ADAM`
 
 These are the terms of the equations in `neuron` and of Adam (Kingma and Ba 2015, arXiv:1412.6980,
@@ -31,11 +32,13 @@ from numpy.typing import NDArray
 from spikejoule.energy import terms
 from spikejoule.energy.operations import (
     Column,
+    InputMacs,
     leaks_by_layer,
     operation_blocks,
     operation_columns,
 )
 from spikejoule.model.architecture import Architecture
+from spikejoule.spikes.currents import Products
 
 FORWARD: Final = "forward"
 BACKWARD: Final = "backward"
@@ -75,6 +78,7 @@ class EpochSpikes:
     """One epoch: its samples, the spikes of each layer over them, and the accuracy after it.
 
     `synaptic_events` are those of each weight matrix, as counted; None where only the spikes were.
+    `input_macs` are the products of constant currents; None for an input of spikes.
     """
 
     epoch: int
@@ -82,6 +86,7 @@ class EpochSpikes:
     spikes: tuple[int, ...]
     validation_accuracy_percent: float
     synaptic_events: tuple[int, ...] | None = None
+    input_macs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class TrainingRecord:
         best_epoch: the epoch whose weights were kept; None where not recorded.
         best_validation_accuracy_percent: None where not recorded.
         pruned: whether synapses were removed in training.
+        input_products: how often hardware multiplies constant currents; None for a code of spikes.
     """
 
     epochs: tuple[EpochSpikes, ...]
@@ -112,6 +118,7 @@ class TrainingRecord:
     best_epoch: int | None
     best_validation_accuracy_percent: float | None
     pruned: bool = False
+    input_products: Products | None = None
 
     @property
     def fewer_events(self) -> bool:
@@ -165,27 +172,41 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
     bias_gradients = updates * architecture.neuron.has_bias
     learned = len(architecture.neuron.learned_names)
     multiplications = updates * (1 + leaks_by_layer(architecture))
-    blocks = [operation_blocks(architecture, spikes, events, updates)]
-    blocks += [events, bias_gradients, updates[:, :-1] * units[1:]]
+    inputs = _input_macs(record)
+    macs = events[:, :0]
+    if inputs is not None:
+        macs, bias_gradients = inputs.counts[:, None], inputs.additions(updates, architecture)
+    blocks = [operation_blocks(architecture, spikes, events, updates, inputs)]
+    blocks += [events, macs, bias_gradients, updates[:, :-1] * units[1:]]
     blocks += [multiplications + learned * updates, (1 + learned) * updates, updates]
+    has_macs = inputs is not None
     optimizer = _optimizer_operations(record, architecture)
     blocks.append(steps[:, None] * np.array(list(optimizer.values()), dtype=np.int64))
     columns = [
-        *(TrainingColumn(FORWARD, column) for column in operation_columns(architecture)),
-        *(TrainingColumn(BACKWARD, column) for column in _backward_columns(architecture)),
+        *(TrainingColumn(FORWARD, column) for column in operation_columns(architecture, has_macs)),
+        *(TrainingColumn(BACKWARD, column) for column in _backward_columns(architecture, has_macs)),
         *(TrainingColumn(OPTIMIZER, Column(term, "parameters")) for term in optimizer),
     ]
     return TrainingCounts(tuple(columns), np.concatenate(blocks, axis=1))
+
+
+def _input_macs(record: TrainingRecord) -> InputMacs | None:
+    """The products of constant currents by epoch; None for a code of spikes."""
+    if record.input_products is None:
+        return None
+    macs = [epoch.input_macs or 0 for epoch in record.epochs]
+    return InputMacs(np.array(macs, dtype=np.int64), record.input_products)
 
 
 def _batches(samples: int, batch_size: int) -> int:
     return -(-samples // batch_size)
 
 
-def _backward_columns(architecture: Architecture) -> Sequence[Column]:
+def _backward_columns(architecture: Architecture, has_macs: bool) -> Sequence[Column]:
     layers, connections = architecture.layer_names[1:], architecture.connection_names
     places = (
         (terms.GRADIENT_ACCUMULATION, connections),
+        (terms.INPUT_GRADIENT_MAC, connections[:has_macs]),
         (terms.BIAS_GRADIENT_ACCUMULATION, layers),
         (terms.BACKPROPAGATION_MAC, connections[1:]),
         (terms.DELTA_MULTIPLICATION, layers),

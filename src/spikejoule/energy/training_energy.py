@@ -126,6 +126,12 @@ def training_energy(
             "Synapses were removed during training; events of training are counted with all "
             "synapses in place, which is an upper bound.",
         )
+    if record.input_products is not None:
+        assumptions = (
+            *assumptions,
+            "Each product of a constant current stands for another one in the backward pass: of "
+            "the current and the sum of the deltas.",
+        )
     totals = counts.counts.sum(axis=0)
     return TrainingEnergy(
         terms=tuple(

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,6 +42,7 @@ class EpochRecord:
         synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded.
         pruned_share: of the synapses, removed before the epoch.
         samples: training samples of the epoch.
+        input_macs: multiply-accumulates of constant currents, likewise; None for a code of spikes.
     """
 
     epoch: int
@@ -53,6 +54,11 @@ class EpochRecord:
     synaptic_events: tuple[int, ...]
     pruned_share: float
     samples: int
+    input_macs: int | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """The epoch as files keep it: without what is None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,7 +224,7 @@ def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: Event
         if settings.prune_by == "events":
             seen = events.select(slice(TRAFFIC_SAMPLES))
             layers = [seen, *engine.run(seen)[:-1]]
-            traffic = [(of.counts_per_source() + 1) / seen.n_samples for of in layers]
+            traffic = [(of.uses_per_source() + 1) / seen.n_samples for of in layers]
         engine.prune(pruning_masks(engine.learned_state(), share, traffic))
     return share
 
@@ -254,6 +260,7 @@ def _train_epoch(
     correct = 0
     spikes: tuple[int, ...] = ()
     synaptic_events: tuple[int, ...] = ()
+    input_macs = None
     rate = schedule.learning_rate
     for first in range(0, n_samples, settings.batch_size):
         chosen = order[first : first + settings.batch_size]
@@ -268,6 +275,8 @@ def _train_epoch(
         correct += outcome.correct
         spikes = _sums(spikes, outcome.spikes)
         synaptic_events = _sums(synaptic_events, outcome.synaptic_events)
+        if outcome.input_macs is not None:
+            input_macs = (input_macs or 0) + outcome.input_macs
         for observer in observers:
             observer.on_batch(epoch, int(chosen.size), outcome)
     return EpochRecord(
@@ -280,6 +289,7 @@ def _train_epoch(
         synaptic_events,
         pruned_share,
         n_samples,
+        input_macs,
     )
 
 

@@ -15,7 +15,7 @@ EngineName = Annotated[str, Field(pattern="^(event|dense)$")]
 
 
 class EpochEntry(Record):
-    """One epoch, with the fields of `training.EpochRecord`; older files lack the last two."""
+    """One epoch, with the fields of `training.EpochRecord`; some may be missing."""
 
     epoch: int = Field(ge=1)
     learning_rate: NotNegative
@@ -26,6 +26,7 @@ class EpochEntry(Record):
     samples: int = Field(ge=1)
     synaptic_events: tuple[Count, ...] | None = None
     pruned_share: float | None = Field(default=None, ge=0, lt=1)
+    input_macs: Count | None = None
 
 
 class ArchitectureEntry(Record):

@@ -38,11 +38,11 @@ class Currents:
 
     def check(self, n_samples: int, n_inputs: int) -> None:
         """Verify the layout for so many samples and units; ArtifactError where it is broken."""
-        types = (self.sources.dtype, self.values.dtype, self.offsets.dtype)
-        if types != (np.uint16, np.float32, np.int64) or self.products not in PRODUCTS:
+        types = [array.dtype.name for array in (self.sources, self.values, self.offsets)]
+        if types != ["uint16", "float32", "int64"] or self.products not in PRODUCTS:
             raise ArtifactError(
-                f"currents: of {', '.join(map(str, types))}, products {self.products}; needed are "
-                f"uint16, float32, int64, and one of {', '.join(PRODUCTS)}"
+                f"currents: of {', '.join(types)}, products {self.products}; needed are uint16, "
+                f"float32, int64, and one of {', '.join(PRODUCTS)}"
             )
         if self.offsets.shape != (n_samples + 1,) or self.sources.shape != self.values.shape:
             raise ArtifactError(

@@ -139,7 +139,7 @@ class EventList:
         return np.bincount(self.sources, minlength=self.n_inputs).astype(np.int64)
 
     def uses_per_source(self) -> NDArray[np.int64]:
-        """How often each unit's synapses are used: its spikes, or its products, int64 [n_inputs]."""
+        """How often each unit's synapses are used, by spikes or in products, int64 [n_inputs]."""
         if self.currents is None:
             return self.counts_per_source()
         used = np.bincount(self.currents.sources, minlength=self.n_inputs).astype(np.int64)
@@ -189,7 +189,7 @@ class EventList:
 
     @classmethod
     def of_currents(cls, currents: Currents, n_steps: int, n_inputs: int) -> "EventList":
-        """The input of constant currents, without spikes; ArtifactError if they break the layout."""
+        """An input without spikes; ArtifactError if the currents break their layout."""
         n_samples = currents.offsets.size - 1
         offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
         nothing = np.empty(0, dtype=np.uint16)

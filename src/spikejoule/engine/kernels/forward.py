@@ -99,6 +99,4 @@ def layer_forward_lanes(spikes, layer, parameters, bias_step, neuron, n_steps, o
     """
     for lane in numba.prange(out.bounds.size - 1):
         # Of one type, or numba compiles the lane twice: prange counts without a sign.
-        _forward_of_lane(
-            np.int64(lane), spikes, layer, parameters, bias_step, neuron, n_steps, out
-        )
+        _forward_of_lane(np.int64(lane), spikes, layer, parameters, bias_step, neuron, n_steps, out)
