@@ -55,7 +55,7 @@ DESCRIPTIONS: Final = {
     HOP_NORTH_SOUTH: "a spike goes on by one router north or south; depends on the placement",
     GRADIENT_ACCUMULATION: "the membrane's delta is added to the gradient of one synapse, once per "
     "synaptic event",
-    INPUT_GRADIENT_MAC: "the current of a pixel times a delta is added to the gradient of a synapse",
+    INPUT_GRADIENT_MAC: "a pixel's current times a delta is added to the gradient of one synapse",
     BIAS_GRADIENT_ACCUMULATION: "the delta is added to the bias's gradient, once per neuron and "
     "step",
     BACKPROPAGATION_MAC: "a delta times a weight is added to the gradient of a hidden spike, every "
