@@ -19,6 +19,7 @@ from spikejoule.data.images import Dataset
 from spikejoule.measure.early_exit_files import EarlyExitFile
 from spikejoule.params import load_params
 from spikejoule.spikes.codes import load_encoded_images
+from spikejoule.spikes.currents import PRODUCTS
 from spikejoule.spikes.encoders import ENCODERS
 from tests.tools.finished_project import finish_project
 from tests.tools.pairwise import pairwise
@@ -34,6 +35,7 @@ from tests.tools.recorded_project import PARAMETERS
 CHOICES: dict[str, tuple[Any, ...]] = {
     "encode.code": tuple(ENCODERS),
     "encode.latency_curve": ("linear", "logarithmic"),
+    "encode.direct_products": PRODUCTS,
     "model.decay": (0.9, 1.0),
     "model.reset": ("zero", "subtract"),
     "model.bias": (True, False),
@@ -46,7 +48,9 @@ CHOICES: dict[str, tuple[Any, ...]] = {
     "train.average_epochs": (0, 1),
     "evaluate.early_exit_rule": ("lead", "first_spike"),
 }
-COMBINATIONS = pairwise(CHOICES)
+IMPOSSIBLE = {("encode.code", "direct"): ("model.weight_bits", 8)}
+"""Two values that do not go together, which reading params.yaml says."""
+COMBINATIONS = pairwise(CHOICES, IMPOSSIBLE)
 STAGES = ("encode", "baseline", "train", "measure_inference", "evaluate", "energy_report")
 
 
@@ -54,7 +58,8 @@ def test_every_two_values_come_together() -> None:
     for one, other in combinations(CHOICES, 2):
         for first in CHOICES[one]:
             for second in CHOICES[other]:
-                assert any(each[one] == first and each[other] == second for each in COMBINATIONS)
+                found = any(each[one] == first and each[other] == second for each in COMBINATIONS)
+                assert found == (IMPOSSIBLE.get((one, first)) != (other, second))
     assert len(COMBINATIONS) <= math.prod(map(len, CHOICES.values())) / 4
 
 
@@ -81,7 +86,10 @@ def test_a_combination(
     }
     assert numbers
     assert all(math.isfinite(value) for value in numbers.values())
-    assert numbers["inference_metrics.input_spikes_per_inference"] > 0
+    encoder = load_params(folder / "params.yaml").encode.encoder
+    has_spikes = encoder.input_products is None
+    assert (numbers["inference_metrics.input_spikes_per_inference"] > 0) == has_spikes
+    assert ("energy_metrics.input_macs_per_inference" in numbers) != has_spikes
     # Without biases, and half of its synapses gone, so small a network may stay silent.
     if chosen["model.bias"]:
         assert numbers["inference_metrics.hidden_spikes_per_inference"] > 0
