@@ -67,7 +67,8 @@ class TestParamsFile:
 
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
-        keys = ("encode.code", "encode.latency_curve", "model.neuron", "model.reset")
+        keys = ("encode.code", "encode.latency_curve", "encode.direct_products", "model.neuron")
+        keys += ("model.reset",)
         keys += ("model.learned", "train.engine", "train.schedule", "train.surrogate")
         keys += ("train.prune_by", "evaluate.early_exit_rule")
         for key in keys:
@@ -159,6 +160,7 @@ REFUSED = [
     ("encode.latency_threshold", 1),
     ("encode.latency_threshold", -0.1),
     ("encode.latency_curve", "log"),
+    ("encode.direct_products", "twice"),
     ("model.hidden", 0),
     ("model.hidden", []),
     ("model.hidden", [400, 0]),
@@ -309,6 +311,16 @@ class TestRefused:
         assert refusal(changed("train.event_penalty", [-1])) == (
             "train.event_penalty: [-1] is not allowed; allowed: a number of at least 0, or a list "
             "of one for each hidden layer"
+        )
+
+    def test_integers_with_a_constant_current(self) -> None:
+        content = changed("encode.code", "direct")
+        assert parse_params(content).encode.encoder.name == "direct"
+        content["model"]["weight_bits"] = 8
+        assert refusal(content) == (
+            "encode.code: 'direct' is not allowed with model.weight_bits 8: integers have no "
+            "product with the intensities of the code 'direct'; allowed: another code, or "
+            "model.weight_bits 32"
         )
 
     @pytest.mark.parametrize("decay", [1, 0.0, [0.9, 1]])

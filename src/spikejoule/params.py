@@ -22,7 +22,7 @@ from spikejoule.learn.settings import TrainingSettings
 from spikejoule.measure.settings import ExitRule
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
-from spikejoule.model.quantisation import WidthSettings, unfit_for_integers
+from spikejoule.model.quantisation import NO_CURRENTS, WidthSettings, unfit_for_integers
 from spikejoule.rival.settings import BaselineSettings
 from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.encoders import ENCODERS
@@ -187,6 +187,20 @@ class Params(Section):
         problem = self.train.penalty_problem(len(self.model.hidden) + 1)
         if problem:
             raise _not_allowed("train", problem, self.train)
+        return self
+
+    @model_validator(mode="after")
+    def _integers_add_spikes(self) -> Self:
+        if self.model.quantisation and self.encode.encoder.input_products is not None:
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "encode.code: '{code}' is not allowed with model.weight_bits {bits}: {problem}",
+                {
+                    "code": self.encode.code,
+                    "bits": self.model.weight_bits,
+                    "problem": NO_CURRENTS,
+                },
+            )
         return self
 
     @model_validator(mode="after")

@@ -18,6 +18,7 @@ from spikejoule.data.images import Dataset
 from spikejoule.measure.early_exit_files import EarlyExitFile
 from spikejoule.params import load_params
 from spikejoule.spikes.codes import load_encoded_images
+from spikejoule.spikes.currents import PRODUCTS
 from spikejoule.spikes.encoders import ENCODERS
 from tests.tools.finished_project import finish_project
 from tests.tools.pairwise import Combination, pairs_of, pairwise
@@ -33,6 +34,7 @@ from tests.tools.recorded_project import PARAMETERS
 CHOICES: dict[str, tuple[Any, ...]] = {
     "encode.code": tuple(ENCODERS),
     "encode.latency_curve": ("linear", "logarithmic"),
+    "encode.direct_products": PRODUCTS,
     # A tuple is a list of params.yaml: here of one value for each layer.
     "model.decay": (0.9, 1.0, (0.95, 0.8)),
     "model.threshold": (0.3, (0.3, 0.4)),
@@ -56,7 +58,8 @@ def excluded(pair: Combination) -> bool:
     """Whether no network can have both of two values."""
     learned, decay = pair.get("model.learned", "none"), pair.get("model.decay")
     weights, states = pair.get("model.weight_bits"), pair.get("model.state_bits")
-    if learned != "none" and (weights == 8 or states == 16):
+    integers = weights == 8 or states == 16
+    if integers and (learned != "none" or pair.get("encode.code") == "direct"):
         return True
     return (states == 16 and weights == 32) or (learned in ("decay", "both") and decay == 1.0)
 
@@ -98,7 +101,10 @@ def test_a_combination(
     }
     assert numbers
     assert all(math.isfinite(value) for value in numbers.values())
-    assert numbers["inference_metrics.input_spikes_per_inference"] > 0
+    encoder = load_params(folder / "params.yaml").encode.encoder
+    has_spikes = encoder.input_products is None
+    assert (numbers["inference_metrics.input_spikes_per_inference"] > 0) == has_spikes
+    assert ("energy_metrics.input_macs_per_inference" in numbers) != has_spikes
     # Without biases, and half of its synapses gone, so small a network may stay silent.
     if chosen["model.bias"]:
         assert numbers["inference_metrics.hidden_spikes_per_inference"] > 0

@@ -5,6 +5,7 @@ from itertools import combinations
 from typing import Any
 
 Combination = dict[str, Any]
+Value = tuple[str, Any]
 
 
 def pairwise(

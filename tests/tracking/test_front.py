@@ -129,6 +129,14 @@ class TestCompare:
         assert found.n_runs == 1
         assert found.left_out == {"without accuracy or synaptic events": 1}
 
+    def test_products_beside_the_events_are_left_out(self) -> None:
+        """A network whose input is a constant current pays in other coin than synaptic events."""
+        direct = run("4", 99.0, 99.0, 5.0)
+        direct.metrics["input_macs_per_inference"] = 40_000.0  # type: ignore[index]
+        found = compare_runs([run("1", 90.0, 90.0, 10.0), direct])
+        assert [one.name for one in found.candidates] == ["1"]
+        assert found.left_out == {"with products of constant currents beside their events": 1}
+
     def test_validation_on_the_test_images_is_left_out(self) -> None:
         on_test = run("200", 99, 99, 10, parameters={"data.validation_size": "0.0"})
         found = compare_runs([run("100", 98, 90, 5000), on_test])

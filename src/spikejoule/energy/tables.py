@@ -79,6 +79,7 @@ class EnergyMetrics(Record):
     dense_operations_per_inference: int = Field(ge=1)
     synaptic_events_per_inference: NotNegative
     sparsity_ratio: float = Field(ge=0, le=1)
+    input_macs_per_inference: NotNegative | None = None
 
     @model_validator(mode="after")
     def _ratio_is_that_of_the_counts(self) -> Self:
@@ -134,11 +135,13 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         "neuron_updates_per_inference": clocked,
         "neuron_updates_lazy_per_inference": lazy,
     }
+    macs = proxies.input_macs_per_inference
     return {
         **{name: _rounded(number) for name, number in numbers.items() if number is not None},
         "dense_operations_per_inference": proxies.dense_operations_per_inference,
         "synaptic_events_per_inference": proxies.synaptic_events_per_inference,
         "sparsity_ratio": proxies.sparsity_ratio,
+        **({} if macs is None else {"input_macs_per_inference": macs}),
     }
 
 

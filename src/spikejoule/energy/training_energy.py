@@ -137,6 +137,12 @@ def training_energy(
             f"of which {left:,} would be left without those of a zero activation. All are priced; "
             "its biases and its softmax are not counted, and neither is its own training.",
         )
+    if record.input_products is not None:
+        assumptions = (
+            *assumptions,
+            "Each product of a constant current stands for another one in the backward pass: of "
+            "the current and the sum of the deltas.",
+        )
     totals = counts.counts.sum(axis=0)
     return TrainingEnergy(
         terms=tuple(

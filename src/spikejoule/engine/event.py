@@ -9,9 +9,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.engine.adam_state import adam_state
 from spikejoule.engine.grids import neuron_of_layer, neurons_of, row_grids
+from spikejoule.engine.inputs import check_input
 from spikejoule.engine.integer import IntegerNetwork
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.engine.kernels.backward import batch_gradient
+from spikejoule.engine.kernels.currents import add_current_gradients, bias_rows
 from spikejoule.engine.kernels.deltas import transpose_weights
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.forward import layer_forward_lanes
@@ -21,12 +23,14 @@ from spikejoule.engine.kernels.rounding import round_parameters
 from spikejoule.engine.kernels.structures import (
     AdamSettings,
     Batch,
+    ConstantInputs,
     Grids,
     Layer,
     Loss,
     Moments,
     Network,
     Neuron,
+    OwnBiases,
     Spikes,
     Surrogate,
 )
@@ -94,6 +98,8 @@ class EventEngine:
             learned_start=layout.learned_start,
             learned_row=layout.learned_row,
         )
+        nothing = np.empty(0, dtype)
+        self._no_rows = OwnBiases(rows=nothing, gradients=nothing, stride=0)
         self._lanes = lanes
         self._steps_taken = 0
         self._moments: Moments | None = None
@@ -130,13 +136,6 @@ class EventEngine:
         learned = self._architecture.learned_from(self._layout.learned(self._learned))
         self._neurons = neurons_of(learned, self._learned.dtype)
 
-    def _check(self, events: EventList) -> None:
-        if events.n_inputs != self._architecture.n_input:
-            raise ArtifactError(
-                f"the events come from {events.n_inputs} inputs, the network has "
-                f"{self._architecture.n_input}"
-            )
-
     def _prepare_training(self, n_steps: int) -> Workspace:
         """Allocate what training needs, once for a window."""
         layout, kind = self._layout, self._network.parameters.dtype
@@ -150,7 +149,7 @@ class EventEngine:
         self, events: EventList, labels: NDArray[np.integer], teacher: NDArray[np.floating] | None
     ) -> tuple[BatchOutcome, Workspace]:
         """Leave the gradient in lane 0 of the workspace, and its squares by chunk."""
-        self._check(events)
+        check_input(events, self._architecture)
         classes = np.asarray(labels, dtype=np.int64)
         if classes.shape != (events.n_samples,) or events.n_samples == 0:
             raise ArtifactError(
@@ -167,14 +166,19 @@ class EventEngine:
         outcomes, batch = workspace.outcomes, events.n_samples
         targets, target_rows = self._targets(classes, teacher)
         transpose_weights(self._network)
+        bounds = even_parts(batch, self._lanes)
+        currents, own = _constant_inputs(events, self._learned.dtype), self._no_rows
+        if currents is not None:
+            own = self._own_biases(currents, bounds)
         batch_gradient(
             Spikes(events.sources, events.offsets),
+            own,
             Batch(
                 labels=classes,
                 targets=targets,
                 target_rows=target_rows,
                 n_steps=events.n_steps,
-                bounds=even_parts(batch, self._lanes),
+                bounds=bounds,
                 group_size=GROUP_SAMPLES,
             ),
             self._loss._replace(batch_size=batch),
@@ -185,14 +189,29 @@ class EventEngine:
             workspace.scratch,
             outcomes,
         )
+        if currents is not None:
+            first = self._layout.layers[0]
+            add_current_gradients(currents, first, bounds, own.gradients, workspace.gradients)
         gather_gradient(*workspace.gradients, self._layout.rows, workspace.squares)
         outcome = BatchOutcome(
             float(outcomes.losses.sum()) / batch,
             int(outcomes.correct.sum()),
             tuple(outcomes.spikes.sum(axis=0).tolist()),
             tuple(outcomes.synaptic_events.sum(axis=0).tolist()),
+            None if currents is None else self._input_macs(events),
         )
         return outcome, workspace
+
+    def _own_biases(self, currents: ConstantInputs, bounds: NDArray[np.int64]) -> OwnBiases:
+        """A bias row for each sample, and room for its gradient."""
+        layer, parameters = self._layout.layers[0], self._network.parameters
+        size = (currents.offsets.size - 1) * layer.stride
+        rows, gradients = (aligned_zeros((size,), parameters.dtype) for _ in range(2))
+        bias_rows(currents, layer, parameters, bounds, rows)
+        return OwnBiases(rows, gradients, layer.stride)
+
+    def _input_macs(self, events: EventList) -> int:
+        return int(events.uses_per_source() @ self._network.fan_outs[: events.n_inputs])
 
     def _targets(
         self, labels: NDArray[np.int64], teacher: NDArray[np.floating] | None
@@ -272,7 +291,7 @@ class EventEngine:
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
-        self._check(events)
+        check_input(events, self._architecture)
         if self._grids is not None:
             return IntegerNetwork(self._architecture, self.learned_state()).run(events)
         layers = []
@@ -282,12 +301,19 @@ class EventEngine:
         return layers
 
     def _run_layer(self, events: EventList, layer: Layer, neuron: Neuron) -> EventList:
-        n_steps = events.n_steps
+        n_steps, parameters = events.n_steps, self._network.parameters
+        currents = _constant_inputs(events, parameters.dtype)
 
         def fill(chosen: slice, out: LaneSpikes) -> None:
             rows = slice(chosen.start * n_steps, chosen.stop * n_steps + 1)
             spikes = Spikes(events.sources, events.offsets[rows])
-            layer_forward_lanes(spikes, layer, self._network.parameters, neuron, n_steps, out)
+            if currents is None:
+                layer_forward_lanes(spikes, layer, parameters, 0, neuron, n_steps, out)
+                return
+            these = currents._replace(offsets=currents.offsets[chosen.start : chosen.stop + 1])
+            own = self._own_biases(these, out.bounds)
+            at_row = layer._replace(bias_start=0)
+            layer_forward_lanes(spikes, at_row, own.rows, own.stride, neuron, n_steps, out)
 
         return collect_events(events.n_samples, n_steps, layer.n_units, fill)
 
@@ -311,3 +337,11 @@ class EventEngine:
         names = list(self._architecture.parameter_shapes())
         weight_decay = self._settings.weight_decay
         return adam_state(names, by_name, self._steps_taken, learning_rate, weight_decay)
+
+
+def _constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs | None:
+    """The constant currents of an input as the kernels take them; None for one of spikes."""
+    if events.currents is None:
+        return None
+    currents = events.currents
+    return ConstantInputs(currents.sources, currents.values.astype(dtype), currents.offsets)

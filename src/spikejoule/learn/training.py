@@ -45,6 +45,7 @@ class EpochRecord:
         samples: training samples of the epoch.
         teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the epoch's samples
             (`learn.teacher`); None without a teacher.
+        input_macs: multiply-accumulates of constant currents, likewise; None for a code of spikes.
     """
 
     epoch: int
@@ -58,9 +59,10 @@ class EpochRecord:
     samples: int
     teacher_macs: int | None = None
     teacher_macs_nonzero: int | None = None
+    input_macs: int | None = None
 
     def entry(self) -> dict[str, Any]:
-        """What files say of the epoch; of a teacher, nothing where there was none."""
+        """The epoch as files keep it: without what is None."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -227,7 +229,7 @@ def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: Event
         if settings.prune_by == "events":
             seen = events.select(slice(TRAFFIC_SAMPLES))
             layers = [seen, *engine.run(seen)[:-1]]
-            traffic = [(of.counts_per_source() + 1) / seen.n_samples for of in layers]
+            traffic = [(of.uses_per_source() + 1) / seen.n_samples for of in layers]
         engine.prune(pruning_masks(engine.learned_state(), share, traffic))
     return share
 
@@ -264,6 +266,7 @@ def _train_epoch(
     spikes: tuple[int, ...] = ()
     synaptic_events: tuple[int, ...] = ()
     answers: list[TeacherAnswer] = []
+    input_macs: int | None = None
     rate = schedule.learning_rate
     for first in range(0, n_samples, settings.batch_size):
         chosen = order[first : first + settings.batch_size]
@@ -281,6 +284,8 @@ def _train_epoch(
         correct += outcome.correct
         spikes = _sums(spikes, outcome.spikes)
         synaptic_events = _sums(synaptic_events, outcome.synaptic_events)
+        if outcome.input_macs is not None:
+            input_macs = (input_macs or 0) + outcome.input_macs
         for observer in observers:
             observer.on_batch(epoch, int(chosen.size), outcome)
     return EpochRecord(
@@ -295,6 +300,7 @@ def _train_epoch(
         n_samples,
         sum(answer.macs for answer in answers) if answers else None,
         sum(answer.macs_nonzero for answer in answers) if answers else None,
+        input_macs,
     )
 
 

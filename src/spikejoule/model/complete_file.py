@@ -91,6 +91,7 @@ class EnergyProxiesSection(_Section):
     dense_ops_per_inference: NotNegative | None = None
     event_syn_per_inference: NotNegative | None = None
     sparsity_ratio: NotNegative | None = None
+    input_macs_per_inference: NotNegative | None = None
     per_layer: dict[str, LayerProxyEntry] = Field(default_factory=dict)
 
 
@@ -113,6 +114,7 @@ class EpochSection(_Section):
     synaptic_events: tuple[Count, ...] | list[Count] | None = None
     teacher_macs: Count | None = None
     teacher_macs_nonzero: Count | None = None
+    input_macs: Count | None = None
 
 
 class ProjectSection(_Section):

@@ -15,9 +15,9 @@ EngineName = Annotated[str, Field(pattern="^(event|dense)$")]
 
 
 class EpochEntry(Record):
-    """One epoch, with the fields of `training.EpochRecord`.
+    """One epoch, with the fields of `training.EpochRecord`; some may be missing.
 
-    Older files lack synaptic events and the pruned share; a teacher is where there was one.
+    Older files lack synaptic events and the pruned share.
     """
 
     epoch: int = Field(ge=1)
@@ -31,6 +31,7 @@ class EpochEntry(Record):
     pruned_share: float | None = Field(default=None, ge=0, lt=1)
     teacher_macs: Count | None = None
     teacher_macs_nonzero: Count | None = None
+    input_macs: Count | None = None
 
 
 class ArchitectureEntry(Record):

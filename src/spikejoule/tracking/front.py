@@ -33,6 +33,7 @@ _EARLIER = {name: str(value) for name, value in earlier_values().items()}
 
 _NO_FIGURES = "without accuracy or synaptic events"
 _ON_TEST = "validated on the test images"
+_CURRENTS = "with products of constant currents beside their events"
 _REPEATED = "the same result again"
 _ELSE = "measured on other images"
 
@@ -181,6 +182,8 @@ def unfit_to_compare(run: RecordedRun) -> str | None:
         return _NO_FIGURES
     if _number(run.parameters.get("data.validation_size")) == 0:
         return _ON_TEST
+    if run.metrics.get("input_macs_per_inference") is not None:
+        return _CURRENTS
     return None
 
 
