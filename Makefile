@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate sweep front plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
+.PHONY: repro seed-notebook frugal accurate contrast sweep front plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -53,12 +53,20 @@ seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC e
 # of them from several seeds. What answering early costs is decided on validation images.
 LATENCY := encode.code=latency encode.time_window=20 model.decay=1.0 train.surrogate_slope=2.0 \
     baseline.max_epochs=70
-FRUGAL_2500 := encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.97
-FRUGAL_5000 := encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.955
+FRUGAL_2500 := $(LATENCY) encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.97
+FRUGAL_5000 := $(LATENCY) encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.955
 FRUGAL_5000-int8 := $(FRUGAL_5000) model.weight_bits=8
-FRUGAL_10000 := encode.latency_threshold=0.2 train.max_epochs=120 train.pruned_fraction=0.87
-ACCURATE_60000 := encode.latency_threshold=0.2 train.max_epochs=150 train.pruned_fraction=0.5
+FRUGAL_10000 := $(LATENCY) encode.latency_threshold=0.2 train.max_epochs=120 train.pruned_fraction=0.87
+ACCURATE_60000 := $(LATENCY) encode.latency_threshold=0.2 model.reset=subtract \
+    train.max_epochs=160 train.pruned_fraction=0.4
 POINTS := 2500 5000 5000-int8 10000
+# What the front holds beside these: the notebook's settings, validated as the others are, and one
+# choice at a time in place of a default.
+CONTRAST_seed := $(filter-out seed=42 data.validation_size=0,$(SEED_NOTEBOOK))
+CONTRAST_pruned := train.pruned_fraction=0.9
+CONTRAST_regular := encode.code=regular
+CONTRAST_learned := model.learned=both
+CONTRASTS := seed pruned regular learned
 SEEDS := 42
 
 # An experiment for each seed and point of (settings, name, points): name-point, or with its seed. It
@@ -66,13 +74,16 @@ SEEDS := 42
 experiments_of = @set -e; $(foreach seed,$(SEEDS),$(foreach point,$(3),$(call experiment_of,$(1),$(2)-$(point)$(if \
     $(filter-out 42,$(seed)),-seed-$(seed)),$(point),$(seed))))
 experiment_of = $(BIN)/python -m dvc exp remove -q $(2) 2> /dev/null || true; \
-    $(DVC) exp run --temp -n $(2) $(addprefix -S ,$(LATENCY) $($(1)_$(3)) seed=$(4));
+    $(DVC) exp run --temp -n $(2) $(addprefix -S ,$($(1)_$(3)) seed=$(4));
 
 frugal: $(INSTALLED)  ## experiments at 2,500, 5,000 and 10,000 synaptic events (POINTS=... SEEDS=...)
 	$(call experiments_of,FRUGAL,frugal,$(POINTS))
 
 accurate: $(INSTALLED)  ## an experiment at 60,000 synaptic events, as accurate as they allow (SEEDS=...)
 	$(call experiments_of,ACCURATE,accurate,60000)
+
+contrast: $(INSTALLED)  ## experiments with the notebook's settings, and other choices (CONTRASTS=... SEEDS=...)
+	$(call experiments_of,CONTRAST,contrast,$(CONTRASTS))
 
 # Every combination is an experiment: what changes the cost of an inference, and what the accuracy
 # for it depends on. `make sweep SWEEP="model.hidden=100,200 train.max_epochs=20"` runs another.
