@@ -18,8 +18,13 @@ from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compi
 
 @compiled_inline
 def _add_product(into, start, factor, row, row_start, size):
-    for unit in range(size):
-        into[start + unit] += factor * row[row_start + unit]
+    """``into[start + j] += factor * row[row_start + j]`` for j below `size`.
+
+    Indices are unsigned, because numba looks at the sign of every other index.
+    """
+    into_place, row_place = np.uint64(start), np.uint64(row_start)
+    for unit in range(np.uint64(size)):
+        into[into_place + unit] += factor * row[row_place + unit]
 
 
 @compiled
