@@ -27,9 +27,9 @@ from spikejoule.energy.training_counts import count_training
 from spikejoule.energy.window import WindowCost, window_cost
 from spikejoule.engine import run_network
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure.early_exit import step_outcomes
 from spikejoule.measure.measurement import Measurement
 from spikejoule.measure.running import measure_network
+from spikejoule.measure.step_outcomes import step_outcomes
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import (
     CompleteCheckpoint,
@@ -160,7 +160,7 @@ def cost_of(result: EnergyAnalysis) -> WindowCost:
 
 def training(products: Products) -> Any:
     epochs = tuple(
-        EpochSpikes(number, 1, (0, 1, 1), 70.0 + number, (0, 2), 4 * TIMES[products])
+        EpochSpikes(number, 1, (0, 1, 1), 70.0 + number, (0, 2), input_macs=4 * TIMES[products])
         for number in (1, 2)
     )
     return replace(
