@@ -55,8 +55,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         input_spikes_per_inference=counts.means[names[0]],
         hidden_spikes_per_inference=sum(counts.means[name] for name in names[1:-1]),
         output_spikes_per_inference=counts.means[names[-1]],
-        neuron_updates_per_inference=measured.clocked_updates,
-        neuron_updates_lazy_per_inference=float(measured.lazy_updates.sum(axis=1).mean()),
     ).write(paths["inference_metrics"])
     InferenceTimings(measurement_time_seconds=host.seconds, host_energy=host.as_entry()).write(
         paths["inference_timings"]

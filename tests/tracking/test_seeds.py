@@ -89,11 +89,6 @@ class TestMeans:
         (row,) = seed_rows([priced(again), priced(run("a"))]).rows
         assert (row.seeds, row.test_accuracy_percent) == ("42", 99.0)
 
-    def test_two_hidden_layers(self) -> None:
-        metrics = {f"hidden{k}_spikes_per_inference": 10.0 * k for k in (1, 2)}
-        (row,) = seed_rows([priced(run("a", {"model.hidden": "[9, 8]"}, metrics))]).rows
-        assert row.spikes_per_layer == "100.0 10.0 20.0 20.0"
-
     def test_validation_on_the_test_images_is_left_out(self) -> None:
         with pytest.raises(StoreError, match="no finished run of the data None"):
             comparable_runs([run("a", {"data.validation_size": "0"})])

@@ -12,11 +12,10 @@ inference timings  `InferenceTimings`
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
 from spikejoule.foundation.errors import ArtifactError
@@ -30,19 +29,11 @@ from spikejoule.spikes.events import EventList, events_of_rows
 
 
 class InferenceMetrics(Record):
-    """Means per inference: the same columns for any number of hidden layers.
-
-    Neuron updates are one a neuron and step, and those of event-driven hardware
-    (`measure.lazy_updates`), which with biases are as many; older files lack both.
-    """
-
-    intervals: ClassVar = (("neuron_updates_lazy_per_inference", "neuron_updates_per_inference"),)
+    """Mean spikes per inference: the same three columns for any number of hidden layers."""
 
     input_spikes_per_inference: NotNegative
     hidden_spikes_per_inference: NotNegative
     output_spikes_per_inference: NotNegative
-    neuron_updates_per_inference: int | None = Field(default=None, ge=1)
-    neuron_updates_lazy_per_inference: NotNegative | None = None
 
 
 class InferenceTimings(Record):

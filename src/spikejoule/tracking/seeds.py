@@ -4,7 +4,6 @@ A seed decides the split, the initial weights, every draw, so that one run is on
 other seeds validate on other images and are no points of one front (tracking/front.py).
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +31,7 @@ from spikejoule.tracking.store import Store
 FLOATING: Final = "45nm-fp32"
 INTEGERS: Final = "45nm-int8"
 _ENERGY_FILE = "metrics/energy.csv"
+_LAYERS = ("input", "hidden", "output")
 
 
 class SeedsRow(Row):
@@ -48,7 +48,7 @@ class SeedsRow(Row):
         test_lowest_percent, test_highest_percent: of the single runs.
         synaptic_events_per_inference: mean over the seeds.
         time_window: T, steps of 1 ms.
-        spikes_per_layer: of each layer, the input first.
+        spikes_per_layer: of the input, of all hidden layers together, and of the output.
         neuron_updates_clocked: one a neuron and step.
         neuron_updates_lazy: where an event arrives or a bias is added.
         nj_45nm_fp32: energy under that profile.
@@ -168,10 +168,8 @@ def _row(
 ) -> SeedsRow:
     first = runs[0].run
     validation, test, events = ([one.run.metrics[name] for one in runs] for name in names)
-    hidden = len(json.loads(first.parameters["model.hidden"]))
-    layers = ("input", *_hidden_names(hidden), "output")
     spikes = [
-        fmean(one.run.metrics[f"{name}_spikes_per_inference"] for one in runs) for name in layers
+        fmean(one.run.metrics[f"{name}_spikes_per_inference"] for one in runs) for name in _LAYERS
     ]
     return SeedsRow(
         name=first.name,
@@ -193,10 +191,6 @@ def _row(
             else None
         ),
     )
-
-
-def _hidden_names(hidden: int) -> tuple[str, ...]:
-    return ("hidden",) if hidden == 1 else tuple(f"hidden{k + 1}" for k in range(hidden))
 
 
 def _lazy_updates(one: PricedRun) -> float:
