@@ -51,7 +51,7 @@ EARLIER: Mapping[str, Scalar] = {
 }
 """Keys that came after the first results, each with what those were made with."""
 
-_LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
+LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 """Parameters that judge a result and change none."""
 
 _ALWAYS_PART = ("train.plateau_factor", "train.plateau_patience", "train.warmup_fraction")
@@ -241,7 +241,7 @@ class Params(Section):
             key: value
             for key, value in self.flattened().items()
             if (key not in idle or key in _ALWAYS_PART)
-            and key not in _LIMITS
+            and key not in LIMITS
             and not (key in EARLIER and EARLIER[key] == value)
         }
 

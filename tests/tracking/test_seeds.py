@@ -107,7 +107,8 @@ def test_from_the_store_to_the_table(
         monkeypatch.delenv(variable, raising=False)
     project = tmp_path / "a project"
     project.mkdir()
-    shutil.copy(repository / "params.yaml", project)
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(repository / name, project)
     shutil.copy(empty_database, project)
     columns = ("profile", "network", "phase", "term", "class", "count", "pj")
     for one, picojoules in ((run("n"), 9000.0), (run("n-seed-43", {"seed": "43"}), 11000.0)):

@@ -176,7 +176,7 @@ def _checked_front(path: Path, store: "Store") -> str:
 
 
 def _seeds(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.pipeline_file import PARAMS_FILE
+    from spikejoule.foundation.pipeline_file import PARAMS_FILE, artifact_paths
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
     from spikejoule.tracking.seeds import comparable_runs, priced_runs, seed_rows, seeds_text
@@ -184,7 +184,8 @@ def _seeds(options: argparse.Namespace) -> str:
     params = load_params(options.directory / PARAMS_FILE)
     store = project_store(options.directory, params.publish.experiment)
     runs = comparable_runs(finished_runs(store), options.data)
-    table = seed_rows(priced_runs(store, runs))
+    energy_table = artifact_paths(options.directory)["energy_table"]
+    table = seed_rows(priced_runs(store, runs, energy_table))
     if options.table is not None:
         table.write(options.table)
     return seeds_text(table, runs[0].tags.get("data.title", "data without a title"))

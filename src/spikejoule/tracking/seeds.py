@@ -30,7 +30,6 @@ from spikejoule.tracking.store import Store
 
 FLOATING: Final = "45nm-fp32"
 INTEGERS: Final = "45nm-int8"
-_ENERGY_FILE = "metrics/energy.csv"
 _LAYERS = ("input", "hidden", "output")
 
 
@@ -93,14 +92,23 @@ class PricedRun:
     neuron_updates: float
 
 
-def priced_runs(store: Store, runs: Iterable[RecordedRun]) -> tuple[PricedRun, ...]:
+def priced_runs(
+    store: Store, runs: Iterable[RecordedRun], energy_table: Path
+) -> tuple[PricedRun, ...]:
     """Runs with the energies that the store keeps of them.
 
-    Raises StoreError if the store cannot be read.
+    Args:
+        store: where they are recorded.
+        runs: which.
+        energy_table: the artifact that holds a run's energies.
+
+    Raises:
+        StoreError: the store cannot be read.
     """
     with opened_to_read(store) as (client, _):
         return tuple(
-            _priced(run, Path(client.download_artifacts(run.run_id, _ENERGY_FILE))) for run in runs
+            _priced(run, Path(client.download_artifacts(run.run_id, energy_table.as_posix())))
+            for run in runs
         )
 
 
