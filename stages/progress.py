@@ -1,7 +1,6 @@
 """Following a training while it goes on: on a terminal, and in the journal."""
 
 import logging
-from dataclasses import asdict
 
 from tqdm import tqdm
 
@@ -47,4 +46,4 @@ class JournalKeeper:
 
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """After each epoch's validation."""
-        journal.tell("epoch", record=asdict(record), seconds=seconds)
+        journal.tell("epoch", record=record.entry(), seconds=seconds)

@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -72,7 +71,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         encoder=encoder,
         seed=params.seed,
         training_config={**params.train.model_dump(mode="json"), "optimizer": "Adam"},
-        history=tuple(asdict(record) for record in result.history),
+        history=tuple(record.entry() for record in result.history),
         training_spikes=result.spikes,
         best_epoch=result.best_epoch,
         best_validation_accuracy_percent=result.best_validation_accuracy_percent,

@@ -48,18 +48,20 @@ def constants_of(state, layer, threshold, decay):
 def lif_layer(spikes, weights, biases, threshold, decay, reset="zero"):
     """One layer, one sample: spikes [T][source] to (potentials, spikes), [T][target] each.
 
-    v[t] = decay u[t-1] + b + sum of w over the sources that fired;  s[t] = (v[t] >= threshold);
+    An input may give numbers in place of spikes.
+
+    v[t] = decay u[t-1] + b + sum of w s_in[t];  s[t] = (v[t] >= threshold);
     u[t] = 0 where s[t], else v[t]  (``reset="subtract"``: u[t] = v[t] - threshold where s[t]).
     """
     potentials, emitted = [], []
     after_reset = [0.0] * len(biases)
     for step_spikes in spikes:
-        fired = [source for source, spike in enumerate(step_spikes) if spike]
+        given = [(source, spike) for source, spike in enumerate(step_spikes) if spike]
         step_potentials, step_emitted = [], []
         for target, bias in enumerate(biases):
             v = decay * after_reset[target] + bias
-            for source in fired:
-                v += weights[target][source]
+            for source, spike in given:
+                v += weights[target][source] * spike
             s = 1 if v >= threshold else 0
             if s and reset == "zero":
                 after_reset[target] = 0.0
@@ -226,8 +228,9 @@ def cross_entropy(counts, label, logit_scale=1.0, smoothing=0.0, taught=(0.0, No
 def penalty(state, passed, spike, event, pruned=False):
     """What one sample's spikes cost beside: (loss, its derivative by a spike of [layer][unit]).
 
-    `spike` and `event` are (weight of 1,000, free number). For the S spikes of a layer, which reach
-    E synapses,  L = w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000
+    `spike` and `event` are (weight of 1,000, free number), each a number or a list of one a layer.
+    For the S spikes of a layer, which reach E synapses (the output's none),
+    L = w_s max(0, S - free_s) / 1000 + w_e max(0, E - free_e) / 1000
     """
     layers = layers_of(state)
     loss, costs = 0.0, []
@@ -242,9 +245,16 @@ def penalty(state, passed, spike, event, pruned=False):
             for unit, fired in enumerate(step):
                 n_spikes += fired
                 n_events += fired * fan_outs[unit]
-        by_spike = spike[0] / 1000 if n_spikes > spike[1] else 0.0
-        by_event = event[0] / 1000 if n_events > event[1] else 0.0
-        loss += by_spike * (n_spikes - spike[1]) + by_event * (n_events - event[1])
+        by_spike = by_event = 0.0
+        weight, free = (of_layer(value, layer) for value in spike)
+        if n_spikes > free:
+            by_spike = weight / 1000
+            loss += by_spike * (n_spikes - free)
+        if layer + 1 < len(layers):
+            weight, free = (of_layer(value, layer) for value in event)
+            if n_events > free:
+                by_event = weight / 1000
+                loss += by_event * (n_events - free)
         costs.append([by_spike + by_event * fan_out for fan_out in fan_outs])
     return loss, costs
 
@@ -283,7 +293,7 @@ def backward(state, spikes, passed, count_gradient, neuron, derivative, costs=No
                 kept = 1 - emitted[t][j] if reset == "zero" else 1
                 delta = by_spike * f + decay * kept * later[j]
                 later[j] = delta
-                by_threshold -= spike_gradient[t][j] * f
+                by_threshold -= by_spike * f
                 if t > 0:
                     after_reset = potentials[t - 1][j]
                     if emitted[t - 1][j]:
@@ -292,7 +302,7 @@ def backward(state, spikes, passed, count_gradient, neuron, derivative, costs=No
                 bias_gradient[j] += delta
                 for i in range(n_sources):
                     if source_spikes[t][i]:
-                        weight_gradient[j][i] += delta
+                        weight_gradient[j][i] += delta * source_spikes[t][i]
                     if layer:
                         below[t][i] += delta * weights[j][i]
         gradients[f"layer{layer + 1}.synapses.weight"] = np.array(weight_gradient)
@@ -500,6 +510,8 @@ def encoding_operations(code, intensities, n_steps, threshold=0.0, curve="linear
     count = dict.fromkeys(
         ("random_draws", "comparisons", "multiplications", "additions", "logarithms"), 0
     )
+    if code == "direct":
+        return count  # a pixel is read, and used as it is
     for x in intensities:
         count["comparisons"] += 1  # with the threshold: black cannot fire
         if x <= threshold:
@@ -592,6 +604,23 @@ def affine_warp(image, down, right, rotation, size, shear):
                     weight = max(0.0, 1 - abs(origin[0] - i)) * max(0.0, 1 - abs(origin[1] - j))
                     warped[row, column] += weight * image[i][j]
     return warped
+
+
+def input_macs(images, weights, n_steps, pruned=False):
+    """Products of the first layer of each image [N][P] in a window: a list of N.
+
+    In each step, of every pixel that is not black with each of its synapses; a synapse of weight
+    zero is none in a pruned network. `weights` [target][source].
+    """
+    counted = []
+    for image in images:
+        count = 0
+        for _ in range(n_steps):
+            for row in weights:
+                for x, weight in zip(image, row, strict=True):
+                    count += 1 if x and not (pruned and weight == 0) else 0
+        counted.append(count)
+    return counted
 
 
 def lazy_updates(layers, weights, pruned=False, bias=True):

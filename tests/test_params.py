@@ -67,7 +67,8 @@ class TestParamsFile:
 
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
-        keys = ("encode.code", "encode.latency_curve", "model.neuron", "model.reset")
+        keys = ("encode.code", "encode.latency_curve", "encode.direct_products", "model.neuron")
+        keys += ("model.reset",)
         keys += ("model.learned", "train.engine", "train.schedule", "train.surrogate")
         keys += ("train.prune_by", "evaluate.early_exit_rule")
         for key in keys:
@@ -159,6 +160,7 @@ REFUSED = [
     ("encode.latency_threshold", 1),
     ("encode.latency_threshold", -0.1),
     ("encode.latency_curve", "log"),
+    ("encode.direct_products", "twice"),
     ("model.hidden", 0),
     ("model.hidden", []),
     ("model.hidden", [400, 0]),
@@ -230,9 +232,15 @@ REFUSED = [
     ("train.label_smoothing", 1),
     ("train.distillation", 1.1),
     ("train.spike_penalty", -1),
+    ("train.spike_penalty", [0.1]),
+    ("train.spike_penalty", [0.1, -1]),
+    ("train.spike_penalty", []),
+    ("train.spike_penalty", True),
     ("train.spike_target", -1),
     ("train.event_penalty", -1),
     ("train.event_target", -1),
+    ("train.event_target", [0.1, 0.1]),
+    ("train.event_target", "0.1"),
     ("train.average_epochs", -1),
     ("train.prune_by", "size"),
     ("train.shift_pixels", 11),
@@ -261,6 +269,8 @@ REFUSED = [
     ("energy_report.bootstrap_samples", 100_001),
     ("energy_report.bootstrap_samples", 2000.0),
     ("energy_report.figure_sample", -1),
+    ("energy_report.budget_nj", 0),
+    ("energy_report.min_accuracy_percent", 100.1),
 ]
 
 
@@ -287,6 +297,30 @@ class TestRefused:
         assert refusal(changed("model.decay", [0.9, 1.2])) == (
             "model.decay: [0.9, 1.2] is not allowed; allowed: a number of at least 0 and of at "
             "most 1, or a list of one for each layer after the input"
+        )
+
+    def test_penalties_for_another_number_of_layers(self) -> None:
+        assert refusal(changed("train.spike_target", [1, 2, 3])) == (
+            "train.spike_target: [1.0, 2.0, 3.0] is not allowed; allowed: a number, or a list of "
+            "2, one for each layer after the input"
+        )
+        assert refusal(changed("train.event_penalty", [1, 2])) == (
+            "train.event_penalty: [1.0, 2.0] is not allowed; allowed: a number, or a list of 1, "
+            "one for each hidden layer"
+        )
+        assert refusal(changed("train.event_penalty", [-1])) == (
+            "train.event_penalty: [-1] is not allowed; allowed: a number of at least 0, or a list "
+            "of one for each hidden layer"
+        )
+
+    def test_integers_with_a_constant_current(self) -> None:
+        content = changed("encode.code", "direct")
+        assert parse_params(content).encode.encoder.name == "direct"
+        content["model"]["weight_bits"] = 8
+        assert refusal(content) == (
+            "encode.code: 'direct' is not allowed with model.weight_bits 8: integers have no "
+            "product with the intensities of the code 'direct'; allowed: another code, or "
+            "model.weight_bits 32"
         )
 
     @pytest.mark.parametrize("decay", [1, 0.0, [0.9, 1]])

@@ -6,29 +6,23 @@ those who make one in code.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
 from spikejoule.engine.settings import EngineSettings
-from spikejoule.foundation.errors import ParameterError
-from spikejoule.foundation.parameter_problems import (
-    WHOLE_LINE,
-    names_of,
-    problem_lines,
-    shown,
-)
+from spikejoule.foundation.parameter_file import parsed, read_sections, with_earlier
+from spikejoule.foundation.parameter_problems import WHOLE_LINE, shown
 from spikejoule.foundation.sections import Line, Real, Section, chooses
-from spikejoule.foundation.yaml_files import read_yaml
 from spikejoule.learn.settings import TrainingSettings
 from spikejoule.measure.settings import ExitRule
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
-from spikejoule.model.quantisation import WidthSettings, unfit_for_integers
+from spikejoule.model.quantisation import NO_CURRENTS, WidthSettings, unfit_for_integers
 from spikejoule.rival.settings import BaselineSettings
 from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.encoders import ENCODERS
@@ -52,8 +46,13 @@ EARLIER: Mapping[str, Scalar] = {
     "model.weight_bits": 32,
     "model.state_bits": 32,
     "model.learned": "none",
+    "energy_report.budget_nj": None,
+    "energy_report.min_accuracy_percent": None,
 }
 """Keys that came after the first results, each with what those were made with."""
+
+LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
+"""Parameters that judge a result and change none."""
 
 _ALWAYS_PART = ("train.plateau_factor", "train.plateau_patience", "train.warmup_fraction")
 """Parameters of schedules that belong to every result, from before choices had their own."""
@@ -63,6 +62,14 @@ def _tuple_of_sizes(value: object) -> object:
     if isinstance(value, list):
         return tuple(value)
     return (value,) if isinstance(value, int) else value
+
+
+def _not_allowed(name: str, problem: tuple[str, str], section: Section) -> PydanticCustomError:
+    """The problem of a section of a name: a key, and what is allowed for it."""
+    key, allowed = problem
+    value = shown(section.model_dump(mode="json")[key])
+    line = f"{name}.{key}: {value} is not allowed; allowed: {allowed}"
+    return PydanticCustomError(WHOLE_LINE, "{line}", {"line": line})
 
 
 LayerSizes = Annotated[
@@ -123,13 +130,7 @@ class ModelParams(WidthSettings):
     def _neuron_fits_the_layers(self) -> Self:
         problem = self.chosen_neuron.problem(len(self.hidden) + 1)
         if problem:
-            name, allowed = problem
-            value = shown(self.model_dump(mode="json")[name])
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "model.{name}: {value} is not allowed; allowed: {allowed}",
-                {"name": name, "value": value, "allowed": allowed},
-            )
+            raise _not_allowed("model", problem, self)
         return self
 
 
@@ -152,11 +153,13 @@ class EvaluateParams(Section):
 
 
 class EnergyReportParams(Section):
-    """Which prices stand in the headline, and what the report shows."""
+    """Which prices stand in the headline, what the report shows, and what a run must keep to."""
 
     profile: Line = Field(description="the id of a hardware profile")
     bootstrap_samples: int = Field(ge=100, le=100_000)
     figure_sample: int = Field(ge=0)
+    budget_nj: Real | None = Field(gt=0)
+    min_accuracy_percent: Real | None = Field(ge=0, le=100)
 
 
 class PublishParams(Section):
@@ -178,6 +181,27 @@ class Params(Section):
     baseline: BaselineSettings
     energy_report: EnergyReportParams
     publish: PublishParams
+
+    @model_validator(mode="after")
+    def _penalties_fit_the_layers(self) -> Self:
+        problem = self.train.penalty_problem(len(self.model.hidden) + 1)
+        if problem:
+            raise _not_allowed("train", problem, self.train)
+        return self
+
+    @model_validator(mode="after")
+    def _integers_add_spikes(self) -> Self:
+        if self.model.quantisation and self.encode.encoder.input_products is not None:
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "encode.code: '{code}' is not allowed with model.weight_bits {bits}: {problem}",
+                {
+                    "code": self.encode.code,
+                    "bits": self.model.weight_bits,
+                    "problem": NO_CURRENTS,
+                },
+            )
+        return self
 
     @model_validator(mode="after")
     def _figure_shows_a_measured_image(self) -> Self:
@@ -217,6 +241,7 @@ class Params(Section):
             key: value
             for key, value in self.flattened().items()
             if (key not in idle or key in _ALWAYS_PART)
+            and key not in LIMITS
             and not (key in EARLIER and EARLIER[key] == value)
         }
 
@@ -226,68 +251,25 @@ def load_params(path: str | os.PathLike[str], of_a_result: bool = False) -> Para
 
     One that belongs to a result may be from before the keys of `EARLIER`.
     """
-    content = read_yaml(path, ParameterError)
-    if content is None:
-        raise ParameterError(f"{path} is empty, but must hold the sections {names_of(Params)}.")
-    if not isinstance(content, dict):
-        raise ParameterError(
-            f"{path} must hold sections of keys and values, but holds {shown(content)}."
-        )
-    return parse_params(_with_earlier(content) if of_a_result else content)
-
-
-def _with_earlier(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a params.yaml, with what keys that came later stand for."""
-    filled = dict(content)
-    for name, section in _sections():
-        if isinstance(filled.get(name), Mapping):
-            defaults = {
-                key: EARLIER.get(f"{name}.{key}", field.default)
-                for key, field in section.model_fields.items()
-                if f"{name}.{key}" in EARLIER or not field.is_required()
-            }
-            filled[name] = {**defaults, **filled[name]}
-    return filled
-
-
-def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
-    for name, field in Params.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield name, field.annotation
+    content = read_sections(path, Params)
+    return parse_params(with_earlier(content, Params, EARLIER) if of_a_result else content)
 
 
 def parse_params(mapping: Mapping[str, Any]) -> Params:
     """Check the content of a params.yaml; raises ParameterError with one line for each problem."""
-    problems = _unwritten(mapping)
-    try:
-        params = Params.model_validate(dict(mapping))
-    except ValidationError as error:
-        # A key that is missing is told already, with what to write.
-        problems += [
-            problem
-            for problem in error.errors(include_url=False)
-            if problem["type"] != "missing" or len(problem["loc"]) == 1
-        ]
-    if problems:
-        raise ParameterError("\n".join(problem_lines(problems, mapping, Params)))
-    return params
+    return parsed(mapping, Params, EARLIER)
 
 
-def _unwritten(mapping: Mapping[str, Any]) -> list[ErrorDetails]:
-    """The keys that are missing, whether their classes have defaults or not."""
-    return [
-        _missing(name, key, written)
-        for name, section in _sections()
-        if isinstance(written := mapping.get(name), Mapping)
-        for key in section.model_fields
-        if key not in written
-    ]
+def earlier_values() -> dict[str, Any]:
+    """What keys that came later stand for in a result from before them, by their full keys.
 
-
-def _missing(section: str, key: str, written: Mapping[str, Any]) -> ErrorDetails:
-    value = EARLIER.get(f"{section}.{key}")
-    if value is None:
-        return ErrorDetails(type="missing", loc=(section, key), msg="", input=written)
-    text = value if isinstance(value, str) else shown(value)
-    line = f"{section}.{key}: is missing; add `{key}: {text}`, which is what there was before"
-    return ErrorDetails(type=WHOLE_LINE, loc=(section, key), msg=line, input=written)
+    Beside `EARLIER` the parameters of kinds that could not be chosen yet, which decided nothing.
+    """
+    values: dict[str, Any] = dict(EARLIER)
+    for name, field in Params.model_fields.items():
+        for kinds in getattr(field.annotation, "choices", tuple)():
+            chosen = EARLIER.get(f"{name}.{kinds.key}")
+            if chosen is not None:
+                of_others = kinds.parameters().keys() - kinds[chosen].model_fields
+                values |= {f"{name}.{key}": kinds.parameters()[key].default for key in of_others}
+    return values

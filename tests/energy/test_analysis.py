@@ -410,6 +410,33 @@ class TestTraining:
         assert training.per_percentage_point.value_pj == pytest.approx(2 * epoch / 40)
         assert training.inferences_of_the_same_energy == pytest.approx(2 * epoch / 69.6)
 
+    def test_a_teacher_costs_its_forward_passes(self) -> None:
+        taught = dataclasses.replace(
+            TRAINING,
+            epochs=tuple(
+                dataclasses.replace(epoch, teacher_macs=100, teacher_macs_nonzero=30)
+                for epoch in TRAINING.epochs
+            ),
+        )
+        with_one = analysis(dataclasses.replace(inputs(), training=taught))
+        without = analysis(inputs())
+        training, before = with_one.training, without.training
+        assert training is not None
+        assert before is not None
+        added = set(training.terms) - set(before.terms)
+        assert [(item.phase, item.term, item.place, item.count) for item in added] == [
+            ("forward", "teacher_mac", "teacher", 200)
+        ]
+        for amount, other in zip(training.profiles, before.profiles, strict=True):
+            mac = amount.profile.price_of("mac")
+            extra = 0 if mac is None or mac.value_pj is None else 200 * mac.value_pj
+            assert amount.total.high_pj - other.total.high_pj == pytest.approx(extra, abs=1e-3)
+        assert "200 multiply-accumulates, of which 60 would be left" in training.assumptions[-1]
+        assert training.assumptions[:-1] == before.assumptions
+        assert len(list(energy_rows(with_one))) == len(list(energy_rows(without))) + len(
+            training.profiles
+        )
+
     def test_a_saving_pays_for_it(self) -> None:
         training = analysis(inputs((baseline(100, [10] * 4),))).chosen_training
         assert training is not None
@@ -535,10 +562,13 @@ class TestTables:
         assert numbers["training_energy_mj"] == pytest.approx(2 * 791.4e-9)
         assert len(numbers) < 20
 
-    def test_neuron_updates_where_event_driven_hardware_makes_fewer(self) -> None:
+    def test_neuron_updates(self) -> None:
         with_biases = inputs()
-        assert with_biases.neuron_updates is None
-        assert "neuron_updates_per_inference" not in headline(analysis(with_biases))
+        numbers = headline(analysis(with_biases))
+        assert numbers["neuron_updates_per_inference"] == 3 * 4
+        assert numbers["neuron_updates_lazy_per_inference"] == 3 * 4
+        told = energy_text("by hand", analysis(with_biases))
+        assert "12, on event-driven hardware as many, since every neuron has a bias" in told
         architecture = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(bias=False))
         layers = tuple(EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT))
         measured = Measurement.of(STATE, architecture, layers)
@@ -555,7 +585,14 @@ class TestTables:
         EnergyMetrics.model_validate(numbers)
         with pytest.raises(ValueError, match="no interval"):
             EnergyMetrics.model_validate({**numbers, "neuron_updates_lazy_per_inference": 12.5})
-        assert "on event-driven hardware" in energy_text("by hand", analysis(given))
+        told = energy_text("by hand", analysis(given))
+        assert f"12, on event-driven hardware {lazy:,.1f}" in told
+        spikes, proxies = given.spikes_per_inference, given.proxies
+        events = [one.synaptic_events_per_inference for one in proxies.connections]
+        of_means = mean_operations(spikes, architecture, 3, events)
+        given = dataclasses.replace(given, operations=of_means)
+        assert given.neuron_updates == (12, None)
+        assert "12, on event-driven hardware not recorded" in given.updates_in_words
 
     def test_the_rows_add_up_and_name_everything(self) -> None:
         result = analysis(inputs((baseline(100, [10] * 4),), labels=[0, 0, 1, 1]))

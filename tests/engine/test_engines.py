@@ -18,7 +18,9 @@ from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation
 from spikejoule.model.surrogates import SURROGATES
+from spikejoule.spikes.currents import PRODUCTS, Currents, Products
 from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.settings import changed, draw_key, encode
@@ -109,8 +111,12 @@ def assert_all_agree(
     settings: LearningSettings = LEARNING,
     masks: dict[str, np.ndarray] | None = None,
     teacher: np.ndarray | None = None,
+    given: EventList | None = None,
 ) -> dict[str, np.ndarray]:
-    """Spikes, loss and gradients of both engines are those of the loops; returns the gradients."""
+    """Spikes, loss and gradients of both engines are those of the loops; returns the gradients.
+
+    `given` is the input in the engines' form, if what it gives, `dense`, are no spikes.
+    """
     neuron = architecture.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
     constants = (neuron.threshold, neuron.decay, neuron.reset)
@@ -130,7 +136,8 @@ def assert_all_agree(
         ),
         pruned=masks is not None,
     )
-    events = EventList.from_dense(dense)
+    events = EventList.from_dense(dense) if given is None else given
+    totals = (events.n_events, *totals[1:])
     for engine in witnesses(architecture, state, settings):
         if masks is not None:
             engine.prune(masks)
@@ -146,6 +153,119 @@ def assert_all_agree(
         assert again == outcome
         assert all(np.array_equal(found[name], repeated[name]) for name in found)
     return gradients
+
+
+def direct_batch(
+    architecture: Architecture, n_samples: int, n_steps: int, products: Products = "once"
+) -> tuple[np.ndarray, EventList, np.ndarray]:
+    """Intensities, of which some are zero, in every step; the same as currents; labels."""
+    generator = np.random.default_rng([n_samples, n_steps])
+    values = generator.random((n_samples, architecture.n_input), dtype=np.float32)
+    values[generator.random(values.shape) < 0.4] = 0
+    values[0] = 0
+    currents = Currents.from_dense(values, products)
+    events = EventList.of_currents(currents, n_steps, architecture.n_input)
+    dense = np.repeat(values[:, None].astype(np.float64), n_steps, axis=1)
+    return dense, events, generator.integers(0, architecture.n_output, n_samples)
+
+
+class TestConstantCurrents:
+    """An input without spikes: the image in every step, as the loops see it."""
+
+    @pytest.mark.parametrize("hidden", [(18,), (17, 9), (12, 20, 16)])
+    @pytest.mark.parametrize("neuron", [{}, {"bias": False, "decay": 1.0, "reset": "subtract"}])
+    def test_neurons_and_depths(self, hidden: tuple[int, ...], neuron: dict[str, Any]) -> None:
+        architecture, state = network(14, *hidden, 4, seed=len(hidden), **neuron)
+        dense, events, labels = direct_batch(architecture, 6, 7)
+        gradients = assert_all_agree(architecture, state, dense, labels, given=events)
+        assert all(np.abs(gradient).max() > 0 for gradient in gradients.values())
+
+    def test_learned_constants_and_a_penalty(self) -> None:
+        architecture, state = network(14, 11, 4, learned="both")
+        state |= {
+            f"layer{number}.neurons.{name}": np.array([value])
+            for number in (1, 2)
+            for name, value in (("decay_logit", 2.0), ("log_threshold", -0.1))
+        }
+        dense, events, labels = direct_batch(architecture, 5, 7)
+        settings = changed(LEARNING, event_penalty=3.0, event_target=2.0)
+        assert_all_agree(
+            architecture.learned_from(state), state, dense, labels, settings, given=events
+        )
+
+    @pytest.mark.parametrize("products", PRODUCTS)
+    def test_products_of_a_pruned_network(self, products: Products) -> None:
+        architecture, state = network(14, 11, 5, 4)
+        generator = np.random.default_rng(3)
+        masks = {
+            name: generator.random(values.shape) < 0.5
+            for name, values in state.items()
+            if values.ndim == 2
+        }
+        state = {name: values * masks.get(name, 1) for name, values in state.items()}
+        dense, events, labels = direct_batch(architecture, 5, 7, products)
+        assert_all_agree(architecture, state, dense, labels, masks=masks, given=events)
+        times = 7 if products == "every_step" else 1
+        weights = state["layer1.synapses.weight"].tolist()
+        for pruned in (False, True):
+            expected = sum(naive.input_macs(dense[:, 0].tolist(), weights, times, pruned))
+            for engine in witnesses(architecture, state, LEARNING):
+                if pruned:
+                    engine.prune(masks)
+                outcome, _ = engine.gradients(events, labels)
+                assert outcome.input_macs == expected
+                assert outcome.synaptic_events[0] == 0
+
+    def test_spikes_have_no_products(self) -> None:
+        architecture, state = network(10, 13, 3)
+        _, events, labels = batch(architecture, 3, 6)
+        for engine in witnesses(architecture, state, LEARNING):
+            assert engine.gradients(events, labels)[0].input_macs is None
+
+    def test_batches_of_both_kinds_one_after_the_other(self, set_threads: Any) -> None:
+        """Training, to the bit, whatever the threads; nothing is left of the batch before."""
+        architecture, state = network(30, 40, 4)
+        _, events, labels = batch(architecture, 9, 6)
+        _, currents, others = direct_batch(architecture, 8, 6)
+        found = []
+        for threads in (1, 2):
+            set_threads(threads)
+            engine = EventEngine(architecture, state, LEARNING, np.float32)
+            for _ in range(3):
+                engine.train_batch(currents, others, 0.01)
+                engine.train_batch(events, labels, 0.01)
+            spikes = engine.run(currents)
+            found.append([*engine.state().values(), *(layer.sources for layer in spikes)])
+        for one, other in zip(*found, strict=True):
+            assert one.tobytes() == other.tobytes()
+        fresh = EventEngine(architecture, engine.state(), LEARNING, np.float32)
+        _, expected = fresh.gradients(currents, others)
+        _, gradients = engine.gradients(currents, others)
+        for name, gradient in gradients.items():
+            assert gradient.tobytes() == expected[name].tobytes()
+
+    def test_samples_apart_and_in_chunks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        architecture, state = network(14, 18, 4)
+        _, events, _ = direct_batch(architecture, 7, 5)
+        whole = [layer.to_dense() for layer in EventEngine(architecture, state).run(events)]
+        monkeypatch.setattr("spikejoule.spikes.buffers.CHUNK_BYTES", 2 * 18 * 5 * 2)
+        again = [layer.to_dense() for layer in EventEngine(architecture, state).run(events)]
+        apart = EventEngine(architecture, state).run(events.select(np.array([5, 2])))
+        for layer, other, of_two in zip(whole, again, apart, strict=True):
+            assert np.array_equal(layer, other)
+            assert np.array_equal(layer[[5, 2]], of_two.to_dense())
+
+    def test_a_network_of_integers_refuses_them(self) -> None:
+        architecture, state = network(14, 9, 4)
+        integers = replace(architecture, quantisation=Quantisation(8, 32))
+        _, events, labels = direct_batch(architecture, 3, 5)
+        for engine in witnesses(integers, state, LEARNING):
+            with pytest.raises(ArtifactError, match="integers have no product with"):
+                engine.run(events)
+            with pytest.raises(ArtifactError, match="integers have no product with"):
+                engine.gradients(events, labels)
+        with pytest.raises(ArtifactError, match="integers have no product with"):
+            run_network(state, engine.architecture, events, "event")
 
 
 class TestAgreement:
@@ -279,6 +399,52 @@ class TestAgreement:
             changed(LEARNING, **penalties),
             masks if pruned else None,
         )
+
+    @pytest.mark.parametrize(
+        "penalties",
+        [
+            {"spike_penalty": (50.0, 0.0, 20.0), "spike_target": (22.0, 0.0, 3.0)},
+            {"event_penalty": (0.0, 30.0), "event_target": 20.0},
+            {
+                "spike_penalty": 10.0,
+                "spike_target": (5.0, 10.0, 2.0),
+                "event_penalty": (20.0, 40.0),
+                "event_target": (200.0, 30.0),
+            },
+        ],
+    )
+    def test_penalties_by_layer(self, penalties: dict[str, Any]) -> None:
+        architecture, state = network(14, 17, 9, 4, seed=2)
+        dense, _, labels = batch(architecture, 6, 7)
+        settings = changed(LEARNING, **penalties)
+        found = assert_all_agree(architecture, state, dense, labels, settings)
+        without = assert_all_agree(architecture, state, dense, labels)
+        assert any(not np.array_equal(found[name], without[name]) for name in found)
+
+    def test_equal_penalties_are_those_of_one_number(self) -> None:
+        architecture, state = network(14, 17, 9, 4, seed=2)
+        _, events, labels = batch(architecture, 6, 7)
+        one = {"spike_penalty": 50.0, "event_penalty": 20.0, "event_target": 30.0}
+        each = {name: (value,) * (2 + name.startswith("spike")) for name, value in one.items()}
+        engines = [
+            EventEngine(architecture, state, changed(LEARNING, **values), np.float64)
+            for values in (one, each)
+        ]
+        (outcome, gradients), (other, others) = (e.gradients(events, labels) for e in engines)
+        assert outcome == other
+        assert all(np.array_equal(gradients[name], others[name]) for name in gradients)
+
+    @pytest.mark.parametrize(
+        ("penalty", "allowed"),
+        [
+            ({"spike_target": (1.0, 2.0)}, "spike_target must be .* 3, one for each layer after"),
+            ({"event_penalty": (1.0,) * 3}, "event_penalty must be .* 2, one for each hidden"),
+        ],
+    )
+    def test_penalties_of_other_layers(self, penalty: dict[str, Any], allowed: str) -> None:
+        architecture, state = network(14, 17, 9, 4)
+        with pytest.raises(ParameterError, match=allowed):
+            witnesses(architecture, state, changed(LEARNING, **penalty))
 
     def test_a_target_frees_some_samples_and_not_others(self) -> None:
         """The targets of `test_penalties` lie among the samples' numbers."""

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.engine.event import EventEngine
+from spikejoule.engine import make_engine
 from spikejoule.engine.interface import Engine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.integers import layer_constants, quantisation_of, with_grids
@@ -17,9 +17,6 @@ from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.integers import integer_network, spike_trains
 from tests.tools.without_torch import WITH_TORCH, needs_torch
-
-if WITH_TORCH:
-    from spikejoule.engine.dense import DenseEngine
 
 pytestmark = pytest.mark.xdist_group("engines")
 
@@ -32,10 +29,8 @@ def engines(
     settings: LearningSettings = LEARNING,
     dtype: type = np.float64,
 ) -> list[Engine]:
-    made: list[Engine] = [EventEngine(architecture, state, settings, dtype)]
-    if WITH_TORCH:
-        made.append(DenseEngine(architecture, state, settings, "cpu", dtype))
-    return made
+    names = ("event", "dense") if WITH_TORCH else ("event",)
+    return [make_engine(name, architecture, state, settings, "cpu", dtype) for name in names]
 
 
 def expected_of(

@@ -11,8 +11,9 @@ from spikejoule.engine import make_engine
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.learn.history import history_table
 from spikejoule.learn.settings import TrainingSettings
-from spikejoule.learn.teacher import load_teacher, save_teacher
+from spikejoule.learn.teacher import TeacherAnswer, load_teacher, save_teacher
 from spikejoule.learn.training import (
     EpochRecord,
     TrainingData,
@@ -416,15 +417,24 @@ class TestTeacher:
     def test_it_sees_the_deformed_images_and_is_heard(self) -> None:
         asked: list[np.ndarray] = []
 
-        def teacher(images: np.ndarray) -> np.ndarray:
+        def teacher(images: np.ndarray) -> TeacherAnswer:
             asked.append(images)
-            return np.tile([0.25, 0.75], (len(images), 1))
+            n_images = len(images)
+            return TeacherAnswer(np.tile([0.25, 0.75], (n_images, 1)), 10 * n_images, n_images)
 
         settings = changed(SETTINGS, shift_pixels=1, max_epochs=2)
         learning = changed(LEARNING, distillation=1.0)
         engine = Remembering(fresh_engine(learning=learning))
         data = problem()
-        train(replace(data, teacher=teacher), engine, ARCHITECTURE.layer_names, settings, SEED)
+        names = ARCHITECTURE.layer_names
+        result = train(replace(data, teacher=teacher), engine, names, settings, SEED)
+        for record in result.history:
+            assert (record.teacher_macs, record.teacher_macs_nonzero) == (440, 44)
+            assert record.entry()["teacher_macs"] == 440
+        assert history_table(result.history, names)[1] == (
+            "teacher_macs_per_sample",
+            "teacher_macs_nonzero_per_sample",
+        )
         assert [told.shape[0] for told in engine.told if told is not None] == [8, 8, 8, 8, 8, 4] * 2
         flat = data.images.reshape(len(data.images), -1)
         assert all(images.shape[1:] == (16,) and images.dtype == np.uint8 for images in asked)
@@ -433,12 +443,32 @@ class TestTeacher:
         events = data.validation_events
         assert predict(make_engine("event", ARCHITECTURE, engine.states[-1]).run(events)[-1]).all()
 
+    def test_its_multiply_accumulates_by_hand(self, tmp_path: Path) -> None:
+        path = tmp_path / "teacher.npz"
+        state = {
+            "layer1.synapses.weight": np.array([[1, -1], [-1, 0], [2, 1]], np.float32),
+            "layer1.synapses.bias": np.array([0, 0, -0.5], np.float32),
+            "layer2.synapses.weight": np.ones((2, 3), np.float32),
+            "layer2.synapses.bias": np.zeros(2, np.float32),
+        }
+        save_teacher(path, state)
+        # hidden: (1, 0, 1.5), (0, 0, 0.5) and none: 3 + 6 + 0 from pixels, 4 + 2 + 0 from units
+        answer = load_teacher(path, 2, 2)(np.array([[255, 0], [0, 255], [0, 0]], np.uint8))
+        assert (answer.macs, answer.macs_nonzero) == (3 * (6 + 6), 3 + 3 + 4 + 2)
+
+    def test_without_one_nothing_is_said_of_it(self) -> None:
+        settings = changed(SETTINGS, max_epochs=1)
+        names = ARCHITECTURE.layer_names
+        (record,) = train(problem(), fresh_engine(), names, settings, SEED).history
+        assert not any("teacher" in name for name in record.entry())
+        assert history_table([record], names)[1] == ()
+
     def test_a_network_for_other_images_is_refused(self, tmp_path: Path) -> None:
         path = tmp_path / "teacher.npz"
         state = {name: np.ones(shape, np.float32) for name, shape in SHAPES.items()}
         save_teacher(path, state)
         told = load_teacher(path, 16, 2)(np.zeros((3, 16), np.uint8))
-        assert told.tolist() == [[0.5, 0.5]] * 3
+        assert told.probabilities.tolist() == [[0.5, 0.5]] * 3
         for pixels, classes, words in ((17, 2, "takes 16 inputs, not 17"), (16, 3, "not 3")):
             with pytest.raises(ArtifactError, match=words):
                 load_teacher(path, pixels, classes)

@@ -9,19 +9,22 @@ import numpy as np
 import pytest
 
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure import early_exit
+from spikejoule.measure import step_outcomes
 from spikejoule.measure.early_exit import (
-    StepOutcomes,
-    accuracy_by_step,
     choose_early_exit,
     exit_at_first_spike,
     exit_outcome,
     exit_steps,
+)
+from spikejoule.measure.early_exit_files import EarlyExitFile, ExitEntry
+from spikejoule.measure.evaluation import accuracy
+from spikejoule.measure.evaluation_tables import EvaluationMetrics
+from spikejoule.measure.step_outcomes import (
+    StepOutcomes,
+    accuracy_by_step,
     outcomes_by_step,
     synaptic_events_by_step,
 )
-from spikejoule.measure.early_exit_files import EarlyExitFile
-from spikejoule.measure.evaluation import accuracy
 from spikejoule.model.fan_out import synaptic_events_per_sample
 from spikejoule.spikes.events import EventList
 
@@ -75,7 +78,7 @@ def made(correct: np.ndarray, margins: np.ndarray) -> StepOutcomes:
 class TestByStep:
     @pytest.mark.parametrize("at_once", [1, 500, 10**9])
     def test_equals_a_loop(self, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(early_exit, "_COUNTS_AT_ONCE", at_once)
+        monkeypatch.setattr(step_outcomes, "_COUNTS_AT_ONCE", at_once)
         layers, fan_outs, labels = random_layers(25)
         outcomes = outcomes_of(layers, fan_outs, labels)
         for sample in range(25):
@@ -265,6 +268,26 @@ class TestFirstSpike:
         assert exit_steps(outcomes, 1).tolist() == [3]
         assert exit_outcome(outcomes, None).accuracy.n_correct == 1
         assert exit_outcome(outcomes, 1).accuracy.n_correct == 0
+
+    def test_validation_and_test_images_are_told_apart(self, tmp_path: Path) -> None:
+        """Accuracy, steps and events of each set stand where those of a lead do."""
+        sets = []
+        for n_samples in (60, 40):
+            layers, fan_outs, labels = random_layers(n_samples, classes=5)
+            sets.append(outcomes_of(layers, fan_outs, labels))
+        expected = [exit_outcome(each, None) for each in sets]
+        assert expected[0] != expected[1]
+        by_spike, by_lead = exit_at_first_spike(*sets), choose_early_exit(*sets, 100.0)
+        assert [by_spike.validation, by_spike.test] == expected
+        files = [EarlyExitFile.of(each, False) for each in (by_spike, by_lead)]
+        stated = [file.model_dump(exclude={"rule"}) for file in files]
+        assert stated[0].keys() == stated[1].keys()
+        assert files[0].validation == ExitEntry.of(expected[0])
+        assert files[0].test == ExitEntry.of(expected[1])
+        metrics = EvaluationMetrics.of(accuracy(7, 10), by_spike, "mnist5k")
+        assert metrics.early_exit_validation_accuracy_percent == expected[0].accuracy.percent
+        assert metrics.early_exit_test_accuracy_percent == expected[1].accuracy.percent
+        assert metrics.early_exit_synaptic_events_per_inference == expected[1].mean_synaptic_events
 
     def test_without_a_spike_it_takes_the_whole_window(self) -> None:
         silent = EventList.from_dense(np.zeros((2, 3, 4)))

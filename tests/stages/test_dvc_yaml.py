@@ -15,7 +15,7 @@ from spikejoule.learn.schedules import SCHEDULES
 from spikejoule.learn.settings import TrainingRegime
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.surrogates import SURROGATES
-from spikejoule.params import Params
+from spikejoule.params import LIMITS, EnergyReportParams, Params
 from spikejoule.spikes.encoders import ENCODERS
 from stages.shared import journal
 from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definition
@@ -231,6 +231,9 @@ class TestStage:
         read = {key for key in keys_read(script) if key.partition(".")[0] not in listed}
         if name == "baseline":
             read |= {f"train.{key}" for key in TrainingRegime.model_fields if key != "lr"}
+        if name == "publish":  # which records every parameter but the limits, which decide nothing
+            report = {f"energy_report.{key}" for key in EnergyReportParams.model_fields}
+            read |= report - set(LIMITS)
         assert by_key == read
 
 

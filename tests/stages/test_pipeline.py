@@ -323,6 +323,9 @@ class TestAgreement:
             assert stored[f"total_{name}"] == total
             assert metrics[f"{name}_spikes_per_inference"] == total / 1000
             assert stored[f"{name}_per_inference"] == total / 1000
+        numbers = first.metrics("energy_metrics")
+        assert numbers["neuron_updates_per_inference"] == 50 * (400 + 10)
+        assert numbers["neuron_updates_lazy_per_inference"] == 50 * (400 + 10)
 
     def test_spikes_per_neuron(self, first: Clone) -> None:
         measured, later = first.arrays("inference_spikes"), first.arrays("inference_events")

@@ -45,6 +45,14 @@ class Mutation:
 
 FORWARD = ("tests/engine/test_kernels.py::TestExactSpikes",)
 GRADIENT = ("tests/engine/test_engines.py::TestAgreement",)
+# Narrower where one test is about the expression: every mutated kernel is compiled again.
+NEURONS = ("tests/engine/test_engines.py::TestAgreement::test_neurons",)
+LEARNED = ("tests/engine/test_engines.py::TestAgreement::test_learned_constants",)
+PENALTIES = (
+    "tests/engine/test_engines.py::TestAgreement::test_penalties",
+    "tests/engine/test_engines.py::TestAgreement::test_penalties_by_layer",
+)
+TEACHER = ("tests/engine/test_engines.py::TestAgreement::test_a_teacher",)
 ADAM = ("tests/engine/test_engines.py::TestAdam", "tests/engine/test_engines.py::TestThreads")
 INTEGERS = (
     "tests/engine/test_integer.py",
@@ -127,42 +135,63 @@ MUTATIONS = (
         "engine/kernels/vector.py",
         "return builder.fsub(value, thresholds)",
         "return zeros(vector)",
-        GRADIENT,
+        NEURONS,
     ),
     Mutation(
         "a penalty has no target",
         "engine/kernels/penalty.py",
         "if events_above <= 0.0:",
         "if events_above <= -1e18:",
-        GRADIENT,
+        PENALTIES,
     ),
     Mutation(
         "a penalty counts synapses that are gone",
         "engine/kernels/penalty.py",
         "n_events += fan_outs[first_row + sources[event]]",
         "n_events += layer_at(network.layers, number + 1).n_units",
-        GRADIENT,
+        PENALTIES,
+    ),
+    Mutation(
+        "every layer has the penalties of the first",
+        "engine/kernels/penalty.py",
+        "by_spike, by_event = penalties[number, 0], penalties[number, 2]",
+        "by_spike, by_event = penalties[0, 0], penalties[0, 2]",
+        PENALTIES,
+    ),
+    Mutation(
+        "a teacher's activations of zero are not skipped",
+        "learn/teacher.py",
+        "int(np.count_nonzero(values)) * each",
+        "values.size * each",
+        ("tests/learn/test_training.py",),
+    ),
+    Mutation(
+        "the energy of training leaves out its teacher",
+        "energy/training_counts.py",
+        "macs = [[epoch.teacher_macs or 0] for epoch in record.epochs]",
+        "macs = [[0] for epoch in record.epochs]",
+        ("tests/energy/test_analysis.py",),
     ),
     Mutation(
         "a teacher is not heard",
         "model/learning.py",
         "self.distillation * teacher",
         "self.distillation * probabilities",
-        GRADIENT,
+        TEACHER,
     ),
     Mutation(
         "the gradient flows back through a reset",
         "engine/kernels/through_time.py",
         "builder.select(silent, decays, of_spikes)",
         "builder.select(silent, decays, decays)",
-        GRADIENT,
+        NEURONS,
     ),
     Mutation(
         "no gradient flows past a reset by subtraction",
         "engine/kernels/through_time.py",
         "builder.select(subtracts, neuron.decay, ir.Constant(neuron.decay.type, 0.0))",
         "ir.Constant(neuron.decay.type, 0.0)",
-        GRADIENT,
+        NEURONS,
     ),
     Mutation(
         "the norm of the gradient counts biases that the network does not have",
@@ -176,21 +205,21 @@ MUTATIONS = (
         "engine/kernels/learned.py",
         "before = before - threshold if subtracts else 0.0",
         "before = before - threshold if subtracts else before",
-        GRADIENT,
+        LEARNED,
     ),
     Mutation(
         "a learned threshold takes the delta of the step after for its own",
         "engine/kernels/learned.py",
         "by_threshold -= kept * delta",
         "by_threshold -= 0.0 * delta",
-        GRADIENT,
+        LEARNED,
     ),
     Mutation(
         "every layer has the constants of the first",
         "engine/kernels/deltas.py",
         "            network.parameters,\n            neuron_at(neurons, number),\n",
         "            network.parameters,\n            neuron_at(neurons, 0),\n",
-        GRADIENT,
+        NEURONS,
     ),
     Mutation(
         "of equal spike counts the last class is the answer",

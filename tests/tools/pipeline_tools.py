@@ -43,6 +43,9 @@ def pipeline_definition(folder: Path) -> dict[str, Any]:
     return _parsed((folder / "dvc.yaml").read_text(encoding="utf-8"))
 
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
 @cache
 def _parsed(text: str) -> dict[str, Any]:
     """Once for each text: PyYAML takes 50 ms for it, and tests ask for every single path."""
@@ -223,7 +226,12 @@ def write_lock(folder: Path, outputs: Sequence[Path], given: Sequence[Path]) -> 
             for path in paths
         ]
 
-    parameters = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
+    parameters = {}
+    for of_stage in pipeline_definition(REPOSITORY)["stages"].values():
+        for name in of_stage["params"]:
+            section, _, key = name.partition(".")
+            parameters[name] = values[section][key] if key else values[section]
     stage = {
         "cmd": "by hand",
         "deps": entries(given),

@@ -22,6 +22,7 @@ from spikejoule.measure.front_rows import (
     pareto_front,
     read_front,
 )
+from spikejoule.params import earlier_values
 from spikejoule.tracking import (
     RecordedRun,
     RunRecord,
@@ -51,6 +52,8 @@ PARAMETERS = {
     "train.lr": "0.003",
     "train.threads": "2",
 }
+CURRENT = {**earlier_values(), **PARAMETERS}
+"""What a params.yaml holds, whose keys are more than those of an older run."""
 
 
 def run(name: str, *figures: float, early: Sequence[float] = (), **changes: Any) -> RecordedRun:
@@ -126,6 +129,14 @@ class TestCompare:
         assert found.n_runs == 1
         assert found.left_out == {"without accuracy or synaptic events": 1}
 
+    def test_products_beside_the_events_are_left_out(self) -> None:
+        """A network whose input is a constant current pays in other coin than synaptic events."""
+        direct = run("4", 99.0, 99.0, 5.0)
+        direct.metrics["input_macs_per_inference"] = 40_000.0  # type: ignore[index]
+        found = compare_runs([run("1", 90.0, 90.0, 10.0), direct])
+        assert [one.name for one in found.candidates] == ["1"]
+        assert found.left_out == {"with products of constant currents beside their events": 1}
+
     def test_validation_on_the_test_images_is_left_out(self) -> None:
         on_test = run("200", 99, 99, 10, parameters={"data.validation_size": "0.0"})
         found = compare_runs([run("100", 98, 90, 5000), on_test])
@@ -158,6 +169,29 @@ class TestCompare:
         assert {one.name for one in found.candidates} == {"100", "200"}
         (reason,) = found.left_out
         assert reason.startswith("measured on other images")
+
+    def test_keys_that_came_after_a_run_stand_for_what_there_was(self) -> None:
+        later = {name: str(value) for name, value in earlier_values().items()}
+        assert {"model.reset", "train.distillation", "encode.latency_threshold"} <= later.keys()
+        old, new = run("100", 98, 90, 5000), run("100", 98, 90, 5000, parameters=later)
+        found = compare_runs([old, new])
+        assert (found.n_runs, found.varied) == (1, ())
+        assert found.left_out == {"the same result again": 1}
+        other = run("100", 97, 90, 4000, parameters={**later, "model.reset": "subtract"})
+        assert compare_runs([old, other]).varied == ("model.reset",)
+
+    def test_the_rival_counts_where_it_was_the_teacher(self) -> None:
+        slow = {"baseline.lr": "0.0001"}
+        fast = {"baseline.lr": "0.01"}
+        runs = [run("100", 98, 90, 5000, parameters=each) for each in (slow, fast)]
+        assert compare_runs(runs).left_out == {"the same result again": 1}
+        taught = {"train.distillation": "0.5"}
+        distilled = [
+            run("100", 98, 90, 5000, parameters={**each, **taught}) for each in (slow, fast)
+        ]
+        assert compare_runs(distilled).varied == ("baseline.lr",)
+        assert compare_runs([*distilled, runs[0]]).varied == ("baseline.lr", "train.distillation")
+        assert compare_runs([distilled[0], runs[0]]).varied == ("train.distillation",)
 
     def test_a_source_can_be_chosen(self) -> None:
         full = run("50", 99, 99, 10, tags={"data.source": "mnist"})
@@ -202,7 +236,7 @@ class TestReport:
         ]  # fmt: skip
 
     def test_text_names_the_cheapest_and_how_to_repeat_it(self) -> None:
-        current = {**PARAMETERS, "model.hidden": [400], "seed": 42, "data.validation_size": 0.1}
+        current = {**CURRENT, "model.hidden": [400], "seed": 42, "data.validation_size": 0.1}
         text = front_text(compare_runs(RUNS), 98, current)
         assert "Least energy at 98 % on validation: 100, 5,000 synaptic events" in text
         assert "dvc exp run -S 'model.hidden=[100]'\n" in text
@@ -210,13 +244,13 @@ class TestReport:
 
     def test_command_writes_none_as_yaml_does(self) -> None:
         (candidate,) = (one for one in compare_runs(RUNS).candidates if one.name == "50")
-        command = experiment_command(candidate, {**PARAMETERS, "train.target_accuracy": 98.0})
+        command = experiment_command(candidate, {**CURRENT, "train.target_accuracy": 98.0})
         assert command == "dvc exp run -S 'model.hidden=[50]' -S train.target_accuracy=null"
 
     def test_the_command_names_the_data_if_they_are_others(self) -> None:
         of_a_folder = run("400", 98, 97, 5000, parameters={"data.source": "/my digits"})
         (candidate,) = compare_runs([of_a_folder]).candidates
-        command = experiment_command(candidate, {**PARAMETERS, "data.source": "auto"})
+        command = experiment_command(candidate, {**CURRENT, "data.source": "auto"})
         assert command == "dvc exp run -S 'data.source=/my digits'"
 
     def test_figure_depends_on_the_runs(self) -> None:

@@ -14,6 +14,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,15 @@ from mlflow.pyfunc import scoring_server
 from benchmarks.serving import serve_command
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.foundation.errors import ArtifactError, ParameterError
-from spikejoule.model.checkpoint import read_complete
+from spikejoule.model.checkpoint import read_complete, write_complete
+from spikejoule.spikes.encoders.direct import Direct
 from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.tracking import ModelFiles, served_model
 from spikejoule.tracking.served_http import invocations, take_over_server
 from spikejoule.tracking.served_model import save_served_model
 from spikejoule.tracking.served_request import MAX_BYTES, MAX_IMAGES
 from tests import naive
-from tests.tools.examples import write_example
+from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.services import LOOPBACK, answers, free_port, running
 from tests.tools.settings import draw_key, encode
 
@@ -106,6 +108,22 @@ class TestAnswer:
         rows = model.predict(images, params={"profile": MEMORY})
         assert rows["energy_pj"].tolist() == [None] * len(images)
         assert (rows["energy_low_pj"] < rows["energy_high_pj"]).all()
+
+    def test_a_constant_current(self, tmp_path: Path, images: np.ndarray) -> None:
+        network = replace(trained_network(), encoder=Direct(time_window=T))
+        content = complete_content(network)
+        content["energy_proxies"]["input_macs_per_inference"] = 1.0
+        write_complete(tmp_path / "c.pth", content)
+        files = ModelFiles(tmp_path / "c.pth", PACKAGED, ARITHMETIC)
+        save_served_model(tmp_path / "saved", files, "a-run")
+        rows = mlflow.pyfunc.load_model(str(tmp_path / "saved")).predict(images)
+        lit = np.count_nonzero(images.reshape(6, 784), axis=1)
+        assert rows["spikes_input"].tolist() == [0] * 6
+        assert rows["input_macs"].tolist() == (HIDDEN * lit).tolist()
+        events = OUTPUT * rows["spikes_hidden"]
+        assert rows["synaptic_events"].tolist() == events.tolist()
+        expected = 4.6 * HIDDEN * lit + 0.9 * events + (3.7 + 0.9) * T * (HIDDEN + OUTPUT)
+        np.testing.assert_allclose(rows["energy_pj"], expected, rtol=1e-12)
 
     def test_both_shapes_and_every_integer_type(self, model: Any, images: np.ndarray) -> None:
         expected = model.predict(images)

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 
 def add_run_commands(commands: Any) -> None:
-    """Add `publish`, `front` and `version` to the parser's commands."""
+    """Add `publish`, `check`, `front`, `seeds` and `version` to the parser's commands."""
     _add_publish(commands)
+    _add_check(commands)
     _add_front(commands)
+    _add_seeds(commands)
     _add_version(commands)
 
 
@@ -35,6 +37,14 @@ def _add_publish(commands: Any) -> None:
     )
     which.add_argument("--experiments", action="store_true", help="every experiment that DVC keeps")
     publish.set_defaults(command=_publish)
+
+
+def _add_check(commands: Any) -> None:
+    check = add_command(
+        commands, "check", "fail if the recorded run needs more energy, or is worse, than allowed"
+    )
+    add_project_directory(check)
+    check.set_defaults(command=_check)
 
 
 def _add_front(commands: Any) -> None:
@@ -60,6 +70,20 @@ def _add_front(commands: Any) -> None:
         "--check", type=Path, metavar="FILE", help="compare a written table with its runs instead"
     )
     front.set_defaults(command=_front)
+
+
+def _add_seeds(commands: Any) -> None:
+    seeds = add_command(
+        commands, "seeds", "average a project's recorded runs that differ in their seed alone"
+    )
+    add_project_directory(seeds)
+    seeds.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="of runs of this data, as mnist or mnist5k (default: of the latest run)",
+    )
+    seeds.add_argument("--table", type=Path, metavar="FILE", help="write the means (CSV)")
+    seeds.set_defaults(command=_seeds)
 
 
 def _add_version(commands: Any) -> None:
@@ -99,6 +123,12 @@ def _publish(options: argparse.Namespace) -> str:
     if problems:
         raise ArtifactError("\n".join(problems))
     return ""
+
+
+def _check(options: argparse.Namespace) -> str:
+    from spikejoule.tracking.limits import check_limits
+
+    return f"{check_limits(options.directory.resolve())}\n"
 
 
 def _published(what: str, publication: "Publication") -> str:
@@ -143,6 +173,22 @@ def _checked_front(path: Path, store: "Store") -> str:
     if differs:
         raise ArtifactError("\n".join(lines))
     return "\n".join([*lines, ""])
+
+
+def _seeds(options: argparse.Namespace) -> str:
+    from spikejoule.foundation.pipeline_file import PARAMS_FILE, artifact_paths
+    from spikejoule.params import load_params
+    from spikejoule.tracking import finished_runs, project_store
+    from spikejoule.tracking.seeds import comparable_runs, priced_runs, seed_rows, seeds_text
+
+    params = load_params(options.directory / PARAMS_FILE)
+    store = project_store(options.directory, params.publish.experiment)
+    runs = comparable_runs(finished_runs(store), options.data)
+    energy_table = artifact_paths(options.directory)["energy_table"]
+    table = seed_rows(priced_runs(store, runs, energy_table))
+    if options.table is not None:
+        table.write(options.table)
+    return seeds_text(table, runs[0].tags.get("data.title", "data without a title"))
 
 
 def _version(options: argparse.Namespace) -> str:

@@ -3,6 +3,7 @@
 from spikejoule.energy.analysis import EnergyAnalysis, analyse
 from spikejoule.energy.inputs import AnalysisInputs, RecordedAccuracy
 from spikejoule.energy.operations import (
+    InputMacs,
     MeanOperations,
     OperationCounts,
     count_operations,
@@ -25,6 +26,7 @@ __all__ = [
     "EnergyProxies",
     "EpochSpikes",
     "HardwareProfile",
+    "InputMacs",
     "MeanOperations",
     "OperationCounts",
     "Price",

@@ -173,7 +173,9 @@ def analyse(
         image_energy = energy.per_sample_high_pj if value is None else value
     return EnergyAnalysis(
         inputs=inputs,
-        assumptions=inference_assumptions(inputs.architecture.quantisation),
+        assumptions=inference_assumptions(
+            inputs.architecture.quantisation, inputs.encoder.input_products
+        ),
         bootstrap=bootstrap,
         counts=tuple(
             CountSummary(column.term, column.place, overall.column(place))

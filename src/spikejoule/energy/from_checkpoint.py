@@ -11,6 +11,7 @@ from spikejoule.energy import (
     BaselineCounts,
     EnergyProxies,
     EpochSpikes,
+    InputMacs,
     MeanOperations,
     OperationCounts,
     RecordedAccuracy,
@@ -54,7 +55,9 @@ def analysis_inputs(
         n_images = checkpoint.section("inference_spikes").get("n_samples", 0)
         proxies = recorded_proxies(checkpoint)
         events = [one.synaptic_events_per_inference for one in proxies.connections]
-        operations = mean_operations(spikes, architecture, encoder.time_window, events)
+        macs, products = proxies.input_macs_per_inference, encoder.input_products
+        inputs = None if macs is None or products is None else InputMacs(np.array([macs]), products)
+        operations = mean_operations(spikes, architecture, encoder.time_window, events, inputs)
     return AnalysisInputs(
         title=str(_mapping(checkpoint.section("spikejoule"), "data").get("title", NOT_RECORDED)),
         architecture=architecture,
@@ -74,14 +77,16 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
     """The energy proxies at the activity that the file records.
 
     Those of a pruned network take the recorded events of each connection: they were counted synapse
-    by synapse, and cannot be computed from spikes alone.
+    by synapse, and cannot be computed from spikes alone. Nor can the products of constant currents.
 
     Raises:
         ArtifactError: the file records no inference spikes of each layer; or the network is pruned,
-            and of a connection no events are recorded, or more than all its synapses give.
+            and of a connection no events are recorded, or more than all its synapses give; or its
+            input are constant currents, and the same holds of their products.
     """
-    spikes = _recorded_spikes(checkpoint)
-    full = energy_proxies(checkpoint.architecture, spikes, checkpoint.encoder.time_window)
+    spikes, n_steps = _recorded_spikes(checkpoint), checkpoint.encoder.time_window
+    macs = _recorded_macs(checkpoint)
+    full = energy_proxies(checkpoint.architecture, spikes, n_steps, None, macs)
     if not checkpoint.pruned:
         return full
     per_layer = _mapping(checkpoint.section("energy_proxies"), "per_layer")
@@ -97,11 +102,32 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
                 f"{recorded!r:.80}: count them with {_COUNTING}."
             )
         events.append(float(recorded))
-    return energy_proxies(checkpoint.architecture, spikes, checkpoint.encoder.time_window, events)
+    return energy_proxies(checkpoint.architecture, spikes, n_steps, events, macs)
+
+
+def _recorded_macs(checkpoint: CompleteCheckpoint) -> float | None:
+    """The products of constant currents per inference that the file records."""
+    encoder = checkpoint.encoder
+    if encoder.input_products is None:
+        return None
+    most = checkpoint.architecture.synapses[0]
+    if encoder.input_products == "every_step":
+        most *= encoder.time_window
+    macs: Any = checkpoint.section("energy_proxies").get("input_macs_per_inference")
+    if macs is None or macs > most:
+        raise ArtifactError(
+            f"the checkpoint is of a network with the code {encoder.name}, and must record its "
+            f"input_macs_per_inference, from 0 to {most:,}, but records {macs!r:.80}: count them "
+            f"with {_COUNTING}."
+        )
+    return float(macs)
 
 
 def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
-    """What the checkpoint records of its training; None if spikes or batch size are missing."""
+    """What the checkpoint records of its training; None if spikes or batch size are missing.
+
+    Likewise if the network's input are constant currents whose products are not recorded.
+    """
     config, spikes = checkpoint.section("training_config"), checkpoint.section("training_spikes")
     results, ours = checkpoint.section("training_results"), checkpoint.section("spikejoule")
     names = checkpoint.architecture.layer_names
@@ -113,8 +139,12 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         return None
     if not (samples and n_epochs and batch_size):
         return None
+    epochs = _epochs(ours.get("history", ()), len(names))
+    products = checkpoint.encoder.input_products
+    if products and not (epochs and all(epoch.input_macs is not None for epoch in epochs)):
+        return None
     return TrainingRecord(
-        epochs=_epochs(ours.get("history", ()), len(names)),
+        epochs=epochs,
         samples=int(samples),
         spikes=tuple(round(totals[name]) for name in names),
         n_epochs=int(n_epochs),
@@ -125,6 +155,7 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         best_epoch=ours.get("best_epoch"),
         best_validation_accuracy_percent=results.get("best_val_accuracy"),
         pruned=checkpoint.pruned,
+        input_products=products,
     )
 
 
@@ -168,6 +199,9 @@ def _epochs(history: Any, n_layers: int) -> tuple[EpochSpikes, ...]:
             tuple(int(count) for count in events)
             if (events := row.get("synaptic_events"))
             else None,
+            row.get("teacher_macs"),
+            row.get("teacher_macs_nonzero"),
+            row.get("input_macs"),
         )
         for row in history
     )

@@ -8,15 +8,25 @@ from numpy.typing import NDArray
 
 from spikejoule.energy.operations import MeanOperations, OperationCounts
 from spikejoule.energy.training_counts import TrainingRecord
+from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.measure.proxies import EnergyProxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.rival.counts import BaselineCounts
+from spikejoule.spikes.currents import Products
 from spikejoule.spikes.encoder import Encoder
 
 _MEMORY: Final = (
     "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
     "once per step, and at most twice more for each event."
+)
+_ENCODING: Final = (
+    "Encoding the image and reading the answer are not counted, which favours the spiking network: "
+    "it turns pixels into spikes, where a baseline reads them once. "
+)
+_BASELINE: Final = (
+    "Of a baseline, multiply-accumulates alone are counted, not its biases and activations, nor "
+    "what finding the zeros costs one that skips them."
 )
 _WIDTH: Final = (
     "Under a profile, a baseline's multiply-accumulates have that profile's price, whatever the "
@@ -34,18 +44,38 @@ INFERENCE_ASSUMPTIONS: Final = (
     "The comparison with the threshold, about an addition per neuron and step, and the reset are "
     "not counted.",
     _MEMORY,
-    "Encoding the image and reading the answer are not counted, which favours the spiking network: "
-    "it turns pixels into spikes, where a baseline reads them once. Of a baseline, "
-    "multiply-accumulates alone are counted, not its biases and activations, nor what finding the "
-    "zeros costs one that skips them.",
+    _ENCODING + _BASELINE,
     _WIDTH,
     "Break-even: spikes of all layers grow in proportion to the spikes per input, neuron updates "
     "in proportion to the window; weights and accuracy are taken as they are.",
 )
 
 
-def inference_assumptions(quantisation: Quantisation | None) -> tuple[str, ...]:
-    """What is counted and what is assumed of the inference of a network, a sentence each."""
+_CURRENTS: Final[dict[Products, str]] = {
+    "once": "The image is a constant current: each pixel that is not black takes a "
+    "multiply-accumulate for each of its synapses, once an inference, and the sums are added in "
+    "every step, which is counted as the addition of a bias. ",
+    "every_step": "The image is a constant current: each pixel that is not black takes a "
+    "multiply-accumulate for each of its synapses, in every step. ",
+}
+_PRODUCTS: Final = (
+    "Each product reads a weight as a synaptic event does; a profile without a price of a "
+    "multiply-accumulate leaves it out. Reading pixels and the answer is not counted. "
+)
+
+
+def inference_assumptions(
+    quantisation: Quantisation | None, products: Products | None = None
+) -> tuple[str, ...]:
+    """What is counted and what is assumed of the inference of a network, a sentence each.
+
+    Args:
+        quantisation: its widths; None for floating point.
+        products: how often it multiplies constant currents; None for an input of spikes.
+    """
+    if products is not None:
+        reads = _CURRENTS[products] + _PRODUCTS
+        return tuple(line.replace(_ENCODING, reads) for line in INFERENCE_ASSUMPTIONS)
     if quantisation is None:
         return INFERENCE_ASSUMPTIONS
     weights, states = quantisation.weight_bits, quantisation.state_bits
@@ -107,18 +137,28 @@ class AnalysisInputs:
         return self.encoder.time_window
 
     @property
-    def neuron_updates(self) -> tuple[int, float] | None:
+    def neuron_updates(self) -> tuple[int, float | None]:
         """Neuron updates an inference: one in every step, and those of event-driven hardware.
 
-        None where the two are the same, as with biases, or where images are not recorded.
+        With biases the two are the same; without, the second is None where images are not recorded.
         """
         operations, architecture = self.operations, self.architecture
-        if isinstance(operations, MeanOperations) or operations.lazy_updates is None:
-            return None
-        if architecture.neuron.has_bias:
-            return None
         clocked = self.time_window * sum(architecture.layer_sizes[1:])
+        if architecture.neuron.has_bias:
+            return clocked, float(clocked)
+        if isinstance(operations, MeanOperations) or operations.lazy_updates is None:
+            return clocked, None
         return clocked, float(operations.lazy_updates.sum(axis=1).mean())
+
+    @property
+    def updates_in_words(self) -> str:
+        """Both numbers of neuron updates, and why they are the same if they are."""
+        clocked, lazy = self.neuron_updates
+        if self.architecture.neuron.has_bias:
+            lazily = "as many, since every neuron has a bias"
+        else:
+            lazily = NOT_RECORDED if lazy is None else f"{lazy:,.1f}"
+        return f"{clocked:,}, on event-driven hardware {lazily}"
 
     @property
     def window_in_words(self) -> tuple[str, str]:

@@ -13,6 +13,16 @@ layer l emits for one sample,
     state accesses           2 T n_l words: each potential is read and written once per step; and up
                              to 2 more for each synaptic event, if it is no register meanwhile
 
+An input of constant currents has no spikes, and in their place
+
+    input MACs               the synapses of every source that gives something: once an inference,
+                             or T times where hardware multiplies in every step (Rueckauer et al.
+                             2017, doi:10.3389/fnins.2017.00682)
+
+which read weights, and accumulate, like synaptic events. Where they are made once, their sums are
+added in every step: an addition per neuron and step that holds the bias, if there is one, and is
+counted as a bias addition if there is none.
+
 A synaptic event belongs to a connection (``input_to_hidden``), the others to a layer. Input units
 are no neurons: they have spikes, but neither updates nor state.
 
@@ -31,6 +41,7 @@ from spikejoule.energy import terms
 from spikejoule.measure.measurement import Measurement
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.fan_out import synaptic_events_per_connection
+from spikejoule.spikes.currents import Products
 
 
 @dataclass(frozen=True)
@@ -78,13 +89,37 @@ class MeanOperations:
     time_window: int
 
 
+@dataclass(frozen=True, eq=False)
+class InputMacs:
+    """Multiply-accumulates of constant currents.
+
+    Attributes:
+        counts: of each sample or epoch, or means, [N].
+        products: whether hardware makes them ``once`` an inference or in ``every_step``.
+    """
+
+    counts: NDArray[Any]
+    products: Products
+
+    def additions(
+        self, updates: NDArray[np.int64], architecture: Architecture
+    ) -> NDArray[np.int64]:
+        """Neuron updates [N, L - 1] that add a bias, or the sums of products that are made once."""
+        added = updates * architecture.neuron.has_bias
+        if self.products == "once":
+            added[:, 0] = updates[:, 0]
+        return added
+
+
 def count_operations(measured: Measurement) -> OperationCounts:
     """What inference on the N samples of a measurement takes, from its counts of their spikes."""
     architecture, time_window = measured.architecture, measured.time_window
     spikes = measured.counts.per_sample
     updates = _updates(architecture, time_window, len(spikes))
-    counts = operation_blocks(architecture, spikes, measured.synaptic_events, updates)
-    columns = operation_columns(architecture)
+    currents, macs = measured.layers[0].currents, measured.input_macs
+    inputs = None if currents is None or macs is None else InputMacs(macs, currents.products)
+    counts = operation_blocks(architecture, spikes, measured.synaptic_events, updates, inputs)
+    columns = operation_columns(architecture, inputs is not None)
     return OperationCounts(columns, counts, time_window, measured.lazy_updates)
 
 
@@ -93,6 +128,7 @@ def mean_operations(
     architecture: Architecture,
     time_window: int,
     synaptic_events: Sequence[float] | None = None,
+    inputs: InputMacs | None = None,
 ) -> MeanOperations:
     """Operations of one inference from the mean spikes of each layer.
 
@@ -102,21 +138,27 @@ def mean_operations(
         time_window: T.
         synaptic_events: mean events of each connection; None for those of a fully connected
             network.
+        inputs: mean products of constant currents, [1]; None for an input of spikes.
     """
     spikes = np.array([[spikes_per_inference[name] for name in architecture.layer_names]])
     if synaptic_events is None:
         synaptic_events = synaptic_events_per_connection(dict(spikes_per_inference), architecture)
     updates = _updates(architecture, time_window, 1)
-    means = operation_blocks(architecture, spikes, np.array([synaptic_events]), updates)[0]
-    columns = operation_columns(architecture)
+    events = np.array([synaptic_events])
+    means = operation_blocks(architecture, spikes, events, updates, inputs)[0]
+    columns = operation_columns(architecture, inputs is not None)
     return MeanOperations(columns, means.astype(np.float64), time_window)
 
 
-def operation_columns(architecture: Architecture) -> tuple[Column, ...]:
-    """What :func:`operation_blocks` counts, column by column."""
+def operation_columns(architecture: Architecture, has_macs: bool = False) -> tuple[Column, ...]:
+    """What :func:`operation_blocks` counts, column by column.
+
+    `has_macs` says whether the input is one of constant currents.
+    """
     names, connections = architecture.layer_names, architecture.connection_names
     places = (
         (terms.SYNAPTIC_EVENT, connections),
+        (terms.INPUT_MAC, connections[:has_macs]),
         (terms.NEURON_UPDATE_ACTIVE, names[1:]),
         (terms.NEURON_UPDATE_INACTIVE, names[1:]),
         (terms.LEAK_MULTIPLICATION, names[1:]),
@@ -134,6 +176,7 @@ def operation_blocks(
     spikes: NDArray[Any],
     events: NDArray[Any],
     updates: NDArray[np.int64],
+    inputs: InputMacs | None = None,
 ) -> NDArray[Any]:
     """The formulas of this module: counts [N, C] in the order of :func:`operation_columns`.
 
@@ -142,18 +185,24 @@ def operation_blocks(
         spikes: of each layer, [N, L].
         events: synaptic events of each connection, [N, L - 1].
         updates: neuron updates of each layer after the input, int64 [N, L - 1].
+        inputs: products of constant currents; None for an input of spikes.
     """
-    active = spikes[:, 1:]
+    active, additions = spikes[:, 1:], updates * architecture.neuron.has_bias
+    macs, reads = events[:, :0], events
+    if inputs is not None:
+        macs, additions = inputs.counts[:, None], inputs.additions(updates, architecture)
+        reads = np.concatenate([events[:, :1] + macs, events[:, 1:]], axis=1)
     blocks = (
         events,
+        macs,
         active,
         updates - active,
         updates * leaks_by_layer(architecture),
-        updates * architecture.neuron.has_bias,
+        additions,
         spikes,
-        events,
+        reads,
         2 * updates,
-        2 * events,
+        2 * reads,
     )
     return np.concatenate(blocks, axis=1)
 

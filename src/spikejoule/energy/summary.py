@@ -12,6 +12,7 @@ from spikejoule.energy.inputs import AnalysisInputs
 from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.tables import headline
 from spikejoule.foundation.text import NOT_RECORDED, Rows, number, render, text_table
+from spikejoule.measure.proxies import EnergyProxies
 
 _NARROW_BITS = 8
 _UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
@@ -138,19 +139,17 @@ def _facts(analysis: EnergyAnalysis) -> Rows:
             NOT_RECORDED if accuracy is None else number(accuracy.percent, 2, " %"),
         ),
         ("synaptic events", number(proxies.synaptic_events_per_inference, 1)),
+        *input_macs_row(proxies),
         ("dense operations", number(proxies.dense_operations_per_inference)),
         ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
-        *_updates(inputs),
+        ("neuron updates", inputs.updates_in_words),
     ]
 
 
-def _updates(inputs: AnalysisInputs) -> Rows:
-    if inputs.neuron_updates is None:
-        return []
-    clocked, lazy = inputs.neuron_updates
-    return [
-        ("neuron updates", f"{number(clocked)}, on event-driven hardware {number(lazy, 1)}"),
-    ]
+def input_macs_row(proxies: EnergyProxies) -> Rows:
+    """The products of constant currents, if the input has them."""
+    macs = proxies.input_macs_per_inference
+    return [] if macs is None else [("input MACs", number(macs, 1))]
 
 
 def _profiles(analysis: EnergyAnalysis) -> str:

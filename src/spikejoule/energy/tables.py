@@ -79,6 +79,7 @@ class EnergyMetrics(Record):
     dense_operations_per_inference: int = Field(ge=1)
     synaptic_events_per_inference: NotNegative
     sparsity_ratio: float = Field(ge=0, le=1)
+    input_macs_per_inference: NotNegative | None = None
 
     @model_validator(mode="after")
     def _ratio_is_that_of_the_counts(self) -> Self:
@@ -102,13 +103,14 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
 
     `energy_per_inference_low_pj` and `_high_pj` are the ends of the interval of the mean, at the
     lower and at the upper end of the prices. Ratios are to the first baseline. Neuron updates are
-    there where event-driven hardware makes fewer than one a neuron and step.
+    one a neuron and step, and those of event-driven hardware (`measure.lazy_updates`).
     """
     chosen, training, proxies = (
         analysis.chosen_inference,
         analysis.chosen_training,
         analysis.inputs.proxies,
     )
+    clocked, lazy = analysis.inputs.neuron_updates
     ratios = {comparison.method: comparison.ratio for comparison in chosen.comparisons[:2]}
     value = chosen.total.value
     numbers: dict[str, float | int | str | None] = {
@@ -129,17 +131,17 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
             ),
             "training_energy_in_inferences": training.inferences_of_the_same_energy,
         }
-    if analysis.inputs.neuron_updates is not None:
-        clocked, lazy = analysis.inputs.neuron_updates
-        numbers |= {
-            "neuron_updates_per_inference": clocked,
-            "neuron_updates_lazy_per_inference": lazy,
-        }
+    numbers |= {
+        "neuron_updates_per_inference": clocked,
+        "neuron_updates_lazy_per_inference": lazy,
+    }
+    macs = proxies.input_macs_per_inference
     return {
         **{name: _rounded(number) for name, number in numbers.items() if number is not None},
         "dense_operations_per_inference": proxies.dense_operations_per_inference,
         "synaptic_events_per_inference": proxies.synaptic_events_per_inference,
         "sparsity_ratio": proxies.sparsity_ratio,
+        **({} if macs is None else {"input_macs_per_inference": macs}),
     }
 
 

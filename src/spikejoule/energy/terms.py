@@ -8,6 +8,7 @@ consist of them; every other price stands for exactly one term.
 from typing import Final
 
 SYNAPTIC_EVENT: Final = "synaptic_event"
+INPUT_MAC: Final = "input_mac"
 NEURON_UPDATE_ACTIVE: Final = "neuron_update_active"
 NEURON_UPDATE_INACTIVE: Final = "neuron_update_inactive"
 LEAK_MULTIPLICATION: Final = "leak_multiplication"
@@ -20,11 +21,13 @@ HOP_EAST_WEST: Final = "hop_east_west"
 HOP_NORTH_SOUTH: Final = "hop_north_south"
 
 GRADIENT_ACCUMULATION: Final = "gradient_accumulation"
+INPUT_GRADIENT_MAC: Final = "input_gradient_mac"
 BIAS_GRADIENT_ACCUMULATION: Final = "bias_gradient_accumulation"
 BACKPROPAGATION_MAC: Final = "backpropagation_mac"
 DELTA_MULTIPLICATION: Final = "delta_multiplication"
 DELTA_ADDITION: Final = "delta_addition"
 SURROGATE_EVALUATION: Final = "surrogate_evaluation"
+TEACHER_MAC: Final = "teacher_mac"
 OPTIMIZER_MULTIPLICATION: Final = "optimizer_multiplication"
 OPTIMIZER_ADDITION: Final = "optimizer_addition"
 OPTIMIZER_DIVISION: Final = "optimizer_division"
@@ -38,6 +41,7 @@ ARITHMETIC: Final = (MAC, ADDITION, MULTIPLICATION)
 
 DESCRIPTIONS: Final = {
     SYNAPTIC_EVENT: "a spike reaches one synapse: its weight is added to the target's potential",
+    INPUT_MAC: "the constant current of a pixel times the weight of one synapse is added up",
     NEURON_UPDATE_ACTIVE: "a neuron takes a step of 1 ms in which it spikes",
     NEURON_UPDATE_INACTIVE: "a neuron takes a step of 1 ms in which it does not spike",
     LEAK_MULTIPLICATION: "a membrane potential is multiplied by the decay, once per neuron and "
@@ -52,6 +56,7 @@ DESCRIPTIONS: Final = {
     HOP_NORTH_SOUTH: "a spike goes on by one router north or south; depends on the placement",
     GRADIENT_ACCUMULATION: "the membrane's delta is added to the gradient of one synapse, once per "
     "synaptic event",
+    INPUT_GRADIENT_MAC: "a pixel's current times a delta is added to the gradient of one synapse",
     BIAS_GRADIENT_ACCUMULATION: "the delta is added to the bias's gradient, once per neuron and "
     "step",
     BACKPROPAGATION_MAC: "a delta times a weight is added to the gradient of a hidden spike, every "
@@ -60,6 +65,8 @@ DESCRIPTIONS: Final = {
     "and by the decay",
     DELTA_ADDITION: "one addition per neuron and step: what comes from the step after",
     SURROGATE_EVALUATION: "the surrogate's derivative at one membrane potential",
+    TEACHER_MAC: "an activation of the ReLU teacher times a weight, every weight once per training "
+    "sample",
     OPTIMIZER_MULTIPLICATION: "a multiplication of the optimizer",
     OPTIMIZER_ADDITION: "an addition of the optimizer",
     OPTIMIZER_DIVISION: "a division of the optimizer",
@@ -72,11 +79,14 @@ DESCRIPTIONS: Final = {
 
 OPERATION_OF: Final = {
     SYNAPTIC_EVENT: ADDITION,
+    INPUT_MAC: MAC,
     BIAS_ADDITION: ADDITION,
     LEAK_MULTIPLICATION: MULTIPLICATION,
     GRADIENT_ACCUMULATION: ADDITION,
+    INPUT_GRADIENT_MAC: MAC,
     BIAS_GRADIENT_ACCUMULATION: ADDITION,
     BACKPROPAGATION_MAC: MAC,
+    TEACHER_MAC: MAC,
     DELTA_MULTIPLICATION: MULTIPLICATION,
     DELTA_ADDITION: ADDITION,
     OPTIMIZER_MULTIPLICATION: MULTIPLICATION,
@@ -95,7 +105,11 @@ OF_INFERENCE: Final = (
     STATE_ACCESS,
     STATE_ACCESS_PER_EVENT,
 )
-"""What is counted of inference and of training's forward pass."""
+"""What an event-driven chip does in inference and in training's forward pass.
+
+The products of constant currents are not among them: a chip's figure for its events does not hold
+what it takes to multiply.
+"""
 
 UPDATES: Final = (NEURON_UPDATE_ACTIVE, NEURON_UPDATE_INACTIVE)
 """The two kinds of neuron update."""

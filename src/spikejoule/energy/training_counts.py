@@ -4,6 +4,7 @@ With N samples of an epoch, T steps, layers of n_l units, E_l synaptic events fr
 parameters and U optimizer steps,
 
     forward     as in inference (`operations`), for the spikes of the training samples
+                teacher MACs              as recorded, dense; where there is a teacher
     backward    gradient accumulations    E_l            a delta for each synapse of a spike
                 bias gradients            N T n_l        an addition per neuron and step, if any
                 backpropagation MACs      N T n_l n_l+1  between neurons, dense; none to the input
@@ -13,6 +14,7 @@ parameters and U optimizer steps,
                 surrogate evaluations     N T n_l
                 learned constants         N T n_l        for each of a layer's, a multiplication
                                                          and an addition to its gradient
+                input gradient MACs   as many as input MACs, of an input of constant currents
     optimizer   Adam: P U times the operations of `_ADAM`
 
 These are the terms of the equations in `neuron` and of Adam (Kingma and Ba 2015, arXiv:1412.6980,
@@ -31,11 +33,13 @@ from numpy.typing import NDArray
 from spikejoule.energy import terms
 from spikejoule.energy.operations import (
     Column,
+    InputMacs,
     leaks_by_layer,
     operation_blocks,
     operation_columns,
 )
 from spikejoule.model.architecture import Architecture
+from spikejoule.spikes.currents import Products
 
 FORWARD: Final = "forward"
 BACKWARD: Final = "backward"
@@ -75,6 +79,9 @@ class EpochSpikes:
     """One epoch: its samples, the spikes of each layer over them, and the accuracy after it.
 
     `synaptic_events` are those of each weight matrix, as counted; None where only the spikes were.
+    `teacher_macs` are the multiply-accumulates of a teacher, and `teacher_macs_nonzero` those of
+    them without a zero activation; None where there was none.
+    `input_macs` are the products of constant currents; None for an input of spikes.
     """
 
     epoch: int
@@ -82,6 +89,9 @@ class EpochSpikes:
     spikes: tuple[int, ...]
     validation_accuracy_percent: float
     synaptic_events: tuple[int, ...] | None = None
+    teacher_macs: int | None = None
+    teacher_macs_nonzero: int | None = None
+    input_macs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +109,7 @@ class TrainingRecord:
         best_epoch: the epoch whose weights were kept; None where not recorded.
         best_validation_accuracy_percent: None where not recorded.
         pruned: whether synapses were removed in training.
+        input_products: how often hardware multiplies constant currents; None for a code of spikes.
     """
 
     epochs: tuple[EpochSpikes, ...]
@@ -112,6 +123,7 @@ class TrainingRecord:
     best_epoch: int | None
     best_validation_accuracy_percent: float | None
     pruned: bool = False
+    input_products: Products | None = None
 
     @property
     def fewer_events(self) -> bool:
@@ -122,6 +134,11 @@ class TrainingRecord:
     def events_counted(self) -> bool:
         """Whether every epoch's synaptic events were counted."""
         return bool(self.epochs) and all(epoch.synaptic_events for epoch in self.epochs)
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether every epoch's answers of a teacher were counted."""
+        return bool(self.epochs) and all(epoch.teacher_macs is not None for epoch in self.epochs)
 
     @property
     def optimizer_steps(self) -> int:
@@ -165,27 +182,46 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
     bias_gradients = updates * architecture.neuron.has_bias
     learned = len(architecture.neuron.learned_names)
     multiplications = updates * (1 + leaks_by_layer(architecture))
-    blocks = [operation_blocks(architecture, spikes, events, updates)]
-    blocks += [events, bias_gradients, updates[:, :-1] * units[1:]]
+    inputs = _input_macs(record)
+    macs = events[:, :0]
+    if inputs is not None:
+        macs, bias_gradients = inputs.counts[:, None], inputs.additions(updates, architecture)
+    has_macs = inputs is not None
+    blocks = [operation_blocks(architecture, spikes, events, updates, inputs)]
+    forward = [*operation_columns(architecture, has_macs)]
+    if record.has_teacher:
+        of_teacher = [[epoch.teacher_macs or 0] for epoch in record.epochs]
+        blocks.append(np.array(of_teacher, dtype=np.int64))
+        forward.append(Column(terms.TEACHER_MAC, "teacher"))
+    blocks += [events, macs, bias_gradients, updates[:, :-1] * units[1:]]
     blocks += [multiplications + learned * updates, (1 + learned) * updates, updates]
     optimizer = _optimizer_operations(record, architecture)
     blocks.append(steps[:, None] * np.array(list(optimizer.values()), dtype=np.int64))
     columns = [
-        *(TrainingColumn(FORWARD, column) for column in operation_columns(architecture)),
-        *(TrainingColumn(BACKWARD, column) for column in _backward_columns(architecture)),
+        *(TrainingColumn(FORWARD, column) for column in forward),
+        *(TrainingColumn(BACKWARD, column) for column in _backward_columns(architecture, has_macs)),
         *(TrainingColumn(OPTIMIZER, Column(term, "parameters")) for term in optimizer),
     ]
     return TrainingCounts(tuple(columns), np.concatenate(blocks, axis=1))
+
+
+def _input_macs(record: TrainingRecord) -> InputMacs | None:
+    """The products of constant currents by epoch; None for a code of spikes."""
+    if record.input_products is None:
+        return None
+    macs = [epoch.input_macs or 0 for epoch in record.epochs]
+    return InputMacs(np.array(macs, dtype=np.int64), record.input_products)
 
 
 def _batches(samples: int, batch_size: int) -> int:
     return -(-samples // batch_size)
 
 
-def _backward_columns(architecture: Architecture) -> Sequence[Column]:
+def _backward_columns(architecture: Architecture, has_macs: bool) -> Sequence[Column]:
     layers, connections = architecture.layer_names[1:], architecture.connection_names
     places = (
         (terms.GRADIENT_ACCUMULATION, connections),
+        (terms.INPUT_GRADIENT_MAC, connections[:has_macs]),
         (terms.BIAS_GRADIENT_ACCUMULATION, layers),
         (terms.BACKPROPAGATION_MAC, connections[1:]),
         (terms.DELTA_MULTIPLICATION, layers),

@@ -126,6 +126,23 @@ def training_energy(
             "Synapses were removed during training; events of training are counted with all "
             "synapses in place, which is an upper bound.",
         )
+    if record.has_teacher:
+        macs, left = (
+            sum(getattr(epoch, name) or 0 for epoch in record.epochs)
+            for name in ("teacher_macs", "teacher_macs_nonzero")
+        )
+        assumptions = (
+            *assumptions,
+            f"The ReLU teacher answers each training sample once: {macs:,} multiply-accumulates, "
+            f"of which {left:,} would be left without those of a zero activation. All are priced; "
+            "its biases and its softmax are not counted, and neither is its own training.",
+        )
+    if record.input_products is not None:
+        assumptions = (
+            *assumptions,
+            "Each product of a constant current stands for another one in the backward pass: of "
+            "the current and the sum of the deltas.",
+        )
     totals = counts.counts.sum(axis=0)
     return TrainingEnergy(
         terms=tuple(

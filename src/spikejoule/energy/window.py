@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from spikejoule.energy import terms
 from spikejoule.energy.analysis import CountSummary, ProfileInference, TermEnergy
 from spikejoule.energy.estimates import Amount
+from spikejoule.spikes.currents import Products
+
+_NOTHING = Amount(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -19,18 +22,24 @@ class WindowCost:
     Attributes:
         per_event: for each synaptic event.
         per_step: for each step of 1 ms.
+        once: whatever the steps: the products of constant currents that are made once.
     """
 
     per_event: Amount
     per_step: Amount
+    once: Amount = _NOTHING
 
     def energy(self, synaptic_events: float, steps: float) -> Amount:
         """Of an inference with so many synaptic events (a mean) in so many steps (a mean)."""
-        return self.per_event.times(synaptic_events) + self.per_step.times(steps)
+        grows = self.per_event.times(synaptic_events) + self.per_step.times(steps)
+        return self.once + grows
 
 
 def window_cost(
-    entry: ProfileInference, counts: Sequence[CountSummary], time_window: int
+    entry: ProfileInference,
+    counts: Sequence[CountSummary],
+    time_window: int,
+    products: Products | None = None,
 ) -> WindowCost | None:
     """Split an inference under one profile; None if the network has no synaptic events.
 
@@ -38,15 +47,20 @@ def window_cost(
         entry: inference under the profile.
         counts: operations per inference of every term at every place.
         time_window: steps of a whole inference.
+        products: how often constant currents are multiplied; None for an input of spikes.
     """
     events = sum(item.count.mean for item in counts if item.term == terms.SYNAPTIC_EVENT)
     if events <= 0:
         return None
     operations = {(item.term, item.place): item.count.mean for item in counts}
-    per_spike = per_step = Amount(0.0, 0.0, 0.0)
+    currents = next((item.place for item in counts if item.term == terms.INPUT_MAC), None)
+    per_spike = per_step = once = _NOTHING
     for item in entry.by_term:
         energy = _amount(item)
-        if item.term not in terms.PER_SPIKE:
+        if item.place == currents and products == "once":
+            once += energy
+            continue
+        if item.place == currents or item.term not in terms.PER_SPIKE:
             per_step += energy
             continue
         if item.term == terms.NEURON_UPDATE_ACTIVE:
@@ -55,7 +69,7 @@ def window_cost(
             per_step += idle
             energy += idle.times(-1.0)
         per_spike += energy
-    return WindowCost(per_spike.over(events), per_step.over(time_window))
+    return WindowCost(per_spike.over(events), per_step.over(time_window), once)
 
 
 def _of_inactive(
@@ -72,7 +86,7 @@ def _of_inactive(
     )
     times = operations[active.term, active.place]
     if inactive is None or times == 0:
-        return Amount(0.0, 0.0, 0.0)
+        return _NOTHING
     return _amount(inactive).over(operations[inactive.term, inactive.place] / times)
 
 

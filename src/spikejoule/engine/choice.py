@@ -7,6 +7,7 @@ from spikejoule.engine.interface import Engine
 from spikejoule.engine.settings import EngineSettings
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import LearningSettings
 from spikejoule.spikes.events import EventList
 
@@ -64,12 +65,14 @@ def make_engine(
 
     Args:
         name: ``event`` or ``dense``.
-        architecture: layer sizes and neurons.
+        architecture: layer sizes and neurons; a quantised one without grids gets those that fit.
         state: parameters to begin with.
         settings: how to learn; not needed to run.
         device: of the dense engine.
         dtype: float32, or float64 for exact comparisons.
     """
+    if architecture.quantisation is not None and not architecture.quantisation.exponents:
+        architecture = with_grids(architecture, state)
     if name == "event":
         from spikejoule.engine.event import EventEngine
 

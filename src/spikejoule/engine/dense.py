@@ -9,16 +9,11 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from spikejoule.engine.inputs import check_input
 from spikejoule.engine.interface import BatchOutcome
-from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, with_grids
-from spikejoule.model.learning import (
-    ADAM_BETAS,
-    ADAM_EPSILON,
-    PENALISED_TOGETHER,
-    LearningSettings,
-)
+from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.network import SpikingNetwork
 from spikejoule.spikes.events import EventList, concatenate_samples
 
@@ -30,7 +25,7 @@ class DenseEngine:
     """Trains and runs the torch network; see :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        architecture: layer sizes and neurons.
+        architecture: layer sizes and neurons; a quantised one has its grids.
         state: initial parameters.
         settings: how to learn; not needed to run.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
@@ -48,8 +43,6 @@ class DenseEngine:
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.device = device
-        if architecture.quantisation is not None and not architecture.quantisation.exponents:
-            architecture = with_grids(architecture, state)
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
         network = SpikingNetwork(architecture, self._settings.chosen_surrogate)
@@ -58,6 +51,7 @@ class DenseEngine:
         self._network = network
         self._use_grids(architecture)
         self._masks: dict[str, Tensor] = {}
+        self._penalties = self._settings.penalties(len(architecture.fan_outs)).tolist()
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
             network.parameters(),
@@ -81,13 +75,15 @@ class DenseEngine:
         if self._architecture.quantisation is not None:
             self._use_grids(with_grids(self._architecture, self.learned_state()))
 
-    def _dense_spikes(self, events: EventList) -> Tensor:
-        """Zeros and ones [T, B, I] on the device; only the events travel to it."""
-        if events.n_inputs != self._architecture.n_input:
-            raise ArtifactError(
-                f"the events come from {events.n_inputs} inputs, the network has "
-                f"{self._architecture.n_input}"
-            )
+    def _dense_input(self, events: EventList) -> Tensor:
+        """What the inputs give [T, B, I] on the device: zeros and ones, or the same in each step.
+
+        Only the events, or the values of one step, travel to it.
+        """
+        check_input(events, self._architecture)
+        if events.currents is not None:
+            values = torch.from_numpy(events.currents.to_dense(events.n_inputs))
+            return values.to(self.device, self._type).expand(events.n_steps, -1, -1)
         samples, steps = np.divmod(events.row_of_each_event(), events.n_steps)
         rows = torch.from_numpy(steps * events.n_samples + samples).to(self.device)
         sources = torch.from_numpy(events.sources.astype(np.int64)).to(self.device)
@@ -99,10 +95,10 @@ class DenseEngine:
     def _accumulate(
         self, events: EventList, labels: NDArray[np.integer], teacher: NDArray[np.floating] | None
     ) -> BatchOutcome:
-        spikes = self._dense_spikes(events)
+        inputs = self._dense_input(events)
         target = torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(self.device)
         self._optimizer.zero_grad(set_to_none=True)
-        layers = self._network(spikes)
+        layers = self._network(inputs)
         counts = layers[-1].sum(dim=0)
         logits = self._settings.logit_scale * counts
         loss = self._loss(logits, target)
@@ -113,6 +109,9 @@ class DenseEngine:
         if self._settings.has_penalty:
             loss = loss + self._penalty(layers)
         loss.backward()
+        spikes, macs = inputs, None
+        if events.currents is not None:
+            spikes, macs = inputs.new_zeros((1, 1, events.n_inputs)), self._input_macs(events)
         synaptic_events = self._synaptic_events([spikes, *layers[:-1]])
         # One transfer for everything that the caller wants to know.
         correct = (counts.argmax(dim=1) == target).sum()
@@ -125,6 +124,7 @@ class DenseEngine:
             int(right),
             (events.n_events, *(int(total) for total in counted[:n_layers])),
             tuple(int(total) for total in counted[n_layers:]),
+            macs,
         )
 
     def _reached(self, number: int) -> Tensor | int:
@@ -132,6 +132,10 @@ class DenseEngine:
         mask = self._present(f"layer{number}.synapses.weight")
         fan_out = self._architecture.fan_outs[number - 1]
         return fan_out if mask is None else mask.sum(dim=0, dtype=torch.float64)
+
+    def _input_macs(self, events: EventList) -> int:
+        used = torch.from_numpy(events.uses_per_source()).to(self.device)
+        return int((used * self._reached(1)).sum())
 
     def _synaptic_events(self, sending: list[Tensor]) -> list[Tensor]:
         """Synaptic events of each weight matrix, given the spikes [T, B, sources] sent into it."""
@@ -142,15 +146,14 @@ class DenseEngine:
 
     def _penalty(self, layers: list[Tensor]) -> Tensor:
         """What the spikes [T, B, units] of each layer add to the mean loss (model/learning.py)."""
-        settings, total = self._settings, torch.zeros((), dtype=self._type, device=self.device)
-        for number, spikes in enumerate(layers, start=2):
+        total = torch.zeros((), dtype=self._type, device=self.device)
+        for number, (spikes, costs) in enumerate(zip(layers, self._penalties, strict=True), 2):
+            by_spike, spike_target, by_event, event_target = costs
             of_unit = spikes.sum(dim=0)
-            above = torch.relu(of_unit.sum(dim=1) - settings.spike_target).mean()
-            total = total + settings.spike_penalty / PENALISED_TOGETHER * above
+            total = total + by_spike * torch.relu(of_unit.sum(dim=1) - spike_target).mean()
             if number <= len(layers):
                 events = (of_unit * self._reached(number)).sum(dim=1)
-                above = torch.relu(events - settings.event_target).mean()
-                total = total + settings.event_penalty / PENALISED_TOGETHER * above
+                total = total + by_event * torch.relu(events - event_target).mean()
         return total
 
     def _present(self, name: str) -> Tensor | None:
@@ -214,8 +217,8 @@ class DenseEngine:
         parts: list[list[EventList]] = [[] for _ in self._architecture.fan_outs]
         with torch.no_grad():
             for first in range(0, max(events.n_samples, 1), chunk):
-                spikes = self._dense_spikes(events.select(slice(first, first + chunk)))
-                for into, layer in zip(parts, self._network(spikes), strict=True):
+                inputs = self._dense_input(events.select(slice(first, first + chunk)))
+                for into, layer in zip(parts, self._network(inputs), strict=True):
                     into.append(_event_list(layer))
         return [concatenate_samples(layer) for layer in parts]
 

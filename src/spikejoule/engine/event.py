@@ -9,9 +9,11 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.engine.adam_state import adam_state
 from spikejoule.engine.grids import neuron_of_layer, neurons_of, row_grids
+from spikejoule.engine.inputs import check_input
 from spikejoule.engine.integer import IntegerNetwork
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.engine.kernels.backward import batch_gradient
+from spikejoule.engine.kernels.currents import add_current_gradients, bias_rows
 from spikejoule.engine.kernels.deltas import transpose_weights
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.forward import layer_forward_lanes
@@ -21,12 +23,14 @@ from spikejoule.engine.kernels.rounding import round_parameters
 from spikejoule.engine.kernels.structures import (
     AdamSettings,
     Batch,
+    ConstantInputs,
     Grids,
     Layer,
     Loss,
     Moments,
     Network,
     Neuron,
+    OwnBiases,
     Spikes,
     Surrogate,
 )
@@ -35,12 +39,7 @@ from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import with_grids
-from spikejoule.model.learning import (
-    ADAM_BETAS,
-    ADAM_EPSILON,
-    PENALISED_TOGETHER,
-    LearningSettings,
-)
+from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.spikes.buffers import collect_events
 from spikejoule.spikes.events import EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
@@ -54,7 +53,7 @@ class EventEngine:
     """Trains and runs the network on event lists; see :class:`spikejoule.engine.interface.Engine`.
 
     Args:
-        architecture: layer sizes and neurons of the LIF model.
+        architecture: layer sizes and neurons of the LIF model; a quantised one has its grids.
         state: initial parameters.
         settings: how to learn; not needed to run.
         dtype: float32, or float64 for exact comparisons.
@@ -72,8 +71,6 @@ class EventEngine:
         dtype: DTypeLike = np.float32,
         lanes: int = GRADIENT_LANES,
     ) -> None:
-        if architecture.quantisation is not None and not architecture.quantisation.exponents:
-            architecture = with_grids(architecture, state)
         self._settings = settings or LearningSettings()
         kind: Callable[[float], Any] = np.dtype(dtype).type
         self._type = kind
@@ -82,10 +79,8 @@ class EventEngine:
         self._loss = Loss(
             logit_scale=self._settings.logit_scale,
             batch_size=1,
-            spike_weight=self._settings.spike_penalty / PENALISED_TOGETHER,
-            spike_target=self._settings.spike_target,
-            event_weight=self._settings.event_penalty / PENALISED_TOGETHER,
-            event_target=self._settings.event_target,
+            penalised=self._settings.has_penalty,
+            penalties=self._settings.penalties(len(architecture.fan_outs)),
         )
         self._targets_by_class: NDArray[np.float64] | None = None
         self._surrogate = Surrogate(code=SURROGATE_CODES[surrogate.name], a=kind(a), b=kind(b))
@@ -103,6 +98,8 @@ class EventEngine:
             learned_start=layout.learned_start,
             learned_row=layout.learned_row,
         )
+        nothing = np.empty(0, dtype)
+        self._no_rows = OwnBiases(rows=nothing, gradients=nothing, stride=0)
         self._lanes = lanes
         self._steps_taken = 0
         self._moments: Moments | None = None
@@ -139,13 +136,6 @@ class EventEngine:
         learned = self._architecture.learned_from(self._layout.learned(self._learned))
         self._neurons = neurons_of(learned, self._learned.dtype)
 
-    def _check(self, events: EventList) -> None:
-        if events.n_inputs != self._architecture.n_input:
-            raise ArtifactError(
-                f"the events come from {events.n_inputs} inputs, the network has "
-                f"{self._architecture.n_input}"
-            )
-
     def _prepare_training(self, n_steps: int) -> Workspace:
         """Allocate what training needs, once for a window."""
         layout, kind = self._layout, self._network.parameters.dtype
@@ -159,7 +149,7 @@ class EventEngine:
         self, events: EventList, labels: NDArray[np.integer], teacher: NDArray[np.floating] | None
     ) -> tuple[BatchOutcome, Workspace]:
         """Leave the gradient in lane 0 of the workspace, and its squares by chunk."""
-        self._check(events)
+        check_input(events, self._architecture)
         classes = np.asarray(labels, dtype=np.int64)
         if classes.shape != (events.n_samples,) or events.n_samples == 0:
             raise ArtifactError(
@@ -176,14 +166,19 @@ class EventEngine:
         outcomes, batch = workspace.outcomes, events.n_samples
         targets, target_rows = self._targets(classes, teacher)
         transpose_weights(self._network)
+        bounds = even_parts(batch, self._lanes)
+        currents, own = _constant_inputs(events, self._learned.dtype), self._no_rows
+        if currents is not None:
+            own = self._own_biases(currents, bounds)
         batch_gradient(
             Spikes(events.sources, events.offsets),
+            own,
             Batch(
                 labels=classes,
                 targets=targets,
                 target_rows=target_rows,
                 n_steps=events.n_steps,
-                bounds=even_parts(batch, self._lanes),
+                bounds=bounds,
                 group_size=GROUP_SAMPLES,
             ),
             self._loss._replace(batch_size=batch),
@@ -194,14 +189,29 @@ class EventEngine:
             workspace.scratch,
             outcomes,
         )
+        if currents is not None:
+            first = self._layout.layers[0]
+            add_current_gradients(currents, first, bounds, own.gradients, workspace.gradients)
         gather_gradient(*workspace.gradients, self._layout.rows, workspace.squares)
         outcome = BatchOutcome(
             float(outcomes.losses.sum()) / batch,
             int(outcomes.correct.sum()),
             tuple(outcomes.spikes.sum(axis=0).tolist()),
             tuple(outcomes.synaptic_events.sum(axis=0).tolist()),
+            None if currents is None else self._input_macs(events),
         )
         return outcome, workspace
+
+    def _own_biases(self, currents: ConstantInputs, bounds: NDArray[np.int64]) -> OwnBiases:
+        """A bias row for each sample, and room for its gradient."""
+        layer, parameters = self._layout.layers[0], self._network.parameters
+        size = (currents.offsets.size - 1) * layer.stride
+        rows, gradients = (aligned_zeros((size,), parameters.dtype) for _ in range(2))
+        bias_rows(currents, layer, parameters, bounds, rows)
+        return OwnBiases(rows, gradients, layer.stride)
+
+    def _input_macs(self, events: EventList) -> int:
+        return int(events.uses_per_source() @ self._network.fan_outs[: events.n_inputs])
 
     def _targets(
         self, labels: NDArray[np.int64], teacher: NDArray[np.floating] | None
@@ -281,7 +291,7 @@ class EventEngine:
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
-        self._check(events)
+        check_input(events, self._architecture)
         if self._grids is not None:
             return IntegerNetwork(self._architecture, self.learned_state()).run(events)
         layers = []
@@ -291,12 +301,19 @@ class EventEngine:
         return layers
 
     def _run_layer(self, events: EventList, layer: Layer, neuron: Neuron) -> EventList:
-        n_steps = events.n_steps
+        n_steps, parameters = events.n_steps, self._network.parameters
+        currents = _constant_inputs(events, parameters.dtype)
 
         def fill(chosen: slice, out: LaneSpikes) -> None:
             rows = slice(chosen.start * n_steps, chosen.stop * n_steps + 1)
             spikes = Spikes(events.sources, events.offsets[rows])
-            layer_forward_lanes(spikes, layer, self._network.parameters, neuron, n_steps, out)
+            if currents is None:
+                layer_forward_lanes(spikes, layer, parameters, 0, neuron, n_steps, out)
+                return
+            these = currents._replace(offsets=currents.offsets[chosen.start : chosen.stop + 1])
+            own = self._own_biases(these, out.bounds)
+            at_row = layer._replace(bias_start=0)
+            layer_forward_lanes(spikes, at_row, own.rows, own.stride, neuron, n_steps, out)
 
         return collect_events(events.n_samples, n_steps, layer.n_units, fill)
 
@@ -320,3 +337,11 @@ class EventEngine:
         names = list(self._architecture.parameter_shapes())
         weight_decay = self._settings.weight_decay
         return adam_state(names, by_name, self._steps_taken, learning_rate, weight_decay)
+
+
+def _constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs | None:
+    """The constant currents of an input as the kernels take them; None for one of spikes."""
+    if events.currents is None:
+        return None
+    currents = events.currents
+    return ConstantInputs(currents.sources, currents.values.astype(dtype), currents.offsets)

@@ -6,9 +6,9 @@ path.
 
 import numpy as np
 
+from spikejoule.engine.inputs import check_input
 from spikejoule.engine.kernels.integer import integer_forward_lanes
 from spikejoule.engine.kernels.structures import IntegerParameters, Spikes
-from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import integers_of, layer_constants, quantisation_of
 from spikejoule.spikes.buffers import collect_events
@@ -29,7 +29,7 @@ class IntegerNetwork:
     def __init__(self, architecture: Architecture, state: State) -> None:
         state_type = _STATE_TYPES[quantisation_of(architecture).state_bits]
         integers = integers_of(architecture, state)
-        self._n_input = architecture.n_input
+        self._architecture = architecture
         self._layers = []
         for number, constants in enumerate(layer_constants(architecture), start=1):
             weights = integers[f"layer{number}.synapses.weight"]
@@ -50,10 +50,7 @@ class IntegerNetwork:
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
-        if events.n_inputs != self._n_input:
-            raise ArtifactError(
-                f"the events come from {events.n_inputs} inputs, the network has {self._n_input}"
-            )
+        check_input(events, self._architecture)
         layers = []
         for layer in self._layers:
             events = _run_layer(events, layer)

@@ -20,12 +20,14 @@ class BatchOutcome:
         correct: samples whose first largest output spike count is the label's.
         spikes: spikes of each layer over the batch, the input first.
         synaptic_events: of each weight matrix over the batch's forward pass.
+        input_macs: multiply-accumulates of constant currents over it; None for an input of spikes.
     """
 
     mean_loss: float
     correct: int
     spikes: tuple[int, ...]
     synaptic_events: tuple[int, ...]
+    input_macs: int | None = None
 
 
 class Engine(Protocol):

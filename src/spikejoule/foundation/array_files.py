@@ -6,7 +6,7 @@ A schema says of every array of an .npz file its type, its shape and its range. 
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -43,11 +43,13 @@ class ArrayFile:
         schema: its name, stored in the file.
         arrays: every array by its name; a name with an asterisk stands for any number of arrays.
         relation: says in words what is wrong between the arrays, or returns an empty text.
+        optional: arrays that a file may lack.
     """
 
     schema: str
     arrays: Mapping[str, Array]
     relation: Callable[[Arrays], str] = lambda arrays: ""
+    optional: Mapping[str, Array] = field(default_factory=dict)
 
     def read(self, path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         """Read a file of `write`; ArtifactError if it is missing, damaged or breaks the schema."""
@@ -83,8 +85,9 @@ class ArrayFile:
         return self.relation(arrays)
 
     def _spec(self, name: str) -> Array | None:
-        if name in self.arrays:
-            return self.arrays[name]
+        known = {**self.arrays, **self.optional}
+        if name in known:
+            return known[name]
         patterns = (pattern for pattern in self.arrays if "*" in pattern)
         return next((self.arrays[one] for one in patterns if fnmatchcase(name, one)), None)
 

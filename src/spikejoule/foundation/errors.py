@@ -25,3 +25,7 @@ class ArtifactError(SpikejouleError):
 
 class StoreError(SpikejouleError):
     """The MLflow store cannot be read, or does not hold what is asked of it."""
+
+
+class LimitError(SpikejouleError):
+    """A recorded run needs more energy, or answers worse, than its project allows."""

@@ -2,10 +2,12 @@
 
 Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at a temperature of 1. The teacher sees the
 deformed images themselves, the student their spikes. `train.distillation` says how much it counts.
+What its answers take is counted in multiply-accumulates (MACs), as those of a rival are.
 """
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,21 @@ TEACHER = ArrayFile(
 """Weights [target, source] and biases of each layer, from the pixels to the classes."""
 
 
+@dataclass(frozen=True, eq=False)
+class TeacherAnswer:
+    """What a teacher says of a batch of images, and what that takes.
+
+    Attributes:
+        probabilities: of the classes, float64 [B, classes].
+        macs: MACs of the forward passes of all B images if every weight is used.
+        macs_nonzero: those that are left if products with a zero activation are skipped.
+    """
+
+    probabilities: NDArray[np.float64]
+    macs: int
+    macs_nonzero: int
+
+
 def save_teacher(path: str | os.PathLike[str], state: State) -> None:
     """Write the weights of a ReLU network, under the names of `Architecture.parameter_shapes`."""
     TEACHER.write(path, state)
@@ -32,8 +49,8 @@ def save_teacher(path: str | os.PathLike[str], state: State) -> None:
 
 def load_teacher(
     path: str | os.PathLike[str], n_pixels: int, n_classes: int
-) -> Callable[[NDArray[np.uint8]], NDArray[np.float64]]:
-    """The probabilities [B, n_classes] that a saved network gives for images uint8 [B, n_pixels].
+) -> Callable[[NDArray[np.uint8]], TeacherAnswer]:
+    """What a saved network of n_classes answers to images uint8 [B, n_pixels].
 
     Raises:
         ArtifactError: the file is missing or damaged, or its network is for other images.
@@ -49,15 +66,21 @@ def load_teacher(
     if problem:
         raise ArtifactError(f"{path} holds no teacher of this network, {problem}: write it again.")
 
-    def probabilities(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    fan_outs = [len(values) for values in state.values() if values.ndim == 2]
+
+    def answer(images: NDArray[np.uint8]) -> TeacherAnswer:
         # It takes torch, which a training without a teacher may do without.
         from spikejoule.learn.relu_network import activations
 
-        scores = activations(state, images)[-1]
-        told: NDArray[np.float64] = softmax(scores.astype(np.float64), axis=1)
-        return told
+        *layers, scores = activations(state, images)
+        pairs = list(zip(layers, fan_outs, strict=True))
+        return TeacherAnswer(
+            probabilities=softmax(scores.astype(np.float64), axis=1),
+            macs=sum(values.size * fan_out for values, fan_out in pairs),
+            macs_nonzero=sum(int(np.count_nonzero(values)) * each for values, each in pairs),
+        )
 
-    return probabilities
+    return answer
 
 
 def _problem(state: State, names: Sequence[str], n_pixels: int, n_classes: int) -> str:

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,6 +16,7 @@ from spikejoule.learn.augmentation import augment
 from spikejoule.learn.averaging import WeightAverage
 from spikejoule.learn.schedule import RunningSchedule
 from spikejoule.learn.settings import TrainingSettings
+from spikejoule.learn.teacher import TeacherAnswer
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.spikes.counting import TrainingSpikes, predict
@@ -42,6 +43,9 @@ class EpochRecord:
         synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded.
         pruned_share: of the synapses, removed before the epoch.
         samples: training samples of the epoch.
+        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the epoch's samples
+            (`learn.teacher`); None without a teacher.
+        input_macs: multiply-accumulates of constant currents, likewise; None for a code of spikes.
     """
 
     epoch: int
@@ -53,6 +57,13 @@ class EpochRecord:
     synaptic_events: tuple[int, ...]
     pruned_share: float
     samples: int
+    teacher_macs: int | None = None
+    teacher_macs_nonzero: int | None = None
+    input_macs: int | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """The epoch as files keep it: without what is None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +114,8 @@ class TrainingData:
         encoder: the code by which images become spikes.
         validation_events: encoded once.
         validation_labels: [N of validation].
-        teacher: probabilities [B, classes] that a teacher gives to the classes of deformed images,
-            uint8 [B, pixels]; None where the labels are all there is to learn from.
+        teacher: what a teacher answers to deformed images, uint8 [B, pixels]; None where the
+            labels are all there is to learn from.
     """
 
     images: NDArray[np.uint8]
@@ -113,7 +124,7 @@ class TrainingData:
     encoder: Encoder
     validation_events: EventList
     validation_labels: NDArray[np.integer]
-    teacher: Callable[[NDArray[np.uint8]], NDArray[np.floating]] | None = None
+    teacher: Callable[[NDArray[np.uint8]], TeacherAnswer] | None = None
 
 
 def accuracy_percent(engine: Engine, events: EventList, labels: NDArray[np.integer]) -> float:
@@ -218,7 +229,7 @@ def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: Event
         if settings.prune_by == "events":
             seen = events.select(slice(TRAFFIC_SAMPLES))
             layers = [seen, *engine.run(seen)[:-1]]
-            traffic = [(of.counts_per_source() + 1) / seen.n_samples for of in layers]
+            traffic = [(of.uses_per_source() + 1) / seen.n_samples for of in layers]
         engine.prune(pruning_masks(engine.learned_state(), share, traffic))
     return share
 
@@ -254,6 +265,8 @@ def _train_epoch(
     correct = 0
     spikes: tuple[int, ...] = ()
     synaptic_events: tuple[int, ...] = ()
+    answers: list[TeacherAnswer] = []
+    input_macs: int | None = None
     rate = schedule.learning_rate
     for first in range(0, n_samples, settings.batch_size):
         chosen = order[first : first + settings.batch_size]
@@ -261,13 +274,18 @@ def _train_epoch(
         images = augment(data.images[chosen], settings, seed, epoch, samples)
         events = data.encoder.events(images, key, samples)
         rate = schedule.learning_rate
-        teacher = None if data.teacher is None else data.teacher(images)
-        outcome = engine.train_batch(events, data.labels[chosen], rate, teacher)
+        taught = None
+        if data.teacher is not None:
+            answers.append(data.teacher(images))
+            taught = answers[-1].probabilities
+        outcome = engine.train_batch(events, data.labels[chosen], rate, taught)
         schedule.after_batch()
         loss += outcome.mean_loss * chosen.size
         correct += outcome.correct
         spikes = _sums(spikes, outcome.spikes)
         synaptic_events = _sums(synaptic_events, outcome.synaptic_events)
+        if outcome.input_macs is not None:
+            input_macs = (input_macs or 0) + outcome.input_macs
         for observer in observers:
             observer.on_batch(epoch, int(chosen.size), outcome)
     return EpochRecord(
@@ -280,6 +298,9 @@ def _train_epoch(
         synaptic_events,
         pruned_share,
         n_samples,
+        sum(answer.macs for answer in answers) if answers else None,
+        sum(answer.macs_nonzero for answer in answers) if answers else None,
+        input_macs,
     )
 
 

@@ -16,8 +16,9 @@ from spikejoule.foundation.records import (
     Table,
     accuracy_interval,
 )
-from spikejoule.measure.early_exit import AccuracyByStep, EarlyExit, ExitOutcome
+from spikejoule.measure.early_exit import EarlyExit, ExitOutcome
 from spikejoule.measure.settings import ExitRule
+from spikejoule.measure.step_outcomes import AccuracyByStep
 
 
 class StepRow(Row):

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from spikejoule.data.images import N_CLASSES
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure.early_exit import AccuracyByStep, EarlyExit
+from spikejoule.measure.early_exit import EarlyExit
 from spikejoule.measure.early_exit_files import EarlyExitFile, StepTable
 from spikejoule.measure.evaluation import Accuracy, Evaluation
 from spikejoule.measure.evaluation_tables import Confusion, EvaluationMetrics, PerClass
+from spikejoule.measure.step_outcomes import AccuracyByStep
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,7 @@ class EvaluationFiles:
         per_class: accuracy of each digit.
         confusion: images by actual and predicted digit.
         by_step: accuracy at each step of the window.
-        early_exit: answering once a class leads by a margin.
+        early_exit: answering early, by either rule.
     """
 
     metrics: EvaluationMetrics

@@ -3,7 +3,7 @@
 A clocked circuit updates every neuron in every step, T n of them. A lazy one updates a neuron in a
 step if
 
-    the neurons have a bias: in every step;
+    the neurons have a bias, or constant currents as their input: in every step;
     a spike reaches it in that step, through a synapse that exists; or
     it spikes in that step without one, as after a reset by subtraction that left it above its
     threshold.
@@ -33,7 +33,7 @@ def lazy_updates_per_sample(
     n_samples, n_steps = layers[0].n_samples, layers[0].n_steps
     updates = np.empty((len(targets), n_samples), dtype=np.int64)
     for of_layer, into, own, reached in zip(updates, layers[:-1], layers[1:], targets, strict=True):
-        if has_bias:
+        if has_bias or into.currents is not None:
             of_layer[:] = n_steps * own.n_inputs
         else:
             spikes, own_spikes = (into.sources, into.offsets), (own.sources, own.offsets)

@@ -85,6 +85,19 @@ class Measurement:
         """Synaptic events of each sample in each weight matrix, int64 [N, L - 1]."""
         return synaptic_events_per_sample(self.layers, self.fan_outs)
 
+    @property
+    def clocked_updates(self) -> int:
+        """Neuron updates of an inference if every neuron is updated in every step."""
+        return self.time_window * sum(self.architecture.layer_sizes[1:])
+
+    @cached_property
+    def input_macs(self) -> NDArray[np.int64] | None:
+        """Multiply-accumulates of each sample's constant currents, int64 [N]; None for spikes."""
+        currents = self.layers[0].currents
+        if currents is None:
+            return None
+        return currents.sum_per_sample(self.fan_outs[0]) * currents.times(self.time_window)
+
     @cached_property
     def lazy_updates(self) -> NDArray[np.int64]:
         """Neuron updates of event-driven hardware, of each sample in each layer after the input.
@@ -96,7 +109,9 @@ class Measurement:
     @cached_property
     def proxies(self) -> EnergyProxies:
         """Synaptic events and dense operations per inference, means over the samples."""
-        events = None
+        events = macs = None
         if self.pruned:
             events = (self.synaptic_events.sum(axis=0) / self.counts.n_samples).tolist()
-        return energy_proxies(self.architecture, self.counts.means, self.time_window, events)
+        if self.input_macs is not None:
+            macs = int(self.input_macs.sum()) / self.counts.n_samples
+        return energy_proxies(self.architecture, self.counts.means, self.time_window, events, macs)

@@ -9,6 +9,7 @@ layer l emits during one inference (a mean over samples),
 
 and both counts are summed over the matrices. Output spikes reach no synapse and cost none, nor does
 a spike where a synapse was pruned: the events of a pruned network are counted synapse by synapse.
+The products of constant currents, which are no events, are a count of their own beside them.
 Bias additions and the leak, which both ways of computing need, are in neither count: they are terms
 of their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
 """
@@ -41,7 +42,11 @@ class ConnectionProxy:
 
 @dataclass(frozen=True)
 class EnergyProxies:
-    """The proxies of a whole network, with one entry for each weight matrix in `connections`."""
+    """The proxies of a whole network, with one entry for each weight matrix in `connections`.
+
+    `input_macs_per_inference` are the multiply-accumulates of constant currents; None for an input
+    of spikes.
+    """
 
     formula_dense: ClassVar[str] = "N_synapses * TIME_WINDOW"
 
@@ -49,6 +54,7 @@ class EnergyProxies:
     time_window: int
     source_names: tuple[str, ...]
     pruned: bool = False
+    input_macs_per_inference: float | None = None
 
     @property
     def synaptic_events_per_inference(self) -> float:
@@ -86,6 +92,7 @@ class EnergyProxies:
             "sparsity_ratio": self.sparsity_ratio,
             "formula_event_syn": self.formula_synaptic_events,
             "formula_dense": self.formula_dense,
+            **self._input_macs(),
             "per_layer": self._per_layer(),
         }
 
@@ -95,8 +102,13 @@ class EnergyProxies:
             "dense_operations_per_inference": self.dense_operations_per_inference,
             "synaptic_events_per_inference": self.synaptic_events_per_inference,
             "sparsity_ratio": self.sparsity_ratio,
+            **self._input_macs(),
             "per_layer": self._per_layer(),
         }
+
+    def _input_macs(self) -> dict[str, float]:
+        macs = self.input_macs_per_inference
+        return {} if macs is None else {"input_macs_per_inference": macs}
 
     def _per_layer(self) -> dict[str, dict[str, float | int]]:
         return {
@@ -117,6 +129,7 @@ def energy_proxies(
     spikes_per_inference: Mapping[str, float],
     time_window: int,
     synaptic_events: Sequence[float] | None = None,
+    input_macs: float | None = None,
 ) -> EnergyProxies:
     """Compute the proxies of `architecture` at a measured activity.
 
@@ -124,8 +137,9 @@ def energy_proxies(
     output's are not needed, since they reach no synapse. `time_window` is T, the steps of 1 ms that
     an inference takes. `synaptic_events` are the mean events of each weight matrix of a pruned
     network, counted synapse by synapse; None if every spike reaches all of the next layer. (Dense
-    operations are those of the whole matrices either way.) Raises ValueError for a layer without a
-    count, a negative or non-finite count, or less than one step.
+    operations are those of the whole matrices either way.) `input_macs` are the mean
+    multiply-accumulates of constant currents; None for an input of spikes. Raises ValueError for a
+    layer without a count, a negative or non-finite count, or less than one step.
     """
     senders = architecture.layer_names[:-1]
     missing = [name for name in senders if name not in spikes_per_inference]
@@ -156,4 +170,5 @@ def energy_proxies(
             strict=True,
         )
     )
-    return EnergyProxies(connections, time_window, senders, pruned=synaptic_events is not None)
+    pruned = synaptic_events is not None
+    return EnergyProxies(connections, time_window, senders, pruned, input_macs)

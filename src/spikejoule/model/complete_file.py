@@ -91,6 +91,7 @@ class EnergyProxiesSection(_Section):
     dense_ops_per_inference: NotNegative | None = None
     event_syn_per_inference: NotNegative | None = None
     sparsity_ratio: NotNegative | None = None
+    input_macs_per_inference: NotNegative | None = None
     per_layer: dict[str, LayerProxyEntry] = Field(default_factory=dict)
 
 
@@ -111,6 +112,9 @@ class EpochSection(_Section):
     validation_accuracy_percent: Percent | None = None
     spikes: tuple[Count, ...] | list[Count] = ()
     synaptic_events: tuple[Count, ...] | list[Count] | None = None
+    teacher_macs: Count | None = None
+    teacher_macs_nonzero: Count | None = None
+    input_macs: Count | None = None
 
 
 class ProjectSection(_Section):

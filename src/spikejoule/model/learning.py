@@ -10,16 +10,19 @@ The derivative of S_l by a spike is 1 and that of E_l the number of the unit's s
 own derivative is the surrogate's, as in the rest of the loss. After Zenke and Vogels, Neural
 Computation 33(4), 2021, doi:10.1162/neco_a_01367 (spikes above a bound), and Sorbaro et al.,
 Frontiers in Neuroscience 14, 2020, doi:10.3389/fnins.2020.00662 (synaptic operations). The input's
-events depend on no weight, but on which synapses there are (`model/pruning.py`).
+events depend on no weight, but on which synapses there are (`model/pruning.py`). The output's
+spikes reach no synapse: a list of penalties on events has an entry for each hidden layer alone.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.sections import Real, Section, chooses
+from spikejoule.model.by_layer import ByLayer, allowed_lengths, number_or_list
 from spikejoule.model.surrogate import Surrogate
 from spikejoule.model.surrogates import SURROGATES
 
@@ -30,6 +33,15 @@ ADAM_EPSILON: Final = 1e-8
 
 PENALISED_TOGETHER: Final = 1000
 """Spikes, or synaptic events, to which a penalty refers."""
+
+_OF_EVENTS: Final = "hidden layer"
+
+if TYPE_CHECKING:
+    OfSpikes = ByLayer
+    OfEvents = ByLayer
+else:
+    OfSpikes = number_or_list(0)
+    OfEvents = number_or_list(0, where=_OF_EVENTS, at_most=8)
 
 
 @chooses(SURROGATES)
@@ -51,6 +63,9 @@ class LearningSettings(Section):
         event_penalty: loss of 1,000 synaptic events of a layer above `event_target`; 0 is no
             penalty.
         event_target: synaptic events that a hidden layer may cause in an inference at no cost.
+
+    Penalties and targets are numbers, or tuples: of spikes one for each layer after the input, of
+    events one for each hidden layer.
     """
 
     surrogate: str = "arctangent"
@@ -59,10 +74,10 @@ class LearningSettings(Section):
     weight_decay: Real = Field(default=0.0, ge=0, le=1)
     grad_clip_norm: Real = Field(default=0.0, ge=0)
     distillation: Real = Field(default=0.0, ge=0, le=1)
-    spike_penalty: Real = Field(default=0.0, ge=0)
-    spike_target: Real = Field(default=0.0, ge=0)
-    event_penalty: Real = Field(default=0.0, ge=0)
-    event_target: Real = Field(default=0.0, ge=0)
+    spike_penalty: OfSpikes = 0.0
+    spike_target: OfSpikes = 0.0
+    event_penalty: OfEvents = 0.0
+    event_target: OfEvents = 0.0
 
     def targets(
         self,
@@ -87,7 +102,47 @@ class LearningSettings(Section):
     @property
     def has_penalty(self) -> bool:
         """Whether spikes or synaptic events add to the loss."""
-        return self.spike_penalty > 0 or self.event_penalty > 0
+        return any(np.any(np.greater(each, 0)) for each in (self.spike_penalty, self.event_penalty))
+
+    def penalty_problem(self, n_layers: int) -> tuple[str, str] | None:
+        """A penalty or target for other layers, and what is allowed in words; None if none.
+
+        Args:
+            n_layers: layers after the input.
+        """
+        of_spikes, of_events = (n_layers, "layer after the input"), (n_layers - 1, _OF_EVENTS)
+        for name, (number, where) in (
+            ("spike_penalty", of_spikes),
+            ("spike_target", of_spikes),
+            ("event_penalty", of_events),
+            ("event_target", of_events),
+        ):
+            values = getattr(self, name)
+            if isinstance(values, tuple) and len(values) != number:
+                return name, allowed_lengths(number, where)
+        return None
+
+    def penalties(self, n_layers: int) -> NDArray[np.float64]:
+        """What a spike and an event cost above which number, by layer, float64 [n_layers, 4].
+
+        The columns are the loss of each spike above the second column, spikes, and the loss of each
+        synaptic event above the fourth, events.
+
+        Args:
+            n_layers: layers after the input.
+
+        Raises:
+            ParameterError: a list is for another number of layers.
+        """
+        problem = self.penalty_problem(n_layers)
+        if problem:
+            raise ParameterError(f"{problem[0]} must be {problem[1]}")
+        table = np.zeros((n_layers, 4))
+        table[:, 0] = np.divide(self.spike_penalty, PENALISED_TOGETHER)
+        table[:, 1] = self.spike_target
+        table[:-1, 2] = np.divide(self.event_penalty, PENALISED_TOGETHER)
+        table[:-1, 3] = self.event_target
+        return table
 
     @property
     def chosen_surrogate(self) -> Surrogate:

@@ -8,11 +8,10 @@ Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag
-
-from spikejoule.foundation.sections import Kind, Real
+from spikejoule.foundation.sections import Kind
+from spikejoule.model.by_layer import ByLayer, allowed_lengths, number_or_list
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,31 +20,12 @@ UNNAMED = "lif"
 """The neuron of an entry that names none: files from before there was a choice."""
 
 
-def _tuple_of_list(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _values(least: float, most: float) -> Any:
-    """A number for all layers, or a tuple of one for each layer after the input."""
-    one = Annotated[Real, Field(ge=least, le=most)]
-    each = Annotated[tuple[one, ...], Field(min_length=1, max_length=9)]
-    return Annotated[
-        Annotated[one, Tag("[one]")] | Annotated[each, Tag("[each]")],
-        Discriminator(lambda value: "[each]" if isinstance(value, tuple) else "[one]"),
-        BeforeValidator(_tuple_of_list),
-        Field(
-            description=f"a number of at least {least:g} and of at most {most:g}, or a list of one "
-            "for each layer after the input"
-        ),
-    ]
-
-
 if TYPE_CHECKING:
-    Threshold = float | tuple[float, ...]
-    Decay = float | tuple[float, ...]
+    Threshold = ByLayer
+    Decay = ByLayer
 else:
-    Threshold = _values(1e-30, 1e30)
-    Decay = _values(0, 1)
+    Threshold = number_or_list(1e-30, 1e30)
+    Decay = number_or_list(0, 1)
 
 
 class Neuron(Kind):
@@ -100,8 +80,7 @@ class Neuron(Kind):
         """
         for name, values in self.by_layer.items():
             if len(values) != n_layers:
-                allowed = "a number, or a list of {}, one for each layer after the input"
-                return name, allowed.format(n_layers)
+                return name, allowed_lengths(n_layers)
         return None
 
     @property

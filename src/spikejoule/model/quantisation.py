@@ -161,6 +161,13 @@ def threshold_on_grid(threshold: float, exponent: int) -> int:
     return round(math.ldexp(threshold, exponent))
 
 
+NO_CURRENTS = (
+    "integers have no product with the intensities of the code 'direct'; allowed: another code, or "
+    "model.weight_bits 32"
+)
+"""Why a network of integers takes spikes alone."""
+
+
 def unfit_for_integers(neuron: Neuron) -> str:
     """What keeps a neuron from being computed in integers, in words; empty if nothing."""
     if not isinstance(neuron, LeakyIntegrateAndFire):

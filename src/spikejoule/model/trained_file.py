@@ -15,7 +15,10 @@ EngineName = Annotated[str, Field(pattern="^(event|dense)$")]
 
 
 class EpochEntry(Record):
-    """One epoch, with the fields of `training.EpochRecord`; older files lack the last two."""
+    """One epoch, with the fields of `training.EpochRecord`; some may be missing.
+
+    Older files lack synaptic events and the pruned share.
+    """
 
     epoch: int = Field(ge=1)
     learning_rate: NotNegative
@@ -26,6 +29,9 @@ class EpochEntry(Record):
     samples: int = Field(ge=1)
     synaptic_events: tuple[Count, ...] | None = None
     pruned_share: float | None = Field(default=None, ge=0, lt=1)
+    teacher_macs: Count | None = None
+    teacher_macs_nonzero: Count | None = None
+    input_macs: Count | None = None
 
 
 class ArchitectureEntry(Record):
@@ -61,7 +67,7 @@ class TrainedFile(Record):
     state: dict[str, Any]
     quantisation: QuantisationEntry | None = None
     encoding: dict[str, PlainValue]
-    training_config: dict[str, PlainValue]
+    training_config: dict[str, PlainValue | list[float]]
     history: list[EpochEntry] = Field(min_length=1)
     training_spikes: TrainingSpikesEntry
     best_epoch: int

@@ -85,7 +85,8 @@ class TrainTimings(Record):
 class HistoryRow(Row):
     """One epoch; spikes are means per training sample, `hidden` over all hidden layers together.
 
-    With several hidden layers a further column for each of them follows.
+    With several hidden layers a further column for each of them follows, and then, of a distilled
+    network, the teacher's multiply-accumulates per training sample.
     """
 
     model_config = ConfigDict(extra="allow")

@@ -15,7 +15,7 @@ class PageContent:
     Attributes:
         analysis: the priced counts.
         by_step: accuracy if every image is answered at step 1, 2, ...
-        early: answering as soon as one class leads by a margin.
+        early: answering early, by either rule.
         front: the runs of a sweep.
         raster: the spikes of one image.
         provenance: parameters, data and checksums, label and value.

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from spikejoule.energy import EnergyProxies
+from spikejoule.energy.summary import input_macs_row
 from spikejoule.foundation.text import NOT_RECORDED, Rows, mapping_rows, number, render, text_table
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.quantisation import Quantisation
@@ -75,6 +76,7 @@ def proxies_text(title: str, proxies: EnergyProxies) -> str:
             f"  synaptic events  = {proxies.formula_synaptic_events}",
             f"  dense operations = {proxies.formula_dense}",
             "  ratio            = synaptic events / dense operations",
+            *(f"  {name:16} = {macs}" for name, macs in input_macs_row(proxies)),
             "",
         ]
     )

@@ -104,4 +104,10 @@ def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
             f"{path} holds {events.n_steps} steps, but states a window of {encoder.time_window}: "
             "run the encode stage again."
         )
+    products = None if events.currents is None else events.currents.products
+    if products != encoder.input_products:
+        raise ArtifactError(
+            f"{path} states the code {encoder.name} with the products {encoder.input_products}, "
+            f"but holds those of {products}: run the encode stage again."
+        )
     return events, code

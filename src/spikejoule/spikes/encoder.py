@@ -1,4 +1,4 @@
-"""What an encoder is: images in, spikes out, and an entry that says how for files."""
+"""What an encoder is: images in, spikes or constant currents out, and an entry for files."""
 
 import hashlib
 from abc import abstractmethod
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.foundation.sections import Kind
+from spikejoule.spikes.currents import Products
 from spikejoule.spikes.encoding_operations import EncodingOperations
 from spikejoule.spikes.events import EventList
 
@@ -48,7 +49,7 @@ class Encoder(Kind):
                 is drawn for an image depends on the key and on this alone.
 
         Returns:
-            the spikes, [N, T, P] as an event list.
+            the spikes, [N, T, P] as an event list; or, without spikes, its `currents`.
 
         Raises:
             ParameterError: a pixel or a parameter out of range.
@@ -69,6 +70,11 @@ class Encoder(Kind):
     @property
     def rate_hz(self) -> float | None:
         """Firing rate of the brightest pixel in Hz; None for a code that has no rate."""
+        return None
+
+    @property
+    def input_products(self) -> Products | None:
+        """How often hardware multiplies the currents of an input; None for a code of spikes."""
         return None
 
     def draw_key(self, seed: int, split: str, epoch: int) -> np.uint64:

@@ -6,15 +6,16 @@ they are and nothing else: a compressed sparse row layout whose rows are (sample
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from spikejoule.foundation.array_files import Array, ArrayFile
+from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
 from spikejoule.foundation.errors import ArtifactError
+from spikejoule.spikes.currents import Currents
 
 STEP_MS = 1.0
 """Duration of one step in milliseconds."""
@@ -28,6 +29,12 @@ EVENTS = ArrayFile(
         "encoding_keys": Array("U", ("K",)),
         "encoding_values": Array("U", ("K",)),
     },
+    optional={
+        "current_sources": Array("uint16", ("C",)),
+        "current_values": Array("float32", ("C",)),
+        "current_lengths": Array("uint32", ("*",), high=MAX_SOURCES),
+        "current_products": Array("U", ()),
+    },
 )
 
 Encoding = Mapping[str, str | int | float]
@@ -35,7 +42,7 @@ Encoding = Mapping[str, str | int | float]
 
 @dataclass(frozen=True, eq=False)
 class EventList:
-    """The spikes of one layer for N samples over T steps.
+    """The spikes of one layer for N samples over T steps, or the constant currents of an input.
 
     The sources that fired for sample n in step t are
     ``sources[offsets[n * T + t] : offsets[n * T + t + 1]]``, in ascending order, each at most once.
@@ -46,6 +53,8 @@ class EventList:
         n_samples: N.
         n_steps: T, steps of 1 ms.
         n_inputs: number of units of the layer; every source is below it.
+        currents: what the units give in every step; None for a layer of spikes. An input that has
+            them has no spikes.
     """
 
     sources: NDArray[np.uint16]
@@ -53,6 +62,7 @@ class EventList:
     n_samples: int
     n_steps: int
     n_inputs: int
+    currents: Currents | None = None
 
     def check(self) -> None:
         """Verify every invariant of the layout.
@@ -85,6 +95,10 @@ class EventList:
             )
         if np.any(self.offsets[1:] < self.offsets[:-1]):
             raise ArtifactError("event list: offsets decrease")
+        if self.currents is not None:
+            if self.sources.size:
+                raise ArtifactError("event list: an input of constant currents holds spikes too")
+            self.currents.check(self.n_samples, self.n_inputs)
         if self.sources.size == 0:
             return
         if int(self.sources.max()) >= self.n_inputs:
@@ -123,6 +137,13 @@ class EventList:
     def counts_per_source(self) -> NDArray[np.int64]:
         """Spikes of each unit over all samples and steps, int64 [n_inputs]."""
         return np.bincount(self.sources, minlength=self.n_inputs).astype(np.int64)
+
+    def uses_per_source(self) -> NDArray[np.int64]:
+        """How often each unit's synapses are used, by spikes or in products, int64 [n_inputs]."""
+        if self.currents is None:
+            return self.counts_per_source()
+        used = np.bincount(self.currents.sources, minlength=self.n_inputs).astype(np.int64)
+        return used * self.currents.times(self.n_steps)
 
     def row_of_each_event(self) -> NDArray[np.int64]:
         """The row ``n * T + t`` of each event, int64 [E]."""
@@ -166,8 +187,18 @@ class EventList:
         events.check()
         return events
 
+    @classmethod
+    def of_currents(cls, currents: Currents, n_steps: int, n_inputs: int) -> "EventList":
+        """An input without spikes; ArtifactError if the currents break their layout."""
+        n_samples = currents.offsets.size - 1
+        offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
+        nothing = np.empty(0, dtype=np.uint16)
+        events = cls(nothing, offsets, n_samples, n_steps, n_inputs, currents)
+        events.check()
+        return events
+
     def select(self, samples: slice | NDArray[np.integer]) -> "EventList":
-        """The events of some samples, in the order given.
+        """The events, or the currents, of some samples, in the order given.
 
         Args:
             samples: a slice or an array of sample indices.
@@ -178,14 +209,20 @@ class EventList:
         offsets = np.zeros(rows.size + 1, dtype=np.int64)
         np.cumsum(lengths, out=offsets[1:])
         places = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        currents = None if self.currents is None else self.currents.select(chosen)
         return EventList(
-            self.sources[places], offsets, int(chosen.size), self.n_steps, self.n_inputs
+            self.sources[places], offsets, int(chosen.size), self.n_steps, self.n_inputs, currents
         )
 
 
 def concatenate_samples(parts: Sequence[EventList]) -> EventList:
-    """One event list of the samples of several, in order; all of the same steps and units."""
+    """One event list of the spikes of several, in order; all of the same steps and units.
+
+    Raises ArtifactError for constant currents, which no layer of neurons gives.
+    """
     first = parts[0]
+    if any(part.currents is not None for part in parts):
+        raise ArtifactError("constant currents are encoded at once, and not joined")
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])
     offsets = np.zeros(lengths.size + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
@@ -202,7 +239,7 @@ def save_events(path: Path, events: EventList, encoding: Encoding) -> None:
     """Write an event list and what made it, atomically and with the same bytes every time.
 
     The file holds uint16 sources and, in place of offsets, the uint16 length of each row: about
-    10 MB for 10,000 rate-coded digits.
+    10 MB for 10,000 rate-coded digits. Constant currents follow in arrays of their own.
 
     Args:
         path: the file to write.
@@ -219,6 +256,13 @@ def save_events(path: Path, events: EventList, encoding: Encoding) -> None:
         "encoding_keys": np.array(keys, dtype=np.str_),
         "encoding_values": np.array([_text(encoding[key]) for key in keys], dtype=np.str_),
     }
+    if events.currents is not None:
+        arrays |= {
+            "current_sources": events.currents.sources,
+            "current_values": events.currents.values,
+            "current_lengths": np.diff(events.currents.offsets).astype(np.uint32),
+            "current_products": np.array(events.currents.products, dtype=np.str_),
+        }
     EVENTS.write(path, arrays)
 
 
@@ -231,6 +275,9 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
     arrays = EVENTS.read(path)
     try:
         events = events_of_rows(arrays["sources"], arrays["row_lengths"], arrays["shape"])
+        if any(name in arrays for name in EVENTS.optional):
+            events = replace(events, currents=_currents(arrays))
+            events.check()
         encoding = {
             str(key): json.loads(str(value))
             for key, value in zip(arrays["encoding_keys"], arrays["encoding_values"], strict=True)
@@ -254,6 +301,17 @@ def events_of_rows(
     events = EventList(sources, offsets, n_samples, n_steps, n_inputs)
     events.check()
     return events
+
+
+def _currents(arrays: Arrays) -> Currents:
+    missing = [name for name in EVENTS.optional if name not in arrays]
+    if missing:
+        raise ArtifactError(f"it lacks the arrays {', '.join(missing)}")
+    lengths = arrays["current_lengths"].astype(np.int64)
+    offsets = np.zeros(lengths.size + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    products: Any = str(arrays["current_products"])
+    return Currents(arrays["current_sources"], arrays["current_values"], offsets, products)
 
 
 def _text(value: str | int | float) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from spikejoule.foundation.errors import StoreError
 from spikejoule.measure.front_rows import EARLY_EXIT, WHOLE_WINDOW, pareto_front
+from spikejoule.params import earlier_values
 from spikejoule.tracking import RecordedRun
 
 _DATA = "data.source"
@@ -24,9 +25,15 @@ _WITHOUT_EFFECT = (
     "train.device",
     "train.threads",
 )
+# What trains the ReLU network: of effect where it was the teacher.
+_OF_RIVAL = "baseline."
+_DISTILLATION = "train.distillation"
+# Keys that came after the first runs were recorded; as text, which is how MLflow keeps parameters.
+_EARLIER = {name: str(value) for name, value in earlier_values().items()}
 
 _NO_FIGURES = "without accuracy or synaptic events"
 _ON_TEST = "validated on the test images"
+_CURRENTS = "with products of constant currents beside their events"
 _REPEATED = "the same result again"
 _ELSE = "measured on other images"
 
@@ -45,7 +52,8 @@ class Candidate:
         validation_accuracy_percent: best validation accuracy, in percent.
         test_accuracy_percent: test accuracy, in percent.
         synaptic_events_per_inference: a mean, over all test images.
-        parameters: those that decide a result, by full name, as text.
+        parameters: those that decide a result, by full name, as text; keys that came after the run
+            was recorded have the value that stands for what there was before.
         data: the parameter that says where its images come from, likewise.
     """
 
@@ -95,7 +103,17 @@ class ComparedRuns:
         """The parameters in which the runs differ, sorted by name."""
         names = sorted({name for one in self.candidates for name in one.parameters})
         return tuple(
-            name for name in names if len({one.parameters.get(name) for one in self.candidates}) > 1
+            name
+            for name in names
+            if len(
+                {
+                    one.parameters.get(name)
+                    for one in self.candidates
+                    # Those of the ReLU network are only there where it was the teacher.
+                    if name in one.parameters or not name.startswith(_OF_RIVAL)
+                }
+            )
+            > 1
         )
 
     def cheapest(self, at_least_percent: float) -> Candidate | None:
@@ -114,7 +132,7 @@ def compare_runs(runs: Sequence[RecordedRun], data_source: str | None = None) ->
     left_out: Counter[str] = Counter()
     groups: dict[tuple[object, ...], list[RecordedRun]] = {}
     for run in runs:
-        reason = _unfit(run)
+        reason = unfit_to_compare(run)
         if reason is not None:
             left_out[reason] += 1
             continue
@@ -158,11 +176,14 @@ def compare_runs(runs: Sequence[RecordedRun], data_source: str | None = None) ->
     )
 
 
-def _unfit(run: RecordedRun) -> str | None:
+def unfit_to_compare(run: RecordedRun) -> str | None:
+    """Why a run cannot stand beside others; None if it can."""
     if not _has(run, WHOLE_WINDOW):
         return _NO_FIGURES
     if _number(run.parameters.get("data.validation_size")) == 0:
         return _ON_TEST
+    if run.metrics.get("input_macs_per_inference") is not None:
+        return _CURRENTS
     return None
 
 
@@ -192,7 +213,7 @@ def _distinct(runs: Sequence[RecordedRun]) -> Iterator[RecordedRun]:
     seen = set()
     for run in runs:
         identity = (
-            frozenset(_deciding(run).items()),
+            frozenset(deciding_parameters(run).items()),
             *(run.metrics.get(name) for name in (*WHOLE_WINDOW, *EARLY_EXIT)),
         )
         if identity not in seen:
@@ -213,14 +234,17 @@ def _candidates(run: RecordedRun) -> Iterator[Candidate]:
             validation_accuracy_percent=validation,
             test_accuracy_percent=test,
             synaptic_events_per_inference=events,
-            parameters=_deciding(run),
+            parameters=deciding_parameters(run),
             data={name: run.parameters[name] for name in (_DATA,) if name in run.parameters},
         )
 
 
-def _deciding(run: RecordedRun) -> dict[str, str]:
+def deciding_parameters(run: RecordedRun) -> dict[str, str]:
+    """The parameters that decide a run's result, by full name, as text."""
+    parameters = {**_EARLIER, **run.parameters}
+    of_rival = () if _number(parameters[_DISTILLATION]) else (_OF_RIVAL,)
     return {
         name: value
-        for name, value in run.parameters.items()
-        if not name.startswith(_WITHOUT_EFFECT)
+        for name, value in parameters.items()
+        if not name.startswith((*_WITHOUT_EFFECT, *of_rival))
     }

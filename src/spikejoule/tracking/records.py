@@ -7,7 +7,7 @@ from typing import Any
 
 RESULT_TAG = "spikejoule.result_id"
 
-_NOT_METRICS = ("epoch", "samples", "spikes")
+_NOT_METRICS = ("epoch", "samples", "spikes", "input_macs")
 
 
 @dataclass(frozen=True)

@@ -87,8 +87,9 @@ def answer(
         question: prices and spikes to use.
 
     Returns:
-        a row per image: `digit`, `spikes_NAME` of each layer, `synaptic_events`, `energy_pj` (null
-        where the profile has a bracket alone), `energy_low_pj` and `energy_high_pj`.
+        a row per image: `digit`, `spikes_NAME` of each layer, `synaptic_events`, `input_macs`
+        (where the input are constant currents), `energy_pj` (null where the profile has a bracket
+        alone), `energy_low_pj` and `energy_high_pj`.
 
     Raises:
         DataError: the images are of another form.
@@ -122,6 +123,8 @@ def _rows(measured: Measurement, profile: HardwareProfile) -> pd.DataFrame:
     for name, spikes in zip(counts.layer_names, counts.per_sample.T, strict=True):
         columns[f"spikes_{name}"] = spikes
     columns["synaptic_events"] = measured.synaptic_events.sum(axis=1)
+    if measured.input_macs is not None:
+        columns["input_macs"] = measured.input_macs
     values = energy.per_sample_pj
     columns["energy_pj"] = [None] * counts.n_samples if values is None else values
     columns["energy_low_pj"] = energy.per_sample_low_pj
@@ -201,7 +204,10 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
 
 
 def _signature(checkpoint: CompleteCheckpoint, profile: str) -> ModelSignature:
-    layers = [f"spikes_{name}" for name in checkpoint.architecture.layer_names]
+    counts = [f"spikes_{name}" for name in checkpoint.architecture.layer_names]
+    counts.append("synaptic_events")
+    if checkpoint.encoder.input_products is not None:
+        counts.append("input_macs")
     seed = checkpoint.section("spikejoule").get("seed", checkpoint.section("encoding").get("seed"))
     return ModelSignature(
         # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
@@ -210,8 +216,7 @@ def _signature(checkpoint: CompleteCheckpoint, profile: str) -> ModelSignature:
         outputs=Schema(
             [
                 ColSpec(DataType.long, "digit"),
-                *(ColSpec(DataType.long, name) for name in layers),
-                ColSpec(DataType.long, "synaptic_events"),
+                *(ColSpec(DataType.long, name) for name in counts),
                 ColSpec(DataType.double, "energy_pj", required=False),
                 ColSpec(DataType.double, "energy_low_pj"),
                 ColSpec(DataType.double, "energy_high_pj"),

@@ -114,6 +114,7 @@ def _group_weights(spikes, n_rows, network, gradient, touched, scratch, synaptic
 def _gradient_of_lane(
     lane,
     spikes,
+    own,
     batch,
     loss_settings,
     neurons,
@@ -154,7 +155,9 @@ def _gradient_of_lane(
         for sample in range(first, end):
             loss, found = sample_deltas(
                 sample - first,
+                sample,
                 Spikes(sources, offsets[sample * n_steps : (sample + 1) * n_steps + 1]),
+                own,
                 targets[target_rows[sample]],
                 n_steps,
                 loss_settings,
@@ -185,7 +188,7 @@ def _gradient_of_lane(
 
 @compiled_parallel
 def batch_gradient(
-    spikes, batch, loss_settings, neurons, surrogate, network, gradients, scratch, outcomes
+    spikes, own, batch, loss_settings, neurons, surrogate, network, gradients, scratch, outcomes
 ):
     """Gradient of the mean loss of a batch, in one part per lane.
 
@@ -196,6 +199,7 @@ def batch_gradient(
 
     Args:
         spikes: the batch's input, ``Spikes`` of a row a (sample, step).
+        own: ``OwnBiases`` of the samples, for an input of constant currents.
         batch, loss_settings, neurons, surrogate, network: see structures.py.
         gradients, outcomes: receive.
         scratch: ``Scratch``.
@@ -205,6 +209,7 @@ def batch_gradient(
             # Of one type, or numba compiles the lane twice: prange counts without a sign.
             np.int64(lane),
             spikes,
+            own,
             batch,
             loss_settings,
             neurons,

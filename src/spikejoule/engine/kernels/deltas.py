@@ -15,6 +15,7 @@ from spikejoule.engine.kernels.structures import (
     Tile,
     layer_at,
     neuron_at,
+    with_bias_at,
 )
 from spikejoule.engine.kernels.through_time import (
     MAX_DELTA_BLOCK,
@@ -156,7 +157,9 @@ def transpose_weights(network):
 @compiled_inline
 def sample_deltas(
     place,
+    sample,
     spikes,
+    own,
     target,
     n_steps,
     loss_settings,
@@ -174,7 +177,9 @@ def sample_deltas(
 
     Args:
         place: of the sample in its group, from 0.
+        sample: its number in the batch.
         spikes: the sample's input, ``Spikes`` of T rows.
+        own: ``OwnBiases`` of the batch.
         target: probability that each class should have, float64 [classes].
         n_steps: T.
         loss_settings, neurons, surrogate, network: see structures.py.
@@ -188,18 +193,21 @@ def sample_deltas(
     n_layers = network.layers.shape[0]
     last = n_layers - 1
     rows = place * n_steps
-    penalised = loss_settings.spike_weight != 0.0 or loss_settings.event_weight != 0.0
+    penalised = loss_settings.penalised
     penalty = 0.0
 
     spike_counts[0] += spikes.offsets[n_steps] - spikes.offsets[0]
     sources, offsets = spikes.sources, spikes.offsets
     for number in range(n_layers):
         layer = layer_at(network.layers, number)
+        parameters = network.parameters
+        if number == 0 and own.stride > 0:
+            parameters, layer = own.rows, with_bias_at(layer, sample * own.stride)
         out = Spikes(scratch.sources[number], scratch.offsets[number, rows : rows + n_steps + 1])
         spike_counts[number + 1] += layer_forward(
             Spikes(sources, offsets),
             layer,
-            network.parameters,
+            parameters,
             neuron_at(neurons, number),
             n_steps,
             scratch.potentials[number],
@@ -236,6 +244,9 @@ def sample_deltas(
     )
     for number in range(last - 1, -1, -1):
         layer, following = layer_at(network.layers, number), layer_at(network.layers, number + 1)
+        bias_gradient = gradient
+        if number == 0 and own.stride > 0:
+            bias_gradient, layer = own.gradients, with_bias_at(layer, sample * own.stride)
         hidden_deltas_through_time(
             Rows(scratch.deltas[number + 1], rows * following.stride, following.stride),
             following.n_units,
@@ -247,7 +258,7 @@ def sample_deltas(
             surrogate,
             scratch.costs[number],
             Carried(later=scratch.later, sums=scratch.sums),
-            gradient,
+            bias_gradient,
             layer.bias_start,
         )
     return loss + penalty, found

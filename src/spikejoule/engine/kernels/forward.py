@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from spikejoule.engine.kernels.structures import Block, Spikes
+from spikejoule.engine.kernels.structures import Block, Spikes, with_bias_at
 from spikejoule.engine.kernels.vector import integrate_and_fire, lowest_set_bit
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compiled_parallel
@@ -62,7 +62,7 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
 
 
 @compiled
-def _forward_of_lane(lane, spikes, layer, parameters, neuron, n_steps, out):
+def _forward_of_lane(lane, spikes, layer, parameters, bias_step, neuron, n_steps, out):
     """The samples of one lane; see :func:`layer_forward_lanes`."""
     potentials = np.empty(n_steps * layer.stride, parameters.dtype)
     fired = np.empty(n_steps * (layer.stride // LANES), np.uint16)
@@ -74,7 +74,7 @@ def _forward_of_lane(lane, spikes, layer, parameters, neuron, n_steps, out):
         offsets = spikes.offsets[sample * n_steps : (sample + 1) * n_steps + 1]
         total += layer_forward(
             Spikes(spikes.sources, offsets),
-            layer,
+            with_bias_at(layer, layer.bias_start + sample * bias_step),
             parameters,
             neuron,
             n_steps,
@@ -88,14 +88,15 @@ def _forward_of_lane(lane, spikes, layer, parameters, neuron, n_steps, out):
 
 
 @compiled_parallel
-def layer_forward_lanes(spikes, layer, parameters, neuron, n_steps, out):
+def layer_forward_lanes(spikes, layer, parameters, bias_step, neuron, n_steps, out):
     """Samples through one layer; lane l writes the spikes of its samples to ``out.buffers[l]``.
 
     Args:
         spikes: the input, ``Spikes`` of a row a (sample, step).
         layer, parameters, neuron, n_steps: as for :func:`layer_forward`.
+        bias_step: from one sample's bias row to the next one's; 0 where all share the layer's.
         out: ``LaneSpikes`` that receive the layer's.
     """
     for lane in numba.prange(out.bounds.size - 1):
         # Of one type, or numba compiles the lane twice: prange counts without a sign.
-        _forward_of_lane(np.int64(lane), spikes, layer, parameters, neuron, n_steps, out)
+        _forward_of_lane(np.int64(lane), spikes, layer, parameters, bias_step, neuron, n_steps, out)

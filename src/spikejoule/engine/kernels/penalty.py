@@ -21,9 +21,10 @@ def spike_costs(spikes, n_steps, number, network, loss_settings, costs):
     Returns:
         the sample's penalty.
     """
-    by_spike, by_event = loss_settings.spike_weight, loss_settings.event_weight
+    penalties = loss_settings.penalties
+    by_spike, by_event = penalties[number, 0], penalties[number, 2]
     sources, offsets, fan_outs = spikes.sources, spikes.offsets, network.fan_outs
-    spikes_above = offsets[n_steps] - offsets[0] - loss_settings.spike_target
+    spikes_above = offsets[n_steps] - offsets[0] - penalties[number, 1]
     # The output's spikes reach no synapse.
     has_synapses = number + 1 < network.layers.shape[0]
     first_row = layer_at(network.layers, number + 1).first_row if has_synapses else np.int64(0)
@@ -31,7 +32,7 @@ def spike_costs(spikes, n_steps, number, network, loss_settings, costs):
     if has_synapses:
         for event in range(offsets[0], offsets[n_steps]):
             n_events += fan_outs[first_row + sources[event]]
-    events_above = n_events - loss_settings.event_target
+    events_above = n_events - penalties[number, 3]
     if spikes_above <= 0.0:
         by_spike = 0.0
     if events_above <= 0.0:

@@ -39,6 +39,36 @@ class Spikes(NamedTuple):
     offsets: Array
 
 
+class ConstantInputs(NamedTuple):
+    """What the sources of each sample give in every step (see spikes/currents.py).
+
+    Those of sample n are ``sources[offsets[n] : offsets[n + 1]]``.
+
+    Attributes:
+        sources: the units, uint16 [E].
+        values: what they give, real [E].
+        offsets: where each sample begins, int64 [S + 1]; it need not begin at 0.
+    """
+
+    sources: Array
+    values: Array
+    offsets: Array
+
+
+class OwnBiases(NamedTuple):
+    """A bias row for each sample, which the first layer has in the place of its own (currents.py).
+
+    Attributes:
+        rows: real, flat [S * stride].
+        gradients: their gradients, real, flat [S * stride]; they receive, and begin as zeros.
+        stride: from row to row; 0 where samples have no rows of their own.
+    """
+
+    rows: Array
+    gradients: Array
+    stride: int
+
+
 class Layer(NamedTuple):
     """Where one layer's parameters lie in the flat array, counted in elements.
 
@@ -74,6 +104,20 @@ def layer_at(layers, number):
         layers[number, 4],
         layers[number, 5],
         layers[number, 6],
+    )
+
+
+@compiled_inline
+def with_bias_at(layer, bias_start):
+    """The same layer with its bias row in another place."""
+    return Layer(
+        layer.n_sources,
+        layer.n_units,
+        layer.stride,
+        layer.weight_start,
+        bias_start,
+        layer.first_row,
+        layer.transposed_start,
     )
 
 
@@ -203,18 +247,15 @@ class Loss(NamedTuple):
     Attributes:
         logit_scale: factor on the counts, float.
         batch_size: samples that the mean goes over.
-        spike_weight: loss of each spike of a layer above the target, float.
-        spike_target: spikes of a layer and inference that cost nothing, float.
-        event_weight: loss of each synaptic event of a layer above the target, float.
-        event_target: synaptic events that a layer causes in an inference at no cost, float.
+        penalised: whether any spike or synaptic event costs something.
+        penalties: for each layer the loss of a spike above a target, that target, the loss of a
+            synaptic event above a target, and that target, float64 [L, 4].
     """
 
     logit_scale: float
     batch_size: int
-    spike_weight: float
-    spike_target: float
-    event_weight: float
-    event_target: float
+    penalised: bool
+    penalties: Array
 
 
 class Batch(NamedTuple):

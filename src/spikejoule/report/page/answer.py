@@ -90,6 +90,7 @@ def _figures(analysis: EnergyAnalysis) -> list[Markup]:
     deviation = (total.value or total.high).standard_deviation
     if deviation is not None:
         spread += f"; standard deviation {joules(deviation, 3)}"
+    macs = inputs.proxies.input_macs_per_inference
     return [
         _entry("Test accuracy", said, within),
         _entry(f"Energy per inference, {chosen.profile.title}", energy_words(total), spread),
@@ -97,7 +98,8 @@ def _figures(analysis: EnergyAnalysis) -> list[Markup]:
             "Synaptic events per inference",
             f"{inputs.proxies.synaptic_events_per_inference:,.0f}",
             f"of {inputs.proxies.dense_operations_per_inference:,} if every synapse worked in "
-            f"every step ({100 * inputs.proxies.sparsity_ratio:.3g} %)",
+            f"every step ({100 * inputs.proxies.sparsity_ratio:.3g} %)"
+            + ("" if macs is None else f"; and {macs:,.0f} multiply-accumulates at the input"),
         ),
     ]
 

@@ -19,6 +19,8 @@ def break_even_figure(analysis: EnergyAnalysis) -> Markup:
         reason = "No profile prices both a multiply-accumulate and a synaptic event."
         if not analysis.inputs.baselines:
             reason = "No baseline was counted."
+        elif analysis.inputs.encoder.input_products is not None:
+            reason = "The input is a constant current, without spikes that could be more or fewer."
         return absent("break-even", heading, reason)
     solved = [(item, item.break_even) for item in entry.comparisons if item.break_even is not None]
     _, widest = max(solved, key=lambda pair: pair[1].curve_spikes_per_input[-1])

@@ -33,7 +33,9 @@ class _Answer(NamedTuple):
 
 def cost_of_answers(analysis: EnergyAnalysis) -> WindowCost | None:
     """What an event and a step cost under the chosen profile."""
-    return window_cost(analysis.chosen_inference, analysis.counts, analysis.inputs.time_window)
+    inputs = analysis.inputs
+    products = inputs.encoder.input_products
+    return window_cost(analysis.chosen_inference, analysis.counts, inputs.time_window, products)
 
 
 def by_step_figure(content: PageContent) -> Markup:

@@ -16,6 +16,7 @@ from spikejoule.report.page.raster import raster_figure
 from spikejoule.report.page.style import STYLE
 from spikejoule.report.page.tables import (
     assumptions,
+    chips_table,
     classes_table,
     comparisons_table,
     glossary,
@@ -75,8 +76,15 @@ def energy_page(content: PageContent) -> str:
                     class_="grid-of-two",
                 ),
             ),
-            _section("profiles", "Hardware profiles and their sources", profiles_table(analysis)),
-            _section("terms", "Terms", terms_table(analysis), classes_table(analysis)),
+            _section("profiles", "Hardware profiles and their sources", profiles_table(analysis),
+                     element("h3", "Chips that read MNIST digits"), chips_table()),
+            _section(
+                "terms",
+                "Terms",
+                terms_table(analysis),
+                element("p", f"Neuron updates per inference: {analysis.inputs.updates_in_words}."),
+                classes_table(analysis),
+            ),
             _section("baselines", "Baselines", comparisons_table(analysis)
                      or element("p", "No baseline was counted.")),
             _section("runs", "Runs on the front", front_table(content.front)),

@@ -6,6 +6,7 @@ from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.analysis import ProfileInference
 from spikejoule.energy.comparison import DENSE
 from spikejoule.energy.estimates import Energy
+from spikejoule.energy.silicon import MEASURED_ON_MNIST, MeasuredChip
 from spikejoule.energy.summary import joules
 from spikejoule.report.charts.scales import Scale
 from spikejoule.report.page.figure import Words, absent, figure, symbol
@@ -30,31 +31,63 @@ def by_profile_figure(analysis: EnergyAnalysis) -> Markup:
     entries = analysis.inference
     energies = [end for item in entries for end in (item.total.lowest_pj, item.total.highest_pj)]
     energies += [end for item in entries for other in item.comparisons for end in _ends(other.ann)]
+    least = min(energies)
+    energies += [1e6 * chip.microjoules for chip in MEASURED_ON_MNIST]
     scale = energy_scale(energies)
     baselines = [item.name for entry in entries for item in entry.comparisons]
     styles = _baseline_styles(list(dict.fromkeys(baselines)))
     marks = [x_grid(scale)]
     for row, entry in enumerate(entries):
         marks.append(_profile_row(entry, entry.profile.id == analysis.chosen, row, scale, styles))
+    marks.append(_chips_row(len(entries), scale))
     values = sorted(entry.total.highest_pj for entry in entries)
     words = Words(
         key="by-profile",
         finding=f"The same counts under {len(entries)} price lists: "
-        f"{joules(min(energies), 3)} to {joules(values[-1], 3)} per inference",
+        f"{joules(least, 3)} to {joules(values[-1], 3)} per inference",
         description="; ".join(
-            f"{entry.profile.title}: {energy_words(entry.total)}" for entry in entries
+            [
+                *(f"{entry.profile.title}: {energy_words(entry.total)}" for entry in entries),
+                *(f"measured, {_chip_words(chip)}" for chip in MEASURED_ON_MNIST),
+            ]
         ),
         x_title="Energy per inference, log scale",
         caption="A bar spans the prices' bracket and the bootstrap interval of the mean. Profiles "
         "cover different things (see their scope), so that they bound each other and do not rank "
-        "chips. A profile without a price of a multiply-accumulate shows no baseline.",
+        "chips. A profile without a price of a multiply-accumulate shows no baseline. The "
+        "last row holds what other networks were measured to need on chips, as published.",
         legend=[
             ("dot f1", "spiking network"),
             ("dot f2", f"the same, chosen profile ({analysis.chosen})"),
             *((f"{style} hollow", name) for name, style in styles.items()),
+            ("dot s1 hollow", "another network, measured on its chip"),
         ],
     )
-    return figure(words, marks, _ROW * len(entries), has_labels=False)
+    return figure(words, marks, _ROW * (len(entries) + 1), has_labels=False)
+
+
+def _chips_row(row: int, scale: Scale) -> Markup:
+    """What other networks were measured to need: a band, and a ring for each."""
+    top, middle = _ROW * row, _ROW * row + 45
+    places = [scale.place(1e6 * chip.microjoules) for chip in MEASURED_ON_MNIST]
+    ends = percent(min(places)), percent(max(places))
+    about = "another network each · scope unconfirmed · measured"
+    return joined(
+        (
+            text("0", str(top), "Chips that read MNIST digits", dy=16, style="label"),
+            text("0", str(top), about, dy=31, style="tick"),
+            element("line", x1=ends[0], x2=ends[1], y1=middle, y2=middle, class_="span s1"),
+            *(
+                symbol(
+                    "dot s1 hollow",
+                    percent(place),
+                    str(middle),
+                    _chip_words(chip),
+                )
+                for chip, place in zip(MEASURED_ON_MNIST, places, strict=True)
+            ),
+        )
+    )
 
 
 def _profile_row(
@@ -83,6 +116,10 @@ def _profile_row(
     name = text("0", str(top), profile.title, dy=16, style="label strong" if chosen else "label")
     about = f"{energy_words(total)} · {profile.scope.replace('_', '-')} · {profile.evidence}"
     return joined((name, text("0", str(top), about, dy=31, style="tick"), *others, span, value))
+
+
+def _chip_words(chip: MeasuredChip) -> str:
+    return f"{chip.name}: {joules(1e6 * chip.microjoules)}, {chip.accuracy_percent:g} %"
 
 
 def _baseline_styles(names: Sequence[str]) -> dict[str, str]:

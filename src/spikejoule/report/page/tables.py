@@ -7,6 +7,7 @@ from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.analysis import ProfileInference
 from spikejoule.energy.break_even import BreakEven
 from spikejoule.energy.profiles import EVIDENCE, SCOPES, HardwareProfile
+from spikejoule.energy.silicon import MEASURED_ON_MNIST
 from spikejoule.energy.summary import joules
 from spikejoule.energy.terms import DESCRIPTIONS
 from spikejoule.report.content import PageContent
@@ -47,6 +48,26 @@ def profiles_table(analysis: EnergyAnalysis) -> Markup:
             element("h4", "Evidence"),
             _definitions(EVIDENCE.items()),
         )
+    )
+
+
+def chips_table() -> Markup:
+    """What other networks were measured to need on chips."""
+    unconfirmed = "unconfirmed"
+    rows = [
+        (
+            chip.name,
+            chip.process or unconfirmed,
+            unconfirmed,
+            joined((linked(chip.source), f"; read in {chip.read_in}")),
+            f"{chip.accuracy_percent:g} %",
+            joules(1e6 * chip.microjoules),
+        )
+        for chip in MEASURED_ON_MNIST
+    ]
+    header = ("chip", "process", "scope", "source", "accuracy", "energy")
+    return html_table(
+        "Measured on MNIST, as published: another network each", header, rows, text_columns=4
     )
 
 

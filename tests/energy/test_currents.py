@@ -1,0 +1,343 @@
+"""What constant currents cost: products counted by hand and in loops, priced, and recorded."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.energy import (
+    AnalysisInputs,
+    BootstrapSettings,
+    EnergyAnalysis,
+    EpochSpikes,
+    MeanOperations,
+    OperationCounts,
+    analyse,
+    count_operations,
+    load_profiles,
+    price,
+)
+from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_proxies, training_record
+from spikejoule.energy.summary import energy_text
+from spikejoule.energy.tables import EnergyMetrics, headline
+from spikejoule.energy.training_counts import count_training
+from spikejoule.energy.window import WindowCost, window_cost
+from spikejoule.engine import run_network
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.measure.measurement import Measurement
+from spikejoule.measure.running import measure_network
+from spikejoule.measure.step_outcomes import step_outcomes
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.checkpoint import (
+    CompleteCheckpoint,
+    build_complete,
+    read_complete,
+    write_complete,
+)
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.report import PageContent, energy_page
+from spikejoule.spikes.currents import PRODUCTS, Products
+from spikejoule.spikes.encoders.direct import Direct
+from spikejoule.spikes.events import EventList
+from tests import naive
+from tests.energy.test_analysis import TRAINING
+from tests.tools.tiny_network import ARCHITECTURE, STATE
+from tests.tools.without_torch import WITH_TORCH, needs_torch
+
+if WITH_TORCH:
+    from tests.tools.examples import EVALUATION, TRAIN_TIMINGS, trained_network
+
+IMAGE = np.array([[1.0, 0.0, 0.5]])
+EACH = pytest.mark.parametrize("products", PRODUCTS)
+TIMES = {"once": 1, "every_step": 3}
+
+
+def tiny(products: Products = "once", pruned: bool = False, bias: bool = True) -> Measurement:
+    """The tiny network on one image, over 3 steps, worked out by hand.
+
+    Potentials of hidden 0: 0.6, 0.9, 1.05 (a spike); of hidden 1: 0.2, 0.3, 0.35; of output 0:
+    0.1, 0.15, 0.075 + 0.1 + 1.2 (a spike), of output 1: 0, 0, 0.4.
+    """
+    events = Direct(time_window=3, direct_products=products).events(IMAGE, np.uint64(0))
+    state, architecture = STATE, ARCHITECTURE
+    if not bias:
+        architecture = Architecture(3, (2,), 2, LeakyIntegrateAndFire(decay=0.5, bias=False))
+        state = {name: values for name, values in STATE.items() if name.endswith("weight")}
+    return measure_network(state, architecture, events, pruned=pruned)
+
+
+@EACH
+class TestByHand:
+    def test_spikes(self, products: Products) -> None:
+        measured = tiny(products)
+        assert measured.counts.totals == {"input": 0, "hidden": 1, "output": 1}
+        assert measured.layers[1].to_dense(int)[0].tolist() == [[0, 0], [0, 0], [1, 0]]
+        assert measured.layers[2].to_dense(int)[0].tolist() == [[0, 0], [0, 0], [1, 0]]
+
+    @pytest.mark.parametrize(("pruned", "synapses"), [(False, 4), (True, 2)])
+    def test_counts(self, products: Products, pruned: bool, synapses: int) -> None:
+        counts = count_operations(tiny(products, pruned))
+        macs = synapses * TIMES[products]
+        assert counts.of("input_mac").tolist() == [[macs]]
+        assert counts.of("synaptic_event").tolist() == [[0, 2]]
+        assert counts.of("bias_addition").tolist() == [[6, 6]]
+        assert counts.of("weight_read").tolist() == [[macs, 2]]
+        assert counts.of("state_access_per_event").tolist() == [[2 * macs, 4]]
+        assert counts.of("spike_routed").tolist() == [[0, 1, 1]]
+        assert counts.counts.dtype == np.int64
+
+    def test_sums_that_are_kept_are_added_as_a_bias_is(self, products: Products) -> None:
+        measured = tiny(products, bias=False)
+        added = 6 if products == "once" else 0
+        assert count_operations(measured).of("bias_addition").tolist() == [[added, 0]]
+
+    def test_every_neuron_behind_the_currents_is_updated(self, products: Products) -> None:
+        # The output's, without a bias, when the hidden neuron's spike reaches them.
+        assert tiny(products, bias=False).lazy_updates.tolist() == [[6, 2]]
+
+    def test_prices(self, products: Products) -> None:
+        counts, profiles = count_operations(tiny(products)), load_profiles()
+        macs = 4 * TIMES[products]
+        rest = 2 * 0.9 + 12 * 0.9 + 12 * 3.7
+        found = price(counts, profiles["45nm-fp32"]).per_sample_pj
+        assert found == pytest.approx([macs * 4.6 + rest])
+        narrow = price(counts, profiles["45nm-int8"]).per_sample_pj
+        assert narrow == pytest.approx([macs * 0.23 + 14 * 0.03 + 12 * 0.2])
+        for name in ("loihi-1", "truenorth", "darwin3"):
+            energy = price(counts, profiles[name])
+            assert "input_mac" in energy.unpriced
+            assert "not included: " in energy.contains
+            assert "input mac" in energy.contains
+
+    def test_stopping_early(self, products: Products) -> None:
+        measured = tiny(products)
+        outcomes = step_outcomes(measured, np.array([0]))
+        assert outcomes.synaptic_events.tolist() == [[0, 0, 2]]
+        cost = cost_of(analysis(measured, products))
+        # A leak and a bias for each of 4 neurons in each step.
+        step = 4 * (3.7 + 0.9)
+        products_pj = {"once": 4 * 4.6, "every_step": 2 * 4 * 4.6}[products]
+        assert cost.energy(0, 2).value_pj == pytest.approx(products_pj + 2 * step)
+        assert cost.energy(2, 3).value_pj == pytest.approx(
+            price(count_operations(measured), load_profiles()["45nm-fp32"]).per_sample_pj[0]  # type: ignore[index]
+        )
+
+    def test_the_whole_window_under_every_profile(self, products: Products) -> None:
+        result = analysis(tiny(products), products)
+        for entry in result.inference:
+            cost = window_cost(entry, result.counts, 3, products)
+            assert cost is not None
+            found = cost.energy(2, 3)
+            assert found.low_pj == pytest.approx(entry.total.low.mean)
+            assert found.high_pj == pytest.approx(entry.total.high.mean)
+
+
+def analysis(measured: Measurement, products: Products) -> EnergyAnalysis:
+    given = AnalysisInputs(
+        title="by hand",
+        architecture=measured.architecture,
+        encoder=Direct(time_window=3, direct_products=products),
+        accuracy=None,
+        spikes_per_inference=measured.counts.means,
+        proxies=measured.proxies,
+        operations=count_operations(measured),
+        n_images=1,
+        training=training(products),
+    )
+    profiles = load_profiles()
+    return analyse(given, profiles, profiles["45nm-fp32"], BootstrapSettings(100))
+
+
+def cost_of(result: EnergyAnalysis) -> WindowCost:
+    products = result.inputs.encoder.input_products
+    cost = window_cost(result.chosen_inference, result.counts, 3, products)
+    assert cost is not None
+    return cost
+
+
+def training(products: Products) -> Any:
+    epochs = tuple(
+        EpochSpikes(number, 1, (0, 1, 1), 70.0 + number, (0, 2), input_macs=4 * TIMES[products])
+        for number in (1, 2)
+    )
+    return replace(
+        TRAINING,
+        epochs=epochs,
+        spikes=(0, 2, 2),
+        best_validation_accuracy_percent=72.0,
+        input_products=products,
+    )
+
+
+@EACH
+class TestTraining:
+    def test_products_of_both_passes(self, products: Products) -> None:
+        counts = count_training(training(products), ARCHITECTURE)
+        of = {
+            (entry.phase, entry.column.term, entry.column.place): counts.counts[:, place].tolist()
+            for place, entry in enumerate(counts.columns)
+        }
+        macs = 4 * TIMES[products]
+        assert of["forward", "input_mac", "input_to_hidden"] == [macs] * 2
+        assert of["backward", "input_gradient_mac", "input_to_hidden"] == [macs] * 2
+        assert of["backward", "gradient_accumulation", "input_to_hidden"] == [0, 0]
+        assert of["backward", "bias_gradient_accumulation", "hidden"] == [6, 6]
+
+    def test_without_a_bias(self, products: Products) -> None:
+        architecture = Architecture(3, (2,), 2, LeakyIntegrateAndFire(decay=0.5, bias=False))
+        counts = count_training(training(products), architecture)
+        sums = [
+            counts.counts[0, place]
+            for place, entry in enumerate(counts.columns)
+            if entry.column.term in ("bias_addition", "bias_gradient_accumulation")
+        ]
+        added = 6 if products == "once" else 0
+        assert sums == [added, 0, added, 0]
+
+    def test_are_told_and_priced(self, products: Products) -> None:
+        result = analysis(tiny(products), products)
+        assert result.training is not None
+        assert "stands for another one in the backward pass" in result.training.assumptions[-1]
+        by_term = {
+            (item.phase, item.term): amount.value_pj
+            for item, amount in result.training.profiles[0].by_term
+            if item.place == "input_to_hidden"
+        }
+        assert by_term["backward", "input_gradient_mac"] == pytest.approx(
+            2 * 4 * TIMES[products] * 4.6
+        )
+
+
+class TestRecount:
+    @EACH
+    @pytest.mark.parametrize("pruned", [False, True])
+    @pytest.mark.parametrize("bias", [False, True])
+    def test_two_hidden_layers(self, products: Products, pruned: bool, bias: bool) -> None:
+        generator = np.random.default_rng(5)
+        neuron = LeakyIntegrateAndFire(bias=bias, threshold=0.4)
+        architecture = Architecture(9, (7, 6), 3, neuron)
+        state = {
+            name: generator.normal(0.2, 0.6, shape).astype(np.float32)
+            for name, shape in architecture.parameter_shapes().items()
+        }
+        for name, values in state.items():
+            if name.endswith("weight"):
+                values[generator.random(values.shape) < 0.4] = 0
+        images = generator.integers(0, 256, (5, 9)).astype(np.uint8)
+        images[generator.random(images.shape) < 0.4] = 0
+        code = Direct(time_window=8, direct_products=products)
+        events = code.events(images, np.uint64(0))
+        layers = (events, *run_network(state, architecture, events))
+        measured = Measurement.of(state, architecture, layers, pruned)
+        found = count_operations(measured)
+        weights = [weights for weights, _ in naive.layers_of(state)]
+        times = 8 if products == "every_step" else 1
+        macs = naive.input_macs(images.tolist(), weights[0], times, pruned)
+        assert min(macs) > 0
+        spikes = [layer.to_dense(np.int64).tolist() for layer in layers]
+        expected = naive.operations(spikes, weights, pruned, None, bias)
+        for sample, counts in enumerate(expected):
+            assert found.of("input_mac")[sample].tolist() == [macs[sample]]
+            for term in ("synaptic_event", "neuron_update_active", "leak_multiplication"):
+                mine = [count for (name, _), count in counts.items() if name == term]
+                assert found.of(term)[sample].tolist() == mine
+            reads = [count for (name, _), count in counts.items() if name == "weight_read"]
+            reads[0] += macs[sample]
+            assert found.of("weight_read")[sample].tolist() == reads
+            additions = [count for (name, _), count in counts.items() if name == "bias_addition"]
+            if products == "once":
+                additions[0] = 8 * 7
+            assert found.of("bias_addition")[sample].tolist() == additions
+        lazy = naive.lazy_updates(spikes, weights, pruned, bias)
+        assert measured.lazy_updates.tolist() == [[8 * 7, *of_sample[1:]] for of_sample in lazy]
+        assert measured.proxies.input_macs_per_inference == np.mean(macs)
+
+
+@needs_torch
+class TestCheckpoint:
+    """What the complete checkpoint keeps, and what an analysis without images makes of it."""
+
+    @pytest.fixture(params=PRODUCTS)
+    def code(self, request: pytest.FixtureRequest) -> Direct:
+        return Direct(time_window=50, direct_products=request.param)
+
+    @pytest.fixture
+    def measured(self, code: Direct) -> Measurement:
+        images = np.random.default_rng(3).integers(0, 256, (4, 784)).astype(np.uint8)
+        images[:, ::3] = 0
+        network = trained_network()
+        events: EventList = code.events(images, np.uint64(0))
+        return measure_network(network.state, network.architecture, events)
+
+    @pytest.fixture
+    def content(self, code: Direct, measured: Measurement) -> dict[str, Any]:
+        network = replace(trained_network(), encoder=code)
+        epochs = [{**epoch, "input_macs": 5000} for epoch in network.history]
+        return build_complete(
+            replace(network, history=tuple(epochs)),
+            measured.counts,
+            0.25,
+            TRAIN_TIMINGS,
+            EVALUATION,
+            measured.proxies.as_checkpoint_entry(),
+            {},
+        )
+
+    def read(self, tmp_path: Path, content: dict[str, Any]) -> CompleteCheckpoint:
+        write_complete(tmp_path / "c.pth", content)
+        return read_complete(tmp_path / "c.pth")
+
+    def test_the_recorded_means_are_those_of_the_count(
+        self, tmp_path: Path, content: dict[str, Any], measured: Measurement
+    ) -> None:
+        checkpoint = self.read(tmp_path, content)
+        assert content["inference_spikes"]["total_input"] == 0
+        recorded, counted = analysis_inputs(checkpoint), analysis_inputs(checkpoint, measured)
+        assert isinstance(recorded.operations, MeanOperations)
+        assert isinstance(counted.operations, OperationCounts)
+        assert recorded.operations.columns == counted.operations.columns
+        assert recorded.operations.means.tolist() == pytest.approx(
+            counted.operations.counts.mean(axis=0).tolist()
+        )
+        assert recorded.training is not None
+        assert [epoch.input_macs for epoch in recorded.training.epochs] == [5000, 5000]
+
+    @pytest.mark.parametrize("recorded", [None, 1e9])
+    def test_products_that_are_missing_or_too_many(
+        self, tmp_path: Path, content: dict[str, Any], recorded: float | None
+    ) -> None:
+        content["energy_proxies"].pop("input_macs_per_inference")
+        if recorded is not None:
+            content["energy_proxies"]["input_macs_per_inference"] = recorded
+        with pytest.raises(ArtifactError, match="must record its input_macs_per_inference, from 0"):
+            recorded_proxies(self.read(tmp_path, content))
+
+    def test_epochs_without_products_tell_nothing_of_training(
+        self, tmp_path: Path, content: dict[str, Any]
+    ) -> None:
+        for epoch in content["spikejoule"]["history"]:
+            del epoch["input_macs"]
+        assert training_record(self.read(tmp_path, content)) is None
+
+    def test_what_is_shown(
+        self, tmp_path: Path, content: dict[str, Any], code: Direct, measured: Measurement
+    ) -> None:
+        given = analysis_inputs(self.read(tmp_path, content), measured)
+        profiles = load_profiles()
+        result = analyse(given, profiles, profiles["45nm-fp32"], BootstrapSettings(100))
+        numbers = headline(result)
+        assert numbers["input_macs_per_inference"] == measured.proxies.input_macs_per_inference
+        EnergyMetrics.model_validate(numbers)
+        macs = f"{numbers['input_macs_per_inference']:,.1f}"
+        text = energy_text("T", result)
+        assert re.search(rf"input MACs +{macs}", text)
+        page = energy_page(PageContent(result))
+        assert "multiply-accumulates at the input" in page
+        when = "once an inference" if code.direct_products == "once" else "in every step"
+        for told in (text, page):
+            assert "The image is a constant current" in told
+            assert f"each of its synapses, {when}" in told
+            assert "it turns pixels into spikes" not in told
