@@ -16,6 +16,7 @@ from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import Engine
 from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
@@ -257,7 +258,7 @@ class TestConstantCurrents:
 
     def test_a_network_of_integers_refuses_them(self) -> None:
         architecture, state = network(14, 9, 4)
-        integers = replace(architecture, quantisation=Quantisation(8, 32))
+        integers = with_grids(replace(architecture, quantisation=Quantisation(8, 32)), state)
         _, events, labels = direct_batch(architecture, 3, 5)
         for engine in witnesses(integers, state, LEARNING):
             with pytest.raises(ArtifactError, match="integers have no product with"):

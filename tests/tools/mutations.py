@@ -168,8 +168,8 @@ MUTATIONS = (
     Mutation(
         "the energy of training leaves out its teacher",
         "energy/training_counts.py",
-        "macs = [[epoch.teacher_macs or 0] for epoch in record.epochs]",
-        "macs = [[0] for epoch in record.epochs]",
+        "of_teacher = [[epoch.teacher_macs or 0] for epoch in record.epochs]",
+        "of_teacher = [[0] for epoch in record.epochs]",
         ("tests/energy/test_analysis.py",),
     ),
     Mutation(
@@ -217,8 +217,8 @@ MUTATIONS = (
     Mutation(
         "every layer has the constants of the first",
         "engine/kernels/deltas.py",
-        "            network.parameters,\n            neuron_at(neurons, number),\n",
-        "            network.parameters,\n            neuron_at(neurons, 0),\n",
+        "            parameters,\n            neuron_at(neurons, number),\n",
+        "            parameters,\n            neuron_at(neurons, 0),\n",
         NEURONS,
     ),
     Mutation(
