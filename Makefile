@@ -60,8 +60,8 @@ FRUGAL_10000 := $(LATENCY) encode.latency_threshold=0.2 train.max_epochs=120 tra
 ACCURATE_60000 := $(LATENCY) encode.latency_threshold=0.2 model.reset=subtract \
     train.max_epochs=160 train.pruned_fraction=0.4
 POINTS := 2500 5000 5000-int8 10000
-# What the front holds beside these: the notebook's settings, validated as the others are, and one
-# choice at a time in place of a default.
+# To hold beside these: the notebook's settings, validated as the others are, and one choice at a
+# time in place of a default.
 CONTRAST_seed := $(filter-out seed=42 data.validation_size=0,$(SEED_NOTEBOOK))
 CONTRAST_pruned := train.pruned_fraction=0.9
 CONTRAST_regular := encode.code=regular

@@ -136,8 +136,9 @@ class TestAccuracyAndCounts:
         best, dear = of("accurate-60000")
         assert_says(
             "README.md",
-            f"`make frugal` gives {least} for {few} events, {middle} for {some} ({integers} in "
-            f"integers of 8 bits) and {most} for {many}, `make accurate` {best} for {dear}",
+            f"`make frugal` gives {least} for {few} events answering early, {middle} for {some} "
+            f"over the whole window ({integers} in integers of 8 bits), {most} for {many} early, "
+            f"and `make accurate` {best} for {dear}",
         )
 
     def test_budgets_are_kept(self) -> None:

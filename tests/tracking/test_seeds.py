@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,10 +91,20 @@ class TestMeans:
         assert (row.seeds, row.test_accuracy_percent) == ("42", 99.0)
 
     def test_validation_on_the_test_images_is_left_out(self) -> None:
-        with pytest.raises(StoreError, match="no finished run of the data None"):
+        with pytest.raises(StoreError, match="no finished run that could be averaged"):
             comparable_runs([run("a", {"data.validation_size": "0"})])
         with pytest.raises(StoreError, match="no finished run of the data 'mnist'"):
             comparable_runs([run("a")], "mnist")
+
+    def test_other_images_and_other_early_exits_are_not_averaged(self) -> None:
+        one, other = (
+            replace(run(name, {"seed": seed}), tags={**TAGS, "data.sha256.images": digest})
+            for name, seed, digest in (("a", "42", "aa"), ("b", "43", "bb"))
+        )
+        assert comparable_runs([one, other]) == (one,)
+        rule = {"seed": "43", "evaluate.early_exit_rule": "first_spike"}
+        table = seed_rows([priced(run("a", metrics=EARLY)), priced(run("b", rule, EARLY))])
+        assert {row.seeds for row in table.rows} == {"42", "43"}
 
 
 def test_from_the_store_to_the_table(

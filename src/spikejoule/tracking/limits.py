@@ -17,7 +17,8 @@ def check_limits(root: Path) -> str:
     """Hold the metrics that dvc.lock records against the limits of params.yaml.
 
     Energy is that of the counted operations under the profile of the metrics, per inference over
-    the whole window: the mean, or the upper end where the profile has brackets alone.
+    the whole window: the mean, or the upper end where the profile has brackets alone. What the
+    profile has no price for is not in it.
 
     Args:
         root: of the project.
@@ -51,11 +52,11 @@ def _verdict(limits: EnergyReportParams, energy: EnergyMetrics, accuracy: float)
     if limits.budget_nj is not None:
         mean = energy.energy_per_inference_pj
         spent = (energy.energy_per_inference_high_pj if mean is None else mean) / 1000
-        what = f"an inference takes {spent:.4g} nJ under {energy.profile}"
+        what = f"an inference takes {spent:.10g} nJ under {energy.profile}"
         allowed = f"energy_report.budget_nj is {limits.budget_nj:.10g}"
         (kept if spent <= limits.budget_nj else broken).append(f"{what}; {allowed}")
     if limits.min_accuracy_percent is not None:
-        what = f"the test accuracy is {accuracy:.2f} %"
+        what = f"the test accuracy is {accuracy:.10g} %"
         allowed = f"energy_report.min_accuracy_percent is {limits.min_accuracy_percent:.10g}"
         enough = accuracy >= limits.min_accuracy_percent
         (kept if enough else broken).append(f"{what}; {allowed}")

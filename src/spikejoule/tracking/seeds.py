@@ -31,6 +31,9 @@ from spikejoule.tracking.store import Store
 FLOATING: Final = "45nm-fp32"
 INTEGERS: Final = "45nm-int8"
 _LAYERS = ("input", "hidden", "output")
+_SOURCE = "data.source"
+# They decide no result of the whole window, but when and what a network answers early.
+_OF_EARLY_EXIT = ("evaluate.early_exit_rule", "evaluate.early_exit_tolerance_percent")
 
 
 class SeedsRow(Row):
@@ -124,6 +127,8 @@ def _priced(run: RecordedRun, path: Path) -> PricedRun:
         for row in rows
         if row["term"] == "total" and row["pj"]
     }
+    if FLOATING not in nanojoules:
+        raise StoreError(f"run {run.run_id} ({run.name}) holds no energy under {FLOATING}.")
     updates = sum(
         float(row["count"]) for row in rows if row["profile"] == FLOATING and row["term"] in UPDATES
     )
@@ -133,7 +138,7 @@ def _priced(run: RecordedRun, path: Path) -> PricedRun:
 def comparable_runs(
     runs: Sequence[RecordedRun], data_source: str | None = None
 ) -> tuple[RecordedRun, ...]:
-    """The runs to average: of one source, validated on images that are not the test's.
+    """The runs to average: of the same files of images, and such as the front compares.
 
     Args:
         runs: the latest first.
@@ -142,12 +147,20 @@ def comparable_runs(
     Raises:
         StoreError: there is none.
     """
-    fit = [run for run in runs if unfit_to_compare(run) is None]
-    source = data_source or (fit[0].tags.get("data.source") if fit else None)
-    chosen = tuple(run for run in fit if run.tags.get("data.source") == source)
-    if not chosen:
-        raise StoreError(f"the store holds no finished run of the data {source!r} to average.")
-    return chosen
+    fit = [
+        run
+        for run in runs
+        if unfit_to_compare(run) is None and data_source in (None, run.tags.get(_SOURCE))
+    ]
+    if not fit:
+        of = "" if data_source is None else f" of the data {data_source!r}"
+        raise StoreError(f"the store holds no finished run{of} that could be averaged.")
+    return tuple(run for run in fit if _images_of(run) == _images_of(fit[0]))
+
+
+def _images_of(run: RecordedRun) -> tuple[object, ...]:
+    digests = sorted(item for item in run.tags.items() if item[0].startswith("data.sha256."))
+    return (run.tags.get(_SOURCE), *digests)
 
 
 def seed_rows(runs: Iterable[PricedRun]) -> SeedsTable:
@@ -158,7 +171,8 @@ def seed_rows(runs: Iterable[PricedRun]) -> SeedsTable:
     """
     groups: dict[frozenset[tuple[str, str]], dict[int, PricedRun]] = {}
     for one in runs:
-        setting = deciding_parameters(one.run)
+        early = {name: one.run.parameters.get(name, "") for name in _OF_EARLY_EXIT}
+        setting = deciding_parameters(one.run) | early
         seed = int(setting.pop("seed"))
         groups.setdefault(frozenset(setting.items()), {}).setdefault(seed, one)
     rows = []
@@ -196,6 +210,7 @@ def _row(
         nj_45nm_int8=(
             fmean(one.nanojoules[INTEGERS] for one in runs)
             if int(first.parameters["model.weight_bits"]) <= 8
+            and all(INTEGERS in one.nanojoules for one in runs)
             else None
         ),
     )
@@ -210,8 +225,8 @@ def seeds_text(table: SeedsTable, data_title: str) -> str:
     """The table in words."""
     return "\n".join(
         (
-            f"Means over the seeds of each setting, on {data_title}; events, spikes, updates and "
-            "energy per inference:",
+            f"Means over the seeds of each setting, on {data_title}; events per inference; spikes, "
+            "updates and energy of an inference over its whole window:",
             "",
             text_table(
                 ("run", "seeds", "answer", "events", "validation %", "test %", "lowest", "highest",
