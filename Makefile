@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast sweep front seeds plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
+.PHONY: repro seed-notebook frugal accurate contrast sweep front verdict seeds plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -98,6 +98,9 @@ sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `mak
 
 front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs: figures/front.png
 	$(BIN)/spikejoule front --figure figures/front.png --table metrics/front.csv $(FRONT)
+
+verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, over the recorded runs: metrics/verdict.csv
+	$(BIN)/spikejoule verdict --table metrics/verdict.csv
 
 seeds: $(INSTALLED)  ## means of the recorded runs that differ in their seed alone: metrics/seeds.csv
 	$(BIN)/spikejoule seeds --table metrics/seeds.csv

@@ -3,13 +3,16 @@
 import logging
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from spikejoule.data.images import load_images
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-from spikejoule.energy.from_checkpoint import analysis_inputs
+from spikejoule.energy.contender_files import save_contenders
+from spikejoule.energy.from_checkpoint import analysis_inputs, early_answers
 from spikejoule.energy.summary import verdict_lines
 from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headline
+from spikejoule.energy.verdict_rows import read_verdicts
 from spikejoule.foundation.files import write_bytes, write_csv, write_text
 from spikejoule.foundation.provenance import library_versions
 from spikejoule.measure.evaluation_files import read_evaluation
@@ -47,7 +50,9 @@ PATHS = (
     "baseline",
     "hardware",
     "front",
+    "verdict",
     "checkpoint",
+    "contenders",
     "energy_metrics",
     "energy_table",
     "energy_page",
@@ -63,6 +68,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     confidence, sample = params.evaluate.confidence, params.energy_report.figure_sample
     profiles = load_profiles(paths["hardware"])
     profile = select_profile(profiles, params.energy_report.profile, "energy_report.profile")
+    verdict = select_profile(
+        profiles, params.energy_report.verdict_profile, "energy_report.verdict_profile"
+    )
     network, images = load_trained(paths["trained"]), load_images(paths["test"])
     measured = read_measurement(paths, network)
     train_timings = TrainTimings.read_of(paths["train_timings"], len(network.history))
@@ -70,8 +78,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     evaluation = read_evaluation(paths, images.labels, measured.time_window)
     raster = raster_of(measured, images, sample)
     labels = images.labels[: measured.counts.n_samples]
-    baselines = load_baseline(paths["baseline"], labels)
-    front = read_front(paths["front"])
+    rivals = load_baseline(paths["baseline"], labels)
+    front, levels = read_front(paths["front"]), read_verdicts(paths["verdict"])
 
     content = build_complete(
         network,
@@ -84,10 +92,20 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     # Checked as a reader checks it, before anything is written.
     checkpoint = complete_checkpoint(paths["checkpoint"], content)
+    shown = images.select(slice(measured.counts.n_samples))
+    inputs = analysis_inputs(
+        checkpoint,
+        measured,
+        labels,
+        rivals,
+        shown.images,
+        early_answers(measured, labels, evaluation.early_exit),
+    )
     analysis = analyse(
-        analysis_inputs(checkpoint, measured, labels, baselines),
+        replace(inputs, step_us=params.energy_report.step_us),
         profiles,
         profile,
+        verdict,
         BootstrapSettings(params.energy_report.bootstrap_samples, confidence, params.seed),
     )
     provenance = (
@@ -96,7 +114,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     page = energy_page(
         PageContent(
-            analysis, evaluation.by_step.rows, evaluation.early_exit, front, raster, provenance
+            analysis,
+            evaluation.by_step.rows,
+            evaluation.early_exit,
+            front,
+            levels,
+            raster,
+            provenance,
         )
     )
     title = str(network.data["title"])
@@ -117,6 +141,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     }
 
     write_complete(paths["checkpoint"], content)
+    save_contenders(paths["contenders"], [*inputs.ways, *analysis.rivals])
     metrics.write(paths["energy_metrics"])
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)

@@ -48,6 +48,8 @@ EARLIER: Mapping[str, Scalar] = {
     "model.learned": "none",
     "energy_report.budget_nj": None,
     "energy_report.min_accuracy_percent": None,
+    "energy_report.verdict_profile": "lemaire-spikingjelly",
+    "energy_report.step_us": None,
 }
 """Keys that came after the first results, each with what those were made with."""
 
@@ -156,6 +158,8 @@ class EnergyReportParams(Section):
     """Which prices stand in the headline, what the report shows, and what a run must keep to."""
 
     profile: Line = Field(description="the id of a hardware profile")
+    verdict_profile: Line = Field(description="the id of a hardware profile")
+    step_us: Real | None = Field(gt=0)
     bootstrap_samples: int = Field(ge=100, le=100_000)
     figure_sample: int = Field(ge=0)
     budget_nj: Real | None = Field(gt=0)

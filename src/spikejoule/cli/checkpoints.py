@@ -77,6 +77,12 @@ def _add_energy(commands: Any) -> None:
         help="with --images: the first N of them (default: all of them)",
     )
     energy.add_argument(
+        "--verdict-profile",
+        metavar="ID",
+        help="the hardware profile of the verdict (default: the first whole system of the price file)",
+    )
+    energy.add_argument(
+        "--rivals",
         "--baseline",
         type=Path,
         metavar="FILE",
@@ -120,18 +126,21 @@ def _energy(options: argparse.Namespace) -> str:
     profiles = load_profiles(options.hardware)
     profile_id = options.profile or next(iter(profiles))
     chosen = select_profile(profiles, profile_id, "--profile")
+    systems = [one.id for one in profiles.values() if one.scope == "system"]
+    verdict_id = options.verdict_profile or next(iter(systems), profile_id)
+    verdict = select_profile(profiles, verdict_id, "--verdict-profile")
     checkpoint = read_complete(options.file)
-    measured = labels = None
+    measured = labels = shown = None
     if options.images is not None:
         _, images = _test_images(options.images, options.samples)
         events = _encoded(checkpoint, images, _encoding_seed(checkpoint, None))
         measured = measure_network(
             checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
         )
-        labels = images.labels
-    baselines = () if options.baseline is None else load_baseline(options.baseline, labels)
-    inputs = analysis_inputs(checkpoint, measured, labels, baselines)
-    analysis = analyse(inputs, profiles, chosen, BootstrapSettings())
+        labels, shown = images.labels, images.images
+    rivals = () if options.rivals is None else load_baseline(options.rivals, labels)
+    inputs = analysis_inputs(checkpoint, measured, labels, rivals, shown)
+    analysis = analyse(inputs, profiles, chosen, verdict, BootstrapSettings())
     if options.html is not None:
         from spikejoule.foundation.files import write_text
         from spikejoule.foundation.provenance import file_digest

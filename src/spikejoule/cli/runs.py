@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 def add_run_commands(commands: Any) -> None:
-    """Add `publish`, `check`, `front`, `seeds` and `version` to the parser's commands."""
+    """Add `publish`, `check`, `front`, `verdict`, `seeds` and `version` to the parser's commands."""
     _add_publish(commands)
     _add_check(commands)
     _add_front(commands)
+    _add_verdict(commands)
     _add_seeds(commands)
     _add_version(commands)
 
@@ -70,6 +71,22 @@ def _add_front(commands: Any) -> None:
         "--check", type=Path, metavar="FILE", help="compare a written table with its runs instead"
     )
     front.set_defaults(command=_front)
+
+
+def _add_verdict(commands: Any) -> None:
+    verdict = add_command(
+        commands,
+        "verdict",
+        "which side needs less energy at equal accuracy, over a project's recorded runs",
+    )
+    add_project_directory(verdict)
+    verdict.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="of runs of this data, as mnist or mnist5k (default: of the most frequent)",
+    )
+    verdict.add_argument("--table", type=Path, metavar="FILE", help="write every pair (CSV)")
+    verdict.set_defaults(command=_verdict)
 
 
 def _add_seeds(commands: Any) -> None:
@@ -154,6 +171,27 @@ def _front(options: argparse.Namespace) -> str:
     if options.figure is not None:
         write_bytes(options.figure, front_png(compared, options.at_least))
     return front_text(compared, options.at_least, params.flattened())
+
+
+def _verdict(options: argparse.Namespace) -> str:
+    from spikejoule.energy import BootstrapSettings, load_profiles
+    from spikejoule.foundation.pipeline_file import PARAMS_FILE, artifact_paths
+    from spikejoule.params import load_params
+    from spikejoule.tracking import finished_runs, project_store
+    from spikejoule.tracking.front import compare_runs
+    from spikejoule.tracking.verdict import recorded_contenders, verdict_table, verdict_text
+
+    params, paths = load_params(options.directory / PARAMS_FILE), artifact_paths(options.directory)
+    store = project_store(options.directory, params.publish.experiment)
+    compared = compare_runs(finished_runs(store), options.data)
+    found = recorded_contenders(store, compared, paths["contenders"])
+    settings = BootstrapSettings(
+        params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
+    )
+    table = verdict_table(found.contenders, load_profiles(paths["hardware"]), settings)
+    if options.table is not None:
+        table.write(options.table)
+    return verdict_text(table, found)
 
 
 def _checked_front(path: Path, store: "Store") -> str:

@@ -2,24 +2,19 @@
 
 from spikejoule.energy.analysis import EnergyAnalysis, analyse
 from spikejoule.energy.inputs import AnalysisInputs, RecordedAccuracy
-from spikejoule.energy.operations import (
-    InputMacs,
-    MeanOperations,
-    OperationCounts,
-    count_operations,
-    mean_operations,
-)
+from spikejoule.energy.operations import MeanOperations, OperationCounts
+from spikejoule.energy.prices import Price
 from spikejoule.energy.pricing import PricedEnergy, price
 from spikejoule.energy.profile_files import load_profiles, select_profile
-from spikejoule.energy.profiles import HardwareProfile, Price
+from spikejoule.energy.profiles import HardwareProfile
+from spikejoule.energy.spiking_operations import InputMacs, count_operations, mean_operations
 from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.training_counts import EpochSpikes, TrainingRecord
 from spikejoule.measure.proxies import ConnectionProxy, EnergyProxies, energy_proxies
-from spikejoule.rival.counts import BaselineCounts
+from spikejoule.rival.counts import RivalCounts
 
 __all__ = [
     "AnalysisInputs",
-    "BaselineCounts",
     "BootstrapSettings",
     "ConnectionProxy",
     "EnergyAnalysis",
@@ -32,6 +27,7 @@ __all__ = [
     "Price",
     "PricedEnergy",
     "RecordedAccuracy",
+    "RivalCounts",
     "TrainingRecord",
     "analyse",
     "count_operations",

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.energy.break_even import OperatingPoint
-from spikejoule.energy.comparison import Comparison, compare, energy_of, winner
+from spikejoule.energy.comparison import Comparison, Winner, compare, winner
+from spikejoule.energy.contenders import Contender, rival_contenders
 from spikejoule.energy.estimates import Energy, Estimate
 from spikejoule.energy.inputs import (
     INFERENCE_ASSUMPTIONS,
@@ -29,8 +30,7 @@ from spikejoule.energy.statistics import (
     mean_statistics,
 )
 from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy, training_energy
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.rival.counts import BaselineCounts
+from spikejoule.energy.verdict import Verdict, verdict_of_run
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,9 @@ class ProfileInference:
         unpriced: terms without a price, not in the total.
         covered: terms whose cost lies within another price.
         contains: in words, what the total holds.
-        comparisons: one for each baseline and method; empty without a price of a MAC.
-        wins: ``snn`` if it needs less than every baseline, ``ann`` if one of them needs less, else
+        comparisons: with the conventional networks of equal size, in every way of running them;
+            empty if the profile does not compare, or its numbers are not the network's.
+        wins: ``snn`` if it needs less than each of these, ``ann`` if one of them needs less, else
             ``undecided``; None without comparisons.
     """
 
@@ -85,7 +86,7 @@ class ProfileInference:
     covered: tuple[str, ...]
     contains: str
     comparisons: tuple[Comparison, ...]
-    wins: str | None
+    wins: Winner | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +102,12 @@ class EnergyAnalysis:
         training: None where the counts of training are not recorded.
         image_energy_pj: energy of each image under the chosen profile (its upper end where it has
             brackets alone), float64 [N]; None where counts are means.
+        rivals: the conventional networks, in every way of running them.
+        verdict_profile: id of the profile of the verdict.
+        verdicts: the network against the cheapest conventional one of at least its accuracy, under
+            every profile that compares; empty without rivals, or if its accuracy is not known.
+        early_verdicts: the same for the network that answers early.
+        equal_accuracy: the comparison of the verdict's profile; None where it has none.
         assumptions: what is counted and what is assumed of inference, a sentence each.
     """
 
@@ -111,6 +118,11 @@ class EnergyAnalysis:
     inference: tuple[ProfileInference, ...]
     training: TrainingEnergy | None
     image_energy_pj: NDArray[np.float64] | None
+    rivals: tuple[Contender, ...]
+    verdict_profile: str
+    verdicts: tuple[Verdict, ...] = ()
+    early_verdicts: tuple[Verdict, ...] = ()
+    equal_accuracy: Comparison | None = None
     assumptions: tuple[str, ...] = INFERENCE_ASSUMPTIONS
 
     @property
@@ -125,6 +137,16 @@ class EnergyAnalysis:
         return next(entry for entry in self.inference if entry.profile.id == self.chosen)
 
     @property
+    def verdict(self) -> Verdict | None:
+        """The verdict of its profile; None where there is none."""
+        return _under_profile(self.verdicts, self.verdict_profile)
+
+    @property
+    def early_verdict(self) -> Verdict | None:
+        """The same for the network that answers early."""
+        return _under_profile(self.early_verdicts, self.verdict_profile)
+
+    @property
     def chosen_training(self) -> ProfileTraining | None:
         """Training under the chosen profile."""
         if self.training is None:
@@ -136,6 +158,7 @@ def analyse(
     inputs: AnalysisInputs,
     profiles: Mapping[str, HardwareProfile],
     chosen: HardwareProfile,
+    verdict: HardwareProfile,
     bootstrap: BootstrapSettings,
 ) -> EnergyAnalysis:
     """Price what was counted under every profile, and compare.
@@ -143,23 +166,26 @@ def analyse(
     Args:
         inputs: counts, and what they are of.
         profiles: by id, from `load_profiles`.
-        chosen: the headline's profile, one of them.
+        chosen: the profile of the network's own energies, one of them.
+        verdict: the profile of the verdict, one of them.
         bootstrap: how to draw intervals.
 
     Raises:
         ArtifactError: a baseline was counted on fewer images than the network.
     """
-    operations, columns = inputs.operations, inputs.operations.columns
-    overall = _statistics(inputs, bootstrap)
-    by_class = _class_statistics(inputs, bootstrap)
-    operation = OperatingPoint(
-        inputs.architecture.n_input,
-        inputs.time_window,
-        inputs.encoder.rate_hz,
-        inputs.spikes_per_inference[inputs.architecture.layer_names[0]],
-    )
+    operations = inputs.operations
+    overall, by_class = _statistics(operations, bootstrap), _class_statistics(inputs, bootstrap)
+    rivals = rival_contenders(inputs.rivals, inputs.n_compared)
+    of_equal_size = [one for one in inputs.rivals if one.equal_size]
+    equal_sizes = rival_contenders(of_equal_size, inputs.n_compared)
     inference = tuple(
-        _under(profile, overall, by_class, columns, inputs.baselines, operation)
+        _under(
+            profile,
+            overall,
+            by_class,
+            operations.columns,
+            compare(inputs.contender, equal_sizes, profile, bootstrap, inputs.operating_point),
+        )
         for profile in profiles.values()
     )
     training = None
@@ -171,6 +197,7 @@ def analyse(
         energy = price(operations, chosen)
         value = energy.per_sample_pj
         image_energy = energy.per_sample_high_pj if value is None else value
+    found = verdict_of_run(inputs.contender, rivals, profiles, bootstrap)
     return EnergyAnalysis(
         inputs=inputs,
         assumptions=inference_assumptions(
@@ -179,37 +206,49 @@ def analyse(
         bootstrap=bootstrap,
         counts=tuple(
             CountSummary(column.term, column.place, overall.column(place))
-            for place, column in enumerate(columns)
+            for place, column in enumerate(operations.columns)
         ),
         chosen=chosen.id,
         inference=inference,
         training=training,
         image_energy_pj=image_energy,
+        rivals=rivals,
+        verdict_profile=verdict.id,
+        verdicts=found,
+        early_verdicts=(
+            ()
+            if inputs.early is None
+            else verdict_of_run(inputs.early, rivals, profiles, bootstrap)
+        ),
+        equal_accuracy=_equal_accuracy(inputs, found, verdict, bootstrap),
     )
 
 
-def _statistics(inputs: AnalysisInputs, bootstrap: BootstrapSettings) -> CountStatistics:
-    """Of the network's columns and then of each baseline's dense and non-zero MACs."""
-    operations = inputs.operations
+def _equal_accuracy(
+    inputs: AnalysisInputs,
+    found: Sequence[Verdict],
+    profile: HardwareProfile,
+    bootstrap: BootstrapSettings,
+) -> Comparison | None:
+    """The comparison behind a profile's verdict, with its break-even."""
+    verdict = _under_profile(found, profile.id)
+    if verdict is None or verdict.conventional is None:
+        return None
+    rival = [verdict.conventional.contender]
+    compared = compare(inputs.contender, rival, profile, bootstrap, inputs.operating_point)
+    return compared[0] if compared else None
+
+
+def _under_profile(found: Sequence[Verdict], profile_id: str) -> Verdict | None:
+    return next((one for one in found if one.profile.id == profile_id), None)
+
+
+def _statistics(
+    operations: OperationCounts | MeanOperations, bootstrap: BootstrapSettings
+) -> CountStatistics:
     if isinstance(operations, MeanOperations):
-        macs = [
-            mean
-            for baseline in inputs.baselines
-            for mean in (baseline.macs_dense, float(baseline.macs_nonzero.mean()))
-        ]
-        return mean_statistics(np.concatenate([operations.means, macs]), bootstrap)
-    n_images = len(operations.counts)
-    blocks = [operations.counts]
-    for baseline in inputs.baselines:
-        counted = baseline.macs_nonzero.size
-        if counted < n_images:
-            raise ArtifactError(
-                f"the baseline {baseline.name} was counted on {counted:,} test images, but the "
-                f"network on {n_images:,}: run the baseline stage again."
-            )
-        blocks.append(np.full((n_images, 1), baseline.macs_dense, dtype=np.int64))
-        blocks.append(baseline.macs_nonzero[:n_images, None])
-    return count_statistics(np.concatenate(blocks, axis=1), bootstrap)
+        return mean_statistics(operations.means, bootstrap)
+    return count_statistics(operations.counts, bootstrap)
 
 
 def _class_statistics(
@@ -233,21 +272,18 @@ def _under(
     overall: CountStatistics,
     by_class: Mapping[int, tuple[int, CountStatistics]],
     columns: Sequence[Column],
-    baselines: Sequence[BaselineCounts],
-    operation: OperatingPoint,
+    comparisons: tuple[Comparison, ...],
 ) -> ProfileInference:
     prices, held = price_vector(columns, profile), coverage(columns, profile)
-    own = overall.of_first(len(columns))
-    comparisons = compare(overall, columns, prices, profile, baselines, operation)
     return ProfileInference(
         profile=profile,
-        total=energy_of(own, prices),
+        total=_energy(overall, prices),
         by_class=tuple(
-            ClassEnergy(label, n_images, energy_of(statistics, prices))
+            ClassEnergy(label, n_images, _energy(statistics, prices))
             for label, (n_images, statistics) in by_class.items()
         ),
         by_term=tuple(
-            TermEnergy(column.term, column.place, energy_of(own, _only(prices, place)))
+            TermEnergy(column.term, column.place, _energy(overall, _only(prices, place)))
             for place, column in enumerate(columns)
             if prices.priced[place]
         ),
@@ -256,6 +292,15 @@ def _under(
         contains=held.words,
         comparisons=comparisons,
         wins=winner(comparisons),
+    )
+
+
+def _energy(statistics: CountStatistics, prices: PriceVector) -> Energy:
+    """The energy of counted operations under prices of the same columns."""
+    return Energy(
+        low=statistics.estimate(prices.low_pj),
+        value=None if prices.value_pj is None else statistics.estimate(prices.value_pj),
+        high=statistics.estimate(prices.high_pj),
     )
 
 

@@ -30,6 +30,7 @@ class BreakEven:
         compute_only_spikes_per_input: the baseline's energy over that of one synaptic event at
             every synapse: the limit if hidden spikes, pruning and everything but synaptic events
             are neglected. For a dense baseline the price of a MAC over that of a synaptic event.
+            None where an event has more prices than one, as in a core with its memories.
         measured_spikes_per_input: what the network has.
         curve_spikes_per_input: where the curve is given, ascending.
         curve_snn_pj: energy per inference of the spiking network there.
@@ -39,7 +40,7 @@ class BreakEven:
     spikes_per_input: float | None
     time_window: float | None
     max_rate_hz: float | None
-    compute_only_spikes_per_input: float
+    compute_only_spikes_per_input: float | None
     measured_spikes_per_input: float
     curve_spikes_per_input: tuple[float, ...]
     curve_snn_pj: tuple[float, ...]
@@ -61,7 +62,7 @@ def solve_break_even(
     columns: Sequence[Column],
     snn_prices_pj: Floats,
     ann_pj: float,
-    compute_only_spikes_per_input: float,
+    compute_only_spikes_per_input: float | None,
     operation: OperatingPoint,
 ) -> BreakEven | None:
     """Solve for the spiking network's energy to equal the baseline's.

@@ -1,28 +1,27 @@
-"""The spiking network against conventional networks: ratio, verdict, and where they break even."""
+"""Two networks on the same images under one profile: ratio, verdict, and where they break even."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.energy import terms
 from spikejoule.energy.break_even import BreakEven, OperatingPoint, solve_break_even
-from spikejoule.energy.estimates import Energy, Estimate
-from spikejoule.energy.operations import Column
-from spikejoule.energy.pricing import PriceVector
+from spikejoule.energy.contenders import Contender
+from spikejoule.energy.estimates import Energy, Estimate, Floats
+from spikejoule.energy.operations import MeanOperations
+from spikejoule.energy.prices import Price
+from spikejoule.energy.pricing import SampleEnergies, price_vector, sample_energies
 from spikejoule.energy.profiles import HardwareProfile
-from spikejoule.energy.statistics import CountStatistics, interval
-from spikejoule.rival.counts import BaselineCounts
+from spikejoule.energy.statistics import BootstrapSettings, interval, resampled_means
 
-DENSE: Final = "dense"
-ZERO_SKIPPING: Final = "zero_skipping"
+Winner = Literal["snn", "ann", "undecided"]
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """Energy of the spiking network over that of a baseline.
+    """Energy of the spiking network over that of a conventional one.
 
     `value` is the ratio of the means (None: brackets alone); `low` and `high` are the ends of the
     interval of paired resamples, widened by the prices' brackets.
@@ -32,105 +31,200 @@ class Ratio:
     low: float
     high: float
 
+    @property
+    def verdict(self) -> Winner:
+        """``snn`` or ``ann``, whichever needs less energy at both ends, or ``undecided``."""
+        if self.high < 1:
+            return "snn"
+        return "ann" if self.low > 1 else "undecided"
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """The spiking network against one baseline under one profile, on the same images.
+    """The spiking network against a conventional one under one profile, on the same images.
 
     Attributes:
-        baseline: its name.
-        method: `DENSE` (all MACs) or `ZERO_SKIPPING` (those with a non-zero activation).
-        bits: width of the baseline's activations.
-        accuracy_percent: of the baseline.
-        macs: MACs per inference.
+        rival: the conventional network, and how it is run.
         ann: its energy.
-        ratio: the spiking network's energy over the baseline's.
-        verdict: ``snn`` or ``ann``, whichever needs less energy at both ends of the ratio, or
-            ``undecided``.
+        ratio: the spiking network's energy over it.
         break_even: None where the prices are brackets alone, or the network has no spikes.
     """
 
-    baseline: str
-    method: str
-    bits: int
-    accuracy_percent: float
-    macs: Estimate
+    rival: Contender
     ann: Energy
     ratio: Ratio
-    verdict: str
     break_even: BreakEven | None
 
     @property
     def name(self) -> str:
-        """The baseline and the method, in words."""
-        return f"{self.baseline}, {self.method.replace('_', '-')}"
+        """The rival, and how it is run."""
+        return self.rival.name
+
+    @property
+    def verdict(self) -> Winner:
+        """Which of the two needs less energy."""
+        return self.ratio.verdict
+
+    @property
+    def macs(self) -> float:
+        """Multiply-accumulates of the rival per inference, a mean."""
+        return mean_count(self.rival, terms.MAC)
 
 
-def energy_of(statistics: CountStatistics, prices: PriceVector) -> Energy:
-    """The energy of counted operations under prices of the same columns."""
-    return Energy(
-        low=statistics.estimate(prices.low_pj),
-        value=None if prices.value_pj is None else statistics.estimate(prices.value_pj),
-        high=statistics.estimate(prices.high_pj),
-    )
+@dataclass(frozen=True, eq=False)
+class Priced:
+    """A contender under a profile: its energies of N images, and the means of resamples.
+
+    Attributes:
+        energies: of each image.
+        low, value, high: means of resamples under the prices' ends and values, float64 [B]; of one
+            mean, that alone. `value` is None where there are brackets alone.
+        confidence: level of intervals.
+    """
+
+    energies: SampleEnergies
+    low: Floats
+    value: Floats | None
+    high: Floats
+    confidence: float
+
+    @property
+    def energy(self) -> Energy:
+        """Its mean per inference, with its spread."""
+        value = None
+        if self.energies.value_pj is not None and self.value is not None:
+            value = self._estimate(self.energies.value_pj, self.value)
+        return Energy(
+            low=self._estimate(self.energies.low_pj, self.low),
+            value=value,
+            high=self._estimate(self.energies.high_pj, self.high),
+        )
+
+    def _estimate(self, energies: Floats, resampled: Floats) -> Estimate:
+        if len(energies) == 1:
+            return Estimate(float(energies[0]), None, None, None)
+        low, high = interval(resampled, self.confidence)
+        return Estimate(float(energies.mean()), float(energies.std(ddof=1)), low, high)
+
+
+def priced(
+    contenders: Sequence[Contender], profile: HardwareProfile, settings: BootstrapSettings
+) -> tuple[Priced, ...]:
+    """Contenders of the same images under one profile; all share the draws of images.
+
+    Where one of them is known as a mean alone, all are taken as means.
+    """
+    found = [sample_energies(one.operations, profile) for one in contenders]
+    if any(isinstance(one.operations, MeanOperations) for one in contenders):
+        found = [_mean(energies) for energies in found]
+    columns = [
+        values
+        for one in found
+        for values in (one.low_pj, one.high_pj, one.value_pj)
+        if values is not None
+    ]
+    stacked = np.stack(columns, axis=1)
+    means = stacked if len(stacked) == 1 else resampled_means(stacked, settings)
+    taken, place = [], 0
+    for one in found:
+        low, high = means[:, place], means[:, place + 1]
+        value = None if one.value_pj is None else means[:, place + 2]
+        place += 2 if value is None else 3
+        taken.append(Priced(one, low, value, high, settings.confidence))
+    return tuple(taken)
+
+
+def ratio_of(snn: Priced, ann: Priced) -> Ratio:
+    """The ratio of two that were priced together."""
+    value = None
+    if snn.energies.value_pj is not None and ann.energies.value_pj is not None:
+        value = float(snn.energies.value_pj.mean() / ann.energies.value_pj.mean())
+    low, _ = interval(snn.low / ann.high, snn.confidence)
+    _, high = interval(snn.high / ann.low, snn.confidence)
+    return Ratio(value, low, high)
 
 
 def compare(
-    statistics: CountStatistics,
-    columns: Sequence[Column],
-    prices: PriceVector,
+    network: Contender,
+    rivals: Sequence[Contender],
     profile: HardwareProfile,
-    baselines: Sequence[BaselineCounts],
+    settings: BootstrapSettings,
     operation: OperatingPoint,
 ) -> tuple[Comparison, ...]:
-    """Compare with every baseline, dense and zero-skipping; nothing if a MAC has no price.
+    """Hold a spiking network against conventional ones, each of which the profile's numbers fit.
 
-    Args:
-        statistics: of the network's C columns and then, for each baseline, of its dense and its
-            non-zero MACs: C + 2 B columns of the same images.
-        columns: the C columns.
-        prices: of the C columns.
-        profile: the prices' profile.
-        baselines: the B baselines.
-        operation: how the network was run.
+    Nothing, if they do not fit the spiking network, or the profile does not price both kinds.
     """
-    mac = profile.prices.get(terms.MAC)
-    if mac is None:
+    fitting = [rival for rival in rivals if runs(rival, profile)]
+    if not profile.compares or not fitting or not runs(network, profile):
         return ()
-    snn = _padded(prices, statistics.mean.size)
-    comparisons = []
-    for number, baseline in enumerate(baselines):
-        for offset, method in enumerate((DENSE, ZERO_SKIPPING)):
-            place = len(columns) + 2 * number + offset
-            one = np.zeros(statistics.mean.size)
-            one[place] = 1.0
-            ann = PriceVector(
-                priced=one > 0,
-                low_pj=one * mac.low_pj,
-                value_pj=None if mac.value_pj is None else one * mac.value_pj,
-                high_pj=one * mac.high_pj,
-            )
-            ratio = _ratio(statistics, snn, ann)
-            comparisons.append(
-                Comparison(
-                    baseline=baseline.name,
-                    method=method,
-                    bits=baseline.bits,
-                    accuracy_percent=baseline.accuracy_percent,
-                    macs=statistics.column(place),
-                    ann=energy_of(statistics, ann),
-                    ratio=ratio,
-                    verdict=_verdict(ratio),
-                    break_even=_break_even(
-                        statistics, columns, prices, ann, profile, baseline.macs_dense, operation
-                    ),
-                )
-            )
-    return tuple(comparisons)
+    snn, *others = priced([network, *fitting], profile, settings)
+    return tuple(
+        Comparison(
+            rival=rival,
+            ann=ann.energy,
+            ratio=ratio_of(snn, ann),
+            break_even=break_even_of(network, rival, ann, profile, operation),
+        )
+        for rival, ann in zip(fitting, others, strict=True)
+    )
 
 
-def winner(comparisons: Sequence[Comparison]) -> str | None:
-    """``snn`` if it beats every baseline, ``ann`` if one beats it, else ``undecided``."""
+def runs(contender: Contender, profile: HardwareProfile) -> bool:
+    """Whether a profile's prices are of numbers as a contender was run in."""
+    return profile.runs(contender.weight_bits, contender.integers)
+
+
+def mean_count(contender: Contender, term: str) -> float:
+    """Operations of a term per inference, at all places, a mean."""
+    operations = contender.operations
+    chosen = [column.term == term for column in operations.columns]
+    if isinstance(operations, MeanOperations):
+        return float(operations.means[chosen].sum())
+    return float(operations.counts[:, chosen].sum(axis=1).mean())
+
+
+def break_even_of(
+    network: Contender,
+    rival: Contender,
+    ann: Priced,
+    profile: HardwareProfile,
+    operation: OperatingPoint,
+) -> BreakEven | None:
+    """Where the network stops winning against a rival; None where the prices are brackets."""
+    operations = network.operations
+    prices = price_vector(operations.columns, profile)
+    if prices.value_pj is None or ann.energies.value_pj is None:
+        return None
+    means = operations.means if isinstance(operations, MeanOperations) else (
+        operations.counts.mean(axis=0)
+    )
+    ann_pj, event = float(ann.energies.value_pj.mean()), profile.price_of(terms.SYNAPTIC_EVENT)
+    compute_only = None
+    if profile.scope == "arithmetic" and isinstance(event, Price) and event.value_pj:
+        compute_only = ann_pj / (_dense_macs(rival) * event.value_pj)
+    return solve_break_even(
+        means, operations.columns, prices.value_pj, ann_pj, compute_only, operation
+    )
+
+
+def _dense_macs(rival: Contender) -> float:
+    """Weights of a conventional network, each of which its memory holds."""
+    columns = [one for one in rival.operations.columns if one.term == terms.WEIGHT_READ]
+    return sum(column.memory_bits / column.bits for column in columns)
+
+
+def _mean(energies: SampleEnergies) -> SampleEnergies:
+    value = energies.value_pj
+    return SampleEnergies(
+        energies.low_pj.mean(keepdims=True),
+        None if value is None else value.mean(keepdims=True),
+        energies.high_pj.mean(keepdims=True),
+    )
+
+
+def winner(comparisons: Sequence[Comparison]) -> Winner | None:
+    """``snn`` if it beats every rival, ``ann`` if one beats it, else ``undecided``."""
     verdicts = {comparison.verdict for comparison in comparisons}
     if not verdicts:
         return None
@@ -139,52 +233,3 @@ def winner(comparisons: Sequence[Comparison]) -> str | None:
     return "ann" if "ann" in verdicts else "undecided"
 
 
-def _padded(prices: PriceVector, size: int) -> PriceVector:
-    def pad(values: NDArray[Any]) -> NDArray[Any]:
-        return np.concatenate([values, np.zeros(size - values.size, dtype=values.dtype)])
-
-    return PriceVector(
-        priced=pad(prices.priced),
-        low_pj=pad(prices.low_pj),
-        value_pj=None if prices.value_pj is None else pad(prices.value_pj),
-        high_pj=pad(prices.high_pj),
-    )
-
-
-def _ratio(statistics: CountStatistics, snn: PriceVector, ann: PriceVector) -> Ratio:
-    value = None
-    if snn.value_pj is not None and ann.value_pj is not None:
-        value = float(statistics.mean @ snn.value_pj) / float(statistics.mean @ ann.value_pj)
-    means = statistics.mean[None] if statistics.resampled is None else statistics.resampled
-    low, _ = interval((means @ snn.low_pj) / (means @ ann.high_pj), statistics.confidence)
-    _, high = interval((means @ snn.high_pj) / (means @ ann.low_pj), statistics.confidence)
-    return Ratio(value, low, high)
-
-
-def _verdict(ratio: Ratio) -> str:
-    if ratio.high < 1:
-        return "snn"
-    return "ann" if ratio.low > 1 else "undecided"
-
-
-def _break_even(
-    statistics: CountStatistics,
-    columns: Sequence[Column],
-    prices: PriceVector,
-    ann: PriceVector,
-    profile: HardwareProfile,
-    n_synapses: int,
-    operation: OperatingPoint,
-) -> BreakEven | None:
-    event = profile.price_of(terms.SYNAPTIC_EVENT)
-    if prices.value_pj is None or ann.value_pj is None or event is None or not event.value_pj:
-        return None
-    ann_pj = float(statistics.mean @ ann.value_pj)
-    return solve_break_even(
-        statistics.mean[: len(columns)],
-        columns,
-        prices.value_pj,
-        ann_pj,
-        ann_pj / (n_synapses * event.value_pj),
-        operation,
-    )

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -67,3 +69,11 @@ class Amount:
         """The amount for each of `divisor` units."""
         value = None if self.value_pj is None else self.value_pj / divisor
         return Amount(self.low_pj / divisor, value, self.high_pj / divisor)
+
+
+def joules(energy_pj: float, digits: int = 4) -> str:
+    """An energy with a unit that suits its size."""
+    for size, unit in _UNITS:
+        if abs(energy_pj) >= size:
+            return f"{energy_pj / size:.{digits}g} {unit}"
+    return f"{energy_pj:.{digits}g} pJ"

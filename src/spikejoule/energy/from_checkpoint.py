@@ -8,22 +8,36 @@ from numpy.typing import NDArray
 
 from spikejoule.energy import (
     AnalysisInputs,
-    BaselineCounts,
     EnergyProxies,
     EpochSpikes,
     InputMacs,
     MeanOperations,
     OperationCounts,
     RecordedAccuracy,
+    RivalCounts,
     TrainingRecord,
     count_operations,
     energy_proxies,
     mean_operations,
 )
+from spikejoule.energy.contenders import (
+    Accuracies,
+    Contender,
+    EarlyAnswers,
+    code_until,
+    network_name,
+    spiking_contenders,
+)
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.text import NOT_RECORDED
+from spikejoule.measure.early_exit import exit_steps
+from spikejoule.measure.early_exit_files import EarlyExitFile
 from spikejoule.measure.measurement import Measurement
+from spikejoule.measure.step_outcomes import step_outcomes
 from spikejoule.model.checkpoint import CompleteCheckpoint
+from spikejoule.model.fan_out import fan_outs_by_source
+from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoding_operations import EncodingOperations
 
 _COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
 
@@ -32,7 +46,9 @@ def analysis_inputs(
     checkpoint: CompleteCheckpoint,
     measured: Measurement | None = None,
     labels: NDArray[Any] | None = None,
-    baselines: tuple[BaselineCounts, ...] = (),
+    rivals: tuple[RivalCounts, ...] = (),
+    images: NDArray[np.uint8] | None = None,
+    early: EarlyAnswers | None = None,
 ) -> AnalysisInputs:
     """Arrange what is known of a network.
 
@@ -40,16 +56,20 @@ def analysis_inputs(
         checkpoint: the network, and the spikes that its file records.
         measured: spikes of N test images; None for the means that the file records.
         labels: class of each of these images, [N]; None where not known.
-        baselines: conventional networks on the same images.
+        rivals: conventional networks on the same images.
+        images: these images, uint8 [N, height, width], for what their code takes; None where they
+            are not known.
+        early: when each of them is answered early; None where that is not known.
 
     Raises:
         ArtifactError: there is no `measured`, and `recorded_proxies` finds none.
     """
     architecture, encoder = checkpoint.architecture, checkpoint.encoder
     operations: OperationCounts | MeanOperations
+    code = None if images is None else encoder.operations(images)
     if measured is not None:
         spikes, n_images = measured.counts.means, measured.counts.n_samples
-        operations, proxies = count_operations(measured), measured.proxies
+        operations, proxies = count_operations(measured, code), measured.proxies
     else:
         spikes = _recorded_spikes(checkpoint)
         n_images = checkpoint.section("inference_spikes").get("n_samples", 0)
@@ -57,20 +77,69 @@ def analysis_inputs(
         events = [one.synaptic_events_per_inference for one in proxies.connections]
         macs, products = proxies.input_macs_per_inference, encoder.input_products
         inputs = None if macs is None or products is None else InputMacs(np.array([macs]), products)
-        operations = mean_operations(spikes, architecture, encoder.time_window, events, inputs)
+        operations = mean_operations(
+            spikes, architecture, encoder.time_window, events, inputs, _synapses(checkpoint)
+        )
+    accuracy, pruned = _accuracy(checkpoint), _pruned_percent(checkpoint)
+    ways: tuple[Contender, ...] = ()
+    if measured is not None:
+        ways = spiking_contenders(
+            network_name(architecture, encoder, pruned),
+            measured,
+            code,
+            _accuracies(accuracy),
+            None if early is None else (early, _code_until(encoder, images, early)),
+        )
     return AnalysisInputs(
         title=str(_mapping(checkpoint.section("spikejoule"), "data").get("title", NOT_RECORDED)),
         architecture=architecture,
         encoder=encoder,
-        accuracy=_accuracy(checkpoint),
+        accuracy=accuracy,
         spikes_per_inference=spikes,
         proxies=proxies,
         operations=operations,
         n_images=n_images or None,
         labels=None if measured is None or labels is None else labels.astype(np.int64),
-        baselines=baselines,
+        rivals=rivals,
         training=training_record(checkpoint),
+        pruned_percent=pruned,
+        ways=ways,
     )
+
+
+def _synapses(checkpoint: CompleteCheckpoint) -> tuple[int, ...] | None:
+    """Synapses that are left of each connection; None for all."""
+    if not checkpoint.pruned:
+        return None
+    fan_outs = fan_outs_by_source(checkpoint.state, checkpoint.architecture, True)
+    return tuple(int(fan_out.sum()) for fan_out in fan_outs)
+
+
+def _pruned_percent(checkpoint: CompleteCheckpoint) -> float:
+    """Share of the synapses that were removed."""
+    left, all_of_them = _synapses(checkpoint), sum(checkpoint.architecture.synapses)
+    return 0.0 if left is None else 100 * (1 - sum(left) / all_of_them)
+
+
+def _accuracies(accuracy: RecordedAccuracy | None) -> Accuracies | None:
+    if accuracy is None or accuracy.validation_percent is None:
+        return None
+    return Accuracies(accuracy.validation_percent, accuracy.percent)
+
+
+def _code_until(
+    encoder: Encoder, images: NDArray[np.uint8] | None, early: EarlyAnswers
+) -> EncodingOperations | None:
+    return None if images is None else code_until(encoder, images, early.exit_steps)
+
+
+def early_answers(
+    measured: Measurement, labels: NDArray[Any], early: EarlyExitFile
+) -> EarlyAnswers:
+    """When each measured image is answered by a rule of stopping early, and how well it does."""
+    steps = exit_steps(step_outcomes(measured, labels), early.margin_spikes)
+    accuracies = Accuracies(early.validation.accuracy_percent, early.test.accuracy_percent)
+    return EarlyAnswers(steps, accuracies)
 
 
 def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
@@ -165,7 +234,8 @@ def _accuracy(checkpoint: CompleteCheckpoint) -> RecordedAccuracy | None:
         return None
     test = _mapping(checkpoint.section("spikejoule"), "test")
     low, high = (test.get(f"test_accuracy_{end}_percent") for end in ("low", "high"))
-    return RecordedAccuracy(float(percent), low, high)
+    validation = checkpoint.section("training_results").get("best_val_accuracy")
+    return RecordedAccuracy(float(percent), low, high, validation)
 
 
 def _recorded_spikes(checkpoint: CompleteCheckpoint) -> dict[str, float]:

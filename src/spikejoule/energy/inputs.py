@@ -6,13 +6,22 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.energy.break_even import OperatingPoint
+from spikejoule.energy.contenders import (
+    EARLY_EXIT,
+    SPIKING,
+    WHOLE_WINDOW,
+    Accuracies,
+    Contender,
+    network_name,
+)
 from spikejoule.energy.operations import MeanOperations, OperationCounts
 from spikejoule.energy.training_counts import TrainingRecord
 from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.measure.proxies import EnergyProxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.rival.counts import BaselineCounts
+from spikejoule.rival.counts import FLOAT_BITS, RivalCounts
 from spikejoule.spikes.currents import Products
 from spikejoule.spikes.encoder import Encoder
 
@@ -21,18 +30,17 @@ _MEMORY: Final = (
     "once per step, and at most twice more for each event."
 )
 _ENCODING: Final = (
-    "Encoding the image and reading the answer are not counted, which favours the spiking network: "
-    "it turns pixels into spikes, where a baseline reads them once. "
+    "What the code takes is counted as its definition says it, for pixels that can fire; so are the "
+    "reading of pixels and the search for the answer. "
 )
 _BASELINE: Final = (
-    "Of a baseline, multiply-accumulates alone are counted, not its biases and activations, nor "
-    "what finding the zeros costs one that skips them."
+    "Of a conventional network, everything is counted that is of the spiking one: biases, "
+    "comparisons, addresses, words of memory, and what finding the zeros costs one that skips them."
 )
 _WIDTH: Final = (
-    "Under a profile, a baseline's multiply-accumulates have that profile's price, whatever the "
-    "baseline's width: narrow activations save nothing there. What 8-bit arithmetic saves shows "
-    "under 45nm-int8, where the spiking network's additions are priced at 8 bits too, although its "
-    "weights have 32."
+    "A profile whose numbers are integers takes no part in a verdict on this network, which computed "
+    "in float32; what it would cost there stands in the table of profiles alone. A conventional "
+    "network of integers may stand against it under a profile of 32 bits."
 )
 INFERENCE_ASSUMPTIONS: Final = (
     "Counts are integers, taken from the spikes of each image; a price is a published figure for "
@@ -41,8 +49,7 @@ INFERENCE_ASSUMPTIONS: Final = (
     "synapse.",
     "A neuron is updated in every step, which includes its leak and its bias; the update is active "
     "if the neuron spikes in that step. Loihi's table names the two kinds without defining them. "
-    "The comparison with the threshold, about an addition per neuron and step, and the reset are "
-    "not counted.",
+    "Comparisons with the threshold and resets are counted; most profiles have no price for them.",
     _MEMORY,
     _ENCODING + _BASELINE,
     _WIDTH,
@@ -82,23 +89,27 @@ def inference_assumptions(
     of_integers = {
         _MEMORY: f"Memory: every synaptic event reads one weight of {weights} bits; every "
         f"potential, of {states} bits, is read and written once per step, and at most twice more "
-        "for each event. The prices are those of words of 32 bits.",
+        "for each event. Profiles of memory alone have the prices of words of 32 bits.",
         _WIDTH: "The network ran in integers, and its accuracy is theirs: weights of "
-        f"{weights} bits, potentials of {states}. Under 45nm-int8 its additions and the baselines' "
-        "multiply-accumulates are priced at 8 bits, although what a weight is added to has "
-        f"{states}; 45nm-int32 prices these additions at 32. Under a profile, a baseline's "
-        "multiply-accumulates have that profile's price, whatever the baseline's width.",
+        f"{weights} bits, potentials of {states}. Under 45nm-int8 its additions and the conventional "
+        "networks' multiply-accumulates are priced at 8 bits, although what a weight is added to has "
+        f"{states}; 45nm-int8-accumulate-32 and 45nm-int32 price these additions at 32. Profiles of "
+        "integers compare it with conventional networks of integers alone.",
     }
     return tuple(of_integers.get(sentence, sentence) for sentence in INFERENCE_ASSUMPTIONS)
 
 
 @dataclass(frozen=True)
 class RecordedAccuracy:
-    """Test accuracy in percent as a checkpoint records it, with its interval where known."""
+    """Test accuracy in percent as a checkpoint records it, with its interval where known.
+
+    `validation_percent` is the accuracy on validation images by which its weights were chosen.
+    """
 
     percent: float
     low_percent: float | None
     high_percent: float | None
+    validation_percent: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,8 +126,12 @@ class AnalysisInputs:
         operations: of each image, or on average where images are not recorded.
         n_images: how many images the counts are of; None where not recorded.
         labels: class of each image, int64 [N]; None where not known.
-        baselines: conventional networks on the same test set; the first N images are compared.
+        rivals: conventional networks on the same test set; the first N images are compared.
         training: None where the counts of training are not recorded.
+        pruned_percent: share of the synapses that were removed.
+        ways: all ways of running the network (`energy.contenders`); empty where images are not
+            recorded.
+        step_us: what a step takes on the hardware, for static power; None where it is not asked.
     """
 
     title: str
@@ -128,13 +143,55 @@ class AnalysisInputs:
     operations: OperationCounts | MeanOperations
     n_images: int | None
     labels: NDArray[np.int64] | None = None
-    baselines: tuple[BaselineCounts, ...] = ()
+    rivals: tuple[RivalCounts, ...] = ()
     training: TrainingRecord | None = None
+    pruned_percent: float = 0.0
+    ways: tuple[Contender, ...] = ()
+    step_us: float | None = None
 
     @property
     def time_window(self) -> int:
         """T, steps of 1 ms."""
         return self.encoder.time_window
+
+    @property
+    def contender(self) -> Contender:
+        """The network over its whole window, every neuron updated in every step."""
+        widths, accuracy = self.architecture.quantisation, self.accuracy
+        known = None
+        if accuracy is not None and accuracy.validation_percent is not None:
+            known = Accuracies(accuracy.validation_percent, accuracy.percent)
+        return Contender(
+            side=SPIKING,
+            network=network_name(self.architecture, self.encoder, self.pruned_percent),
+            method=WHOLE_WINDOW,
+            accuracies=known,
+            weight_bits=FLOAT_BITS if widths is None else widths.weight_bits,
+            integers=widths is not None,
+            operations=self.operations,
+        )
+
+    @property
+    def early(self) -> Contender | None:
+        """The network that answers early, updated in every step; None where that is not known."""
+        return next((way for way in self.ways if way.method == EARLY_EXIT), None)
+
+    @property
+    def n_compared(self) -> int:
+        """Images that rivals are compared on: N, or all of theirs where means alone are known."""
+        if isinstance(self.operations, OperationCounts):
+            return len(self.operations.counts)
+        return min((len(rival.active) for rival in self.rivals), default=0)
+
+    @property
+    def operating_point(self) -> OperatingPoint:
+        """How the network was run."""
+        return OperatingPoint(
+            self.architecture.n_input,
+            self.time_window,
+            self.encoder.rate_hz,
+            self.spikes_per_inference[self.architecture.layer_names[0]],
+        )
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.energy.estimates import Floats
-from spikejoule.energy.operations import Column, OperationCounts
+from spikejoule.energy.operations import Column, MeanOperations, OperationCounts
 from spikejoule.energy.profiles import SCOPES, HardwareProfile
 from spikejoule.energy.terms import PARTS_OF_UPDATE, PRICE_OF, UPDATES, UPPER_BOUND_ONLY
 
@@ -98,10 +98,10 @@ def price_vector(columns: Sequence[Column], profile: HardwareProfile) -> PriceVe
     priced = np.zeros(len(columns), dtype=np.bool_)
     brackets_alone = False
     for place, column in enumerate(columns):
-        price = profile.price_of(column.term)
+        price = profile.price_at(column)
         if price is None:
             continue
-        upper_only = column.term in UPPER_BOUND_ONLY
+        upper_only = column.term in UPPER_BOUND_ONLY and column.term not in profile.prices
         priced[place] = True
         low[place] = 0.0 if upper_only else price.low_pj
         high[place] = price.high_pj
@@ -127,6 +127,45 @@ def price(counts: OperationCounts, profile: HardwareProfile) -> PricedEnergy:
         unpriced=held.unpriced,
         covered=held.covered,
         contains=held.words,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SampleEnergies:
+    """The energy of each of N samples, or of one mean, float64 [N] each.
+
+    Attributes:
+        low_pj, high_pj: under the lower and the upper ends of the prices.
+        value_pj: under their values; None if there are brackets alone.
+    """
+
+    low_pj: Floats
+    value_pj: Floats | None
+    high_pj: Floats
+
+    def of_first(self, n_samples: int) -> "SampleEnergies":
+        """Those of the first samples."""
+        value = None if self.value_pj is None else self.value_pj[:n_samples]
+        return SampleEnergies(self.low_pj[:n_samples], value, self.high_pj[:n_samples])
+
+    @property
+    def middle_pj(self) -> float:
+        """The mean under the values; of brackets alone, half-way between their ends."""
+        if self.value_pj is not None:
+            return float(self.value_pj.mean())
+        return float((self.low_pj.mean() + self.high_pj.mean()) / 2)
+
+
+def sample_energies(
+    operations: OperationCounts | MeanOperations, profile: HardwareProfile
+) -> SampleEnergies:
+    """What each sample takes under a profile; of means alone, one."""
+    counts = operations.means[None] if isinstance(operations, MeanOperations) else operations.counts
+    prices = price_vector(operations.columns, profile)
+    return SampleEnergies(
+        counts @ prices.low_pj,
+        None if prices.value_pj is None else counts @ prices.value_pj,
+        counts @ prices.high_pj,
     )
 
 

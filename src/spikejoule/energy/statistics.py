@@ -88,7 +88,7 @@ def count_statistics(counts: NDArray[np.int64], settings: BootstrapSettings) -> 
     covariance = np.zeros((n_columns, n_columns))
     covariance[np.ix_(varying, varying)] = centred.T @ centred / (n_images - 1)
     resampled = np.tile(mean, (settings.resamples, 1))
-    resampled[:, varying] = _resampled_means(values[:, varying], settings)
+    resampled[:, varying] = resampled_means(values[:, varying], settings)
     return CountStatistics(mean, covariance, resampled, settings.confidence)
 
 
@@ -103,7 +103,7 @@ def interval(resampled: Floats, confidence: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _resampled_means(values: Floats, settings: BootstrapSettings) -> Floats:
+def resampled_means(values: Floats, settings: BootstrapSettings) -> Floats:
     """Means of resamples of N images with replacement, float64 [B, C].
 
     A resample is the number of times that each image was drawn; all columns share the draws. Sums

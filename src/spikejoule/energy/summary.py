@@ -7,27 +7,22 @@ from typing import Any
 import numpy as np
 
 from spikejoule.energy.analysis import EnergyAnalysis
-from spikejoule.energy.estimates import Amount, Energy
+from spikejoule.energy.estimates import Amount, Energy, joules
 from spikejoule.energy.inputs import AnalysisInputs
 from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.tables import headline
+from spikejoule.energy.verdict_words import (
+    EQUAL_SIZE,
+    accuracy_words,
+    ratio_words,
+    static_sentences,
+    verdict_sentences,
+)
 from spikejoule.foundation.text import NOT_RECORDED, Rows, number, render, text_table
 from spikejoule.measure.proxies import EnergyProxies
 
-_NARROW_BITS = 8
-_UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
-
-
-def joules(energy_pj: float, digits: int = 4) -> str:
-    """An energy with a unit that suits its size."""
-    for size, unit in _UNITS:
-        if abs(energy_pj) >= size:
-            return f"{energy_pj / size:.{digits}g} {unit}"
-    return f"{energy_pj:.{digits}g} pJ"
-
-
 def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
-    """The answer in a few sentences; if the spiking network loses, it says so at once."""
+    """The verdict at equal accuracy, the network's own energy, and the comparison of equal sizes."""
     chosen, n_images = analysis.chosen_inference, analysis.inputs.n_images
     images = "images not recorded" if n_images is None else f"{n_images:,} images"
     total = chosen.total
@@ -39,47 +34,17 @@ def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
         extent = f"prices in brackets, {images}"
     else:
         extent = f"{100 * analysis.bootstrap.confidence:g} % interval {bracket}, {images}"
-    lines = [f"{mean} per inference under {chosen.profile.id} ({extent})."]
-    for item in chosen.comparisons:
-        verdict = {
-            "snn": "the spiking network needs less",
-            "ann": "THE SPIKING NETWORK NEEDS MORE",
-            "undecided": "undecided",
-        }[item.verdict]
-        times = "" if item.ratio.value is None else f"{item.ratio.value:.4g}, "
-        lines.append(
-            f"Against {item.name} ({item.bits} bits, {item.accuracy_percent:.2f} %): {times}"
-            f"{item.ratio.low:.4g} to {item.ratio.high:.4g} times its energy: {verdict}."
-        )
-    lost = [entry.profile.id for entry in analysis.inference if entry.wins == "ann"]
-    if lost:
-        lines.insert(0, f"Some baseline needs less energy under {', '.join(lost)}.")
-    note = narrow_rival(analysis)
-    return (*lines, *([] if note is None else [note]), chosen.contains)
-
-
-def narrow_rival(analysis: EnergyAnalysis) -> str | None:
-    """What the narrowest baseline needs under the profile that prices its arithmetic lowest.
-
-    Every network is priced by the chosen profile's operations, whatever its width, so that a
-    baseline of a few bits looks dearer than it would be built. None if there is no narrow baseline,
-    or if the chosen profile is that profile.
-    """
-    narrow = [
-        (item.ann.value.mean, entry.profile, item)
-        for entry in analysis.inference
-        for item in entry.comparisons
-        if item.bits <= _NARROW_BITS and item.ann.value is not None
+    sizes = [
+        f"Equal size, not accuracy: {ratio_words(item.ratio)} times the energy of {item.name} "
+        f"({accuracy_words(item.rival)}): {EQUAL_SIZE[item.verdict]}."
+        for item in chosen.comparisons
     ]
-    if not narrow:
-        return None
-    energy_pj, profile, item = min(narrow, key=lambda entry: entry[0])
-    if profile.id == analysis.chosen:
-        return None
     return (
-        f"All are priced by this profile's operations, whatever their width. Built in narrow "
-        f"arithmetic, {item.name} ({item.bits} bits) would need {joules(energy_pj)} "
-        f"({profile.id})."
+        *verdict_sentences(analysis),
+        f"{mean} per inference under {chosen.profile.id} ({extent}).",
+        *sizes,
+        *static_sentences(analysis),
+        chosen.contains,
     )
 
 

@@ -24,10 +24,12 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import Field, model_validator
 
 from spikejoule.energy.analysis import EnergyAnalysis, ProfileInference
-from spikejoule.energy.comparison import DENSE, ZERO_SKIPPING
+from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.estimates import Amount, Energy
-from spikejoule.energy.terms import MAC
+from spikejoule.energy.operations import Column, MeanOperations
+from spikejoule.energy.pricing import price_vector
 from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy
+from spikejoule.energy.verdict import won
 from spikejoule.foundation.records import NotNegative, Record, Text
 
 COLUMNS: Final = (
@@ -59,6 +61,8 @@ class EnergyMetrics(Record):
         ("ratio_to_dense_ann_low", "ratio_to_dense_ann_high"),
         ("ratio_to_zero_skipping_ann_low", "ratio_to_zero_skipping_ann_high"),
         ("neuron_updates_lazy_per_inference", "neuron_updates_per_inference"),
+        ("equal_accuracy_ratio_low", "equal_accuracy_ratio_high"),
+        ("profiles_won", "profiles_compared"),
     )
 
     profile: Text
@@ -71,6 +75,15 @@ class EnergyMetrics(Record):
     ratio_to_zero_skipping_ann: NotNegative | None = None
     ratio_to_zero_skipping_ann_low: NotNegative | None = None
     ratio_to_zero_skipping_ann_high: NotNegative | None = None
+    verdict_profile: Text | None = None
+    equal_accuracy_rival: Text | None = None
+    equal_accuracy_energy_pj: NotNegative | None = None
+    equal_accuracy_rival_energy_pj: NotNegative | None = None
+    equal_accuracy_ratio: NotNegative | None = None
+    equal_accuracy_ratio_low: NotNegative | None = None
+    equal_accuracy_ratio_high: NotNegative | None = None
+    profiles_won: int | None = Field(default=None, ge=0)
+    profiles_compared: int | None = Field(default=None, ge=0)
     training_energy_mj: NotNegative | None = None
     training_energy_per_percentage_point_mj: NotNegative | None = None
     training_energy_in_inferences: NotNegative | None = None
@@ -111,7 +124,7 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         analysis.inputs.proxies,
     )
     clocked, lazy = analysis.inputs.neuron_updates
-    ratios = {comparison.method: comparison.ratio for comparison in chosen.comparisons[:2]}
+    ratios = {one.rival.method: one.ratio for one in chosen.comparisons[:2]}
     value = chosen.total.value
     numbers: dict[str, float | int | str | None] = {
         "profile": analysis.chosen,
@@ -120,8 +133,9 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         "energy_per_inference_high_pj": chosen.total.highest_pj,
     }
     for method, ratio in ratios.items():
-        name = {DENSE: "ratio_to_dense_ann", ZERO_SKIPPING: "ratio_to_zero_skipping_ann"}[method]
+        name = f"ratio_to_{method.replace('-', '_')}_ann"
         numbers |= {name: ratio.value, f"{name}_low": ratio.low, f"{name}_high": ratio.high}
+    numbers |= _equal_accuracy(analysis)
     if training is not None:
         per_point = training.per_percentage_point
         numbers |= {
@@ -143,6 +157,39 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         "sparsity_ratio": proxies.sparsity_ratio,
         **({} if macs is None else {"input_macs_per_inference": macs}),
     }
+
+
+def _equal_accuracy(analysis: EnergyAnalysis) -> dict[str, float | int | str | None]:
+    """The verdict; nothing where no conventional network was counted."""
+    verdict, (wins, n_profiles) = analysis.verdict, won(analysis.verdicts)
+    if not analysis.verdicts:
+        return {}
+    numbers: dict[str, float | int | str | None] = {
+        "profiles_won": wins,
+        "profiles_compared": n_profiles,
+    }
+    if verdict is None:
+        return numbers
+    numbers |= {"verdict_profile": verdict.profile.id}
+    if verdict.spiking is not None:
+        numbers |= {"equal_accuracy_energy_pj": _value(verdict.spiking.energy)}
+    if verdict.conventional is not None:
+        numbers |= {
+            "equal_accuracy_rival": verdict.conventional.contender.name,
+            "equal_accuracy_rival_energy_pj": _value(verdict.conventional.energy),
+        }
+    if verdict.ratio is not None:
+        ratio = verdict.ratio
+        numbers |= {
+            "equal_accuracy_ratio": ratio.value,
+            "equal_accuracy_ratio_low": ratio.low,
+            "equal_accuracy_ratio_high": ratio.high,
+        }
+    return numbers
+
+
+def _value(energy: Energy) -> float | None:
+    return None if energy.value is None else energy.value.mean
 
 
 def energy_rows(analysis: EnergyAnalysis) -> Iterator[Cells]:
@@ -168,9 +215,27 @@ def _inference_rows(analysis: EnergyAnalysis, entry: ProfileInference) -> Iterat
 
 
 def _baseline_rows(entry: ProfileInference) -> Iterator[Cells]:
+    """The conventional networks of equal size: every term, and the total."""
     for item in entry.comparisons:
-        head = (entry.profile.id, item.name, "inference", MAC, "", "")
-        yield (*head, _rounded(item.macs.mean), *_energy_cells(item.ann), "priced")
+        head = (entry.profile.id, item.name, "inference")
+        columns, means = _counted(item)
+        prices = price_vector(columns, entry.profile)
+        for place, (column, mean) in enumerate(zip(columns, means, strict=True)):
+            cells, status = _NOTHING, "unpriced"
+            if prices.priced[place]:
+                value = None if prices.value_pj is None else mean * prices.value_pj[place]
+                low, high = mean * prices.low_pj[place], mean * prices.high_pj[place]
+                cells, status = _amount_cells(Amount(low, value, high)), "priced"
+            yield (*head, column.term, column.place, "", _rounded(mean), *cells, status)
+        yield (*head, _TOTAL, "", "", "", *_energy_cells(item.ann), "priced")
+
+
+def _counted(item: Comparison) -> tuple[tuple[Column, ...], list[float]]:
+    """The columns of a rival, and their means per inference."""
+    operations = item.rival.operations
+    if isinstance(operations, MeanOperations):
+        return operations.columns, operations.means.tolist()
+    return operations.columns, operations.counts.mean(axis=0).tolist()
 
 
 def _training_rows(training: TrainingEnergy, priced: ProfileTraining) -> Iterator[Cells]:

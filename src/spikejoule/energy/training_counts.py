@@ -31,12 +31,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.energy import terms
-from spikejoule.energy.operations import (
-    Column,
+from spikejoule.energy.operations import Column
+from spikejoule.energy.spiking_operations import (
     InputMacs,
+    SpikingCounts,
+    bias_additions,
+    clocked_updates,
+    count_spiking,
     leaks_by_layer,
-    operation_blocks,
-    operation_columns,
 )
 from spikejoule.model.architecture import Architecture
 from spikejoule.spikes.currents import Products
@@ -178,17 +180,17 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
         events = np.array([epoch.synaptic_events for epoch in record.epochs], dtype=np.int64)
     else:
         events = spikes[:, :-1] * units
-    updates = record.time_window * n_samples[:, None] * units
-    bias_gradients = updates * architecture.neuron.has_bias
+    updates = clocked_updates(architecture, record.time_window * n_samples)
     learned = len(architecture.neuron.learned_names)
     multiplications = updates * (1 + leaks_by_layer(architecture))
     inputs = _input_macs(record)
-    macs = events[:, :0]
-    if inputs is not None:
-        macs, bias_gradients = inputs.counts[:, None], inputs.additions(updates, architecture)
+    macs = events[:, :0] if inputs is None else inputs.counts[:, None]
     has_macs = inputs is not None
-    blocks = [operation_blocks(architecture, spikes, events, updates, inputs)]
-    forward = [*operation_columns(architecture, has_macs)]
+    bias_gradients = bias_additions(architecture, updates, inputs)
+    columns_forward, counted = count_spiking(
+        architecture, SpikingCounts(spikes, events, updates, inputs=inputs)
+    )
+    blocks, forward = [counted], [*columns_forward]
     if record.has_teacher:
         of_teacher = [[epoch.teacher_macs or 0] for epoch in record.epochs]
         blocks.append(np.array(of_teacher, dtype=np.int64))

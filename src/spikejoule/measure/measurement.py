@@ -86,9 +86,9 @@ class Measurement:
         return synaptic_events_per_sample(self.layers, self.fan_outs)
 
     @property
-    def clocked_updates(self) -> int:
-        """Neuron updates of an inference if every neuron is updated in every step."""
-        return self.time_window * sum(self.architecture.layer_sizes[1:])
+    def synapses(self) -> tuple[int, ...]:
+        """Synapses that are left of each connection."""
+        return tuple(int(fan_out.sum()) for fan_out in self.fan_outs)
 
     @cached_property
     def input_macs(self) -> NDArray[np.int64] | None:

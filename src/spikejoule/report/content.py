@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from spikejoule.energy import EnergyAnalysis
+from spikejoule.energy.verdict_rows import VerdictRow
 from spikejoule.measure.early_exit_files import EarlyExitFile, StepRow
 from spikejoule.measure.front_rows import FrontRow
 from spikejoule.report.charts.raster import SpikeRaster
@@ -17,6 +18,7 @@ class PageContent:
         by_step: accuracy if every image is answered at step 1, 2, ...
         early: answering early, by either rule.
         front: the runs of a sweep.
+        levels: the verdicts of all recorded runs.
         raster: the spikes of one image.
         provenance: parameters, data and checksums, label and value.
     """
@@ -25,5 +27,6 @@ class PageContent:
     by_step: tuple[StepRow, ...] = ()
     early: EarlyExitFile | None = None
     front: tuple[FrontRow, ...] = ()
+    levels: tuple[VerdictRow, ...] = ()
     raster: SpikeRaster | None = None
     provenance: tuple[tuple[str, str], ...] = ()

@@ -1,35 +1,51 @@
-"""What the comparison needs to know of a conventional network (ANN) on the same test images."""
+"""What the energy ledger needs to know of a conventional network (ANN) on the test images."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+FLOAT_BITS = 32
+
 
 @dataclass(frozen=True, eq=False)
-class BaselineCounts:
-    """Multiply-accumulates (MACs) of an ANN, counted on the test images, in their order.
+class RivalCounts:
+    """What a fully connected ReLU network of L layers multiplies on N test images, in their order.
 
     Attributes:
-        name: what it is, in a few words, such as ``ReLU 784-400-10``.
+        name: what it is, in a few words, such as ``ReLU 784-100-10, 90 % pruned, 8 bits``.
+        layer_sizes: units of the L layers, the input first.
+        synapses: weights that are not removed, of each of the L - 1 matrices.
+        weight_bits: width of its weights; 32 is float32, less are integers.
+        activation_bits: width of its activations, likewise.
+        equal_size: whether it stands in the comparison of equal sizes, with the spiking network's
+            own layer sizes; the others are the family.
+        validation_accuracy_percent: by which it is chosen.
         accuracy_percent: on the whole test set.
-        macs_dense: MACs per image if every weight is used; one integer for all images.
-        macs_nonzero: MACs of each image if products with a zero activation are skipped, int64 [N].
-        bits: width of its activations; 32 for float32.
+        active: activations that are not zero, of every layer but the last, int64 [N, L - 1].
+        macs_nonzero: products of an activation and a weight that are both not zero (a removed weight
+            is zero; of the others all count), of each matrix, int64 [N, L - 1].
     """
 
     name: str
+    layer_sizes: tuple[int, ...]
+    synapses: tuple[int, ...]
+    weight_bits: int
+    activation_bits: int
+    equal_size: bool
+    validation_accuracy_percent: float
     accuracy_percent: float
-    macs_dense: int
+    active: NDArray[np.int64]
     macs_nonzero: NDArray[np.int64]
-    bits: int
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for counts that no network can have."""
-        counts = self.macs_nonzero
-        if counts.ndim != 1 or counts.size == 0 or counts.dtype != np.int64:
-            raise ValueError(f"{self.name}: macs_nonzero must be int64 [N], with N of at least 1")
-        if counts.min() < 0 or counts.max() > self.macs_dense:
-            raise ValueError(f"{self.name}: macs_nonzero must lie between 0 and macs_dense")
-        if not 0 <= self.accuracy_percent <= 100 or self.bits < 1:
-            raise ValueError(f"{self.name}: accuracy {self.accuracy_percent} %, {self.bits} bits")
+    @property
+    def macs_dense(self) -> int:
+        """Multiply-accumulates if every weight that is left is used, whatever the image."""
+        return sum(self.synapses)
+
+    @property
+    def pruned(self) -> bool:
+        """Whether weights were removed."""
+        sizes = zip(self.layer_sizes[:-1], self.layer_sizes[1:], strict=True)
+        return self.macs_dense < sum(sources * targets for sources, targets in sizes)

@@ -49,6 +49,7 @@ OUTPUTS = (
     "accuracy_by_step",
     "early_exit",
     "baseline_metrics",
+    "contenders",
     "energy_table",
     "energy_page",
     "training_curves",

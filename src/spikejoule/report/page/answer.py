@@ -1,42 +1,39 @@
-"""The first screen: whether the spiking network wins, and by how much, and what that leaves out."""
+"""The first screen: who wins at equal accuracy, what can be said against it, what is left out."""
 
 from collections.abc import Sequence
 
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.profiles import SCOPES
-from spikejoule.energy.summary import joules
+from spikejoule.energy.estimates import joules
 from spikejoule.energy.terms import PARTS_OF_UPDATE, UPDATES
+from spikejoule.energy.verdict_words import energy_words, static_sentences, verdict_sentences
 from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.report.content import PageContent
 from spikejoule.report.page.by_step import cost_of_answers
-from spikejoule.report.page.markup import Markup, element, html_table
-from spikejoule.report.page.wording import (
-    VERDICTS,
-    amount_words,
-    energy_words,
-    interval_words,
-    ratio_words,
-    term_words,
-    verdict_words,
-)
+from spikejoule.report.page.markup import Markup, element
+from spikejoule.report.page.verdict import objections
+from spikejoule.report.page.wording import amount_words, interval_words, term_words
+
+
+_CLASSES = {"ann": "loses", "snn": "wins"}
 
 
 def answer_section(content: PageContent) -> Markup:
-    """The verdict, early exit, three figures, the baselines, and what is not included."""
+    """The verdict, the objections to it, three figures, early exit, and what is not included."""
     analysis = content.analysis
-    first, *others = verdict_words(analysis)
-    wins = analysis.chosen_inference.wins
+    first, *others = verdict_sentences(analysis)
+    outcome = "" if analysis.verdict is None else analysis.verdict.outcome
     return element(
         "section",
         element(
             "p",
             element("strong", first),
             *(f" {sentence}" for sentence in others),
-            class_=f"verdict {'loses' if wins == 'ann' else 'wins' if wins == 'snn' else 'open'}",
+            class_=f"verdict {_CLASSES.get(outcome, 'open')}",
         ),
-        _early(content),
+        objections(analysis),
         element("dl", *_figures(analysis), class_="figures"),
-        _baselines(analysis),
+        _early(content),
         _not_included(analysis),
         id="answer",
         aria_label="Answer",
@@ -113,30 +110,6 @@ def _entry(name: str, value: str, note: str) -> Markup:
     )
 
 
-def _baselines(analysis: EnergyAnalysis) -> Markup | None:
-    comparisons = analysis.chosen_inference.comparisons
-    if not comparisons:
-        return None
-    return html_table(
-        f"Against conventional networks on the same images, under {analysis.chosen}: energy of the "
-        "spiking network over the baseline's",
-        ("baseline", "verdict", "ratio (interval)", "energy", "MACs", "accuracy", "bits"),
-        [
-            (
-                item.name,
-                VERDICTS[item.verdict],
-                ratio_words(item),
-                energy_words(item.ann),
-                f"{item.macs.mean:,.0f}",
-                f"{item.accuracy_percent:.2f} %",
-                str(item.bits),
-            )
-            for item in comparisons
-        ],
-        text_columns=2,
-    )
-
-
 def _not_included(analysis: EnergyAnalysis) -> Markup:
     chosen = analysis.chosen_inference
     priced = list(dict.fromkeys(item.term for item in chosen.by_term))
@@ -146,9 +119,10 @@ def _not_included(analysis: EnergyAnalysis) -> Markup:
     return element(
         "p",
         element("strong", "Not included: "),
-        f"{'; '.join([*missing, 'encoding the image and reading the answer'])}. ",
+        f"{'; '.join(missing) or 'nothing that is counted'}. ",
         element("strong", "Included: "),
         f"{_listed(priced) or 'nothing'}; {SCOPES[chosen.profile.scope]}.{covered}",
+        *(f" {sentence}" for sentence in static_sentences(analysis)),
         class_="excluded",
     )
 

@@ -4,7 +4,7 @@ from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.analysis import ProfileInference
 from spikejoule.energy.break_even import BreakEven
 from spikejoule.energy.comparison import Comparison
-from spikejoule.energy.summary import joules
+from spikejoule.energy.estimates import joules
 from spikejoule.report.charts.scales import decade_scale
 from spikejoule.report.page.figure import HEIGHT, Words, absent, figure
 from spikejoule.report.page.markup import Markup
@@ -17,8 +17,8 @@ def break_even_figure(analysis: EnergyAnalysis) -> Markup:
     entry = _with_break_even(analysis)
     if entry is None:
         reason = "No profile prices both a multiply-accumulate and a synaptic event."
-        if not analysis.inputs.baselines:
-            reason = "No baseline was counted."
+        if not analysis.inputs.rivals:
+            reason = "No conventional network was counted."
         elif analysis.inputs.encoder.input_products is not None:
             reason = "The input is a constant current, without spikes that could be more or fewer."
         return absent("break-even", heading, reason)

@@ -25,6 +25,12 @@ from spikejoule.report.page.tables import (
     terms_table,
 )
 from spikejoule.report.page.training import training_figure, training_table
+from spikejoule.report.page.verdict import (
+    by_profile_table,
+    levels_table,
+    levels_words,
+    parts_table,
+)
 
 _HOST_ENERGY = (
     "What the computer itself spent while it trained and measured is no part of the network's "
@@ -56,6 +62,18 @@ def energy_page(content: PageContent) -> str:
             answer_section(content),
             _contents(),
             _section(
+                "verdict",
+                "Equal accuracy",
+                by_profile_table(analysis),
+                parts_table(analysis),
+            ),
+            _section(
+                "levels",
+                "All recorded runs",
+                element("p", levels_words(content.levels)) if content.levels else None,
+                levels_table(content.levels),
+            ),
+            _section(
                 "figures",
                 "Figures",
                 by_profile_figure(analysis),
@@ -85,8 +103,8 @@ def energy_page(content: PageContent) -> str:
                 element("p", f"Neuron updates per inference: {analysis.inputs.updates_in_words}."),
                 classes_table(analysis),
             ),
-            _section("baselines", "Baselines", comparisons_table(analysis)
-                     or element("p", "No baseline was counted.")),
+            _section("baselines", "Equal size", comparisons_table(analysis)
+                     or element("p", "No conventional network was counted.")),
             _section("runs", "Runs on the front", front_table(content.front)),
             _section("training-terms", "Training", training_table(analysis)
                      or element("p", "Training is not recorded.")),
@@ -109,10 +127,11 @@ def energy_page(content: PageContent) -> str:
 
 def _contents() -> Markup:
     places = (
+        ("verdict", "Equal accuracy"),
         ("figures", "Figures"),
         ("profiles", "Sources"),
         ("terms", "Terms"),
-        ("baselines", "Baselines"),
+        ("baselines", "Equal size"),
         ("training-terms", "Training"),
         ("assumptions", "Assumptions"),
         ("glossary", "Units"),

@@ -8,7 +8,7 @@ light, dark and print.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spikejoule.energy.summary import joules
+from spikejoule.energy.estimates import joules
 from spikejoule.report.charts.scales import Scale, decade_scale, linear_scale
 from spikejoule.report.page.markup import Markup, element, joined
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.analysis import ProfileInference
-from spikejoule.energy.comparison import DENSE
 from spikejoule.energy.estimates import Energy
 from spikejoule.energy.silicon import MEASURED_ON_MNIST, MeasuredChip
-from spikejoule.energy.summary import joules
+from spikejoule.energy.estimates import joules
+from spikejoule.energy.verdict_words import energy_words
 from spikejoule.report.charts.scales import Scale
 from spikejoule.report.page.figure import Words, absent, figure, symbol
 from spikejoule.report.page.markup import Markup, element, joined
@@ -18,7 +18,7 @@ from spikejoule.report.page.plot import (
     text,
     x_grid,
 )
-from spikejoule.report.page.wording import energy_words, place_words, term_words
+from spikejoule.report.page.wording import place_words, term_words
 
 # Of the first network, and of a second within it: under the same prices they all but coincide.
 _NETWORKS = (" s3", " s4 small")
@@ -124,10 +124,9 @@ def _chip_words(chip: MeasuredChip) -> str:
 
 def _baseline_styles(names: Sequence[str]) -> dict[str, str]:
     """A shape by method (dense or zero-skipping), a colour and a size by network."""
-    dense = DENSE.replace("_", "-")
     networks = list(dict.fromkeys(name.rpartition(", ")[0] for name in names))
     return {
-        name: ("diamond" if name.endswith(f", {dense}") else "triangle")
+        name: ("diamond" if name.endswith(", dense") else "triangle")
         + _NETWORKS[networks.index(name.rpartition(", ")[0]) % len(_NETWORKS)]
         for name in names
     }

@@ -6,20 +6,15 @@ from collections.abc import Iterable
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.analysis import ProfileInference
 from spikejoule.energy.break_even import BreakEven
-from spikejoule.energy.profiles import EVIDENCE, SCOPES, HardwareProfile
+from spikejoule.energy.estimates import joules
+from spikejoule.energy.prices import AnyPrice, PriceBySize, PriceByWidth
+from spikejoule.energy.profiles import EVIDENCE, NUMBERS, SCOPES, HardwareProfile
 from spikejoule.energy.silicon import MEASURED_ON_MNIST
-from spikejoule.energy.summary import joules
 from spikejoule.energy.terms import DESCRIPTIONS
+from spikejoule.energy.verdict_words import EQUAL_SIZE, energy_words, ratio_words
 from spikejoule.report.content import PageContent
 from spikejoule.report.page.markup import Markup, element, html_table, items, joined
-from spikejoule.report.page.wording import (
-    VERDICTS,
-    energy_words,
-    interval_words,
-    place_words,
-    ratio_words,
-    term_words,
-)
+from spikejoule.report.page.wording import interval_words, place_words, term_words
 
 # A DOI may hold almost anything but spaces; what closes a sentence or a list does not belong to it.
 _REFERENCE = re.compile(r"(doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;]+)")
@@ -31,15 +26,16 @@ _UNITS = (
     ("step", "1 ms of the network's time"),
     ("interval", "of the mean over images: percentile bootstrap, paired in ratios"),
     ("bracket", "lower and upper end of a price that its sources do not fix"),
-    ("dense", "a baseline that computes every product"),
-    ("zero-skipping", "a baseline that leaves out products with a zero activation"),
+    ("dense", "a conventional network that computes every product"),
+    ("zero-skipping", "a conventional network that leaves out products with a zero activation"),
+    ("equal accuracy", "the cheapest network that is at least as accurate on validation images"),
 )
 
 
 def profiles_table(analysis: EnergyAnalysis) -> Markup:
     """Every profile with its source, what it covers, and the energy under it."""
     rows = [_profile_row(entry) for entry in analysis.inference]
-    header = ("profile", "process, year", "scope, evidence", "source", "prices", "energy")
+    header = ("profile", "process, year", "scope, evidence, numbers", "source", "prices", "energy")
     return joined(
         (
             html_table("Energy per inference by hardware profile", header, rows, text_columns=5),
@@ -76,7 +72,7 @@ def _profile_row(entry: ProfileInference) -> tuple[str, ...]:
     return (
         joined((profile.title, element("br"), element("code", profile.id))),
         f"{profile.process}, {profile.year}",
-        f"{profile.scope.replace('_', '-')}, {profile.evidence}",
+        f"{profile.scope.replace('_', '-')}, {profile.evidence}; {NUMBERS[profile.numbers]}",
         joined((linked(profile.source), f". {profile.notes}" if profile.notes else None)),
         _prices(profile),
         joined((energy_words(entry.total), element("br"), f"({interval_words(entry.total)})")),
@@ -84,16 +80,23 @@ def _profile_row(entry: ProfileInference) -> tuple[str, ...]:
 
 
 def _prices(profile: HardwareProfile) -> str:
-    written = []
-    for term, price in profile.prices.items():
-        if price.value_pj is None:
-            size = f"{joules(price.low_pj)} to {joules(price.high_pj)}"
-        elif price.low_pj == price.high_pj:
-            size = joules(price.value_pj)
-        else:
-            size = f"{joules(price.value_pj)} ({joules(price.low_pj)} to {joules(price.high_pj)})"
-        written.append(f"{term_words(term)} {size}")
-    return "; ".join(written)
+    return "; ".join(
+        f"{term_words(term)} {_price_words(price)}" for term, price in profile.prices.items()
+    )
+
+
+def _price_words(price: AnyPrice) -> str:
+    if isinstance(price, PriceBySize):
+        return "by the memory's size"
+    if isinstance(price, PriceByWidth):
+        powers = ((price.constant_pj, ""), (price.per_bit_pj, " a bit"),
+                  (price.per_bit_squared_pj, " a bit squared"))  # fmt: skip
+        return " and ".join(f"{joules(number)}{unit}" for number, unit in powers if number)
+    if price.value_pj is None:
+        return f"{joules(price.low_pj)} to {joules(price.high_pj)}"
+    if price.low_pj == price.high_pj:
+        return joules(price.value_pj)
+    return f"{joules(price.value_pj)} ({joules(price.low_pj)} to {joules(price.high_pj)})"
 
 
 def linked(source: str) -> Markup:
@@ -161,15 +164,15 @@ def classes_table(analysis: EnergyAnalysis) -> Markup | None:
 
 
 def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
-    """Every baseline under every profile that prices a MAC, with its break-even."""
+    """The conventional networks of equal size under every profile, with their break-even."""
     limits = 2 if analysis.inputs.encoder.rate_hz is None else 3
     rows = [
         (
             entry.profile.id,
             item.name,
-            VERDICTS[item.verdict],
+            EQUAL_SIZE[item.verdict],
             energy_words(item.ann),
-            ratio_words(item),
+            ratio_words(item.ratio),
             *_limits(item.break_even)[:limits],
         )
         for entry in analysis.inference
@@ -177,10 +180,11 @@ def comparisons_table(analysis: EnergyAnalysis) -> Markup | None:
     ]
     if not rows:
         return None
-    header = ("profile", "baseline", "verdict", "baseline's energy", "ratio (interval)",
+    header = ("profile", "conventional network", "outcome", "its energy", "ratio (interval)",
               *("break-even: spikes per input", "window", "maximum rate")[:limits])  # fmt: skip
     return html_table(
-        "Baselines by profile; break-even: the spiking network needs less below these limits",
+        "Equal size, whatever the accuracy; break-even: the spiking network needs less below these "
+        "limits",
         header,
         rows,
         text_columns=3,

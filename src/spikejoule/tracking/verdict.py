@@ -1,0 +1,135 @@
+"""The verdict over all recorded runs: their spiking networks against their conventional ones.
+
+Every run stores the networks that it counted, of both sides (`energy.contender_files`). Those of
+the runs that the front compares, which were all measured on the same images, stand against each
+other here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from spikejoule.energy.contender_files import load_contenders
+from spikejoule.energy.contenders import SPIKING, Contender
+from spikejoule.energy.estimates import joules
+from spikejoule.energy.operations import OperationCounts
+from spikejoule.energy.profiles import HardwareProfile
+from spikejoule.energy.statistics import BootstrapSettings
+from spikejoule.energy.verdict import LEVELS_PERCENT, verdicts
+from spikejoule.energy.verdict_rows import VerdictRow, VerdictTable
+from spikejoule.energy.verdict_words import OUTCOMES
+from spikejoule.foundation.errors import StoreError
+from spikejoule.foundation.text import text_table
+from spikejoule.tracking.front import ComparedRuns
+from spikejoule.tracking.reading import opened_to_read
+from spikejoule.tracking.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedContenders:
+    """The networks of the compared runs.
+
+    Attributes:
+        contenders: of both sides, on the same images.
+        n_runs: runs that they come from.
+        without: names of the runs that stored none, from before networks were.
+    """
+
+    contenders: tuple[Contender, ...]
+    n_runs: int
+    without: tuple[str, ...]
+
+
+def recorded_contenders(
+    store: Store, compared: ComparedRuns, artifact: Path
+) -> RecordedContenders:
+    """The networks that compared runs have stored.
+
+    Args:
+        store: where the runs are recorded.
+        compared: the runs.
+        artifact: the file within a run.
+
+    Raises:
+        StoreError: the store cannot be read, or no run has stored its networks.
+        ArtifactError: a stored file is damaged.
+    """
+    names = {one.run_id: one.name for one in compared.candidates}
+    found: list[Contender] = []
+    without: list[str] = []
+    with opened_to_read(store) as (client, _):
+        for run_id, name in names.items():
+            folder = artifact.parent.as_posix()
+            stored = [one.path for one in client.list_artifacts(run_id, folder)]
+            if artifact.as_posix() not in stored:
+                without.append(name)
+                continue
+            path = Path(client.download_artifacts(run_id, artifact.as_posix()))
+            found += [_named(one, name) for one in load_contenders(path)]
+    if not found:
+        raise StoreError(
+            "no run in the store holds the networks that it counted: run the pipeline, or `make "
+            "frugal rivals`."
+        )
+    return RecordedContenders(_distinct(found), len(names) - len(without), tuple(without))
+
+
+def verdict_table(
+    found: Sequence[Contender],
+    profiles: Mapping[str, HardwareProfile],
+    settings: BootstrapSettings,
+) -> VerdictTable:
+    """Every accuracy of `LEVELS_PERCENT` under every profile that compares."""
+    return VerdictTable.of(verdicts(found, profiles, LEVELS_PERCENT, settings))
+
+
+def verdict_text(table: VerdictTable, found: RecordedContenders) -> str:
+    """The table in words for a terminal."""
+    header = ("profile", "accuracy", "outcome", "ratio", "spiking", "conventional")
+    rows = [
+        (
+            row.profile,
+            f"{row.level_percent:g} %",
+            OUTCOMES[row.outcome],
+            "" if row.ratio is None else f"{row.ratio:.3g}",
+            _cell(row, row.spiking, row.spiking_pj),
+            _cell(row, row.conventional, row.conventional_pj),
+        )
+        for row in table.rows
+    ]
+    lines = [f"{len(found.contenders)} networks of {found.n_runs} runs", text_table(header, rows)]
+    if found.without:
+        lines.append(f"Without counted networks: {', '.join(sorted(set(found.without)))}")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(row: VerdictRow, name: str, energy_pj: float | None) -> str:
+    if not name:
+        return "nobody"
+    return name if energy_pj is None else f"{name}: {joules(energy_pj, 3)}"
+
+
+def _named(contender: Contender, run: str) -> Contender:
+    """A spiking network bears the name of its run, by which it can be trained again."""
+    if contender.side != SPIKING:
+        return contender
+    return replace(contender, network=f"{run}: {contender.network.removeprefix('spiking ')}")
+
+
+def _distinct(found: Sequence[Contender]) -> tuple[Contender, ...]:
+    """Each network once, all on as many images as every run has."""
+    n_images = min(len(_counts(one).counts) for one in found)
+    kept: dict[tuple[object, ...], Contender] = {}
+    for one in found:
+        counts = _counts(one)
+        identity = (one.side, one.network, one.method, one.accuracies)
+        shorter = replace(counts, counts=counts.counts[:n_images])
+        kept.setdefault(identity, replace(one, operations=shorter))
+    return tuple(kept.values())
+
+
+def _counts(contender: Contender) -> OperationCounts:
+    operations = contender.operations
+    if not isinstance(operations, OperationCounts):
+        raise TypeError(f"{contender.name} was read from a file, which holds no means")
+    return operations
