@@ -26,7 +26,7 @@ from spikejoule.model.checkpoint import (
 )
 from spikejoule.model.training_files import TrainTimings
 from spikejoule.params import Params
-from spikejoule.report import PageContent, energy_page, figures
+from spikejoule.report import PageContent, energy_card, energy_page, figures
 from spikejoule.report.charts.raster import raster_of
 from spikejoule.report.provenance import front_provenance, network_provenance
 from spikejoule.rival.baseline_files import load_baseline
@@ -56,6 +56,7 @@ PATHS = (
     "energy_metrics",
     "energy_table",
     "energy_page",
+    "energy_card",
     "training_curves",
     "spike_raster",
     "confusion_figure",
@@ -112,17 +113,16 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         *network_provenance(network, paths["trained"]),
         *front_provenance(front, paths["front"]),
     )
-    page = energy_page(
-        PageContent(
-            analysis,
-            evaluation.by_step.rows,
-            evaluation.early_exit,
-            front,
-            levels,
-            raster,
-            provenance,
-        )
+    content_of_page = PageContent(
+        analysis,
+        evaluation.by_step.rows,
+        evaluation.early_exit,
+        front,
+        levels,
+        raster,
+        provenance,
     )
+    page, card = energy_page(content_of_page), energy_card(content_of_page)
     title = str(network.data["title"])
     metrics = EnergyMetrics.model_validate(headline(analysis))
     pictures = {
@@ -145,6 +145,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     metrics.write(paths["energy_metrics"])
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)
+    write_text(paths["energy_card"], card)
     for name, picture in pictures.items():
         write_bytes(paths[name], picture)
     for line in verdict_lines(analysis):

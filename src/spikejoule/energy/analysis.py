@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.energy.break_even import OperatingPoint
 from spikejoule.energy.comparison import Comparison, Winner, compare, winner
 from spikejoule.energy.contenders import Contender, rival_contenders
 from spikejoule.energy.estimates import Energy, Estimate

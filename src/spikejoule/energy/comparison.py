@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -196,8 +196,10 @@ def break_even_of(
     prices = price_vector(operations.columns, profile)
     if prices.value_pj is None or ann.energies.value_pj is None:
         return None
-    means = operations.means if isinstance(operations, MeanOperations) else (
-        operations.counts.mean(axis=0)
+    means = (
+        operations.means
+        if isinstance(operations, MeanOperations)
+        else (operations.counts.mean(axis=0))
     )
     ann_pj, event = float(ann.energies.value_pj.mean()), profile.price_of(terms.SYNAPTIC_EVENT)
     compute_only = None
@@ -231,5 +233,3 @@ def winner(comparisons: Sequence[Comparison]) -> Winner | None:
     if verdicts == {"snn"}:
         return "snn"
     return "ann" if "ann" in verdicts else "undecided"
-
-

@@ -60,7 +60,9 @@ CONTENDERS = ArrayFile(
 def save_contenders(path: str | os.PathLike[str], contenders: Sequence[Contender]) -> None:
     """Write contenders that were counted image by image, all on the same N images."""
     arrays: dict[str, NDArray[Any]] = {
-        "text": np.array([(one.side, one.network, one.method) for one in contenders], dtype=np.str_),
+        "text": np.array(
+            [(one.side, one.network, one.method) for one in contenders], dtype=np.str_
+        ),
         "accuracies": np.array([_accuracies(one) for one in contenders]),
         "widths": np.array(
             [(one.weight_bits, int(one.integers)) for one in contenders], dtype=np.int64

@@ -80,7 +80,5 @@ class Block:
 def joined(blocks: Iterable[Block], n_samples: int) -> tuple[tuple[Column, ...], NDArray[Any]]:
     """The columns of some blocks, and their counts [N, C]."""
     kept = [block for block in blocks if block.columns]
-    counts = [
-        np.broadcast_to(block.counts, (n_samples, len(block.columns))) for block in kept
-    ]
+    counts = [np.broadcast_to(block.counts, (n_samples, len(block.columns))) for block in kept]
     return tuple(column for block in kept for column in block.columns), np.hstack(counts)

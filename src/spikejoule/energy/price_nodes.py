@@ -5,7 +5,7 @@ YAML: numbers are decimal (`010` is ten), and `0x10`, `1_000`, `1:30` and `.inf`
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path

@@ -363,9 +363,7 @@ class _Places:
     def queues(self, term: str) -> tuple[Column, ...]:
         """A queue holds a spike of every unit of its layer."""
         sizes = zip(self.architecture.layer_names, self.architecture.layer_sizes, strict=True)
-        return tuple(
-            Column(term, name, address_bits(n), n * address_bits(n)) for name, n in sizes
-        )
+        return tuple(Column(term, name, address_bits(n), n * address_bits(n)) for name, n in sizes)
 
 
 def address_bits(n_units: int) -> int:

@@ -21,6 +21,7 @@ from spikejoule.energy.verdict_words import (
 from spikejoule.foundation.text import NOT_RECORDED, Rows, number, render, text_table
 from spikejoule.measure.proxies import EnergyProxies
 
+
 def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
     """The verdict at equal accuracy, the network's own energy, and the comparison of equal sizes."""
     chosen, n_images = analysis.chosen_inference, analysis.inputs.n_images

@@ -101,9 +101,7 @@ def verdict_of_run(
     if network.accuracies is None:
         return ()
     able = {key: one for key, one in profiles.items() if runs(network, one)}
-    return verdicts(
-        [network, *rivals], able, (network.accuracies.validation_percent,), settings
-    )
+    return verdicts([network, *rivals], able, (network.accuracies.validation_percent,), settings)
 
 
 def won(found: Sequence[Verdict]) -> tuple[int, int]:
@@ -130,9 +128,7 @@ def _verdict(
     conventional: Contender | None,
     known: Mapping[int, Priced],
 ) -> Verdict:
-    snn, ann = (
-        None if one is None else known[id(one)] for one in (spiking, conventional)
-    )
+    snn, ann = (None if one is None else known[id(one)] for one in (spiking, conventional))
     return Verdict(
         profile,
         level,

@@ -1,7 +1,6 @@
 """What the energy ledger needs to know of a conventional network (ANN) on the test images."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray

@@ -26,11 +26,14 @@ class ModelFiles:
         checkpoint: the complete checkpoint.
         price_list: the file of hardware profiles.
         profile: id of the profile that the version states energies under.
+        card: the energy card, which describes the version; None of a revision from before there
+            was one.
     """
 
     checkpoint: Path
     price_list: Path
     profile: str
+    card: Path | None = None
 
 
 @dataclass(frozen=True)

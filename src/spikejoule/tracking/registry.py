@@ -91,7 +91,7 @@ def register(record: RunRecord, run_id: str, store: Store) -> Registration | Non
         found = find_versions(client, RESULT_TAG, record.result_id)
         if found:  # another process was faster
             return Registration(found[0].version, False, CHAMPION in found[0].aliases)
-        version = _create_version(client, run_id, tags)
+        version = _create_version(client, run_id, tags, _description(record.model))
         is_champion = _crown_if_better(client, version, tags)
     return Registration(version, True, is_champion)
 
@@ -157,13 +157,21 @@ def _save(folder: Path, model: ModelFiles, run_id: str) -> None:
     save_served_model(folder, model, run_id)
 
 
-def _create_version(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> int:
+def _description(model: ModelFiles) -> str | None:
+    return None if model.card is None else model.card.read_text(encoding="utf-8")
+
+
+def _create_version(
+    client: "MlflowClient", run_id: str, tags: Mapping[str, str], description: str | None
+) -> int:
     if registered_model(client) is None:
         client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
     # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store that happens to
     # be the process's default.
     source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
-    created = client.create_model_version(MODEL_NAME, source, run_id=run_id, tags=dict(tags))
+    created = client.create_model_version(
+        MODEL_NAME, source, run_id=run_id, tags=dict(tags), description=description
+    )
     return int(created.version)
 
 

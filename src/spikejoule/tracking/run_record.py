@@ -52,6 +52,7 @@ OUTPUTS = (
     "contenders",
     "energy_table",
     "energy_page",
+    "energy_card",
     "training_curves",
     "spike_raster",
     "confusion_figure",

@@ -40,9 +40,7 @@ class RecordedContenders:
     without: tuple[str, ...]
 
 
-def recorded_contenders(
-    store: Store, compared: ComparedRuns, artifact: Path
-) -> RecordedContenders:
+def recorded_contenders(store: Store, compared: ComparedRuns, artifact: Path) -> RecordedContenders:
     """The networks that compared runs have stored.
 
     Args:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from spikejoule.energy import EnergyAnalysis
-from spikejoule.energy.profiles import SCOPES
 from spikejoule.energy.estimates import joules
+from spikejoule.energy.profiles import SCOPES
 from spikejoule.energy.terms import PARTS_OF_UPDATE, UPDATES
 from spikejoule.energy.verdict_words import energy_words, static_sentences, verdict_sentences
 from spikejoule.foundation.text import NOT_RECORDED
@@ -13,7 +13,6 @@ from spikejoule.report.page.by_step import cost_of_answers
 from spikejoule.report.page.markup import Markup, element
 from spikejoule.report.page.verdict import objections
 from spikejoule.report.page.wording import amount_words, interval_words, term_words
-
 
 _CLASSES = {"ann": "loses", "snn": "wins"}
 

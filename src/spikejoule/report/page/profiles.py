@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.analysis import ProfileInference
-from spikejoule.energy.estimates import Energy
+from spikejoule.energy.estimates import Energy, joules
 from spikejoule.energy.silicon import MEASURED_ON_MNIST, MeasuredChip
-from spikejoule.energy.estimates import joules
 from spikejoule.energy.verdict_words import energy_words
 from spikejoule.report.charts.scales import Scale
 from spikejoule.report.page.figure import Words, absent, figure, symbol

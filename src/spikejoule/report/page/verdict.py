@@ -79,10 +79,16 @@ def parts_table(analysis: EnergyAnalysis) -> Markup | None:
     ]
     totals = [sum(parts.values()) for parts in sides]
     rows = [
-        (part, *(joules(parts[part], 3) for parts in sides), joules(sides[0][part] - sides[1][part], 3))
+        (
+            part,
+            *(joules(parts[part], 3) for parts in sides),
+            joules(sides[0][part] - sides[1][part], 3),
+        )
         for part in sides[0]
     ]
-    rows.append(("total", *(joules(total, 3) for total in totals), joules(totals[0] - totals[1], 3)))
+    rows.append(
+        ("total", *(joules(total, 3) for total in totals), joules(totals[0] - totals[1], 3))
+    )
     return html_table(
         f"What it goes to, under {verdict.profile.id}",
         ("part", "spiking", verdict.conventional.contender.name, "difference"),

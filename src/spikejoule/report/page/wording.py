@@ -4,6 +4,7 @@ import re
 
 from spikejoule.energy.estimates import Amount, Energy, joules
 
+
 def amount_words(amount: Amount, digits: int = 4) -> str:
     """The value, or the bracket where there is nothing else."""
     if amount.value_pj is not None:
