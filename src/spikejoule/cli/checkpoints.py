@@ -79,7 +79,7 @@ def _add_energy(commands: Any) -> None:
     energy.add_argument(
         "--verdict-profile",
         metavar="ID",
-        help="the hardware profile of the verdict (default: the first whole system of the price file)",
+        help="the hardware profile of the verdict (default: the first of scope system)",
     )
     energy.add_argument(
         "--rivals",

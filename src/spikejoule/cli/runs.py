@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def add_run_commands(commands: Any) -> None:
-    """Add `publish`, `check`, `front`, `verdict`, `seeds` and `version` to the parser's commands."""
+    """Add the commands on a project to the parser's."""
     _add_publish(commands)
     _add_check(commands)
     _add_front(commands)
