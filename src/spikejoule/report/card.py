@@ -1,4 +1,4 @@
-"""The energy card: a network's energy on one sheet, with what it is worth and what it leaves out."""
+"""The energy card: a network's energy on one sheet, what it is worth and what it leaves out."""
 
 from collections.abc import Iterator
 

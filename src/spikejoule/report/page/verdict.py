@@ -77,18 +77,13 @@ def parts_table(analysis: EnergyAnalysis) -> Markup | None:
         energy_by_part(one.contender, verdict.profile)
         for one in (verdict.spiking, verdict.conventional)
     ]
-    totals = [sum(parts.values()) for parts in sides]
+    for parts in sides:
+        parts["total"] = sum(parts.values())
+    snn, ann = sides
     rows = [
-        (
-            part,
-            *(joules(parts[part], 3) for parts in sides),
-            joules(sides[0][part] - sides[1][part], 3),
-        )
-        for part in sides[0]
+        (part, joules(snn[part], 3), joules(ann[part], 3), joules(snn[part] - ann[part], 3))
+        for part in snn
     ]
-    rows.append(
-        ("total", *(joules(total, 3) for total in totals), joules(totals[0] - totals[1], 3))
-    )
     return html_table(
         f"What it goes to, under {verdict.profile.id}",
         ("part", "spiking", verdict.conventional.contender.name, "difference"),
