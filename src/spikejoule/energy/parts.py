@@ -22,7 +22,11 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "addresses": (terms.ADDRESS_EVENT, terms.ADDRESS_UNIT, terms.ADDRESS_MAC),
     "weights read": (terms.WEIGHT_READ, terms.INDEX_READ, terms.BIAS_READ),
-    "potentials read and written": (terms.STATE_ACCESS, terms.STATE_ACCESS_PER_EVENT),
+    "potentials or sums read and written": (
+        terms.STATE_ACCESS,
+        terms.STATE_ACCESS_PER_EVENT,
+        terms.SUM_ACCESS_PER_MAC,
+    ),
     "spikes or activations handed on": (
         terms.SPIKE_READ,
         terms.SPIKE_WRITE,

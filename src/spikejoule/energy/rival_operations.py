@@ -11,10 +11,18 @@ activation and a weight that are both not zero,
     addresses               n_l + n_l+1 units,  M_l      as of a spiking network's events: which
                             W_l weights                  weights are needed is not known before
     comparisons with zero   none                n_l      to find the activations that are
+    activation reads        n_l, or W_l where   n_l
+                            weights were removed
+    sum reads and writes    none                2 M_l    like a potential's for each event, if a sum
+                                                         is no register
 
-and for both, in every layer after the input: n_l bias additions and bias reads, n_l activations
-read into the next layer, n_l written; a comparison (ReLU) for each hidden unit, and in integers a
-requantisation; n_(L-1) - 1 comparisons of scores.
+A dense network makes one sum after the other in a register, and reads an activation once for all of
+them; where weights were removed, each that is left asks for its own. Who skips zeros takes one
+activation after the other, as a spiking network takes its events, and adds to all of its sums.
+
+For both, in every layer after the input: n_l bias additions and bias reads, n_l activations
+written; a comparison (ReLU) for each hidden unit, and in integers a requantisation; n_(L-1) - 1
+comparisons of scores.
 """
 
 from collections.abc import Iterator
@@ -82,7 +90,10 @@ def _blocks(rival: RivalCounts, method: Method, n_samples: int) -> Iterator[Bloc
     if rival.pruned:
         yield Block(at.indices(terms.INDEX_READ), products)
     yield Block(at.biases(terms.BIAS_READ), targets)
-    yield Block(at.activations(terms.ACTIVATION_READ)[:-1], sources)
+    gathered = rival.pruned and not skips
+    yield Block(at.activations(terms.ACTIVATION_READ)[:-1], synapses if gathered else sources)
+    if skips:
+        yield Block(at.sums(terms.SUM_ACCESS_PER_MAC), 2 * products)
     yield Block(at.activations(terms.ACTIVATION_WRITE)[1:], targets)
     yield Block(at.layers(terms.DECISION_COMPARISON)[-1:], targets[-1:] - 1)
 
@@ -151,6 +162,12 @@ class _Places:
         return tuple(
             Column(term, name, self._bias_bits, n * self._bias_bits, parameters)
             for name, n, parameters in entries
+        )
+
+    def sums(self, term: str) -> tuple[Column, ...]:
+        names = zip(self._names.connection_names, self.rival.layer_sizes[1:], strict=True)
+        return tuple(
+            Column(term, name, _ACCUMULATOR_BITS, n * _ACCUMULATOR_BITS) for name, n in names
         )
 
     def activations(self, term: str) -> tuple[Column, ...]:

@@ -41,6 +41,7 @@ ADDRESS_UNIT: Final = "address_unit"
 ADDRESS_MAC: Final = "address_mac"
 ACTIVATION_READ: Final = "activation_read"
 ACTIVATION_WRITE: Final = "activation_write"
+SUM_ACCESS_PER_MAC: Final = "sum_access_per_mac"
 
 HOP_EAST_WEST: Final = "hop_east_west"
 HOP_NORTH_SOUTH: Final = "hop_north_south"
@@ -102,6 +103,8 @@ DESCRIPTIONS: Final = {
     ADDRESS_MAC: "the address of a weight is computed, of all in their order",
     ACTIVATION_READ: "an activation is read, once per layer that it enters",
     ACTIVATION_WRITE: "an activation, or a score, is written",
+    SUM_ACCESS_PER_MAC: "a sum is read or written for a product, where activations come one by one "
+    "and a sum is not kept in a register meanwhile",
     HOP_EAST_WEST: "a spike goes on by one router east or west; depends on the placement",
     HOP_NORTH_SOUTH: "a spike goes on by one router north or south; depends on the placement",
     GRADIENT_ACCUMULATION: "the membrane's delta is added to the gradient of one synapse, once per "
@@ -205,11 +208,11 @@ WITHIN: Final = {
 update takes on a chip includes the words it reads and writes. Adding a memory's price to it would
 count them twice."""
 
-UPPER_BOUND_ONLY: Final = (STATE_ACCESS_PER_EVENT,)
+UPPER_BOUND_ONLY: Final = (STATE_ACCESS_PER_EVENT, SUM_ACCESS_PER_MAC)
 """Terms that the lower end of a total leaves out, because the hardware may do without them, unless
 a profile has a price of their own for them."""
 
-PRICE_OF: Final = {STATE_ACCESS_PER_EVENT: STATE_ACCESS}
+PRICE_OF: Final = {STATE_ACCESS_PER_EVENT: STATE_ACCESS, SUM_ACCESS_PER_MAC: STATE_ACCESS}
 """Terms that have the price of another term."""
 
 PER_SPIKE: Final = (
@@ -269,6 +272,7 @@ OF_CONTROL: Final = (
 OF_SYSTEM: Final = (
     *OF_MEMORY,
     STATE_ACCESS_PER_EVENT,
+    SUM_ACCESS_PER_MAC,
     *OF_CONTROL,
     SYNAPTIC_EVENT,
     INPUT_MAC,
