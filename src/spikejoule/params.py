@@ -48,7 +48,7 @@ EARLIER: Mapping[str, Scalar] = {
     "model.learned": "none",
     "energy_report.budget_nj": None,
     "energy_report.min_accuracy_percent": None,
-    "energy_report.verdict_profile": "lemaire-spikingjelly",
+    "energy_report.verdict_profile": "lemaire-complete",
     "energy_report.step_us": None,
 }
 """Keys that came after the first results, each with what those were made with."""
