@@ -30,17 +30,17 @@ _MEMORY: Final = (
     "once per step, and at most twice more for each event."
 )
 _ENCODING: Final = (
-    "What the code takes is counted as its definition says it, for pixels that can fire; so are the "
-    "reading of pixels and the search for the answer. "
+    "Where the images are known, what the code takes is counted as its definition says it, for "
+    "pixels that can fire, and each pixel is read once; the search for the answer is counted. "
 )
 _BASELINE: Final = (
     "Of a conventional network, everything is counted that is of the spiking one: biases, "
     "comparisons, addresses, words of memory, and what finding the zeros costs one that skips them."
 )
 _WIDTH: Final = (
-    "A profile whose numbers are integers takes no part in a verdict on this network, which computed "
-    "in float32; what it would cost there stands in the table of profiles alone. A conventional "
-    "network of integers may stand against it under a profile of 32 bits."
+    "A profile whose numbers are integers takes no part in a verdict on this network, which "
+    "computed in float32; what it would cost there stands in the table of profiles alone. A "
+    "conventional network of integers may stand against it under a profile of 32 bits."
 )
 INFERENCE_ASSUMPTIONS: Final = (
     "Counts are integers, taken from the spikes of each image; a price is a published figure for "
@@ -67,7 +67,8 @@ _CURRENTS: Final[dict[Products, str]] = {
 }
 _PRODUCTS: Final = (
     "Each product reads a weight as a synaptic event does; a profile without a price of a "
-    "multiply-accumulate leaves it out. Reading pixels and the answer is not counted. "
+    "multiply-accumulate leaves it out. Each pixel is read, and compared with zero, once; the "
+    "search for the answer is counted. "
 )
 
 
@@ -91,10 +92,10 @@ def inference_assumptions(
         f"potential, of {states} bits, is read and written once per step, and at most twice more "
         "for each event. Profiles of memory alone have the prices of words of 32 bits.",
         _WIDTH: "The network ran in integers, and its accuracy is theirs: weights of "
-        f"{weights} bits, potentials of {states}. Under 45nm-int8 its additions and the conventional "
-        "networks' multiply-accumulates are priced at 8 bits, although what a weight is added to has "
-        f"{states}; 45nm-int8-accumulate-32 and 45nm-int32 price these additions at 32. Profiles of "
-        "integers compare it with conventional networks of integers alone.",
+        f"{weights} bits, potentials of {states}. Under 45nm-int8 its additions and the "
+        "conventional networks' multiply-accumulates are priced at 8 bits, although what a weight "
+        f"is added to has {states}; 45nm-int8-accumulate-32 and 45nm-int32 price these additions "
+        "at 32. Profiles of integers compare it with conventional networks of integers alone.",
     }
     return tuple(of_integers.get(sentence, sentence) for sentence in INFERENCE_ASSUMPTIONS)
 
@@ -188,6 +189,7 @@ class AnalysisInputs:
         """How the network was run."""
         return OperatingPoint(
             self.architecture.n_input,
+            sum(self.architecture.synapses),
             self.time_window,
             self.encoder.rate_hz,
             self.spikes_per_inference[self.architecture.layer_names[0]],

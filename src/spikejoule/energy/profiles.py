@@ -21,8 +21,8 @@ from spikejoule.energy.terms import (
 SCOPES: Final = {
     "arithmetic": "arithmetic units alone: no memory, control, routing or static power",
     "memory": "memory accesses alone",
-    "system": "a modelled core: arithmetic, addresses and memory, without control, clock and static "
-    "power",
+    "system": "a modelled core: arithmetic, addresses and memory, without control, clock and "
+    "static power",
     "per_event": "each kind of event on the chip by itself, without static power",
     "incremental": "what one more synaptic event adds, without the chip's idle power",
     "all_in": "the whole chip's energy over its synaptic events: nothing may be added to it",

@@ -78,8 +78,8 @@ DESCRIPTIONS: Final = {
     LEAK_MULTIPLICATION: "a membrane potential is multiplied by the decay, once per neuron and "
     "step",
     BIAS_ADDITION: "a bias is added to a membrane potential, once per neuron and step",
-    THRESHOLD_COMPARISON: "a membrane potential is compared with the threshold, once per neuron and "
-    "step",
+    THRESHOLD_COMPARISON: "a membrane potential is compared with the threshold, once per neuron "
+    "and step",
     RESET: "a membrane potential is reset after a spike: set to zero, or lowered by a subtraction",
     SPIKE_ROUTED: "a spike leaves its layer, the output's to whoever reads them",
     ADDRESS_EVENT: "the address of a synapse is computed where a spike, or an activation that is "
