@@ -201,19 +201,15 @@ def break_even_of(
         if isinstance(operations, MeanOperations)
         else (operations.counts.mean(axis=0))
     )
-    ann_pj, event = float(ann.energies.value_pj.mean()), profile.price_of(terms.SYNAPTIC_EVENT)
+    ann_pj = float(ann.energies.value_pj.mean())
+    event, mac = (profile.price_of(term) for term in (terms.SYNAPTIC_EVENT, terms.MAC))
     compute_only = None
-    if profile.scope == "arithmetic" and isinstance(event, Price) and event.value_pj:
-        compute_only = ann_pj / (_dense_macs(rival) * event.value_pj)
+    if profile.scope == "arithmetic" and isinstance(event, Price) and isinstance(mac, Price):
+        macs_pj = mean_count(rival, terms.MAC) * (mac.value_pj or 0.0)
+        compute_only = macs_pj / (operation.synapses * event.value_pj) if event.value_pj else None
     return solve_break_even(
         means, operations.columns, prices.value_pj, ann_pj, compute_only, operation
     )
-
-
-def _dense_macs(rival: Contender) -> float:
-    """Weights of a conventional network, each of which its memory holds."""
-    columns = [one for one in rival.operations.columns if one.term == terms.WEIGHT_READ]
-    return sum(column.memory_bits / column.bits for column in columns)
 
 
 def _mean(energies: SampleEnergies) -> SampleEnergies:

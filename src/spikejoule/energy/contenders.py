@@ -168,10 +168,11 @@ def _ways(
     """With updates in every step, and, where that is less, of neurons that have something to do."""
     architecture = measured.architecture
     clocked = clocked_updates(architecture, steps)
-    has_idle = not architecture.neuron.has_bias and measured.layers[0].currents is None
+    # Where all are updated in every step, lazy updates are counted over the whole window.
+    lazy = np.minimum(measured.lazy_updates, clocked)
     updates = {method: clocked}
-    if has_idle:
-        updates[f"{method}{_LAZILY}"] = measured.lazy_updates
+    if (lazy < clocked).any():
+        updates[f"{method}{_LAZILY}"] = lazy
     widths = architecture.quantisation
     for way, made in updates.items():
         counts = spiking_counts(measured, code, made, exit_steps)

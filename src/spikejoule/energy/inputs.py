@@ -30,8 +30,8 @@ _MEMORY: Final = (
     "once per step, and at most twice more for each event."
 )
 _ENCODING: Final = (
-    "What the code takes is counted as its definition says it, for pixels that can fire; so are "
-    "the reading of pixels and the search for the answer. "
+    "Where the images are known, what the code takes is counted as its definition says it, for "
+    "pixels that can fire, and each pixel is read once; the search for the answer is counted. "
 )
 _BASELINE: Final = (
     "Of a conventional network, everything is counted that is of the spiking one: biases, "
@@ -67,7 +67,8 @@ _CURRENTS: Final[dict[Products, str]] = {
 }
 _PRODUCTS: Final = (
     "Each product reads a weight as a synaptic event does; a profile without a price of a "
-    "multiply-accumulate leaves it out. Reading pixels and the answer is not counted. "
+    "multiply-accumulate leaves it out. Each pixel is read, and compared with zero, once; the "
+    "search for the answer is counted. "
 )
 
 
@@ -188,6 +189,7 @@ class AnalysisInputs:
         """How the network was run."""
         return OperatingPoint(
             self.architecture.n_input,
+            sum(self.architecture.synapses),
             self.time_window,
             self.encoder.rate_hz,
             self.spikes_per_inference[self.architecture.layer_names[0]],

@@ -22,6 +22,7 @@ BY_SIZE: Final = "by_size"
 # From below what erasing a bit takes at room temperature (3e-9 pJ) to a joule: what lies beyond is
 # a slip.
 _LOWEST_PJ, _HIGHEST_PJ = 1e-9, 1e12
+_MOST_BYTES = 1e15
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", flags=re.ASCII)
 _BY_WIDTH = ("constant", "per_bit", "per_bit_squared")
 _MEMORY = ("pj_per_byte", "access", "access_per_bit_stored", "parameters")
@@ -116,6 +117,8 @@ class PriceReader:
         given = self.fields(node, "the memory", _MEMORY)
         if ("pj_per_byte" in given) == ("access" in given):
             self.refuse(node, "the memory needs either pj_per_byte or access")
+        if "pj_per_byte" in given and "access_per_bit_stored" in given:
+            self.refuse(node, "access_per_bit_stored goes with access, not with pj_per_byte")
         points = None
         if "pj_per_byte" in given:
             points = self._points(given["pj_per_byte"])
@@ -138,12 +141,26 @@ class PriceReader:
             pair = row.value if isinstance(row, yaml.SequenceNode) else []
             if len(pair) != 2:
                 self.refuse(row, "a point of pj_per_byte must be [bytes, price]")
-            size, price = (self._decimal(item, "pj_per_byte") for item in pair)
-            points.append((float(size), float(price * self.factor)))
+            size, price = pair
+            points.append((self._size(size), self._price_or_nothing(price)))
         ascending = [size for size, _ in points]
-        if not points or sorted(set(ascending)) != ascending or points[-1][1] <= 0:
-            self.refuse(node, "pj_per_byte must be points [bytes, price] of ascending sizes")
+        if not points or sorted(set(ascending)) != ascending or points[-1][1] == 0:
+            self.refuse(
+                node,
+                "pj_per_byte must be points [bytes, price] of ascending sizes, the last not free",
+            )
         return tuple(points)
+
+    def _size(self, node: Node) -> float:
+        size = self._decimal(node, "pj_per_byte")
+        if not 0 <= size <= _MOST_BYTES:
+            self.refuse(
+                node, f"a size is {node.value} bytes, but must be from 0 to {_MOST_BYTES:g}"
+            )
+        return float(size)
+
+    def _price_or_nothing(self, node: Node) -> float:
+        return 0.0 if self._decimal(node, "pj_per_byte") == 0 else self._number(node, "pj_per_byte")
 
     def _number(self, node: Node, term: str) -> float:
         try:

@@ -14,7 +14,7 @@ layer l emits for one sample,
     event addresses          one a synaptic event
     weight reads             one word a synaptic event, and where synapses were removed the index of
                              its target beside it
-    bias reads               one a bias addition
+    bias reads               one a bias addition, or addition of a sum that is kept
     state accesses           2 T n_l words: each potential is read and written once per step; and up
                              to 2 more for each synaptic event, if it is no register meanwhile
     spike reads, writes      S_l from the queue before a layer, S_l to the one behind it
@@ -34,7 +34,8 @@ An input of constant currents has no spikes, and in their place
 
 which read weights, and accumulate, like synaptic events. Where they are made once, their sums are
 added in every step: an addition per neuron and step that holds the bias, if there is one, and is
-counted as a bias addition if there is none.
+counted as a bias addition if there is none. Each pixel is compared with zero, once, to find those
+that give something.
 
 A synaptic event belongs to a connection (``input_to_hidden``), the others to a layer. Input units
 are no neurons: they have spikes, but neither updates nor state.
@@ -88,6 +89,7 @@ class SpikingCounts:
         code: what encoding took; None where the images are not known.
         exit_steps: the steps [N] after which a network that may answer early did; None for one
             that does not.
+        samples: of each row, [N]; None for one.
     """
 
     spikes: NDArray[Any]
@@ -97,6 +99,7 @@ class SpikingCounts:
     inputs: InputMacs | None = None
     code: EncodingOperations | None = None
     exit_steps: NDArray[np.int64] | None = None
+    samples: NDArray[np.int64] | None = None
 
 
 def count_operations(
@@ -193,7 +196,8 @@ def count_spiking(
         architecture: for layer sizes, widths, and what an update of the neurons contains.
         counts: of N samples.
     """
-    at = _Places(architecture, counts.synapses)
+    keeps_sums = counts.inputs is not None and counts.inputs.products == "once"
+    at = _Places(architecture, counts.synapses, keeps_sums)
     spikes, events, updates = counts.spikes, counts.events, counts.updates
     additions = bias_additions(architecture, updates, counts.inputs)
     reads, macs = events, events[:, :0]
@@ -203,6 +207,7 @@ def count_spiking(
     active = spikes[:, 1:]
     blocks = [
         *_code(architecture, counts),
+        *_zeros(architecture, counts),
         Block(at.connections(terms.SYNAPTIC_EVENT), events),
         Block(at.connections(terms.INPUT_MAC)[: macs.shape[1]], macs),
         Block(at.layers(terms.NEURON_UPDATE_ACTIVE), active),
@@ -215,7 +220,7 @@ def count_spiking(
         Block(at.connections(terms.ADDRESS_EVENT), reads),
         Block(at.weights(terms.WEIGHT_READ), reads),
         Block(at.indices(terms.INDEX_READ), reads[:, : len(at.indices(terms.INDEX_READ))]),
-        Block(at.biases(terms.BIAS_READ), updates * architecture.neuron.has_bias),
+        Block(at.biases(terms.BIAS_READ), additions),
         Block(at.states(terms.STATE_ACCESS), 2 * updates),
         Block(at.states_of_connections(terms.STATE_ACCESS_PER_EVENT), 2 * reads),
         Block(at.queues(terms.SPIKE_READ)[:-1], spikes[:, :-1]),
@@ -254,10 +259,24 @@ def _code(architecture: Architecture, counts: SpikingCounts) -> list[Block]:
     ]
 
 
+def _zeros(architecture: Architecture, counts: SpikingCounts) -> list[Block]:
+    """What finding the constant currents that are not zero takes."""
+    if counts.inputs is None:
+        return []
+    return [
+        Block((Column(terms.ZERO_COMPARISON, "input"),), _samples(counts) * architecture.n_input)
+    ]
+
+
+def _samples(counts: SpikingCounts) -> NDArray[np.int64]:
+    """Samples of each row, [N, 1], or [1, 1] if it is one."""
+    return np.ones((1, 1), np.int64) if counts.samples is None else counts.samples[:, None]
+
+
 def _answer(architecture: Architecture, counts: SpikingCounts) -> list[Block]:
     """What finding the class with the most spikes takes."""
     place, n_classes = architecture.layer_names[-1], architecture.n_output
-    comparisons = np.array([[n_classes - 1]])
+    comparisons = _samples(counts) * (n_classes - 1)
     if counts.exit_steps is not None:
         comparisons = counts.exit_steps[:, None] * (2 * n_classes - 2)
     return [
@@ -272,6 +291,7 @@ class _Places:
 
     architecture: Architecture
     synapses: tuple[int, ...] | None
+    keeps_sums: bool
 
     @property
     def weight_bits(self) -> int:
@@ -299,12 +319,13 @@ class _Places:
 
     @property
     def _parameters(self) -> list[int]:
-        """Bits of the weights, indices and biases of each layer after the input."""
-        biases = self.state_bits * self.architecture.neuron.has_bias
+        """Bits of the weights, indices, and biases or kept sums of each layer after the input."""
+        has_bias = self.architecture.neuron.has_bias
         return [
-            synapses * (self.weight_bits + index) + n * biases
-            for synapses, index, n in zip(
-                self._stored, self._index_bits, self._targets, strict=True
+            synapses * (self.weight_bits + index)
+            + n * self.state_bits * (has_bias or (self.keeps_sums and layer == 0))
+            for layer, (synapses, index, n) in enumerate(
+                zip(self._stored, self._index_bits, self._targets, strict=True)
             )
         ]
 

@@ -23,7 +23,7 @@ from spikejoule.measure.proxies import EnergyProxies
 
 
 def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
-    """The verdict at equal accuracy, the network's own energy, and the networks of equal size."""
+    """The verdict at equal accuracy, the network's own energy, the comparison of equal sizes."""
     chosen, n_images = analysis.chosen_inference, analysis.inputs.n_images
     images = "images not recorded" if n_images is None else f"{n_images:,} images"
     total = chosen.total

@@ -188,7 +188,7 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
     has_macs = inputs is not None
     bias_gradients = bias_additions(architecture, updates, inputs)
     columns_forward, counted = count_spiking(
-        architecture, SpikingCounts(spikes, events, updates, inputs=inputs)
+        architecture, SpikingCounts(spikes, events, updates, inputs=inputs, samples=n_samples)
     )
     blocks, forward = [counted], [*columns_forward]
     if record.has_teacher:

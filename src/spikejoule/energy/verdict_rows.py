@@ -52,7 +52,7 @@ class VerdictRow(Row):
     def of(cls, verdict: Verdict) -> Self:
         """The row of a verdict."""
         ratio = verdict.ratio
-        return cls.model_validate(
+        row = cls.model_validate(
             {
                 "profile": verdict.profile.id,
                 "level_percent": verdict.level_percent,
@@ -64,6 +64,8 @@ class VerdictRow(Row):
                 **_side("conventional", verdict.conventional),
             }
         )
+        # An end that rounds to 1 decides nothing.
+        return row.model_copy(update={"outcome": _outcome(row)})
 
 
 class VerdictTable(Table):

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 from spikejoule.energy import terms
 from spikejoule.energy.analysis import CountSummary, ProfileInference, TermEnergy
+from spikejoule.energy.due_once import due_once
 from spikejoule.energy.estimates import Amount
+from spikejoule.energy.operations import Column
 from spikejoule.spikes.currents import Products
 
 _NOTHING = Amount(0.0, 0.0, 0.0)
@@ -17,12 +19,13 @@ class WindowCost:
 
     With arithmetic alone the split is exact: synaptic events are additions, leaks and biases are
     due in every step. Where a profile prices routed spikes or active updates, these are taken to be
-    in proportion to the synaptic events.
+    in proportion to the synaptic events. What watching the lead takes is not in it.
 
     Attributes:
         per_event: for each synaptic event.
         per_step: for each step of 1 ms.
-        once: whatever the steps: the products of constant currents that are made once.
+        once: whatever the steps (`due_once`): reading the image, the answer, products of constant
+            currents that are made once.
     """
 
     per_event: Amount
@@ -40,6 +43,7 @@ def window_cost(
     counts: Sequence[CountSummary],
     time_window: int,
     products: Products | None = None,
+    has_rate: bool = True,
 ) -> WindowCost | None:
     """Split an inference under one profile; None if the network has no synaptic events.
 
@@ -48,18 +52,21 @@ def window_cost(
         counts: operations per inference of every term at every place.
         time_window: steps of a whole inference.
         products: how often constant currents are multiplied; None for an input of spikes.
+        has_rate: whether the code has a rate, so that it takes something in every step.
     """
     events = sum(item.count.mean for item in counts if item.term == terms.SYNAPTIC_EVENT)
     if events <= 0:
         return None
     operations = {(item.term, item.place): item.count.mean for item in counts}
     currents = next((item.place for item in counts if item.term == terms.INPUT_MAC), None)
+    fixed = due_once(operations, has_rate, products)
     per_spike = per_step = once = _NOTHING
     for item in entry.by_term:
-        energy = _amount(item)
-        if item.place == currents and products == "once":
-            once += energy
-            continue
+        energy, key = _amount(item), (item.term, item.place)
+        if fixed[key] > 0:
+            share = fixed[key] / operations[key]
+            once += energy.times(share)
+            energy = energy.times(1 - share)
         if item.place == currents or item.term not in terms.PER_SPIKE:
             per_step += energy
             continue
@@ -76,18 +83,11 @@ def _of_inactive(
     entry: ProfileInference, operations: dict[tuple[str, str], float], active: TermEnergy
 ) -> Amount:
     """What the active updates of a layer would cost as inactive ones."""
-    inactive = next(
-        (
-            item
-            for item in entry.by_term
-            if (item.term, item.place) == (terms.NEURON_UPDATE_INACTIVE, active.place)
-        ),
-        None,
-    )
-    times = operations[active.term, active.place]
-    if inactive is None or times == 0:
+    price = entry.profile.price_at(Column(terms.NEURON_UPDATE_INACTIVE, active.place))
+    if price is None:
         return _NOTHING
-    return _amount(inactive).over(operations[inactive.term, inactive.place] / times)
+    one = Amount(price.low_pj, price.value_pj, price.high_pj)
+    return one.times(operations[active.term, active.place])
 
 
 def _amount(item: TermEnergy) -> Amount:

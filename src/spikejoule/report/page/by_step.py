@@ -34,8 +34,13 @@ class _Answer(NamedTuple):
 def cost_of_answers(analysis: EnergyAnalysis) -> WindowCost | None:
     """What an event and a step cost under the chosen profile."""
     inputs = analysis.inputs
-    products = inputs.encoder.input_products
-    return window_cost(analysis.chosen_inference, analysis.counts, inputs.time_window, products)
+    return window_cost(
+        analysis.chosen_inference,
+        analysis.counts,
+        inputs.time_window,
+        inputs.encoder.input_products,
+        inputs.encoder.rate_hz is not None,
+    )
 
 
 def by_step_figure(content: PageContent) -> Markup:

@@ -1,0 +1,452 @@
+"""Every count of the ledger against loops that know nothing of it, and every stated energy.
+
+Real digits; 200 of them in the slow tests. Counts must be equal, energies within 1e-9.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spikejoule.data.images import Dataset
+from spikejoule.energy import (
+    AnalysisInputs,
+    BootstrapSettings,
+    OperationCounts,
+    RecordedAccuracy,
+    RivalCounts,
+    analyse,
+    count_operations,
+    load_profiles,
+    mean_operations,
+    price,
+)
+from spikejoule.energy.contenders import (
+    Contender,
+    EarlyAnswers,
+    code_until,
+    rival_contenders,
+    spiking_contenders,
+)
+from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.energy.spiking_operations import InputMacs
+from spikejoule.energy.tables import COLUMNS, energy_rows
+from spikejoule.engine import run_network
+from spikejoule.measure.early_exit import exit_steps
+from spikejoule.measure.measurement import Measurement
+from spikejoule.measure.step_outcomes import step_outcomes
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.integers import floats_of, integers_of, with_grids
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation
+from spikejoule.rival.quantised import quantise, quantised_activations
+from spikejoule.spikes.currents import PRODUCTS
+from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoders.direct import Direct
+from spikejoule.spikes.encoders.latency import Latency
+from spikejoule.spikes.encoders.poisson import Poisson
+from spikejoule.spikes.encoders.regular import Regular
+from tests.energy import recount
+
+LEAD = 2
+SETTINGS = BootstrapSettings(50)
+PRICES = recount.read_prices(PACKAGED)
+ALIKE = [name for name, entry in PRICES.items() if entry["scope"] in recount.COMPARE]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A network on some images: what is counted, and what the loops take."""
+
+    encoder: Encoder
+    measured: Measurement
+    images: NDArray[np.uint8]
+    weights: list[Any]
+    pruned: bool
+
+    def recounted(self, **how: Any) -> list[dict[tuple[str, str], int]]:
+        """Of each image, by the loops."""
+        layers = [layer.to_dense(np.uint8).tolist() for layer in self.measured.layers]
+        targets = recount.reached(self.weights, self.pruned)
+        neurons = self.measured.architecture.neurons
+        of_code: dict[str, Any] = {}
+        if isinstance(self.encoder, Latency):
+            of_code = {
+                "threshold": self.encoder.latency_threshold,
+                "curve": self.encoder.latency_curve,
+            }
+        return [
+            recount.spiking(
+                [layer[number] for layer in layers],
+                targets,
+                bias=self.bias,
+                leaks=[neuron.leaks for neuron in neurons],
+                pruned=self.pruned,
+                products=self.encoder.input_products,
+                pixels=image.ravel().tolist(),
+                kind=self.encoder.name,
+                **of_code,
+                **how,
+            )
+            for number, image in enumerate(self.images)
+        ]
+
+    @property
+    def bias(self) -> bool:
+        return self.measured.architecture.neuron.has_bias
+
+    @property
+    def words(self) -> dict[tuple[str, str], tuple[int, int, int]]:
+        """Widths and memories, by the loops."""
+        widths = self.measured.architecture.quantisation
+        bits = {} if widths is None else {
+            "weight_bits": widths.weight_bits, "state_bits": widths.state_bits
+        }  # fmt: skip
+        return recount.spiking_words(
+            self.weights,
+            self.bias,
+            self.pruned,
+            keeps_sums=self.encoder.input_products == "once",
+            **bits,
+        )
+
+    def ways(self) -> dict[str, Contender]:
+        """The network in every way of running it, stopping at the lead among them."""
+        steps = exit_steps(step_outcomes(self.measured, np.zeros(len(self.images), int)), LEAD)
+        assert len(set(steps.tolist())) > 1
+        early = EarlyAnswers(steps, None), code_until(self.encoder, self.images, steps)
+        code = self.encoder.operations(self.images)
+        ways = spiking_contenders("n", self.measured, code, None, early)
+        return {way.method: way for way in ways}
+
+
+def case(
+    images: NDArray[np.uint8],
+    encoder: Encoder,
+    hidden: tuple[int, ...],
+    pruned: float = 0.0,
+    widths: Quantisation | None = None,
+    seed: int = 1,
+    **neuron: Any,
+) -> Case:
+    """Random weights, large enough that every layer fires."""
+    generator = np.random.default_rng(seed)
+    architecture = Architecture(784, hidden, 10, LeakyIntegrateAndFire(**neuron))
+    state = {}
+    for name, shape in architecture.parameter_shapes().items():
+        values = generator.normal(0.05, 0.35, shape)
+        if name.endswith("weight"):
+            values[generator.random(shape) < pruned] = 0
+            # A weight of zero that was not removed is a synapse.
+            values[0, 0] *= pruned
+            if shape[1] < 784:
+                values *= 3
+        state[name] = values.astype(np.float32)
+    if widths is not None:
+        architecture = with_grids(replace(architecture, quantisation=widths), state)
+        state = floats_of(architecture, integers_of(architecture, state))
+    events = encoder.events(images, np.uint64(7))
+    layers = (events, *run_network(state, architecture, events))
+    measured = Measurement.of(state, architecture, layers, pruned > 0)
+    weights = [
+        state[f"layer{number}.synapses.weight"].tolist() for number in range(1, len(hidden) + 2)
+    ]
+    return Case(encoder, measured, images, weights, pruned > 0)
+
+
+def same_counts(
+    operations: Any, expected: Sequence[dict[tuple[str, str], int]], words: dict[Any, Any]
+) -> None:
+    """The same terms at the same places, equal counts of each image, the same widths and sizes."""
+    assert isinstance(operations, OperationCounts)
+    assert operations.counts.dtype == np.int64
+    places = [(column.term, column.place) for column in operations.columns]
+    assert len(set(places)) == len(places)
+    for found, of_image in zip(operations.counts.tolist(), expected, strict=True):
+        assert dict(zip(places, found, strict=True)) == of_image
+    sizes = {
+        place: (column.bits, column.memory_bits, column.parameters_bits)
+        for place, column in zip(places, operations.columns, strict=True)
+    }
+    assert set(words) <= set(places)
+    for place, (bits, stored, held) in sizes.items():
+        assert words.get(place, (bits, 0, 0)) == (bits, stored, held), place
+
+
+def same_energies(
+    operations: OperationCounts, expected: Sequence[dict[Any, int]], words: dict[Any, Any]
+) -> None:
+    """The same energy of every image under every profile that prices both kinds of network."""
+    profiles = load_profiles()
+    for name in ALIKE:
+        found = price(operations, profiles[name])
+        for number, counts in enumerate(expected):
+            (low, value, high), parts = recount.energy(PRICES[name], counts, words)
+            assert len(parts) == len(found.columns)
+            assert found.per_sample_low_pj[number] == pytest.approx(low, rel=1e-9), name
+            assert found.per_sample_high_pj[number] == pytest.approx(high, rel=1e-9), name
+            assert (value is None) == (found.per_sample_pj is None)
+            if value is not None and found.per_sample_pj is not None:
+                assert found.per_sample_pj[number] == pytest.approx(value, rel=1e-9), name
+
+
+def same_rows(
+    rows: list[dict[str, Any]], expected: Sequence[dict[Any, int]], words: dict[Any, Any]
+) -> None:
+    """The rows of one network under one profile: each mean, its energy, and their sum."""
+    profile = PRICES[rows[0]["profile"]]
+    means = {key: sum(one[key] for one in expected) / len(expected) for key in expected[0]}
+    total, parts = recount.energy(profile, means, words)
+    by_term = {(row["term"], row["layer"]): row for row in rows if row["class"] == ""}
+    assert set(by_term) == {*means, ("total", "")}
+    for key, row in by_term.items():
+        energies = total if key == ("total", "") else parts.get(key)
+        if key != ("total", ""):
+            assert row["count"] == float(f"{means[key]:.10g}")
+            assert row["status"] == ("unpriced" if energies is None else "priced")
+        for name, energy in zip(("pj_low", "pj", "pj_high"), energies or [None] * 3, strict=True):
+            assert row[name] == ("" if energy is None else pytest.approx(energy, rel=1e-9))
+
+
+def tables(given: Case, rivals: tuple[RivalCounts, ...] = ()) -> dict[Any, list[dict[str, Any]]]:
+    """The rows of metrics/energy.csv by profile and network, under profiles that compare."""
+    measured, profiles = given.measured, load_profiles()
+    inputs = AnalysisInputs(
+        title="digits",
+        architecture=measured.architecture,
+        encoder=given.encoder,
+        accuracy=RecordedAccuracy(90.0, None, None, 91.0),
+        spikes_per_inference=measured.counts.means,
+        proxies=measured.proxies,
+        operations=count_operations(measured, given.encoder.operations(given.images)),
+        n_images=len(given.images),
+        rivals=rivals,
+    )
+    result = analyse(inputs, profiles, profiles[ALIKE[0]], profiles[ALIKE[0]], SETTINGS)
+    found: dict[Any, list[dict[str, Any]]] = {}
+    for cells in energy_rows(result):
+        row = dict(zip(COLUMNS, cells, strict=True))
+        if row["profile"] in ALIKE:
+            found.setdefault((row["profile"], row["network"]), []).append(row)
+    return found
+
+
+def check(given: Case, lazily: bool) -> None:
+    """Everything of a spiking network: four ways of running it, their energies, the table."""
+    words, ways = given.words, given.ways()
+    expected = {"whole window": given.recounted(), "early exit": given.recounted(lead=LEAD)}
+    if lazily:
+        expected["whole window, lazy updates"] = given.recounted(lazy=True)
+        expected["early exit, lazy updates"] = given.recounted(lazy=True, lead=LEAD)
+    assert set(ways) == set(expected)
+    for method, counts in expected.items():
+        operations = ways[method].operations
+        same_counts(operations, counts, words)
+        assert isinstance(operations, OperationCounts)
+        same_energies(operations, counts, words)
+    found = tables(given)
+    assert {network for _, network in found} == {"snn"}
+    assert {profile for profile, _ in found} == set(ALIKE)
+    for rows in found.values():
+        same_rows(rows, expected["whole window"], words)
+
+
+NETWORKS = {
+    "poisson, LIF": ({"hidden": (16,)}, Poisson(time_window=20, max_rate=80.0), False),
+    "poisson, 80 % pruned": (
+        {"hidden": (16,), "pruned": 0.8, "threshold": 1.0, "reset": "subtract"},
+        Poisson(time_window=20, max_rate=80.0),
+        False,
+    ),
+    "latency, IF without biases": (
+        {"hidden": (16,), "decay": 1.0, "bias": False, "threshold": 1.0, "seed": 2},
+        Latency(time_window=15),
+        True,
+    ),
+    "two hidden layers": (
+        {"hidden": (12, 9), "decay": (1.0, 0.9, 0.5), "threshold": 1.0, "seed": 2},
+        Regular(time_window=20, max_rate=100.0),
+        False,
+    ),
+    "logarithmic latency, pruned, without biases": (
+        {"hidden": (11, 9), "pruned": 0.8, "bias": False, "threshold": 0.4, "seed": 3},
+        Latency(time_window=9, latency_curve="logarithmic", latency_threshold=0.0),
+        True,
+    ),
+    "8-bit integers, pruned": (
+        {"hidden": (16,), "pruned": 0.8, "widths": Quantisation(8, 16), "threshold": 0.5},
+        Poisson(time_window=20, max_rate=80.0),
+        False,
+    ),
+    "8-bit integers": (
+        {"hidden": (16,), "widths": Quantisation(8, 32), "bias": False},
+        Poisson(time_window=20, max_rate=80.0),
+        True,
+    ),
+    **{
+        f"direct, {products}, bias {bias}, {pruned:.0%} pruned": (
+            {"hidden": (9,), "bias": bias, "threshold": volts, "pruned": pruned, "seed": seed},
+            Direct(time_window=6, direct_products=products),
+            lazily,
+        )
+        for products in PRODUCTS
+        for bias, pruned, volts, seed, lazily in (
+            (True, 0.8, 1.0, 2, False),
+            (False, 0.8, 2.0, 5, True),
+            (False, 0.0, 4.0, 2, False),  # every output neuron is reached in every step
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_spiking_networks(mnist5k: Dataset, name: str) -> None:
+    network, encoder, lazily = NETWORKS[name]
+    check(case(mnist5k.test.images[:6], encoder, **network), lazily)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(NETWORKS)[:4])
+def test_spiking_networks_on_200_images(mnist5k: Dataset, name: str) -> None:
+    network, encoder, lazily = NETWORKS[name]
+    check(case(mnist5k.test.images[:200], encoder, **network), lazily)
+
+
+@pytest.mark.parametrize("products", PRODUCTS)
+def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: Any) -> None:
+    given = case(
+        mnist5k.test.images[:5],
+        Direct(time_window=6, direct_products=products),
+        (9,),
+        pruned=0.8,
+        threshold=6.0,
+    )
+    measured, expected = given.measured, given.recounted()
+    assert measured.input_macs is not None
+    means = mean_operations(
+        measured.counts.means,
+        measured.architecture,
+        6,
+        measured.synaptic_events.mean(axis=0).tolist(),
+        InputMacs(np.array([measured.input_macs.mean()]), products),
+        measured.synapses,
+    )
+    of_code = ("pixel_read", "random_draw", "code_")
+    wanted = {
+        key: sum(one[key] for one in expected) / len(expected)
+        for key in expected[0]
+        if not key[0].startswith(of_code)
+    }
+    places = [(column.term, column.place) for column in means.columns]
+    assert dict(zip(places, means.means.tolist(), strict=True)) == pytest.approx(wanted)
+
+
+def rival(
+    images: NDArray[np.uint8], sizes: tuple[int, ...], pruned: float, bits: int = 32
+) -> tuple[RivalCounts, list[NDArray[Any]], list[Any]]:
+    """A ReLU network: what is counted, its activations of every layer, and its weights."""
+    generator = np.random.default_rng(3)
+    weights = [generator.normal(0, 0.1, shape) for shape in zip(sizes[1:], sizes[:-1], strict=True)]
+    for matrix in weights:
+        matrix[generator.random(matrix.shape) < pruned] = 0
+    biases = [generator.normal(0, 0.1, size) for size in sizes[1:]]
+    layers = [images.reshape(len(images), -1) / 255]
+    for matrix, bias in zip(weights, biases, strict=True):
+        layers.append(layers[-1] @ matrix.T + bias)
+        if len(layers) < len(sizes):
+            layers[-1] = layers[-1].clip(min=0)
+    activation_bits = 32
+    if bits < 32:
+        activation_bits = 6
+        pairs = zip(weights, biases, strict=True)
+        state = {str(k): one.astype(np.float32) for k, one in enumerate(sum(pairs, ()))}
+        network = quantise(
+            state, [layer.astype(np.float32) for layer in layers], activation_bits, bits
+        )
+        layers = [layer.astype(float) for layer in quantised_activations(network, images)]
+        weights = [layer.weight.astype(float) for layer in network.layers]
+    left = [(m != 0) if pruned else np.ones(m.shape, bool) for m in weights]
+    on = [layer != 0 for layer in layers[:-1]]
+    counted = RivalCounts(
+        name="ReLU",
+        layer_sizes=sizes,
+        synapses=tuple(int(kept.sum()) for kept in left),
+        weight_bits=bits,
+        activation_bits=activation_bits,
+        equal_size=True,
+        validation_accuracy_percent=92.0,
+        accuracy_percent=91.0,
+        active=np.stack([one.sum(axis=1) for one in on], axis=1),
+        macs_nonzero=np.stack(
+            [one.astype(np.int64) @ kept.sum(axis=0) for one, kept in zip(on, left, strict=True)],
+            axis=1,
+        ),
+    )
+    return counted, layers, [matrix.tolist() for matrix in weights]
+
+
+RIVALS = {
+    "float32": ((784, 12, 10), 0.0, 32),
+    "80 % pruned": ((784, 12, 10), 0.8, 32),
+    "two hidden layers, 90 % pruned": ((784, 12, 9, 10), 0.9, 32),
+    "8 bits": ((784, 12, 10), 0.0, 8),
+    "8 bits, pruned": ((784, 12, 10), 0.8, 8),
+}
+
+
+def check_rival(images: NDArray[np.uint8], name: str) -> None:
+    """Both ways of running it, their energies, and its rows beside a spiking network's."""
+    sizes, pruned, bits = RIVALS[name]
+    counted, layers, weights = rival(images, sizes, pruned, bits)
+    found = {one.method: one for one in rival_contenders((counted,), len(images))}
+    words = recount.conventional_words(
+        sizes, counted.synapses, pruned > 0, bits, counted.activation_bits
+    )
+    widths = None if bits == 32 else Quantisation(8, 32)
+    network = case(images[:2], Poisson(time_window=9, max_rate=90.0), (5,), widths=widths)
+    rows = tables(replace(network, images=images[:2]), (counted,))
+    for method, skips in (("dense", False), ("zero-skipping", True)):
+        expected = [
+            recount.conventional(
+                [layer[number].tolist() for layer in layers],
+                weights,
+                skips,
+                pruned > 0,
+                bits < 32,
+            )
+            for number in range(len(images))
+        ]
+        operations = found[method].operations
+        same_counts(operations, expected, words)
+        assert isinstance(operations, OperationCounts)
+        same_energies(operations, expected, words)
+        of_rival = {profile for profile, other in rows if other == f"ReLU, {method}"}
+        assert of_rival == {
+            name
+            for name in ALIKE
+            if PRICES[name].get("numbers", "any") in ("any", "float32")
+            or (bits == 8 and PRICES[name]["numbers"] in ("int8", "int32"))
+        }
+        for profile in of_rival:
+            same_rows(rows[profile, f"ReLU, {method}"], expected[:2], words)
+
+
+@pytest.mark.parametrize("name", RIVALS)
+def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
+    check_rival(mnist5k.test.images[:4], name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["80 % pruned", "8 bits"])
+def test_conventional_networks_on_200_images(mnist5k: Dataset, name: str) -> None:
+    check_rival(mnist5k.test.images[:200], name)
+
+
+def test_the_loops_price_the_file_that_is_shipped() -> None:
+    assert Path(PACKAGED).name == "hardware.yaml"
+    assert {PRICES[name]["scope"] for name in ALIKE} == set(recount.COMPARE)
+    assert len(ALIKE) >= 12
