@@ -1,0 +1,8 @@
+"""Networks as graphs of NIR, the exchange format of spiking simulators (https://neuroir.org).
+
+nir_layout   what the metadata of a graph of ours says, for writer and reader
+nir_out      a trained network as a graph, and its file
+
+Source of the format: Pedersen et al., Nature Communications 15, 2024,
+doi:10.1038/s41467-024-52259-9.
+"""
