@@ -34,7 +34,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         params,
         provenance_tags(Path.cwd()) | code,
         [StoredFile(Path(PARAMS_FILE), "")],
-        ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
+        ModelFiles(
+            paths["checkpoint"], paths["hardware"], params.energy_report.profile, paths.get("nir")
+        ),
     )
     pipeline = journal.hand_over()
     root = project_root()

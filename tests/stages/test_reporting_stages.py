@@ -50,6 +50,7 @@ def path_of(name: str) -> Path:
     endings |= {"energy_table": "csv", "energy_page": "html", "front": "csv"}
     endings |= {"baseline": "npz", "hardware": "yaml"}
     endings |= {"validation": "npz", "events_validation": "npz", "accuracy_by_step": "csv"}
+    endings |= {"nir": "nir"}
     kind = "png" if name in ("training_curves", "spike_raster") or "figure" in name else "json"
     return Path("out") / f"{name}.{endings.get(name, kind)}"
 

@@ -15,6 +15,7 @@ potential that saturates; the integers themselves stand in the metadata.
 
 import io
 import os
+from itertools import pairwise
 from typing import Protocol
 
 import nir
@@ -84,7 +85,7 @@ def nir_graph(network: Network) -> nir.NIRGraph:
         "pruned": network.pruned,
         **quantisation_section(architecture, network.state),
     }
-    return nir.NIRGraph(nodes, list(zip(names[:-1], names[1:], strict=True)), metadata)
+    return nir.NIRGraph(nodes, list(pairwise(names)), metadata)
 
 
 def graph_without_nodes(reason: str) -> nir.NIRGraph:

@@ -26,11 +26,13 @@ class ModelFiles:
         checkpoint: the complete checkpoint.
         price_list: the file of hardware profiles.
         profile: id of the profile that the version states energies under.
+        nir: the network as a NIR graph; None of a revision from before there was one.
     """
 
     checkpoint: Path
     price_list: Path
     profile: str
+    nir: Path | None = None
 
 
 @dataclass(frozen=True)
