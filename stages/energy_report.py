@@ -1,4 +1,4 @@
-"""energy_report: the complete checkpoint, the energy analysis with its page, and the figures."""
+"""energy_report: the complete checkpoint, the NIR graph, the energy analysis, and the figures."""
 
 import logging
 import sys
@@ -13,8 +13,10 @@ from spikejoule.energy.from_checkpoint import analysis_inputs, early_answers
 from spikejoule.energy.summary import verdict_lines
 from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headline
 from spikejoule.energy.verdict_rows import read_verdicts
+from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.files import write_bytes, write_csv, write_text
 from spikejoule.foundation.provenance import library_versions
+from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
 from spikejoule.measure.evaluation_files import read_evaluation
 from spikejoule.measure.front_rows import read_front
 from spikejoule.measure.inference_files import InferenceTimings, read_measurement
@@ -53,6 +55,7 @@ PATHS = (
     "verdict",
     "checkpoint",
     "contenders",
+    "nir",
     "energy_metrics",
     "energy_table",
     "energy_page",
@@ -102,6 +105,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         shown.images,
         early_answers(measured, labels, evaluation.early_exit),
     )
+    try:
+        graph = nir_graph(network)
+    except ParameterError as error:  # a neuron that a user has added
+        logger.warning("%s has no nodes: %s", paths["nir"], error)
+        graph = graph_without_nodes(str(error))
     analysis = analyse(
         replace(inputs, step_us=params.energy_report.step_us),
         profiles,
@@ -142,6 +150,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
     write_complete(paths["checkpoint"], content)
     save_contenders(paths["contenders"], [*inputs.ways, *analysis.rivals])
+    write_nir(paths["nir"], graph)
     metrics.write(paths["energy_metrics"])
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)

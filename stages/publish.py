@@ -34,7 +34,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         params,
         provenance_tags(Path.cwd()) | code,
         [StoredFile(Path(PARAMS_FILE), "")],
-        ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
+        ModelFiles(
+            paths["checkpoint"],
+            paths["hardware"],
+            params.energy_report.profile,
+            nir=paths.get("nir"),
+            card=paths.get("energy_card"),
+        ),
     )
     pipeline = journal.hand_over()
     root = project_root()

@@ -226,10 +226,10 @@ class TestNeuroBench:
     @pytest.mark.filterwarnings("ignore")
     def test_the_same_effective_accumulates(self, mnist5k: Dataset) -> None:
         neurobench = pytest.importorskip(
-            "neurobench.metrics.workload", reason="needs the extra neurobench"
+            "neurobench.metrics.workload", reason="needs the extra interop"
         )
         models = pytest.importorskip("neurobench.models")
-        snntorch = pytest.importorskip("snntorch", reason="needs the extra bench")
+        snntorch = pytest.importorskip("snntorch", reason="needs the extra interop")
         import torch
 
         network = trained_network((30,))

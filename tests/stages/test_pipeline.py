@@ -439,6 +439,7 @@ RERUNS = {
     "tracking": {"publish"},
     "report": {"energy_report"},
     "energy": {"energy_report", "publish"},
+    "graphs": {"energy_report"},
     "rival": {"baseline", "energy_report", "publish"},
     "measure": {"measure_inference", "evaluate", "baseline", "energy_report", "publish"},
     "learn": {"train", "baseline"},
@@ -521,7 +522,8 @@ class TestTracking:
         for name, path in artifact_paths(first.folder).items():
             if name == "front":
                 continue
-            if path.startswith(("figures/", "metrics/", "reports/")) or name == "checkpoint":
+            kept_by_git = path.startswith(("figures/", "metrics/", "reports/"))
+            if kept_by_git or name in ("checkpoint", "nir"):
                 original = first.path(name)
                 if name == "train_timings":
                     stored_copy = stored / "results" / "timings" / original.name

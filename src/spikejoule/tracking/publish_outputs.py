@@ -12,7 +12,7 @@ from spikejoule.tracking.project import (
     check_against_lock,
     checked_out,
 )
-from spikejoule.tracking.run_record import FILES, build_run_record
+from spikejoule.tracking.run_record import build_run_record, files_of
 
 
 def publish_workspace(root: Path) -> Publication:
@@ -36,12 +36,18 @@ def _publish(root: Path, tags: dict[str, str]) -> Publication:
     """Record the outputs in the working directory."""
     params = load_params(PARAMS_FILE, of_a_result=True)
     paths = artifact_paths(Path())
-    code = check_against_lock([paths[name] for name in FILES], root)
+    code = check_against_lock(files_of(paths), root)
     record = build_run_record(
         paths,
         params,
         tags | code,
         [StoredFile(Path(PARAMS_FILE), "")],
-        ModelFiles(paths["checkpoint"], paths["hardware"], params.energy_report.profile),
+        ModelFiles(
+            paths["checkpoint"],
+            paths["hardware"],
+            params.energy_report.profile,
+            nir=paths.get("nir"),
+            card=paths.get("energy_card"),
+        ),
     )
     return publish(record, project_store(root, params.publish.experiment))

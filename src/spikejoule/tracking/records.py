@@ -28,12 +28,14 @@ class ModelFiles:
         profile: id of the profile that the version states energies under.
         card: the energy card, which describes the version; None of a revision from before there
             was one.
+        nir: the network as a NIR graph; None of a revision from before there was one.
     """
 
     checkpoint: Path
     price_list: Path
     profile: str
     card: Path | None = None
+    nir: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -84,8 +84,9 @@ def register(record: RunRecord, run_id: str, store: Store) -> Registration | Non
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / MODEL_FOLDER
         # MLflow refuses a link, which a file of another revision is, into DVC's cache.
-        checkpoint = shutil.copy(record.model.checkpoint, folder)
-        _save(model, replace(record.model, checkpoint=Path(checkpoint)), run_id)
+        checkpoint = Path(shutil.copy(record.model.checkpoint, folder))
+        nir = record.model.nir and Path(shutil.copy(record.model.nir, folder))
+        _save(model, replace(record.model, checkpoint=checkpoint, nir=nir), run_id)
         client.log_artifacts(run_id, str(model), MODEL_FOLDER)
     with opened(store) as (client, _):
         found = find_versions(client, RESULT_TAG, record.result_id)

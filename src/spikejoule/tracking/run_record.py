@@ -42,6 +42,7 @@ TIMINGS: Mapping[str, type[Record]] = {
 OUTPUTS = (
     "trained",
     "checkpoint",
+    "nir",
     "data_metrics",
     "history",
     "confusion",
@@ -65,10 +66,17 @@ OUTPUTS = (
 FILES = (*OUTPUTS, "hardware", "front")
 
 _CHECKPOINT_FOLDER = "checkpoint"
+# What a revision from before may lack, which is published all the same.
+_LATER = ("nir", "contenders", "energy_card")
 # Training's optimizer state and all: for DVC to keep.
 _NOT_STORED = ("trained",)
 # Entries of the metrics files that are no figure of merit.
 _SKIPPED = ("n_samples", "confidence", "per_layer", "spikes_total")
+
+
+def files_of(paths: Mapping[str, Path], names: Sequence[str] = FILES) -> list[Path]:
+    """The files of these names, at the paths that a revision's dvc.yaml gives them."""
+    return [paths[name] for name in names if name in paths or name not in _LATER]
 
 
 def build_run_record(
@@ -81,7 +89,7 @@ def build_run_record(
     """Arrange the outputs of a pipeline.
 
     Args:
-        paths: the files of `FILES`, each with its folder within the project, which becomes its
+        paths: the files of `files_of`, each with its folder within the project, which becomes its
             folder within the run.
         params: the pipeline's parameters.
         tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
@@ -91,9 +99,9 @@ def build_run_record(
     Raises:
         ArtifactError: an output is missing or damaged.
     """
-    for name in OUTPUTS:
-        if not paths[name].is_file():
-            raise ArtifactError(f"{paths[name]} does not exist: run the stage that writes it.")
+    for path in files_of(paths, OUTPUTS):
+        if not path.is_file():
+            raise ArtifactError(f"{path} does not exist: run the stage that writes it.")
     network = load_trained(paths["trained"])
     metrics = [_plain(kind, paths[name]) for name, kind in METRICS.items()]
     timings = {
@@ -186,7 +194,7 @@ def _stored_files(paths: Mapping[str, Path]) -> Iterator[StoredFile]:
     for name in OUTPUTS:
         if name == "checkpoint":
             yield StoredFile(paths[name], _CHECKPOINT_FOLDER)
-        elif name not in _NOT_STORED:
+        elif name in paths and name not in _NOT_STORED:
             yield StoredFile(paths[name], paths[name].parent.as_posix())
 
 

@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT = "checkpoint"
 PRICE_LIST = "price_list"
+NIR = "nir"
+"""For other simulators: the served model has no use for it."""
 
 _SCRIPT = Path(__file__).with_name("served_script.py")
 _PACKAGE = Path(__file__).parents[1]
@@ -184,6 +186,9 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
     and ParameterError for a price list that cannot, or that lacks the profile.
     """
     checkpoint = read_complete(files.checkpoint)
+    artifacts = {CHECKPOINT: files.checkpoint, PRICE_LIST: files.price_list}
+    if files.nir is not None:
+        artifacts[NIR] = files.nir
     select_profile(load_profiles(files.price_list), files.profile, "profile")
     with warnings.catch_warnings():
         # An example of 784 numbers would tell a reader less than the signature and the README.
@@ -192,7 +197,7 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
             path=folder,
             python_model=str(_SCRIPT),
             code_paths=[str(_PACKAGE)],
-            artifacts={CHECKPOINT: str(files.checkpoint), PRICE_LIST: str(files.price_list)},
+            artifacts={name: str(path) for name, path in artifacts.items()},
             signature=_signature(checkpoint, files.profile),
             mlflow_model=Model(run_id=run_id),
             pip_requirements=[

@@ -1,0 +1,132 @@
+"""A trained network as a NIR graph, and the graph as a file.
+
+A layer is `Affine(W, b)`, or `Linear(W)` without biases, and its neurons, whose parameters are
+vectors of one number a neuron in float64. By forward Euler with a step dt,
+
+    v[t] = (1 - dt / tau) u[t-1] + (dt / tau) r I[t]
+
+is `decay * u[t-1] + I[t]` with `tau = dt / (1 - decay)` and `r = tau / dt`. A neuron that does not
+leak is `IF`, `v[t] = u[t-1] + dt r I[t]` with `r = 1 / dt`.
+
+Of a network of integers the graph has what the integers stand for: weights, biases and thresholds
+on the grids, and the leak m / 256. It computes the same but for the rounding of the leak and a
+potential that saturates; the integers themselves stand in the metadata.
+"""
+
+import io
+import os
+from itertools import pairwise
+from typing import Protocol
+
+import nir
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.foundation.files import write_bytes
+from spikejoule.foundation.version import __version__
+from spikejoule.graphs.nir_layout import DT, FLOAT_LEAK, FORMAT, INTEGER_LEAK
+from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.integers import layer_constants, neuron_constants
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantised_file import quantisation_section
+from spikejoule.spikes.encoder import Encoder
+
+
+class Network(Protocol):
+    """What a graph is made from: a `TrainedNetwork` or a `CompleteCheckpoint`."""
+
+    @property
+    def architecture(self) -> Architecture: ...
+    @property
+    def state(self) -> State: ...
+    @property
+    def encoder(self) -> Encoder: ...
+    @property
+    def pruned(self) -> bool: ...
+
+
+def nir_graph(network: Network) -> nir.NIRGraph:
+    """The network as `input -> synapses1 -> neurons1 -> ... -> output`.
+
+    Its metadata are those of :class:`spikejoule.graphs.nir_layout.NirMetadata`.
+
+    Raises:
+        ParameterError: the neurons are not leaky integrators, which alone NIR has nodes for.
+    """
+    architecture = network.architecture.learned_from(network.state)
+    neuron = architecture.neuron
+    if not isinstance(neuron, LeakyIntegrateAndFire):
+        raise ParameterError(
+            f"model.neuron: {neuron.name!r} has no node in NIR; allowed for a graph: 'lif'"
+        )
+    nodes: dict[str, nir.NIRNode] = {"input": nir.Input(np.array([architecture.n_input]))}
+    for number, (threshold, decay) in enumerate(_constants(architecture), start=1):
+        weight = _copied(network.state[f"layer{number}.synapses.weight"])
+        if neuron.has_bias:
+            bias = _copied(network.state[f"layer{number}.synapses.bias"])
+            nodes[f"synapses{number}"] = nir.Affine(weight, bias)
+        else:
+            nodes[f"synapses{number}"] = nir.Linear(weight)
+        nodes[f"neurons{number}"] = _neurons(threshold, decay, len(weight))
+    nodes["output"] = nir.Output(np.array([architecture.n_output]))
+    names = list(nodes)
+    encoder, quantisation = network.encoder, architecture.quantisation
+    metadata = {
+        "format": FORMAT,
+        "version": __version__,
+        "dt": DT,
+        "step_ms": 1.0,
+        "comparison": ">=",
+        "reset": neuron.reset,
+        "leak": FLOAT_LEAK if quantisation is None else INTEGER_LEAK,
+        "input": "spikes" if encoder.input_products is None else "currents",
+        "encoding": {key: value for key, value in encoder.entry().items() if value is not None},
+        "pruned": network.pruned,
+        **quantisation_section(architecture, network.state),
+    }
+    return nir.NIRGraph(nodes, list(pairwise(names)), metadata)
+
+
+def graph_without_nodes(reason: str) -> nir.NIRGraph:
+    """What stands in the place of a network that NIR cannot express: nothing, and why."""
+    return nir.NIRGraph({}, [], {"format": "none", "version": __version__, "reason": reason})
+
+
+def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
+    """Write a graph atomically; `nir.read` opens it.
+
+    The same graph gives the same bytes with the same versions of nir and HDF5, and ArtifactError is
+    raised if the file system refuses.
+    """
+    stream = io.BytesIO()
+    nir.write(stream, graph)
+    write_bytes(path, stream.getvalue())
+
+
+def _constants(architecture: Architecture) -> list[tuple[float, float]]:
+    """Threshold and decay of each layer after the input."""
+    if architecture.quantisation is None:
+        return neuron_constants(architecture)
+    return [(one.value(one.threshold), one.decay) for one in layer_constants(architecture)]
+
+
+def _neurons(threshold: float, decay: float, n_neurons: int) -> nir.NIRNode:
+    def each(value: float) -> NDArray[np.float64]:
+        return np.full(n_neurons, value, dtype=np.float64)
+
+    if decay == 1:
+        return nir.IF(r=each(1 / DT), v_threshold=each(threshold), v_reset=each(0))
+    tau = DT / (1 - decay)
+    return nir.LIF(
+        tau=each(tau),
+        r=each(tau / DT),
+        v_leak=each(0),
+        v_threshold=each(threshold),
+        v_reset=each(0),
+    )
+
+
+def _copied(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """An array of the graph's own: simulators make tensors of it without a copy."""
+    return np.array(values, dtype=np.float32, order="C")
