@@ -51,7 +51,7 @@ class TestRapl:
         second = make_zone(tmp_path, "intel-rapl:1", "package-1", 0)
         platform = make_zone(tmp_path, "intel-rapl:2", "psys", 0)
         mirror = make_zone(tmp_path, "intel-rapl-mmio:0", "package-0", 5_000_000)
-        with measure_host_energy(powercap=tmp_path) as host:
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
             add(first, 2_000_000)
             add(second, 3_500_000)
             add(dram, 250_000)
@@ -67,9 +67,41 @@ class TestRapl:
         assert (entry.kind, entry.method) == ("measured", "RAPL")
         assert entry.device == "package-0, dram, package-1"
 
+    def test_what_it_draws_idle_is_stated_and_subtracted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        memory = make_zone(tmp_path, "intel-rapl:0:0", "dram", 0)
+        other = make_zone(tmp_path, "intel-rapl:1", "package-1", 0)
+        unread = make_zone(tmp_path, "intel-rapl:1:0", "dram", 0)
+        now = [0.0]
+
+        def wait(seconds: float) -> None:
+            now[0] += seconds
+            add(zone, 10_000_000)
+            add(memory, 2_000_000)
+
+        monkeypatch.setattr(host_energy.time, "sleep", wait)
+        with measure_host_energy(powercap=tmp_path, clock=lambda: now[0], idle_seconds=2) as host:
+            now[0] += 10
+            for counter, spent in ((zone, 80), (memory, 9), (other, 1), (unread, 0)):
+                add(counter, spent * 1_000_000)
+        found = [(part.energy_j, part.idle_w, part.above_idle_j) for part in host.parts]
+        assert found == [(80, 5, 30), (9, 1, -1), (1, 0, 1), (0, 0, 0)]
+        entry = host.as_entry()
+        assert (entry.energy_j, entry.idle_w, entry.above_idle_j) == (90, 6, 30)
+
+    def test_nothing_is_waited_for_where_nothing_can_be_measured(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(host_energy.time, "sleep", lambda seconds: pytest.fail("waited"))
+        with measure_host_energy(powercap=tmp_path) as host:
+            pass
+        assert (host.as_entry().energy_j, host.as_entry().idle_w) == (None, None)
+
     def test_counter_that_wraps_around(self, tmp_path: Path) -> None:
         zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 999_000_000)
-        with measure_host_energy(powercap=tmp_path) as host:
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
             add(zone, 3_000_000)
             assert int((zone / "energy_uj").read_text()) == 2_000_000
         assert host.parts[0].energy_j == 3.0
@@ -104,7 +136,7 @@ class TestRapl:
 
     def test_unreadable_at_the_end_is_unavailable(self, tmp_path: Path) -> None:
         zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-        with measure_host_energy(powercap=tmp_path) as host:
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
             (zone / "energy_uj").unlink()
         entry = host.as_entry()
         assert (entry.kind, entry.energy_j) == ("unavailable", None)
@@ -118,7 +150,7 @@ class TestRapl:
         # As root may read anything, a folder stands for a file without permission.
         (zone / damage).unlink()
         (zone / damage).mkdir()
-        with measure_host_energy(powercap=tmp_path) as host:
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
             pass
         # Half a machine measured would be no measure of it.
         assert [(part.kind, part.energy_j) for part in host.parts] == [("unavailable", None)]
@@ -127,7 +159,7 @@ class TestRapl:
     def test_a_counter_that_holds_no_number(self, tmp_path: Path) -> None:
         zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
         (zone / "energy_uj").write_text("many\n")
-        with measure_host_energy(powercap=tmp_path) as host:
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
             pass
         assert host.as_entry().kind == "unavailable"
         assert "many" in host.as_entry().method
@@ -268,7 +300,7 @@ class TestBlock:
         results = []
 
         def work() -> None:
-            with measure_host_energy(powercap=tmp_path) as host:
+            with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
                 results.append(host)
                 add(zone, 4_000_000)
                 raise KeyboardInterrupt
@@ -279,7 +311,7 @@ class TestBlock:
 
     def test_entry_can_be_written(self, tmp_path: Path) -> None:
         make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-        with measure_host_energy(powercap=tmp_path) as host:
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
             pass
         write_json(tmp_path / "timings.json", {"host_energy": host.as_entry().model_dump()})
 

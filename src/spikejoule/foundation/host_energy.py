@@ -7,6 +7,9 @@ RAPL  the processor packages, and the memory beside them where it has a counter 
       Documentation/power/powercap)
 NVML  the GPUs in use (nvmlDeviceGetTotalEnergyConsumption; Volta and later)
 
+What the machine draws while nothing works is measured before the stage begins, and stated: the
+energy above it is what the work itself added.
+
 Where one of them cannot be read, the part is unavailable, with the reason, and so is the sum.
 Nothing is estimated from a processor's nominal power: that figure says how long a stage took, not
 what it spent. A problem never stops the work.
@@ -29,6 +32,7 @@ POWERCAP = Path("/sys/class/powercap")
 
 # The counters of a busy server wrap around within minutes, and a second wrap would go unseen.
 _POLL_SECONDS = 10.0
+_IDLE_SECONDS = 1.0
 
 PartKind = Literal["measured", "estimated", "unavailable"]
 
@@ -41,12 +45,16 @@ class EnergyPart(Record):
         kind: how far to believe it; only files of earlier versions hold what is estimated.
         method: how it was obtained, or why it could not be.
         energy_j: joules; None if unavailable.
+        idle_w: watts before the stage began; None if they were not measured.
+        above_idle_j: joules beyond those watts; below 0 where it drew less than before.
     """
 
     device: str
     kind: PartKind
     method: str
     energy_j: NotNegative | None
+    idle_w: NotNegative | None = None
+    above_idle_j: float | None = None
 
     @model_validator(mode="after")
     def _has_energy_if_available(self) -> Self:
@@ -77,8 +85,11 @@ class HostEnergy:
     def as_entry(self) -> HostEnergyEntry:
         """The entry of a file: the sum over the parts, and each of them."""
         is_measured = {part.kind for part in self.parts} == {"measured"}
+        has_idle = is_measured and all(part.idle_w is not None for part in self.parts)
         return HostEnergyEntry(
             energy_j=sum(part.energy_j or 0.0 for part in self.parts) if is_measured else None,
+            idle_w=sum(part.idle_w or 0.0 for part in self.parts) if has_idle else None,
+            above_idle_j=sum(part.above_idle_j or 0.0 for part in self.parts) if has_idle else None,
             seconds=self.seconds,
             kind="measured" if is_measured else "unavailable",
             method="; ".join(dict.fromkeys(part.method for part in self.parts)),
@@ -96,6 +107,7 @@ def measure_host_energy(
     gpu_uuids: Sequence[str] = (),
     powercap: Path = POWERCAP,
     clock: Callable[[], float] = time.perf_counter,
+    idle_seconds: float = _IDLE_SECONDS,
 ) -> Iterator[HostEnergy]:
     """Meter the block; the object that it yields is filled in when the block ends.
 
@@ -103,17 +115,52 @@ def measure_host_energy(
         gpu_uuids: NVIDIA GPUs that work for the block, from `gpu_uuids`.
         powercap: folder of the RAPL counters.
         clock: seconds.
+        idle_seconds: how long to measure before the block what the machine draws idle, where
+            anything can be measured; 0 for not at all.
     """
+
+    def start() -> list[Meter]:
+        meters = [_started("processor", lambda: _rapl_meter(powercap))]
+        if gpu_uuids:
+            meters.append(_started("GPU", lambda: _nvidia_meter(gpu_uuids)))
+        return meters
+
     result = HostEnergy()
-    meters = [_started("processor", lambda: _rapl_meter(powercap))]
-    if gpu_uuids:
-        meters.append(_started("GPU", lambda: _nvidia_meter(gpu_uuids)))
-    started = clock()
+    idle_w = _idle_watts(start, idle_seconds, clock)
+    meters, started = start(), clock()
     try:
         yield result
     finally:
         result.seconds = clock() - started
-        result.parts = tuple(part for meter in meters for part in meter())
+        parts = _parts(meters)
+        known = idle_w if len(idle_w) == len(parts) else [None] * len(parts)
+        result.parts = tuple(
+            _above_idle(part, watts, result.seconds)
+            for part, watts in zip(parts, known, strict=True)
+        )
+
+
+def _idle_watts(
+    start: Callable[[], list[Meter]], seconds: float, clock: Callable[[], float]
+) -> list[float | None]:
+    """Watts of each part while this process waits; nothing where no part can be measured."""
+    if seconds <= 0 or all(part.energy_j is None for part in _parts(start())):
+        return []
+    meters, started = start(), clock()
+    time.sleep(seconds)
+    lasted = clock() - started
+    return [None if part.energy_j is None else part.energy_j / lasted for part in _parts(meters)]
+
+
+def _parts(meters: Sequence[Meter]) -> list[EnergyPart]:
+    return [part for meter in meters for part in meter()]
+
+
+def _above_idle(part: EnergyPart, idle_w: float | None, seconds: float) -> EnergyPart:
+    if part.energy_j is None or idle_w is None:
+        return part
+    above = part.energy_j - idle_w * seconds
+    return part.model_copy(update={"idle_w": idle_w, "above_idle_j": above})
 
 
 def gpu_uuids(device: str) -> tuple[str, ...]:

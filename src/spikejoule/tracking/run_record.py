@@ -156,6 +156,8 @@ def _final_metrics(
     for name, entry in _host_energies(timings):
         if entry.get("kind") == "measured":
             final[f"host_energy_j/{name}"] = float(entry["energy_j"])
+            if entry.get("above_idle_j") is not None:
+                final[f"host_energy_above_idle_j/{name}"] = float(entry["above_idle_j"])
     return final
 
 
