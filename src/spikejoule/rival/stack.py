@@ -85,9 +85,9 @@ class Stack:
         self._exact = {
             name: values.detach()[self._first :].clone()
             for name, values in self._seen.items()
-            if values.ndim == 3 and self._first < len(members)
+            if self._first < len(members)
         }
-        """The weights in floating point of those that see rounded ones, [K - first, ...] each."""
+        """The parameters in floating point of those that see rounded ones, [K - first, ...]."""
         self._kept = [
             {name: torch.nn.Parameter(self._view(name, k)) for name in self._seen}
             for k in range(len(self.members))
@@ -228,8 +228,8 @@ class Stack:
 
     def _choose_activation_units(self) -> None:
         """Those of least squared error on the calibration images, layer by layer."""
-        self._round()
         self._activation_units = []
+        self._round()
         values = self._pixels(self._calibration)
         with torch.no_grad():
             for layer in range(self._n_hidden if self._exact else 0):
@@ -240,13 +240,25 @@ class Stack:
                     for of, top in zip(outputs, map(int, self._activation_tops), strict=True)
                 ]
                 self._activation_units.append(torch.tensor(units)[:, None, None])
+                self._round()
                 values = self._activations(layer, sums)
 
     def _round(self) -> None:
-        """Let the passes see rounded weights; the largest magnitude of a matrix is its range."""
-        for name, exact in self._exact.items():
-            largest = exact.abs().amax((1, 2), keepdim=True)
+        """Let the passes see rounded parameters.
+
+        The largest magnitude of a matrix is its range; biases are rounded to units of the sums, as
+        far as the activations' units are chosen.
+        """
+        parameters = list(self._exact.items())
+        source_units = [1 / self._activation_tops, *self._activation_units]
+        for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
+            largest = weight[1].abs().amax((1, 2), keepdim=True)
             units = torch.where(largest > 0, largest, 1.0).div_(self._weight_tops)
-            seen = self._seen[name].detach()[self._first :]
-            torch.div(exact, units, out=seen).round_().mul_(units)
-            self._weight_units[name] = units
+            self._weight_units[weight[0]] = units
+            self._show(*weight, units)
+            if layer < len(source_units):
+                self._show(*bias, (units * source_units[layer])[:, 0])
+
+    def _show(self, name: str, exact: Tensor, units: Tensor) -> None:
+        seen = self._seen[name].detach()[self._first :]
+        torch.div(exact, units, out=seen).round_().mul_(units)
