@@ -33,7 +33,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     with measure_host_energy() as host:
         training = _train(splits, params)
     rivals = list(_measured(training, splits, params))
-    save_baseline(paths["baseline"], rivals, splits["test"].labels)
+    save_baseline(
+        paths["baseline"],
+        [rival.counts for rival in rivals],
+        [rival.network for rival in rivals],
+        [rival.predictions for rival in rivals],
+        splits["test"].labels,
+    )
     save_teacher(paths["teacher"], _floating_point(training))
     headline = {
         f"{key}_{name}": value

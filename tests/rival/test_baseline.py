@@ -341,8 +341,14 @@ def measured() -> list[MeasuredRival]:
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    path = tmp_path / "baseline.npz"
-    save_baseline(path, measured(), LABELS)
+    path, rivals = tmp_path / "baseline.npz", measured()
+    save_baseline(
+        path,
+        [rival.counts for rival in rivals],
+        [rival.network for rival in rivals],
+        [rival.predictions for rival in rivals],
+        LABELS,
+    )
     return path
 
 

@@ -37,7 +37,6 @@ from spikejoule.foundation.records import (
 from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.rival.counts import RivalCounts
-from spikejoule.rival.measured import MeasuredRival
 from spikejoule.rival.quantised import QuantisedNetwork
 
 
@@ -146,26 +145,28 @@ BASELINE = ArrayFile(
 
 
 def save_baseline(
-    path: str | os.PathLike[str], rivals: Sequence[MeasuredRival], labels: NDArray[np.uint8]
+    path: str | os.PathLike[str],
+    counts: Sequence[RivalCounts],
+    networks: Sequence[State | QuantisedNetwork],
+    predictions: Sequence[NDArray[np.integer]],
+    labels: NDArray[np.uint8],
 ) -> None:
-    """Write what networks answer and multiply on the test images of `labels`, and their weights."""
-    counts = [rival.counts for rival in rivals]
+    """Write the counts and predictions [N] of networks on the test images, and their weights."""
     arrays: dict[str, NDArray[Any]] = {
         "names": np.array([of.name for of in counts], dtype=np.str_),
         "weight_bits": np.array([of.weight_bits for of in counts], dtype=np.int64),
         "activation_bits": np.array([of.activation_bits for of in counts], dtype=np.int64),
         "equal_size": np.array([of.equal_size for of in counts], dtype=np.uint8),
         "validation_accuracy_percent": np.array([of.validation_accuracy_percent for of in counts]),
-        "predictions": np.stack([rival.predictions for rival in rivals]).astype(np.uint8),
+        "predictions": np.stack(predictions).astype(np.uint8),
         "labels": labels,
     }
-    for number, rival in enumerate(rivals, start=1):
-        of = rival.counts
+    for number, (of, network) in enumerate(zip(counts, networks, strict=True), start=1):
         own = {
             "synapses": np.array(of.synapses, dtype=np.int64),
             "active": of.active,
             "macs_nonzero": of.macs_nonzero,
-            **_weight_arrays(rival.network),
+            **_weight_arrays(network),
         }
         arrays |= {f"rival{number}.{name}": array for name, array in own.items()}
     BASELINE.write(path, arrays)
