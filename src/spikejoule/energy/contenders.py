@@ -22,7 +22,8 @@ from spikejoule.energy.spiking_operations import (
 from spikejoule.measure.measurement import Measurement
 from spikejoule.measure.stopping import stopped_after
 from spikejoule.model.architecture import Architecture
-from spikejoule.rival.counts import FLOAT_BITS, RivalCounts
+from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.rival.counts import RivalCounts
 from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.encoding_operations import EncodingOperations
 

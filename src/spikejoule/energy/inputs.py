@@ -20,8 +20,8 @@ from spikejoule.energy.training_counts import TrainingRecord
 from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.measure.proxies import EnergyProxies
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.quantisation import Quantisation
-from spikejoule.rival.counts import FLOAT_BITS, RivalCounts
+from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
+from spikejoule.rival.counts import RivalCounts
 from spikejoule.spikes.currents import Products
 from spikejoule.spikes.encoder import Encoder
 

@@ -37,7 +37,8 @@ from spikejoule.energy.operations import Block, Column, OperationCounts, joined
 from spikejoule.energy.spiking_operations import address_bits
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
-from spikejoule.rival.counts import FLOAT_BITS, RivalCounts
+from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.rival.counts import RivalCounts
 
 Method = Literal["dense", "zero_skipping"]
 DENSE: Final = "dense"

@@ -56,10 +56,10 @@ from spikejoule.energy.operations import Block, Column, MeanOperations, Operatio
 from spikejoule.measure.measurement import Measurement
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.fan_out import synaptic_events_per_connection
+from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.spikes.currents import Products
 from spikejoule.spikes.encoding_operations import EncodingOperations
 
-_FLOAT_BITS = 32
 _PIXEL_BITS = 8
 
 
@@ -296,13 +296,13 @@ class _Places:
     @property
     def weight_bits(self) -> int:
         widths = self.architecture.quantisation
-        return _FLOAT_BITS if widths is None else widths.weight_bits
+        return FLOAT_BITS if widths is None else widths.weight_bits
 
     @property
     def state_bits(self) -> int:
         """Of potentials, and of the biases that are added to them."""
         widths = self.architecture.quantisation
-        return _FLOAT_BITS if widths is None else widths.state_bits
+        return FLOAT_BITS if widths is None else widths.state_bits
 
     @property
     def _targets(self) -> tuple[int, ...]:
