@@ -166,7 +166,9 @@ class TestRapl:
 
     def test_none_is_unavailable_and_nothing_is_estimated(self, tmp_path: Path) -> None:
         ticks = iter([10.0, 12.5])
-        with measure_host_energy(powercap=tmp_path, clock=lambda: next(ticks)) as host:
+        with measure_host_energy(
+            powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0
+        ) as host:
             pass
         entry = host.as_entry()
         assert (entry.kind, entry.energy_j, entry.seconds) == ("unavailable", None, 2.5)
