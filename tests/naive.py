@@ -644,38 +644,3 @@ def lazy_updates(layers, weights, pruned=False, bias=True):
             counts.append(count)
         counted.append(counts)
     return counted
-
-
-def operations(layers, weights, pruned=False, leaks=None, bias=True):
-    """Operations of each sample, from spikes [N, T, units] of every layer, the input first.
-
-    One dict a sample: (term, layer number) -> count. Synaptic events belong to the layer that
-    sends; a synapse of weight zero carries none in a pruned network. `weights` [target][source].
-    `leaks` says of each layer after the input whether it multiplies; None: all do.
-    """
-    counted = []
-    for n in range(len(layers[0])):
-        count = {}
-
-        def add(term, layer, number=1, count=count):
-            count[term, layer] = count.get((term, layer), 0) + number
-
-        for layer, spikes in enumerate(layers):
-            for t in range(len(spikes[n])):
-                for unit in range(len(spikes[n][t])):
-                    fired = spikes[n][t][unit] == 1
-                    add("spike_routed", layer, 1 if fired else 0)
-                    if layer > 0:
-                        add("neuron_update_active", layer, 1 if fired else 0)
-                        add("neuron_update_inactive", layer, 0 if fired else 1)
-                        add("leak_multiplication", layer, 1 if not leaks or leaks[layer - 1] else 0)
-                        add("bias_addition", layer, 1 if bias else 0)
-                        add("state_access", layer, 2)
-                    if layer < len(layers) - 1:
-                        for row in weights[layer]:
-                            reached = fired and not (pruned and row[unit] == 0)
-                            add("synaptic_event", layer, 1 if reached else 0)
-                            add("weight_read", layer, 1 if reached else 0)
-                            add("state_access_per_event", layer, 2 if reached else 0)
-        counted.append(count)
-    return counted

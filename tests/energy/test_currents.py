@@ -25,7 +25,6 @@ from spikejoule.energy.summary import energy_text
 from spikejoule.energy.tables import EnergyMetrics, headline
 from spikejoule.energy.training_counts import count_training
 from spikejoule.energy.window import WindowCost, window_cost
-from spikejoule.engine import run_network
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.measurement import Measurement
 from spikejoule.measure.running import measure_network
@@ -42,8 +41,7 @@ from spikejoule.report import PageContent, energy_page
 from spikejoule.spikes.currents import PRODUCTS, Products
 from spikejoule.spikes.encoders.direct import Direct
 from spikejoule.spikes.events import EventList
-from tests import naive
-from tests.energy.test_analysis import TRAINING
+from tests.energy.by_hand import TRAINING
 from tests.tools.tiny_network import ARCHITECTURE, STATE
 from tests.tools.without_torch import WITH_TORCH, needs_torch
 
@@ -86,13 +84,22 @@ class TestByHand:
         assert counts.of("bias_addition").tolist() == [[6, 6]]
         assert counts.of("weight_read").tolist() == [[macs, 2]]
         assert counts.of("state_access_per_event").tolist() == [[2 * macs, 4]]
+        assert counts.of("address_event").tolist() == [[macs, 2]]
         assert counts.of("spike_routed").tolist() == [[0, 1, 1]]
+        # Whoever leaves out the black pixel has compared all with zero.
+        assert counts.of("zero_comparison").tolist() == [[3]]
         assert counts.counts.dtype == np.int64
 
     def test_sums_that_are_kept_are_added_as_a_bias_is(self, products: Products) -> None:
         measured = tiny(products, bias=False)
         added = 6 if products == "once" else 0
-        assert count_operations(measured).of("bias_addition").tolist() == [[added, 0]]
+        counts = count_operations(measured)
+        assert counts.of("bias_addition").tolist() == [[added, 0]]
+        assert counts.of("bias_read").tolist() == [[added, 0]]
+        held = next(one for one in counts.columns if one.term == "bias_read")
+        assert held.memory_bits == 2 * 32
+        # 6 weights, and a sum for each of 2 neurons, where there are sums.
+        assert held.parameters_bits == 32 * (8 if products == "once" else 6)
 
     def test_every_neuron_behind_the_currents_is_updated(self, products: Products) -> None:
         # The output's, without a bias, when the hidden neuron's spike reaches them.
@@ -148,7 +155,7 @@ def analysis(measured: Measurement, products: Products) -> EnergyAnalysis:
         training=training(products),
     )
     profiles = load_profiles()
-    return analyse(given, profiles, profiles["45nm-fp32"], BootstrapSettings(100))
+    return analyse(given, profiles, *[profiles["45nm-fp32"]] * 2, BootstrapSettings(100))
 
 
 def cost_of(result: EnergyAnalysis) -> WindowCost:
@@ -209,51 +216,6 @@ class TestTraining:
         assert by_term["backward", "input_gradient_mac"] == pytest.approx(
             2 * 4 * TIMES[products] * 4.6
         )
-
-
-class TestRecount:
-    @EACH
-    @pytest.mark.parametrize("pruned", [False, True])
-    @pytest.mark.parametrize("bias", [False, True])
-    def test_two_hidden_layers(self, products: Products, pruned: bool, bias: bool) -> None:
-        generator = np.random.default_rng(5)
-        neuron = LeakyIntegrateAndFire(bias=bias, threshold=0.4)
-        architecture = Architecture(9, (7, 6), 3, neuron)
-        state = {
-            name: generator.normal(0.2, 0.6, shape).astype(np.float32)
-            for name, shape in architecture.parameter_shapes().items()
-        }
-        for name, values in state.items():
-            if name.endswith("weight"):
-                values[generator.random(values.shape) < 0.4] = 0
-        images = generator.integers(0, 256, (5, 9)).astype(np.uint8)
-        images[generator.random(images.shape) < 0.4] = 0
-        code = Direct(time_window=8, direct_products=products)
-        events = code.events(images, np.uint64(0))
-        layers = (events, *run_network(state, architecture, events))
-        measured = Measurement.of(state, architecture, layers, pruned)
-        found = count_operations(measured)
-        weights = [weights for weights, _ in naive.layers_of(state)]
-        times = 8 if products == "every_step" else 1
-        macs = naive.input_macs(images.tolist(), weights[0], times, pruned)
-        assert min(macs) > 0
-        spikes = [layer.to_dense(np.int64).tolist() for layer in layers]
-        expected = naive.operations(spikes, weights, pruned, None, bias)
-        for sample, counts in enumerate(expected):
-            assert found.of("input_mac")[sample].tolist() == [macs[sample]]
-            for term in ("synaptic_event", "neuron_update_active", "leak_multiplication"):
-                mine = [count for (name, _), count in counts.items() if name == term]
-                assert found.of(term)[sample].tolist() == mine
-            reads = [count for (name, _), count in counts.items() if name == "weight_read"]
-            reads[0] += macs[sample]
-            assert found.of("weight_read")[sample].tolist() == reads
-            additions = [count for (name, _), count in counts.items() if name == "bias_addition"]
-            if products == "once":
-                additions[0] = 8 * 7
-            assert found.of("bias_addition")[sample].tolist() == additions
-        lazy = naive.lazy_updates(spikes, weights, pruned, bias)
-        assert measured.lazy_updates.tolist() == [[8 * 7, *of_sample[1:]] for of_sample in lazy]
-        assert measured.proxies.input_macs_per_inference == np.mean(macs)
 
 
 @needs_torch
@@ -327,7 +289,7 @@ class TestCheckpoint:
     ) -> None:
         given = analysis_inputs(self.read(tmp_path, content), measured)
         profiles = load_profiles()
-        result = analyse(given, profiles, profiles["45nm-fp32"], BootstrapSettings(100))
+        result = analyse(given, profiles, *[profiles["45nm-fp32"]] * 2, BootstrapSettings(100))
         numbers = headline(result)
         assert numbers["input_macs_per_inference"] == measured.proxies.input_macs_per_inference
         EnergyMetrics.model_validate(numbers)

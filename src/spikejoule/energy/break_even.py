@@ -52,7 +52,7 @@ class BreakEven:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What the break-even needs of how the network was run; `synapses` hold the removed ones."""
+    """What the break-even needs of how the network was run; `synapses` hold removed ones, too."""
 
     n_input: int
     synapses: int

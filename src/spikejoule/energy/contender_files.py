@@ -21,11 +21,12 @@ from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
 
 _UNKNOWN: Final = -1.0
 _VARIES: Final = -1
+_OF_EACH: Final = ("columns", "sizes", "constant", "varying")
 
 
 def _problem(arrays: Arrays) -> str:
     for number in range(len(arrays["text"])):
-        needed = [f"{number}.{name}" for name in ("columns", "sizes", "constant", "varying")]
+        needed = [f"{number}.{name}" for name in _OF_EACH]
         missing = [name for name in needed if name not in arrays]
         if missing:
             return f"it lacks {missing[0]}"
@@ -36,6 +37,12 @@ def _problem(arrays: Arrays) -> str:
         unknown = [term for term in columns[:, 0] if str(term) not in DESCRIPTIONS]
         if unknown:
             return f"{unknown[0]!r} is no term"
+    known = {f"{number}.{name}" for number in range(len(arrays["text"])) for name in _OF_EACH}
+    surplus = sorted(set(arrays) - known - {"text", "accuracies", "widths"})
+    if surplus:
+        return f"the array {surplus[0]!r} is unknown"
+    if (arrays["widths"][:, 1] > 1).any():
+        return "the second of widths is 1 for integers, else 0"
     sides = set(arrays["text"][:, 0].tolist())
     if not sides <= {SPIKING, CONVENTIONAL}:
         return f"a side is {SPIKING} or {CONVENTIONAL}, not {sorted(sides)[0]}"
@@ -58,7 +65,11 @@ CONTENDERS = ArrayFile(
 
 
 def save_contenders(path: str | os.PathLike[str], contenders: Sequence[Contender]) -> None:
-    """Write contenders that were counted image by image, all on the same N images."""
+    """Write contenders that were counted image by image, all on the same N images.
+
+    Raises:
+        ValueError: one is known as a mean alone, or has a count of 2**32 or more.
+    """
     arrays: dict[str, NDArray[Any]] = {
         "text": np.array(
             [(one.side, one.network, one.method) for one in contenders], dtype=np.str_
@@ -74,6 +85,8 @@ def save_contenders(path: str | os.PathLike[str], contenders: Sequence[Contender
             raise ValueError(f"{one.name} is known as a mean alone")
         counts = operations.counts
         varies = (counts != counts[:1]).any(axis=0)
+        if counts.max(initial=0) > np.iinfo(np.uint32).max:
+            raise ValueError(f"{one.name} has counts of more than the file can hold")
         arrays[f"{number}.columns"] = np.array(
             [(column.term, column.place) for column in operations.columns], dtype=np.str_
         )

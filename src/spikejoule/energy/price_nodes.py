@@ -124,10 +124,10 @@ class PriceReader:
             points = self._points(given["pj_per_byte"])
         joined = _PARAMETERS["separate"]
         if "parameters" in given:
-            name = getattr(given["parameters"], "value", None)
-            if name not in _PARAMETERS:
-                self.refuse(given["parameters"], "parameters must be joined or separate")
-            joined = _PARAMETERS[name]
+            choice = given["parameters"]
+            if not isinstance(choice, yaml.ScalarNode) or choice.value not in _PARAMETERS:
+                self.refuse(choice, "parameters must be joined or separate")
+            joined = _PARAMETERS[choice.value]
         access, per_bit = (
             self._number(given[name], name) if name in given else 0.0
             for name in ("access", "access_per_bit_stored")

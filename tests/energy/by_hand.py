@@ -1,0 +1,110 @@
+"""The network by hand as an energy analysis, and conventional networks to hold against it."""
+
+from typing import Any
+
+import numpy as np
+
+from spikejoule.energy import (
+    AnalysisInputs,
+    BootstrapSettings,
+    EnergyAnalysis,
+    EpochSpikes,
+    HardwareProfile,
+    RecordedAccuracy,
+    RivalCounts,
+    TrainingRecord,
+    analyse,
+    count_operations,
+    energy_proxies,
+    load_profiles,
+)
+from spikejoule.energy.comparison import Comparison
+from spikejoule.energy.prices import AnyPrice, Price
+from spikejoule.measure.measurement import Measurement
+from spikejoule.spikes.encoders.poisson import Poisson
+from spikejoule.spikes.events import EventList
+from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+
+TRAINING = TrainingRecord(
+    epochs=(EpochSpikes(1, 1, (5, 3, 2), 70.0), EpochSpikes(2, 1, (5, 3, 2), 90.0)),
+    samples=2,
+    spikes=(10, 6, 4),
+    n_epochs=2,
+    time_window=3,
+    batch_size=1,
+    weight_decay=True,
+    clipping=True,
+    best_epoch=2,
+    best_validation_accuracy_percent=90.0,
+)
+SAMPLES = 4
+
+
+def baseline(
+    macs_dense: int, nonzero: list[int], name: str = "ReLU", **changed: Any
+) -> RivalCounts:
+    """A ReLU network of 3-2-2 units, with as many weights as it may please."""
+    zeros = np.zeros(len(nonzero), dtype=np.int64)
+    macs = np.array(nonzero, dtype=np.int64)
+    values: dict[str, Any] = {
+        "name": name,
+        "layer_sizes": (3, 2, 2),
+        "synapses": (macs_dense - 4, 4),
+        "weight_bits": 32,
+        "activation_bits": 32,
+        "equal_size": True,
+        "validation_accuracy_percent": 95.0,
+        "accuracy_percent": 94.0,
+        "active": np.ones((len(nonzero), 2), dtype=np.int64),
+        "macs_nonzero": np.stack([macs, zeros], axis=1),
+    }
+    return RivalCounts(**(values | changed))
+
+
+def inputs(
+    rivals: tuple[RivalCounts, ...] = (),
+    labels: list[int] | None = None,
+    images: int = SAMPLES,
+) -> AnalysisInputs:
+    """The network by hand on so many equal images."""
+    layers = tuple(EventList.from_dense([spikes] * images) for spikes in (INPUT, HIDDEN, OUTPUT))
+    means = {"input": 5.0, "hidden": 3.0, "output": 2.0}
+    return AnalysisInputs(
+        title="by hand",
+        architecture=ARCHITECTURE,
+        encoder=Poisson(time_window=3, max_rate=80.0),
+        accuracy=RecordedAccuracy(90.0, 85.0, 94.0, 88.0),
+        spikes_per_inference=means,
+        proxies=energy_proxies(ARCHITECTURE, means, 3),
+        operations=count_operations(Measurement.of(STATE, ARCHITECTURE, layers)),
+        n_images=images,
+        labels=None if labels is None else np.array(labels),
+        rivals=rivals,
+        training=TRAINING,
+    )
+
+
+def analysis(
+    given: AnalysisInputs, profile: str = "45nm-fp32", extra: HardwareProfile | None = None
+) -> EnergyAnalysis:
+    """The analysis with one profile for everything, `extra` among those of the file."""
+    profiles = load_profiles()
+    if extra is not None:
+        profiles[extra.id] = extra
+    return analyse(given, profiles, profiles[profile], profiles[profile], BootstrapSettings(200))
+
+
+def comparisons(result: EnergyAnalysis) -> dict[str, Comparison]:
+    """Those with networks of equal size under the chosen profile, by the way of running them."""
+    return {item.rival.method: item for item in result.chosen_inference.comparisons}
+
+
+def profile(prices: dict[str, AnyPrice | float], scope: str = "arithmetic") -> HardwareProfile:
+    """A profile of the id ``p``."""
+    given = {
+        term: Price(float(price), float(price), float(price))
+        if isinstance(price, int | float)
+        else price
+        for term, price in prices.items()
+    }
+    return HardwareProfile("p", "p", "p", 2020, "doi:10.1/1", scope, "estimate", given)

@@ -1,0 +1,185 @@
+"""Profiles after others' estimators give what the formulas of these give, item by item.
+
+`tests/interop/estimators.py` states the formulas, and is itself compared with the tools. Of a
+network in float32 with all its synapses and biases, and its dense ReLU, image by image:
+
+* `lemaire-spikingjelly` gives all of it;
+* `lemaire-qualia` all but addresses: of an event it computes one, as the paper says, where the
+  tool's code has one divided by the number of inputs;
+* `yan-spyx` all but two things. Weights and potentials have the network's 32 bits, where the tool
+  has 8. Of the ReLU network, the tool charges two additions and one access to every unit; here the
+  output's scores are neither compared nor written to a memory with a price.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spikejoule.data.images import Dataset
+from spikejoule.energy import OperationCounts, RivalCounts, count_operations, load_profiles, price
+from spikejoule.energy.rival_operations import count_rival
+from spikejoule.engine import run_network
+from spikejoule.measure.measurement import Measurement
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.spikes.events import EventList
+from tests.interop import estimators
+from tests.interop.estimators import Items, Layer
+from tests.tools.settings import draw_key, encode
+
+STEPS, SIZES, IMAGES = 25, (784, 30, 20, 10), 8
+SPIKING = {
+    "operations": (
+        "synaptic_event", "bias_addition", "reset", "leak_multiplication", "threshold_comparison",
+    ),
+    "addressing": ("address_event",),
+    "in_out": ("spike_read", "spike_write"),
+    "parameters": ("weight_read", "bias_read"),
+    "weights": ("weight_read",),
+    "biases": ("bias_read",),
+    "potentials": ("state_access", "state_access_per_event"),
+    "activations": (),
+}  # fmt: skip
+RELU = {
+    "operations": ("mac", "bias_addition", "activation_comparison"),
+    "addressing": ("address_unit", "address_mac"),
+    "in_out": ("activation_read", "activation_write"),
+    "parameters": ("weight_read", "bias_read"),
+    "weights": ("weight_read",),
+    "biases": ("bias_read",),
+    "potentials": (),
+    "activations": ("activation_read", "activation_write"),
+}
+
+
+def run(images: NDArray[np.uint8], **neuron: object) -> Measurement:
+    architecture = Architecture(SIZES[0], SIZES[1:-1], SIZES[-1], LeakyIntegrateAndFire(**neuron))  # type: ignore[arg-type]
+    generator = np.random.default_rng(2)
+    state = {
+        name: generator.normal(0.05, 0.35, shape).astype(np.float32)
+        for name, shape in architecture.parameter_shapes().items()
+    }
+    events = encode(images, STEPS, 80.0, draw_key(7, "test", 0))
+    layers: tuple[EventList, ...] = (events, *run_network(state, architecture, events))
+    return Measurement.of(state, architecture, layers)
+
+
+def relu(n_samples: int = 2) -> OperationCounts:
+    pairs = list(pairwise(SIZES))
+    zeros = np.zeros((n_samples, len(pairs)), dtype=np.int64)
+    synapses = tuple(a * b for a, b in pairs)
+    rival = RivalCounts("r", SIZES, synapses, 32, 32, True, 90.0, 90.0, zeros, zeros)
+    return count_rival(rival, "dense", n_samples)
+
+
+def spiking_layers(measured: Measurement, image: int, **how: bool) -> list[Layer]:
+    """The counts of an image as the estimators take them."""
+    spikes = measured.counts.per_sample[image].tolist()
+    return [
+        Layer(SIZES[k], SIZES[k + 1], STEPS, spikes[k], spikes[k + 1], **how)
+        for k in range(len(SIZES) - 1)
+    ]
+
+
+def relu_layers() -> list[Layer]:
+    return [Layer(SIZES[k], SIZES[k + 1]) for k in range(len(SIZES) - 1)]
+
+
+def items(counts: OperationCounts, name: str, held: dict[str, tuple[str, ...]]) -> list[Items]:
+    """Of each image, the energy of each item under a profile of the price file."""
+    energy = price(counts, load_profiles()[name])
+    assert energy.value_pj is not None
+    priced = {column.term for column in energy.columns}
+    assert priced <= {term for terms in held.values() for term in terms} | {
+        "activation_read", "activation_write",
+    }  # fmt: skip
+    return [
+        {
+            item: sum(
+                pj for column, pj in zip(energy.columns, row, strict=True) if column.term in terms
+            )
+            for item, terms in held.items()
+        }
+        for row in energy.value_pj.tolist()
+    ]
+
+
+def same(found: Items, expected: Items, total: float | None = None) -> None:
+    """Item by item, and the total where nothing is counted twice."""
+    assert {item: found[item] for item in expected} == pytest.approx(expected, rel=1e-9)
+    if total is not None:
+        assert total == pytest.approx(sum(expected.values()), rel=1e-9)
+
+
+NEURONS = pytest.mark.parametrize(
+    "neuron", [{}, {"bias": False, "decay": 1.0, "threshold": 2.0}, {"reset": "subtract"}], ids=str
+)
+
+
+@NEURONS
+def test_spikingjelly(mnist5k: Dataset, neuron: dict[str, object]) -> None:
+    measured = run(mnist5k.test.images[:IMAGES], **neuron)
+    assert measured.counts.per_sample.sum(axis=0).min() > 0
+    counts = count_operations(measured)
+    totals = price(counts, load_profiles()["lemaire-spikingjelly"]).per_sample_pj
+    assert totals is not None
+    how = {"bias": bool(neuron.get("bias", True)), "leak": neuron.get("decay") != 1.0}
+    for image, found in enumerate(items(counts, "lemaire-spikingjelly", SPIKING)):
+        layers = spiking_layers(measured, image, **how)
+        expected = estimators.network(estimators.spikingjelly_spiking, layers)
+        same(found, expected, totals[image])
+
+
+def test_spikingjelly_relu() -> None:
+    counts = relu()
+    totals = price(counts, load_profiles()["lemaire-spikingjelly"]).per_sample_pj
+    assert totals is not None
+    expected = estimators.network(estimators.spikingjelly_relu, relu_layers())
+    same(items(counts, "lemaire-spikingjelly", RELU)[0], expected, totals[0])
+
+
+@NEURONS
+def test_qualia(mnist5k: Dataset, neuron: dict[str, object]) -> None:
+    measured = run(mnist5k.test.images[:IMAGES], **neuron)
+    counts = count_operations(measured)
+    bias = bool(neuron.get("bias", True))
+    for image, found in enumerate(items(counts, "lemaire-qualia", SPIKING)):
+        layers = spiking_layers(measured, image, bias=bias, leak=neuron.get("decay") != 1.0)
+        expected = estimators.network(estimators.qualia_spiking, layers)
+        # Its addresses are those of the mean spikes of an input.
+        per_input = sum(0.1 * layer.events / layer.inputs for layer in layers)
+        assert expected["addressing"] == pytest.approx(per_input, rel=1e-12)
+        expected["addressing"] = sum(0.1 * layer.events for layer in layers)
+        # It adds biases that are not there.
+        expected["operations"] -= 0 if bias else sum(0.1 * layer.updates for layer in layers)
+        same(found, expected)
+        assert sum(found[item] for item in expected) == pytest.approx(sum(expected.values()))
+
+
+def test_qualia_relu() -> None:
+    expected = estimators.network(estimators.qualia_relu, relu_layers())
+    counts = relu()
+    totals = price(counts, load_profiles()["lemaire-qualia"]).per_sample_pj
+    assert totals is not None
+    same(items(counts, "lemaire-qualia", RELU)[0], expected, totals[0])
+
+
+@NEURONS
+def test_spyx(mnist5k: Dataset, neuron: dict[str, object]) -> None:
+    measured = run(mnist5k.test.images[:IMAGES], **neuron)
+    for image, found in enumerate(items(count_operations(measured), "yan-spyx", SPIKING)):
+        layers = spiking_layers(measured, image)
+        expected = estimators.network(estimators.spyx_spiking, layers)
+        wider = 32 / estimators.SPYX_BITS
+        expected |= {item: wider * expected[item] for item in ("weights", "potentials")}
+        same(found, expected)
+
+
+def test_spyx_relu() -> None:
+    expected = estimators.spyx_quantised(relu_layers(), 32)
+    scores = SIZES[-1]
+    expected["operations"] -= scores * 2 * estimators.YAN_ADD_PJ
+    expected["activations"] -= scores * 32 * estimators.ON_CHIP_PJ_PER_BIT
+    same(items(relu(), "yan-spyx", RELU)[0], expected)

@@ -1,0 +1,273 @@
+"""Where the network stops winning, and what an answer before the end of the window costs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from spikejoule.energy import (
+    AnalysisInputs,
+    OperationCounts,
+    count_operations,
+    load_profiles,
+    price,
+    terms,
+)
+from spikejoule.energy.break_even import OperatingPoint, solve_break_even
+from spikejoule.energy.contenders import code_until
+from spikejoule.energy.estimates import Floats
+from spikejoule.energy.operations import Column
+from spikejoule.energy.pricing import price_vector
+from spikejoule.energy.spiking_operations import (
+    clocked_updates,
+    count_spiking,
+    spiking_counts,
+)
+from spikejoule.energy.window import window_cost
+from spikejoule.measure.measurement import Measurement
+from spikejoule.measure.stopping import stopped_after
+from spikejoule.model.architecture import Architecture
+from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoders.latency import Latency
+from spikejoule.spikes.encoders.poisson import Poisson
+from spikejoule.spikes.encoders.regular import Regular
+from spikejoule.spikes.events import EventList
+from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, profile
+from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+
+# What is done for a spike, wherever it is.
+GROWS = (
+    "synaptic_event", "neuron_update_active", "reset", "spike_routed", "address_event",
+    "weight_read", "index_read", "state_access_per_event", "spike_read", "spike_write",
+    "spike_counted",
+)  # fmt: skip
+
+
+class TestBreakEven:
+    def test_limits_by_hand(self) -> None:
+        limits = comparisons(analysis(inputs((baseline(100, [50] * 4),))))["dense"].break_even
+        assert limits is not None
+        # 463.6 pJ against 14.4 pJ of events and 55.2 pJ of leaks and biases, at 5/3 spikes an input
+        factor = (463.6 - 55.2) / 14.4
+        assert limits.spikes_per_input == pytest.approx(5 / 3 * factor)
+        assert limits.max_rate_hz == pytest.approx(80 * factor)
+        assert limits.time_window == pytest.approx(3 * 463.6 / 69.6)
+
+    def test_the_curve_meets_the_rival_at_the_limit(self) -> None:
+        limits = comparisons(analysis(inputs((baseline(100, [50] * 4),))))["dense"].break_even
+        assert limits is not None
+        assert limits.spikes_per_input is not None
+        x, y = limits.curve_spikes_per_input, limits.curve_snn_pj
+        assert x[0] < limits.measured_spikes_per_input < limits.spikes_per_input < x[-1]
+        assert np.interp(limits.spikes_per_input, x, y) == pytest.approx(limits.ann_pj)
+        assert np.interp(limits.measured_spikes_per_input, x, y) == pytest.approx(69.6)
+
+    @pytest.mark.parametrize("name", ["45nm-fp32-complete", "lemaire-qualia", "yan-spyx"])
+    def test_at_the_limits_the_rival_of_equal_accuracy_needs_as_much(self, name: str) -> None:
+        given = with_code(Poisson(time_window=3, max_rate=80.0))
+        rivals = (baseline(90, [80] * 4), baseline(70, [60] * 4, "small", equal_size=False))
+        result = analysis(dataclasses.replace(given, rivals=rivals), name)
+        limits = result.equal_accuracy and result.equal_accuracy.break_even
+        assert limits
+        assert result.equal_accuracy is not None
+        assert result.equal_accuracy.rival.network == "small"
+        rival = result.equal_accuracy.ann.value
+        assert rival is not None
+        operations = given.operations
+        assert isinstance(operations, OperationCounts)
+        means = operations.counts.mean(axis=0)
+        prices = price_vector(operations.columns, load_profiles()[name]).value_pj
+        assert prices is not None
+        places = [(column.term, column.place) for column in operations.columns]
+        # So many times the spikes.
+        assert limits.spikes_per_input is not None
+        factor = limits.spikes_per_input / limits.measured_spikes_per_input
+        more = means.copy()
+        for number, (term, place) in enumerate(places):
+            if term in GROWS:
+                more[number] *= factor
+            if term == "neuron_update_inactive":
+                active = means[places.index(("neuron_update_active", place))]
+                more[number] += active - factor * active
+        assert more @ prices == pytest.approx(rival.mean)
+        # So many times the window: two windows lie on the line that meets it.
+        assert limits.time_window is not None
+        longer = with_code(Poisson(time_window=6, max_rate=80.0)).operations
+        assert isinstance(longer, OperationCounts)
+        slope = (energy_of(longer.counts, twice(places), prices, means) - means @ prices) / 3
+        assert means @ prices + slope * (limits.time_window - 3) == pytest.approx(rival.mean)
+
+    def test_an_active_update_takes_the_place_of_an_inactive_one(self) -> None:
+        """10 events, 2 active, 4 inactive updates; three times the spikes leave none inactive."""
+        places = ((terms.SYNAPTIC_EVENT, "input_to_hidden"),)
+        places += ((terms.NEURON_UPDATE_ACTIVE, "hidden"), (terms.NEURON_UPDATE_INACTIVE, "hidden"))
+        columns = [Column(*place) for place in places]
+        prices = np.array([1.0, 5.0, 3.0])
+        baseline_pj = float(np.array([30.0, 6.0, 0.0]) @ prices)
+        operation = OperatingPoint(
+            n_input=5, synapses=10, time_window=3, max_rate_hz=80, input_spikes=10
+        )
+        means = np.array([10.0, 2.0, 4.0])
+        limits = solve_break_even(means, columns, prices, baseline_pj, 1.0, operation)
+        assert limits is not None
+        assert limits.spikes_per_input == pytest.approx(3 * 10 / 5)
+
+    @pytest.mark.parametrize(
+        ("means", "step_price", "baseline_pj", "window"),
+        [
+            # 10 pJ of spikes, and 4 of steps over a window of 3
+            ([10.0, 4.0], 1.0, 18.0, 3 * (18 - 10) / 4),
+            ([10.0, 4.0], 1.0, 9.0, None),  # the spikes alone cost more
+            ([10.0, 4.0], 0.0, 18.0, None),  # steps cost nothing
+        ],
+    )
+    def test_the_window_of_a_code_without_a_rate(
+        self, means: list[float], step_price: float, baseline_pj: float, window: float | None
+    ) -> None:
+        """More steps bring no more spikes."""
+        columns = [
+            Column(terms.SYNAPTIC_EVENT, "input_to_hidden"),
+            Column(terms.LEAK_MULTIPLICATION, "hidden"),
+        ]
+        operation = OperatingPoint(
+            n_input=5, synapses=10, time_window=3, max_rate_hz=None, input_spikes=10
+        )
+        limits = solve_break_even(
+            np.array(means), columns, np.array([1.0, step_price]), baseline_pj, 1.0, operation
+        )
+        assert limits is not None
+        assert limits.max_rate_hz is None
+        assert limits.time_window == (window if window is None else pytest.approx(window))
+
+    def test_no_rate_wins_if_updates_alone_cost_more(self) -> None:
+        limits = comparisons(analysis(inputs((baseline(10, [6] * 4),))))["dense"].break_even
+        assert limits is not None
+        assert limits.spikes_per_input is None
+        assert limits.max_rate_hz is None
+        assert limits.time_window == pytest.approx(3 * 49.6 / 69.6)
+
+    @pytest.mark.parametrize(
+        ("name", "limit"),
+        [("45nm-fp32", 5.11), ("45nm-fp16", 3.75), ("45nm-int8", 7.67), ("45nm-int32", 32.0)],
+    )
+    def test_compute_only_limits_of_the_literature(self, name: str, limit: float) -> None:
+        """MACs over synaptic events: biases are neglected on both sides."""
+        prices = load_profiles()[name].prices
+        extra = dataclasses.replace(profile(prices), numbers="any")
+        found = comparisons(analysis(inputs((baseline(10, [2] * 4),)), "p", extra))
+        dense, skipping = (found[way].break_even for way in ("dense", "zero-skipping"))
+        assert dense is not None
+        assert skipping is not None
+        assert dense.compute_only_spikes_per_input == pytest.approx(limit, abs=5e-3)
+        # A fifth of the MACs: a fifth of the spikes.
+        fifth = dense.compute_only_spikes_per_input / 5  # type: ignore[operator]
+        assert skipping.compute_only_spikes_per_input == pytest.approx(fifth)
+
+    def test_the_compute_only_limit_is_at_the_synapses_of_the_spiking_network(self) -> None:
+        small = baseline(5, [5] * 4, equal_size=False)
+        result = analysis(inputs((small,)))
+        assert result.equal_accuracy is not None
+        limits = result.equal_accuracy.break_even
+        assert limits is not None
+        # Half as many MACs as the spiking network has synapses.
+        assert limits.compute_only_spikes_per_input == pytest.approx(4.6 / 0.9 / 2)
+
+    def test_a_core_has_no_single_price_of_an_event(self) -> None:
+        found = comparisons(analysis(inputs((baseline(100, [50] * 4),)), "lemaire-qualia"))
+        assert found["dense"].break_even is not None
+        assert found["dense"].break_even.compute_only_spikes_per_input is None
+
+
+IMAGES = np.array([[[255, 128, 0]]] * SAMPLES, dtype=np.uint8)
+
+
+def with_code(encoder: Encoder) -> AnalysisInputs:
+    """The network by hand, with what this code would take for an image with a black pixel."""
+    given = inputs()
+    layers = tuple(EventList.from_dense([spikes] * SAMPLES) for spikes in (INPUT, HIDDEN, OUTPUT))
+    measured = Measurement.of(STATE, ARCHITECTURE, layers)
+    operations = count_operations(measured, encoder.operations(IMAGES))
+    return dataclasses.replace(given, encoder=encoder, operations=operations)
+
+
+def twice(places: list[tuple[str, str]]) -> NDArray[np.bool_]:
+    """What a window twice as long has twice of, the code aside."""
+    once = ("pixel_read", "random_draw", "decision_comparison")
+    return np.array([term not in once and not term.startswith("code_") for term, _ in places])
+
+
+def energy_of(
+    longer: NDArray[np.int64], doubled: NDArray[np.bool_], prices: Floats, means: Floats
+) -> float:
+    """With the code of the longer window, and twice of everything that a step has."""
+    return float(np.where(doubled, 2 * means, longer.mean(axis=0)) @ prices)
+
+
+class TestEarlyAnswers:
+    """Until a step, the image has been read, and its code made as far as the step needs it."""
+
+    @pytest.mark.parametrize(
+        "encoder",
+        [
+            Poisson(time_window=3, max_rate=80.0),
+            Regular(time_window=3, max_rate=80.0),
+            Latency(time_window=3),
+            Latency(time_window=3, latency_curve="logarithmic", latency_threshold=0.0),
+        ],
+        ids=str,
+    )
+    def test_the_code_is_made_once_or_step_by_step(self, encoder: Encoder) -> None:
+        given = with_code(encoder)
+        # All terms but those in proportion to spikes other than the synaptic events'.
+        terms_of_it = [
+            "synaptic_event", "leak_multiplication", "bias_addition", "threshold_comparison",
+            "decision_comparison", "bias_read", "pixel_read", "random_draw", "code_comparison",
+            "code_multiplication", "code_addition", "code_logarithm",
+        ]  # fmt: skip
+        primes = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
+        priced = profile(dict(zip(terms_of_it, primes, strict=True)), "system")
+        result = analysis(given, "p", priced)
+        cost = window_cost(
+            result.chosen_inference, result.counts, 3, None, encoder.rate_hz is not None
+        )
+        assert cost is not None
+        total = result.chosen_inference.total.value
+        assert total is not None
+        assert cost.energy(16, 3).value_pj == pytest.approx(total.mean)
+        layers = tuple(
+            EventList.from_dense([spikes] * SAMPLES) for spikes in (INPUT, HIDDEN, OUTPUT)
+        )
+        stopped = stopped_after(
+            Measurement.of(STATE, ARCHITECTURE, layers), np.full(SAMPLES, 2, dtype=np.int64)
+        )
+        steps = np.full(SAMPLES, 2, dtype=np.int64)
+        columns, counts = count_spiking(
+            ARCHITECTURE,
+            spiking_counts(
+                stopped, code_until(encoder, IMAGES, steps), clocked_updates(ARCHITECTURE, steps)
+            ),
+        )
+        expected = price(OperationCounts(columns, counts, 3), priced).per_sample_pj
+        assert expected is not None
+        events = int(stopped.synaptic_events[0].sum())
+        assert cost.energy(events, 2).value_pj == pytest.approx(expected[0])
+
+    def test_neurons_that_spike_in_every_step(self) -> None:
+        """No update is inactive, and still an active one costs no less without spikes."""
+        layers = tuple(EventList.from_dense([[[1, 1]] * 3]) for _ in range(3))
+        architecture = Architecture(2, (2,), 2)
+        state = {
+            name: np.ones(shape, np.float32)
+            for name, shape in architecture.parameter_shapes().items()
+        }
+        counts = count_operations(Measurement.of(state, architecture, layers))
+        given = dataclasses.replace(
+            inputs(), architecture=architecture, operations=counts, training=None
+        )
+        result = analysis(given, "loihi-1")
+        cost = window_cost(result.chosen_inference, result.counts, 3)
+        assert cost is not None
+        assert cost.per_step.value_pj == pytest.approx(4 * 52)
+        # Of a step: 4 updates that are active, 6 spikes, 8 events.
+        assert cost.per_event.value_pj == pytest.approx(23.6 + (4 * (81 - 52) + 6 * 1.7) / 8)

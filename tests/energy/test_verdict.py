@@ -1,0 +1,285 @@
+"""Who needs less energy at equal accuracy: closed forms, and the table that keeps the answers."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikejoule.energy import BootstrapSettings, HardwareProfile, OperationCounts, load_profiles
+from spikejoule.energy.comparison import Ratio
+from spikejoule.energy.contenders import Accuracies, Contender, Side
+from spikejoule.energy.operations import Column
+from spikejoule.energy.prices import Price
+from spikejoule.energy.verdict import Verdict, verdict_of_run, verdicts, won
+from spikejoule.energy.verdict_rows import VerdictTable, read_verdicts
+from spikejoule.energy.verdict_words import verdict_sentences
+from spikejoule.foundation.errors import ArtifactError
+from tests.energy.by_hand import analysis, baseline, inputs, profile
+
+SETTINGS = BootstrapSettings(300)
+PLAIN = profile({"mac": 1, "addition": 1})
+
+
+def contender(
+    side: Side,
+    counts: Sequence[int],
+    validation: float | None = 98.0,
+    bits: int = 32,
+    network: str = "",
+    test: float = 97.5,
+) -> Contender:
+    """One that takes so many additions (or MACs) for each image: as many pJ under `PLAIN`."""
+    term = "synaptic_event" if side == "spiking" else "mac"
+    column = Column(term, "x", bits)
+    operations = OperationCounts((column,), np.array([counts]).T, 1)
+    known = None if validation is None else Accuracies(validation, test)
+    return Contender(side, network or side, "way", known, bits, bits < 32, operations)
+
+
+def judged(
+    contenders: Sequence[Contender],
+    level: float = 97.0,
+    under: HardwareProfile = PLAIN,
+    settings: BootstrapSettings = SETTINGS,
+) -> Verdict:
+    (found,) = verdicts(contenders, {under.id: under}, (level,), settings)
+    return found
+
+
+class TestChoice:
+    def test_each_side_sends_the_cheapest_that_reaches_the_level_on_validation_images(self) -> None:
+        # What reaches more on test images is not chosen for it.
+        contenders = [
+            contender("spiking", [9] * 3, 97.9, network="a"),
+            contender("spiking", [5] * 3, 98.5, network="b"),
+            contender("spiking", [1] * 3, 97.4, network="c", test=99.9),
+            contender("conventional", [7] * 3, 98.0, network="d"),
+            contender("conventional", [4] * 3, 97.5, network="e"),
+            contender("conventional", [6] * 3, None, network="f"),
+        ]
+        found = verdicts(contenders, {"p": PLAIN}, (97.0, 97.5, 98.0, 98.5, 99.0), SETTINGS)
+        sent = [
+            tuple(
+                None if choice is None else choice.contender.network
+                for choice in (one.spiking, one.conventional)
+            )
+            for one in found
+        ]
+        assert sent == [("c", "e"), ("b", "e"), ("b", "d"), ("b", None), (None, None)]
+        assert [one.outcome for one in found] == ["snn", "ann", "snn", "snn", "neither"]
+        assert found[1].ratio == Ratio(5 / 4, 5 / 4, 5 / 4)
+        assert won(found) == (3, 5)
+
+    def test_a_side_that_does_not_reach_the_level_has_lost(self) -> None:
+        cheap, dear = contender("spiking", [1, 1], 96.0), contender("conventional", [900, 900])
+        assert judged([cheap, dear]).outcome == "ann"
+        assert judged([cheap, dear]).spiking is None
+        assert judged([cheap, dear], 96.0).outcome == "snn"
+
+    def test_brackets_are_chosen_by_their_middle(self) -> None:
+        bracket = profile({"mac": Price(1.0, None, 3.0), "addition": Price(1.0, None, 9.0)})
+        found = judged(
+            [contender("spiking", [10, 10]), contender("conventional", [10, 10])], 97.0, bracket
+        )
+        assert found.ratio == Ratio(None, 10 / 30, 90 / 10)
+        assert found.outcome == "undecided"
+
+    def test_integers_alone_compete_under_a_profile_of_integers(self) -> None:
+        everyone = [
+            contender("spiking", [1, 1], network="float"),
+            contender("spiking", [5, 5], bits=8, network="of 8 bits"),
+            contender("conventional", [2, 2], network="ReLU"),
+            contender("conventional", [6, 6], bits=8, network="ReLU of 8 bits"),
+            contender("conventional", [3, 3], bits=4, network="ReLU of 4 bits"),
+        ]
+        chosen = {}
+        for numbers in ("any", "float32", "int32", "int8", "float16"):
+            under = dataclasses.replace(PLAIN, numbers=numbers)
+            found = verdicts(everyone, {"p": under}, (97.0,), SETTINGS)
+            chosen[numbers] = [
+                (one.spiking and one.spiking.contender.network,
+                 one.conventional and one.conventional.contender.network)
+                for one in found
+            ]  # fmt: skip
+        of_integers = [("of 8 bits", "ReLU of 4 bits")]
+        assert chosen == {
+            "any": [("float", "ReLU")],
+            "float32": [("float", "ReLU")],
+            "int32": of_integers,
+            "int8": of_integers,
+            "float16": [],
+        }
+        wide = [contender(side, [1, 1], bits=16) for side in ("spiking", "conventional")]  # type: ignore[arg-type]
+        assert (
+            verdicts(wide, {"p": dataclasses.replace(PLAIN, numbers="int8")}, (97.0,), SETTINGS)
+            == ()
+        )
+
+    def test_chips_judge_nobody(self) -> None:
+        everyone = [contender("spiking", [1, 1], bits=8), contender("conventional", [2, 2], bits=8)]
+        profiles = load_profiles()
+        found = {one.profile.id for one in verdicts(everyone, profiles, (97.0,), SETTINGS)}
+        assert found == {
+            name
+            for name, one in profiles.items()
+            if one.scope in ("arithmetic", "system") and one.numbers != "float16"
+        }
+
+    @pytest.mark.parametrize("term", ["synaptic_event", "mac"])
+    def test_a_profile_that_prices_nothing_of_a_side_has_nobody_on_it(self, term: str) -> None:
+        """Nothing is divided by an energy of zero."""
+        everyone = [contender("spiking", [1, 1]), contender("conventional", [2, 2])]
+        found = judged(everyone, 97.0, profile({term: 1.0}, "system"))
+        assert found.ratio is None
+        assert found.outcome == {"synaptic_event": "snn", "mac": "ann"}[term]
+        one_sided = profile({"state_access": 1.0}, "memory")
+        result = analysis(inputs((baseline(10, [6] * 4),)), "p", one_sided)
+        assert result.chosen_inference.comparisons == ()
+
+
+class TestInterval:
+    def test_is_that_of_the_ratio_of_means_of_the_same_draws(self) -> None:
+        generator = np.random.default_rng(4)
+        events = generator.poisson(900, 300)
+        macs = events + generator.poisson(90, 300)
+        ratio = judged(
+            [contender("spiking", events.tolist()), contender("conventional", macs.tolist())],
+            settings=BootstrapSettings(3000),
+        ).ratio
+        assert ratio is not None
+        assert ratio.value == pytest.approx(events.mean() / macs.mean())
+        # The delta method, of pairs.
+        residual = events - ratio.value * macs
+        error = residual.std(ddof=1) / macs.mean() / np.sqrt(300)
+        assert ratio.low == pytest.approx(ratio.value - 1.96 * error, abs=0.15 * error)
+        assert ratio.high == pytest.approx(ratio.value + 1.96 * error, abs=0.15 * error)
+        assert ratio.verdict == "snn"
+
+    @pytest.mark.parametrize(
+        ("events", "outcome"), [([8, 9, 10], "snn"), ([10, 11, 12], "undecided"), ([12] * 3, "ann")]
+    )
+    def test_one_within_it_decides_nothing(self, events: list[int], outcome: str) -> None:
+        found = judged([contender("spiking", events), contender("conventional", [11] * 3)])
+        assert found.outcome == outcome
+
+
+class TestOfARun:
+    def test_the_level_is_the_networks_own_accuracy(self) -> None:
+        network = contender("spiking", [5, 5], 98.25)
+        rivals = [
+            contender("conventional", [1, 1], 98.24, network="worse"),
+            contender("conventional", [9, 9], 98.25, network="equal"),
+        ]
+        (found,) = verdict_of_run(network, rivals, {"p": PLAIN}, SETTINGS)
+        assert (found.level_percent, found.outcome) == (98.25, "snn")
+        assert found.conventional is not None
+        assert found.conventional.contender.network == "equal"
+        integers = {"p": dataclasses.replace(PLAIN, numbers="int8")}
+        assert verdict_of_run(network, rivals, integers, SETTINGS) == ()
+        unknown = contender("spiking", [5, 5], None)
+        assert verdict_of_run(unknown, rivals, {"p": PLAIN}, SETTINGS) == ()
+
+    def test_in_words(self) -> None:
+        def first(**rival: float) -> str:
+            macs = int(rival.pop("macs"))
+            given = inputs((baseline(macs, [macs] * 4, **rival),))
+            return verdict_sentences(analysis(given))[0]
+
+        at = "at equal accuracy (88.00 % on validation images) under 45nm-fp32"
+        assert first(macs=100).startswith(f"The spiking network wins {at}: 69.6 pJ per inference")
+        assert first(macs=10).startswith(f"The spiking network loses {at}: ")
+        alone = first(macs=10, validation_accuracy_percent=80.0)
+        assert "it stands alone under 45nm-fp32" in alone
+        nobody = verdict_sentences(analysis(inputs()))
+        assert nobody[0].startswith("No conventional network was counted")
+        nameless = dataclasses.replace(inputs((baseline(10, [6] * 4),)), accuracy=None)
+        assert (
+            "does not record the network's validation accuracy"
+            in (verdict_sentences(analysis(nameless))[0])
+        )
+
+    def test_all_profiles_are_summed_up(self) -> None:
+        result = analysis(inputs((baseline(10, [6] * 4),)))
+        wins, n_profiles = won(result.verdicts)
+        assert n_profiles == len(result.verdicts) > wins
+        assert {one.profile.numbers for one in result.verdicts} == {"any", "float32"}
+        said = verdict_sentences(result)[-1]
+        assert said.startswith(f"It wins under {wins} of the {n_profiles} profiles that compare; ")
+
+
+class TestTable:
+    def table(self) -> VerdictTable:
+        contenders = [
+            contender("spiking", [3, 5, 7, 9], 98.7),
+            contender("conventional", [6, 5, 4, 7], 98.2),
+            contender("conventional", [60, 50, 40, 70], 98.8, network="large, ReLU"),
+        ]
+        memory = profile({"weight_read": Price(1.0, None, 2.0)}, "memory")
+        profiles = {"p": PLAIN, "m": dataclasses.replace(memory, id="m")}
+        for one in contenders:
+            columns = (one.operations.columns[0], Column("weight_read", "x"))
+            assert isinstance(one.operations, OperationCounts)
+            counts = np.repeat(one.operations.counts, 2, axis=1)
+            object.__setattr__(one, "operations", OperationCounts(columns, counts, 1))
+        levels = (97.0, 98.5, 98.75, 99.0)
+        return VerdictTable.of(verdicts(contenders, profiles, levels, SETTINGS))
+
+    def test_is_read_as_it_was_written(self, tmp_path: Path) -> None:
+        table = self.table()
+        table.write(tmp_path / "verdict.csv")
+        rows = read_verdicts(tmp_path / "verdict.csv")
+        assert rows == table.rows
+        assert [row.outcome for row in rows[:4]] == ["undecided", "snn", "ann", "neither"]
+        assert (rows[0].spiking_pj, rows[0].conventional_pj) == (6.0, 5.5)
+        assert rows[0].ratio == pytest.approx(12 / 11)
+        assert rows[1].conventional == "large, ReLU, way"
+        assert (rows[2].spiking, rows[2].spiking_pj, rows[2].ratio) == ("", None, None)
+        assert rows[4].ratio is None
+        assert rows[4].ratio_low is not None
+
+    @pytest.mark.parametrize(
+        ("row", "changes", "words"),
+        [
+            (0, {"outcome": "snn"}, "the outcome is snn, but by its figures undecided"),
+            (0, {"ratio_high": "0.99"}, "row 2: the outcome is undecided, but"),
+            (1, {"ratio_low": "1.01", "ratio": "2", "ratio_high": "3"}, "is snn, but .* ann"),
+            (1, {"conventional": "", "outcome": "ann"}, "is ann, but by its figures snn"),
+            (2, {"outcome": "neither"}, "is neither, but by its figures ann"),
+            (3, {"outcome": "undecided"}, "is undecided, but by its figures neither"),
+            (3, {"level_percent": "98.75"}, "two rows for one accuracy"),
+            (0, {"outcome": "draw"}, "outcome"),
+            (0, {"level_percent": "101"}, "level_percent"),
+            (0, {"ratio": "-1"}, "ratio"),
+            (0, {"ratio": "nan"}, "ratio"),
+        ],
+    )
+    def test_rows_that_cannot_be(
+        self, tmp_path: Path, row: int, changes: dict[str, str], words: str
+    ) -> None:
+        path = tmp_path / "verdict.csv"
+        self.table().write(path)
+        lines = path.read_text(encoding="utf-8").splitlines()
+        names = lines[0].split(",")
+        # Names with a comma are quoted; in these rows there are none.
+        cells = [cell.replace(";", ",") for cell in _cells(lines[row + 1])]
+        for name, value in changes.items():
+            cells[names.index(name)] = value
+        lines[row + 1] = ",".join(f'"{cell}"' if "," in cell else cell for cell in cells)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        with pytest.raises(ArtifactError, match=words):
+            read_verdicts(path)
+
+    def test_an_end_that_rounds_to_one_decides_nothing(self) -> None:
+        found = judged([contender("spiking", [5, 5]), contender("conventional", [5, 5])])
+        close = dataclasses.replace(found, ratio=Ratio(0.5, 0.4, 1 - 1e-12))
+        assert close.outcome == "snn"
+        (row,) = VerdictTable.of([close]).rows
+        assert (row.outcome, row.ratio_high) == ("undecided", 1.0)
+
+
+def _cells(line: str) -> list[str]:
+    import csv
+
+    return next(csv.reader([line]))
