@@ -13,7 +13,7 @@ from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headli
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.files import write_bytes, write_csv, write_text
 from spikejoule.foundation.provenance import library_versions
-from spikejoule.graphs.nir_out import graph_without_nodes, nir_graph, write_nir
+from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
 from spikejoule.measure.evaluation_files import read_evaluation
 from spikejoule.measure.front_rows import read_front
 from spikejoule.measure.inference_files import InferenceTimings, read_measurement

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,17 @@ from tests.tools.services import SHARED, WITHOUT_JOBS, answers, free_port, runni
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGES = (DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
 WITH_SERVICES = ("share-a-server",)
+WITH_PACKAGES = {
+    "hand-a-network-to-another-simulator": ("spikingjelly", "snntorch", "norse", "sinabs"),
+}
 PAGE_SECONDS = 500
+
+
+def needed_packages(page: Path) -> list[pytest.MarkDecorator]:
+    """Skips a page where something that it imports is not installed, and says what."""
+    missing = [name for name in WITH_PACKAGES.get(page.stem, ()) if find_spec(name) is None]
+    reason = f"needs the extra interop: without {', '.join(missing)}"
+    return [pytest.mark.skipif(bool(missing), reason=reason)]
 
 
 @dataclass
@@ -130,7 +141,11 @@ def test_every_block_is_one_that_is_run(page: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=page.stem, marks=SHARED if page.stem in WITH_SERVICES else ())
+        pytest.param(
+            page,
+            id=page.stem,
+            marks=[*(SHARED if page.stem in WITH_SERVICES else ()), *needed_packages(page)],
+        )
         for page in PAGES
     ],
 )

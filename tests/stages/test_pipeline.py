@@ -439,6 +439,7 @@ RERUNS = {
     "tracking": {"publish"},
     "report": {"energy_report"},
     "energy": {"energy_report", "publish"},
+    "graphs": {"energy_report"},
     "rival": {"baseline", "energy_report", "publish"},
     "measure": {"measure_inference", "evaluate", "baseline", "energy_report", "publish"},
     "learn": {"train", "baseline"},
