@@ -79,12 +79,14 @@ for name in sys.argv[1:]:
 RESULT = """
 import json
 from pathlib import Path
+import nir
 from spikejoule.foundation.pipeline_file import artifact_paths
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.data.images import load_images
 from spikejoule.model.trained import load_trained
 from spikejoule.spikes.codes import load_encoded_images
 paths = artifact_paths(Path())
+graph = nir.read(paths["nir"])
 trained, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])
 events, images = load_encoded_images(paths["events_test"])
 print(json.dumps({
@@ -93,6 +95,7 @@ print(json.dumps({
     "trained": trained.encoding,
     "complete": complete.encoder.entry(),
     "neurons": [trained.architecture.neuron.entry(), complete.architecture.neuron.entry()],
+    "graph": [sorted(graph.nodes), graph.metadata["reason"]],
     "config": trained.training_config,
     "engine": trained.engine,
     "rates": [record["learning_rate"] for record in trained.history],
@@ -172,6 +175,9 @@ def test_the_neuron_the_surrogate_and_the_schedule_were_used(result: dict) -> No
     neuron = {"neuron": "linear_leak", "threshold": 0.3, "leak": 0.05}
     assert result["neurons"] == [neuron, neuron]
     assert result["engine"] == "dense"
+    nodes, reason = result["graph"]
+    assert nodes == []
+    assert reason.startswith("model.neuron: 'linear_leak' has no node in NIR")
     assert result["config"]["surrogate"] == "laplacian"
     # Three batches an epoch: the rate of the last step of each is 4/6 and 1/6 of the first.
     assert result["rates"] == pytest.approx([0.01 * 4 / 6, 0.01 / 6])

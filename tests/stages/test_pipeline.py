@@ -522,7 +522,8 @@ class TestTracking:
         for name, path in artifact_paths(first.folder).items():
             if name == "front":
                 continue
-            if path.startswith(("figures/", "metrics/", "reports/")) or name == "checkpoint":
+            kept_by_git = path.startswith(("figures/", "metrics/", "reports/"))
+            if kept_by_git or name in ("checkpoint", "nir"):
                 original = first.path(name)
                 if name == "train_timings":
                     stored_copy = stored / "results" / "timings" / original.name

@@ -17,9 +17,10 @@ from spikejoule.data.images import Dataset, images_sha256, save_images
 from spikejoule.energy import BaselineCounts
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.foundation.files import write_csv, write_json
+from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.measure.front_rows import FRONT_COLUMNS
 from spikejoule.measure.inference_files import load_inference_events, load_inference_spikes
-from spikejoule.model.trained import save_trained
+from spikejoule.model.trained import load_trained, save_trained
 from spikejoule.rival.baseline_files import save_baseline
 from spikejoule.rival.quantised import QuantisedNetwork
 from spikejoule.spikes.events import load_events, save_events
@@ -203,6 +204,12 @@ class TestOutputs:
         assert proxies["dense_ops_per_inference"] == 15_880 * 50
         assert energy["dense_operations_per_inference"] == 15_880 * 50
 
+    def test_the_graph_is_the_network(self, finished: Path) -> None:
+        trained = load_trained(finished / path_of("trained"))
+        write_nir(finished / "again.nir", nir_graph(trained))
+        graph = (finished / path_of("nir")).read_bytes()
+        assert graph == (finished / "again.nir").read_bytes()
+
     def test_the_run_in_mlflow_is_complete(self, finished: Path) -> None:
         client = MlflowClient(tracking_uri=f"sqlite:///{finished / 'mlflow.db'}")
         experiment = client.get_experiment_by_name("spikejoule")
@@ -225,6 +232,7 @@ class TestOutputs:
         for folder, name in (
             ("checkpoint", "checkpoint"), ("out", "confusion_figure"),
             ("out", "spike_raster"), ("out", "confusion"), ("out", "energy_metrics"),
+            ("out", "nir"), ("model/artifacts", "nir"),
         ):  # fmt: skip
             stored = files / folder / path_of(name).name
             assert stored.read_bytes() == (finished / path_of(name)).read_bytes()

@@ -28,7 +28,7 @@ from spikejoule.tracking import (
     publish,
 )
 from spikejoule.tracking.keeper import keeper_tags
-from spikejoule.tracking.run_record import FILES, OUTPUTS, build_run_record
+from spikejoule.tracking.run_record import FILES, OUTPUTS, build_run_record, files_of
 from spikejoule.tracking.store import in_one_line
 from tests.tools.examples import (
     BASELINE_TIMINGS,
@@ -525,6 +525,14 @@ class TestRunRecord:
         assert set(stored) == {*OUTPUTS, "params.yaml"} - {"trained"}
         assert stored["checkpoint"].folder == "checkpoint"
         assert stored["history"].folder == (tmp_path / "out").as_posix()
+
+    def test_a_revision_from_before_has_no_graph(self, tmp_path: Path) -> None:
+        self.build(tmp_path)
+        paths = {name: tmp_path / "out" / name for name in FILES if name != "nir"}
+        (tmp_path / "out" / "nir").unlink()
+        assert files_of(paths) == list(paths.values())
+        stored = {artifact.path.name for artifact in build_run_record(paths, PARAMS, {}).artifacts}
+        assert stored == set(OUTPUTS) - {"trained", "nir"}
 
     def test_a_missing_output_is_refused(self, tmp_path: Path) -> None:
         paths = {name: tmp_path / name for name in OUTPUTS}
