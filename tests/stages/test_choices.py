@@ -11,10 +11,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import nir
 import pytest
 import torch
 
 from spikejoule.data.images import Dataset
+from spikejoule.graphs import metadata_of
 from spikejoule.measure.early_exit_files import EarlyExitFile
 from spikejoule.params import load_params
 from spikejoule.spikes.codes import load_encoded_images
@@ -91,6 +93,7 @@ def test_a_combination(
     flat = load_params(folder / "params.yaml").flattened()
     assert chosen.items() <= flat.items()
     check_the_code(folder, paths)
+    check_the_graph(chosen, paths)
     early = EarlyExitFile.read(paths["early_exit"])
     assert early.rule == chosen["evaluate.early_exit_rule"]
     numbers = {
@@ -113,6 +116,18 @@ def test_a_combination(
     page = paths["energy_page"].read_text(encoding="utf-8")
     assert "nan" not in page.split()
     assert ("first output spike" in page) == (early.rule == "first_spike")
+
+
+def check_the_graph(chosen: Combination, paths: dict[str, Path]) -> None:
+    """The NIR graph is one that nir reads, and says what was chosen."""
+    graph = nir.read(paths["nir"])
+    stated = metadata_of(graph)
+    assert stated.reset == chosen["model.reset"]
+    assert stated.encoding["type"] == chosen["encode.code"]
+    assert (stated.input == "currents") == (chosen["encode.code"] == "direct")
+    assert stated.pruned == (chosen["train.pruned_fraction"] > 0)
+    assert (stated.quantisation is not None) == (chosen["model.weight_bits"] == 8)
+    assert ("bias" in vars(graph.nodes["synapses1"])) == chosen["model.bias"]
 
 
 def check_the_code(folder: Path, paths: dict[str, Path]) -> None:
