@@ -217,8 +217,8 @@ MUTATIONS = (
     Mutation(
         "every layer has the constants of the first",
         "engine/kernels/deltas.py",
-        "            parameters,\n            neuron_at(neurons, number),\n",
-        "            parameters,\n            neuron_at(neurons, 0),\n",
+        "            parameters,\n            neuron_at(network, number),\n",
+        "            parameters,\n            neuron_at(network, 0),\n",
         NEURONS,
     ),
     Mutation(

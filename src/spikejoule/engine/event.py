@@ -8,38 +8,39 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.engine.adam_state import adam_state
-from spikejoule.engine.grids import neuron_of_layer, neurons_of, row_grids
+from spikejoule.engine.grids import neuron_of_layer, neuron_table, row_grids
 from spikejoule.engine.inputs import check_input
 from spikejoule.engine.integer import IntegerNetwork
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.engine.kernels.backward import batch_gradient
 from spikejoule.engine.kernels.currents import add_current_gradients, bias_rows
-from spikejoule.engine.kernels.deltas import transpose_weights
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.forward import layer_forward_lanes
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
 from spikejoule.engine.kernels.rounding import round_parameters
 from spikejoule.engine.kernels.structures import (
+    RESET_BY_SUBTRACTION,
+    RESET_TO_ZERO,
     AdamSettings,
     Batch,
     ConstantInputs,
     Grids,
     Layer,
-    Loss,
+    Learning,
     Moments,
     Network,
     Neuron,
-    OwnBiases,
     Spikes,
-    Surrogate,
+    Workspace,
 )
-from spikejoule.engine.workspace import GROUP_SAMPLES, Workspace, no_moments
+from spikejoule.engine.workspace import new_workspace, no_moments
 from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.buffers import collect_events
 from spikejoule.spikes.events import EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
@@ -47,6 +48,9 @@ from spikejoule.spikes.kernels.structures import LaneSpikes
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it, and
 it bounds the threads that one batch can use; it does not depend on the machine."""
+
+TABLE_CLASSES = 1000
+"""Classes up to which the targets of all are computed once; of more, a batch computes its own."""
 
 
 class EventEngine:
@@ -76,20 +80,23 @@ class EventEngine:
         self._type = kind
         surrogate = self._settings.chosen_surrogate
         a, b = surrogate.constants()
-        self._loss = Loss(
+        self._learning = Learning(
             logit_scale=self._settings.logit_scale,
-            batch_size=1,
             penalised=self._settings.has_penalty,
             penalties=self._settings.penalties(len(architecture.fan_outs)),
+            surrogate=SURROGATE_CODES[surrogate.name],
+            a=kind(a),
+            b=kind(b),
         )
         self._targets_by_class: NDArray[np.float64] | None = None
-        self._surrogate = Surrogate(code=SURROGATE_CODES[surrogate.name], a=kind(a), b=kind(b))
         layout = self._layout = ParameterLayout.of(architecture)
         self._kept, fan_outs = np.empty(0, dtype), layout.pack_masks({}, dtype)[1]
         self._not_zero = np.zeros_like(fan_outs)
         # What the optimizer keeps; what runs is the same, or its copy on the grids.
         self._learned = layout.pack(state, dtype)
         is_float = architecture.quantisation is None
+        neuron = architecture.neuron
+        assert isinstance(neuron, LeakyIntegrateAndFire)
         self._network = Network(
             layers=layout.table,
             parameters=self._learned if is_float else aligned_zeros((layout.size,), dtype),
@@ -97,9 +104,11 @@ class EventEngine:
             fan_outs=fan_outs,
             learned_start=layout.learned_start,
             learned_row=layout.learned_row,
+            constants=np.empty((len(layout.layers), 6), dtype),
+            reset=RESET_BY_SUBTRACTION if neuron.reset == "subtract" else RESET_TO_ZERO,
+            on_grid=int(not is_float),
         )
-        nothing = np.empty(0, dtype)
-        self._no_rows = OwnBiases(rows=nothing, gradients=nothing, stride=0)
+        self._no_rows = np.empty((2, 0), dtype)
         self._lanes = lanes
         self._steps_taken = 0
         self._moments: Moments | None = None
@@ -134,13 +143,13 @@ class EventEngine:
     def _use_learned(self) -> None:
         """Take over the constants of the neurons as they are learned by now."""
         learned = self._architecture.learned_from(self._layout.learned(self._learned))
-        self._neurons = neurons_of(learned, self._learned.dtype)
+        self._network.constants[:] = neuron_table(learned, self._learned.dtype)
 
     def _prepare_training(self, n_steps: int) -> Workspace:
         """Allocate what training needs, once for a window."""
         layout, kind = self._layout, self._network.parameters.dtype
         if self._workspace is None or self._workspace.n_steps != n_steps:
-            self._workspace = Workspace.of(layout, n_steps, self._lanes, kind)
+            self._workspace = new_workspace(layout, n_steps, self._lanes, kind)
         if self._moments is None:
             self._moments = no_moments(layout.size, kind)
         return self._workspace
@@ -163,52 +172,48 @@ class EventEngine:
                 f"0 to {n_output - 1} apart"
             )
         workspace = self._prepare_training(events.n_steps)
-        outcomes, batch = workspace.outcomes, events.n_samples
         targets, target_rows = self._targets(classes, teacher)
-        transpose_weights(self._network)
-        bounds = even_parts(batch, self._lanes)
+        bounds = even_parts(events.n_samples, self._lanes)
         currents, own = _constant_inputs(events, self._learned.dtype), self._no_rows
         if currents is not None:
             own = self._own_biases(currents, bounds)
         batch_gradient(
-            Spikes(events.sources, events.offsets),
-            own,
             Batch(
+                sources=events.sources,
+                offsets=events.offsets,
+                own=own,
                 labels=classes,
                 targets=targets,
                 target_rows=target_rows,
-                n_steps=events.n_steps,
                 bounds=bounds,
-                group_size=GROUP_SAMPLES,
             ),
-            self._loss._replace(batch_size=batch),
-            self._neurons,
-            self._surrogate,
+            self._learning,
             self._network,
-            workspace.gradients,
-            workspace.scratch,
-            outcomes,
+            workspace,
         )
         if currents is not None:
             first = self._layout.layers[0]
-            add_current_gradients(currents, first, bounds, own.gradients, workspace.gradients)
-        gather_gradient(*workspace.gradients, self._layout.rows, workspace.squares)
+            add_current_gradients(currents, first, bounds, own[1], workspace)
+        gradients, touched = workspace.gradients, workspace.touched
+        gather_gradient(gradients, touched, self._layout.rows, workspace.squares)
+        correct, *counts = map(sum, zip(*workspace.counts.tolist(), strict=True))
+        n_layers = len(self._layout.layers) + 1
         outcome = BatchOutcome(
-            float(outcomes.losses.sum()) / batch,
-            int(outcomes.correct.sum()),
-            tuple(outcomes.spikes.sum(axis=0).tolist()),
-            tuple(outcomes.synaptic_events.sum(axis=0).tolist()),
+            float(workspace.losses.sum()) / events.n_samples,
+            correct,
+            tuple(counts[:n_layers]),
+            tuple(counts[n_layers:]),
             None if currents is None else self._input_macs(events),
         )
         return outcome, workspace
 
-    def _own_biases(self, currents: ConstantInputs, bounds: NDArray[np.int64]) -> OwnBiases:
-        """A bias row for each sample, and room for its gradient."""
+    def _own_biases(self, currents: ConstantInputs, bounds: NDArray[np.int64]) -> NDArray[Any]:
+        """A bias row for each sample, and room for its gradient, [2, samples * stride]."""
         layer, parameters = self._layout.layers[0], self._network.parameters
         size = (currents.offsets.size - 1) * layer.stride
-        rows, gradients = (aligned_zeros((size,), parameters.dtype) for _ in range(2))
-        bias_rows(currents, layer, parameters, bounds, rows)
-        return OwnBiases(rows, gradients, layer.stride)
+        own = aligned_zeros((2, size), parameters.dtype)
+        bias_rows(currents, layer, parameters, bounds, own[0])
+        return own
 
     def _input_macs(self, events: EventList) -> int:
         return int(events.uses_per_source() @ self._network.fan_outs[: events.n_inputs])
@@ -218,7 +223,7 @@ class EventEngine:
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Probabilities that classes should have, in rows, and the row of each sample."""
         n_output = self._architecture.n_output
-        if teacher is not None or labels.size < n_output:
+        if teacher is not None or n_output > TABLE_CLASSES:
             return self._settings.targets(labels, n_output, teacher), np.arange(labels.size)
         if self._targets_by_class is None:
             self._targets_by_class = self._settings.targets(np.arange(n_output), n_output)
@@ -242,8 +247,8 @@ class EventEngine:
         correction2 = 1 - beta2**self._steps_taken
         adam_step(
             self._learned,
-            workspace.gradients.parts[0],
-            workspace.gradients.touched[0],
+            workspace.gradients[0],
+            workspace.touched[0],
             *self._moments,
             self._layout.rows,
             AdamSettings(
@@ -273,10 +278,9 @@ class EventEngine:
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
         outcome, workspace = self._accumulate(events, labels, teacher)
-        gradients = workspace.gradients
-        by_name = self._layout.unpack(gradients.parts[0])
-        gradients.parts[0] = 0
-        gradients.touched[0] = False
+        by_name = self._layout.unpack(workspace.gradients[0])
+        workspace.gradients[0] = 0
+        workspace.touched[0] = False
         return outcome, by_name
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
@@ -296,7 +300,7 @@ class EventEngine:
             return IntegerNetwork(self._architecture, self.learned_state()).run(events)
         layers = []
         for number, layer in enumerate(self._layout.layers):
-            events = self._run_layer(events, layer, neuron_of_layer(self._neurons, number))
+            events = self._run_layer(events, layer, neuron_of_layer(self._network, number))
             layers.append(events)
         return layers
 
@@ -311,9 +315,9 @@ class EventEngine:
                 layer_forward_lanes(spikes, layer, parameters, 0, neuron, n_steps, out)
                 return
             these = currents._replace(offsets=currents.offsets[chosen.start : chosen.stop + 1])
-            own = self._own_biases(these, out.bounds)
+            own, _ = self._own_biases(these, out.bounds)
             at_row = layer._replace(bias_start=0)
-            layer_forward_lanes(spikes, at_row, own.rows, own.stride, neuron, n_steps, out)
+            layer_forward_lanes(spikes, at_row, own, layer.stride, neuron, n_steps, out)
 
         return collect_events(events.n_samples, n_steps, layer.n_units, fill)
 

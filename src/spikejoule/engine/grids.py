@@ -1,60 +1,50 @@
 """What the kernels of the event engine need of neurons and of the grids of a quantised network."""
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import (
-    RESET_BY_SUBTRACTION,
-    RESET_TO_ZERO,
     Grids,
+    Network,
     Neuron,
-    Neurons,
 )
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.integers import layer_constants, neuron_constants, quantisation_of
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 
-def neurons_of(architecture: Architecture, dtype: DTypeLike) -> Neurons:
-    """The constants of LIF neurons; on the grids of their layers in a quantised network."""
-    neuron = architecture.neuron
-    assert isinstance(neuron, LeakyIntegrateAndFire)
-    reset = RESET_BY_SUBTRACTION if neuron.reset == "subtract" else RESET_TO_ZERO
+def neuron_table(architecture: Architecture, dtype: DTypeLike) -> NDArray[Any]:
+    """The constants of LIF neurons as a network has them; of its grids if it is quantised."""
     if architecture.quantisation is None:
-        constants = np.array(neuron_constants(architecture), dtype)
-        thresholds, decays = np.ascontiguousarray(constants.T)
-        grids = np.zeros((len(constants), 4), dtype)
-        return Neurons(decays, thresholds, reset, on_grid=0, grids=grids)
-    layers = layer_constants(architecture)
+        constants = [
+            (decay, threshold, 0, 0, 0, 0) for threshold, decay in neuron_constants(architecture)
+        ]
+        return np.array(constants, dtype)
+    on_grids = [
+        (
+            one.decay,
+            one.value(one.threshold),
+            one.value(1),
+            1 / one.value(1),
+            one.value(one.lowest),
+            one.value(one.highest),
+        )
+        for one in layer_constants(architecture)
+    ]
     # Integers of 32 bits may stand for more than float32 holds: there is no bound then.
     with np.errstate(over="ignore"):
-        return Neurons(
-            decays=np.array([one.decay for one in layers], dtype),
-            thresholds=np.array([one.value(one.threshold) for one in layers], dtype),
-            reset=reset,
-            on_grid=1,
-            grids=np.array(
-                [
-                    (
-                        one.value(1),
-                        1 / one.value(1),
-                        one.value(one.lowest),
-                        one.value(one.highest),
-                    )
-                    for one in layers
-                ]
-            ).astype(dtype),
-        )
+        return np.array(on_grids).astype(dtype)
 
 
-def neuron_of_layer(neurons: Neurons, number: int) -> Neuron:
+def neuron_of_layer(network: Network, number: int) -> Neuron:
     """The neuron of the layer of a number, counted from 0.
 
     (`structures.neuron_at` is for kernels: called from here it would return numbers in float64.)
     """
-    decays, thresholds, reset, on_grid, grids = neurons
-    return Neuron(decays[number], thresholds[number], reset, on_grid, *grids[number])
+    decay, threshold, *grid = network.constants[number]
+    return Neuron(decay, threshold, network.reset, network.on_grid, *grid)
 
 
 def row_grids(architecture: Architecture, layout: ParameterLayout, dtype: DTypeLike) -> Grids:

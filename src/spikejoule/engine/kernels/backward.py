@@ -6,10 +6,17 @@ The equations are in spikejoule/model/neuron.py.
 import numba
 import numpy as np
 
-from spikejoule.engine.kernels.deltas import sample_deltas
+from spikejoule.engine.kernels.deltas import sample_deltas, transpose_weights
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.learned import learned_gradients
-from spikejoule.engine.kernels.structures import Block, BySource, Scratch, Spikes, layer_at
+from spikejoule.engine.kernels.structures import (
+    Block,
+    BySource,
+    Scratch,
+    Spikes,
+    layer_at,
+)
+from spikejoule.engine.kernels.through_time import TILE_VECTORS
 from spikejoule.engine.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compiled_parallel
@@ -74,7 +81,7 @@ def _group_weights(spikes, n_rows, network, gradient, touched, scratch, synaptic
         network: ``Network``.
         gradient: the lane's, real [P].
         touched: rows that it changed, bool [R].
-        scratch: ``Scratch`` of the lane, with the group's deltas and spikes.
+        scratch: ``Scratch`` with the group's deltas and spikes.
         synaptic_events: receives what the group adds, int64 [L].
     """
     fan_outs = network.fan_outs
@@ -110,86 +117,80 @@ def _group_weights(spikes, n_rows, network, gradient, touched, scratch, synaptic
         sources, offsets = scratch.sources[number], scratch.offsets[number]
 
 
-@compiled
-def _gradient_of_lane(
-    lane,
-    spikes,
-    own,
-    batch,
-    loss_settings,
-    neurons,
-    surrogate,
-    network,
-    gradients,
-    scratch,
-    outcomes,
-):
-    """The samples of one lane; see :func:`batch_gradient`."""
-    n_steps = batch.n_steps
-    of_lane = Scratch(
-        potentials=scratch.potentials[lane],
-        fired=scratch.fired[lane],
-        counts=scratch.counts[lane],
-        count_gradient=scratch.count_gradient[lane],
-        costs=scratch.costs[lane],
-        later=scratch.later[lane],
-        sums=scratch.sums[lane],
-        deltas=scratch.deltas[lane],
-        sources=scratch.sources[lane],
-        offsets=scratch.offsets[lane],
-        places=scratch.places[lane],
-        steps=scratch.steps[lane],
-        active=scratch.active[lane],
-        firsts=scratch.firsts[lane],
+@compiled_inline
+def _scratch_of_lane(lane, network, workspace):
+    """The lane's part of the workspace, and what is small enough to be allocated for a batch."""
+    potentials, n_steps = workspace.potentials[lane], workspace.n_steps
+    n_layers, size = potentials.shape
+    kind = potentials.dtype
+    output = layer_at(network.layers, n_layers - 1)
+    most_sources = network.layers[:, 0].max()
+    most_units = TILE_VECTORS[0] * LANES
+    return Scratch(
+        potentials=potentials,
+        deltas=workspace.deltas[lane],
+        steps=workspace.steps[lane],
+        sources=workspace.spikes[lane],
+        offsets=np.zeros((n_layers, workspace.group_size * n_steps + 1), np.int64),
+        fired=np.empty(size // LANES, np.uint16),
+        counts=np.empty(output.n_units, np.int64),
+        count_gradient=np.zeros(output.stride, kind),
+        costs=np.zeros((n_layers, size // n_steps), kind),
+        later=np.empty(most_units, kind),
+        sums=np.empty(most_units, kind),
+        places=np.zeros(most_sources, np.uint32),
+        active=np.empty(most_sources + 1, np.uint32),
+        firsts=np.empty(most_sources + 1, np.uint32),
     )
-    gradient, touched = gradients.parts[lane], gradients.touched[lane]
-    spike_counts, synaptic_events = outcomes.spikes[lane], outcomes.synaptic_events[lane]
-    spike_counts[:] = 0
-    synaptic_events[:] = 0
+
+
+@compiled
+def _gradient_of_lane(lane, batch, learning, network, workspace):
+    """The samples of one lane; see :func:`batch_gradient`."""
+    n_steps = workspace.n_steps
+    scratch = _scratch_of_lane(lane, network, workspace)
+    gradient, touched = workspace.gradients[lane], workspace.touched[lane]
+    counts, n_layers = workspace.counts[lane], network.layers.shape[0]
+    counts[:] = 0
+    spike_counts, synaptic_events = counts[1 : n_layers + 2], counts[n_layers + 2 :]
     total_loss, n_correct = 0.0, 0
-    sources, offsets = spikes.sources, spikes.offsets
-    labels, targets, target_rows = batch.labels, batch.targets, batch.target_rows
+    sources, offsets, labels = batch.sources, batch.offsets, batch.labels
     stop = batch.bounds[lane + 1]
-    for first in range(batch.bounds[lane], stop, batch.group_size):
-        end = min(first + batch.group_size, stop)
+    for first in range(batch.bounds[lane], stop, workspace.group_size):
+        end = min(first + workspace.group_size, stop)
         for sample in range(first, end):
             loss, found = sample_deltas(
                 sample - first,
                 sample,
                 Spikes(sources, offsets[sample * n_steps : (sample + 1) * n_steps + 1]),
-                own,
-                targets[target_rows[sample]],
+                batch,
                 n_steps,
-                loss_settings,
-                neurons,
-                surrogate,
+                learning,
                 network,
                 gradient,
-                of_lane,
+                scratch,
                 spike_counts,
             )
             total_loss += loss
             n_correct += found == labels[sample]
             if network.learned_start >= 0:
                 place = sample - first
-                learned_gradients(place, n_steps, neurons, network, gradient, touched, of_lane)
+                learned_gradients(place, n_steps, network, gradient, touched, scratch)
         _group_weights(
             Spikes(sources, offsets[first * n_steps : end * n_steps + 1]),
             (end - first) * n_steps,
             network,
             gradient,
             touched,
-            of_lane,
+            scratch,
             synaptic_events,
         )
-    outcomes.losses[lane] = total_loss
-    outcomes.correct[lane] = n_correct
+    workspace.losses[lane] = total_loss
+    counts[0] = n_correct
 
 
 @compiled_parallel
-def batch_gradient(
-    spikes, own, batch, loss_settings, neurons, surrogate, network, gradients, scratch, outcomes
-):
+def batch_gradient(batch, learning, network, workspace):
     """Gradient of the mean loss of a batch, in one part per lane.
 
     Each lane adds the gradients of its samples to its part and marks the weight rows that it
@@ -198,24 +199,11 @@ def batch_gradient(
     the gradient is fetched once for all of its samples.
 
     Args:
-        spikes: the batch's input, ``Spikes`` of a row a (sample, step).
-        own: ``OwnBiases`` of the samples, for an input of constant currents.
-        batch, loss_settings, neurons, surrogate, network: see structures.py.
-        gradients, outcomes: receive.
-        scratch: ``Scratch``.
+        batch, learning: see structures.py.
+        network: see structures.py; the transposed weights receive.
+        workspace: see structures.py; gradients, touched rows, losses and counts receive.
     """
+    transpose_weights(network)
     for lane in numba.prange(batch.bounds.size - 1):
-        _gradient_of_lane(
-            # Of one type, or numba compiles the lane twice: prange counts without a sign.
-            np.int64(lane),
-            spikes,
-            own,
-            batch,
-            loss_settings,
-            neurons,
-            surrogate,
-            network,
-            gradients,
-            scratch,
-            outcomes,
-        )
+        # Of one type, or numba compiles the lane twice: prange counts without a sign.
+        _gradient_of_lane(np.int64(lane), batch, learning, network, workspace)

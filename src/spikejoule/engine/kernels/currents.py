@@ -56,9 +56,9 @@ def bias_rows(currents, layer, parameters, bounds, rows):
 
 
 @compiled
-def _gradient_of_lane(lane, currents, layer, bounds, own, gradients):
+def _gradient_of_lane(lane, currents, layer, bounds, own, workspace):
     sources, values, offsets = currents.sources, currents.values, currents.offsets
-    gradient, touched = gradients.parts[lane], gradients.touched[lane]
+    gradient, touched = workspace.gradients[lane], workspace.touched[lane]
     stride = layer.stride
     for sample in range(bounds[lane], bounds[lane + 1]):
         row = sample * stride
@@ -72,13 +72,13 @@ def _gradient_of_lane(lane, currents, layer, bounds, own, gradients):
 
 
 @compiled_parallel
-def add_current_gradients(currents, layer, bounds, own, gradients):
+def add_current_gradients(currents, layer, bounds, own, workspace):
     """Add the gradients of the first layer, each lane's samples to its part.
 
     Args:
         currents, layer, bounds: as for :func:`bias_rows`; the lanes are those of the gradient.
         own: dL/dc of each sample, real, flat [S * stride].
-        gradients: ``Gradients``, which receive.
+        workspace: ``Workspace``, whose gradients receive.
     """
     for lane in numba.prange(bounds.size - 1):
-        _gradient_of_lane(np.int64(lane), currents, layer, bounds, own, gradients)
+        _gradient_of_lane(np.int64(lane), currents, layer, bounds, own, workspace)

@@ -12,6 +12,7 @@ from spikejoule.engine.kernels.structures import (
     Carried,
     Rows,
     Spikes,
+    Surrogate,
     Tile,
     layer_at,
     neuron_at,
@@ -111,19 +112,19 @@ def hidden_deltas_through_time(
 
 
 @compiled_inline
-def cross_entropy(counts, target, loss_settings, count_gradient):
+def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
     """Cross-entropy of the softmax of ``logit_scale * counts`` against a target.
 
     Args:
         counts: output spikes of one sample, int64 [classes].
         target: probability that each class should have, float64 [classes].
-        loss_settings: ``Loss``.
+        batch_size: samples that the mean goes over.
+        logit_scale: factor on the counts.
         count_gradient: receives dL/dcounts of the batch's mean loss, real [classes].
 
     Returns:
         the sample's loss and its class, the first maximum of the counts.
     """
-    logit_scale, batch_size = loss_settings.logit_scale, loss_settings.batch_size
     n_classes = counts.size
     best = 0
     for k in range(1, n_classes):
@@ -159,12 +160,9 @@ def sample_deltas(
     place,
     sample,
     spikes,
-    own,
-    target,
+    batch,
     n_steps,
-    loss_settings,
-    neurons,
-    surrogate,
+    learning,
     network,
     gradient,
     scratch,
@@ -179,12 +177,10 @@ def sample_deltas(
         place: of the sample in its group, from 0.
         sample: its number in the batch.
         spikes: the sample's input, ``Spikes`` of T rows.
-        own: ``OwnBiases`` of the batch.
-        target: probability that each class should have, float64 [classes].
+        batch, learning, network: see structures.py.
         n_steps: T.
-        loss_settings, neurons, surrogate, network: see structures.py.
         gradient: of all parameters, flat; receives the biases'.
-        scratch: ``Scratch`` of one lane.
+        scratch: ``Scratch``.
         spike_counts: of each layer, the input first, int64 [L + 1].
 
     Returns:
@@ -193,7 +189,9 @@ def sample_deltas(
     n_layers = network.layers.shape[0]
     last = n_layers - 1
     rows = place * n_steps
-    penalised = loss_settings.penalised
+    own, batch_size = batch.own, batch.labels.size
+    surrogate = Surrogate(code=learning.surrogate, a=learning.a, b=learning.b)
+    penalised = learning.penalised
     penalty = 0.0
 
     spike_counts[0] += spikes.offsets[n_steps] - spikes.offsets[0]
@@ -201,14 +199,14 @@ def sample_deltas(
     for number in range(n_layers):
         layer = layer_at(network.layers, number)
         parameters = network.parameters
-        if number == 0 and own.stride > 0:
-            parameters, layer = own.rows, with_bias_at(layer, sample * own.stride)
+        if number == 0 and own.size > 0:
+            parameters, layer = own[0], with_bias_at(layer, sample * layer.stride)
         out = Spikes(scratch.sources[number], scratch.offsets[number, rows : rows + n_steps + 1])
         spike_counts[number + 1] += layer_forward(
             Spikes(sources, offsets),
             layer,
             parameters,
-            neuron_at(neurons, number),
+            neuron_at(network, number),
             n_steps,
             scratch.potentials[number],
             scratch.fired,
@@ -217,13 +215,16 @@ def sample_deltas(
         sources, offsets = out.sources, out.offsets
         if penalised:
             costs = scratch.costs[number]
-            penalty += spike_costs(out, n_steps, number, network, loss_settings, costs)
+            penalty += spike_costs(
+                out, n_steps, number, network, batch_size, learning.penalties, costs
+            )
 
     counts, count_gradient, output = scratch.counts, scratch.count_gradient, scratch.deltas[last]
     counts[:] = 0
     for event in range(offsets[0], offsets[n_steps]):
         counts[sources[event]] += 1
-    loss, found = cross_entropy(counts, target, loss_settings, count_gradient)
+    target = batch.targets[batch.target_rows[sample]]
+    loss, found = cross_entropy(counts, target, batch_size, learning.logit_scale, count_gradient)
     layer = layer_at(network.layers, last)
     if penalised:
         for unit in range(counts.size):
@@ -237,7 +238,7 @@ def sample_deltas(
         Rows(output, rows * layer.stride, layer.stride),
         scratch.potentials[last],
         n_steps,
-        neuron_at(neurons, last),
+        neuron_at(network, last),
         surrogate,
         gradient,
         layer.bias_start,
@@ -245,8 +246,8 @@ def sample_deltas(
     for number in range(last - 1, -1, -1):
         layer, following = layer_at(network.layers, number), layer_at(network.layers, number + 1)
         bias_gradient = gradient
-        if number == 0 and own.stride > 0:
-            bias_gradient, layer = own.gradients, with_bias_at(layer, sample * own.stride)
+        if number == 0 and own.size > 0:
+            bias_gradient, layer = own[1], with_bias_at(layer, sample * layer.stride)
         hidden_deltas_through_time(
             Rows(scratch.deltas[number + 1], rows * following.stride, following.stride),
             following.n_units,
@@ -254,7 +255,7 @@ def sample_deltas(
             Rows(scratch.deltas[number], rows * layer.stride, layer.stride),
             scratch.potentials[number],
             n_steps,
-            neuron_at(neurons, number),
+            neuron_at(network, number),
             surrogate,
             scratch.costs[number],
             Carried(later=scratch.later, sums=scratch.sums),

@@ -16,6 +16,9 @@ from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
 
+COPIED_COLUMNS = 256
+"""Columns of a block that is copied: half of the first cache holds a line of each."""
+
 _LEARNED_PLACES = {DECAY_LOGIT: DECAY_PLACE, LOG_THRESHOLD: THRESHOLD_PLACE}
 
 
@@ -156,4 +159,13 @@ class ParameterLayout:
 
     def unpack(self, flat: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """State dict of a flat array; the arrays are contiguous copies."""
-        return {name: np.array(place, order="C") for name, place in self._places(flat).items()}
+        return {name: _contiguous(place) for name, place in self._places(flat).items()}
+
+
+def _contiguous(place: NDArray[Any]) -> NDArray[Any]:
+    """A copy, made in blocks of columns: what a transposed place reads stays in the cache."""
+    copy = np.empty(place.shape, place.dtype)
+    for first in range(0, place.shape[-1], COPIED_COLUMNS):
+        columns = np.s_[..., first : first + COPIED_COLUMNS]
+        copy[columns] = place[columns]
+    return copy

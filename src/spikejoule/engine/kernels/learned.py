@@ -15,7 +15,7 @@ THRESHOLD_PLACE = 1
 
 
 @compiled
-def learned_gradients(place, n_steps, neurons, network, gradient, touched, scratch):
+def learned_gradients(place, n_steps, network, gradient, touched, scratch):
     """Add the gradients of all leaks and thresholds from the sample at a place of its group.
 
     With ``decay = 1 / (1 + exp(-logit))`` and ``threshold = exp(log)``,
@@ -26,13 +26,13 @@ def learned_gradients(place, n_steps, neurons, network, gradient, touched, scrat
     Args:
         place: of the sample in its group, from 0.
         n_steps: T.
-        neurons, network: see structures.py.
+        network: see structures.py.
         gradient: of all parameters, flat.
         touched: rows that are changed, bool [R].
-        scratch: ``Scratch`` of one lane, with the potentials and deltas of the sample.
+        scratch: ``Scratch``, with the potentials and deltas of the sample.
     """
     for number in range(network.layers.shape[0]):
-        layer, neuron = layer_at(network.layers, number), neuron_at(neurons, number)
+        layer, neuron = layer_at(network.layers, number), neuron_at(network, number)
         deltas, potentials = scratch.deltas[number], scratch.potentials[number]
         threshold, decay = float(neuron.threshold), float(neuron.decay)
         subtracts = neuron.reset == RESET_BY_SUBTRACTION

@@ -37,18 +37,17 @@ def _sum_of_squares(values):
 
 
 @compiled_parallel
-def gather_gradient(parts, touched, rows, squares):
+def gather_gradient(gradients, touched, rows, squares):
     """Sum the lanes into lane 0 and the squares of the sum into ``squares[chunk]``.
 
     Args:
-        parts, touched: the fields of ``Gradients``; the touched rows of lane 0 become the union of
-            all lanes'.
+        gradients, touched, squares: those of ``Workspace``; the touched rows of lane 0 become the
+            union of all lanes'.
         rows: ``ParameterRows`` with C chunks.
-        squares: receives, float64 [C].
     """
     starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
-    lanes = parts.shape[0]
-    total = parts[0]
+    lanes = gradients.shape[0]
+    total = gradients[0]
     for chunk in numba.prange(chunks.size - 1):
         square = 0.0
         for row in range(chunks[chunk], chunks[chunk + 1]):
@@ -57,7 +56,7 @@ def gather_gradient(parts, touched, rows, squares):
             for lane in range(1, lanes):
                 if touched[lane, row]:
                     any_lane = True
-                    part = parts[lane, start:stop]
+                    part = gradients[lane, start:stop]
                     into = total[start:stop]
                     for k in range(part.size):
                         into[k] += part[k]

@@ -7,7 +7,7 @@ from spikejoule.foundation.compiling.jit import compiled_inline
 
 
 @compiled_inline
-def spike_costs(spikes, n_steps, number, network, loss_settings, costs):
+def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
     """The penalty of one layer's spikes in one sample, and its derivative by each spike.
 
     Args:
@@ -15,13 +15,13 @@ def spike_costs(spikes, n_steps, number, network, loss_settings, costs):
         n_steps: T.
         number: of the layer, from 0 for the first after the input.
         network: ``Network``; of a spike's synapses, it knows how many are left.
-        loss_settings: ``Loss``.
+        batch_size: samples that the mean goes over.
+        penalties: of each layer, see ``Learning``.
         costs: receives what a spike of each unit adds to the batch's mean loss, real [stride].
 
     Returns:
         the sample's penalty.
     """
-    penalties = loss_settings.penalties
     by_spike, by_event = penalties[number, 0], penalties[number, 2]
     sources, offsets, fan_outs = spikes.sources, spikes.offsets, network.fan_outs
     spikes_above = offsets[n_steps] - offsets[0] - penalties[number, 1]
@@ -41,5 +41,5 @@ def spike_costs(spikes, n_steps, number, network, loss_settings, costs):
         cost = by_spike
         if has_synapses:
             cost += by_event * fan_outs[first_row + unit]
-        costs[unit] = cost / loss_settings.batch_size
+        costs[unit] = cost / batch_size
     return by_spike * spikes_above + by_event * events_above

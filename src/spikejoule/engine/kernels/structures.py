@@ -1,7 +1,8 @@
 """What kernels receive, by name.
 
-A named tuple costs nothing from kernel to kernel, and about half a microsecond where Python calls
-one: numba looks up the types of its fields.
+A named tuple costs nothing from kernel to kernel. Where Python calls one, numba looks up its type
+in about half a microsecond, and a tenth more for each field: such kernels take few, and what is
+small is allocated by the kernel.
 
 Letters of shapes: T steps, S samples of a batch, E spikes, L layers after the input, R rows of
 parameters, P parameters; K lanes of samples and G samples of a group (engine/event.py), W the
@@ -53,20 +54,6 @@ class ConstantInputs(NamedTuple):
     sources: Array
     values: Array
     offsets: Array
-
-
-class OwnBiases(NamedTuple):
-    """A bias row for each sample, which the first layer has in the place of its own (currents.py).
-
-    Attributes:
-        rows: real, flat [S * stride].
-        gradients: their gradients, real, flat [S * stride]; they receive, and begin as zeros.
-        stride: from row to row; 0 where samples have no rows of their own.
-    """
-
-    rows: Array
-    gradients: Array
-    stride: int
 
 
 class Layer(NamedTuple):
@@ -121,26 +108,6 @@ def with_bias_at(layer, bias_start):
     )
 
 
-class Network(NamedTuple):
-    """A network's parameters and where they lie.
-
-    Attributes:
-        layers: a row for each layer, int64 [L, fields of Layer].
-        parameters: flat, real [P].
-        transposed: weights of all layers but the first, [unit, source], real, flat.
-        fan_outs: synapses that the source of each row reaches, int64 [R].
-        learned_start: first parameter of the first layer's neurons; -1 if they learn none.
-        learned_row: index of its row among all rows; each layer has one (kernels/learned.py).
-    """
-
-    layers: Array
-    parameters: Array
-    transposed: Array
-    fan_outs: Array
-    learned_start: int
-    learned_row: int
-
-
 class Neuron(NamedTuple):
     """Constants of the LIF neuron of one layer (model/neurons/lif.py).
 
@@ -170,37 +137,45 @@ RESET_BY_SUBTRACTION = 1
 RESETS = (RESET_TO_ZERO, RESET_BY_SUBTRACTION)
 
 
-class Neurons(NamedTuple):
-    """The neurons of every layer after the input; the fields are those of :class:`Neuron`.
+class Network(NamedTuple):
+    """A network's parameters and where they lie, and its neurons.
 
     Attributes:
-        decays: real [L].
-        thresholds: real [L].
-        reset: of all layers.
-        on_grid: of all layers.
-        grids: unit, per_unit, lowest and highest, real [L, 4].
+        layers: a row for each layer, int64 [L, fields of Layer].
+        parameters: flat, real [P].
+        transposed: weights of all layers but the first, [unit, source], real, flat.
+        fan_outs: synapses that the source of each row reaches, int64 [R].
+        learned_start: first parameter of the first layer's neurons; -1 if they learn none.
+        learned_row: index of its row among all rows; each layer has one (kernels/learned.py).
+        constants: decay, threshold, unit, per_unit, lowest and highest of each layer's
+            :class:`Neuron`, real [L, 6].
+        reset, on_grid: of all neurons.
     """
 
-    decays: Array
-    thresholds: Array
+    layers: Array
+    parameters: Array
+    transposed: Array
+    fan_outs: Array
+    learned_start: int
+    learned_row: int
+    constants: Array
     reset: int
     on_grid: int
-    grids: Array
 
 
 @compiled_inline
-def neuron_at(neurons, number):
+def neuron_at(network, number):
     """The neuron of the layer of a number, counted from 0."""
-    grids = neurons.grids
+    constants = network.constants
     return Neuron(
-        neurons.decays[number],
-        neurons.thresholds[number],
-        neurons.reset,
-        neurons.on_grid,
-        grids[number, 0],
-        grids[number, 1],
-        grids[number, 2],
-        grids[number, 3],
+        constants[number, 0],
+        constants[number, 1],
+        network.reset,
+        network.on_grid,
+        constants[number, 2],
+        constants[number, 3],
+        constants[number, 4],
+        constants[number, 5],
     )
 
 
@@ -240,106 +215,113 @@ class Surrogate(NamedTuple):
     b: Real
 
 
-class Loss(NamedTuple):
-    """The loss of a batch: mean cross-entropy of softmax(logit_scale * spike counts), and what the
-    spikes of each layer cost beside (penalty.py).
+class Learning(NamedTuple):
+    """What a gradient depends on beside the network: the loss of a batch and the surrogate.
+
+    The loss is the mean cross-entropy of softmax(logit_scale * spike counts), and what the spikes
+    of each layer cost beside (penalty.py).
 
     Attributes:
         logit_scale: factor on the counts, float.
-        batch_size: samples that the mean goes over.
         penalised: whether any spike or synaptic event costs something.
         penalties: for each layer the loss of a spike above a target, that target, the loss of a
             synaptic event above a target, and that target, float64 [L, 4].
+        surrogate, a, b: the fields of :class:`Surrogate`.
     """
 
     logit_scale: float
-    batch_size: int
     penalised: bool
     penalties: Array
+    surrogate: int
+    a: Real
+    b: Real
 
 
 class Batch(NamedTuple):
-    """How the samples of a batch are worked off.
+    """A batch of samples and how it is shared out.
 
     Attributes:
+        sources, offsets: the input, see :class:`Spikes`, a row a (sample, step).
+        own: for an input of constant currents the bias row of each sample, which the first layer
+            has in the place of its own, and, as zeros, its gradient, which receives: real
+            [2, S * stride] (currents.py). Of size 0 for an input of spikes.
         labels: int64 [S].
         targets: probability that each class should have, float64 [rows, classes].
         target_rows: row of each sample in `targets`, int64 [S].
-        n_steps: T.
         bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
-        group_size: G, samples whose weight gradients are added together.
     """
 
+    sources: Array
+    offsets: Array
+    own: Array
     labels: Array
     targets: Array
     target_rows: Array
-    n_steps: int
     bounds: Array
-    group_size: int
 
 
-class Gradients(NamedTuple):
-    """The gradient of a batch, in one part a lane.
+class Workspace(NamedTuple):
+    """What a batch is worked off in; nothing in it outlives the batch.
+
+    The deltas and sources of all samples of a group stand one after the other.
 
     Attributes:
-        parts: real [K, P]; zero in rows that are not touched.
+        n_steps: T that it is made for.
+        group_size: G, samples whose weight gradients are added together.
+        gradients: of each lane, real [K, P]; zero in rows that are not touched.
         touched: rows that a lane changed, bool [K, R].
+        squares: of the gradient, by chunk of rows, float64 [C].
+        losses: sum over a lane's samples, float64 [K].
+        counts: of a lane, samples classified correctly, spikes of each layer, the input first, and
+            synaptic events of each weight matrix, int64 [K, 1 + (L + 1) + L].
+        potentials: v before the reset of one sample, real [K, L, T * W].
+        deltas: dL/dv, real [K, L, G * T * W].
+        spikes: sources of each layer's, uint16 [K, L, G * T * W].
+        steps: rows at which sources fired, by source, uint32 [K, most spikes of a group].
     """
 
-    parts: Array
+    n_steps: int
+    group_size: int
+    gradients: Array
     touched: Array
-
-
-class Outcomes(NamedTuple):
-    """What each lane found; it receives, and need not be cleared.
-
-    Attributes:
-        spikes: of each layer, the input first, int64 [K, L + 1].
-        synaptic_events: of each weight matrix, int64 [K, L].
-        losses: sum over the lane's samples, float64 [K].
-        correct: samples classified correctly, int64 [K].
-    """
-
-    spikes: Array
-    synaptic_events: Array
+    squares: Array
     losses: Array
-    correct: Array
+    counts: Array
+    potentials: Array
+    deltas: Array
+    spikes: Array
+    steps: Array
 
 
 class Scratch(NamedTuple):
-    """Memory that a batch needs; inside a lane the same without the first axis.
-
-    The deltas, sources and offsets of all samples of a group stand one after the other.
+    """Memory of one lane; I is the most sources of a layer.
 
     Attributes:
-        potentials: v before the reset of one sample, real [K, L, T * W].
-        fired: one bit a neuron of one layer, uint16 [K, T * W / 16].
-        counts: output spikes of one sample, int64 [K, classes].
-        count_gradient: dL/dcounts of one sample, real [K, stride of the output], zero in the
-            padding.
-        costs: what a spike of each unit adds to the loss by itself, real [K, L, W].
-        later, sums: see ``Carried``, real [K, most units of a tile].
-        deltas: dL/dv, real [K, L, G * T * W].
-        sources: spikes of each layer, uint16 [K, L, G * T * W].
-        offsets: where their rows begin, int64 [K, L, G * T + 1].
-        places: of each source, uint32 [K, most sources]; zero between calls.
-        steps: rows at which sources fired, by source, uint32 [K, most spikes of a group].
-        active: sources that fired, uint32 [K, most sources + 1].
-        firsts: where the steps of each begin, uint32 [K, most sources + 1].
+        potentials, deltas, steps: the lane's part of the workspace.
+        sources: the lane's part of `spikes` there.
+        offsets: where the rows of the sources begin, int64 [L, G * T + 1].
+        fired: one bit a neuron of one layer, uint16 [T * W / 16].
+        counts: output spikes of one sample, int64 [classes].
+        count_gradient: dL/dcounts of one sample, real [stride of the output], zero in the padding.
+        costs: what a spike of each unit adds to the loss by itself, real [L, W].
+        later, sums: see ``Carried``, real [most units of a tile].
+        places: of each source, uint32 [I]; zero between calls.
+        active: sources that fired, uint32 [I + 1].
+        firsts: where the steps of each begin, uint32 [I + 1].
     """
 
     potentials: Array
+    deltas: Array
+    steps: Array
+    sources: Array
+    offsets: Array
     fired: Array
     counts: Array
     count_gradient: Array
     costs: Array
     later: Array
     sums: Array
-    deltas: Array
-    sources: Array
-    offsets: Array
     places: Array
-    steps: Array
     active: Array
     firsts: Array
 
