@@ -260,37 +260,6 @@ class TestQualia:
         assert metric._e_rdbias_fc_fnn(dense, float) == relu["biases"] == 0
 
 
-class TestSpyx:
-    """Energies that its study publishes (`honest_energy_results.json` at commit 158b136), in pJ."""
-
-    @staticmethod
-    def layers(rate: float, hidden_rate: float, steps: int) -> list[Layer]:
-        spikes = (steps * rate * 256, steps * hidden_rate * 128)
-        return [
-            Layer(256, 128, steps, *spikes),
-            Layer(128, 10, steps, spikes[1], 0, fires=False),
-        ]
-
-    @pytest.mark.parametrize(
-        ("rate", "hidden_rate", "steps", "spiking", "quantised"),
-        [
-            (0.01, 0.01, 5, 275271.962624, 2047170.56148),
-            (0.05, 0.05, 7, 1911252.4820480002, 2047170.56148),
-            (0.2, 0.2, 10, 10904673.55136, 2730047.83648),
-            (0.07122802734375, 0.0135650634765625, 8, 3015242.36245375, 2730047.83648),
-        ],
-    )
-    def test_published_energies(
-        self, rate: float, hidden_rate: float, steps: int, spiking: float, quantised: float
-    ) -> None:
-        layers = self.layers(rate, hidden_rate, steps)
-        found = estimators.network(estimators.spyx_spiking, layers)
-        assert sum(found.values()) == pytest.approx(spiking, rel=1e-12)
-        bits = estimators.spyx_quantised_bits(steps)
-        found = estimators.spyx_quantised(layers, bits)
-        assert sum(found.values()) == pytest.approx(quantised, rel=1e-12)
-
-
 class TestNeuroBench:
     """NeuroBench counts what its hooks see of the same network, run by snnTorch or by torch."""
 
@@ -309,7 +278,7 @@ class TestNeuroBench:
         # 64 images: the mean of an integer is exact.
         return output, {name: len(inputs) * mean for name, mean in found.items()}
 
-    @pytest.mark.parametrize("name", ["lif", "without biases", "two hidden layers", "pruned"])
+    @pytest.mark.parametrize("name", [name for name in NETWORKS if "reset" not in name])
     def test_effective_accumulates(self, digits: NDArray[np.uint8], name: str) -> None:
         pytest.importorskip("snntorch", reason="needs the extra neurobench")
         from neurobench.models import SNNTorchModel

@@ -1,0 +1,223 @@
+"""The page that compares others' definitions says what their formulas give, and so do the sources.
+
+Counts are those of the committed run of the defaults.
+"""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.interop import estimators
+from tests.interop.estimators import Items, Layer
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+METRICS = REPOSITORY / "metrics"
+PAGE = REPOSITORY / "docs" / "explanation" / "agreement.md"
+STEPS = 50
+
+
+def metric(name: str) -> dict[str, float]:
+    content: dict[str, float] = json.loads((METRICS / f"{name}.json").read_text(encoding="utf-8"))
+    return content
+
+
+def ours(network: str, **where: str) -> tuple[float, float]:
+    """Sums of counts and of pJ under `45nm-int32`, from the committed energies."""
+    with (METRICS / "energy.csv").open(encoding="utf-8", newline="") as file:
+        rows = [
+            row
+            for row in csv.DictReader(file)
+            if (row["profile"], row["network"]) == ("45nm-int32", network)
+            and row["phase"] == "inference"
+            and not row["class"]
+            and all(row[name] == value for name, value in where.items())
+        ]
+    assert rows
+    return sum(float(row["count"] or 0) for row in rows), sum(float(row["pj"] or 0) for row in rows)
+
+
+MEANS = [
+    metric("inference")[f"{name}_spikes_per_inference"] for name in ("input", "hidden", "output")
+]
+SPIKING = [
+    Layer(784, 400, STEPS, MEANS[0], MEANS[1]),
+    Layer(400, 10, STEPS, MEANS[1], MEANS[2]),
+]
+RELU = [Layer(784, 400), Layer(400, 10)]
+EVENTS = sum(layer.events for layer in SPIKING)
+UPDATES = sum(layer.updates for layer in SPIKING)
+RESETS = MEANS[1] + MEANS[2]
+SKIPPING = "ReLU 784-400-10, zero-skipping"
+
+ESTIMATORS: dict[str, tuple[Items, Items]] = {
+    "SpikingJelly": (
+        estimators.network(estimators.spikingjelly_spiking, SPIKING),
+        estimators.network(estimators.spikingjelly_relu, RELU),
+    ),
+    "qualia": (
+        estimators.network(estimators.qualia_spiking, SPIKING),
+        estimators.network(estimators.qualia_relu, RELU),
+    ),
+    "spyx": (
+        estimators.network(estimators.spyx_spiking, SPIKING),
+        estimators.spyx_quantised(RELU, estimators.spyx_quantised_bits(STEPS)),
+    ),
+}
+KEYS = {
+    "operations": ("operations",),
+    "addressing": ("addressing",),
+    "inputs, outputs": ("in_out", "activations"),
+    "weights, biases": ("parameters", "weights", "biases"),
+    "potentials": ("potentials",),
+}
+
+
+def nj(picojoules: float) -> str:
+    """Nanojoules, or picojoules where they are few."""
+    if picojoules == 0:
+        return "0"
+    if picojoules < 100:
+        return f"{picojoules:.0f} pJ"
+    return f"{picojoules / 1000:,.{2 if picojoules < 9995 else 1}f} nJ"
+
+
+def cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip().strip("|").split(" | ")]
+
+
+def page_rows() -> dict[str, list[str]]:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    rows = [cells(line) for line in lines if line.startswith("| ")]
+    assert len({row[0] for row in rows}) == len(rows), "two rows begin alike"
+    return {row[0]: row[1:] for row in rows}
+
+
+def energy_rows() -> dict[str, list[str]]:
+    """The table of energies by item: the spiking network and the ReLU network of each estimator."""
+    columns = [items for pair in ESTIMATORS.values() for items in pair]
+    rows = {
+        name: [nj(sum(items.get(key, 0) for key in keys)) for items in columns]
+        for name, keys in KEYS.items()
+    }
+    rows["total"] = [nj(sum(items.values())) for items in columns]
+    own = [ours("snn", term="total")[1], ours("ReLU 784-400-10, dense", term="mac")[1]]
+    for name, row in rows.items():
+        row[:0] = [nj(energy) for energy in own] if name in ("operations", "total") else ["", ""]
+    ratios = [sum(spiking.values()) / sum(relu.values()) for spiking, relu in ESTIMATORS.values()]
+    rows["spiking over ReLU"] = [
+        cell for ratio in (own[0] / own[1], *ratios) for cell in (f"{ratio:.3f}", "")
+    ]
+    return rows
+
+
+def effects() -> dict[str, str]:
+    """The last column of the table of definitions."""
+    jelly, qualia, spyx = (pair[0] for pair in ESTIMATORS.values())
+    jelly_relu, qualia_relu, _ = (pair[1] for pair in ESTIMATORS.values())
+    biases_read = sum(
+        4 * layer.updates * estimators.spikingjelly_byte_pj(4 * (layer.synapses + layer.neurons))
+        for layer in SPIKING
+    )
+    dense, _ = ours("ReLU 784-400-10, dense", term="mac")
+    skipping, _ = ours(SKIPPING, term="mac")
+    hidden = SPIKING[0].neurons
+    small = 4 * estimators.spikingjelly_byte_pj(4 * hidden), estimators.qualia_word_pj(hidden)
+    return {
+        "leak": f"{nj(UPDATES * estimators.ADD_PJ)} more; {nj(UPDATES * 3.1)} less",
+        "bias addition": nj(UPDATES * estimators.ADD_PJ),
+        "reset": f"{nj(RESETS * estimators.ADD_PJ)}; {nj(RESETS * estimators.YAN_ADD_PJ)}",
+        "comparison": nj(UPDATES * estimators.YAN_ADD_PJ),
+        "addressing an event": f"{nj(jelly['addressing'])}; {nj(qualia['addressing'])}",
+        "spikes in and out": f"{nj(jelly['in_out'])}; {nj(qualia['in_out'])}",
+        "weight reads": "; ".join(
+            nj(energy)
+            for energy in (jelly["parameters"] - biases_read, qualia["weights"], spyx["weights"])
+        ),
+        "bias reads": f"{nj(biases_read)}; {nj(qualia['biases'])}",
+        "potentials, words": "; ".join(nj(items["potentials"]) for items in (jelly, qualia, spyx)),
+        "price of a small memory": "; ".join(f"{price:.2f} pJ a word" for price in small),
+        "zero weights": f"{EVENTS / 10:,.0f} events; {EVENTS:,.0f}",
+        "zero activations": f"{skipping:,.0f} MACs; {dense:,.0f}",
+        "ReLU: addressing": f"{nj(jelly_relu['addressing'])}; {nj(qualia_relu['addressing'])}",
+        "ReLU: buffers": f"{nj(jelly_relu['in_out'])}; {nj(qualia_relu['in_out'])}",
+    }
+
+
+class TestPage:
+    def test_the_counts_are_those_that_are_priced(self) -> None:
+        assert pytest.approx(metric("energy")["synaptic_events_per_inference"]) == EVENTS
+        assert metric("energy")["neuron_updates_per_inference"] == UPDATES
+
+    @pytest.mark.parametrize(("name", "row"), energy_rows().items())
+    def test_energies(self, name: str, row: list[str]) -> None:
+        assert page_rows()[name] == row
+
+    @pytest.mark.parametrize(("name", "effect"), effects().items())
+    def test_definitions(self, name: str, effect: str) -> None:
+        assert page_rows()[name][-1] == effect
+
+    def test_the_prices_of_a_word(self) -> None:
+        first, second = (
+            4 * estimators.spikingjelly_byte_pj(4 * (layer.synapses + layer.neurons))
+            for layer in SPIKING
+        )
+        weights = [estimators.qualia_word_pj(layer.synapses) for layer in SPIKING]
+        text = " ".join(PAGE.read_text(encoding="utf-8").split())
+        assert f"SpikingJelly: {first:.1f} and {second:.1f} pJ a word" in text
+        assert f"qualia: {weights[0]:.1f} and {weights[1]:.1f} pJ" in text
+        macs, _ = ours(SKIPPING, term="mac")
+        assert f"with its {macs:,.0f} MACs" in text
+        assert f"at most {nj(macs * first)}" in text
+
+    def test_the_weights_are_most_of_every_total(self) -> None:
+        for items in (items for pair in ESTIMATORS.values() for items in pair):
+            weights = sum(items.get(key, 0) for key in KEYS["weights, biases"])
+            assert weights > 0.79 * sum(items.values())
+
+
+class TestSeenElsewhere:
+    """Energies that the tools gave for other counts."""
+
+    def test_spikingjelly(self) -> None:
+        """SpikingJelly 2.0.0 for the means of 64 images in a 784-400-10 network."""
+        spikes = (398.125, 579.0625, 19.78125)
+        layers = [Layer(784, 400, 50, *spikes[:2]), Layer(400, 10, 50, *spikes[1:])]
+        found = estimators.network(estimators.spikingjelly_spiking, layers)
+        assert found == pytest.approx(
+            {
+                "operations": 84_213.95,
+                "addressing": 16_504.06,
+                "in_out": 7_695.47,
+                "parameters": 18_007_994.48,
+                "potentials": 700_809.63,
+            },
+            abs=0.01,
+        )
+        assert sum(found.values()) == pytest.approx(18_817_217.58, abs=0.01)
+        relu = estimators.network(estimators.spikingjelly_relu, RELU)
+        assert sum(relu.values()) == pytest.approx(32_473_990.01, abs=0.01)
+
+    @pytest.mark.parametrize(
+        ("rate", "hidden_rate", "steps", "spiking", "quantised"),
+        [
+            (0.01, 0.01, 5, 275271.962624, 2047170.56148),
+            (0.05, 0.05, 7, 1911252.4820480002, 2047170.56148),
+            (0.2, 0.2, 10, 10904673.55136, 2730047.83648),
+            (0.07122802734375, 0.0135650634765625, 8, 3015242.36245375, 2730047.83648),
+        ],
+    )
+    def test_spyx(
+        self, rate: float, hidden_rate: float, steps: int, spiking: float, quantised: float
+    ) -> None:
+        """`honest_energy_results.json` of its study, at commit 158b136: a 256-128-10 network."""
+        spikes = (steps * rate * 256, steps * hidden_rate * 128)
+        layers = [
+            Layer(256, 128, steps, *spikes),
+            Layer(128, 10, steps, spikes[1], fires=False),
+        ]
+        found = estimators.network(estimators.spyx_spiking, layers)
+        assert sum(found.values()) == pytest.approx(spiking, rel=1e-12)
+        rival = estimators.spyx_quantised(layers, estimators.spyx_quantised_bits(steps))
+        assert sum(rival.values()) == pytest.approx(quantised, rel=1e-12)
