@@ -6,7 +6,6 @@
 import numpy as np
 import pytest
 
-from spikejoule.data.images import Dataset
 from spikejoule.energy import (
     OperationCounts,
     count_operations,
@@ -23,12 +22,11 @@ from spikejoule.energy.terms import DESCRIPTIONS
 from spikejoule.engine import run_network
 from spikejoule.measure.measurement import Measurement
 from spikejoule.spikes.events import EventList
-from tests.tools.settings import draw_key, encode
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 from tests.tools.without_torch import WITH_TORCH, needs_torch
 
 if WITH_TORCH:
-    from tests.tools.examples import trained_network
+    pass
 
 
 # 16 events and their addresses, 12 biases, 5 resets; 12 leaks; then words of 4 bytes: of layers
@@ -186,52 +184,3 @@ class TestMeans:
         counted = tiny_counts(pruned=True)
         assert means.columns == counted.columns
         assert means.means.tolist() == counted.counts[0].tolist()
-
-
-class TestNeuroBench:
-    """NeuroBench counts what its hooks see of the same network, run by snnTorch."""
-
-    @pytest.mark.filterwarnings("ignore")
-    def test_the_same_effective_accumulates(self, mnist5k: Dataset) -> None:
-        neurobench = pytest.importorskip(
-            "neurobench.metrics.workload", reason="needs the extra interop"
-        )
-        models = pytest.importorskip("neurobench.models")
-        snntorch = pytest.importorskip("snntorch", reason="needs the extra interop")
-        import torch
-
-        network = trained_network((30,))
-        events = encode(mnist5k.test.images[:12], 50, 80.0, draw_key(7, "test", 0))
-        layers = (events, *run_network(network.state, network.architecture, events))
-
-        def leaky(output: bool) -> torch.nn.Module:
-            neuron: torch.nn.Module = snntorch.Leaky(
-                beta=0.9, threshold=1.0, reset_mechanism="zero", reset_delay=True,
-                init_hidden=True, output=output, spike_grad=lambda x: (x >= 0).to(x.dtype),
-            )  # fmt: skip
-            return neuron
-
-        net = torch.nn.Sequential(
-            torch.nn.Linear(784, 30), leaky(False), torch.nn.Linear(30, 10), leaky(True)
-        )
-        net.load_state_dict(
-            {
-                name.replace("layer1.synapses", "0").replace(
-                    "layer2.synapses", "2"
-                ): torch.from_numpy(values)
-                for name, values in network.state.items()
-            },
-            strict=False,
-        )
-        model = models.SNNTorchModel(net)
-        model.register_hooks()
-        dense = torch.from_numpy(events.to_dense(np.float32))
-        with torch.no_grad():
-            spikes = model(dense)
-        np.testing.assert_array_equal(spikes.numpy(), layers[-1].to_dense(np.float32))
-        metric = neurobench.SynapticOperations()
-        found = metric(model, spikes, (dense, torch.zeros(12)))
-        counts = count_operations(Measurement.of(network.state, network.architecture, layers))
-        assert round(found["Effective_ACs"] * 12) == counts.of("synaptic_event").sum()
-        assert found["Effective_MACs"] == 0
-        assert found["Dense"] == 50 * sum(network.architecture.synapses)
