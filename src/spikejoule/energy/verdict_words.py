@@ -41,8 +41,11 @@ def verdict_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
     else:
         sentences.append(_first(verdict))
         early = analysis.early_verdict
-        if early is not None:
-            sentences.append(f"Answering early: {_first(early)}")
+        if early is not None and early.spiking is not None and early.ratio is not None:
+            sentences.append(
+                f"Answering early, it needs {energy_words(early.spiking.energy)}, "
+                f"{ratio_words(early.ratio)} times what the cheapest of equal accuracy does."
+            )
     if found:
         sentences.append(_over_all(found))
     return tuple(sentences)
@@ -107,11 +110,10 @@ def _first(verdict: Verdict) -> str:
 
 def _over_all(found: Sequence[Verdict]) -> str:
     wins, n_profiles = won(found)
-    ratios = [one.ratio for one in found if one.ratio is not None]
+    ratios = [one.ratio.value for one in found if one.ratio is not None and one.ratio.value]
     spread = ""
     if ratios:
         spread = (
-            f"; over all of them it needs {min(one.low for one in ratios):.3g} to "
-            f"{max(one.high for one in ratios):.3g} times the energy of the cheapest"
+            f"; where prices are no brackets, the ratio is {min(ratios):.3g} to {max(ratios):.3g}"
         )
     return f"It wins under {wins} of the {n_profiles} profiles that compare{spread}."

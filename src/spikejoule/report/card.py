@@ -1,5 +1,6 @@
 """The energy card: a network's energy on one sheet, what it is worth and what it leaves out."""
 
+import re
 from collections.abc import Iterator
 
 from spikejoule.energy import EnergyAnalysis
@@ -14,6 +15,10 @@ from spikejoule.energy.verdict_words import (
 from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.report.content import PageContent
 from spikejoule.report.page.wording import interval_words, term_words
+
+
+# Parameters are on the page, and in the run.
+_OF_DATA = re.compile(r"again$|data source$|checkpoint$|SHA-256 of (?!front)")
 
 
 def energy_card(content: PageContent) -> str:
@@ -71,7 +76,8 @@ def _lines(content: PageContent, facts: list[tuple[str, str]]) -> Iterator[str]:
     yield "## To repeat it"
     yield ""
     for name, words in content.provenance:
-        yield f"- {name}: {_cell(words)}"
+        if _OF_DATA.match(name):
+            yield f"- {name}: {_cell(words)}"
     yield ""
 
 

@@ -24,6 +24,7 @@ _METRICS = (
     "test_accuracy_percent",
     "best_validation_accuracy_percent",
     "synaptic_events_per_inference",
+    "equal_accuracy_ratio",
     "early_exit_test_accuracy_percent",
     "early_exit_synaptic_events_per_inference",
 )
@@ -85,6 +86,11 @@ def run_note(data_title: str, metrics: Mapping[str, float]) -> str:
     parts = [
         (metrics.get("test_accuracy_percent"), "**{:.2f} %** of the test digits read correctly"),
         (metrics.get("synaptic_events_per_inference"), "**{:,.0f}** synaptic events per inference"),
+        (
+            metrics.get("equal_accuracy_ratio"),
+            "**{:.3g}** times the energy of the cheapest conventional network of its accuracy, under "
+            "the verdict's profile",
+        ),
         (
             metrics.get("early_exit_test_accuracy_percent"),
             "**{:.2f} %** when it answers as soon as it is sure",
