@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast sweep front seeds plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
+.PHONY: repro seed-notebook frugal accurate contrast rivals sweep front seeds plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -85,6 +85,13 @@ accurate: $(INSTALLED)  ## an experiment at 60,000 synaptic events, as accurate 
 
 contrast: $(INSTALLED)  ## experiments with the notebook's settings, and other choices (CONTRASTS=... SEEDS=...)
 	$(call experiments_of,CONTRAST,contrast,$(CONTRASTS))
+
+# The whole family of ReLU networks to compare with; the spiking network is the default one.
+RIVALS := baseline.family_hidden=[25,50,100,200,400] baseline.family_pruned=[0.0,0.8,0.9,0.95] \
+    baseline.family_bits=[32,8,6,4]
+
+rivals: $(INSTALLED)  ## an experiment with 80 ReLU networks to compare with
+	$(DVC) exp run --temp --force -n rivals $(addprefix -S ,$(RIVALS))
 
 # Every combination is an experiment: what changes the cost of an inference, and what the accuracy
 # for it depends on. `make sweep SWEEP="model.hidden=100,200 train.max_epochs=20"` runs another.

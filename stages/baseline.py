@@ -1,8 +1,8 @@
-"""baseline: train a ReLU network of the same size, quantise it, and count its multiplications."""
+"""baseline: train ReLU networks, of the same size and a family, and count multiplications."""
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from spikejoule.data.images import N_CLASSES, LabelledImages, load_images
 from spikejoule.foundation.host_energy import measure_host_energy
 from spikejoule.learn.teacher import save_teacher
 from spikejoule.measure.evaluation import accuracy
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.architecture import Architecture, State
 from spikejoule.params import Params
 from spikejoule.rival.baseline_files import BaselineMetrics, BaselineTimings, save_baseline
-from spikejoule.rival.measured import MeasuredRival, measure_rivals, quantise_for_window
-from spikejoule.rival.relu import BaselineTraining, train_baseline
+from spikejoule.rival.measured import MeasuredRival, measure_rival, quantise_for_window
+from spikejoule.rival.members import Member, family
+from spikejoule.rival.relu import RivalsTraining, train_rivals
 from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
@@ -26,31 +27,24 @@ PATHS = ("train", "validation", "test", *OUTPUTS)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write counts and predictions of both networks, their headline figures, and the times."""
-    train, validation = load_images(paths["train"]), load_images(paths["validation"])
-    test = load_images(paths["test"])
-    architecture = Architecture(train.images[0].size, params.model.hidden, N_CLASSES)
+    """Write counts and predictions of all networks, headline figures, and the times."""
+    splits = {name: load_images(paths[name]) for name in ("train", "validation", "test")}
     started = datetime.now().astimezone()
     with measure_host_energy() as host:
-        training = _train(train, validation, architecture, params)
-    quantised = quantise_for_window(
-        training.state, train, params.encode.time_window, params.baseline.weight_bits
-    )
-    rivals = measure_rivals(training.state, quantised, architecture, test)
-    counts = [rival.counts for rival in rivals]
+        training = _train(splits, params)
+    rivals = list(_measured(training, splits, params))
     save_baseline(
         paths["baseline"],
-        counts,
+        [rival.counts for rival in rivals],
+        [rival.network for rival in rivals],
         [rival.predictions for rival in rivals],
-        test.labels,
-        training.state,
-        quantised,
+        splits["test"].labels,
     )
-    save_teacher(paths["teacher"], training.state)
+    save_teacher(paths["teacher"], _floating_point(training))
     headline = {
         f"{key}_{name}": value
-        for key, rival in zip(("relu", "quantised"), rivals, strict=True)
-        for name, value in _headline(rival, len(test), params.evaluate.confidence).items()
+        for key, rival in zip(("relu", "quantised"), rivals[:2], strict=True)
+        for name, value in _headline(rival, len(splits["test"]), params.evaluate.confidence).items()
     }
     BaselineMetrics.model_validate(headline).write(paths["baseline_metrics"])
     BaselineTimings(
@@ -59,29 +53,64 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         timestamp=started.isoformat(timespec="seconds"),
         host_energy=host.as_entry(),
     ).write(paths["baseline_timings"])
-    for entry in counts:
+    for rival in rivals:
         logger.info(
-            "%s, %d-bit activations: test accuracy %.2f %%, %s MACs, %s without zeros",
-            entry.name, entry.bits, entry.accuracy_percent, f"{entry.macs_dense:,}",
-            f"{entry.macs_nonzero.mean():,.0f}",
+            "%s: test accuracy %.2f %%, %s MACs, %s without zeros",
+            rival.counts.name, rival.counts.accuracy_percent, f"{rival.counts.macs_dense:,}",
+            f"{rival.counts.macs_nonzero.sum(axis=1).mean():,.0f}",
         )  # fmt: skip
 
 
-def _train(
-    train: LabelledImages, validation: LabelledImages, architecture: Architecture, params: Params
-) -> BaselineTraining:
-    """The spiking network's budget and deformations, with learning constants of its own."""
+def _train(splits: Mapping[str, LabelledImages], params: Params) -> RivalsTraining:
+    """The network of equal size, then the family.
+
+    All have the spiking network's budget and deformations, and learning constants of their own.
+    """
+    n_input = splits["train"].images[0].size
     settings = params.baseline.training(params.train)
+    members = [
+        Member(Architecture(n_input, params.model.hidden, N_CLASSES), equal_size=True),
+        *family(
+            n_input, N_CLASSES, params.baseline, (params.train.prune_start, params.train.prune_end)
+        ),
+    ]
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
-        training = train_baseline(
-            train, validation, architecture, settings, params.seed, lambda *_: bar.update()
-        )
+        training = train_rivals(
+            splits["train"], splits["validation"], members, settings, params.seed,
+            lambda _: bar.update(),
+        )  # fmt: skip
+    equal_size = training.rivals[0]
     logger.info(
-        "best validation accuracy %.2f %% in epoch %d of %d, %.1f s on one thread",
-        training.best_validation_accuracy_percent, training.best_epoch, settings.max_epochs,
-        sum(training.epoch_seconds),
+        "best validation accuracy at equal size %.2f %% in epoch %d of %d; %d networks in %.1f s",
+        equal_size.best_validation_accuracy_percent, equal_size.best_epoch, settings.max_epochs,
+        len(members), sum(training.epoch_seconds),
     )  # fmt: skip
     return training
+
+
+def _measured(
+    training: RivalsTraining, splits: Mapping[str, LabelledImages], params: Params
+) -> Iterator[MeasuredRival]:
+    """The network of equal size, its quantised form, the family."""
+    for trained in training.rivals:
+        member, name = trained.member, trained.member.name
+        pruned = member.pruning.pruned_fraction > 0
+        yield measure_rival(name, trained.network, member.equal_size, pruned, splits)
+        if member.equal_size:
+            quantised = quantise_for_window(
+                _floating_point(training),
+                splits["train"],
+                params.encode.time_window,
+                params.baseline.weight_bits,
+            )
+            yield measure_rival(f"quantised {name}", quantised, True, False, splits)
+
+
+def _floating_point(training: RivalsTraining) -> State:
+    """The parameters of the network of equal size."""
+    network = training.rivals[0].network
+    assert isinstance(network, dict)
+    return network
 
 
 def _headline(
@@ -93,7 +122,7 @@ def _headline(
         "test_accuracy_low_percent": overall.low_percent,
         "test_accuracy_high_percent": overall.high_percent,
         "macs_dense": rival.counts.macs_dense,
-        "macs_nonzero_per_inference": float(rival.counts.macs_nonzero.mean()),
+        "macs_nonzero_per_inference": float(rival.counts.macs_nonzero.sum(axis=1).mean()),
     }
 
 

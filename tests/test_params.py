@@ -61,7 +61,7 @@ class TestParamsFile:
         values = [
             line.split("  # ")[0]
             for line in PARAMS_FILE.read_text(encoding="utf-8").splitlines()
-            if not line.startswith("#")
+            if not line.startswith(("#", "  family_"))
         ]
         assert not any(character in "".join(values) for character in "{}[]'\"&*")
 
@@ -261,6 +261,16 @@ REFUSED = [
     ("baseline.weight_decay", 1.1),
     ("baseline.label_smoothing", 1),
     ("baseline.weight_bits", 1),
+    ("baseline.family_hidden", 50),
+    ("baseline.family_hidden", [0]),
+    ("baseline.family_hidden", [50, 50]),
+    ("baseline.family_hidden", [50.0]),
+    ("baseline.family_hidden", list(range(1, 18))),
+    ("baseline.family_pruned", [1]),
+    ("baseline.family_pruned", [0.5, "0.9"]),
+    ("baseline.family_bits", [1]),
+    ("baseline.family_bits", [17]),
+    ("baseline.family_bits", [8, 32, 8]),
     ("publish.experiment", ""),
     ("publish.experiment", "a\0b"),
     ("energy_report.profile", ""),
@@ -347,7 +357,8 @@ class TestRefused:
             for part in sections:
                 section = section[part]
             del section[name]
-            earlier = yaml.safe_dump(EARLIER.get(key)).split("\n")[0]
+            before = EARLIER.get(key)
+            earlier = before if isinstance(before, list) else yaml.safe_dump(before).split("\n")[0]
             what = f"add `{name}: {earlier}`" if key in EARLIER else "allowed: "
             assert refusal(without).startswith(f"{key}: is missing; {what}")
 
@@ -461,7 +472,10 @@ class TestResultsOfBefore:
         return path
 
     def test_they_are_read_and_known_by_the_same_parameters(self, old: Path) -> None:
-        now = load_params(PARAMS_FILE)
+        # Of what the file holds now, the family alone was not there before.
+        content = load_params(PARAMS_FILE).model_dump(mode="json")
+        content["baseline"] |= {"family_hidden": [], "family_pruned": [0.0], "family_bits": [32]}
+        now = parse_params(content)
         assert load_params(old, of_a_result=True) == now
         # The identity of an earlier result was all that its params.yaml held.
         assert "train.plateau_factor" in now.deciding(), "of a schedule that is not chosen"

@@ -28,9 +28,10 @@ from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.encoders import ENCODERS
 
 Scalar = str | int | float | None
-Values = dict[str, Scalar | list[int] | list[float]]
+Value = Scalar | list[int] | list[float]
+Values = dict[str, Value]
 
-EARLIER: Mapping[str, Scalar] = {
+EARLIER: Mapping[str, Value] = {
     "encode.code": "poisson",
     "model.neuron": "lif",
     "train.distillation": 0.0,
@@ -46,6 +47,9 @@ EARLIER: Mapping[str, Scalar] = {
     "model.weight_bits": 32,
     "model.state_bits": 32,
     "model.learned": "none",
+    "baseline.family_hidden": [],
+    "baseline.family_pruned": [0.0],
+    "baseline.family_bits": [32],
     "energy_report.budget_nj": None,
     "energy_report.min_accuracy_percent": None,
 }

@@ -1,4 +1,4 @@
-"""The ReLU network and its quantised form, against loops over plain numbers."""
+"""The ReLU networks and their quantised forms, against loops over plain numbers."""
 
 import math
 from pathlib import Path
@@ -15,7 +15,8 @@ from spikejoule.learn.relu_network import activations, one_thread
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state
 from spikejoule.rival.baseline_files import load_baseline, save_baseline
-from spikejoule.rival.counts import BaselineCounts
+from spikejoule.rival.measured import MeasuredRival, measure_rival, nonzero_macs
+from spikejoule.rival.members import Member
 from spikejoule.rival.quantised import (
     QuantisedLayer,
     QuantisedNetwork,
@@ -23,7 +24,7 @@ from spikejoule.rival.quantised import (
     quantise,
     quantised_activations,
 )
-from spikejoule.rival.relu import nonzero_macs, train_baseline
+from spikejoule.rival.relu import TrainedRival, train_rivals
 from spikejoule.rival.settings import RivalTraining
 from tests.tools.settings import changed
 
@@ -49,6 +50,24 @@ def random_state(architecture: Architecture, seed: int = 1) -> dict[str, np.ndar
         name: generator.normal(0, 0.2, shape).astype(np.float32)
         for name, shape in architecture.parameter_shapes().items()
     }
+
+
+def all_kept(architecture: Architecture) -> list[np.ndarray]:
+    """Masks that remove nothing."""
+    shapes = architecture.parameter_shapes().values()
+    return [np.ones(shape, dtype=np.bool_) for shape in shapes if len(shape) == 2]
+
+
+def train_baseline(
+    train: LabelledImages,
+    validation: LabelledImages,
+    architecture: Architecture,
+    settings: RivalTraining,
+    seed: int,
+) -> TrainedRival:
+    """The network of equal size, trained alone."""
+    (trained,) = train_rivals(train, validation, [Member(architecture)], settings, seed).rivals
+    return trained
 
 
 def random_images(n_images: int, seed: int = 2) -> np.ndarray:
@@ -90,53 +109,50 @@ class TestActivations:
 
 class TestMacs:
     def test_nonzero_equal_a_loop(self) -> None:
-        layers = activations(random_state(SMALL), random_images(5))
+        state = random_state(SMALL)
+        layers = activations(state, random_images(5))
+        kept = [values > 0.1 for values in state.values() if values.ndim == 2]
         expected = []
         for image in range(5):
-            total = 0
-            for layer, targets in enumerate((12, 9, 10)):
-                for value in layers[layer][image].tolist():
-                    for _ in range(targets):
-                        total += 1 if value != 0 else 0
-            expected.append(total)
-        counted = nonzero_macs(layers, SMALL)
+            of_image = [0, 0, 0]
+            for matrix, masks in enumerate(kept):
+                for target in masks.tolist():
+                    for value, is_left in zip(layers[matrix][image].tolist(), target, strict=True):
+                        of_image[matrix] += 1 if value != 0 and is_left else 0
+            expected.append(of_image)
+        counted = nonzero_macs(layers, kept)
         assert counted.dtype == np.int64
         assert counted.tolist() == expected
-        assert 0 < counted.min() < counted.max() < sum(SMALL.synapses)
+        assert 0 < counted.sum(axis=1).min() < counted.sum() < 5 * sum(SMALL.synapses)
 
     def test_a_network_written_down(self) -> None:
         # 3 inputs, 2 hidden units, 4 outputs: [0, 5, 7] and one hidden unit at 0.
         architecture = Architecture(3, (2,), 4)
         layers = [np.array([[0.0, 5.0, 7.0]]), np.array([[0.0, 1.5]]), np.array([[1.0, 0, 0, 0]])]
-        assert nonzero_macs(layers, architecture).tolist() == [2 * 2 + 1 * 4]
+        assert nonzero_macs(layers, all_kept(architecture)).tolist() == [[2 * 2, 1 * 4]]
 
     def test_a_black_image_costs_what_its_biases_awake(self) -> None:
         state = random_state(SMALL)
         layers = activations(state, np.zeros((1, 28, 28), dtype=np.uint8))
         awake = int((state["layer1.synapses.bias"] > 0).sum())
-        assert nonzero_macs(layers[:2] + layers[-1:], Architecture(784, (12,), 9))[0] == 9 * awake
+        counted = nonzero_macs(layers[:2] + layers[-1:], all_kept(Architecture(784, (12,), 9)))
+        assert counted.tolist() == [[0, 9 * awake]]
 
 
 class TestTraining:
     def test_learns(self, digits: tuple[LabelledImages, LabelledImages]) -> None:
         train, validation = digits
-        told: list[tuple[int, float]] = []
-        result = train_baseline(
-            train,
-            validation,
-            SMALL,
-            SETTINGS,
-            SEED,
-            lambda epoch, percent: told.append((epoch, percent)),
-        )
-        assert [epoch for epoch, _ in told] == [1, 2, 3]
-        assert tuple(percent for _, percent in told) == result.validation_accuracies_percent
+        told: list[int] = []
+        training = train_rivals(train, validation, [Member(SMALL)], SETTINGS, SEED, told.append)
+        assert told == [1, 2, 3]
+        assert len(training.epoch_seconds) == 3
+        (result,) = training.rivals
         assert result.best_validation_accuracy_percent == max(result.validation_accuracies_percent)
         assert result.best_validation_accuracy_percent > 50
-        scores = activations(result.state, validation.images)[-1]
+        scores = activations(result.network, validation.images)[-1]
         accuracy = 100 * np.mean(scores.argmax(axis=1) == validation.labels)
         assert accuracy == pytest.approx(result.best_validation_accuracy_percent)
-        assert list(result.state) == list(SMALL.parameter_shapes())
+        assert list(result.network) == list(SMALL.parameter_shapes())
 
     def test_same_to_the_bit_whatever_the_threads(
         self, digits: tuple[LabelledImages, LabelledImages]
@@ -147,7 +163,7 @@ class TestTraining:
             for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
                 torch.set_num_threads(threads)
                 numba.set_num_threads(threads)
-                states.append(train_baseline(*digits, SMALL, SETTINGS, SEED).state)
+                states.append(train_baseline(*digits, SMALL, SETTINGS, SEED).network)
                 assert torch.get_num_threads() == threads
         finally:
             torch.set_num_threads(torch_threads)
@@ -161,7 +177,7 @@ class TestTraining:
         one_epoch = changed(SETTINGS, max_epochs=1)
         undeformed = changed(one_epoch, shift_pixels=0, rotate_degrees=0.0, scale_fraction=0.0)
         weights = [
-            train_baseline(*digits, SMALL, settings, seed).state["layer1.synapses.weight"]
+            train_baseline(*digits, SMALL, settings, seed).network["layer1.synapses.weight"]
             for settings, seed in ((one_epoch, SEED), (one_epoch, 4), (undeformed, SEED))
         ]
         assert not np.array_equal(weights[0], weights[1])
@@ -188,7 +204,9 @@ class TestTraining:
         labels = torch.from_numpy(train.labels.astype(np.int64))
         torch.nn.CrossEntropyLoss(label_smoothing=0.1)(model(pixels), labels).backward()
         optimizer.step()
-        for parameter, (name, values) in zip(model.parameters(), result.state.items(), strict=True):
+        for parameter, (name, values) in zip(
+            model.parameters(), result.network.items(), strict=True
+        ):
             # Adam's first step is the learning rate times a sign: a tiny gradient may lose it.
             close = np.isclose(parameter.detach().numpy(), values, atol=1e-5)
             assert close.mean() > 0.999, name
@@ -288,8 +306,8 @@ class TestQuantised:
         network = quantise(state, activations(state, images), 6, 8)
         layers = quantised_activations(network, images)
         assert not layers[1].any()
-        assert nonzero_macs(layers, SMALL).tolist() == [
-            12 * int((layers[0][n] > 0).sum()) + 10 * int((layers[2][n] > 0).sum())
+        assert nonzero_macs(layers, all_kept(SMALL)).tolist() == [
+            [12 * int((layers[0][n] > 0).sum()), 0, 10 * int((layers[2][n] > 0).sum())]
             for n in range(5)
         ]
 
@@ -299,65 +317,100 @@ class TestQuantised:
         exact = activations(state, images)
         layers = quantised_activations(quantise(state, exact, 2, 8), images)
         assert not layers[0].any()
-        assert nonzero_macs(exact, SMALL)[0] - nonzero_macs(layers, SMALL)[0] >= 784 * 12 - 9 * 12
+        assert nonzero_macs(exact, all_kept(SMALL))[0, 0] == 784 * 12
+        assert nonzero_macs(layers, all_kept(SMALL))[0, 0] == 0
+
+
+LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)
+
+
+def measured() -> list[MeasuredRival]:
+    """A network, its quantised form and a pruned one, on four images."""
+    architecture = Architecture(784, (12,), 10)
+    state, images = random_state(architecture), random_images(4)
+    pruned = {name: np.where(values > 0.1, values, 0) for name, values in state.items()}
+    samples = LabelledImages(images, LABELS, np.arange(4))
+    splits = {"validation": samples.select(slice(2)), "test": samples}
+    exact = activations(state, images)
+    return [
+        measure_rival("exact", state, True, False, splits),
+        measure_rival("coarse", quantise(state, exact, 6, 8), True, False, splits),
+        measure_rival("few", quantise(pruned, exact, 4, 4), False, True, splits),
+    ]
 
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    architecture = Architecture(784, (12,), 10)
-    state, images = random_state(architecture), random_images(4)
-    exact = activations(state, images)
-    quantised = quantise(state, exact, 6, 8)
-    layers = [exact, quantised_activations(quantised, images)]
-    counts = [
-        BaselineCounts(
-            name, 25.0, sum(architecture.synapses), nonzero_macs(values, architecture), b
-        )
-        for name, values, b in zip(("exact", "coarse"), layers, (32, 6), strict=True)
-    ]
-    labels = np.array([3, 1, 4, 1], dtype=np.uint8)
-    predictions = [np.array([3, 0, 0, 0]), np.array([3, 1, 4, 0])]
-    path = tmp_path / "baseline.npz"
-    save_baseline(path, counts, predictions, labels, state, quantised)
+    path, rivals = tmp_path / "baseline.npz", measured()
+    save_baseline(
+        path,
+        [rival.counts for rival in rivals],
+        [rival.network for rival in rivals],
+        [rival.predictions for rival in rivals],
+        LABELS,
+    )
     return path
 
 
 class TestFile:
     def test_round_trip(self, saved: Path) -> None:
-        exact, coarse = load_baseline(saved)
-        assert (exact.name, exact.bits, exact.accuracy_percent) == ("exact", 32, 25.0)
-        # From the predictions, not from what the writer believed.
-        assert (coarse.name, coarse.bits, coarse.accuracy_percent) == ("coarse", 6, 75.0)
+        loaded, rivals = load_baseline(saved), measured()
+        assert len(loaded) == len(rivals) == 3
+        for found, rival in zip(loaded, rivals, strict=True):
+            for name, value in vars(rival.counts).items():
+                np.testing.assert_array_equal(getattr(found, name), value, name)
+        exact, coarse, few = loaded
+        assert (exact.name, exact.weight_bits, exact.activation_bits) == ("exact", 32, 32)
+        assert (coarse.name, coarse.weight_bits, coarse.activation_bits) == ("coarse", 8, 6)
+        assert [of.equal_size for of in loaded] == [True, True, False]
+        assert [of.pruned for of in loaded] == [False, False, True]
         assert exact.macs_dense == coarse.macs_dense == 784 * 12 + 120
-        assert exact.macs_nonzero.shape == (4,)
-        assert (exact.macs_nonzero >= coarse.macs_nonzero - 12 * 10).all()
+        assert few.macs_dense < exact.macs_dense / 2
+
+    def test_accuracy_is_that_of_the_predictions(self, saved: Path) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        arrays["predictions"][1] = [3, 1, 4, 0]
+        write_npz(saved, "spikejoule/baseline/2", arrays)
+        assert load_baseline(saved)[1].accuracy_percent == 75.0
 
     def test_weights_recount(self, saved: Path) -> None:
         with np.load(saved, allow_pickle=False) as archive:
             arrays = dict(archive)
-        layers = tuple(
-            QuantisedLayer(
-                arrays[f"quantised.layer{number}.weight"].astype(np.int64),
-                arrays[f"quantised.layer{number}.bias"],
-                *(int(value) for value in arrays[f"quantised.layer{number}.requantisation"]),
+        for rival in (2, 3):
+            layers = tuple(
+                QuantisedLayer(
+                    arrays[f"rival{rival}.layer{number}.integer_weight"].astype(np.int64),
+                    arrays[f"rival{rival}.layer{number}.integer_bias"],
+                    *map(int, arrays[f"rival{rival}.layer{number}.requantisation"]),
+                )
+                for number in (1, 2)
             )
-            for number in (1, 2)
-        )
-        network = QuantisedNetwork(layers, int(arrays["activation_bits"][1]), 8)
-        counted = nonzero_macs(
-            quantised_activations(network, random_images(4)), Architecture(784, (12,), 10)
-        )
-        np.testing.assert_array_equal(counted, load_baseline(saved)[1].macs_nonzero)
+            bits = int(arrays["activation_bits"][rival - 1])
+            found = quantised_activations(QuantisedNetwork(layers, bits, 8), random_images(4))
+            kept = [layer.weight != 0 if rival == 3 else layer.weight < 999 for layer in layers]
+            counts = load_baseline(saved)[rival - 1]
+            np.testing.assert_array_equal(nonzero_macs(found, kept), counts.macs_nonzero)
+            assert [int(of.sum()) for of in kept] == list(counts.synapses)
 
     @pytest.mark.parametrize(
         ("name", "change", "words"),
         [
             ("labels", lambda labels: labels[:-1], "labels.* has N = "),
             ("labels", lambda labels: labels[:0], "labels.* has N = "),
-            ("macs_nonzero", lambda macs: macs[:1], "macs_nonzero.* has K = 2"),
-            ("macs_nonzero", lambda macs: macs - 10**7, "must be at least 0"),
+            ("names", lambda names: names[:2], "has K = "),
+            ("rival1.macs_nonzero", lambda macs: macs[:1], "macs_nonzero.* has N = "),
+            ("rival1.macs_nonzero", lambda macs: macs - 10**7, "must be at least 0"),
+            ("rival1.macs_nonzero", lambda macs: macs + 9409, r"at most \[9408, 120\]"),
+            ("rival2.active", lambda active: active * 99, r"active must be at most \[784, 12\]"),
+            ("rival2.active", lambda active: active[:, :1], "active must be"),
             ("activation_bits", lambda bits: bits * 0, "must be at least 1"),
-            ("macs_dense", lambda macs: macs // 2, "the network has 9528 weights"),
+            ("weight_bits", lambda bits: bits // 4 * 2, "rival1 has no integer_weight"),
+            ("rival2.synapses", lambda left: left - 1, "not the number of its weights"),
+            ("rival3.synapses", lambda left: left + 1, "not the number of its weights"),
+            ("rival3.layer1.integer_weight", lambda of: of * 2, "weights beyond 4 bits"),
+            ("rival1.layer2.weight", lambda of: of[:, 1:], "do not follow one another"),
+            ("rival1.layer2.weight", lambda of: of.astype(np.float64), "type 'float32'"),
+            ("rival3.synapses", lambda left: left[:0], "has no integer_weight"),
             ("predictions", lambda classes: classes + 10, "at most 9"),
             ("predictions", lambda classes: classes.astype(np.int32), "predictions"),
         ],
@@ -367,12 +420,30 @@ class TestFile:
     ) -> None:
         with np.load(saved, allow_pickle=False) as archive:
             arrays = {key: value for key, value in archive.items() if key != "schema"}
-        write_npz(saved, "spikejoule/baseline/1", {**arrays, name: change(arrays[name])})
+        write_npz(saved, "spikejoule/baseline/2", {**arrays, name: change(arrays[name])})
         with pytest.raises(ArtifactError, match=words):
             load_baseline(saved)
 
-    def test_another_schema_is_refused(self, saved: Path) -> None:
-        arrays = read_npz(saved, "spikejoule/baseline/1")
+    @pytest.mark.parametrize("name", ["rival2.active", "rival3.layer2.integer_weight"])
+    def test_what_is_missing_is_named(self, saved: Path, name: str) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        del arrays[name]
         write_npz(saved, "spikejoule/baseline/2", arrays)
-        with pytest.raises(ArtifactError, match="baseline/1"):
+        with pytest.raises(ArtifactError, match=name.split(".")[0]):
+            load_baseline(saved)
+
+    def test_a_network_without_a_name_is_refused(self, saved: Path) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        write_npz(
+            saved,
+            "spikejoule/baseline/2",
+            {**arrays, "rival4.synapses": arrays["rival1.synapses"]},
+        )
+        with pytest.raises(ArtifactError, match="names of 3 networks, but holds 4"):
+            load_baseline(saved)
+
+    def test_another_schema_is_refused(self, saved: Path) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        write_npz(saved, "spikejoule/baseline/1", arrays)
+        with pytest.raises(ArtifactError, match="baseline/2"):
             load_baseline(saved)

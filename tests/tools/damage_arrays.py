@@ -15,14 +15,16 @@ Entries = list[tuple[str, Any]]
 
 # Of these, every other value contradicts the rest of the file.
 _BOUND = re.compile(
-    r"(^|_)shape$|row_lengths$|^per_|^sample$|^layer_names$|^encoding_keys$|^macs_dense$"
+    r"(^|_)shape$|row_lengths$|^per_|^sample$|^layer_names$|^encoding_keys$|synapses$"
 )
 # Of these, any order contradicts it.
 _ORDERED = re.compile(r"(^|_)shape$|^sample$|^layer_names$|^encoding_keys$")
 # Whole numbers with an upper end that the file itself gives.
-_BOUNDED_ABOVE = re.compile(r"^labels$|^predictions$|sources$|^macs_nonzero$|^activation_bits$")
+_BOUNDED_ABOVE = re.compile(
+    r"^labels$|^predictions$|sources$|macs_nonzero$|active$|^activation_bits$"
+)
 # No reader needs these: counts can be recounted from them.
-_UNREAD = re.compile(r"^(quantised\.)?layer\d+\.")
+_UNREAD = re.compile(r"^(rival\d+\.)?layer\d+\.")
 
 
 def change(content: Entries, random: Random) -> tuple[str, Entries, bool]:

@@ -342,10 +342,24 @@ MUTATIONS = (
     ),
     Mutation(
         "a MAC with a zero activation is not skipped",
-        "rival/relu.py",
-        "np.count_nonzero(values, axis=1) * fan_out",
-        "values.shape[1] * fan_out",
+        "rival/measured.py",
+        "(values != 0).astype(np.float64)",
+        "np.ones_like(values, dtype=np.float64)",
         ("tests/rival/test_baseline.py",),
+    ),
+    Mutation(
+        "a removed weight of a ReLU network is multiplied",
+        "rival/measured.py",
+        "of != 0 if pruned else np.ones_like(of, dtype=np.bool_)",
+        "np.ones_like(of, dtype=np.bool_)",
+        ("tests/rival/test_baseline.py", "tests/rival/test_family.py"),
+    ),
+    Mutation(
+        "a removed weight returns",
+        "rival/stack.py",
+        "kept[name].mul_(mask)",
+        "pass",
+        ("tests/rival/test_family.py",),
     ),
     Mutation(
         "an active update counts as an inactive one too",

@@ -1,8 +1,11 @@
-"""The conventional networks to compare with: ReLU units, and their integers.
+"""The conventional networks to compare with: ReLU units, pruned, and in integers.
 
-relu            training in PyTorch, activations, multiply-accumulates
-quantised       the same network in integers
-measured        both on the test images: predictions, accuracies, multiplications
-counts          what a comparison needs to know of either
-baseline_files  the files of both
+members         which networks there are
+stack           networks that learn side by side, as one computation
+rounded_relu    their activations, with few levels
+relu            training them all
+quantised       a network in integers
+measured        each on the test images: predictions, accuracies, multiplications
+counts          what a comparison needs to know of it
+baseline_files  the files of all
 """

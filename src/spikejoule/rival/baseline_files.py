@@ -1,15 +1,19 @@
-"""The files of the conventional networks: what the energy report compares with, and the weights.
+"""The files of the conventional networks: what the energy ledger compares with, and the weights.
 
 K networks, N test images:
-`names` [K], `activation_bits` int64 [K], `macs_dense` int64 [K], `macs_nonzero` int64 [K, N],
-`predictions` uint8 [K, N], `labels` uint8 [N]; beside them, so that every count can be recounted,
-the weights of the float32 network under the names of `Architecture.parameter_shapes`, and those of
-its quantised form as `quantised.layerK.weight`, `.bias` and `.requantisation` (multiplier, shift).
+`names` [K], `weight_bits` and `activation_bits` int64 [K], `equal_size` uint8 [K],
+`validation_accuracy_percent` float64 [K], `predictions` uint8 [K, N], `labels` uint8 [N]; of each
+network k from 1 to K `rivalk.synapses` [L - 1], `rivalk.active` and `rivalk.macs_nonzero`
+[N, L - 1], as in `RivalCounts`; and, so that every count can be recounted, the weights [target,
+source] and biases of its matrices j, as `rivalk.layerj.weight` and `.bias` in float32, or in
+integers as `rivalk.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier,
+shift).
 `BaselineMetrics` and `BaselineTimings` are the content of the JSON files.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -30,7 +34,9 @@ from spikejoule.foundation.records import (
     accuracy_interval,
     check_sum,
 )
-from spikejoule.rival.counts import BaselineCounts
+from spikejoule.model.architecture import State
+from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.rival.counts import RivalCounts
 from spikejoule.rival.quantised import QuantisedNetwork
 
 
@@ -73,72 +79,119 @@ class BaselineTimings(Record):
         return self
 
 
-def _weights_problem(arrays: Arrays) -> str:
-    """The dense MACs are one for each weight of the float32 network."""
-    if len(arrays["labels"]) == 0 or len(arrays["names"]) == 0:
-        return f"it must hold a network and a label, not {arrays['macs_nonzero'].shape}"
-    weights = sum(array.size for name, array in arrays.items() if name.endswith(".synapses.weight"))
-    odd = arrays["macs_dense"][arrays["macs_dense"] != weights]
-    if len(odd):
-        return f"macs_dense is {odd[0]}, but the network has {weights} weights"
-    if arrays["macs_nonzero"].max() > weights:
-        return f"macs_nonzero is {arrays['macs_nonzero'].max()}, but must be at most macs_dense"
+def _networks_problem(arrays: Arrays) -> str:
+    """Of each network there are its counts and weights, and these fit one another."""
+    if len(arrays["names"]) == 0 or len(arrays["labels"]) == 0:
+        return "it must hold a network and a label"
+    for number in range(1, len(arrays["names"]) + 1):
+        problem = _problem_of(f"rival{number}", arrays)
+        if problem:
+            return f"rival{number}{problem}"
+    numbered = {name.partition(".")[0] for name in arrays if name.startswith("rival")}
+    if len(numbered) > len(arrays["names"]):
+        return f"it has the names of {len(arrays['names'])} networks, but holds {len(numbered)}"
     return ""
 
 
+def _problem_of(rival: str, arrays: Arrays) -> str:
+    for needed in _COUNTS:
+        if f"{rival}.{needed}" not in arrays:
+            return f".{needed} is missing"
+    synapses = arrays[f"{rival}.synapses"]
+    bits = int(arrays["weight_bits"][int(rival.removeprefix("rival")) - 1])
+    kind = "weight" if bits == FLOAT_BITS else "integer_weight"
+    weights = [arrays.get(f"{rival}.layer{layer}.{kind}") for layer in range(1, len(synapses) + 1)]
+    if not weights or any(of is None or of.size == 0 for of in weights):
+        return f" has no {kind} for each of its {len(synapses)} matrices"
+    known = [of for of in weights if of is not None]
+    if any(one.shape[0] != other.shape[1] for one, other in pairwise(known)):
+        return " has weights of shapes that do not follow one another"
+    if bits != FLOAT_BITS and max(np.abs(of).max() for of in known) >= 2 ** (bits - 1):
+        return f" has weights beyond {bits} bits"
+    all_of = np.array([of.size for of in known])
+    if (synapses != all_of).any() and (synapses != [np.count_nonzero(of) for of in known]).any():
+        return f".synapses is {synapses.tolist()}, which is not the number of its weights"
+    sources = np.array([of.shape[1] for of in known])
+    for name, most in (("active", sources), ("macs_nonzero", synapses)):
+        counts = arrays[f"{rival}.{name}"]
+        if counts.shape[1] != len(synapses) or (counts > most).any():
+            return f".{name} must be at most {most.tolist()}"
+    return ""
+
+
+_COUNTS = ("synapses", "active", "macs_nonzero")
+
 BASELINE = ArrayFile(
-    "spikejoule/baseline/1",
+    "spikejoule/baseline/2",
     {
         "names": Array("U", ("K",)),
+        "weight_bits": Array("int64", ("K",), low=2, high=32),
         "activation_bits": Array("int64", ("K",), low=1, high=32),
-        "macs_dense": Array("int64", ("K",), low=1),
-        "macs_nonzero": Array("int64", ("K", "N"), low=0),
+        "equal_size": Array("uint8", ("K",), high=1),
+        "validation_accuracy_percent": Array("float64", ("K",), low=0, high=100),
         "predictions": Array("uint8", ("K", "N"), high=N_CLASSES - 1),
         "labels": Array("uint8", ("N",), high=N_CLASSES - 1),
-        "layer*.synapses.weight": Array("float32", ("*", "*")),
-        "layer*.synapses.bias": Array("float32", ("*",)),
-        "quantised.layer*.weight": Array("int32", ("*", "*")),
-        "quantised.layer*.bias": Array("int64", ("*",)),
-        "quantised.layer*.requantisation": Array("int64", (2,)),
+        "rival*.synapses": Array("int64", ("*",), low=0),
+        "rival*.active": Array("int64", ("N", "*"), low=0),
+        "rival*.macs_nonzero": Array("int64", ("N", "*"), low=0),
+        "rival*.layer*.weight": Array("float32", ("*", "*")),
+        "rival*.layer*.bias": Array("float32", ("*",)),
+        "rival*.layer*.integer_weight": Array("int32", ("*", "*")),
+        "rival*.layer*.integer_bias": Array("int64", ("*",)),
+        "rival*.layer*.requantisation": Array("int64", (2,)),
     },
-    _weights_problem,
+    _networks_problem,
 )
 
 
 def save_baseline(
     path: str | os.PathLike[str],
-    counts: Sequence[BaselineCounts],
+    counts: Sequence[RivalCounts],
+    networks: Sequence[State | QuantisedNetwork],
     predictions: Sequence[NDArray[np.integer]],
     labels: NDArray[np.uint8],
-    state: Mapping[str, NDArray[np.float32]],
-    quantised: QuantisedNetwork,
 ) -> None:
-    """Write the networks' counts and predictions [N] on the test images, and their weights."""
+    """Write the counts and predictions [N] of networks on the test images, and their weights."""
     arrays: dict[str, NDArray[Any]] = {
-        "names": np.array([entry.name for entry in counts], dtype=np.str_),
-        "activation_bits": np.array([entry.bits for entry in counts], dtype=np.int64),
-        "macs_dense": np.array([entry.macs_dense for entry in counts], dtype=np.int64),
-        "macs_nonzero": np.stack([entry.macs_nonzero for entry in counts]),
+        "names": np.array([of.name for of in counts], dtype=np.str_),
+        "weight_bits": np.array([of.weight_bits for of in counts], dtype=np.int64),
+        "activation_bits": np.array([of.activation_bits for of in counts], dtype=np.int64),
+        "equal_size": np.array([of.equal_size for of in counts], dtype=np.uint8),
+        "validation_accuracy_percent": np.array([of.validation_accuracy_percent for of in counts]),
         "predictions": np.stack(predictions).astype(np.uint8),
         "labels": labels,
-        **state,
     }
-    for number, layer in enumerate(quantised.layers, start=1):
-        arrays[f"quantised.layer{number}.weight"] = layer.weight.astype(np.int32)
-        arrays[f"quantised.layer{number}.bias"] = layer.bias
-        arrays[f"quantised.layer{number}.requantisation"] = np.array(
+    for number, (of, network) in enumerate(zip(counts, networks, strict=True), start=1):
+        own = {
+            "synapses": np.array(of.synapses, dtype=np.int64),
+            "active": of.active,
+            "macs_nonzero": of.macs_nonzero,
+            **_weight_arrays(network),
+        }
+        arrays |= {f"rival{number}.{name}": array for name, array in own.items()}
+    BASELINE.write(path, arrays)
+
+
+def _weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:
+    if not isinstance(network, QuantisedNetwork):
+        return {name.replace(".synapses", ""): values for name, values in network.items()}
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, layer in enumerate(network.layers, start=1):
+        arrays[f"layer{number}.integer_weight"] = layer.weight.astype(np.int32)
+        arrays[f"layer{number}.integer_bias"] = layer.bias
+        arrays[f"layer{number}.requantisation"] = np.array(
             [layer.multiplier, layer.shift], dtype=np.int64
         )
-    BASELINE.write(path, arrays)
+    return arrays
 
 
 def load_baseline(
     path: str | os.PathLike[str], labels: NDArray[Any] | None = None
-) -> tuple[BaselineCounts, ...]:
-    """Read the counts of `save_baseline`: the float32 network first, then its quantised form.
+) -> tuple[RivalCounts, ...]:
+    """Read the counts of `save_baseline`: the networks of equal size first, then the family.
 
-    The accuracies follow from the predictions. Raises ArtifactError if the file is missing or
-    damaged, or if the labels of its first images are not `labels`.
+    The accuracies on the test set follow from the predictions. Raises ArtifactError if the file is
+    missing or damaged, or if the labels of its first images are not `labels`.
     """
     arrays = BASELINE.read(path)
     if labels is not None and not np.array_equal(arrays["labels"][: len(labels)], labels):
@@ -146,21 +199,32 @@ def load_baseline(
             f"{path} was counted on other test images than the network: run the stage that "
             "writes it on the same data."
         )
-    n_images = len(arrays["labels"])
-    silent = (arrays["macs_nonzero"] == 0).all(axis=1)
-    if silent.any():
+    rivals = tuple(_counts(arrays, number) for number in range(len(arrays["names"])))
+    silent = [rival.name for rival in rivals if not rival.macs_nonzero.any()]
+    if silent:
         raise ArtifactError(
-            f"{path}: {arrays['names'][silent][0]} multiplies nothing on any image (all of its "
-            "inputs are zero), so nothing can be compared with it: give it other images."
+            f"{path}: {silent[0]} multiplies nothing on any image (all of its inputs or weights "
+            "are zero), so nothing can be compared with it: give it other images, or keep weights."
         )
-    correct = (arrays["predictions"] == arrays["labels"]).sum(axis=1)
-    return tuple(
-        BaselineCounts(
-            name=str(name),
-            accuracy_percent=100 * int(correct[k]) / n_images,
-            macs_dense=int(arrays["macs_dense"][k]),
-            macs_nonzero=arrays["macs_nonzero"][k],
-            bits=int(arrays["activation_bits"][k]),
-        )
-        for k, name in enumerate(arrays["names"])
+    return rivals
+
+
+def _counts(arrays: Arrays, number: int) -> RivalCounts:
+    rival = f"rival{number + 1}"
+    bits = int(arrays["weight_bits"][number])
+    kind = "weight" if bits == FLOAT_BITS else "integer_weight"
+    synapses = arrays[f"{rival}.synapses"]
+    shapes = [arrays[f"{rival}.layer{layer}.{kind}"].shape for layer in range(1, 1 + len(synapses))]
+    correct = int((arrays["predictions"][number] == arrays["labels"]).sum())
+    return RivalCounts(
+        name=str(arrays["names"][number]),
+        layer_sizes=(*(sources for _, sources in shapes), shapes[-1][0]),
+        synapses=tuple(int(of) for of in synapses),
+        weight_bits=bits,
+        activation_bits=int(arrays["activation_bits"][number]),
+        equal_size=bool(arrays["equal_size"][number]),
+        validation_accuracy_percent=float(arrays["validation_accuracy_percent"][number]),
+        accuracy_percent=100 * correct / len(arrays["labels"]),
+        active=arrays[f"{rival}.active"],
+        macs_nonzero=arrays[f"{rival}.macs_nonzero"],
     )

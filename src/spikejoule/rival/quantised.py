@@ -78,26 +78,51 @@ def quantise(
         activation_bits: width of pixels and hidden activations, at least 1.
         weight_bits: width of the weights, at least 2.
     """
-    values = list(state.values())
-    pairs = list(zip(values[::2], values[1::2], strict=True))
     top = 2**activation_bits - 1
-    source_scale = 1 / top
+    largest = [_or_one(float(np.abs(of).max())) for of in state.values() if of.ndim == 2]
+    return in_integers(
+        state,
+        [of / (2 ** (weight_bits - 1) - 1) for of in largest],
+        [least_error_range(outputs, top) / top for outputs in calibration[1:-1]],
+        activation_bits,
+        weight_bits,
+    )
+
+
+def in_integers(
+    state: Mapping[str, NDArray[np.float32]],
+    weight_units: Sequence[float],
+    activation_units: Sequence[float],
+    activation_bits: int,
+    weight_bits: int,
+) -> QuantisedNetwork:
+    """The network of integers that stand for multiples of given units.
+
+    Args:
+        state: weights [target, source] and biases of the layers, in their order.
+        weight_units: what an integer 1 stands for, of each weight matrix.
+        activation_units: likewise of each hidden layer.
+        activation_bits: width of pixels and hidden activations, at least 1.
+        weight_bits: width of the weights, at least 2; what is beyond saturates.
+    """
+    values = list(state.values())
+    weight_top = 2 ** (weight_bits - 1) - 1
+    sources = [1 / (2**activation_bits - 1), *activation_units]
+    # The last layer's accumulators stay what they are.
+    targets = [*activation_units, 1.0]
     layers: list[QuantisedLayer] = []
-    for (weight, bias), outputs in zip(pairs, calibration[1:], strict=True):
-        weight_scale = _or_one(float(np.abs(weight).max())) / (2 ** (weight_bits - 1) - 1)
-        accumulator_scale = source_scale * weight_scale
-        is_last = len(layers) == len(pairs) - 1
-        target_scale = 1.0 if is_last else _least_error_range(outputs, top) / top
-        multiplier, shift = _fixed_point(accumulator_scale / target_scale)
+    for weight, bias, weight_unit, source_unit, target_unit in zip(
+        values[::2], values[1::2], weight_units, sources, targets, strict=True
+    ):
+        accumulator_unit = source_unit * weight_unit
+        integers = np.rint(weight.astype(np.float64) / weight_unit).astype(np.int64)
         layers.append(
             QuantisedLayer(
-                np.rint(weight.astype(np.float64) / weight_scale).astype(np.int64),
-                np.rint(bias.astype(np.float64) / accumulator_scale).astype(np.int64),
-                multiplier,
-                shift,
+                np.clip(integers, -weight_top, weight_top),
+                np.rint(bias.astype(np.float64) / accumulator_unit).astype(np.int64),
+                *_fixed_point(accumulator_unit / target_unit),
             )
         )
-        source_scale = target_scale
     return QuantisedNetwork(tuple(layers), activation_bits, weight_bits)
 
 
@@ -130,13 +155,19 @@ def _accumulate(sources: NDArray[np.int64], layer: QuantisedLayer) -> NDArray[np
     return product.astype(np.int64) + layer.bias
 
 
-def _least_error_range(values: NDArray[np.float32], top: int) -> float:
-    """The upper end of the range [0, end] in `top` equal steps that fits `values` best."""
-    largest = _or_one(float(values.max()))
+def least_error_range(values: NDArray[np.float32], top: int, signed: bool = False) -> float:
+    """The end of the range in equal steps that fits `values` with least mean squared error.
+
+    Args:
+        values: of any shape.
+        top: steps from 0 to the end.
+        signed: whether the range goes from minus the end on, and not from 0.
+    """
+    largest = _or_one(float(np.abs(values).max() if signed else values.max()))
     candidates = largest * np.arange(1, _CLIPPING_CANDIDATES + 1) / _CLIPPING_CANDIDATES
     errors = []
     for end in candidates:
-        levels = np.clip(np.rint(values * np.float32(top / end)), 0, top)
+        levels = np.clip(np.rint(values * np.float32(top / end)), -top if signed else 0, top)
         error = levels * np.float32(end / top) - values
         errors.append(float(np.mean(np.square(error, dtype=np.float64))))
     return float(candidates[int(np.argmin(errors))])

@@ -1,117 +1,163 @@
-"""A conventional network to compare with: ReLU units in the places of the spiking neurons.
+"""Conventional networks to compare with: ReLU units in the places of the spiking neurons.
 
-It has the spiking network's layer sizes, sees the same training images in the same order with the
-same deformations, and the weights with the best validation accuracy are kept. Pixels are uint8 /
-255. Multiply-accumulates (MACs) of an inference are counted twice over: all of them (a dense
-network uses each weight once), and those that are left if products with a zero activation are
-skipped.
+One has the spiking network's layer sizes; the others are a family of one hidden layer each, pruned
+and quantised. All see the same training images in the same order with the same deformations as the
+spiking network, and of each the weights with the best validation accuracy are kept.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from spikejoule.data.images import LabelledImages
-from spikejoule.foundation.errors import ParameterError
 from spikejoule.learn.augmentation import augment
-from spikejoule.learn.relu_network import intensities, one_thread, relu_layers
-from spikejoule.learn.schedule import RunningSchedule
-from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.network import initial_state
+from spikejoule.learn.relu_network import one_thread
+from spikejoule.model.architecture import State
+from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.rival.members import Member
+from spikejoule.rival.quantised import QuantisedNetwork
 from spikejoule.rival.settings import RivalTraining
+from spikejoule.rival.stack import Stack
+
+CALIBRATION_IMAGES = 500
+"""The first training images, as they are: the ranges of activations come from them."""
 
 
 @dataclass(frozen=True, eq=False)
-class BaselineTraining:
-    """The best weights and how they came about.
+class TrainedRival:
+    """The best weights of a network, and how they came about.
 
     Attributes:
-        state: parameters after the epoch with the best validation accuracy (the first of equals).
+        member: which network.
+        network: its parameters, or its integers, after the epoch with the best validation accuracy
+            (the first of equals) of those in which its pruning was done.
         best_epoch: that epoch, from 1 on.
-        validation_accuracies_percent: after each epoch.
-        epoch_seconds: wall time of each epoch, validation included.
+        validation_accuracies_percent: after each epoch; of integers, as they are in floating point.
     """
 
-    state: State
+    member: Member
+    network: State | QuantisedNetwork
     best_epoch: int
     validation_accuracies_percent: tuple[float, ...]
-    epoch_seconds: tuple[float, ...]
 
     @property
     def best_validation_accuracy_percent(self) -> float:
-        """Of the weights in `state`."""
+        """Of the weights that were kept."""
         return self.validation_accuracies_percent[self.best_epoch - 1]
 
 
-def train_baseline(
+@dataclass(frozen=True, eq=False)
+class RivalsTraining:
+    """All networks, and how long they took.
+
+    Attributes:
+        rivals: in the order of the members.
+        epoch_seconds: wall time of each epoch of all networks, validation included.
+    """
+
+    rivals: tuple[TrainedRival, ...]
+    epoch_seconds: tuple[float, ...]
+
+
+def train_rivals(
     train: LabelledImages,
     validation: LabelledImages,
-    architecture: Architecture,
+    members: Sequence[Member],
     settings: RivalTraining,
     seed: int,
-    on_epoch: Callable[[int, float], object] = lambda epoch, accuracy_percent: None,
-) -> BaselineTraining:
-    """Train the ReLU network; the result does not depend on the number of cores.
+    on_epoch: Callable[[int], object] = lambda epoch: None,
+) -> RivalsTraining:
+    """Train ReLU networks side by side; the result does not depend on the number of cores.
+
+    Networks of one architecture, whose pixels have one width, are one computation on one thread;
+    the threads share the images that are drawn.
 
     Args:
         train: images to learn from.
         validation: images whose accuracy chooses the epoch.
-        architecture: layer sizes; the neuron's constants play no part.
+        members: the networks.
         settings: how to train.
         seed: of the first weights, the order of the images and their deformations.
-        on_epoch: told of every epoch and its validation accuracy in percent.
+        on_epoch: told of every epoch that is done.
 
     Raises:
         ParameterError: training diverged.
     """
-    with one_thread(), ThreadPoolExecutor(max_workers=1) as drawer:
-        parameters = {
-            name: torch.nn.Parameter(values)
-            for name, values in initial_state(architecture, seed).items()
-        }
-        optimizer = torch.optim.Adam(
-            parameters.values(),
-            settings.lr,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        n_batches = -(-len(train) // settings.batch_size)
-        schedule = settings.chosen_schedule.start(settings.lr, n_batches * settings.max_epochs)
-        validation_input = intensities(validation.images)
-        validation_labels = _class_indices(validation.labels)
-        accuracies: list[float] = []
-        seconds: list[float] = []
-        best_state: dict[str, NDArray[np.float32]] = {}
+    courses = [_Course(member) for member in members]
+    groups: dict[tuple[Any, ...], list[_Course]] = {}
+    for course in courses:
+        of = course.member
+        key = (of.architecture.layer_sizes, of.pixel_bits, of.equal_size)
+        groups.setdefault(key, []).append(course)
+    n_batches = -(-len(train) // settings.batch_size)
+    calibration = train.images[:CALIBRATION_IMAGES]
+    labels = _class_indices(validation.labels)
+
+    def run(stack: Stack, group: list[_Course], epoch: int, drawn: tuple[Tensor, Tensor]) -> None:
+        stack.learn(epoch, *drawn)
+        accuracies = stack.validate(validation.images, labels)
+        for k, (course, accuracy) in enumerate(zip(group, accuracies, strict=True)):
+            course.add(accuracy, epoch, settings.max_epochs, partial(stack.network, k))
+
+    seconds: list[float] = []
+    # One thread each, however many cores there are: its rounding depends on the number.
+    with (
+        one_thread(),
+        ThreadPoolExecutor(max_workers=1) as drawer,
+        ThreadPoolExecutor(len(groups), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        stacks = []
+        for group in groups.values():
+            group.sort(key=lambda course: course.member.bits != FLOAT_BITS)
+            its_members = [course.member for course in group]
+            stacks.append((Stack(its_members, settings, n_batches, seed, calibration), group))
         upcoming = drawer.submit(_drawn_epoch, train, settings, seed, 1)
         for epoch in range(1, settings.max_epochs + 1):
             started = time.perf_counter()
-            pixels, labels = upcoming.result()
+            drawn = upcoming.result()
             if epoch < settings.max_epochs:
-                # On another core, while this one learns from the images already drawn.
                 upcoming = drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1)
-            _train_epoch(pixels, labels, parameters, optimizer, schedule, settings)
-            with torch.no_grad():
-                scores = relu_layers(parameters, validation_input)[-1]
-            correct = int((scores.argmax(dim=1) == validation_labels).sum())
-            accuracies.append(100 * correct / len(validation))
+            jobs = [pool.submit(run, *stack, epoch, drawn) for stack in stacks]
+            for job in jobs:
+                job.result()
             seconds.append(time.perf_counter() - started)
-            _check_finite(parameters, epoch, settings.lr)
-            schedule.after_epoch(accuracies[-1])
-            on_epoch(epoch, accuracies[-1])
-            if accuracies[-1] > max(accuracies[:-1], default=-1.0):
-                best_state = {
-                    name: values.detach().numpy().copy() for name, values in parameters.items()
-                }
-    best_epoch = 1 + accuracies.index(max(accuracies))
-    return BaselineTraining(best_state, best_epoch, tuple(accuracies), tuple(seconds))
+            on_epoch(epoch)
+    return RivalsTraining(tuple(course.ended() for course in courses), tuple(seconds))
+
+
+class _Course:
+    """What became of a network so far."""
+
+    def __init__(self, member: Member) -> None:
+        self.member = member
+        self._accuracies: list[float] = []
+        self._best_epoch = 0
+        self._network: State | QuantisedNetwork = {}
+
+    def add(
+        self,
+        accuracy: float,
+        epoch: int,
+        max_epochs: int,
+        network: Callable[[], State | QuantisedNetwork],
+    ) -> None:
+        """Add an epoch, and keep the network if it is the best until now."""
+        self._accuracies.append(accuracy)
+        if not self.member.pruning.is_pruned_by(epoch, max_epochs):
+            return
+        if not self._best_epoch or accuracy > self._accuracies[self._best_epoch - 1]:
+            self._best_epoch, self._network = epoch, network()
+
+    def ended(self) -> TrainedRival:
+        return TrainedRival(self.member, self._network, self._best_epoch, tuple(self._accuracies))
 
 
 def _drawn_epoch(
@@ -126,49 +172,5 @@ def _drawn_epoch(
     return torch.from_numpy(images), _class_indices(train.labels[order])
 
 
-def _train_epoch(
-    pixels: Tensor,
-    labels: Tensor,
-    parameters: Mapping[str, Tensor],
-    optimizer: torch.optim.Adam,
-    schedule: RunningSchedule,
-    settings: RivalTraining,
-) -> None:
-    for first in range(0, len(labels), settings.batch_size):
-        chosen = slice(first, first + settings.batch_size)
-        scores = relu_layers(parameters, intensities(pixels[chosen]))[-1]
-        loss = functional.cross_entropy(
-            scores, labels[chosen], label_smoothing=settings.label_smoothing
-        )
-        optimizer.param_groups[0]["lr"] = schedule.learning_rate
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        schedule.after_batch()
-
-
 def _class_indices(labels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(labels.astype(np.int64))
-
-
-def _check_finite(parameters: Mapping[str, Tensor], epoch: int, lr: float) -> None:
-    if not all(bool(values.isfinite().all()) for values in parameters.values()):
-        raise ParameterError(
-            f"the ReLU network diverged in epoch {epoch}: its weights can no longer be told; "
-            f"baseline.lr is {lr}, use a smaller one"
-        )
-
-
-def nonzero_macs(layers: Sequence[NDArray[Any]], architecture: Architecture) -> NDArray[np.int64]:
-    """MACs of each image if products with a zero activation are skipped, int64 [N].
-
-    Sum over the layers of (activations that are not zero) x (fan-out).
-
-    Args:
-        layers: activations [N, units] of every layer, the input first; the last reaches no weight.
-        architecture: layer sizes.
-    """
-    total = np.zeros(len(layers[0]), dtype=np.int64)
-    for values, fan_out in zip(layers[:-1], architecture.fan_outs, strict=True):
-        total += np.count_nonzero(values, axis=1) * fan_out
-    return total

@@ -1,9 +1,31 @@
-"""How the conventional network is trained: the section `baseline` of params.yaml."""
+"""How the conventional networks are trained: the section `baseline` of params.yaml."""
 
-from pydantic import Field
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from spikejoule.foundation.sections import Real, Section
 from spikejoule.learn.settings import TrainingRegime
+from spikejoule.model.quantisation import FLOAT_BITS
+
+
+def _as_tuple(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("a value twice")
+    return values
+
+
+def _width(bits: int) -> int:
+    if bits != FLOAT_BITS and not 2 <= bits <= 16:
+        raise ValueError(f"a width of {bits} bits")
+    return bits
+
+
+_LISTED = (Field(max_length=16), BeforeValidator(_as_tuple), AfterValidator(_each_once))
 
 
 class RivalTraining(TrainingRegime):
@@ -19,12 +41,17 @@ class RivalTraining(TrainingRegime):
 
 
 class BaselineSettings(Section):
-    """How the ReLU network learns where the spiking one learns otherwise, and its widths.
+    """How the ReLU networks learn where the spiking one learns otherwise, and which there are.
 
     Attributes:
         max_epochs: passes over the training set; None takes those of the spiking network.
         lr, weight_decay, label_smoothing: as in `RivalTraining`.
-        weight_bits: width of the quantised network's weights.
+        weight_bits: width of the weights of the network that is quantised after its training.
+        family_hidden: sizes of the one hidden layer of the family's networks.
+        family_pruned: shares of their weights that are removed.
+        family_bits: widths of their weights and activations; 32 is float32, less are integers.
+
+    The family has a network of every combination; with an empty list, none.
     """
 
     max_epochs: int | None = Field(default=None, ge=1, le=100_000)
@@ -32,6 +59,17 @@ class BaselineSettings(Section):
     weight_decay: Real = Field(default=0.00001, ge=0, le=1)
     label_smoothing: Real = Field(default=0.1, ge=0, lt=1)
     weight_bits: int = Field(default=8, ge=2, le=16)
+    family_hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], *_LISTED] = Field(
+        default=(50, 100),
+        description="a list of at most 16 whole numbers from 1 to 65535, each once",
+    )
+    family_pruned: Annotated[tuple[Annotated[Real, Field(ge=0, lt=1)], ...], *_LISTED] = Field(
+        default=(0.0, 0.9), description="a list of at most 16 numbers from 0 to below 1, each once"
+    )
+    family_bits: Annotated[tuple[Annotated[int, AfterValidator(_width)], ...], *_LISTED] = Field(
+        default=(32, 8),
+        description="a list of at most 16 of 32 and the whole numbers from 2 to 16, each once",
+    )
 
     def training(self, spiking: TrainingRegime) -> RivalTraining:
         """The spiking network's budget and deformations, with learning constants of its own."""

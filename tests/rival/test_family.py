@@ -1,0 +1,271 @@
+"""The family: networks that learn side by side, pruned and in integers."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise, product
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.learn.schedules import SCHEDULES
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.pruning import PruningSettings
+from spikejoule.rival.measured import measure_rival, weights_of
+from spikejoule.rival.members import Member, family
+from spikejoule.rival.quantised import QuantisedNetwork, quantised_activations
+from spikejoule.rival.relu import TrainedRival, train_rivals
+from spikejoule.rival.settings import BaselineSettings, RivalTraining
+from tests.tools.settings import changed
+
+SEED = 3
+EPOCHS = 5
+SETTINGS = RivalTraining(
+    batch_size=32, max_epochs=EPOCHS, schedule="one_cycle", lr=0.01, shift_pixels=1,
+    rotate_degrees=5.0, weight_decay=1e-5, label_smoothing=0.1,
+)  # fmt: skip
+FAMILY = BaselineSettings(family_hidden=(12, 7), family_pruned=(0.0, 0.8), family_bits=(32, 8, 4))
+PRUNING_EPOCHS = (0.2, 0.6)
+
+
+@pytest.fixture(scope="module")
+def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
+    chosen = np.random.default_rng(0).permutation(4000)
+    return mnist5k.train.select(chosen[:640]), mnist5k.train.select(chosen[640:840])
+
+
+@pytest.fixture(scope="module")
+def members() -> list[Member]:
+    deep = Architecture(784, (9, 6), 10)
+    return [
+        *family(784, 10, FAMILY, PRUNING_EPOCHS),
+        Member(deep),
+        Member(deep, PruningSettings(pruned_fraction=0.5), 5),
+        Member(deep, bits=6),
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(
+    digits: tuple[LabelledImages, LabelledImages], members: list[Member]
+) -> tuple[TrainedRival, ...]:
+    return train_rivals(*digits, members, SETTINGS, SEED).rivals
+
+
+def parameters(rival: TrainedRival) -> list[np.ndarray]:
+    if isinstance(rival.network, QuantisedNetwork):
+        return [values for layer in rival.network.layers for values in (layer.weight, layer.bias)]
+    return list(rival.network.values())
+
+
+class TestMembers:
+    def test_every_combination_has_its_name(self) -> None:
+        assert [member.name for member in family(784, 10, FAMILY, PRUNING_EPOCHS)] == [
+            f"ReLU 784-{hidden}-10{share}{bits}"
+            for hidden, share, bits in product(
+                (12, 7), ("", ", 80 % pruned"), ("", ", 8 bits", ", 4 bits")
+            )
+        ]
+
+    @pytest.mark.parametrize("empty", ["family_hidden", "family_pruned", "family_bits"])
+    def test_an_empty_list_is_no_family(self, empty: str) -> None:
+        assert list(family(784, 10, changed(FAMILY, **{empty: ()}), PRUNING_EPOCHS)) == []
+
+    def test_a_share_is_told_in_full(self) -> None:
+        member = Member(Architecture(3, (2,), 2), PruningSettings(pruned_fraction=0.955))
+        assert member.name == "ReLU 3-2-2, 95.5 % pruned"
+
+
+class TestSideBySide:
+    def test_as_each_alone(
+        self,
+        digits: tuple[LabelledImages, LabelledImages],
+        members: list[Member],
+        trained: tuple[TrainedRival, ...],
+    ) -> None:
+        """Products of other sizes may round otherwise: equal but for that after an epoch."""
+        settings = changed(SETTINGS, max_epochs=1)
+        together = train_rivals(*digits, members, settings, SEED).rivals
+        for member, rival in zip(members, together, strict=True):
+            (alone,) = train_rivals(*digits, [member], settings, SEED).rivals
+            assert alone.member == rival.member == member
+            for one, other in zip(parameters(alone), parameters(rival), strict=True):
+                if member.bits == 32:
+                    np.testing.assert_allclose(one, other, atol=2e-5)
+                else:
+                    assert np.abs(one - other).max() <= 1
+                    assert np.sum(one != other) <= 1 + 0.005 * one.size
+
+    def test_same_to_the_bit_whatever_the_threads(
+        self,
+        digits: tuple[LabelledImages, LabelledImages],
+        members: list[Member],
+        trained: tuple[TrainedRival, ...],
+    ) -> None:
+        torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
+        try:
+            for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+                torch.set_num_threads(threads)
+                numba.set_num_threads(threads)
+                again = train_rivals(*digits, members, SETTINGS, SEED).rivals
+                assert torch.get_num_threads() == threads
+                for one, other in zip(again, trained, strict=True):
+                    assert one.validation_accuracies_percent == other.validation_accuracies_percent
+                    for mine, its in zip(parameters(one), parameters(other), strict=True):
+                        assert mine.tobytes() == its.tobytes()
+        finally:
+            torch.set_num_threads(torch_threads)
+            numba.set_num_threads(numba_threads)
+
+    def test_a_member_of_equal_size_is_another_network(
+        self, digits: tuple[LabelledImages, LabelledImages]
+    ) -> None:
+        architecture = Architecture(784, (7,), 10)
+        twins = [Member(architecture, equal_size=True), Member(architecture)]
+        settings = changed(SETTINGS, max_epochs=1)
+        one, other = train_rivals(*digits, twins, settings, SEED).rivals
+        assert (one.member.equal_size, other.member.equal_size) == (True, False)
+        assert one.validation_accuracies_percent == other.validation_accuracies_percent
+        (alone,) = train_rivals(*digits, twins[:1], settings, SEED).rivals
+        for mine, its, the_others in zip(
+            parameters(one), parameters(alone), parameters(other), strict=True
+        ):
+            assert mine.tobytes() == its.tobytes() == the_others.tobytes()
+
+    def test_each_has_its_own_schedule(
+        self, digits: tuple[LabelledImages, LabelledImages], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[list[float]] = []
+        start = SCHEDULES["plateau"].start
+
+        def spied(self: object, lr: float, total_steps: int) -> object:
+            running = start(self, lr, total_steps)
+            told.append([])
+            of_this, after_epoch = told[-1], running.after_epoch
+            running.after_epoch = lambda percent: (of_this.append(percent), after_epoch(percent))
+            return running
+
+        monkeypatch.setattr(SCHEDULES["plateau"], "start", spied)
+        settings = changed(SETTINGS, schedule="plateau", max_epochs=2)
+        pair = [Member(Architecture(784, (7,), 10), bits=bits) for bits in (32, 8)]
+        rivals = train_rivals(*digits, pair, settings, SEED).rivals
+        assert told == [list(rival.validation_accuracies_percent) for rival in rivals]
+
+    def test_learns(self, trained: tuple[TrainedRival, ...]) -> None:
+        for rival in trained:
+            assert rival.best_validation_accuracy_percent > 50, rival.member.name
+
+    def test_diverging_is_refused(
+        self, digits: tuple[LabelledImages, LabelledImages], members: list[Member]
+    ) -> None:
+        settings = changed(SETTINGS, schedule="constant").model_copy(update={"lr": 1e30})
+        with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
+            train_rivals(*digits, members, settings, SEED)
+
+
+class TestPruned:
+    def test_share_is_exact(self, trained: tuple[TrainedRival, ...]) -> None:
+        for rival in trained:
+            share, weights = rival.member.pruning.pruned_fraction, weights_of(rival.network)
+            removed = round(share * sum(of.size for of in weights))
+            zeros = sum(int((of == 0).sum()) for of in weights)
+            if rival.member.bits == 32:
+                assert zeros == removed
+            else:  # where more round to 0
+                assert zeros >= removed
+
+    def test_the_epoch_is_one_of_the_final_share(self, trained: tuple[TrainedRival, ...]) -> None:
+        for rival in trained:
+            accuracies = rival.validation_accuracies_percent
+            first = math.ceil(0.6 * EPOCHS) if rival.member.pruning.pruned_fraction else 1
+            assert len(accuracies) == EPOCHS
+            assert rival.best_epoch == first + accuracies[first - 1 :].index(
+                max(accuracies[first - 1 :])
+            )
+
+    def test_a_removed_weight_never_returns(
+        self, digits: tuple[LabelledImages, LabelledImages], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        masks: list[dict[str, np.ndarray]] = []
+
+        def spied(state: dict[str, np.ndarray], share: float) -> dict[str, np.ndarray]:
+            from spikejoule.model.pruning import pruning_masks
+
+            masks.append({k: v.copy() for k, v in pruning_masks(state, share).items()})
+            return masks[-1]
+
+        monkeypatch.setattr("spikejoule.rival.stack.pruning_masks", spied)
+        member = Member(Architecture(784, (7,), 10), PruningSettings(pruned_fraction=0.9), 8)
+        train_rivals(*digits, [member], SETTINGS, SEED)
+        assert len(masks) == EPOCHS - 1
+        for before, after in pairwise(masks):
+            for name, kept in after.items():
+                assert not (kept & ~before[name]).any()
+
+
+class TestIntegers:
+    def test_counts_equal_a_loop(
+        self,
+        digits: tuple[LabelledImages, LabelledImages],
+        trained: tuple[TrainedRival, ...],
+    ) -> None:
+        """A pruned network of integers, in Python's own."""
+        (rival,) = (
+            one for one in trained if one.member.name.endswith("12-10, 80 % pruned, 4 bits")
+        )
+        assert isinstance(rival.network, QuantisedNetwork)
+        samples = digits[1].select(slice(4))
+        found = measure_rival(
+            rival.member.name, rival.network, False, True, {"validation": samples, "test": samples}
+        )
+        assert found.counts.synapses == tuple(
+            sum(weight != 0 for row in layer.weight.tolist() for weight in row)
+            for layer in rival.network.layers
+        )
+        for image, pixels in enumerate(samples.images.reshape(4, 784).tolist()):
+            levels = [math.floor(pixel * 15 / 255 + 0.5) for pixel in pixels]
+            for number, layer in enumerate(rival.network.layers):
+                assert found.counts.active[image, number] == sum(level != 0 for level in levels)
+                sums, macs = layer.bias.tolist(), 0
+                for target, row in enumerate(layer.weight.tolist()):
+                    assert max(map(abs, row)) <= 7
+                    for weight, level in zip(row, levels, strict=True):
+                        sums[target] += weight * level
+                        macs += weight * level != 0
+                assert found.counts.macs_nonzero[image, number] == macs
+                levels = [
+                    min(
+                        max((total * layer.multiplier + 2 ** (layer.shift - 1)) >> layer.shift, 0),
+                        15,
+                    )
+                    for total in sums
+                ]
+            assert found.predictions[image] == max(range(10), key=sums.__getitem__)
+
+    def test_are_what_was_trained(
+        self,
+        digits: tuple[LabelledImages, LabelledImages],
+        trained: tuple[TrainedRival, ...],
+    ) -> None:
+        """The integers read the validation images as the rounded numbers of the training do."""
+        for rival in trained:
+            if isinstance(rival.network, QuantisedNetwork):
+                answers = quantised_activations(rival.network, digits[1].images)[-1].argmax(axis=1)
+                percent = 100 * np.mean(answers == digits[1].labels)
+                assert percent == pytest.approx(rival.best_validation_accuracy_percent, abs=0.51)
+                assert rival.network.weight_bits == rival.member.bits
+                assert rival.network.activation_bits == rival.member.bits
+
+    def test_fewer_bits_than_the_weights_need_are_learned_with(
+        self, digits: tuple[LabelledImages, LabelledImages], trained: tuple[TrainedRival, ...]
+    ) -> None:
+        best: dict[int, Sequence[float]] = {
+            bits: [
+                one.best_validation_accuracy_percent for one in trained if one.member.bits == bits
+            ]
+            for bits in (32, 4)
+        }
+        assert np.mean(best[4]) > np.mean(best[32]) - 10
