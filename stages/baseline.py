@@ -69,7 +69,7 @@ def _train(splits: Mapping[str, LabelledImages], params: Params) -> RivalsTraini
     n_input = splits["train"].images[0].size
     settings = params.baseline.training(params.train)
     members = [
-        Member(Architecture(n_input, params.model.hidden, N_CLASSES)),
+        Member(Architecture(n_input, params.model.hidden, N_CLASSES), equal_size=True),
         *family(
             n_input, N_CLASSES, params.baseline, (params.train.prune_start, params.train.prune_end)
         ),
@@ -92,10 +92,11 @@ def _measured(
     training: RivalsTraining, splits: Mapping[str, LabelledImages], params: Params
 ) -> Iterator[MeasuredRival]:
     """The network of equal size, its quantised form, the family."""
-    for number, trained in enumerate(training.rivals):
-        name, is_pruned = trained.member.name, trained.member.pruning.pruned_fraction > 0
-        yield measure_rival(name, trained.network, number == 0, is_pruned, splits)
-        if number == 0:
+    for trained in training.rivals:
+        member, name = trained.member, trained.member.name
+        pruned = member.pruning.pruned_fraction > 0
+        yield measure_rival(name, trained.network, member.equal_size, pruned, splits)
+        if member.equal_size:
             quantised = quantise_for_window(
                 _floating_point(training),
                 splits["train"],

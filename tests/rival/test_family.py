@@ -120,6 +120,21 @@ class TestSideBySide:
             torch.set_num_threads(torch_threads)
             numba.set_num_threads(numba_threads)
 
+    def test_a_member_of_equal_size_is_another_network(
+        self, digits: tuple[LabelledImages, LabelledImages]
+    ) -> None:
+        architecture = Architecture(784, (7,), 10)
+        twins = [Member(architecture, equal_size=True), Member(architecture)]
+        settings = changed(SETTINGS, max_epochs=1)
+        one, other = train_rivals(*digits, twins, settings, SEED).rivals
+        assert (one.member.equal_size, other.member.equal_size) == (True, False)
+        assert one.validation_accuracies_percent == other.validation_accuracies_percent
+        (alone,) = train_rivals(*digits, twins[:1], settings, SEED).rivals
+        for mine, its, the_others in zip(
+            parameters(one), parameters(alone), parameters(other), strict=True
+        ):
+            assert mine.tobytes() == its.tobytes() == the_others.tobytes()
+
     def test_each_has_its_own_schedule(
         self, digits: tuple[LabelledImages, LabelledImages], monkeypatch: pytest.MonkeyPatch
     ) -> None:

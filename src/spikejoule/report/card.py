@@ -16,7 +16,6 @@ from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.report.content import PageContent
 from spikejoule.report.page.wording import interval_words, term_words
 
-
 # Parameters are on the page, and in the run.
 _OF_DATA = re.compile(r"again$|data source$|checkpoint$|SHA-256 of (?!front)")
 

@@ -2,6 +2,7 @@
 
 members         which networks there are
 stack           networks that learn side by side, as one computation
+rounded_relu    their activations, with few levels
 relu            training them all
 quantised       a network in integers
 measured        each on the test images: predictions, accuracies, multiplications

@@ -21,11 +21,14 @@ class Member:
         architecture: its layer sizes; the neuron's constants play no part.
         pruning: how many of its weights are removed, and when.
         bits: width of its weights and activations while it learns; 32 is float32.
+        equal_size: whether it stands in the comparison of equal sizes; it is computed by itself, so
+            that the family does not change the last digits of a teacher.
     """
 
     architecture: Architecture
     pruning: PruningSettings = NOT_PRUNED
     bits: int = FLOAT_BITS
+    equal_size: bool = False
 
     @property
     def name(self) -> str:

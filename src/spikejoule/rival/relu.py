@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from spikejoule.data.images import LabelledImages
 from spikejoule.learn.augmentation import augment
 from spikejoule.learn.relu_network import one_thread
 from spikejoule.model.architecture import State
+from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.rival.members import Member
 from spikejoule.rival.quantised import QuantisedNetwork
 from spikejoule.rival.settings import RivalTraining
@@ -89,19 +91,21 @@ def train_rivals(
     Raises:
         ParameterError: training diverged.
     """
-    groups: dict[tuple[tuple[int, ...], int], list[Member]] = {}
-    for member in members:
-        groups.setdefault((member.architecture.layer_sizes, member.pixel_bits), []).append(member)
+    courses = [_Course(member) for member in members]
+    groups: dict[tuple[Any, ...], list[_Course]] = {}
+    for course in courses:
+        of = course.member
+        key = (of.architecture.layer_sizes, of.pixel_bits, of.equal_size)
+        groups.setdefault(key, []).append(course)
     n_batches = -(-len(train) // settings.batch_size)
     calibration = train.images[:CALIBRATION_IMAGES]
     labels = _class_indices(validation.labels)
-    courses: dict[Member, _Course] = {member: _Course(member) for member in members}
 
-    def run(stack: Stack, epoch: int, images: Tensor, of_epoch: Tensor) -> None:
-        stack.learn(epoch, images, of_epoch)
+    def run(stack: Stack, group: list[_Course], epoch: int, drawn: tuple[Tensor, Tensor]) -> None:
+        stack.learn(epoch, *drawn)
         accuracies = stack.validate(validation.images, labels)
-        for k, (member, accuracy) in enumerate(zip(stack.members, accuracies, strict=True)):
-            courses[member].add(accuracy, epoch, settings.max_epochs, partial(stack.network, k))
+        for k, (course, accuracy) in enumerate(zip(group, accuracies, strict=True)):
+            course.add(accuracy, epoch, settings.max_epochs, partial(stack.network, k))
 
     seconds: list[float] = []
     # One thread each, however many cores there are: its rounding depends on the number.
@@ -110,26 +114,30 @@ def train_rivals(
         ThreadPoolExecutor(max_workers=1) as drawer,
         ThreadPoolExecutor(len(groups), initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        stacks = [Stack(group, settings, n_batches, seed, calibration) for group in groups.values()]
+        stacks = []
+        for group in groups.values():
+            group.sort(key=lambda course: course.member.bits != FLOAT_BITS)
+            its_members = [course.member for course in group]
+            stacks.append((Stack(its_members, settings, n_batches, seed, calibration), group))
         upcoming = drawer.submit(_drawn_epoch, train, settings, seed, 1)
         for epoch in range(1, settings.max_epochs + 1):
             started = time.perf_counter()
             drawn = upcoming.result()
             if epoch < settings.max_epochs:
                 upcoming = drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1)
-            jobs = [pool.submit(run, stack, epoch, *drawn) for stack in stacks]
+            jobs = [pool.submit(run, *stack, epoch, drawn) for stack in stacks]
             for job in jobs:
                 job.result()
             seconds.append(time.perf_counter() - started)
             on_epoch(epoch)
-    return RivalsTraining(tuple(courses[member].ended() for member in members), tuple(seconds))
+    return RivalsTraining(tuple(course.ended() for course in courses), tuple(seconds))
 
 
 class _Course:
     """What became of a network so far."""
 
     def __init__(self, member: Member) -> None:
-        self._member = member
+        self.member = member
         self._accuracies: list[float] = []
         self._best_epoch = 0
         self._network: State | QuantisedNetwork = {}
@@ -143,13 +151,13 @@ class _Course:
     ) -> None:
         """Add an epoch, and keep the network if it is the best until now."""
         self._accuracies.append(accuracy)
-        if not self._member.pruning.is_pruned_by(epoch, max_epochs):
+        if not self.member.pruning.is_pruned_by(epoch, max_epochs):
             return
         if not self._best_epoch or accuracy > self._accuracies[self._best_epoch - 1]:
             self._best_epoch, self._network = epoch, network()
 
     def ended(self) -> TrainedRival:
-        return TrainedRival(self._member, self._network, self._best_epoch, tuple(self._accuracies))
+        return TrainedRival(self.member, self._network, self._best_epoch, tuple(self._accuracies))
 
 
 def _drawn_epoch(

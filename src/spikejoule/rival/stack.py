@@ -12,7 +12,6 @@ squared error on some training images, chosen anew before each epoch.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,34 +27,16 @@ from spikejoule.model.pruning import pruning_masks
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.rival.members import Member
 from spikejoule.rival.quantised import QuantisedNetwork, in_integers, least_error_range
+from spikejoule.rival.rounded_relu import rounded_relu
 from spikejoule.rival.settings import RivalTraining
-
-
-class _RoundedReLU(torch.autograd.Function):
-    """ReLU, with multiples 0 to `top` of `unit` for the networks from `first` on."""
-
-    @staticmethod
-    def forward(ctx: Any, sums: Tensor, unit: Tensor, top: Tensor, first: int) -> Tensor:
-        values = sums.clamp(min=0)
-        rounded = values[first:].div_(unit)
-        torch.minimum(rounded, top, out=rounded)
-        passes = values > 0
-        passes[first:] &= rounded < top
-        ctx.save_for_backward(passes)
-        rounded.round_().mul_(unit)
-        return values
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
-        (passes,) = ctx.saved_tensors
-        return gradient * passes, None, None, None
 
 
 class Stack:
     """K networks that differ in pruning and width alone.
 
     Args:
-        members: the networks; their layer sizes and the widths of their pixels are the same.
+        members: the networks, those in floating point first; their layer sizes and the widths of
+            their pixels are the same.
         settings: how to train.
         n_batches: of an epoch.
         seed: of the first weights, which are the same in all.
@@ -70,8 +51,7 @@ class Stack:
         seed: int,
         calibration: NDArray[np.uint8],
     ) -> None:
-        # Those in floating point first, so that the others are one slice.
-        self.members = tuple(sorted(members, key=lambda member: member.bits != FLOAT_BITS))
+        self.members = tuple(members)
         self._first = sum(member.bits == FLOAT_BITS for member in self.members)
         self._settings = settings
         self._calibration = calibration
@@ -104,11 +84,6 @@ class Stack:
         self._activation_tops = self._tops(signed=False)
         self._weight_units: dict[str, Tensor] = {}
         self._activation_units: list[Tensor] = []
-
-    @property
-    def work(self) -> int:
-        """Multiply-accumulates for an image, of all networks."""
-        return len(self.members) * sum(self.members[0].architecture.synapses)
 
     def learn(self, epoch: int, images: Tensor, labels: Tensor) -> None:
         """Learn from the images of an epoch (from 1 on), uint8 [N, pixels], and their labels [N].
@@ -182,10 +157,8 @@ class Stack:
     def _activations(self, layer: int, sums: Tensor) -> Tensor:
         if not self._exact:
             return functional.relu(sums)
-        activations: Tensor = _RoundedReLU.apply(  # type: ignore[no-untyped-call]
-            sums, self._activation_units[layer], self._activation_tops, self._first
-        )
-        return activations
+        units = self._activation_units[layer]
+        return rounded_relu(sums, units, self._activation_tops, self._first)
 
     def _step(self, pixels: Tensor, labels: Tensor) -> None:
         values = pixels

@@ -88,8 +88,8 @@ def run_note(data_title: str, metrics: Mapping[str, float]) -> str:
         (metrics.get("synaptic_events_per_inference"), "**{:,.0f}** synaptic events per inference"),
         (
             metrics.get("equal_accuracy_ratio"),
-            "**{:.3g}** times the energy of the cheapest conventional network of its accuracy, under "
-            "the verdict's profile",
+            "**{:.3g}** times the energy of the cheapest conventional network of equal accuracy, "
+            "under the verdict's profile",
         ),
         (
             metrics.get("early_exit_test_accuracy_percent"),
