@@ -241,7 +241,7 @@ class TestGpus:
         make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
         nvml = FakeNvml({"GPU-a": [5000, 12_500], "GPU-b": [0, 1]})
         monkeypatch.setitem(sys.modules, "pynvml", nvml)
-        with measure_host_energy(uuids, powercap=tmp_path) as host:
+        with measure_host_energy(uuids, powercap=tmp_path, idle_seconds=0) as host:
             add(tmp_path / "intel-rapl:0", 1_000_000)
         return host, nvml
 
@@ -273,7 +273,7 @@ class TestGpus:
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
         monkeypatch.setitem(sys.modules, "pynvml", FakeNvml({"GPU-a": [0, 1000]}))
-        with measure_host_energy(["GPU-a"], powercap=tmp_path) as host:
+        with measure_host_energy(["GPU-a"], powercap=tmp_path, idle_seconds=0) as host:
             pass
         assert [part.energy_j for part in host.parts] == [None, 1.0]
         assert (host.as_entry().kind, host.as_entry().energy_j) == ("unavailable", None)

@@ -392,6 +392,16 @@ class TestFile:
             np.testing.assert_array_equal(nonzero_macs(found, kept), counts.macs_nonzero)
             assert [int(of.sum()) for of in kept] == list(counts.synapses)
 
+    def test_nothing_is_compared_with_a_network_that_multiplies_nothing(self, saved: Path) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        arrays["rival2.macs_nonzero"][:] = 0
+        write_npz(saved, "spikejoule/baseline/2", arrays)
+        with pytest.raises(ArtifactError, match="coarse multiplies nothing on any image"):
+            load_baseline(saved)
+        arrays["rival2.macs_nonzero"][3, 0] = 12
+        write_npz(saved, "spikejoule/baseline/2", arrays)
+        assert load_baseline(saved)[1].macs_nonzero.sum() == 12
+
     @pytest.mark.parametrize(
         ("name", "change", "words"),
         [
