@@ -23,11 +23,7 @@ from spikejoule.engine import run_network
 from spikejoule.measure.measurement import Measurement
 from spikejoule.spikes.events import EventList
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
-from tests.tools.without_torch import WITH_TORCH, needs_torch
-
-if WITH_TORCH:
-    pass
-
+from tests.tools.without_torch import needs_torch
 
 # 16 events and their addresses, 12 biases, 5 resets; 12 leaks; then words of 4 bytes: of layers
 # with 8 and 6 parameters (32 and 24 bytes), of 2 potentials (8 bytes), 13 in queues of 4,000 bytes.
