@@ -148,6 +148,16 @@ class TestByHand:
         assert truenorth.unpriced == loihi.unpriced
         assert len(truenorth.covered) == 14
         assert "nothing may be added" in truenorth.contains
+        complete = energies["lemaire-complete"]
+        assert complete.unpriced == (
+            "neuron_update_active", "neuron_update_inactive", "spike_routed",
+        )  # fmt: skip
+        assert complete.covered == ()
+        # What a conventional network does is no omission.
+        assert complete.contains.endswith(
+            "but not counted: pixel read, random draw, code comparison, code multiplication, code "
+            "addition, code logarithm, input mac, zero comparison, index read."
+        )
 
     def test_every_term_is_described_and_somewhere_in_the_result(self) -> None:
         counted = {column.term for column in tiny_counts().columns}
