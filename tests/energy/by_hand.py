@@ -43,12 +43,12 @@ SAMPLES = 4
 def baseline(
     macs_dense: int, nonzero: list[int], name: str = "ReLU", **changed: Any
 ) -> RivalCounts:
-    """A ReLU network of 3-2-2 units, with as many weights as it may please."""
-    zeros = np.zeros(len(nonzero), dtype=np.int64)
-    macs = np.array(nonzero, dtype=np.int64)
+    """A ReLU network of n-2-2 units: n is 3, or as many as its weights need."""
+    of_first = np.minimum(nonzero, macs_dense - 4)
+    macs = np.stack([of_first, nonzero - of_first], axis=1).astype(np.int64)
     values: dict[str, Any] = {
         "name": name,
-        "layer_sizes": (3, 2, 2),
+        "layer_sizes": (max(3, (macs_dense - 4) // 2), 2, 2),
         "synapses": (macs_dense - 4, 4),
         "weight_bits": 32,
         "activation_bits": 32,
@@ -56,7 +56,7 @@ def baseline(
         "validation_accuracy_percent": 95.0,
         "accuracy_percent": 94.0,
         "active": np.ones((len(nonzero), 2), dtype=np.int64),
-        "macs_nonzero": np.stack([macs, zeros], axis=1),
+        "macs_nonzero": macs,
     }
     return RivalCounts(**(values | changed))
 

@@ -17,6 +17,8 @@ CONSISTS_OF = {
     "leak_multiplication": "multiplication",
 }  # fmt: skip
 COMPARE = ("arithmetic", "memory", "system")
+# Accesses to a potential or a sum that hardware can do without, at the price of those it cannot.
+OPTIONAL = ("state_access_per_event", "sum_access_per_mac")
 
 
 def names(sizes):
@@ -223,15 +225,17 @@ def conventional(layers, weights, skips, pruned=False, integers=False):
     count = Tally()
     for number, matrix in enumerate(weights):
         into, name, last = between[number], place[number + 1], number == len(weights) - 1
-        for term in ("mac", "weight_read", *(["index_read"] if pruned else []),
-                     "address_event" if skips else "address_mac"):  # fmt: skip
+        of_method = ("address_event", "sum_access_per_mac") if skips else ("address_mac",)
+        for term in ("mac", "weight_read", *of_method, *(["index_read"] if pruned else [])):
             count.add(term, into, 0)
         for source, activation in enumerate(layers[number]):
-            count.add("activation_read", place[number])
             if skips:
                 count.add("zero_comparison", place[number])
             else:
                 count.add("address_unit", into)
+            # Sums one after the other ask for it at each weight, unless all do so in their order.
+            gathered = pruned and not skips
+            count.add("activation_read", place[number], 0 if gathered else 1)
             for row in matrix:
                 if pruned and row[source] == 0:
                     continue
@@ -239,6 +243,10 @@ def conventional(layers, weights, skips, pruned=False, integers=False):
                     continue
                 count.add("mac", into)
                 count.add("weight_read", into)
+                if gathered:
+                    count.add("activation_read", place[number])
+                if skips:
+                    count.add("sum_access_per_mac", into, 2)
                 count.add("address_event" if skips else "address_mac", into)
                 if pruned:
                     count.add("index_read", into)
@@ -256,7 +264,7 @@ def conventional(layers, weights, skips, pruned=False, integers=False):
     return dict(count)
 
 
-def conventional_words(sizes, synapses, pruned=False, weight_bits=32, activation_bits=32):
+def conventional_words(sizes, synapses, skips, pruned=False, weight_bits=32, activation_bits=32):
     """As `spiking_words`, and the width of a product."""
     place, between = names(sizes)
     found = {}
@@ -269,6 +277,8 @@ def conventional_words(sizes, synapses, pruned=False, weight_bits=32, activation
         if pruned:
             found["index_read", between[number]] = (index, n_weights * index, held)
         found["bias_read", place[number + 1]] = (32, 32 * n, held)
+        if skips:
+            found["sum_access_per_mac", between[number]] = (32, 32 * n, 0)
         before = sizes[number]
         found["activation_read", place[number]] = (activation_bits, before * activation_bits, 0)
         width = 32 if number == len(synapses) - 1 else activation_bits
@@ -292,7 +302,7 @@ def price_of(profile, term, words):
     given = prices.get(term)
     if given is None and scope == "arithmetic":
         given = prices.get(CONSISTS_OF.get(term))
-    if given is None and scope == "memory" and term == "state_access_per_event":
+    if given is None and scope == "memory" and term in OPTIONAL:
         given, optional = prices.get("state_access"), True
     if given is None:
         return None

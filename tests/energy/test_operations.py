@@ -23,11 +23,7 @@ from spikejoule.engine import run_network
 from spikejoule.measure.measurement import Measurement
 from spikejoule.spikes.events import EventList
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
-from tests.tools.without_torch import WITH_TORCH, needs_torch
-
-if WITH_TORCH:
-    pass
-
+from tests.tools.without_torch import needs_torch
 
 # 16 events and their addresses, 12 biases, 5 resets; 12 leaks; then words of 4 bytes: of layers
 # with 8 and 6 parameters (32 and 24 bytes), of 2 potentials (8 bytes), 13 in queues of 4,000 bytes.
@@ -152,6 +148,16 @@ class TestByHand:
         assert truenorth.unpriced == loihi.unpriced
         assert len(truenorth.covered) == 14
         assert "nothing may be added" in truenorth.contains
+        complete = energies["lemaire-complete"]
+        assert complete.unpriced == (
+            "neuron_update_active", "neuron_update_inactive", "spike_routed",
+        )  # fmt: skip
+        assert complete.covered == ()
+        # What a conventional network does is no omission.
+        assert complete.contains.endswith(
+            "but not counted: pixel read, random draw, code comparison, code multiplication, code "
+            "addition, code logarithm, input mac, zero comparison, index read."
+        )
 
     def test_every_term_is_described_and_somewhere_in_the_result(self) -> None:
         counted = {column.term for column in tiny_counts().columns}

@@ -403,13 +403,13 @@ def check_rival(images: NDArray[np.uint8], name: str) -> None:
     sizes, pruned, bits = RIVALS[name]
     counted, layers, weights = rival(images, sizes, pruned, bits)
     found = {one.method: one for one in rival_contenders((counted,), len(images))}
-    words = recount.conventional_words(
-        sizes, counted.synapses, pruned > 0, bits, counted.activation_bits
-    )
     widths = None if bits == 32 else Quantisation(8, 32)
     network = case(images[:2], Poisson(time_window=9, max_rate=90.0), (5,), widths=widths)
     rows = tables(replace(network, images=images[:2]), (counted,))
     for method, skips in (("dense", False), ("zero-skipping", True)):
+        words = recount.conventional_words(
+            sizes, counted.synapses, skips, pruned > 0, bits, counted.activation_bits
+        )
         expected = [
             recount.conventional(
                 [layer[number].tolist() for layer in layers],

@@ -173,11 +173,11 @@ def compare(
 def runs(contender: Contender, profile: HardwareProfile) -> bool:
     """Whether a profile's prices are of numbers as a contender was run in, and of what it does.
 
-    One that nothing has a price of would need no energy.
+    One that nothing has a price of, not at the lower end either, would need no energy.
     """
     if not profile.runs(contender.weight_bits, contender.integers):
         return False
-    return any(profile.price_of(column.term) for column in contender.operations.columns)
+    return bool(price_vector(contender.operations.columns, profile).low_pj.any())
 
 
 def mean_count(contender: Contender, term: str) -> float:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.operations import Column, MeanOperations, OperationCounts
 from spikejoule.energy.profiles import SCOPES, HardwareProfile
-from spikejoule.energy.terms import PARTS_OF_UPDATE, PRICE_OF, UPDATES, UPPER_BOUND_ONLY
+from spikejoule.energy.terms import OF_CONVENTIONAL, PARTS_OF_UPDATE, UPDATES, UPPER_BOUND_ONLY
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,7 @@ def sample_energies(
 
 
 def coverage(columns: Iterable[Column], profile: HardwareProfile) -> Coverage:
-    """What a total over these columns holds under a profile, and what it does not."""
+    """What a total over a spiking network's columns holds under a profile, and what it does not."""
     counted = tuple(dict.fromkeys(column.term for column in columns))
     priced = tuple(term for term in counted if profile.price_of(term) is not None)
     covered = tuple(term for term in counted if profile.covers(term))
@@ -178,7 +178,7 @@ def coverage(columns: Iterable[Column], profile: HardwareProfile) -> Coverage:
     uncounted = tuple(
         term
         for term in profile.prices
-        if term not in (*counted, *PRICE_OF.values()) and profile.scope != "arithmetic"
+        if term not in (*counted, *OF_CONVENTIONAL) and profile.scope != "arithmetic"
     )
     # An update whose leak and bias have prices of arithmetic: what is missing is its other part.
     rest = " (the rest of it)" if set(PARTS_OF_UPDATE) <= set(priced) else ""

@@ -230,6 +230,18 @@ PER_SPIKE: Final = (
 )
 """What grows with the spikes; an active update does so in place of an inactive one."""
 
+OF_CONVENTIONAL: Final = (
+    MAC,
+    ACTIVATION_COMPARISON,
+    REQUANTISATION,
+    ADDRESS_UNIT,
+    ADDRESS_MAC,
+    ACTIVATION_READ,
+    ACTIVATION_WRITE,
+    SUM_ACCESS_PER_MAC,
+)
+"""What a conventional network alone does."""
+
 OF_EVENTS: Final = (
     SYNAPTIC_EVENT,
     NEURON_UPDATE_ACTIVE,

@@ -70,7 +70,7 @@ TRAINING_ASSUMPTIONS: Final = (
     "where they were on; divisions, roots and surrogate evaluations are counted, but no profile "
     "prices them.",
     "Pruned synapses keep their place in the backward pass between neurons and in the optimizer: "
-    "an upper bound.",
+    "an upper bound. They keep it in memory, too, so that no index of a target is read.",
     "A saving pays for the spiking network's training alone: a baseline's own training is not "
     "counted. Percentage points are those by which the best validation accuracy exceeds guessing.",
 )
