@@ -82,3 +82,8 @@ def joined(blocks: Iterable[Block], n_samples: int) -> tuple[tuple[Column, ...],
     kept = [block for block in blocks if block.columns]
     counts = [np.broadcast_to(block.counts, (n_samples, len(block.columns))) for block in kept]
     return tuple(column for block in kept for column in block.columns), np.hstack(counts)
+
+
+def address_bits(n_units: int) -> int:
+    """Bits that tell n units apart, at least 1."""
+    return max(1, (n_units - 1).bit_length())

@@ -33,8 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.energy import terms
-from spikejoule.energy.operations import Block, Column, OperationCounts, joined
-from spikejoule.energy.spiking_operations import address_bits
+from spikejoule.energy.operations import Block, Column, OperationCounts, address_bits, joined
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import FLOAT_BITS

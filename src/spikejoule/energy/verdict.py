@@ -65,7 +65,10 @@ def verdicts(
     levels_percent: Sequence[float],
     settings: BootstrapSettings,
 ) -> tuple[Verdict, ...]:
-    """Every profile that compares, at every accuracy; those under which a side has nobody, too.
+    """Every profile that compares, at every accuracy.
+
+    A side that does not reach an accuracy has lost. A profile in whose numbers one side was not run
+    at all is left out.
 
     Args:
         contenders: of both sides, all of the same images.
@@ -78,7 +81,8 @@ def verdicts(
         if not profile.compares:
             continue
         able = [one for one in contenders if one.accuracies is not None and runs(one, profile)]
-        if not able:
+        if {one.side for one in able} != {SPIKING, CONVENTIONAL}:
+            # Of its width, one side was not run at all: nobody has won.
             continue
         known = dict(zip(map(id, able), priced(able, profile, settings), strict=True))
         for level in levels_percent:

@@ -60,14 +60,14 @@ class BaselineSettings(Section):
     label_smoothing: Real = Field(default=0.1, ge=0, lt=1)
     weight_bits: int = Field(default=8, ge=2, le=16)
     family_hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], *_LISTED] = Field(
-        default=(50, 100),
+        default=(100, 200, 400),
         description="a list of at most 16 whole numbers from 1 to 65535, each once",
     )
     family_pruned: Annotated[tuple[Annotated[Real, Field(ge=0, lt=1)], ...], *_LISTED] = Field(
-        default=(0.0, 0.9), description="a list of at most 16 numbers from 0 to below 1, each once"
+        default=(0.95,), description="a list of at most 16 numbers from 0 to below 1, each once"
     )
     family_bits: Annotated[tuple[Annotated[int, AfterValidator(_width)], ...], *_LISTED] = Field(
-        default=(32, 8),
+        default=(8,),
         description="a list of at most 16 of 32 and the whole numbers from 2 to 16, each once",
     )
 
