@@ -13,12 +13,14 @@ from matplotlib.image import imread
 
 from spikejoule.energy import HardwareProfile, Price, mean_operations
 from spikejoule.energy.estimates import Amount
+from spikejoule.energy.verdict_rows import VerdictTable
+from spikejoule.energy.verdict_words import OUTCOMES, verdict_sentences
 from spikejoule.energy.window import window_cost
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.files import write_csv, write_text
 from spikejoule.measure.early_exit_files import EarlyExitFile, ExitEntry, StepRow, WholeWindow
 from spikejoule.measure.front_rows import FRONT_COLUMNS, FrontRow, read_front
-from spikejoule.report import PageContent, energy_page
+from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.charts.scales import accuracy_scale, decade_scale, linear_scale, step_scale
 from spikejoule.report.page.markup import Markup, element, html_table
@@ -230,9 +232,12 @@ class TestPage:
                 assert reference in ids
 
     def test_the_answer_comes_first(self) -> None:
-        words = words_of(energy_page(content()), "answer")
-        assert words.startswith("Under 45 nm CMOS, 32-bit floating point ")
-        result = content().analysis.chosen_inference
+        found = content()
+        words = words_of(energy_page(found), "answer")
+        first, *_ = verdict_sentences(found.analysis)
+        assert words.startswith(first)
+        assert "at equal accuracy (88.00 % on validation images) under 45nm-fp32" in first
+        result = found.analysis.chosen_inference
         assert result.total.value is not None
         assert f"{result.total.value.mean:.4g} pJ" in words
         assert "90.00 %95 % interval 85.00 to 94.00 %" in words
@@ -243,16 +248,66 @@ class TestPage:
         assert f"in place of {whole:.4g} pJ at 81.00 %" in words
 
     def test_a_loss_is_said_in_the_first_words(self) -> None:
-        page = energy_page(content("costly"))
-        assert words_of(page, "answer").startswith("The spiking network loses: under A costly chip")
-        assert "It loses to some baseline under A costly chip <b>." in words_of(
-            energy_page(content()), "answer"
+        words = words_of(energy_page(content("costly")), "answer")
+        assert words.startswith("The spiking network loses at equal accuracy")
+
+    def test_both_opinions_find_a_number(self) -> None:
+        found = content()
+        words = words_of(energy_page(found), "answer")
+        ratios = [one.ratio for one in found.analysis.verdicts if one.ratio is not None]
+        best, worst = min(ratio.high for ratio in ratios), max(ratio.low for ratio in ratios)
+        never, always = words.split("“Spiking networks never win.”")[1].split("“They always win.”")
+        assert f" to {best:.3g}) times" in never or f" to {best:.3g} times" in never
+        assert f"({worst:.3g} to " in always or f"{worst:.3g} to " in always
+
+    def test_every_verdict_is_in_the_table(self) -> None:
+        found = content()
+        words = words_of(energy_page(found), "verdict")
+        assert len(found.analysis.verdicts) >= 8
+        for one in found.analysis.verdicts:
+            assert f"{one.profile.id}{OUTCOMES[one.outcome]}" in words
+
+    def test_the_verdicts_of_recorded_runs(self) -> None:
+        rows = VerdictTable.of(content().analysis.verdicts).rows
+        page = energy_page(content(levels=rows))
+        words = words_of(page, "levels")
+        won = sum(row.outcome == "snn" for row in rows)
+        assert (
+            f"Of {len(rows)} pairs of an accuracy and a profile, spiking networks win {won}"
+            in words
         )
+        assert 'id="levels"' not in energy_page(content())
 
     def test_a_profile_without_a_mac_compares_nothing(self) -> None:
         words = words_of(energy_page(content("truenorth")), "answer")
-        assert words.startswith("IBM TrueNorth has no price of a multiply-accumulate")
+        assert words.startswith("The profile truenorth does not compare this network")
         assert "Within these prices: neuron update active" in words
+
+    def test_a_declared_step_gives_the_static_power_beside_the_total(self) -> None:
+        found = content("costly")
+        profile = replace(found.analysis.chosen_inference.profile, static_uw=(2.0, 30.0))
+        entries = tuple(
+            replace(entry, profile=profile) if entry.profile.id == "costly" else entry
+            for entry in found.analysis.inference
+        )
+        declared = replace(found.analysis.inputs, step_us=5.0)
+        changed = replace(found.analysis, inference=entries, inputs=declared)
+        words = words_of(energy_page(replace(found, analysis=changed)), "answer")
+        assert "Static power of costly, assumed and in no total: 30 pJ to 450 pJ" in words
+
+    def test_the_card(self) -> None:
+        found = content()
+        card = energy_card(found)
+        assert card.startswith("# Energy card\n\nThe spiking network ")
+        for needed in (
+            "90.00 % of the test images",
+            "| profile | 45nm-fp32:",
+            "| ratio to it |",
+            "cheapest conventional network of at least this accuracy",
+            "left out",
+        ):
+            assert needed in card
+        assert "\\|" not in card.split("## To repeat it")[0]
 
     def test_the_front_and_how_to_make_one(self) -> None:
         page = energy_page(content())
