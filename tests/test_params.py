@@ -281,6 +281,8 @@ REFUSED = [
     ("energy_report.figure_sample", -1),
     ("energy_report.budget_nj", 0),
     ("energy_report.min_accuracy_percent", 100.1),
+    ("energy_report.verdict_profile", ""),
+    ("energy_report.step_us", 0),
 ]
 
 

@@ -14,15 +14,15 @@ import torch
 from mlflow import MlflowClient
 
 from spikejoule.data.images import Dataset, images_sha256, save_images
-from spikejoule.energy import BaselineCounts
 from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.energy.verdict_rows import VerdictTable
 from spikejoule.foundation.files import write_csv, write_json
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.measure.front_rows import FRONT_COLUMNS
 from spikejoule.measure.inference_files import load_inference_events, load_inference_spikes
 from spikejoule.model.trained import load_trained, save_trained
 from spikejoule.rival.baseline_files import save_baseline
-from spikejoule.rival.quantised import QuantisedNetwork
+from spikejoule.rival.counts import RivalCounts
 from spikejoule.spikes.events import load_events, save_events
 from spikejoule.tracking.run_record import OUTPUTS
 from stages import energy_report, evaluate, measure_inference, publish
@@ -48,10 +48,10 @@ def path_of(name: str) -> Path:
     endings = {"trained": "pth", "checkpoint": "pth", "history": "csv", "confusion": "csv"}
     endings |= {"per_class": "csv", "test": "npz", "events_test": "npz", "predictions": "npz"}
     endings |= {"inference_spikes": "npz", "inference_events": "npz"}
-    endings |= {"energy_table": "csv", "energy_page": "html", "front": "csv"}
+    endings |= {"energy_table": "csv", "energy_page": "html", "front": "csv", "verdict": "csv"}
     endings |= {"baseline": "npz", "hardware": "yaml"}
     endings |= {"validation": "npz", "events_validation": "npz", "accuracy_by_step": "csv"}
-    endings |= {"nir": "nir"}
+    endings |= {"nir": "nir", "contenders": "npz", "energy_card": "md"}
     kind = "png" if name in ("training_curves", "spike_raster") or "figure" in name else "json"
     return Path("out") / f"{name}.{endings.get(name, kind)}"
 
@@ -103,6 +103,7 @@ def prepare(mnist5k: Dataset) -> None:
     save_small_baseline(test_labels=splits["test"].labels)
     shutil.copy(PACKAGED, path_of("hardware"))
     write_csv(path_of("front"), FRONT_COLUMNS, [])
+    write_csv(path_of("verdict"), VerdictTable.columns(), [])
     write_json(path_of("data_metrics"), network.data)
     write_json(path_of("train_metrics"), TRAIN_METRICS)
     write_json(path_of("train_timings"), TRAIN_TIMINGS)
@@ -114,16 +115,20 @@ def prepare(mnist5k: Dataset) -> None:
 def save_small_baseline(test_labels: np.ndarray) -> None:
     """A ReLU network that was counted on the test images, in the file of the baseline stage."""
     n_images = len(test_labels)
-    counts = BaselineCounts(
-        "ReLU 784-20-10", 90.0, 15_880, np.arange(3000, 3000 + n_images, dtype=np.int64), 32
+    counts = RivalCounts(
+        name="ReLU 784-20-10",
+        layer_sizes=(784, 20, 10),
+        synapses=(15_680, 200),
+        weight_bits=32,
+        activation_bits=32,
+        equal_size=True,
+        validation_accuracy_percent=89.0,
+        accuracy_percent=90.0,
+        active=np.tile(np.array([150, 12], dtype=np.int64), (n_images, 1)),
+        macs_nonzero=np.stack([np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1),
     )
     save_baseline(
-        path_of("baseline"),
-        [counts],
-        [test_labels],
-        test_labels,
-        trained_network().state,
-        QuantisedNetwork((), 6, 8),
+        path_of("baseline"), [counts], [trained_network().state], [test_labels], test_labels
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from spikejoule.data.images import Dataset, describe, save_images
+from spikejoule.energy.verdict_rows import VerdictTable
 from spikejoule.foundation.files import write_csv
 from spikejoule.measure.front_rows import FRONT_COLUMNS
 from stages import (
@@ -49,8 +50,9 @@ PARAMETERS = {
     "train.threads": 1,
     "measure_inference.n_samples": 25,
     "energy_report.bootstrap_samples": 100,
+    "baseline.family_hidden": [9],
 }
-GIVEN = ("hardware", "front")
+GIVEN = ("hardware", "front", "verdict")
 COMMIT = "60ce7be834e57bd57bdf89cc889c75c3568760c3"
 FRONT = [
     ("beaky-ship", 1, 1, 97.65, 97.88, 6148.6, "mnist", COMMIT, "a" * 32, "0.95"),
@@ -58,6 +60,15 @@ FRONT = [
     ("weepy-jaws", 1, 1, 98.5, 98.64, 25083.4, "mnist", COMMIT, "b" * 32, "0.8"),
     ("weepy-jaws", 0, 0, 98.5, 98.65, 58249.9, "mnist", COMMIT, "b" * 32, "0.8"),
 ]
+_RIVAL = ("ReLU 784-100-10, dense", 98.1, 98.2, 70_000.0, 71_000.0, 72_000.0)
+_NOBODY = ("", "", "", "", "", "")
+VERDICTS = [
+    ("45nm-fp32", 98.0, "snn", 0.9, 0.8, 0.95, "beaky-ship: 784-16-10, early exit", 98.1, 97.9,
+     60_000.0, 63_900.0, 65_000.0, *_RIVAL),
+    ("45nm-memory", 98.0, "undecided", "", 0.1, 9.5, "weepy-jaws: 784-16-10, whole window", 98.5,
+     98.65, 1e3, "", 1e6, *_RIVAL),
+    ("45nm-fp32", 99.0, "neither", "", "", "", *_NOBODY, *_NOBODY),
+]  # fmt: skip
 N_TRAIN, N_VALIDATION, N_TEST = 80, 30, 40
 
 
@@ -97,6 +108,7 @@ def finish_project(
     (folder / paths["hardware"]).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(repository / paths["hardware"], folder / paths["hardware"])
     write_csv(folder / paths["front"], (*FRONT_COLUMNS, "train.pruned_fraction"), FRONT)
+    write_csv(folder / paths["verdict"], VerdictTable.columns(), VERDICTS)
     splits = {
         "train": mnist5k.train.select(slice(N_TRAIN)),
         "validation": mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION)),
