@@ -251,9 +251,13 @@ class TestOutputs:
         assert energy["energy_per_inference_pj"] == pytest.approx(expected)
         low, high = (energy[f"energy_per_inference_{end}_pj"] for end in ("low", "high"))
         assert low < expected < high
-        assert energy["ratio_to_dense_ann"] == pytest.approx(expected / (4.6 * 15_880))
-        macs = np.arange(3000, 3040).mean()
-        assert energy["ratio_to_zero_skipping_ann"] == pytest.approx(expected / (4.6 * macs))
+        # the rival's biases: an addition a neuron
+        assert energy["ratio_to_dense_ann"] == pytest.approx(expected / (4.6 * 15_880 + 0.9 * 30))
+        macs = np.arange(3000, 3040).mean() + 120
+        skipping_pj = 4.6 * macs + 0.9 * 30
+        assert energy["ratio_to_zero_skipping_ann"] == pytest.approx(expected / skipping_pj)
+        assert energy["equal_accuracy_rival"].startswith("ReLU 784-20-10, ")
+        assert energy["profiles_won"] <= energy["profiles_compared"] == 8
         assert energy["training_energy_mj"] > 0
         with (finished / path_of("energy_table")).open() as stream:
             rows = list(csv.DictReader(stream))
