@@ -28,8 +28,9 @@ from spikejoule.model.checkpoint import (
 )
 from spikejoule.model.training_files import TrainTimings
 from spikejoule.params import Params
-from spikejoule.report import PageContent, energy_card, energy_page, figures
+from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import raster_of
+from spikejoule.report.pictures import pictures
 from spikejoule.report.provenance import front_provenance, network_provenance
 from spikejoule.rival.baseline_files import load_baseline
 from stages.shared.common import run_stage
@@ -131,22 +132,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         provenance,
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
-    title = str(network.data["title"])
     metrics = EnergyMetrics.model_validate(headline(analysis))
-    pictures = {
-        "training_curves": figures.training_curves(
-            network.history,
-            network.architecture.layer_names,
-            network.best_epoch,
-            title,
-            bool(network.data["validated_on_test"]),
-        ),
-        "spike_raster": figures.spike_raster(raster, f"{title}; test image {sample}"),
-        "confusion_figure": figures.confusion_matrix(evaluation.confusion.matrix, title),
-        "per_class_figure": figures.per_class_accuracy(
-            evaluation.of_each_class, evaluation.overall, confidence, title
-        ),
-    }
+    drawn = pictures(network, evaluation, raster, sample, confidence)
 
     write_complete(paths["checkpoint"], content)
     save_contenders(paths["contenders"], [*inputs.ways, *analysis.rivals])
@@ -155,7 +142,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))
     write_text(paths["energy_page"], page)
     write_text(paths["energy_card"], card)
-    for name, picture in pictures.items():
+    for name, picture in drawn.items():
         write_bytes(paths[name], picture)
     for line in verdict_lines(analysis):
         logger.info("%s", line)

@@ -2,6 +2,7 @@
 
 content     what the page shows
 provenance  where it comes from
+pictures    the PNG files of the pipeline
 charts      definitions of charts: data, scales, ticks, labels
 page        the page, which draws charts as SVG
 card        a network's energy on one sheet, as Markdown

@@ -1,0 +1,39 @@
+"""The figures that the pipeline keeps beside its report."""
+
+from spikejoule.measure.evaluation_files import EvaluationFiles
+from spikejoule.model.trained import TrainedNetwork
+from spikejoule.report import figures
+from spikejoule.report.charts.raster import SpikeRaster
+
+
+def pictures(
+    network: TrainedNetwork,
+    evaluation: EvaluationFiles,
+    raster: SpikeRaster,
+    sample: int,
+    confidence: float,
+) -> dict[str, bytes]:
+    """PNG bytes by the name of the artifact.
+
+    Args:
+        network: whose training is drawn.
+        evaluation: its answers on the test set.
+        raster: the spikes of one test image.
+        sample: which test image that is.
+        confidence: level of the intervals.
+    """
+    title = str(network.data["title"])
+    return {
+        "training_curves": figures.training_curves(
+            network.history,
+            network.architecture.layer_names,
+            network.best_epoch,
+            title,
+            bool(network.data["validated_on_test"]),
+        ),
+        "spike_raster": figures.spike_raster(raster, f"{title}; test image {sample}"),
+        "confusion_figure": figures.confusion_matrix(evaluation.confusion.matrix, title),
+        "per_class_figure": figures.per_class_accuracy(
+            evaluation.of_each_class, evaluation.overall, confidence, title
+        ),
+    }
