@@ -57,6 +57,11 @@ FRUGAL_2500 := $(LATENCY) encode.latency_threshold=0.4 train.max_epochs=100 trai
 FRUGAL_5000 := $(LATENCY) encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.955
 FRUGAL_5000-int8 := $(FRUGAL_5000) model.weight_bits=8
 FRUGAL_10000 := $(LATENCY) encode.latency_threshold=0.2 train.max_epochs=120 train.pruned_fraction=0.87
+# Without biases a neuron is left alone until an event reaches it, and in 4 bits a weight is read for
+# little: what a whole system asks for.
+FRUGAL_4000-int4 := $(LATENCY) encode.latency_threshold=0.4 model.hidden=200 model.reset=subtract \
+    model.bias=false model.weight_bits=4 model.state_bits=16 train.max_epochs=150 \
+    train.pruned_fraction=0.94
 ACCURATE_60000 := $(LATENCY) encode.latency_threshold=0.2 model.reset=subtract \
     train.max_epochs=160 train.pruned_fraction=0.4
 POINTS := 2500 5000 10000
