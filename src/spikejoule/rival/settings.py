@@ -60,7 +60,7 @@ class BaselineSettings(Section):
     label_smoothing: Real = Field(default=0.1, ge=0, lt=1)
     weight_bits: int = Field(default=8, ge=2, le=16)
     family_hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=65535)], ...], *_LISTED] = Field(
-        default=(100, 200, 400),
+        default=(100, 400),
         description="a list of at most 16 whole numbers from 1 to 65535, each once",
     )
     family_pruned: Annotated[tuple[Annotated[Real, Field(ge=0, lt=1)], ...], *_LISTED] = Field(
