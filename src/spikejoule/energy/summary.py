@@ -14,6 +14,7 @@ from spikejoule.energy.tables import headline
 from spikejoule.energy.verdict_words import (
     EQUAL_SIZE,
     accuracy_words,
+    break_even_sentences,
     ratio_words,
     static_sentences,
     verdict_sentences,
@@ -42,6 +43,7 @@ def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
     ]
     return (
         *verdict_sentences(analysis),
+        *break_even_sentences(analysis),
         f"{mean} per inference under {chosen.profile.id} ({extent}).",
         *sizes,
         *static_sentences(analysis),

@@ -51,6 +51,20 @@ def verdict_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def break_even_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
+    """Where the network would stop losing, or winning, against the rival of equal accuracy."""
+    item = analysis.equal_accuracy
+    if item is None or item.break_even is None:
+        return ()
+    limit = item.break_even
+    if limit.spikes_per_input is None:
+        return (f"Against {item.name} it would lose even without a single spike.",)
+    return (
+        f"Break-even against {item.name}: {limit.spikes_per_input:.3g} spikes an input (it has "
+        f"{limit.measured_spikes_per_input:.3g}), all spikes in proportion, all else as it is.",
+    )
+
+
 def static_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
     """The static power of the profiles that state one, if a step's duration was declared."""
     inputs = analysis.inputs

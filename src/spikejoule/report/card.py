@@ -7,6 +7,7 @@ from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.profiles import EVIDENCE, SCOPES
 from spikejoule.energy.verdict_words import (
     accuracy_words,
+    break_even_sentences,
     energy_words,
     ratio_words,
     static_sentences,
@@ -54,6 +55,7 @@ def energy_card(content: PageContent) -> str:
                 f"{energy_words(rival.energy)}",
             )
         )
+    facts += [("break-even", sentence) for sentence in break_even_sentences(analysis)]
     if verdict is not None and verdict.ratio is not None:
         facts.append(("ratio to it", ratio_words(verdict.ratio)))
     return "\n".join(_lines(content, facts))

@@ -1,5 +1,6 @@
 """The energy report as one self-contained page: no script, no network, the same bytes each time."""
 
+from spikejoule.energy.verdict_words import break_even_sentences
 from spikejoule.report.content import PageContent
 from spikejoule.report.page.answer import answer_section
 from spikejoule.report.page.break_even import break_even_figure
@@ -66,6 +67,7 @@ def energy_page(content: PageContent) -> str:
                 "Equal accuracy",
                 by_profile_table(analysis),
                 parts_table(analysis),
+                *(element("p", sentence) for sentence in break_even_sentences(analysis)),
             ),
             _section(
                 "levels",
