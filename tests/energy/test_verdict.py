@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -128,15 +129,26 @@ class TestChoice:
         }
 
     @pytest.mark.parametrize("term", ["synaptic_event", "mac"])
-    def test_a_profile_that_prices_nothing_of_a_side_has_nobody_on_it(self, term: str) -> None:
-        """Nothing is divided by an energy of zero."""
+    def test_a_profile_that_prices_nothing_of_a_side_judges_nothing(self, term: str) -> None:
+        """Nothing is divided by an energy of zero, and nobody wins by being left out."""
         everyone = [contender("spiking", [1, 1]), contender("conventional", [2, 2])]
-        found = judged(everyone, 97.0, profile({term: 1.0}, "system"))
-        assert found.ratio is None
-        assert found.outcome == {"synaptic_event": "snn", "mac": "ann"}[term]
-        one_sided = profile({"state_access": 1.0}, "memory")
-        result = analysis(inputs((baseline(10, [6] * 4),)), "p", one_sided)
+        one_sided = profile({term: 1.0}, "system")
+        assert verdicts(everyone, {one_sided.id: one_sided}, (97.0,), SETTINGS) == ()
+        of_memory = profile({"state_access": 1.0}, "memory")
+        result = analysis(inputs((baseline(10, [6] * 4),)), "p", of_memory)
         assert result.chosen_inference.comparisons == ()
+
+    def test_a_width_that_one_side_was_not_run_in_judges_nothing(self) -> None:
+        everyone = [
+            contender("spiking", [1, 1]),
+            replace(contender("conventional", [2, 2]), weight_bits=8, integers=True),
+        ]
+        of_integers = replace(profile({"mac": 1.0, "addition": 1.0}, "arithmetic"), numbers="int8")
+        assert verdicts(everyone, {of_integers.id: of_integers}, (97.0,), SETTINGS) == ()
+        assert (
+            len(verdicts(everyone, {"p": replace(of_integers, numbers="any")}, (97.0,), SETTINGS))
+            == 1
+        )
 
 
 class TestInterval:
