@@ -3,7 +3,7 @@
 import csv
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -194,7 +194,12 @@ class TestEnergy:
             "README.md",
             f"an inference takes {nanojoules}: {ratio[0]:.3f} times",
             f"and {ratio[1]:.3f} times what one takes that skips zeros",
+            f"it takes {energy['equal_accuracy_energy_pj'] / 1e6:.2f} µJ, "
+            f"{energy['equal_accuracy_ratio']:.0f} times the "
+            f"{energy['equal_accuracy_rival_energy_pj'] / 1000:.1f} nJ of the cheapest ReLU network",
         )
+        assert energy["equal_accuracy_ratio_low"] > 1, "the page does not say that it loses"
+        assert "95 % pruned, 8 bits" in energy["equal_accuracy_rival"]
         assert_says(
             "docs/explanation/energy-ledger.md",
             f"{energy['energy_per_inference_low_pj'] / 1000:.1f} to "
@@ -247,23 +252,56 @@ class TestEnergy:
             f"{energy[f'ratio_to_{rival}_ann_high']:.3f})"
             for rival in ("dense", "zero_skipping")
         ]
-        fp32 = {"profile": "45nm-fp32", "term": "mac"}
+        fp32 = {"profile": "45nm-fp32", "term": "total"}
         dense = picojoules(energy_rows, **fp32, network="ReLU 784-400-10, dense")
         skipping = picojoules(energy_rows, **fp32, network="ReLU 784-400-10, zero-skipping")
-        macs = picojoules(energy_rows, "count", **fp32, network="ReLU 784-400-10, dense")
-        eight_bits = picojoules(
-            energy_rows,
-            profile="45nm-int8",
-            term="mac",
-            network="quantised ReLU 784-400-10, zero-skipping",
-        )
+        counted = {"profile": "45nm-fp32", "term": "mac", "network": "ReLU 784-400-10, dense"}
+        macs = picojoules(energy_rows, "count", **counted)
         assert_says(
             "docs/explanation/comparison.md",
             f"| {dense / 1e6:.3f} µJ | {ratios[0]} | {joules(skipping)} | {ratios[1]} |",
-            f"it would need {joules(eight_bits)}",
             f"| {macs:,.0f} |",
         )
         assert_says("README.md", f"a ReLU network without time {macs:,.0f}")
+
+
+class TestVerdict:
+    """The table of verdicts on the page is the committed one."""
+
+    SHOWN = (
+        "45nm-fp32",
+        "45nm-int8-accumulate-32",
+        "lemaire-complete",
+        "lemaire-complete-int8",
+        "lemaire-qualia-int8",
+        "yan-spyx",
+    )
+    OUTCOMES: ClassVar = {"snn": "spiking", "ann": "conventional", "undecided": "undecided"}
+
+    def test_levels(self) -> None:
+        found = rows("verdict")
+        lines = []
+        for level in sorted({float(row["level_percent"]) for row in found}):
+            of_level = {
+                row["profile"]: row for row in found if float(row["level_percent"]) == level
+            }
+            cells = [self.cell(of_level.get(profile)) for profile in self.SHOWN]
+            lines.append(f"| {level:g} % | {' | '.join(cells)} |")
+        assert_says("docs/explanation/comparison.md", *lines)
+        won = {
+            outcome: sum(row["outcome"] == outcome for row in found) for outcome in self.OUTCOMES
+        }
+        assert_says(
+            "docs/explanation/comparison.md",
+            f"Of {len(found)} pairs of an accuracy and a profile, spiking networks win {won['snn']}, "
+            f"conventional ones {won['ann']}",
+        )
+
+    def cell(self, row: dict[str, str] | None) -> str:
+        if row is None or row["outcome"] == "neither":
+            return ""
+        outcome = self.OUTCOMES[row["outcome"]]
+        return outcome if not row["ratio"] else f"{outcome}, {float(row['ratio']):.2f}"
 
 
 class TestSpeed:

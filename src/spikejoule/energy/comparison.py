@@ -18,6 +18,8 @@ from spikejoule.energy.statistics import BootstrapSettings, interval, resampled_
 
 Winner = Literal["snn", "ann", "undecided"]
 
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Ratio:
@@ -104,7 +106,9 @@ class Priced:
         if len(energies) == 1:
             return Estimate(float(energies[0]), None, None, None)
         low, high = interval(resampled, self.confidence)
-        return Estimate(float(energies.mean()), float(energies.std(ddof=1)), low, high)
+        mean, deviation = float(energies.mean()), float(energies.std(ddof=1))
+        # What is left where all are equal is the rounding of their sums.
+        return Estimate(mean, 0.0 if deviation < _ROUNDING * mean else deviation, low, high)
 
 
 def priced(
