@@ -196,7 +196,7 @@ class TestEnergy:
             f"and {ratio[1]:.3f} times what one takes that skips zeros",
             f"it takes {energy['equal_accuracy_energy_pj'] / 1e6:.2f} µJ, "
             f"{energy['equal_accuracy_ratio']:.0f} times the "
-            f"{energy['equal_accuracy_rival_energy_pj'] / 1000:.1f} nJ of the cheapest ReLU network",
+            f"{energy['equal_accuracy_rival_energy_pj'] / 1000:.1f} nJ of the cheapest ReLU",
         )
         assert energy["equal_accuracy_ratio_low"] > 1, "the page does not say that it loses"
         assert "95 % pruned, 8 bits" in energy["equal_accuracy_rival"]
@@ -293,8 +293,8 @@ class TestVerdict:
         }
         assert_says(
             "docs/explanation/comparison.md",
-            f"Of {len(found)} pairs of an accuracy and a profile, spiking networks win {won['snn']}, "
-            f"conventional ones {won['ann']}",
+            f"Of {len(found)} pairs of an accuracy and a profile, spiking networks win "
+            f"{won['snn']}, conventional ones {won['ann']}",
         )
 
     def cell(self, row: dict[str, str] | None) -> str:
