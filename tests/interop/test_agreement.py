@@ -39,7 +39,7 @@ def ours(network: str, profile: str = "45nm-int32", **where: str) -> tuple[float
 
 
 def rival_macs(name: str) -> float:
-    """Of a network of equal size, which a profile of integers does not compare with one of floats."""
+    """Of a rival of equal size: a profile of integers compares none of floating point."""
     return ours(name, "45nm-fp32", term="mac")[0]
 
 
