@@ -111,8 +111,8 @@ sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `mak
 front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs: figures/front.png
 	$(BIN)/spikejoule front --figure figures/front.png --table metrics/front.csv $(FRONT)
 
-verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, over the recorded runs: metrics/verdict.csv
-	$(BIN)/spikejoule verdict --table metrics/verdict.csv
+verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, over the recorded runs: metrics/{verdict,fronts}.csv
+	$(BIN)/spikejoule verdict --table metrics/verdict.csv --fronts metrics/fronts.csv
 
 seeds: $(INSTALLED)  ## means of the recorded runs that differ in their seed alone: metrics/seeds.csv
 	$(BIN)/spikejoule seeds --table metrics/seeds.csv

@@ -10,6 +10,7 @@ from spikejoule.data.images import load_images
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.contender_files import save_contenders
 from spikejoule.energy.from_checkpoint import analysis_inputs, early_answers
+from spikejoule.energy.fronts import read_fronts
 from spikejoule.energy.summary import verdict_lines
 from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headline
 from spikejoule.energy.verdict_rows import read_verdicts
@@ -54,6 +55,7 @@ PATHS = (
     "hardware",
     "front",
     "verdict",
+    "fronts",
     "checkpoint",
     "contenders",
     "nir",
@@ -128,6 +130,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         evaluation.early_exit,
         front,
         levels,
+        read_fronts(paths["fronts"]),
         raster,
         provenance,
     )

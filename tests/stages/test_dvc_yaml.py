@@ -23,7 +23,7 @@ from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definiti
 grimp = pytest.importorskip("grimp", reason="needs grimp, which comes with import-linter")
 
 # Inputs that no stage writes: they come with the project, and a user may name others.
-GIVEN = ("hardware", "front", "verdict")
+GIVEN = ("hardware", "front", "verdict", "fronts")
 # The only argument of a command: another number makes DVC run the stage again.
 ARGUMENTS = {"publish": ["${recording_failures}"]}
 # Reading parameters checks the sections of all stages; what a stage computes with the sections that

@@ -49,7 +49,7 @@ pytestmark = [
 ]
 
 # Inputs that no stage writes.
-GIVEN = ("front", "verdict")
+GIVEN = ("front", "verdict", "fronts")
 CLOCKS = {"train_timings", "inference_timings", "baseline_timings", "checkpoint"}
 LAYERS = ("input", "hidden", "output")
 SIZES = {"input": 784, "hidden": 400, "output": 10}

@@ -14,6 +14,7 @@ import torch
 from mlflow import MlflowClient
 
 from spikejoule.data.images import Dataset, images_sha256, save_images
+from spikejoule.energy.fronts import FrontsTable
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.energy.verdict_rows import VerdictTable
 from spikejoule.foundation.files import write_csv, write_json
@@ -48,7 +49,13 @@ def path_of(name: str) -> Path:
     endings = {"trained": "pth", "checkpoint": "pth", "history": "csv", "confusion": "csv"}
     endings |= {"per_class": "csv", "test": "npz", "events_test": "npz", "predictions": "npz"}
     endings |= {"inference_spikes": "npz", "inference_events": "npz"}
-    endings |= {"energy_table": "csv", "energy_page": "html", "front": "csv", "verdict": "csv"}
+    endings |= {
+        "energy_table": "csv",
+        "energy_page": "html",
+        "front": "csv",
+        "verdict": "csv",
+        "fronts": "csv",
+    }
     endings |= {"baseline": "npz", "hardware": "yaml"}
     endings |= {"validation": "npz", "events_validation": "npz", "accuracy_by_step": "csv"}
     endings |= {"nir": "nir", "contenders": "npz", "energy_card": "md"}
@@ -104,6 +111,7 @@ def prepare(mnist5k: Dataset) -> None:
     shutil.copy(PACKAGED, path_of("hardware"))
     write_csv(path_of("front"), FRONT_COLUMNS, [])
     write_csv(path_of("verdict"), VerdictTable.columns(), [])
+    write_csv(path_of("fronts"), FrontsTable.columns(), [])
     write_json(path_of("data_metrics"), network.data)
     write_json(path_of("train_metrics"), TRAIN_METRICS)
     write_json(path_of("train_timings"), TRAIN_TIMINGS)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from spikejoule.data.images import Dataset, describe, save_images
+from spikejoule.energy.fronts import FrontsTable
 from spikejoule.energy.verdict_rows import VerdictTable
 from spikejoule.foundation.files import write_csv
 from spikejoule.measure.front_rows import FRONT_COLUMNS
@@ -52,7 +53,7 @@ PARAMETERS = {
     "energy_report.bootstrap_samples": 100,
     "baseline.family_hidden": [9],
 }
-GIVEN = ("hardware", "front", "verdict")
+GIVEN = ("hardware", "front", "verdict", "fronts")
 COMMIT = "60ce7be834e57bd57bdf89cc889c75c3568760c3"
 FRONT = [
     ("beaky-ship", 1, 1, 97.65, 97.88, 6148.6, "mnist", COMMIT, "a" * 32, "0.95"),
@@ -69,6 +70,13 @@ VERDICTS = [
      98.65, 1e3, "", 1e6, *_RIVAL),
     ("45nm-fp32", 99.0, "neither", "", "", "", *_NOBODY, *_NOBODY),
 ]  # fmt: skip
+FRONTS = [
+    ("lemaire-complete", "spiking", "beaky-ship: 784-16-10", 97.65, 97.88, 9e4, 9e4, 9e4),
+    ("lemaire-complete", "spiking", "weepy-jaws: 784-16-10", 98.5, 98.65, 8e5, 8e5, 8e5),
+    ("lemaire-complete", "conventional", "ReLU 784-100-10, dense", 98.1, 98.2, 7e4, 7e4, 7e4),
+    ("45nm-memory", "spiking", "beaky-ship: 784-16-10", 97.65, 97.88, 1e4, "", 5e6),
+    ("45nm-memory", "conventional", "ReLU 784-100-10, dense", 98.1, 98.2, 1e3, "", 4e6),
+]
 N_TRAIN, N_VALIDATION, N_TEST = 80, 30, 40
 
 
@@ -109,6 +117,7 @@ def finish_project(
     shutil.copy(repository / paths["hardware"], folder / paths["hardware"])
     write_csv(folder / paths["front"], (*FRONT_COLUMNS, "train.pruned_fraction"), FRONT)
     write_csv(folder / paths["verdict"], VerdictTable.columns(), VERDICTS)
+    write_csv(folder / paths["fronts"], FrontsTable.columns(), FRONTS)
     splits = {
         "train": mnist5k.train.select(slice(N_TRAIN)),
         "validation": mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION)),

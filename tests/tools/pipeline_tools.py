@@ -35,7 +35,12 @@ _OUTPUTS_AND_STORES = (
     *("dvc.lock", "mlflow.db"),
 )
 # No stage has them as outputs: they come with the project, like the code.
-_GIVEN = ("metrics/front.csv", "metrics/verdict.csv", "metrics/unrecorded.json")
+_GIVEN = (
+    "metrics/front.csv",
+    "metrics/verdict.csv",
+    "metrics/fronts.csv",
+    "metrics/unrecorded.json",
+)
 
 
 def pipeline_definition(folder: Path) -> dict[str, Any]:

@@ -86,6 +86,7 @@ def _add_verdict(commands: Any) -> None:
         help="of runs of this data, as mnist or mnist5k (default: of the most frequent)",
     )
     verdict.add_argument("--table", type=Path, metavar="FILE", help="write every pair (CSV)")
+    verdict.add_argument("--fronts", type=Path, metavar="FILE", help="write both fronts (CSV)")
     verdict.set_defaults(command=_verdict)
 
 
@@ -175,6 +176,7 @@ def _front(options: argparse.Namespace) -> str:
 
 def _verdict(options: argparse.Namespace) -> str:
     from spikejoule.energy import BootstrapSettings, load_profiles
+    from spikejoule.energy.fronts import fronts_table
     from spikejoule.foundation.pipeline_file import PARAMS_FILE, artifact_paths
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
@@ -188,9 +190,12 @@ def _verdict(options: argparse.Namespace) -> str:
     settings = BootstrapSettings(
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )
-    table = verdict_table(found.contenders, load_profiles(paths["hardware"]), settings)
+    profiles = load_profiles(paths["hardware"])
+    table = verdict_table(found.contenders, profiles, settings)
     if options.table is not None:
         table.write(options.table)
+    if options.fronts is not None:
+        fronts_table(found.contenders, profiles).write(options.fronts)
     return verdict_text(table, found)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from spikejoule.energy import EnergyAnalysis
+from spikejoule.energy.fronts import FrontsRow
 from spikejoule.energy.verdict_rows import VerdictRow
 from spikejoule.measure.early_exit_files import EarlyExitFile, StepRow
 from spikejoule.measure.front_rows import FrontRow
@@ -19,6 +20,7 @@ class PageContent:
         early: answering early, by either rule.
         front: the runs of a sweep.
         levels: the verdicts of all recorded runs.
+        fronts: the networks of these runs that none of their side beats.
         raster: the spikes of one image.
         provenance: parameters, data and checksums, label and value.
     """
@@ -28,5 +30,6 @@ class PageContent:
     early: EarlyExitFile | None = None
     front: tuple[FrontRow, ...] = ()
     levels: tuple[VerdictRow, ...] = ()
+    fronts: tuple[FrontsRow, ...] = ()
     raster: SpikeRaster | None = None
     provenance: tuple[tuple[str, str], ...] = ()

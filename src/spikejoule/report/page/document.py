@@ -6,6 +6,7 @@ from spikejoule.report.page.answer import answer_section
 from spikejoule.report.page.break_even import break_even_figure
 from spikejoule.report.page.by_step import by_step_figure
 from spikejoule.report.page.front import front_figure, front_table
+from spikejoule.report.page.fronts import fronts_figure
 from spikejoule.report.page.markup import Markup, element, joined
 from spikejoule.report.page.profiles import (
     by_class_figure,
@@ -73,6 +74,7 @@ def energy_page(content: PageContent) -> str:
                 "levels",
                 "All recorded runs",
                 element("p", levels_words(content.levels)) if content.levels else None,
+                fronts_figure(content.fronts, analysis.verdict_profile),
                 levels_table(content.levels),
             ),
             _section(
