@@ -12,6 +12,7 @@ import pytest
 
 from spikejoule.cli import main
 from spikejoule.data.images import Dataset
+from spikejoule.energy import load_profiles
 from spikejoule.energy.from_checkpoint import analysis_inputs, training_record
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.running import measure_network
@@ -28,6 +29,7 @@ from tests.tools.examples import (
     complete_content,
     trained_network,
     write_example,
+    write_rivals,
 )
 from tests.tools.settings import draw_key, encode
 
@@ -120,13 +122,124 @@ class TestCommand:
         assert "does not exist" in refusal(capsys, checkpoint, "--baseline", baseline)
 
 
-class TestForeignCheckpoints:
-    @pytest.fixture
-    def seed_checkpoint(self, tmp_path: Path) -> Path:
-        path = tmp_path / "seed.pth"
-        write_complete(path, as_the_seed_wrote_it(complete_content()))
-        return path
+@pytest.fixture
+def seed_checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "seed.pth"
+    write_complete(path, as_the_seed_wrote_it(complete_content()))
+    return path
 
+
+class TestVerdict:
+    """The network of the file against the conventional ones of the baseline stage."""
+
+    UNDER = ("--verdict-profile", "45nm-fp32")
+    # 400 and 300 spikes of input and hidden; 784-20-10, 50 steps
+    SPIKING_PJ = 0.9 * (400 * 20 + 300 * 10) + (0.9 + 3.7) * 50 * 30
+    # 3,120 products of the first image, one more of each that follows; a bias for each of 30 units
+    RIVAL_PJ = 4.6 * 3121.5 + 0.9 * 30
+
+    @pytest.fixture
+    def rivals(self, mnist5k: Dataset, tmp_path: Path) -> Path:
+        return write_rivals(tmp_path / "baseline.npz", mnist5k.test.labels[:4])
+
+    @staticmethod
+    def answer(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+        """The first sentence that the command says of the energy."""
+        assert main(["energy", *map(str, arguments)]) == 0
+        return capsys.readouterr().out.splitlines()[2].strip()
+
+    @pytest.mark.parametrize("writer", ["checkpoint", "seed_checkpoint"])
+    def test_recorded_means(
+        self,
+        writer: str,
+        rivals: Path,
+        request: pytest.FixtureRequest,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        given = (request.getfixturevalue(writer), "--rivals", rivals, *self.UNDER)
+        said = self.answer(capsys, *given)
+        ratio = self.SPIKING_PJ / self.RIVAL_PJ
+        assert said.startswith(
+            "The spiking network loses at equal accuracy (87.00 % on validation images) under "
+            f"45nm-fp32: {self.SPIKING_PJ / 1000:.4g} nJ per inference, {ratio:.3g} ("
+        )
+        assert "ReLU 784-20-10, zero-skipping (89.00 % validation, 100.00 % test)" in said
+        found = printed(capsys, *given)
+        assert found["answer"][0] == said
+        headline = found["headline"]
+        assert headline["verdict_profile"] == "45nm-fp32"
+        assert headline["equal_accuracy_energy_pj"] == pytest.approx(self.SPIKING_PJ)
+        assert headline["equal_accuracy_rival"] == "ReLU 784-20-10, zero-skipping"
+        assert headline["equal_accuracy_rival_energy_pj"] == pytest.approx(self.RIVAL_PJ)
+        assert headline["equal_accuracy_ratio"] == pytest.approx(ratio)
+        assert 0 <= headline["profiles_won"] <= headline["profiles_compared"]
+
+    def test_the_default_is_the_first_whole_system(
+        self, checkpoint: Path, rivals: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        first = next(one.id for one in load_profiles().values() if one.scope == "system")
+        found = printed(capsys, checkpoint, "--rivals", rivals)["headline"]
+        assert (found["profile"], found["verdict_profile"]) == ("45nm-fp32", first)
+
+    def test_a_rival_of_less_accuracy_does_not_count(
+        self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rivals = write_rivals(tmp_path / "b.npz", np.zeros(4, np.uint8), 86.9)
+        assert "it stands alone under 45nm-fp32" in self.answer(
+            capsys, checkpoint, "--rivals", rivals, *self.UNDER
+        )
+
+    def test_measured_images_give_the_interval_of_pairs(
+        self, checkpoint: Path, rivals: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        images = ("--images", "mnist5k", "--samples", "4")
+        found = printed(capsys, checkpoint, "--rivals", rivals, *self.UNDER, *images)["headline"]
+        assert (
+            found["equal_accuracy_ratio_low"]
+            < found["equal_accuracy_ratio"]
+            < found["equal_accuracy_ratio_high"]
+        )
+        others = write_rivals(rivals.with_name("others.npz"), np.array([1, 1, 1, 1], np.uint8))
+        assert "others.npz was counted on other test images" in refusal(
+            capsys, checkpoint, "--rivals", others, *images
+        )
+
+    def test_without_rivals_nobody_wins(
+        self, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert self.answer(capsys, checkpoint).startswith("No conventional network was counted")
+        assert "verdict_profile" not in printed(capsys, checkpoint)["headline"]
+
+    def test_an_accuracy_that_is_not_recorded(
+        self, rivals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        content = complete_content()
+        del content["training_results"]
+        write_complete(tmp_path / "c.pth", content)
+        said = self.answer(capsys, tmp_path / "c.pth", "--rivals", rivals)
+        assert said.startswith("The file does not record the network's validation accuracy")
+
+    def test_profiles_that_cannot_judge(
+        self, checkpoint: Path, rivals: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        given = (checkpoint, "--rivals", rivals, "--verdict-profile")
+        assert self.answer(capsys, *given, "truenorth") == (
+            "The profile truenorth does not compare this network with conventional ones."
+        )
+        assert "--verdict-profile" in refusal(capsys, *given, "brain")
+
+    def test_the_page_begins_with_it(
+        self, seed_checkpoint: Path, rivals: Path, tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:  # fmt: skip
+        page = tmp_path / "energy.html"
+        said = self.answer(capsys, seed_checkpoint, "--rivals", rivals, *self.UNDER, "--html", page)
+        text = page.read_text(encoding="utf-8")
+        assert said.partition(":")[0] in text
+        assert "ReLU 784-20-10, zero-skipping" in text
+
+
+class TestForeignCheckpoints:
     def test_one_of_the_seed_gives_the_same_means(
         self, seed_checkpoint: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -21,8 +21,6 @@ from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.measure.front_rows import FRONT_COLUMNS
 from spikejoule.measure.inference_files import load_inference_events, load_inference_spikes
 from spikejoule.model.trained import load_trained, save_trained
-from spikejoule.rival.baseline_files import save_baseline
-from spikejoule.rival.counts import RivalCounts
 from spikejoule.spikes.events import load_events, save_events
 from spikejoule.tracking.run_record import OUTPUTS
 from stages import energy_report, evaluate, measure_inference, publish
@@ -33,6 +31,7 @@ from tests.tools.examples import (
     TRAIN_METRICS,
     TRAIN_TIMINGS,
     trained_network,
+    write_rivals,
 )
 from tests.tools.pipeline_tools import write_lock, write_paths
 from tests.tools.settings import changed, draw_key, encode
@@ -100,7 +99,7 @@ def prepare(mnist5k: Dataset) -> None:
         header = {**ENCODING, "split": split, "images_sha256": images_sha256(samples)}
         save_events(path_of(f"events_{split}"), events, header)
     save_trained(path_of("trained"), network)
-    save_small_baseline(test_labels=splits["test"].labels)
+    write_rivals(path_of("baseline"), splits["test"].labels)
     shutil.copy(PACKAGED, path_of("hardware"))
     write_csv(path_of("front"), FRONT_COLUMNS, [])
     write_csv(path_of("verdict"), VerdictTable.columns(), [])
@@ -110,26 +109,6 @@ def prepare(mnist5k: Dataset) -> None:
     write_json(path_of("baseline_metrics"), BASELINE_METRICS)
     write_json(path_of("baseline_timings"), BASELINE_TIMINGS)
     write_csv(path_of("history"), ("epoch", "train_loss"), [(1, 1.0), (2, 0.5)])
-
-
-def save_small_baseline(test_labels: np.ndarray) -> None:
-    """A ReLU network that was counted on the test images, in the file of the baseline stage."""
-    n_images = len(test_labels)
-    counts = RivalCounts(
-        name="ReLU 784-20-10",
-        layer_sizes=(784, 20, 10),
-        synapses=(15_680, 200),
-        weight_bits=32,
-        activation_bits=32,
-        equal_size=True,
-        validation_accuracy_percent=89.0,
-        accuracy_percent=90.0,
-        active=np.tile(np.array([150, 12], dtype=np.int64), (n_images, 1)),
-        macs_nonzero=np.stack([np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1),
-    )
-    save_baseline(
-        path_of("baseline"), [counts], [trained_network().state], [test_labels], test_labels
-    )
 
 
 @pytest.fixture
@@ -384,7 +363,7 @@ class TestRefusals:
         assert "energy_report.profile: 'brain' is not allowed" in refusal(capsys, energy_report)
 
     def test_a_baseline_of_other_images(self, capsys: pytest.CaptureFixture[str]) -> None:
-        save_small_baseline(test_labels=np.zeros(N_TEST, dtype=np.uint8))
+        write_rivals(path_of("baseline"), np.zeros(N_TEST, dtype=np.uint8))
         assert "counted on other test images" in refusal(capsys, energy_report)
 
     def test_spikes_of_another_network(self, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from spikejoule.energy import energy_proxies
 from spikejoule.model.architecture import Architecture
@@ -18,6 +19,8 @@ from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
+from spikejoule.rival.baseline_files import save_baseline
+from spikejoule.rival.counts import RivalCounts
 from spikejoule.spikes.counting import SpikeCounts, TrainingSpikes
 from spikejoule.spikes.encoders.poisson import Poisson
 
@@ -215,4 +218,29 @@ def complete_content(network: TrainedNetwork | None = None) -> dict[str, Any]:
 def write_example(path: Path, network: TrainedNetwork | None = None) -> Path:
     """Write the complete checkpoint of `network` to `path`; returns `path`."""
     write_complete(path, complete_content(network))
+    return path
+
+
+def write_rivals(
+    path: Path, labels: NDArray[np.uint8], validation_accuracy_percent: float = 89.0
+) -> Path:
+    """The file of the baseline stage with a network of equal size, counted on images of `labels`.
+
+    It multiplies 3,120 times for the first image, and once more for each that follows. Returns
+    `path`.
+    """
+    n_images = len(labels)
+    counts = RivalCounts(
+        name="ReLU 784-20-10",
+        layer_sizes=(784, 20, 10),
+        synapses=(15_680, 200),
+        weight_bits=32,
+        activation_bits=32,
+        equal_size=True,
+        validation_accuracy_percent=validation_accuracy_percent,
+        accuracy_percent=90.0,
+        active=np.tile(np.array([150, 12], dtype=np.int64), (n_images, 1)),
+        macs_nonzero=np.stack([np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1),
+    )
+    save_baseline(path, [counts], [trained_network().state], [labels], labels)
     return path
