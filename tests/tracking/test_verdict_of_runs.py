@@ -1,0 +1,198 @@
+"""The verdict over recorded runs, from a real store: `spikejoule verdict`."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from spikejoule import cli
+from spikejoule.energy.contender_files import save_contenders
+from spikejoule.energy.contenders import Contender
+from spikejoule.energy.verdict_rows import VerdictRow, read_verdicts
+from spikejoule.tracking import RunRecord, StoredFile, finished_runs, project_store, publish
+from spikejoule.tracking.front import compare_runs
+from spikejoule.tracking.verdict import RecordedContenders, recorded_contenders
+from tests.energy.test_verdict import contender
+from tests.tools.pipeline_tools import artifact_paths, set_parameters
+
+# Events cost 0.9 pJ under this profile, MACs 4.6 pJ.
+PROFILE = "45nm-fp32"
+SMALL_RIVAL, LARGE_RIVAL = "ReLU 784-9-10", "ReLU 784-100-10"
+LEAN = [
+    contender("spiking", [50, 60, 70, 80], 97.4, network="spiking 784-16-10 (latency)"),
+    contender("conventional", [10, 20, 30, 4000], 98.2, network=SMALL_RIVAL),
+]
+# Of one image less, and with the rival that the other run has, too.
+WIDE = [
+    contender("spiking", [100, 200, 300], 98.6, network="spiking 784-400-10 (latency)"),
+    contender("conventional", [10, 20, 30], 98.2, network=SMALL_RIVAL),
+    contender("conventional", [1000, 1000, 1000], 99.2, network=LARGE_RIVAL),
+]
+
+
+@pytest.fixture
+def project(
+    repository: Path, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = tmp_path / "a project"
+    folder.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(repository / name, folder)
+    set_parameters(folder, {"energy_report.bootstrap_samples": 100})
+    prices = folder / artifact_paths(repository)["hardware"]
+    prices.parent.mkdir(parents=True)
+    shutil.copy(repository / artifact_paths(repository)["hardware"], prices)
+    shutil.copy(empty_database, folder)
+    return folder
+
+
+def record(
+    project: Path, name: str, contenders: Sequence[Contender] = (), source: str = "mnist5k"
+) -> None:
+    """A run of that name; without contenders, as one from before networks were stored."""
+    artifacts = []
+    if contenders:
+        path = project.parent / name / "contenders.npz"
+        path.parent.mkdir()
+        save_contenders(path, contenders)
+        artifacts = [StoredFile(path, "results")]
+    run = RunRecord(
+        result_id=name,
+        name=name,
+        parameters={"seed": "42", "data.validation_size": "0.1", "model.hidden": f"[{len(name)}]"},
+        metrics={
+            "best_validation_accuracy_percent": 98.0,
+            "test_accuracy_percent": 97.0,
+            "test_synaptic_events_per_inference": 4000.0 + len(name),
+        },
+        tags={"data.source": source, "data.title": source},
+        artifacts=artifacts,
+    )
+    assert publish(run, project_store(project, "spikejoule", {})).added
+
+
+def recorded(project: Path) -> RecordedContenders:
+    store = project_store(project, "spikejoule", {})
+    return recorded_contenders(
+        store, compare_runs(finished_runs(store)), Path(artifact_paths(project)["contenders"])
+    )
+
+
+def judged(project: Path, *arguments: str) -> dict[float, VerdictRow]:
+    """The rows of `PROFILE` in the table that the command writes, by accuracy."""
+    table = project / "metrics" / "verdict.csv"
+    assert cli.main(["verdict", str(project), "--table", str(table), *arguments]) == 0
+    return {row.level_percent: row for row in read_verdicts(table) if row.profile == PROFILE}
+
+
+def refusal(project: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    table = project / "verdict.csv"
+    assert cli.main(["verdict", str(project), "--table", str(table), *arguments]) == 1
+    said = capsys.readouterr()
+    assert not said.out
+    assert not table.exists()
+    (line,) = said.err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+class TestContenders:
+    def test_spiking_networks_bear_the_names_of_their_runs_and_rivals_stand_once(
+        self, project: Path
+    ) -> None:
+        record(project, "lean", LEAN)
+        record(project, "wider", WIDE)
+        record(project, "before", ())
+        found = recorded(project)
+        assert sorted(one.network for one in found.contenders) == [
+            LARGE_RIVAL,
+            SMALL_RIVAL,
+            "lean: 784-16-10 (latency)",
+            "wider: 784-400-10 (latency)",
+        ]
+        assert (found.n_runs, found.without) == (2, ("before",))
+
+    def test_all_are_cut_to_the_images_that_every_run_counted(self, project: Path) -> None:
+        record(project, "lean", LEAN)
+        record(project, "wider", WIDE)
+        counts = {
+            one.network: one.operations.counts[:, 0].tolist()  # type: ignore[union-attr]
+            for one in recorded(project).contenders
+        }
+        assert counts == {
+            "lean: 784-16-10 (latency)": [50, 60, 70],
+            "wider: 784-400-10 (latency)": [100, 200, 300],
+            SMALL_RIVAL: [10, 20, 30],
+            LARGE_RIVAL: [1000, 1000, 1000],
+        }
+
+    def test_networks_of_one_name_that_were_trained_otherwise_are_two(self, project: Path) -> None:
+        record(project, "lean", LEAN)
+        record(project, "wider", [contender("conventional", [7], 97.9, network=SMALL_RIVAL)])
+        rivals = [one for one in recorded(project).contenders if one.network == SMALL_RIVAL]
+        assert {one.accuracies.validation_percent for one in rivals if one.accuracies} == {
+            98.2,
+            97.9,
+        }
+
+
+class TestCommand:
+    def test_from_the_store_to_the_table(
+        self, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        record(project, "lean", LEAN)
+        record(project, "wider", WIDE)
+        record(project, "before", ())
+        rows = judged(project)
+        names = {level: (row.spiking, row.conventional) for level, row in rows.items()}
+        lean, wider = "lean: 784-16-10 (latency), way", "wider: 784-400-10 (latency), way"
+        small, large = f"{SMALL_RIVAL}, way", f"{LARGE_RIVAL}, way"
+        assert names == {
+            97.0: (lean, small),
+            98.0: (wider, small),
+            98.5: (wider, large),
+            99.0: ("", large),
+        }
+        assert {level: row.outcome for level, row in rows.items()} == {
+            97.0: "snn", 98.0: "ann", 98.5: "snn", 99.0: "ann",
+        }  # fmt: skip
+        assert rows[97.0].ratio == pytest.approx(0.9 * 60 / (4.6 * 20))
+        assert rows[98.0].spiking_pj == pytest.approx(0.9 * 200)
+        assert rows[99.0].conventional_pj == pytest.approx(4.6 * 1000)
+        assert rows[99.0].ratio is None
+        text = capsys.readouterr().out
+        assert text.startswith("4 networks of 2 runs\n")
+        assert text.endswith("Without counted networks: before\n")
+        (line,) = (each for each in text.splitlines() if each.split()[:2] == [PROFILE, "98"])
+        assert "conventional network wins" in line
+        assert f"{wider}: 180 pJ" in line
+        (line,) = (each for each in text.splitlines() if each.split()[:2] == [PROFILE, "99"])
+        assert "nobody" in line
+
+    def test_of_the_runs_of_other_data(self, project: Path) -> None:
+        record(project, "lean", LEAN)
+        record(project, "lean again", LEAN)
+        record(project, "wider", WIDE, "mnist")
+        assert judged(project)[98.5].spiking == ""
+        assert judged(project, "--data", "mnist")[98.5].spiking.startswith("wider: ")
+
+    def test_runs_without_networks(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        record(project, "before", ())
+        assert "no run in the store holds the networks that it counted" in refusal(project, capsys)
+
+    def test_refusals(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "holds no finished run that could be compared" in refusal(project, capsys)
+        record(project, "lean", LEAN)
+        assert "no comparable run is of the data 'mnist'" in refusal(
+            project, capsys, "--data", "mnist"
+        )
+        (stored,) = (project / "mlartifacts").rglob("contenders.npz")
+        stored.write_bytes(stored.read_bytes()[:-50])
+        assert "contenders.npz" in refusal(project, capsys)
+
+    def test_no_store(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (project / "mlflow.db").unlink()
+        assert "there is no MLflow store at" in refusal(project, capsys)
