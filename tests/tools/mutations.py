@@ -405,7 +405,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an index of a removed synapse's neighbour takes no room",
-        "energy/spiking_operations.py",
+        "energy/spiking_places.py",
         "synapses * (self.weight_bits + index)",
         "synapses * self.weight_bits",
         ("tests/energy/test_recount.py",),

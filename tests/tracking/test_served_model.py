@@ -413,7 +413,7 @@ class TestServer:
         assert said in reply["message"]
         assert "allowed" in reply["message"]
         assert "\n" not in reply["message"]
-        assert len(reply["message"]) < 300
+        assert len(reply["message"]) < 400
 
     def test_another_type_of_content_is_refused(self, url: str) -> None:
         request = urllib.request.Request(url, b"0,0\n", {"Content-Type": "text/csv"})
