@@ -196,6 +196,24 @@ class TestMakefile:
         assert log.count("-c constraints.txt -e .[docs]") == 1
         assert log.count("-m mkdocs build --strict") == 2
 
+    @pytest.mark.parametrize("target", ["test-rest", "test-all"])
+    def test_other_simulators_are_installed_for_the_slow_tests_alone(
+        self, made: Path, target: str
+    ) -> None:
+        programs = self.pythons(made, "python3")
+        for each in ("test", target, target):
+            done = self.make(made, each, programs=programs)
+            assert done.returncode == 0, done.stderr
+        log = (made / "log").read_text(encoding="utf-8").splitlines()
+        tested = [place for place, line in enumerate(log) if "-m pytest" in line]
+        installs = [place for place, line in enumerate(log) if " install " in line]
+        assert [line.partition(" -c ")[2] for line in map(log.__getitem__, installs)] == [
+            "constraints.txt -e .[dev,shared]",
+            "constraints.txt -e .[interop]",
+            "constraints.txt --no-deps sinabs>=3.1 pbr",
+        ]
+        assert installs[0] < tested[0] < installs[1] < installs[2] < tested[1]
+
     @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
     def test_installs_again_when_the_dependencies_change(self, made: Path, name: str) -> None:
         programs = self.pythons(made, "python3")

@@ -1,6 +1,7 @@
 """The file of counted networks: what is written is read, and what is damaged is refused."""
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from spikejoule.measure.measurement import Measurement
 from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.events import EventList
 from tests.energy.by_hand import baseline
+from tests.tools.damage import damaged
+from tests.tools.damage_formats import MARK
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 
@@ -125,3 +128,36 @@ def test_damage(tmp_path: Path, name: str, change: Any, words: str) -> None:
     write_npz(path, CONTENDERS.schema, arrays)
     with pytest.raises(ArtifactError, match=words):
         load_contenders(path)
+
+
+def as_plain(contenders: tuple[Contender, ...]) -> list[Any]:
+    return [
+        (vars(one) | {"operations": None}, one.operations.columns, one.operations.counts.tolist())  # type: ignore[union-attr]
+        for one in contenders
+    ]
+
+
+def test_drawn_damage_is_refused_by_name_or_without_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "contenders.npz"
+    save_contenders(path, contenders())
+    whole, expected = path.read_bytes(), as_plain(contenders())
+    problems, refused = [], 0
+    for seed in range(400):
+        damage = damaged("contenders", path, Random(seed))
+        damage.put(path)
+        try:
+            if as_plain(load_contenders(path)) != expected and not damage.content_only:
+                problems.append(f"{seed}: accepted: {damage.words}")
+        except ArtifactError as error:
+            refused += 1
+            if str(path) not in str(error) or len(str(error).splitlines()) != 1:
+                problems.append(f"{seed}: {damage.words}: {error}")
+        if path.is_dir():
+            path.rmdir()
+        path.write_bytes(whole)
+    assert problems == []
+    assert not (tmp_path / MARK).exists()
+    assert refused > 200

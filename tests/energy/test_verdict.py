@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from spikejoule.energy.verdict_rows import VerdictTable, read_verdicts
 from spikejoule.energy.verdict_words import verdict_sentences
 from spikejoule.foundation.errors import ArtifactError
 from tests.energy.by_hand import analysis, baseline, inputs, profile
+from tests.tools.damage import damaged
 
 SETTINGS = BootstrapSettings(300)
 PLAIN = profile({"mac": 1, "addition": 1})
@@ -282,6 +284,27 @@ class TestTable:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         with pytest.raises(ArtifactError, match=words):
             read_verdicts(path)
+
+    def test_drawn_damage_is_refused_by_name_or_is_another_table(self, tmp_path: Path) -> None:
+        path = tmp_path / "verdict.csv"
+        table = self.table()
+        table.write(path)
+        whole, problems, refused = path.read_bytes(), [], 0
+        for seed in range(400):
+            damage = damaged("verdict", path, Random(seed))
+            damage.put(path)
+            try:
+                if read_verdicts(path) != table.rows and not damage.content_only:
+                    problems.append(f"{seed}: accepted: {damage.words}")
+            except ArtifactError as error:
+                refused += 1
+                if str(path) not in str(error) or "\n" in str(error):
+                    problems.append(f"{seed}: {damage.words}: {error}")
+            if path.is_dir():
+                path.rmdir()
+            path.write_bytes(whole)
+        assert problems == []
+        assert refused > 200
 
     def test_an_end_that_rounds_to_one_decides_nothing(self) -> None:
         found = judged([contender("spiking", [5, 5]), contender("conventional", [5, 5])])

@@ -41,7 +41,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PASSED_ON = {
     "data_metrics", "history", "confusion", "per_class", "accuracy_by_step", "early_exit",
     "baseline_metrics", "energy_table", "training_curves", "spike_raster", "confusion_figure",
-    "per_class_figure", "hardware", "energy_page",
+    "per_class_figure", "hardware", "energy_page", "energy_card", "contenders",
 }  # fmt: skip
 COMMANDS = {
     "spikejoule inspect": ["inspect", "{checkpoint}"],

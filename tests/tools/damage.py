@@ -20,6 +20,8 @@ _NUMBERED = {"per_class", "accuracy_by_step", "history", "confusion"}
 # Artifacts of one schema: a whole one of the others in its place is whole content.
 _ALIKE = ({"train", "validation", "test"}, {"events_validation", "events_test"})
 _WORDS = {"name", "data_source", "git_commit"}  # columns of text
+# Columns whose cells may be empty, by artifact: what is not known, or has no figure.
+_MAY_BE_EMPTY = {"verdict": re.compile(r"^ratio|_percent$(?<!^level_percent)|_pj")}
 _PRICES = re.compile(r"(?<=[\[ ])\d+(\.\d+)?(?=[,\]}\n])")
 
 
@@ -124,7 +126,7 @@ def _table_change(
 ) -> tuple[str, list[list[str]], bool]:
     header, *rows = content
     if random.random() < 0.5:
-        return _cell_change(header, rows, random)
+        return _cell_change(artifact, header, rows, random)
     as_set = artifact not in _NUMBERED
     first, second = random.sample(range(len(rows)), 2)
     column = random.randrange(len(header))
@@ -166,17 +168,19 @@ def _without_column(content: list[list[str]], column: int) -> list[list[str]]:
 
 
 def _cell_change(
-    header: list[str], rows: list[list[str]], random: Random
+    artifact: str, header: list[str], rows: list[list[str]], random: Random
 ) -> tuple[str, list[list[str]], bool]:
     column, row = random.randrange(len(header)), random.randrange(len(rows))
     name = header[column]
     percent = "percent" in name
     # The front's further columns are the parameters in which the runs differ: text to its reader.
+    may_be = _MAY_BE_EMPTY.get(artifact)
+    empty = may_be is not None and bool(may_be.search(name))
     word = name in _WORDS or "." in name or not re.fullmatch(r"[\d.e+-]+", rows[row][column])
     value, content_only = random.choice(
         [
             ("x", word),
-            ("", word),
+            ("", word or empty),
             ("1e999", word),
             ("nan", word),
             ("inf", word),

@@ -23,6 +23,8 @@ _ORDERED = re.compile(r"(^|_)shape$|^sample$|^layer_names$|^encoding_keys$")
 _BOUNDED_ABOVE = re.compile(
     r"^labels$|^predictions$|sources$|macs_nonzero$|active$|^activation_bits$"
 )
+# Of these, other texts are other names.
+_NAMES = re.compile(r"^names$|^text$|\.columns$")
 # No reader needs these: counts can be recounted from them.
 _UNREAD = re.compile(r"^(rival\d+\.)?layer\d+\.")
 
@@ -94,10 +96,9 @@ def _array_changes(name: str, array: NDArray[Any], random: Random) -> Iterator[C
         return
     place = tuple(random.randrange(length) for length in array.shape)
     if array.dtype.kind == "U":
-        yield Change(
-            "has another text", _with_value(array.astype("<U99"), place, "x"), name == "names"
-        )
-        yield Change("has a text emptied", _with_value(array, place, ""), name == "names")
+        named = bool(_NAMES.search(name))
+        yield Change("has another text", _with_value(array.astype("<U99"), place, "x"), named)
+        yield Change("has a text emptied", _with_value(array, place, ""), named)
         return
     if array.dtype.kind == "f":
         yield Change("has a NaN", _with_value(array, place, np.nan))

@@ -8,7 +8,14 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import model_validator
 
 from spikejoule.energy.verdict import Choice, Outcome, Verdict
-from spikejoule.foundation.records import MaybeNotNegative, Percent, Row, Table, Text
+from spikejoule.foundation.records import (
+    MaybeNotNegative,
+    MaybePercent,
+    Percent,
+    Row,
+    Table,
+    Text,
+)
 
 # Beyond these digits, sums differ with the order in which a processor adds.
 _DIGITS: Final = 8
@@ -36,14 +43,14 @@ class VerdictRow(Row):
     ratio_low: MaybeNotNegative
     ratio_high: MaybeNotNegative
     spiking: str
-    spiking_validation_percent: MaybeNotNegative
-    spiking_test_percent: MaybeNotNegative
+    spiking_validation_percent: MaybePercent
+    spiking_test_percent: MaybePercent
     spiking_pj_low: MaybeNotNegative
     spiking_pj: MaybeNotNegative
     spiking_pj_high: MaybeNotNegative
     conventional: str
-    conventional_validation_percent: MaybeNotNegative
-    conventional_test_percent: MaybeNotNegative
+    conventional_validation_percent: MaybePercent
+    conventional_test_percent: MaybePercent
     conventional_pj_low: MaybeNotNegative
     conventional_pj: MaybeNotNegative
     conventional_pj_high: MaybeNotNegative
