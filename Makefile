@@ -126,7 +126,7 @@ plots: $(INSTALLED)  ## DVC's charts as a page that needs no network (PLOTS="dif
 test: $(INSTALLED)  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGUMENTS)
 
-test-rest: $(INSTALLED_INTEROP)  ## run the slow tests: servers, the pipeline again, training at full size
+test-rest: $(INSTALLED)  ## run the slow tests: servers, the pipeline again, training at full size
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGUMENTS)
 
 test-all: $(INSTALLED_INTEROP)  ## run all tests

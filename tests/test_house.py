@@ -196,12 +196,9 @@ class TestMakefile:
         assert log.count("-c constraints.txt -e .[docs]") == 1
         assert log.count("-m mkdocs build --strict") == 2
 
-    @pytest.mark.parametrize("target", ["test-rest", "test-all"])
-    def test_other_simulators_are_installed_for_the_slow_tests_alone(
-        self, made: Path, target: str
-    ) -> None:
+    def test_other_simulators_are_installed_for_all_tests_alone(self, made: Path) -> None:
         programs = self.pythons(made, "python3")
-        for each in ("test", target, target):
+        for each in ("test", "test-all", "test-all"):
             done = self.make(made, each, programs=programs)
             assert done.returncode == 0, done.stderr
         log = (made / "log").read_text(encoding="utf-8").splitlines()
