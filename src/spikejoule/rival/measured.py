@@ -62,9 +62,8 @@ def measure_rival(
     """Run a network, in integers if it has some.
 
     Args:
-        name: as in `RivalCounts`.
+        name, equal_size: as in `RivalCounts`.
         network: its parameters, or its integers.
-        equal_size: as in `RivalCounts`.
         pruned: whether weights were removed; those of 0 are no synapses then.
         splits: the images of `validation` and `test`.
     """
