@@ -79,9 +79,10 @@ SEEDS := 42
 # takes the place of one of that name; what both share is not computed again.
 experiments_of = @set -e; $(foreach seed,$(SEEDS),$(foreach point,$(3),$(call experiment_of,$(1),$(2)-$(point)$(if \
     $(filter-out 42,$(seed)),-seed-$(seed)),$(point),$(seed))))
-experiment_of = ! git for-each-ref --format='%(refname)' refs/exps | grep -q '/$(2)$$' || \
-    $(BIN)/python -m dvc exp remove -q $(2) 2> /dev/null || true; \
+experiment_of = $(call no_experiment,$(2)); \
     $(DVC) exp run --temp -n $(2) $(addprefix -S ,$($(1)_$(3)) seed=$(4));
+no_experiment = ! git for-each-ref --format='%(refname)' refs/exps | grep -q '/$(1)$$' || \
+    $(BIN)/python -m dvc exp remove -q $(1) 2> /dev/null || true
 
 frugal: $(INSTALLED)  ## experiments at 2,500, 5,000 and 10,000 synaptic events (POINTS=... SEEDS=...)
 	$(call experiments_of,FRUGAL,frugal,$(POINTS))
@@ -96,7 +97,8 @@ contrast: $(INSTALLED)  ## experiments with the notebook's settings, and other c
 RIVALS := baseline.family_hidden=[100,200] baseline.family_pruned=[0.9,0.95] baseline.family_bits=[8,6,4]
 
 rivals: $(INSTALLED)  ## an experiment with 12 more ReLU networks to compare with (RIVALS=...)
-	$(DVC) exp run --temp --force -n rivals $(addprefix -S ,$(RIVALS))
+	@$(call no_experiment,rivals)
+	$(DVC) exp run --temp -n rivals $(addprefix -S ,$(RIVALS))
 
 # Every combination is an experiment: what changes the cost of an inference, and what the accuracy
 # for it depends on. `make sweep SWEEP="model.hidden=100,200 train.max_epochs=20"` runs another.
