@@ -100,7 +100,9 @@ class TestAccuracyAndCounts:
     def test_of_the_settings(self) -> None:
         """The means over seeds of `make seeds`, and what an inference of each takes."""
         for row in rows("seeds"):
-            name = "defaults" if row["name"].startswith(("repro-", "rivals")) else f"`{row['name']}`"
+            name = (
+                "defaults" if row["name"].startswith(("repro-", "rivals")) else f"`{row['name']}`"
+            )
             mean, low, high = (
                 f"{float(row[key]):.2f}"
                 for key in ("test_accuracy_percent", "test_lowest_percent", "test_highest_percent")
