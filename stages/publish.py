@@ -14,9 +14,9 @@ from spikejoule.foundation.errors import StoreError
 from spikejoule.foundation.pipeline_file import PARAMS_FILE
 from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.params import Params
-from spikejoule.tracking import ModelFiles, StoredFile, project_store, publish
+from spikejoule.tracking import StoredFile, project_store, publish
 from spikejoule.tracking.project import check_against_lock
-from spikejoule.tracking.run_record import FILES, build_run_record
+from spikejoule.tracking.run_record import FILES, build_run_record, model_files
 from stages import unrecorded
 from stages.shared import journal
 from stages.shared.common import project_root, run_stage
@@ -34,13 +34,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         params,
         provenance_tags(Path.cwd()) | code,
         [StoredFile(Path(PARAMS_FILE), "")],
-        ModelFiles(
-            paths["checkpoint"],
-            paths["hardware"],
-            params.energy_report.profile,
-            nir=paths.get("nir"),
-            card=paths.get("energy_card"),
-        ),
+        model_files(paths, params),
     )
     pipeline = journal.hand_over()
     root = project_root()

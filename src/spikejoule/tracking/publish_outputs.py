@@ -6,13 +6,13 @@ from pathlib import Path
 from spikejoule.foundation.pipeline_file import PARAMS_FILE, artifact_paths
 from spikejoule.foundation.provenance import provenance_tags
 from spikejoule.params import load_params
-from spikejoule.tracking import ModelFiles, Publication, StoredFile, project_store, publish
+from spikejoule.tracking import Publication, StoredFile, project_store, publish
 from spikejoule.tracking.project import (
     Revision,
     check_against_lock,
     checked_out,
 )
-from spikejoule.tracking.run_record import build_run_record, files_of
+from spikejoule.tracking.run_record import build_run_record, files_of, model_files
 
 
 def publish_workspace(root: Path) -> Publication:
@@ -42,12 +42,6 @@ def _publish(root: Path, tags: dict[str, str]) -> Publication:
         params,
         tags | code,
         [StoredFile(Path(PARAMS_FILE), "")],
-        ModelFiles(
-            paths["checkpoint"],
-            paths["hardware"],
-            params.energy_report.profile,
-            nir=paths.get("nir"),
-            card=paths.get("energy_card"),
-        ),
+        model_files(paths, params),
     )
     return publish(record, project_store(root, params.publish.experiment))

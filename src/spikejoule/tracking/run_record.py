@@ -79,6 +79,17 @@ def files_of(paths: Mapping[str, Path], names: Sequence[str] = FILES) -> list[Pa
     return [paths[name] for name in names if name in paths or name not in _LATER]
 
 
+def model_files(paths: Mapping[str, Path], params: Params) -> ModelFiles:
+    """What a version of the model is made of, at the paths that a revision's dvc.yaml gives."""
+    return ModelFiles(
+        paths["checkpoint"],
+        paths["hardware"],
+        params.energy_report.profile,
+        nir=paths.get("nir"),
+        card=paths.get("energy_card"),
+    )
+
+
 def build_run_record(
     paths: Mapping[str, Path],
     params: Params,
