@@ -1,23 +1,14 @@
 """Figures that the pages state are those of the committed files."""
 
-import csv
-import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 
+from tests.tools.committed import committed_rows as rows
+from tests.tools.committed import committed_values as values
+
 REPOSITORY = Path(__file__).resolve().parents[2]
-METRICS = REPOSITORY / "metrics"
-
-
-def values(name: str) -> Any:
-    return json.loads((METRICS / f"{name}.json").read_text(encoding="utf-8"))
-
-
-def rows(name: str) -> list[dict[str, str]]:
-    with (METRICS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def assert_says(page: str, *statements: str) -> None:

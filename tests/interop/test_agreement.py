@@ -3,37 +3,28 @@
 Counts are those of the committed run of the defaults.
 """
 
-import csv
-import json
 from pathlib import Path
 
 import pytest
 
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
+from tests.tools.committed import committed_rows, committed_values
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-METRICS = REPOSITORY / "metrics"
 PAGE = REPOSITORY / "docs" / "explanation" / "agreement.md"
 STEPS = 50
 
 
-def metric(name: str) -> dict[str, float]:
-    content: dict[str, float] = json.loads((METRICS / f"{name}.json").read_text(encoding="utf-8"))
-    return content
-
-
 def ours(network: str, profile: str = "45nm-int32", **where: str) -> tuple[float, float]:
     """Sums of counts and of pJ under a profile, from the committed energies."""
-    with (METRICS / "energy.csv").open(encoding="utf-8", newline="") as file:
-        rows = [
-            row
-            for row in csv.DictReader(file)
-            if (row["profile"], row["network"]) == (profile, network)
-            and row["phase"] == "inference"
-            and not row["class"]
-            and all(row[name] == value for name, value in where.items())
-        ]
+    rows = [
+        row
+        for row in committed_rows("energy")
+        if (row["profile"], row["network"], row["phase"]) == (profile, network, "inference")
+        and not row["class"]
+        and all(row[name] == value for name, value in where.items())
+    ]
     assert rows
     return sum(float(row["count"] or 0) for row in rows), sum(float(row["pj"] or 0) for row in rows)
 
@@ -44,7 +35,8 @@ def rival_macs(name: str) -> float:
 
 
 MEANS = [
-    metric("inference")[f"{name}_spikes_per_inference"] for name in ("input", "hidden", "output")
+    committed_values("inference")[f"{name}_spikes_per_inference"]
+    for name in ("input", "hidden", "output")
 ]
 SPIKING = [
     Layer(784, 400, STEPS, MEANS[0], MEANS[1]),
@@ -152,8 +144,8 @@ def effects() -> dict[str, str]:
 
 class TestPage:
     def test_the_counts_are_those_that_are_priced(self) -> None:
-        assert pytest.approx(metric("energy")["synaptic_events_per_inference"]) == EVENTS
-        assert metric("energy")["neuron_updates_per_inference"] == UPDATES
+        assert pytest.approx(committed_values("energy")["synaptic_events_per_inference"]) == EVENTS
+        assert committed_values("energy")["neuron_updates_per_inference"] == UPDATES
 
     @pytest.mark.parametrize(("name", "row"), energy_rows().items())
     def test_energies(self, name: str, row: list[str]) -> None:

@@ -188,9 +188,7 @@ def mean_count(contender: Contender, term: str) -> float:
     """Operations of a term per inference, at all places, a mean."""
     operations = contender.operations
     chosen = [column.term == term for column in operations.columns]
-    if isinstance(operations, MeanOperations):
-        return float(operations.means[chosen].sum())
-    return float(operations.counts[:, chosen].sum(axis=1).mean())
+    return float(operations.means[chosen].sum())
 
 
 def break_even_of(
@@ -205,11 +203,6 @@ def break_even_of(
     prices = price_vector(operations.columns, profile)
     if prices.value_pj is None or ann.energies.value_pj is None:
         return None
-    means = (
-        operations.means
-        if isinstance(operations, MeanOperations)
-        else (operations.counts.mean(axis=0))
-    )
     ann_pj = float(ann.energies.value_pj.mean())
     event, mac = (profile.price_of(term) for term in (terms.SYNAPTIC_EVENT, terms.MAC))
     compute_only = None
@@ -217,7 +210,7 @@ def break_even_of(
         macs_pj = mean_count(rival, terms.MAC) * (mac.value_pj or 0.0)
         compute_only = macs_pj / (operation.synapses * event.value_pj) if event.value_pj else None
     return solve_break_even(
-        means, operations.columns, prices.value_pj, ann_pj, compute_only, operation
+        operations.means, operations.columns, prices.value_pj, ann_pj, compute_only, operation
     )
 
 

@@ -49,6 +49,12 @@ class OperationCounts:
     time_window: int
     lazy_updates: NDArray[np.int64] | None = None
 
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Operations of one inference on average, float64 [C], as of `MeanOperations`."""
+        found: NDArray[np.float64] = self.counts.mean(axis=0)
+        return found
+
     def of(self, term: str) -> NDArray[np.int64]:
         """Counts of a term, int64 [N, places of the term]."""
         return self.counts[:, [column.term == term for column in self.columns]]

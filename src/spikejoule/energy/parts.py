@@ -5,7 +5,6 @@ from typing import Final
 
 from spikejoule.energy import terms
 from spikejoule.energy.contenders import Contender
-from spikejoule.energy.operations import MeanOperations
 from spikejoule.energy.pricing import price_vector
 from spikejoule.energy.profiles import HardwareProfile
 
@@ -45,12 +44,7 @@ def energy_by_part(contender: Contender, profile: HardwareProfile) -> dict[str, 
     """
     operations = contender.operations
     prices = price_vector(operations.columns, profile)
-    means = (
-        operations.means
-        if isinstance(operations, MeanOperations)
-        else operations.counts.mean(axis=0)
-    )
-    energies = means * (prices.high_pj if prices.value_pj is None else prices.value_pj)
+    energies = operations.means * (prices.high_pj if prices.value_pj is None else prices.value_pj)
     sums = dict.fromkeys(PARTS, 0.0)
     part_of = {term: part for part, held in PARTS.items() for term in held}
     for column, energy in zip(operations.columns, energies, strict=True):

@@ -24,9 +24,7 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import Field, model_validator
 
 from spikejoule.energy.analysis import EnergyAnalysis, ProfileInference
-from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.estimates import Amount, Energy
-from spikejoule.energy.operations import Column, MeanOperations
 from spikejoule.energy.pricing import price_vector
 from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy
 from spikejoule.energy.verdict import won
@@ -218,7 +216,7 @@ def _baseline_rows(entry: ProfileInference) -> Iterator[Cells]:
     """The conventional networks of equal size: every term, and the total."""
     for item in entry.comparisons:
         head = (entry.profile.id, item.name, "inference")
-        columns, means = _counted(item)
+        columns, means = item.rival.operations.columns, item.rival.operations.means.tolist()
         prices = price_vector(columns, entry.profile)
         for place, (column, mean) in enumerate(zip(columns, means, strict=True)):
             cells, status = _NOTHING, "unpriced"
@@ -228,14 +226,6 @@ def _baseline_rows(entry: ProfileInference) -> Iterator[Cells]:
                 cells, status = _amount_cells(Amount(low, value, high)), "priced"
             yield (*head, column.term, column.place, "", _rounded(mean), *cells, status)
         yield (*head, _TOTAL, "", "", "", *_energy_cells(item.ann), "priced")
-
-
-def _counted(item: Comparison) -> tuple[tuple[Column, ...], list[float]]:
-    """The columns of a rival, and their means per inference."""
-    operations = item.rival.operations
-    if isinstance(operations, MeanOperations):
-        return operations.columns, operations.means.tolist()
-    return operations.columns, operations.counts.mean(axis=0).tolist()
 
 
 def _training_rows(training: TrainingEnergy, priced: ProfileTraining) -> Iterator[Cells]:
