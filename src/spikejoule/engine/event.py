@@ -88,6 +88,19 @@ class EventEngine:
             a=kind(a),
             b=kind(b),
         )
+        beta1, beta2 = ADAM_BETAS
+        self._adam = AdamSettings(
+            clip=kind(1),
+            weight_decay=kind(self._settings.weight_decay),
+            beta1=kind(beta1),
+            rest1=kind(1 - beta1),
+            beta2=kind(beta2),
+            rest2=kind(1 - beta2),
+            rate=kind(0),
+            correction=kind(1),
+            epsilon=kind(ADAM_EPSILON),
+            tiny=kind(TINY),
+        )
         self._targets_by_class: NDArray[np.float64] | None = None
         layout = self._layout = ParameterLayout.of(architecture)
         self._kept, fan_outs = np.empty(0, dtype), layout.pack_masks({}, dtype)[1]
@@ -166,7 +179,7 @@ class EventEngine:
                 "one label a sample, and one sample at least"
             )
         n_output = self._architecture.n_output
-        if classes.min() < 0 or classes.max() >= n_output:
+        if classes.view(np.uint64).max() >= n_output:  # where a label below 0 is beyond all others
             raise ArtifactError(
                 f"labels run from {classes.min()} to {classes.max()}; the network tells classes "
                 f"0 to {n_output - 1} apart"
@@ -199,7 +212,7 @@ class EventEngine:
         correct, *counts = map(sum, zip(*workspace.counts.tolist(), strict=True))
         n_layers = len(self._layout.layers) + 1
         outcome = BatchOutcome(
-            float(workspace.losses.sum()) / events.n_samples,
+            sum(workspace.losses.tolist()) / events.n_samples,
             correct,
             tuple(counts[:n_layers]),
             tuple(counts[n_layers:]),
@@ -238,10 +251,10 @@ class EventEngine:
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
         outcome, workspace = self._accumulate(events, labels, teacher)
-        settings, kind = self._settings, self._type
+        kind = self._type
         assert self._moments is not None
         self._steps_taken += 1
-        clip = clip_coefficient(workspace.squares, settings.grad_clip_norm)
+        clip = clip_coefficient(workspace.squares, self._settings.grad_clip_norm)
         beta1, beta2 = ADAM_BETAS
         correction1 = 1 - beta1**self._steps_taken
         correction2 = 1 - beta2**self._steps_taken
@@ -251,17 +264,10 @@ class EventEngine:
             workspace.touched[0],
             *self._moments,
             self._layout.rows,
-            AdamSettings(
+            self._adam._replace(
                 clip=kind(clip),
-                weight_decay=kind(settings.weight_decay),
-                beta1=kind(beta1),
-                rest1=kind(1 - beta1),
-                beta2=kind(beta2),
-                rest2=kind(1 - beta2),
                 rate=kind(learning_rate / correction1),
                 correction=kind(1 / math.sqrt(correction2)),
-                epsilon=kind(ADAM_EPSILON),
-                tiny=kind(TINY),
             ),
             self._kept,
         )
