@@ -12,7 +12,6 @@ import pytest
 
 from spikejoule.cli import main
 from spikejoule.data.images import Dataset
-from spikejoule.energy import load_profiles
 from spikejoule.energy.from_checkpoint import analysis_inputs, training_record
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.running import measure_network
@@ -22,6 +21,7 @@ from spikejoule.model.checkpoint import (
     write_complete,
 )
 from spikejoule.model.pruning import pruning_masks
+from spikejoule.params import load_params
 from tests.energy.test_profiles import GOOD
 from tests.tools.examples import (
     EVALUATION,
@@ -174,12 +174,18 @@ class TestVerdict:
         assert headline["equal_accuracy_ratio"] == pytest.approx(ratio)
         assert 0 <= headline["profiles_won"] <= headline["profiles_compared"]
 
-    def test_the_default_is_the_first_whole_system(
-        self, checkpoint: Path, rivals: Path, capsys: pytest.CaptureFixture[str]
+    def test_the_default_is_the_pipelines(
+        self, checkpoint: Path, rivals: Path, repository: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        first = next(one.id for one in load_profiles().values() if one.scope == "system")
-        found = printed(capsys, checkpoint, "--rivals", rivals)["headline"]
-        assert (found["profile"], found["verdict_profile"]) == ("45nm-fp32", first)
+        default = load_params(repository / "params.yaml").energy_report
+        found = printed(capsys, checkpoint, "--rivals", rivals)
+        chosen = found["headline"]["profile"], found["headline"]["verdict_profile"]
+        assert chosen == (default.profile, default.verdict_profile)
+        system = next(row for row in found["verdicts"] if row["profile"] == chosen[1])
+        assert system["ratio"] == pytest.approx(found["headline"]["equal_accuracy_ratio"], rel=1e-7)
+        assert system["outcome"] in ("snn", "ann", "undecided")
+        named = [one for entry in found["inference"] for one in entry["comparisons"]]
+        assert {one["name"] for one in named} >= {system["conventional"]}
 
     def test_a_rival_of_less_accuracy_does_not_count(
         self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -7,10 +7,13 @@ from typing import Any, Final
 import numpy as np
 
 from spikejoule.energy.analysis import EnergyAnalysis
+from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.estimates import Amount, Energy, joules
 from spikejoule.energy.inputs import AnalysisInputs
 from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.tables import headline
+from spikejoule.energy.verdict import Verdict
+from spikejoule.energy.verdict_rows import VerdictRow
 from spikejoule.energy.verdict_words import (
     EQUAL_SIZE,
     accuracy_words,
@@ -84,6 +87,8 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         "inputs": _inputs(analysis.inputs),
         "counts": _plain(analysis.counts),
         "inference": _plain(analysis.inference),
+        "verdicts": _verdicts(analysis.verdicts),
+        "early_verdicts": _verdicts(analysis.early_verdicts),
         "training": _plain(analysis.training),
         "assumptions": list(analysis.assumptions),
     }
@@ -200,6 +205,10 @@ def _inputs(inputs: AnalysisInputs) -> dict[str, Any]:
     }
 
 
+def _verdicts(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    return [VerdictRow.of(verdict).model_dump() for verdict in verdicts]
+
+
 def _bootstrap(settings: BootstrapSettings) -> dict[str, Any]:
     return {
         "samples": settings.resamples,
@@ -210,7 +219,8 @@ def _bootstrap(settings: BootstrapSettings) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value):
-        return {
+        said = ("name", "verdict") if isinstance(value, Comparison) else ()
+        return {name: getattr(value, name) for name in said} | {
             field.name: _plain(getattr(value, field.name))
             for field in dataclasses.fields(value)
             if field.name not in _OF_IMAGES
