@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast rivals sweep front verdict seeds plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
+.PHONY: repro seed-notebook frugal accurate contrast rivals sweep front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -130,6 +130,9 @@ test: $(INSTALLED)  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" f
 
 test-rest: $(INSTALLED)  ## run the slow tests: servers, the pipeline again, training at full size
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGUMENTS)
+
+test-interop: $(INSTALLED_INTEROP)  ## hold spikes and counts against other simulators and estimators
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/spikes/test_deterministic_codes.py
 
 test-all: $(INSTALLED_INTEROP)  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)

@@ -22,7 +22,7 @@ from stages.shared import common
 from tests.tools.pipeline_tools import write_paths
 
 BY_MACHINE = {"torch", "torchvision"}
-CHECKS = ["make lint", "make test", "make test-rest", "make docs"]
+CHECKS = ["make lint", "make test", "make test-rest", "make test-interop", "make docs"]
 
 
 def normalized(name: str) -> str:
@@ -196,9 +196,12 @@ class TestMakefile:
         assert log.count("-c constraints.txt -e .[docs]") == 1
         assert log.count("-m mkdocs build --strict") == 2
 
-    def test_other_simulators_are_installed_for_all_tests_alone(self, made: Path) -> None:
+    @pytest.mark.parametrize("target", ["test-interop", "test-all"])
+    def test_other_simulators_are_installed_where_tests_need_them(
+        self, made: Path, target: str
+    ) -> None:
         programs = self.pythons(made, "python3")
-        for each in ("test", "test-all", "test-all"):
+        for each in ("test", "test-rest", target, target):
             done = self.make(made, each, programs=programs)
             assert done.returncode == 0, done.stderr
         log = (made / "log").read_text(encoding="utf-8").splitlines()
@@ -209,7 +212,7 @@ class TestMakefile:
             "constraints.txt -e .[interop]",
             "constraints.txt --no-deps sinabs>=3.1 pbr",
         ]
-        assert installs[0] < tested[0] < installs[1] < installs[2] < tested[1]
+        assert installs[0] < tested[0] < tested[1] < installs[1] < installs[2] < tested[2]
 
     @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
     def test_installs_again_when_the_dependencies_change(self, made: Path, name: str) -> None:
