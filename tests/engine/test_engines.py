@@ -10,10 +10,11 @@ import numba
 import numpy as np
 import pytest
 
-from spikejoule.engine import choice, choose_engine, make_engine, run_network
+from spikejoule.engine import choice, choose_engine, engine_to_train, make_engine, run_network
 from spikejoule.engine.choice import resolve_device
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import Engine
+from spikejoule.engine.settings import EngineSettings
 from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.integers import with_grids
@@ -867,7 +868,8 @@ class TestInterface:
             make_engine(name, architecture, state)
 
     def test_choice(self) -> None:
-        assert choose_engine("auto", "cpu", 0.01, "lif") == "event"
+        assert choose_engine("auto", "auto", 0.01, "lif") == "event"
+        assert choose_engine("event", "auto", 0.01, "lif") == "event"
         assert choose_engine("auto", "cpu", 1.0, "lif") == "event"
         assert choose_engine("auto", "cuda", 0.01, "lif") == "dense"
         assert choose_engine("auto", "cuda:1", 0.01, "lif") == "dense"
@@ -883,6 +885,15 @@ class TestInterface:
         assert choose_engine("dense", "cpu", 0.01, "other") == "dense"
         with pytest.raises(ParameterError, match="no kernels of the neuron 'other', but of lif"):
             choose_engine("event", "cpu", 0.01, "other")
+
+    def test_a_gpu_is_not_taken_on_trust(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+        assert resolve_device("auto") == "cuda"
+        architecture, _ = network(9, 11, 3)
+        for settings in (EngineSettings(), EngineSettings(engine="event")):
+            engine, _ = engine_to_train(settings, architecture, LearningSettings(), 1, 0.01)
+            assert (engine.name, engine.device) == ("event", "cpu")
 
     def test_choice_follows_the_crossover(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(choice, "CROSSOVER_DENSITY", 0.3)

@@ -14,7 +14,8 @@ class EngineSettings(Section):
 
     Attributes:
         engine: ``event``, ``dense``, or ``auto``: see :func:`spikejoule.engine.choose_engine`.
-        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: cuda where torch finds one.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the cpu for the event engine, and
+            for the dense one cuda where torch finds one.
         threads: CPU threads; 0 takes all cores. Results do not depend on it.
     """
 
