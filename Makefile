@@ -97,8 +97,8 @@ contrast: $(INSTALLED)  ## experiments with the notebook's settings, and other c
 RIVALS := baseline.family_hidden=[100,200] baseline.family_pruned=[0.9,0.95] baseline.family_bits=[8,6,4]
 
 rivals: $(INSTALLED)  ## an experiment with 12 more ReLU networks to compare with (RIVALS=...)
-	@$(call no_experiment,rivals)
-	$(DVC) exp run --temp -n rivals $(addprefix -S ,$(RIVALS))
+	@$(call no_experiment,defaults)
+	$(DVC) exp run --temp -n defaults $(addprefix -S ,$(RIVALS))
 
 # Every combination is an experiment: what changes the cost of an inference, and what the accuracy
 # for it depends on. `make sweep SWEEP="model.hidden=100,200 train.max_epochs=20"` runs another.

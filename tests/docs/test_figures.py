@@ -92,7 +92,7 @@ class TestAccuracyAndCounts:
         """The means over seeds of `make seeds`, and what an inference of each takes."""
         for row in rows("seeds"):
             name = (
-                "defaults" if row["name"].startswith(("repro-", "rivals")) else f"`{row['name']}`"
+                "defaults" if row["name"].startswith(("repro-", "defaults")) else f"`{row['name']}`"
             )
             mean, low, high = (
                 f"{float(row[key]):.2f}"
