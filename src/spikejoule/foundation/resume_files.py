@@ -66,6 +66,9 @@ class Keeper(Protocol):
     def save(self, kept: Kept) -> None:
         """Keep a state in place of the one before."""
 
+    def refuse(self, reason: str) -> None:
+        """Forget a state that nobody can go on from, and say why."""
+
 
 class ResumeFile:
     """A `Keeper` whose state is a file; see the module. Used as a context, which holds the lock.
@@ -80,7 +83,7 @@ class ResumeFile:
         self.path = folder / f"{key}.npz"
         self._key = key
         self._what = what
-        self._lock = FileLock(_lock_of(self.path))
+        self._lock = FileLock(_lock_of(self.path), thread_local=False)
         self._has_warned = False
 
     def __enter__(self) -> Self:
@@ -135,7 +138,7 @@ class ResumeFile:
             self._warn(str(error).rstrip("."))
 
     def refuse(self, reason: str) -> None:
-        """Remove a state that nobody can go on from, and say why."""
+        """Forget a state that nobody can go on from, and say why."""
         logger.warning("%s begins at the beginning: %s", self._what, reason)
         self.done()
 
