@@ -1,28 +1,22 @@
 """A training that is cut short after any epoch and goes on ends with the same bytes."""
 
-import json
-from collections.abc import Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 
 from spikejoule.engine import make_engine
 from spikejoule.engine.interface import Engine
 from spikejoule.foundation import torch_files
-from spikejoule.foundation.resume_files import Kept, ResumeFile
 from spikejoule.learn.settings import TrainingSettings
 from spikejoule.learn.teacher import TeacherAnswer
-from spikejoule.learn.training import EpochRecord, TrainingData, TrainingResult, train
+from spikejoule.learn.training import TrainingData, TrainingResult, train
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.spikes.encoders.poisson import Poisson
-from spikejoule.spikes.encoders.regular import Regular
+from tests.tools.interrupted import cut_short_after_every_epoch
 from tests.tools.settings import changed, draw_key, encode
 
 N_STEPS, N_INPUT, SEED, EPOCHS = 10, 16, 3, 5
@@ -43,34 +37,8 @@ CASES: dict[str, dict[str, Any]] = {
     "learned": {"learned": "both"},
     "distilled": {"distillation": 0.5, "schedule": "cosine"},
     "stopped early": {"patience": 1, "schedule": "plateau", "plateau_patience": 0, "lr": 0.2},
-    "penalised, subtracting, without biases": {"spike_penalty": 1.0, "reset": "subtract", "bias": False},
+    "penalised, no biases": {"spike_penalty": 1.0, "reset": "subtract", "bias": False},
 }  # fmt: skip
-
-
-class Killed(Exception):
-    """Stands for a kill: what the process knew is gone, and what it kept is there."""
-
-
-class Memory:
-    """A keeper that ends the process after so many epochs of its own."""
-
-    def __init__(self, kept: Kept | None = None, epochs: int = EPOCHS + 1) -> None:
-        self.kept = kept
-        self._left = epochs
-
-    def load(self) -> Kept | None:
-        return self.kept
-
-    def save(self, kept: Kept) -> None:
-        # As a file has it: nothing is shared with the engine.
-        arrays = {name: array.copy() for name, array in kept.arrays.items()}
-        self.kept = Kept(json.loads(json.dumps(kept.plain)), arrays)
-        self._left -= 1
-        if not self._left:
-            raise Killed
-
-    def refuse(self, reason: str) -> None:
-        raise AssertionError(reason)
 
 
 def network(case: dict[str, Any]) -> Architecture:
@@ -141,14 +109,7 @@ def content(result: TrainingResult) -> bytes:
 @pytest.mark.parametrize("name", ["event", "dense"])
 def test_cut_short_after_every_epoch(name: str, case: str) -> None:
     whole = content(trained(name, CASES[case]))
-    kept, cuts = None, 0
-    while True:
-        memory = Memory(kept, epochs=1)
-        try:
-            result = trained(name, CASES[case], memory)
-            break
-        except Killed:
-            kept, cuts = memory.kept, cuts + 1
+    result, cuts = cut_short_after_every_epoch(lambda keeper: trained(name, CASES[case], keeper))
     assert content(result) == whole
     assert cuts == len(result.history)
     if case == "stopped early":

@@ -1,7 +1,7 @@
 """How far a training has come: its epochs, the best weights of them, and when it is to end.
 
-All that, with the engine's snapshot, is the state from which a training that was killed goes on. The
-schedule is no part of it: told again of every batch and epoch, it stands where it stood.
+All that, with the engine's snapshot, is the state from which a training that was killed goes on.
+The schedule is no part of it: told again of every batch and epoch, it stands where it stood.
 """
 
 from collections.abc import Iterator, Mapping
