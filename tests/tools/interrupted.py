@@ -25,8 +25,8 @@ class Memory:
         return self.kept
 
     def save(self, kept: Kept) -> None:
-        # As a file has it: nothing is shared with the engine.
-        arrays = {name: array.copy() for name, array in kept.arrays.items()}
+        # As a file has it: in the order of the names, and nothing is shared with the engine.
+        arrays = {name: kept.arrays[name].copy() for name in sorted(kept.arrays)}
         self.kept = Kept(json.loads(json.dumps(kept.plain)), arrays)
         self._left -= 1
         if not self._left:

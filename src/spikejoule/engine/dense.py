@@ -274,10 +274,16 @@ class DenseEngine:
             steps.pop(),
             {name: mask.cpu().numpy() != 0 for name, mask in self._masks.items()},
             exponents_of(self._architecture),
+            torch.get_num_threads() if self.device == "cpu" else 0,
         )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from the snapshot of an engine of the same kind and network, to the same bits."""
+        """Go on from the snapshot of an engine of the same kind and network, to the same bits.
+
+        On a CPU with as many threads as it was begun with: torch rounds by their number.
+        """
+        if snapshot.threads:
+            torch.set_num_threads(snapshot.threads)
         network = self._network
         network.load_state_dict({name: torch.tensor(of) for name, of in snapshot.learned.items()})
         for name, parameter in network.named_parameters():

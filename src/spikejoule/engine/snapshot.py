@@ -24,6 +24,7 @@ class Snapshot:
         masks: False where a synapse is removed, by the name of a weight matrix; empty where nothing
             is pruned.
         exponents: of the grids of a quantised network; empty for another.
+        threads: of the CPU, where sums are rounded by their number; 0 where they are not.
     """
 
     learned: State
@@ -32,6 +33,7 @@ class Snapshot:
     steps_taken: int
     masks: Mapping[str, NDArray[np.bool_]]
     exponents: tuple[int, ...]
+    threads: int = 0
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """The arrays of `of_arrays`."""
@@ -41,6 +43,7 @@ class Snapshot:
             **{f"{part}.{name}": array for part, of in named for name, array in of.items()},
             "steps_taken": np.array(self.steps_taken, dtype=np.int64),
             "exponents": np.array(self.exponents, dtype=np.int64),
+            "threads": np.array(self.threads, dtype=np.int64),
         }
 
     @classmethod
@@ -60,7 +63,7 @@ class Snapshot:
         exponents = arrays.get("exponents", np.zeros(0))
         if (
             exponents.shape != (layers,)
-            or "steps_taken" not in arrays
+            or not {"steps_taken", "threads"} <= arrays.keys()
             or any(
                 shapes.get(name) != mask.shape or mask.dtype != np.bool_
                 for name, mask in masks.items()
@@ -74,6 +77,7 @@ class Snapshot:
             int(arrays["steps_taken"]),
             masks,
             tuple(int(exponent) for exponent in exponents),
+            int(arrays["threads"]),
         )
 
 

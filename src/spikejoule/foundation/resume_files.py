@@ -170,7 +170,7 @@ class ResumeFile:
 def sweep(folder: Path, older_than_seconds: float = SWEPT_AFTER_SECONDS) -> None:
     """Remove states, and what is left of their writing, that nobody has touched for so long."""
     latest = time.time() - older_than_seconds
-    for file in [*folder.glob("*.npz"), *folder.glob("*.lock"), *folder.glob(".*.npz.*.tmp")]:
+    for file in folder.iterdir():
         with suppress(OSError, Timeout):
             if file.stat().st_mtime < latest:
                 name = file.name.lstrip(".").partition(".")[0]

@@ -162,8 +162,9 @@ class Course:
             raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
         self._check(parts, history, best_epoch, averaged)
         self.history, self.seconds = history, seconds
-        self.best_state = parts["best"]
         if best_epoch:
+            # In the engine's order: files of it have the same bytes then.
+            self.best_state = {name: parts["best"][name] for name in self._engine.state()}
             self.best = history[best_epoch - 1]
             self.best_architecture = with_exponents(self._engine.architecture, exponents)
         self._average = WeightAverage(parts["average"], averaged)

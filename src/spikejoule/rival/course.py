@@ -79,7 +79,9 @@ class Course:
         self.accuracies_percent = [float(of) for of in entry["accuracies_percent"]]
         self._best_epoch = int(entry["best_epoch"])
         if self._best_epoch:
-            self._network = network_of(best, self.member)
+            self._network = network_of(
+                best, len(self.member.architecture.fan_outs), self.member.bits
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS
-from spikejoule.rival.members import Member
 from spikejoule.rival.quantised import QuantisedLayer, QuantisedNetwork
 
 
@@ -31,11 +30,13 @@ def weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def network_of(arrays: Mapping[str, NDArray[Any]], member: Member) -> State | QuantisedNetwork:
-    """The network of `weight_arrays`; ArtifactError if it is none of the member's."""
-    layers = range(1, len(member.architecture.fan_outs) + 1)
+def network_of(
+    arrays: Mapping[str, NDArray[Any]], n_matrices: int, bits: int
+) -> State | QuantisedNetwork:
+    """The network of `weight_arrays`, of so many matrices and bits; ArtifactError if it is none."""
+    layers = range(1, n_matrices + 1)
     try:
-        if member.bits == FLOAT_BITS:
+        if bits == FLOAT_BITS:
             return {
                 f"layer{number}.synapses.{kind}": arrays[f"layer{number}.{kind}"]
                 for number in layers
@@ -50,5 +51,5 @@ def network_of(arrays: Mapping[str, NDArray[Any]], member: Member) -> State | Qu
             for number in layers
         )
     except (KeyError, TypeError) as error:
-        raise ArtifactError(f"the weights of {member.name} are not whole ({error})") from error
-    return QuantisedNetwork(in_integers, member.bits, member.bits)
+        raise ArtifactError(f"the weights of a network are not whole ({error})") from error
+    return QuantisedNetwork(in_integers, bits, bits)
