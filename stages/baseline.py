@@ -91,7 +91,7 @@ def _train(
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
         training = train_rivals(
             splits["train"], splits["validation"], members, settings, params.seed,
-            lambda _: bar.update(), keeper,
+            lambda epoch: bar.update(epoch - bar.n), keeper,
         )  # fmt: skip
     equal_size = training.rivals[0]
     logger.info(
