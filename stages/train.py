@@ -61,8 +61,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     facts = {"engine": engine.name, "device": engine.device}
     if engine.name == "dense":  # rounds by its threads
         facts["threads"] = str(params.train.threads)
-    with resumable("train", params, facts) as resume:
-        journal.tell("training", layer_names=names, key=resume.key)
+    with resumable("train", params, facts, after=("baseline",)) as resume:
+        journal.tell("training", layer_names=names)
         try:
             with measure_host_energy(gpu_uuids(engine.device)) as host:
                 result = train(

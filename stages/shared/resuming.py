@@ -9,7 +9,7 @@ then a kill of DVC itself would have the stage run again.
 import logging
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -123,7 +123,10 @@ class Resume:
 
 @contextmanager
 def resumable(
-    stage: str, params: Params, facts: Mapping[str, str] | None = None
+    stage: str,
+    params: Params,
+    facts: Mapping[str, str] | None = None,
+    after: Sequence[str] = (),
 ) -> Iterator[Resume]:
     """What keeps the state of a stage's training, of which this process is the only owner.
 
@@ -133,6 +136,7 @@ def resumable(
         stage: its name in dvc.yaml.
         params: all parameters.
         facts: what else the result depends on, by name.
+        after: stages whose training came before: a pipeline that was killed then has the same run.
     """
     key = _key(stage, params, facts or {}) if params.train.resume else None
     if key is None:
@@ -143,6 +147,8 @@ def resumable(
         if _is_recorded(_mark_of(file.path)):
             file.done()
         _mark_of(file.path).unlink(missing_ok=True)
+        for name, known in [(stage, key), *((of, _key(of, params, {})) for of in after)]:
+            journal.tell("resumable", stage=name, key=known)
         yield Resume(file, key)
 
 

@@ -12,11 +12,13 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.files import read_npz
@@ -54,6 +57,8 @@ WITHOUT_CLOCKS = (
 )
 VICTIMS = ("the stage", "dvc", "both")
 COMMAND_SECONDS = 300
+WRITING_SECONDS = 2.0
+"""After the last epoch, in which outputs are written, and hashed by DVC."""
 
 
 @dataclass
@@ -64,7 +69,7 @@ class Project:
         folder: its root.
         environment: of every command.
         draw: of the victims and moments.
-        kills: what was killed, when, and the epochs that were whole then.
+        kills: what was killed, when, and which epochs were whole then.
     """
 
     folder: Path
@@ -80,52 +85,75 @@ class Project:
             for name in WITHOUT_CLOCKS
         }
 
-    def epochs_kept(self, stage: str) -> int | None:
-        """Epochs of a stage's training from which it would go on; None if it has ended."""
+    def training_seconds(self, stage: str) -> float:
+        """What a stage's training took."""
+        path = self.folder / artifact_paths(self.folder)[f"{stage}_timings"]
+        return float(json.loads(path.read_text())["training_time_seconds"])
+
+    def epochs_kept(self) -> dict[str, int]:
+        """By stage, the epochs of a training that has not ended."""
+        kept = {}
         for state in (self.folder / ".resume").glob("*.npz"):
             with suppress(ArtifactError):  # gone in this moment
                 plain = json.loads(read_npz(state, SCHEMA)["plain"].tobytes())["plain"]["training"]
-                if ("groups" in plain) == (stage == "baseline"):
-                    return None if state.with_suffix(".done").exists() else len(plain["seconds"])
-        return 0
+                if not state.with_suffix(".done").exists():
+                    stage = "baseline" if "groups" in plain else "train"
+                    kept[stage] = len(plain["seconds"])
+        return kept
 
-    def survive(self, n_kills: int, most_seconds: float, *arguments: str) -> None:
-        """Run `dvc ...`, kill it so often within so many seconds of its start, and let it end.
+    def forget_training(self) -> None:
+        """Let DVC know nothing of trainings that have been."""
+        shutil.rmtree(self.folder / ".dvc" / "cache" / "runs", ignore_errors=True)
+        lock = self.folder / "dvc.lock"
+        content = yaml.safe_load(lock.read_text(encoding="utf-8"))
+        for stage in ("baseline", "train"):
+            content["stages"].pop(stage, None)
+        lock.write_text(yaml.safe_dump(content), encoding="utf-8")
 
-        Raises AssertionError if an epoch is lost that was whole at a kill.
+    def survive(self, n_kills: int, most_seconds: float) -> None:
+        """Train rivals and network, kill it so often, and let it end.
+
+        Three of four kills come within so many seconds of the beginning of a training, the others
+        within so many of the start of DVC. Raises AssertionError if an epoch is lost that was whole
+        at a kill.
         """
-        epochs = 0
+        epochs: dict[str, int] = {}
         for _ in range(n_kills):
-            subprocess.run(
-                [sys.executable, "-m", "stages.locks"],
-                cwd=self.folder,
-                env=self.environment,
-                check=True,
-            )
-            process = start_dvc(self.folder, self.environment, *arguments)
+            self._mend()
+            process = start_dvc(self.folder, self.environment, "repro", "train")
+            if self.draw.random() < 0.75:
+                self._wait_for_training(process)
             seconds = self.draw.uniform(0, most_seconds)
             try:
                 process.wait(seconds)
-                self.kills.append(f"{arguments[-1]}: ended within {seconds:.1f} s, no kill")
-                return
             except subprocess.TimeoutExpired:
                 victim = self.draw.choice(VICTIMS)
                 kill(process, victim)
-            kept = self.epochs_kept(arguments[-1])
-            self.kills.append(
-                f"{arguments[-1]}: {victim} after {seconds:.1f} s, "
-                + ("all epochs whole" if kept is None else f"{kept} epochs whole")
-            )
-            if kept is not None:
-                assert kept >= epochs, self.kills
-                epochs = kept
-        subprocess.run(
-            [sys.executable, "-m", "stages.locks"],
-            cwd=self.folder,
-            env=self.environment,
-            check=True,
-        )
-        dvc(self.folder, self.environment, *arguments)
+                kept = self.epochs_kept()
+                self.kills.append(f"{victim} after {seconds:.1f} s, epochs whole: {kept or '-'}")
+                for stage, number in kept.items():
+                    assert number >= epochs.get(stage, 0), self.kills
+                epochs |= kept
+            else:
+                assert process.returncode == 0
+                return
+        self._mend()
+        dvc(self.folder, self.environment, "repro", "train")
+
+    def _mend(self) -> None:
+        """As the Makefile does before DVC, which a kill may have left with a damaged list."""
+        command = [sys.executable, "-m", "stages.locks"]
+        subprocess.run(command, cwd=self.folder, env=dict(self.environment), check=True)
+
+    def _wait_for_training(self, process: subprocess.Popen[str]) -> None:
+        locks = self.folder / ".resume"
+        before = {lock.read_text() for lock in locks.glob("*.lock")}
+        while process.poll() is None:
+            for lock in locks.glob("*.lock"):
+                with suppress(OSError):
+                    if lock.read_text() not in before:
+                        return
+            time.sleep(0.02)
 
     def runs(self) -> list[Any]:
         """The runs in the store."""
@@ -137,11 +165,13 @@ class Project:
         return list(client.search_runs([experiment.experiment_id]))
 
     def epochs_shown(self) -> list[int]:
-        """The epochs of the only run, which must have been published."""
+        """The epochs of the run that was published; no other is running or finished."""
         from mlflow import MlflowClient
 
-        (run,) = self.runs()
-        assert run.info.status == "FINISHED", run.info.status
+        by_status = Counter(run.info.status for run in self.runs())
+        assert by_status["FINISHED"] == 1, by_status
+        assert by_status["RUNNING"] == 0, by_status
+        (run,) = (run for run in self.runs() if run.info.status == "FINISHED")
         client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
         curve = client.get_metric_history(run.info.run_id, "by_epoch/train_loss")
         return [point.step for point in curve]
@@ -181,37 +211,29 @@ def main(n_kills: int, seed: int, folder: Path) -> int:
     """Print every kill and every round; returns 1 if a round ended with other bytes."""
     draw = random.Random(seed)
     whole, project = clone(folder / "whole", draw), clone(folder / "killed", draw)
-    lasted: dict[str, float] = {}
-    for stage in ("encode", "baseline", "train"):
-        started = time.monotonic()
-        dvc(whole.folder, whole.environment, "repro", stage)
-        lasted[stage] = time.monotonic() - started
-    print(f"undisturbed: baseline {lasted['baseline']:.1f} s, train {lasted['train']:.1f} s")
+    dvc(whole.folder, whole.environment, "repro", "train")
+    lasted = {stage: whole.training_seconds(stage) for stage in ("baseline", "train")}
+    print(", ".join(f"{stage}: {seconds:.1f} s of training" for stage, seconds in lasted.items()))
     expected = whole.digests()
+    rounds = different = 0
     dvc(project.folder, project.environment, "repro", "encode")
-    told = rounds = different = 0
-    while killed(project) < n_kills:
-        for stage in ("baseline", "train"):
-            some = draw.randint(1, 3)
-            project.survive(some, lasted[stage], "repro", "-f", "-s", "--no-run-cache", stage)
+    while len(project.kills) < n_kills:
+        told = len(project.kills)
+        project.forget_training()
+        project.survive(draw.randint(2, 8), max(lasted.values()) + WRITING_SECONDS)
         rounds += 1
         same = project.digests() == expected
         different += not same
         print(*project.kills[told:], sep="\n")
         print(f"round {rounds}: {'the same bytes' if same else 'OTHER BYTES'}", flush=True)
-        told = len(project.kills)
     dvc(project.folder, project.environment, "repro")
     shown = project.epochs_shown()
+    left = [file.name for file in (project.folder / ".resume").iterdir()]
     print(
-        f"{killed(project)} kills, {rounds} results, {different} with other bytes; one MLflow run, "
-        f"FINISHED, epochs {shown}; left in .resume: {list((project.folder / '.resume').iterdir())}"
+        f"{len(project.kills)} kills, {rounds} results, {different} with other bytes; one run of "
+        f"MLflow's is FINISHED, with the epochs {shown}, and none RUNNING; left in .resume: {left}"
     )
     return int(different > 0 or shown != list(range(1, PARAMETERS["train.max_epochs"] + 1)))
-
-
-def killed(project: Project) -> int:
-    """Kills that hit something."""
-    return sum("no kill" not in line for line in project.kills)
 
 
 if __name__ == "__main__":

@@ -52,9 +52,11 @@ class Pipeline:
         with self.journal.open("a") as stream:
             stream.write(json.dumps({"event": event, **facts}) + "\n")
 
-    def train(self, key: str) -> None:
-        self.begin("train")
-        self.tell("training", layer_names=LAYERS, key=key)
+    def train(self, key: str | None, threads: int = 0) -> None:
+        self.begin("train", threads)
+        if key is not None:
+            self.tell("resumable", stage="train", key=key)
+        self.tell("training", layer_names=LAYERS)
 
     def begin(self, stage: str, threads: int = 0) -> None:
         self.tell(
@@ -318,8 +320,7 @@ class TestGoingOn:
         (before,) = pipeline.runs()
         pipeline.die()
         pipeline.end_of_follower()
-        second.begin("train", threads=2)
-        second.tell("training", layer_names=LAYERS, key="a-key")
+        second.train("a-key", threads=2)
         second.epoch(1)
         second.follow()
         eventually(lambda: [run.info.run_id for run in second.runs()] != [before.info.run_id])
@@ -329,13 +330,44 @@ class TestGoingOn:
 
     @pytest.mark.parametrize("key", ["another-key", None])
     def test_another_training_is_another_run(
-        self, pipeline: Pipeline, second: Pipeline, key: str
+        self, pipeline: Pipeline, second: Pipeline, key: str | None
     ) -> None:
         pipeline.die()
         pipeline.end_of_follower()
         second.train(key)
         second.follow()
         eventually(lambda: len(second.runs()) == 2)
+
+    def test_a_kill_while_the_rivals_are_trained_is_the_same_run(self, pipeline: Pipeline) -> None:
+        pipeline.begin("baseline")
+        pipeline.tell("resumable", stage="baseline", key="of-the-rivals")
+        pipeline.follow()
+        pipeline.die()
+        pipeline.end_of_follower()
+        (before,) = pipeline.runs()
+        assert before.info.status == "KILLED"
+        second = Pipeline(pipeline.root)
+        second.begin("baseline")
+        second.tell("resumable", stage="baseline", key="of-the-rivals")
+        second.tell("done")
+        second.train("of-the-network")
+        second.epoch(1)
+        second.follow()
+        eventually(lambda: second.curve() == [(1, 1.0)])
+        second.die()
+        second.end_of_follower()
+        (run,) = second.runs()
+        assert run.info.run_id == before.info.run_id
+        # Forced to train the rivals again, with another network: the epochs of this one stay.
+        third = Pipeline(pipeline.root)
+        third.begin("baseline")
+        third.tell("resumable", stage="baseline", key="of-the-rivals")
+        third.tell("done")
+        third.train("of-another-network")
+        third.follow()
+        eventually(lambda: len(third.runs()) == 2)
+        third.die()
+        third.end_of_follower()
 
 
 def test_a_follower_that_comes_too_late_leaves_nothing(

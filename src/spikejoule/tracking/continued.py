@@ -11,8 +11,8 @@ from spikejoule.tracking.writing import log_parameters, log_tags, with_context
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TRAINING_TAG = "spikejoule.training"
-"""What a training is known by, whichever process goes on with it."""
+TRAINING_TAG = "spikejoule.training."
+"""With the name of a stage: what its training is known by, whichever pipeline goes on with it."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ def run_to_show(
 
     Args:
         client, experiment_id: of an opened store.
-        tags: of the run; `TRAINING_TAG` among them says which training it is.
+        tags: of the run; those of `TRAINING_TAG` say which trainings it is of.
         parameters: all of them.
         now_ms: milliseconds since 1970.
         waits: whether to return None while another living process keeps that run, as the follower
             of a pipeline that was killed does for a moment; else a new one is created beside it.
     """
     tags = with_context({**tags, **keeper_tags()})
-    left = _left_run(client, experiment_id, tags.get(TRAINING_TAG))
+    left = _left_run(client, experiment_id, _trainings(tags))
     if left is not None and left.info.status == "RUNNING":
         if waits:
             return None
@@ -75,15 +75,27 @@ def run_to_show(
     return shown
 
 
-def _left_run(client: "MlflowClient", experiment_id: str, training: str | None) -> Any | None:
-    """The latest run of a training that came to no result; one that is kept still, if there is."""
-    if training is None:
-        return None
-    runs = client.search_runs(
-        [experiment_id],
-        f"tags.`{TRAINING_TAG}` = '{training}'",
-        order_by=["attributes.start_time DESC"],
-    )
+def _trainings(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: key for name, key in tags.items() if name.startswith(TRAINING_TAG)}
+
+
+def _left_run(
+    client: "MlflowClient", experiment_id: str, trainings: Mapping[str, str]
+) -> Any | None:
+    """The latest run of these trainings, and no other, that came to no result.
+
+    One that a living process keeps comes first.
+    """
+    runs = [
+        run
+        for name, key in trainings.items()
+        for run in client.search_runs(
+            [experiment_id],
+            f"tags.`{name}` = '{key}'",
+            order_by=["attributes.start_time DESC"],
+        )
+        if _trainings(run.data.tags).items() <= trainings.items()
+    ]
     kept = (run for run in runs if run.info.status == "RUNNING" and is_kept(run.data.tags))
     left = (run for run in runs if run.info.status in ("KILLED", "FAILED"))
     return next(kept, None) or next(left, None)

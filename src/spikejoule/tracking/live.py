@@ -2,12 +2,12 @@
 
 Follows the journal that the stages write, a line of JSON for each event: `pipeline` (id, pid and
 start of the process that runs the stages); for each stage `begin` (stage, directory, parameters,
-experiment) and `done`, `failed` (reason) or `interrupted`; in between `training` (layer_names; key,
-which the training has in any pipeline that goes on with it), `epoch` (record, seconds) and
-`trained` (path); at last `publishing`, at which the run is left to the publisher. If the pipeline
-ends without that, the run is ended here: FAILED with the reason, or KILLED. A pipeline that trains
-nothing has no run before it is published or fails. One that goes on with a training that was killed
-goes on with its run.
+experiment) and `done`, `failed` (reason) or `interrupted`; in between `resumable` (stage, key: what
+its training is known by in any pipeline that goes on with it), `training` (layer_names), `epoch`
+(record, seconds) and `trained` (path); at last `publishing`, at which the run is left to the
+publisher. If the pipeline ends without that, the run is ended here: FAILED with the reason, or
+KILLED. A pipeline that trains nothing has no run before it is published or fails. One that goes on
+with a training that was killed goes on with its run.
 """
 
 import json
@@ -55,7 +55,7 @@ class Progress:
         stage: the last stage that began.
         in_stage: whether it has not ended yet.
         layer_names: of the network that is trained; empty before.
-        training: what the training is known by; None where nothing could go on with it.
+        trainings: by stage, what its training is known by in other pipelines.
         rows: the curves.
         trained_sha256: digest of the trained network, once there is one.
         outcome: status and reason of a pipeline that came to no result.
@@ -67,7 +67,7 @@ class Progress:
     stage: str = ""
     in_stage: bool = False
     layer_names: Sequence[str] = ()
-    training: str | None = None
+    trainings: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, float]] = field(default_factory=list)
     trained_sha256: str | None = None
     outcome: tuple[str, str] | None = None
@@ -87,7 +87,9 @@ class Progress:
                 self.first = self.first or dict(event)
                 self.stage, self.in_stage = event["stage"], True
             case "training":
-                self.layer_names, self.training = event["layer_names"], event.get("key")
+                self.layer_names = event["layer_names"]
+            case "resumable":
+                self.trainings[event["stage"]] = event["key"]
             case "epoch":
                 before = self.rows[-1]["elapsed_seconds"] if self.rows else 0.0
                 row = epoch_row(event["record"], self.layer_names, before + event["seconds"])
@@ -171,8 +173,7 @@ class LiveRun:
     def _open(self, progress: Progress) -> None:
         """Have a run; not yet while another follower is about to let go of it."""
         tags = {**self._tags, PIPELINE_TAG: progress.pipeline["id"]}
-        if progress.training is not None:
-            tags[TRAINING_TAG] = progress.training
+        tags |= {TRAINING_TAG + stage: key for stage, key in progress.trainings.items()}
         waits = time.time_ns() // 1_000_000 < self._started_ms + 1000 * _LET_GO_SECONDS
         with opened(self._store) as (client, experiment_id):
             parameters = progress.first["parameters"]
