@@ -3,13 +3,13 @@
 import logging
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from pathlib import Path
 
 from tqdm import tqdm
 
 from spikejoule.data.images import N_CLASSES, LabelledImages, load_images
 from spikejoule.foundation.host_energy import measure_host_energy
+from spikejoule.foundation.resume_files import Keeper
 from spikejoule.learn.teacher import save_teacher
 from spikejoule.measure.evaluation import accuracy
 from spikejoule.model.architecture import Architecture, State
@@ -19,6 +19,7 @@ from spikejoule.rival.measured import MeasuredRival, measure_rival, quantise_for
 from spikejoule.rival.members import Member, family
 from spikejoule.rival.relu import RivalsTraining, train_rivals
 from stages.shared.common import run_stage
+from stages.shared.resuming import Resume, resumable
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +30,19 @@ PATHS = ("train", "validation", "test", *OUTPUTS)
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write counts and predictions of all networks, headline figures, and the times."""
     splits = {name: load_images(paths[name]) for name in ("train", "validation", "test")}
-    started = datetime.now().astimezone()
-    with measure_host_energy() as host:
-        training = _train(splits, params)
+    with resumable("baseline", params) as resume:
+        with measure_host_energy() as host:
+            training = _train(splits, params, resume.keeper(host))
+        _write(paths, params, splits, training, resume)
+
+
+def _write(
+    paths: Mapping[str, Path],
+    params: Params,
+    splits: Mapping[str, LabelledImages],
+    training: RivalsTraining,
+    resume: Resume,
+) -> None:
     rivals = list(_measured(training, splits, params))
     save_baseline(
         paths["baseline"],
@@ -50,9 +61,10 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     BaselineTimings(
         training_time_seconds=sum(training.epoch_seconds),
         epoch_times_seconds=list(training.epoch_seconds),
-        timestamp=started.isoformat(timespec="seconds"),
-        host_energy=host.as_entry(),
+        timestamp=resume.started,
+        host_energy=resume.host_energy(),
     ).write(paths["baseline_timings"])
+    resume.done(paths["baseline_timings"])
     for rival in rivals:
         logger.info(
             "%s: test accuracy %.2f %%, %s MACs, %s without zeros",
@@ -61,7 +73,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         )  # fmt: skip
 
 
-def _train(splits: Mapping[str, LabelledImages], params: Params) -> RivalsTraining:
+def _train(
+    splits: Mapping[str, LabelledImages], params: Params, keeper: Keeper | None
+) -> RivalsTraining:
     """The network of equal size, then the family.
 
     All have the spiking network's budget and deformations, and learning constants of their own.
@@ -77,7 +91,7 @@ def _train(splits: Mapping[str, LabelledImages], params: Params) -> RivalsTraini
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
         training = train_rivals(
             splits["train"], splits["validation"], members, settings, params.seed,
-            lambda _: bar.update(),
+            lambda epoch: bar.update(epoch - bar.n), keeper,
         )  # fmt: skip
     equal_size = training.rivals[0]
     logger.info(

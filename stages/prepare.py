@@ -10,7 +10,8 @@ from spikejoule.data.images import describe, save_images, split_validation
 from spikejoule.data.loading import load_dataset
 from spikejoule.data.source import Places
 from spikejoule.params import Params
-from stages.shared.common import project_root, run_stage
+from stages.shared.common import run_stage
+from stages.shared.root import project_root
 
 logger = logging.getLogger(__name__)
 

@@ -1,11 +1,12 @@
 """Following a training while it goes on: on a terminal, and in the journal."""
 
 import logging
+from collections.abc import Sequence
 
 from tqdm import tqdm
 
 from spikejoule.engine import BatchOutcome
-from spikejoule.learn.training import EpochRecord
+from spikejoule.learn.course import EpochRecord
 from stages.shared import journal
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,13 @@ class ProgressBar:
                 record.validation_accuracy_percent, seconds,
             )  # fmt: skip
 
+    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
+        """Before a training goes on."""
+        logger.info(
+            "goes on after epoch %d of %d, %.1f s of training",
+            len(history), self._max_epochs, sum(seconds),
+        )  # fmt: skip
+
     def close(self) -> None:
         """Clear the line."""
         self._bar.close()
@@ -47,3 +55,8 @@ class JournalKeeper:
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """After each epoch's validation."""
         journal.tell("epoch", record=record.entry(), seconds=seconds)
+
+    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
+        """Before a training goes on: all epochs again, for a follower that has heard of none."""
+        for record, lasted in zip(history, seconds, strict=True):
+            self.on_epoch(record, lasted)

@@ -19,7 +19,8 @@ from spikejoule.tracking.project import check_against_lock
 from spikejoule.tracking.run_record import FILES, build_run_record, model_files
 from stages import unrecorded
 from stages.shared import journal
-from stages.shared.common import project_root, run_stage
+from stages.shared.common import run_stage
+from stages.shared.root import project_root
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 import logging
 import sys
 from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
 from spikejoule.data.images import N_CLASSES, DataDescription, images_sha256, load_images
@@ -20,6 +19,7 @@ from spikejoule.spikes.codes import EncodedImages, load_events_of
 from stages.progress import JournalKeeper, ProgressBar
 from stages.shared import journal
 from stages.shared.common import run_stage
+from stages.shared.resuming import resumable
 
 logger = logging.getLogger(__name__)
 
@@ -58,52 +58,60 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         images.images, images.labels, images.index, encoder, events, validation.labels, teacher
     )
     bar = ProgressBar(len(images), params.train.max_epochs)
-    started = datetime.now().astimezone()
-    journal.tell("training", layer_names=names)
-    try:
-        with measure_host_energy(gpu_uuids(engine.device)) as host:
-            result = train(data, engine, names, params.train, params.seed, (JournalKeeper(), bar))
-    finally:
-        bar.close()
-    network = TrainedNetwork(
-        architecture=result.architecture.learned_from(result.state),
-        state=result.state,
-        encoder=encoder,
-        seed=params.seed,
-        training_config={**params.train.model_dump(mode="json"), "optimizer": "Adam"},
-        history=tuple(record.entry() for record in result.history),
-        training_spikes=result.spikes,
-        best_epoch=result.best_epoch,
-        best_validation_accuracy_percent=result.best_validation_accuracy_percent,
-        data=description.model_dump(),
-        engine=engine.name,
-        optimizer_state=result.optimizer_state,
-    )
-    save_trained(paths["trained"], network)
-    journal.tell("trained", path=str(paths["trained"].resolve()))
-    history, further_columns = history_table(result.history, names)
-    history.write(paths["history"], further_columns)
-    TrainMetrics(
-        best_validation_accuracy_percent=result.best_validation_accuracy_percent,
-        best_epoch=result.best_epoch,
-        epochs_trained=len(result.history),
-        stop_reason=result.stop_reason,
-    ).write(paths["train_metrics"])
-    TrainTimings(
-        training_time_seconds=sum(result.epoch_seconds),
-        epoch_times_seconds=list(result.epoch_seconds),
-        timestamp=started.isoformat(timespec="seconds"),
-        device=engine.device,
-        engine=engine.name,
-        threads=threads,
-        host_energy=host.as_entry(),
-    ).write(paths["train_timings"])
-    logger.info(
-        "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s with the %s "
-        "engine on %s",
-        result.best_validation_accuracy_percent, result.best_epoch, len(result.history),
-        result.stop_reason, sum(result.epoch_seconds), engine.name, engine.device,
-    )  # fmt: skip
+    facts = {"engine": engine.name, "device": engine.device}
+    if engine.name == "dense":  # rounds by its threads
+        facts["threads"] = str(params.train.threads)
+    with resumable("train", params, facts, after=("baseline",)) as resume:
+        journal.tell("training", layer_names=names)
+        try:
+            with measure_host_energy(gpu_uuids(engine.device)) as host:
+                result = train(
+                    data, engine, names, params.train, params.seed, (JournalKeeper(), bar),
+                    keeper=resume.keeper(host),
+                )  # fmt: skip
+        finally:
+            bar.close()
+        training_config = params.train.model_dump(mode="json", exclude={"resume"})
+        network = TrainedNetwork(
+            architecture=result.architecture.learned_from(result.state),
+            state=result.state,
+            encoder=encoder,
+            seed=params.seed,
+            training_config={**training_config, "optimizer": "Adam"},
+            history=tuple(record.entry() for record in result.history),
+            training_spikes=result.spikes,
+            best_epoch=result.best_epoch,
+            best_validation_accuracy_percent=result.best_validation_accuracy_percent,
+            data=description.model_dump(),
+            engine=engine.name,
+            optimizer_state=result.optimizer_state,
+        )
+        save_trained(paths["trained"], network)
+        journal.tell("trained", path=str(paths["trained"].resolve()))
+        history, further_columns = history_table(result.history, names)
+        history.write(paths["history"], further_columns)
+        TrainMetrics(
+            best_validation_accuracy_percent=result.best_validation_accuracy_percent,
+            best_epoch=result.best_epoch,
+            epochs_trained=len(result.history),
+            stop_reason=result.stop_reason,
+        ).write(paths["train_metrics"])
+        TrainTimings(
+            training_time_seconds=sum(result.epoch_seconds),
+            epoch_times_seconds=list(result.epoch_seconds),
+            timestamp=resume.started,
+            device=engine.device,
+            engine=engine.name,
+            threads=threads,
+            host_energy=resume.host_energy(),
+        ).write(paths["train_timings"])
+        resume.done(paths["train_timings"])
+        logger.info(
+            "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s with the %s "
+            "engine on %s",
+            result.best_validation_accuracy_percent, result.best_epoch, len(result.history),
+            result.stop_reason, sum(result.epoch_seconds), engine.name, engine.device,
+        )  # fmt: skip
 
 
 if __name__ == "__main__":

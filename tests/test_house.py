@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params
-from stages.shared import common
+from stages.shared import common, root
 from tests.tools.pipeline_tools import write_paths
 
 BY_MACHINE = {"torch", "torchvision"}
@@ -498,7 +498,7 @@ class TestProjectRoot:
     def test_working_directory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("DVC_ROOT", raising=False)
-        assert common.project_root() == tmp_path.resolve()
+        assert root.project_root() == tmp_path.resolve()
 
     def test_experiment_in_a_folder_of_its_own(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -507,7 +507,7 @@ class TestProjectRoot:
         inner.mkdir(parents=True)
         monkeypatch.chdir(inner)
         monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-        assert common.project_root() == tmp_path.resolve()
+        assert root.project_root() == tmp_path.resolve()
 
     def test_inherited_root_of_another_project(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -516,7 +516,7 @@ class TestProjectRoot:
             (tmp_path / name).mkdir(parents=True)
         monkeypatch.chdir(tmp_path / "here")
         monkeypatch.setenv("DVC_ROOT", str(tmp_path / "other"))
-        assert common.project_root() == (tmp_path / "here").resolve()
+        assert root.project_root() == (tmp_path / "here").resolve()
 
 
 class TestRepository:

@@ -198,6 +198,8 @@ REFUSED = [
     ("train.device", "cuda:0\n"),
     ("train.device", "cuda:\u0661"),
     ("train.threads", -1),
+    ("train.resume", "yes"),
+    ("train.resume", 1),
     ("train.batch_size", 0),
     ("train.batch_size", 64.0),
     ("train.max_epochs", 0),

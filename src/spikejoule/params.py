@@ -60,6 +60,9 @@ EARLIER: Mapping[str, Value] = {
 LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 """Parameters that judge a result and change none."""
 
+WITHOUT_EFFECT = ("train.resume",)
+"""Parameters that change neither a result nor what is said of it."""
+
 _ALWAYS_PART = ("train.plateau_factor", "train.plateau_patience", "train.warmup_fraction")
 """Parameters of schedules that belong to every result, from before choices had their own."""
 
@@ -141,7 +144,14 @@ class ModelParams(WidthSettings):
 
 
 class TrainParams(TrainingSettings, EngineSettings):
-    """How the network learns, and on what."""
+    """How the network learns, and on what.
+
+    Attributes:
+        resume: whether a training, this one or that of the ReLU networks, goes on from its last
+            whole epoch after a kill. No result depends on it.
+    """
+
+    resume: bool = True
 
 
 class MeasureInferenceParams(Section):
@@ -249,7 +259,7 @@ class Params(Section):
             key: value
             for key, value in self.flattened().items()
             if (key not in idle or key in _ALWAYS_PART)
-            and key not in LIMITS
+            and key not in (*LIMITS, *WITHOUT_EFFECT)
             and not (key in EARLIER and EARLIER[key] == value)
         }
 

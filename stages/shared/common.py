@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,8 @@ from spikejoule.foundation.errors import ArtifactError, SpikejouleError
 from spikejoule.foundation.pipeline_file import PARAMS_FILE, PIPELINE_FILE, artifact_paths
 from spikejoule.params import Params, load_params
 from stages.shared import journal
+from stages.shared.resuming import forget_recorded
+from stages.shared.root import project_root
 
 Stage = Callable[[Mapping[str, Path], Params], None]
 
@@ -42,6 +43,7 @@ def run_stage(
             parameters=params.flattened(),
             experiment=params.publish.experiment,
         )
+        forget_recorded(project_root())
         stage(paths, params)
     except SpikejouleError as error:
         journal.tell("failed", reason=str(error))
@@ -74,22 +76,6 @@ def _paths(names: Sequence[str]) -> dict[str, Path]:
         if name not in known:
             raise ArtifactError(f"{PIPELINE_FILE} must name the path of {name} under vars.paths.")
     return {name: known[name] for name in names}
-
-
-def project_root() -> Path:
-    """Return the project's root: the working directory, or for an experiment in a folder of its own
-    (`dvc exp run --temp`, the queue) the workspace that it belongs to.
-
-    DVC_ROOT is inherited by every process below a stage, so it counts only if it contains the
-    working directory.
-    """
-    here = Path.cwd().resolve()
-    dvc_root = os.environ.get("DVC_ROOT")
-    if dvc_root:
-        root = Path(dvc_root).resolve()
-        if here.is_relative_to(root) and (root / ".dvc").is_dir():
-            return root
-    return here
 
 
 def set_up_logging() -> None:

@@ -25,6 +25,9 @@ from spikejoule.foundation.files import write_text
 # Set for the processes of a stage; the absolute path of the pipeline's journal.
 VARIABLE = "SPIKEJOULE_JOURNAL"
 
+# The pipeline that this process works for, and when it started; None where nobody follows it.
+_pipeline_told: tuple[int, float] | None = None
+
 _FOLDER = Path(".cache") / "runs"
 _SAME_START_SECONDS = 2.0
 _LET_GO_SECONDS = 15.0
@@ -36,11 +39,14 @@ def begin(root: Path, **facts: Any) -> None:
     Only under DVC: a stage that is started by hand belongs to no run. `root` is the project's
     root, where the journal lies until the pipeline has ended.
     """
+    global _pipeline_told
     os.environ.pop(VARIABLE, None)
+    _pipeline_told = None
     if "DVC_STAGE" not in os.environ:
         return
     try:
         pipeline = _pipeline()
+        _pipeline_told = pipeline.pid, pipeline.create_time()
         header = {"pid": pipeline.pid, "started": pipeline.create_time()}
         path = root / _FOLDER / f"{pipeline.pid}.jsonl"
         is_first = not _is_of(header, path)
@@ -95,6 +101,21 @@ def hand_over() -> str | None:
         print(f"warning: the run that was followed is not found again ({error}).", file=sys.stderr)
         return None
     return identity
+
+
+def pipeline_has_ended() -> bool:
+    """Whether the pipeline of this process was killed: nobody waits for its outputs any more."""
+    if _pipeline_told is None:
+        return False
+    pid, started = _pipeline_told
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < _SAME_START_SECONDS
+        return not same or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.Error:
+        return False
 
 
 def _line(event: str, facts: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ import time
 import types
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from spikejoule.foundation.host_energy import (
     gpu_uuids,
     measure_host_energy,
 )
+from spikejoule.foundation.host_energy_sums import added_up
 from tests.tools.processes import start_python
 from tests.tools.without_torch import needs_torch
 
@@ -185,6 +187,7 @@ def watch(event, arguments):
     if event == "open" and isinstance(arguments[0], str) and set(arguments[1] or "") & set("wax+"):
         seen.append(arguments[0])
 from pathlib import Path
+from typing import Any
 from spikejoule.foundation.host_energy import measure_host_energy
 sys.addaudithook(watch)
 started = time.process_time()
@@ -326,3 +329,44 @@ class TestBlock:
             "sys.exit(any(name in sys.modules for name in ('pynvml', 'torch')))"
         )
         assert start_python("-c", code).wait(timeout=60) == 0
+
+
+class TestSoFar:
+    def test_is_told_while_the_block_lasts(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        ticks = iter([10.0, 12.0, 15.0])
+        with measure_host_energy(
+            powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0
+        ) as host:
+            add(zone, 3_000_000)
+            entry = host.so_far().as_entry()
+            assert (entry.energy_j, entry.seconds) == (3.0, 2.0)
+            add(zone, 1_000_000)
+        assert (host.as_entry().energy_j, host.as_entry().seconds) == (4.0, 5.0)
+
+    def entry(
+        self, energy_j: float | None, seconds: float, idle_w: float | None
+    ) -> HostEnergyEntry:
+        kind: Any = "unavailable" if energy_j is None else "measured"
+        above = None if idle_w is None or energy_j is None else energy_j - idle_w * seconds
+        part = EnergyPart(
+            device="package-0", kind=kind, method="RAPL", energy_j=energy_j, idle_w=idle_w,
+            above_idle_j=above,
+        )  # fmt: skip
+        return HostEnergy(seconds, (part,)).as_entry()
+
+    def test_several_processes_add_up(self) -> None:
+        one, other = self.entry(10.0, 2.0, 1.0), self.entry(40.0, 6.0, 3.0)
+        assert added_up([one]) == one
+        both = added_up([one, other])
+        assert (both.energy_j, both.seconds, both.idle_w) == (50.0, 8.0, 2.5)
+        assert both.above_idle_j == one.above_idle_j + other.above_idle_j == 30.0
+        assert "2 processes, without what they spent in epochs that were cut short" in both.method
+
+    def test_one_that_could_not_measure_makes_the_sum_unavailable(self) -> None:
+        both = added_up([self.entry(10.0, 2.0, 1.0), self.entry(None, 3.0, None)])
+        assert (both.kind, both.energy_j, both.seconds) == ("unavailable", None, 5.0)
+
+    def test_without_idle_watts_in_one_there_are_none(self) -> None:
+        both = added_up([self.entry(10.0, 2.0, 1.0), self.entry(4.0, 1.0, None)])
+        assert (both.energy_j, both.idle_w, both.above_idle_j) == (14.0, None, None)

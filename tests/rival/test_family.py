@@ -19,6 +19,7 @@ from spikejoule.rival.members import Member, family
 from spikejoule.rival.quantised import QuantisedNetwork, quantised_activations
 from spikejoule.rival.relu import TrainedRival, train_rivals
 from spikejoule.rival.settings import BaselineSettings, RivalTraining
+from tests.tools.interrupted import cut_short_after_every_epoch
 from tests.tools.settings import changed
 
 SEED = 3
@@ -269,3 +270,20 @@ class TestIntegers:
             for bits in (32, 4)
         }
         assert np.mean(best[4]) > np.mean(best[32]) - 10
+
+
+def test_cut_short_after_every_epoch(
+    digits: tuple[LabelledImages, LabelledImages],
+    members: list[Member],
+    trained: tuple[TrainedRival, ...],
+) -> None:
+    ended, cuts = cut_short_after_every_epoch(
+        lambda keeper: train_rivals(*digits, members, SETTINGS, SEED, keeper=keeper)
+    )
+    assert cuts == len(ended.epoch_seconds) == EPOCHS
+    for one, other in zip(ended.rivals, trained, strict=True):
+        assert (one.member, one.best_epoch) == (other.member, other.best_epoch)
+        assert one.validation_accuracies_percent == other.validation_accuracies_percent
+        for values, expected in zip(parameters(one), parameters(other), strict=True):
+            assert values.tobytes() == expected.tobytes()
+            assert values.dtype == expected.dtype

@@ -42,7 +42,7 @@ class Pipeline:
         self.store: Store = project_store(root, "live", {})
         self.process = subprocess.Popen(["sleep", "600"])
         self.journal = root / ".cache" / "runs" / f"{self.process.pid}.jsonl"
-        self.journal.parent.mkdir(parents=True)
+        self.journal.parent.mkdir(parents=True, exist_ok=True)
         self.journal.touch()
         started = psutil.Process(self.process.pid).create_time()
         self.tell("pipeline", id="an-id", pid=self.process.pid, started=started)
@@ -52,12 +52,18 @@ class Pipeline:
         with self.journal.open("a") as stream:
             stream.write(json.dumps({"event": event, **facts}) + "\n")
 
-    def begin(self, stage: str) -> None:
+    def train(self, key: str | None, threads: int = 0) -> None:
+        self.begin("train", threads)
+        if key is not None:
+            self.tell("resumable", stage="train", key=key)
+        self.tell("training", layer_names=LAYERS)
+
+    def begin(self, stage: str, threads: int = 0) -> None:
         self.tell(
             "begin",
             stage=stage,
             directory=str(self.root),
-            parameters={"train.lr": 0.003, "seed": 7},
+            parameters={"train.lr": 0.003, "seed": 7, "train.threads": threads},
             experiment="live",
         )
 
@@ -124,7 +130,7 @@ class TestFollower:
         pipeline.begin("train")
         pipeline.tell("training", layer_names=LAYERS)
         pipeline.follow()
-        eventually(lambda: len(pipeline.runs()) == 1 and len(pipeline.runs()[0].data.params) == 2)
+        eventually(lambda: len(pipeline.runs()) == 1 and len(pipeline.runs()[0].data.params) == 3)
         (run,) = pipeline.runs()
         assert run.info.status == "RUNNING"
         assert run.data.params["train.lr"] == "0.003"
@@ -249,6 +255,119 @@ class TestFollower:
         database.rmdir()
         aside.rename(database)
         eventually(lambda: pipeline.curve() == [(1, 1.0)])
+
+
+class TestGoingOn:
+    """A pipeline was killed, and another goes on with its training."""
+
+    @pytest.fixture
+    def second(self, pipeline: Pipeline) -> Iterator[Pipeline]:
+        pipeline.train("a-key")
+        pipeline.epoch(1)
+        pipeline.follow()
+        eventually(lambda: pipeline.curve() == [(1, 1.0)])
+        second = Pipeline(pipeline.root)
+        yield second
+        second.die()
+        if second.follower is not None:
+            second.end_of_follower()
+
+    def test_it_is_one_run_without_an_epoch_twice(
+        self, pipeline: Pipeline, second: Pipeline
+    ) -> None:
+        (before,) = pipeline.runs()
+        pipeline.die()
+        pipeline.end_of_follower()
+        second.train("a-key")
+        second.epoch(1)
+        second.epoch(2)
+        second.follow()
+        eventually(lambda: second.curve() == [(1, 1.0), (2, 0.5)])
+        (run,) = second.runs()
+        assert run.info.run_id == before.info.run_id
+        assert run.info.start_time == before.info.start_time
+        assert run.info.status == "RUNNING"
+        assert "spikejoule.failure" not in run.data.tags
+        second.epoch(3)
+        eventually(lambda: len(second.curve()) == 3)
+        second.die()
+        second.end_of_follower()
+        assert [run.info.status for run in second.runs()] == ["KILLED"]
+
+    def test_the_other_follower_is_waited_for(self, pipeline: Pipeline, second: Pipeline) -> None:
+        second.train("a-key")
+        second.epoch(1)
+        second.follow()
+        time.sleep(1.5)
+        assert len(second.runs()) == 1
+        pipeline.die()
+        pipeline.end_of_follower()
+        second.epoch(2)
+        eventually(lambda: second.curve() == [(1, 1.0), (2, 0.5)])
+        assert len(second.runs()) == 1
+
+    def test_but_not_for_ever(
+        self, pipeline: Pipeline, second: Pipeline, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(live, "_LET_GO_SECONDS", 0)
+        second.train("a-key")
+        second.follow()
+        eventually(lambda: len(second.runs()) == 2)
+
+    def test_with_other_parameters_a_new_run_takes_its_place(
+        self, pipeline: Pipeline, second: Pipeline
+    ) -> None:
+        (before,) = pipeline.runs()
+        pipeline.die()
+        pipeline.end_of_follower()
+        second.train("a-key", threads=2)
+        second.epoch(1)
+        second.follow()
+        eventually(lambda: [run.info.run_id for run in second.runs()] != [before.info.run_id])
+        eventually(lambda: second.curve() == [(1, 1.0)])
+        (run,) = second.runs()
+        assert run.data.params["train.threads"] == "2"
+
+    @pytest.mark.parametrize("key", ["another-key", None])
+    def test_another_training_is_another_run(
+        self, pipeline: Pipeline, second: Pipeline, key: str | None
+    ) -> None:
+        pipeline.die()
+        pipeline.end_of_follower()
+        second.train(key)
+        second.follow()
+        eventually(lambda: len(second.runs()) == 2)
+
+    def test_a_kill_while_the_rivals_are_trained_is_the_same_run(self, pipeline: Pipeline) -> None:
+        pipeline.begin("baseline")
+        pipeline.tell("resumable", stage="baseline", key="of-the-rivals")
+        pipeline.follow()
+        pipeline.die()
+        pipeline.end_of_follower()
+        (before,) = pipeline.runs()
+        assert before.info.status == "KILLED"
+        second = Pipeline(pipeline.root)
+        second.begin("baseline")
+        second.tell("resumable", stage="baseline", key="of-the-rivals")
+        second.tell("done")
+        second.train("of-the-network")
+        second.epoch(1)
+        second.follow()
+        eventually(lambda: second.curve() == [(1, 1.0)])
+        second.die()
+        second.end_of_follower()
+        (run,) = second.runs()
+        assert run.info.run_id == before.info.run_id
+        # Forced to train the rivals again, with another network: the epochs of this one stay.
+        third = Pipeline(pipeline.root)
+        third.begin("baseline")
+        third.tell("resumable", stage="baseline", key="of-the-rivals")
+        third.tell("done")
+        third.train("of-another-network")
+        third.follow()
+        eventually(lambda: len(third.runs()) == 2)
+        third.die()
+        third.end_of_follower()
 
 
 def test_a_follower_that_comes_too_late_leaves_nothing(

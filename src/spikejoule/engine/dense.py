@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 
 from spikejoule.engine.inputs import check_input
 from spikejoule.engine.interface import BatchOutcome
+from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
@@ -253,6 +254,47 @@ class DenseEngine:
             for index, entry in told["state"].items()
         }
         return {"state": state, "param_groups": told["param_groups"]}
+
+    def snapshot(self) -> Snapshot:
+        """All that the next batch depends on; after one batch at least."""
+        state = self._optimizer.state
+        first, second = (
+            {
+                name: state[parameter][moment].cpu().numpy().copy()
+                for name, parameter in self._network.named_parameters()
+            }
+            for moment in ("exp_avg", "exp_avg_sq")
+        )
+        steps = {int(entry["step"].item()) for entry in state.values()}
+        assert len(steps) == 1
+        return Snapshot(
+            self.learned_state(),
+            first,
+            second,
+            steps.pop(),
+            {name: mask.cpu().numpy() != 0 for name, mask in self._masks.items()},
+            exponents_of(self._architecture),
+            torch.get_num_threads() if self.device == "cpu" else 0,
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from the snapshot of an engine of the same kind and network, to the same bits.
+
+        On a CPU with as many threads as it was begun with: torch rounds by their number.
+        """
+        if snapshot.threads:
+            torch.set_num_threads(snapshot.threads)
+        network = self._network
+        network.load_state_dict({name: torch.tensor(of) for name, of in snapshot.learned.items()})
+        for name, parameter in network.named_parameters():
+            self._optimizer.state[parameter] = {
+                "step": torch.tensor(float(snapshot.steps_taken)),
+                "exp_avg": torch.tensor(snapshot.first[name]).to(self.device),
+                "exp_avg_sq": torch.tensor(snapshot.second[name]).to(self.device),
+            }
+        self._use_grids(with_exponents(self._architecture, snapshot.exponents))
+        if snapshot.masks:
+            self.prune(snapshot.masks)
 
 
 def _event_list(spikes: Tensor) -> EventList:

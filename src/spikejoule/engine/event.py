@@ -34,6 +34,7 @@ from spikejoule.engine.kernels.structures import (
     Spikes,
     Workspace,
 )
+from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
 from spikejoule.engine.workspace import new_workspace, no_moments
 from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.errors import ArtifactError
@@ -347,6 +348,34 @@ class EventEngine:
         names = list(self._architecture.parameter_shapes())
         weight_decay = self._settings.weight_decay
         return adam_state(names, by_name, self._steps_taken, learning_rate, weight_decay)
+
+    def snapshot(self) -> Snapshot:
+        """All that the next batch depends on; after one batch at least."""
+        assert self._moments is not None
+        masks = {}
+        if self._kept.size:
+            ones = self._layout.unpack(self._kept)
+            masks = {name: of != 0 for name, of in ones.items() if name.endswith("weight")}
+        return Snapshot(
+            self.learned_state(),
+            self._layout.unpack(self._moments.first),
+            self._layout.unpack(self._moments.second),
+            self._steps_taken,
+            masks,
+            exponents_of(self._architecture),
+        )
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from the snapshot of an engine of the same kind and network, to the same bits."""
+        layout, kind = self._layout, self._learned.dtype
+        self._learned[:] = layout.pack(snapshot.learned, kind)
+        self._moments = Moments(
+            layout.pack(snapshot.first, kind), layout.pack(snapshot.second, kind)
+        )
+        self._steps_taken = snapshot.steps_taken
+        self._use_grids(with_exponents(self._architecture, snapshot.exponents))
+        if snapshot.masks:
+            self.prune(snapshot.masks)
 
 
 def _constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs | None:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.engine.snapshot import Snapshot
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.spikes.events import EventList
 
@@ -77,3 +78,9 @@ class Engine(Protocol):
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
+
+    def snapshot(self) -> Snapshot:
+        """All that the next batch depends on; after one batch at least."""
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from the snapshot of an engine of the same kind and network, to the same bits."""

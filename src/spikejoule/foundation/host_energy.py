@@ -77,10 +77,12 @@ class HostEnergy:
     Attributes:
         seconds: wall time of the block.
         parts: processor, memory, GPUs, as far as they are known.
+        so_far: the same while the block lasts.
     """
 
     seconds: float = 0.0
     parts: tuple[EnergyPart, ...] = ()
+    so_far: "Callable[[], HostEnergy]" = lambda: HostEnergy()
 
     def as_entry(self) -> HostEnergyEntry:
         """The entry of a file: the sum over the parts, and each of them."""
@@ -98,8 +100,24 @@ class HostEnergy:
         )
 
 
-Meter = Callable[[], tuple[EnergyPart, ...]]
-"""Running since it was made; called at the end, it says what was spent in between."""
+@dataclass(frozen=True)
+class Meter:
+    """Running since it was made.
+
+    Attributes:
+        read: what was spent until now.
+        stop: let go of what it needs; it can be read once more.
+    """
+
+    read: Callable[[], tuple[EnergyPart, ...]]
+    stop: Callable[[], None] = lambda: None
+
+    def __call__(self) -> tuple[EnergyPart, ...]:
+        """What was spent, at the end."""
+        try:
+            return self.read()
+        finally:
+            self.stop()
 
 
 @contextmanager
@@ -128,16 +146,21 @@ def measure_host_energy(
     result = HostEnergy()
     idle_w = _idle_watts(start, idle_seconds, clock)
     meters, started = start(), clock()
+
+    def spent(parts: Sequence[EnergyPart], seconds: float) -> HostEnergy:
+        known = idle_w if len(idle_w) == len(parts) else [None] * len(parts)
+        above = [_above_idle(*of, seconds) for of in zip(parts, known, strict=True)]
+        return HostEnergy(seconds, tuple(above))
+
+    result.so_far = lambda: spent(
+        [part for meter in meters for part in meter.read()], clock() - started
+    )
     try:
         yield result
     finally:
-        result.seconds = clock() - started
-        parts = _parts(meters)
-        known = idle_w if len(idle_w) == len(parts) else [None] * len(parts)
-        result.parts = tuple(
-            _above_idle(part, watts, result.seconds)
-            for part, watts in zip(parts, known, strict=True)
-        )
+        seconds = clock() - started
+        at_end = spent(_parts(meters), seconds)
+        result.seconds, result.parts = seconds, at_end.parts
 
 
 def _idle_watts(
@@ -183,15 +206,15 @@ def _started(device: str, start: Callable[[], Meter]) -> Meter:
         meter = start()
     except Exception as error:
         part = unavailable(error)
-        return lambda: part
+        return Meter(lambda: part)
 
-    def finish() -> tuple[EnergyPart, ...]:
+    def read() -> tuple[EnergyPart, ...]:
         try:
-            return meter()
+            return meter.read()
         except Exception as error:
             return unavailable(error)
 
-    return finish
+    return Meter(read, meter.stop)
 
 
 def _rapl_zones(powercap: Path) -> list[Path]:
@@ -227,11 +250,13 @@ def _rapl_meter(powercap: Path, poll_seconds: float = _POLL_SECONDS) -> Meter:
     if not counters:
         raise FileNotFoundError(f"there is no RAPL counter in {powercap}")
     over = threading.Event()
+    updating = threading.Lock()
     failures: list[OSError | ValueError] = []
 
     def update() -> None:
-        for counter in counters:
-            counter.update()
+        with updating:
+            for counter in counters:
+                counter.update()
 
     def poll() -> None:
         while not over.wait(poll_seconds):
@@ -244,9 +269,7 @@ def _rapl_meter(powercap: Path, poll_seconds: float = _POLL_SECONDS) -> Meter:
     poller = threading.Thread(target=poll, name="RAPL", daemon=True)
     poller.start()
 
-    def finish() -> tuple[EnergyPart, ...]:
-        over.set()
-        poller.join()
+    def read() -> tuple[EnergyPart, ...]:
         if failures:
             raise failures[0]
         update()
@@ -257,7 +280,11 @@ def _rapl_meter(powercap: Path, poll_seconds: float = _POLL_SECONDS) -> Meter:
             for counter in counters
         )
 
-    return finish
+    def stop() -> None:
+        over.set()
+        poller.join()
+
+    return Meter(read, stop)
 
 
 def _nvidia_meter(uuids: Sequence[str]) -> Meter:
@@ -268,12 +295,11 @@ def _nvidia_meter(uuids: Sequence[str]) -> Meter:
     names = [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
     before_mj = [pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles]
 
-    def finish() -> tuple[EnergyPart, ...]:
+    def read() -> tuple[EnergyPart, ...]:
         after_mj = [pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles]
-        pynvml.nvmlShutdown()
         return tuple(
             EnergyPart(device=name, kind="measured", method="NVML", energy_j=(after - before) / 1e3)
             for name, before, after in zip(names, before_mj, after_mj, strict=True)
         )
 
-    return finish
+    return Meter(read, pynvml.nvmlShutdown)

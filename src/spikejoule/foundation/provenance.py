@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,23 @@ def file_digest(path: str | os.PathLike[str], algorithm: str) -> str:
     """The hexadecimal digest of a file's bytes; `md5` is what DVC records in dvc.lock."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def tree_digests(paths: Iterable[Path]) -> dict[str, str] | None:
+    """The SHA-256 of every file at `paths` and below, by its path; None if a path is missing.
+
+    Caches of Python and hidden files are left out.
+    """
+    digests: dict[str, str] = {}
+    for path in paths:
+        if not path.exists():
+            return None
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            below = file.relative_to(path).parts
+            if file.is_file() and not any(of[0] == "." or of == "__pycache__" for of in below):
+                digests[file.as_posix()] = file_digest(file, "sha256")
+    return digests
 
 
 def content_digest(content: Mapping[str, Any]) -> str:

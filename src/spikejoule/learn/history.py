@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from spikejoule.learn.training import EpochRecord
+from spikejoule.learn.course import EpochRecord
 from spikejoule.model.training_files import History, HistoryRow
 
 

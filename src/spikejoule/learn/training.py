@@ -3,17 +3,18 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.engine.interface import BatchOutcome, Engine
-from spikejoule.foundation.errors import ParameterError
+from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.foundation.resume_files import Keeper
 from spikejoule.learn.augmentation import augment
-from spikejoule.learn.averaging import WeightAverage
+from spikejoule.learn.course import Course, EpochRecord
 from spikejoule.learn.schedule import RunningSchedule
 from spikejoule.learn.settings import TrainingSettings
 from spikejoule.learn.teacher import TeacherAnswer
@@ -27,43 +28,6 @@ logger = logging.getLogger(__name__)
 
 TRAFFIC_SAMPLES = 1000
 """Validation images on which the spikes of every synapse's source are counted, to prune by."""
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch gave; nothing here depends on a clock.
-
-    Attributes:
-        epoch: from 1 on.
-        learning_rate: of the epoch's last step.
-        train_loss: mean loss of the batches' samples, before each step.
-        train_accuracy_percent: of the same predictions.
-        validation_accuracy_percent: after the epoch, of the averaged weights where they are.
-        spikes: of each layer over the epoch's training samples, the input first.
-        synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded.
-        pruned_share: of the synapses, removed before the epoch.
-        samples: training samples of the epoch.
-        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the epoch's samples
-            (`learn.teacher`); None without a teacher.
-        input_macs: multiply-accumulates of constant currents, likewise; None for a code of spikes.
-    """
-
-    epoch: int
-    learning_rate: float
-    train_loss: float
-    train_accuracy_percent: float
-    validation_accuracy_percent: float
-    spikes: tuple[int, ...]
-    synaptic_events: tuple[int, ...]
-    pruned_share: float
-    samples: int
-    teacher_macs: int | None = None
-    teacher_macs_nonzero: int | None = None
-    input_macs: int | None = None
-
-    def entry(self) -> dict[str, Any]:
-        """The epoch as files keep it: without what is None."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +65,9 @@ class TrainingObserver(Protocol):
 
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """After each epoch's validation."""
+
+    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
+        """Before the first epoch of a training that goes on: the epochs that it has, with times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,6 +108,7 @@ def train(
     seed: int,
     observers: tuple[TrainingObserver, ...] = (),
     clock: Callable[[], float] = time.perf_counter,
+    keeper: Keeper | None = None,
 ) -> TrainingResult:
     """Train a network.
 
@@ -154,6 +122,8 @@ def train(
         seed: of every draw: shuffling, deformations, spikes.
         observers: told of every batch and epoch.
         clock: seconds, for the epochs' wall times.
+        keeper: keeps the state after every epoch, and has that of a process which was killed: the
+            result is the same to the bit as without the kill. Observers are told of epochs again.
 
     Raises:
         ParameterError: the window is not that of the validation events, or training diverged.
@@ -165,57 +135,55 @@ def train(
         )
     n_batches = -(-len(data.labels) // settings.batch_size)
     schedule = settings.chosen_schedule.start(settings.lr, n_batches * settings.max_epochs)
-    history: list[EpochRecord] = []
-    seconds: list[float] = []
-    best: EpochRecord | None = None
-    best_state: dict[str, NDArray[Any]] = {}
-    best_architecture = engine.architecture
-    average = WeightAverage()
-    stop_reason = "max_epochs"
-    for epoch in range(1, settings.max_epochs + 1):
+    course = Course(engine, schedule, settings, n_batches)
+    if keeper is not None:
+        _go_on(course, keeper, observers)
+    for epoch in course.epochs_left():
         started = clock()
         share = _prune(epoch, engine, settings, data.validation_events)
         engine.choose_grids()
         learned = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
         state = engine.learned_state()
         _check_finite(learned, state, settings)
-        runner = engine
-        if settings.is_averaged(epoch, settings.max_epochs):
-            runner = engine.with_parameters(average.add(state))
+        runner = course.runner(epoch, state)
         accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
         schedule.after_epoch(accuracy)
         record = replace(learned, validation_accuracy_percent=accuracy)
-        history.append(record)
-        seconds.append(clock() - started)
+        course.add(record, clock() - started, runner)
+        if keeper is not None:
+            keeper.save(course.kept())
         for observer in observers:
-            observer.on_epoch(record, seconds[-1])
-        if not settings.is_pruned_by(epoch, settings.max_epochs):
-            continue
-        if best is None or record.validation_accuracy_percent > best.validation_accuracy_percent:
-            best, best_state = record, runner.state()
-            best_architecture = runner.architecture
-        target = settings.target_accuracy
-        if target is not None and record.validation_accuracy_percent >= target:
-            stop_reason = "target_accuracy"
-            break
-        if settings.patience and epoch - best.epoch >= settings.patience:
-            stop_reason = "patience"
-            break
+            observer.on_epoch(record, course.seconds[-1])
+    best = course.best
     assert best is not None
     totals = tuple(
-        sum(column) for column in zip(*(record.spikes for record in history), strict=True)
+        sum(column) for column in zip(*(record.spikes for record in course.history), strict=True)
     )
     return TrainingResult(
-        best_state,
-        best_architecture,
+        course.best_state,
+        course.best_architecture,
         best.epoch,
         best.validation_accuracy_percent,
-        tuple(history),
-        TrainingSpikes(layer_names, totals, sum(record.samples for record in history)),
+        tuple(course.history),
+        TrainingSpikes(layer_names, totals, sum(record.samples for record in course.history)),
         engine.optimizer_state(schedule.learning_rate),
-        stop_reason,
-        tuple(seconds),
+        course.stop_reason,
+        tuple(course.seconds),
     )
+
+
+def _go_on(course: Course, keeper: Keeper, observers: tuple[TrainingObserver, ...]) -> None:
+    """Take up what is kept, if it is sound, and tell the observers."""
+    kept = keeper.load()
+    if kept is None:
+        return
+    try:
+        course.go_on_from(kept)
+    except ArtifactError as error:
+        keeper.refuse(str(error))
+        return
+    for observer in observers:
+        observer.on_resume(course.history, course.seconds)
 
 
 def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: EventList) -> float:

@@ -38,6 +38,7 @@ from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.rival.counts import RivalCounts
 from spikejoule.rival.quantised import QuantisedNetwork
+from spikejoule.rival.weights import weight_arrays
 
 
 class BaselineMetrics(Record):
@@ -166,23 +167,10 @@ def save_baseline(
             "synapses": np.array(of.synapses, dtype=np.int64),
             "active": of.active,
             "macs_nonzero": of.macs_nonzero,
-            **_weight_arrays(network),
+            **weight_arrays(network),
         }
         arrays |= {f"rival{number}.{name}": array for name, array in own.items()}
     BASELINE.write(path, arrays)
-
-
-def _weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:
-    if not isinstance(network, QuantisedNetwork):
-        return {name.replace(".synapses", ""): values for name, values in network.items()}
-    arrays: dict[str, NDArray[Any]] = {}
-    for number, layer in enumerate(network.layers, start=1):
-        arrays[f"layer{number}.integer_weight"] = layer.weight.astype(np.int32)
-        arrays[f"layer{number}.integer_bias"] = layer.bias
-        arrays[f"layer{number}.requantisation"] = np.array(
-            [layer.multiplier, layer.shift], dtype=np.int64
-        )
-    return arrays
 
 
 def load_baseline(

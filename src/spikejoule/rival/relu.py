@@ -18,40 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from spikejoule.data.images import LabelledImages
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.resume_files import Keeper
 from spikejoule.learn.augmentation import augment
 from spikejoule.learn.relu_network import one_thread
-from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.rival.course import Course, Group, TrainedRival, go_on_from, kept_of
 from spikejoule.rival.members import Member
-from spikejoule.rival.quantised import QuantisedNetwork
 from spikejoule.rival.settings import RivalTraining
 from spikejoule.rival.stack import Stack
 
 CALIBRATION_IMAGES = 500
 """The first training images, as they are: the ranges of activations come from them."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrainedRival:
-    """The best weights of a network, and how they came about.
-
-    Attributes:
-        member: which network.
-        network: its parameters, or its integers, after the epoch with the best validation accuracy
-            (the first of equals) of those in which its pruning was done.
-        best_epoch: that epoch, from 1 on.
-        validation_accuracies_percent: after each epoch; of integers, as they are in floating point.
-    """
-
-    member: Member
-    network: State | QuantisedNetwork
-    best_epoch: int
-    validation_accuracies_percent: tuple[float, ...]
-
-    @property
-    def best_validation_accuracy_percent(self) -> float:
-        """Of the weights that were kept."""
-        return self.validation_accuracies_percent[self.best_epoch - 1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +52,7 @@ def train_rivals(
     settings: RivalTraining,
     seed: int,
     on_epoch: Callable[[int], object] = lambda epoch: None,
+    keeper: Keeper | None = None,
 ) -> RivalsTraining:
     """Train ReLU networks side by side; the result does not depend on the number of cores.
 
@@ -87,77 +66,67 @@ def train_rivals(
         settings: how to train.
         seed: of the first weights, the order of the images and their deformations.
         on_epoch: told of every epoch that is done.
+        keeper: keeps the state of all networks after every epoch, and has that of a process which
+            was killed: the result is the same to the bit as without the kill.
 
     Raises:
         ParameterError: training diverged.
     """
-    courses = [_Course(member) for member in members]
-    groups: dict[tuple[Any, ...], list[_Course]] = {}
-    for course in courses:
-        of = course.member
-        key = (of.architecture.layer_sizes, of.pixel_bits, of.equal_size)
-        groups.setdefault(key, []).append(course)
     n_batches = -(-len(train) // settings.batch_size)
     calibration = train.images[:CALIBRATION_IMAGES]
     labels = _class_indices(validation.labels)
 
-    def run(stack: Stack, group: list[_Course], epoch: int, drawn: tuple[Tensor, Tensor]) -> None:
-        stack.learn(epoch, *drawn)
-        accuracies = stack.validate(validation.images, labels)
-        for k, (course, accuracy) in enumerate(zip(group, accuracies, strict=True)):
-            course.add(accuracy, epoch, settings.max_epochs, partial(stack.network, k))
+    def run(group: Group, epoch: int, drawn: tuple[Tensor, Tensor]) -> None:
+        group.stack.learn(epoch, *drawn)
+        accuracies = group.stack.validate(validation.images, labels)
+        for k, (course, accuracy) in enumerate(zip(group.courses, accuracies, strict=True)):
+            course.add(accuracy, epoch, settings.max_epochs, partial(group.stack.network, k))
 
-    seconds: list[float] = []
+    def start() -> list[Group]:
+        return [
+            Group(Stack(of, settings, n_batches, seed, calibration), [Course(one) for one in of])
+            for of in _side_by_side(members)
+        ]
+
     # One thread each, however many cores there are: its rounding depends on the number.
     with (
         one_thread(),
         ThreadPoolExecutor(max_workers=1) as drawer,
-        ThreadPoolExecutor(len(groups), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ThreadPoolExecutor(len(members), initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        stacks = []
-        for group in groups.values():
-            group.sort(key=lambda course: course.member.bits != FLOAT_BITS)
-            its_members = [course.member for course in group]
-            stacks.append((Stack(its_members, settings, n_batches, seed, calibration), group))
-        upcoming = drawer.submit(_drawn_epoch, train, settings, seed, 1)
-        for epoch in range(1, settings.max_epochs + 1):
+        groups, seconds = start(), list[float]()
+        kept = None if keeper is None else keeper.load()
+        if keeper is not None and kept is not None:
+            try:
+                seconds = go_on_from(kept, groups)
+            except ArtifactError as error:
+                keeper.refuse(str(error))
+                groups = start()
+        epochs = range(len(seconds) + 1, settings.max_epochs + 1)
+        upcoming = [drawer.submit(_drawn_epoch, train, settings, seed, of) for of in epochs[:1]]
+        for epoch in epochs:
             started = time.perf_counter()
-            drawn = upcoming.result()
+            drawn = upcoming.pop().result()
             if epoch < settings.max_epochs:
-                upcoming = drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1)
-            jobs = [pool.submit(run, *stack, epoch, drawn) for stack in stacks]
+                upcoming.append(drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1))
+            jobs = [pool.submit(run, group, epoch, drawn) for group in groups]
             for job in jobs:
                 job.result()
             seconds.append(time.perf_counter() - started)
+            if keeper is not None:
+                keeper.save(kept_of(groups, seconds))
             on_epoch(epoch)
-    return RivalsTraining(tuple(course.ended() for course in courses), tuple(seconds))
+    by_member = {course.member: course for group in groups for course in group.courses}
+    return RivalsTraining(tuple(by_member[of].ended() for of in members), tuple(seconds))
 
 
-class _Course:
-    """What became of a network so far."""
-
-    def __init__(self, member: Member) -> None:
-        self.member = member
-        self._accuracies: list[float] = []
-        self._best_epoch = 0
-        self._network: State | QuantisedNetwork = {}
-
-    def add(
-        self,
-        accuracy: float,
-        epoch: int,
-        max_epochs: int,
-        network: Callable[[], State | QuantisedNetwork],
-    ) -> None:
-        """Add an epoch, and keep the network if it is the best until now."""
-        self._accuracies.append(accuracy)
-        if not self.member.pruning.is_pruned_by(epoch, max_epochs):
-            return
-        if not self._best_epoch or accuracy > self._accuracies[self._best_epoch - 1]:
-            self._best_epoch, self._network = epoch, network()
-
-    def ended(self) -> TrainedRival:
-        return TrainedRival(self.member, self._network, self._best_epoch, tuple(self._accuracies))
+def _side_by_side(members: Sequence[Member]) -> list[list[Member]]:
+    """Members that are one computation, those in floating point first."""
+    groups: dict[tuple[Any, ...], list[Member]] = {}
+    for of in members:
+        key = (of.architecture.layer_sizes, of.pixel_bits, of.equal_size)
+        groups.setdefault(key, []).append(of)
+    return [sorted(group, key=lambda of: of.bits != FLOAT_BITS) for group in groups.values()]
 
 
 def _drawn_epoch(

@@ -11,7 +11,8 @@ ends at the largest of their magnitudes, in every step; that of activations is t
 squared error on some training images, chosen anew before each epoch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spikejoule.foundation.errors import ParameterError
+from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.learn.relu_network import intensities
 from spikejoule.model.architecture import State
 from spikejoule.model.network import initial_state
@@ -29,6 +30,9 @@ from spikejoule.rival.members import Member
 from spikejoule.rival.quantised import QuantisedNetwork, in_integers, least_error_range
 from spikejoule.rival.rounded_relu import rounded_relu
 from spikejoule.rival.settings import RivalTraining
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""The entries of Adam's state."""
 
 
 class Stack:
@@ -55,6 +59,7 @@ class Stack:
         self._first = sum(member.bits == FLOAT_BITS for member in self.members)
         self._settings = settings
         self._calibration = calibration
+        self._n_batches = n_batches
         n_steps = n_batches * settings.max_epochs
         self._schedules = [settings.chosen_schedule.start(settings.lr, n_steps) for _ in members]
         self._seen = {
@@ -123,6 +128,59 @@ class Stack:
         weight_units = [float(units[at]) for units in self._weight_units.values()]
         activation_units = [float(units[at]) for units in self._activation_units]
         return in_integers(state, weight_units, activation_units, bits, bits)
+
+    def arrays(self, k: int) -> dict[str, NDArray[Any]]:
+        """All that network k's next epoch depends on: parameters, Adam's state, masks."""
+        parts: dict[str, Mapping[str, Tensor]] = {"learned": self._kept[k], "mask": self._masks[k]}
+        for moment in _MOMENTS:
+            parts[moment] = {
+                name: self._optimizer.state[parameter][moment]
+                for name, parameter in self._kept[k].items()
+            }
+        return {
+            f"{part}.{name}": values.detach().numpy().copy()
+            for part, of in parts.items()
+            for name, values in of.items()
+        }
+
+    def restore(
+        self, k: int, arrays: Mapping[str, NDArray[Any]], accuracies_percent: Sequence[float]
+    ) -> None:
+        """Let network k go on from its `arrays`, to the same bits.
+
+        Args:
+            k: which network.
+            arrays: after some epochs.
+            accuracies_percent: what the schedule was told after each of them.
+
+        Raises:
+            ArtifactError: they are those of another network; it is as it was then.
+        """
+        kept, schedule = self._kept[k], self._schedules[k]
+        masks = {
+            name.removeprefix("mask."): torch.from_numpy(values)
+            for name, values in arrays.items()
+            if name.startswith("mask.")
+        }
+        shapes = {name: tuple(values.shape) for name, values in kept.items()}
+        expected = {
+            f"{part}.{name}": () if part == "step" else shape
+            for part in ("learned", *_MOMENTS)
+            for name, shape in shapes.items()
+        } | {f"mask.{name}": shapes.get(name, ()) for name in masks}
+        if {name: values.shape for name, values in arrays.items()} != expected:
+            raise ArtifactError("the state is that of another network")
+        with torch.no_grad():
+            for name, parameter in kept.items():
+                parameter.copy_(torch.from_numpy(arrays[f"learned.{name}"]))
+                self._optimizer.state[parameter] = {
+                    moment: torch.tensor(arrays[f"{moment}.{name}"]) for moment in _MOMENTS
+                }
+        self._masks[k] = masks
+        for accuracy in accuracies_percent:
+            for _ in range(self._n_batches):
+                schedule.after_batch()
+            schedule.after_epoch(accuracy)
 
     @property
     def _n_hidden(self) -> int:

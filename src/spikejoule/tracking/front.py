@@ -24,6 +24,7 @@ _WITHOUT_EFFECT = (
     "train.engine",
     "train.device",
     "train.threads",
+    "train.resume",
 )
 # What trains the ReLU network: of effect where it was the teacher.
 _OF_RIVAL = "baseline."

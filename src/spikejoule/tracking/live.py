@@ -2,10 +2,12 @@
 
 Follows the journal that the stages write, a line of JSON for each event: `pipeline` (id, pid and
 start of the process that runs the stages); for each stage `begin` (stage, directory, parameters,
-experiment) and `done`, `failed` (reason) or `interrupted`; in between `training`
-(layer_names), `epoch` (record, seconds) and `trained` (path); at last `publishing`, at which the
-run is left to the publisher. If the pipeline ends without that, the run is ended here: FAILED with
-the reason, or KILLED. A pipeline that trains nothing has no run before it is published or fails.
+experiment) and `done`, `failed` (reason) or `interrupted`; in between `resumable` (stage, key: what
+its training is known by in any pipeline that goes on with it), `training` (layer_names), `epoch`
+(record, seconds) and `trained` (path); at last `publishing`, at which the run is left to the
+publisher. If the pipeline ends without that, the run is ended here: FAILED with the reason, or
+KILLED. A pipeline that trains nothing has no run before it is published or fails. One that goes on
+with a training that was killed goes on with its run.
 """
 
 import json
@@ -24,12 +26,12 @@ import psutil
 from filelock import FileLock, Timeout
 
 from spikejoule.foundation.provenance import file_digest, provenance_tags
-from spikejoule.tracking.keeper import FAILURE_TAG, is_running, keeper_tags
-from spikejoule.tracking.pages import run_name
+from spikejoule.tracking.continued import TRAINING_TAG, ShownRun, run_to_show
+from spikejoule.tracking.keeper import FAILURE_TAG, is_running
 from spikejoule.tracking.publishing import PIPELINE_TAG, TRAINED_TAG
 from spikejoule.tracking.records import epoch_row
 from spikejoule.tracking.store import Store, in_one_line, opened, project_store, without_passwords
-from spikejoule.tracking.writing import log_history, log_parameters, with_context
+from spikejoule.tracking.writing import log_history
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -39,6 +41,7 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.3
 _RETRY_SECONDS = 30.0
 _LAST_WORDS_SECONDS = 60.0
+_LET_GO_SECONDS = 20.0
 _NICENESS = 10
 
 
@@ -52,6 +55,7 @@ class Progress:
         stage: the last stage that began.
         in_stage: whether it has not ended yet.
         layer_names: of the network that is trained; empty before.
+        trainings: by stage, what its training is known by in other pipelines.
         rows: the curves.
         trained_sha256: digest of the trained network, once there is one.
         outcome: status and reason of a pipeline that came to no result.
@@ -63,6 +67,7 @@ class Progress:
     stage: str = ""
     in_stage: bool = False
     layer_names: Sequence[str] = ()
+    trainings: dict[str, str] = field(default_factory=dict)
     rows: list[dict[str, float]] = field(default_factory=list)
     trained_sha256: str | None = None
     outcome: tuple[str, str] | None = None
@@ -83,6 +88,8 @@ class Progress:
                 self.stage, self.in_stage = event["stage"], True
             case "training":
                 self.layer_names = event["layer_names"]
+            case "resumable":
+                self.trainings[event["stage"]] = event["key"]
             case "epoch":
                 before = self.rows[-1]["elapsed_seconds"] if self.rows else 0.0
                 row = epoch_row(event["record"], self.layer_names, before + event["seconds"])
@@ -117,7 +124,7 @@ class LiveRun:
         self._tags = tags
         self._started_ms = time.time_ns() // 1_000_000
         self._client: MlflowClient | None = None
-        self._run_id = ""
+        self._run: ShownRun | None = None
         self._n_rows = 0
         self._has_digest = self._has_ended = self._has_warned = False
         self._next_attempt = 0.0
@@ -125,7 +132,7 @@ class LiveRun:
     @property
     def exists(self) -> bool:
         """Whether the store holds the run."""
-        return self._client is not None
+        return self._run is not None
 
     def show(self, progress: Progress, at_once: bool = False) -> None:
         """Write what is new; if that fails, warn once, and try again in half a minute."""
@@ -145,32 +152,35 @@ class LiveRun:
             self._has_warned = True
 
     def _show(self, progress: Progress) -> None:
-        client = self._client or self._create(progress)
+        if self._client is None or self._run is None:
+            self._open(progress)
+        if self._client is None or self._run is None:
+            return
+        client, run = self._client, self._run
         rows = progress.rows[self._n_rows :]
-        log_history(client, self._run_id, rows, self._started_ms)
+        repeated = run.is_continued and self._n_rows == 0
+        log_history(client, run.run_id, rows, run.started_ms, repeated)
         self._n_rows += len(rows)
         if progress.trained_sha256 and not self._has_digest:
-            client.set_tag(self._run_id, TRAINED_TAG, progress.trained_sha256)
+            client.set_tag(run.run_id, TRAINED_TAG, progress.trained_sha256)
             self._has_digest = True
         if progress.outcome is not None:
             status, reason = progress.outcome
-            client.set_tag(self._run_id, FAILURE_TAG, without_passwords(reason)[:500])
-            client.set_terminated(self._run_id, status=status)
+            client.set_tag(run.run_id, FAILURE_TAG, without_passwords(reason)[:500])
+            client.set_terminated(run.run_id, status=status)
             self._has_ended = True
 
-    def _create(self, progress: Progress) -> "MlflowClient":
+    def _open(self, progress: Progress) -> None:
+        """Have a run; not yet while another follower is about to let go of it."""
+        tags = {**self._tags, PIPELINE_TAG: progress.pipeline["id"]}
+        tags |= {TRAINING_TAG + stage: key for stage, key in progress.trainings.items()}
+        waits = time.time_ns() // 1_000_000 < self._started_ms + 1000 * _LET_GO_SECONDS
         with opened(self._store) as (client, experiment_id):
-            run = client.create_run(
-                experiment_id,
-                start_time=self._started_ms,
-                run_name=run_name(self._tags),
-                tags=with_context(
-                    {**self._tags, **keeper_tags(), PIPELINE_TAG: progress.pipeline["id"]}
-                ),
+            parameters = progress.first["parameters"]
+            self._run = run_to_show(
+                client, experiment_id, tags, parameters, self._started_ms, waits
             )
-        self._client, self._run_id = client, str(run.info.run_id)
-        log_parameters(client, self._run_id, progress.first["parameters"])
-        return client
+        self._client = client
 
 
 def follow(stream: TextIO, root: Path) -> None:

@@ -1,0 +1,215 @@
+"""Trainings that go on after a kill: where their state lies, what it is known by, when it goes.
+
+The state lies in `.resume` of the project's root, which experiments in folders of their own share,
+and is known by all that DVC knows the stage by (`dvc.yaml`: its code, files and parameters), but
+for what changes no result, and by the libraries. It goes when `dvc.lock` records the result: until
+then a kill of DVC itself would have the stage run again.
+"""
+
+import logging
+import os
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from spikejoule.foundation.errors import ArtifactError, SpikejouleError
+from spikejoule.foundation.files import read_json, write_json
+from spikejoule.foundation.host_energy import HostEnergy, HostEnergyEntry
+from spikejoule.foundation.host_energy_sums import added_up
+from spikejoule.foundation.pipeline_file import PIPELINE_FILE, artifact_paths
+from spikejoule.foundation.provenance import (
+    content_digest,
+    file_digest,
+    library_versions,
+    tree_digests,
+)
+from spikejoule.foundation.resume_files import Kept, ResumeFile
+from spikejoule.foundation.yaml_files import read_mapping
+from spikejoule.params import WITHOUT_EFFECT, Params
+from stages.shared import journal
+from stages.shared.root import project_root
+
+logger = logging.getLogger(__name__)
+
+FOLDER = ".resume"
+
+_LOCK_FILE = "dvc.lock"
+# The dense engine rounds by its threads; those that a state was begun with are part of it.
+_OF_THE_MACHINE = ("train.threads", *WITHOUT_EFFECT)
+
+
+class Resume:
+    """A `Keeper` of a stage: beside the state of its training, when it began and what it took.
+
+    Attributes:
+        key: what the state is known by; None where none is kept.
+        started: when the training began, in the first of its processes, as ISO 8601.
+    """
+
+    def __init__(self, file: ResumeFile | None, key: str | None) -> None:
+        self.key = key
+        self.started = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._file = file
+        self._host = HostEnergy()
+        self._earlier: list[HostEnergyEntry] = []
+
+    def keeper(self, host: HostEnergy) -> "Resume | None":
+        """What training is given, while `host` is measured; None where no state is kept."""
+        self._host = host
+        return None if self._file is None else self
+
+    def load(self) -> Kept | None:
+        """The state that an earlier process has left."""
+        kept = None if self._file is None else self._file.load()
+        if kept is None:
+            return None
+        try:
+            self.started = str(kept.plain["started"])
+            datetime.fromisoformat(self.started)
+            self._earlier = [
+                HostEnergyEntry.model_validate(entry) for entry in kept.plain["host_energy"]
+            ]
+            return Kept(dict(kept.plain["training"]), kept.arrays)
+        except (KeyError, TypeError, ValueError, ValidationError) as error:
+            self.refuse(f"the state lacks what belongs to it ({error})")
+            return None
+
+    def save(self, kept: Kept) -> None:
+        """Keep a state in place of the one before.
+
+        Raises SpikejouleError if the pipeline was killed: the next one goes on from here.
+        """
+        assert self._file is not None
+        energy = [*self._earlier, self._host.so_far().as_entry()]
+        plain = {
+            "training": kept.plain,
+            "started": self.started,
+            "host_energy": [entry.model_dump(mode="json") for entry in energy],
+        }
+        self._file.save(replace(kept, plain=plain))
+        if journal.pipeline_has_ended():
+            raise SpikejouleError(
+                "the pipeline that started this stage has ended: the next one goes on from here"
+            )
+
+    def refuse(self, reason: str) -> None:
+        """Forget a state that nobody can go on from, and say why."""
+        assert self._file is not None
+        self._earlier = []
+        self.started = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._file.refuse(reason)
+
+    def host_energy(self) -> HostEnergyEntry:
+        """What the machine spent, in all processes of the training."""
+        return added_up([*self._earlier, self._host.as_entry()])
+
+    def done(self, timings: Path) -> None:
+        """The outputs are written, `timings` with them; no other run writes the same of those."""
+        if self._file is None:
+            return
+        if "DVC_STAGE" not in os.environ:
+            self._file.done()
+            return
+        mark = {"folder": str(Path.cwd()), "md5": file_digest(timings, "md5")}
+        write_json(_mark_of(self._file.path), mark)
+
+
+@contextmanager
+def resumable(
+    stage: str,
+    params: Params,
+    facts: Mapping[str, str] | None = None,
+    after: Sequence[str] = (),
+) -> Iterator[Resume]:
+    """What keeps the state of a stage's training, of which this process is the only owner.
+
+    Waits while another process is at the same training.
+
+    Args:
+        stage: its name in dvc.yaml.
+        params: all parameters.
+        facts: what else the result depends on, by name.
+        after: stages whose training came before: a pipeline that was killed then has the same run.
+    """
+    key = _key(stage, params, facts or {}) if params.train.resume else None
+    if key is None:
+        yield Resume(None, None)
+        return
+    folder = project_root() / FOLDER
+    with ResumeFile(folder, key, f"the training of stage {stage}") as file:
+        if _is_recorded(_mark_of(file.path)):
+            file.done()
+        _mark_of(file.path).unlink(missing_ok=True)
+        for name, known in [(stage, key), *((of, _key(of, params, {})) for of in after)]:
+            journal.tell("resumable", stage=name, key=known)
+        yield Resume(file, key)
+
+
+def forget_recorded(root: Path) -> None:
+    """Remove the states of trainings whose results DVC has recorded by now."""
+    for mark in (root / FOLDER).glob("*.done"):
+        if _is_recorded(mark):
+            lock = FileLock(mark.with_suffix(".lock"))
+            try:
+                with lock.acquire(timeout=0):
+                    mark.with_suffix(".npz").unlink(missing_ok=True)
+                    mark.unlink(missing_ok=True)
+                    mark.with_suffix(".lock").unlink(missing_ok=True)
+            except (OSError, Timeout):
+                continue  # somebody goes on from it this very moment
+
+
+def _is_recorded(mark: Path) -> bool:
+    """Whether the dvc.lock beside a finished training's outputs records them."""
+    try:
+        told = read_json(mark)
+        lock = Path(told["folder"]) / _LOCK_FILE
+        return str(told["md5"]).encode() in lock.read_bytes()
+    except (ArtifactError, KeyError, OSError):
+        return False
+
+
+def _mark_of(state: Path) -> Path:
+    return state.with_suffix(".done")
+
+
+def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
+    """A digest of all that a stage's result depends on; None where dvc.yaml does not say it."""
+    definition = read_mapping(Path(PIPELINE_FILE)).get("stages", {}).get(stage)
+    if definition is None:
+        return None
+    paths = {f"${{paths.{name}}}": path for name, path in artifact_paths(Path()).items()}
+    files = tree_digests(paths.get(dep, Path(dep)) for dep in definition["deps"])
+    if files is None:
+        return None
+    return content_digest(
+        {
+            "files": files,
+            "parameters": _parameters(definition["params"], params),
+            "libraries": {**library_versions(), "python": platform.python_version()},
+            "facts": {**facts, "processor": _processor()},
+        }
+    )
+
+
+def _parameters(names: list[str], params: Params) -> dict[str, Any]:
+    return {
+        key: value
+        for key, value in params.flattened().items()
+        if any(key == name or key.startswith(f"{name}.") for name in names)
+        and key not in _OF_THE_MACHINE
+    }
+
+
+def _processor() -> str:
+    """What torch computes with: where it differs, sums are rounded otherwise."""
+    import torch
+
+    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

@@ -1,0 +1,116 @@
+"""A training that is cut short after any epoch and goes on ends with the same bytes."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.engine import make_engine
+from spikejoule.engine.interface import Engine
+from spikejoule.foundation import torch_files
+from spikejoule.learn.settings import TrainingSettings
+from spikejoule.learn.teacher import TeacherAnswer
+from spikejoule.learn.training import TrainingData, TrainingResult, train
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import initial_state
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation
+from spikejoule.spikes.encoders.poisson import Poisson
+from tests.tools.interrupted import cut_short_after_every_epoch
+from tests.tools.settings import changed, draw_key, encode
+
+N_STEPS, N_INPUT, SEED, EPOCHS = 10, 16, 3, 5
+SETTINGS = TrainingSettings(
+    batch_size=8, max_epochs=EPOCHS, lr=0.02, logit_scale=0.3, grad_clip_norm=1.0,
+    weight_decay=1e-4, schedule="one_cycle", shift_pixels=1,
+)  # fmt: skip
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "pruned": {"pruned_fraction": 0.6, "prune_end": 0.7},
+    "pruned by events": {"pruned_fraction": 0.5, "prune_end": 0.9, "prune_by": "events"},
+    "averaged": {"average_epochs": 3, "pruned_fraction": 0.3, "prune_start": 0.1},
+    "quantised": {"weight_bits": 4},
+    "quantised, pruned by events, averaged": {
+        "weight_bits": 8, "pruned_fraction": 0.6, "prune_end": 0.9, "prune_by": "events",
+        "average_epochs": 2,
+    },
+    "learned": {"learned": "both"},
+    "distilled": {"distillation": 0.5, "schedule": "cosine"},
+    "stopped early": {"patience": 1, "schedule": "plateau", "plateau_patience": 0, "lr": 0.2},
+    "penalised, no biases": {"spike_penalty": 1.0, "reset": "subtract", "bias": False},
+}  # fmt: skip
+
+
+def network(case: dict[str, Any]) -> Architecture:
+    bits = case.get("weight_bits")
+    neuron = LeakyIntegrateAndFire(
+        threshold=0.7,
+        decay=0.875,
+        learned=case.get("learned", "none"),
+        reset=case.get("reset", "zero"),
+        bias=case.get("bias", True),
+    )
+    return Architecture(N_INPUT, (12, 9), 2, neuron, bits and Quantisation(bits, 32))
+
+
+def settings_of(case: dict[str, Any]) -> TrainingSettings:
+    of_the_network = ("weight_bits", "learned", "reset", "bias")
+    return changed(SETTINGS, **{key: of for key, of in case.items() if key not in of_the_network})
+
+
+def data_of(case: dict[str, Any]) -> TrainingData:
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, 50).astype(np.uint8)
+    images = generator.integers(0, 90, (50, 4, 4)).astype(np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:, 2 * label : 2 * label + 2] += 80
+    encoder = Poisson(time_window=N_STEPS, max_rate=400.0)
+    events = encode(images[30:], N_STEPS, 400.0, draw_key(3, "validation", 0))
+
+    def teacher(seen: np.ndarray) -> TeacherAnswer:
+        right = seen.reshape(-1, 4, 4)[:, :, 2:].mean(axis=(1, 2)) / 255
+        return TeacherAnswer(np.stack([1 - right, right], axis=1), 7 * len(seen), 5 * len(seen))
+
+    asked = teacher if case.get("distillation") else None
+    return TrainingData(
+        images[:30], labels[:30], np.arange(30), encoder, events, labels[30:], asked
+    )
+
+
+def fresh_engine(name: str, case: dict[str, Any]) -> Engine:
+    architecture = network(case)
+    state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
+    return make_engine(name, architecture, state, settings_of(case))
+
+
+def trained(name: str, case: dict[str, Any], keeper: Any = None) -> TrainingResult:
+    names = network(case).layer_names
+    return train(
+        data_of(case), fresh_engine(name, case), names, settings_of(case), SEED, (), keeper=keeper
+    )
+
+
+def content(result: TrainingResult) -> bytes:
+    """All of a result but its clocks."""
+    return torch_files.encode(
+        {
+            "state": result.state,
+            "optimizer": result.optimizer_state,
+            "history": [record.entry() for record in result.history],
+            "spikes": list(result.spikes.totals),
+            "architecture": repr(result.architecture),
+            "best": (result.best_epoch, result.best_validation_accuracy_percent),
+            "stop": result.stop_reason,
+        }
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", ["event", "dense"])
+def test_cut_short_after_every_epoch(name: str, case: str) -> None:
+    whole = content(trained(name, CASES[case]))
+    result, cuts = cut_short_after_every_epoch(lambda keeper: trained(name, CASES[case], keeper))
+    assert content(result) == whole
+    assert cuts == len(result.history)
+    if case == "stopped early":
+        assert 1 < cuts < EPOCHS

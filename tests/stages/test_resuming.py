@@ -1,0 +1,243 @@
+"""What a training that goes on is known by, where its state lies, and when it goes."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.foundation.host_energy import HostEnergy, measure_host_energy
+from spikejoule.foundation.resume_files import Kept
+from spikejoule.params import Params, load_params
+from stages.shared import journal, resuming
+from stages.shared.resuming import Resume, forget_recorded, resumable
+from tests.foundation.test_host_energy import add, make_zone
+from tests.tools.pipeline_tools import set_parameters
+
+KEPT = Kept({"history": [1, 2]}, {"weights": np.arange(3.0)})
+PIPELINE = {
+    "vars": [{"paths": {"train": "data/train.npz", "train_timings": "results/timings/train.json"}}],
+    "stages": {
+        "train": {
+            "deps": ["${paths.train}", "src/code", "stages/train.py"],
+            "params": ["seed", "encode.time_window", "train"],
+        }
+    },
+}
+FILES = ("data/train.npz", "src/code/one.py", "src/code/room/two.py", "stages/train.py")
+
+
+@pytest.fixture
+def project(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of one stage; the working directory."""
+    folder = tmp_path / "project"
+    for name in (*FILES, ".dvc/config"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(PIPELINE))
+    shutil.copy(repository / "params.yaml", folder)
+    monkeypatch.chdir(folder)
+    for variable in ("DVC_ROOT", "DVC_STAGE"):
+        monkeypatch.delenv(variable, raising=False)
+    return folder
+
+
+def params() -> Params:
+    return load_params("params.yaml")
+
+
+def key(**facts: str) -> str | None:
+    with resumable("train", params(), facts) as resume:
+        return resume.key
+
+
+def save(resume: Resume, kept: Kept = KEPT) -> None:
+    keeper = resume.keeper(HostEnergy())
+    assert keeper is not None
+    keeper.save(kept)
+
+
+class TestKey:
+    @pytest.mark.parametrize("file", FILES)
+    def test_every_file_of_the_stage_is_part_of_it(self, file: str, project: Path) -> None:
+        before = key()
+        assert before is not None
+        assert key() == before
+        (project / file).write_text("other")
+        assert key() not in (before, None)
+        (project / file).write_text(file)
+        assert key() == before
+
+    def test_so_are_new_files_and_no_caches(self, project: Path) -> None:
+        before = key()
+        (project / "src/code/__pycache__").mkdir()
+        (project / "src/code/__pycache__/one.pyc").touch()
+        (project / "src/code/.one.py.swp").touch()
+        assert key() == before
+        (project / "src/code/three.py").touch()
+        assert key() != before
+
+    @pytest.mark.parametrize(
+        ("parameter", "value", "is_part"),
+        [
+            ("train.lr", 0.001, True),
+            ("seed", 43, True),
+            ("encode.time_window", 49, True),
+            ("encode.max_rate", 70, False),  # the stage is not said to read it
+            ("train.threads", 1, False),
+        ],
+    )
+    def test_parameters(self, parameter: str, value: float, is_part: bool, project: Path) -> None:
+        before = key()
+        set_parameters(project, {parameter: value})
+        assert (key() != before) == is_part
+
+    def test_facts_and_libraries(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        keys = {key(), key(engine="event"), key(engine="dense")}
+        for library in ("numpy", "python"):
+            if library == "python":
+                monkeypatch.setattr(resuming.platform, "python_version", lambda: "2.7")
+            else:
+                monkeypatch.setattr(resuming, "library_versions", lambda: {"numpy": "0"})
+            keys.add(key())
+        assert len(keys) == 5
+
+    def test_none_where_it_cannot_be_known_or_is_not_wanted(self, project: Path) -> None:
+        set_parameters(project, {"train.resume": "false"})
+        assert key() is None
+        set_parameters(project, {"train.resume": "true"})
+        (project / "src/code").rename(project / "src/elsewhere")
+        assert key() is None
+        with resumable("train", params()) as resume:
+            assert resume.keeper(HostEnergy()) is None
+            resume.done(project / "params.yaml")
+        assert not (project / ".resume").exists()
+
+
+class TestPlace:
+    def test_an_experiment_in_a_folder_of_its_own_finds_the_state(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with resumable("train", params()) as resume:
+            save(resume)
+        inner = project / ".dvc/tmp/exps/standalone/tmp1"
+        shutil.copytree(project, inner, ignore=shutil.ignore_patterns(".dvc", ".resume"))
+        monkeypatch.chdir(inner)
+        monkeypatch.setenv("DVC_ROOT", str(project))
+        with resumable("train", params()) as resume:
+            kept = resume.load()
+            assert kept is not None
+            assert kept.plain == KEPT.plain
+            assert kept.arrays["weights"].tolist() == [0, 1, 2]
+        assert not (inner / ".resume").exists()
+
+    def test_git_and_dvc_ignore_it(self, repository: Path) -> None:
+        assert "/.resume/" in (repository / ".gitignore").read_text().splitlines()
+        assert ".resume" in (repository / ".dvcignore").read_text().splitlines()
+
+
+class TestEnd:
+    @pytest.fixture
+    def timings(self, project: Path) -> Path:
+        path = project / "results/timings/train.json"
+        path.parent.mkdir(parents=True)
+        path.write_text("12.3 s")
+        return path
+
+    def states(self, project: Path) -> list[str]:
+        return sorted(file.suffix for file in (project / ".resume").iterdir())
+
+    def test_without_dvc_it_goes_with_the_result(self, project: Path, timings: Path) -> None:
+        with resumable("train", params()) as resume:
+            save(resume)
+            resume.done(timings)
+        assert self.states(project) == []
+
+    def test_with_dvc_it_stays_until_the_result_is_recorded(
+        self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DVC_STAGE", "train")
+        with resumable("train", params()) as resume:
+            save(resume)
+            resume.done(timings)
+        forget_recorded(project)
+        assert self.states(project) == [".done", ".npz"]
+        with resumable("train", params()) as resume:
+            assert resume.load() is not None, "DVC was killed before it knew"
+            resume.done(timings)
+        md5 = hashlib.md5(timings.read_bytes()).hexdigest()
+        (project / "dvc.lock").write_text(f"md5: {md5}\n")
+        forget_recorded(project)
+        assert self.states(project) == []
+
+    def test_one_that_is_recorded_is_not_taken_up(
+        self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DVC_STAGE", "train")
+        with resumable("train", params()) as resume:
+            save(resume)
+            resume.done(timings)
+        md5 = hashlib.md5(timings.read_bytes()).hexdigest()
+        (project / "dvc.lock").write_text(f"md5: {md5}\n")
+        with resumable("train", params()) as resume:
+            assert resume.load() is None
+
+    def test_a_stage_whose_pipeline_was_killed_keeps_its_epoch_and_ends(
+        self, project: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(journal, "pipeline_has_ended", lambda: True)
+        with (
+            pytest.raises(SpikejouleError, match="the next one goes on from here"),
+            resumable("train", params()) as resume,
+        ):
+            save(resume)
+        with resumable("train", params()) as resume:
+            assert resume.load() is not None
+
+    def test_a_pipeline_is_the_process_and_not_its_number(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for told, has_ended in (
+            (None, False),
+            ((os.getpid(), 1.0), True),
+            ((2**22 + 1, 1.0), True),
+        ):
+            monkeypatch.setattr(journal, "_pipeline_told", told)
+            assert journal.pipeline_has_ended() == has_ended
+
+
+def test_energy_is_the_sum_over_the_processes_until_their_last_epoch(
+    project: Path, tmp_path: Path
+) -> None:
+    zone = make_zone(tmp_path / "powercap", "intel-rapl:0", "package-0", 0)
+    started = ""
+    for spent in (5, 7, 11):
+        with resumable("train", params()) as resume:
+            with measure_host_energy(powercap=tmp_path / "powercap", idle_seconds=0) as host:
+                keeper = resume.keeper(host)
+                assert keeper is not None
+                assert (keeper.load() is None) == (spent == 5)
+                started = started or resume.started
+                assert resume.started == started
+                add(zone, spent * 1_000_000)
+                keeper.save(KEPT)
+                add(zone, 1_000_000)  # in an epoch that is cut short, but for the last process
+            entry = resume.host_energy()
+    assert entry.energy_j == 5 + 7 + 12
+    assert "added up over 3 processes" in entry.method
+    assert entry.kind == "measured"
+
+
+def test_a_state_that_lacks_what_the_stage_keeps_is_refused(
+    project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with resumable("train", params()) as resume:
+        assert resume._file is not None
+        resume._file.save(KEPT)
+        assert resume.load() is None
+        assert "begins at the beginning" in caplog.text
+        assert resume._file.load() is None

@@ -1,0 +1,47 @@
+"""Work that ends in the middle and is taken up again, in the tests' own process."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from spikejoule.foundation.resume_files import Kept
+
+R = TypeVar("R")
+
+
+class KilledError(Exception):
+    """Stands for a kill: what the process knew is gone, and what it kept is there."""
+
+
+class Memory:
+    """A keeper that ends the process after so many epochs of its own."""
+
+    def __init__(self, kept: Kept | None = None, epochs: int = sys.maxsize) -> None:
+        self.kept = kept
+        self._left = epochs
+
+    def load(self) -> Kept | None:
+        return self.kept
+
+    def save(self, kept: Kept) -> None:
+        # As a file has it: in the order of the names, and nothing is shared with the engine.
+        arrays = {name: kept.arrays[name].copy() for name in sorted(kept.arrays)}
+        self.kept = Kept(json.loads(json.dumps(kept.plain)), arrays)
+        self._left -= 1
+        if not self._left:
+            raise KilledError
+
+    def refuse(self, reason: str) -> None:
+        raise AssertionError(reason)
+
+
+def cut_short_after_every_epoch(work: Callable[[Any], R]) -> tuple[R, int]:
+    """The result of work whose process ends after each epoch, and how often it ended."""
+    kept, cuts = None, 0
+    while True:
+        memory = Memory(kept, epochs=1)
+        try:
+            return work(memory), cuts
+        except KilledError:
+            kept, cuts = memory.kept, cuts + 1

@@ -1,0 +1,245 @@
+"""Kill a pipeline at random moments, again and again: it ends as one that nobody disturbed.
+
+    python -m tests.tools.kills --kills 50 --seed 1
+
+A round trains the rivals and the network afresh, with a few kills; its outputs must be those of the
+undisturbed run to the byte. Killed with -9 is the stage's process, DVC's alone, which leaves the
+stage alive, or both. At the end the whole pipeline runs, and its MLflow run must be one.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.files import read_npz
+from spikejoule.foundation.resume_files import SCHEMA
+from tests.tools.pipeline_tools import (
+    REPOSITORY,
+    artifact_paths,
+    clean_environment,
+    clone_of_working_tree,
+    dvc,
+    start_dvc,
+)
+
+PARAMETERS: Mapping[str, Any] = {
+    "data.source": "mnist5k",
+    "encode.time_window": 20,
+    "model.hidden": 60,
+    "model.threshold": 0.5,
+    "train.max_epochs": 12,
+    "train.pruned_fraction": 0.5,
+    "train.average_epochs": 3,
+    "baseline.family_hidden": "[30]",
+    "energy_report.bootstrap_samples": 100,
+}
+WITHOUT_CLOCKS = (
+    *("baseline", "teacher", "baseline_metrics"),
+    *("trained", "history", "train_metrics"),
+)
+VICTIMS = ("the stage", "dvc", "both")
+COMMAND_SECONDS = 300
+WRITING_SECONDS = 2.0
+"""After the last epoch, in which outputs are written, and hashed by DVC."""
+
+
+@dataclass
+class Project:
+    """A clone in which pipelines are killed.
+
+    Attributes:
+        folder: its root.
+        environment: of every command.
+        draw: of the victims and moments.
+        kills: what was killed, when, and which epochs were whole then.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+    draw: random.Random
+    kills: list[str] = field(default_factory=list)
+
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of every output that holds no clock."""
+        paths = artifact_paths(self.folder)
+        return {
+            name: hashlib.sha256((self.folder / paths[name]).read_bytes()).hexdigest()
+            for name in WITHOUT_CLOCKS
+        }
+
+    def training_seconds(self, stage: str) -> float:
+        """What a stage's training took."""
+        path = self.folder / artifact_paths(self.folder)[f"{stage}_timings"]
+        return float(json.loads(path.read_text())["training_time_seconds"])
+
+    def epochs_kept(self) -> dict[str, int]:
+        """By stage, the epochs of a training that has not ended."""
+        kept = {}
+        for state in (self.folder / ".resume").glob("*.npz"):
+            with suppress(ArtifactError):  # gone in this moment
+                plain = json.loads(read_npz(state, SCHEMA)["plain"].tobytes())["plain"]["training"]
+                if not state.with_suffix(".done").exists():
+                    stage = "baseline" if "groups" in plain else "train"
+                    kept[stage] = len(plain["seconds"])
+        return kept
+
+    def forget_training(self) -> None:
+        """Let DVC know nothing of trainings that have been."""
+        shutil.rmtree(self.folder / ".dvc" / "cache" / "runs", ignore_errors=True)
+        lock = self.folder / "dvc.lock"
+        content = yaml.safe_load(lock.read_text(encoding="utf-8"))
+        for stage in ("baseline", "train"):
+            content["stages"].pop(stage, None)
+        lock.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    def survive(self, n_kills: int, most_seconds: float) -> None:
+        """Train rivals and network, kill it so often, and let it end.
+
+        Three of four kills come within so many seconds of the beginning of a training, the others
+        within so many of the start of DVC. Raises AssertionError if an epoch is lost that was whole
+        at a kill.
+        """
+        epochs: dict[str, int] = {}
+        for _ in range(n_kills):
+            self._mend()
+            process = start_dvc(self.folder, self.environment, "repro", "train")
+            if self.draw.random() < 0.75:
+                self._wait_for_training(process)
+            seconds = self.draw.uniform(0, most_seconds)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                victim = self.draw.choice(VICTIMS)
+                kill(process, victim)
+                kept = self.epochs_kept()
+                self.kills.append(f"{victim} after {seconds:.1f} s, epochs whole: {kept or '-'}")
+                for stage, number in kept.items():
+                    assert number >= epochs.get(stage, 0), self.kills
+                epochs |= kept
+            else:
+                assert process.returncode == 0
+                return
+        self._mend()
+        dvc(self.folder, self.environment, "repro", "train")
+
+    def _mend(self) -> None:
+        """As the Makefile does before DVC, which a kill may have left with a damaged list."""
+        command = [sys.executable, "-m", "stages.locks"]
+        subprocess.run(command, cwd=self.folder, env=dict(self.environment), check=True)
+
+    def _wait_for_training(self, process: subprocess.Popen[str]) -> None:
+        locks = self.folder / ".resume"
+        before = {lock.read_text() for lock in locks.glob("*.lock")}
+        while process.poll() is None:
+            for lock in locks.glob("*.lock"):
+                with suppress(OSError):
+                    if lock.read_text() not in before:
+                        return
+            time.sleep(0.02)
+
+    def runs(self) -> list[Any]:
+        """The runs in the store."""
+        from mlflow import MlflowClient
+
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("spikejoule")
+        assert experiment is not None
+        return list(client.search_runs([experiment.experiment_id]))
+
+    def epochs_shown(self) -> list[int]:
+        """The epochs of the run that was published; no other is running or finished."""
+        from mlflow import MlflowClient
+
+        by_status = Counter(run.info.status for run in self.runs())
+        assert by_status["FINISHED"] == 1, by_status
+        assert by_status["RUNNING"] == 0, by_status
+        (run,) = (run for run in self.runs() if run.info.status == "FINISHED")
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
+        curve = client.get_metric_history(run.info.run_id, "by_epoch/train_loss")
+        return [point.step for point in curve]
+
+
+def stages_of(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
+    """The stage's process below DVC, if there is one at this moment."""
+    with suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if any(word.startswith("stages.") for word in child.cmdline()):
+                    yield child
+
+
+def kill(process: subprocess.Popen[str], victim: str) -> None:
+    """kill -9, and wait for the end of DVC, which a killed stage ends, too."""
+    below = list(stages_of(process))
+    if victim == "dvc":
+        process.kill()
+    elif victim == "the stage" and below:
+        for child in below:
+            with suppress(psutil.Error):
+                child.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(COMMAND_SECONDS)
+
+
+def clone(folder: Path, draw: random.Random) -> Project:
+    """A fresh clone of this working tree."""
+    environment = clean_environment(folder.parent)
+    clone_of_working_tree(REPOSITORY, folder, environment, PARAMETERS)
+    return Project(folder, environment, draw)
+
+
+def main(n_kills: int, seed: int, folder: Path) -> int:
+    """Print every kill and every round; returns 1 if a round ended with other bytes."""
+    draw = random.Random(seed)
+    whole, project = clone(folder / "whole", draw), clone(folder / "killed", draw)
+    dvc(whole.folder, whole.environment, "repro", "train")
+    lasted = {stage: whole.training_seconds(stage) for stage in ("baseline", "train")}
+    print(", ".join(f"{stage}: {seconds:.1f} s of training" for stage, seconds in lasted.items()))
+    expected = whole.digests()
+    rounds = different = 0
+    dvc(project.folder, project.environment, "repro", "encode")
+    while len(project.kills) < n_kills:
+        told = len(project.kills)
+        project.forget_training()
+        project.survive(draw.randint(2, 8), max(lasted.values()) + WRITING_SECONDS)
+        rounds += 1
+        same = project.digests() == expected
+        different += not same
+        print(*project.kills[told:], sep="\n")
+        print(f"round {rounds}: {'the same bytes' if same else 'OTHER BYTES'}", flush=True)
+    dvc(project.folder, project.environment, "repro")
+    shown = project.epochs_shown()
+    left = [file.name for file in (project.folder / ".resume").iterdir()]
+    print(
+        f"{len(project.kills)} kills, {rounds} results, {different} with other bytes; one run of "
+        f"MLflow's is FINISHED, with the epochs {shown}, and none RUNNING; left in .resume: {left}"
+    )
+    return int(different > 0 or shown != list(range(1, PARAMETERS["train.max_epochs"] + 1)))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        sys.exit(main(chosen.kills, chosen.seed, Path(place)))
