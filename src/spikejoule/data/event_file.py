@@ -136,8 +136,10 @@ def _problem(arrays: Arrays) -> str:
     return subject_problem(arrays)
 
 
+EVENT_SAMPLES_SCHEMA = "spikejoule/event_samples/1"
+
 _SMALL = ArrayFile(
-    "spikejoule/event_samples/1",
+    EVENT_SAMPLES_SCHEMA,
     {
         "offsets": Array("int64", ("*",), low=0),
         "labels": Array("uint8", ("N",)),

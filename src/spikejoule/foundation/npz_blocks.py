@@ -198,6 +198,15 @@ def check_stored(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def schema_of(path: str | os.PathLike[str]) -> str:
+    """The schema that a file states; empty for one that is missing or no .npz file."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{SCHEMA_KEY}.npy") as member:
+            return str(np.lib.format.read_array(member, allow_pickle=False))
+    except DAMAGED_NPZ_ERRORS:
+        return ""
+
+
 def read_members(path: str | os.PathLike[str], leave_out: Iterable[str]) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file but for some, `schema` among them; ArtifactError if damaged."""
     left_out = {f"{name}.npy" for name in leave_out}

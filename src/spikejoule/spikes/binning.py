@@ -14,7 +14,7 @@ from spikejoule.data.event_samples import EventSamples
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.spikes.events import MAX_SOURCES, EventList
 
-_MAX_PRODUCT = 2**62
+_CELLS_PER_EVENT = 64
 
 
 class Binned(NamedTuple):
@@ -58,13 +58,23 @@ def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int
     dropped = np.bincount(of_sample[~inside], minlength=n_samples)
     steps = samples.times[inside].astype(np.int64) * n_steps // window_us
     rows = of_sample[inside] * n_steps + steps
-    if n_samples * n_steps * n_units >= _MAX_PRODUCT:
-        raise ParameterError("too many samples, steps and units to bin at once")
-    places = np.unique(rows * n_units + samples.units[inside])
+    places = _each_once(rows * n_units + samples.units[inside], n_samples * n_steps * n_units)
     kept_rows, sources = np.divmod(places, n_units)
     events = EventList.from_rows(kept_rows, sources, n_samples, n_steps, n_units)
     merged = np.bincount(of_sample[inside], minlength=n_samples) - events.counts_per_sample()
     return Binned(events, dropped.astype(np.int64), merged.astype(np.int64))
+
+
+def _each_once(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
+    """The places in order, each once; a map of all of them, if it is not too empty, needs no sort.
+
+    Places are below 2**62: a sample has at most 10,000 steps and 65,536 units.
+    """
+    if n_places > _CELLS_PER_EVENT * places.size:
+        return np.unique(places)
+    taken = np.zeros(n_places, dtype=np.bool_)
+    taken[places] = True
+    return np.flatnonzero(taken)
 
 
 def as_event_samples(events: EventList, step_us: int) -> EventSamples:
