@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -43,6 +44,8 @@ def fetch(url: str, path: Path, md5: str, source: str, advice: str) -> None:
         DataError: it cannot be had, or is another file; the sentence names the address.
     """
     host = urlsplit(url).netloc
+    if urlsplit(url).scheme != "https":
+        raise ValueError(f"{url} must be an https address")
     try:
         if path.is_file() and md5_of(path) == md5:
             return
@@ -64,22 +67,25 @@ def fetch(url: str, path: Path, md5: str, source: str, advice: str) -> None:
         ) from error
 
 
+def open_url(url: str, timeout_seconds: float) -> Any:
+    """The answer to a request; as `urllib.request.urlopen`."""
+    return urlopen(url, timeout=timeout_seconds)  # noqa: S310 (`fetch` has looked at the scheme)
+
+
 def _download(url: str, path: Path, source: str, advice: str) -> None:
     try:
-        with urlopen(url, timeout=SOCKET_TIMEOUT_SECONDS) as answer, path.open("wb") as stream:
+        with open_url(url, SOCKET_TIMEOUT_SECONDS) as answer, path.open("wb") as stream:
             while block := answer.read(_BLOCK_BYTES):
                 stream.write(block)
     except (URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         reason = " ".join(str(getattr(error, "reason", error)).split())
+        host = urlsplit(url).netloc
         raise DataError(
-            f"data.source: {source} could not be downloaded from {urlsplit(url).netloc} ({reason}); "
-            f"{advice}."
+            f"data.source: {source} could not be downloaded from {host} ({reason}); {advice}."
         ) from error
 
 
-def run_download(
-    command: Sequence[str], timeout_seconds: float, source: str, advice: str
-) -> None:
+def run_download(command: Sequence[str], timeout_seconds: float, source: str, advice: str) -> None:
     """Run a program that downloads; its last line on the standard error is the reason of a failure.
 
     Raises DataError if it fails, or takes longer.

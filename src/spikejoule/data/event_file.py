@@ -111,7 +111,7 @@ class EventFile:
         )
 
     def blocks(self) -> Iterator[tuple[slice, EventSamples]]:
-        """All samples in their order, some megabytes at a time: which they are, and their events."""
+        """All samples in order, some megabytes at a time: which they are, and their events."""
         for samples in blocks_of(np.diff(self.offsets)):
             yield samples, self.read(samples)
 

@@ -77,9 +77,7 @@ def joined(parts: list[EventSamples]) -> EventSamples:
     )
 
 
-def blocks_of(
-    lengths: NDArray[np.integer], events_per_block: int = 1 << 20
-) -> Iterator[slice]:
+def blocks_of(lengths: NDArray[np.integer], events_per_block: int = 1 << 20) -> Iterator[slice]:
     """Runs of samples, each of about so many events and at least one sample.
 
     Args:

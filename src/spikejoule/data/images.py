@@ -7,7 +7,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,8 +131,6 @@ class LabelledImages:
 Samples = LabelledImages | LabelledEvents
 """Images, or samples that are events from birth."""
 
-AnySamples = TypeVar("AnySamples", LabelledImages, LabelledEvents)
-
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -159,7 +157,9 @@ def check_images(
 ) -> None:
     """Raise DataError unless these are N >= 1 images with N labels of the subject's classes."""
     if images.ndim != 3 or 0 in images.shape[1:]:
-        raise DataError(f"{what}: images must be rows of pixels, but have the shape {images.shape}.")
+        raise DataError(
+            f"{what}: images must be rows of pixels, but have the shape {images.shape}."
+        )
     if len(images) != len(labels):
         raise DataError(
             f"{what}: every image needs one label, but there are {len(images):,} images and "
@@ -175,9 +175,7 @@ def check_images(
         )
 
 
-def split_validation(
-    train: AnySamples, validation_size: float, seed: int
-) -> tuple[AnySamples, AnySamples]:
+def split_validation(train: Samples, validation_size: float, seed: int) -> tuple[Samples, Samples]:
     """Split off a stratified validation set; returns (training, validation).
 
     `validation_size` is the fraction of the samples that go to validation, above 0 and below 1.
@@ -248,9 +246,7 @@ def save_images(path: str | os.PathLike[str], samples: LabelledImages) -> None:
 def load_images(path: str | os.PathLike[str]) -> LabelledImages:
     """Read a file of `save_images`; one that is missing, damaged or another: ArtifactError."""
     arrays = IMAGES.read(path)
-    return LabelledImages(
-        arrays["images"], arrays["labels"], arrays["index"], subject_of(arrays)
-    )
+    return LabelledImages(arrays["images"], arrays["labels"], arrays["index"], subject_of(arrays))
 
 
 def save_samples(path: str | os.PathLike[str], samples: Samples) -> None:

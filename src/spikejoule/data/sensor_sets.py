@@ -57,9 +57,7 @@ def kept_or_written(
     return {part: LabelledEvents.load(path) for part, path in paths.items()}
 
 
-def as_dataset(
-    source: str, title: str, note: str, parts: Mapping[Part, LabelledEvents]
-) -> Dataset:
+def as_dataset(source: str, title: str, note: str, parts: Mapping[Part, LabelledEvents]) -> Dataset:
     """The data set of training and test events; its title says how many there are."""
     train, test = parts["train"], parts["test"]
     return Dataset(
@@ -73,7 +71,7 @@ def as_dataset(
 
 
 def of_files(title: str, directory: Path) -> tuple[str, str, str]:
-    """Source, title and note of files of the user's own, which no published checksum vouches for."""
+    """Source, title and note of files of the user's own, whose checksums nobody published."""
     return (
         "directory",
         f"{title} files of {directory.name}",

@@ -32,10 +32,10 @@ class Subject:
         """The plural."""
         return f"{self.noun}es" if self.noun.endswith(("s", "sh", "ch", "x")) else f"{self.noun}s"
 
-    @property
-    def is_named(self) -> bool:
-        """Whether classes have names of their own, and are not numbered from 0 on."""
-        return self.class_names != numbered(self.n_classes)
+    def one(self, label: int) -> str:
+        """A sample of a class, in words: "a 7", "garment coat"."""
+        name = self.class_names[label]
+        return f"a {name}" if self.noun == DIGITS.noun else f"{self.noun} {name}"
 
 
 def numbered(n_classes: int) -> tuple[str, ...]:
@@ -79,5 +79,8 @@ def subject_problem(arrays: Arrays) -> str:
     labels = arrays["labels"]
     if labels.size and int(labels.max()) >= subject.n_classes:
         place = int(np.argmax(labels >= subject.n_classes))
-        return f"the label at position {place} is {labels[place]}, but there are {subject.n_classes} classes"
+        return (
+            f"the label at position {place} is {labels[place]}, but there are "
+            f"{subject.n_classes} classes"
+        )
     return ""

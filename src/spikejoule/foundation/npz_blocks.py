@@ -150,9 +150,7 @@ class StoredArray:
         with open(self._path, "rb") as stream:
             return self._read(stream, first, last)
 
-    def read_many(
-        self, firsts: NDArray[np.integer], lengths: NDArray[np.integer]
-    ) -> NDArray[Any]:
+    def read_many(self, firsts: NDArray[np.integer], lengths: NDArray[np.integer]) -> NDArray[Any]:
         """Parts one after another: of each the first element and how many there are."""
         out = np.empty(int(lengths.sum()), dtype=self.dtype)
         place = 0

@@ -46,8 +46,9 @@ PREDICTIONS = ArrayFile(
 def _classes_problem(arrays: Arrays) -> str:
     n_classes = arrays["output_spikes"].shape[1]
     for name in ("labels", "predictions"):
-        if arrays[name].size and arrays[name].max() >= n_classes:
-            return f"the array {name!r} holds {arrays[name].max()}, but must be at most {n_classes - 1}"
+        highest = arrays[name].max(initial=0)
+        if highest >= n_classes:
+            return f"the array {name!r} holds {highest}, but must be at most {n_classes - 1}"
     return ""
 
 

@@ -112,7 +112,9 @@ def _problem_of(rival: str, arrays: Arrays) -> str:
         return f".synapses is {synapses.tolist()}, which is not the number of its weights"
     for name in ("labels", "predictions"):
         if arrays[name].max() >= known[-1].shape[0]:
-            return f" tells {known[-1].shape[0]} classes apart, but {name} holds {arrays[name].max()}"
+            return (
+                f" tells {known[-1].shape[0]} classes apart, but {name} holds {arrays[name].max()}"
+            )
     sources = np.array([of.shape[1] for of in known])
     for name, most in (("active", sources), ("macs_nonzero", synapses)):
         counts = arrays[f"{rival}.{name}"]

@@ -78,7 +78,7 @@ class Encoder(Kind):
         return Encoded(self.events(images, key, samples))
 
     @abstractmethod
-    def density(self, images: NDArray[np.uint8]) -> float:
+    def density(self, images: Any) -> float:
         """Expected share of ones among the input bits [N, T, P] of images, in [0, 1]."""
 
     def operations(self, images: NDArray[np.generic]) -> EncodingOperations | None:

@@ -24,10 +24,13 @@ def counts_per_unit(events: EventList) -> NDArray[np.int64]:
 
 def largest_count(samples: LabelledEvents, code: NoCode) -> int:
     """Most spikes of a unit in a sample, 1 at least."""
-    return max(
-        (int(counts_per_unit(events).max(initial=0)) for events in _blocks(samples, code)),
-        default=1,
-    ) or 1
+    return (
+        max(
+            (int(counts_per_unit(events).max(initial=0)) for events in _blocks(samples, code)),
+            default=1,
+        )
+        or 1
+    )
 
 
 def summed_images(samples: LabelledEvents, code: NoCode, gain: int) -> LabelledImages:

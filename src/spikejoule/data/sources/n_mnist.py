@@ -96,9 +96,7 @@ def read_samples(place: Path) -> Iterator[EventBlock]:
         raise DataError(f"{place} cannot be read ({error}).") from error
 
 
-def _blocks(
-    place: Path, files: list[str], read: Callable[[str], bytes]
-) -> Iterator[EventBlock]:
+def _blocks(place: Path, files: list[str], read: Callable[[str], bytes]) -> Iterator[EventBlock]:
     """The samples of files that lie in folders of their digits."""
     samples = sorted(_sample(place, file) for file in files)
     if len({sample.number for sample in samples}) < len(samples) or not samples:

@@ -103,7 +103,9 @@ def read_samples(path: Path) -> Iterator[EventBlock]:
                 part = slice(first, first + _BLOCK_SAMPLES)
                 yield _block(times[part], units[part], labels[part], first)
     except (OSError, KeyError, ValueError, TypeError) as error:
-        raise DataError(f"{path} is no file of spikes/times, spikes/units and labels ({error}).") from error
+        raise DataError(
+            f"{path} is no file of spikes/times, spikes/units and labels ({error})."
+        ) from error
 
 
 def _block(times: Any, units: Any, labels: Any, first: int) -> EventBlock:

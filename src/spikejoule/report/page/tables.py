@@ -152,7 +152,7 @@ def classes_table(analysis: EnergyAnalysis) -> Markup | None:
         deviation = (item.energy.value or item.energy.high).standard_deviation
         rows.append(
             (
-                str(item.label),
+                analysis.inputs.subject.class_names[item.label],
                 f"{item.n_images:,}",
                 energy_words(item.energy),
                 interval_words(item.energy),
@@ -225,9 +225,13 @@ def provenance_list(content: PageContent) -> Markup:
     return _definitions(facts)
 
 
-def glossary() -> Markup:
+def glossary(analysis: EnergyAnalysis) -> Markup:
     """Units and words."""
-    return _definitions(_UNITS)
+    encoder = analysis.inputs.encoder
+    own = {"step": f"{encoder.step_ms:g} ms of the network's time"}
+    if encoder.takes == "events":
+        own["inference"] = "one sample, from its first event to the answer"
+    return _definitions((name, own.get(name, words)) for name, words in _UNITS)
 
 
 def _definitions(entries: Iterable[tuple[str, str]]) -> Markup:
