@@ -45,9 +45,7 @@ def n_mnist_bytes(sample: Sample) -> bytes:
             content += bytes([0, 240, 0, 0, 0])
             passed += OVERFLOW_US
         stamp = time - passed
-        content += bytes(
-            [column, row, polarity << 7 | stamp >> 16, stamp >> 8 & 255, stamp & 255]
-        )
+        content += bytes([column, row, polarity << 7 | stamp >> 16, stamp >> 8 & 255, stamp & 255])
     return bytes(content)
 
 

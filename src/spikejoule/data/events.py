@@ -93,7 +93,7 @@ class LabelledEvents:
     @property
     def subject(self) -> Subject:
         """What there is to recognise."""
-        return self.setting.subject
+        return replace(self.setting.subject, samples="samples")
 
     @property
     def shape(self) -> tuple[int, ...]:

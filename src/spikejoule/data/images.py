@@ -69,7 +69,7 @@ class DataDescription(Record):
         sha256: file or array -> SHA-256 of its uncompressed content.
         source, title, note: as in `Dataset`.
         validated_on_test: whether the validation images are the test images.
-        noun, class_names: as in `Subject`; not stated for digits.
+        noun, class_names, samples: as in `Subject`; not stated for images of digits.
     """
 
     # By name: a trained network holds them in this order.
@@ -81,6 +81,7 @@ class DataDescription(Record):
     validated_on_test: bool
     noun: Text | None = None
     class_names: list[Text] | None = None
+    samples: Text | None = None
 
     def check_counts(self, path: str | os.PathLike[str], train: int, validation: int) -> None:
         """Raise ArtifactError, naming `path`, unless this describes so many images."""
@@ -208,7 +209,11 @@ def describe(
     subject = train.subject
     words: dict[str, Any] = {}
     if subject != DIGITS:
-        words = {"noun": subject.noun, "class_names": list(subject.class_names)}
+        words = {
+            "noun": subject.noun,
+            "class_names": list(subject.class_names),
+            "samples": subject.samples,
+        }
     return DataDescription(
         source=dataset.source,
         title=dataset.title,
@@ -223,7 +228,9 @@ def describe(
 def subject_of_data(data: Mapping[str, Any]) -> Subject:
     """The subject that the content of a `DataDescription` states; digits if it states none."""
     noun, names = data.get("noun"), data.get("class_names")
-    return DIGITS if noun is None or names is None else Subject(str(noun), tuple(names))
+    if noun is None or names is None:
+        return DIGITS
+    return Subject(str(noun), tuple(names), str(data.get("samples", DIGITS.samples)))
 
 
 def samples_sha256(samples: Samples) -> str:

@@ -75,7 +75,7 @@ def of_files(title: str, directory: Path) -> tuple[str, str, str]:
     return (
         "directory",
         f"{title} files of {directory.name}",
-        f"Files in {title}'s format, not known to be the published ones: figures cannot be "
+        f"Files in the format of {title}, not known to be the published ones: figures cannot be "
         "compared with those of others.",
     )
 

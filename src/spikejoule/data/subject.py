@@ -17,10 +17,12 @@ class Subject:
     Attributes:
         noun: what a sample shows, in the singular: "digit", "garment".
         class_names: what each class is called, in order; a label is a place in it.
+        samples: what samples are called, in the plural.
     """
 
     noun: str
     class_names: tuple[str, ...]
+    samples: str = "images"
 
     @property
     def n_classes(self) -> int:

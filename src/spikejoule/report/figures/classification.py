@@ -75,10 +75,10 @@ def confusion_matrix(
         axes.tick_params(which="both", length=0)
         for spine in axes.spines.values():
             spine.set_visible(False)
-        axes.set_xlabel(f"Predicted {subject.noun} (cells: number of images)")
+        axes.set_xlabel(f"Predicted {subject.noun} (cells: number of {subject.samples})")
         axes.set_ylabel(f"Actual {subject.noun}")
         bar = figure.colorbar(picture, ax=axes, shrink=0.75, pad=0.02)
-        bar.set_label(f"Errors (% of the images of the actual {subject.noun})")
+        bar.set_label(f"Errors (% of the {subject.samples} of the actual {subject.noun})")
         bar.outline.set_visible(False)
         set_titles(figure, _confusion_finding(counts, n_samples, subject), source)
         return to_png(figure)
@@ -121,7 +121,7 @@ def per_class_accuracy(
         raise ValueError("no class has a sample")
     hardest = min(known, key=lambda entry: entry[1])
     with house_style():
-        figure = new_figure(8.0 * max(1.0, min(len(known), 64) / 14), 4.8)
+        figure = new_figure(8.0 * max(1.0, min(len(known), 64) / 10), 4.8)
         axes = figure.subplots()
         for label, percent, low, high, _ in known:
             colour = VERMILION if label == hardest[0] else BLUE
@@ -157,13 +157,13 @@ def per_class_accuracy(
             [f"{subject.class_names[entry[0]]}\n{entry[4]:,}" for entry in known],
             rotation=rotation,
         )
-        axes.set_xlabel(f"{capitalised(subject.noun)}, and its number of test images")
+        axes.set_xlabel(f"{capitalised(subject.noun)}, and its number of test {subject.samples}")
         axes.set_ylabel(f"Correct (%), axis from {bottom} %")
         light_grid(axes, "y")
         set_titles(
             figure,
             f"{capitalised(subject.noun)} {subject.class_names[hardest[0]]} is the hardest: "
-            f"{hardest[1]:.1f} % of {hardest[4]:,} images",
+            f"{hardest[1]:.1f} % of {hardest[4]:,} {subject.samples}",
             f"{source}; bars: {100 * confidence:g} % Wilson interval",
         )
         return to_png(figure)

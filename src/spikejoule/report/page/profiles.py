@@ -184,7 +184,7 @@ def by_class_figure(analysis: EnergyAnalysis) -> Markup:
     for row, item in enumerate(classes):
         energy = item.energy
         name = subject.class_names[item.label]
-        told = f"{name}: {energy_words(energy)}, {item.n_images:,} images"
+        told = f"{name}: {energy_words(energy)}, {item.n_images:,} {subject.samples}"
         y = 26 * row + 15
         ends = [percent(scale.place(end)) for end in (energy.lowest_pj, energy.highest_pj)]
         marks.append(text("0", str(y), name, "end", dx=-8, dy=4, style="label"))

@@ -126,7 +126,7 @@ def terms_table(analysis: EnergyAnalysis) -> Markup:
             (
                 term_words(item.term),
                 place_words(item.place),
-                DESCRIPTIONS[item.term],
+                _description(item.term, analysis.inputs.encoder.step_ms),
                 f"{item.count.mean:,.1f}",
                 "" if deviation is None else f"{deviation:,.1f}",
                 status if energy is None else energy_words(energy),
@@ -159,7 +159,13 @@ def classes_table(analysis: EnergyAnalysis) -> Markup | None:
                 "" if deviation is None else joules(deviation),
             )
         )
-    header = ("class", "images", "energy", "lowest to highest", "standard deviation")
+    header = (
+        "class",
+        analysis.inputs.subject.samples,
+        "energy",
+        "lowest to highest",
+        "standard deviation",
+    )
     return html_table(f"Energy per inference by class, under {analysis.chosen}", header, rows)
 
 
@@ -223,6 +229,11 @@ def provenance_list(content: PageContent) -> Markup:
         *content.provenance,
     ]  # fmt: skip
     return _definitions(facts)
+
+
+def _description(term: str, step_ms: float) -> str:
+    """What an operation is; descriptions say a step of 1 ms."""
+    return DESCRIPTIONS[term].replace("a step of 1 ms", f"a step of {step_ms:g} ms")
 
 
 def glossary(analysis: EnergyAnalysis) -> Markup:
