@@ -66,11 +66,16 @@ class SensorEvents:
 
     def blocks(self) -> Iterator[EventSamples]:
         """All samples in their order, some megabytes at a time."""
-        if isinstance(self.source, EventSamples):
+        parts = list(blocks_of(np.diff(self.source.offsets)))
+        if len(parts) == 1 and isinstance(self.source, EventSamples):
             yield self.source
             return
-        for samples in blocks_of(np.diff(self.source.offsets)):
+        for samples in parts:
             yield self.source.read(samples)
+
+    def select(self, samples: NDArray[np.integer]) -> "SensorEvents":
+        """Some samples, whose events are read when they are asked for."""
+        return replace(self, source=SelectedEvents(self.source, samples.astype(np.int64)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,7 +79,7 @@ class NoCode(Encoder):
         inputs = _events_alone(images)
         n_chosen = min(len(inputs), _DENSITY_SAMPLES)
         chosen = np.linspace(0, len(inputs) - 1, n_chosen).astype(np.int64)
-        return self.events(inputs[chosen], np.uint64(0)).density
+        return self.events(inputs.select(chosen), np.uint64(0)).density
 
     def operations(self, images: Any) -> EncodingOperations | None:
         """None at all: there is nothing to encode, and no pixel is read."""
