@@ -175,7 +175,9 @@ class TestDirectory:
         assert "t10k-labels" not in text
 
     def test_no_directory(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="is not a directory; allowed: auto, mnist, mnist5k"):
+        with pytest.raises(
+            DataError, match="is not a directory; allowed: auto, events, fashion_mnist, "
+        ):
             load_dataset("nowhere", Places(tmp_path, tmp_path / "cache"))
 
     def test_a_name_that_no_directory_can_have(self, tmp_path: Path) -> None:

@@ -200,7 +200,9 @@ def analyse(
     return EnergyAnalysis(
         inputs=inputs,
         assumptions=inference_assumptions(
-            inputs.architecture.quantisation, inputs.encoder.input_products
+            inputs.architecture.quantisation,
+            inputs.encoder.input_products,
+            inputs.encoder.takes == "events",
         ),
         bootstrap=bootstrap,
         counts=tuple(
