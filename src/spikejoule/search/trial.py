@@ -1,12 +1,13 @@
 """One trial: trained as the stage `train` trains, and measured on validation images alone."""
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from spikejoule.data.images import N_CLASSES, DataDescription, LabelledImages, load_images
+from spikejoule.data.images import DataDescription, Samples, load_samples
 from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.pricing import sample_energies
 from spikejoule.engine import engine_to_train
@@ -28,10 +29,10 @@ _PJ_A_NJ = 1000.0
 
 @dataclass(frozen=True, eq=False)
 class SearchData:
-    """The images of the stage `prepare`, and what it says of them."""
+    """The samples of the stage `prepare`, and what it says of them."""
 
-    train: LabelledImages
-    validation: LabelledImages
+    train: Samples
+    validation: Samples
     description: DataDescription
 
 
@@ -70,17 +71,17 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
 
 
 def load_data(paths: Mapping[str, Path], expected: Mapping[str, str]) -> SearchData:
-    """Read the images; ArtifactError if they are not those of the digests that are expected."""
+    """Read the samples; ArtifactError if they are not those of the digests that are expected."""
     for name, digest in digests(paths).items():
         if digest != expected[name]:
             raise ArtifactError(
                 f"{paths[name]} is not the file that the search was begun with: run `dvc repro "
                 "prepare` with its parameters, or begin another search."
             )
-    images, validation = load_images(paths["train"]), load_images(paths["validation"])
+    samples, validation = load_samples(paths["train"]), load_samples(paths["validation"])
     description = DataDescription.read(paths["data_metrics"])
-    description.check_counts(paths["data_metrics"], len(images), len(validation))
-    return SearchData(images, validation, description)
+    description.check_counts(paths["data_metrics"], len(samples), len(validation))
+    return SearchData(samples, validation, description)
 
 
 def layer_names(params: Params, data: SearchData) -> tuple[str, ...]:
@@ -100,7 +101,7 @@ def run_trial(
 
     Args:
         params: all parameters; but for `train.threads`, those that the pipeline would have.
-        data: images to train and to validate on.
+        data: samples to train and to validate on.
         profile: prices of energy; None where synaptic events are all that is asked for.
         threads: CPU threads, on which no result depends.
         observers: told of every batch and epoch.
@@ -111,17 +112,17 @@ def run_trial(
     """
     encoder, seed = params.encode.encoder, params.seed
     architecture = _architecture(params, data)
-    images, validation = data.train, data.validation
+    samples, validation = data.train, data.validation
     events = encoder.events(
-        validation.images, encoder.draw_key(seed, "validation", epoch=0), validation.index
+        validation.inputs, encoder.draw_key(seed, "validation", epoch=0), validation.index
     )
     settings = params.train.model_copy(update={"threads": threads})
     engine, _ = engine_to_train(
-        settings, architecture, params.train, seed, encoder.density(images.images)
+        settings, architecture, params.train, seed, encoder.density(samples.inputs)
     )
     result = train(
         TrainingData(
-            images.images, images.labels, images.index, encoder, events, validation.labels
+            samples.inputs, samples.labels, samples.index, encoder, events, validation.labels
         ),
         engine,
         architecture.layer_names,
@@ -131,12 +132,12 @@ def run_trial(
         keeper=keeper,
     )
     network = trained_network(
-        result, encoder, seed, params.train, data.description.model_dump(), engine.name
+        result, encoder, seed, params.train, data.description.model_dump(exclude_unset=True), engine.name
     )
     measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
     energy = None
     if profile is not None:
-        operations = count_operations(measured, encoder.operations(validation.images))
+        operations = count_operations(measured, encoder.operations(validation.inputs))
         energy = sample_energies(operations, profile).middle_pj / _PJ_A_NJ
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
@@ -152,11 +153,10 @@ def run_trial(
 
 
 def _architecture(params: Params, data: SearchData) -> Architecture:
-    _, height, width = data.train.images.shape
     return Architecture(
-        height * width,
+        math.prod(data.train.shape),
         params.model.hidden,
-        N_CLASSES,
+        data.train.subject.n_classes,
         params.model.chosen_neuron,
         params.model.quantisation,
     )
