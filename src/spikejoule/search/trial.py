@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from spikejoule.data.images import DataDescription, Samples, load_samples
+from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
 from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.pricing import sample_energies
 from spikejoule.engine import engine_to_train
@@ -20,6 +20,7 @@ from spikejoule.measure.running import measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
+from spikejoule.spikes.codes import encode_samples
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
 """What a search reads of a pipeline's artifacts: no test images are among them."""
@@ -113,9 +114,7 @@ def run_trial(
     encoder, seed = params.encode.encoder, params.seed
     architecture = _architecture(params, data)
     samples, validation = data.train, data.validation
-    events = encoder.events(
-        validation.inputs, encoder.draw_key(seed, "validation", epoch=0), validation.index
-    )
+    events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
     engine, _ = engine_to_train(
         settings, architecture, params.train, seed, encoder.density(samples.inputs)
@@ -132,12 +131,20 @@ def run_trial(
         keeper=keeper,
     )
     network = trained_network(
-        result, encoder, seed, params.train, data.description.model_dump(exclude_unset=True), engine.name
+        result,
+        encoder,
+        seed,
+        params.train,
+        data.description.model_dump(exclude_unset=True),
+        engine.name,
     )
     measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
     energy = None
     if profile is not None:
-        operations = count_operations(measured, encoder.operations(validation.inputs))
+        code = None
+        if isinstance(validation, LabelledImages):
+            code = encoder.operations(validation.images)
+        operations = count_operations(measured, code)
         energy = sample_energies(operations, profile).middle_pj / _PJ_A_NJ
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
