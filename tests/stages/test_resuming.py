@@ -174,6 +174,21 @@ class TestEnd:
         forget_recorded(project)
         assert self.states(project) == []
 
+    def test_that_of_an_experiment_whose_folder_is_gone_goes_after_a_while(
+        self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DVC_STAGE", "train")
+        with resumable("train", params()) as resume:
+            save(resume)
+            resume.done(timings)
+        (mark,) = (project / ".resume").glob("*.done")
+        mark.write_text(mark.read_text().replace(str(project), str(project / "gone")))
+        forget_recorded(project)
+        assert self.states(project) == [".done", ".npz"]
+        os.utime(mark, (0, 0))
+        forget_recorded(project)
+        assert self.states(project) == []
+
     def test_one_that_is_recorded_is_not_taken_up(
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
