@@ -17,6 +17,9 @@ from stages.shared import journal, resuming
 from stages.shared.resuming import Resume, forget_recorded, resumable
 from tests.foundation.test_host_energy import add, make_zone
 from tests.tools.pipeline_tools import set_parameters
+from tests.tools.without_torch import needs_torch
+
+pytestmark = needs_torch
 
 KEPT = Kept({"history": [1, 2]}, {"weights": np.arange(3.0)})
 PIPELINE = {
