@@ -98,7 +98,7 @@ def main(epochs: int, rounds: int, folder: Path) -> None:
         snapshots.append(time.perf_counter() - started)
         return kept
 
-    Course.kept = timed_kept  # type: ignore[method-assign]
+    Course.kept = timed_kept
     train_once(data, params.model_copy(update={
         "train": trained.model_copy(update={"max_epochs": 1})}), None)  # fmt: skip
     with ResumeFile(folder, "network") as file, ResumeFile(folder, "rivals") as other:

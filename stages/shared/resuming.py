@@ -9,6 +9,7 @@ then a kill of DVC itself would have the stage run again.
 import logging
 import os
 import platform
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -41,6 +42,7 @@ logger = logging.getLogger(__name__)
 FOLDER = ".resume"
 
 _LOCK_FILE = "dvc.lock"
+_GONE_FOR_SECONDS = 3600.0
 # The dense engine rounds by its threads; those that a state was begun with are part of it.
 _OF_THE_MACHINE = ("train.threads", *WITHOUT_EFFECT)
 
@@ -167,11 +169,16 @@ def forget_recorded(root: Path) -> None:
 
 
 def _is_recorded(mark: Path) -> bool:
-    """Whether the dvc.lock beside a finished training's outputs records them."""
+    """Whether the dvc.lock beside a finished training's outputs records them.
+
+    DVC removes the folder of an experiment that has ended: it is taken for recorded after a while.
+    """
     try:
         told = read_json(mark)
-        lock = Path(told["folder"]) / _LOCK_FILE
-        return str(told["md5"]).encode() in lock.read_bytes()
+        folder = Path(told["folder"])
+        if not folder.exists():
+            return time.time() - mark.stat().st_mtime > _GONE_FOR_SECONDS
+        return str(told["md5"]).encode() in (folder / _LOCK_FILE).read_bytes()
     except (ArtifactError, KeyError, OSError):
         return False
 

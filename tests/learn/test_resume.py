@@ -1,10 +1,14 @@
 """A training that is cut short after any epoch and goes on ends with the same bytes."""
 
+from collections.abc import Iterator
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
+import torch
 
+from spikejoule.data.images import Dataset
 from spikejoule.engine import make_engine
 from spikejoule.engine.interface import Engine
 from spikejoule.foundation import torch_files
@@ -16,10 +20,10 @@ from spikejoule.model.network import initial_state
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.spikes.encoders.poisson import Poisson
-from tests.tools.interrupted import cut_short_after_every_epoch
+from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_epoch
 from tests.tools.settings import changed, draw_key, encode
 
-N_STEPS, N_INPUT, SEED, EPOCHS = 10, 16, 3, 5
+N_STEPS, N_INPUT, SEED, EPOCHS = 6, 16, 3, 4
 SETTINGS = TrainingSettings(
     batch_size=8, max_epochs=EPOCHS, lr=0.02, logit_scale=0.3, grad_clip_norm=1.0,
     weight_decay=1e-4, schedule="one_cycle", shift_pixels=1,
@@ -114,3 +118,43 @@ def test_cut_short_after_every_epoch(name: str, case: str) -> None:
     assert cuts == len(result.history)
     if case == "stopped early":
         assert 1 < cuts < EPOCHS
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Any]:
+    before = numba.get_num_threads(), torch.get_num_threads()
+
+    def set_both(of_kernels: int, of_torch: int | None = None) -> None:
+        numba.set_num_threads(min(of_kernels, numba.config.NUMBA_NUM_THREADS))
+        torch.set_num_threads(of_kernels if of_torch is None else of_torch)
+
+    yield set_both
+    set_both(*before)
+
+
+@pytest.mark.parametrize("name", ["event", "dense"])
+def test_on_another_number_of_threads(name: str, set_threads: Any, mnist5k: Dataset) -> None:
+    """So large that torch, which the dense engine computes with, would round otherwise."""
+    images, encoder = mnist5k.train, Poisson(time_window=20, max_rate=80.0)
+    events = encoder.events(
+        images.images[192:224], encoder.draw_key(1, "validation", 0), np.arange(32)
+    )
+    data = TrainingData(
+        images.images[:192], images.labels[:192], np.arange(192), encoder, events,
+        images.labels[192:224],
+    )  # fmt: skip
+    architecture = Architecture(784, (400,), 10)
+    state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
+    settings = TrainingSettings(batch_size=64, max_epochs=2, lr=0.01)
+
+    def run(threads: int, keeper: Any = None) -> bytes:
+        set_threads(threads)
+        engine = make_engine(name, architecture, state, settings)
+        names = architecture.layer_names
+        return content(train(data, engine, names, settings, SEED, keeper=keeper))
+
+    whole, memory = run(2), Memory(epochs=1)
+    with pytest.raises(KilledError):
+        run(2, memory)
+    assert run(1, Memory(memory.kept)) == whole
+    assert torch.get_num_threads() == (2 if name == "dense" else 1)

@@ -17,6 +17,9 @@ from stages.shared import journal, resuming
 from stages.shared.resuming import Resume, forget_recorded, resumable
 from tests.foundation.test_host_energy import add, make_zone
 from tests.tools.pipeline_tools import set_parameters
+from tests.tools.without_torch import needs_torch
+
+pytestmark = needs_torch
 
 KEPT = Kept({"history": [1, 2]}, {"weights": np.arange(3.0)})
 PIPELINE = {
@@ -171,6 +174,21 @@ class TestEnd:
             resume.done(timings)
         md5 = hashlib.md5(timings.read_bytes()).hexdigest()
         (project / "dvc.lock").write_text(f"md5: {md5}\n")
+        forget_recorded(project)
+        assert self.states(project) == []
+
+    def test_that_of_an_experiment_whose_folder_is_gone_goes_after_a_while(
+        self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DVC_STAGE", "train")
+        with resumable("train", params()) as resume:
+            save(resume)
+            resume.done(timings)
+        (mark,) = (project / ".resume").glob("*.done")
+        mark.write_text(mark.read_text().replace(str(project), str(project / "gone")))
+        forget_recorded(project)
+        assert self.states(project) == [".done", ".npz"]
+        os.utime(mark, (0, 0))
         forget_recorded(project)
         assert self.states(project) == []
 

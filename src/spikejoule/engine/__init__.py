@@ -1,6 +1,7 @@
 """The engines that run and train the network: one interface, two independent implementations.
 
 interface  what an engine is: outcomes, the Engine protocol
+snapshot   all that the next step of an engine depends on
 settings   the parameters that choose one
 event      event lists and compiled kernels (the default on a CPU)
 dense      the torch network (the reference, and the engine on a GPU)

@@ -7,7 +7,10 @@ from spikejoule.foundation.sections import Kind
 
 
 class RunningSchedule(Protocol):
-    """The learning rate of each step, told of every batch and every epoch."""
+    """The learning rate of each step, told of every batch and every epoch.
+
+    It depends on nothing else: a training that goes on after a kill tells a fresh one all again.
+    """
 
     @property
     def learning_rate(self) -> float:
