@@ -94,4 +94,5 @@ def write_shd(folder: Path, n_train: int, n_test: int, n_events: int = 50) -> No
                 file["spikes/times"][number] = times[number]
                 file["spikes/units"][number] = units[number]
             file["labels"] = labels.astype(np.uint16)
+            file["extra/speaker"] = (labels % 3).astype(np.uint16)
             file["extra/keys"] = [f"word {label}".encode() for label in range(20)]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spikejoule.data.event_samples import EventSamples
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.spikes.events import MAX_SOURCES, EventList
+from spikejoule.spikes.events import MAX_UNITS, EventList
 
 _CELLS_PER_EVENT = 64
 
@@ -48,9 +48,9 @@ def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int
             f"a window of {window_us} us in {n_steps} steps; both must be whole numbers of at "
             "least 1"
         )
-    if n_units > MAX_SOURCES:
+    if n_units > MAX_UNITS:
         raise ParameterError(
-            f"the events come from {n_units:,} units; at most {MAX_SOURCES:,} are allowed"
+            f"the events come from {n_units:,} units; at most {MAX_UNITS:,} are allowed"
         )
     n_samples = len(samples)
     inside = samples.times.astype(np.int64) < window_us
@@ -68,7 +68,7 @@ def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int
 def _each_once(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
     """The places in order, each once; a map of all of them, if it is not too empty, needs no sort.
 
-    Places are below 2**62: a sample has at most 10,000 steps and 65,536 units.
+    Places are below 2**62: a sample has at most 10,000 steps and 2**24 units.
     """
     if n_places > _CELLS_PER_EVENT * places.size:
         return np.unique(places)
