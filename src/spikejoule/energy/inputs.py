@@ -15,15 +15,14 @@ from spikejoule.energy.contenders import (
     Contender,
     network_name,
 )
+from spikejoule.energy.described import InputDescribed, NetworkDescribed
 from spikejoule.energy.operations import MeanOperations, OperationCounts
 from spikejoule.energy.training_counts import TrainingRecord
 from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.measure.proxies import EnergyProxies
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
 from spikejoule.rival.counts import RivalCounts
 from spikejoule.spikes.currents import Products
-from spikejoule.spikes.encoder import Encoder
 
 _MEMORY: Final = (
     "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
@@ -133,11 +132,17 @@ class AnalysisInputs:
         ways: all ways of running the network (`energy.contenders`); empty where images are not
             recorded.
         step_us: what a step takes on the hardware, for static power; None where it is not asked.
+        step_s: what a step stands for, in seconds; None for 1 ms.
+        value_macs_per_inference: multiply-accumulates of values that are no spikes, a mean; None
+            where the network has none.
+        graph_places: of a foreign graph, where operations happen, in its order.
+        facts: what else there is to say of the network, label and value.
+        assumed: what is counted and assumed, a sentence each; empty for `inference_assumptions`.
     """
 
     title: str
-    architecture: Architecture
-    encoder: Encoder
+    architecture: NetworkDescribed
+    encoder: InputDescribed
     accuracy: RecordedAccuracy | None
     spikes_per_inference: dict[str, float]
     proxies: EnergyProxies
@@ -149,6 +154,27 @@ class AnalysisInputs:
     pruned_percent: float = 0.0
     ways: tuple[Contender, ...] = ()
     step_us: float | None = None
+    step_s: float | None = None
+    value_macs_per_inference: float | None = None
+    graph_places: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is counted and what is assumed, a sentence each."""
+        return self.assumed or inference_assumptions(
+            self.architecture.quantisation, self.encoder.input_products
+        )
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Layers and connections in the order of the network."""
+        if self.graph_places:
+            return self.graph_places
+        names, connections = self.architecture.layer_names, self.architecture.connection_names
+        pairs = zip(names, [*connections, ""], strict=True)
+        return tuple(place for pair in pairs for place in pair if place)
 
     @property
     def time_window(self) -> int:
@@ -223,6 +249,8 @@ class AnalysisInputs:
     def window_in_words(self) -> tuple[str, str]:
         """Label and value: the window, and the rate of the brightest pixel if the code has one."""
         window, rate_hz = f"{self.time_window} ms", self.encoder.rate_hz
+        if self.step_s is not None:
+            window = f"{self.time_window} steps of {1000 * self.step_s:g} ms"
         if rate_hz is None:
             return "window", window
         return "window, maximum rate", f"{window}, {rate_hz:g} Hz"

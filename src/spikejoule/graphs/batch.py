@@ -75,7 +75,7 @@ class Batch:
         for name in record:
             self._given_of(name)
         self.marks = {
-            name: np.zeros((self._size, events.n_steps, self._n_out(name)), np.bool_)
+            name: np.zeros((self._size, events.n_steps, plan.nodes_by_name[name].n_out), np.bool_)
             for name in record
         }
         marking = [self._marking(name) for name in record]
@@ -86,9 +86,6 @@ class Batch:
         for step in range(self._events.n_steps):
             for action in self._steps:
                 action(step)
-
-    def _n_out(self, name: str) -> int:
-        return next(node.n_out for node in self._plan.nodes if node.name == name)
 
     def _zeros(self, n_units: int) -> Array:
         return np.zeros((self._size, n_units), self._dtype)

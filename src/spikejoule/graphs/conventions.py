@@ -140,7 +140,7 @@ def _needed(network: Network) -> dict[str, str]:
     if any(node.spikes for node in neurons):
         needed["reset"] = "zero or subtract"
     if any(node.spikes for node in neurons) or network.of(Step):
-        needed["comparison"] = "ge or gt"
+        needed["comparison"] = "ge or gt, on the command line --threshold"
     if any(node.has_current for node in neurons):
         needed["current"] = "same_step or next_step"
     elsewhere = ("v_leak", "v_reset")

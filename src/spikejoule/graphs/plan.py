@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,16 @@ class Plan:
     delays: Mapping[str, NDArray[np.int64]]
     spiking: frozenset[str]
     fan_outs: Mapping[str, NDArray[np.int64]]
+
+    @cached_property
+    def nodes_by_name(self) -> dict[str, Node]:
+        """The same nodes by name."""
+        return {node.name: node for node in self.nodes}
+
+    @property
+    def input_name(self) -> str:
+        """Name of the input."""
+        return next(node.name for node in self.nodes if isinstance(node, Input))
 
     def consumers_of(self, name: str) -> list[Node]:
         """The nodes that receive from a node, once for each edge."""

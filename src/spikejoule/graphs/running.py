@@ -1,6 +1,7 @@
 """Running a NIR graph on events, and counting."""
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import nir
 import numpy as np
@@ -16,9 +17,12 @@ from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.plan import plan_of
 from spikejoule.spikes.events import EventList
 
+Graph: TypeAlias = "nir.NIRGraph | Network"
+"""A graph in memory, of nir or checked."""
+
 
 def run_graph(
-    graph: nir.NIRGraph | Network,
+    graph: Graph,
     events: EventList,
     given: Conventions | None = None,
     dtype: DTypeLike = np.float32,
