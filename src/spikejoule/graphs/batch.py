@@ -71,6 +71,7 @@ class Batch:
         for node in plan.nodes:
             self._make_room(node)
         self._later: list[Action] = []
+        self._alike: list[tuple[Counts, Counts, int]] = []
         actions = [action for node in plan.nodes for action in self._actions(node)]
         for name in record:
             self._given_of(name)
@@ -86,6 +87,8 @@ class Batch:
         for step in range(self._events.n_steps):
             for action in self._steps:
                 action(step)
+        for total, given, fan_out in self._alike:
+            total += fan_out * given
 
     def _zeros(self, n_units: int) -> Array:
         return np.zeros((self._size, n_units), self._dtype)
@@ -101,7 +104,9 @@ class Batch:
                 np.zeros((self._size, node.n_out), np.int32),
                 np.ones((self._size, node.n_out), self._dtype),
                 np.zeros(self._size, np.int64),
+                np.zeros(self._size, np.int64),
             )
+            self.counts["spikes" if spikes else "values"][node.name] = self._given[node.name].totals
 
     def _given_of(self, name: str) -> Given:
         return self._given[name]
@@ -144,14 +149,10 @@ class Batch:
             Output: self._output,
         }
         actions = make[type(node)](node)
-        given, name = self._given.get(node.name), node.name
-        if given is None:
-            return actions
-        if name not in self._plan.spiking:
-            values = self._arrays[name]
+        given = self._given.get(node.name)
+        if given is not None and node.name not in self._plan.spiking:
+            values = self._arrays[node.name]
             actions.append(lambda step: lists.take_nonzero(values, given))
-        total = self._count("spikes" if name in self._plan.spiking else "values", name)
-        actions.append(lambda step: np.add(total, given.counts, out=total))
         return actions
 
     def _input(self, node: Input) -> list[Action]:
@@ -160,13 +161,19 @@ class Batch:
         return [lambda step: lists.take_events(sources, offsets, first + step, n_steps, given)]
 
     def _tallies(self, node: Node, kinds: tuple[str, str]) -> list[Action]:
-        """Counting what arrives, each edge as `kinds` says of spikes and of other values."""
+        """Counting what arrives, each edge as `kinds` says of spikes and of other values.
+
+        Where all units have the same fan-out, what was given is counted at the end.
+        """
         actions: list[Action] = []
         fan_out = self._plan.fan_outs[node.name]
         for source in self._plan.sources[node.name]:
             kind = kinds[0] if source in self._plan.spiking else kinds[1]
             total, given = self._count(kind, node.name), self._given_of(source)
-            actions.append(partial(_tally, given, fan_out, total))
+            if np.ptp(fan_out) or (source, node.name) in self._plan.waiting:
+                actions.append(partial(_tally, given, fan_out, total))
+            else:
+                self._alike.append((total, given.totals, int(fan_out[0])))
         return actions
 
     def _dense(self, node: Dense) -> list[Action]:
@@ -184,8 +191,10 @@ class Batch:
     def _convolution(self, node: Convolution) -> list[Action]:
         sums, weights = self._arrays[node.name], self._constants.weights[node.name]
         channels, rows, columns = node.out_shape
-        planes = np.zeros((self._size, rows * columns, channels), self._dtype)
-        bias: Any = self._constants.biases.get(node.name, 0)
+        planes = self._zeros(rows * columns * channels)
+        bias: Any = 0
+        if node.bias is not None:
+            bias = np.tile(self._constants.biases[node.name], rows * columns)
         givens = [self._given_of(source) for source in self._plan.sources[node.name]]
         slide = self._constants.slides[node.name]
 
@@ -193,7 +202,7 @@ class Batch:
             planes[:] = bias
             for given in givens:
                 synapses.add_convolution(given, slide, weights, planes)
-            synapses.take_planes(planes, sums)
+            synapses.take_planes(planes, channels, sums)
 
         return [*self._tallies(node, ("events", "macs")), add]
 
@@ -241,28 +250,27 @@ class Batch:
         # Neurons without spikes give their potential.
         potential = self._zeros(node.n_out) if node.spikes else self._arrays[node.name]
         potential[:] = dynamics.initial
-        if node.has_current:
-            current = self._zeros(node.n_out)
-            keep, gain = dynamics.keep_current, dynamics.gain_current
-            own: list[Action] = [
-                lambda step: neurons.follow(keep, gain, arriving, current),
-                lambda step: neurons.integrate(membrane, current, potential),
-            ]
-            actions += own if self._conventions.current == "same_step" else own[::-1]
-        else:
-            actions.append(lambda step: neurons.integrate(membrane, arriving, potential))
-        if node.spikes:
-            given = self._given_of(node.name)
-            above = self._conventions.comparison == "gt"
-            subtracts = self._conventions.reset == "subtract"
-            actions.append(lambda step: neurons.fire(membrane, above, subtracts, potential, given))
-        return actions
+        current = self._zeros(node.n_out) if node.has_current else arriving
+        keep, gain = dynamics.keep_current, dynamics.gain_current
+        subtracts, given = self._conventions.reset == "subtract", self._given.get(node.name)
+
+        def follow(step: int) -> None:
+            neurons.follow(keep, gain, arriving, current)
+
+        def integrate(step: int) -> None:
+            if node.spikes:
+                neurons.integrate_and_fire(membrane, subtracts, current, potential, given)
+            else:
+                neurons.integrate(membrane, current, potential)
+
+        own: list[Action] = [follow, integrate] if node.has_current else [integrate]
+        later = self._conventions.current == "next_step"
+        return [*actions, *(own[::-1] if later else own)]
 
     def _step(self, node: Step) -> list[Action]:
         arriving, actions = self._arriving(node)
-        threshold, given = self._constants.vectors[node.name], self._given_of(node.name)
-        above = self._conventions.comparison == "gt"
-        return [*actions, lambda step: neurons.compare(threshold, above, arriving, given)]
+        limit, given = self._constants.vectors[node.name], self._given_of(node.name)
+        return [*actions, lambda step: neurons.compare(limit, arriving, given)]
 
     def _waiting(self, node: Waiting) -> list[Action]:
         """A ring of what arrived; what needs nothing of the same step is stored at its end."""

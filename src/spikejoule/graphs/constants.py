@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.dynamics import Dynamics, dynamics_of
+from spikejoule.graphs.dynamics import Dynamics, dynamics_of, limit_of
 from spikejoule.graphs.kernels.structures import Slide
 from spikejoule.graphs.network import Convolution, Dense, Neurons, Pooling, Scaling, Step
 from spikejoule.graphs.plan import Plan
@@ -21,11 +21,11 @@ class Constants:
     """What the nodes of a plan compute with, in the type of the run, by name.
 
     Attributes:
-        weights: of Dense [n_in, n_out] and Convolution [C_in, kernel, channels of a group].
+        weights: of Dense [n_in, n_out] and Convolution flat [C_in, kernel, channels of a group].
         biases: [n_out]; for a Convolution [C_out].
         slides: windows.
         dynamics: neurons.
-        vectors: scale or threshold, [n].
+        vectors: scale, or the limit of a Threshold, [n].
     """
 
     weights: Mapping[str, Array]
@@ -46,13 +46,13 @@ def constants_of(plan: Plan, conventions: Conventions, dtype: DTypeLike) -> Cons
         if isinstance(node, Dense):
             weights[node.name] = np.ascontiguousarray(node.weight.T, dtype=dtype)
         elif isinstance(node, Convolution):
-            weights[node.name] = _by_channel(node).astype(dtype)
+            weights[node.name] = _by_channel(node).astype(dtype).reshape(-1)
         elif isinstance(node, Neurons):
-            dynamics[node.name] = dynamics_of(node, conventions).cast(dtype)
+            dynamics[node.name] = dynamics_of(node, conventions).cast(dtype, conventions.comparison)
         elif isinstance(node, Scaling):
             vectors[node.name] = node.scale.astype(dtype)
         elif isinstance(node, Step):
-            vectors[node.name] = node.threshold.astype(dtype)
+            vectors[node.name] = limit_of(node.threshold.astype(dtype), conventions.comparison)
         if isinstance(node, Convolution | Pooling):
             slides[node.name] = _slide(node)
         if isinstance(node, Dense | Convolution) and node.bias is not None:
@@ -69,7 +69,7 @@ def _by_channel(node: Convolution) -> Array:
 
 def _slide(node: Convolution | Pooling) -> Slide:
     windows = node.windows
-    (_, height, width), (_, rows, columns) = node.in_shape, node.out_shape
+    (channels, height, width), (_, rows, columns) = node.in_shape, node.out_shape
     return Slide(
         height=height,
         width=width,
@@ -83,5 +83,6 @@ def _slide(node: Convolution | Pooling) -> Slide:
         padding_x=windows.padding[1],
         dilation_y=windows.dilation[0],
         dilation_x=windows.dilation[1],
+        channels=channels,
         per_group=node.weight.shape[1] if isinstance(node, Convolution) else 1,
     )

@@ -15,6 +15,7 @@ are 1. They are computed with, and not counted.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -43,10 +44,12 @@ class Dynamics:
     gain_current: NDArray[np.float64] | None
     initial: NDArray[np.float64]
 
-    def cast(self, dtype: DTypeLike) -> "Dynamics":
-        """The same in another type."""
+    def cast(self, dtype: DTypeLike, comparison: str | None) -> "Dynamics":
+        """The same in another type, with the limit of its numbers."""
+        membrane = Membrane(*(value.astype(dtype) for value in self.membrane))
+        limit = limit_of(membrane.threshold, comparison)
         return Dynamics(
-            Membrane(*(value.astype(dtype) for value in self.membrane)),
+            membrane._replace(limit=limit),
             None if self.keep_current is None else self.keep_current.astype(dtype),
             None if self.gain_current is None else self.gain_current.astype(dtype),
             self.initial.astype(dtype),
@@ -81,8 +84,16 @@ def dynamics_of(node: Neurons, conventions: Conventions) -> Dynamics:
     threshold = values.get("v_threshold", np.full(node.n_out, np.inf))
     begin = {"leak": values.get("v_leak", nothing), "reset": reset}
     initial = begin.get(conventions.initial or "", nothing)
-    membrane = Membrane(keep, gain, drive, threshold, reset)
+    membrane = Membrane(keep, gain, drive, threshold, threshold, reset)
     return Dynamics(membrane, keep_current, gain_current, initial)
+
+
+def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
+    """The least number that fires: a threshold, or, for ``gt``, the number above it."""
+    if comparison != "gt":
+        return threshold
+    above: NDArray[Any] = np.nextafter(threshold, threshold.dtype.type(np.inf))
+    return above
 
 
 def _share(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.float64]:

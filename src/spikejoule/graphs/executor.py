@@ -15,6 +15,7 @@ from spikejoule.graphs.plan import Plan
 from spikejoule.spikes.events import EventList
 
 _BATCH_NUMBERS = 1 << 21
+_LEAST_NUMBERS = 1 << 14
 _MOST_SAMPLES = 256
 
 
@@ -37,7 +38,9 @@ def execute(
     constants = constants_of(plan, conventions, dtype)
     n_units = sum(node.n_in + node.n_out for node in plan.nodes)
     threads = numba.get_num_threads()
-    size = max(1, min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, -(-events.n_samples // threads)))
+    # A small network takes its steps sooner than two threads agree who is to take the next one.
+    share = max(-(-events.n_samples // threads), _LEAST_NUMBERS // n_units)
+    size = max(1, min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, share))
     firsts = range(0, events.n_samples, size)
 
     def run(first: int) -> Batch:

@@ -57,21 +57,15 @@ def _constants(node: Neurons, conventions: Conventions) -> tuple[float, float] |
     if not node.spikes or node.has_current:
         return None
     dynamics = dynamics_of(node, conventions)
-    membrane, one = (
-        dynamics.membrane.__class__(*(values.astype(np.float32) for values in dynamics.membrane)),
-        np.float32(1),
-    )
-    if (membrane.gain != one).any() or any(
+    dynamics = dynamics.cast(np.float32, conventions.comparison)
+    membrane = dynamics.membrane
+    if (membrane.gain != 1).any() or any(
         values.any() for values in (membrane.drive, membrane.reset, dynamics.initial)
     ):
         return None
-    keep, threshold = membrane.keep, membrane.threshold
-    if np.ptp(keep) or np.ptp(threshold):
+    if np.ptp(membrane.keep) or np.ptp(membrane.limit):
         return None
-    limit = threshold[0]
-    if conventions.comparison == "gt":
-        limit = np.nextafter(limit, np.float32(np.inf))
-    return float(keep[0]), float(limit)
+    return float(membrane.keep[0]), float(membrane.limit[0])
 
 
 def execute_layers(

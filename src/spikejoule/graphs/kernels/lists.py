@@ -8,19 +8,21 @@ from spikejoule.foundation.compiling.jit import compiled
 @compiled
 def take_events(sources, offsets, first_row, row_step, given):
     """The input's spikes of one step: of sample b the row ``first_row + b * row_step``."""
-    units, counts = given.units, given.counts
+    units, counts, totals = given.units, given.counts, given.totals
     for b in range(counts.size):
         row = first_row + b * row_step
         start, end = offsets[row], offsets[row + 1]
         for k in range(end - start):
             units[b, k] = sources[start + k]
         counts[b] = end - start
+        totals[b] += end - start
 
 
 @compiled
 def take_nonzero(values, given):
     """What an array [B, n] gives: its numbers that are not zero."""
-    units, amounts, counts = given.units, given.amounts, given.counts
+    units, amounts = given.units, given.amounts
+    counts, totals = given.counts, given.totals
     for b in range(counts.size):
         count = 0
         for unit in range(values.shape[1]):
@@ -30,6 +32,7 @@ def take_nonzero(values, given):
                 amounts[b, count] = value
                 count += 1
         counts[b] = count
+        totals[b] += count
 
 
 @compiled

@@ -23,39 +23,45 @@ def integrate(membrane, current, potential):
 
 
 @compiled
-def fire(membrane, above, subtracts, potential, given):
-    """Spikes and resets after `integrate`.
+def integrate_and_fire(membrane, subtracts, current, potential, given):
+    """The same, and spikes and resets after it.
 
     Args:
         membrane: constants.
-        above: whether a neuron fires above its threshold alone, or at it, too.
         subtracts: whether a reset lowers the potential by the threshold.
+        current: real [B, n].
         potential: real [B, n].
         given: receives the spikes.
     """
-    threshold, reset = membrane.threshold, membrane.reset
-    units, counts = given.units, given.counts
+    keep, gain, drive = membrane.keep, membrane.gain, membrane.drive
+    threshold, limit, reset = membrane.threshold, membrane.limit, membrane.reset
+    units, counts, totals = given.units, given.counts, given.totals
     for b in range(counts.size):
-        row = potential[b]
-        count = 0
+        row, arrives = potential[b], current[b]
         for unit in range(row.size):
-            value, limit = row[unit], threshold[unit]
-            if value > limit or (value == limit and not above):
-                units[b, count] = unit
-                count += 1
-                row[unit] = value - limit if subtracts else reset[unit]
+            row[unit] = keep[unit] * row[unit] + drive[unit] + gain[unit] * arrives[unit]
+        count = 0
+        # Without a branch: which neurons fire, no processor can guess.
+        for unit in range(row.size):
+            value = row[unit]
+            after = value - threshold[unit] if subtracts else reset[unit]
+            fires = value >= limit[unit]
+            units[b, count] = unit
+            count += fires
+            row[unit] = after if fires else value
         counts[b] = count
+        totals[b] += count
 
 
 @compiled
-def compare(threshold, above, values, given):
-    """A spike where a value [B, n] is above its threshold [n], or at it, too."""
-    units, counts = given.units, given.counts
+def compare(limit, values, given):
+    """A spike where a value [B, n] is at or above its limit [n]."""
+    units, counts, totals = given.units, given.counts, given.totals
     for b in range(counts.size):
         count = 0
         for unit in range(values.shape[1]):
-            value, limit = values[b, unit], threshold[unit]
-            if value > limit or (value == limit and not above):
+            if values[b, unit] >= limit[unit]:
                 units[b, count] = unit
                 count += 1
         counts[b] = count
+        totals[b] += count

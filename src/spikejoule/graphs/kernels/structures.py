@@ -19,11 +19,13 @@ class Given(NamedTuple):
         units: int32 [B, n].
         amounts: real [B, n]; all 1 for spikes.
         counts: int64 [B].
+        totals: of all steps so far, int64 [B].
     """
 
     units: Array
     amounts: Array
     counts: Array
+    totals: Array
 
 
 class Slide(NamedTuple):
@@ -33,6 +35,7 @@ class Slide(NamedTuple):
         height, width: H, W of the input.
         rows, columns: places of the window.
         kernel_y, kernel_x, stride_y, stride_x, padding_y, padding_x, dilation_y, dilation_x: of it.
+        channels: C.
         per_group: channels of the input that see each other.
     """
 
@@ -48,6 +51,7 @@ class Slide(NamedTuple):
     padding_x: int
     dilation_y: int
     dilation_x: int
+    channels: int
     per_group: int
 
 
@@ -58,7 +62,8 @@ class Membrane(NamedTuple):
         keep: share of the potential that is left after a step.
         gain: of the current.
         drive: what is added in every step.
-        threshold: of a spike.
+        threshold: what a reset by subtraction takes away.
+        limit: the least potential of a spike: the threshold, or the number above it.
         reset: potential after it.
     """
 
@@ -66,4 +71,5 @@ class Membrane(NamedTuple):
     gain: Array
     drive: Array
     threshold: Array
+    limit: Array
     reset: Array
