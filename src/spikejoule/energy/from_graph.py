@@ -31,8 +31,8 @@ ASSUMPTIONS: Final = (
     "has as many as there are outputs under whose window it lies, at the border fewer.",
     "A value that is no spike (behind pooling, Scale, or neurons that give potentials) is "
     "multiplied where it is not zero: these are multiply-accumulates, not synaptic events.",
-    "A spike of a recurrent edge counts in the step in which it arrives; what is still under way "
-    "at the end reaches no synapse.",
+    "A spike reaches recurrent weights in the step in which it is fired, and what they give "
+    "arrives one step later. What a Delay still holds at the end reaches no synapse.",
     "A neuron is updated in every step; the update is active if the neuron spikes in that step. "
     "Each state that leaks is a multiplication per step. Constant gains such as r dt / tau are "
     "taken as parts of the weights.",

@@ -9,8 +9,8 @@
                     neither zero nor a spike
     values          that a node gives and others read, if they are neither zero nor spikes
 
-A spike of a recurrent edge counts in the step in which it arrives, so that those of the last step
-reach no synapse any more; likewise what a Delay still holds at the end.
+A spike reaches recurrent weights in the step in which it is fired, and what they give arrives one
+step later; those of the last step count, too. What a Delay still holds at the end reaches nothing.
 """
 
 from collections.abc import Mapping
