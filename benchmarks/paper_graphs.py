@@ -63,7 +63,7 @@ def fully_connected(sizes: tuple[int, ...] = (784, 400, 10)) -> nir.NIRGraph:
     """LIF layers, alike within a layer: what the event engine runs. Not one of the paper's."""
     inner: Nodes = {}
     for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
-        inner[f"fc{layer}"] = _affine(layer, n_in, n_out, 2 if layer else 4)
+        inner[f"fc{layer}"] = _affine(layer, n_in, n_out, 2 if layer else 3)
         inner[f"lif{layer}"] = lif(n_out)
     return _graph(_io((sizes[0],), sizes[-1], inner))
 
