@@ -9,7 +9,6 @@ import pytest
 from benchmarks.paper_graphs import DT, PAPER
 from spikejoule.cli import main
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.network import Neurons
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.running import run_graph
 from spikejoule.spikes.events import EventList, save_events
