@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from spikejoule.data.images import N_CLASSES, LabelledImages, load_images
+from spikejoule.data.events import LabelledEvents
+from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.foundation.host_energy import measure_host_energy
 from spikejoule.learn.teacher import save_teacher
 from spikejoule.measure.evaluation import accuracy
@@ -18,17 +19,20 @@ from spikejoule.rival.baseline_files import BaselineMetrics, BaselineTimings, sa
 from spikejoule.rival.measured import MeasuredRival, measure_rival, quantise_for_window
 from spikejoule.rival.members import Member, family
 from spikejoule.rival.relu import RivalsTraining, train_rivals
+from spikejoule.spikes.encoders.none import NoCode
+from spikejoule.spikes.summed import WHITE, largest_count, summed_images
 from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
 OUTPUTS = ("baseline", "teacher", "baseline_metrics", "baseline_timings")
-PATHS = ("train", "validation", "test", *OUTPUTS)
+_SPLITS = ("train", "validation", "test")
+PATHS = (*_SPLITS, *OUTPUTS)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write counts and predictions of all networks, headline figures, and the times."""
-    splits = {name: load_images(paths[name]) for name in ("train", "validation", "test")}
+    splits = _images({name: load_samples(paths[name]) for name in _SPLITS}, params)
     started = datetime.now().astimezone()
     with measure_host_energy() as host:
         training = _train(splits, params)
@@ -61,17 +65,34 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         )  # fmt: skip
 
 
+def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, LabelledImages]:
+    """The samples as images; of events the spikes of each unit, over the whole window."""
+    train = splits["train"]
+    if isinstance(train, LabelledEvents):
+        code = NoCode(time_window=params.encode.time_window, window_ms=params.encode.window_ms)
+        gain = max(1, WHITE // largest_count(train, code))
+        logger.info("the conventional networks read how often each unit spikes, times %d", gain)
+        return {
+            name: summed_images(samples, code, gain)
+            for name, samples in splits.items()
+            if isinstance(samples, LabelledEvents)
+        }
+    return {
+        name: samples for name, samples in splits.items() if isinstance(samples, LabelledImages)
+    }
+
+
 def _train(splits: Mapping[str, LabelledImages], params: Params) -> RivalsTraining:
     """The network of equal size, then the family.
 
     All have the spiking network's budget and deformations, and learning constants of their own.
     """
-    n_input = splits["train"].images[0].size
+    n_input, n_classes = splits["train"].images[0].size, splits["train"].subject.n_classes
     settings = params.baseline.training(params.train)
     members = [
-        Member(Architecture(n_input, params.model.hidden, N_CLASSES), equal_size=True),
+        Member(Architecture(n_input, params.model.hidden, n_classes), equal_size=True),
         *family(
-            n_input, N_CLASSES, params.baseline, (params.train.prune_start, params.train.prune_end)
+            n_input, n_classes, params.baseline, (params.train.prune_start, params.train.prune_end)
         ),
     ]
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:

@@ -1,38 +1,54 @@
-"""encode: turn the validation and test images into event lists, once."""
+"""encode: turn the validation and test samples into event lists, once."""
 
 import logging
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.data.images import LabelledImages, images_sha256, load_images
+from spikejoule.data.images import Samples, load_samples, samples_sha256
 from spikejoule.params import Params
-from spikejoule.spikes.codes import EncodedImages, Split
+from spikejoule.spikes.codes import EncodedImages, Split, encode_samples
+from spikejoule.spikes.encode_files import EncodeMetrics, SplitFigures
 from spikejoule.spikes.events import save_events
 from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
-PATHS = ("validation", "test", "events_validation", "events_test")
+PATHS = ("validation", "test", "events_validation", "events_test", "encode_metrics")
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the events of both splits; training draws its own afresh in every epoch."""
     # Both are read before anything is written.
-    splits: dict[Split, LabelledImages] = {
-        "validation": load_images(paths["validation"]),
-        "test": load_images(paths["test"]),
+    splits: dict[Split, Samples] = {
+        "validation": load_samples(paths["validation"]),
+        "test": load_samples(paths["test"]),
     }
     encoder = params.encode.encoder
+    figures = {}
     for split, samples in splits.items():
-        key = encoder.draw_key(params.seed, split, epoch=0)
-        events = encoder.events(samples.images, key, samples.index)
-        code = EncodedImages(encoder, params.seed, split, images_sha256(samples))
+        encoded = encode_samples(encoder, samples, params.seed, split)
+        events = encoded.events
+        code = EncodedImages(encoder, params.seed, split, samples_sha256(samples))
         save_events(paths[f"events_{split}"], events, code.entry())
+        from_sensor = encoder.takes == "events"
+        figures[split] = SplitFigures.of(encoded, from_sensor)
         logger.info(
-            "%s: %s images, %.1f spikes per image, %.2f %% of the input bits",
-            split, f"{len(samples):,}", events.n_events / len(samples), 100 * events.density,
+            "%s: %s %s, %.1f spikes per %s, %.2f %% of the input bits",
+            split, f"{len(samples):,}", "samples" if from_sensor else "images",
+            events.n_events / len(samples), "sample" if from_sensor else "image",
+            100 * events.density,
         )  # fmt: skip
+        if from_sensor:
+            logger.info(
+                "%s: %s events outside of the window dropped, %s that repeat another's unit and "
+                "step merged",
+                split, f"{encoded.dropped:,}", f"{encoded.merged:,}",
+            )  # fmt: skip
+    # Last: it tells of the two files above.
+    EncodeMetrics(validation=figures["validation"], test=figures["test"]).write(
+        paths["encode_metrics"]
+    )
 
 
 if __name__ == "__main__":

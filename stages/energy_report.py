@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from spikejoule.data.images import load_images
+from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.contender_files import save_contenders
 from spikejoule.energy.from_checkpoint import analysis_inputs, early_answers
@@ -78,13 +78,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     verdict = select_profile(
         profiles, params.energy_report.verdict_profile, "energy_report.verdict_profile"
     )
-    network, images = load_trained(paths["trained"]), load_images(paths["test"])
+    network, samples = load_trained(paths["trained"]), load_samples(paths["test"])
     measured = read_measurement(paths, network)
     train_timings = TrainTimings.read_of(paths["train_timings"], len(network.history))
     inference_timings = InferenceTimings.read(paths["inference_timings"])
-    evaluation = read_evaluation(paths, images.labels, measured.time_window)
-    raster = raster_of(measured, images, sample)
-    labels = images.labels[: measured.counts.n_samples]
+    evaluation = read_evaluation(paths, samples.labels, measured.time_window)
+    raster = raster_of(measured, samples, sample, network.encoder.step_ms)
+    labels = samples.labels[: measured.counts.n_samples]
     rivals = load_baseline(paths["baseline"], labels)
     front, levels = read_front(paths["front"]), read_verdicts(paths["verdict"])
 
@@ -99,13 +99,15 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     # Checked as a reader checks it, before anything is written.
     checkpoint = complete_checkpoint(paths["checkpoint"], content)
-    shown = images.select(slice(measured.counts.n_samples))
+    shown = None  # events are not encoded, so nothing is counted of it
+    if isinstance(samples, LabelledImages):
+        shown = samples.images[: measured.counts.n_samples]
     inputs = analysis_inputs(
         checkpoint,
         measured,
         labels,
         rivals,
-        shown.images,
+        shown,
         early_answers(measured, labels, evaluation.early_exit),
     )
     try:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.data.images import load_images
+from spikejoule.data.images import load_samples
 from spikejoule.measure.early_exit import choose_early_exit, exit_at_first_spike
 from spikejoule.measure.evaluation import evaluate_predictions
 from spikejoule.measure.evaluation_files import EvaluationFiles
@@ -35,7 +35,7 @@ PATHS = (
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write predictions, accuracies with their intervals, early answers."""
     confidence = params.evaluate.confidence
-    test, validation = load_images(paths["test"]), load_images(paths["validation"])
+    test, validation = load_samples(paths["test"]), load_samples(paths["validation"])
     network, events = load_network_and_events(paths["trained"], paths["events_test"], test)
     _, validation_events = load_network_and_events(
         paths["trained"], paths["events_validation"], validation

@@ -1,4 +1,4 @@
-"""prepare: get the digits, split off the validation set, and say what was used."""
+"""prepare: get the samples, split off the validation set, and say what was used."""
 
 import logging
 import os
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.data.images import describe, save_images, split_validation
+from spikejoule.data.images import describe, save_samples, split_validation
 from spikejoule.data.loading import load_dataset
 from spikejoule.data.source import Places
 from spikejoule.params import Params
@@ -18,7 +18,7 @@ PATHS = ("train", "validation", "test", "data_metrics")
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
-    """Write the three sets of images and what they are."""
+    """Write the three sets of samples and what they are."""
     root = project_root()
     places = Places(root, root / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     dataset = load_dataset(params.data.chosen_source, places)
@@ -33,9 +33,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         train, validation = split_validation(
             dataset.train, params.data.validation_size, params.seed
         )
-    save_images(paths["train"], train)
-    save_images(paths["validation"], validation)
-    save_images(paths["test"], dataset.test)
+    save_samples(paths["train"], train)
+    save_samples(paths["validation"], validation)
+    save_samples(paths["test"], dataset.test)
     # Last: it vouches for the three files above.
     describe(dataset, train, validation, validated_on_test).write(paths["data_metrics"])
     logger.info(

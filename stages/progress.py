@@ -16,7 +16,7 @@ class ProgressBar:
 
     def __init__(self, samples_per_epoch: int, max_epochs: int) -> None:
         self._max_epochs = max_epochs
-        self._bar = tqdm(total=samples_per_epoch, unit=" images", leave=False, disable=None)
+        self._bar = tqdm(total=samples_per_epoch, unit=" samples", leave=False, disable=None)
 
     def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
         """After each step."""

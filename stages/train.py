@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from spikejoule.data.images import N_CLASSES, DataDescription, images_sha256, load_images
+from spikejoule.data.images import DataDescription, load_samples, samples_sha256
 from spikejoule.engine import engine_to_train
 from spikejoule.foundation.host_energy import gpu_uuids, measure_host_energy
 from spikejoule.learn.history import history_table
@@ -30,20 +30,20 @@ PATHS = (*INPUTS, *OUTPUTS)
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the trained network, its history, the headline figures, and the times."""
-    images, validation = load_images(paths["train"]), load_images(paths["validation"])
+    samples, validation = load_samples(paths["train"]), load_samples(paths["validation"])
     description = DataDescription.read(paths["data_metrics"])
-    description.check_counts(paths["data_metrics"], len(images), len(validation))
+    description.check_counts(paths["data_metrics"], len(samples), len(validation))
     encoder = params.encode.encoder
-    code = EncodedImages(encoder, params.seed, "validation", images_sha256(validation))
+    code = EncodedImages(encoder, params.seed, "validation", samples_sha256(validation))
     events = load_events_of(paths["events_validation"], code)
     architecture = Architecture(
         events.n_inputs,
         params.model.hidden,
-        N_CLASSES,
+        samples.subject.n_classes,
         params.model.chosen_neuron,
         params.model.quantisation,
     )
-    names, density = architecture.layer_names, encoder.density(images.images)
+    names, density = architecture.layer_names, encoder.density(samples.inputs)
     engine, threads = engine_to_train(
         params.train, architecture, params.train, params.seed, density
     )
@@ -53,11 +53,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )  # fmt: skip
     teacher = None
     if params.train.distillation > 0:
-        teacher = load_teacher(paths["teacher"], events.n_inputs, N_CLASSES)
+        teacher = load_teacher(paths["teacher"], events.n_inputs, architecture.n_output)
     data = TrainingData(
-        images.images, images.labels, images.index, encoder, events, validation.labels, teacher
+        samples.inputs, samples.labels, samples.index, encoder, events, validation.labels, teacher
     )
-    bar = ProgressBar(len(images), params.train.max_epochs)
+    bar = ProgressBar(len(samples), params.train.max_epochs)
     started = datetime.now().astimezone()
     journal.tell("training", layer_names=names)
     try:
@@ -75,7 +75,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         training_spikes=result.spikes,
         best_epoch=result.best_epoch,
         best_validation_accuracy_percent=result.best_validation_accuracy_percent,
-        data=description.model_dump(),
+        data=description.model_dump(exclude_unset=True),
         engine=engine.name,
         optimizer_state=result.optimizer_state,
     )

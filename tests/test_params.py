@@ -146,6 +146,8 @@ REFUSED = [
     ("seed", True),
     ("seed", None),
     ("data.source", ""),
+    ("data.files", ""),
+    ("encode.window_ms", 0),
     ("data.source", 5),
     ("data.source", "a\nb"),
     ("data.source", "x" * 501),
@@ -489,10 +491,48 @@ class TestResultsOfBefore:
         told = "is missing; add `{}`, which is what there was before"
         lines = str(caught.value).splitlines()
         assert len(lines) == len(EARLIER)
-        assert lines[0] == "encode.code: " + told.format("code: poisson")
+        assert "encode.code: " + told.format("code: poisson") in lines
         assert "model.bias: " + told.format("bias: true") in lines
 
     def test_a_truncated_file_is_still_refused(self, old: Path) -> None:
         old.write_text("seed: 1\n", encoding="utf-8")
         with pytest.raises(ParameterError, match="data: is missing"):
             load_params(old, of_a_result=True)
+
+
+class TestEvents:
+    """Data that are events from birth, and what asks for images."""
+
+    @staticmethod
+    def of_events(repository: Path, **train: object) -> dict[str, Any]:
+        content = load_params(repository / "params.yaml").model_dump(mode="json")
+        content["data"]["source"] = "n_mnist"
+        content["encode"]["code"] = "none"
+        content["train"] |= {"shift_pixels": 0, "rotate_degrees": 0.0, "scale_fraction": 0.0}
+        content["train"] |= train
+        return content
+
+    def test_they_need_no_code_and_no_deformation(self, repository: Path) -> None:
+        assert parse_params(self.of_events(repository)).encode.encoder.takes == "events"
+
+    @pytest.mark.parametrize("key", ["shift_pixels", "shear_degrees", "distillation"])
+    def test_what_asks_for_images_is_refused_by_name(self, repository: Path, key: str) -> None:
+        content = self.of_events(repository, **{key: 1 if key == "shift_pixels" else 0.5})
+        with pytest.raises(ParameterError, match=rf"train.{key}: .*allowed: train.{key} 0"):
+            parse_params(content)
+
+    @pytest.mark.parametrize(
+        ("source", "code", "allowed"),
+        [
+            ("n_mnist", "poisson", "none"),
+            ("auto", "none", "direct, latency, poisson, regular"),
+            ("some/directory", "none", "direct, latency, poisson, regular"),
+        ],
+    )
+    def test_the_code_fits_the_samples(
+        self, repository: Path, source: str, code: str, allowed: str
+    ) -> None:
+        content = self.of_events(repository)
+        content["data"]["source"], content["encode"]["code"] = source, code
+        with pytest.raises(ParameterError, match=f"encode.code: '{code}' .*allowed: {allowed}$"):
+            parse_params(content)

@@ -7,7 +7,7 @@ those who make one in code.
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -18,7 +18,7 @@ from spikejoule.engine.settings import EngineSettings
 from spikejoule.foundation.parameter_file import parsed, read_sections, with_earlier
 from spikejoule.foundation.parameter_problems import WHOLE_LINE, shown
 from spikejoule.foundation.sections import Line, Real, Section, chooses
-from spikejoule.learn.settings import TrainingSettings
+from spikejoule.learn.settings import Augmentation, TrainingSettings
 from spikejoule.measure.settings import ExitRule
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
@@ -33,6 +33,7 @@ Values = dict[str, Value]
 
 EARLIER: Mapping[str, Value] = {
     "encode.code": "poisson",
+    "data.files": None,
     "model.neuron": "lif",
     "train.distillation": 0.0,
     "train.spike_penalty": 0.0,
@@ -59,6 +60,9 @@ EARLIER: Mapping[str, Value] = {
 
 LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 """Parameters that judge a result and change none."""
+
+NOT_FOR_EVENTS = (*Augmentation.model_fields, "distillation")
+"""Parameters of training that ask for images."""
 
 _ALWAYS_PART = ("train.plateau_factor", "train.plateau_patience", "train.warmup_fraction")
 """Parameters of schedules that belong to every result, from before choices had their own."""
@@ -104,6 +108,7 @@ class EncodeParams(Section):
 
     code: str
     time_window: int
+    window_ms: float
 
     @property
     def encoder(self) -> Encoder:
@@ -195,6 +200,47 @@ class Params(Section):
         problem = self.train.penalty_problem(len(self.model.hidden) + 1)
         if problem:
             raise _not_allowed("train", problem, self.train)
+        return self
+
+    @property
+    def samples_are(self) -> Literal["images", "events"]:
+        """What the samples are; a directory holds images."""
+        source = self.data.chosen_source
+        return source.gives if isinstance(source, Source) else "images"
+
+    @model_validator(mode="after")
+    def _code_fits_the_samples(self) -> Self:
+        given = self.samples_are
+        if self.encode.encoder.takes != given:
+            codes = ", ".join(name for name, code in ENCODERS.items() if code.takes == given)
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "encode.code: '{code}' is not allowed with data.source {source}, whose samples are "
+                "{given}; allowed: {codes}",
+                {
+                    "code": self.encode.code,
+                    "source": self.data.source,
+                    "given": given,
+                    "codes": codes,
+                },
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _events_are_not_deformed(self) -> Self:
+        changed = [key for key in NOT_FOR_EVENTS if getattr(self.train, key)]
+        if self.samples_are == "events" and changed:
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "train.{key}: {value} is not allowed with data.source {source}, whose samples are "
+                "events that are neither deformed nor shown to a teacher; allowed: {zeros}",
+                {
+                    "key": changed[0],
+                    "value": shown(getattr(self.train, changed[0])),
+                    "source": self.data.source,
+                    "zeros": ", ".join(f"train.{key} 0" for key in changed),
+                },
+            )
         return self
 
     @model_validator(mode="after")

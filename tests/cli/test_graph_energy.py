@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from spikejoule.cli import main
+from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
+from spikejoule.data.subject import Subject
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.running import run_graph
-from spikejoule.spikes.events import EventList, save_events
+from spikejoule.spikes.binning import as_event_samples
+from spikejoule.spikes.events import EventList, load_events, save_events
 from tests.graphs.foreign import DT, GRAPHS, Maker
 from tests.tools.examples import trained_network, write_example
 
@@ -95,6 +98,39 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixt
     errors = refusal(capsys, graph, "--events", events_of(tmp_path / "other.npz", 7), *SAID)
     assert "7 units, but the graph's input has 6" in errors
     assert not (tmp_path / "energy.html").exists()
+
+
+def test_an_event_file_has_stamps_of_time_labels_and_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten steps of 500 us; the samples for training are left out."""
+    graph, events = written(tmp_path, "fully connected")
+    spikes, _ = load_events(events)
+    setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), (2, 3), 5000)
+    labels = np.array([0, 1, 2, 3, 0, 1])
+    path = tmp_path / "clicks.npz"
+    block = EventBlock(as_event_samples(spikes, 500), labels)
+    write_event_file(path, setting, [block], n_train=2)
+    found = printed(capsys, graph, "--events", path, "--step-us", 500, *SAID)
+    assert found["inputs"]["n_images"] == 4
+    assert found["inputs"]["data"] == "clicks"
+    run = run_graph(
+        GRAPHS["fully connected"](Maker()),
+        spikes.select(slice(2, None)),
+        Conventions(dt=DT, reset="zero", comparison="ge"),
+    )
+    assert found["headline"]["synaptic_events_per_inference"] == run.total("events").mean()
+    right = 100 * np.mean(run.output.argmax(axis=1) == labels[2:])
+    assert found["inputs"]["accuracy"]["percent"] == right
+    assert found["inputs"]["graph"]["a step of the events"] == "500 us"
+    page = tmp_path / "page.html"
+    given = [str(graph), "--events", str(path), "--step-us", "500", *SAID]
+    assert main(["energy", *given, "--html", str(page)]) == 0
+    assert "click" in page.read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert "--step-us says how many make a step" in refusal(capsys, graph, "--events", path, *SAID)
+    errors = refusal(capsys, graph, "--events", events, "--step-us", 500, *SAID)
+    assert "--step-us is for event files" in errors
 
 
 def test_options_of_the_other_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ def test_every_graph_is_priced_and_gets_its_page() -> None:
             assert entry.total.high.mean > 0, (name, entry.profile.id)
         page = energy_page(PageContent(analysis))
         assert "random events" in page
-        assert "20 steps of" in page
+        assert "ms in 20 steps" in page
         assert ("edges that wait" in page) == (name in ("recurrent", "nested"))
 
 

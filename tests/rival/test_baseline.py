@@ -421,7 +421,7 @@ class TestFile:
             ("rival1.layer2.weight", lambda of: of[:, 1:], "do not follow one another"),
             ("rival1.layer2.weight", lambda of: of.astype(np.float64), "type 'float32'"),
             ("rival3.synapses", lambda left: left[:0], "has no integer_weight"),
-            ("predictions", lambda classes: classes + 10, "at most 9"),
+            ("predictions", lambda classes: classes + 10, "tells 10 classes apart"),
             ("predictions", lambda classes: classes.astype(np.int32), "predictions"),
         ],
     )

@@ -13,7 +13,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from spikejoule.data.images import Dataset, images_sha256, save_images
+from spikejoule.data.images import Dataset, samples_sha256, save_images
 from spikejoule.energy.fronts import FrontsTable
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.energy.verdict_rows import VerdictTable
@@ -103,7 +103,7 @@ def prepare(mnist5k: Dataset) -> None:
     for split, samples in splits.items():
         save_images(path_of(split), samples)
         events = encode(samples.images, 50, 80.0, draw_key(7, split, 0))
-        header = {**ENCODING, "split": split, "images_sha256": images_sha256(samples)}
+        header = {**ENCODING, "split": split, "images_sha256": samples_sha256(samples)}
         save_events(path_of(f"events_{split}"), events, header)
     save_trained(path_of("trained"), network)
     write_rivals(path_of("baseline"), splits["test"].labels)

@@ -10,7 +10,7 @@ from spikejoule.cli.graphs import add_graph_options, graph_energy, is_graph
 from spikejoule.foundation.errors import DataError
 
 if TYPE_CHECKING:
-    from spikejoule.data.images import LabelledImages
+    from spikejoule.data.images import Samples
     from spikejoule.model.checkpoint import CompleteCheckpoint
     from spikejoule.spikes.events import EventList
 
@@ -30,8 +30,8 @@ def add_checkpoint_commands(commands: Any) -> None:
         "--images",
         required=True,
         metavar="DIRECTORY|SOURCE",
-        help="a directory of the four IDX files, or the name of a source: mnist5k has 1,000 test "
-        "digits and needs no network",
+        help="a directory of the four IDX files, an event file, or the name of a source: mnist5k "
+        "has 1,000 test digits and needs no network",
     )
     measure.add_argument(
         "--samples",
@@ -116,6 +116,7 @@ def _proxies(options: argparse.Namespace) -> str:
 
 
 def _energy(options: argparse.Namespace) -> str:
+    from spikejoule.data.images import LabelledImages
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
     from spikejoule.energy.from_checkpoint import analysis_inputs
     from spikejoule.energy.summary import analysis_values, energy_text
@@ -141,7 +142,8 @@ def _energy(options: argparse.Namespace) -> str:
         measured = measure_network(
             checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
         )
-        labels, shown = images.labels, images.images
+        labels = images.labels
+        shown = images.images if isinstance(images, LabelledImages) else None
     rivals = () if options.rivals is None else load_baseline(options.rivals, labels)
     inputs = analysis_inputs(checkpoint, measured, labels, rivals, shown)
     analysis = analyse(inputs, profiles, chosen, verdict, BootstrapSettings())
@@ -165,10 +167,11 @@ def _encoding_seed(checkpoint: "CompleteCheckpoint", given: int | None) -> int:
     return seed if given is None else given
 
 
-def _encoded(checkpoint: "CompleteCheckpoint", images: "LabelledImages", seed: int) -> "EventList":
-    """The images as spikes, in the way that the checkpoint's network was trained on."""
-    encoder = checkpoint.encoder
-    return encoder.events(images.images, encoder.draw_key(seed, "test", 0), images.index)
+def _encoded(checkpoint: "CompleteCheckpoint", samples: "Samples", seed: int) -> "EventList":
+    """The samples as spikes, in the way that the checkpoint's network was trained on."""
+    from spikejoule.spikes.codes import encode_samples
+
+    return encode_samples(checkpoint.encoder, samples, seed, "test").events
 
 
 def _measure(options: argparse.Namespace) -> str:
@@ -225,14 +228,17 @@ def _measure(options: argparse.Namespace) -> str:
     )
 
 
-def _test_images(source: str, n_samples: int | None) -> "tuple[str, LabelledImages]":
-    """The data set's title and its first `n_samples` test images."""
+def _test_images(source: str, n_samples: int | None) -> "tuple[str, Samples]":
+    """The data set's title and its first `n_samples` test images, or samples of an event file."""
     from spikejoule.data.loading import load_dataset
     from spikejoule.data.source import Places
+    from spikejoule.data.sources.events import Events
 
     here = Path.cwd()
     places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
-    dataset = load_dataset(source, places, asked_by="--images")
+    is_file = places.resolved(source).is_file()
+    asked = Events(files=source) if is_file else source
+    dataset = load_dataset(asked, places, asked_by="--images")
     available = len(dataset.test)
     if n_samples is not None and n_samples > available:
         raise DataError(

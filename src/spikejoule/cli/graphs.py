@@ -1,17 +1,18 @@
 """`spikejoule energy GRAPH.nir`: any network given as a graph of NIR."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spikejoule.cli.arguments import json_text
+from spikejoule.cli.arguments import json_text, positive
 from spikejoule.foundation.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
 
 _OF_CHECKPOINTS = ("images", "rivals", "verdict_profile")
-_OF_GRAPHS = ("events", "dt", "reset", "threshold", "current", "initial", "neurobench")
+_OF_GRAPHS = ("events", "step_us", "dt", "reset", "threshold", "current", "initial", "neurobench")
 
 
 def add_graph_options(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +21,15 @@ def add_graph_options(parser: argparse.ArgumentParser) -> None:
         "graphs of NIR",
         "What a graph does not say of how it is run has to be given; one of this project says it.",
     )
-    group.add_argument("--events", type=Path, metavar="FILE", help="spikes of the input")
+    group.add_argument(
+        "--events", type=Path, metavar="FILE", help="spikes of the input, or an event file"
+    )
+    group.add_argument(
+        "--step-us",
+        type=positive,
+        metavar="N",
+        help="microseconds of an event file that make one step",
+    )
     group.add_argument("--dt", type=float, metavar="SECONDS", help="of one step of the events")
     group.add_argument(
         "--reset", choices=("zero", "subtract"), help="to v_reset, or by v_threshold"
@@ -67,27 +76,20 @@ def is_graph(options: argparse.Namespace) -> bool:
 
 def graph_energy(options: argparse.Namespace) -> str:
     """Run the graph on the events, count, price; the text of the command."""
+    from spikejoule.cli.graph_events import read_given_events
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
     from spikejoule.energy.from_graph import graph_inputs
     from spikejoule.energy.summary import analysis_values, energy_text
     from spikejoule.graphs.conventions import Conventions
     from spikejoule.graphs.nir_in import read_nir
     from spikejoule.graphs.running import run_graph
-    from spikejoule.spikes.events import load_events
 
     if options.events is None:
         raise DataError("--events is needed: a graph is run on the spikes of its input.")
     profiles = load_profiles(options.hardware)
     chosen = select_profile(profiles, options.profile or next(iter(profiles)), "--profile")
     network = read_nir(options.file)
-    events, _ = load_events(options.events)
-    if options.samples is not None:
-        if options.samples > events.n_samples:
-            raise DataError(
-                f"--samples {options.samples} is more than the {events.n_samples} samples of "
-                f"{options.events}."
-            )
-        events = events.select(slice(options.samples))
+    found = read_given_events(options.events, options.step_us, options.samples)
     given = Conventions(
         dt=options.dt,
         reset=options.reset,
@@ -97,8 +99,9 @@ def graph_energy(options: argparse.Namespace) -> str:
         integration=options.integration,
         pruned=options.pruned,
     )
-    run = run_graph(network, events, given)
-    inputs = graph_inputs(run, options.events.name)
+    run = run_graph(network, found.events, given)
+    inputs = graph_inputs(run, found.title, found.labels, found.subject)
+    inputs = replace(inputs, facts=(*inputs.facts, *found.facts))
     analysis = analyse(inputs, profiles, chosen, chosen, BootstrapSettings())
     if options.html is not None:
         _write_page(options, analysis)

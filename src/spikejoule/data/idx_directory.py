@@ -11,6 +11,7 @@ import numpy as np
 
 from spikejoule.data.idx import read_idx
 from spikejoule.data.images import Dataset, LabelledImages, check_images
+from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.foundation.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,29 @@ MNIST_SHA256 = {
 
 
 def load_directory(directory: Path) -> Dataset:
-    """Read the four IDX files of a directory, each plain or gzipped."""
+    """Read the four IDX files of a directory, each plain or gzipped; they show digits."""
+    train, test, sha256 = read_directory(directory)
+    counts = f"{len(train):,} training and {len(test):,} test images"
+    if sha256 == MNIST_SHA256:
+        return Dataset(
+            "mnist", f"MNIST ({counts})", "The full MNIST, known by its SHA-256.",
+            sha256, train, test,
+        )  # fmt: skip
+    note = f"{counts} that are not MNIST: figures cannot be compared with MNIST's."
+    logger.warning("the images in %s: %s", directory, note)
+    return Dataset(
+        "directory", f"IDX directory {directory.name} (not MNIST)", note, sha256, train, test
+    )
+
+
+def read_directory(
+    directory: Path, subject: Subject = DIGITS
+) -> tuple[LabelledImages, LabelledImages, dict[str, str]]:
+    """Training and test images of the four IDX files, and the SHA-256 of each by its name.
+
+    Raises:
+        DataError: a file is missing or damaged, or holds other classes than those of the subject.
+    """
     try:
         is_directory = directory.is_dir()
     except OSError as error:
@@ -44,20 +67,20 @@ def load_directory(directory: Path) -> Dataset:
         images_name, labels_name = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
         images, sha256[images_name] = read_idx(_present(files[images_name]), 3)
         labels, sha256[labels_name] = read_idx(_present(files[labels_name]), 1)
-        check_images(images, labels, directory / images_name)
-        parts[part] = LabelledImages(images, labels, np.arange(len(labels), dtype=np.int64))
+        check_images(images, labels, directory / images_name, subject)
+        index = np.arange(len(labels), dtype=np.int64)
+        parts[part] = LabelledImages(images, labels, index, subject)
     train, test = parts["train"], parts["t10k"]
-    counts = f"{len(train):,} training and {len(test):,} test images"
-    if sha256 == MNIST_SHA256:
-        return Dataset(
-            "mnist", f"MNIST ({counts})", "The full MNIST, known by its SHA-256.",
-            sha256, train, test,
-        )  # fmt: skip
-    note = f"{counts} that are not MNIST: figures cannot be compared with MNIST's."
-    logger.warning("the images in %s: %s", directory, note)
-    return Dataset(
-        "directory", f"IDX directory {directory.name} (not MNIST)", note, sha256, train, test
-    )
+    if train.shape != test.shape:
+        raise DataError(
+            f"{directory}: images must all have one size, but those to train have {_size(train)} "
+            f"pixels and those of the test {_size(test)}."
+        )
+    return train, test, sha256
+
+
+def _size(images: LabelledImages) -> str:
+    return " x ".join(map(str, images.shape))
 
 
 def _idx_file(directory: Path, name: str) -> Path | None:

@@ -1,40 +1,55 @@
-"""Images with their labels: what they are, how they are split, and the file that holds them.
+"""Images with their labels: what they are, and the file that holds them.
 
-Shapes: N samples, images of 28 x 28 pixels.
+Shapes: N samples, images of H x W pixels.
 """
 
 import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from spikejoule.data.event_file import EVENT_SAMPLES_SCHEMA
+from spikejoule.data.events import LabelledEvents
+from spikejoule.data.subject import (
+    DIGITS,
+    SUBJECT_ARRAYS,
+    Subject,
+    subject_arrays,
+    subject_of,
+    subject_problem,
+)
 from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
 from spikejoule.foundation.errors import ArtifactError, DataError
+from spikejoule.foundation.npz_blocks import schema_of
 from spikejoule.foundation.records import Record, Sha256, Text
 
-IMAGE_SHAPE = (28, 28)
-N_CLASSES = 10
 
-
-def _index_problem(arrays: Arrays) -> str:
+def _problem(arrays: Arrays) -> str:
     index = arrays["index"]
     if len(index) == 0:
         return "there must be at least one image, but there is none"
-    return "" if len(np.unique(index)) == len(index) else "an index is given to two images"
+    if len(np.unique(index)) != len(index):
+        return "an index is given to two images"
+    if arrays["images"][0].size == 0:
+        return "the images have no pixels"
+    return subject_problem(arrays)
 
 
 IMAGES = ArrayFile(
     "spikejoule/images/1",
     {
-        "images": Array("uint8", ("N", *IMAGE_SHAPE)),
-        "labels": Array("uint8", ("N",), high=N_CLASSES - 1),
+        "images": Array("uint8", ("N", "H", "W")),
+        "labels": Array("uint8", ("N",)),
         "index": Array("int64", ("N",), low=0),
     },
-    _index_problem,
+    _problem,
+    # Images of digits say nothing of what they show.
+    optional=SUBJECT_ARRAYS,
 )
 
 
@@ -54,6 +69,7 @@ class DataDescription(Record):
         sha256: file or array -> SHA-256 of its uncompressed content.
         source, title, note: as in `Dataset`.
         validated_on_test: whether the validation images are the test images.
+        noun, class_names, samples: as in `Subject`; not stated for images of digits.
     """
 
     # By name: a trained network holds them in this order.
@@ -63,6 +79,9 @@ class DataDescription(Record):
     source: Text
     title: Text
     validated_on_test: bool
+    noun: Text | None = None
+    class_names: list[Text] | None = None
+    samples: Text | None = None
 
     def check_counts(self, path: str | os.PathLike[str], train: int, validation: int) -> None:
         """Raise ArtifactError, naming `path`, unless this describes so many images."""
@@ -79,28 +98,46 @@ class DataDescription(Record):
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
-    """Images uint8 [N, 28, 28], labels uint8 [N] from 0 to 9, and index int64 [N].
+    """Images uint8 [N, H, W], labels uint8 [N], and index int64 [N].
 
     `index` is the position in the file of the source: it names a sample through every split.
+    `subject` says what there is to see, and which classes there are.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.uint8]
     index: NDArray[np.int64]
+    subject: Subject = DIGITS
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def inputs(self) -> NDArray[np.uint8]:
+        """What an encoder takes: the images."""
+        return self.images
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of an image."""
+        return self.images.shape[1:]
+
     def select(self, positions: NDArray[np.int64] | slice) -> "LabelledImages":
         """The samples at some positions of this set, in their order."""
-        return LabelledImages(self.images[positions], self.labels[positions], self.index[positions])
+        return LabelledImages(
+            self.images[positions], self.labels[positions], self.index[positions], self.subject
+        )
+
+
+Samples = LabelledImages | LabelledEvents
+"""Images, or samples that are events from birth."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Training and test images, and what they are.
+    """Training and test samples, and what they are.
 
-    source: "mnist", "mnist5k" or "directory", decided by the content and not by how it was found.
+    source: the name of a source, or "directory", by the content and not by how it was found.
     title, note: for metrics, reports and figures; they tell 5,000 digits from 60,000.
     sha256: file or array -> SHA-256 (hexadecimal) of its uncompressed content.
     """
@@ -109,17 +146,21 @@ class Dataset:
     title: str
     note: str
     sha256: Mapping[str, str]
-    train: LabelledImages
-    test: LabelledImages
+    train: Samples
+    test: Samples
 
 
 def check_images(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], what: str | os.PathLike[str]
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    what: str | os.PathLike[str],
+    subject: Subject = DIGITS,
 ) -> None:
-    """Raise DataError unless these are digits: N >= 1 images of 28 x 28 pixels, N labels 0 to 9."""
-    if images.shape[1:] != IMAGE_SHAPE:
-        height, width = images.shape[1:]
-        raise DataError(f"{what}: images must be 28 x 28 pixels, but are {height} x {width}.")
+    """Raise DataError unless these are N >= 1 images with N labels of the subject's classes."""
+    if images.ndim != 3 or 0 in images.shape[1:]:
+        raise DataError(
+            f"{what}: images must be rows of pixels, but have the shape {images.shape}."
+        )
     if len(images) != len(labels):
         raise DataError(
             f"{what}: every image needs one label, but there are {len(images):,} images and "
@@ -127,21 +168,19 @@ def check_images(
         )
     if len(labels) == 0:
         raise DataError(f"{what}: there must be at least one image, but there is none.")
-    if labels.max() >= N_CLASSES:
-        position = int(np.argmax(labels >= N_CLASSES))
+    if labels.max() >= subject.n_classes:
+        position = int(np.argmax(labels >= subject.n_classes))
         raise DataError(
-            f"{what}: labels must be digits from 0 to 9, but the label at position {position} is "
-            f"{labels[position]}."
+            f"{what}: labels must be {subject.nouns} from 0 to {subject.n_classes - 1}, but the "
+            f"label at position {position} is {labels[position]}."
         )
 
 
-def split_validation(
-    train: LabelledImages, validation_size: float, seed: int
-) -> tuple[LabelledImages, LabelledImages]:
+def split_validation(train: Samples, validation_size: float, seed: int) -> tuple[Samples, Samples]:
     """Split off a stratified validation set; returns (training, validation).
 
-    `validation_size` is the fraction of the images that go to validation, above 0 and below 1.
-    Raises DataError if the set is too small to have every digit on both sides.
+    `validation_size` is the fraction of the samples that go to validation, above 0 and below 1.
+    Raises DataError if the set is too small to have every class on both sides.
     """
     # Here and not above: scikit-learn takes a second to import, and training needs none of it.
     from sklearn.model_selection import train_test_split
@@ -154,17 +193,27 @@ def split_validation(
             stratify=train.labels,
         )
     except ValueError as error:
+        what = "images" if isinstance(train, LabelledImages) else "samples"
         raise DataError(
             f"data.validation_size: {validation_size} cannot be split off the "
-            f"{len(train):,} training images with every digit on both sides ({error})"
+            f"{len(train):,} training {what} with every {train.subject.noun} on both sides "
+            f"({error})"
         ) from error
     return train.select(np.sort(kept)), train.select(np.sort(validation))
 
 
 def describe(
-    dataset: Dataset, train: LabelledImages, validation: LabelledImages, validated_on_test: bool
+    dataset: Dataset, train: Samples, validation: Samples, validated_on_test: bool
 ) -> DataDescription:
     """What was used: the content of the metrics file of the data."""
+    subject = train.subject
+    words: dict[str, Any] = {}
+    if subject != DIGITS:
+        words = {
+            "noun": subject.noun,
+            "class_names": list(subject.class_names),
+            "samples": subject.samples,
+        }
     return DataDescription(
         source=dataset.source,
         title=dataset.title,
@@ -172,20 +221,51 @@ def describe(
         counts=ImageCounts(train=len(train), validation=len(validation), test=len(dataset.test)),
         sha256=dict(dataset.sha256),
         validated_on_test=validated_on_test,
+        **words,
     )
 
 
-def images_sha256(samples: LabelledImages) -> str:
-    """SHA-256 of the images' pixels (hexadecimal): what an event list was made from."""
+def subject_of_data(data: Mapping[str, Any]) -> Subject:
+    """The subject that the content of a `DataDescription` states; digits if it states none."""
+    noun, names = data.get("noun"), data.get("class_names")
+    if noun is None or names is None:
+        return DIGITS
+    return Subject(str(noun), tuple(names), str(data.get("samples", DIGITS.samples)))
+
+
+def samples_sha256(samples: Samples) -> str:
+    """SHA-256 (hexadecimal) of the pixels or events: what an event list was made from."""
+    if isinstance(samples, LabelledEvents):
+        return samples.sha256
     return hashlib.sha256(np.ascontiguousarray(samples.images).data).hexdigest()
 
 
 def save_images(path: str | os.PathLike[str], samples: LabelledImages) -> None:
     """Write images, labels and index to an .npz file, atomically and deterministically."""
-    IMAGES.write(path, {"images": samples.images, "labels": samples.labels, "index": samples.index})
+    arrays: dict[str, NDArray[Any]] = {
+        "images": samples.images, "labels": samples.labels, "index": samples.index
+    }  # fmt: skip
+    if samples.subject != DIGITS:
+        arrays |= subject_arrays(samples.subject)
+    IMAGES.write(path, arrays)
 
 
 def load_images(path: str | os.PathLike[str]) -> LabelledImages:
     """Read a file of `save_images`; one that is missing, damaged or another: ArtifactError."""
     arrays = IMAGES.read(path)
-    return LabelledImages(arrays["images"], arrays["labels"], arrays["index"])
+    return LabelledImages(arrays["images"], arrays["labels"], arrays["index"], subject_of(arrays))
+
+
+def save_samples(path: str | os.PathLike[str], samples: Samples) -> None:
+    """Write samples of either kind, atomically and deterministically."""
+    if isinstance(samples, LabelledEvents):
+        samples.save(path)
+    else:
+        save_images(path, samples)
+
+
+def load_samples(path: str | os.PathLike[str]) -> Samples:
+    """Read a file of `save_samples`; one that is missing, damaged or another: ArtifactError."""
+    if schema_of(path) == EVENT_SAMPLES_SCHEMA:
+        return LabelledEvents.load(path)
+    return load_images(path)

@@ -1,4 +1,6 @@
-"""Downloads MNIST with torchvision, in a process of its own: `python -m` this module `FOLDER`.
+"""Downloads MNIST, or a set of its form, with torchvision, in a process of its own.
+
+`python -m` this module `FOLDER`, and the name of the class in `torchvision.datasets`.
 
 A process of its own, because torchvision imports PyTorch, prints, and sets no limit of time: here
 an address that never answers ends the attempt within seconds, whatever the network does.
@@ -16,12 +18,12 @@ SOCKET_TIMEOUT_SECONDS = 10.0
 STALL_SECONDS = 15.0
 
 
-def main(folder: Path) -> int:
-    """Fill `folder`/MNIST/raw, checked by torchvision's checksums; return the exit status.
+def main(folder: Path, name: str = "MNIST") -> int:
+    """Fill `folder`/`name`/raw, checked by torchvision's checksums; return the exit status.
 
     The reason of a failure is the last line on the standard error.
     """
-    from torchvision.datasets import MNIST
+    from torchvision import datasets
 
     socket.setdefaulttimeout(SOCKET_TIMEOUT_SECONDS)
     threading.Thread(target=_end_when_stalled, args=(folder,), daemon=True).start()
@@ -31,7 +33,7 @@ def main(folder: Path) -> int:
             contextlib.redirect_stdout(nowhere),
             contextlib.redirect_stderr(nowhere),
         ):
-            MNIST(str(folder), download=True)
+            getattr(datasets, name)(str(folder), download=True)
     except Exception as error:  # whatever torchvision raises is the reason of the failure
         sys.stderr.write(" ".join(str(error).split()) + "\n")
         return 1
@@ -54,4 +56,4 @@ def _end_when_stalled(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))

@@ -68,3 +68,11 @@ class InputDescribed(Protocol):
     @property
     def input_products(self) -> Products | None:
         """How often constant currents are multiplied; None for an input of spikes."""
+
+    @property
+    def takes(self) -> str:
+        """``images``, or ``events`` that are events from birth."""
+
+    @property
+    def step_ms(self) -> float:
+        """What a step stands for."""

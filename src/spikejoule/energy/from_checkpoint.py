@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.data.images import subject_of_data
 from spikejoule.energy import (
     AnalysisInputs,
     EnergyProxies,
@@ -104,6 +105,7 @@ def analysis_inputs(
         training=training_record(checkpoint),
         pruned_percent=pruned,
         ways=ways,
+        subject=subject_of_data(_mapping(checkpoint.section("spikejoule"), "data")),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.data.subject import Subject, numbered
 from spikejoule.energy.analysis import EnergyAnalysis, analyse
 from spikejoule.energy.graph_operations import count_graph
 from spikejoule.energy.inputs import AnalysisInputs, RecordedAccuracy
@@ -73,13 +74,18 @@ class GraphInput:
     """Given events as `energy.described.InputDescribed`."""
 
     time_window: int
+    step_ms: float
     name: str = "events"
+    takes: str = "events"
     rate_hz: None = None
     input_products: None = None
 
 
 def graph_inputs(
-    run: GraphRun, title: str, labels: NDArray[np.integer] | None = None
+    run: GraphRun,
+    title: str,
+    labels: NDArray[np.integer] | None = None,
+    subject: Subject | None = None,
 ) -> AnalysisInputs:
     """Arrange what a run has counted.
 
@@ -87,6 +93,7 @@ def graph_inputs(
         run: N samples in a graph.
         title: of the data.
         labels: class of each sample, [N]; None where not known.
+        subject: what the samples show, and the classes; None for samples with numbers.
 
     Raises:
         ArtifactError: the graph has no synapse.
@@ -109,7 +116,7 @@ def graph_inputs(
     return AnalysisInputs(
         title=title,
         architecture=network,
-        encoder=GraphInput(run.n_steps),
+        encoder=GraphInput(run.n_steps, 1000 * run.conventions.seconds),
         accuracy=_accuracy(run, labels),
         spikes_per_inference={
             name: float(run.of("spikes", name).mean()) for name in network.layer_names
@@ -118,11 +125,11 @@ def graph_inputs(
         operations=count_graph(run),
         n_images=run.n_samples,
         labels=None if labels is None else np.asarray(labels, dtype=np.int64),
-        step_s=run.conventions.dt,
         value_macs_per_inference=macs or None,
         graph_places=tuple(node.name for node in run.plan.nodes),
         facts=_facts(run),
         assumed=ASSUMPTIONS,
+        subject=subject or Subject("sample", numbered(run.output.shape[1])),
     )
 
 

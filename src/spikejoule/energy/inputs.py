@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.energy.break_even import OperatingPoint
 from spikejoule.energy.contenders import (
     EARLY_EXIT,
@@ -23,6 +24,7 @@ from spikejoule.measure.proxies import EnergyProxies
 from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
 from spikejoule.rival.counts import RivalCounts
 from spikejoule.spikes.currents import Products
+from spikejoule.spikes.events import STEP_MS
 
 _MEMORY: Final = (
     "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
@@ -71,15 +73,27 @@ _PRODUCTS: Final = (
 )
 
 
+_SENSOR: Final = (
+    "The input are events of a sensor: nothing encodes them, and neither what the sensor takes nor "
+    "what brings its events to steps is counted; the search for the answer is. Conventional "
+    "networks read how often each unit spiked in the window, of which the counting is not counted, "
+    "in their favour. "
+)
+
+
 def inference_assumptions(
-    quantisation: Quantisation | None, products: Products | None = None
+    quantisation: Quantisation | None, products: Products | None = None, from_sensor: bool = False
 ) -> tuple[str, ...]:
     """What is counted and what is assumed of the inference of a network, a sentence each.
 
     Args:
         quantisation: its widths; None for floating point.
         products: how often it multiplies constant currents; None for an input of spikes.
+        from_sensor: whether the input are events from birth.
     """
+    if from_sensor:
+        told = inference_assumptions(quantisation)
+        return tuple(line.replace(_ENCODING, _SENSOR) for line in told)
     if products is not None:
         reads = _CURRENTS[products] + _PRODUCTS
         return tuple(line.replace(_ENCODING, reads) for line in INFERENCE_ASSUMPTIONS)
@@ -132,12 +146,12 @@ class AnalysisInputs:
         ways: all ways of running the network (`energy.contenders`); empty where images are not
             recorded.
         step_us: what a step takes on the hardware, for static power; None where it is not asked.
-        step_s: what a step stands for, in seconds; None for 1 ms.
         value_macs_per_inference: multiply-accumulates of values that are no spikes, a mean; None
             where the network has none.
         graph_places: of a foreign graph, where operations happen, in its order.
         facts: what else there is to say of the network, label and value.
         assumed: what is counted and assumed, a sentence each; empty for `inference_assumptions`.
+        subject: what the samples show.
     """
 
     title: str
@@ -154,7 +168,7 @@ class AnalysisInputs:
     pruned_percent: float = 0.0
     ways: tuple[Contender, ...] = ()
     step_us: float | None = None
-    step_s: float | None = None
+    subject: Subject = DIGITS
     value_macs_per_inference: float | None = None
     graph_places: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
@@ -164,7 +178,9 @@ class AnalysisInputs:
     def assumptions(self) -> tuple[str, ...]:
         """What is counted and what is assumed, a sentence each."""
         return self.assumed or inference_assumptions(
-            self.architecture.quantisation, self.encoder.input_products
+            self.architecture.quantisation,
+            self.encoder.input_products,
+            self.encoder.takes == "events",
         )
 
     @property
@@ -178,7 +194,7 @@ class AnalysisInputs:
 
     @property
     def time_window(self) -> int:
-        """T, steps of 1 ms."""
+        """T, steps."""
         return self.encoder.time_window
 
     @property
@@ -248,9 +264,10 @@ class AnalysisInputs:
     @property
     def window_in_words(self) -> tuple[str, str]:
         """Label and value: the window, and the rate of the brightest pixel if the code has one."""
-        window, rate_hz = f"{self.time_window} ms", self.encoder.rate_hz
-        if self.step_s is not None:
-            window = f"{self.time_window} steps of {1000 * self.step_s:g} ms"
+        encoder = self.encoder
+        window, rate_hz = f"{self.time_window * encoder.step_ms:g} ms", encoder.rate_hz
+        if encoder.step_ms != STEP_MS:
+            window += f" in {self.time_window} steps"
         if rate_hz is None:
             return "window", window
         return "window, maximum rate", f"{window}, {rate_hz:g} Hz"

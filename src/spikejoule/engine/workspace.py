@@ -6,6 +6,7 @@ from numpy.typing import DTypeLike
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import Moments, Workspace
 from spikejoule.foundation.compiling.arrays import aligned_zeros
+from spikejoule.spikes.events import source_type
 
 GROUP_SAMPLES = 4
 """Samples whose weight gradients are added together, while their deltas are still in the cache."""
@@ -27,7 +28,10 @@ def new_workspace(layout: ParameterLayout, n_steps: int, lanes: int, dtype: DTyp
         counts=np.zeros((lanes, 2 * layers + 2), dtype=np.int64),
         potentials=aligned_zeros((lanes, layers, n_steps * widest), dtype),
         deltas=aligned_zeros((lanes, layers, rows * widest), dtype),
-        spikes=np.zeros((lanes, layers, rows * widest), dtype=np.uint16),
+        # Of the type of the input's, which takes turns with them in the kernels.
+        spikes=np.zeros(
+            (lanes, layers, rows * widest), dtype=source_type(layout.layers[0].n_sources)
+        ),
         steps=np.zeros((lanes, rows * max(most_sources, widest)), dtype=np.uint32),
     )
 

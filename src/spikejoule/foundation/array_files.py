@@ -54,19 +54,20 @@ class ArrayFile:
     def read(self, path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
         """Read a file of `write`; ArtifactError if it is missing, damaged or breaks the schema."""
         arrays = read_npz(path, self.schema)
-        problem = self._problem(arrays)
+        problem = self.problem(arrays)
         if problem:
             raise ArtifactError(f"{path}: {problem}: write it again.")
         return arrays
 
     def write(self, path: str | os.PathLike[str], arrays: Arrays) -> None:
         """Write arrays atomically; ValueError if they break the schema."""
-        problem = self._problem(arrays)
+        problem = self.problem(arrays)
         if problem:
             raise ValueError(problem)
         write_npz(path, self.schema, arrays)
 
-    def _problem(self, arrays: Arrays) -> str:
+    def problem(self, arrays: Arrays) -> str:
+        """What is wrong with arrays, in words; an empty text for nothing."""
         for name in self.arrays:
             if "*" not in name and name not in arrays:
                 return f"the array {name!r} is missing"

@@ -28,7 +28,7 @@ from spikejoule.foundation.errors import ArtifactError
 SCHEMA_KEY = "schema"
 
 _ZIP_CREATED_ON_UNIX = 3
-_DAMAGED_NPZ_ERRORS = (
+DAMAGED_NPZ_ERRORS = (
     EOFError,
     KeyError,
     MemoryError,
@@ -58,7 +58,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         destination.parent.mkdir(parents=True, exist_ok=True)
         stream = open(temporary, "xb")  # noqa: SIM115 (closed below, before the rename)
     except OSError as error:
-        raise _cannot_write(destination, error) from error
+        raise cannot_write(destination, error) from error
     try:
         try:
             with stream:
@@ -67,7 +67,7 @@ def atomic_writer(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
                 os.fsync(stream.fileno())
             os.replace(temporary, destination)
         except OSError as error:
-            raise _cannot_write(destination, error) from error
+            raise cannot_write(destination, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -105,7 +105,7 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         content = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
     except OSError as error:
-        raise _cannot_read(path, error) from error
+        raise cannot_read(path, error) from error
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is not valid JSON ({error}): write it again.") from error
     if not isinstance(content, dict):
@@ -142,7 +142,7 @@ def read_csv(path: str | os.PathLike[str], columns: Sequence[str]) -> list[dict[
         with open(path, encoding="utf-8", newline="") as stream:
             header, *rows = [*csv.reader(stream, strict=True)] or [[]]
     except OSError as error:
-        raise _cannot_read(path, error) from error
+        raise cannot_read(path, error) from error
     except (ValueError, csv.Error) as error:
         raise ArtifactError(f"{path} is not a valid CSV file ({error}): write it again.") from error
     if len(set(header)) < len(header):
@@ -171,15 +171,20 @@ def write_npz(
     entries: dict[str, NDArray[Any]] = {**arrays, SCHEMA_KEY: np.array(schema)}
     with atomic_writer(path) as stream, zipfile.ZipFile(stream, "w") as archive:
         for name in sorted(entries):
-            # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
-            entry = zipfile.ZipInfo(f"{name}.npy")
-            entry.create_system = _ZIP_CREATED_ON_UNIX
-            entry.external_attr = 0o644 << 16
             # zip64 always, so that the layout does not depend on the size
-            with archive.open(entry, "w", force_zip64=True) as member:
+            with archive.open(npz_entry(name), "w", force_zip64=True) as member:
                 np.lib.format.write_array(
                     member, np.asarray(entries[name], order="C"), allow_pickle=False
                 )
+
+
+def npz_entry(name: str) -> zipfile.ZipInfo:
+    """What an .npz file says of one of its arrays."""
+    # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
+    entry = zipfile.ZipInfo(f"{name}.npy")
+    entry.create_system = _ZIP_CREATED_ON_UNIX
+    entry.external_attr = 0o644 << 16
+    return entry
 
 
 def read_npz(path: str | os.PathLike[str], schema: str) -> dict[str, NDArray[Any]]:
@@ -201,8 +206,8 @@ def read_npz(path: str | os.PathLike[str], schema: str) -> dict[str, NDArray[Any
                     raise zipfile.BadZipFile(f"{name} is there twice")
                 arrays[name] = _read_member(archive, entry)
     except FileNotFoundError as error:
-        raise _cannot_read(path, error) from error
-    except _DAMAGED_NPZ_ERRORS as error:
+        raise cannot_read(path, error) from error
+    except DAMAGED_NPZ_ERRORS as error:
         raise ArtifactError(
             f"{path} is damaged or not an .npz file ({error}): write it again."
         ) from error
@@ -243,11 +248,13 @@ def _refuse_constant(text: str) -> NoReturn:
     raise ValueError(f"{text} is no JSON number")
 
 
-def _cannot_write(path: str | os.PathLike[str], error: OSError) -> ArtifactError:
+def cannot_write(path: str | os.PathLike[str], error: OSError) -> ArtifactError:
+    """The error of a file that the file system does not take."""
     return ArtifactError(f"{path} cannot be written: {error.strerror or error}.")
 
 
-def _cannot_read(path: str | os.PathLike[str], error: OSError) -> ArtifactError:
+def cannot_read(path: str | os.PathLike[str], error: OSError) -> ArtifactError:
+    """The error of a file that the file system does not give."""
     if isinstance(error, FileNotFoundError):
         return ArtifactError(f"{path} does not exist: run the stage that writes it.")
     return ArtifactError(f"{path} cannot be read: {error.strerror or error}.")

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.data.events import SensorEvents
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.learn.augmentation import augment
@@ -105,20 +106,20 @@ class TrainingObserver(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Images to train on and events to validate on.
+    """Samples to train on and events to validate on.
 
     Attributes:
-        images: uint8 [N, height, width].
+        inputs: images uint8 [N, height, width], or `SensorEvents` that are read a batch at a time.
         labels: [N].
-        samples: identity of each image, int64 [N]; draws depend on it.
-        encoder: the code by which images become spikes.
+        samples: identity of each sample, int64 [N]; draws depend on it.
+        encoder: the code by which they become spikes.
         validation_events: encoded once.
         validation_labels: [N of validation].
         teacher: what a teacher answers to deformed images, uint8 [B, pixels]; None where the
             labels are all there is to learn from.
     """
 
-    images: NDArray[np.uint8]
+    inputs: NDArray[np.uint8] | SensorEvents
     labels: NDArray[np.integer]
     samples: NDArray[np.int64]
     encoder: Encoder
@@ -271,11 +272,14 @@ def _train_epoch(
     for first in range(0, n_samples, settings.batch_size):
         chosen = order[first : first + settings.batch_size]
         samples = data.samples[chosen]
-        images = augment(data.images[chosen], settings, seed, epoch, samples)
-        events = data.encoder.events(images, key, samples)
+        inputs = data.inputs[chosen]
+        images = None
+        if isinstance(inputs, np.ndarray):
+            inputs = images = augment(inputs, settings, seed, epoch, samples)
+        events = data.encoder.encode(inputs, key, samples).events
         rate = schedule.learning_rate
         taught = None
-        if data.teacher is not None:
+        if data.teacher is not None and images is not None:
             answers.append(data.teacher(images))
             taught = answers[-1].probabilities
         outcome = engine.train_batch(events, data.labels[chosen], rate, taught)

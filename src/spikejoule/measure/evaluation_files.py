@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.data.images import N_CLASSES
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.early_exit import EarlyExit
 from spikejoule.measure.early_exit_files import EarlyExitFile, StepTable
@@ -23,8 +22,8 @@ class EvaluationFiles:
 
     Attributes:
         metrics: the headline figures.
-        per_class: accuracy of each digit.
-        confusion: images by actual and predicted digit.
+        per_class: accuracy of each class.
+        confusion: images by actual and predicted class.
         by_step: accuracy at each step of the window.
         early_exit: answering early, by either rule.
     """
@@ -122,6 +121,11 @@ def read_evaluation(
         StepTable.read(paths["accuracy_by_step"]),
         EarlyExitFile.read(paths["early_exit"]),
     )
+    if len(files.per_class.rows) != len(files.confusion.matrix):
+        raise ArtifactError(
+            f"{paths['per_class']} has {len(files.per_class.rows)} classes and "
+            f"{paths['confusion']} {len(files.confusion.matrix)}: run the evaluate stage again."
+        )
     stated = {
         "evaluate_metrics": files.metrics.test_accuracy_percent,
         "accuracy_by_step": files.by_step.rows[-1].accuracy_percent,
@@ -135,7 +139,7 @@ def read_evaluation(
         if accuracy.n_samples != n_images:
             raise ArtifactError(
                 f"{paths['per_class']} and {paths['confusion']} count different images of the "
-                "digits: run the evaluate stage again."
+                "classes: run the evaluate stage again."
             )
         if accuracy.percent is not None:
             _check_agreement(paths["per_class"], accuracy, accuracy.percent, paths["confusion"])
@@ -150,12 +154,12 @@ def _check_images(
     n_steps: int,
 ) -> None:
     """Raise ArtifactError unless the evaluation is of these images and of this window."""
-    of_each_digit = np.bincount(labels, minlength=N_CLASSES).tolist()
     counted = [row.n_samples for row in files.per_class.rows]
-    if counted != of_each_digit:
+    of_each_class = np.bincount(labels, minlength=len(counted)).tolist()
+    if counted != of_each_class:
         raise ArtifactError(
-            f"{paths['per_class']} counts {counted} images of the digits, but {paths['test']} "
-            f"holds {of_each_digit}: run the evaluate stage again."
+            f"{paths['per_class']} counts {counted} images of the classes, but {paths['test']} "
+            f"holds {of_each_class}: run the evaluate stage again."
         )
     if len(files.by_step.rows) != n_steps:
         raise ArtifactError(

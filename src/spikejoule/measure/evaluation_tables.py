@@ -1,9 +1,10 @@
-"""The tables of an evaluation: predictions, headline figures, accuracy of each digit, confusions.
+"""The tables of an evaluation: predictions, headline figures, accuracy of each class, confusions.
 
 Percentages are of images; `_low` and `_high` are the ends of an interval at the level of confidence
 that the evaluation was asked for.
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from spikejoule.data.images import N_CLASSES, LabelledImages
-from spikejoule.foundation.array_files import Array, ArrayFile
+from spikejoule.data.images import Samples
+from spikejoule.data.subject import MAX_CLASSES
+from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
 from spikejoule.foundation.records import (
     Count,
     MaybePercent,
@@ -32,12 +34,22 @@ from spikejoule.measure.measurement import Measurement
 PREDICTIONS = ArrayFile(
     "spikejoule/predictions/1",
     {
-        "labels": Array("uint8", ("N",), high=N_CLASSES - 1),
-        "predictions": Array("uint8", ("N",), high=N_CLASSES - 1),
-        "output_spikes": Array("int64", ("N", N_CLASSES), low=0),
+        "labels": Array("uint8", ("N",)),
+        "predictions": Array("uint8", ("N",)),
+        "output_spikes": Array("int64", ("N", "C"), low=0),
         "index": Array("int64", ("N",), low=0),
     },
+    lambda arrays: _classes_problem(arrays),
 )
+
+
+def _classes_problem(arrays: Arrays) -> str:
+    n_classes = arrays["output_spikes"].shape[1]
+    for name in ("labels", "predictions"):
+        highest = arrays[name].max(initial=0)
+        if highest >= n_classes:
+            return f"the array {name!r} holds {highest}, but must be at most {n_classes - 1}"
+    return ""
 
 
 class EvaluationMetrics(Record):
@@ -72,11 +84,11 @@ class EvaluationMetrics(Record):
 
 
 class ClassRow(Row):
-    """Accuracy on the images of one digit; empty where there are none."""
+    """Accuracy on the samples of one class, which `digit` names; empty where there are none."""
 
     intervals: ClassVar = (accuracy_interval(),)
 
-    digit: int = Field(ge=0, lt=N_CLASSES)
+    digit: int = Field(ge=0, lt=MAX_CLASSES)
     n_samples: Count
     accuracy_percent: MaybePercent
     accuracy_low_percent: MaybePercent
@@ -93,14 +105,14 @@ class ClassRow(Row):
 
 
 class PerClass(Table):
-    """Accuracy of each digit: metrics/per_class.csv."""
+    """Accuracy of each class: metrics/per_class.csv."""
 
     row: ClassVar[type[Row]] = ClassRow
     rows: tuple[ClassRow, ...]
 
     @classmethod
     def of(cls, accuracies: Sequence[Accuracy]) -> Self:
-        """The table of each digit's accuracy; a digit without images has empty cells."""
+        """The table of each class's accuracy; a class without samples has empty cells."""
         return cls(
             rows=tuple(
                 ClassRow(
@@ -115,17 +127,17 @@ class PerClass(Table):
         )
 
     @model_validator(mode="after")
-    def _has_each_digit(self) -> Self:
-        if [row.digit for row in self.rows] != list(range(N_CLASSES)):
-            raise ValueError(f"it must have a row for each digit from 0 to {N_CLASSES - 1}")
+    def _has_each_class(self) -> Self:
+        if [row.digit for row in self.rows] != list(range(len(self.rows))) or not self.rows:
+            raise ValueError("it must have a row for each class, from 0 on")
         return self
 
 
 class ConfusionRow(Row):
-    """How many images of one digit were taken for another."""
+    """How many samples of one class were taken for another."""
 
-    actual: int = Field(ge=0, lt=N_CLASSES)
-    predicted: int = Field(ge=0, lt=N_CLASSES)
+    actual: int = Field(ge=0, lt=MAX_CLASSES)
+    predicted: int = Field(ge=0, lt=MAX_CLASSES)
     images: Count
 
 
@@ -149,27 +161,29 @@ class Confusion(Table):
     def matrix(self) -> NDArray[np.int64]:
         """Images by actual and predicted class, int64 [C, C]."""
         counts = np.array([row.images for row in self.rows], dtype=np.int64)
-        return counts.reshape(N_CLASSES, N_CLASSES)
+        n_classes = math.isqrt(len(self.rows))
+        return counts.reshape(n_classes, n_classes)
 
     @model_validator(mode="after")
     def _has_each_pair(self) -> Self:
+        n_classes = math.isqrt(len(self.rows))
         if [(row.actual, row.predicted) for row in self.rows] != list(
-            np.ndindex(N_CLASSES, N_CLASSES)
+            np.ndindex(n_classes, n_classes)
         ):
-            raise ValueError("it must have a row for each pair of digits, in their order")
+            raise ValueError("it must have a row for each pair of classes, in their order")
         if not any(row.images for row in self.rows):
             raise ValueError("it must count at least one image")
         return self
 
 
-def save_predictions(path: Path, images: LabelledImages, measured: Measurement) -> None:
-    """Write what was read in each image, and the output spikes that say so."""
+def save_predictions(path: Path, samples: Samples, measured: Measurement) -> None:
+    """Write what was read in each sample, and the output spikes that say so."""
     PREDICTIONS.write(
         path,
         {
-            "labels": images.labels,
+            "labels": samples.labels,
             "predictions": measured.predictions.astype(np.uint8),
             "output_spikes": measured.class_counts,
-            "index": images.index,
+            "index": samples.index,
         },
     )

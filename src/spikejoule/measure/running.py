@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.data.images import LabelledImages, images_sha256
+from spikejoule.data.images import Samples, samples_sha256
 from spikejoule.engine import run_network
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.measurement import Measurement
@@ -42,11 +42,11 @@ def measure_network(
 
 
 def load_network_and_events(
-    network_path: Path, events_path: Path, images: LabelledImages | None = None
+    network_path: Path, events_path: Path, samples: Samples | None = None
 ) -> tuple[TrainedNetwork, EventList]:
     """Read a trained network and the events to run it on, and check that they belong together.
 
-    `images`, if given, are those that the events must encode. Raises ArtifactError if a file is
+    `samples`, if given, are those that the events must encode. Raises ArtifactError if a file is
     missing or damaged, if the events have another number of inputs, another window, another maximum
     rate or another code than the network was trained on, or if they encode other images.
     """
@@ -65,9 +65,9 @@ def load_network_and_events(
                 f"{events_path} was encoded with {key} {found.get(key)}, but {network_path} was "
                 f"trained with {needed}: encode and train again from the same parameters."
             )
-    if images is not None and code.images_sha256 != images_sha256(images):
+    if samples is not None and code.images_sha256 != samples_sha256(samples):
         raise ArtifactError(
-            f"{events_path} ({events.n_samples:,} samples) does not encode the {len(images):,} "
+            f"{events_path} ({events.n_samples:,} samples) does not encode the {len(samples):,} "
             "images that it is to be compared with: run the encode stage again."
         )
     return network, events

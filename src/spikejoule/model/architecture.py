@@ -11,6 +11,7 @@ from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, unfit_for_integers
+from spikejoule.spikes.events import MAX_UNITS
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name: ``layer1.synapses.weight`` [target, source], and ``layer1.synapses.bias``
@@ -43,8 +44,9 @@ class Architecture:
         if not self.hidden:
             raise ParameterError("the network needs at least one hidden layer, none was given")
         for name, size in zip(self.layer_names, self.layer_sizes, strict=True):
-            if not 1 <= size <= 65_535:
-                raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to 65535")
+            most = MAX_UNITS if name == self.layer_names[0] else 65_535
+            if not 1 <= size <= most:
+                raise ParameterError(f"layer {name} has {size} neurons; allowed are 1 to {most}")
         problem = self.neuron.problem(len(self.hidden) + 1)
         if problem:
             name, allowed = problem

@@ -1,5 +1,6 @@
 """The figures that the pipeline keeps beside its report."""
 
+from spikejoule.data.images import subject_of_data
 from spikejoule.measure.evaluation_files import EvaluationFiles
 from spikejoule.model.trained import TrainedNetwork
 from spikejoule.report import figures
@@ -22,7 +23,7 @@ def pictures(
         sample: which test image that is.
         confidence: level of the intervals.
     """
-    title = str(network.data["title"])
+    title, subject = str(network.data["title"]), subject_of_data(network.data)
     return {
         "training_curves": figures.training_curves(
             network.history,
@@ -31,9 +32,11 @@ def pictures(
             title,
             bool(network.data["validated_on_test"]),
         ),
-        "spike_raster": figures.spike_raster(raster, f"{title}; test image {sample}"),
-        "confusion_figure": figures.confusion_matrix(evaluation.confusion.matrix, title),
+        "spike_raster": figures.spike_raster(
+            raster, f"{title}; test {raster.sample_word} {sample}"
+        ),
+        "confusion_figure": figures.confusion_matrix(evaluation.confusion.matrix, title, subject),
         "per_class_figure": figures.per_class_accuracy(
-            evaluation.of_each_class, evaluation.overall, confidence, title
+            evaluation.of_each_class, evaluation.overall, confidence, title, subject
         ),
     }

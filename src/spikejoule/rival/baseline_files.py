@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
-from spikejoule.data.images import N_CLASSES
 from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.host_energy import HostEnergyEntry
@@ -111,6 +110,11 @@ def _problem_of(rival: str, arrays: Arrays) -> str:
     all_of = np.array([of.size for of in known])
     if (synapses != all_of).any() and (synapses != [np.count_nonzero(of) for of in known]).any():
         return f".synapses is {synapses.tolist()}, which is not the number of its weights"
+    for name in ("labels", "predictions"):
+        if arrays[name].max() >= known[-1].shape[0]:
+            return (
+                f" tells {known[-1].shape[0]} classes apart, but {name} holds {arrays[name].max()}"
+            )
     sources = np.array([of.shape[1] for of in known])
     for name, most in (("active", sources), ("macs_nonzero", synapses)):
         counts = arrays[f"{rival}.{name}"]
@@ -129,8 +133,8 @@ BASELINE = ArrayFile(
         "activation_bits": Array("int64", ("K",), low=1, high=32),
         "equal_size": Array("uint8", ("K",), high=1),
         "validation_accuracy_percent": Array("float64", ("K",), low=0, high=100),
-        "predictions": Array("uint8", ("K", "N"), high=N_CLASSES - 1),
-        "labels": Array("uint8", ("N",), high=N_CLASSES - 1),
+        "predictions": Array("uint8", ("K", "N")),
+        "labels": Array("uint8", ("N",)),
         "rival*.synapses": Array("int64", ("*",), low=0),
         "rival*.active": Array("int64", ("N", "*"), low=0),
         "rival*.macs_nonzero": Array("int64", ("N", "*"), low=0),

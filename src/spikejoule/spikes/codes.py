@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.foundation.records import Record, Sha256, first_problem
-from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoder import Encoded, Encoder
 from spikejoule.spikes.encoders import ENCODERS
 from spikejoule.spikes.events import EventList, load_events
 
@@ -49,6 +50,21 @@ class EncodedImages:
             "split": self.split,
             "images_sha256": self.images_sha256,
         }
+
+
+def encode_samples(encoder: Encoder, samples: Samples, seed: int, split: str) -> Encoded:
+    """The spikes of samples that are encoded once, of a split of this name.
+
+    Raises:
+        ParameterError: the code is not for samples of this kind, or as of `Encoder.events`.
+    """
+    given = "images" if isinstance(samples, LabelledImages) else "events"
+    if encoder.takes != given:
+        raise ParameterError(
+            f"the samples are {given}, but the code {encoder.name!r} takes {encoder.takes}"
+        )
+    key = encoder.draw_key(seed, split, epoch=0)
+    return encoder.encode(samples.inputs, key, samples.index)
 
 
 def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> Encoder:

@@ -3,7 +3,7 @@
 import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,21 @@ from pydantic import Field
 from spikejoule.foundation.sections import Kind
 from spikejoule.spikes.currents import Products
 from spikejoule.spikes.encoding_operations import EncodingOperations
-from spikejoule.spikes.events import EventList
+from spikejoule.spikes.events import STEP_MS, EventList
+
+
+class Encoded(NamedTuple):
+    """What encoding gave.
+
+    Attributes:
+        events: the spikes, or constant currents.
+        dropped: events of the samples themselves that lie outside of the window.
+        merged: events that repeat the unit and step of another.
+    """
+
+    events: EventList
+    dropped: int = 0
+    merged: int = 0
 
 
 class Encoder(Kind):
@@ -22,12 +36,14 @@ class Encoder(Kind):
         formula: the code in one line, for the checkpoint.
         formula_name: what the checkpoint calls it.
         header_names: parameters that files call otherwise, with a unit, say.
-        time_window: T, steps of 1 ms.
+        takes: what it encodes: ``images``, or ``events`` that need no code.
+        time_window: T, steps; of 1 ms, unless the code says otherwise.
     """
 
     formula: ClassVar[str]
     formula_name: ClassVar[str] = "spike_formula"
     header_names: ClassVar[Mapping[str, str]] = {}
+    takes: ClassVar[Literal["images", "events"]] = "images"
     reserved: ClassVar[frozenset[str]] = frozenset({"type", "seed", "split", "images_sha256"})
 
     time_window: int = Field(ge=1, le=10_000)
@@ -55,8 +71,14 @@ class Encoder(Kind):
             ParameterError: a pixel or a parameter out of range.
         """
 
+    def encode(
+        self, images: Any, key: np.uint64, samples: NDArray[np.integer] | None = None
+    ) -> Encoded:
+        """The spikes, and what became of the events that gave none; as of :meth:`events`."""
+        return Encoded(self.events(images, key, samples))
+
     @abstractmethod
-    def density(self, images: NDArray[np.uint8]) -> float:
+    def density(self, images: Any) -> float:
         """Expected share of ones among the input bits [N, T, P] of images, in [0, 1]."""
 
     def operations(self, images: NDArray[np.generic]) -> EncodingOperations | None:
@@ -71,6 +93,11 @@ class Encoder(Kind):
     def rate_hz(self) -> float | None:
         """Firing rate of the brightest pixel in Hz; None for a code that has no rate."""
         return None
+
+    @property
+    def step_ms(self) -> float:
+        """Milliseconds of a step."""
+        return STEP_MS
 
     @property
     def input_products(self) -> Products | None:

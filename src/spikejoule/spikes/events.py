@@ -20,11 +20,14 @@ from spikejoule.spikes.currents import Currents
 STEP_MS = 1.0
 """Duration of one step in milliseconds."""
 MAX_SOURCES = 65_536
+"""Units of a layer whose numbers take two bytes."""
+MAX_UNITS = 2**24
+"""Units of the widest input, whose numbers take four."""
 EVENTS = ArrayFile(
     "spikejoule/events/1",
     {
-        "sources": Array("uint16", ("E",)),
-        "row_lengths": Array("u", ("rows",), high=MAX_SOURCES),
+        "sources": Array("u", ("E",)),
+        "row_lengths": Array("u", ("rows",), high=MAX_UNITS),
         "shape": Array("int64", (3,), low=0),
         "encoding_keys": Array("U", ("K",)),
         "encoding_values": Array("U", ("K",)),
@@ -48,7 +51,7 @@ class EventList:
     ``sources[offsets[n * T + t] : offsets[n * T + t + 1]]``, in ascending order, each at most once.
 
     Attributes:
-        sources: index of the unit that fired, uint16 [E].
+        sources: index of the unit that fired, [E]; uint16, or uint32 for more than 65,536 units.
         offsets: where each (sample, step) row begins, int64 [N * T + 1].
         n_samples: N.
         n_steps: T, steps of 1 ms.
@@ -57,7 +60,7 @@ class EventList:
             them has no spikes.
     """
 
-    sources: NDArray[np.uint16]
+    sources: NDArray[np.uint16] | NDArray[np.uint32]
     offsets: NDArray[np.int64]
     n_samples: int
     n_steps: int
@@ -70,17 +73,18 @@ class EventList:
         Raises:
             ArtifactError: the first invariant that does not hold.
         """
-        if self.sources.dtype != np.uint16 or self.offsets.dtype != np.int64:
+        kind = source_type(self.n_inputs)
+        if self.sources.dtype != kind or self.offsets.dtype != np.int64:
             raise ArtifactError(
                 f"event list: sources are {self.sources.dtype} and offsets {self.offsets.dtype}; "
-                "they must be uint16 and int64"
+                f"they must be {kind} and int64"
             )
         if self.sources.ndim != 1:
             raise ArtifactError(f"event list: sources have {self.sources.ndim} dimensions, not 1")
-        if self.n_samples < 0 or self.n_steps < 1 or not 1 <= self.n_inputs <= MAX_SOURCES:
+        if self.n_samples < 0 or self.n_steps < 1 or not 1 <= self.n_inputs <= MAX_UNITS:
             raise ArtifactError(
                 f"event list: {self.n_samples} samples, {self.n_steps} steps and {self.n_inputs} "
-                f"inputs; needed are 0, 1 and 1 at least, and at most {MAX_SOURCES} inputs"
+                f"inputs; needed are 0, 1 and 1 at least, and at most {MAX_UNITS} inputs"
             )
         rows = self.n_samples * self.n_steps
         if self.offsets.shape != (rows + 1,):
@@ -183,7 +187,8 @@ class EventList:
         """Event list from (row, source) pairs in ascending order, row being ``n * T + t``."""
         offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
         np.cumsum(np.bincount(rows, minlength=n_samples * n_steps), out=offsets[1:])
-        events = cls(sources.astype(np.uint16), offsets, n_samples, n_steps, n_inputs)
+        kind = source_type(n_inputs)
+        events = cls(sources.astype(kind), offsets, n_samples, n_steps, n_inputs)
         events.check()
         return events
 
@@ -192,7 +197,7 @@ class EventList:
         """An input without spikes; ArtifactError if the currents break their layout."""
         n_samples = currents.offsets.size - 1
         offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
-        nothing = np.empty(0, dtype=np.uint16)
+        nothing = np.empty(0, dtype=source_type(n_inputs))
         events = cls(nothing, offsets, n_samples, n_steps, n_inputs, currents)
         events.check()
         return events
@@ -213,6 +218,11 @@ class EventList:
         return EventList(
             self.sources[places], offsets, int(chosen.size), self.n_steps, self.n_inputs, currents
         )
+
+
+def source_type(n_units: int) -> np.dtype[Any]:
+    """The type of the numbers of a layer's units."""
+    return np.dtype(np.uint16 if n_units <= MAX_SOURCES else np.uint32)
 
 
 def concatenate_samples(parts: Sequence[EventList]) -> EventList:
@@ -238,7 +248,7 @@ def concatenate_samples(parts: Sequence[EventList]) -> EventList:
 def save_events(path: Path, events: EventList, encoding: Encoding) -> None:
     """Write an event list and what made it, atomically and with the same bytes every time.
 
-    The file holds uint16 sources and, in place of offsets, the uint16 length of each row: about
+    The file holds the sources and, in place of offsets, the length of each row, in two bytes: about
     10 MB for 10,000 rate-coded digits. Constant currents follow in arrays of their own.
 
     Args:
@@ -288,7 +298,9 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
 
 
 def events_of_rows(
-    sources: NDArray[np.uint16], row_lengths: NDArray[Any], shape: NDArray[np.int64]
+    sources: NDArray[np.uint16] | NDArray[np.uint32],
+    row_lengths: NDArray[Any],
+    shape: NDArray[np.int64],
 ) -> EventList:
     """The event list that a file holds: sources [E], events of each row [N * T], (N, T, units).
 

@@ -10,7 +10,9 @@ import json
 import time
 import zlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from spikejoule.data.images import subject_of_data
 
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
@@ -31,7 +33,7 @@ _METRICS = (
 _PARAMETERS = ("model.hidden", "encode.time_window", "train.surrogate", "train.lr")
 
 _EXPERIMENT_NOTE = (
-    "Spiking networks on MNIST, one run for each distinct result of the pipeline in dvc.yaml: "
+    "Spiking networks, one run for each distinct result of the pipeline in dvc.yaml: "
     "parameters of all stages, curves by epoch, figures, the complete checkpoint, and tags for "
     "code, data and libraries.\n\nThe saved view **Overview** (Views, at the top right) shows "
     "accuracy, synaptic events and the parameters that matter most."
@@ -81,10 +83,17 @@ def run_name(tags: Mapping[str, str]) -> str | None:
     return None if commit == "unknown" else f"repro-{commit[:7]}"
 
 
-def run_note(data_title: str, metrics: Mapping[str, float]) -> str:
-    """The description of a run, in Markdown: what came out, as far as it is known."""
+def run_note(data: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
+    """The description of a run, in Markdown: what came out, as far as it is known.
+
+    `data` is the content of a `DataDescription`.
+    """
+    nouns = subject_of_data(data).nouns
     parts = [
-        (metrics.get("test_accuracy_percent"), "**{:.2f} %** of the test digits read correctly"),
+        (
+            metrics.get("test_accuracy_percent"),
+            f"**{{:.2f}} %** of the test {nouns} read correctly",
+        ),
         (metrics.get("synaptic_events_per_inference"), "**{:,.0f}** synaptic events per inference"),
         (
             metrics.get("equal_accuracy_ratio"),
@@ -101,7 +110,7 @@ def run_note(data_title: str, metrics: Mapping[str, float]) -> str:
         ),
     ]
     lines = [f"- {text.format(value)}" for value, text in parts if value is not None]
-    return "\n".join([*lines, "", data_title])
+    return "\n".join([*lines, "", str(data["title"])])
 
 
 def dataset_input(tags: Mapping[str, str]) -> "DatasetInput | None":

@@ -56,7 +56,7 @@ _COPIED_TAGS = (
     "data.source",
     "data.title",
 )
-_DESCRIPTION = "Spiking network for MNIST that counts its spikes and prices them"
+_DESCRIPTION = "Spiking network that counts its spikes and prices them"
 
 
 @dataclass(frozen=True)

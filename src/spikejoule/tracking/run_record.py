@@ -139,7 +139,7 @@ def build_run_record(
             **_library_tags(paths["checkpoint"]),
             "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
             TRAINED_TAG: trained_sha256,
-            "mlflow.note.content": run_note(str(network.data["title"]), final),
+            "mlflow.note.content": run_note(network.data, final),
         },
         artifacts=[*_stored_files(paths), *further_files],
         model=model,

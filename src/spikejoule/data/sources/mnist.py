@@ -6,16 +6,15 @@ to document recognition", Proc. IEEE 86(11), 1998, https://doi.org/10.1109/5.726
 
 import logging
 import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
+from spikejoule.data.download import run_download
 from spikejoule.data.idx_directory import MNIST_SHA256, load_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
+from spikejoule.data.torchvision_sets import download_command
 from spikejoule.foundation.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -61,26 +60,12 @@ def load_mnist(cache: Path) -> Dataset:
 
 def _download_mnist(folder: Path, cache: Path) -> Dataset:
     logger.info("downloading MNIST (11 MB) into %s", cache)
-    try:
-        done = subprocess.run(
-            _download_command(folder),
-            capture_output=True,
-            text=True,
-            timeout=DOWNLOAD_TIMEOUT_SECONDS,
-            check=False,
-            env=_environment_with_this_package(os.environ),
-        )
-    except subprocess.TimeoutExpired as error:
-        raise DataError(
-            "data.source: mnist could not be downloaded within "
-            f"{DOWNLOAD_TIMEOUT_SECONDS:g} seconds."
-        ) from error
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no reason was given"])[-1].rstrip(".")
-        raise DataError(
-            f"data.source: mnist could not be downloaded ({reason}); without a network use mnist5k "
-            "or a directory of the four IDX files."
-        )
+    run_download(
+        _download_command(folder),
+        DOWNLOAD_TIMEOUT_SECONDS,
+        "mnist",
+        "without a network use mnist5k or a directory of the four IDX files",
+    )
     raw = folder / "MNIST" / "raw"
     dataset = load_directory(raw)
     if dataset.source != "mnist":
@@ -95,14 +80,4 @@ def _download_mnist(folder: Path, cache: Path) -> Dataset:
 
 
 def _download_command(folder: Path) -> list[str]:
-    return [sys.executable, "-m", "spikejoule.data.mnist_download", str(folder)]
-
-
-def _environment_with_this_package(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment in which a child process imports this very copy of the package."""
-    here = str(Path(__file__).resolve().parents[3])
-    inherited = environment.get("PYTHONPATH")
-    return {
-        **environment,
-        "PYTHONPATH": os.pathsep.join([here, inherited] if inherited else [here]),
-    }
+    return download_command(folder, "MNIST")

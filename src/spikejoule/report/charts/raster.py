@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.data.images import LabelledImages
+from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.measure.measurement import Measurement
 from spikejoule.report.charts.scales import Scale, step_scale
@@ -25,19 +26,25 @@ class SpikeRaster:
     """One image and the spikes it causes; index 0 of a layer on top, as the input reads.
 
     Attributes:
-        image: uint8 [height, width].
-        label: the class that the image shows.
+        image: uint8 [height, width]; None for a sample that is none.
+        label: the class of the sample.
         layers: the spikes of each layer, the input first; each an EventList of one sample.
         layer_names: their names, `input`, `hidden`, ..., `output`.
+        subject: what the samples show.
+        step_ms: milliseconds of a step.
+        input_unit: what a unit of the input is.
 
     Raises:
         ValueError: a layer does not hold exactly one sample, or the layers differ in their steps.
     """
 
-    image: NDArray[np.uint8]
+    image: NDArray[np.uint8] | None
     label: int
     layers: Sequence[EventList]
     layer_names: Sequence[str]
+    subject: Subject = DIGITS
+    step_ms: float = STEP_MS
+    input_unit: str = "pixel"
 
     def __post_init__(self) -> None:
         if any(layer.n_samples != 1 for layer in self.layers):
@@ -61,20 +68,32 @@ class SpikeRaster:
 
     @property
     def outcome(self) -> str:
-        """How the image was read, in words."""
+        """How the sample was read, in words."""
         if self.answer is None:
             return "without an answer"
-        return "read correctly" if self.answer == self.label else f"misread as {self.answer}"
+        if self.answer == self.label:
+            return "read correctly"
+        return f"misread as {self.subject.class_names[self.answer]}"
+
+    @property
+    def shown(self) -> str:
+        """What the sample is, in words."""
+        return self.subject.one(self.label)
+
+    @property
+    def sample_word(self) -> str:
+        """What a sample is: an image, or a sample."""
+        return "sample" if self.image is None else "image"
 
     @property
     def time(self) -> Scale:
         """Time in ms; the spikes of step t are drawn at t, in the middle of it."""
-        return step_scale(self.layers[0].n_steps, STEP_MS)
+        return step_scale(self.layers[0].n_steps, self.step_ms)
 
     def title(self, place: int) -> str:
         """Of a layer: its name, and how many of its units spiked how often."""
         layer, name = self.layers[place], self.layer_names[place]
-        units = "pixels" if place == 0 else "neurons"
+        units = f"{self.input_unit}s" if place == 0 else "neurons"
         return (
             f"{name.capitalize()}: {layer.n_events:,} spikes from "
             f"{np.count_nonzero(self._spikes_per_unit[place]):,} of {layer.n_inputs:,} {units}"
@@ -87,9 +106,9 @@ class SpikeRaster:
         return range(layer.n_inputs if is_output and layer.n_inputs <= _MOST_NUMBERED_UNITS else 0)
 
 
-def spike_points(layer: EventList) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Time in ms and unit of each spike of one sample, [E] each."""
-    times_ms = (layer.row_of_each_event() * STEP_MS).astype(np.float64)
+def spike_points(layer: EventList, step_ms: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Time in ms and unit of each spike of one sample, [E] each; `step_ms` is that of a step."""
+    times_ms = (layer.row_of_each_event() * step_ms).astype(np.float64)
     return times_ms, layer.sources.astype(np.int64)
 
 
@@ -98,13 +117,13 @@ def has_few_units(layer: EventList) -> bool:
     return layer.n_inputs <= _FEW_UNITS
 
 
-def raster_of(measured: Measurement, images: LabelledImages, sample: int) -> SpikeRaster:
-    """The raster of one of the measured images, which are the first of `images`.
+def raster_of(measured: Measurement, samples: Samples, sample: int, step_ms: float) -> SpikeRaster:
+    """The raster of one of the measured samples, which are the first of `samples`.
 
     Raises:
         ParameterError: it was not measured.
     """
-    n_measured = min(measured.counts.n_samples, len(images))
+    n_measured = min(measured.counts.n_samples, len(samples))
     if sample >= n_measured:
         raise ParameterError(
             f"energy_report.figure_sample: {sample} is not allowed; allowed: 0 to "
@@ -112,8 +131,11 @@ def raster_of(measured: Measurement, images: LabelledImages, sample: int) -> Spi
         )
     one = slice(sample, sample + 1)
     return SpikeRaster(
-        image=images.images[sample],
-        label=int(images.labels[sample]),
+        image=samples.images[sample] if isinstance(samples, LabelledImages) else None,
+        label=int(samples.labels[sample]),
         layers=[layer.select(one) for layer in measured.layers],
         layer_names=measured.counts.layer_names,
+        subject=samples.subject,
+        step_ms=step_ms,
+        input_unit="pixel" if isinstance(samples, LabelledImages) else "unit",
     )

@@ -116,3 +116,8 @@ def to_png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
     return buffer.getvalue()
+
+
+def capitalised(text: str) -> str:
+    """A text that begins with a capital letter; the rest of it stays as it is."""
+    return text[:1].upper() + text[1:]

@@ -113,7 +113,7 @@ def energy_page(content: PageContent) -> str:
             _section("training-terms", "Training", training_table(analysis)
                      or element("p", "Training is not recorded.")),
             _section("assumptions", "What is counted and what is assumed", assumptions(analysis)),
-            _section("glossary", "Units and words", glossary()),
+            _section("glossary", "Units and words", glossary(analysis)),
             _section("provenance", "How to repeat this", provenance_list(content),
                      element("p", _HOST_ENERGY)),
         ),

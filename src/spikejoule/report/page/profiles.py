@@ -168,27 +168,33 @@ def by_layer_figure(analysis: EnergyAnalysis) -> Markup:
 def by_class_figure(analysis: EnergyAnalysis) -> Markup:
     """The chosen profile's energy by class, with intervals."""
     classes = analysis.chosen_inference.by_class
-    heading = "Some digits cost more than others"
+    subject = analysis.inputs.subject
+    heading = f"Some {subject.nouns} cost more than others"
     if not classes:
         return absent("by-class", heading, "Counts are known as means over all images alone.")
     scale = linear_energy_scale(1.05 * max(item.energy.highest_pj for item in classes))
     marks = [x_grid(scale)]
     for row, item in enumerate(classes):
         energy = item.energy
-        told = f"{item.label}: {energy_words(energy)}, {item.n_images:,} images"
+        name = subject.class_names[item.label]
+        told = f"{name}: {energy_words(energy)}, {item.n_images:,} {subject.samples}"
         y = 26 * row + 15
         ends = [percent(scale.place(end)) for end in (energy.lowest_pj, energy.highest_pj)]
-        marks.append(text("0", str(y), str(item.label), "end", dx=-8, dy=4, style="label"))
+        marks.append(text("0", str(y), name, "end", dx=-8, dy=4, style="label"))
         marks.append(element("line", x1=ends[0], x2=ends[1], y1=y, y2=y, class_="span s1"))
         if energy.value is not None:
             place = percent(scale.place(energy.value.mean))
             marks.append(symbol("dot f1", place, str(y), told))
     dearest = max(classes, key=lambda item: item.energy.highest_pj)
     cheapest = min(classes, key=lambda item: item.energy.highest_pj)
+    costs = subject.one(dearest.label)
     words = Words(
         key="by-class",
-        finding=f"A {dearest.label} costs the most, a {cheapest.label} the least",
-        description="; ".join(f"{item.label}: {energy_words(item.energy)}" for item in classes),
+        finding=f"{costs[:1].upper()}{costs[1:]} costs the most, "
+        f"{subject.one(cheapest.label)} the least",
+        description="; ".join(
+            f"{subject.class_names[item.label]}: {energy_words(item.energy)}" for item in classes
+        ),
         x_title=f"Energy per inference under {analysis.chosen}, mean and interval",
     )
     return figure(words, marks, 26 * len(classes) + 4)

@@ -4,7 +4,7 @@ from spikejoule.report.charts.raster import TIME_TITLE, SpikeRaster, has_few_uni
 from spikejoule.report.page.figure import Words, absent, figure
 from spikejoule.report.page.markup import Markup, element
 from spikejoule.report.page.plot import percent, text
-from spikejoule.spikes.events import STEP_MS, EventList
+from spikejoule.spikes.events import EventList
 
 _GAP = 26
 _LAYER_HEIGHT = 150
@@ -22,16 +22,19 @@ def raster_figure(raster: SpikeRaster | None) -> Markup:
         marks.append(_spikes(layer, top + _GAP, 1 if place == 0 else 2 + is_output))
         for unit in raster.unit_ticks(place):
             y = top + _GAP + _LAYER_HEIGHT * (unit + 0.5) / layer.n_inputs
-            marks.append(text("0", f"{y:.1f}", str(unit), "end", dx=-8, dy=4))
+            marks.append(
+                text("0", f"{y:.1f}", raster.subject.class_names[unit], "end", dx=-8, dy=4)
+            )
         top += _GAP + _LAYER_HEIGHT + 8
     for value, label in raster.time.ticks:
         marks.append(text(percent(raster.time.place(value)), str(top), label, "middle", dy=12))
+    units = "those of the sensor" if raster.image is None else "the pixels, row by row"
     words = Words(
         key="raster",
-        finding=f"One image, spike by spike: a {raster.label}, {raster.outcome}",
+        finding=f"One {raster.sample_word}, spike by spike: {raster.shown}, {raster.outcome}",
         description="; ".join(told),
         x_title=TIME_TITLE,
-        caption="Each mark is a spike. The input's units are the pixels, row by row; output "
+        caption=f"Each mark is a spike. The input's units are {units}; output "
         "neurons are the classes, and the one with the most spikes is the answer.",
     )
     return figure(words, marks, top + 2)
@@ -42,10 +45,10 @@ def _spikes(layer: EventList, top: int, colour: int) -> Markup:
 
     The box of a layer is one wide a step and one high a unit; a spike is in the middle of its own.
     """
-    times_ms, units = spike_points(layer)
+    steps, units = spike_points(layer, 1.0)
     drawn = "".join(
-        f"M{time / STEP_MS + 0.5:g} {unit + 0.5:g}h0"
-        for time, unit in zip(times_ms.tolist(), units.tolist(), strict=True)
+        f"M{step + 0.5:g} {unit + 0.5:g}h0"
+        for step, unit in zip(steps.tolist(), units.tolist(), strict=True)
     )
     few = " few" if has_few_units(layer) else ""
     return element(

@@ -126,7 +126,7 @@ def terms_table(analysis: EnergyAnalysis) -> Markup:
             (
                 term_words(item.term),
                 place_words(item.place),
-                DESCRIPTIONS[item.term],
+                _description(item.term, analysis.inputs.encoder.step_ms),
                 f"{item.count.mean:,.1f}",
                 "" if deviation is None else f"{deviation:,.1f}",
                 status if energy is None else energy_words(energy),
@@ -152,14 +152,20 @@ def classes_table(analysis: EnergyAnalysis) -> Markup | None:
         deviation = (item.energy.value or item.energy.high).standard_deviation
         rows.append(
             (
-                str(item.label),
+                analysis.inputs.subject.class_names[item.label],
                 f"{item.n_images:,}",
                 energy_words(item.energy),
                 interval_words(item.energy),
                 "" if deviation is None else joules(deviation),
             )
         )
-    header = ("class", "images", "energy", "lowest to highest", "standard deviation")
+    header = (
+        "class",
+        analysis.inputs.subject.samples,
+        "energy",
+        "lowest to highest",
+        "standard deviation",
+    )
     return html_table(f"Energy per inference by class, under {analysis.chosen}", header, rows)
 
 
@@ -226,9 +232,18 @@ def provenance_list(content: PageContent) -> Markup:
     return _definitions(facts)
 
 
-def glossary() -> Markup:
+def _description(term: str, step_ms: float) -> str:
+    """What an operation is; descriptions say a step of 1 ms."""
+    return DESCRIPTIONS[term].replace("a step of 1 ms", f"a step of {step_ms:g} ms")
+
+
+def glossary(analysis: EnergyAnalysis) -> Markup:
     """Units and words."""
-    return _definitions(_UNITS)
+    encoder = analysis.inputs.encoder
+    own = {"step": f"{encoder.step_ms:g} ms of the network's time"}
+    if encoder.takes == "events":
+        own["inference"] = "one sample, from its first event to the answer"
+    return _definitions((name, own.get(name, words)) for name, words in _UNITS)
 
 
 def _definitions(entries: Iterable[tuple[str, str]]) -> Markup:

@@ -1,0 +1,276 @@
+"""The file format of samples that are events from birth; `docs/reference/event-files.md` states it.
+
+An uncompressed .npz file, as `numpy.savez` writes it, of the schema `spikejoule/event_samples/1`.
+It may be larger than memory: it is written and read in blocks of samples.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.data.event_samples import (
+    MAX_UNITS,
+    EventSamples,
+    blocks_of,
+    check_events,
+    offsets_of,
+)
+from spikejoule.data.subject import (
+    SUBJECT_ARRAYS,
+    Subject,
+    subject_arrays,
+    subject_of,
+    subject_problem,
+)
+from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
+from spikejoule.foundation.errors import ArtifactError, DataError
+from spikejoule.foundation.files import SCHEMA_KEY
+from spikejoule.foundation.npz_blocks import (
+    StoredArray,
+    check_stored,
+    read_members,
+    write_spooled,
+)
+
+
+@dataclass(frozen=True)
+class EventSetting:
+    """What all samples of an event file share.
+
+    Attributes:
+        title: what the data are, in a line.
+        subject: what the samples show, and the classes.
+        shape: of the units, such as (2, 34, 34) for (polarity, row, column), or (700,); unit
+            numbers count through it in C order.
+        duration_us: the length of a sample in microseconds; events from it on lie outside.
+    """
+
+    title: str
+    subject: Subject
+    shape: tuple[int, ...]
+    duration_us: int
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class EventBlock:
+    """Some samples on their way into a file: events, labels [n], and their identities int64 [n]."""
+
+    events: EventSamples
+    labels: NDArray[np.integer]
+    index: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class EventFile:
+    """An event file that was opened: all of it but the events, which `read` gives.
+
+    Attributes:
+        path: of the file.
+        setting: what all samples share.
+        labels: class of each sample, uint8 [N].
+        index: identity of each sample, int64 [N]; its position if the file does not say it.
+        offsets: where the events of each sample begin, int64 [N + 1].
+        n_train: how many samples, from the first on, are for training and the rest for the test;
+            None if the file does not say it.
+        sha256: of names and contents of the arrays.
+        times, units: the arrays in the file.
+    """
+
+    path: Path
+    setting: EventSetting
+    labels: NDArray[np.uint8]
+    index: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    n_train: int | None
+    sha256: str
+    times: StoredArray
+    units: StoredArray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
+        """The events of some samples, in the order given."""
+        chosen = np.arange(len(self))[samples]
+        firsts, lengths = self.offsets[chosen], np.diff(self.offsets)[chosen]
+        return EventSamples(
+            self.times.read_many(firsts, lengths),
+            self.units.read_many(firsts, lengths),
+            offsets_of(lengths),
+        )
+
+    def blocks(self) -> Iterator[tuple[slice, EventSamples]]:
+        """All samples in order, some megabytes at a time: which they are, and their events."""
+        for samples in blocks_of(np.diff(self.offsets)):
+            yield samples, self.read(samples)
+
+
+def _problem(arrays: Arrays) -> str:
+    offsets, index, shape = arrays["offsets"], arrays.get("index"), arrays["shape"]
+    n_samples = len(arrays["labels"])
+    if n_samples == 0:
+        return "there must be at least one sample, but there is none"
+    if offsets.shape != (n_samples + 1,) or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
+        return f"offsets must be {n_samples + 1:,} numbers that rise from 0"
+    if index is not None and len(np.unique(index)) != n_samples:
+        return "an index is given to two samples"
+    if shape.size == 0 or not 1 <= math.prod(shape.tolist()) <= MAX_UNITS:
+        return f"the shape {tuple(shape.tolist())} must have 1 to {MAX_UNITS} units"
+    n_train = arrays.get("n_train")
+    if n_train is not None and not 1 <= n_train < n_samples:
+        return f"n_train is {n_train}, but must leave both of {n_samples:,} samples for either part"
+    title = str(arrays["title"])
+    if not title.isprintable() or not 1 <= len(title) <= 200:
+        return "title must be 1 to 200 printable characters"
+    return subject_problem(arrays)
+
+
+EVENT_SAMPLES_SCHEMA = "spikejoule/event_samples/1"
+
+_SMALL = ArrayFile(
+    EVENT_SAMPLES_SCHEMA,
+    {
+        "offsets": Array("int64", ("*",), low=0),
+        "labels": Array("uint8", ("N",)),
+        "shape": Array("int64", ("D",), low=1),
+        "duration_us": Array("int64", (), low=1, high=2**32),
+        "title": Array("U", ()),
+        **SUBJECT_ARRAYS,
+    },
+    _problem,
+    optional={"index": Array("int64", ("N",), low=0), "n_train": Array("int64", ())},
+)
+"""All arrays of the format but `times`, uint32 [E], and `units`, uint16 or uint32 [E]."""
+
+_EVENTS = ("times", "units")
+
+
+def write_event_file(
+    path: str | os.PathLike[str],
+    setting: EventSetting,
+    blocks: Iterable[EventBlock],
+    n_train: int | None = None,
+) -> None:
+    """Write samples to an event file, atomically; only one block needs to be in memory at a time.
+
+    Args:
+        path: the file to write.
+        setting: what all samples share.
+        blocks: the samples, in order; one block, if they are few.
+        n_train: how many samples, from the first on, are for training and the rest for the test;
+            None leaves it open.
+
+    Raises:
+        DataError: the samples break the format.
+        ArtifactError: the file system refuses.
+    """
+    dtype = np.dtype(np.uint16 if setting.n_units <= 2**16 else np.uint32)
+    lengths: list[NDArray[np.int64]] = []
+    labels: list[NDArray[np.uint8]] = []
+    index: list[NDArray[np.int64]] = []
+    small: dict[str, NDArray[Any]] = {
+        "shape": np.array(setting.shape, dtype=np.int64),
+        "duration_us": np.array(setting.duration_us, dtype=np.int64),
+        "title": np.array(setting.title, dtype=np.str_),
+        **subject_arrays(setting.subject),
+    }
+    if n_train is not None:
+        small["n_train"] = np.array(n_train, dtype=np.int64)
+
+    def pieces() -> Iterator[dict[str, NDArray[Any]]]:
+        for block in blocks:
+            check_events(block.events, setting.n_units, f"{path}")
+            lengths.append(np.diff(block.events.offsets))
+            labels.append(_bytes(block.labels, path))
+            if len(labels[-1]) != len(block.events):
+                raise DataError(
+                    f"{path}: every sample needs one label, but there are {len(block.events):,} "
+                    f"samples and {len(labels[-1]):,} labels."
+                )
+            if block.index is not None:
+                index.append(np.asarray(block.index, dtype=np.int64))
+            yield {"times": block.events.times, "units": block.events.units.astype(dtype)}
+        nothing = np.empty(0, dtype=np.int64)
+        small["offsets"] = offsets_of(np.concatenate([nothing, *lengths]))
+        small["labels"] = np.concatenate([nothing.astype(np.uint8), *labels])
+        if index:
+            small["index"] = np.concatenate(index)
+        problem = _SMALL.problem(small)
+        if problem:
+            raise DataError(f"{path}: {problem}.")
+
+    write_spooled(path, _SMALL.schema, {"times": np.uint32, "units": dtype}, pieces(), small)
+
+
+def open_event_file(path: str | os.PathLike[str]) -> EventFile:
+    """Open an event file: every byte is checked, a block at a time, and no event is kept.
+
+    Raises:
+        ArtifactError: it is missing or damaged, or breaks the format.
+    """
+    sha256 = check_stored(path)
+    arrays = read_members(path, _EVENTS)
+    schema = arrays.pop(SCHEMA_KEY, np.array(""))
+    if schema.shape != () or str(schema) != _SMALL.schema:
+        raise ArtifactError(
+            f"{path} must be a file of the schema {_SMALL.schema!r}, but is one of "
+            f"{str(schema) or 'no schema'!r}."
+        )
+    problem = _SMALL.problem(arrays)
+    if problem:
+        raise ArtifactError(f"{path}: {problem}: write it again.")
+    setting = EventSetting(
+        str(arrays["title"]),
+        subject_of(arrays),
+        tuple(arrays["shape"].tolist()),
+        int(arrays["duration_us"]),
+    )
+    times, units = (StoredArray(path, name) for name in _EVENTS)
+    n_events = int(arrays["offsets"][-1])
+    if times.dtype != np.uint32 or units.dtype not in (np.uint16, np.uint32):
+        raise ArtifactError(
+            f"{path}: times must be uint32 and units uint16 or uint32, but are {times.dtype} and "
+            f"{units.dtype}: write it again."
+        )
+    if not times.size == units.size == n_events:
+        raise ArtifactError(
+            f"{path}: offsets end at {n_events:,} events, but there are {times.size:,} times and "
+            f"{units.size:,} units: write it again."
+        )
+    highest = max((int(block.max()) for block in units.blocks()), default=0)
+    if highest >= setting.n_units:
+        raise ArtifactError(
+            f"{path}: unit {highest} is none of the {setting.n_units:,} units, which are numbered "
+            "from 0: write it again."
+        )
+    labels = arrays["labels"]
+    n_train = arrays.get("n_train")
+    return EventFile(
+        Path(path),
+        setting,
+        labels,
+        arrays.get("index", np.arange(len(labels), dtype=np.int64)),
+        arrays["offsets"],
+        None if n_train is None else int(n_train),
+        sha256,
+        times,
+        units,
+    )
+
+
+def _bytes(labels: NDArray[np.integer], path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    values = np.asarray(labels)
+    if values.ndim != 1 or values.dtype.kind not in "ui" or np.any((values < 0) | (values > 255)):
+        raise DataError(f"{path}: labels must be whole numbers from 0 to 255 in one dimension.")
+    return values.astype(np.uint8)

@@ -1,0 +1,126 @@
+"""Samples that are events from birth: who fired when, of a camera or a cochlea.
+
+Shapes: N samples, E events of all of them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.foundation.errors import DataError
+
+MAX_UNITS = 2**32
+
+
+@dataclass(frozen=True, eq=False)
+class EventSamples:
+    """Events of N samples in memory; sample n has those from ``offsets[n]`` to ``offsets[n + 1]``.
+
+    They come in any order, and several may be alike: binning orders and merges them.
+
+    Attributes:
+        times: microseconds since the sample began, uint32 [E].
+        units: which unit fired, uint16 or uint32 [E].
+        offsets: where each sample begins, int64 [N + 1].
+    """
+
+    times: NDArray[np.uint32]
+    units: NDArray[np.uint16] | NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return self.offsets.size - 1
+
+    def sample_of_each(self) -> NDArray[np.int64]:
+        """The sample that each event belongs to, int64 [E]."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def read(self, samples: slice | NDArray[np.integer]) -> "EventSamples":
+        """The events of some samples, in the order given."""
+        chosen = np.arange(len(self))[samples]
+        firsts, lengths = self.offsets[chosen], np.diff(self.offsets)[chosen]
+        offsets = offsets_of(lengths)
+        places = np.repeat(firsts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return EventSamples(self.times[places], self.units[places], offsets)
+
+
+class EventSource(Protocol):
+    """Events of N samples, in memory or in a file."""
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each sample begins, int64 [N + 1]."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
+        """The events of some samples, in the order given."""
+
+
+def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Where parts of these lengths begin, int64 [n + 1], the end of the last included."""
+    offsets = np.zeros(lengths.size + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def joined(parts: list[EventSamples]) -> EventSamples:
+    """The samples of several, one after another."""
+    lengths = [np.diff(part.offsets) for part in parts]
+    return EventSamples(
+        np.concatenate([part.times for part in parts]),
+        np.concatenate([part.units for part in parts]),
+        offsets_of(np.concatenate(lengths)),
+    )
+
+
+def blocks_of(lengths: NDArray[np.integer], events_per_block: int = 1 << 20) -> Iterator[slice]:
+    """Runs of samples, each of about so many events and at least one sample.
+
+    Args:
+        lengths: events of each sample, [N].
+        events_per_block: how many a run should have.
+    """
+    ends = np.cumsum(lengths, dtype=np.int64)
+    first = 0
+    while first < len(ends):
+        before = int(ends[first - 1]) if first else 0
+        last = int(np.searchsorted(ends, before + events_per_block, side="right"))
+        last = max(last, first + 1)
+        yield slice(first, last)
+        first = last
+
+
+def check_events(events: EventSamples, n_units: int, what: str) -> None:
+    """Raise DataError, naming `what`, unless this is a layout of events of so many units."""
+    arrays: tuple[tuple[str, NDArray[Any], tuple[type, ...]], ...] = (
+        ("times", events.times, (np.uint32,)),
+        ("units", events.units, (np.uint16, np.uint32)),
+        ("offsets", events.offsets, (np.int64,)),
+    )
+    for name, array, types in arrays:
+        if array.ndim != 1 or array.dtype.type not in types:
+            allowed = " or ".join(kind.__name__ for kind in types)
+            raise DataError(
+                f"{what}: {name} must be {allowed} in one dimension, but are {array.dtype} "
+                f"{array.shape}."
+            )
+    offsets = events.offsets
+    if (
+        offsets.size == 0
+        or offsets[0] != 0
+        or np.any(np.diff(offsets) < 0)
+        or not offsets[-1] == events.times.size == events.units.size
+    ):
+        raise DataError(
+            f"{what}: offsets must rise from 0 to the number of events, which is "
+            f"{events.times.size:,} times and {events.units.size:,} units."
+        )
+    if events.units.size and int(events.units.max()) >= n_units:
+        raise DataError(
+            f"{what}: unit {events.units.max()} is none of the {n_units:,} units, which are "
+            "numbered from 0."
+        )

@@ -1,0 +1,47 @@
+"""An event file of the user's own; `docs/reference/event-files.md` states the format."""
+
+from typing import ClassVar
+
+from spikejoule.data.event_file import EventFile, open_event_file
+from spikejoule.data.events import LabelledEvents
+from spikejoule.data.images import Dataset
+from spikejoule.data.sensor_sets import FileSource
+from spikejoule.data.source import Places
+from spikejoule.foundation.errors import ArtifactError, DataError
+
+
+class Events(FileSource):
+    """The file that `data.files` names; its `n_train` says which samples are for the test."""
+
+    name: ClassVar = "events"
+    reference: ClassVar = "the user's own"
+
+    def load(self, places: Places) -> Dataset:
+        """See :meth:`spikejoule.data.source.Source.load`."""
+        if self.files is None:
+            raise DataError("data.files: null is not allowed with data.source events; allowed: the "
+                            "path of an event file.")  # fmt: skip
+        try:
+            file = open_event_file(places.resolved(self.files))
+        except ArtifactError as error:
+            raise DataError(f"data.files: {error}") from error
+        n_train = _n_train(file)
+        whole = LabelledEvents(file, file.labels, file.index, file.setting)
+        train, test = whole.select(slice(n_train)), whole.select(slice(n_train, None))
+        return Dataset(
+            self.name,
+            f"{file.setting.title} ({len(train):,} training and {len(test):,} test samples)",
+            f"An event file of the user's own, {file.path.name}.",
+            {"event-file-arrays": file.sha256},
+            train,
+            test,
+        )
+
+
+def _n_train(file: EventFile) -> int:
+    if file.n_train is None:
+        raise DataError(
+            f"data.files: {file.path} must say how many of its samples are for training (n_train), "
+            "but does not: write it again."
+        )
+    return file.n_train

@@ -1,0 +1,155 @@
+"""N-MNIST: MNIST's digits as an event camera saw them, moved before it three times.
+
+The set is two archives, of training and of test, with a folder for each digit and a file for each
+sample. A file has five bytes an event: x; y; the polarity (one bit) and the time in microseconds
+(23 bits, the highest first). An event with y = 240 is none: it adds 8192 microseconds to its own
+and all later times.
+"""
+
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.data.download import fetch
+from spikejoule.data.event_file import EventBlock, EventSetting
+from spikejoule.data.event_samples import EventSamples, offsets_of
+from spikejoule.data.images import Dataset
+from spikejoule.data.sensor_sets import (
+    PARTS,
+    FileSource,
+    Part,
+    as_dataset,
+    given_directory,
+    kept_or_written,
+    of_files,
+)
+from spikejoule.data.source import Places
+from spikejoule.data.subject import DIGITS
+from spikejoule.foundation.errors import DataError
+
+SIDE = 34
+SETTING = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)
+
+_ADDRESS = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
+_FILES: dict[Part, tuple[str, str]] = {
+    "train": ("39c25547-014b-4137-a934-9d29fa53c7a0", "20959b8e626244a1b502305a9e6e2031"),
+    "test": ("05a4d654-7e03-4c15-bdfa-9bb2bcbea494", "69ca8762b2fe404d9b9bad1103e97832"),
+}
+_OVERFLOW_ROW, _OVERFLOW_US = 240, 8192
+_BLOCK_SAMPLES = 256
+
+
+class NMnist(FileSource):
+    """60,000 digits to train, 10,000 to test, of 2 x 34 x 34 units."""
+
+    name: ClassVar = "n_mnist"
+    reference: ClassVar = "Orchard et al. 2015, doi:10.3389/fnins.2015.00437"
+
+    def load(self, places: Places) -> Dataset:
+        """See :meth:`spikejoule.data.source.Source.load`."""
+        cache = places.kept(self.name)
+        if self.files is not None:
+            directory = given_directory(places, self.files, self.name)
+            found = {part: read_samples(_folder(directory, part)) for part in PARTS}
+            parts = kept_or_written(cache / "files", found, SETTING, anew=True)
+            return as_dataset(*of_files(SETTING.title, directory), parts)
+        advice = (
+            f"without a network, put train.zip and test.zip into {cache}, or name a directory of "
+            "the extracted files as data.files"
+        )
+        for part, (address, md5) in _FILES.items():
+            url = f"{_ADDRESS}{address}/file_downloaded"
+            fetch(url, cache / f"{part}.zip", md5, self.name, advice)
+        found = {part: read_samples(cache / f"{part}.zip") for part in PARTS}
+        parts = kept_or_written(cache, found, SETTING, anew=False)
+        note = "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
+        return as_dataset(self.name, SETTING.title, note, parts)
+
+
+class _Sample(NamedTuple):
+    """Where a sample is: its number in the set, its label, its path."""
+
+    number: int
+    label: int
+    path: str
+
+
+def read_samples(place: Path) -> Iterator[EventBlock]:
+    """The samples of an archive, or of a folder of folders, in the order of their numbers.
+
+    Raises:
+        DataError: there is none, or one is damaged.
+    """
+    if place.is_dir():
+        files = [str(file.relative_to(place)) for file in place.glob("*/*.bin")]
+        yield from _blocks(place, files, lambda path: (place / path).read_bytes())
+        return
+    try:
+        with zipfile.ZipFile(place) as archive:
+            files = [name for name in archive.namelist() if name.endswith(".bin")]
+            yield from _blocks(place, files, archive.read)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{place} cannot be read ({error}).") from error
+
+
+def _blocks(place: Path, files: list[str], read: Callable[[str], bytes]) -> Iterator[EventBlock]:
+    """The samples of files that lie in folders of their digits."""
+    samples = sorted(_sample(place, file) for file in files)
+    if len({sample.number for sample in samples}) < len(samples) or not samples:
+        raise DataError(
+            f"{place} must hold a folder for each digit with samples of different numbers, but "
+            f"holds {len(samples)} samples."
+        )
+    for first in range(0, len(samples), _BLOCK_SAMPLES):
+        chosen = samples[first : first + _BLOCK_SAMPLES]
+        events = [events_of_bytes(read(one.path), f"{place}: {one.path}") for one in chosen]
+        times, units = zip(*events, strict=True)
+        lengths = np.array([len(each) for each in times], dtype=np.int64)
+        yield EventBlock(
+            EventSamples(np.concatenate(times), np.concatenate(units), offsets_of(lengths)),
+            np.array([one.label for one in chosen], dtype=np.uint8),
+            np.array([one.number for one in chosen], dtype=np.int64),
+        )
+
+
+def _sample(place: Path, file: str) -> _Sample:
+    path = PurePosixPath(file)
+    label, number = path.parent.name, path.stem
+    if not (number.isdecimal() and label in DIGITS.class_names):
+        raise DataError(f"{place}: {file} must be a numbered sample in the folder of a digit.")
+    return _Sample(int(number), int(label), file)
+
+
+def events_of_bytes(content: bytes, what: str) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:
+    """Times in microseconds and units of a sample's file; DataError, naming `what`, if damaged.
+
+    The unit is (polarity * 34 + y) * 34 + x.
+    """
+    if len(content) % 5:
+        raise DataError(f"{what}: there must be five bytes an event, but there are {len(content)}.")
+    x, y, high, middle, low = np.frombuffer(content, np.uint8).reshape(-1, 5).T.astype(np.uint32)
+    overflows = y == _OVERFLOW_ROW
+    stamps = (high & 127) << 16 | middle << 8 | low
+    times = stamps + np.cumsum(overflows, dtype=np.uint32) * np.uint32(_OVERFLOW_US)
+    events = ~overflows
+    if np.any(x[events] >= SIDE) or np.any(y[events] >= SIDE):
+        raise DataError(f"{what}: it holds events outside of {SIDE} x {SIDE} pixels.")
+    units = ((high >> 7) * SIDE + y) * SIDE + x
+    return times[events].astype(np.uint32), units[events].astype(np.uint16)
+
+
+def _folder(directory: Path, part: Part) -> Path:
+    """The archive or folder of a part, as the set's publishers or Tonic name it."""
+    names = (part.capitalize(), part, f"{part.capitalize()}.zip", f"{part}.zip")
+    for root in (directory, directory / "NMNIST"):
+        for name in names:
+            if (root / name).exists():
+                return root / name
+    raise DataError(
+        f"data.files: {directory} must hold {part.capitalize()} with a folder for each digit, or "
+        f"{part}.zip, but holds neither."
+    )

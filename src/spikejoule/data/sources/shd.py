@@ -1,0 +1,137 @@
+"""The Spiking Heidelberg Digits: spoken digits of two languages, heard by a model of a cochlea.
+
+The set is two HDF5 files: for each sample the times in seconds and the units of its spikes
+(`spikes/times`, `spikes/units`), and its label (`labels`): zero to nine in English, then in German.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from spikejoule.data.download import fetch
+from spikejoule.data.event_file import EventBlock, EventSetting
+from spikejoule.data.event_samples import EventSamples, offsets_of
+from spikejoule.data.images import Dataset
+from spikejoule.data.sensor_sets import (
+    PARTS,
+    FileSource,
+    as_dataset,
+    given_directory,
+    kept_or_written,
+    of_files,
+)
+from spikejoule.data.source import Places
+from spikejoule.data.subject import Subject
+from spikejoule.foundation.errors import DataError
+
+_ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
+SETTING = EventSetting(
+    "Spiking Heidelberg Digits", Subject("word", _ENGLISH + _GERMAN), (700,), 1_400_000
+)
+
+_ADDRESS = "https://zenkelab.org/datasets/"
+_MD5 = {
+    "train": "f3252aeb598ac776c1b526422d90eecb",
+    "test": "1503a5064faa34311c398fb0a1ed0a6f",
+}
+_BLOCK_SAMPLES = 256
+
+
+class Shd(FileSource):
+    """8,156 words to train, 2,264 to test, of 700 units and 20 classes."""
+
+    name: ClassVar = "shd"
+    reference: ClassVar = "Cramer et al. 2020, doi:10.1109/TNNLS.2020.3044364"
+
+    def load(self, places: Places) -> Dataset:
+        """See :meth:`spikejoule.data.source.Source.load`."""
+        cache = places.kept(self.name)
+        if self.files is not None:
+            directory = given_directory(places, self.files, self.name)
+            found = {part: read_samples(_file(directory, part)) for part in PARTS}
+            parts = kept_or_written(cache / "files", found, SETTING, anew=True)
+            return as_dataset(*of_files(SETTING.title, directory), parts)
+        advice = (
+            f"without a network, put shd_train.h5.zip and shd_test.h5.zip into {cache}, or name a "
+            "directory of the extracted files as data.files"
+        )
+        for part, md5 in _MD5.items():
+            name = f"shd_{part}.h5.zip"
+            fetch(_ADDRESS + name, cache / name, md5, self.name, advice)
+        found = {part: _from_archive(cache / f"shd_{part}.h5.zip") for part in PARTS}
+        parts = kept_or_written(cache, found, SETTING, anew=False)
+        note = "The Spiking Heidelberg Digits, known by their checksums."
+        return as_dataset(self.name, SETTING.title, note, parts)
+
+
+def _from_archive(path: Path) -> Iterator[EventBlock]:
+    """The samples of a file within an archive, which is extracted for as long as it is read."""
+    extracted = path.with_suffix("")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            archive.extract(extracted.name, path.parent)
+    except (OSError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} cannot be extracted ({error}).") from error
+    try:
+        yield from read_samples(extracted)
+    finally:
+        extracted.unlink(missing_ok=True)
+
+
+def read_samples(path: Path) -> Iterator[EventBlock]:
+    """The samples of an HDF5 file, in its order.
+
+    Raises:
+        DataError: it cannot be read, or holds something else.
+    """
+    # Here and not above: nothing else of this room needs it.
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            times, units, labels = file["spikes/times"], file["spikes/units"], file["labels"]
+            if not len(times) == len(units) == len(labels):
+                raise DataError(
+                    f"{path} has {len(times)} lists of times, {len(units)} of units and "
+                    f"{len(labels)} labels; there must be as many of each."
+                )
+            for first in range(0, len(labels), _BLOCK_SAMPLES):
+                part = slice(first, first + _BLOCK_SAMPLES)
+                yield _block(times[part], units[part], labels[part], first)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise DataError(
+            f"{path} is no file of spikes/times, spikes/units and labels ({error})."
+        ) from error
+
+
+def _block(times: Any, units: Any, labels: Any, first: int) -> EventBlock:
+    """Some samples; ValueError or TypeError if they are none."""
+    lengths = np.array([len(each) for each in times], dtype=np.int64)
+    if [len(each) for each in units] != lengths.tolist():
+        raise ValueError("a sample has more times than units, or fewer")
+    # The file has half precision: what is multiplied must be wider.
+    seconds = np.concatenate([np.asarray(each, dtype=np.float64) for each in times])
+    if not (np.isfinite(seconds).all() and seconds.min(initial=0) >= 0):
+        raise ValueError("times must be seconds from 0 on")
+    numbers = np.concatenate([np.asarray(each) for each in units]).astype(np.int64)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < SETTING.n_units:
+        raise ValueError(f"units must be from 0 to {SETTING.n_units - 1}")
+    return EventBlock(
+        EventSamples(
+            (seconds * 1e6).astype(np.uint32), numbers.astype(np.uint16), offsets_of(lengths)
+        ),
+        np.asarray(labels).astype(np.int64),
+        np.arange(first, first + len(lengths), dtype=np.int64),
+    )
+
+
+def _file(directory: Path, part: str) -> Path:
+    name = f"shd_{part}.h5"
+    for file in (directory / name, directory / "SHD" / name):
+        if file.is_file():
+            return file
+    raise DataError(f"data.files: {directory} must hold {name}, but does not.")

@@ -1,0 +1,88 @@
+"""What the samples of a data set show, in its own words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spikejoule.foundation.array_files import Array, Arrays
+
+MAX_CLASSES = 256
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What there is to recognise.
+
+    Attributes:
+        noun: what a sample shows, in the singular: "digit", "garment".
+        class_names: what each class is called, in order; a label is a place in it.
+        samples: what samples are called, in the plural.
+    """
+
+    noun: str
+    class_names: tuple[str, ...]
+    samples: str = "images"
+
+    @property
+    def n_classes(self) -> int:
+        """C, the number of classes: 1 to 256."""
+        return len(self.class_names)
+
+    @property
+    def nouns(self) -> str:
+        """The plural."""
+        return f"{self.noun}es" if self.noun.endswith(("s", "sh", "ch", "x")) else f"{self.noun}s"
+
+    def one(self, label: int) -> str:
+        """A sample of a class, in words: "a 7", "garment coat"."""
+        name = self.class_names[label]
+        return f"a {name}" if self.noun == DIGITS.noun else f"{self.noun} {name}"
+
+
+def numbered(n_classes: int) -> tuple[str, ...]:
+    """Names of classes that have none: 0, 1, 2, ..."""
+    return tuple(str(k) for k in range(n_classes))
+
+
+DIGITS = Subject("digit", numbered(10))
+
+SUBJECT_ARRAYS = {"noun": Array("U", ()), "class_names": Array("U", ("C",))}
+"""How a file of arrays says it."""
+
+
+def subject_arrays(subject: Subject) -> dict[str, np.ndarray]:
+    """The arrays that say it."""
+    return {
+        "noun": np.array(subject.noun, dtype=np.str_),
+        "class_names": np.array(subject.class_names, dtype=np.str_),
+    }
+
+
+def subject_of(arrays: Arrays) -> Subject:
+    """The subject that arrays state; digits if they state none."""
+    if "noun" not in arrays:
+        return DIGITS
+    names: Sequence[str] = arrays["class_names"].tolist()
+    return Subject(str(arrays["noun"]), tuple(names))
+
+
+def subject_problem(arrays: Arrays) -> str:
+    """What is wrong with such arrays and the labels beside them, in words."""
+    if ("noun" in arrays) != ("class_names" in arrays):
+        return "noun and class_names must be there both or not at all"
+    subject = subject_of(arrays)
+    if not subject.noun.isprintable() or not 1 <= len(subject.noun) <= 40:
+        return "noun must be 1 to 40 printable characters"
+    if not 1 <= subject.n_classes <= MAX_CLASSES:
+        return f"there are {subject.n_classes} classes; allowed are 1 to {MAX_CLASSES}"
+    if not all(name.isprintable() and 1 <= len(name) <= 80 for name in subject.class_names):
+        return "class_names must each be 1 to 80 printable characters"
+    labels = arrays["labels"]
+    if labels.size and int(labels.max()) >= subject.n_classes:
+        place = int(np.argmax(labels >= subject.n_classes))
+        return (
+            f"the label at position {place} is {labels[place]}, but there are "
+            f"{subject.n_classes} classes"
+        )
+    return ""

@@ -1,0 +1,163 @@
+"""Event files: what is written is read, in any parts, and what breaks the format is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikejoule.data.event_file import (
+    EVENT_SAMPLES_SCHEMA,
+    EventBlock,
+    EventSetting,
+    open_event_file,
+    write_event_file,
+)
+from spikejoule.data.event_samples import EventSamples, blocks_of, offsets_of
+from spikejoule.data.events import LabelledEvents
+from spikejoule.data.images import load_samples, samples_sha256, save_samples
+from spikejoule.data.subject import Subject
+from spikejoule.foundation.errors import ArtifactError, DataError
+from spikejoule.foundation.files import write_npz
+
+SETTING = EventSetting("Gestures", Subject("gesture", ("left", "right", "up")), (2, 3, 4), 90_000)
+
+
+def samples(n_samples: int, seed: int = 0, n_units: int = 24) -> tuple[EventSamples, np.ndarray]:
+    random = np.random.default_rng(seed)
+    lengths = random.integers(0, 9, n_samples)
+    dtype = np.uint16 if n_units <= 2**16 else np.uint32
+    events = EventSamples(
+        random.integers(0, 100_000, lengths.sum()).astype(np.uint32),
+        random.integers(0, n_units, lengths.sum()).astype(dtype),
+        offsets_of(lengths),
+    )
+    return events, random.integers(0, 3, n_samples)
+
+
+def arrays(n_samples: int = 4) -> dict[str, np.ndarray]:
+    """The arrays of a file, as the page of the format states them."""
+    events, labels = samples(n_samples)
+    return {
+        "times": events.times,
+        "units": events.units,
+        "offsets": events.offsets,
+        "labels": labels.astype(np.uint8),
+        "shape": np.array([2, 3, 4]),
+        "duration_us": np.array(90_000),
+        "title": np.array("Gestures"),
+        "noun": np.array("gesture"),
+        "class_names": np.array(["left", "right", "up"]),
+    }
+
+
+def equal(one: EventSamples, other: EventSamples) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name))
+        for name in ("times", "units", "offsets")
+    )
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 99))
+def test_what_is_written_in_blocks_is_read_in_parts(
+    tmp_path_factory: pytest.TempPathFactory, n_samples: int, block: int, seed: int
+) -> None:
+    path = tmp_path_factory.mktemp("events") / "a.npz"
+    events, labels = samples(n_samples, seed)
+    parts = [slice(first, first + block) for first in range(0, n_samples, block)]
+    write_event_file(path, SETTING, [EventBlock(events.read(p), labels[p]) for p in parts])
+    file = open_event_file(path)
+    chosen = np.random.default_rng(seed).integers(0, n_samples, 7)
+    assert equal(file.read(chosen), events.read(chosen))
+    assert equal(file.read(slice(None)), events)
+    assert file.labels.tolist() == labels.tolist()
+    assert file.setting == SETTING
+    whole = np.concatenate([part.times for _, part in file.blocks()])
+    np.testing.assert_array_equal(whole, events.times)
+
+
+def test_the_bytes_are_those_of_numpys_format(tmp_path: Path) -> None:
+    content = arrays()
+    write_npz(tmp_path / "plain.npz", EVENT_SAMPLES_SCHEMA, content)
+    np.savez(tmp_path / "numpy.npz", schema=np.array(EVENT_SAMPLES_SCHEMA), **content)
+    events = EventSamples(content["times"], content["units"], content["offsets"])
+    block = EventBlock(events, content["labels"])
+    write_event_file(tmp_path / "own.npz", SETTING, [block])
+    assert (tmp_path / "own.npz").read_bytes() == (tmp_path / "plain.npz").read_bytes()
+    assert equal(open_event_file(tmp_path / "numpy.npz").read(slice(None)), events)
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "array", "problem"),
+    [
+        ("units", np.full(4, 24, np.uint16), "offsets end at"),
+        ("labels", np.array([0, 1, 3, 0], np.uint8), "position 2 is 3, but there are 3 classes"),
+        ("offsets", np.array([0, 5, 4, 6, 7]), "rise from 0"),
+        ("shape", np.array([2, 0, 4]), "at least 1"),
+        ("times", np.zeros(3, np.float32), "times must be uint32"),
+        ("n_train", np.array(4), "must leave both"),
+        ("index", np.array([1, 1, 2, 3]), "given to two samples"),
+        ("noun", np.array(""), "noun must be 1 to 40"),
+        ("class_names", None, "'class_names' is missing"),
+    ],
+)
+def test_what_breaks_the_format_is_refused(
+    tmp_path: Path, name: str, array: np.ndarray | None, problem: str
+) -> None:
+    content = arrays() | ({} if array is None else {name: array})
+    if array is None:
+        del content[name]
+    write_npz(tmp_path / "a.npz", EVENT_SAMPLES_SCHEMA, content)
+    with pytest.raises(ArtifactError, match=problem) as error:
+        open_event_file(tmp_path / "a.npz")
+    assert "a.npz" in str(error.value)
+
+
+def test_a_unit_too_many_and_a_changed_byte_are_found(tmp_path: Path) -> None:
+    content = arrays()
+    content["units"][-1] = 24
+    write_npz(tmp_path / "a.npz", EVENT_SAMPLES_SCHEMA, content)
+    with pytest.raises(ArtifactError, match="unit 24 is none of the 24"):
+        open_event_file(tmp_path / "a.npz")
+    damaged = bytearray((tmp_path / "a.npz").read_bytes())
+    damaged[damaged.index(content["times"].tobytes())] ^= 1
+    (tmp_path / "a.npz").write_bytes(damaged)
+    with pytest.raises(ArtifactError, match="damaged"):
+        open_event_file(tmp_path / "a.npz")
+
+
+def test_a_writer_refuses_what_a_reader_would(tmp_path: Path) -> None:
+    events, labels = samples(3)
+    for block in (
+        EventBlock(events, labels[:2]),
+        EventBlock(events, labels + 3),
+        EventBlock(EventSamples(events.times, events.units + 24, events.offsets), labels),
+    ):
+        with pytest.raises(DataError):
+            write_event_file(tmp_path / "a.npz", SETTING, [block])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_selected_samples_are_saved_with_their_identities(tmp_path: Path) -> None:
+    events, labels = samples(20)
+    whole = LabelledEvents(events, labels.astype(np.uint8), np.arange(100, 120), SETTING)
+    chosen = whole.select(np.array([3, 19, 4])).select(slice(1, 3))
+    save_samples(tmp_path / "a.npz", chosen)
+    read = load_samples(tmp_path / "a.npz")
+    assert isinstance(read, LabelledEvents)
+    assert read.index.tolist() == [119, 104]
+    assert equal(read.source.read(slice(None)), events.read(np.array([19, 4])))
+    assert samples_sha256(read) == samples_sha256(chosen)
+    assert read.subject.samples == "samples"
+
+
+@given(st.lists(st.integers(0, 50), max_size=30), st.integers(1, 60))
+def test_blocks_are_runs_of_all_samples(lengths: list[int], events_per_block: int) -> None:
+    blocks = list(blocks_of(np.array(lengths, dtype=np.int64), events_per_block))
+    assert [k for block in blocks for k in range(block.start, block.stop)] == [*range(len(lengths))]
+    for block in blocks:
+        n_events = sum(lengths[block])
+        assert n_events <= events_per_block or block.stop - block.start == 1

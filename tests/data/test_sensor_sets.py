@@ -1,0 +1,180 @@
+"""The readers of N-MNIST and SHD, the sets that torchvision downloads, and event files as data."""
+
+import gzip
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.data import download, torchvision_sets
+from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
+from spikejoule.data.events import LabelledEvents
+from spikejoule.data.idx import encode_idx
+from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.data.loading import load_dataset
+from spikejoule.data.source import Places
+from spikejoule.data.sources import SOURCES, fashion_mnist, n_mnist, shd
+from spikejoule.data.sources.events import Events
+from spikejoule.data.subject import DIGITS
+from spikejoule.foundation.errors import DataError
+from tests.tools import sensor_files
+
+
+def places(folder: Path) -> Places:
+    return Places(folder, folder / "cache" / "mnist")
+
+
+def load(folder: Path, source: str, files: str | None) -> Dataset:
+    return SOURCES[source].model_validate({"files": files}).load(places(folder))
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_n_mnist_of_bytes_written_one_by_one(tmp_path: Path, zipped: bool) -> None:
+    written = sensor_files.write_n_mnist(tmp_path / "raw", 23, 7, zipped)
+    dataset = load(tmp_path, "n_mnist", "raw")
+    assert dataset.source == "directory"
+    assert dataset.title == "N-MNIST files of raw (23 training and 7 test samples)"
+    train, test = dataset.train, dataset.test
+    assert isinstance(train, LabelledEvents)
+    assert isinstance(test, LabelledEvents)
+    assert train.index.tolist() == [*range(1, 24)]
+    for samples, expected in ((train, written[:23]), (test, written[23:])):
+        events = samples.source.read(slice(None))
+        for number, sample in enumerate(expected):
+            own = slice(events.offsets[number], events.offsets[number + 1])
+            units = [
+                (p * 34 + y) * 34 + x
+                for x, y, p in zip(sample.columns, sample.rows, sample.polarities, strict=True)
+            ]
+            assert events.times[own].tolist() == sample.times
+            assert events.units[own].tolist() == units
+            assert samples.labels[number] == sample.label
+
+
+def test_shd(tmp_path: Path) -> None:
+    import h5py
+
+    sensor_files.write_shd(tmp_path / "raw", 41, 20)
+    dataset = load(tmp_path, "shd", "raw")
+    train = dataset.train
+    assert isinstance(train, LabelledEvents)
+    assert (train.subject.noun, train.subject.class_names[13]) == ("word", "drei")
+    with h5py.File(tmp_path / "raw" / "shd_train.h5") as file:
+        for number in (0, 17, 40):
+            events = train.source.read(np.array([number]))
+            seconds = [float(each) for each in file["spikes/times"][number]]
+            assert events.times.tolist() == [int(each * 1e6) for each in seconds]
+            assert events.units.tolist() == file["spikes/units"][number].tolist()
+            assert train.labels[number] == file["labels"][number]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(b"\1" * 6, "five bytes an event"), (bytes([34, 0, 0, 0, 0]), "outside of 34 x 34")],
+)
+def test_damaged_samples_are_named(tmp_path: Path, content: bytes, problem: str) -> None:
+    sensor_files.write_n_mnist(tmp_path / "raw", 3, 3)
+    (tmp_path / "raw" / "Test" / "1" / "00002.bin").write_bytes(content)
+    with pytest.raises(DataError, match=problem) as error:
+        load(tmp_path, "n_mnist", "raw")
+    assert "1/00002.bin" in str(error.value)
+
+
+@pytest.mark.parametrize("source", ["n_mnist", "shd"])
+def test_a_directory_that_lacks_the_files(tmp_path: Path, source: str) -> None:
+    (tmp_path / "raw").mkdir()
+    with pytest.raises(DataError, match="data.files: .*raw must hold"):
+        load(tmp_path, source, "raw")
+    with pytest.raises(DataError, match="data.files: nowhere is not a directory"):
+        load(tmp_path, source, "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("source", "host"), [("n_mnist", "data.mendeley.com"), ("shd", "zenkelab.org")]
+)
+def test_without_a_network_the_address_is_named(
+    tmp_path: Path, source: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    with pytest.raises(DataError, match=f"{source} could not be downloaded from {host}") as error:
+        load(tmp_path, source, None)
+    assert "data.files" in str(error.value)
+    assert list((tmp_path / "cache" / source).iterdir()) == []
+
+
+def test_a_download_is_verified_kept_and_converted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor_files.write_n_mnist(tmp_path / "there", 12, 11, zipped=True)
+    answers = {
+        address: tmp_path / "there" / f"{part}.zip" for part, (address, _) in n_mnist._FILES.items()
+    }
+    asked = []
+
+    def open_url(url: str, timeout_seconds: float) -> Any:
+        asked.append(url)
+        (path,) = (path for address, path in answers.items() if address in url)
+        return path.open("rb")
+
+    monkeypatch.setattr(download, "open_url", open_url)
+    with pytest.raises(DataError, match=r"train.zip from data.mendeley.com must have the MD5"):
+        load(tmp_path, "n_mnist", None)
+    sums = {
+        part: (address, hashlib.md5(answers[address].read_bytes()).hexdigest())
+        for part, (address, _) in n_mnist._FILES.items()
+    }
+    monkeypatch.setattr(n_mnist, "_FILES", sums)
+    dataset = load(tmp_path, "n_mnist", None)
+    assert (dataset.source, len(dataset.train), len(dataset.test)) == ("n_mnist", 12, 11)
+    n_asked = len(asked)
+    monkeypatch.setattr(n_mnist, "read_samples", lambda place: iter(()))
+    assert load(tmp_path, "n_mnist", None).sha256 == dataset.sha256
+    assert len(asked) == n_asked == 3
+
+
+def test_sets_of_torchvision_are_verified_and_say_what_they_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    cache = tmp_path / "cache" / "fashion_mnist"
+    cache.mkdir(parents=True)
+    sums = {}
+    for part, n_samples in (("train", 30), ("t10k", 20)):
+        images = random.integers(0, 256, (n_samples, 28, 28), dtype=np.uint8)
+        labels = (np.arange(n_samples) % 10).astype(np.uint8)
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            path = cache / f"{part}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(encode_idx(array)))
+            sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
+    monkeypatch.setattr(torchvision_sets, "download_command", lambda *_: ["false"])
+    with pytest.raises(DataError, match=r"fashion_mnist could not be downloaded.*amazonaws\.com"):
+        load_dataset("fashion_mnist", places(tmp_path))
+    known = replace(fashion_mnist.FASHION_MNIST, md5=sums)
+    monkeypatch.setattr(fashion_mnist, "FASHION_MNIST", known)
+    dataset = load_dataset("fashion_mnist", places(tmp_path))
+    assert isinstance(dataset.test, LabelledImages)
+    assert dataset.title == "Fashion-MNIST (30 training and 20 test images)"
+    assert dataset.train.subject.one(9) == "garment ankle boot"
+
+
+def test_an_event_file_says_which_samples_are_for_the_test(tmp_path: Path) -> None:
+    sensor_files.write_n_mnist(tmp_path / "raw", 9, 3)
+    samples = load(tmp_path, "n_mnist", "raw").train
+    assert isinstance(samples, LabelledEvents)
+    block = EventBlock(samples.source.read(slice(None)), samples.labels)
+    setting = EventSetting("Mine", DIGITS, (2, 34, 34), 300_000)
+    write_event_file(tmp_path / "mine.npz", setting, [block], n_train=7)
+    dataset = load(tmp_path, "events", "mine.npz")
+    assert (len(dataset.train), len(dataset.test)) == (7, 2)
+    assert dataset.test.labels.tolist() == samples.labels[7:].tolist()
+    write_event_file(tmp_path / "mine.npz", setting, [block])
+    with pytest.raises(DataError, match="n_train"):
+        load(tmp_path, "events", "mine.npz")
+    with pytest.raises(DataError, match="data.files: null is not allowed"):
+        Events().load(places(tmp_path))
+    assert shd.SETTING.n_units == 700

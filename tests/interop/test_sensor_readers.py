@@ -1,0 +1,44 @@
+"""Tonic reads what our readers read: two implementations of the published formats, one result."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikejoule.data.sources import n_mnist, shd
+from tests.tools import sensor_files
+
+tonic = pytest.importorskip("tonic", reason="needs Tonic, a part of the extra interop")
+
+
+def test_n_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "NMNIST"
+    sensor_files.write_n_mnist(folder, 30, 10)
+    # Tonic asks for the archive beside the files, and for as many files as the real set has.
+    (folder / "test.zip").touch()
+    monkeypatch.setattr(tonic.datasets.NMNIST, "_check_exists", lambda self: True)
+    theirs = tonic.datasets.NMNIST(str(tmp_path), train=False)
+    by_name = {Path(path).name: position for position, path in enumerate(theirs.data)}
+    (block,) = n_mnist.read_samples(folder / "Test")
+    for place, number in enumerate(np.asarray(block.index)):
+        events, label = theirs[by_name[f"{number:05d}.bin"]]
+        own = block.events.read(slice(place, place + 1))
+        units = (events["p"] * n_mnist.SIDE + events["y"]) * n_mnist.SIDE + events["x"]
+        np.testing.assert_array_equal(own.times, events["t"])
+        np.testing.assert_array_equal(own.units, units)
+        assert block.labels[place] == label
+
+
+def test_shd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "SHD"
+    sensor_files.write_shd(folder, 40, 20)
+    monkeypatch.setattr(tonic.datasets.SHD, "_check_exists", lambda self: True)
+    theirs = tonic.datasets.SHD(str(tmp_path), train=False)
+    (block,) = shd.read_samples(folder / "shd_test.h5")
+    assert len(theirs) == len(block.labels) == 20
+    for place in range(20):
+        events, label = theirs[place]
+        own = block.events.read(slice(place, place + 1))
+        np.testing.assert_array_equal(own.times, events["t"])
+        np.testing.assert_array_equal(own.units, events["x"])
+        assert block.labels[place] == label

@@ -1,0 +1,182 @@
+"""The pipeline on other data than digits of MNIST: small sets in the formats of the real ones."""
+
+import gzip
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
+from spikejoule.data.event_samples import EventSamples, offsets_of
+from spikejoule.data.idx import encode_idx
+from spikejoule.data.sources import fashion_mnist, kmnist
+from spikejoule.data.subject import Subject
+from spikejoule.params import Params, load_params, parse_params
+from tests.tools import sensor_files
+from tests.tools.pipeline_tools import artifact_paths
+from tests.tools.without_torch import needs_torch
+
+pytestmark = needs_torch
+
+STAGES = (
+    "prepare", "encode", "baseline", "train", "measure_inference", "evaluate", "energy_report",
+)  # fmt: skip
+SMALL: dict[str, dict[str, Any]] = {
+    "data": {"validation_size": 0.25},
+    "encode": {"time_window": 10},
+    "model": {"hidden": 30, "threshold": 0.5},
+    "train": {
+        "engine": "dense", "batch_size": 20, "lr": 0.01, "max_epochs": 5, "shift_pixels": 0,
+        "rotate_degrees": 0.0, "scale_fraction": 0.0,
+    },
+    "baseline": {"family_hidden": []},
+    "measure_inference": {"n_samples": 60},
+    "energy_report": {"bootstrap_samples": 100},
+}  # fmt: skip
+
+
+def run_pipeline(
+    folder: Path, repository: Path, monkeypatch: pytest.MonkeyPatch, **chosen: Any
+) -> tuple[dict[str, Path], Params]:
+    """All stages but the last, in a folder; the keys of `chosen` are `section__key`."""
+    import importlib
+
+    monkeypatch.chdir(folder)
+    content = load_params(repository / "params.yaml").model_dump(mode="json")
+    for section, values in SMALL.items():
+        content[section] |= values
+    for key, value in chosen.items():
+        section, _, name = key.partition("__")
+        content[section][name] = value
+    params = parse_params(content)
+    own = {"hardware", "front", "verdict", "fronts"}
+    paths = {
+        name: (repository if name in own else folder) / path
+        for name, path in artifact_paths(repository).items()
+    }
+    for stage in STAGES:
+        importlib.import_module(f"stages.{stage}").main(paths, params)
+    return paths, params
+
+
+def percent(paths: dict[str, Path]) -> float:
+    return float(json.loads(paths["evaluate_metrics"].read_text())["test_accuracy_percent"])
+
+
+def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sensor_files.write_n_mnist(tmp_path / "raw", 160, 60)
+    paths, _ = run_pipeline(
+        tmp_path, repository, monkeypatch,
+        data__source="n_mnist", data__files="raw", encode__code="none", encode__window_ms=200.0,
+    )  # fmt: skip
+    assert percent(paths) > 60
+    figures = json.loads(paths["encode_metrics"].read_text())["test"]
+    given = sum(
+        len(list(sensor_files.digit_events(k % 10, 1_000_001 + k).times)) for k in range(60)
+    )
+    assert figures["events_dropped"] + figures["events_merged"] + figures["spikes"] == given
+    assert min(figures["events_dropped"], figures["events_merged"]) > 0
+    page = paths["energy_page"].read_text(encoding="utf-8")
+    assert "200 ms in 10 steps" in page
+    assert "20 ms of the network&#x27;s time" in page or "20 ms of the network's time" in page
+    assert "The input are events of a sensor" in page
+    assert "One sample, spike by spike: a 0" in page
+    description = json.loads(paths["data_metrics"].read_text())
+    assert (description["noun"], description["samples"]) == ("digit", "samples")
+
+
+def recorded_note(paths: dict[str, Path], params: Params, root: Path) -> str:
+    """Publish the run, with its model, into a store of its own; returns the run's description."""
+    from spikejoule.tracking import project_store, publish
+    from spikejoule.tracking.run_record import build_run_record, model_files
+
+    relative = {
+        name: path.relative_to(root) for name, path in paths.items() if root in path.parents
+    }
+    inside = {**paths, **relative}
+    record = build_run_record(inside, params, {}, model=model_files(inside, params))
+    store = project_store(root, "others", {})
+    publication = publish(record, store)
+    assert publication.added
+    assert publication.registration is not None
+    return record.tags["mlflow.note.content"]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_shd_and_its_record(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor_files.write_shd(tmp_path / "raw", 320, 100)
+    paths, params = run_pipeline(
+        tmp_path, repository, monkeypatch,
+        data__source="shd", data__files="raw", encode__code="none", encode__window_ms=1000.0,
+    )  # fmt: skip
+    assert percent(paths) > 60
+    page = paths["energy_page"].read_text(encoding="utf-8")
+    assert "spike by spike: word zero" in page
+    assert "Some words cost more than others" in page or "costs the most, word" in page
+    assert "of the test words read correctly" in recorded_note(paths, params, tmp_path)
+
+
+@pytest.mark.slow
+def test_an_event_file_of_three_gestures(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(120) % 3
+    units = (20 * labels[:, None] + random.integers(0, 20, (120, 30))).ravel().astype(np.uint16)
+    times = random.integers(0, 50_000, units.size).astype(np.uint32)
+    events = EventSamples(times, units, offsets_of(np.full(120, 30)))
+    setting = EventSetting("Gestures", Subject("gesture", ("left", "right", "up")), (60,), 50_000)
+    write_event_file(tmp_path / "mine.npz", setting, [EventBlock(events, labels)], n_train=90)
+    paths, _ = run_pipeline(
+        tmp_path, repository, monkeypatch, measure_inference__n_samples=30,
+        data__source="events", data__files="mine.npz", encode__code="none", encode__window_ms=50.0,
+    )  # fmt: skip
+    assert percent(paths) > 80
+    rows = paths["confusion"].read_text().splitlines()
+    assert len(rows) == 1 + 9
+    assert "gesture left" in paths["energy_page"].read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "module", "words"),
+    [
+        ("fashion_mnist", fashion_mnist, "garment T-shirt/top"),
+        ("kmnist", kmnist, "character o"),
+    ],
+)
+def test_sets_of_mnists_form(
+    tmp_path: Path,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    module: Any,
+    words: str,
+) -> None:
+    random = np.random.default_rng(0)
+    cache = tmp_path / ".cache" / source
+    cache.mkdir(parents=True)
+    sums = {}
+    for part, n_samples in (("train", 160), ("t10k", 60)):
+        labels = (np.arange(n_samples) % 10).astype(np.uint8)
+        images = random.integers(0, 60, (n_samples, 28, 28), dtype=np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[2 * label : 2 * label + 3] = 255
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            path = cache / f"{part}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(encode_idx(array)))
+            sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
+    name = source.upper()
+    monkeypatch.setattr(module, name, replace(getattr(module, name), md5=sums))
+    paths, _ = run_pipeline(
+        tmp_path, repository, monkeypatch, data__source=source, encode__max_rate=300.0
+    )
+    assert percent(paths) > 60
+    assert words in paths["energy_page"].read_text(encoding="utf-8")

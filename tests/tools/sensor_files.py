@@ -1,0 +1,98 @@
+"""Small data sets in the formats in which the real ones are published, written one byte at a time.
+
+The samples of a class come from its own group of units, so that a network can learn them.
+"""
+
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+OVERFLOW_US = 8192
+
+
+class Sample(NamedTuple):
+    """Events in order of time: microseconds, column, row, polarity; and the class."""
+
+    times: list[int]
+    columns: list[int]
+    rows: list[int]
+    polarities: list[int]
+    label: int
+
+
+def digit_events(label: int, seed: int, n_events: int = 60, duration_us: int = 300_000) -> Sample:
+    """Events of a digit: most of them in three rows of its own."""
+    random = np.random.default_rng([seed, label])
+    times = np.sort(random.integers(0, duration_us, n_events))
+    rows = np.where(
+        random.random(n_events) < 0.9,
+        3 * label + random.integers(0, 3, n_events),
+        random.integers(0, 34, n_events),
+    )
+    columns, polarities = random.integers(0, 34, n_events), random.integers(0, 2, n_events)
+    return Sample(times.tolist(), columns.tolist(), rows.tolist(), polarities.tolist(), label)
+
+
+def n_mnist_bytes(sample: Sample) -> bytes:
+    """The file of a sample: an event of row 240 wherever 8192 microseconds have gone by."""
+    content = bytearray()
+    passed = 0
+    events = zip(sample.times, sample.columns, sample.rows, sample.polarities, strict=True)
+    for time, column, row, polarity in events:
+        while time - passed >= OVERFLOW_US:
+            content += bytes([0, 240, 0, 0, 0])
+            passed += OVERFLOW_US
+        stamp = time - passed
+        content += bytes([column, row, polarity << 7 | stamp >> 16, stamp >> 8 & 255, stamp & 255])
+    return bytes(content)
+
+
+def write_n_mnist(folder: Path, n_train: int, n_test: int, zipped: bool = False) -> list[Sample]:
+    """Write `Train` and `Test` with a folder for each digit; returns the samples of both."""
+    samples = []
+    for part, n_samples, first in (("Train", n_train, 0), ("Test", n_test, 1_000_000)):
+        files = {}
+        for number in range(1, n_samples + 1):
+            sample = digit_events((number - 1) % 10, first + number)
+            samples.append(sample)
+            files[f"{part}/{sample.label}/{number:05d}.bin"] = n_mnist_bytes(sample)
+        folder.mkdir(parents=True, exist_ok=True)
+        if zipped:
+            with zipfile.ZipFile(folder / f"{part.lower()}.zip", "w") as archive:
+                for name, content in files.items():
+                    archive.writestr(name, content)
+            continue
+        for name, content in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    return samples
+
+
+def write_shd(folder: Path, n_train: int, n_test: int, n_events: int = 50) -> None:
+    """Write `shd_train.h5` and `shd_test.h5`: a word fires 35 channels of its own."""
+    import h5py
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, n_samples, first in (("train", n_train, 0), ("test", n_test, 1_000_000)):
+        random = np.random.default_rng(first)
+        labels = np.arange(n_samples) % 20
+        times: list[Any] = []
+        units: list[Any] = []
+        for label in labels:
+            times.append(np.sort(random.random(n_events)).astype(np.float16))
+            own = 35 * label + random.integers(0, 35, n_events)
+            noise = random.integers(0, 700, n_events)
+            units.append(np.where(random.random(n_events) < 0.9, own, noise).astype(np.uint16))
+        with h5py.File(folder / f"shd_{part}.h5", "w") as file:
+            of_times = h5py.vlen_dtype(np.dtype("float16"))
+            of_units = h5py.vlen_dtype(np.dtype("uint16"))
+            file.create_dataset("spikes/times", (n_samples,), dtype=of_times)
+            file.create_dataset("spikes/units", (n_samples,), dtype=of_units)
+            for number in range(n_samples):
+                file["spikes/times"][number] = times[number]
+                file["spikes/units"][number] = units[number]
+            file["labels"] = labels.astype(np.uint16)
+            file["extra/speaker"] = (labels % 3).astype(np.uint16)
+            file["extra/keys"] = [f"word {label}".encode() for label in range(20)]
