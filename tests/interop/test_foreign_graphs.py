@@ -1,5 +1,6 @@
 """Networks of other simulators, by the recipes of the how-to page: their spikes, their counts."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,9 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.paper_graphs import DT, PAPER, fully_connected
+from spikejoule.energy import load_profiles
+from spikejoule.energy.graph_operations import count_graph
+from spikejoule.energy.pricing import sample_energies
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of, read_nir
@@ -235,6 +239,30 @@ class TestCounts:
         found = run_graph(graph, events_of(spikes), names["GIVEN"])
         assert counter.get_total() == found.total("events").sum()
 
+    @torch.no_grad()
+    def test_spikingjellys_energy(self, recipe: Callable[[str], dict[str, Any]]) -> None:
+        """Lemaire's total of each of eight samples, priced here under the profile of that name."""
+        names = recipe("spikingjelly")
+        from spikingjelly.activation_based import functional
+        from spikingjelly.activation_based.op_counter import (
+            LemaireEnergyConfig,
+            estimate_lemaire_energy,
+        )
+
+        network, _ = in_spikingjelly("fully connected")
+        graph = names["graph_of"](network, torch.zeros(STEPS, 1, 30))
+        spikes = spikes_for("fully connected", 8)
+        run = run_graph(graph, events_of(spikes), names["GIVEN"])
+        found = sample_energies(count_graph(run), load_profiles()["lemaire-spikingjelly"])
+        inputs = torch.from_numpy(spikes.astype(np.float32)).transpose(0, 1)
+        for sample in range(8):
+            functional.reset_net(network)
+            theirs = estimate_lemaire_energy(
+                network, inputs[:, sample : sample + 1], config=LemaireEnergyConfig(strict=True)
+            )
+            assert found.value_pj is not None
+            assert found.value_pj[sample] == pytest.approx(theirs.total_pj, rel=1e-9)
+
     @pytest.mark.parametrize("kind", ["fully connected", "convolutional", "recurrent"])
     @torch.no_grad()
     def test_neurobench(self, kind: str, recipe: Callable[[str], dict[str, Any]]) -> None:
@@ -290,3 +318,18 @@ def test_nirtorch_gives_the_same_spikes(name: str) -> None:
     found = run_graph(graph, events_of(spikes), given)
     assert theirs.sum() > 100
     assert np.array_equal(found.output, theirs.sum(axis=1))
+
+
+def test_the_benchmark_compares_what_is_equal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("nirtorch", reason="needs the extra interop")
+    from benchmarks import graphs
+
+    out = tmp_path / "graphs.json"
+    few = ["--samples", "4", "--steps", "5", "--rounds", "1", "--output", str(out)]
+    assert graphs.main([*few, "--graphs", "braille", "fully_connected"]) == 0
+    assert "fully_connected" in capsys.readouterr().out
+    rows = json.loads(out.read_text(encoding="utf-8"))["graphs"]
+    assert [row["engine"] for row in rows] == ["graph", "event"]
+    assert all(row["samples_per_second_nirtorch"] > 0 for row in rows)

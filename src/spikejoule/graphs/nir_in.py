@@ -37,7 +37,7 @@ def read_nir(path: str | os.PathLike[str]) -> Network:
         for graph in _graphs(content, path):
             graph["type_check"] = False  # shapes are checked here; older files fail nir's check
         graph = nir.dict2NIRNode(content)
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path} is not a graph that nir reads ({error}).") from error
     try:
         return network_of(graph)
@@ -71,6 +71,9 @@ def network_of(graph: nir.NIRGraph) -> Network:
     """
     if not isinstance(graph, nir.NIRGraph):
         raise ArtifactError(f"a NIRGraph is needed, not a {type(graph).__name__}.")
+    if not graph.nodes:
+        reason = graph.metadata.get("reason", "it was written without")
+        raise ArtifactError(f"the graph has no nodes: {reason!s:.300}.")
     raw, edges = _flat(graph, "")
     for source, target in edges:
         if type(raw[target]).__name__ == "Input" or type(raw[source]).__name__ == "Output":
@@ -167,5 +170,5 @@ def _built(name: str, raw: nir.NIRNode, shape: Shape | None) -> Node:
         return Output(name, shape, shape)
     try:
         return BUILDERS[kind](name, raw, shape)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
         raise ArtifactError(f"the node {name!r} ({kind}) is damaged ({error}).") from error

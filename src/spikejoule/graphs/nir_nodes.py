@@ -112,6 +112,8 @@ def _convolution(
 ) -> Node:
     stride, dilation, padding, declared = sizes
     groups = int(raw.groups)
+    if weight.ndim != 4:
+        raise ValueError(f"its weight has the shape {weight.shape}")
     if groups < 1 or weight.shape[0] % groups:
         raise ArtifactError(
             f"the node {name!r} has {weight.shape[0]} channels in {groups} groups, which must "
