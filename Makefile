@@ -168,6 +168,7 @@ ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0
 
 bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.speed
+	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.graphs --output metrics/graphs.json
 
 growth: $(INSTALLED)  ## measure how the engines' speed grows with size, window, rate and batch
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.growth

@@ -25,6 +25,8 @@ PAGES = (DOCS / "tutorial.md", *sorted((DOCS / "how-to").glob("*.md")))
 WITH_SERVICES = ("share-a-server",)
 WITH_PACKAGES = {
     "hand-a-network-to-another-simulator": ("spikingjelly", "snntorch", "norse", "sinabs"),
+    "price-a-snntorch-model": ("snntorch",),
+    "price-any-nir-graph": ("snntorch",),
 }
 PAGE_SECONDS = 500
 

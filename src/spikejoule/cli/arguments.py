@@ -28,7 +28,8 @@ def checkpoint_command(
 ) -> argparse.ArgumentParser:
     """A command that reads a complete checkpoint."""
     parser = add_command(commands, name, description, earlier_names)
-    parser.add_argument("file", type=Path, metavar="FILE", help="a complete checkpoint")
+    graph = ", or a graph of NIR (GRAPH.nir)" if name == "energy" else ""
+    parser.add_argument("file", type=Path, metavar="FILE", help=f"a complete checkpoint{graph}")
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 

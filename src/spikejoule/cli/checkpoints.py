@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikejoule.cli.arguments import checkpoint_command, json_text, not_negative, positive
+from spikejoule.cli.graphs import add_graph_options, graph_energy, is_graph
 from spikejoule.foundation.errors import DataError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def add_checkpoint_commands(commands: Any) -> None:
 
 def _add_energy(commands: Any) -> None:
     energy = checkpoint_command(
-        commands, "energy", "price what a complete checkpoint's network does, in joules"
+        commands, "energy", "price what the network of a checkpoint or a NIR graph does, in joules"
     )
     energy.add_argument(
         "--hardware", type=Path, metavar="FILE", help="a price file (default: the packaged list)"
@@ -74,7 +75,7 @@ def _add_energy(commands: Any) -> None:
         "--samples",
         type=positive,
         metavar="N",
-        help="with --images: the first N of them (default: all of them)",
+        help="with --images or --events: the first N of them (default: all of them)",
     )
     energy.add_argument(
         "--verdict-profile",
@@ -89,6 +90,7 @@ def _add_energy(commands: Any) -> None:
         help="compare with the conventional networks that the baseline stage has counted",
     )
     energy.add_argument("--html", type=Path, metavar="FILE", help="write the report as a page, too")
+    add_graph_options(energy)
     energy.set_defaults(command=_energy)
 
 
@@ -122,6 +124,8 @@ def _energy(options: argparse.Namespace) -> str:
     from spikejoule.model.checkpoint import read_complete
     from spikejoule.rival.baseline_files import load_baseline
 
+    if is_graph(options):
+        return graph_energy(options)
     if options.samples is not None and options.images is None:
         raise DataError("--samples needs --images: without images there are none to choose from.")
     profiles = load_profiles(options.hardware)

@@ -14,11 +14,7 @@ from numpy.typing import NDArray
 from spikejoule.energy.comparison import Comparison, Winner, compare, winner
 from spikejoule.energy.contenders import Contender, rival_contenders
 from spikejoule.energy.estimates import Energy, Estimate
-from spikejoule.energy.inputs import (
-    INFERENCE_ASSUMPTIONS,
-    AnalysisInputs,
-    inference_assumptions,
-)
+from spikejoule.energy.inputs import INFERENCE_ASSUMPTIONS, AnalysisInputs
 from spikejoule.energy.operations import Column, MeanOperations, OperationCounts
 from spikejoule.energy.pricing import PriceVector, coverage, price, price_vector
 from spikejoule.energy.profiles import HardwareProfile
@@ -30,6 +26,7 @@ from spikejoule.energy.statistics import (
 )
 from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy, training_energy
 from spikejoule.energy.verdict import Verdict, verdict_of_run
+from spikejoule.model.architecture import Architecture
 
 
 @dataclass(frozen=True)
@@ -189,6 +186,7 @@ def analyse(
     )
     training = None
     if inputs.training is not None:
+        assert isinstance(inputs.architecture, Architecture)
         priced = [(entry.profile, entry.total, entry.comparisons) for entry in inference]
         training = training_energy(inputs.training, inputs.architecture, priced)
     image_energy = None
@@ -199,11 +197,7 @@ def analyse(
     found = verdict_of_run(inputs.contender, rivals, profiles, bootstrap)
     return EnergyAnalysis(
         inputs=inputs,
-        assumptions=inference_assumptions(
-            inputs.architecture.quantisation,
-            inputs.encoder.input_products,
-            inputs.encoder.takes == "events",
-        ),
+        assumptions=inputs.assumptions,
         bootstrap=bootstrap,
         counts=tuple(
             CountSummary(column.term, column.place, overall.column(place))

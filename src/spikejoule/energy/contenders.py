@@ -12,6 +12,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.energy.described import InputDescribed, NetworkDescribed
 from spikejoule.energy.operations import MeanOperations, OperationCounts
 from spikejoule.energy.rival_operations import METHODS, count_rival
 from spikejoule.energy.spiking_operations import (
@@ -21,7 +22,6 @@ from spikejoule.energy.spiking_operations import (
 )
 from spikejoule.measure.measurement import Measurement
 from spikejoule.measure.stopping import stopped_after
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.rival.counts import RivalCounts
 from spikejoule.spikes.encoder import Encoder
@@ -80,7 +80,9 @@ class EarlyAnswers:
     accuracies: Accuracies | None
 
 
-def network_name(architecture: Architecture, encoder: Encoder, pruned_percent: float = 0.0) -> str:
+def network_name(
+    architecture: NetworkDescribed, encoder: InputDescribed, pruned_percent: float = 0.0
+) -> str:
     """A spiking network in a few words: ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``."""
     sizes = "-".join(str(size) for size in architecture.layer_sizes)
     pruned = f", {pruned_percent:.3g} % pruned" if pruned_percent else ""

@@ -16,15 +16,14 @@ from spikejoule.energy.contenders import (
     Contender,
     network_name,
 )
+from spikejoule.energy.described import InputDescribed, NetworkDescribed
 from spikejoule.energy.operations import MeanOperations, OperationCounts
 from spikejoule.energy.training_counts import TrainingRecord
 from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.measure.proxies import EnergyProxies
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
 from spikejoule.rival.counts import RivalCounts
 from spikejoule.spikes.currents import Products
-from spikejoule.spikes.encoder import Encoder
 from spikejoule.spikes.events import STEP_MS
 
 _MEMORY: Final = (
@@ -147,12 +146,17 @@ class AnalysisInputs:
         ways: all ways of running the network (`energy.contenders`); empty where images are not
             recorded.
         step_us: what a step takes on the hardware, for static power; None where it is not asked.
+        value_macs_per_inference: multiply-accumulates of values that are no spikes, a mean; None
+            where the network has none.
+        graph_places: of a foreign graph, where operations happen, in its order.
+        facts: what else there is to say of the network, label and value.
+        assumed: what is counted and assumed, a sentence each; empty for `inference_assumptions`.
         subject: what the samples show.
     """
 
     title: str
-    architecture: Architecture
-    encoder: Encoder
+    architecture: NetworkDescribed
+    encoder: InputDescribed
     accuracy: RecordedAccuracy | None
     spikes_per_inference: dict[str, float]
     proxies: EnergyProxies
@@ -165,6 +169,28 @@ class AnalysisInputs:
     ways: tuple[Contender, ...] = ()
     step_us: float | None = None
     subject: Subject = DIGITS
+    value_macs_per_inference: float | None = None
+    graph_places: tuple[str, ...] = ()
+    facts: tuple[tuple[str, str], ...] = ()
+    assumed: tuple[str, ...] = ()
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What is counted and what is assumed, a sentence each."""
+        return self.assumed or inference_assumptions(
+            self.architecture.quantisation,
+            self.encoder.input_products,
+            self.encoder.takes == "events",
+        )
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Layers and connections in the order of the network."""
+        if self.graph_places:
+            return self.graph_places
+        names, connections = self.architecture.layer_names, self.architecture.connection_names
+        pairs = zip(names, [*connections, ""], strict=True)
+        return tuple(place for pair in pairs for place in pair if place)
 
     @property
     def time_window(self) -> int:

@@ -95,6 +95,8 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
 
 
 def _training_assumptions(analysis: EnergyAnalysis) -> tuple[str, ...]:
+    if analysis.inputs.assumed:
+        return ()
     if analysis.training is None:
         return ("The checkpoint does not record what the energy of training needs.",)
     return analysis.training.assumptions
@@ -113,10 +115,17 @@ def _facts(analysis: EnergyAnalysis) -> Rows:
         ),
         ("synaptic events", number(proxies.synaptic_events_per_inference, 1)),
         *input_macs_row(proxies),
+        *_value_macs_row(inputs),
         ("dense operations", number(proxies.dense_operations_per_inference)),
         ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
         ("neuron updates", inputs.updates_in_words),
+        *inputs.facts,
     ]
+
+
+def _value_macs_row(inputs: AnalysisInputs) -> Rows:
+    macs = inputs.value_macs_per_inference
+    return [] if macs is None else [("MACs of values that are no spikes", number(macs, 1))]
 
 
 def input_macs_row(proxies: EnergyProxies) -> Rows:
@@ -193,6 +202,7 @@ def _amount(amount: Amount) -> tuple[str, str, str]:
 
 
 def _inputs(inputs: AnalysisInputs) -> dict[str, Any]:
+    macs = inputs.value_macs_per_inference
     return {
         "data": inputs.title,
         "layer_sizes": list(inputs.architecture.layer_sizes),
@@ -202,6 +212,8 @@ def _inputs(inputs: AnalysisInputs) -> dict[str, Any]:
         "n_images": inputs.n_images,
         "spikes_per_inference": inputs.spikes_per_inference,
         "proxies": inputs.proxies.as_metrics(),
+        **({} if macs is None else {"value_macs_per_inference": macs}),
+        **({"graph": dict(inputs.facts)} if inputs.facts else {}),
     }
 
 

@@ -66,7 +66,12 @@ def metadata_of(graph: nir.NIRGraph) -> NirMetadata:
 
     Raises ArtifactError if the graph is of another writer, or its metadata damaged.
     """
-    content = _plain(graph.metadata)
+    return metadata_from(graph.metadata)
+
+
+def metadata_from(metadata: Mapping[str, Any]) -> NirMetadata:
+    """The same of the metadata themselves."""
+    content = _plain(metadata)
     if content.get("format") != FORMAT:
         raise ArtifactError(
             f"the NIR graph must have metadata of the format {FORMAT!r}, but has "

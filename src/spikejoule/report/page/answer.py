@@ -86,7 +86,9 @@ def _figures(analysis: EnergyAnalysis) -> list[Markup]:
     deviation = (total.value or total.high).standard_deviation
     if deviation is not None:
         spread += f"; standard deviation {joules(deviation, 3)}"
-    macs = inputs.proxies.input_macs_per_inference
+    macs, where = inputs.proxies.input_macs_per_inference, "at the input"
+    if inputs.value_macs_per_inference is not None:
+        macs, where = inputs.value_macs_per_inference, "of values that are no spikes"
     return [
         _entry("Test accuracy", said, within),
         _entry(f"Energy per inference, {chosen.profile.title}", energy_words(total), spread),
@@ -95,7 +97,7 @@ def _figures(analysis: EnergyAnalysis) -> list[Markup]:
             f"{inputs.proxies.synaptic_events_per_inference:,.0f}",
             f"of {inputs.proxies.dense_operations_per_inference:,} if every synapse worked in "
             f"every step ({100 * inputs.proxies.sparsity_ratio:.3g} %)"
-            + ("" if macs is None else f"; and {macs:,.0f} multiply-accumulates at the input"),
+            + ("" if macs is None else f"; and {macs:,.0f} multiply-accumulates {where}"),
         ),
     ]
 

@@ -152,14 +152,7 @@ def by_layer_figure(analysis: EnergyAnalysis) -> Markup:
     sums: dict[str, list[tuple[float, float, float]]] = {}
     for item in analysis.chosen_inference.by_term:
         sums.setdefault(item.place, []).append(_low_value_high(item.energy))
-    names = analysis.inputs.architecture.layer_names
-    connections = analysis.inputs.architecture.connection_names
-    order = [
-        place
-        for pair in zip(names, [*connections, ""], strict=True)
-        for place in pair
-        if place in sums
-    ]
+    order = [place for place in analysis.inputs.places if place in sums]
     rows = [
         (place_words(place), *(sum(column) for column in zip(*sums[place], strict=True)))
         for place in order

@@ -221,6 +221,7 @@ def provenance_list(content: PageContent) -> Markup:
         ("data", inputs.title),
         ("layers", " - ".join(str(size) for size in inputs.architecture.layer_sizes)),
         inputs.window_in_words,
+        *inputs.facts,
         (
             "intervals",
             f"{bootstrap.resamples:,} resamples, {100 * bootstrap.confidence:g} %, seed "

@@ -1,0 +1,134 @@
+"""Samples per second of foreign graphs: this project's executor beside NIRTorch's (`make bench`).
+
+Graphs
+    A fully connected one, 784-400-10, at 1 % density, which the event engine runs, and graphs of
+    the shape of the eight public files of NIR's paper (`benchmarks.paper_graphs`).
+How
+    Inference alone, on spikes that lie in memory as each side wants them: an event list, a tensor.
+    R rounds; in each, one side after the other runs all samples once, after a round that is not
+    timed. Reported is the least of each, in wall-clock seconds and in seconds of the processor,
+    which neighbours disturb less. NIRTorch takes batches of 64, or all samples at once if that is
+    faster. Both sides have the same number of threads. Output spikes must be equal, one by one.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import nir
+import numba
+import numpy as np
+
+from benchmarks.paper_graphs import DT, PAPER, fully_connected
+from spikejoule.foundation.files import write_json
+from spikejoule.foundation.text import text_table
+from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.nir_in import network_of
+from spikejoule.graphs.running import run_graph
+from spikejoule.spikes.events import EventList
+
+GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], float]] = {
+    "fully_connected": (fully_connected, 0.01),
+    **{name: (make, 0.05 if name == "scnn_mnist" else 0.3) for name, make in PAPER.items()},
+}
+"""How each is made, and the density of its input."""
+
+GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
+
+
+def timed(run: Callable[[], Any], rounds: int) -> tuple[float, float, Any]:
+    """Least wall-clock and processor seconds of the rounds, and what the last one gave."""
+    found, wall, processor = run(), [], []
+    for _ in range(rounds):
+        before = time.perf_counter(), time.process_time()
+        found = run()
+        wall.append(time.perf_counter() - before[0])
+        processor.append(time.process_time() - before[1])
+    return min(wall), min(processor), found
+
+
+def measure(name: str, samples: int, steps: int, rounds: int) -> dict[str, Any]:
+    """One graph on both sides; AssertionError if their output spikes differ."""
+    import torch
+
+    from benchmarks.peers import nirtorch
+
+    torch.set_num_threads(numba.get_num_threads())
+    make, density = GRAPHS[name]
+    graph, module = make(), nirtorch.module_of(make(), DT)
+    shape = network_of(graph).input.out_shape
+    generator = np.random.default_rng(0)
+    spikes = generator.random((samples, steps, *shape)) < density
+    events = EventList.from_dense(spikes.reshape(samples, steps, -1))
+    inputs = torch.from_numpy(spikes.astype(np.float32)).transpose(0, 1).contiguous()
+
+    def peer(size: int) -> Any:
+        return torch.cat([nirtorch.run(module, part) for part in inputs.split(size, dim=1)], dim=1)
+
+    wall, processor, ours = timed(lambda: run_graph(graph, events, GIVEN), rounds)
+    theirs = [timed(lambda size=size: peer(size), rounds) for size in sorted({64, samples})]
+    for *_, output in theirs:
+        assert np.array_equal(output.sum(dim=0).numpy(), ours.output), name
+    peer_wall, peer_processor = (min(one[k] for one in theirs) for k in (0, 1))
+    neurons = sum(node.n_out for node in ours.plan.nodes if node.name in ours.plan.spiking)
+    return {
+        "graph": name,
+        "engine": ours.engine,
+        "samples_per_second": samples / wall,
+        "samples_per_second_nirtorch": samples / peer_wall,
+        "processor_seconds": processor,
+        "processor_seconds_nirtorch": peer_processor,
+        "density": float(ours.total("spikes").sum() / (samples * steps * neurons)),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print a table, write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--graphs", nargs="*", choices=tuple(GRAPHS), default=tuple(GRAPHS))
+    parser.add_argument("--output", type=Path, help="write the results as JSON, too")
+    options = parser.parse_args(arguments)
+    try:
+        import nirtorch  # noqa: F401
+    except ImportError:
+        print("error: nirtorch is not installed: pip install -e '.[bench]'.", file=sys.stderr)
+        return 1
+    rows = [
+        measure(name, options.samples, options.steps, options.rounds) for name in options.graphs
+    ]
+    header = ("graph", "engine", "density", "samples/s", "NIRTorch", "ratio", "ratio of CPU time")
+    cells = [
+        (
+            row["graph"], row["engine"], f"{100 * row['density']:.2g} %",
+            f"{row['samples_per_second']:,.0f}", f"{row['samples_per_second_nirtorch']:,.0f}",
+            f"{row['samples_per_second'] / row['samples_per_second_nirtorch']:.1f}",
+            f"{row['processor_seconds_nirtorch'] / row['processor_seconds']:.1f}",
+        )
+        for row in rows
+    ]  # fmt: skip
+    print(text_table(header, cells))
+    if options.output is not None:
+        write_json(
+            options.output,
+            {
+                "cpu": platform.processor() or platform.machine(),
+                "cores": os.cpu_count(),
+                "threads": numba.get_num_threads(),
+                "samples": options.samples,
+                "steps": options.steps,
+                "graphs": rows,
+            },
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

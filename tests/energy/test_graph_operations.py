@@ -1,0 +1,163 @@
+"""What a foreign graph costs: as this project's own networks where it is one, else by hand."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.energy import BootstrapSettings, analyse, count_operations, load_profiles, terms
+from spikejoule.energy.from_graph import ASSUMPTIONS, graph_inputs, price_graph
+from spikejoule.energy.graph_operations import count_graph
+from spikejoule.energy.neurobench import neurobench_results
+from spikejoule.energy.pricing import sample_energies
+from spikejoule.foundation.errors import ArtifactError, DataError
+from spikejoule.graphs import nir_graph
+from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.running import run_graph
+from spikejoule.measure.running import measure_network
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.report import PageContent, energy_page
+from spikejoule.spikes.events import EventList
+from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.tools.examples import trained_network
+
+GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero")
+
+
+def spikes(samples: int, n_inputs: int, density: float, steps: int = 20) -> EventList:
+    generator = np.random.default_rng(4)
+    return EventList.from_dense(generator.random((samples, steps, n_inputs)) < density)
+
+
+@pytest.mark.parametrize(
+    ("neuron", "pruned"),
+    [({}, False), ({"bias": False}, False), ({"decay": 1.0}, False), ({"bias": False}, True)],
+    ids=str,
+)
+def test_a_graph_of_ours_costs_what_the_network_does(neuron: dict[str, Any], pruned: bool) -> None:
+    """Sample by sample, under every profile; the graph knows nothing of `model` or `measure`."""
+    network = trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron))
+    state = dict(network.state)
+    if pruned:
+        generator = np.random.default_rng(1)
+        for name, values in state.items():
+            if values.ndim == 2:
+                state[name] = values * (generator.random(values.shape) < 0.3)
+        object.__setattr__(network, "state", state)
+    events = spikes(9, 784, 0.02)
+    measured = measure_network(state, network.architecture, events, pruned=pruned)
+    graph = nir_graph(network)
+    graph.metadata["pruned"] = pruned
+    run = run_graph(graph, events)
+    theirs, ours = count_graph(run), count_operations(measured)
+    for term in {column.term for column in ours.columns}:
+        if ours.of(term).any():
+            assert np.array_equal(theirs.of(term), ours.of(term)), term
+        else:
+            assert not theirs.of(term).any(), term
+    for profile in load_profiles().values():
+        one, other = sample_energies(theirs, profile), sample_energies(ours, profile)
+        assert np.allclose(one.low_pj, other.low_pj, rtol=1e-12)
+        assert np.allclose(one.high_pj, other.high_pj, rtol=1e-12)
+
+
+def test_convolution_and_pooling_by_hand() -> None:
+    """T = 20 steps; conv (2, 7, 5) -> (4, 4, 6), IF, sums of (2, 2), 24 -> 3, LIF."""
+    graph = GRAPHS["convolution"](Maker())
+    run = run_graph(graph, spikes(5, 70, 0.2), GIVEN)
+    counted = count_graph(run)
+    found = {
+        (column.term, column.place): counted.counts[:, k]
+        for k, column in enumerate(counted.columns)
+    }
+    sizes = {
+        (column.term, column.place): (column.bits, column.memory_bits) for column in counted.columns
+    }
+    events, macs = run.of("events", "a"), run.of("macs", "e")
+    fired, values = run.of("spikes", "b"), run.of("values", "c")
+    assert macs.sum() > 0
+    for key, counts in {
+        (terms.SYNAPTIC_EVENT, "a"): events,
+        (terms.WEIGHT_READ, "a"): events,
+        (terms.BIAS_ADDITION, "a"): 20 * 96,
+        (terms.NEURON_UPDATE_ACTIVE, "b"): fired,
+        (terms.NEURON_UPDATE_INACTIVE, "b"): 20 * 96 - fired,
+        (terms.STATE_ACCESS, "b"): 2 * 20 * 96,
+        (terms.ADDITION, "c"): fired,
+        (terms.SPIKE_READ, "b"): fired,
+        (terms.ACTIVATION_WRITE, "c"): values,
+        (terms.ACTIVATION_READ, "c"): values,
+        (terms.MAC, "e"): macs,
+        (terms.STATE_ACCESS_PER_EVENT, "e"): 2 * macs,
+        (terms.LEAK_MULTIPLICATION, "f"): 20 * 3,
+        (terms.SPIKE_COUNTED, "output"): run.of("spikes", "f"),
+        (terms.DECISION_COMPARISON, "output"): 2,
+    }.items():
+        assert np.array_equal(found[key], np.broadcast_to(counts, 5)), key
+    assert np.array_equal(macs, 3 * values)
+    assert (terms.SYNAPTIC_EVENT, "e") not in found
+    assert (terms.LEAK_MULTIPLICATION, "b") not in found
+    # Kernels are stored once: 4 * 2 * 3 * 2 weights of 32 bits.
+    assert sizes[terms.WEIGHT_READ, "a"] == (32, 48 * 32)
+    assert sizes[terms.SPIKE_READ, "b"] == (7, 96 * 7)
+
+
+def test_a_synaptic_current_is_a_second_state() -> None:
+    run = run_graph(GRAPHS["recurrent"](Maker()), spikes(3, 4, 0.4), GIVEN)
+    counted = count_graph(run)
+    assert (counted.of(terms.LEAK_MULTIPLICATION) == [2 * 20 * 5, 20 * 3]).all()
+    assert (counted.of(terms.STATE_ACCESS) == [4 * 20 * 5, 2 * 20 * 3]).all()
+    assert (counted.of(terms.ADDITION) == 20 * 5).all()
+
+
+def test_every_graph_is_priced_and_gets_its_page() -> None:
+    for name, make in GRAPHS.items():
+        graph = make(Maker())
+        n_inputs = int(np.prod(graph.nodes["input"].input_type["input"]))
+        analysis = price_graph(graph, spikes(4, n_inputs, 0.3), GIVEN, title="random events")
+        assert analysis.assumptions == ASSUMPTIONS
+        for entry in analysis.inference:
+            assert entry.total.high.mean > 0, (name, entry.profile.id)
+        page = energy_page(PageContent(analysis))
+        assert "random events" in page
+        assert "ms in 20 steps" in page
+        assert ("edges that wait" in page) == (name in ("recurrent", "nested"))
+
+
+class TestLabels:
+    def run(self) -> Any:
+        return run_graph(GRAPHS["fully connected"](Maker()), spikes(4, 6, 0.3), GIVEN)
+
+    def test_accuracy_is_of_the_output_with_the_most_spikes(self) -> None:
+        run = self.run()
+        labels = run.output.argmax(axis=1)
+        labels[0] = (labels[0] + 1) % 4
+        inputs = graph_inputs(run, "events", labels)
+        assert inputs.accuracy is not None
+        assert inputs.accuracy.percent == 75
+        profiles = load_profiles()
+        first = next(iter(profiles.values()))
+        analysis = analyse(inputs, profiles, first, first, BootstrapSettings())
+        assert [one.label for one in analysis.chosen_inference.by_class] == np.unique(
+            labels
+        ).tolist()
+        assert neurobench_results(run, inputs)["ClassificationAccuracy"] == 0.75
+
+    @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 1, 2, 4]])
+    def test_labels_that_do_not_fit(self, labels: list[int]) -> None:
+        with pytest.raises(DataError, match="needs one label from 0 to 3"):
+            graph_inputs(self.run(), "events", np.array(labels))
+
+    def test_nobody_says_how_values_are_read(self) -> None:
+        run = run_graph(GRAPHS["one dimension"](Maker()), spikes(4, 18, 0.3), GIVEN)
+        assert graph_inputs(run, "events", np.array([0, 1, 0, 1])).accuracy is None
+
+
+def test_a_graph_without_synapses() -> None:
+    import nir
+
+    graph = nir.NIRGraph.from_list(
+        nir.Input(np.array([3])), nir.Threshold(np.ones(3)), nir.Output(np.array([3]))
+    )
+    with pytest.raises(ArtifactError, match="no synapses"):
+        price_graph(graph, spikes(2, 3, 0.5), Conventions(comparison="ge"))

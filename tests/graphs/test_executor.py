@@ -1,0 +1,342 @@
+"""Foreign graphs: every spike and every count as plain loops have them."""
+
+from dataclasses import replace
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import avg_pool2d, conv2d
+
+from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.graphs import graph_without_nodes, nir_graph
+from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.counts import GraphRun
+from spikejoule.graphs.network import Convolution, Identity
+from spikejoule.graphs.nir_in import network_of, read_nir
+from spikejoule.graphs.running import run_graph
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.spikes.events import EventList
+from tests.graphs.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
+from tests.graphs.naive_graph import NaiveGraph
+from tests.tools.examples import trained_network
+
+STEPS = 8
+GIVEN = Conventions(
+    dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero", pruned=False
+)
+CHOICES: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "above the threshold": {"comparison": "gt"},
+    "by subtraction": {"reset": "subtract"},
+    "current later": {"current": "next_step"},
+    "from the leak": {"initial": "leak"},
+    "from the reset": {"initial": "reset"},
+    "zero is no synapse": {"pruned": True},
+}
+
+
+def spikes_for(graph: nir.NIRGraph, samples: int = 2, density: float = 0.3) -> EventList:
+    shape = network_of(graph).input.out_shape
+    generator = np.random.default_rng(5)
+    return EventList.from_dense(generator.random((samples, STEPS, int(np.prod(shape)))) < density)
+
+
+def naive_of(name: str, graph: nir.NIRGraph, given: Conventions) -> NaiveGraph:
+    """The plain loops of a graph: its own nodes, flat; shapes are those that torch confirms."""
+    network = network_of(graph)
+    nodes, stack = {}, [("", graph)]
+    while stack:
+        prefix, inner = stack.pop()
+        for key, node in inner.nodes.items():
+            if isinstance(node, nir.NIRGraph):
+                stack.append((f"{prefix}{key}.", node))
+            elif prefix and isinstance(node, nir.Input | nir.Output):
+                nodes[f"{prefix}{key}"] = nir.Flatten({"input": node.input_type["input"]}, 0, -1)
+            else:
+                nodes[f"{prefix}{key}"] = node
+    order = ORDERS.get(name, list(network.nodes))
+    options = {key: getattr(given, key) for key in
+               ("dt", "reset", "comparison", "current", "initial", "pruned")}  # fmt: skip
+    shapes = {key: node.out_shape for key, node in network.nodes.items()}
+    return NaiveGraph(nodes, shapes, network.edges, order, WAITING.get(name, ()), **options)
+
+
+def compare(name: str, graph: nir.NIRGraph, given: Conventions, run: GraphRun) -> None:
+    events = spikes_for(graph)
+    naive = naive_of(name, graph, given)
+    passing = {node.name for node in network_of(graph).of(Identity)}
+    for sample, inputs in enumerate(events.to_dense(np.int64).tolist()):
+        gave, counts = naive.run(inputs)
+        assert np.array_equal(run.output[sample], np.sum(gave["output"], axis=0))
+        for kind, of_nodes in counts.items():
+            for node in naive.order:
+                if node in passing:
+                    continue
+                found = int(run.of(kind, node)[sample])
+                assert found == of_nodes[node], (kind, node)
+
+
+@pytest.mark.parametrize(
+    ("name", "choice"),
+    [(name, choice) for name in GRAPHS for choice in CHOICES
+     if (name, choice) != ("leak and reset", "by subtraction")],  # refused, see below
+)  # fmt: skip
+def test_plain_loops_give_the_same(name: str, choice: str) -> None:
+    given = replace(GIVEN, **CHOICES[choice])
+    graph = GRAPHS[name](Maker())
+    run = run_graph(graph, spikes_for(graph), given, np.float64)
+    assert run.total("spikes").sum() > 15
+    compare(name, graph, given, run)
+
+
+def test_every_kind_of_count_occurs() -> None:
+    """What the comparison above compares is not nothing."""
+    totals = {}
+    for name, make in GRAPHS.items():
+        graph = make(Maker())
+        run = run_graph(graph, spikes_for(graph), GIVEN, np.float64)
+        totals[name] = {kind: int(run.total(kind).sum()) for kind in run.counts}
+    for kind in ("spikes", "events", "macs", "additions", "multiplications", "values"):
+        assert sum(one[kind] > 0 for one in totals.values()) >= 2, kind
+    assert totals["convolution"]["macs"] > 50
+    assert totals["fully connected"]["macs"] == 0
+
+
+@pytest.mark.parametrize("name", ["convolution", "recurrent", "delays"])
+def test_a_result_does_not_depend_on_the_batch(name: str) -> None:
+    graph = GRAPHS[name](Maker(3))
+    events = spikes_for(graph, samples=11)
+    together = run_graph(graph, events, GIVEN)
+    for sample in (0, 10):
+        alone = run_graph(graph, events.select(slice(sample, sample + 1)), GIVEN)
+        assert np.array_equal(alone.output[0], together.output[sample])
+        assert alone.total("events")[0] == together.total("events")[sample]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_windows_are_those_of_torch(seed: int) -> None:
+    """Any stride, padding, dilation and number of groups; values in float64."""
+    generator = np.random.default_rng(seed)
+    groups, per_group = (int(value) for value in generator.integers(1, 4, 2))
+    kernel, stride, dilation = (
+        tuple(int(value) for value in generator.integers(1, 4, 2)) for _ in range(3)
+    )
+    padding = tuple(int(value) for value in generator.integers(0, 3, 2))
+    channels, size = groups * per_group, tuple(int(v) for v in generator.integers(8, 12, 2))
+    node = Maker(seed).conv2d(
+        2 * groups, per_group, kernel, stride=stride, padding=padding, dilation=dilation,
+        groups=groups,
+    )  # fmt: skip
+    probe = torch.ones(1, channels, *size, dtype=torch.float64)
+    weight, bias = torch.from_numpy(node.weight), torch.from_numpy(node.bias)
+    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    shape = tuple(conv2d(probe, weight, bias, **options).shape[1:])
+    pool = nir.AvgPool2d(np.array([2, 2]), np.array([2, 1]), np.array([1, 0]))
+    graph = graph_of({"a": node, "b": pool}, (channels, *size), (1,))
+    layer = network_of(graph).nodes["a"]
+    assert layer.out_shape == shape
+    assert isinstance(layer, Convolution)
+    events = spikes_for(graph, samples=2)
+    run = run_graph(graph, events, Conventions(), np.float64)
+    dense = torch.from_numpy(events.to_dense(np.float64)).reshape(-1, channels, *size)
+    expected = avg_pool2d(conv2d(dense, weight, bias, **options), (2, 2), (2, 1), (1, 0))
+    expected = expected.reshape(2, STEPS, -1).sum(dim=1)
+    assert np.allclose(run.output, expected.numpy(), atol=1e-12)
+    # Each output of each step counts the ones under its window: a convolution of ones.
+    reached = conv2d(dense, torch.ones_like(weight), None, **options).sum()
+    assert int(run.of("events", "a").sum()) == int(reached)
+
+
+class TestEventEngine:
+    """Fully connected graphs that the project's own kernels run."""
+
+    @pytest.mark.parametrize(
+        "neuron",
+        [{}, {"bias": False}, {"decay": 1.0}, {"threshold": (1.0, 0.7, 0.5), "decay": (1, 0.6, 0)},
+         {"reset": "subtract"}],
+        ids=str,
+    )  # fmt: skip
+    def test_a_graph_of_ours_needs_nothing_said(self, neuron: dict[str, Any]) -> None:
+        graph = nir_graph(trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron)))
+        events = spikes_for(graph, samples=20, density=0.02)
+        names = ("neurons1", "neurons3")
+        fast = run_graph(graph, events, record=names)
+        slow = run_graph(graph, events, record=names, engine="graph")
+        assert (fast.engine, slow.engine) == ("event", "graph")
+        for name in names:
+            assert np.array_equal(fast.recorded[name].to_dense(), slow.recorded[name].to_dense())
+        assert np.array_equal(fast.output, slow.output)
+        assert np.array_equal(fast.predictions, slow.predictions)
+        for kind in fast.counts:
+            assert fast.counts[kind].keys() <= slow.counts[kind].keys() | {"input"}
+            for name in fast.counts[kind]:
+                assert np.array_equal(fast.of(kind, name), slow.of(kind, name))
+
+    def test_above_the_threshold_is_the_next_number(self) -> None:
+        """One weight lifts a neuron to its threshold exactly: it fires for ge, and not for gt."""
+        make = Maker()
+        nodes = {"a": nir.Linear(np.eye(6)), "b": make.if_(6), "c": nir.Linear(np.eye(6)),
+                 "d": make.if_(6)}  # fmt: skip
+        for node in (nodes["b"], nodes["d"]):
+            node.v_threshold[:] = 1.0
+        graph = graph_of(nodes, (6,), (6,))
+        events = spikes_for(graph)
+        for comparison, share in (("ge", 1.0), ("gt", 0.5)):
+            given = replace(GIVEN, comparison=comparison)
+            fast, slow = (run_graph(graph, events, given, engine=e) for e in ("auto", "graph"))
+            assert (fast.engine, slow.engine) == ("event", "graph")
+            assert np.array_equal(fast.output, slow.output)
+            assert fast.of("spikes", "b").sum() <= share * events.n_events
+            assert (fast.of("spikes", "b").sum() == events.n_events) == (comparison == "ge")
+
+    @pytest.mark.parametrize("name", [name for name in GRAPHS if name != "fully connected"])
+    def test_others_are_not_forced_into_it(self, name: str) -> None:
+        graph = GRAPHS[name](Maker())
+        assert run_graph(graph, spikes_for(graph), GIVEN).engine == "graph"
+
+
+class TestConventions:
+    def test_what_is_missing_is_named_all_at_once(self) -> None:
+        graph = GRAPHS["recurrent"](Maker())
+        with pytest.raises(ParameterError) as refused:
+            run_graph(graph, spikes_for(graph))
+        for name in ("dt (seconds", "reset (zero or", "comparison (ge or", "current (same_step"):
+            assert name in str(refused.value)
+        assert "initial" not in str(refused.value)
+
+    def test_where_potentials_begin_is_asked_where_it_matters(self) -> None:
+        graph = GRAPHS["leak and reset"](Maker())
+        with pytest.raises(ParameterError, match="initial"):
+            run_graph(graph, spikes_for(graph), replace(GIVEN, initial=None))
+
+    def test_metadata_cannot_be_contradicted(self) -> None:
+        graph = nir_graph(trained_network((20,)))
+        events = spikes_for(graph)
+        for given in ({"dt": 1e-3}, {"reset": "subtract"}, {"comparison": "gt"}):
+            with pytest.raises(ParameterError, match="the graph's metadata say"):
+                run_graph(graph, events, Conventions(**given))
+        assert run_graph(graph, events, Conventions(dt=1e-4, reset="zero")).engine == "event"
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ({"reset": "hard"}, "reset is 'hard'; allowed are zero, subtract"),
+            ({"dt": 0.0}, "dt is 0.0"),
+            ({"dt": 1.0}, "the tau of the node 'b'"),
+            ({"comparison": ">"}, "allowed are ge, gt"),
+        ],
+    )
+    def test_values_out_of_range(self, given: dict[str, Any], words: str) -> None:
+        graph = GRAPHS["fully connected"](Maker())
+        with pytest.raises(ParameterError, match=words):
+            run_graph(graph, spikes_for(graph), replace(GIVEN, **given))
+
+    def test_subtraction_where_the_graph_resets_elsewhere(self) -> None:
+        graph = GRAPHS["leak and reset"](Maker())
+        with pytest.raises(ParameterError, match="resets to its v_reset"):
+            run_graph(graph, spikes_for(graph), replace(GIVEN, reset="subtract"))
+
+    def test_a_delay_between_two_steps(self) -> None:
+        graph = GRAPHS["delays"](Maker())
+        with pytest.raises(ParameterError, match="no whole number of steps"):
+            run_graph(graph, spikes_for(graph), replace(GIVEN, dt=DT / 1.5))
+
+    def test_the_exponential_integration(self) -> None:
+        """exp(-dt / tau) is the leak that keeps the same share as Euler with another tau."""
+        make = Maker()
+        graph = GRAPHS["fully connected"](make)
+        other = GRAPHS["fully connected"](Maker())
+        node = other.nodes["b"]
+        share = -np.expm1(-DT / node.tau)
+        node.tau, node.r = DT / share, node.r * (1 - np.exp(-DT / node.tau)) / share
+        events = spikes_for(graph)
+        exact = run_graph(graph, events, replace(GIVEN, integration="exponential"), np.float64)
+        euler = run_graph(other, events, GIVEN, np.float64)
+        assert np.array_equal(exact.output, euler.output)
+        assert exact.total("events").sum() != run_graph(graph, events, GIVEN).total("events").sum()
+
+
+class TestFiles:
+    @pytest.mark.parametrize("name", GRAPHS)
+    def test_a_file_gives_the_same(self, name: str, tmp_path: Any) -> None:
+        graph = GRAPHS[name](Maker())
+        events = spikes_for(graph)
+        for key, node in graph.nodes.items():
+            if isinstance(node, nir.Conv2d):  # without it, nir does not write
+                node.input_shape = network_of(graph).nodes[key].in_shape[1:]
+        nir.write(tmp_path / "graph.nir", graph)
+        read = run_graph(read_nir(tmp_path / "graph.nir"), events, GIVEN)
+        there = run_graph(graph, events, GIVEN)
+        assert np.array_equal(read.output, there.output)
+        assert read.total("events").tolist() == there.total("events").tolist()
+
+    def test_an_unknown_node_is_refused_by_name(self, tmp_path: Any) -> None:
+        import h5py
+
+        path = tmp_path / "graph.nir"
+        nir.write(path, GRAPHS["nested"](Maker()))
+        with h5py.File(path, "r+") as file:
+            node = file["node/nodes/layer/nodes/lif"]
+            del node["type"]
+            node["type"] = "Izhikevich"
+        with pytest.raises(ArtifactError, match="the node 'lif' is a Izhikevich; allowed are"):
+            read_nir(path)
+
+    def test_no_file_and_no_graph(self, tmp_path: Any) -> None:
+        with pytest.raises(ArtifactError, match="does not exist"):
+            read_nir(tmp_path / "none.nir")
+        (tmp_path / "text.nir").write_text("no HDF5")
+        with pytest.raises(ArtifactError, match="damaged or not a NIR file"):
+            read_nir(tmp_path / "text.nir")
+
+
+class TestStructure:
+    def broken(self, **changes: Any) -> nir.NIRGraph:
+        graph = GRAPHS["fully connected"](Maker())
+        nodes = {**graph.nodes, **changes.get("nodes", {})}
+        for name in changes.get("remove", ()):
+            del nodes[name]
+        edges = [*graph.edges, *changes.get("edges", ())]
+        return nir.NIRGraph(nodes, edges, type_check=False)
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"edges": [("a", "nowhere")]}, "an end 'nowhere' that is no node"),
+            ({"edges": [("a", "b")]}, "a -> b is there twice"),
+            ({"nodes": {"in2": nir.Input(np.array([3]))}}, "this one has input, in2"),
+            ({"nodes": {"alone": nir.Scale(np.ones(3))}}, "the input leads to no node alone"),
+            ({"nodes": {"c": nir.Linear(np.ones((4, 6)))}}, "the node 'c' takes 6 values"),
+            ({"nodes": {"b": nir.IF(np.ones(3), np.ones(3))}}, "the node 'b' takes 5 values"),
+            ({"edges": [("a", "d")]}, "the node 'd' takes the shape"),
+            ({"edges": [("a", "c"), ("d", "a")]}, "the node 'a' takes the shape"),
+            ({"nodes": {"c": nir.Linear(np.full((4, 5), np.nan))}}, "not finite"),
+            ({"edges": [("b", "input")]}, "b -> input leads into the input"),
+            ({"nodes": {"c": Maker().conv2d(2, 2, (3, 3))}}, "takes the shape"),
+            ({"nodes": {"b": nir.LIF(*np.zeros((5, 5)))}}, "a tau that is not above 0"),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )  # fmt: skip
+    def test_what_does_not_fit_is_named(self, changes: dict[str, Any], words: str) -> None:
+        with pytest.raises(ArtifactError, match=words):
+            network_of(self.broken(**changes))
+
+    def test_a_window_that_does_not_fit(self) -> None:
+        node = Maker().conv2d(2, 2, (5, 5))
+        with pytest.raises(ArtifactError, match="the window of the node 'a' does not fit"):
+            network_of(graph_of({"a": node}, (2, 4, 9), (1,)))
+        node.weight = np.ones(3)
+        with pytest.raises(ArtifactError, match="the node 'a' .Conv2d. is damaged"):
+            network_of(graph_of({"a": node}, (2, 9, 9), (1,)))
+
+    def test_a_graph_that_says_why_it_is_empty(self) -> None:
+        with pytest.raises(ArtifactError, match="no nodes: the neuron has no node in NIR"):
+            network_of(graph_without_nodes("the neuron has no node in NIR"))
+
+    def test_events_of_another_size(self) -> None:
+        graph = GRAPHS["fully connected"](Maker())
+        events = EventList.from_dense(np.ones((1, 2, 5), np.bool_))
+        with pytest.raises(ArtifactError, match="5 units, but the graph's input has 6"):
+            run_graph(graph, events, GIVEN)

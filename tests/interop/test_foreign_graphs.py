@@ -1,0 +1,335 @@
+"""Networks of other simulators, by the recipes of the how-to page: their spikes, their counts."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import nir
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.paper_graphs import DT, PAPER, fully_connected
+from spikejoule.energy import load_profiles
+from spikejoule.energy.graph_operations import count_graph
+from spikejoule.energy.pricing import sample_energies
+from spikejoule.foundation.errors import ArtifactError
+from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.nir_in import network_of, read_nir
+from spikejoule.graphs.running import run_graph
+from spikejoule.spikes.events import EventList
+from tests.tools.pages import blocks_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+PAGE = "docs/how-to/price-any-nir-graph.md"
+N_SAMPLES, STEPS = 1000, 20
+SHAPES = {"fully connected": (30,), "convolutional": (2, 10, 10), "recurrent": (30,)}
+
+Spikes = NDArray[np.bool_]
+Run = Callable[[Spikes], NDArray[Any]]
+
+
+@pytest.fixture
+def recipe(repository: Path) -> Callable[[str], dict[str, Any]]:
+    """The names that the page's file for a simulator defines."""
+
+    def names_of(simulator: str) -> dict[str, Any]:
+        pytest.importorskip(simulator, reason="needs the extra interop")
+        (block,) = [
+            block for block in blocks_of(repository / PAGE) if block.title == f"from_{simulator}.py"
+        ]
+        names: dict[str, Any] = {}
+        exec(compile(block.text, block.title, "exec"), names)
+        return names
+
+    return names_of
+
+
+def spikes_for(kind: str, samples: int = N_SAMPLES) -> Spikes:
+    generator = np.random.default_rng(11)
+    found: Spikes = generator.random((samples, STEPS, *SHAPES[kind])) < 0.12
+    return found
+
+
+def events_of(spikes: Spikes) -> EventList:
+    return EventList.from_dense(spikes.reshape(*spikes.shape[:2], -1))
+
+
+def weighted(network: torch.nn.Module) -> torch.nn.Module:
+    """Weights that make every layer fire, multiples of 1/256: sums are exact in any order."""
+    torch.manual_seed(3)
+    for name, values in network.named_parameters():
+        fan_in = values[0].numel() if values.dim() > 1 else 1
+        drawn = torch.randn(values.shape) * 3 / fan_in**0.5 if values.dim() > 1 else (
+            torch.rand(values.shape) / 4)  # fmt: skip
+        if "recurrent.bias" in name:
+            drawn = torch.zeros(values.shape)
+        with torch.no_grad():
+            values.copy_(torch.round(256 * drawn) / 256)
+    return network.eval()
+
+
+def in_snntorch(kind: str) -> tuple[torch.nn.Module, Run]:
+    from snntorch import Leaky, RLeaky, utils
+
+    options: dict[str, Any] = {
+        "reset_mechanism": "zero", "init_hidden": True, "reset_delay": False,
+    }  # fmt: skip
+
+    def leaky(*shape: int) -> torch.nn.Module:
+        return Leaky(beta=torch.full(shape, 0.5), threshold=torch.ones(shape), **options)
+
+    layers: list[torch.nn.Module] = {
+        "fully connected": lambda: [torch.nn.Linear(30, 40), leaky(40)],
+        "convolutional": lambda: [
+            torch.nn.Conv2d(2, 8, 3, stride=2, padding=1), leaky(8, 5, 5), torch.nn.AvgPool2d(2),
+            torch.nn.Flatten(),
+        ],
+        "recurrent": lambda: [
+            torch.nn.Linear(30, 40),
+            RLeaky(beta=torch.full((40,), 0.5), threshold=torch.ones(40), linear_features=40,
+                   **options),
+        ],
+    }[kind]()  # fmt: skip
+    n_hidden = 32 if kind == "convolutional" else 40
+    network = weighted(torch.nn.Sequential(*layers, torch.nn.Linear(n_hidden, 10), leaky(10)))
+
+    def run(spikes: Spikes) -> NDArray[Any]:
+        utils.reset(network)
+        inputs = torch.from_numpy(spikes.astype(np.float32))
+        return torch.stack([network(inputs[:, step]) for step in range(STEPS)], 1).numpy()
+
+    return network, run
+
+
+def in_spikingjelly(kind: str) -> tuple[torch.nn.Module, Run]:
+    from spikingjelly.activation_based import functional, layer, neuron
+
+    def leaky(mode: str = "m") -> torch.nn.Module:
+        return neuron.LIFNode(tau=2.0, decay_input=False, v_reset=0.0, step_mode=mode)
+
+    layers = {
+        "fully connected": lambda: [layer.Linear(30, 40, step_mode="m"), leaky()],
+        "convolutional": lambda: [
+            layer.Conv2d(2, 8, 3, stride=2, padding=1, step_mode="m"), leaky(),
+            layer.AvgPool2d(2, step_mode="m"), layer.Flatten(step_mode="m"),
+        ],
+        "recurrent": lambda: [
+            layer.Linear(30, 40, step_mode="m"),
+            layer.LinearRecurrentContainer(leaky("s"), 40, 40, step_mode="m"),
+        ],
+    }[kind]()  # fmt: skip
+    n_hidden = 32 if kind == "convolutional" else 40
+    network = weighted(
+        torch.nn.Sequential(*layers, layer.Linear(n_hidden, 10, step_mode="m"), leaky())
+    )
+
+    def run(spikes: Spikes) -> NDArray[Any]:
+        functional.reset_net(network)
+        inputs = torch.from_numpy(spikes.astype(np.float32)).transpose(0, 1)
+        found: NDArray[Any] = network(inputs).transpose(0, 1).numpy()
+        return found
+
+    return network, run
+
+
+def in_norse(kind: str) -> tuple[torch.nn.Module, Run]:
+    from norse.torch import LIFBoxCell, LIFBoxParameters, SequentialState
+
+    def cell(*n: int) -> torch.nn.Module:
+        nothing = torch.zeros(n)
+        return LIFBoxCell(
+            LIFBoxParameters(
+                tau_mem_inv=torch.full(n, 500.0), v_leak=nothing, v_th=torch.ones(n),
+                v_reset=nothing,
+            )
+        )  # fmt: skip
+
+    layers: list[torch.nn.Module] = [torch.nn.Linear(30, 40), cell(40)]
+    n_hidden = 40
+    if kind == "convolutional":
+        layers = [torch.nn.Conv2d(2, 8, 3, stride=2, padding=1), cell(8, 5, 5), torch.nn.Flatten()]
+        n_hidden = 200
+    network = weighted(SequentialState(*layers, torch.nn.Linear(n_hidden, 10), cell(10)))
+
+    def run(spikes: Spikes) -> NDArray[Any]:
+        state, outputs = None, []
+        for step in range(STEPS):
+            output, state = network(torch.from_numpy(spikes[:, step].astype(np.float32)), state)
+            outputs.append(output)
+        return torch.stack(outputs, 1).numpy()
+
+    return network, run
+
+
+MAKE = {"snntorch": in_snntorch, "spikingjelly": in_spikingjelly, "norse": in_norse}
+SAMPLE = {"snntorch": (1,), "spikingjelly": (STEPS, 1), "norse": (1,)}
+
+
+@pytest.mark.parametrize(
+    ("simulator", "kind"),
+    [("snntorch", "fully connected"), ("snntorch", "convolutional"), ("snntorch", "recurrent"),
+     ("spikingjelly", "fully connected"), ("spikingjelly", "convolutional"),
+     ("norse", "fully connected")],
+)  # fmt: skip
+@torch.no_grad()
+def test_their_spikes(
+    simulator: str, kind: str, recipe: Callable[[str], dict[str, Any]], tmp_path: Path
+) -> None:
+    """1,000 samples, every output spike, from memory and from a file."""
+    names = recipe(simulator)
+    network, run = MAKE[simulator](kind)
+    graph = names["graph_of"](network, torch.zeros(*SAMPLE[simulator], *SHAPES[kind]))
+    spikes = spikes_for(kind)
+    theirs = run(spikes)
+    assert 0.02 < theirs.mean() < 0.9
+    (last,) = [source for source, target in graph.edges if target == "output"]
+    found = run_graph(graph, events_of(spikes), names["GIVEN"], record=(last,))
+    assert found.engine == (
+        "event" if kind == "fully connected" and simulator != "norse" else "graph"
+    )
+    assert np.array_equal(found.recorded[last].to_dense(np.float32), theirs)
+    nir.write(tmp_path / "graph.nir", graph)
+    again = run_graph(read_nir(tmp_path / "graph.nir"), events_of(spikes), names["GIVEN"])
+    assert np.array_equal(again.output, found.output)
+    assert np.array_equal(again.total("events"), found.total("events"))
+
+
+class TestExportsThatFail:
+    """As the page says; were one repaired, the page could have a recipe."""
+
+    def test_spikingjelly_traces_no_recurrence(
+        self, recipe: Callable[[str], dict[str, Any]]
+    ) -> None:
+        names = recipe("spikingjelly")
+        network, _ = in_spikingjelly("recurrent")
+        with pytest.raises(Exception, match="Proxy object cannot be iterated"):
+            names["graph_of"](network, torch.zeros(STEPS, 1, 30))
+
+    def test_norse_leaves_nodes_empty(self, recipe: Callable[[str], dict[str, Any]]) -> None:
+        names = recipe("norse")
+        network, _ = in_norse("convolutional")
+        with torch.no_grad():
+            graph = names["graph_of"](network, torch.zeros(1, 2, 10, 10))
+        with pytest.raises(ArtifactError, match="the node '2' is a NoneType"):
+            network_of(graph)
+
+
+class TestCounts:
+    """The same networks counted by others, on 64 samples, whose means are exact."""
+
+    @pytest.mark.parametrize("kind", ["fully connected", "convolutional"])
+    @torch.no_grad()
+    def test_spikingjellys_counter(
+        self, kind: str, recipe: Callable[[str], dict[str, Any]]
+    ) -> None:
+        """It leaves out what arrives from values that are no spikes."""
+        names = recipe("spikingjelly")
+        from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
+
+        network, run = in_spikingjelly(kind)
+        graph = names["graph_of"](network, torch.zeros(STEPS, 1, *SHAPES[kind]))
+        spikes, counter = spikes_for(kind, 64), SynOpCounter()
+        with DispatchCounterMode([counter]):
+            run(spikes)
+        found = run_graph(graph, events_of(spikes), names["GIVEN"])
+        assert counter.get_total() == found.total("events").sum()
+
+    @torch.no_grad()
+    def test_spikingjellys_energy(self, recipe: Callable[[str], dict[str, Any]]) -> None:
+        """Lemaire's total of each of eight samples, priced here under the profile of that name."""
+        names = recipe("spikingjelly")
+        from spikingjelly.activation_based import functional
+        from spikingjelly.activation_based.op_counter import (
+            LemaireEnergyConfig,
+            estimate_lemaire_energy,
+        )
+
+        network, _ = in_spikingjelly("fully connected")
+        graph = names["graph_of"](network, torch.zeros(STEPS, 1, 30))
+        spikes = spikes_for("fully connected", 8)
+        run = run_graph(graph, events_of(spikes), names["GIVEN"])
+        found = sample_energies(count_graph(run), load_profiles()["lemaire-spikingjelly"])
+        inputs = torch.from_numpy(spikes.astype(np.float32)).transpose(0, 1)
+        for sample in range(8):
+            functional.reset_net(network)
+            theirs = estimate_lemaire_energy(
+                network, inputs[:, sample : sample + 1], config=LemaireEnergyConfig(strict=True)
+            )
+            assert found.value_pj is not None
+            assert found.value_pj[sample] == pytest.approx(theirs.total_pj, rel=1e-9)
+
+    @pytest.mark.parametrize("kind", ["fully connected", "convolutional", "recurrent"])
+    @torch.no_grad()
+    def test_neurobench(self, kind: str, recipe: Callable[[str], dict[str, Any]]) -> None:
+        pytest.importorskip("neurobench", reason="needs the extra interop")
+        from neurobench.metrics.workload import SynapticOperations
+        from neurobench.models import TorchModel
+
+        names = recipe("snntorch")
+        network, run = in_snntorch(kind)
+        graph = names["graph_of"](network, torch.zeros(1, *SHAPES[kind]))
+        spikes = spikes_for(kind, 64)
+
+        class Steps(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.network = network
+
+            def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+                return torch.from_numpy(run(inputs.numpy() > 0))
+
+        model, inputs = TorchModel(Steps()), torch.from_numpy(spikes.astype(np.float32))
+        model.register_hooks()
+        output = model(inputs)
+        counted = SynapticOperations()(model, output, (inputs, torch.zeros(64)))
+        # A weight of zero is no operation there.
+        given = replace(names["GIVEN"], pruned=True)
+        found = run_graph(graph, events_of(spikes), given)
+        events = found.total("events").sum()
+        if kind == "recurrent":
+            # snnTorch takes its own spikes a step later, and none of the last step; for a reset to
+            # zero it multiplies them twice.
+            earlier = run_graph(graph, events_of(spikes[:, :-1]), given)
+            events += (2 * earlier.of("events", "1.w_rec") - found.of("events", "1.w_rec")).sum()
+        assert 64 * counted["Effective_MACs"] == found.total("macs").sum()
+        assert 64 * counted["Effective_ACs"] == events
+
+
+@pytest.mark.parametrize("name", ["fully connected", *PAPER])
+@torch.no_grad()
+def test_nirtorch_gives_the_same_spikes(name: str) -> None:
+    """Graphs of the shape of the eight files of NIR's paper; sums are exact in float32."""
+    pytest.importorskip("nirtorch", reason="needs the extra interop")
+    from benchmarks.peers import nirtorch as peer
+
+    make = PAPER.get(name, fully_connected)
+    graph = make()
+    shape = network_of(graph).input.out_shape
+    generator = np.random.default_rng(2)
+    spikes = generator.random((16, 50, *shape)) < (0.03 if len(shape) == 3 else 0.2)
+    inputs = torch.from_numpy(spikes.astype(np.float32)).transpose(0, 1)
+    theirs = peer.run(peer.module_of(make(), DT), inputs).transpose(0, 1).numpy()
+    given = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
+    found = run_graph(graph, events_of(spikes), given)
+    assert theirs.sum() > 100
+    assert np.array_equal(found.output, theirs.sum(axis=1))
+
+
+def test_the_benchmark_compares_what_is_equal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("nirtorch", reason="needs the extra interop")
+    from benchmarks import graphs
+
+    out = tmp_path / "graphs.json"
+    few = ["--samples", "4", "--steps", "5", "--rounds", "1", "--output", str(out)]
+    assert graphs.main([*few, "--graphs", "braille", "fully_connected"]) == 0
+    assert "fully_connected" in capsys.readouterr().out
+    rows = json.loads(out.read_text(encoding="utf-8"))["graphs"]
+    assert [row["engine"] for row in rows] == ["graph", "event"]
+    assert all(row["samples_per_second_nirtorch"] > 0 for row in rows)
