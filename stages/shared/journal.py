@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.errors import ArtifactError, SpikejouleError
 from spikejoule.foundation.files import write_text
 
 # Set for the processes of a stage; the absolute path of the pipeline's journal.
@@ -37,7 +37,8 @@ def begin(root: Path, **facts: Any) -> None:
     """Say that a stage begins; if it is the pipeline's first, start the follower.
 
     Only under DVC: a stage that is started by hand belongs to no run. `root` is the project's
-    root, where the journal lies until the pipeline has ended.
+    root, where the journal lies until the pipeline has ended. Raises SpikejouleError if DVC was
+    killed meanwhile, and has left this process to the first one of the machine.
     """
     global _pipeline_pid
     os.environ.pop(VARIABLE, None)
@@ -46,6 +47,8 @@ def begin(root: Path, **facts: Any) -> None:
         return
     try:
         pipeline = _pipeline()
+        if pipeline.pid == 1 and not any("dvc" in word for word in pipeline.cmdline()):
+            raise SpikejouleError("the pipeline that started this stage has ended already.")
         _pipeline_pid = pipeline.pid
         header = {"pid": pipeline.pid, "started": pipeline.create_time()}
         path = root / _FOLDER / f"{pipeline.pid}.jsonl"

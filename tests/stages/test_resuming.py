@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -228,6 +229,17 @@ class TestEnd:
             time.sleep(0.01)
         process.wait()
         assert journal.pipeline_has_ended()
+
+
+def test_a_stage_that_begins_after_the_end_of_its_pipeline_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_STAGE", "train")
+    monkeypatch.setattr(journal, "_pipeline", lambda: psutil.Process(1))
+    monkeypatch.setattr(journal, "_start_follower", lambda path, root: pytest.fail("followed"))
+    with pytest.raises(SpikejouleError, match="has ended already"):
+        journal.begin(project)
+    assert not (project / ".cache").exists()
 
 
 def test_energy_is_the_sum_over_the_processes_until_their_last_epoch(
