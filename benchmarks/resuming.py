@@ -136,5 +136,8 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=2)
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=".") as place:
+    # On the project's own disk.
+    cache = Path(".cache")
+    cache.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as place:
         main(chosen.epochs, chosen.rounds, Path(place))

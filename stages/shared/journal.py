@@ -19,14 +19,14 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.foundation.errors import ArtifactError, SpikejouleError
 from spikejoule.foundation.files import write_text
 
 # Set for the processes of a stage; the absolute path of the pipeline's journal.
 VARIABLE = "SPIKEJOULE_JOURNAL"
 
-# The pipeline that this process works for, and when it started; None where nobody follows it.
-_pipeline_told: tuple[int, float] | None = None
+# The number of the process that runs the stages; None where nobody does.
+_pipeline_pid: int | None = None
 
 _FOLDER = Path(".cache") / "runs"
 _SAME_START_SECONDS = 2.0
@@ -37,16 +37,19 @@ def begin(root: Path, **facts: Any) -> None:
     """Say that a stage begins; if it is the pipeline's first, start the follower.
 
     Only under DVC: a stage that is started by hand belongs to no run. `root` is the project's
-    root, where the journal lies until the pipeline has ended.
+    root, where the journal lies until the pipeline has ended. Raises SpikejouleError if DVC was
+    killed meanwhile, and has left this process to the first one of the machine.
     """
-    global _pipeline_told
+    global _pipeline_pid
     os.environ.pop(VARIABLE, None)
-    _pipeline_told = None
+    _pipeline_pid = None
     if "DVC_STAGE" not in os.environ:
         return
     try:
         pipeline = _pipeline()
-        _pipeline_told = pipeline.pid, pipeline.create_time()
+        if pipeline.pid == 1 and not any("dvc" in word for word in pipeline.cmdline()):
+            raise SpikejouleError("the pipeline that started this stage has ended already.")
+        _pipeline_pid = pipeline.pid
         header = {"pid": pipeline.pid, "started": pipeline.create_time()}
         path = root / _FOLDER / f"{pipeline.pid}.jsonl"
         is_first = not _is_of(header, path)
@@ -105,13 +108,11 @@ def hand_over() -> str | None:
 
 def pipeline_has_ended() -> bool:
     """Whether the pipeline of this process was killed: nobody waits for its outputs any more."""
-    if _pipeline_told is None:
+    if _pipeline_pid is None:
         return False
-    pid, started = _pipeline_told
+    # By its number alone: start times are told by a clock, which may be set meanwhile.
     try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < _SAME_START_SECONDS
-        return not same or process.status() == psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(_pipeline_pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:

@@ -96,10 +96,7 @@ class Resume:
             "host_energy": [entry.model_dump(mode="json") for entry in energy],
         }
         self._file.save(replace(kept, plain=plain))
-        if journal.pipeline_has_ended():
-            raise SpikejouleError(
-                "the pipeline that started this stage has ended: the next one goes on from here"
-            )
+        _end_with_the_pipeline()
 
     def refuse(self, reason: str) -> None:
         """Forget a state that nobody can go on from, and say why."""
@@ -132,7 +129,8 @@ def resumable(
 ) -> Iterator[Resume]:
     """What keeps the state of a stage's training, of which this process is the only owner.
 
-    Waits while another process is at the same training.
+    Waits while another process is at the same training; raises SpikejouleError if the pipeline was
+    killed meanwhile.
 
     Args:
         stage: its name in dvc.yaml.
@@ -146,6 +144,7 @@ def resumable(
         return
     folder = project_root() / FOLDER
     with ResumeFile(folder, key, f"the training of stage {stage}") as file:
+        _end_with_the_pipeline()
         if _is_recorded(_mark_of(file.path)):
             file.done()
         _mark_of(file.path).unlink(missing_ok=True)
@@ -166,6 +165,13 @@ def forget_recorded(root: Path) -> None:
                     mark.with_suffix(".lock").unlink(missing_ok=True)
             except (OSError, Timeout):
                 continue  # somebody goes on from it this very moment
+
+
+def _end_with_the_pipeline() -> None:
+    if journal.pipeline_has_ended():
+        raise SpikejouleError(
+            "the pipeline that started this stage has ended: the next one goes on from here"
+        )
 
 
 def _is_recorded(mark: Path) -> bool:

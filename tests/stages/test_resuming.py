@@ -3,9 +3,12 @@
 import hashlib
 import os
 import shutil
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -207,25 +210,43 @@ class TestEnd:
     def test_a_stage_whose_pipeline_was_killed_keeps_its_epoch_and_ends(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(journal, "pipeline_has_ended", lambda: True)
-        with (
-            pytest.raises(SpikejouleError, match="the next one goes on from here"),
-            resumable("train", params()) as resume,
-        ):
-            save(resume)
+        ended = iter([False, True, True])
+        with monkeypatch.context() as patch:
+            patch.setattr(journal, "pipeline_has_ended", lambda: next(ended))
+            with (
+                pytest.raises(SpikejouleError, match="the next one goes on from here"),
+                resumable("train", params()) as resume,
+            ):
+                save(resume)
+            with (
+                pytest.raises(SpikejouleError, match="the next one goes on from here"),
+                resumable("train", params()),
+            ):
+                pytest.fail("it would take the state up, for nobody")
         with resumable("train", params()) as resume:
             assert resume.load() is not None
 
-    def test_a_pipeline_is_the_process_and_not_its_number(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for told, has_ended in (
-            (None, False),
-            ((os.getpid(), 1.0), True),
-            ((2**22 + 1, 1.0), True),
-        ):
-            monkeypatch.setattr(journal, "_pipeline_told", told)
+    def test_a_pipeline_ends_with_its_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        process = subprocess.Popen(["sleep", "600"])
+        for pid, has_ended in ((None, False), (process.pid, False)):
+            monkeypatch.setattr(journal, "_pipeline_pid", pid)
             assert journal.pipeline_has_ended() == has_ended
+        process.kill()
+        while not journal.pipeline_has_ended():  # a zombie, whom nobody has asked for its status
+            time.sleep(0.01)
+        process.wait()
+        assert journal.pipeline_has_ended()
+
+
+def test_a_stage_that_begins_after_the_end_of_its_pipeline_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_STAGE", "train")
+    monkeypatch.setattr(journal, "_pipeline", lambda: psutil.Process(1))
+    monkeypatch.setattr(journal, "_start_follower", lambda path, root: pytest.fail("followed"))
+    with pytest.raises(SpikejouleError, match="has ended already"):
+        journal.begin(project)
+    assert not (project / ".cache").exists()
 
 
 def test_energy_is_the_sum_over_the_processes_until_their_last_epoch(

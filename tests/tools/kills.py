@@ -77,6 +77,11 @@ class Project:
     draw: random.Random
     kills: list[str] = field(default_factory=list)
 
+    @property
+    def log(self) -> Path:
+        """What the pipelines said that were killed."""
+        return self.folder.parent / f"{self.folder.name}.log"
+
     def digests(self) -> dict[str, str]:
         """The SHA-256 of every output that holds no clock."""
         paths = artifact_paths(self.folder)
@@ -120,7 +125,10 @@ class Project:
         epochs: dict[str, int] = {}
         for _ in range(n_kills):
             self._mend()
-            process = start_dvc(self.folder, self.environment, "repro", "train")
+            with self.log.open("a") as log:
+                process = start_dvc(
+                    self.folder, self.environment, "repro", "train", stdout=log.fileno()
+                )
             if self.draw.random() < 0.75:
                 self._wait_for_training(process)
             seconds = self.draw.uniform(0, most_seconds)
@@ -135,7 +143,8 @@ class Project:
                     assert number >= epochs.get(stage, 0), self.kills
                 epochs |= kept
             else:
-                assert process.returncode == 0
+                said = self.log.read_text(errors="replace")[-3000:]
+                assert process.returncode == 0, f"{self.kills}\n{said}"
                 return
         self._mend()
         dvc(self.folder, self.environment, "repro", "train")
