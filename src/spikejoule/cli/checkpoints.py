@@ -232,16 +232,20 @@ def _test_images(source: str, n_samples: int | None) -> "tuple[str, Samples]":
     """The data set's title and its first `n_samples` test images, or samples of an event file."""
     from spikejoule.data.loading import load_dataset
     from spikejoule.data.source import Places
-    from spikejoule.data.sources.events import Events
+    from spikejoule.data.sources.events import samples_of_file
 
     here = Path.cwd()
     places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
-    is_file = places.resolved(source).is_file()
-    asked = Events(files=source) if is_file else source
-    dataset = load_dataset(asked, places, asked_by="--images")
-    available = len(dataset.test)
+    file = places.resolved(source)
+    test: Samples
+    if file.is_file():
+        title, test = samples_of_file(file)
+    else:
+        dataset = load_dataset(source, places, asked_by="--images")
+        title, test = dataset.title, dataset.test
+    available = len(test)
     if n_samples is not None and n_samples > available:
         raise DataError(
             f"--samples {n_samples} is more than the {available} test images of {source}."
         )
-    return dataset.title, dataset.test.select(slice(n_samples))
+    return title, test.select(slice(n_samples))

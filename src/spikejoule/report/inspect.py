@@ -72,7 +72,7 @@ def proxies_text(title: str, proxies: EnergyProxies) -> str:
             "",
             text_table(header, [*lines, total]),
             "",
-            f"  All figures are per inference of {proxies.time_window} steps of 1 ms.",
+            f"  All figures are per inference of {proxies.time_window} steps.",
             f"  synaptic events  = {proxies.formula_synaptic_events}",
             f"  dense operations = {proxies.formula_dense}",
             "  ratio            = synaptic events / dense operations",

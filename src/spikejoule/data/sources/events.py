@@ -1,5 +1,6 @@
 """An event file of the user's own; `docs/reference/event-files.md` states the format."""
 
+from pathlib import Path
 from typing import ClassVar
 
 from spikejoule.data.event_file import EventFile, open_event_file
@@ -36,6 +37,17 @@ class Events(FileSource):
             train,
             test,
         )
+
+
+def samples_of_file(path: Path) -> tuple[str, LabelledEvents]:
+    """Title and samples for a test of an event file: all of them, if it does not say which.
+
+    Raises:
+        ArtifactError: it is missing or damaged.
+    """
+    file = open_event_file(path)
+    whole = LabelledEvents(file, file.labels, file.index, file.setting)
+    return file.setting.title, whole.select(slice(file.n_train, None))
 
 
 def _n_train(file: EventFile) -> int:
