@@ -107,8 +107,9 @@ class TestDense:
         events = EventList.from_dense(dense)
         assert events.sources.tolist() == [0, 65_535]
         assert np.array_equal(events.to_dense(np.uint8), dense)
-        with pytest.raises(ArtifactError, match="65537 inputs"):
-            EventList.from_dense(np.zeros((1, 1, 65_537), dtype=np.uint8))
+        wider = EventList.from_dense(np.ones((1, 1, 65_537), dtype=np.uint8))
+        assert wider.sources.tolist() == [*range(65_537)]
+        assert (events.sources.dtype, wider.sources.dtype) == (np.uint16, np.uint32)
 
 
 class TestSelect:
@@ -168,7 +169,8 @@ class TestInvariants:
             ({"n_samples": -2, "n_steps": -3}, "-2 samples"),
             ({"n_steps": 0}, "0 steps"),
             ({"n_inputs": 0}, "0 inputs"),
-            ({"n_inputs": 65_537}, "65537 inputs"),
+            ({"n_inputs": 65_537}, "must be uint32"),
+            ({"n_inputs": 2**24 + 1}, "16777217 inputs"),
             ({"n_samples": 3}, "there must be 10"),
             ({"n_steps": 2}, "there must be 5"),
             ({"offsets": example().offsets.reshape(1, 7)}, "there must be 7"),

@@ -73,6 +73,11 @@ class EventList:
         Raises:
             ArtifactError: the first invariant that does not hold.
         """
+        if self.n_samples < 0 or self.n_steps < 1 or not 1 <= self.n_inputs <= MAX_UNITS:
+            raise ArtifactError(
+                f"event list: {self.n_samples} samples, {self.n_steps} steps and {self.n_inputs} "
+                f"inputs; needed are 0, 1 and 1 at least, and at most {MAX_UNITS} inputs"
+            )
         kind = source_type(self.n_inputs)
         if self.sources.dtype != kind or self.offsets.dtype != np.int64:
             raise ArtifactError(
@@ -81,11 +86,6 @@ class EventList:
             )
         if self.sources.ndim != 1:
             raise ArtifactError(f"event list: sources have {self.sources.ndim} dimensions, not 1")
-        if self.n_samples < 0 or self.n_steps < 1 or not 1 <= self.n_inputs <= MAX_UNITS:
-            raise ArtifactError(
-                f"event list: {self.n_samples} samples, {self.n_steps} steps and {self.n_inputs} "
-                f"inputs; needed are 0, 1 and 1 at least, and at most {MAX_UNITS} inputs"
-            )
         rows = self.n_samples * self.n_steps
         if self.offsets.shape != (rows + 1,):
             raise ArtifactError(
