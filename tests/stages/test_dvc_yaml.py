@@ -303,3 +303,13 @@ def test_grimp_sees_this_very_code(import_graph: Any) -> None:
         "spikejoule.engine.kernels.backward",
     }
     assert "spikejoule" in sys.modules
+
+
+def test_no_stage_needs_the_executor_of_foreign_graphs(import_graph: Any) -> None:
+    for stage in STAGES:
+        needed = import_graph.find_upstream_modules(f"stages.{stage}")
+        assert "spikejoule.graphs.executor" not in needed
+        assert "spikejoule.energy.from_graph" not in needed
+    assert "spikejoule.graphs.executor" in import_graph.find_upstream_modules(
+        "spikejoule.energy.from_graph"
+    )

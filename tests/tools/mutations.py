@@ -59,6 +59,9 @@ INTEGERS = (
     "tests/engine/test_quantised_training.py",
     "tests/engine/test_twins.py::TestForward::test_a_leak_is_rounded_down_exactly",
 )
+FOREIGN = ("tests/graphs/test_executor.py::test_plain_loops_give_the_same",)
+FOREIGN_WINDOWS = ("tests/graphs/test_executor.py::test_windows_are_those_of_torch",)
+FOREIGN_PRICES = ("tests/energy/test_graph_operations.py",)
 MUTATIONS = (
     Mutation(
         "a neuron at its threshold stays silent",
@@ -458,6 +461,48 @@ MUTATIONS = (
         "[(1 - confidence) / 2, (1 + confidence) / 2]",
         "[1 - confidence, (1 + confidence) / 2]",
         ("tests/energy/test_analysis.py",),
+    ),
+    Mutation(
+        "a window of a convolution begins one place late",
+        "graphs/kernels/synapses.py",
+        "(at - reach) // stride + 1",
+        "(at - reach) // stride + 2",
+        FOREIGN_WINDOWS,
+    ),
+    Mutation(
+        "a fan-out is not cut at the border",
+        "graphs/windows.py",
+        "(rest == 0) & (outputs >= 0) & (outputs < n_out)",
+        "(rest == 0) & (outputs >= 0)",
+        FOREIGN_WINDOWS,
+    ),
+    Mutation(
+        "a synaptic current of the next step moves the potential at once",
+        "graphs/batch.py",
+        "own[::-1] if later else own",
+        "own",
+        FOREIGN,
+    ),
+    Mutation(
+        "a delay is a step too long",
+        "graphs/kernels/lists.py",
+        "slot + depth - steps[unit]",
+        "slot + depth - 1 - steps[unit]",
+        FOREIGN,
+    ),
+    Mutation(
+        "what is behind pooling is counted as events",
+        "graphs/batch.py",
+        "kinds[0] if source in self._plan.spiking else kinds[1]",
+        "kinds[0]",
+        FOREIGN,
+    ),
+    Mutation(
+        "a second state costs nothing to keep",
+        "energy/graph_operations.py",
+        "n_states += node.n_out",
+        "n_states += 0",
+        FOREIGN_PRICES,
     ),
 )
 

@@ -14,7 +14,7 @@ from spikejoule.graphs.counts import KINDS, GraphRun
 from spikejoule.graphs.plan import Plan
 from spikejoule.spikes.events import EventList
 
-_BATCH_NUMBERS = 1 << 21
+_BATCH_NUMBERS = 1 << 19
 _LEAST_NUMBERS = 1 << 14
 _MOST_SAMPLES = 256
 
