@@ -9,10 +9,11 @@ from spikejoule.data.images import N_CLASSES, DataDescription, images_sha256, lo
 from spikejoule.engine import engine_to_train
 from spikejoule.foundation.host_energy import gpu_uuids, measure_host_energy
 from spikejoule.learn.history import history_table
+from spikejoule.learn.outcome import trained_network
 from spikejoule.learn.teacher import load_teacher
 from spikejoule.learn.training import TrainingData, train
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.trained import TrainedNetwork, save_trained
+from spikejoule.model.trained import save_trained
 from spikejoule.model.training_files import TrainMetrics, TrainTimings
 from spikejoule.params import Params
 from spikejoule.spikes.codes import EncodedImages, load_events_of
@@ -71,20 +72,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
                 )  # fmt: skip
         finally:
             bar.close()
-        training_config = params.train.model_dump(mode="json", exclude={"resume"})
-        network = TrainedNetwork(
-            architecture=result.architecture.learned_from(result.state),
-            state=result.state,
-            encoder=encoder,
-            seed=params.seed,
-            training_config={**training_config, "optimizer": "Adam"},
-            history=tuple(record.entry() for record in result.history),
-            training_spikes=result.spikes,
-            best_epoch=result.best_epoch,
-            best_validation_accuracy_percent=result.best_validation_accuracy_percent,
-            data=description.model_dump(),
-            engine=engine.name,
-            optimizer_state=result.optimizer_state,
+        network = trained_network(
+            result, encoder, params.seed, params.train, description.model_dump(), engine.name
         )
         save_trained(paths["trained"], network)
         journal.tell("trained", path=str(paths["trained"].resolve()))

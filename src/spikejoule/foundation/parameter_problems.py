@@ -42,7 +42,7 @@ def _problem_line(
     key = ".".join(str(part) for part in location)
     section, field = _field_at(root, location)
     if problem["type"] == "missing":
-        return f"{key}: is missing; allowed: {_allowed(field)}"
+        return f"{key}: is missing; allowed: {allowed_words(field)}"
     value: Any = mapping
     for part in location:
         value = value[part]
@@ -53,7 +53,7 @@ def _problem_line(
         return (
             f"{key}: {shown(value)} is given to an unknown key{hint}; allowed: {names_of(section)}"
         )
-    allowed = _allowed(field) + (problem["msg"] if problem["type"] == ADDENDUM else "")
+    allowed = allowed_words(field) + (problem["msg"] if problem["type"] == ADDENDUM else "")
     return f"{key}: {shown(value)} is not allowed; allowed: {allowed}"
 
 
@@ -73,7 +73,7 @@ def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def _allowed(field: FieldInfo | None) -> str:
+def allowed_words(field: FieldInfo | None) -> str:
     """What a field may hold, in words."""
     if field is None:
         return "nothing"
