@@ -31,7 +31,7 @@ from spikejoule.tracking import (
     project_store,
     publish,
 )
-from spikejoule.tracking.front import compare_runs
+from spikejoule.tracking.front import Candidate, compare_runs
 from spikejoule.tracking.front_output import (
     experiment_command,
     front_file,
@@ -244,17 +244,22 @@ class TestReport:
 
     def test_command_writes_none_as_yaml_does(self) -> None:
         (candidate,) = (one for one in compare_runs(RUNS).candidates if one.name == "50")
-        command = experiment_command(candidate, {**CURRENT, "train.target_accuracy": 98.0})
+        command = experiment_command(whole(candidate), {**CURRENT, "train.target_accuracy": 98.0})
         assert command == "dvc exp run -S 'model.hidden=[50]' -S train.target_accuracy=null"
 
     def test_the_command_names_the_data_if_they_are_others(self) -> None:
         of_a_folder = run("400", 98, 97, 5000, parameters={"data.source": "/my digits"})
         (candidate,) = compare_runs([of_a_folder]).candidates
-        command = experiment_command(candidate, {**CURRENT, "data.source": "auto"})
+        command = experiment_command(whole(candidate), {**CURRENT, "data.source": "auto"})
         assert command == "dvc exp run -S 'data.source=/my digits'"
 
     def test_figure_depends_on_the_runs(self) -> None:
         assert front_png(compare_runs(RUNS), 98) != front_png(compare_runs(RUNS[:2]), 98)
+
+
+def whole(candidate: Candidate) -> dict[str, str]:
+    """The parameters of a run, with those that name its data."""
+    return {**candidate.parameters, **candidate.data}
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from spikejoule.cli.checkpoints import add_checkpoint_commands
 from spikejoule.cli.runs import add_run_commands
+from spikejoule.cli.searching import add_search_command
 from spikejoule.foundation.errors import SpikejouleError
 from spikejoule.foundation.version import __version__
 
@@ -49,4 +50,5 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_checkpoint_commands(commands)
     add_run_commands(commands)
+    add_search_command(commands)
     return parser

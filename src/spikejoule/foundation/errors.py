@@ -29,3 +29,7 @@ class StoreError(SpikejouleError):
 
 class LimitError(SpikejouleError):
     """A recorded run needs more energy, or answers worse, than its project allows."""
+
+
+class ClusterError(SpikejouleError):
+    """Jobs cannot be started, or end without having worked."""

@@ -57,6 +57,10 @@ class TrainingResult:
     epoch_seconds: tuple[float, ...]
 
 
+class DivergedError(ParameterError):
+    """The loss or a weight has become no finite number."""
+
+
 class TrainingObserver(Protocol):
     """Whoever wants to follow training: a progress bar, a tracker."""
 
@@ -126,7 +130,8 @@ def train(
             result is the same to the bit as without the kill. Observers are told of epochs again.
 
     Raises:
-        ParameterError: the window is not that of the validation events, or training diverged.
+        ParameterError: the window is not that of the validation events.
+        DivergedError: training diverged.
     """
     if data.validation_events.n_steps != data.encoder.time_window:
         raise ParameterError(
@@ -205,10 +210,10 @@ def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: Event
 def _check_finite(
     record: EpochRecord, state: Mapping[str, NDArray[Any]], settings: TrainingSettings
 ) -> None:
-    """Raise ParameterError if training diverged: a loss or a weight that is no finite number."""
+    """Raise DivergedError if training diverged: a loss or a weight that is no finite number."""
     finite = np.isfinite(record.train_loss)
     if not (finite and all(np.isfinite(values).all() for values in state.values())):
-        raise ParameterError(
+        raise DivergedError(
             f"training diverged in epoch {record.epoch}: the {'weights' if finite else 'loss'} "
             f"can no longer be told; train.lr is {settings.lr}, use a smaller one, or a "
             "smaller train.logit_scale"

@@ -68,7 +68,9 @@ class SearchSettings(Section):
         both = sorted(self.fixed.keys() & self.space.keys())
         if both:
             raise PydanticCustomError(
-                WHOLE_LINE, "fixed.{key}: is in space, too; allowed: in one of them", {"key": both[0]}
+                WHOLE_LINE,
+                "fixed.{key}: is in space, too; allowed: one of the two",
+                {"key": both[0]},
             )
         if not self.space:
             raise PydanticCustomError(

@@ -136,23 +136,33 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
     Raises:
         ParameterError: one line for each entry that is not allowed.
     """
-    problems: list[str] = []
-    entries: list[Choice | Range] = []
-    for part, contents in (("fixed", settings.fixed), ("space", settings.space)):
-        for key, content in contents.items():
-            found = list(_problems(key, content, part))
-            problems += [f"{file}: {part}.{key}{problem}" for problem in found]
-            if part == "space" and not found:
-                entries.append(_entry(key, content))
-    if params.train.distillation > 0 and not problems:
+    problems = [
+        f"{file}: {part}.{key}{problem}"
+        for part, contents in (("fixed", settings.fixed), ("space", settings.space))
+        for key, content in contents.items()
+        for problem in _problems(key, content, part)
+    ]
+    if params.train.distillation > 0:
         problems.append(
             f"{file}: train.distillation is {params.train.distillation}, and a search has no "
             "teacher; allowed in params.yaml: 0"
         )
     if problems:
         raise ParameterError("\n".join(problems))
-    entries.sort(key=lambda entry: not _chooses_a_kind(entry.key))
-    return SearchSpace(with_values(params.model_dump(mode="json"), settings.fixed), tuple(entries))
+    base = with_values(params.model_dump(mode="json"), settings.fixed)
+    return space_of_entries(base, settings.space)
+
+
+def space_of_entries(base: Mapping[str, Any], entries: Mapping[str, Any]) -> SearchSpace:
+    """The space of entries that `search_space` has allowed.
+
+    Args:
+        base: parameters by section, what is fixed included.
+        entries: as in search.yaml.
+    """
+    made = [_entry(key, content) for key, content in entries.items()]
+    made.sort(key=lambda entry: not _chooses_a_kind(entry.key))
+    return SearchSpace(base, tuple(made))
 
 
 def check_possible(space: SearchSpace, profile: HardwareProfile | None, file: str) -> None:
@@ -323,8 +333,8 @@ def _fits(key: str, value: object) -> bool:
     """Whether the field of params.yaml admits a value, by itself."""
     name, _, own = key.partition(".")
     field = _section(name).model_fields[own]
-    annotated: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else (
-        field.annotation
+    annotated: Any = (
+        Annotated[(field.annotation, *field.metadata)] if field.metadata else (field.annotation)
     )
     try:
         TypeAdapter(annotated, config=_STRICT).validate_python(value)

@@ -5,7 +5,7 @@ only so are there exactly as many as were asked for, whatever number of workers 
 """
 
 import hashlib
-import logging
+import uuid
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -29,6 +29,7 @@ SPECIFICATION: Final = "spikejoule"
 
 OBJECTIVES: Final = ("validation_accuracy_percent", "energy_per_inference")
 
+_IDENTITY = "identity"
 _SQLITE = "sqlite:///"
 _POSTGRESQL = ("postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
 _BUSY_SECONDS = 60
@@ -40,7 +41,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 @dataclass(frozen=True)
 class StudyPlace:
-    """Where a study is.
+    """Where a study is, and how its workers are watched.
 
     Attributes:
         storage: URL of the database: ``sqlite:///FILE`` or ``postgresql://...``.
@@ -68,8 +69,8 @@ def check_storage(url: str) -> None:
         )
 
 
-def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> optuna.Study:
-    """The study, made if there is none; before any worker, as workers would race for it.
+def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[optuna.Study, str]:
+    """The study and its identity, made if there is none; before any worker, as they would race.
 
     Raises ParameterError if it was begun with another specification, StoreError if the database
     cannot be used.
@@ -85,8 +86,9 @@ def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> optuna.
         found = study.user_attrs.get(SPECIFICATION)
         if found is None:
             study.set_metric_names(list(OBJECTIVES))
-            study.set_user_attr(SPECIFICATION, dict(specification))
-            return study
+            study.set_user_attr(_IDENTITY, uuid.uuid4().hex)
+            study.set_user_attr(SPECIFICATION, found := dict(specification))
+        identity = str(study.user_attrs[_IDENTITY])
     differing = sorted(
         name for name in {*found, *specification} if found.get(name) != specification.get(name)
     )
@@ -96,7 +98,7 @@ def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> optuna.
             f"{', '.join(differing)}: restore them, or give this search another name (`study` in "
             "search.yaml, or --study)"
         )
-    return study
+    return study, identity
 
 
 def open_study(place: StudyPlace) -> optuna.Study:

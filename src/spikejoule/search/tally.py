@@ -17,7 +17,7 @@ INVALID = "invalid"
 """Attribute of a trial whose combination is not allowed: in words why. It is no training."""
 
 HANDED_BACK = "handed_back"
-"""Attribute of a trial whose worker had to go, and said so: it is run again, and not for a fault."""
+"""Attribute of a trial whose worker had to go, and said so: no fault of the trial."""
 
 FAILURE = "failure"
 """Attribute of a trial that cannot be repaired by running it again: in words why."""

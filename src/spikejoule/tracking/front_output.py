@@ -7,7 +7,7 @@ from spikejoule.foundation.text import text_table
 from spikejoule.measure.front_rows import FrontRow, FrontTable
 from spikejoule.report import figures
 from spikejoule.report.charts.front import setting_text
-from spikejoule.tracking.front import Candidate, ComparedRuns
+from spikejoule.tracking.front import ComparedRuns
 
 
 def front_file(compared: ComparedRuns) -> FrontTable:
@@ -68,17 +68,20 @@ def front_text(
             f"{best.synaptic_events_per_inference:,.0f} synaptic events per inference"
             f"{', answering early' if best.early_exit else ''}. Again:"
         )
-        lines.append(f"  {experiment_command(best, current)}")
+        lines.append(f"  {experiment_command({**best.parameters, **best.data}, current)}")
     lines += [f"Not compared: {number} {reason}" for reason, number in compared.left_out.items()]
     return "\n".join(lines) + "\n"
 
 
-def experiment_command(candidate: Candidate, current: Mapping[str, object]) -> str:
-    """The experiment that repeats a run, starting from the parameters `current`."""
+def experiment_command(parameters: Mapping[str, str], current: Mapping[str, object]) -> str:
+    """The experiment that repeats a run of some parameters, starting from those of `current`.
+
+    Both by full name; `parameters` as MLflow keeps them, in Python's text of each value.
+    """
     settings = [
-        # MLflow keeps Python's text of a value: YAML has another word for none.
+        # YAML has another word for none.
         f"{name}={'null' if value == 'None' else value.replace(', ', ',')}"
-        for name, value in sorted({**candidate.parameters, **candidate.data}.items())
+        for name, value in sorted(parameters.items())
         if str(current.get(name)) != value
     ]
     return " ".join(["dvc exp run", *(f"-S {shlex.quote(setting)}" for setting in settings)])

@@ -10,12 +10,14 @@ is said once, in `charts`.
 from spikejoule.report.figures.classification import confusion_matrix, per_class_accuracy
 from spikejoule.report.figures.front import accuracy_front
 from spikejoule.report.figures.raster import spike_raster
+from spikejoule.report.figures.search import search_front
 from spikejoule.report.figures.training import training_curves
 
 __all__ = [
     "accuracy_front",
     "confusion_matrix",
     "per_class_accuracy",
+    "search_front",
     "spike_raster",
     "training_curves",
 ]

@@ -1,0 +1,239 @@
+"""The runs of a search: one for the search, and below it one for each trial.
+
+A trial that is run again goes on in the run that it has: the run is found by the search and the
+number of the trial. What goes wrong is a warning, as everywhere in this package; what a search has
+found is in its study, and `Trials.settle` writes what is missing at the end.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from spikejoule.tracking.keeper import FAILURE_TAG, keeper_tags
+from spikejoule.tracking.records import epoch_row
+from spikejoule.tracking.store import Store, in_one_line, opened, without_passwords
+from spikejoule.tracking.writing import log_history, log_metrics, log_parameters, with_context
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+SEARCH_TAG: Final = "spikejoule.search"
+TRIAL_TAG: Final = "spikejoule.trial"
+PARENT_TAG: Final = "mlflow.parentRunId"
+
+_FLUSH_SECONDS = 5.0
+_MOST_TRIALS = 50_000
+
+
+@dataclass
+class SearchRun:
+    """The run of a search in a store.
+
+    Attributes:
+        store: where it is.
+        search_id: identifies the search, whatever its name.
+        name: of the search.
+        run_id: MLflow's; empty where the store cannot be used.
+    """
+
+    store: Store
+    search_id: str
+    name: str
+    run_id: str = ""
+
+    def begin(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Find the run or make it; it is running, and this process is the one that ends it."""
+
+        def write(client: "MlflowClient", experiment_id: str) -> None:
+            condition = f"tags.`{SEARCH_TAG}` = '{self.search_id}' AND tags.`{TRIAL_TAG}` = 'all'"
+            own = {SEARCH_TAG: self.search_id, TRIAL_TAG: "all"}
+            self.run_id = _begin(client, experiment_id, condition, self.name, {**tags, **own})
+            log_parameters(client, self.run_id, parameters)
+
+        _carefully(self.store, write)
+
+    def end(self, metrics: Mapping[str, float], status: str) -> None:
+        """Write what came out and end the run: FINISHED, FAILED or KILLED."""
+        if not self.run_id:
+            return
+
+        def write(client: "MlflowClient", experiment_id: str) -> None:
+            log_metrics(client, self.run_id, metrics, _now_ms())
+            client.set_terminated(self.run_id, status=status)
+
+        _carefully(self.store, write)
+
+    def settle(self, ended: Mapping[int, "EndedTrial"]) -> None:
+        """Write the end of every trial that has none in the store: its worker could not."""
+        if not self.run_id:
+            return
+
+        def write(client: "MlflowClient", experiment_id: str) -> None:
+            runs = {
+                int(run.data.tags[TRIAL_TAG]): run
+                for run in client.search_runs(
+                    [experiment_id],
+                    filter_string=(
+                        f"tags.`{SEARCH_TAG}` = '{self.search_id}' "
+                        f"AND tags.`{PARENT_TAG}` = '{self.run_id}'"
+                    ),
+                    max_results=_MOST_TRIALS,
+                )
+            }
+            for number, trial in ended.items():
+                run = runs.get(number)
+                if run is not None and run.info.status == trial.status:
+                    continue
+                run_id = run.info.run_id if run is not None else ""
+                if not run_id:
+                    run_id = _begin_trial(client, experiment_id, self, number)
+                    log_parameters(client, run_id, trial.parameters)
+                _end(client, run_id, trial)
+
+        _carefully(self.store, write)
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """How a trial ended.
+
+    Attributes:
+        status: FINISHED for one that was trained or stopped as planned, FAILED for one given up,
+            KILLED for one that will be run again.
+        metrics: what it gave.
+        tags: further facts; `FAILURE_TAG` says why it came to nothing.
+        parameters: by full key.
+    """
+
+    status: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class TrialRun:
+    """An observer of training that shows a trial as a run below that of its search.
+
+    Args:
+        search: the run of the search.
+        number: of the trial, by which its run is found again.
+        parameters: of the trial, by full key.
+        names: of the layers of the network.
+    """
+
+    def __init__(
+        self,
+        search: SearchRun,
+        number: int,
+        parameters: Mapping[str, Any],
+        names: Sequence[str],
+    ) -> None:
+        self._search = search
+        self._names = names
+        self._rows: list[dict[str, float]] = []
+        self._elapsed = 0.0
+        self._started_ms = _now_ms()
+        self._flushed = time.monotonic()
+        self._repeated = True
+        self.run_id = ""
+        if not search.run_id:
+            return
+
+        def write(client: "MlflowClient", experiment_id: str) -> None:
+            self.run_id = _begin_trial(client, experiment_id, search, number)
+            log_parameters(client, self.run_id, parameters)
+
+        _carefully(search.store, write)
+
+    def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
+        """After each step: nothing to write."""
+
+    def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
+        """Before a trial goes on: the epochs that it has, of which the run may lack some."""
+        for record, took in zip(history, seconds, strict=True):
+            self._add(record, took)
+
+    def on_epoch(self, record: Any, seconds: float) -> None:
+        """After each epoch; written every few seconds."""
+        self._add(record, seconds)
+        if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
+            self._flush()
+
+    def end(self, trial: EndedTrial) -> None:
+        """Write what is left and end the run."""
+        self._flush()
+        if self.run_id:
+            _carefully(self._search.store, lambda client, _: _end(client, self.run_id, trial))
+
+    def _add(self, record: Any, seconds: float) -> None:
+        self._elapsed += seconds
+        self._rows.append(epoch_row(record.entry(), self._names, self._elapsed))
+
+    def _flush(self) -> None:
+        rows, self._rows, self._flushed = self._rows, [], time.monotonic()
+        if not self.run_id or not rows:
+            return
+        # Of a trial that is run again, the run may have them; later ones it cannot have.
+        repeated, self._repeated = self._repeated, False
+        _carefully(
+            self._search.store,
+            lambda client, _: log_history(client, self.run_id, rows, self._started_ms, repeated),
+        )
+
+
+def _begin_trial(client: "MlflowClient", experiment_id: str, search: SearchRun, number: int) -> str:
+    condition = f"tags.`{SEARCH_TAG}` = '{search.search_id}' AND tags.`{TRIAL_TAG}` = '{number}'"
+    tags = {SEARCH_TAG: search.search_id, TRIAL_TAG: str(number), PARENT_TAG: search.run_id}
+    return _begin(client, experiment_id, condition, f"{search.name}-{number}", tags)
+
+
+def _begin(
+    client: "MlflowClient",
+    experiment_id: str,
+    condition: str,
+    name: str,
+    tags: Mapping[str, str],
+) -> str:
+    """The id of the run that fulfils a condition, made if there is none, and running."""
+    found = client.search_runs([experiment_id], filter_string=condition, max_results=1)
+    if not found:
+        run = client.create_run(
+            experiment_id, run_name=name, tags=with_context({**tags, **keeper_tags()})
+        )
+        return str(run.info.run_id)
+    run_id = str(found[0].info.run_id)
+    for tag, value in keeper_tags().items():
+        client.set_tag(run_id, tag, value)
+    if FAILURE_TAG in found[0].data.tags:
+        client.delete_tag(run_id, FAILURE_TAG)
+    client.update_run(run_id, status="RUNNING")
+    return run_id
+
+
+def _end(client: "MlflowClient", run_id: str, trial: EndedTrial) -> None:
+    log_metrics(client, run_id, trial.metrics, _now_ms())
+    for tag, value in trial.tags.items():
+        client.set_tag(run_id, tag, without_passwords(value)[:500])
+    client.set_terminated(run_id, status=trial.status)
+
+
+def _carefully(store: Store, write: Callable[["MlflowClient", str], None]) -> None:
+    """Write to a store; if that fails, for whatever reason, warn."""
+    try:
+        with opened(store) as (client, experiment_id):
+            write(client, experiment_id)
+    # Whatever a server, a database or a disk answers: the study has the result.
+    except Exception as error:
+        logger.warning(
+            "the search could not be tracked at %s (%s).",
+            without_passwords(store.tracking_uri),
+            in_one_line(error),
+        )
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
