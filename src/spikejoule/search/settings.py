@@ -51,7 +51,7 @@ class SearchSettings(Section):
         stop: when a hopeless trial ends early.
     """
 
-    study: Line = Field(
+    study: str = Field(
         pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
         description="a name of 1 to 100 letters, digits, dots, dashes and underscores",
     )

@@ -85,7 +85,9 @@ def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[o
         )
         found = study.user_attrs.get(SPECIFICATION)
         if found is None:
-            study.set_metric_names(list(OBJECTIVES))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                study.set_metric_names(list(OBJECTIVES))
             study.set_user_attr(_IDENTITY, uuid.uuid4().hex)
             study.set_user_attr(SPECIFICATION, found := dict(specification))
         identity = str(study.user_attrs[_IDENTITY])

@@ -1,0 +1,196 @@
+"""As many trials as were asked for, whoever claims them, and whatever becomes of their workers."""
+
+import random
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
+pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
+
+from optuna.trial import Trial, TrialState, create_trial  # noqa: E402
+
+from spikejoule.foundation.errors import ParameterError, StoreError  # noqa: E402
+from spikejoule.search.stopping import Curve, hopeless  # noqa: E402
+from spikejoule.search.study import (  # noqa: E402
+    HandedBackError,
+    StudyPlace,
+    check_storage,
+    create_study,
+    explain_invalid,
+    hand_back,
+    mark_handed_back,
+    open_study,
+    run_next,
+    state_of,
+)
+from spikejoule.search.tally import FAILURE, INVALID, REPEATS, root_number, tally  # noqa: E402
+
+WANTED = 12
+THREADS = 4
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> StudyPlace:
+    place = StudyPlace(f"sqlite:///{tmp_path}/search.db", "a", heartbeat_seconds=60)
+    create_study(place, {"space": 1})
+    return place
+
+
+class TestManyWorkers:
+    def test_exactly_so_many(self, place: StudyPlace) -> None:
+        """Workers in four threads, which hand back, fail, crash and draw what is not allowed."""
+        errors: list[BaseException] = []
+
+        def work(number: int) -> None:
+            chance = random.Random(number)
+            study = open_study(place)
+
+            def objective(trial: Trial) -> tuple[float, float]:
+                x = trial.suggest_float("x", 0, 1)
+                time.sleep(0.01)
+                match chance.randrange(6):
+                    case 0:
+                        explain_invalid(trial, "not allowed")
+                    case 1:
+                        mark_handed_back(study, trial._trial_id)
+                        raise HandedBackError
+                    case 2 if REPEATS not in trial.user_attrs:
+                        raise OSError("the disk")
+                    case 3:
+                        raise optuna.TrialPruned
+                return x, 1 - x
+
+            while True:
+                try:
+                    if not run_next(study, place, WANTED, objective):
+                        return
+                except (HandedBackError, OSError):
+                    continue
+                except BaseException as error:
+                    errors.append(error)
+                    raise
+
+        workers = [threading.Thread(target=work, args=(number,)) for number in range(THREADS)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert not errors
+        study = open_study(place)
+        # What the last ones handed back when the others had gone
+        while run_next(study, place, WANTED, lambda trial: (trial.suggest_float("x", 0, 1), 0.0)):
+            pass
+        state = state_of(study, place)
+        assert len(state.complete) + len(state.stopped) == state.settled == state.begun == WANTED
+        assert state.invalid
+        for trial in study.trials:
+            first = study.trials[root_number(trial)]
+            assert trial.params == first.params  # what is run again has the same parameters
+        finished = [t for t in study.trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+        roots = [root_number(trial) for trial in finished]
+        assert len(set(roots)) == len(roots)
+
+    def test_more_can_be_asked_for(self, place: StudyPlace) -> None:
+        study = open_study(place)
+        for wanted in (2, 3):
+            while run_next(study, place, wanted, lambda trial: (trial.suggest_int("x", 0, 9), 1)):
+                pass
+            assert state_of(study, place).settled == wanted
+
+    def test_one_worker_draws_the_same_again(self, place: StudyPlace) -> None:
+        drawn = []
+        for _ in range(2):
+            study, _ = create_study(place, {"space": 1})
+            while run_next(study, place, 3, lambda trial: (trial.suggest_float("x", 0, 1), 1)):
+                pass
+            drawn.append([trial.params for trial in study.trials])
+            optuna.delete_study(study_name=place.name, storage=place.storage)
+        assert drawn[0] == drawn[1]
+
+    def test_handed_back_from_outside(self, place: StudyPlace) -> None:
+        study = open_study(place)
+        drawn = {"x": optuna.distributions.IntDistribution(0, 99)}
+        running = TrialState.RUNNING
+        study.add_trial(create_trial(state=running, params={"x": 7}, distributions=drawn))
+        hand_back(study, 0)
+        assert [one.number for one in state_of(study, place).lost] == [0]
+        assert run_next(study, place, 1, lambda again: (again.suggest_int("x", 0, 99), 0))
+        state = state_of(study, place)
+        assert [one.params for one in state.complete] == [{"x": 7}]
+        assert not run_next(study, place, 1, lambda again: (0, 0))
+
+
+class TestTally:
+    def trial(self, number: int, state: TrialState, **attributes: object) -> object:
+        values = (1.0, 2.0) if state == TrialState.COMPLETE else None
+        made = create_trial(state=state, values=values, user_attrs=attributes)
+        made.number = number
+        return made
+
+    def test_a_trial_whose_workers_die_is_given_up(self) -> None:
+        fail = TrialState.FAIL
+        group = [self.trial(0, fail), *(self.trial(n, fail, repeats=0) for n in range(1, 4))]
+        assert len(tally(group[:3], retries=3).lost) == 1
+        assert len(tally(group, retries=3).failed) == 1
+        back = self.trial(0, fail, handed_back=True)
+        assert len(tally([back, *group[1:]], retries=3).lost) == 1
+
+    def test_each_state(self) -> None:
+        state = tally(
+            [
+                self.trial(0, TrialState.COMPLETE),
+                self.trial(1, TrialState.PRUNED),
+                self.trial(2, TrialState.PRUNED, **{INVALID: "no"}),
+                self.trial(3, TrialState.RUNNING),
+                self.trial(4, TrialState.FAIL),
+                self.trial(5, TrialState.WAITING, repeats=4),
+                self.trial(6, TrialState.FAIL, **{FAILURE: "memory"}),
+            ],
+            retries=1,
+        )
+        kinds = (state.complete, state.stopped, state.running, state.waiting, state.failed)
+        assert [len(kind) for kind in kinds] == [1] * 5
+        assert (state.invalid, state.settled, state.begun) == (1, 3, 5)
+
+
+class TestStudy:
+    def test_another_space_needs_another_name(self, place: StudyPlace) -> None:
+        with pytest.raises(ParameterError, match="was begun with other space: restore them, or"):
+            create_study(place, {"space": 2})
+        create_study(place, {"space": 1})
+
+    @pytest.mark.parametrize("url", ["mysql://a:secret@b/c", "search.db", "sqlite:///"])
+    def test_storages(self, url: str) -> None:
+        with pytest.raises(ParameterError, match="--storage: .* is not allowed") as error:
+            check_storage(url)
+        assert "secret" not in str(error.value)
+
+    def test_database_that_does_not_answer(self) -> None:
+        place = StudyPlace("postgresql://me:secret@127.0.0.1:9/none", "a")
+        with pytest.raises(StoreError, match="cannot be used") as error:
+            create_study(place, {})
+        assert "secret" not in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+class TestHopeless:
+    OTHER = Curve((50.0, 80.0, 90.0, 95.0), (900.0, 800.0, 700.0, 600.0), 8)
+
+    def test_less_accurate_by_the_margin_for_no_fewer_events(self) -> None:
+        mine = Curve((40.0, 77.0), (900.0, 800.0), 8)
+        assert "another trial had 80.00 %" in hopeless(mine, 0.5, [self.OTHER], 3.0)
+        assert not hopeless(mine, 0.5, [self.OTHER], 3.1)
+        assert not hopeless(mine, 0.5, [], 3.0)
+
+    def test_fewer_events_or_narrower_weights_are_a_hope(self) -> None:
+        assert not hopeless(Curve((40.0, 50.0), (900.0, 799.0), 8), 0.5, [self.OTHER], 3.0)
+        assert not hopeless(Curve((40.0, 50.0), (900.0, 900.0), 4), 0.5, [self.OTHER], 3.0)
+
+    def test_compared_at_the_same_point_of_the_training(self) -> None:
+        assert [self.OTHER.at(part)[0] for part in (0.1, 0.25, 0.26, 0.5, 1.0)] == [
+            50.0, 50.0, 80.0, 80.0, 95.0,
+        ]  # fmt: skip
+        assert Curve.of_text(self.OTHER.as_text()) == self.OTHER

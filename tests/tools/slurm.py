@@ -1,0 +1,152 @@
+"""A real Slurm of one node on the loopback interface, for the time of a test; run by root."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.tools.services import LOOPBACK, START_SECONDS, STOP_SECONDS, free_port, leash
+
+PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "sinfo")
+CLIENT_SECONDS = 20
+CONFIGURATION = """
+ClusterName=test
+SlurmctldHost=localhost({loopback})
+SlurmUser=root
+AuthType=auth/slurm
+CredType=cred/slurm
+AuthInfo=cred_expire=5
+CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
+SlurmctldPort={controller_port}
+SlurmdPort={node_port}
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+KillWait=5
+SchedulerParameters=sched_interval=1,sched_min_interval=0
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PreemptParameters=send_user_signal
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+NodeName=localhost NodeAddr={loopback} CPUs=2 RealMemory=2000
+PartitionName=debug Nodes=localhost Default=YES PriorityTier=1 GraceTime=10
+PartitionName=high Nodes=localhost PriorityTier=10 PreemptMode=OFF
+"""
+# submitit asks the accounting of jobs, which a test does without.
+SACCT = """#!/bin/sh
+echo 'JobID|State|NodeList'
+exec timeout 10 squeue -h -a -t all -o '%i|%T|%N'
+"""
+
+
+@dataclass(frozen=True)
+class Slurm:
+    """A cluster that runs; `environment` is what its clients need."""
+
+    environment: dict[str, str]
+
+    def client(self, *command: str) -> str:
+        """What a client of Slurm's prints."""
+        done = subprocess.run(
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=CLIENT_SECONDS,
+        )
+        return done.stdout.strip()
+
+
+@contextmanager
+def slurm_cluster(folder: Path) -> Iterator[Slurm]:
+    """Start the cluster with its files in `folder`; skips the test where that cannot be."""
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        pytest.skip(
+            f"needs {', '.join(missing)} (Debian: apt install slurmctld slurmd slurm-client munge)"
+        )
+    if os.geteuid() != 0:
+        pytest.skip("needs root, as which this Slurm runs")
+    for name in ("state", "spool", "bin"):
+        (folder / name).mkdir(parents=True)
+    configuration = CONFIGURATION.format(
+        loopback=LOOPBACK,
+        folder=folder,
+        controller_port=free_port(),
+        node_port=free_port(),
+    )
+    (folder / "slurm.conf").write_text(configuration, encoding="utf-8")
+    key = folder / "slurm.key"
+    key.touch(mode=0o600)
+    key.write_bytes(os.urandom(1024))
+    sacct = folder / "bin" / "sacct"
+    sacct.write_text(SACCT, encoding="utf-8")
+    sacct.chmod(0o755)
+    environment = {
+        **os.environ,
+        "SLURM_CONF": str(folder / "slurm.conf"),
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+    }
+    cluster = Slurm(environment)
+    # In the foreground, so that they end with the tests.
+    programs = [["slurmctld", "-i", "-D"], ["slurmd", "-N", "localhost", "-D"]]
+    processes = []
+    try:
+        for command in programs:
+            with (folder / f"{command[0]}.out").open("wb") as stream:
+                processes.append(
+                    subprocess.Popen(
+                        [*leash(), *command],
+                        env=environment,
+                        stdin=subprocess.DEVNULL,
+                        stdout=stream,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+                )
+        deadline = time.monotonic() + START_SECONDS
+        while "idle" not in _state(cluster):
+            ended = [process.args for process in processes if process.poll() is not None]
+            assert not ended, (ended, _said(folder))
+            assert time.monotonic() < deadline, _said(folder)
+            time.sleep(0.2)
+        yield cluster
+    finally:
+        with suppress(subprocess.SubprocessError, OSError):
+            cluster.client("scancel", "--full", "--signal=KILL", "--user=root")
+        for process in reversed(processes):
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_SECONDS)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(STOP_SECONDS)
+
+
+def _state(cluster: Slurm) -> str:
+    try:
+        return cluster.client("sinfo", "-h", "-p", "debug", "-o", "%T")
+    except subprocess.SubprocessError:
+        return ""
+
+
+def _said(folder: Path) -> str:
+    files = [*folder.glob("*.log"), *folder.glob("*.out")]
+    return "\n".join(file.read_text(encoding="utf-8", errors="replace")[-3000:] for file in files)
