@@ -11,15 +11,9 @@ import yaml
 from spikejoule.energy import load_profiles
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params, load_params
+from spikejoule.search.entries import Choice, Range
 from spikejoule.search.settings import load_search
-from spikejoule.search.space import (
-    Choice,
-    Range,
-    SearchSpace,
-    check_energy,
-    check_possible,
-    search_space,
-)
+from spikejoule.search.space import SearchSpace, check_energy, check_possible, search_space
 
 CONTENT: dict[str, Any] = {
     "study": "a",
@@ -73,8 +67,9 @@ def test_the_projects_own_file_is_allowed(repository: Path, params: Params) -> N
     space = search_space(settings, params, "search.yaml")
     profile = load_profiles(repository / "src/spikejoule/energy/hardware.yaml")[settings.energy]
     check_possible(space, profile, "search.yaml")
-    assert {"encode.code", "encode.time_window", "model.hidden", "model.threshold", "train.lr",
-            "model.decay", "model.weight_bits", "train.pruned_fraction"} <= set(settings.space)  # fmt: skip
+    of_model = {f"model.{key}" for key in ("hidden", "threshold", "decay", "weight_bits")}
+    of_train = {"train.lr", "train.pruned_fraction"}
+    assert {"encode.code", "encode.time_window", *of_model, *of_train} <= set(settings.space)
     for seed in range(50):
         drawn = space.draw(Draws(seed))
         made = space.params(drawn)
@@ -119,14 +114,15 @@ def test_the_projects_own_file_is_allowed(repository: Path, params: Params) -> N
         ({"space": {"model.hidden": [100, 100]}},
          "search.yaml: space.model.hidden: [100, 100] is not allowed; allowed: each value once"),
         ({"space": {"model.hidden": []}},
-         "search.yaml: space.model.hidden: [] is not allowed; allowed: a list of at least one value"),
+         "search.yaml: space.model.hidden: [] is not allowed; allowed: a list of at least one "
+         "value"),
         ({"space": {"model.hidden": 100}},
          "search.yaml: space.model.hidden: 100 is not allowed; allowed: a list of values, or a "
          "range {from: A, to: B}"),
         ({"space": {"train.lrr": [1.0]}},
          "search.yaml: space.train.lrr: is no parameter of a trial (did you mean train.lr?); "
          "allowed: those of encode, model, train in params.yaml, but train.engine, train.device, "
-         "train.threads, train.distillation"),
+         "train.threads, train.resume, train.distillation"),
         ({"fixed": {"train.max_epochs": 0}},
          "search.yaml: fixed.train.max_epochs: 0 is not allowed; allowed: a whole number of at "
          "least 1 and of at most 100000"),

@@ -191,8 +191,10 @@ class TestTwoLocalWorkers:
         # A worker is killed in the middle of a trial ...
         process = small.start("--workers", "2", "--trials", str(self.TRIALS))
         victim = small.wait_for(
-            lambda state: small.epochs_kept()
-            and next((pid for one in state.running if (pid := small.pid_of(one))), None),
+            lambda state: (
+                small.epochs_kept()
+                and next((pid for one in state.running if (pid := small.pid_of(one))), None)
+            ),
             process,
         )
         os.kill(victim, signal.SIGKILL)

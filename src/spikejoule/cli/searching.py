@@ -111,9 +111,9 @@ def _search(options: argparse.Namespace) -> str:
     _tell_progress()
     from spikejoule.search.front import found_png, found_table, found_text, write_found
     from spikejoule.search.launcher import run_search
+    from spikejoule.search.records import PARAMETERS, RESULT
     from spikejoule.search.space import space_of_entries
     from spikejoule.search.tally import root_number
-    from spikejoule.search.worker import PARAMETERS, RESULT
     from spikejoule.tracking.store import without_passwords
 
     root = options.directory.resolve()

@@ -21,7 +21,9 @@ from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from spikejoule.foundation.errors import ArtifactError, ClusterError, SpikejouleError
 from spikejoule.foundation.files import write_text
-from spikejoule.search.worker import ERROR_FILE, STOP_FILE, WorkerArguments, work
+from spikejoule.search.job import work
+from spikejoule.search.worker import ERROR_FILE, STOP_FILE
+from spikejoule.search.worker_arguments import WorkerArguments
 
 CLUSTERS: Final = ("local", "slurm")
 

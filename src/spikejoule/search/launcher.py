@@ -20,17 +20,12 @@ from filelock import FileLock, Timeout
 
 from spikejoule.foundation.errors import ClusterError
 from spikejoule.search.jobs import ClusterSettings, Jobs, private_folder, raise_left_error
+from spikejoule.search.records import PARAMETERS, RESULT, STOPPED_TAG, ended_trial
 from spikejoule.search.study import StudyPlace, create_study, state_of
 from spikejoule.search.tally import FAILURE, STOPPED, Tally, root_number
 from spikejoule.search.trial import TrialResult
-from spikejoule.search.worker import (
-    ERROR_FILE,
-    PARAMETERS,
-    RESULT,
-    STOPPED_TAG,
-    WorkerArguments,
-    ended_trial,
-)
+from spikejoule.search.worker import ERROR_FILE
+from spikejoule.search.worker_arguments import WorkerArguments
 from spikejoule.tracking.keeper import FAILURE_TAG
 from spikejoule.tracking.search_runs import EndedTrial, SearchRun
 from spikejoule.tracking.store import Store, without_passwords

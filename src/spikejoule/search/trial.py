@@ -131,12 +131,7 @@ def run_trial(
         keeper=keeper,
     )
     network = trained_network(
-        result,
-        encoder,
-        seed,
-        params.train.model_dump(mode="json"),
-        data.description.model_dump(),
-        engine.name,
+        result, encoder, seed, params.train, data.description.model_dump(), engine.name
     )
     measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
     energy = None

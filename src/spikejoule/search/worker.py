@@ -1,15 +1,8 @@
-"""A worker: claims trial after trial of a study and runs each, until there is none left.
+"""A worker: claims trial after trial of a study and runs each, until there is none left."""
 
-submitit starts it with one argument, which is JSON text, and keeps a pickle of that call in the
-job's folder. Nothing comes back that way: what a trial gave is in the study.
-"""
-
-import json
 import logging
 import os
 import socket
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,15 +11,15 @@ from typing import Any, Final
 
 import optuna
 from optuna.trial import Trial, TrialState
-from submitit.helpers import DelayedSubmission
 
+import spikejoule
 from spikejoule.energy import HardwareProfile, load_profiles, select_profile
-from spikejoule.foundation.errors import ParameterError, SpikejouleError
-from spikejoule.foundation.files import write_text
-from spikejoule.foundation.provenance import content_digest
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.foundation.provenance import content_digest, library_versions, tree_digests
 from spikejoule.foundation.resume_files import ResumeFile
 from spikejoule.learn.training import DivergedError
 from spikejoule.params import Params
+from spikejoule.search.records import CURVE, PARAMETERS, RESULT, STOPPED_TAG, ended_trial
 from spikejoule.search.settings import SYNAPTIC_EVENTS, StopSettings
 from spikejoule.search.space import SearchSpace, check_energy, space_of_entries
 from spikejoule.search.stopping import CurveKeeper, HopelessError, curves_of
@@ -35,7 +28,6 @@ from spikejoule.search.study import (
     HandedBackError,
     StudyPlace,
     explain_invalid,
-    hand_back,
     mark_handed_back,
     open_study,
     run_next,
@@ -44,123 +36,34 @@ from spikejoule.search.study import (
 from spikejoule.search.tally import FAILURE, REPEATS, STOPPED
 from spikejoule.search.trial import (
     SearchData,
-    TrialResult,
     layer_names,
     load_data,
     run_trial,
 )
+from spikejoule.search.worker_arguments import WorkerArguments
 from spikejoule.tracking.keeper import FAILURE_TAG, is_running
 from spikejoule.tracking.search_runs import EndedTrial, SearchRun, TrialRun
 from spikejoule.tracking.store import Store
 
 logger = logging.getLogger(__name__)
 
-RESULT: Final = "result"
-"""Attribute of a trial: the fields of its `TrialResult`."""
-
-PARAMETERS: Final = "parameters"
-"""Attribute of a trial: what was drawn, by full key, as it was used."""
-
-CURVE: Final = "curve"
-"""Attribute of a trial: its `Curve` as text."""
-
-STOPPED_TAG: Final = "spikejoule.stopped"
 RESUME_FOLDER: Final = "resume"
 ERROR_FILE: Final = "error.txt"
 STOP_FILE: Final = "stop"
 
 _TAKEN_OVER = "Cannot tell a "
-_HAND_BACK_SECONDS = 5.0
 _POLL_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class WorkerArguments:
-    """All that a worker is told; plain values.
-
-    Attributes:
-        place: fields of the `StudyPlace`.
-        trials: how many the study is to have.
-        folder: of the search, for states of trials and messages of workers.
-        paths: of the artifacts, by name, absolute.
-        price_list: the file of hardware profiles.
-        threads: CPU threads of each worker.
-        store: fields of the MLflow `Store`, as text.
-        search_id, run_id: of the search, and MLflow's of its run.
-        launcher: number and start of the process without which the worker ends; None for a worker
-            that is on its own.
-    """
-
-    place: Mapping[str, Any]
-    trials: int
-    folder: str
-    paths: Mapping[str, str]
-    price_list: str
-    threads: int
-    store: Mapping[str, Any]
-    search_id: str
-    run_id: str
-    launcher: tuple[int, float] | None = None
-
-    def as_text(self) -> str:
-        """JSON."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def of_text(cls, text: str) -> "WorkerArguments":
-        """The arguments of `as_text`."""
-        values = json.loads(text)
-        launcher = values.pop("launcher")
-        return cls(**values, launcher=None if launcher is None else tuple(launcher))
-
-
 @dataclass
-class _Current:
+class Current:
     """The trial that this process runs now, for the handler of signals."""
 
     study: optuna.Study | None = None
     number: int = 0
 
 
-_CURRENT = _Current()
-
-
-def work(text: str) -> None:
-    """Run trials until none is left; `text` is that of `WorkerArguments`.
-
-    A SpikejouleError, after which no other worker could do better, is left in the folder of the
-    search for its launcher.
-    """
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    arguments = WorkerArguments.of_text(text)
-    try:
-        Worker(arguments).run()
-    except HandedBackError as reason:
-        logger.info("%s", reason)
-    except SpikejouleError as error:
-        write_text(Path(arguments.folder) / ERROR_FILE, f"{error}\n")
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
-
-
-def checkpoint(text: str) -> DelayedSubmission:
-    """What submitit calls when the job is about to be preempted, or its time is up.
-
-    The trial goes back into the queue at once; the job, queued again, takes up what is there.
-    """
-    # In a thread: this one may be in the middle of a conversation with the database.
-    thread = threading.Thread(target=_hand_back_current, daemon=True)
-    thread.start()
-    thread.join(_HAND_BACK_SECONDS)
-    return DelayedSubmission(work, text)
-
-
-work.checkpoint = checkpoint  # type: ignore[attr-defined]
-
-
-def _hand_back_current() -> None:
-    if _CURRENT.study is not None:
-        hand_back(_CURRENT.study, _CURRENT.number)
+CURRENT = Current()
 
 
 @dataclass
@@ -188,6 +91,11 @@ class Worker:
         if shared["energy"] != SYNAPTIC_EVENTS:
             profiles = load_profiles(Path(self.arguments.price_list))
             self.profile = select_profile(profiles, shared["energy"], "energy")
+        # A state is nobody's who computes otherwise.
+        self.code = {
+            **(tree_digests([Path(spikejoule.__file__).parent]) or {}),
+            **library_versions(),
+        }
         store = {**self.arguments.store, "lock_path": Path(self.arguments.store["lock_path"])}
         self.search = SearchRun(
             Store(**store), self.arguments.search_id, self.place.name, self.arguments.run_id
@@ -237,11 +145,11 @@ class Worker:
             check_energy(params, self.profile)
         except ParameterError as error:
             explain_invalid(trial, str(error).splitlines()[0])
-        _CURRENT.study, _CURRENT.number = self.study, trial.number
+        CURRENT.study, CURRENT.number = self.study, trial.number
         try:
             return self._run(trial, number, params)
         finally:
-            _CURRENT.study = None
+            CURRENT.study = None
 
     def _run(self, trial: Trial, number: int, params: Params) -> tuple[float, float]:
         if self._data is None:
@@ -251,7 +159,8 @@ class Worker:
         curve = CurveKeeper(
             params.train, params.model.weight_bits, self.stop, lambda: self._complete_curves()
         )
-        key = content_digest({"search": self.arguments.search_id, "trial": number})
+        known_by = {"search": self.arguments.search_id, "trial": number, "code": self.code}
+        key = content_digest(known_by)
         resume = ResumeFile(
             Path(self.arguments.folder) / RESUME_FOLDER, key, f"trial {number} of the search"
         )
@@ -260,7 +169,12 @@ class Worker:
             with resume:
                 observers = (run, curve, _LauncherWatch(self._check_launcher))
                 result = run_trial(
-                    params, self._data, self.profile, self.arguments.threads, observers, resume
+                    params,
+                    self._data,
+                    self.profile,
+                    self.arguments.threads,
+                    observers,
+                    resume if params.train.resume else None,
                 )
                 trial.set_user_attr(RESULT, asdict(result))
                 trial.set_user_attr(CURVE, curve.curve.as_text())
@@ -287,14 +201,6 @@ class Worker:
     def _complete_curves(self) -> Any:
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return curves_of([one.user_attrs for one in trials], CURVE)
-
-
-def ended_trial(result: TrialResult) -> EndedTrial:
-    """A trial that was trained to its end, as its run has it."""
-    values = {name: value for name, value in asdict(result).items() if value is not None}
-    digest = str(values.pop("trained_sha256"))
-    metrics = {name: float(value) for name, value in values.items()}
-    return EndedTrial("FINISHED", metrics, {"spikejoule.trained_sha256": digest})
 
 
 class _LauncherWatch:
