@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast rivals sweep front verdict seeds plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
+.PHONY: repro seed-notebook frugal accurate contrast rivals sweep search front verdict seeds plots test test-rest test-all mutations lint docs docs-serve experiments ui bench growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -19,6 +19,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_BENCH := $(VENV)/.installed-bench
 INSTALLED_DOCS := $(VENV)/.installed-docs
 INSTALLED_INTEROP := $(VENV)/.installed-interop
+INSTALLED_SEARCH := $(VENV)/.installed-search
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
 # A kill can leave DVC's list of busy files damaged, which would stop it for good.
@@ -110,6 +111,13 @@ sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `mak
 	-$(DVC) exp run --run-all --jobs 1
 	$(MAKE) front
 
+# What search.yaml says. `make search SEARCH="--workers 8 --trials 200"` says it otherwise.
+SEARCH ?=
+
+search: $(INSTALLED_SEARCH)  ## search parameters for a front of accuracy and energy (SEARCH=...)
+	$(DVC) repro prepare
+	$(BIN)/spikejoule search --figure figures/search.png --table metrics/search.csv $(SEARCH)
+
 front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs: figures/front.png
 	$(BIN)/spikejoule front --figure figures/front.png --table metrics/front.csv $(FRONT)
 
@@ -128,10 +136,10 @@ plots: $(INSTALLED)  ## DVC's charts as a page that needs no network (PLOTS="dif
 test: $(INSTALLED)  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGUMENTS)
 
-test-rest: $(INSTALLED)  ## run the slow tests: servers, the pipeline again, training at full size
+test-rest: $(INSTALLED_SEARCH)  ## run the slow tests: servers, the pipeline again, training at full size
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGUMENTS)
 
-test-all: $(INSTALLED_INTEROP)  ## run all tests
+test-all: $(INSTALLED_INTEROP) $(INSTALLED_SEARCH)  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 mutations: $(INSTALLED)  ## break kernels, counts and prices on purpose: tests must notice each
@@ -193,6 +201,10 @@ $(INSTALLED_BENCH): $(INSTALLED)
 
 $(INSTALLED_DOCS): $(INSTALLED)
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+$(INSTALLED_SEARCH): $(INSTALLED)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[search]'
 	@touch $@
 
 # Sinabs asks for an older nir, which it does not need; pbr is all that it lacks then.

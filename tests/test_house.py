@@ -22,7 +22,10 @@ from stages.shared import common, root
 from tests.tools.pipeline_tools import write_paths
 
 BY_MACHINE = {"torch", "torchvision"}
-CHECKS = ["make lint", "make test", "make test-rest", "make docs"]
+CHECKS = [
+    "make .venv/.installed-search",
+    *("make lint", "make test", "make test-rest", "make docs"),
+]
 
 
 def normalized(name: str) -> str:
@@ -208,8 +211,9 @@ class TestMakefile:
             "constraints.txt -e .[dev,shared]",
             "constraints.txt -e .[interop]",
             "constraints.txt --no-deps sinabs>=3.1 pbr",
+            "constraints.txt -e .[search]",
         ]
-        assert installs[0] < tested[0] < installs[1] < installs[2] < tested[1]
+        assert installs[0] < tested[0] < installs[1] < installs[3] < tested[1]
 
     @pytest.mark.parametrize("name", ["pyproject.toml", "constraints.txt"])
     def test_installs_again_when_the_dependencies_change(self, made: Path, name: str) -> None:
@@ -262,7 +266,8 @@ class TestMakefile:
 class TestContinuousIntegration:
     """`.ci/run` with fake programs: nothing is installed, linted or tested here."""
 
-    PARTS = ("chromium", "initdb")
+    PARTS = ("chromium", "initdb", "slurmctld")
+    PACKAGES = "chromium postgresql slurmctld slurmd slurm-client munge"
 
     @pytest.fixture
     def machine(self, repository: Path, tmp_path: Path) -> Path:
@@ -291,14 +296,14 @@ class TestContinuousIntegration:
         assert self.check(machine).returncode == 0
         assert self.log(machine) == [
             "apt-get update",
-            "apt-get install --yes --no-install-recommends chromium postgresql",
+            f"apt-get install --yes --no-install-recommends {self.PACKAGES}",
             *CHECKS,
         ]
 
     def test_installs_only_what_is_missing(self, machine: Path) -> None:
         fake_program(machine / "chromium", "")
         self.check(machine)
-        assert self.log(machine)[1].endswith(" postgresql")
+        assert " postgresql slurmctld" in self.log(machine)[1]
         assert "chromium" not in self.log(machine)[1]
 
     def test_installs_nothing_where_all_is_there(self, machine: Path) -> None:
@@ -316,7 +321,7 @@ class TestContinuousIntegration:
             (machine / "apt-get").unlink()
         done = self.check(machine, CI="true")
         assert done.returncode == 0
-        assert done.stderr.startswith("note: without chromium postgresql")
+        assert done.stderr.startswith("note: without chromium postgresql slurmctld")
         assert self.log(machine) == CHECKS
 
     def test_failed_installation_is_an_error_in_ci_and_a_note_elsewhere(
@@ -325,11 +330,11 @@ class TestContinuousIntegration:
         fake_program(machine / "apt-get", "exit 100")
         done = self.check(machine, CI="true")
         assert done.returncode == 1
-        assert done.stderr == "error: chromium postgresql could not be installed.\n"
+        assert done.stderr == f"error: {self.PACKAGES} could not be installed.\n"
         assert not (machine / "log").exists()
         done = self.check(machine)
         assert done.returncode == 0
-        assert done.stderr.startswith("note: chromium postgresql could not be installed")
+        assert done.stderr.startswith(f"note: {self.PACKAGES} could not be installed")
         assert self.log(machine) == CHECKS
 
     def test_failing_lint_fails(self, machine: Path) -> None:
@@ -534,6 +539,7 @@ class TestRepository:
             ("models/surrogate_snn_checkpoint.pth", True),
             ("mlflow.db", True),
             ("mlflow.db.lock", True),
+            ("search.db.lock", True),
             (".venv/bin/python", True),
             (".cache/mnist/a.gz", True),
             ("metrics/.train.json.0123456789abcdef.tmp", True),

@@ -128,7 +128,7 @@ class TestCommands:
         names = re.findall(r"^### spikejoule (\w+)$", text, flags=re.M)
         assert names == [
             *("inspect", "measure", "proxies", "energy"),
-            *("publish", "check", "front", "verdict", "seeds", "version"),
+            *("publish", "check", "front", "verdict", "seeds", "version", "search"),
         ]
         assert "| `--rev REVISION` |" in text
         assert "| `--images DIRECTORY|" in text  # a bar in code needs no escape
