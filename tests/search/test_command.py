@@ -1,0 +1,132 @@
+"""The command `search`: what it refuses before anything is begun, in one sentence."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from spikejoule.cli import main
+from spikejoule.data.images import Dataset, describe, save_images
+from tests.tools.finished_project import N_TRAIN, N_VALIDATION, PARAMETERS, isolate
+from tests.tools.pipeline_tools import artifact_paths, set_parameters, write_lock
+from tests.tools.processes import exit_status_of
+
+ARTIFACTS = ("train", "validation", "data_metrics")
+
+
+@pytest.fixture
+def prepared(
+    repository: Path, mnist5k: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A project whose stage `prepare` has run; the working directory."""
+    for name in ("params.yaml", "dvc.yaml", "search.yaml"):
+        shutil.copy(repository / name, tmp_path)
+    set_parameters(tmp_path, PARAMETERS)
+    paths = artifact_paths(repository)
+    (tmp_path / paths["hardware"]).parent.mkdir(parents=True)
+    shutil.copy(repository / paths["hardware"], tmp_path / paths["hardware"])
+    train = mnist5k.train.select(slice(N_TRAIN))
+    validation = mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION))
+    save_images(tmp_path / paths["train"], train)
+    save_images(tmp_path / paths["validation"], validation)
+    described = describe(mnist5k, train, validation, False)
+    described.write(tmp_path / paths["data_metrics"])
+    write_lock(tmp_path, [Path(paths[name]) for name in ARTIFACTS], [])
+    isolate(monkeypatch, tmp_path)
+    return tmp_path
+
+
+def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    """The one line that the command says when it refuses."""
+    assert main(["search", *options]) == 1
+    said = capsys.readouterr()
+    assert not said.out
+    (line,) = said.err.splitlines()
+    assert not Path("search.db").exists()
+    assert not Path("mlflow.db").exists()
+    return line
+
+
+@pytest.mark.parametrize("missing", ["optuna", "submitit"])
+def test_without_the_extra(
+    prepared: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    missing: str,
+) -> None:
+    found = {"optuna", "submitit"} - {missing}
+    monkeypatch.setattr(
+        "spikejoule.cli.searching.find_spec", lambda name: object() if name in found else None
+    )
+    assert refused(capsys) == (
+        f"error: `spikejoule search` needs {missing}, which a project has after `make search`, or "
+        "`pip install 'spikejoule[search]'`."
+    )
+
+
+def test_nothing_else_needs_the_extra() -> None:
+    code = (
+        "import sys; sys.modules['optuna'] = sys.modules['submitit'] = None\n"
+        "from spikejoule import cli\n"
+        "import spikejoule.search.space, spikejoule.search.settings\n"
+        "cli.build_parser()\n"
+    )
+    assert exit_status_of(code) == 0
+
+
+class TestRefused:
+    @pytest.fixture(autouse=True)
+    def extra(self) -> None:
+        pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
+        pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
+
+    @pytest.mark.usefixtures("prepared")
+    def test_a_file_that_is_not_there(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert refused(capsys, "--space", "none.yaml").startswith("error: none.yaml cannot be read")
+
+    def test_an_entry(self, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8"))
+        content["space"]["train.lr"]["to"] = 20
+        (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        assert refused(capsys) == (
+            f"error: {prepared}/search.yaml: space.train.lr.to: 20 is not allowed; allowed: a "
+            "number above 0 and of at most 10"
+        )
+
+    def test_a_profile(self, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        text = (prepared / "search.yaml").read_text(encoding="utf-8")
+        changed = text.replace("energy: 45nm-fp32", "energy: 45nm-fp23")
+        (prepared / "search.yaml").write_text(changed, encoding="utf-8")
+        assert "45nm-fp23" in refused(capsys)
+
+    @pytest.mark.usefixtures("prepared")
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--storage", "mysql://a/b"), "--storage: mysql://a/b is not allowed; allowed: sql"),
+            (("--cluster", "slurm", "--slurm", "account"), "--slurm: account is not allowed"),
+        ],
+    )
+    def test_an_option(
+        self, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+    ) -> None:
+        assert refused(capsys, *options).startswith(f"error: {words}")
+
+    def test_images_of_other_parameters(
+        self, prepared: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        set_parameters(prepared, {"seed": 7})
+        line = refused(capsys)
+        assert "seed 42 (now 7)" in line
+        assert "dvc repro" in line
+
+    def test_images_that_are_not_the_recorded_ones(
+        self, prepared: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = artifact_paths(prepared)["validation"]
+        shutil.copy(artifact_paths(prepared)["train"], path)
+        assert refused(capsys) == (
+            f"error: {path} is not the file that dvc.lock records: `dvc repro prepare` puts it "
+            "right."
+        )
