@@ -13,7 +13,15 @@ pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 from optuna.trial import Trial, TrialState, create_trial  # noqa: E402
 
 from spikejoule.foundation.errors import ParameterError, StoreError  # noqa: E402
-from spikejoule.search.stopping import Curve, hopeless  # noqa: E402
+from spikejoule.learn.course import EpochRecord  # noqa: E402
+from spikejoule.learn.settings import TrainingSettings  # noqa: E402
+from spikejoule.search.settings import StopSettings  # noqa: E402
+from spikejoule.search.stopping import (  # noqa: E402
+    Curve,
+    CurveKeeper,
+    HopelessError,
+    hopeless,
+)
 from spikejoule.search.study import (  # noqa: E402
     HandedBackError,
     StudyPlace,
@@ -194,3 +202,41 @@ class TestHopeless:
             50.0, 50.0, 80.0, 80.0, 95.0,
         ]  # fmt: skip
         assert Curve.of_text(self.OTHER.as_text()) == self.OTHER
+
+    def records(self, accuracies: tuple[float, ...]) -> list[EpochRecord]:
+        return [
+            EpochRecord(epoch, 0.1, 1.0, 50.0, accuracy, (1, 1), (600, 400), 0.0, samples=10)
+            for epoch, accuracy in enumerate(accuracies, start=1)
+        ]
+
+    @pytest.mark.parametrize(
+        ("after", "pruned", "stopped_at"),
+        [(0.5, 0.0, 2), (0.1, 0.0, 1), (0.5, 0.5, 3), (None, 0.0, None), (1.0, 0.0, None)],
+    )
+    def test_a_trial_ends_when_it_may_and_not_before_its_last_synapse_is_gone(
+        self, after: float | None, pruned: float, stopped_at: int | None
+    ) -> None:
+        better = Curve((90.0,) * 4, (100.0,) * 4, 32)
+        settings = TrainingSettings(
+            max_epochs=4, pruned_fraction=pruned, prune_start=0.0, prune_end=0.7
+        )
+        stop = StopSettings(after_fraction=after, margin_percent=2.0)
+        keeper = CurveKeeper(settings, 32, stop, lambda: [better])
+        ended, said = None, ""
+        for record in self.records((50.0, 60.0, 70.0, 80.0)):
+            try:
+                keeper.on_epoch(record, 1.0)
+            except HopelessError as reason:
+                ended, said = record.epoch, str(reason)
+                break
+        assert ended == stopped_at
+        assert said.startswith(f"after epoch {stopped_at} of 4: " if stopped_at else "")
+        assert keeper.curve.events[0] == 100.0
+
+    def test_a_trial_that_goes_on_has_its_curve(self) -> None:
+        stop = StopSettings(after_fraction=None, margin_percent=2.0)
+        records = self.records((50.0, 60.0, 70.0))
+        keeper = CurveKeeper(TrainingSettings(max_epochs=3), 8, stop, tuple)
+        keeper.on_resume(records[:2], (1.0, 1.0))
+        keeper.on_epoch(records[2], 1.0)
+        assert keeper.curve.accuracies == (50.0, 60.0, 70.0)

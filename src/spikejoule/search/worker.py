@@ -17,7 +17,7 @@ from spikejoule.energy import HardwareProfile, load_profiles, select_profile
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.provenance import content_digest, library_versions, tree_digests
 from spikejoule.foundation.resume_files import ResumeFile
-from spikejoule.learn.training import DivergedError
+from spikejoule.learn.training import DivergedError, TrainingObserver
 from spikejoule.params import Params
 from spikejoule.search.records import CURVE, PARAMETERS, RESULT, STOPPED_TAG, ended_trial
 from spikejoule.search.settings import SYNAPTIC_EVENTS, StopSettings
@@ -36,6 +36,7 @@ from spikejoule.search.study import (
 from spikejoule.search.tally import FAILURE, REPEATS, STOPPED
 from spikejoule.search.trial import (
     SearchData,
+    TrialResult,
     layer_names,
     load_data,
     run_trial,
@@ -72,11 +73,9 @@ class Worker:
 
     Attributes:
         arguments: what it was told.
-        objective: in place of the training, for tests; None for the training.
     """
 
     arguments: WorkerArguments
-    objective: Callable[[Trial], tuple[float, float]] | None = None
     _data: SearchData | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -116,9 +115,8 @@ class Worker:
             time.sleep(_POLL_SECONDS)
 
     def _run_one(self) -> bool:
-        objective = self.objective or self._train
         try:
-            return run_next(self.study, self.place, self.arguments.trials, objective)
+            return run_next(self.study, self.place, self.arguments.trials, self._train)
         except MemoryError as error:
             logger.warning("a trial is given up: not enough memory (%s)", error)
         except ValueError as error:
@@ -157,7 +155,7 @@ class Worker:
             self._data = load_data(paths, self.digests)
         run = TrialRun(self.search, number, params.flattened(), layer_names(params, self._data))
         curve = CurveKeeper(
-            params.train, params.model.weight_bits, self.stop, lambda: self._complete_curves()
+            params.train, params.model.weight_bits, self.stop, self._complete_curves
         )
         known_by = {"search": self.arguments.search_id, "trial": number, "code": self.code}
         key = content_digest(known_by)
@@ -167,21 +165,9 @@ class Worker:
         logger.info("trial %d: %s", number, trial.user_attrs[PARAMETERS])
         try:
             with resume:
-                observers = (run, curve, _LauncherWatch(self._check_launcher))
-                result = run_trial(
-                    params,
-                    self._data,
-                    self.profile,
-                    self.arguments.threads,
-                    observers,
-                    resume if params.train.resume else None,
-                )
-                trial.set_user_attr(RESULT, asdict(result))
-                trial.set_user_attr(CURVE, curve.curve.as_text())
-                resume.done()
+                result = self._result(params, (run, curve), resume)
         except (DivergedError, HopelessError) as reason:
             trial.set_user_attr(STOPPED, str(reason))
-            resume.done()
             run.end(EndedTrial("FINISHED", tags={STOPPED_TAG: str(reason)}))
             raise optuna.TrialPruned(str(reason)) from reason
         except MemoryError as error:
@@ -194,9 +180,34 @@ class Worker:
                 mark_handed_back(self.study, trial._trial_id)
             run.end(EndedTrial("KILLED", tags={FAILURE_TAG: str(error) or type(error).__name__}))
             raise
+        trial.set_user_attr(RESULT, asdict(result))
+        trial.set_user_attr(CURVE, curve.curve.as_text())
         run.end(ended_trial(result))
         logger.info("trial %d: %.2f %%, %s", number, *result.objectives)
         return result.objectives
+
+    def _result(
+        self,
+        params: Params,
+        observers: tuple[TrainingObserver, ...],
+        resume: ResumeFile,
+    ) -> TrialResult:
+        """Train and measure; a state is kept of what is to be run again alone."""
+        assert self._data is not None
+        try:
+            result = run_trial(
+                params,
+                self._data,
+                self.profile,
+                self.arguments.threads,
+                (*observers, _LauncherWatch(self._check_launcher)),
+                resume if params.train.resume else None,
+            )
+        except (DivergedError, HopelessError):
+            resume.done()
+            raise
+        resume.done()
+        return result
 
     def _complete_curves(self) -> Any:
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
