@@ -68,8 +68,7 @@ def _add_cluster(search: argparse.ArgumentParser) -> None:
         "--workers",
         type=positive,
         metavar="N",
-        help="trainings at once (default: one for each core of this machine, for each that its "
-        "process may use; in Slurm 2)",
+        help="trainings at once (default: as many as the process may use cores; in Slurm 2)",
     )
     search.add_argument(
         "--threads", type=positive, default=1, metavar="N", help="cores of a worker (default: 1)"
@@ -207,7 +206,9 @@ def _plan(
 def _default_workers(options: argparse.Namespace) -> int:
     if options.cluster == "slurm":
         return 2
-    return max(len(os.sched_getaffinity(0)) // int(options.threads), 1)
+    allowed = getattr(os, "sched_getaffinity", None)  # Linux alone has it
+    cores = (os.cpu_count() or 1) if allowed is None else len(allowed(0))
+    return max(cores // int(options.threads), 1)
 
 
 def _slurm_options(given: list[str]) -> dict[str, str]:
