@@ -1,6 +1,8 @@
 """As many trials as were asked for, whoever claims them, and whatever becomes of their workers."""
 
+import os
 import random
+import socket
 import threading
 import time
 from pathlib import Path
@@ -15,6 +17,7 @@ from optuna.trial import Trial, TrialState, create_trial  # noqa: E402
 from spikejoule.foundation.errors import ParameterError, StoreError  # noqa: E402
 from spikejoule.learn.course import EpochRecord  # noqa: E402
 from spikejoule.learn.settings import TrainingSettings  # noqa: E402
+from spikejoule.search.database import StudyPlace, check_storage  # noqa: E402
 from spikejoule.search.settings import StopSettings  # noqa: E402
 from spikejoule.search.stopping import (  # noqa: E402
     Curve,
@@ -23,9 +26,8 @@ from spikejoule.search.stopping import (  # noqa: E402
     hopeless,
 )
 from spikejoule.search.study import (  # noqa: E402
+    KEEPER,
     HandedBackError,
-    StudyPlace,
-    check_storage,
     create_study,
     explain_invalid,
     hand_back,
@@ -35,6 +37,7 @@ from spikejoule.search.study import (  # noqa: E402
     state_of,
 )
 from spikejoule.search.tally import FAILURE, INVALID, REPEATS, root_number, tally  # noqa: E402
+from spikejoule.tracking.keeper import HOST_TAG, PROCESS_TAG, keeper_tags  # noqa: E402
 
 WANTED = 12
 THREADS = 4
@@ -129,6 +132,21 @@ class TestManyWorkers:
         state = state_of(study, place)
         assert [one.params for one in state.complete] == [{"x": 7}]
         assert not run_next(study, place, 1, lambda again: (0, 0))
+
+    def test_a_dead_process_of_this_machine_is_known_at_once(self, place: StudyPlace) -> None:
+        study = open_study(place)
+        tags = {HOST_TAG: socket.gethostname()}
+        for keeper in (
+            tags | {PROCESS_TAG: f"{os.getpid()} 1.0"},  # its number belongs to another by now
+            keeper_tags(),
+            {HOST_TAG: "elsewhere", PROCESS_TAG: "1 1.0"},
+        ):
+            attributes = {KEEPER: keeper}
+            study.add_trial(create_trial(state=TrialState.RUNNING, user_attrs=attributes))
+        assert run_next(study, place, 3, lambda trial: (1, 1))
+        state = state_of(study, place)
+        assert [root_number(trial) for trial in state.complete] == [0]
+        assert [trial.number for trial in state.running] == [1, 2]
 
 
 class TestTally:

@@ -24,9 +24,11 @@ from mlflow import MlflowClient  # noqa: E402
 
 from spikejoule.data.images import Dataset  # noqa: E402
 from spikejoule.foundation.provenance import file_digest  # noqa: E402
+from spikejoule.search.database import StudyPlace  # noqa: E402
 from spikejoule.search.front import FoundTable  # noqa: E402
-from spikejoule.search.study import StudyPlace, open_study, state_of  # noqa: E402
+from spikejoule.search.study import KEEPER, open_study, state_of  # noqa: E402
 from spikejoule.search.tally import HANDED_BACK, Tally, root_number  # noqa: E402
+from spikejoule.tracking.keeper import PROCESS_TAG  # noqa: E402
 from spikejoule.tracking.search_runs import PARENT_TAG, TRIAL_TAG  # noqa: E402
 from tests.tools.finished_project import call, finish_project, isolate, path_of  # noqa: E402
 from tests.tools.pipeline_tools import (  # noqa: E402
@@ -40,7 +42,7 @@ from tests.tools.slurm import slurm_cluster  # noqa: E402
 
 pytestmark = SHARED
 
-SECONDS = 120
+SECONDS = 300
 EPOCHS = 60
 STUDY = "tiny"
 ARTIFACTS = ("train", "validation", "data_metrics")
@@ -62,7 +64,7 @@ class SmallSearch:
         """Start `spikejoule search`."""
         process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "spikejoule.cli", "search", "--heartbeat", "1"),
+                *(sys.executable, "-m", "spikejoule.cli", "search"),
                 *("--storage", self.storage, "--table", "metrics/search.csv"),
                 *("--figure", "figures/search.png", *options),
             ],
@@ -138,8 +140,8 @@ class SmallSearch:
 
     def pid_of(self, trial: Any) -> int | None:
         """The process that runs a trial, once it is training."""
-        worker = trial.user_attrs.get("worker")
-        return int(worker.split()[1]) if worker else None
+        keeper = trial.user_attrs.get(KEEPER)
+        return int(keeper[PROCESS_TAG].split()[0]) if keeper else None
 
 
 @pytest.fixture

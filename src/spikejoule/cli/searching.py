@@ -46,10 +46,10 @@ def add_search_command(commands: Any) -> None:
     search.add_argument(
         "--heartbeat",
         type=positive,
-        default=5,
+        default=10,
         metavar="SECONDS",
-        help="how often a worker says that it lives; after four times that it is taken for dead "
-        "(default: 5)",
+        help="how often a worker says that it lives; after four times that other machines take it "
+        "for dead (default: 10)",
     )
     search.add_argument(
         "--retries",
@@ -147,11 +147,11 @@ def _plan(
     from spikejoule.foundation.pipeline_file import artifact_paths
     from spikejoule.foundation.provenance import provenance_tags
     from spikejoule.search.artifacts import check_artifacts
+    from spikejoule.search.database import StudyPlace, check_storage
     from spikejoule.search.jobs import ClusterSettings
     from spikejoule.search.launcher import Search
     from spikejoule.search.settings import SYNAPTIC_EVENTS, load_search
     from spikejoule.search.space import check_possible, search_space
-    from spikejoule.search.study import StudyPlace, check_storage
     from spikejoule.search.trial import ARTIFACTS, digests
     from spikejoule.tracking import project_store
 

@@ -19,9 +19,10 @@ import psutil
 from filelock import FileLock, Timeout
 
 from spikejoule.foundation.errors import ClusterError
+from spikejoule.search.database import StudyPlace
 from spikejoule.search.jobs import ClusterSettings, Jobs, private_folder, raise_left_error
 from spikejoule.search.records import PARAMETERS, RESULT, STOPPED_TAG, ended_trial
-from spikejoule.search.study import StudyPlace, create_study, state_of
+from spikejoule.search.study import create_study, state_of
 from spikejoule.search.tally import FAILURE, STOPPED, Tally, root_number
 from spikejoule.search.trial import TrialResult
 from spikejoule.search.worker import ERROR_FILE

@@ -7,66 +7,36 @@ only so are there exactly as many as were asked for, whatever number of workers 
 import hashlib
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 import optuna
-import sqlalchemy
-from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import RDBStorage, fail_stale_trials
+from optuna.storages import fail_stale_trials
 from optuna.trial import Trial, TrialState, create_trial
 
-from spikejoule.foundation.errors import ParameterError, StoreError
+from spikejoule.foundation.errors import ParameterError
+from spikejoule.search.database import StudyPlace, claims, database_errors, storage_of
 from spikejoule.search.tally import HANDED_BACK, INVALID, REPEATS, Tally, root_number, tally
-from spikejoule.tracking.store import in_one_line, without_passwords
+from spikejoule.tracking.keeper import is_abandoned
+from spikejoule.tracking.store import without_passwords
 
 SPECIFICATION: Final = "spikejoule"
 """Attribute of a study: what its trials share, as plain values."""
 
+KEEPER: Final = "keeper"
+"""Attribute of a trial: which process runs it, as the tags of `tracking.keeper`."""
+
 OBJECTIVES: Final = ("validation_accuracy_percent", "energy_per_inference")
 
 _IDENTITY = "identity"
-_SQLITE = "sqlite:///"
-_POSTGRESQL = ("postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
-_BUSY_SECONDS = 60
-_MISSED_BEATS = 4
-
 # It says each value of each trial in a line, and each draw that TPE makes at random.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-@dataclass(frozen=True)
-class StudyPlace:
-    """Where a study is, and how its workers are watched.
-
-    Attributes:
-        storage: URL of the database: ``sqlite:///FILE`` or ``postgresql://...``.
-        name: of the study in it.
-        heartbeat_seconds: how often a worker says that it lives; one that misses four is dead.
-        retries: how often a trial is run again whose worker was killed.
-    """
-
-    storage: str
-    name: str
-    heartbeat_seconds: int = 5
-    retries: int = 5
-
-
 class HandedBackError(Exception):
     """The worker must go: its trial is run again by another, or by itself when it is back."""
-
-
-def check_storage(url: str) -> None:
-    """Raise ParameterError unless a study can be kept there by several workers."""
-    if not (url.startswith(_POSTGRESQL) or (url.startswith(_SQLITE) and url != _SQLITE)):
-        raise ParameterError(
-            f"--storage: {without_passwords(url)} is not allowed; allowed: {_SQLITE}FILE, or "
-            "postgresql://USER@HOST/DATABASE where workers are on several machines"
-        )
 
 
 def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[optuna.Study, str]:
@@ -75,8 +45,8 @@ def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[o
     Raises ParameterError if it was begun with another specification, StoreError if the database
     cannot be used.
     """
-    storage = _storage(place, create=True)
-    with database_errors(place), _claims(place):
+    storage = storage_of(place, create=True)
+    with database_errors(place), claims(place):
         study = optuna.create_study(
             storage=storage,
             study_name=place.name,
@@ -106,7 +76,7 @@ def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[o
 def open_study(place: StudyPlace) -> optuna.Study:
     """A study that exists."""
     with database_errors(place):
-        return optuna.load_study(study_name=place.name, storage=_storage(place, create=False))
+        return optuna.load_study(study_name=place.name, storage=storage_of(place, create=False))
 
 
 def state_of(study: optuna.Study, place: StudyPlace) -> Tally:
@@ -127,7 +97,7 @@ def run_next(
     here. Returns whether there was one to run.
     """
     with ExitStack() as claiming:
-        claiming.enter_context(_claims(place))
+        claiming.enter_context(claims(place))
         if not _is_one_left(study, place, trials):
             return False
         number = len(study.get_trials(deepcopy=False))
@@ -160,6 +130,11 @@ def _is_one_left(study: optuna.Study, place: StudyPlace, trials: int) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         fail_stale_trials(study)
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        # A dead process of this machine is known at once, without waiting for its heartbeat.
+        if is_abandoned(trial.user_attrs.get(KEEPER, {})):
+            with suppress(optuna.exceptions.UpdateFinishedTrialError):
+                study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
     state = tally(study.get_trials(deepcopy=False), place.retries)
     for lost in state.lost:
         study.add_trial(
@@ -176,74 +151,6 @@ def _is_one_left(study: optuna.Study, place: StudyPlace, trials: int) -> bool:
 def _seed(name: str, number: int) -> int:
     digest = hashlib.sha256(f"{name} {number}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
-
-
-def _storage(place: StudyPlace, create: bool) -> RDBStorage:
-    check_storage(place.storage)
-    arguments: dict[str, Any] = {"pool_pre_ping": True}
-    if place.storage.startswith(_SQLITE):
-        file = Path(place.storage.removeprefix(_SQLITE))
-        if not create and not file.is_file():
-            raise StoreError(f"there is no study at {file}: `spikejoule search` makes it.")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
-    with warnings.catch_warnings(), database_errors(place), _creation(place, create):
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return RDBStorage(
-            place.storage,
-            engine_kwargs=arguments,
-            heartbeat_interval=place.heartbeat_seconds,
-            grace_period=_MISSED_BEATS * place.heartbeat_seconds,
-            skip_table_creation=not create,
-        )
-
-
-@contextmanager
-def _creation(place: StudyPlace, create: bool) -> Iterator[None]:
-    """Alone where tables are made: two that make them at once break each other."""
-    with ExitStack() as alone:
-        if create:
-            alone.enter_context(_claims(place))
-        yield
-
-
-@contextmanager
-def _claims(place: StudyPlace) -> Iterator[None]:
-    """While this lasts, nobody else claims a trial of the study; it ends with the process."""
-    if place.storage.startswith(_SQLITE):
-        with FileLock(f"{place.storage.removeprefix(_SQLITE)}.lock"):
-            yield
-        return
-    engine = sqlalchemy.create_engine(place.storage, poolclass=sqlalchemy.NullPool)
-    key = int.from_bytes(hashlib.sha256(place.name.encode()).digest()[:7], "big")
-    with engine.connect() as connection:
-        connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:key)"), {"key": key})
-        yield
-
-
-@contextmanager
-def database_errors(place: StudyPlace) -> Iterator[None]:
-    """Turn what the database raises into a StoreError of one sentence, without its password."""
-    try:
-        yield
-    except (
-        sqlalchemy.exc.SQLAlchemyError,
-        optuna.exceptions.StorageInternalError,
-        OSError,
-    ) as error:
-        raise StoreError(
-            f"the study's database {without_passwords(place.storage)} cannot be used "
-            f"({in_one_line(error)})."
-        ) from error
-    except ModuleNotFoundError as error:
-        raise StoreError(
-            f"{without_passwords(place.storage)} needs the package {error.name}: install "
-            "'spikejoule[shared]'."
-        ) from error
-    except KeyError as error:
-        raise StoreError(
-            f"{without_passwords(place.storage)} has no study {place.name}."
-        ) from error
 
 
 def explain_invalid(trial: Trial, reason: str) -> None:

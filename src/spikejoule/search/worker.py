@@ -1,8 +1,6 @@
 """A worker: claims trial after trial of a study and runs each, until there is none left."""
 
 import logging
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,14 +17,15 @@ from spikejoule.foundation.provenance import content_digest, library_versions, t
 from spikejoule.foundation.resume_files import ResumeFile
 from spikejoule.learn.training import DivergedError, TrainingObserver
 from spikejoule.params import Params
+from spikejoule.search.database import StudyPlace
 from spikejoule.search.records import CURVE, PARAMETERS, RESULT, STOPPED_TAG, ended_trial
 from spikejoule.search.settings import SYNAPTIC_EVENTS, StopSettings
 from spikejoule.search.space import SearchSpace, check_energy, space_of_entries
 from spikejoule.search.stopping import CurveKeeper, HopelessError, curves_of
 from spikejoule.search.study import (
+    KEEPER,
     SPECIFICATION,
     HandedBackError,
-    StudyPlace,
     explain_invalid,
     mark_handed_back,
     open_study,
@@ -42,7 +41,7 @@ from spikejoule.search.trial import (
     run_trial,
 )
 from spikejoule.search.worker_arguments import WorkerArguments
-from spikejoule.tracking.keeper import FAILURE_TAG, is_running
+from spikejoule.tracking.keeper import FAILURE_TAG, is_running, keeper_tags
 from spikejoule.tracking.search_runs import EndedTrial, SearchRun, TrialRun
 from spikejoule.tracking.store import Store
 
@@ -135,7 +134,7 @@ class Worker:
 
     def _train(self, trial: Trial) -> tuple[float, float]:
         number = int(trial.user_attrs.get(REPEATS, trial.number))
-        trial.set_user_attr("worker", f"{socket.gethostname()} {os.getpid()}")
+        trial.set_user_attr(KEEPER, keeper_tags())
         drawn = self.space.draw(trial)
         trial.set_user_attr(PARAMETERS, drawn)
         try:
