@@ -179,7 +179,7 @@ class TestTally:
         )
         kinds = (state.complete, state.stopped, state.running, state.waiting, state.failed)
         assert [len(kind) for kind in kinds] == [1] * 5
-        assert (state.invalid, state.settled, state.begun) == (1, 3, 5)
+        assert (state.invalid, state.settled, state.begun, state.drawn) == (1, 3, 5, 7)
 
 
 class TestStudy:

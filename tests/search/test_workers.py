@@ -21,12 +21,15 @@ optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`"
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
 from mlflow import MlflowClient  # noqa: E402
+from optuna.trial import TrialState  # noqa: E402
+from sqlalchemy.exc import SQLAlchemyError  # noqa: E402
 
 from spikejoule.data.images import Dataset  # noqa: E402
+from spikejoule.foundation.errors import StoreError  # noqa: E402
 from spikejoule.foundation.provenance import file_digest  # noqa: E402
 from spikejoule.search.database import StudyPlace  # noqa: E402
 from spikejoule.search.front import FoundTable  # noqa: E402
-from spikejoule.search.study import KEEPER, open_study, state_of  # noqa: E402
+from spikejoule.search.study import KEEPER, close_study, open_study, state_of  # noqa: E402
 from spikejoule.search.tally import HANDED_BACK, Tally, root_number  # noqa: E402
 from spikejoule.tracking.keeper import PROCESS_TAG  # noqa: E402
 from spikejoule.tracking.search_runs import PARENT_TAG, TRIAL_TAG  # noqa: E402
@@ -92,9 +95,21 @@ class SmallSearch:
     def state(self) -> Tally:
         """What became of the trials so far; of none before there is a study."""
         try:
-            return state_of(open_study(self.place), self.place)
-        except Exception:
+            study = open_study(self.place)
+        except (StoreError, SQLAlchemyError, optuna.exceptions.StorageInternalError):
             return Tally()
+        try:
+            return state_of(study, self.place)
+        finally:
+            close_study(study)
+
+    def failed(self) -> list[Any]:
+        """Optuna's trials that were not brought to an end."""
+        study = open_study(self.place)
+        try:
+            return [trial for trial in study.trials if trial.state == TrialState.FAIL]
+        finally:
+            close_study(study)
 
     def wait_for(self, what: Callable[[Tally], Any], process: subprocess.Popen[str]) -> Any:
         """What a function makes of the state, as soon as that is something."""
@@ -212,12 +227,7 @@ class TestTwoLocalWorkers:
 
         said = small.said_by(small.start("--workers", "2", "--trials", str(self.TRIALS)))
         small.check(self.TRIALS)
-        study = open_study(small.place)
-        kills = [
-            trial
-            for trial in study.trials
-            if trial.state.name == "FAIL" and HANDED_BACK not in trial.user_attrs
-        ]
+        kills = [one for one in small.failed() if HANDED_BACK not in one.user_attrs]
         assert len(kills) == 1
         assert f"optuna-dashboard sqlite:///{small.folder}/search.db" in said
         self.check_folder(small.folder / ".cache" / "search" / STUDY)
@@ -277,8 +287,7 @@ class TestSlurm:
             said = small.said_by(process)
             assert "On the front" in said
         small.check(self.TRIALS)
-        study = open_study(small.place)
-        (back,) = (trial for trial in study.trials if trial.state.name == "FAIL")
+        (back,) = small.failed()
         assert HANDED_BACK in back.user_attrs
         jobs = json.loads((small.folder / ".cache/search" / STUDY / "jobs.json").read_text())
         assert len(jobs) == 1  # the same job, queued again

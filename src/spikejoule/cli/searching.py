@@ -118,7 +118,7 @@ def _search(options: argparse.Namespace) -> str:
     root = options.directory.resolve()
     params = load_params(root / PARAMS_FILE)
     settings, search = _plan(options, root, params)
-    _, state, _ = run_search(search)
+    state = run_search(search)
     if not state.complete:
         raise ParameterError(
             f"none of the {state.settled} trials was trained to its end: see their reasons in "

@@ -22,7 +22,7 @@ from spikejoule.foundation.errors import ClusterError
 from spikejoule.search.database import StudyPlace
 from spikejoule.search.jobs import ClusterSettings, Jobs, private_folder, raise_left_error
 from spikejoule.search.records import PARAMETERS, RESULT, STOPPED_TAG, ended_trial
-from spikejoule.search.study import create_study, state_of
+from spikejoule.search.study import close_study, create_study, state_of
 from spikejoule.search.tally import FAILURE, STOPPED, Tally, root_number
 from spikejoule.search.trial import TrialResult
 from spikejoule.search.worker import ERROR_FILE
@@ -64,8 +64,8 @@ class Search:
     cluster: ClusterSettings
 
 
-def run_search(search: Search) -> tuple[optuna.Study, Tally, SearchRun]:
-    """Run the search until it has all its trials; returns the study, what became of them, its run.
+def run_search(search: Search) -> Tally:
+    """Run the search until it has all its trials; returns what became of them.
 
     Raises:
         ParameterError: the study was begun with something else.
@@ -101,12 +101,14 @@ def run_search(search: Search) -> tuple[optuna.Study, Tally, SearchRun]:
                 logger.info("The jobs %s go on in Slurm.", ", ".join(jobs.alive()))
             run.end({}, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
+        finally:
+            close_study(study)
         jobs.wait(_LAST_SECONDS)
         run.settle(_ended(state))
         metrics = {"trials": state.settled, "complete": len(state.complete)}
         metrics |= {"stopped_early": len(state.stopped), "failed": len(state.failed)}
         run.end({name: float(value) for name, value in metrics.items()}, "FINISHED")
-        return study, state, run
+        return state
 
 
 def _supervise(
@@ -130,7 +132,7 @@ def _supervise(
             return state
         raise_left_error(search.folder / ERROR_FILE)
         alive = set(jobs.alive())
-        now = f"{len(study.get_trials(deepcopy=False))} {state.settled}"
+        now = f"{state.drawn} {state.settled}"
         for ended in known - alive:
             fruitless = fruitless + 1 if now == before else 0
             before = now

@@ -79,6 +79,13 @@ def open_study(place: StudyPlace) -> optuna.Study:
         return optuna.load_study(study_name=place.name, storage=storage_of(place, create=False))
 
 
+def close_study(study: optuna.Study) -> None:
+    """Let go of the database."""
+    storage: Any = study._storage
+    storage.remove_session()
+    getattr(storage, "_backend", storage).engine.dispose()
+
+
 def state_of(study: optuna.Study, place: StudyPlace) -> Tally:
     """What became of the trials so far."""
     with database_errors(place):

@@ -38,6 +38,7 @@ class Tally:
         waiting: to be run again, as soon as a worker is free.
         lost: to be run again, and not in the queue yet.
         invalid: number of combinations that were drawn and not allowed.
+        drawn: number of Optuna's trials, whatever became of them.
     """
 
     complete: tuple[FrozenTrial, ...] = ()
@@ -47,6 +48,7 @@ class Tally:
     waiting: tuple[FrozenTrial, ...] = ()
     lost: tuple[FrozenTrial, ...] = ()
     invalid: int = 0
+    drawn: int = 0
 
     @property
     def settled(self) -> int:
@@ -83,7 +85,8 @@ def tally(trials: Sequence[FrozenTrial], retries: int) -> Tally:
             continue
         last = group[-1]
         found.setdefault(_state(last, group, retries), []).append(last)
-    return Tally(**{name: tuple(members) for name, members in found.items()}, invalid=invalid)
+    members = {name: tuple(several) for name, several in found.items()}
+    return Tally(**members, invalid=invalid, drawn=len(trials))
 
 
 def _state(last: FrozenTrial, group: Sequence[FrozenTrial], retries: int) -> str:
