@@ -28,6 +28,7 @@ from spikejoule.search.stopping import (  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     KEEPER,
     HandedBackError,
+    close_study,
     create_study,
     explain_invalid,
     hand_back,
@@ -103,6 +104,27 @@ class TestManyWorkers:
         finished = [t for t in study.trials if t.state in (TrialState.COMPLETE, TrialState.PRUNED)]
         roots = [root_number(trial) for trial in finished]
         assert len(set(roots)) == len(roots)
+
+    def test_opened_while_it_is_made(self, tmp_path: Path) -> None:
+        """Who opens a study while its tables are made finds it, or is told that there is none."""
+        place = StudyPlace(f"sqlite:///{tmp_path}/search.db", "a")
+        opened = [], []
+
+        def look() -> None:
+            while not opened[0]:
+                try:
+                    close_study(open_study(place))
+                    opened[0].append(True)
+                except StoreError as error:
+                    opened[1].append(str(error))
+
+        reader = threading.Thread(target=look)
+        reader.start()
+        time.sleep(0.01)
+        create_study(place, {})
+        reader.join(30)
+        assert opened[0]
+        assert all("there is no study at" in said or "has no study" in said for said in opened[1])
 
     def test_more_can_be_asked_for(self, place: StudyPlace) -> None:
         study = open_study(place)

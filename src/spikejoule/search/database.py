@@ -3,7 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ def storage_of(place: StudyPlace, create: bool) -> RDBStorage:
             raise StoreError(f"there is no study at {file}: `spikejoule search` makes it.")
         file.parent.mkdir(parents=True, exist_ok=True)
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
-    with warnings.catch_warnings(), database_errors(place), _creation(place, create):
+    # Alone: two that make the tables at once, or one that reads them half made, break each other.
+    with warnings.catch_warnings(), database_errors(place), claims(place):
         warnings.simplefilter("ignore", ExperimentalWarning)
         return RDBStorage(
             place.storage,
@@ -68,15 +69,6 @@ def storage_of(place: StudyPlace, create: bool) -> RDBStorage:
             grace_period=_MISSED_BEATS * place.heartbeat_seconds,
             skip_table_creation=not create,
         )
-
-
-@contextmanager
-def _creation(place: StudyPlace, create: bool) -> Iterator[None]:
-    """Alone where tables are made: two that make them at once break each other."""
-    with ExitStack() as alone:
-        if create:
-            alone.enter_context(claims(place))
-        yield
 
 
 @contextmanager
