@@ -44,6 +44,7 @@ OUTPUTS = (
     "checkpoint",
     "nir",
     "data_metrics",
+    "encode_metrics",
     "history",
     "confusion",
     "per_class",
@@ -67,7 +68,7 @@ FILES = (*OUTPUTS, "hardware", "front")
 
 _CHECKPOINT_FOLDER = "checkpoint"
 # What a revision from before may lack, which is published all the same.
-_LATER = ("nir", "contenders", "energy_card")
+_LATER = ("nir", "contenders", "energy_card", "encode_metrics")
 # Training's optimizer state and all: for DVC to keep.
 _NOT_STORED = ("trained",)
 # Entries of the metrics files that are no figure of merit.
