@@ -33,7 +33,7 @@ def growth_figure(points: Sequence[Point], crossover: float | None, caption: str
     for axis, (sweep, label) in zip(panels, AXES.items(), strict=False):
         _draw_sweep(axis, [point for point in points if point.sweep == sweep], sweep)
         axis.set_xlabel(label)
-        axis.set_ylabel("training time an image (µs)")
+        axis.set_ylabel("training time per image (µs)")
     if crossover is not None:
         _mark_crossover(panels[4], crossover)
     _explain(panels[5], crossover, caption)

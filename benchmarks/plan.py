@@ -28,7 +28,7 @@ class Measurement:
     """What one process measured.
 
     training_batch_seconds: one number a batch; empty where whole epochs were measured.
-    training_epoch_seconds: one number an epoch; empty where batches were measured.
+    training_epoch_seconds: one number per epoch; empty where batches were measured.
     inference_images_per_second: one number a batch, or a pass over the test set.
     loss: mean training loss over what was timed.
     foreign_cores: processor cores that other processes kept busy meanwhile, on average.

@@ -179,7 +179,7 @@ def test_the_neuron_the_surrogate_and_the_schedule_were_used(result: dict) -> No
     assert nodes == []
     assert reason.startswith("model.neuron: 'linear_leak' has no node in NIR")
     assert result["config"]["surrogate"] == "laplacian"
-    # Three batches an epoch: the rate of the last step of each is 4/6 and 1/6 of the first.
+    # Three batches per epoch: the rate of the last step of each is 4/6 and 1/6 of the first.
     assert result["rates"] == pytest.approx([0.01 * 4 / 6, 0.01 / 6])
 
 

@@ -298,7 +298,7 @@ class TestCheckpoint:
         assert re.search(rf"input MACs +{macs}", text)
         page = energy_page(PageContent(result))
         assert "multiply-accumulates at the input" in page
-        when = "once an inference" if code.direct_products == "once" else "in every step"
+        when = "once per inference" if code.direct_products == "once" else "in every step"
         for told in (text, page):
             assert "The image is a constant current" in told
             assert f"each of its synapses, {when}" in told

@@ -48,6 +48,7 @@ ENCODER_PARAMETERS: dict[str, dict[str, Any]] = {
     "regular": {"max_rate": 80.0},
     "latency": {"latency_threshold": 0.2, "latency_curve": "linear"},
     "direct": {"direct_products": "once"},
+    "none": {"window_ms": 30.0},
 }
 
 
@@ -152,6 +153,7 @@ class TestMetadata:
         network = replace(trained_network(), encoder=encoder)
         stated = metadata_of(through_a_file(tmp_path, network))
         assert stated.encoding == encoder.entry()
+        assert stated.step_ms == (2.5 if code == "none" else 1)
         assert stated.input == ("currents" if code == "direct" else "spikes")
 
     def test_pruned(self, tmp_path: Path) -> None:

@@ -436,7 +436,7 @@ class TestTeacher:
             "teacher_macs_nonzero_per_sample",
         )
         assert [told.shape[0] for told in engine.told if told is not None] == [8, 8, 8, 8, 8, 4] * 2
-        flat = data.images.reshape(len(data.images), -1)
+        flat = data.inputs.reshape(len(data.inputs), -1)
         assert all(images.shape[1:] == (16,) and images.dtype == np.uint8 for images in asked)
         assert not all((flat == image).all(axis=1).any() for image in np.concatenate(asked))
         # All that it learned is the teacher's opinion: class 1, whatever is seen.

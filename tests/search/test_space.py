@@ -104,10 +104,10 @@ def test_the_projects_own_file_is_allowed(repository: Path, params: Params) -> N
          "of at least 1 and of at most 10000"),
         ({"space": {"encode.code": ["latency", "morse"]}},
          "search.yaml: space.encode.code: 'morse' is not allowed; allowed: direct, latency, "
-         "poisson, regular"),
+         "none, poisson, regular"),
         ({"space": {"encode.code": {"from": "latency", "to": "poisson"}}},
          "search.yaml: space.encode.code.from: 'latency' is not allowed; allowed: direct, latency, "
-         "poisson, regular"),
+         "none, poisson, regular"),
         ({"space": {"model.hidden": [100, 0]}},
          "search.yaml: space.model.hidden: 0 is not allowed; allowed: a whole number from 1 to "
          "65535, or a list of 1 to 8 of them"),

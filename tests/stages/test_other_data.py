@@ -31,7 +31,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "model": {"hidden": 30, "threshold": 0.5},
     "train": {
         "engine": "dense", "batch_size": 20, "lr": 0.01, "max_epochs": 5, "shift_pixels": 0,
-        "rotate_degrees": 0.0, "scale_fraction": 0.0,
+        "rotate_degrees": 0.0, "scale_fraction": 0.0, "resume": False,
     },
     "baseline": {"family_hidden": []},
     "measure_inference": {"n_samples": 60},

@@ -66,7 +66,7 @@ def project(
     save_images(folder / "validation.npz", mnist5k.train.select(slice(10)))
     save_images(folder / "test.npz", mnist5k.test.select(slice(10)))
     names = ("validation", "test", "events_validation", "events_test")
-    paths = {name: f"{name}.npz" for name in names}
+    paths = {name: f"{name}.npz" for name in names} | {"encode_metrics": "encode.json"}
     # Without the name of the stage, nothing follows the run in MLflow.
     command = "env -u DVC_STAGE stages/shared/run"
     parameters = list(load_params(folder / "params.yaml").flattened())
@@ -75,7 +75,7 @@ def project(
             "cmd": f"{command} encode",
             "deps": ["validation.npz", "test.npz"],
             "params": ["seed", "encode"],
-            "outs": ["events_validation.npz", "events_test.npz"],
+            "outs": ["events_validation.npz", "events_test.npz", "encode.json"],
         },
         "probe": {"cmd": f"{command} probe", "params": parameters, "outs": ["probe.json"]},
     }

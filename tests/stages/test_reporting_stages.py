@@ -29,6 +29,7 @@ from stages.shared.common import run_stage
 from tests.tools.examples import (
     BASELINE_METRICS,
     BASELINE_TIMINGS,
+    ENCODE_METRICS,
     TRAIN_METRICS,
     TRAIN_TIMINGS,
     trained_network,
@@ -112,6 +113,7 @@ def prepare(mnist5k: Dataset) -> None:
     write_csv(path_of("verdict"), VerdictTable.columns(), [])
     write_csv(path_of("fronts"), FrontsTable.columns(), [])
     write_json(path_of("data_metrics"), network.data)
+    write_json(path_of("encode_metrics"), ENCODE_METRICS)
     write_json(path_of("train_metrics"), TRAIN_METRICS)
     write_json(path_of("train_timings"), TRAIN_TIMINGS)
     write_json(path_of("baseline_metrics"), BASELINE_METRICS)

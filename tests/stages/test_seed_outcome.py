@@ -2,7 +2,7 @@
 
 The notebook's own code was measured on full MNIST on two CPU cores: training stops after 6 epochs
 with a best validation accuracy of 84.64 %; 409.8 input, 399.0 hidden and 218.1 output spikes a
-training sample; 383.1, 436.3 and 148.7 an image over the first 4,096 test images. Two runs of it
+training sample; 383.1, 436.3 and 148.7 per image over the first 4,096 test images. Two runs of it
 with other seeds differ, most of all in the hidden spikes of the best epoch, hence the tolerances.
 """
 

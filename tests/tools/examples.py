@@ -50,6 +50,10 @@ NO_HOST_ENERGY = {
     "seconds": 0.5,
     "parts": [],
 }
+ENCODE_METRICS = {
+    split: {"samples": 60, "spikes": 24_000, "density": 24_000 / (60 * 50 * 784)}
+    for split in ("validation", "test")
+}
 TRAIN_METRICS = {
     "best_validation_accuracy_percent": 87.0,
     "best_epoch": 2,

@@ -128,7 +128,7 @@ def test_run_page_shows_curves(page: "Page", ui: str, recorded: Any, name: str) 
     )
     curve = card.locator("path.js-line").first
     curve.wait_for(state="attached")
-    # One point an epoch
+    # One point per epoch
     assert len(re.findall(r"[ML]", curve.get_attribute("d") or "")) == 2
 
 

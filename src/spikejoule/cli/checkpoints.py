@@ -2,12 +2,14 @@
 
 import argparse
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikejoule.cli.arguments import checkpoint_command, json_text, not_negative, positive
 from spikejoule.cli.graphs import add_graph_options, graph_energy, is_graph
-from spikejoule.foundation.errors import DataError
+from spikejoule.foundation.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
     from spikejoule.data.images import Samples
@@ -94,6 +96,15 @@ def _add_energy(commands: Any) -> None:
     energy.set_defaults(command=_energy)
 
 
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Let what is wrong with a checkpoint say which one."""
+    try:
+        yield
+    except ArtifactError as error:
+        raise ArtifactError(f"{file}: {error}") from error
+
+
 def _inspect(options: argparse.Namespace) -> str:
     from spikejoule.model.checkpoint import read_complete
     from spikejoule.report.inspect import checkpoint_text, checkpoint_values
@@ -109,7 +120,9 @@ def _proxies(options: argparse.Namespace) -> str:
     from spikejoule.model.checkpoint import read_complete
     from spikejoule.report.inspect import proxies_text
 
-    proxies = recorded_proxies(read_complete(options.file))
+    checkpoint = read_complete(options.file)
+    with _naming(options.file):
+        proxies = recorded_proxies(checkpoint)
     if options.json:
         return json_text({"checkpoint": options.file.name, **proxies.as_metrics()})
     return proxies_text(f"Energy proxies of {options.file.name}", proxies)
@@ -145,7 +158,8 @@ def _energy(options: argparse.Namespace) -> str:
         labels = images.labels
         shown = images.images if isinstance(images, LabelledImages) else None
     rivals = () if options.rivals is None else load_baseline(options.rivals, labels)
-    inputs = analysis_inputs(checkpoint, measured, labels, rivals, shown)
+    with _naming(options.file):
+        inputs = analysis_inputs(checkpoint, measured, labels, rivals, shown)
     analysis = analyse(inputs, profiles, chosen, verdict, BootstrapSettings())
     if options.html is not None:
         from spikejoule.foundation.files import write_text

@@ -5,6 +5,8 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,9 +99,6 @@ def _add_cluster(search: argparse.ArgumentParser) -> None:
 
 def _search(options: argparse.Namespace) -> str:
     from spikejoule.foundation.errors import ParameterError
-    from spikejoule.foundation.files import write_bytes
-    from spikejoule.foundation.pipeline_file import PARAMS_FILE
-    from spikejoule.params import load_params
 
     missing = [name for name in ("optuna", "submitit") if find_spec(name) is None]
     if missing:
@@ -107,7 +106,15 @@ def _search(options: argparse.Namespace) -> str:
             f"`spikejoule search` needs {' and '.join(missing)}, which a project has after `make "
             "search`, or `pip install 'spikejoule[search]'`."
         )
-    _tell_progress()
+    with _progress_told():
+        return _searched(options)
+
+
+def _searched(options: argparse.Namespace) -> str:
+    from spikejoule.foundation.errors import ParameterError
+    from spikejoule.foundation.files import write_bytes
+    from spikejoule.foundation.pipeline_file import PARAMS_FILE
+    from spikejoule.params import load_params
     from spikejoule.search.front import found_png, found_table, found_text, write_found
     from spikejoule.search.launcher import run_search
     from spikejoule.search.records import PARAMETERS, RESULT
@@ -225,11 +232,17 @@ def _slurm_options(given: list[str]) -> dict[str, str]:
     return pairs
 
 
-def _tell_progress() -> None:
+@contextmanager
+def _progress_told() -> Iterator[None]:
     """Show what the search says on the standard error, which may be a file."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("spikejoule")
-    logger.handlers = [handler]
+    before = logger.handlers, logger.level, logger.propagate
+    logger.handlers, logger.propagate = [handler], False
     logger.setLevel(logging.INFO)
-    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.handlers, level, logger.propagate = before
+        logger.setLevel(level)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import urlsplit
-from urllib.request import urlopen
+from urllib.request import build_opener
 
 from spikejoule.foundation.errors import DataError
 
@@ -68,8 +68,11 @@ def fetch(url: str, path: Path, md5: str, source: str, advice: str) -> None:
 
 
 def open_url(url: str, timeout_seconds: float) -> Any:
-    """The answer to a request; as `urllib.request.urlopen`."""
-    return urlopen(url, timeout=timeout_seconds)  # noqa: S310 (`fetch` has looked at the scheme)
+    """The answer to a request, through the proxies that the environment names by now.
+
+    `urllib.request.urlopen` would keep the first ones that it found for the whole process.
+    """
+    return build_opener().open(url, timeout=timeout_seconds)
 
 
 def _download(url: str, path: Path, source: str, advice: str) -> None:

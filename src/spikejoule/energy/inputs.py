@@ -61,7 +61,7 @@ INFERENCE_ASSUMPTIONS: Final = (
 
 _CURRENTS: Final[dict[Products, str]] = {
     "once": "The image is a constant current: each pixel that is not black takes a "
-    "multiply-accumulate for each of its synapses, once an inference, and the sums are added in "
+    "multiply-accumulate for each of its synapses, once per inference, and the sums are added in "
     "every step, which is counted as the addition of a bias. ",
     "every_step": "The image is a constant current: each pixel that is not black takes a "
     "multiply-accumulate for each of its synapses, in every step. ",
@@ -239,7 +239,7 @@ class AnalysisInputs:
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:
-        """Neuron updates an inference: one in every step, and those of event-driven hardware.
+        """Neuron updates per inference: one in every step, and those of event-driven hardware.
 
         With biases the two are the same; without, the second is None where images are not recorded.
         """

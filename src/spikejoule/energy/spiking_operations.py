@@ -28,7 +28,7 @@ of each pixel. On hardware that leaves idle neurons alone, T n_l is the number o
 
 An input of constant currents has no spikes, and in their place
 
-    input MACs               the synapses of every source that gives something: once an inference,
+    input MACs               the synapses of every source that gives something: once per inference,
                              or T times where hardware multiplies in every step (Rueckauer et al.
                              2017, doi:10.3389/fnins.2017.00682)
 
@@ -69,7 +69,7 @@ class InputMacs:
 
     Attributes:
         counts: of each sample or epoch, or means, [N].
-        products: whether hardware makes them ``once`` an inference or in ``every_step``.
+        products: whether hardware makes them ``once`` per inference or in ``every_step``.
     """
 
     counts: NDArray[Any]

@@ -66,7 +66,7 @@ MULTIPLICATION: Final = "multiplication"
 ARITHMETIC: Final = (MAC, ADDITION, MULTIPLICATION)
 
 DESCRIPTIONS: Final = {
-    PIXEL_READ: "a pixel of 8 bits is read to become spikes, once an image",
+    PIXEL_READ: "a pixel of 8 bits is read to become spikes, once per image",
     RANDOM_DRAW: "a random number is drawn to turn a pixel into spikes",
     CODE_COMPARISON: "two numbers are compared to turn a pixel into spikes",
     CODE_MULTIPLICATION: "a multiplication to turn a pixel into spikes",

@@ -76,7 +76,7 @@ def nir_graph(network: Network) -> nir.NIRGraph:
         "format": FORMAT,
         "version": __version__,
         "dt": DT,
-        "step_ms": 1.0,
+        "step_ms": network.encoder.step_ms,
         "comparison": ">=",
         "reset": neuron.reset,
         "leak": FLOAT_LEAK if quantisation is None else INTEGER_LEAK,

@@ -81,7 +81,7 @@ class CompleteCheckpoint:
         return is_pruned(self.section("training_config"))
 
     def spikes_per_inference(self) -> dict[str, float] | None:
-        """Mean spikes of each layer an inference, by the layer's name; None if not recorded."""
+        """Mean spikes of each layer per inference, by the layer's name; None if not recorded."""
         names = self.architecture.layer_names
         recorded = self.section("inference_spikes")
         per_layer = recorded.get("per_inference_per_layer")

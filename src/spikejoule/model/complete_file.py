@@ -43,7 +43,7 @@ class TrainingResults(_Section):
 
 
 class TrainingHistory(_Section):
-    """One number an epoch; the losses of a training that diverged may be no numbers."""
+    """One number per epoch; the losses of a training that diverged may be no numbers."""
 
     train_acc: list[Percent] = Field(default_factory=list)
     val_acc: list[Percent] = Field(default_factory=list)

@@ -41,7 +41,7 @@ class TrainedNetwork:
         encoder: the code by which images became spikes.
         seed: the experiment's, of every draw.
         training_config: the parameters of the train stage, plain values.
-        history: one mapping an epoch, with the fields of `training.EpochRecord`.
+        history: one mapping per epoch, with the fields of `training.EpochRecord`.
         training_spikes: spikes of each layer over all training samples of all epochs.
         best_epoch: the epoch (from 1) whose weights these are.
         best_validation_accuracy_percent: their accuracy on the validation set.

@@ -27,8 +27,8 @@ class Currents:
         sources: the units that give something, uint16 [E].
         values: what they give, float32 [E]; never 0.
         offsets: where each sample begins, int64 [N + 1].
-        products: whether hardware multiplies ``once`` an inference and adds the sums in every step,
-            or multiplies in ``every_step``. The network computes the same either way.
+        products: whether hardware multiplies ``once`` per inference and adds the sums in
+            every step, or multiplies in ``every_step``. The network computes the same either way.
     """
 
     sources: NDArray[np.uint16]

@@ -1,4 +1,4 @@
-"""Random small deformations of images: one affine map an image, bilinear interpolation."""
+"""Random small deformations of images: one affine map per image, bilinear interpolation."""
 
 import math
 from typing import NamedTuple

@@ -27,7 +27,7 @@ class Direct(Encoder):
     """The image as a constant current; depends on the image alone.
 
     Attributes:
-        direct_products: whether hardware multiplies ``once`` an inference, or in ``every_step``.
+        direct_products: whether hardware multiplies ``once`` per inference, or in ``every_step``.
     """
 
     name: ClassVar = "direct"

@@ -16,7 +16,6 @@ from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.sections import Real
 from spikejoule.spikes.binning import bin_events
 from spikejoule.spikes.encoder import Encoded, Encoder
-from spikejoule.spikes.encoding_operations import EncodingOperations
 from spikejoule.spikes.events import EventList, concatenate_samples
 
 _DENSITY_SAMPLES = 1000
@@ -80,10 +79,6 @@ class NoCode(Encoder):
         n_chosen = min(len(inputs), _DENSITY_SAMPLES)
         chosen = np.linspace(0, len(inputs) - 1, n_chosen).astype(np.int64)
         return self.events(inputs.select(chosen), np.uint64(0)).density
-
-    def operations(self, images: Any) -> EncodingOperations | None:
-        """None at all: there is nothing to encode, and no pixel is read."""
-        return None
 
 
 def _events_alone(samples: object) -> SensorEvents:
