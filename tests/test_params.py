@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.params import EARLIER, Params, load_params, parse_params
+from spikejoule.spikes.encoders import ENCODERS
 
 PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
 
@@ -502,6 +503,9 @@ class TestResultsOfBefore:
             load_params(old, of_a_result=True)
 
 
+OF_IMAGES = ", ".join(sorted(name for name, code in ENCODERS.items() if code.takes == "images"))
+
+
 class TestEvents:
     """Data that are events from birth, and what asks for images."""
 
@@ -527,8 +531,8 @@ class TestEvents:
         ("source", "code", "allowed"),
         [
             ("n_mnist", "poisson", "none"),
-            ("auto", "none", "direct, latency, poisson, regular"),
-            ("some/directory", "none", "direct, latency, poisson, regular"),
+            ("auto", "none", OF_IMAGES),
+            ("some/directory", "none", OF_IMAGES),
         ],
     )
     def test_the_code_fits_the_samples(

@@ -34,7 +34,7 @@ from tests.tools.pipeline_tools import (
 from tests.tools.recorded_project import PARAMETERS
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "encode.code": tuple(ENCODERS),
+    "encode.code": tuple(name for name, code in ENCODERS.items() if code.takes == "images"),
     "encode.latency_curve": ("linear", "logarithmic"),
     "encode.direct_products": PRODUCTS,
     # A tuple is a list of params.yaml: here of one value for each layer.

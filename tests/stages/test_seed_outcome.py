@@ -23,7 +23,8 @@ PATHS = {
     **{name: f"{name}.npz" for name in ("train", "validation", "test")},
     **{name: f"{name}.npz" for name in ("events_validation", "events_test")},
     **{name: f"{name}.npz" for name in ("inference_spikes", "inference_events")},
-    **{name: f"{name}.json" for name in ("data_metrics", "train_metrics", "train_timings")},
+    **{name: f"{name}.json" for name in ("data_metrics", "encode_metrics")},
+    **{name: f"{name}.json" for name in ("train_metrics", "train_timings")},
     **{name: f"{name}.json" for name in ("inference_metrics", "inference_timings")},
     "trained": "trained.pth",
     "history": "history.csv",
@@ -43,6 +44,7 @@ def seed_notebook_params(repository: Path, source: Path) -> Params:
         assert name in settings, key
         settings[name] = yaml.safe_load(value)
     values["data"]["source"] = str(source)
+    values["train"]["resume"] = False  # there is no pipeline to go on with
     return parse_params(values)
 
 
