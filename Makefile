@@ -139,8 +139,12 @@ test: $(INSTALLED)  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" f
 test-rest: $(INSTALLED_SEARCH)  ## run the slow tests: servers, the pipeline again, training at full size
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGUMENTS)
 
+# The pages of the documentation that use other simulators.
+OTHERS_PAGES := hand-a-network-to-another-simulator price-any-nir-graph price-a-snntorch-model
+
 test-interop: $(INSTALLED_INTEROP)  ## hold spikes and counts against other simulators and estimators
-	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/spikes/test_deterministic_codes.py
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/spikes/test_deterministic_codes.py \
+	    $(foreach page,$(OTHERS_PAGES),'tests/docs/test_pages.py::test_page[$(page)]')
 
 test-all: $(INSTALLED_INTEROP) $(INSTALLED_SEARCH)  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
