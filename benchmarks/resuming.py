@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.images import load_benchmark_images, project_root
-from spikejoule.data.images import N_CLASSES, LabelledImages
+from spikejoule.data.images import LabelledImages
 from spikejoule.engine import engine_to_train
 from spikejoule.foundation.resume_files import Kept, ResumeFile
 from spikejoule.learn.course import Course
@@ -52,9 +52,12 @@ def train_once(
 ) -> tuple[float, tuple[float, ...]]:
     """Seconds of all, and of each epoch without what is kept."""
     architecture = Architecture(
-        data.validation_events.n_inputs, params.model.hidden, N_CLASSES, params.model.chosen_neuron
+        data.validation_events.n_inputs,
+        params.model.hidden,
+        int(data.labels.max()) + 1,
+        params.model.chosen_neuron,
     )
-    density = data.encoder.density(data.images)
+    density = data.encoder.density(data.inputs)
     engine, _ = engine_to_train(params.train, architecture, params.train, params.seed, density)
     started = time.perf_counter()
     result = train(data, engine, architecture.layer_names, params.train, params.seed, keeper=keeper)
@@ -64,10 +67,10 @@ def train_once(
 def rivals(everything: LabelledImages, params: Params, keeper: Timed) -> tuple[float, ...]:
     """Seconds of each epoch of the ReLU networks."""
     settings = params.baseline.training(params.train)
-    pixels = everything.images[0].size
+    pixels, n_classes = everything.images[0].size, everything.subject.n_classes
     members = [
-        Member(Architecture(pixels, params.model.hidden, N_CLASSES), equal_size=True),
-        *family(pixels, N_CLASSES, params.baseline, (0.2, 0.6)),
+        Member(Architecture(pixels, params.model.hidden, n_classes), equal_size=True),
+        *family(pixels, n_classes, params.baseline, (0.2, 0.6)),
     ]
     first, rest = slice(VALIDATION_IMAGES), slice(VALIDATION_IMAGES, None)
     return train_rivals(

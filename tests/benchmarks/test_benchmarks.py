@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import runpy
 import socket
 import struct
 import subprocess
@@ -790,3 +791,14 @@ class TestGrowth:
     def test_epoch_timings_are_refused(self):
         with pytest.raises(SpikejouleError, match="whole epochs"):
             growth.seconds_per_batch(Measurement("event", training_epoch_seconds=[1.0]))
+
+
+@pytest.mark.parametrize("name", ["beyond_memory", "graphs", "resuming"])
+def test_every_command_knows_the_library(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"benchmarks.{name}", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    assert ended.value.code == 0
+    assert "usage:" in capsys.readouterr().out
