@@ -6,6 +6,7 @@ import sys
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -257,6 +258,23 @@ class TestNpz:
         with pytest.raises(ArtifactError) as error:
             files.read_npz(tmp_path, SCHEMA)
         one_sentence(error)
+
+    def test_interruption_between_two_arrays_stays_one(
+        self, npz: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Just where zipfile knows of an array that nobody closes."""
+        before, open_entry = npz.read_bytes(), zipfile.ZipFile.open
+        left_open = []
+
+        def interrupted(archive: zipfile.ZipFile, *arguments: Any, **keywords: Any) -> None:
+            left_open.append(open_entry(archive, *arguments, **keywords))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            files.write_npz(npz, SCHEMA, {"x": np.zeros(3)})
+        assert npz.read_bytes() == before
+        assert list(npz.parent.iterdir()) == [npz]
 
     def test_no_pickle_is_written(self, tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="allow_pickle"):

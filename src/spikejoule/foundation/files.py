@@ -169,13 +169,28 @@ def write_npz(
     if SCHEMA_KEY in arrays:
         raise ValueError(f"the name {SCHEMA_KEY!r} is taken by the schema itself")
     entries: dict[str, NDArray[Any]] = {**arrays, SCHEMA_KEY: np.array(schema)}
-    with atomic_writer(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+    with atomic_archive(path) as archive:
         for name in sorted(entries):
             # zip64 always, so that the layout does not depend on the size
             with archive.open(npz_entry(name), "w", force_zip64=True) as member:
                 np.lib.format.write_array(
                     member, np.asarray(entries[name], order="C"), allow_pickle=False
                 )
+
+
+@contextmanager
+def atomic_archive(path: str | os.PathLike[str]) -> Iterator[zipfile.ZipFile]:
+    """A zip archive to write to, which takes its name when the block ends without an error."""
+    with atomic_writer(path) as stream:
+        archive = zipfile.ZipFile(stream, "w")
+        try:
+            yield archive
+            archive.close()
+        except BaseException:
+            # Not closed: an archive that an interruption has cut short would raise a ValueError of
+            # its own in the interruption's place.
+            archive.fp = None
+            raise
 
 
 def npz_entry(name: str) -> zipfile.ZipInfo:

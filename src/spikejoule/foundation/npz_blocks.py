@@ -22,7 +22,7 @@ from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.files import (
     DAMAGED_NPZ_ERRORS,
     SCHEMA_KEY,
-    atomic_writer,
+    atomic_archive,
     cannot_read,
     cannot_write,
     npz_entry,
@@ -96,7 +96,7 @@ def write_spooled(
         except OSError as error:
             raise cannot_write(path, error) from error
         entries = {**others, SCHEMA_KEY: np.array(schema)}
-        with atomic_writer(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        with atomic_archive(path) as archive:
             for name in sorted([*entries, *spools]):
                 with archive.open(npz_entry(name), "w", force_zip64=True) as member:
                     if name in spools:
