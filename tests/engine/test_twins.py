@@ -69,6 +69,11 @@ def lowest_set_bit(word: Any) -> Any:
 
 
 @emitted
+def population_count(word: Any) -> Any:
+    return vector.population_count(word)
+
+
+@emitted
 def membrane_deltas(*arguments: Any) -> None:
     through_time.membrane_deltas(*arguments)
 
@@ -201,9 +206,16 @@ class TestForward:
         assert out[-1].tolist() == [0b110]
 
     @pytest.mark.parametrize("bit", [0, 1, 15, 16, 31, 62, 63])
-    def test_lowest_set_bit(self, bit: int) -> None:
-        for word in (1 << bit, (1 << 63) | (1 << bit), ((1 << 64) - 1) >> bit << bit):
-            assert lowest_set_bit(np.uint64(word)) == twins.lowest_set_bit(np.uint64(word)) == bit
+    def test_set_bits(self, bit: int) -> None:
+        for number in (1 << bit, (1 << 63) | (1 << bit), ((1 << 64) - 1) >> bit << bit):
+            word = np.uint64(number)
+            assert lowest_set_bit(word) == twins.lowest_set_bit(word) == bit
+            assert population_count(word) == twins.population_count(word) == number.bit_count()
+
+    def test_no_bit_set(self) -> None:
+        nothing = np.uint64(0)
+        assert lowest_set_bit(nothing) == twins.lowest_set_bit(nothing) == 64
+        assert population_count(nothing) == twins.population_count(nothing) == 0
 
 
 class TestWeightGradients:

@@ -107,11 +107,20 @@ def accumulate_narrow_rows(gradient, start, stride, vectors, spikes, n_rows, del
 
 @numba.njit
 def lowest_set_bit(word):
-    """Index of the lowest bit that is set in a non-zero integer."""
+    """Index of the lowest bit that is set in an integer of 64 bits; 64 where none is."""
     index = np.uint64(0)
-    while not (word >> index) & np.uint64(1):
+    while index < 64 and not (word >> index) & np.uint64(1):
         index += np.uint64(1)
     return index
+
+
+@numba.njit
+def population_count(word):
+    """How many bits are set in an integer of 64 bits."""
+    count = np.uint64(0)
+    for index in range(np.uint64(64)):
+        count += (word >> index) & np.uint64(1)
+    return count
 
 
 LOG_2_HIGH = 0.693145751953125
@@ -284,6 +293,7 @@ def install() -> None:
     vector.accumulate_rows = accumulate_rows
     vector.accumulate_narrow_rows = accumulate_narrow_rows
     vector.lowest_set_bit = lowest_set_bit
+    vector.population_count = population_count
     through_time.membrane_deltas = membrane_deltas
     through_time.tile_deltas = tile_deltas
     numbers.fill_exponentials = fill_exponentials

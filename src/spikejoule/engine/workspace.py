@@ -7,6 +7,7 @@ from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import Moments, Workspace
 from spikejoule.foundation.compiling.arrays import aligned_zeros
 from spikejoule.spikes.events import source_type
+from spikejoule.spikes.kernels.structures import SPARE_SPIKES
 
 GROUP_SAMPLES = 4
 """Samples whose weight gradients are added together, while their deltas are still in the cache."""
@@ -30,7 +31,8 @@ def new_workspace(layout: ParameterLayout, n_steps: int, lanes: int, dtype: DTyp
         deltas=aligned_zeros((lanes, layers, rows * widest), dtype),
         # Of the type of the input's, which takes turns with them in the kernels.
         spikes=np.zeros(
-            (lanes, layers, rows * widest), dtype=source_type(layout.layers[0].n_sources)
+            (lanes, layers, rows * widest + SPARE_SPIKES),
+            dtype=source_type(layout.layers[0].n_sources),
         ),
         steps=np.zeros((lanes, rows * max(most_sources, widest)), dtype=np.uint32),
     )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from spikejoule.foundation.compiling.arrays import even_parts
 from spikejoule.spikes.events import EventList
-from spikejoule.spikes.kernels.structures import LaneSpikes
+from spikejoule.spikes.kernels.structures import SPARE_SPIKES, LaneSpikes
 
 CHUNK_BYTES = 256 * 1024 * 1024
 """Address space reserved for the spikes of one chunk of samples: their upper bound, of which only
@@ -36,10 +36,11 @@ def collect_events(n_samples: int, n_steps: int, n_units: int, fill: Fill) -> Ev
     for first in range(0, n_samples, chunk):
         size = min(chunk, n_samples - first)
         lanes = min(numba.get_num_threads(), size)
+        most_spikes = -(-size // lanes) * n_steps * n_units
         rows = slice(first * n_steps, (first + size) * n_steps)
         out = LaneSpikes(
             bounds=even_parts(size, lanes),
-            buffers=np.empty((lanes, -(-size // lanes) * n_steps * n_units), dtype=np.uint16),
+            buffers=np.empty((lanes, most_spikes + SPARE_SPIKES), dtype=np.uint16),
             counts=np.empty(lanes, dtype=np.int64),
             lengths=lengths[rows],
         )

@@ -4,9 +4,10 @@ import numba
 import numpy as np
 
 from spikejoule.engine.kernels.structures import Block, Spikes, with_bias_at
-from spikejoule.engine.kernels.vector import integrate_and_fire, lowest_set_bit
+from spikejoule.engine.kernels.vector import integrate_and_fire, lowest_set_bit, population_count
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compiled_parallel
+from spikejoule.spikes.kernels.structures import SPARE_SPIKES
 
 WORDS_AT_ONCE = 4
 """Words of fired neurons that are searched for set bits together."""
@@ -36,7 +37,8 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
         potentials: receives v before the reset, flat [T * stride].
         fired: receives one bit a neuron, uint16, flat [T * stride / 16].
         out: ``Spikes`` of T rows that receive the layer's; they are written from
-            ``out.offsets[0]`` on, which the caller has set.
+            ``out.offsets[0]`` on, which the caller has set; what lies up to SPARE_SPIKES places
+            behind the last one is overwritten.
 
     Returns:
         the number of spikes emitted.
@@ -47,18 +49,25 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
         part = Block(column=vector * LANES, vectors=min(block, words - vector))
         integrate_and_fire(spikes, parameters, layer, part, neuron, n_steps, potentials, fired)
     sources, offsets = out.sources, out.offsets
-    count = offsets[0]
+    count = np.uint64(offsets[0])
     for step in range(n_steps):
         for word in range(0, words, WORDS_AT_ONCE):
             bits = np.uint64(0)
             for k in range(min(WORDS_AT_ONCE, words - word)):
                 bits |= np.uint64(fired[step * words + word + k]) << np.uint64(LANES * k)
-            while bits != 0:
-                sources[count] = word * LANES + lowest_set_bit(bits)
+            first, place = word * LANES, count
+            count += population_count(bits)
+            # Without a branch up to a few: how many fire is what a processor cannot predict.
+            for k in range(SPARE_SPIKES):
+                sources[place + np.uint64(k)] = first + lowest_set_bit(bits)
                 bits &= bits - np.uint64(1)
-                count += 1
+            place += np.uint64(SPARE_SPIKES)
+            while bits != 0:
+                sources[place] = first + lowest_set_bit(bits)
+                bits &= bits - np.uint64(1)
+                place += np.uint64(1)
         offsets[step + 1] = count
-    return count - offsets[0]
+    return np.int64(count) - offsets[0]
 
 
 @compiled

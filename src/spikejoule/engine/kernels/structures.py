@@ -276,7 +276,7 @@ class Workspace(NamedTuple):
             synaptic events of each weight matrix, int64 [K, 1 + (L + 1) + L].
         potentials: v before the reset of one sample, real [K, L, T * W].
         deltas: dL/dv, real [K, L, G * T * W].
-        spikes: sources of each layer's, uint16 [K, L, G * T * W].
+        spikes: sources of each layer's, uint16 [K, L, G * T * W + SPARE_SPIKES].
         steps: rows at which sources fired, by source, uint32 [K, most spikes of a group].
     """
 

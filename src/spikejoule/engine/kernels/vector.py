@@ -207,9 +207,19 @@ def accumulate_narrow_rows(
 
 @intrinsic
 def lowest_set_bit(typing_context, word):
-    """Index of the lowest bit that is set in a non-zero integer."""
+    """Index of the lowest bit that is set in an integer; its width where none is."""
 
     def codegen(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+
+    return word(word), codegen
+
+
+@intrinsic
+def population_count(typing_context, word):
+    """How many bits are set in an integer."""
+
+    def codegen(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
 
     return word(word), codegen

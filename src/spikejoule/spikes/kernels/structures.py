@@ -5,12 +5,18 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 
+SPARE_SPIKES = 4
+"""Places behind the last spike of a buffer. A kernel may write to so many: it asks for the number
+of spikes of many neurons once, and writes the usual number without asking."""
+
+
 class LaneSpikes(NamedTuple):
     """The spikes of N samples over T steps, written by lanes of consecutive samples.
 
     Attributes:
         bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``, int64 [K + 1].
-        buffers: receives the units that fired, a row a lane, uint16 [K, most spikes of a lane].
+        buffers: receives the units that fired, a row a lane, uint16
+            [K, most spikes of a lane + SPARE_SPIKES].
         counts: receives the number of spikes of each lane, int64 [K].
         lengths: receives the number of spikes of each (sample, step), int64 [N * T].
     """
