@@ -277,11 +277,11 @@ class TestThroughTime:
                 deltas = generator.normal(size=4 + n_steps * stride).astype(kind)
                 potentials = generator.normal(0.8, 0.8, n_steps * stride).astype(kind)
                 potentials[::7] = 1.0
-                gradient = generator.normal(size=2 + stride).astype(kind)
+                sums = generator.normal(size=2 + stride).astype(kind)
                 assert_same(
                     membrane_deltas, twins.membrane_deltas, Rows(deltas, 4, stride), potentials,
                     Block(LANES, vectors), n_steps, neuron_of(kind, reset),
-                    surrogate_of(name, kind), gradient, 2,
+                    surrogate_of(name, kind), sums, 2,
                 )  # fmt: skip
 
     @pytest.mark.parametrize("steps", [1, through_time.TILE_STEPS])

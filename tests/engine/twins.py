@@ -216,8 +216,8 @@ def delta_of_step(membrane, own, later, neuron, surrogate):
 
 
 @numba.njit
-def membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, gradient, bias_start):
-    """dL/ds to dL/dv in place, and the sum over the steps into the bias gradient."""
+def membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, sums, sums_start):
+    """dL/ds to dL/dv in place, and its sum over the steps."""
     for j in range(block.column, block.column + LANES * block.vectors):
         later = like(0.0, neuron.decay)
         total = like(0.0, neuron.decay)
@@ -227,7 +227,7 @@ def membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, gradi
             later = delta_of_step(membrane, deltas.values[place], later, neuron, surrogate)
             deltas.values[place] = later
             total += later
-        gradient[bias_start + j] += total
+        sums[sums_start + j] = total
 
 
 @numba.njit

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -12,7 +13,6 @@ from spikejoule.engine.grids import neuron_of_layer, neuron_table, row_grids
 from spikejoule.engine.inputs import check_input
 from spikejoule.engine.integer import IntegerNetwork
 from spikejoule.engine.interface import BatchOutcome
-from spikejoule.engine.kernels.backward import batch_gradient
 from spikejoule.engine.kernels.currents import add_current_gradients, bias_rows
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.forward import layer_forward_lanes
@@ -34,8 +34,9 @@ from spikejoule.engine.kernels.structures import (
     Spikes,
     Workspace,
 )
+from spikejoule.engine.sharing import gradient_of_batch
 from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
-from spikejoule.engine.workspace import new_workspace, no_moments
+from spikejoule.engine.workspace import new_workspace, no_moments, slots_for
 from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
@@ -47,8 +48,8 @@ from spikejoule.spikes.events import EventList
 from spikejoule.spikes.kernels.structures import LaneSpikes
 
 GRADIENT_LANES = 2
-"""Parts in which the gradient of a batch is summed. The last bits of a result depend on it, and
-it bounds the threads that one batch can use; it does not depend on the machine."""
+"""Parts in which the gradient of a batch is summed. The last bits of a result depend on it; it does
+not depend on the machine, and more threads than these share the parts out (sharing.py)."""
 
 TABLE_CLASSES = 1000
 """Classes up to which the targets of all are computed once; of more, a batch computes its own."""
@@ -159,14 +160,15 @@ class EventEngine:
         learned = self._architecture.learned_from(self._layout.learned(self._learned))
         self._network.constants[:] = neuron_table(learned, self._learned.dtype)
 
-    def _prepare_training(self, n_steps: int) -> Workspace:
-        """Allocate what training needs, once for a window."""
+    def _prepare_training(self, n_steps: int, threads: int) -> Workspace:
+        """Allocate what training needs, once for a window and a number of threads."""
         layout, kind = self._layout, self._network.parameters.dtype
-        if self._workspace is None or self._workspace.n_steps != n_steps:
-            self._workspace = new_workspace(layout, n_steps, self._lanes, kind)
+        used, shape = self._workspace, (n_steps, slots_for(layout, n_steps, self._lanes, threads))
+        if used is None or (used.n_steps, len(used.counts)) != shape:
+            self._workspace = used = new_workspace(layout, *shape, self._lanes, kind)
         if self._moments is None:
             self._moments = no_moments(layout.size, kind)
-        return self._workspace
+        return used
 
     def _accumulate(
         self, events: EventList, labels: NDArray[np.integer], teacher: NDArray[np.floating] | None
@@ -185,13 +187,14 @@ class EventEngine:
                 f"labels run from {classes.min()} to {classes.max()}; the network tells classes "
                 f"0 to {n_output - 1} apart"
             )
-        workspace = self._prepare_training(events.n_steps)
+        threads = numba.get_num_threads()
+        workspace = self._prepare_training(events.n_steps, threads)
         targets, target_rows = self._targets(classes, teacher)
         bounds = even_parts(events.n_samples, self._lanes)
         currents, own = _constant_inputs(events, self._learned.dtype), self._no_rows
         if currents is not None:
-            own = self._own_biases(currents, bounds)
-        batch_gradient(
+            own = self._own_biases(currents, even_parts(events.n_samples, threads))
+        gradient_of_batch(
             Batch(
                 sources=events.sources,
                 offsets=events.offsets,
@@ -204,10 +207,12 @@ class EventEngine:
             self._learning,
             self._network,
             workspace,
+            threads,
         )
         if currents is not None:
             first = self._layout.layers[0]
-            add_current_gradients(currents, first, bounds, own[1], workspace)
+            parts = -(-threads // self._lanes)
+            add_current_gradients(currents, first, bounds, parts, own[1], workspace)
         gradients, touched = workspace.gradients, workspace.touched
         gather_gradient(gradients, touched, self._layout.rows, workspace.squares)
         correct, *counts = map(sum, zip(*workspace.counts.tolist(), strict=True))

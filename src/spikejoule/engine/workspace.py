@@ -5,7 +5,7 @@ from numpy.typing import DTypeLike
 
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import Moments, Workspace
-from spikejoule.foundation.compiling.arrays import aligned_zeros
+from spikejoule.foundation.compiling.arrays import aligned_zeros, padded
 from spikejoule.spikes.events import source_type
 from spikejoule.spikes.kernels.structures import SPARE_SPIKES
 
@@ -13,12 +13,30 @@ GROUP_SAMPLES = 4
 """Samples whose weight gradients are added together, while their deltas are still in the cache."""
 
 
-def new_workspace(layout: ParameterLayout, n_steps: int, lanes: int, dtype: DTypeLike) -> Workspace:
-    """Memory for windows of `n_steps` and a number of lanes."""
+SLOT_BYTES = 1 << 28
+"""Memory for the deltas of groups that are worked at once, where threads ask for many."""
+
+
+def slots_for(layout: ParameterLayout, n_steps: int, lanes: int, threads: int) -> int:
+    """Groups that are worked at once: one a lane, or more where there are more threads."""
+    if threads <= lanes:
+        return lanes
+    floats = sum(layer.stride for layer in layout.layers) * n_steps * GROUP_SAMPLES
+    wanted = min(2 * threads, SLOT_BYTES // (4 * floats))
+    return max(padded(wanted, lanes), lanes)
+
+
+def new_workspace(
+    layout: ParameterLayout, n_steps: int, slots: int, lanes: int, dtype: DTypeLike
+) -> Workspace:
+    """Memory for windows of `n_steps`, a number of lanes, and of groups that are worked at once."""
     widest = max(layer.stride for layer in layout.layers)
     most_sources = max(layer.n_sources for layer in layout.layers)
     layers = len(layout.layers)
     rows = GROUP_SAMPLES * n_steps
+    # Of the type of the input's, which takes turns with them in the kernels.
+    kind = source_type(layout.layers[0].n_sources)
+    most_spikes = rows * max(most_sources, widest)
     return Workspace(
         n_steps=n_steps,
         group_size=GROUP_SAMPLES,
@@ -26,15 +44,18 @@ def new_workspace(layout: ParameterLayout, n_steps: int, lanes: int, dtype: DTyp
         touched=np.zeros((lanes, layout.rows.starts.size), dtype=np.bool_),
         squares=np.zeros(layout.rows.chunks.size - 1),
         losses=np.zeros(lanes),
-        counts=np.zeros((lanes, 2 * layers + 2), dtype=np.int64),
-        potentials=aligned_zeros((lanes, layers, n_steps * widest), dtype),
-        deltas=aligned_zeros((lanes, layers, rows * widest), dtype),
-        # Of the type of the input's, which takes turns with them in the kernels.
-        spikes=np.zeros(
-            (lanes, layers, rows * widest + SPARE_SPIKES),
-            dtype=source_type(layout.layers[0].n_sources),
-        ),
-        steps=np.zeros((lanes, rows * max(most_sources, widest)), dtype=np.uint32),
+        counts=np.zeros((slots, 2 * layers + 2), dtype=np.int64),
+        potentials=aligned_zeros((slots, layers, n_steps * widest), dtype),
+        deltas=aligned_zeros((slots, layers, rows * widest), dtype),
+        spikes=np.zeros((slots, layers, rows * widest + SPARE_SPIKES), dtype=kind),
+        offsets=np.zeros((slots, layers, rows + 1), dtype=np.int64),
+        steps=np.zeros((slots, layers, most_spikes), dtype=np.uint32),
+        active=np.zeros((slots, layers, most_sources + 1), dtype=np.uint32),
+        firsts=np.zeros((slots, layers, most_sources + 1), dtype=np.uint32),
+        n_active=np.zeros((slots, layers), dtype=np.int64),
+        biases=aligned_zeros((slots, layers, GROUP_SAMPLES * widest), dtype),
+        learned=np.zeros((slots, GROUP_SAMPLES, layers, 2)),
+        group_losses=np.zeros((slots, GROUP_SAMPLES)),
     )
 
 

@@ -1,6 +1,14 @@
-"""Gradients of a batch: samples shared out over lanes, weight gradients by source.
+"""Gradients of a batch: samples in lanes and groups, weight gradients by source.
 
-The equations are in spikejoule/model/neuron.py.
+A lane's gradient is the sum over its samples in their order, and lanes are added in theirs
+(optimizer.py): a result knows nothing of threads. Within a lane, samples go in groups. What a group
+adds is prepared first, its deltas above all, and then added, each row of the gradient being fetched
+once for all of the group's samples.
+
+Where there are no more threads than lanes, a thread prepares and adds the groups of its lane one by
+one, while they are in its cache. More threads prepare many groups side by side and then share out
+the gradient by columns: every number is still added in the order of
+the samples. The equations are in spikejoule/model/neuron.py.
 """
 
 import numba
@@ -12,6 +20,7 @@ from spikejoule.engine.kernels.learned import learned_gradients
 from spikejoule.engine.kernels.structures import (
     Block,
     BySource,
+    Kept,
     Scratch,
     Spikes,
     layer_at,
@@ -72,75 +81,168 @@ def group_by_source(spikes, n_steps, places, active, firsts, steps):
 
 
 @compiled_inline
-def _group_weights(spikes, n_rows, network, gradient, touched, scratch, synaptic_events):
-    """Add the weight gradients of a group of samples, one row of weights at a time.
+def _prepare_weights(spikes, n_rows, number, network, touched, kept, scratch, synaptic_events):
+    """Mark the rows that a group's spikes change, count what they add, and order them by source.
 
     Args:
-        spikes: the group's input, ``Spikes`` of `n_rows` rows.
+        spikes: into the layer, ``Spikes`` of `n_rows` rows.
         n_rows: steps of all samples of the group.
+        number: of the layer.
         network: ``Network``.
-        gradient: the lane's, real [P].
-        touched: rows that it changed, bool [R].
-        scratch: ``Scratch`` with the group's deltas and spikes.
+        touched: rows that the lane changed, bool [R].
+        kept: ``Kept`` of the group; receives the spikes by source if the layer is not narrow.
+        scratch: ``Scratch``.
         synaptic_events: receives what the group adds, int64 [L].
     """
-    fan_outs = network.fan_outs
-    active, firsts, steps = scratch.active, scratch.firsts, scratch.steps
+    fan_outs, layer = network.fan_outs, layer_at(network.layers, number)
     sources, offsets = spikes.sources, spikes.offsets
-    for number in range(network.layers.shape[0]):
-        into = Spikes(sources, offsets)
-        layer, deltas = layer_at(network.layers, number), scratch.deltas[number]
-        touched[layer.first_row + layer.n_sources] = True
-        vectors = layer.stride // LANES
-        if vectors <= NARROW:
-            for event in range(offsets[0], offsets[n_rows]):
-                row = layer.first_row + sources[event]
-                touched[row] = True
-                synaptic_events[number] += fan_outs[row]
-            accumulate_narrow_rows(
-                gradient, layer.weight_start, layer.stride, vectors, into, n_rows, deltas
-            )
-        else:
-            n_active = group_by_source(into, n_rows, scratch.places, active, firsts, steps)
-            for k in range(n_active):
-                row = layer.first_row + active[k]
-                touched[row] = True
-                n_spikes = np.int64(firsts[k + 1]) - firsts[k]
-                synaptic_events[number] += fan_outs[row] * n_spikes
-            by_source = BySource(active=active, firsts=firsts, steps=steps, n_active=n_active)
-            most = block_size(layer.stride, GRADIENT_BLOCK)
-            for vector in range(0, vectors, most):
-                block = Block(column=vector * LANES, vectors=min(most, vectors - vector))
-                accumulate_rows(
-                    gradient, layer.weight_start, layer.stride, block, by_source, deltas
-                )
-        sources, offsets = scratch.sources[number], scratch.offsets[number]
+    if layer.stride // LANES <= NARROW:
+        for event in range(offsets[0], offsets[n_rows]):
+            row = layer.first_row + sources[event]
+            touched[row] = True
+            synaptic_events[number] += fan_outs[row]
+        return
+    active, firsts = kept.active[number], kept.firsts[number]
+    n_active = group_by_source(spikes, n_rows, scratch.places, active, firsts, kept.steps[number])
+    kept.n_active[number] = n_active
+    for k in range(n_active):
+        row = layer.first_row + active[k]
+        touched[row] = True
+        synaptic_events[number] += fan_outs[row] * (np.int64(firsts[k + 1]) - firsts[k])
 
 
 @compiled_inline
-def _scratch_of_lane(lane, network, workspace):
-    """The lane's part of the workspace, and what is small enough to be allocated for a batch."""
-    potentials, n_steps = workspace.potentials[lane], workspace.n_steps
+def _prepare_group(first, end, batch, learning, network, touched, counts, kept, scratch, n_steps):
+    """Both passes of a group of samples, and its spikes by source; see :func:`prepare_groups`."""
+    n_layers = network.layers.shape[0]
+    spike_counts, synaptic_events = counts[1 : n_layers + 2], counts[n_layers + 2 :]
+    sources, offsets, labels = batch.sources, batch.offsets, batch.labels
+    n_correct = 0
+    for sample in range(first, end):
+        loss, found = sample_deltas(
+            sample - first,
+            sample,
+            Spikes(sources, offsets[sample * n_steps : (sample + 1) * n_steps + 1]),
+            batch,
+            n_steps,
+            learning,
+            network,
+            kept,
+            scratch,
+            spike_counts,
+        )
+        kept.losses[sample - first] = loss
+        n_correct += found == labels[sample]
+        if network.learned_start >= 0:
+            learned_gradients(sample - first, n_steps, network, kept, scratch)
+    counts[0] += n_correct
+    offsets = offsets[first * n_steps : end * n_steps + 1]
+    for number in range(n_layers):
+        _prepare_weights(
+            Spikes(sources, offsets),
+            (end - first) * n_steps,
+            number,
+            network,
+            touched,
+            kept,
+            scratch,
+            synaptic_events,
+        )
+        sources, offsets = kept.sources[number], kept.offsets[number]
+
+
+@compiled_inline
+def _add_weights(spikes, n_rows, number, block, network, gradient, kept):
+    """Add a group's weight gradients of some columns of a layer.
+
+    Args:
+        spikes, n_rows, number, network, kept: as for :func:`_prepare_weights`.
+        block: the columns; of a narrow layer it is all of them.
+        gradient: the lane's, real [P].
+    """
+    layer, deltas = layer_at(network.layers, number), kept.deltas[number]
+    vectors = layer.stride // LANES
+    if vectors <= NARROW:
+        accumulate_narrow_rows(
+            gradient, layer.weight_start, layer.stride, vectors, spikes, n_rows, deltas
+        )
+        return
+    by_source = BySource(
+        active=kept.active[number],
+        firsts=kept.firsts[number],
+        steps=kept.steps[number],
+        n_active=kept.n_active[number],
+    )
+    accumulate_rows(gradient, layer.weight_start, layer.stride, block, by_source, deltas)
+
+
+@compiled_inline
+def _add_others(n_samples, number, network, has_own, gradient, touched, kept, losses, lane):
+    """Add what the samples of a group give beside the weights, sample after sample.
+
+    These are the gradients of a layer's biases and of what its neurons learn, and with the last
+    layer the losses.
+
+    Args:
+        n_samples: of the group.
+        number, network, kept: as for :func:`_prepare_weights`.
+        has_own: whether the first layer's biases are each sample's own (currents.py).
+        gradient, touched: the lane's, real [P] and bool [R].
+        losses: of each lane, float64 [K].
+        lane: which one.
+    """
+    layer = layer_at(network.layers, number)
+    touched[layer.first_row + layer.n_sources] = True
+    if not (number == 0 and has_own):
+        biases = kept.biases[number]
+        for sample in range(n_samples):
+            for unit in range(layer.stride):
+                gradient[layer.bias_start + unit] += biases[sample * layer.stride + unit]
+    if network.learned_start >= 0:
+        touched[network.learned_row + number] = True
+        for sample in range(n_samples):
+            for place in range(kept.learned.shape[2]):
+                start = network.learned_start + number * LANES
+                gradient[start + place] += kept.learned[sample, number, place]
+    if number == network.layers.shape[0] - 1:
+        for sample in range(n_samples):
+            losses[lane] += kept.losses[sample]
+
+
+@compiled_inline
+def _kept_of(slot, workspace):
+    """The part of the workspace that belongs to the group in a slot."""
+    return Kept(
+        deltas=workspace.deltas[slot],
+        sources=workspace.spikes[slot],
+        offsets=workspace.offsets[slot],
+        steps=workspace.steps[slot],
+        active=workspace.active[slot],
+        firsts=workspace.firsts[slot],
+        n_active=workspace.n_active[slot],
+        biases=workspace.biases[slot],
+        learned=workspace.learned[slot],
+        losses=workspace.group_losses[slot],
+    )
+
+
+@compiled_inline
+def _scratch_of(slot, network, workspace):
+    """The slot's potentials, and what is small enough to be allocated anew."""
+    potentials, n_steps = workspace.potentials[slot], workspace.n_steps
     n_layers, size = potentials.shape
     kind = potentials.dtype
     output = layer_at(network.layers, n_layers - 1)
-    most_sources = network.layers[:, 0].max()
     most_units = TILE_VECTORS[0] * LANES
     return Scratch(
         potentials=potentials,
-        deltas=workspace.deltas[lane],
-        steps=workspace.steps[lane],
-        sources=workspace.spikes[lane],
-        offsets=np.zeros((n_layers, workspace.group_size * n_steps + 1), np.int64),
         fired=np.empty(size // LANES, np.uint16),
         counts=np.empty(output.n_units, np.int64),
         count_gradient=np.zeros(output.stride, kind),
         costs=np.zeros((n_layers, size // n_steps), kind),
         later=np.empty(most_units, kind),
         sums=np.empty(most_units, kind),
-        places=np.zeros(most_sources, np.uint32),
-        active=np.empty(most_sources + 1, np.uint32),
-        firsts=np.empty(most_sources + 1, np.uint32),
+        places=np.zeros(network.layers[:, 0].max(), np.uint32),
     )
 
 
@@ -148,62 +250,128 @@ def _scratch_of_lane(lane, network, workspace):
 def _gradient_of_lane(lane, batch, learning, network, workspace):
     """The samples of one lane; see :func:`batch_gradient`."""
     n_steps = workspace.n_steps
-    scratch = _scratch_of_lane(lane, network, workspace)
+    kept, scratch = _kept_of(lane, workspace), _scratch_of(lane, network, workspace)
     gradient, touched = workspace.gradients[lane], workspace.touched[lane]
-    counts, n_layers = workspace.counts[lane], network.layers.shape[0]
+    counts, losses = workspace.counts[lane], workspace.losses
     counts[:] = 0
-    spike_counts, synaptic_events = counts[1 : n_layers + 2], counts[n_layers + 2 :]
-    total_loss, n_correct = 0.0, 0
-    sources, offsets, labels = batch.sources, batch.offsets, batch.labels
+    losses[lane] = 0.0
+    has_own = batch.own.size > 0
     stop = batch.bounds[lane + 1]
     for first in range(batch.bounds[lane], stop, workspace.group_size):
         end = min(first + workspace.group_size, stop)
-        for sample in range(first, end):
-            loss, found = sample_deltas(
-                sample - first,
-                sample,
-                Spikes(sources, offsets[sample * n_steps : (sample + 1) * n_steps + 1]),
-                batch,
-                n_steps,
-                learning,
-                network,
-                gradient,
-                scratch,
-                spike_counts,
-            )
-            total_loss += loss
-            n_correct += found == labels[sample]
-            if network.learned_start >= 0:
-                place = sample - first
-                learned_gradients(place, n_steps, network, gradient, touched, scratch)
-        _group_weights(
-            Spikes(sources, offsets[first * n_steps : end * n_steps + 1]),
-            (end - first) * n_steps,
-            network,
-            gradient,
-            touched,
-            scratch,
-            synaptic_events,
+        _prepare_group(
+            first, end, batch, learning, network, touched, counts, kept, scratch, n_steps
         )
-    workspace.losses[lane] = total_loss
-    counts[0] = n_correct
+        sources, offsets = batch.sources, batch.offsets[first * n_steps : end * n_steps + 1]
+        for number in range(network.layers.shape[0]):
+            vectors = layer_at(network.layers, number).stride // LANES
+            most = block_size(vectors * LANES, GRADIENT_BLOCK) if vectors > NARROW else vectors
+            spikes, n_rows = Spikes(sources, offsets), (end - first) * n_steps
+            for vector in range(0, vectors, most):
+                block = Block(column=vector * LANES, vectors=min(most, vectors - vector))
+                _add_weights(spikes, n_rows, number, block, network, gradient, kept)
+            _add_others(
+                end - first, number, network, has_own, gradient, touched, kept, losses, lane
+            )
+            sources, offsets = kept.sources[number], kept.offsets[number]
 
 
 @compiled_parallel
 def batch_gradient(batch, learning, network, workspace):
-    """Gradient of the mean loss of a batch, in one part per lane.
+    """Gradient of the mean loss of a batch, in one part per lane, a lane a thread.
 
     Each lane adds the gradients of its samples to its part and marks the weight rows that it
-    changed. Which samples a lane has does not depend on the number of threads, and neither do the
-    sums. Within a lane, samples go in groups: the deltas of a group are kept so that each row of
-    the gradient is fetched once for all of its samples.
+    changed. Which samples a lane has does not depend on the number of threads.
 
     Args:
         batch, learning: see structures.py.
         network: see structures.py; the transposed weights receive.
-        workspace: see structures.py; gradients, touched rows, losses and counts receive.
+        workspace: see structures.py, with a slot for each lane; gradients, touched rows, losses and
+            counts receive.
     """
-    transpose_weights(network)
+    transpose_weights(network, 0, 1)
     for lane in numba.prange(batch.bounds.size - 1):
         # Of one type, or numba compiles the lane twice: prange counts without a sign.
         _gradient_of_lane(np.int64(lane), batch, learning, network, workspace)
+
+
+@compiled_parallel
+def transpose_in_parts(network, parts):
+    """Bring the transposed weights of the network up to date, a part of them a thread."""
+    for part in numba.prange(parts):
+        transpose_weights(network, np.int64(part), parts)
+
+
+@compiled
+def _prepare_slot(slot, groups, batch, learning, network, workspace):
+    """The group of one slot; see :func:`prepare_groups`."""
+    _prepare_group(
+        groups[slot, 1],
+        groups[slot, 2],
+        batch,
+        learning,
+        network,
+        workspace.touched[groups[slot, 0]],
+        workspace.counts[slot],
+        _kept_of(slot, workspace),
+        _scratch_of(slot, network, workspace),
+        workspace.n_steps,
+    )
+
+
+@compiled_parallel
+def prepare_groups(groups, batch, learning, network, workspace):
+    """Both passes of the samples of many groups, each into its slot of the workspace.
+
+    Args:
+        groups: lane, first sample and end of each, int64 [groups, 3].
+        batch, learning, network: see structures.py; the transposed weights are up to date.
+        workspace: ``Workspace``, whose slots receive; counts and touched rows are added to.
+    """
+    for slot in numba.prange(groups.shape[0]):
+        _prepare_slot(np.int64(slot), groups, batch, learning, network, workspace)
+
+
+@compiled
+def _add_part(part, parts, groups, batch, network, workspace):
+    """One part of the gradient, from all groups of its lane; see :func:`add_groups`."""
+    lane, number, column = parts[part, 0], parts[part, 1], parts[part, 2]
+    block, n_steps = Block(column=column, vectors=parts[part, 3]), workspace.n_steps
+    gradient, touched = workspace.gradients[lane], workspace.touched[lane]
+    for slot in range(groups.shape[0]):
+        if groups[slot, 0] != lane:
+            continue
+        kept = _kept_of(slot, workspace)
+        first, end = groups[slot, 1], groups[slot, 2]
+        sources, offsets = batch.sources, batch.offsets[first * n_steps : end * n_steps + 1]
+        if number > 0:
+            sources, offsets = kept.sources[number - 1], kept.offsets[number - 1]
+        _add_weights(
+            Spikes(sources, offsets),
+            (end - first) * n_steps,
+            number,
+            block,
+            network,
+            gradient,
+            kept,
+        )
+        if column == 0:
+            has_own, losses = batch.own.size > 0, workspace.losses
+            _add_others(
+                end - first, number, network, has_own, gradient, touched, kept, losses, lane
+            )
+
+
+@compiled_parallel
+def add_groups(groups, parts, batch, network, workspace):
+    """Add what groups have prepared to their lanes, the gradient in parts of its own.
+
+    Args:
+        groups: those of :func:`prepare_groups`, of each lane in the order of its samples.
+        parts: lane, layer, first column and vectors of columns of each, int64 [parts, 4]; together
+            they are the gradient of every lane.
+        batch, network: see structures.py.
+        workspace: ``Workspace``; gradients, touched rows and losses are added to.
+    """
+    for part in numba.prange(parts.shape[0]):
+        _add_part(np.int64(part), parts, groups, batch, network, workspace)

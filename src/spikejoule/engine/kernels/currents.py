@@ -56,29 +56,35 @@ def bias_rows(currents, layer, parameters, bounds, rows):
 
 
 @compiled
-def _gradient_of_lane(lane, currents, layer, bounds, own, workspace):
+def _gradient_of_part(lane, part, parts, currents, layer, bounds, own, workspace):
     sources, values, offsets = currents.sources, currents.values, currents.offsets
     gradient, touched = workspace.gradients[lane], workspace.touched[lane]
     stride = layer.stride
+    column = stride * part // parts
+    size = stride * (part + 1) // parts - column
     for sample in range(bounds[lane], bounds[lane + 1]):
-        row = sample * stride
-        for unit in range(stride):
-            gradient[layer.bias_start + unit] += own[row + unit]
+        row = sample * stride + column
+        for unit in range(size):
+            gradient[layer.bias_start + column + unit] += own[row + unit]
         for k in range(offsets[sample], offsets[sample + 1]):
             source = np.int64(sources[k])
-            touched[layer.first_row + source] = True
-            weights = layer.weight_start + source * stride
-            _add_product(gradient, weights, values[k], own, row, stride)
+            if part == 0:
+                touched[layer.first_row + source] = True
+            weights = layer.weight_start + source * stride + column
+            _add_product(gradient, weights, values[k], own, row, size)
 
 
 @compiled_parallel
-def add_current_gradients(currents, layer, bounds, own, workspace):
+def add_current_gradients(currents, layer, bounds, parts, own, workspace):
     """Add the gradients of the first layer, each lane's samples to its part.
 
     Args:
         currents, layer, bounds: as for :func:`bias_rows`; the lanes are those of the gradient.
+        parts: of the columns, which threads share out.
         own: dL/dc of each sample, real, flat [S * stride].
         workspace: ``Workspace``, whose gradients receive.
     """
-    for lane in numba.prange(bounds.size - 1):
-        _gradient_of_lane(np.int64(lane), currents, layer, bounds, own, workspace)
+    lanes = bounds.size - 1
+    for place in numba.prange(lanes * parts):
+        lane, part = np.int64(place) % lanes, np.int64(place) // lanes
+        _gradient_of_part(lane, part, parts, currents, layer, bounds, own, workspace)

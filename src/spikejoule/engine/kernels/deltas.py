@@ -30,23 +30,21 @@ from spikejoule.foundation.compiling.jit import compiled, compiled_inline
 
 
 @compiled_inline
-def output_deltas_through_time(
-    deltas, potentials, n_steps, neuron, surrogate, gradient, bias_start
-):
-    """Turn a layer's dL/ds into dL/dv in place and add it up in the bias gradient.
+def output_deltas_through_time(deltas, potentials, n_steps, neuron, surrogate, sums, sums_start):
+    """Turn a layer's dL/ds into dL/dv in place, and sum it over the steps.
 
     Args:
         deltas: ``Rows`` [T, stride].
         potentials: flat [T * stride].
         n_steps: T.
         neuron, surrogate: their constants.
-        gradient: of all parameters, flat.
-        bias_start: of the layer.
+        sums: receives the sums, which are the sample's part of the biases' gradient.
+        sums_start: where in it.
     """
     vectors = deltas.stride // LANES
     for vector in range(0, vectors, MAX_DELTA_BLOCK):
         block = Block(column=vector * LANES, vectors=min(MAX_DELTA_BLOCK, vectors - vector))
-        membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, gradient, bias_start)
+        membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, sums, sums_start)
 
 
 @compiled_inline
@@ -61,8 +59,8 @@ def hidden_deltas_through_time(
     surrogate,
     costs,
     carried,
-    gradient,
-    bias_start,
+    sums,
+    sums_start,
 ):
     """dL/dv of a layer from dL/dv of the next one, from the last step to the first.
 
@@ -74,12 +72,12 @@ def hidden_deltas_through_time(
         n_following: units of the next layer.
         weights: of the next layer, transposed: [n_following, stride of the deltas].
         deltas: ``Rows`` [T, stride] that receive dL/dv.
-        potentials, n_steps, neuron, surrogate, gradient, bias_start: as for
+        potentials, n_steps, neuron, surrogate, sums, sums_start: as for
             :func:`output_deltas_through_time`.
         costs: what a spike of each unit adds to the loss by itself, [stride].
     """
     vectors = deltas.stride // LANES
-    later, sums = carried.later, carried.sums
+    later, so_far = carried.later, carried.sums
     vector = 0
     while vector < vectors:
         width = 1
@@ -89,7 +87,7 @@ def hidden_deltas_through_time(
                 break
         column = vector * LANES
         later[:] = 0
-        sums[:] = 0
+        so_far[:] = 0
         step = n_steps
         while step > 0:
             rows = TILE_STEPS if step >= TILE_STEPS else 1
@@ -107,7 +105,7 @@ def hidden_deltas_through_time(
                 carried,
             )
         for k in range(width * LANES):
-            gradient[bias_start + column + k] += sums[k]
+            sums[sums_start + column + k] = so_far[k]
         vector += width
 
 
@@ -142,13 +140,13 @@ def cross_entropy(counts, target, batch_size, logit_scale, count_gradient):
 
 
 @compiled
-def transpose_weights(network):
-    """Copy the weights of every layer but the first as [target, source stride]."""
+def transpose_weights(network, part, parts):
+    """Copy one part of the weights of every layer but the first as [target, source stride]."""
     parameters, transposed = network.parameters, network.transposed
     for number in range(1, network.layers.shape[0]):
         layer = layer_at(network.layers, number)
         source_stride = layer_at(network.layers, number - 1).stride
-        for source in range(layer.n_sources):
+        for source in range(layer.n_sources * part // parts, layer.n_sources * (part + 1) // parts):
             row = layer.weight_start + source * layer.stride
             for unit in range(layer.n_units):
                 place = layer.transposed_start + unit * source_stride + source
@@ -157,21 +155,12 @@ def transpose_weights(network):
 
 @compiled_inline
 def sample_deltas(
-    place,
-    sample,
-    spikes,
-    batch,
-    n_steps,
-    learning,
-    network,
-    gradient,
-    scratch,
-    spike_counts,
+    place, sample, spikes, batch, n_steps, learning, network, kept, scratch, spike_counts
 ):
     """Both passes of the sample at a place of its group, up to dL/dv of every layer.
 
-    Leaves the deltas and the spikes of the layers at that place of the group's arrays, and adds to
-    the biases' gradient and to the spike counts.
+    Leaves the deltas, the spikes and the bias gradients of the layers at that place of what is kept
+    of the group, and adds to the spike counts.
 
     Args:
         place: of the sample in its group, from 0.
@@ -179,7 +168,7 @@ def sample_deltas(
         spikes: the sample's input, ``Spikes`` of T rows.
         batch, learning, network: see structures.py.
         n_steps: T.
-        gradient: of all parameters, flat; receives the biases'.
+        kept: ``Kept`` of the group.
         scratch: ``Scratch``.
         spike_counts: of each layer, the input first, int64 [L + 1].
 
@@ -201,7 +190,7 @@ def sample_deltas(
         parameters = network.parameters
         if number == 0 and own.size > 0:
             parameters, layer = own[0], with_bias_at(layer, sample * layer.stride)
-        out = Spikes(scratch.sources[number], scratch.offsets[number, rows : rows + n_steps + 1])
+        out = Spikes(kept.sources[number], kept.offsets[number, rows : rows + n_steps + 1])
         spike_counts[number + 1] += layer_forward(
             Spikes(sources, offsets),
             layer,
@@ -219,7 +208,7 @@ def sample_deltas(
                 out, n_steps, number, network, batch_size, learning.penalties, costs
             )
 
-    counts, count_gradient, output = scratch.counts, scratch.count_gradient, scratch.deltas[last]
+    counts, count_gradient, output = scratch.counts, scratch.count_gradient, kept.deltas[last]
     counts[:] = 0
     for event in range(offsets[0], offsets[n_steps]):
         counts[sources[event]] += 1
@@ -240,26 +229,26 @@ def sample_deltas(
         n_steps,
         neuron_at(network, last),
         surrogate,
-        gradient,
-        layer.bias_start,
+        kept.biases[last],
+        place * layer.stride,
     )
     for number in range(last - 1, -1, -1):
         layer, following = layer_at(network.layers, number), layer_at(network.layers, number + 1)
-        bias_gradient = gradient
+        bias_gradients, start = kept.biases[number], place * layer.stride
         if number == 0 and own.size > 0:
-            bias_gradient, layer = own[1], with_bias_at(layer, sample * layer.stride)
+            bias_gradients, start = own[1], sample * layer.stride
         hidden_deltas_through_time(
-            Rows(scratch.deltas[number + 1], rows * following.stride, following.stride),
+            Rows(kept.deltas[number + 1], rows * following.stride, following.stride),
             following.n_units,
             network.transposed[following.transposed_start :],
-            Rows(scratch.deltas[number], rows * layer.stride, layer.stride),
+            Rows(kept.deltas[number], rows * layer.stride, layer.stride),
             scratch.potentials[number],
             n_steps,
             neuron_at(network, number),
             surrogate,
             scratch.costs[number],
             Carried(later=scratch.later, sums=scratch.sums),
-            bias_gradient,
-            layer.bias_start,
+            bias_gradients,
+            start,
         )
     return loss + penalty, found

@@ -6,7 +6,6 @@ the backward pass leaves behind: ``dL/ds[t] * f(v[t] - threshold)`` is what dL/d
 """
 
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, layer_at, neuron_at
-from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled
 
 DECAY_PLACE = 0
@@ -15,8 +14,8 @@ THRESHOLD_PLACE = 1
 
 
 @compiled
-def learned_gradients(place, n_steps, network, gradient, touched, scratch):
-    """Add the gradients of all leaks and thresholds from the sample at a place of its group.
+def learned_gradients(place, n_steps, network, kept, scratch):
+    """The gradients of all leaks and thresholds from the sample at a place of its group.
 
     With ``decay = 1 / (1 + exp(-logit))`` and ``threshold = exp(log)``,
 
@@ -27,13 +26,12 @@ def learned_gradients(place, n_steps, network, gradient, touched, scratch):
         place: of the sample in its group, from 0.
         n_steps: T.
         network: see structures.py.
-        gradient: of all parameters, flat.
-        touched: rows that are changed, bool [R].
-        scratch: ``Scratch``, with the potentials and deltas of the sample.
+        kept: ``Kept`` of the group, with the deltas of the sample; its ``learned`` receives.
+        scratch: ``Scratch``, with the potentials of the sample.
     """
     for number in range(network.layers.shape[0]):
         layer, neuron = layer_at(network.layers, number), neuron_at(network, number)
-        deltas, potentials = scratch.deltas[number], scratch.potentials[number]
+        deltas, potentials = kept.deltas[number], scratch.potentials[number]
         threshold, decay = float(neuron.threshold), float(neuron.decay)
         subtracts = neuron.reset == RESET_BY_SUBTRACTION
         by_decay, by_threshold = 0.0, 0.0
@@ -45,13 +43,11 @@ def learned_gradients(place, n_steps, network, gradient, touched, scratch):
                 if step == 0:
                     continue
                 before = float(potentials[(step - 1) * layer.stride + unit])
-                kept = decay
+                left = decay
                 if before >= threshold:
-                    kept = decay if subtracts else 0.0
+                    left = decay if subtracts else 0.0
                     before = before - threshold if subtracts else 0.0
                 by_decay += delta * before
-                by_threshold -= kept * delta
-        start = network.learned_start + number * LANES
-        gradient[start + DECAY_PLACE] += decay * (1.0 - decay) * by_decay
-        gradient[start + THRESHOLD_PLACE] -= threshold * by_threshold
-        touched[network.learned_row + number] = True
+                by_threshold -= left * delta
+        kept.learned[place, number, DECAY_PLACE] = decay * (1.0 - decay) * by_decay
+        kept.learned[place, number, THRESHOLD_PLACE] = -threshold * by_threshold

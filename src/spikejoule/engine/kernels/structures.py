@@ -5,9 +5,9 @@ in about half a microsecond, and a tenth more for each field: such kernels take 
 small is allocated by the kernel.
 
 Letters of shapes: T steps, S samples of a batch, E spikes, L layers after the input, R rows of
-parameters, P parameters; K lanes of samples and G samples of a group (engine/event.py), W the
-widest stride. "Real" is the parameters' type, float32 or float64. Potentials, weights and
-gradients have no unit.
+parameters, P parameters; K lanes of samples, G samples of a group and Z slots for groups
+(backward.py), W the widest stride. "Real" is the parameters' type, float32 or float64. Potentials,
+weights and gradients have no unit.
 
 What a parallel loop writes to itself is an argument on its own, as ``*moments``:
 ``compiled_parallel`` (foundation/compiling/jit.py) says why.
@@ -261,23 +261,23 @@ class Batch(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """What a batch is worked off in; nothing in it outlives the batch.
+    """The memory that a batch is worked off in; nothing in it outlives the batch.
 
-    The deltas and sources of all samples of a group stand one after the other.
+    It has Z slots, each for one group of samples at a time (backward.py). The deltas and sources of
+    a group's samples stand one after the other.
 
     Attributes:
         n_steps: T that it is made for.
-        group_size: G, samples whose weight gradients are added together.
+        group_size: G, most samples of a group.
         gradients: of each lane, real [K, P]; zero in rows that are not touched.
         touched: rows that a lane changed, bool [K, R].
         squares: of the gradient, by chunk of rows, float64 [C].
         losses: sum over a lane's samples, float64 [K].
-        counts: of a lane, samples classified correctly, spikes of each layer, the input first, and
-            synaptic events of each weight matrix, int64 [K, 1 + (L + 1) + L].
-        potentials: v before the reset of one sample, real [K, L, T * W].
-        deltas: dL/dv, real [K, L, G * T * W].
-        spikes: sources of each layer's, uint16 [K, L, G * T * W + SPARE_SPIKES].
-        steps: rows at which sources fired, by source, uint32 [K, most spikes of a group].
+        counts: of a slot's groups, samples classified correctly, spikes of each layer, the input
+            first, and synaptic events of each weight matrix, int64 [Z, 1 + (L + 1) + L].
+        potentials: v before the reset of one sample, real [Z, L, T * W].
+        deltas, spikes, offsets, steps, active, firsts, n_active, biases, learned, group_losses: the
+            fields of :class:`Kept`, by slot.
     """
 
     n_steps: int
@@ -290,31 +290,57 @@ class Workspace(NamedTuple):
     potentials: Array
     deltas: Array
     spikes: Array
+    offsets: Array
     steps: Array
+    active: Array
+    firsts: Array
+    n_active: Array
+    biases: Array
+    learned: Array
+    group_losses: Array
+
+
+class Kept(NamedTuple):
+    """What a group of samples adds to the gradient; I is the most sources of a layer.
+
+    Attributes:
+        deltas: dL/dv, real [L, G * T * W].
+        sources: of each layer's spikes, uint16 [L, G * T * W + SPARE_SPIKES].
+        offsets: where the rows of the sources begin, int64 [L, G * T + 1].
+        steps, active, firsts: into each layer, the fields of :class:`BySource`; uint32
+            [L, most spikes of a group], [L, I + 1] and [L, I + 1].
+        n_active: likewise, int64 [L].
+        biases: each sample's gradient of a layer's biases, real [L, G * W].
+        learned: each sample's gradients of what a layer's neurons learn, float64 [G, L, 2].
+        losses: of each sample, float64 [G].
+    """
+
+    deltas: Array
+    sources: Array
+    offsets: Array
+    steps: Array
+    active: Array
+    firsts: Array
+    n_active: Array
+    biases: Array
+    learned: Array
+    losses: Array
 
 
 class Scratch(NamedTuple):
-    """Memory of one lane; I is the most sources of a layer.
+    """Memory of one thread; I is the most sources of a layer.
 
     Attributes:
-        potentials, deltas, steps: the lane's part of the workspace.
-        sources: the lane's part of `spikes` there.
-        offsets: where the rows of the sources begin, int64 [L, G * T + 1].
+        potentials: v before the reset of one sample, real [L, T * W].
         fired: one bit a neuron of one layer, uint16 [T * W / 16].
         counts: output spikes of one sample, int64 [classes].
         count_gradient: dL/dcounts of one sample, real [stride of the output], zero in the padding.
         costs: what a spike of each unit adds to the loss by itself, real [L, W].
         later, sums: see ``Carried``, real [most units of a tile].
         places: of each source, uint32 [I]; zero between calls.
-        active: sources that fired, uint32 [I + 1].
-        firsts: where the steps of each begin, uint32 [I + 1].
     """
 
     potentials: Array
-    deltas: Array
-    steps: Array
-    sources: Array
-    offsets: Array
     fired: Array
     counts: Array
     count_gradient: Array
@@ -322,8 +348,6 @@ class Scratch(NamedTuple):
     later: Array
     sums: Array
     places: Array
-    active: Array
-    firsts: Array
 
 
 class BySource(NamedTuple):

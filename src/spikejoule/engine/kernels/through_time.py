@@ -72,34 +72,34 @@ def membrane_deltas(
     n_steps,
     neuron,
     surrogate,
-    gradient,
-    bias_start,
+    sums,
+    sums_start,
 ):
-    """Turn dL/ds into dL/dv in place for a block of units, and sum it into the bias gradient.
+    """Turn dL/ds into dL/dv in place for a block of units, and sum it over the steps.
 
-    ``deltas`` are ``Rows`` [T, stride]; ``potentials`` is flat, with the same stride. For t from
-    the last step to the first:
+    The sums go to ``sums[sums_start + column]``. ``deltas`` are ``Rows`` [T, stride];
+    ``potentials`` is flat, with the same stride. For t from the last step to the first:
     ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is the decay, but 0 in
     a step with a reset to zero.
     """
     signature = types.void(
-        deltas, potentials, block, types.int64, neuron, surrogate, gradient, types.int64
+        deltas, potentials, block, types.int64, neuron, surrogate, sums, types.int64
     )
 
     def codegen(context, builder, signature, arguments):
         named = named_arguments(context, builder, signature, arguments)
-        deltas, potentials, block, n_steps, neuron, surrogate, gradient, bias_start = named
+        deltas, potentials, block, n_steps, neuron, surrogate, sums, sums_start = named
         vector = deltas.values.vector
         constants = _broadcast_constants(builder, neuron, surrogate)
         first = builder.add(deltas.start, block.column)
-        bias = builder.add(bias_start, block.column)
+        first_sum = builder.add(sums_start, block.column)
 
         def emit_for(code: int) -> Callable[[int], None]:
             def emit(size: int) -> None:
                 places = [constant(LANES * k) for k in range(size)]
                 later = [cgutils.alloca_once(builder, vector) for _ in places]
-                sums = [cgutils.alloca_once(builder, vector) for _ in places]
-                for cell in later + sums:
+                totals = [cgutils.alloca_once(builder, vector) for _ in places]
+                for cell in later + totals:
                     builder.store(zeros(vector), cell)
                 with cgutils.for_range(builder, n_steps) as loop:
                     back = builder.sub(builder.sub(n_steps, constant(1)), loop.index)
@@ -108,7 +108,7 @@ def membrane_deltas(
                         builder.add(first, row),
                         builder.add(block.column, row),
                     )
-                    for place, next_delta, total in zip(places, later, sums, strict=True):
+                    for place, next_delta, total in zip(places, later, totals, strict=True):
                         position = builder.add(delta_row, place)
                         membrane = potentials.load_vector(builder.add(membrane_row, place))
                         own = deltas.values.load_vector(position)
@@ -117,10 +117,8 @@ def membrane_deltas(
                         deltas.values.store_vector(delta, position)
                         builder.store(delta, next_delta)
                         builder.store(builder.fadd(builder.load(total), delta), total)
-                for place, total in zip(places, sums, strict=True):
-                    position = builder.add(bias, place)
-                    value = builder.fadd(gradient.load_vector(position), builder.load(total))
-                    gradient.store_vector(value, position)
+                for place, total in zip(places, totals, strict=True):
+                    sums.store_vector(builder.load(total), builder.add(first_sum, place))
 
             return emit
 

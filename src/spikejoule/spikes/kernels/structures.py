@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-
 SPARE_SPIKES = 4
 """Places behind the last spike of a buffer. A kernel may write to so many: it asks for the number
 of spikes of many neurons once, and writes the usual number without asking."""

@@ -1,0 +1,87 @@
+"""Train small networks with several numbers of threads: `python -m tests.engine.with_threads 1 16`.
+
+Prints for each case a digest of what was trained, for each number. `NUMBA_NUM_THREADS` must be
+the most of them at least, and be set before the process begins.
+"""
+
+import hashlib
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+import numba
+import numpy as np
+
+from spikejoule.engine.event import EventEngine
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.integers import with_grids
+from spikejoule.model.learning import LearningSettings
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation
+from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoders.direct import Direct
+from spikejoule.spikes.encoders.poisson import Poisson
+
+POISSON = Poisson(time_window=9, max_rate=300.0)
+# Sizes, batch, what is not the default.
+CASES: dict[str, tuple[tuple[int, ...], int, dict[str, Any]]] = {
+    "one sample": ((60, 100, 10), 1, {}),
+    "an odd batch": ((60, 100, 10), 13, {}),
+    "two hidden layers": ((60, 100, 70, 10), 64, {}),
+    "a narrow layer": ((60, 20, 10), 64, {}),
+    "several turns": ((60, 100, 10), 300, {}),
+    "no biases": ((60, 100, 10), 64, {"neuron": {"bias": False, "reset": "subtract"}}),
+    "learned neurons": ((60, 100, 10), 64, {"neuron": {"learned": "both"}}),
+    "penalties": ((60, 100, 10), 64, {"learning": {"event_penalty": 1e-4, "spike_penalty": 1e-3}}),
+    "constant currents": ((60, 100, 10), 64, {"encoder": Direct(time_window=9)}),
+    "integers, pruned": ((60, 100, 10), 64, {"bits": 4}),
+}
+
+
+def digest(name: str) -> str:
+    """Of all that five steps of training leave behind, and of the spikes after them."""
+    sizes, batch_size, other = CASES[name]
+    generator = np.random.default_rng(3)
+    neuron = LeakyIntegrateAndFire(**other.get("neuron", {}))
+    architecture = Architecture(sizes[0], sizes[1:-1], sizes[-1], neuron)
+    state = {
+        key: generator.normal(0.1, 0.3, shape).astype(np.float32)
+        for key, shape in architecture.parameter_shapes().items()
+    }
+    if "bits" in other:
+        architecture = with_grids(
+            replace(architecture, quantisation=Quantisation(other["bits"], 16)), state
+        )
+    settings = LearningSettings(surrogate="arctangent", **other.get("learning", {}))
+    engine = EventEngine(architecture, state, settings)
+    encoder: Encoder = other.get("encoder", POISSON)
+    found = hashlib.sha256()
+    for step in range(5):
+        if "bits" in other and step == 2:
+            weights = {key: of for key, of in state.items() if key.endswith("weight")}
+            engine.prune({key: np.abs(of) > 0.1 for key, of in weights.items()})
+        images = generator.integers(0, 256, (batch_size, sizes[0]), dtype=np.uint8)
+        events = encoder.encode(images, encoder.draw_key(1, "train", step)).events
+        labels = generator.integers(0, sizes[-1], batch_size)
+        found.update(repr(engine.train_batch(events, labels, 0.01)).encode())
+    snapshot = engine.snapshot()
+    for kept in (snapshot.learned, snapshot.first, snapshot.second):
+        for values in kept.values():
+            found.update(values.tobytes())
+    for layer in engine.run(events):
+        found.update(layer.sources.tobytes() + layer.offsets.tobytes())
+    return found.hexdigest()
+
+
+def main() -> None:
+    found: dict[str, list[str]] = {name: [] for name in CASES}
+    for threads in map(int, sys.argv[1:]):
+        numba.set_num_threads(threads)
+        for name in CASES:
+            found[name].append(digest(name))
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
