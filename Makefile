@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast rivals sweep search front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench growth clean help
+.PHONY: repro seed-notebook frugal accurate contrast rivals sweep search front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -173,6 +173,9 @@ ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0
 bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.speed
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.graphs --output metrics/graphs.json
+
+profile: $(INSTALLED)  ## measure where the event engine's time of training goes: metrics/profile.json
+	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.profile --output metrics/profile.json
 
 growth: $(INSTALLED)  ## measure how the engines' speed grows with size, window, rate and batch
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.growth

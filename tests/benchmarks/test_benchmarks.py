@@ -14,11 +14,12 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import growth, images, machine, memory, speed
+from benchmarks import growth, images, machine, memory, profile, speed
 from benchmarks.job import SEED_JOB, Job, initial_state
 from benchmarks.limit import AdditionArrays, AdditionStream, add_events
 from benchmarks.measure import MissingRowError, measure_rounds, measure_row, rotated
@@ -27,6 +28,7 @@ from benchmarks.plan import Measurement, Plan
 from benchmarks.rows import FURTHER_ROWS, PEERS, ROWS, build
 from benchmarks.summary import markdown_table, median_and_quartiles, summarize
 from spikejoule.data.images import DataDescription, ImageCounts, LabelledImages, save_images
+from spikejoule.engine import event
 from spikejoule.foundation.errors import DataError, SpikejouleError
 from spikejoule.spikes.events import EventList
 
@@ -377,6 +379,22 @@ class TestLimit:
             expected[source] += deltas[sample % group_samples * 7 + step, :n_units]
         np.testing.assert_array_equal(arrays.currents[:n_units], dense.sum((0, 1)) @ weight.T)
         np.testing.assert_array_equal(gradients, expected)
+
+
+class TestProfile:
+    def test_parts_of_a_batch(self, digits):
+        kept = {name: getattr(event, name) for name in profile.CALLS}
+        threads = numba.get_num_threads()
+        numba.set_num_threads(1)
+        try:
+            found = profile.profile(digits.images, digits.labels, batches=1)
+        finally:
+            numba.set_num_threads(threads)
+        assert all(of > 0 for name, of in found.items() if name != "deltas")
+        parts = ("encode", "gradient", "gather", "optimizer", "rest")
+        assert found["total"] == pytest.approx(sum(found[name] for name in parts))
+        assert set(profile.ROWS) == set(found) - {"total_over_additions"}
+        assert {name: getattr(event, name) for name in kept} == kept
 
 
 class TestProject:

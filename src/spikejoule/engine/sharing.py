@@ -1,7 +1,7 @@
 """How the gradient of a batch is shared out over threads; no bit of it depends on their number.
 
-A thread a lane needs no plan. More threads take many groups of samples at a time, first each group's
-deltas, then each part of the gradient (kernels/backward.py).
+A thread a lane needs no plan. More threads take many groups of samples at a time: first the deltas
+of each group, then each part of the gradient (kernels/backward.py).
 """
 
 import functools
