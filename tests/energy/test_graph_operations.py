@@ -18,7 +18,7 @@ from spikejoule.measure.running import measure_network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report import PageContent, energy_page
 from spikejoule.spikes.events import EventList
-from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.graphs.foreign import DT, GRAPHS, WAITING, Maker
 from tests.tools.examples import trained_network
 
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero")
@@ -121,7 +121,7 @@ def test_every_graph_is_priced_and_gets_its_page() -> None:
         page = energy_page(PageContent(analysis))
         assert "random events" in page
         assert "ms in 20 steps" in page
-        assert ("edges that wait" in page) == (name in ("recurrent", "nested"))
+        assert ("edges that wait" in page) == (name in WAITING)
 
 
 class TestLabels:

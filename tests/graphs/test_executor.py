@@ -104,6 +104,33 @@ def test_every_kind_of_count_occurs() -> None:
     assert totals["fully connected"]["macs"] == 0
 
 
+def test_a_delay_inside_a_cycle_as_its_equations_have_it() -> None:
+    """v[t] = v[t-1] / 2 + W x[t] + U s[t - d], with the delay d of the neuron that spiked."""
+    make, steps = Maker(7), 30
+    weight, back, delay = make.numbers(5, 4), make.numbers(5, 5), np.array([1, 2, 1, 4, 7])
+    each = np.ones(5)
+    lif = nir.LIF(2 * DT * each, 2 * each, 0 * each, each, 0 * each)
+    graph = nir.NIRGraph(
+        {"input": nir.Input(np.array([4])), "in": nir.Linear(weight), "lif": lif,
+         "delay": nir.Delay(DT * delay), "back": nir.Linear(back),
+         "output": nir.Output(np.array([5]))},
+        [("input", "in"), ("in", "lif"), ("lif", "delay"), ("delay", "back"), ("back", "lif"),
+         ("lif", "output")],
+    )  # fmt: skip
+    x = np.random.default_rng(8).random((steps, 4)) < 0.3
+    v, spikes, arrived = np.zeros(5), np.zeros((steps, 5)), 0
+    for t in range(steps):
+        late = np.array([spikes[t - d, k] if t >= d else 0 for k, d in enumerate(delay)])
+        v = v / 2 + weight @ x[t] + back @ late
+        spikes[t], v = v >= 1, np.where(v >= 1, 0, v)
+        arrived += int(late.sum())
+    run = run_graph(graph, EventList.from_dense(x[None]), GIVEN, np.float64, ["lif"])
+    assert np.array_equal(run.recorded["lif"].to_dense()[0], spikes)
+    assert run.of("events", "back").tolist() == [5 * arrived]
+    assert not run.plan.waiting
+    assert arrived > 20
+
+
 @pytest.mark.parametrize("name", ["convolution", "recurrent", "delays"])
 def test_a_result_does_not_depend_on_the_batch(name: str) -> None:
     graph = GRAPHS[name](Maker(3))
