@@ -1,9 +1,11 @@
 """Foreign graphs: every spike and every count as plain loops have them."""
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
 import nir
+import numba
 import numpy as np
 import pytest
 import torch
@@ -140,6 +142,46 @@ def test_a_result_does_not_depend_on_the_batch(name: str) -> None:
         alone = run_graph(graph, events.select(slice(sample, sample + 1)), GIVEN)
         assert np.array_equal(alone.output[0], together.output[sample])
         assert alone.total("events")[0] == together.total("events")[sample]
+
+
+class TestMemory:
+    def peak(self, graph: nir.NIRGraph, events: EventList) -> int:
+        """Bytes that a run on one thread has at most."""
+        threads = numba.get_num_threads()
+        numba.set_num_threads(1)
+        tracemalloc.start()
+        try:
+            run_graph(graph, events, GIVEN)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            numba.set_num_threads(threads)
+
+    def test_a_batch_leaves_its_counts_and_its_output_alone(self) -> None:
+        """400 samples of 13,872 units in 40 batches; all of their arrays would be 80 MB."""
+        pool = nir.SumPool2d(np.array([34, 34]), np.array([34, 34]), np.array([0, 0]))
+        nodes = {"a": Maker().conv2d(8, 2, (3, 3), padding=1), "b": Maker().if_(8, 34, 34),
+                 "c": pool}  # fmt: skip
+        graph = graph_of(nodes, (2, 34, 34), (8, 1, 1))
+        assert self.peak(graph, spikes_for(graph, samples=400, density=0.001)) < 40e6
+
+    def test_a_delay_holds_what_the_samples_last(self) -> None:
+        """Of ten million steps eight are taken: a ring for all would be 10 GB."""
+        nodes = {"a": nir.Delay(DT * np.full(64, 1e7)), "b": Maker().linear(64, 3)}
+        graph = graph_of(nodes, (64,), (3,))
+        events = spikes_for(graph)
+        assert self.peak(graph, events) < 10e6
+        run = run_graph(graph, events, GIVEN)
+        assert not run.of("spikes", "a").any()
+        assert not run.output.any()
+
+    def test_what_delays_hold_makes_batches_smaller(self) -> None:
+        """A delay of 2,000 steps of 100 units; for 256 samples at once it would be 200 MB."""
+        nodes = {"a": nir.Delay(DT * np.full(100, 2000)), "b": Maker().linear(100, 3)}
+        graph = graph_of(nodes, (100,), (3,))
+        rows = np.arange(256) * 2000
+        events = EventList.from_rows(rows, rows % 100, 256, 2000, 100)
+        assert self.peak(graph, events) < 40e6
 
 
 @pytest.mark.parametrize("seed", range(12))
