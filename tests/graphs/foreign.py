@@ -146,6 +146,13 @@ def _entered_twice(make: Maker) -> nir.NIRGraph:
     )  # fmt: skip
 
 
+def _potentials_that_wait(make: Maker) -> nir.NIRGraph:
+    """Potentials begin at v_leak, but what waits gives 0 in the first step."""
+    tau, leak = DT * make.each((5,), 2, 4), make.each((5,), 0.5, 2)
+    nodes = {"a": make.affine(4, 5), "b": nir.LI(tau, np.ones(5), leak), "c": make.linear(5, 3)}
+    return graph_of(nodes, (4,), (3,), (("b", "b"),))
+
+
 def _nested(make: Maker) -> nir.NIRGraph:
     inner = nir.NIRGraph(
         {"in": nir.Input(np.array([5])), "lif": make.lif(5), "rec": make.linear(5, 5),
@@ -184,6 +191,7 @@ GRAPHS = {
     "delays": _delays,
     "delay into a cycle": _delay_into_a_cycle,
     "entered twice": _entered_twice,
+    "potentials that wait": _potentials_that_wait,
     "nested": _nested,
     "values": _values,
     "joined": _joined,
@@ -193,6 +201,7 @@ WAITING = {
     "recurrent": (("w", "b"), ("d", "d")),
     "delay into a cycle": (("w", "b"),),
     "entered twice": (("q", "near"),),
+    "potentials that wait": (("b", "b"),),
     "nested": (("layer.rec", "layer.lif"),),
 }
 ORDERS = {

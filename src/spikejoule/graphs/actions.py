@@ -127,9 +127,8 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
     arriving, actions = batch.arriving(node)
     dynamics = batch.constants.dynamics[node.name]
     membrane = dynamics.membrane
-    # Neurons without spikes give their potential.
+    # Neurons without spikes give their potential: 0 before the first step, as everything.
     potential = batch.zeros(node.n_out) if node.spikes else batch.arrays[node.name]
-    potential[:] = dynamics.initial
     current = batch.zeros(node.n_out) if node.has_current else arriving
     keep, gain = dynamics.keep_current, dynamics.gain_current
     subtracts, given = batch.conventions.reset == "subtract", batch.given.get(node.name)
@@ -138,6 +137,8 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
         neurons.follow(keep, gain, arriving, current)
 
     def integrate(step: int) -> None:
+        if step == 0:
+            potential[:] = dynamics.initial
         if node.spikes:
             neurons.integrate_and_fire(membrane, subtracts, current, potential, given)
         else:
