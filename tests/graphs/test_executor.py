@@ -167,13 +167,14 @@ class TestMemory:
 
     def test_a_delay_holds_what_the_samples_last(self) -> None:
         """Of ten million steps eight are taken: a ring for all would be 10 GB."""
-        nodes = {"a": nir.Delay(DT * np.full(64, 1e7)), "b": Maker().linear(64, 3)}
-        graph = graph_of(nodes, (64,), (3,))
-        events = spikes_for(graph)
-        assert self.peak(graph, events) < 10e6
-        run = run_graph(graph, events, GIVEN)
-        assert not run.of("spikes", "a").any()
-        assert not run.output.any()
+        for steps in (1e7, 1e30):  # the latter no integer has
+            nodes = {"a": nir.Delay(DT * np.full(64, steps)), "b": Maker().linear(64, 3)}
+            graph = graph_of(nodes, (64,), (3,))
+            events = spikes_for(graph)
+            assert self.peak(graph, events) < 10e6
+            run = run_graph(graph, events, GIVEN)
+            assert not run.of("spikes", "a").any()
+            assert not run.output.any()
 
     def test_what_delays_hold_makes_batches_smaller(self) -> None:
         """A delay of 2,000 steps of 100 units; for 256 samples at once it would be 200 MB."""
@@ -353,6 +354,37 @@ class TestFiles:
         with pytest.raises(ArtifactError, match="the node 'lif' is a Izhikevich; allowed are"):
             read_nir(path)
 
+    def test_what_is_damaged_is_one_sentence(self, tmp_path: Any) -> None:
+        import h5py
+
+        path = tmp_path / "graph.nir"
+        for place, value, words in (
+            ("node", 3.0, "damaged or not a NIR file"),
+            ("node/edges", np.arange(3), "not a graph that nir reads"),
+            ("node/nodes/a", 3.0, "not a graph that nir reads"),
+            ("node/nodes/a/weight", "text", "not a graph that nir reads"),
+            ("node/nodes/a/weight", np.ones((5, 6), np.complex64), "complex64 where numbers"),
+            ("node/nodes/a/weight", np.full((5, 6), 1e39), "not finite in float32"),
+            ("node/nodes/input/shape", np.array([np.nan]), "'input' .Input. is damaged"),
+            ("node/nodes/input/shape", np.array([6.5]), "where whole numbers are needed"),
+            ("node/nodes/input/shape", "six", "'input' .Input. is damaged"),
+        ):
+            nir.write(path, GRAPHS["fully connected"](Maker()))
+            with h5py.File(path, "r+") as file:
+                del file[place]
+                file[place] = value
+            with pytest.raises(ArtifactError, match=words) as refused:
+                read_nir(path)
+            assert "\n" not in str(refused.value)
+        whole = path.read_bytes()
+        for n_bytes in (0, 100, len(whole) // 2, len(whole) - 10):
+            path.write_bytes(whole[:n_bytes])
+            with pytest.raises(ArtifactError, match="damaged or not a NIR file"):
+                read_nir(path)
+        with pytest.raises(ArtifactError, match="damaged or not a NIR file") as refused:
+            read_nir(tmp_path)
+        assert "\n" not in str(refused.value)
+
     def test_no_file_and_no_graph(self, tmp_path: Any) -> None:
         with pytest.raises(ArtifactError, match="does not exist"):
             read_nir(tmp_path / "none.nir")
@@ -399,6 +431,42 @@ class TestStructure:
         node.weight = np.ones(3)
         with pytest.raises(ArtifactError, match="the node 'a' .Conv2d. is damaged"):
             network_of(graph_of({"a": node}, (2, 9, 9), (1,)))
+
+    @pytest.mark.parametrize("options", [{"stride": 0}, {"dilation": 0}, {"padding": -1}], ids=str)
+    def test_a_window_that_is_none(self, options: dict[str, int]) -> None:
+        graph = graph_of({"a": Maker().conv2d(2, 2, (3, 3), **options)}, (2, 5, 5), (1,))
+        with pytest.raises(ArtifactError, match="the window of the node 'a' does not fit"):
+            network_of(graph)
+
+    def test_a_place_between_two(self) -> None:
+        node = Maker().conv2d(2, 2, (3, 3), padding=(1.5, 1))
+        with pytest.raises(ArtifactError, match=r"\[1.5, 1.0\] where whole numbers are needed"):
+            network_of(graph_of({"a": node}, (2, 5, 5), (1,)))
+
+    def test_one_dimension_is_not_slid_over_a_plane(self) -> None:
+        node = nir.Conv1d(None, Maker().numbers(3, 2, 3), 1, 0, 1, 1, np.zeros(3))
+        with pytest.raises(ArtifactError, match="'a' takes .channels, length., but is given"):
+            network_of(graph_of({"a": node}, (2, 5, 5), (1,)))
+
+    def test_as_many_numbers_in_another_shape(self) -> None:
+        """Rows for columns; a flat list of numbers counts in C order."""
+        with pytest.raises(ArtifactError, match=r"its r has the shape \(3, 2\)"):
+            network_of(graph_of({"a": Maker().if_(3, 2)}, (2, 3), (2, 3)))
+        for shape in ((6,), (2, 3), (1, 2, 3)):
+            network_of(graph_of({"a": Maker().if_(*shape)}, (2, 3), (2, 3)))
+        turned = {"a": nir.SumPool2d(*np.array([[1, 2], [1, 2], [0, 0]])),
+                  "b": nir.SumPool2d(*np.array([[2, 1], [2, 1], [0, 0]]))}  # fmt: skip
+        graph = graph_of(turned, (1, 4, 4), (1,), (("input", "b"), ("a", "output")), (("a", "b"),))
+        with pytest.raises(ArtifactError, match="the node 'output' takes the shape"):
+            network_of(graph)
+
+    def test_a_name_of_two_nodes(self) -> None:
+        graph = GRAPHS["nested"](Maker())
+        nodes = {**graph.nodes, "layer.lif": Maker().lif(3)}
+        edges = [*((a, b) for a, b in graph.edges if b != "output"), ("d", "layer.lif"),
+                 ("layer.lif", "output")]  # fmt: skip
+        with pytest.raises(ArtifactError, match="'layer.lif' stands for two nodes"):
+            network_of(nir.NIRGraph(nodes, edges, type_check=False))
 
     def test_a_graph_that_says_why_it_is_empty(self) -> None:
         with pytest.raises(ArtifactError, match="no nodes: the neuron has no node in NIR"):
