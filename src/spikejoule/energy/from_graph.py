@@ -86,6 +86,7 @@ def graph_inputs(
     title: str,
     labels: NDArray[np.integer] | None = None,
     subject: Subject | None = None,
+    step_ms: float | None = None,
 ) -> AnalysisInputs:
     """Arrange what a run has counted.
 
@@ -94,6 +95,7 @@ def graph_inputs(
         title: of the data.
         labels: class of each sample, [N]; None where not known.
         subject: what the samples show, and the classes; None for samples with numbers.
+        step_ms: what a step of the events stands for; None for what the graph is run with.
 
     Raises:
         ArtifactError: the graph has no synapse.
@@ -113,10 +115,11 @@ def graph_inputs(
         synapses=tuple(int(run.plan.fan_outs[node.name].sum()) for node in synapses),
     )
     macs = float(run.total("macs").mean())
+    step_ms = step_ms or run.conventions.step_ms or 1000 * run.conventions.seconds
     return AnalysisInputs(
         title=title,
         architecture=network,
-        encoder=GraphInput(run.n_steps, 1000 * run.conventions.seconds),
+        encoder=GraphInput(run.n_steps, step_ms),
         accuracy=_accuracy(run, labels),
         spikes_per_inference={
             name: float(run.of("spikes", name).mean()) for name in network.layer_names
