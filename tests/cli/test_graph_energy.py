@@ -130,8 +130,11 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(
     page = tmp_path / "page.html"
     given = [str(graph), "--events", str(path), "--step-us", "500", *SAID]
     assert main(["energy", *given, "--html", str(page)]) == 0
-    assert "click" in page.read_text(encoding="utf-8")
-    capsys.readouterr()
+    words = re.sub(r"<style.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S)
+    assert "clicks" in words
+    for text in (words, capsys.readouterr().out):
+        assert "image" not in text
+        assert "4 samples" in text
     assert "--step-us says how many make a step" in refusal(capsys, graph, "--events", path, *SAID)
     errors = refusal(capsys, graph, "--events", events, "--step-us", 500, *SAID)
     assert "--step-us is for event files" in errors

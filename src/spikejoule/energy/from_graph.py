@@ -132,7 +132,7 @@ def graph_inputs(
         graph_places=tuple(node.name for node in run.plan.nodes),
         facts=_facts(run),
         assumed=ASSUMPTIONS,
-        subject=subject or Subject("sample", numbered(run.output.shape[1])),
+        subject=subject or Subject("sample", numbered(run.output.shape[1]), "samples"),
     )
 
 
