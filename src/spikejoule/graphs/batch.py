@@ -17,7 +17,7 @@ from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import KINDS, Counts
 from spikejoule.graphs.kernels import lists
 from spikejoule.graphs.kernels.structures import Given
-from spikejoule.graphs.network import Node, Output
+from spikejoule.graphs.network import Node, Output, Waiting
 from spikejoule.graphs.plan import NEEDS_UNITS, Plan
 from spikejoule.spikes.events import EventList
 
@@ -72,8 +72,8 @@ class Batch:
         spikes = node.name in self.plan.spiking
         if not spikes and not isinstance(node, Output):
             self.arrays[node.name] = self.zeros(node.n_out)
-        consumers = self.plan.consumers_of(node.name)
-        if spikes or any(isinstance(one, NEEDS_UNITS) for one in consumers):
+        reads_units = [isinstance(one, NEEDS_UNITS) for one in self.plan.consumers_of(node.name)]
+        if spikes or isinstance(node, Waiting) or any(reads_units):
             self.given[node.name] = Given(
                 np.zeros((self.size, node.n_out), np.int32),
                 np.ones((self.size, node.n_out), self.dtype),

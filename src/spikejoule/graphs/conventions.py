@@ -81,6 +81,7 @@ class Conventions:
             "current": self.current,
             "potentials begin at": self.initial,
             "integration": self.integration,
+            "a weight of zero is": "no synapse" if self.pruned else None,
             "a step stands for": None if self.step_ms is None else f"{self.step_ms:g} ms",
         }
         return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
