@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import nir
@@ -17,6 +18,7 @@ from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import GraphRun
 from spikejoule.graphs.network import Convolution, Identity
 from spikejoule.graphs.nir_in import network_of, read_nir
+from spikejoule.graphs.order import order_of
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.events import EventList
@@ -142,6 +144,13 @@ def test_a_result_does_not_depend_on_the_batch(name: str) -> None:
         alone = run_graph(graph, events.select(slice(sample, sample + 1)), GIVEN)
         assert np.array_equal(alone.output[0], together.output[sample])
         assert alone.total("events")[0] == together.total("events")[sample]
+
+
+def test_a_long_chain_is_ordered_at_once() -> None:
+    names = [f"n{k}" for k in range(3000)]
+    order = order_of(list(pairwise(names)), "n0")
+    assert order.names == tuple(names)
+    assert not order.waiting
 
 
 class TestMemory:

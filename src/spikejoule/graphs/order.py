@@ -46,8 +46,15 @@ def order_of(edges: Sequence[Edge], start: str, late: Iterable[str] = ()) -> Ord
     # What is needed in the same step.
     needing = {name: following.get(name, set()).difference(late) for name in distance}
     waiting: set[Edge] = set()
+    # What leads to the nearest node of a cycle from within is as far away, or farther.
+    nearest = {
+        target
+        for source, targets in needing.items()
+        for target in targets
+        if distance[source] >= distance[target]
+    }
     # No cycle is left through a node that was looked at: the next that lies on one is its nearest.
-    for entry in sorted(distance, key=lambda name: (distance[name], name)):
+    for entry in sorted(nearest, key=lambda name: (distance[name], name)):
         for source in _distances(needing, entry):
             if entry in needing[source]:
                 needing[source].remove(entry)
