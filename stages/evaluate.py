@@ -68,9 +68,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )  # fmt: skip
     overall = evaluation.overall
     logger.info(
-        "test accuracy %.2f %% (%g %% interval %.2f to %.2f) on %s images of %s",
+        "test accuracy %.2f %% (%g %% interval %.2f to %.2f) on %s %s of %s",
         overall.percent, 100 * confidence, overall.low_percent, overall.high_percent,
-        f"{overall.n_samples:,}", network.data["title"],
+        f"{overall.n_samples:,}", test.subject.samples, network.data["title"],
     )  # fmt: skip
 
 

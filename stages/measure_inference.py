@@ -1,4 +1,4 @@
-"""measure_inference: count the spikes of every layer on the first test images."""
+"""measure_inference: count the spikes of every layer on the first test samples."""
 
 import logging
 import sys
@@ -34,7 +34,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     n_samples = params.measure_inference.n_samples
     if n_samples > events.n_samples:
         logger.warning(
-            "measure_inference.n_samples is %s, but there are %s test images: all are measured.",
+            "measure_inference.n_samples is %s, but there are %s test samples: all are measured.",
             f"{n_samples:,}", f"{events.n_samples:,}",
         )  # fmt: skip
     chosen = events.select(slice(n_samples))
@@ -60,7 +60,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         paths["inference_timings"]
     )
     logger.info(
-        "%s test images: %s spikes per inference, %s synaptic events",
+        "%s test samples: %s spikes per inference, %s synaptic events",
         f"{counts.n_samples:,}",
         ", ".join(f"{name} {counts.means[name]:.1f}" for name in names),
         f"{measured.proxies.synaptic_events_per_inference:,.0f}",

@@ -1,6 +1,7 @@
 """`spikejoule energy GRAPH.nir`: foreign networks on the command line."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from spikejoule.cli import main
-from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
+from spikejoule.data import events as events_module
+from spikejoule.data.event_file import EventBlock, EventFile, EventSetting, write_event_file
+from spikejoule.data.event_samples import EventSamples, blocks_of
 from spikejoule.data.subject import Subject
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.graphs.conventions import Conventions
@@ -123,14 +126,71 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(
     right = 100 * np.mean(run.output.argmax(axis=1) == labels[2:])
     assert found["inputs"]["accuracy"]["percent"] == right
     assert found["inputs"]["graph"]["a step of the events"] == "500 us"
+    assert found["inputs"]["graph"]["events outside of the window"] == "0.0 per sample"
     page = tmp_path / "page.html"
     given = [str(graph), "--events", str(path), "--step-us", "500", *SAID]
     assert main(["energy", *given, "--html", str(page)]) == 0
-    assert "click" in page.read_text(encoding="utf-8")
-    capsys.readouterr()
+    words = re.sub(r"<style.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S)
+    assert "clicks" in words
+    for text in (words, capsys.readouterr().out):
+        assert "image" not in text
+        assert "4 samples" in text
     assert "--step-us says how many make a step" in refusal(capsys, graph, "--events", path, *SAID)
     errors = refusal(capsys, graph, "--events", events, "--step-us", 500, *SAID)
     assert "--step-us is for event files" in errors
+
+
+def test_what_lies_outside_of_the_window_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two samples of three events: one after the window, two of one unit in one step."""
+    graph, _ = written(tmp_path, "fully connected")
+    events = EventSamples(
+        np.array([100, 120, 5000, 100, 120, 4999], np.uint32), np.full(6, 2, np.uint16),
+        np.array([0, 3, 6]),
+    )  # fmt: skip
+    setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), (6,), 5000)
+    path = tmp_path / "clicks.npz"
+    write_event_file(path, setting, [EventBlock(events, np.array([0, 1]))])
+    found = printed(capsys, graph, "--events", path, "--step-us", 500, *SAID)["inputs"]
+    assert found["graph"]["events outside of the window"] == "0.5 per sample"
+    assert found["graph"]["events merged in a step"] == "1.0 per sample"
+    assert main(["energy", str(graph), "--events", str(path), "--step-us", "500", *SAID]) == 0
+    assert "5 ms in 10 steps" in capsys.readouterr().out  # whatever --dt is
+
+
+def test_an_event_file_is_read_in_blocks_and_in_steps_that_memory_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph, events = written(tmp_path, "fully connected")
+    spikes, _ = load_events(events)
+    setting = EventSetting("clicks", Subject("click", ("a", "b")), (6,), 2**32)
+    path = tmp_path / "clicks.npz"
+    write_event_file(path, setting, [EventBlock(as_event_samples(spikes, 500), np.zeros(6, int))])
+    errors = refusal(capsys, graph, "--events", path, "--step-us", 1, *SAID)
+    assert "in 4,294,967,296 steps; allowed are 1 us and more in 1 to 10,000 steps" in errors
+    blocks = []
+    read = EventFile.read
+    monkeypatch.setattr(EventFile, "read", lambda *given: blocks.append(1) or read(*given))
+    monkeypatch.setattr(events_module, "blocks_of", lambda lengths: blocks_of(lengths, 1))
+    printed(capsys, graph, "--events", path, "--step-us", 2**20, *SAID)
+    assert len(blocks) == 6
+
+
+def test_a_step_of_ours_stands_for_what_the_network_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """dt is 1e-4, which other simulators take; a step is one of 1 ms."""
+    write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
+    events = events_of(tmp_path / "events.npz", 784)
+    assert main(["energy", str(tmp_path / "ours.nir"), "--events", str(events)]) == 0
+    text = capsys.readouterr().out
+    assert re.search("window +10 ms\n", text)
+    assert "a step stands for 1 ms" in text
+    errors = refusal(
+        capsys, tmp_path / "ours.nir", "--events", events, "--integration", "exponential"
+    )
+    assert "integration is given as exponential, but the graph's metadata say euler" in errors
 
 
 def test_options_of_the_other_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,4 +198,5 @@ def test_options_of_the_other_kind(tmp_path: Path, capsys: pytest.CaptureFixture
     errors = refusal(capsys, graph, "--events", events, *SAID, "--images", "mnist5k")
     assert "--images is for a checkpoint" in errors
     checkpoint = write_example(tmp_path / "c.pth", replace(trained_network((12,))))
-    assert "--dt is for a graph of NIR" in refusal(capsys, checkpoint, "--dt", "1e-4")
+    for option in (("--dt", "1e-4"), ("--integration", "exponential"), ("--pruned",)):
+        assert f"{option[0]} is for a graph of NIR" in refusal(capsys, checkpoint, *option)

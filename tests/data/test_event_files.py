@@ -19,7 +19,7 @@ from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import load_samples, samples_sha256, save_samples
 from spikejoule.data.subject import Subject
 from spikejoule.foundation.errors import ArtifactError, DataError
-from spikejoule.foundation.files import write_npz
+from spikejoule.foundation.files import SCHEMA_KEY, write_npz
 
 SETTING = EventSetting("Gestures", Subject("gesture", ("left", "right", "up")), (2, 3, 4), 90_000)
 
@@ -114,6 +114,13 @@ def test_what_breaks_the_format_is_refused(
     with pytest.raises(ArtifactError, match=problem) as error:
         open_event_file(tmp_path / "a.npz")
     assert "a.npz" in str(error.value)
+
+
+def test_compression_is_named(tmp_path: Path) -> None:
+    content = {**arrays(), SCHEMA_KEY: np.array(EVENT_SAMPLES_SCHEMA)}
+    np.savez_compressed(tmp_path / "a.npz", **content)
+    with pytest.raises(ArtifactError, match=r"a.npz must hold the array 'times' .* uncompressed"):
+        open_event_file(tmp_path / "a.npz")
 
 
 def test_a_unit_too_many_and_a_changed_byte_are_found(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,54 @@ def test_damaged_samples_are_named(tmp_path: Path, content: bytes, problem: str)
     with pytest.raises(DataError, match=problem) as error:
         load(tmp_path, "n_mnist", "raw")
     assert "1/00002.bin" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "local", "central"),
+    [("method", 99, 8, 10), ("encrypted", 1, 6, 8), ("content", 255, 45, None)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_damaged_archive_is_named(
+    tmp_path: Path, place: str, value: int, local: int, central: int | None
+) -> None:
+    path = tmp_path / "raw" / "train.zip"
+    sensor_files.write_n_mnist(tmp_path / "raw", 3, 3, zipped=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Train/0/1.bin", bytes(range(5)) * 1000)
+    content, n_bytes = bytearray(path.read_bytes()), 10 if central is None else 1
+    content[local : local + n_bytes] = [value] * n_bytes
+    if central is not None:
+        content[content.index(b"PK\1\2") + central] = value
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"train.zip cannot be read"):
+        load(tmp_path, "n_mnist", "raw")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "problem"),
+    [
+        ("spikes/times", np.array([4300.0], np.float32), "seconds from 0 to 4295"),
+        ("spikes/times", np.array([np.nan], np.float32), "seconds from 0 to 4295"),
+        ("spikes/units", np.array([1.5], np.float32), "units and labels must be whole numbers"),
+        ("labels", np.array([1.5]), "units and labels must be whole numbers"),
+        ("labels", np.array([20]), "is 20, but there are 20 classes"),
+    ],
+)
+def test_a_damaged_file_of_words_is_refused(
+    tmp_path: Path, name: str, values: np.ndarray, problem: str
+) -> None:
+    import h5py
+
+    sensor_files.write_shd(tmp_path / "raw", 20, 20)
+    with h5py.File(tmp_path / "raw" / "shd_train.h5", "w") as file:
+        content = {"spikes/times": np.array([0.5]), "spikes/units": np.array([3], np.uint16),
+                   "labels": np.array([1]), name: values}  # fmt: skip
+        for key in ("spikes/times", "spikes/units"):
+            array = file.create_dataset(key, (1,), dtype=h5py.vlen_dtype(content[key].dtype))
+            array[0] = content[key]
+        file["labels"] = content["labels"]
+    with pytest.raises(DataError, match=problem):
+        load(tmp_path, "shd", "raw")
 
 
 @pytest.mark.parametrize("source", ["n_mnist", "shd"])

@@ -1,7 +1,9 @@
 """What a foreign graph costs: as this project's own networks where it is one, else by hand."""
 
+from dataclasses import replace
 from typing import Any
 
+import nir
 import numpy as np
 import pytest
 
@@ -18,7 +20,7 @@ from spikejoule.measure.running import measure_network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report import PageContent, energy_page
 from spikejoule.spikes.events import EventList
-from tests.graphs.foreign import DT, GRAPHS, Maker
+from tests.graphs.foreign import DT, GRAPHS, WAITING, Maker, graph_of
 from tests.tools.examples import trained_network
 
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step", initial="zero")
@@ -110,6 +112,37 @@ def test_a_synaptic_current_is_a_second_state() -> None:
     assert (counted.of(terms.ADDITION) == 20 * 5).all()
 
 
+def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
+    """One of potentials, which neurons take, and one of spikes, which the output takes."""
+    make = Maker()
+    nodes = {"a": make.linear(6, 4), "b": nir.Delay(np.array([0, 1, 2, 3]) * DT), "c": make.lif(4),
+             "d": nir.Delay(np.array([1, 1, 2, 19]) * DT)}  # fmt: skip
+    run = run_graph(graph_of(nodes, (6,), (4,)), spikes(5, 6, 0.4), GIVEN)
+    counted = count_graph(run)
+    found = {
+        (column.term, column.place): counted.counts[:, k]
+        for k, column in enumerate(counted.columns)
+    }
+    weight, dense = nodes["a"].weight, spikes(5, 6, 0.4).to_dense()
+    given = np.count_nonzero(dense @ weight.T, axis=1)  # [N, units] over all steps
+    late = [np.count_nonzero((dense @ weight.T)[:, : 20 - d, d], axis=1) for d in range(4)]
+    assert np.array_equal(run.of("values", "b"), np.sum(late, axis=0))
+    assert run.of("values", "b").sum() < given.sum()
+    for term in (terms.ACTIVATION_WRITE, terms.ACTIVATION_READ):
+        assert np.array_equal(found[term, "b"], run.of("values", "b"))
+    for term in (terms.SPIKE_WRITE, terms.SPIKE_READ):
+        assert np.array_equal(found[term, "d"], run.of("spikes", "d"))
+    assert 0 < run.of("spikes", "d").sum() < run.of("spikes", "c").sum()
+
+
+def test_what_a_page_says_of_how_it_was_run() -> None:
+    run = run_graph(
+        GRAPHS["fully connected"](Maker()), spikes(4, 6, 0.3), replace(GIVEN, pruned=True)
+    )
+    assert "a weight of zero is no synapse" in run.conventions.in_words
+    assert graph_inputs(run, "events").subject.nouns == "classes"
+
+
 def test_every_graph_is_priced_and_gets_its_page() -> None:
     for name, make in GRAPHS.items():
         graph = make(Maker())
@@ -121,7 +154,7 @@ def test_every_graph_is_priced_and_gets_its_page() -> None:
         page = energy_page(PageContent(analysis))
         assert "random events" in page
         assert "ms in 20 steps" in page
-        assert ("edges that wait" in page) == (name in ("recurrent", "nested"))
+        assert ("edges that wait" in page) == (name in WAITING)
 
 
 class TestLabels:
@@ -154,8 +187,6 @@ class TestLabels:
 
 
 def test_a_graph_without_synapses() -> None:
-    import nir
-
     graph = nir.NIRGraph.from_list(
         nir.Input(np.array([3])), nir.Threshold(np.ones(3)), nir.Output(np.array([3]))
     )

@@ -125,6 +125,34 @@ def _delays(make: Maker) -> nir.NIRGraph:
     )  # fmt: skip
 
 
+def _delay_into_a_cycle(make: Maker) -> nir.NIRGraph:
+    """A cycle that the input enters at its neurons, and a delay at its weights."""
+    nodes = {"a": make.affine(4, 5), "b": make.lif(5), "w": make.linear(5, 5),
+             "late": nir.Delay(DT * np.array([1, 2, 1, 3, 1]))}  # fmt: skip
+    return graph_of(
+        nodes, (4,), (5,), (("b", "output"), ("w", "b"), ("b", "late"), ("late", "w")),
+        (("w", "late"), ("late", "output")),
+    )  # fmt: skip
+
+
+def _entered_twice(make: Maker) -> nir.NIRGraph:
+    """A cycle that two ways lead into: the shorter one to `near`."""
+    nodes = {"z": make.affine(4, 5), "near": make.lif(5), "p": make.linear(5, 5),
+             "far": make.lif(5), "q": make.affine(5, 5), "b": nir.Scale(make.each((4,), 0.5, 2)),
+             "c": make.affine(4, 5)}  # fmt: skip
+    return graph_of(
+        nodes, (4,), (5,), (("q", "near"), ("input", "b"), ("c", "far"), ("far", "output")),
+        (("q", "b"), ("c", "output")),
+    )  # fmt: skip
+
+
+def _potentials_that_wait(make: Maker) -> nir.NIRGraph:
+    """Potentials begin at v_leak, but what waits gives 0 in the first step."""
+    tau, leak = DT * make.each((5,), 2, 4), make.each((5,), 0.5, 2)
+    nodes = {"a": make.affine(4, 5), "b": nir.LI(tau, np.ones(5), leak), "c": make.linear(5, 3)}
+    return graph_of(nodes, (4,), (3,), (("b", "b"),))
+
+
 def _nested(make: Maker) -> nir.NIRGraph:
     inner = nir.NIRGraph(
         {"in": nir.Input(np.array([5])), "lif": make.lif(5), "rec": make.linear(5, 5),
@@ -161,6 +189,9 @@ GRAPHS = {
     "one dimension": _one_dimension,
     "recurrent": _recurrent,
     "delays": _delays,
+    "delay into a cycle": _delay_into_a_cycle,
+    "entered twice": _entered_twice,
+    "potentials that wait": _potentials_that_wait,
     "nested": _nested,
     "values": _values,
     "joined": _joined,
@@ -168,8 +199,13 @@ GRAPHS = {
 # In the order of a step, with the edges that wait, as a person reads them off the graph.
 WAITING = {
     "recurrent": (("w", "b"), ("d", "d")),
+    "delay into a cycle": (("w", "b"),),
+    "entered twice": (("q", "near"),),
+    "potentials that wait": (("b", "b"),),
     "nested": (("layer.rec", "layer.lif"),),
 }
 ORDERS = {
     "delays": ["late", "input", "a", "w", "b", "c", "d", "e", "output"],
+    "delay into a cycle": ["late", "input", "a", "b", "w", "output"],
+    "entered twice": ["input", "b", "c", "z", "near", "p", "far", "q", "output"],
 }

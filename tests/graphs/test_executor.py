@@ -1,9 +1,12 @@
 """Foreign graphs: every spike and every count as plain loops have them."""
 
+import tracemalloc
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import nir
+import numba
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import GraphRun
 from spikejoule.graphs.network import Convolution, Identity
 from spikejoule.graphs.nir_in import network_of, read_nir
+from spikejoule.graphs.order import order_of
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.events import EventList
@@ -104,6 +108,33 @@ def test_every_kind_of_count_occurs() -> None:
     assert totals["fully connected"]["macs"] == 0
 
 
+def test_a_delay_inside_a_cycle_as_its_equations_have_it() -> None:
+    """v[t] = v[t-1] / 2 + W x[t] + U s[t - d], with the delay d of the neuron that spiked."""
+    make, steps = Maker(7), 30
+    weight, back, delay = make.numbers(5, 4), make.numbers(5, 5), np.array([1, 2, 1, 4, 7])
+    each = np.ones(5)
+    lif = nir.LIF(2 * DT * each, 2 * each, 0 * each, each, 0 * each)
+    graph = nir.NIRGraph(
+        {"input": nir.Input(np.array([4])), "in": nir.Linear(weight), "lif": lif,
+         "delay": nir.Delay(DT * delay), "back": nir.Linear(back),
+         "output": nir.Output(np.array([5]))},
+        [("input", "in"), ("in", "lif"), ("lif", "delay"), ("delay", "back"), ("back", "lif"),
+         ("lif", "output")],
+    )  # fmt: skip
+    x = np.random.default_rng(8).random((steps, 4)) < 0.3
+    v, spikes, arrived = np.zeros(5), np.zeros((steps, 5)), 0
+    for t in range(steps):
+        late = np.array([spikes[t - d, k] if t >= d else 0 for k, d in enumerate(delay)])
+        v = v / 2 + weight @ x[t] + back @ late
+        spikes[t], v = v >= 1, np.where(v >= 1, 0, v)
+        arrived += int(late.sum())
+    run = run_graph(graph, EventList.from_dense(x[None]), GIVEN, np.float64, ["lif"])
+    assert np.array_equal(run.recorded["lif"].to_dense()[0], spikes)
+    assert run.of("events", "back").tolist() == [5 * arrived]
+    assert not run.plan.waiting
+    assert arrived > 20
+
+
 @pytest.mark.parametrize("name", ["convolution", "recurrent", "delays"])
 def test_a_result_does_not_depend_on_the_batch(name: str) -> None:
     graph = GRAPHS[name](Maker(3))
@@ -113,6 +144,54 @@ def test_a_result_does_not_depend_on_the_batch(name: str) -> None:
         alone = run_graph(graph, events.select(slice(sample, sample + 1)), GIVEN)
         assert np.array_equal(alone.output[0], together.output[sample])
         assert alone.total("events")[0] == together.total("events")[sample]
+
+
+def test_a_long_chain_is_ordered_at_once() -> None:
+    names = [f"n{k}" for k in range(3000)]
+    order = order_of(list(pairwise(names)), "n0")
+    assert order.names == tuple(names)
+    assert not order.waiting
+
+
+class TestMemory:
+    def peak(self, graph: nir.NIRGraph, events: EventList) -> int:
+        """Bytes that a run on one thread has at most."""
+        threads = numba.get_num_threads()
+        numba.set_num_threads(1)
+        tracemalloc.start()
+        try:
+            run_graph(graph, events, GIVEN)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+            numba.set_num_threads(threads)
+
+    def test_a_batch_leaves_its_counts_and_its_output_alone(self) -> None:
+        """400 samples of 13,872 units in 40 batches; all of their arrays would be 80 MB."""
+        pool = nir.SumPool2d(np.array([34, 34]), np.array([34, 34]), np.array([0, 0]))
+        nodes = {"a": Maker().conv2d(8, 2, (3, 3), padding=1), "b": Maker().if_(8, 34, 34),
+                 "c": pool}  # fmt: skip
+        graph = graph_of(nodes, (2, 34, 34), (8, 1, 1))
+        assert self.peak(graph, spikes_for(graph, samples=400, density=0.001)) < 40e6
+
+    def test_a_delay_holds_what_the_samples_last(self) -> None:
+        """Of ten million steps eight are taken: a ring for all would be 10 GB."""
+        for steps in (1e7, 1e30):  # the latter no integer has
+            nodes = {"a": nir.Delay(DT * np.full(64, steps)), "b": Maker().linear(64, 3)}
+            graph = graph_of(nodes, (64,), (3,))
+            events = spikes_for(graph)
+            assert self.peak(graph, events) < 10e6
+            run = run_graph(graph, events, GIVEN)
+            assert not run.of("spikes", "a").any()
+            assert not run.output.any()
+
+    def test_what_delays_hold_makes_batches_smaller(self) -> None:
+        """A delay of 2,000 steps of 100 units; for 256 samples at once it would be 200 MB."""
+        nodes = {"a": nir.Delay(DT * np.full(100, 2000)), "b": Maker().linear(100, 3)}
+        graph = graph_of(nodes, (100,), (3,))
+        rows = np.arange(256) * 2000
+        events = EventList.from_rows(rows, rows % 100, 256, 2000, 100)
+        assert self.peak(graph, events) < 40e6
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -284,6 +363,37 @@ class TestFiles:
         with pytest.raises(ArtifactError, match="the node 'lif' is a Izhikevich; allowed are"):
             read_nir(path)
 
+    def test_what_is_damaged_is_one_sentence(self, tmp_path: Any) -> None:
+        import h5py
+
+        path = tmp_path / "graph.nir"
+        for place, value, words in (
+            ("node", 3.0, "damaged or not a NIR file"),
+            ("node/edges", np.arange(3), "not a graph that nir reads"),
+            ("node/nodes/a", 3.0, "not a graph that nir reads"),
+            ("node/nodes/a/weight", "text", "not a graph that nir reads"),
+            ("node/nodes/a/weight", np.ones((5, 6), np.complex64), "complex64 where numbers"),
+            ("node/nodes/a/weight", np.full((5, 6), 1e39), "not finite in float32"),
+            ("node/nodes/input/shape", np.array([np.nan]), "'input' .Input. is damaged"),
+            ("node/nodes/input/shape", np.array([6.5]), "where whole numbers are needed"),
+            ("node/nodes/input/shape", "six", "'input' .Input. is damaged"),
+        ):
+            nir.write(path, GRAPHS["fully connected"](Maker()))
+            with h5py.File(path, "r+") as file:
+                del file[place]
+                file[place] = value
+            with pytest.raises(ArtifactError, match=words) as refused:
+                read_nir(path)
+            assert "\n" not in str(refused.value)
+        whole = path.read_bytes()
+        for n_bytes in (0, 100, len(whole) // 2, len(whole) - 10):
+            path.write_bytes(whole[:n_bytes])
+            with pytest.raises(ArtifactError, match="damaged or not a NIR file"):
+                read_nir(path)
+        with pytest.raises(ArtifactError, match="damaged or not a NIR file") as refused:
+            read_nir(tmp_path)
+        assert "\n" not in str(refused.value)
+
     def test_no_file_and_no_graph(self, tmp_path: Any) -> None:
         with pytest.raises(ArtifactError, match="does not exist"):
             read_nir(tmp_path / "none.nir")
@@ -330,6 +440,42 @@ class TestStructure:
         node.weight = np.ones(3)
         with pytest.raises(ArtifactError, match="the node 'a' .Conv2d. is damaged"):
             network_of(graph_of({"a": node}, (2, 9, 9), (1,)))
+
+    @pytest.mark.parametrize("options", [{"stride": 0}, {"dilation": 0}, {"padding": -1}], ids=str)
+    def test_a_window_that_is_none(self, options: dict[str, int]) -> None:
+        graph = graph_of({"a": Maker().conv2d(2, 2, (3, 3), **options)}, (2, 5, 5), (1,))
+        with pytest.raises(ArtifactError, match="the window of the node 'a' does not fit"):
+            network_of(graph)
+
+    def test_a_place_between_two(self) -> None:
+        node = Maker().conv2d(2, 2, (3, 3), padding=(1.5, 1))
+        with pytest.raises(ArtifactError, match=r"\[1.5, 1.0\] where whole numbers are needed"):
+            network_of(graph_of({"a": node}, (2, 5, 5), (1,)))
+
+    def test_one_dimension_is_not_slid_over_a_plane(self) -> None:
+        node = nir.Conv1d(None, Maker().numbers(3, 2, 3), 1, 0, 1, 1, np.zeros(3))
+        with pytest.raises(ArtifactError, match="'a' takes .channels, length., but is given"):
+            network_of(graph_of({"a": node}, (2, 5, 5), (1,)))
+
+    def test_as_many_numbers_in_another_shape(self) -> None:
+        """Rows for columns; a flat list of numbers counts in C order."""
+        with pytest.raises(ArtifactError, match=r"its r has the shape \(3, 2\)"):
+            network_of(graph_of({"a": Maker().if_(3, 2)}, (2, 3), (2, 3)))
+        for shape in ((6,), (2, 3), (1, 2, 3)):
+            network_of(graph_of({"a": Maker().if_(*shape)}, (2, 3), (2, 3)))
+        turned = {"a": nir.SumPool2d(*np.array([[1, 2], [1, 2], [0, 0]])),
+                  "b": nir.SumPool2d(*np.array([[2, 1], [2, 1], [0, 0]]))}  # fmt: skip
+        graph = graph_of(turned, (1, 4, 4), (1,), (("input", "b"), ("a", "output")), (("a", "b"),))
+        with pytest.raises(ArtifactError, match="the node 'output' takes the shape"):
+            network_of(graph)
+
+    def test_a_name_of_two_nodes(self) -> None:
+        graph = GRAPHS["nested"](Maker())
+        nodes = {**graph.nodes, "layer.lif": Maker().lif(3)}
+        edges = [*((a, b) for a, b in graph.edges if b != "output"), ("d", "layer.lif"),
+                 ("layer.lif", "output")]  # fmt: skip
+        with pytest.raises(ArtifactError, match="'layer.lif' stands for two nodes"):
+            network_of(nir.NIRGraph(nodes, edges, type_check=False))
 
     def test_a_graph_that_says_why_it_is_empty(self) -> None:
         with pytest.raises(ArtifactError, match="no nodes: the neuron has no node in NIR"):

@@ -161,3 +161,14 @@ class TestProxies:
         content["inference_spikes"] = {"input_per_inference": 4.0, "output_per_inference": 1.0}
         with pytest.raises(ArtifactError, match="records no inference spikes of each layer"):
             recorded_proxies(read(tmp_path, content))
+
+
+def test_classes_go_by_the_names_of_the_data(tmp_path: Path) -> None:
+    content = complete_content()
+    assert line(checkpoint_text("c", read(tmp_path, content)), "each digit, %").startswith(
+        "0: 90.0, 1:"
+    )
+    names = [f"word {k}" for k in range(10)]
+    content["spikejoule"]["data"] |= {"noun": "word", "class_names": names, "samples": "samples"}
+    text = checkpoint_text("c", read(tmp_path, content))
+    assert line(text, "each word, %").startswith("word 0: 90.0, word 1: 91.0")

@@ -1,5 +1,6 @@
 """Events of a sensor in steps, against a plain loop."""
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -78,6 +79,13 @@ def test_a_code_is_for_images_or_for_events() -> None:
     assert Poisson.takes == "images"
 
 
+@pytest.mark.parametrize("n_steps", [0, 10_001])
+def test_steps_that_no_window_has(n_steps: int) -> None:
+    """Places of samples, steps and units are then beyond 64 bits."""
+    with pytest.raises(ParameterError, match="1 us and more in 1 to 10,000 steps"):
+        bin_events(some_events(0, 3, 9, 999), 9, n_steps, 1000)
+
+
 def test_summed_images_are_the_counts_of_the_spikes() -> None:
     events = some_events(3, 40, 6, 99)
     samples = LabelledEvents(
@@ -89,3 +97,17 @@ def test_summed_images_are_the_counts_of_the_spikes() -> None:
     images = summed_images(samples, code, gain=100)
     assert images.images.shape == (40, 2, 3)
     np.testing.assert_array_equal(images.images.reshape(40, 6), np.minimum(100 * counts, 255))
+
+
+def test_summed_images_of_many_units_are_made_in_small_blocks() -> None:
+    """100 samples of 614,400 units: their counts at once would be 490 MB."""
+    events = some_events(4, 100, 614_400, 99)
+    setting = EventSetting("x", DIGITS, (2, 480, 640), 100)
+    samples = LabelledEvents(events, np.zeros(100, np.uint8), np.arange(100), setting)
+    tracemalloc.start()
+    try:
+        largest_count(samples, NoCode(time_window=5, window_ms=0.1))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200e6

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,10 @@ def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPat
     assert "20 ms of the network&#x27;s time" in page or "20 ms of the network's time" in page
     assert "The input are events of a sensor" in page
     assert "One sample, spike by spike: a 0" in page
+    for words in ("validation", "over", "each", "60", "every"):
+        assert not re.search(rf"\b{words} images?\b", page), words
+    assert page.count("test images") == page.count("mean over the test images")  # of other runs
+    assert "image" not in paths["energy_card"].read_text(encoding="utf-8")
     description = json.loads(paths["data_metrics"].read_text())
     assert (description["noun"], description["samples"]) == ("digit", "samples")
 

@@ -365,7 +365,7 @@ class TestAgreement:
         assert len(confusion) == 100
         for row in confusion:
             pair = labels == int(row["actual"]), predictions["predictions"] == int(row["predicted"])
-            assert int(row["images"]) == np.logical_and(*pair).sum()
+            assert int(row["n_samples"]) == np.logical_and(*pair).sum()
         correct = predictions["predictions"] == labels
         evaluation = first.metrics("evaluate_metrics")
         assert evaluation["test_accuracy_percent"] == pytest.approx(100 * correct.mean())
@@ -376,13 +376,13 @@ class TestAgreement:
             < evaluation["test_accuracy_high_percent"]
         )
         for row in first.rows("per_class"):
-            of_digit = correct[labels == int(row["digit"])]
-            assert int(row["n_samples"]) == len(of_digit)
+            of_class = correct[labels == int(row["class"])]
+            assert int(row["n_samples"]) == len(of_class)
             percent = float(row["accuracy_percent"])
-            assert percent == pytest.approx(100 * of_digit.mean())
+            assert percent == pytest.approx(100 * of_class.mean())
             assert float(row["accuracy_low_percent"]) < percent
             assert float(row["accuracy_high_percent"]) >= percent
-            assert first.checkpoint()["spikejoule"]["test"]["per_class"][row["digit"]] == percent
+            assert first.checkpoint()["spikejoule"]["test"]["per_class"][row["class"]] == percent
 
     def test_training(self, first: Clone) -> None:
         history, headline = first.rows("history"), first.metrics("train_metrics")

@@ -24,14 +24,14 @@ def rows_of(plot: str) -> list[dict[str, Any]]:
             {
                 "actual": str(actual),
                 "predicted": str(predicted),
-                "images": str(7 * (actual == predicted)),
+                "n_samples": str(7 * (actual == predicted)),
             }
             for actual in range(10)
             for predicted in range(10)
         ]
     return [
         {
-            "epoch": str(step), "step": str(step), "digit": str(step), "n_samples": "100",
+            "epoch": str(step), "step": str(step), "class": str(step), "n_samples": "100",
             "train_loss": str(1 / step), "hidden_spikes_per_sample": str(400 + step),
             "train_accuracy_percent": str(99 - 10 / step),
             "validation_accuracy_percent": str(98 - 10 / step),

@@ -167,18 +167,18 @@ class TestOutputs:
         assert len(cells) == 100
         for (actual, predicted), row in cells.items():
             both = (labels == int(actual)) & (predictions == int(predicted))
-            assert int(row["images"]) == both.sum()
+            assert int(row["n_samples"]) == both.sum()
         correct = labels == predictions
         assert metrics["test_accuracy_percent"] == pytest.approx(100 * np.mean(correct))
         assert metrics["test_accuracy_low_percent"] < metrics["test_accuracy_percent"]
         with (finished / path_of("per_class")).open() as stream:
             classes = list(csv.DictReader(stream))
-        assert [int(row["digit"]) for row in classes] == list(range(10))
+        assert [int(row["class"]) for row in classes] == list(range(10))
         assert sum(int(row["n_samples"]) for row in classes) == N_TEST
         for row in classes:
-            of_digit = correct[labels == int(row["digit"])]
-            assert int(row["n_samples"]) == len(of_digit)
-            assert float(row["accuracy_percent"]) == pytest.approx(100 * of_digit.mean())
+            of_class = correct[labels == int(row["class"])]
+            assert int(row["n_samples"]) == len(of_class)
+            assert float(row["accuracy_percent"]) == pytest.approx(100 * of_class.mean())
 
     def test_the_checkpoint_holds_what_was_measured(self, finished: Path) -> None:
         checkpoint = torch.load(finished / path_of("checkpoint"), weights_only=True)
@@ -191,7 +191,7 @@ class TestOutputs:
         assert test["confidence"] == 0.95
         with (finished / path_of("per_class")).open() as stream:
             for row in csv.DictReader(stream):
-                assert test["per_class"][row["digit"]] == float(row["accuracy_percent"])
+                assert test["per_class"][row["class"]] == float(row["accuracy_percent"])
         energy = content(finished, "energy_metrics")
         proxies = checkpoint["energy_proxies"]
         assert proxies["event_syn_per_inference"] == energy["synaptic_events_per_inference"]
@@ -311,7 +311,7 @@ class TestAgain:
     ) -> None:
         set_parameters(repository, {})
         assert run(measure_inference) == 0
-        assert "4,096, but there are 60 test images" in capsys.readouterr().err
+        assert "4,096, but there are 60 test samples" in capsys.readouterr().err
         counts = load_inference_spikes(workspace / path_of("inference_spikes"))
         assert counts.n_samples == N_TEST
 

@@ -478,7 +478,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a synaptic current of the next step moves the potential at once",
-        "graphs/batch.py",
+        "graphs/actions.py",
         "own[::-1] if later else own",
         "own",
         FOREIGN,
@@ -493,8 +493,15 @@ MUTATIONS = (
     Mutation(
         "what is behind pooling is counted as events",
         "graphs/batch.py",
-        "kinds[0] if source in self._plan.spiking else kinds[1]",
-        "kinds[0]",
+        "of_spikes if source in self.plan.spiking else of_values",
+        "of_spikes",
+        FOREIGN,
+    ),
+    Mutation(
+        "an edge waits that leads away from the input",
+        "graphs/order.py",
+        "key=lambda name: (distance[name], name)",
+        "key=lambda name: (-distance[name], name)",
         FOREIGN,
     ),
     Mutation(

@@ -222,8 +222,9 @@ def _measure(options: argparse.Namespace) -> str:
             }
         )
     rows = [(name, f"{counts.totals[name]:,}", f"{counts.means[name]:,.2f}") for name in names]
+    words = images.subject.samples
     facts = [
-        ("images", f"{len(images):,} test images of {title}"),
+        (words, f"{len(images):,} test {words} of {title}"),
         ("seed of the encoding", str(seed)),
         (
             "accuracy",
@@ -260,6 +261,7 @@ def _test_images(source: str, n_samples: int | None) -> "tuple[str, Samples]":
     available = len(test)
     if n_samples is not None and n_samples > available:
         raise DataError(
-            f"--samples {n_samples} is more than the {available} test images of {source}."
+            f"--samples {n_samples} is more than the {available} test {test.subject.samples} of "
+            f"{source}."
         )
     return title, test.select(slice(n_samples))

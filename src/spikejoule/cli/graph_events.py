@@ -1,17 +1,16 @@
 """The events that a graph is run on: encoded ones, or an event file with stamps of time."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.data.event_file import open_event_file
+from spikejoule.data.sources.events import samples_of_file
 from spikejoule.data.subject import Subject
 from spikejoule.foundation.errors import DataError, ParameterError
-from spikejoule.foundation.files import SCHEMA_KEY
-from spikejoule.spikes.binning import bin_events
+from spikejoule.foundation.npz_blocks import schema_of
+from spikejoule.spikes.binning import bin_all
 from spikejoule.spikes.events import EVENTS, EventList, load_events
 
 
@@ -24,6 +23,7 @@ class GivenEvents:
         title: what they are.
         labels: class of each sample, [N]; None where the file has none.
         subject: what the samples show; None where the file does not say it.
+        step_ms: what a step stands for; None where the file does not say it.
         facts: how stamps of time became steps, label and value.
     """
 
@@ -31,6 +31,7 @@ class GivenEvents:
     title: str
     labels: NDArray[np.integer] | None = None
     subject: Subject | None = None
+    step_ms: float | None = None
     facts: tuple[tuple[str, str], ...] = ()
 
 
@@ -44,28 +45,26 @@ def read_given_events(path: Path, step_us: int | None, n_samples: int | None) ->
 
     Raises:
         ArtifactError: the file is missing or damaged.
-        ParameterError: `step_us` is missing, or the file has steps already.
+        ParameterError: `step_us` is missing or makes too many steps, or the file has steps already.
         DataError: there are fewer samples.
     """
-    if _schema_of(path) in ("", EVENTS.schema):
+    if schema_of(path) in ("", EVENTS.schema):
         events, _ = load_events(path)
         if step_us is not None:
             raise ParameterError(f"--step-us is for event files; {path} has its events in steps.")
         return GivenEvents(events.select(_first(n_samples, events.n_samples, path)), path.name)
-    file = open_event_file(path)
+    title, samples = samples_of_file(path)
     if step_us is None:
         raise ParameterError(
             f"{path} has stamps of time in microseconds: --step-us says how many make a step."
         )
-    before = file.n_train or 0
-    chosen = _first(n_samples, len(file) - before, path)
-    chosen = slice(before, before + chosen.stop)
-    n_steps = -(-file.setting.duration_us // step_us)
-    binned = bin_events(file.read(chosen), file.setting.n_units, n_steps, n_steps * step_us)
+    samples = samples.select(_first(n_samples, len(samples), path))
+    n_steps = -(-samples.setting.duration_us // step_us)
+    binned = bin_all(samples.inputs, n_steps, n_steps * step_us)
     return GivenEvents(
-        binned.events, file.setting.title, file.labels[chosen].astype(np.int64),
-        file.setting.subject,
+        binned.events, title, samples.labels.astype(np.int64), samples.subject, step_us / 1000,
         (("a step of the events", f"{step_us:,} us"),
+         ("events outside of the window", f"{binned.dropped.mean():,.1f} per sample"),
          ("events merged in a step", f"{binned.merged.mean():,.1f} per sample")),
     )  # fmt: skip
 
@@ -74,12 +73,3 @@ def _first(n_samples: int | None, available: int, path: Path) -> slice:
     if n_samples is not None and n_samples > available:
         raise DataError(f"--samples {n_samples} is more than the {available} samples of {path}.")
     return slice(0, available if n_samples is None else n_samples)
-
-
-def _schema_of(path: Path) -> str:
-    """The schema that a file names; empty if it is none, which its reader will say."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return str(file[SCHEMA_KEY])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return ""

@@ -12,7 +12,18 @@ if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
 
 _OF_CHECKPOINTS = ("images", "rivals", "verdict_profile")
-_OF_GRAPHS = ("events", "step_us", "dt", "reset", "threshold", "current", "initial", "neurobench")
+_OF_GRAPHS = (
+    "events",
+    "step_us",
+    "dt",
+    "reset",
+    "threshold",
+    "current",
+    "initial",
+    "integration",
+    "pruned",
+    "neurobench",
+)
 
 
 def add_graph_options(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +61,6 @@ def add_graph_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--integration",
         choices=("euler", "exponential"),
-        default="euler",
         help="a state keeps 1 - dt/tau of itself in a step (default), or exp(-dt/tau)",
     )
     group.add_argument(
@@ -96,11 +106,11 @@ def graph_energy(options: argparse.Namespace) -> str:
         comparison=options.threshold,
         current=options.current,
         initial=options.initial,
-        integration=options.integration,
+        integration=options.integration or "euler",
         pruned=options.pruned,
     )
     run = run_graph(network, found.events, given)
-    inputs = graph_inputs(run, found.title, found.labels, found.subject)
+    inputs = graph_inputs(run, found.title, found.labels, found.subject, found.step_ms)
     inputs = replace(inputs, facts=(*inputs.facts, *found.facts))
     analysis = analyse(inputs, profiles, chosen, chosen, BootstrapSettings())
     if options.html is not None:

@@ -30,6 +30,11 @@ class Subject:
         return len(self.class_names)
 
     @property
+    def sample(self) -> str:
+        """What a sample is called."""
+        return self.samples.removesuffix("s")
+
+    @property
     def nouns(self) -> str:
         """The plural."""
         return f"{self.noun}es" if self.noun.endswith(("s", "sh", "ch", "x")) else f"{self.noun}s"

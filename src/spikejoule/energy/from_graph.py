@@ -31,7 +31,8 @@ ASSUMPTIONS: Final = (
     "A synaptic event is one weight added to one sum because of a spike. Of a convolution, a spike "
     "has as many as there are outputs under whose window it lies, at the border fewer.",
     "A value that is no spike (behind pooling, Scale, or neurons that give potentials) is "
-    "multiplied where it is not zero: these are multiply-accumulates, not synaptic events.",
+    "multiplied where it is not zero: these are multiply-accumulates, not synaptic events. What "
+    "comes to neurons without a synapse before them is added, and not counted.",
     "A spike reaches recurrent weights in the step in which it is fired, and what they give "
     "arrives one step later. What a Delay still holds at the end reaches no synapse.",
     "A neuron is updated in every step; the update is active if the neuron spikes in that step. "
@@ -86,6 +87,7 @@ def graph_inputs(
     title: str,
     labels: NDArray[np.integer] | None = None,
     subject: Subject | None = None,
+    step_ms: float | None = None,
 ) -> AnalysisInputs:
     """Arrange what a run has counted.
 
@@ -93,7 +95,8 @@ def graph_inputs(
         run: N samples in a graph.
         title: of the data.
         labels: class of each sample, [N]; None where not known.
-        subject: what the samples show, and the classes; None for samples with numbers.
+        subject: what the samples show, and the classes; None for classes with numbers.
+        step_ms: what a step of the events stands for; None for what the graph is run with.
 
     Raises:
         ArtifactError: the graph has no synapse.
@@ -113,10 +116,11 @@ def graph_inputs(
         synapses=tuple(int(run.plan.fan_outs[node.name].sum()) for node in synapses),
     )
     macs = float(run.total("macs").mean())
+    step_ms = step_ms or run.conventions.step_ms or 1000 * run.conventions.seconds
     return AnalysisInputs(
         title=title,
         architecture=network,
-        encoder=GraphInput(run.n_steps, 1000 * run.conventions.seconds),
+        encoder=GraphInput(run.n_steps, step_ms),
         accuracy=_accuracy(run, labels),
         spikes_per_inference={
             name: float(run.of("spikes", name).mean()) for name in network.layer_names
@@ -129,7 +133,7 @@ def graph_inputs(
         graph_places=tuple(node.name for node in run.plan.nodes),
         facts=_facts(run),
         assumed=ASSUMPTIONS,
-        subject=subject or Subject("sample", numbered(run.output.shape[1])),
+        subject=subject or Subject("class", numbered(run.output.shape[1]), "samples"),
     )
 
 

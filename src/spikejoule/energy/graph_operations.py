@@ -12,7 +12,7 @@ S (spikes) of one sample (`graphs.counts`),
     pooling                 an addition for each amount and window; AvgPool2d a multiplication for
                             each sum
     Threshold               T n comparisons; S spikes routed and written
-    Delay                   what it holds is written and read once
+    Delay                   what it gives was written, and is read once or by each that takes it
     a value that is no spike    is written by its node and read by each that multiplies it
 
 and a spike is read once by each connection that it enters. Of a convolution the memory of weights
@@ -41,6 +41,7 @@ from spikejoule.graphs.network import (
     Step,
     Waiting,
 )
+from spikejoule.graphs.plan import NEEDS_UNITS
 from spikejoule.model.quantisation import FLOAT_BITS
 
 Synapses = Dense | Convolution
@@ -130,10 +131,9 @@ def _neurons(run: GraphRun, node: Neurons) -> Iterator[Block]:
 
 def _transfer(run: GraphRun, node: Node) -> Iterator[Block]:
     """What leaves a node: spikes or values, written once and read by each that takes them."""
-    readers = sum(
-        isinstance(one, Dense | Convolution | Pooling | Scaling)
-        for one in run.plan.consumers_of(node.name)
-    )
+    readers = sum(isinstance(one, NEEDS_UNITS) for one in run.plan.consumers_of(node.name))
+    if isinstance(node, Waiting):
+        readers = max(readers, 1)
     if node.name in run.plan.spiking:
         spikes, bits = run.of("spikes", node.name), address_bits(node.n_out)
         queue = node.n_out * bits

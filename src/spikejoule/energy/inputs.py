@@ -93,7 +93,10 @@ def inference_assumptions(
     """
     if from_sensor:
         told = inference_assumptions(quantisation)
-        return tuple(line.replace(_ENCODING, _SENSOR) for line in told)
+        return tuple(
+            line.replace(_ENCODING, _SENSOR).replace("of each image", "of each sample")
+            for line in told
+        )
     if products is not None:
         reads = _CURRENTS[products] + _PRODUCTS
         return tuple(line.replace(_ENCODING, reads) for line in INFERENCE_ASSUMPTIONS)

@@ -29,16 +29,17 @@ from spikejoule.measure.proxies import EnergyProxies
 def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
     """The verdict at equal accuracy, the network's own energy, the comparison of equal sizes."""
     chosen, n_images = analysis.chosen_inference, analysis.inputs.n_images
-    images = "images not recorded" if n_images is None else f"{n_images:,} images"
+    samples = analysis.inputs.subject.samples
+    counted = f"{samples} not recorded" if n_images is None else f"{n_images:,} {samples}"
     total = chosen.total
     bracket = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
     mean = bracket if total.value is None else joules(total.value.mean)
     if not analysis.has_intervals:
-        extent = f"a mean, {images}: no interval"
+        extent = f"a mean, {counted}: no interval"
     elif total.value is None:
-        extent = f"prices in brackets, {images}"
+        extent = f"prices in brackets, {counted}"
     else:
-        extent = f"{100 * analysis.bootstrap.confidence:g} % interval {bracket}, {images}"
+        extent = f"{100 * analysis.bootstrap.confidence:g} % interval {bracket}, {counted}"
     sizes = [
         f"Equal size, not accuracy: {ratio_words(item.ratio)} times the energy of {item.name} "
         f"({accuracy_words(item.rival)}): {EQUAL_SIZE[item.verdict]}."

@@ -39,7 +39,7 @@ def verdict_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
             "conventional ones."
         )
     else:
-        sentences.append(_first(verdict))
+        sentences.append(_first(verdict, analysis.inputs.subject.samples))
         early = analysis.early_verdict
         if early is not None and early.spiking is not None and early.ratio is not None:
             sentences.append(
@@ -100,9 +100,9 @@ def accuracy_words(contender: Contender) -> str:
     return f"{known.validation_percent:.2f} % validation, {known.test_percent:.2f} % test"
 
 
-def _first(verdict: Verdict) -> str:
+def _first(verdict: Verdict, samples: str) -> str:
     snn, ann, under = verdict.spiking, verdict.conventional, f"under {verdict.profile.id}"
-    level = f"{verdict.level_percent:.2f} % on validation images"
+    level = f"{verdict.level_percent:.2f} % on validation {samples}"
     if snn is None:
         return f"No spiking network reaches {level}."
     if ann is None or verdict.ratio is None:

@@ -118,6 +118,10 @@ class StoredArray:
     def __init__(self, path: str | os.PathLike[str], name: str) -> None:
         """Find the array; ArtifactError if the file is damaged, or the array not stored so."""
         self._path = Path(path)
+        not_stored = ArtifactError(
+            f"{path} must hold the array {name!r} in one dimension and uncompressed (as "
+            "numpy.savez writes it): write it again."
+        )
         try:
             with zipfile.ZipFile(path) as archive:
                 entry = archive.getinfo(f"{name}.npy")
@@ -126,6 +130,8 @@ class StoredArray:
                 local = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
                 stream.seek(local[-2] + local[-1], os.SEEK_CUR)
                 start = stream.tell()
+                if entry.compress_type != zipfile.ZIP_STORED:
+                    raise not_stored
                 if np.lib.format.read_magic(stream) != (1, 0):
                     raise ValueError(f"the array {name} has an unknown header")
                 shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -133,16 +139,8 @@ class StoredArray:
         except DAMAGED_NPZ_ERRORS as error:
             raise _damaged(path, error) from error
         n_bytes = math.prod(shape) * dtype.itemsize
-        if (
-            entry.compress_type != zipfile.ZIP_STORED
-            or len(shape) != 1
-            or dtype.hasobject
-            or self._first - start + n_bytes != entry.file_size
-        ):
-            raise ArtifactError(
-                f"{path} must hold the array {name!r} in one dimension and uncompressed (as "
-                "numpy.savez writes it): write it again."
-            )
+        if len(shape) != 1 or dtype.hasobject or self._first - start + n_bytes != entry.file_size:
+            raise not_stored
         self.dtype, self.size = dtype, int(shape[0])
 
     def read(self, first: int, last: int) -> NDArray[Any]:

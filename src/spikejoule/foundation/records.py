@@ -95,7 +95,7 @@ class Table(Record):
     @classmethod
     def columns(cls) -> tuple[str, ...]:
         """The columns that every file has, by their names."""
-        return tuple(cls.row.model_fields)
+        return tuple(field.alias or name for name, field in cls.row.model_fields.items())
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Self:
@@ -113,7 +113,7 @@ class Table(Record):
     def write(self, path: str | os.PathLike[str], further_columns: Sequence[str] = ()) -> None:
         """Write the table as CSV, atomically; `further_columns` names the rows' extra fields."""
         columns = (*self.columns(), *further_columns)
-        cells = (row.model_dump() for row in self.rows)
+        cells = (row.model_dump(by_alias=True) for row in self.rows)
         write_csv(path, columns, [[_cell(row[name]) for name in columns] for row in cells])
 
 

@@ -9,7 +9,8 @@ nir_in           a graph of any writer as a checked `network`; nir_nodes has eac
 conventions      what a graph does not say of how it is run, asked for and checked
 order, plan      what is done in a step, in which order, and which edges wait for the next one
 dynamics         the constants of a step of neurons
-executor, batch  running a plan on events, with the kernels of this room
+executor         running a plan on events, batch by batch
+batch, actions   what nodes give each other in a step; what each does, with this room's kernels
 fully_connected  graphs that the event engine runs
 windows, counts  fan-outs that are exact to the border; what is counted
 running          all of it: a graph and events in, counts out

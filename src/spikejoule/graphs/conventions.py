@@ -46,6 +46,7 @@ class Conventions:
         dt, reset, comparison, current, initial: see the module.
         integration: a state keeps 1 - dt / tau of itself in a step (``euler``), or exp(-dt / tau).
         pruned: whether a weight of zero is no synapse; None for what the metadata say, else False.
+        step_ms: what a step stands for, milliseconds, where dt is a mere number; None for dt.
     """
 
     dt: float | None = None
@@ -55,6 +56,7 @@ class Conventions:
     initial: Initial | None = None
     integration: Integration = "euler"
     pruned: bool | None = None
+    step_ms: float | None = None
 
     def __post_init__(self) -> None:
         for name, allowed in ALLOWED.items():
@@ -79,6 +81,8 @@ class Conventions:
             "current": self.current,
             "potentials begin at": self.initial,
             "integration": self.integration,
+            "a weight of zero is": "no synapse" if self.pruned else None,
+            "a step stands for": None if self.step_ms is None else f"{self.step_ms:g} ms",
         }
         return ", ".join(f"{name} {value}" for name, value in said.items() if value is not None)
 
@@ -128,7 +132,14 @@ def _stated(metadata: Mapping[str, Any]) -> dict[str, Any]:
             "the input of the graph's network is a constant current and no spikes: price its "
             "complete checkpoint."
         )
-    return {"dt": own.dt, "reset": own.reset, "comparison": "ge", "pruned": own.pruned}
+    return {
+        "dt": own.dt,
+        "reset": own.reset,
+        "comparison": "ge",
+        "integration": "euler",
+        "pruned": own.pruned,
+        "step_ms": own.step_ms,
+    }
 
 
 def _needed(network: Network) -> dict[str, str]:

@@ -7,10 +7,13 @@
     additions       of pooling: an amount that is not zero is added to one window
     multiplications of AvgPool2d, once a sum that is not zero; of Scale, once a value that is
                     neither zero nor a spike
-    values          that a node gives and others read, if they are neither zero nor spikes
+    values          that a node gives to those that multiply them, or that a Delay has held, if they
+                    are neither zero nor spikes
 
 A spike reaches recurrent weights in the step in which it is fired, and what they give arrives one
 step later; those of the last step count, too. What a Delay still holds at the end reaches nothing.
+What comes to neurons, a Threshold or the output without a synapse before it is added there,
+uncounted.
 """
 
 from collections.abc import Mapping

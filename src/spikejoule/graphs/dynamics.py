@@ -112,7 +112,7 @@ def _share(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.flo
 
 
 def delay_steps(node: Waiting, conventions: Conventions) -> NDArray[np.int64]:
-    """The delay of each unit in steps, int64 [n].
+    """The delay of each unit in steps, int64 [n]; at most 2**62.
 
     Raises:
         ParameterError: one is no whole number of steps.
@@ -126,4 +126,4 @@ def delay_steps(node: Waiting, conventions: Conventions) -> NDArray[np.int64]:
             f"the node {node.name!r} has a delay of {delay:g} s, which is no whole number of steps "
             f"of {conventions.seconds:g} s; allowed is a dt that divides it."
         )
-    return whole.astype(np.int64)
+    return np.minimum(whole, 2.0**62).astype(np.int64)

@@ -1,16 +1,19 @@
 """Running a planned network on event lists, batches of samples side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
+from spikejoule.graphs.actions import actions_of
 from spikejoule.graphs.batch import Batch
 from spikejoule.graphs.constants import constants_of
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.counts import KINDS, GraphRun
+from spikejoule.graphs.counts import KINDS, Counts, GraphRun
+from spikejoule.graphs.kernels import lists
 from spikejoule.graphs.plan import Plan
 from spikejoule.spikes.events import EventList
 
@@ -37,28 +40,52 @@ def execute(
     """
     constants = constants_of(plan, conventions, dtype)
     n_units = sum(node.n_in + node.n_out for node in plan.nodes)
+    for steps in plan.delays.values():
+        n_units += steps.size * min(int(steps.max()), events.n_steps)
     threads = numba.get_num_threads()
     # A small network takes its steps sooner than two threads agree who is to take the next one.
     share = max(-(-events.n_samples // threads), _LEAST_NUMBERS // n_units)
     size = max(1, min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, share))
     firsts = range(0, events.n_samples, size)
 
-    def run(first: int) -> Batch:
-        batch = Batch(
-            plan, conventions, constants, events, slice(first, first + size), np.dtype(dtype),
-            tuple(record),
-        )  # fmt: skip
-        batch.run()
-        return batch
+    def run(first: int) -> _Outcome:
+        samples = slice(first, first + size)
+        batch = Batch(plan, constants, conventions, events, samples, np.dtype(dtype))
+        return _run(batch, record)
 
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        batches = list(pool.map(run, firsts))
+        outcomes = list(pool.map(run, firsts))
     return GraphRun(
         plan, conventions, "graph", events.n_steps,
-        {kind: {name: np.concatenate([batch.counts[kind][name] for batch in batches])
-                for name in batches[0].counts[kind]} for kind in KINDS},
-        np.concatenate([batch.output for batch in batches]),
-        batches[0].output_spikes,
-        {name: EventList.from_dense(np.concatenate([batch.marks[name] for batch in batches]))
+        {kind: {name: np.concatenate([one.counts[kind][name] for one in outcomes])
+                for name in outcomes[0].counts[kind]} for kind in KINDS},
+        np.concatenate([one.output for one in outcomes]),
+        outcomes[0].output_spikes,
+        {name: EventList.from_dense(np.concatenate([one.marks[name] for one in outcomes]))
          for name in record},
     )  # fmt: skip
+
+
+class _Outcome(NamedTuple):
+    """What is left of a batch: as of `Batch`, and the spikes of nodes, bool [B, T, n]."""
+
+    counts: Mapping[str, Mapping[str, Counts]]
+    output: NDArray[Any]
+    output_spikes: bool
+    marks: Mapping[str, NDArray[np.bool_]]
+
+
+def _run(batch: Batch, record: Sequence[str]) -> _Outcome:
+    """Take all steps."""
+    actions, n_steps = actions_of(batch), batch.events.n_steps
+    marks = {
+        name: np.zeros((batch.size, n_steps, batch.plan.nodes_by_name[name].n_out), np.bool_)
+        for name in record
+    }
+    for step in range(n_steps):
+        for action in actions:
+            action(step)
+        for name in record:
+            lists.mark(batch.given[name], step, marks[name])
+    batch.count_alike()
+    return _Outcome(batch.counts, batch.output, batch.output_spikes, marks)

@@ -10,12 +10,11 @@ from typing import Any
 
 import h5py
 import nir
-import numpy as np
 from nir.serialization import hdf2dict
 
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.graphs.network import Network, Node, Output, Shape
-from spikejoule.graphs.nir_nodes import BUILDERS, ENDS, input_of
+from spikejoule.graphs.network import Network, Node, Shape
+from spikejoule.graphs.nir_nodes import BUILDERS, ENDS, fits
 from spikejoule.graphs.order import Edge, order_of
 
 
@@ -31,8 +30,9 @@ def read_nir(path: str | os.PathLike[str]) -> Network:
             content = hdf2dict(file["node"])
     except FileNotFoundError:
         raise ArtifactError(f"{path} does not exist.") from None
-    except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path} is damaged or not a NIR file ({error}).") from error
+    except (AttributeError, OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ArtifactError(f"{path} is damaged or not a NIR file ({reason}).") from error
     try:
         for graph in _graphs(content, path):
             graph["type_check"] = False  # shapes are checked here; older files fail nir's check
@@ -54,12 +54,12 @@ def _graphs(content: Any, path: str | os.PathLike[str]) -> Iterator[dict[str, An
         kind = node.get("type")
         if kind == "NIRGraph":
             yield from _graphs(node, path)
-        elif kind not in BUILDERS and kind not in ENDS:
+        elif kind not in BUILDERS:
             raise _unknown(name, kind)
 
 
 def _unknown(name: str, kind: Any) -> ArtifactError:
-    allowed = ", ".join(sorted({*BUILDERS, *ENDS, "NIRGraph"}))
+    allowed = ", ".join(sorted({*BUILDERS, "NIRGraph"}))
     return ArtifactError(f"the node {name!r} is a {kind!s:.80}; allowed are {allowed}.")
 
 
@@ -98,7 +98,7 @@ def network_of(graph: nir.NIRGraph) -> Network:
         nodes[name] = _built(name, raw[name], _common_shape(name, shapes))
     for source, target in order.waiting:
         given, taken = nodes[source], nodes[target]
-        if given.n_out != taken.n_in:
+        if not fits(given.out_shape, taken.in_shape):
             raise _misfit(target, taken.in_shape, source, given.out_shape)
     return Network(nodes, tuple(edges), graph.metadata)
 
@@ -114,6 +114,12 @@ def _flat(graph: nir.NIRGraph, prefix: str) -> tuple[dict[str, nir.NIRNode], lis
         kind = type(node).__name__
         if isinstance(node, nir.NIRGraph):
             inner, inner_edges = _flat(node, f"{full}.")
+            twice = sorted(inner.keys() & {*nodes, *(f"{prefix}{one}" for one in graph.nodes)})
+            if twice:
+                raise ArtifactError(
+                    f"the name {twice[0]!r} stands for two nodes, one of them in the nested graph "
+                    f"{full!r}."
+                )
             nodes |= inner
             edges += inner_edges
             for end, chosen in (("Input", entries), ("Output", exits)):
@@ -125,7 +131,7 @@ def _flat(graph: nir.NIRGraph, prefix: str) -> tuple[dict[str, nir.NIRNode], lis
                     )
                 chosen[name] = f"{full}.{names[0]}"
                 nodes[chosen[name]] = nir.ir.graph.Identity({end.lower(): None})
-        elif kind in BUILDERS or kind in ENDS:
+        elif kind in BUILDERS:
             nodes[full] = node
             entries[name] = exits[name] = full
         else:
@@ -145,13 +151,12 @@ def _flat(graph: nir.NIRGraph, prefix: str) -> tuple[dict[str, nir.NIRNode], lis
     return nodes, [*edges, *own]
 
 
-def _common_shape(name: str, shapes: Mapping[str, Shape]) -> Shape | None:
-    """The shape that all sources give; None where there is no source."""
-    found: Shape | None = None
+def _common_shape(name: str, shapes: Mapping[str, Shape]) -> Shape:
+    """The shape that all sources give; () where there is no source."""
+    found = next(iter(shapes.values()), ())
     for source, shape in shapes.items():
-        if found is not None and np.prod(shape) != np.prod(found):
+        if not fits(shape, found):
             raise _misfit(name, found, source, shape)
-        found = shape if found is None else found
     return found
 
 
@@ -161,13 +166,8 @@ def _misfit(name: str, needed: Shape, source: str, given: Shape) -> ArtifactErro
     )
 
 
-def _built(name: str, raw: nir.NIRNode, shape: Shape | None) -> Node:
+def _built(name: str, raw: nir.NIRNode, shape: Shape) -> Node:
     kind = type(raw).__name__
-    if kind == "Input":
-        return input_of(name, raw)
-    assert shape is not None
-    if kind == "Output":
-        return Output(name, shape, shape)
     try:
         return BUILDERS[kind](name, raw, shape)
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:

@@ -1,5 +1,6 @@
 """Each node of NIR as a node of a checked network: flat arrays, and a shape that fits."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from spikejoule.graphs.network import (
     Input,
     Neurons,
     Node,
+    Output,
     Pooling,
     Scaling,
     Shape,
@@ -34,37 +36,54 @@ _NEURONS: Final = {
 _TIMES: Final = ("tau", "tau_syn", "tau_mem")
 
 
-def input_of(name: str, raw: Any) -> Input:
+def fits(given: Shape, taken: Shape) -> bool:
+    """Whether values of a shape are those of another: the same, or one of the two is flat."""
+    one, other = ([size for size in shape if size != 1] for shape in (given, taken))
+    return math.prod(one) == math.prod(other) and (min(len(one), len(other)) <= 1 or one == other)
+
+
+def _input(name: str, raw: Any, shape: Shape) -> Node:
     """The input, whose shape a graph has to say."""
-    shape = _shape_of(name, raw.input_type["input"])
-    return Input(name, shape, shape)
-
-
-def _shape_of(name: str, value: Any) -> Shape:
-    sizes = () if value is None else tuple(int(size) for size in np.atleast_1d(_array(value)))
+    value = raw.input_type["input"]
+    sizes = () if value is None else _whole(value)
     if not sizes or min(sizes) < 1:
         raise ArtifactError(
             f"the node {name!r} has the shape {sizes}; sizes of 1 or more are needed."
         )
-    return sizes
+    return Input(name, sizes, sizes)
+
+
+def _output(name: str, raw: Any, shape: Shape) -> Node:
+    return Output(name, shape, shape)
 
 
 def _array(value: Any) -> NDArray[np.float64]:
     """An array of finite numbers; tensors of torch as exporters leave them in a graph, too."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    found = np.asarray(value, dtype=np.float64)
-    if not np.isfinite(found).all():
-        raise ValueError("it holds numbers that are not finite")
+    found = np.asarray(value)
+    if found.dtype.kind not in "fiub":
+        raise ValueError(f"it holds {found.dtype} where numbers are needed")
+    found = found.astype(np.float64)
+    if not (np.abs(found) <= np.finfo(np.float32).max).all():
+        raise ValueError("it holds numbers that are not finite in float32")
     return found
+
+
+def _whole(value: Any) -> tuple[int, ...]:
+    """Whole numbers, of an array or of one."""
+    found = np.atleast_1d(_array(value))
+    if (found != np.rint(found)).any():
+        raise ValueError(f"it holds {found.tolist()} where whole numbers are needed")
+    return tuple(int(size) for size in found)
 
 
 def _each(name: str, what: str, value: Any, shape: Shape) -> NDArray[np.float64]:
     """A parameter for every unit, flat: one number stands for all."""
-    found, size = _array(value), int(np.prod(shape))
+    found, size = _array(value), math.prod(shape)
     if found.size == 1:
         return np.full(size, found.item())
-    if found.size != size:
+    if not fits(found.shape, shape):
         raise ArtifactError(
             f"the node {name!r} takes {size} values of the shape {shape}, but its {what} has the "
             f"shape {found.shape}."
@@ -79,7 +98,7 @@ def _dense(name: str, raw: Any, shape: Shape) -> Node:
             f"the node {name!r} has a weight of {weight.ndim} dimensions; [target, source] is "
             "allowed."
         )
-    if weight.shape[1] != np.prod(shape):
+    if weight.shape[1] != math.prod(shape):
         raise ArtifactError(
             f"the node {name!r} takes {weight.shape[1]} values, but is given the shape {shape}."
         )
@@ -93,11 +112,17 @@ def _dense(name: str, raw: Any, shape: Shape) -> Node:
 def _conv1d(name: str, raw: Any, shape: Shape) -> Node:
     if len(shape) == 2:
         shape = (shape[0], 1, shape[1])
-    weight = _array(raw.weight)
-    padding = raw.padding if isinstance(raw.padding, str) else (0, int(raw.padding))
-    one = tuple((1, int(value)) for value in (raw.stride, raw.dilation))
-    declared = None if raw.input_shape is None else (1, int(raw.input_shape))
-    return _convolution(name, raw, shape, weight[:, :, None, :], (*one, padding, declared))
+    if len(shape) == 3 and shape[1] != 1:
+        raise ArtifactError(f"the node {name!r} takes (channels, length), but is given {shape}.")
+
+    def along(value: Any) -> tuple[int, int]:
+        (size,) = _whole(value)
+        return 1, size
+
+    padding = raw.padding if isinstance(raw.padding, str | bytes) else (0, along(raw.padding)[1])
+    declared = None if raw.input_shape is None else along(raw.input_shape)
+    sizes = (along(raw.stride), along(raw.dilation), padding, declared)
+    return _convolution(name, raw, shape, _array(raw.weight)[:, :, None, :], sizes)
 
 
 def _conv2d(name: str, raw: Any, shape: Shape) -> Node:
@@ -111,7 +136,7 @@ def _convolution(
     name: str, raw: Any, shape: Shape, weight: NDArray[np.float64], sizes: tuple[Any, ...]
 ) -> Node:
     stride, dilation, padding, declared = sizes
-    groups = int(raw.groups)
+    (groups,) = _whole(raw.groups)
     if weight.ndim != 4:
         raise ValueError(f"its weight has the shape {weight.shape}")
     if groups < 1 or weight.shape[0] % groups:
@@ -120,7 +145,11 @@ def _convolution(
             "divide them."
         )
     channels = weight.shape[1] * groups
-    if declared is not None and len(shape) != 3 and np.prod(shape) == channels * np.prod(declared):
+    if (
+        declared is not None
+        and len(shape) != 3
+        and math.prod(shape) == channels * math.prod(declared)
+    ):
         shape = (channels, *declared)
     if len(shape) != 3 or shape[0] != channels or (declared and shape[1:] != declared):
         needed = (channels, *(declared or ("any", "any")))
@@ -135,6 +164,8 @@ def _convolution(
         both, before = reach, (reach[0] // 2, reach[1] // 2)
     else:
         before = (0, 0) if padding == "valid" else padding
+        if isinstance(before, str):
+            raise ValueError(f"its padding is {before!r:.80}; same, valid or numbers are allowed")
         both = [2 * value for value in before]
     windows = Windows(kernel, stride, before, dilation)
     out = (weight.shape[0], *_placed(name, shape, windows, both))
@@ -146,11 +177,11 @@ def _convolution(
 
 def _placed(name: str, shape: Shape, windows: Windows, both: Any) -> tuple[int, int]:
     """Places of a window in height and width."""
-    rows, columns = (output_size(shape[1 + a], windows, a, both[a]) for a in (0, 1))
-    legal = min(*windows.kernel, *windows.stride, *windows.dilation) >= 1
-    if not legal or min(windows.padding) < 0 or rows < 1 or columns < 1:
-        raise ArtifactError(f"the window of the node {name!r} does not fit the shape {shape}.")
-    return rows, columns
+    if min(*windows.kernel, *windows.stride, *windows.dilation) >= 1 and min(windows.padding) >= 0:
+        rows, columns = (output_size(shape[1 + a], windows, a, both[a]) for a in (0, 1))
+        if min(rows, columns) >= 1:
+            return rows, columns
+    raise ArtifactError(f"the window of the node {name!r} does not fit the shape {shape}.")
 
 
 def _pooling(name: str, raw: Any, shape: Shape) -> Node:
@@ -164,18 +195,18 @@ def _pooling(name: str, raw: Any, shape: Shape) -> Node:
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    sizes = [int(size) for size in np.atleast_1d(_array(value))]
+    sizes = _whole(value)
     first, last = sizes * 2 if len(sizes) == 1 else sizes
     return first, last
 
 
 def _flatten(name: str, raw: Any, shape: Shape) -> Node:
-    start, end = int(raw.start_dim), int(raw.end_dim)
+    start, end = *_whole(raw.start_dim), *_whole(raw.end_dim)
     start, end = (place + len(shape) if place < 0 else place for place in (start, end))
     if not 0 <= start <= end < len(shape):
         # Of tools that count the samples' axis, which the shape does not have: flat is flat.
         start, end = 0, len(shape) - 1
-    flat = int(np.prod(shape[start : end + 1]))
+    flat = math.prod(shape[start : end + 1])
     return Identity(name, shape, (*shape[:start], flat, *shape[end + 1 :]))
 
 
@@ -211,6 +242,8 @@ ENDS: Final = ("Input", "Output")
 """The ends of a graph."""
 
 BUILDERS: Final[Mapping[str, Callable[[str, Any, Shape], Node]]] = {
+    "Input": _input,
+    "Output": _output,
     "Affine": _dense,
     "Linear": _dense,
     "Conv1d": _conv1d,
@@ -224,7 +257,7 @@ BUILDERS: Final[Mapping[str, Callable[[str, Any, Shape], Node]]] = {
     "Delay": _waiting,
     **dict.fromkeys(_NEURONS, _neurons),
 }
-"""What makes a node of a name, the node of nir, and the shape that it is given.
+"""What makes a node of a name, the node of nir, and the shape that it is given, () for the input.
 
 They raise ArtifactError for what does not fit, ValueError and the like for what is damaged.
 """

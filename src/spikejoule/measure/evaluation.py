@@ -85,8 +85,8 @@ def evaluate_predictions(
     return Evaluation(
         overall=accuracy(int(np.trace(confusion)), int(labels.size), confidence),
         per_class=tuple(
-            accuracy(int(row[digit]), int(row.sum()), confidence)
-            for digit, row in enumerate(confusion)
+            accuracy(int(row[label]), int(row.sum()), confidence)
+            for label, row in enumerate(confusion)
         ),
         confusion=confusion,
         confidence=confidence,

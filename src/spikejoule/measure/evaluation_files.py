@@ -82,7 +82,7 @@ class EvaluationFiles:
         return tuple(
             Accuracy(
                 row.n_samples,
-                int(matrix[row.digit, row.digit]),
+                int(matrix[row.label, row.label]),
                 row.accuracy_percent,
                 row.accuracy_low_percent,
                 row.accuracy_high_percent,
@@ -96,7 +96,7 @@ class EvaluationFiles:
             **self.metrics.model_dump(),
             "confidence": confidence,
             "n_samples": self.n_samples,
-            "per_class": {str(row.digit): row.accuracy_percent for row in self.per_class.rows},
+            "per_class": {str(row.label): row.accuracy_percent for row in self.per_class.rows},
         }
 
 
@@ -138,7 +138,7 @@ def read_evaluation(
     ):
         if accuracy.n_samples != n_images:
             raise ArtifactError(
-                f"{paths['per_class']} and {paths['confusion']} count different images of the "
+                f"{paths['per_class']} and {paths['confusion']} count different samples of the "
                 "classes: run the evaluate stage again."
             )
         if accuracy.percent is not None:
@@ -158,7 +158,7 @@ def _check_images(
     of_each_class = np.bincount(labels, minlength=len(counted)).tolist()
     if counted != of_each_class:
         raise ArtifactError(
-            f"{paths['per_class']} counts {counted} images of the classes, but {paths['test']} "
+            f"{paths['per_class']} counts {counted} samples of the classes, but {paths['test']} "
             f"holds {of_each_class}: run the evaluate stage again."
         )
     if len(files.by_step.rows) != n_steps:

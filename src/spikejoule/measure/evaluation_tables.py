@@ -84,23 +84,23 @@ class EvaluationMetrics(Record):
 
 
 class ClassRow(Row):
-    """Accuracy on the samples of one class, which `digit` names; empty where there are none."""
+    """Accuracy on the samples of one class, the column `class`; empty where there are none."""
 
     intervals: ClassVar = (accuracy_interval(),)
 
-    digit: int = Field(ge=0, lt=MAX_CLASSES)
+    label: int = Field(ge=0, lt=MAX_CLASSES, alias="class")
     n_samples: Count
     accuracy_percent: MaybePercent
     accuracy_low_percent: MaybePercent
     accuracy_high_percent: MaybePercent
 
     @model_validator(mode="after")
-    def _accuracy_is_there_if_images_are(self) -> Self:
+    def _accuracy_is_there_if_samples_are(self) -> Self:
         missing = [getattr(self, name) is None for name in accuracy_interval()]
         if any(missing) and (self.n_samples or not all(missing)):
             raise ValueError("an accuracy is missing")
         if self.n_samples == 0 and not all(missing):
-            raise ValueError("there is an accuracy, but no image")
+            raise ValueError("there is an accuracy, but no sample")
         return self
 
 
@@ -115,20 +115,22 @@ class PerClass(Table):
         """The table of each class's accuracy; a class without samples has empty cells."""
         return cls(
             rows=tuple(
-                ClassRow(
-                    digit=digit,
-                    n_samples=entry.n_samples,
-                    accuracy_percent=entry.percent,
-                    accuracy_low_percent=entry.low_percent,
-                    accuracy_high_percent=entry.high_percent,
+                ClassRow.model_validate(
+                    {
+                        "class": label,
+                        "n_samples": entry.n_samples,
+                        "accuracy_percent": entry.percent,
+                        "accuracy_low_percent": entry.low_percent,
+                        "accuracy_high_percent": entry.high_percent,
+                    }
                 )
-                for digit, entry in enumerate(accuracies)
+                for label, entry in enumerate(accuracies)
             )
         )
 
     @model_validator(mode="after")
     def _has_each_class(self) -> Self:
-        if [row.digit for row in self.rows] != list(range(len(self.rows))) or not self.rows:
+        if [row.label for row in self.rows] != list(range(len(self.rows))) or not self.rows:
             raise ValueError("it must have a row for each class, from 0 on")
         return self
 
@@ -138,7 +140,7 @@ class ConfusionRow(Row):
 
     actual: int = Field(ge=0, lt=MAX_CLASSES)
     predicted: int = Field(ge=0, lt=MAX_CLASSES)
-    images: Count
+    n_samples: Count
 
 
 class Confusion(Table):
@@ -152,15 +154,15 @@ class Confusion(Table):
         """The table of a matrix [C, C], rows the actual class, columns the predicted one."""
         return cls(
             rows=tuple(
-                ConfusionRow(actual=actual, predicted=predicted, images=int(images))
-                for (actual, predicted), images in np.ndenumerate(matrix)
+                ConfusionRow(actual=actual, predicted=predicted, n_samples=int(n_samples))
+                for (actual, predicted), n_samples in np.ndenumerate(matrix)
             )
         )
 
     @property
     def matrix(self) -> NDArray[np.int64]:
-        """Images by actual and predicted class, int64 [C, C]."""
-        counts = np.array([row.images for row in self.rows], dtype=np.int64)
+        """Samples by actual and predicted class, int64 [C, C]."""
+        counts = np.array([row.n_samples for row in self.rows], dtype=np.int64)
         n_classes = math.isqrt(len(self.rows))
         return counts.reshape(n_classes, n_classes)
 
@@ -171,8 +173,8 @@ class Confusion(Table):
             np.ndindex(n_classes, n_classes)
         ):
             raise ValueError("it must have a row for each pair of classes, in their order")
-        if not any(row.images for row in self.rows):
-            raise ValueError("it must count at least one image")
+        if not any(row.n_samples for row in self.rows):
+            raise ValueError("it must count at least one sample")
         return self
 
 

@@ -26,16 +26,16 @@ def energy_card(content: PageContent) -> str:
     analysis = content.analysis
     inputs, chosen = analysis.inputs, analysis.chosen_inference
     profile, verdict = chosen.profile, analysis.verdict
-    accuracy = NOT_RECORDED
+    accuracy, samples = NOT_RECORDED, inputs.subject.samples
     if inputs.accuracy is not None:
-        accuracy = f"{inputs.accuracy.percent:.2f} % of the test images{_interval(analysis)}"
+        accuracy = f"{inputs.accuracy.percent:.2f} % of the test {samples}{_interval(analysis)}"
     facts = [
         ("network", inputs.contender.network),
         ("data", inputs.title),
         ("accuracy", accuracy),
         (
             "energy per inference",
-            f"{energy_words(chosen.total)} ({interval_words(chosen.total)}), {_images(analysis)}",
+            f"{energy_words(chosen.total)} ({interval_words(chosen.total)}), {_counted(analysis)}",
         ),
         ("profile", f"{profile.id}: {profile.title}"),
         ("scope", SCOPES[profile.scope]),
@@ -90,9 +90,9 @@ def _interval(analysis: EnergyAnalysis) -> str:
     return f" ({level:g} % interval {accuracy.low_percent:.2f} to {accuracy.high_percent:.2f})"
 
 
-def _images(analysis: EnergyAnalysis) -> str:
-    n_images = analysis.inputs.n_images
-    return "images not recorded" if n_images is None else f"of {n_images:,} test images"
+def _counted(analysis: EnergyAnalysis) -> str:
+    n_images, samples = analysis.inputs.n_images, analysis.inputs.subject.samples
+    return f"{samples} not recorded" if n_images is None else f"of {n_images:,} test {samples}"
 
 
 def _cell(words: str) -> str:

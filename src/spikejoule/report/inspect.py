@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from spikejoule.data.images import subject_of_data
 from spikejoule.energy import EnergyProxies
 from spikejoule.energy.summary import input_macs_row
 from spikejoule.foundation.text import NOT_RECORDED, Rows, mapping_rows, number, render, text_table
@@ -146,8 +147,12 @@ def _test(checkpoint: CompleteCheckpoint) -> Rows:
         rows.append(("interval", f"{number(low, 2)} to {number(high, 2, ' %')}"))
     per_class = _section(test, "per_class")
     if per_class:
-        cells = (f"{digit}: {number(percent, 1)}" for digit, percent in per_class.items())
-        rows.append(("each digit, %", ", ".join(cells)))
+        subject = subject_of_data(_section(checkpoint.section("spikejoule"), "data"))
+        cells = (
+            f"{subject.class_names[int(label)]}: {number(percent, 1)}"
+            for label, percent in per_class.items()
+        )
+        rows.append((f"each {subject.noun}, %", ", ".join(cells)))
     shown = ("test_accuracy_percent", "test_accuracy_low_percent", "test_accuracy_high_percent")
     rest = {key: value for key, value in test.items() if key not in (*shown, "per_class")}
     return rows + mapping_rows(rest)

@@ -27,7 +27,7 @@ from spikejoule.report.figures import search_front
 from spikejoule.search.space import SearchSpace
 from spikejoule.tracking.front_output import experiment_command
 
-EVENTS_TITLE: Final = "Synaptic events per inference, mean over the validation images, log scale"
+EVENTS_TITLE: Final = "Synaptic events per inference, mean over the validation set, log scale"
 
 
 class FoundRow(Row):
@@ -137,7 +137,7 @@ def found_text(table: FoundTable, energy: str) -> str:
     measure = "nJ" if table.rows[0].energy_nj_per_inference is not None else "events"
     lines = [
         f"On the front of validation accuracy and {_measure_in_words(energy)}, both per inference "
-        "on validation images:",
+        "on the validation set:",
         "",
         text_table(
             ("trial", "validation %", measure, "synaptic events"),
@@ -167,7 +167,7 @@ def found_png(table: FoundTable, energy: str, source: str) -> bytes:
         ],
         EVENTS_TITLE
         if table.rows[0].energy_nj_per_inference is None
-        else f"nJ per inference ({energy}), mean over the validation images, log scale",
+        else f"nJ per inference ({energy}), mean over the validation set, log scale",
         source,
     )
 

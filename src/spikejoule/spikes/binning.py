@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.data.event_samples import EventSamples
+from spikejoule.data.events import SensorEvents
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.spikes.events import MAX_UNITS, EventList
+from spikejoule.spikes.events import MAX_STEPS, MAX_UNITS, EventList, concatenate_samples
 
 _CELLS_PER_EVENT = 64
 
@@ -31,6 +32,19 @@ class Binned(NamedTuple):
     merged: NDArray[np.int64]
 
 
+def bin_all(samples: SensorEvents, n_steps: int, window_us: int) -> Binned:
+    """Bring the events of all samples to steps, some megabytes of them at a time.
+
+    Arguments and errors as of :func:`bin_events`.
+    """
+    parts = [bin_events(block, samples.n_units, n_steps, window_us) for block in samples.blocks()]
+    return Binned(
+        concatenate_samples([part.events for part in parts]),
+        np.concatenate([part.dropped for part in parts]),
+        np.concatenate([part.merged for part in parts]),
+    )
+
+
 def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int) -> Binned:
     """Bring events to steps.
 
@@ -41,12 +55,12 @@ def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int
         window_us: length of all steps together, in microseconds; every step is as long.
 
     Raises:
-        ParameterError: a window or a number of steps below 1, or too many units.
+        ParameterError: a window or a number of steps below 1, or too many steps or units.
     """
-    if n_steps < 1 or window_us < 1:
+    if not 1 <= n_steps <= MAX_STEPS or window_us < 1:
         raise ParameterError(
-            f"a window of {window_us} us in {n_steps} steps; both must be whole numbers of at "
-            "least 1"
+            f"a window of {window_us:,} us in {n_steps:,} steps; allowed are 1 us and more in 1 to "
+            f"{MAX_STEPS:,} steps"
         )
     if n_units > MAX_UNITS:
         raise ParameterError(
@@ -68,7 +82,7 @@ def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int
 def _each_once(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
     """The places in order, each once; a map of all of them, if it is not too empty, needs no sort.
 
-    Places are below 2**62: a sample has at most 10,000 steps and 2**24 units.
+    Places are below 2**62 for fewer than 2**24 samples of 10,000 steps and 2**24 units.
     """
     if n_places > _CELLS_PER_EVENT * places.size:
         return np.unique(places)

@@ -12,7 +12,7 @@ from pydantic import Field
 from spikejoule.foundation.sections import Kind
 from spikejoule.spikes.currents import Products
 from spikejoule.spikes.encoding_operations import EncodingOperations
-from spikejoule.spikes.events import STEP_MS, EventList
+from spikejoule.spikes.events import MAX_STEPS, STEP_MS, EventList
 
 
 class Encoded(NamedTuple):
@@ -46,7 +46,7 @@ class Encoder(Kind):
     takes: ClassVar[Literal["images", "events"]] = "images"
     reserved: ClassVar[frozenset[str]] = frozenset({"type", "seed", "split", "images_sha256"})
 
-    time_window: int = Field(ge=1, le=10_000)
+    time_window: int = Field(ge=1, le=MAX_STEPS)
 
     @abstractmethod
     def events(

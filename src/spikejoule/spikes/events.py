@@ -23,6 +23,8 @@ MAX_SOURCES = 65_536
 """Units of a layer whose numbers take two bytes."""
 MAX_UNITS = 2**24
 """Units of the widest input, whose numbers take four."""
+MAX_STEPS = 10_000
+"""Steps of the longest window of a code."""
 EVENTS = ArrayFile(
     "spikejoule/events/1",
     {

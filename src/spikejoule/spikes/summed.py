@@ -11,7 +11,7 @@ from spikejoule.spikes.encoders.none import NoCode
 from spikejoule.spikes.events import EventList
 
 WHITE = 255
-_BLOCK_SAMPLES = 1024
+_BLOCK_SAMPLES, _BLOCK_COUNTS = 1024, 1 << 22
 
 
 def counts_per_unit(events: EventList) -> NDArray[np.int64]:
@@ -60,5 +60,6 @@ def summed_images(samples: LabelledEvents, code: NoCode, gain: int) -> LabelledI
 
 def _blocks(samples: LabelledEvents, code: NoCode) -> Iterator[EventList]:
     inputs = samples.inputs
-    for first in range(0, len(samples), _BLOCK_SAMPLES):
-        yield code.events(inputs[first : first + _BLOCK_SAMPLES], np.uint64(0))
+    size = max(1, min(_BLOCK_SAMPLES, _BLOCK_COUNTS // inputs.n_units))
+    for first in range(0, len(samples), size):
+        yield code.events(inputs[first : first + size], np.uint64(0))

@@ -30,6 +30,7 @@ from spikejoule.data.sensor_sets import (
 from spikejoule.data.source import Places
 from spikejoule.data.subject import DIGITS
 from spikejoule.foundation.errors import DataError
+from spikejoule.foundation.files import DAMAGED_NPZ_ERRORS
 
 SIDE = 34
 SETTING = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)
@@ -84,15 +85,15 @@ def read_samples(place: Path) -> Iterator[EventBlock]:
     Raises:
         DataError: there is none, or one is damaged.
     """
-    if place.is_dir():
-        files = [str(file.relative_to(place)) for file in place.glob("*/*.bin")]
-        yield from _blocks(place, files, lambda path: (place / path).read_bytes())
-        return
     try:
+        if place.is_dir():
+            files = [str(file.relative_to(place)) for file in place.glob("*/*.bin")]
+            yield from _blocks(place, files, lambda path: (place / path).read_bytes())
+            return
         with zipfile.ZipFile(place) as archive:
             files = [name for name in archive.namelist() if name.endswith(".bin")]
             yield from _blocks(place, files, archive.read)
-    except (OSError, zipfile.BadZipFile) as error:
+    except DAMAGED_NPZ_ERRORS as error:
         raise DataError(f"{place} cannot be read ({error}).") from error
 
 

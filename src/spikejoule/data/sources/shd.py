@@ -26,6 +26,7 @@ from spikejoule.data.sensor_sets import (
 from spikejoule.data.source import Places
 from spikejoule.data.subject import Subject
 from spikejoule.foundation.errors import DataError
+from spikejoule.foundation.files import DAMAGED_NPZ_ERRORS
 
 _ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")
@@ -74,7 +75,7 @@ def _from_archive(path: Path) -> Iterator[EventBlock]:
     try:
         with zipfile.ZipFile(path) as archive:
             archive.extract(extracted.name, path.parent)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except DAMAGED_NPZ_ERRORS as error:
         raise DataError(f"{path} cannot be extracted ({error}).") from error
     try:
         yield from read_samples(extracted)
@@ -115,16 +116,20 @@ def _block(times: Any, units: Any, labels: Any, first: int) -> EventBlock:
         raise ValueError("a sample has more times than units, or fewer")
     # The file has half precision: what is multiplied must be wider.
     seconds = np.concatenate([np.asarray(each, dtype=np.float64) for each in times])
-    if not (np.isfinite(seconds).all() and seconds.min(initial=0) >= 0):
-        raise ValueError("times must be seconds from 0 on")
-    numbers = np.concatenate([np.asarray(each) for each in units]).astype(np.int64)
+    microseconds = seconds * 1e6
+    if not ((microseconds >= 0) & (microseconds < 2**32)).all():
+        raise ValueError(f"times must be seconds from 0 to {2**32 / 1e6:.0f}")
+    numbers = np.concatenate([np.asarray(each) for each in units])
+    classes = np.asarray(labels)
+    if numbers.dtype.kind not in "ui" or classes.dtype.kind not in "ui":
+        raise ValueError("units and labels must be whole numbers")
     if numbers.size and not 0 <= numbers.min() <= numbers.max() < SETTING.n_units:
         raise ValueError(f"units must be from 0 to {SETTING.n_units - 1}")
     return EventBlock(
         EventSamples(
-            (seconds * 1e6).astype(np.uint32), numbers.astype(np.uint16), offsets_of(lengths)
+            microseconds.astype(np.uint32), numbers.astype(np.uint16), offsets_of(lengths)
         ),
-        np.asarray(labels).astype(np.int64),
+        classes,
         np.arange(first, first + len(lengths), dtype=np.int64),
     )
 

@@ -73,7 +73,7 @@ def search_front(
         best = max(drawn, key=lambda trial: (trial[1], -trial[0]))
         set_titles(
             figure,
-            f"Up to {best[1]:.2f} % on validation images; {len(front)} trials on the front",
+            f"Up to {best[1]:.2f} % on the validation set; {len(front)} trials on the front",
             source,
         )
         return to_png(figure)

@@ -49,7 +49,10 @@ def _early(content: PageContent) -> Markup | None:
         return element("p", f"Answering early saves nothing{asked}.", class_="early")
     less = cost.energy(at.synaptic_events_per_inference, at.mean_exit_step)
     more = cost.energy(whole.synaptic_events_per_inference, whole.mean_exit_step)
-    chosen_on = "the test images themselves" if early.chosen_on_test_images else "validation images"
+    samples = content.analysis.inputs.subject.samples
+    chosen_on = f"validation {samples}"
+    if early.chosen_on_test_images:
+        chosen_on = f"the test {samples} themselves"
     when = early.rule_in_words
     if early.rule == "lead":
         when = f"as soon as one class leads by {early.margin_spikes} spikes"
@@ -67,7 +70,7 @@ def _early(content: PageContent) -> Markup | None:
 def _figures(analysis: EnergyAnalysis) -> list[Markup]:
     inputs, chosen = analysis.inputs, analysis.chosen_inference
     accuracy, percent = inputs.accuracy, f"{100 * analysis.bootstrap.confidence:g} %"
-    total, images = chosen.total, inputs.n_images
+    total, samples = chosen.total, inputs.subject.samples
     if accuracy is None:
         said, within = NOT_RECORDED, ""
     else:
@@ -77,7 +80,7 @@ def _figures(analysis: EnergyAnalysis) -> list[Markup]:
             within = (
                 f"{percent} interval {accuracy.low_percent:.2f} to {accuracy.high_percent:.2f} %"
             )
-    counted = f"{images:,} images" if images else f"images {NOT_RECORDED}"
+    counted = f"{inputs.n_images:,} {samples}" if inputs.n_images else f"{samples} {NOT_RECORDED}"
     spread = f"{percent} interval {interval_words(total)}, {counted}"
     if not analysis.has_intervals:
         spread = f"a mean over {counted}: no interval"

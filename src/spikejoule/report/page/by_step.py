@@ -45,7 +45,7 @@ def cost_of_answers(analysis: EnergyAnalysis) -> WindowCost | None:
 
 def by_step_figure(content: PageContent) -> Markup:
     """Accuracy against energy if every image is answered at the same step; answering early."""
-    heading = "Accuracy against energy, step by step"
+    heading, subject = "Accuracy against energy, step by step", content.analysis.inputs.subject
     cost = cost_of_answers(content.analysis)
     if not content.by_step or cost is None:
         return absent("by-step", heading, "Accuracy at every step was not measured.")
@@ -69,7 +69,7 @@ def by_step_figure(content: PageContent) -> Markup:
     marks = [plot.axes(), plot.line(points, "s1")]
     for item in steps:
         marks.append(plot.dot(item.place, "f1", item.words, radius=2.5))
-    legend = [("line s1", "every image answered at the same step, 1 to "
+    legend = [("line s1", f"every {subject.sample} answered at the same step, 1 to "
                f"{content.by_step[-1].step:g}")]  # fmt: skip
     finding = heading
     if content.early is not None and early is not None and early.synaptic_events > 0:
@@ -85,9 +85,9 @@ def by_step_figure(content: PageContent) -> Markup:
         description="; ".join(item.words for item in steps[:: max(len(steps) // 10, 1)]),
         y_title="Test accuracy (%), log scale of errors",
         x_title=f"Energy per inference under {content.analysis.chosen}, mean",
-        caption="All points come from one pass over the test images. Energy is that of the events "
-        "and the steps until the answer; with a profile that prices routed spikes or active "
-        "updates, these are taken to be in proportion to the events.",
+        caption=f"All points come from one pass over the test {subject.samples}. Energy is that of "
+        "the events and the steps until the answer; with a profile that prices routed spikes or "
+        "active updates, these are taken to be in proportion to the events.",
         legend=legend,
     )
     return figure(words, marks, HEIGHT)

@@ -75,7 +75,7 @@ def energy_page(content: PageContent) -> str:
                 "All recorded runs",
                 element("p", levels_words(content.levels)) if content.levels else None,
                 fronts_figure(content.fronts, analysis.verdict_profile),
-                levels_table(content.levels),
+                levels_table(content.levels, analysis.inputs.subject),
             ),
             _section(
                 "figures",
@@ -94,7 +94,7 @@ def energy_page(content: PageContent) -> str:
                     break_even_figure(analysis),
                     training_figure(analysis),
                     by_class_figure(analysis),
-                    raster_figure(content.raster),
+                    raster_figure(content.raster, analysis.inputs.subject),
                     class_="grid-of-two",
                 ),
             ),

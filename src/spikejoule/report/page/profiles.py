@@ -171,7 +171,9 @@ def by_class_figure(analysis: EnergyAnalysis) -> Markup:
     subject = analysis.inputs.subject
     heading = f"Some {subject.nouns} cost more than others"
     if not classes:
-        return absent("by-class", heading, "Counts are known as means over all images alone.")
+        return absent(
+            "by-class", heading, f"Counts are known as means over all {subject.samples} alone."
+        )
     scale = linear_energy_scale(1.05 * max(item.energy.highest_pj for item in classes))
     marks = [x_grid(scale)]
     for row, item in enumerate(classes):

@@ -1,5 +1,6 @@
 """One image on its way through the network, spike by spike."""
 
+from spikejoule.data.subject import Subject
 from spikejoule.report.charts.raster import TIME_TITLE, SpikeRaster, has_few_units, spike_points
 from spikejoule.report.page.figure import Words, absent, figure
 from spikejoule.report.page.markup import Markup, element
@@ -10,10 +11,11 @@ _GAP = 26
 _LAYER_HEIGHT = 150
 
 
-def raster_figure(raster: SpikeRaster | None) -> Markup:
+def raster_figure(raster: SpikeRaster | None, subject: Subject) -> Markup:
     """Every layer's spikes over time, the first unit on top."""
     if raster is None:
-        return absent("raster", "One image, spike by spike", "No image's spikes are known.")
+        word = subject.sample
+        return absent("raster", f"One {word}, spike by spike", f"No {word}'s spikes are known.")
     marks, top, told = [], 0, []
     for place, layer in enumerate(raster.layers):
         is_output = place == len(raster.layers) - 1

@@ -21,14 +21,14 @@ _REFERENCE = re.compile(r"(doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;
 
 _UNITS = (
     ("pJ, nJ, µJ, mJ", "10⁻¹², 10⁻⁹, 10⁻⁶ and 10⁻³ joules"),
-    ("inference", "one image, from its first input spike to the answer"),
+    ("inference", "one {sample}, from its first input spike to the answer"),
     ("MAC", "multiply-accumulate: one multiplication and one addition"),
     ("step", "1 ms of the network's time"),
-    ("interval", "of the mean over images: percentile bootstrap, paired in ratios"),
+    ("interval", "of the mean over {samples}: percentile bootstrap, paired in ratios"),
     ("bracket", "lower and upper end of a price that its sources do not fix"),
     ("dense", "a conventional network that computes every product"),
     ("zero-skipping", "a conventional network that leaves out products with a zero activation"),
-    ("equal accuracy", "the cheapest network that is at least as accurate on validation images"),
+    ("equal accuracy", "the cheapest network that is at least as accurate on validation {samples}"),
 )
 
 
@@ -239,11 +239,14 @@ def _description(term: str, step_ms: float) -> str:
 
 def glossary(analysis: EnergyAnalysis) -> Markup:
     """Units and words."""
-    encoder = analysis.inputs.encoder
+    encoder, subject = analysis.inputs.encoder, analysis.inputs.subject
     own = {"step": f"{encoder.step_ms:g} ms of the network's time"}
     if encoder.takes == "events":
         own["inference"] = "one sample, from its first event to the answer"
-    return _definitions((name, own.get(name, words)) for name, words in _UNITS)
+    return _definitions(
+        (name, own.get(name, words).format(sample=subject.sample, samples=subject.samples))
+        for name, words in _UNITS
+    )
 
 
 def _definitions(entries: Iterable[tuple[str, str]]) -> Markup:

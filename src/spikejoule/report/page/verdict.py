@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from spikejoule.data.subject import Subject
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.estimates import joules
 from spikejoule.energy.parts import energy_by_part
@@ -91,14 +92,15 @@ def parts_table(analysis: EnergyAnalysis) -> Markup | None:
     )
 
 
-def levels_table(rows: Sequence[VerdictRow]) -> Markup | None:
+def levels_table(rows: Sequence[VerdictRow], subject: Subject) -> Markup | None:
     """What the recorded runs say: each accuracy under each profile, and who wins."""
     if not rows:
         return None
     header = ("profile", "accuracy", "outcome", "spiking network", "conventional network",
               "spiking", "conventional", "ratio")  # fmt: skip
     return html_table(
-        "The cheapest networks of the recorded runs that reach an accuracy on validation images",
+        "The cheapest networks of the recorded runs that reach an accuracy on validation "
+        f"{subject.samples}",
         header,
         [
             (

@@ -14,9 +14,9 @@ from pydantic import Field
 from spikejoule.data.events import SensorEvents
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.sections import Real
-from spikejoule.spikes.binning import bin_events
+from spikejoule.spikes.binning import bin_all
 from spikejoule.spikes.encoder import Encoded, Encoder
-from spikejoule.spikes.events import EventList, concatenate_samples
+from spikejoule.spikes.events import EventList
 
 _DENSITY_SAMPLES = 1000
 
@@ -58,14 +58,8 @@ class NoCode(Encoder):
         Raises:
             ParameterError: the samples are images.
         """
-        inputs = _events_alone(images)
-        parts, dropped, merged = [], 0, 0
-        for block in inputs.blocks():
-            binned = bin_events(block, inputs.n_units, self.time_window, self.window_us)
-            parts.append(binned.events)
-            dropped += int(binned.dropped.sum())
-            merged += int(binned.merged.sum())
-        return Encoded(concatenate_samples(parts), dropped, merged)
+        binned = bin_all(_events_alone(images), self.time_window, self.window_us)
+        return Encoded(binned.events, int(binned.dropped.sum()), int(binned.merged.sum()))
 
     def events(
         self, images: Any, key: np.uint64, samples: NDArray[np.integer] | None = None
