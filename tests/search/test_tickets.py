@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -169,6 +170,21 @@ class TestManyWorkers:
         state = state_of(study, place)
         assert [root_number(trial) for trial in state.complete] == [0]
         assert [trial.number for trial in state.running] == [1, 2]
+
+    def test_a_worker_that_dies_while_it_claims(self, place: StudyPlace) -> None:
+        """Optuna counts only those as dead that have had a heartbeat."""
+        study = open_study(place)
+        study.add_trial(create_trial(state=TrialState.RUNNING))
+        database = sqlite3.connect(place.storage.removeprefix("sqlite:///"))
+
+        def objective(trial: Trial) -> tuple[float, float]:
+            beats = database.execute("SELECT count(*) FROM trial_heartbeats").fetchone()
+            assert beats == (1,), "wherever others are, they see that this one lives"
+            assert not run_next(open_study(place), place, 1, lambda other: (1, 1))
+            return 1, 1
+
+        assert run_next(study, place, 1, objective)
+        assert [root_number(trial) for trial in state_of(study, place).complete] == [0]
 
 
 class TestTally:

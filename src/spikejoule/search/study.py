@@ -19,7 +19,7 @@ from optuna.trial import Trial, TrialState, create_trial
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.search.database import StudyPlace, claims, database_errors, storage_of
 from spikejoule.search.tally import HANDED_BACK, INVALID, REPEATS, Tally, root_number, tally
-from spikejoule.tracking.keeper import is_abandoned
+from spikejoule.tracking.keeper import is_abandoned, keeper_tags
 from spikejoule.tracking.store import without_passwords
 
 SPECIFICATION: Final = "spikejoule"
@@ -113,6 +113,9 @@ def run_next(
         study.sampler = optuna.samplers.TPESampler(seed=_seed(place.name, number))
 
         def claimed(trial: Trial) -> tuple[float, float]:
+            # Before others may claim: a trial that nobody has signed is of a worker that died here.
+            study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+            trial.set_user_attr(KEEPER, keeper_tags())
             claiming.close()
             return objective(trial)
 
@@ -138,8 +141,10 @@ def _is_one_left(study: optuna.Study, place: StudyPlace, trials: int) -> bool:
         warnings.simplefilter("ignore", ExperimentalWarning)
         fail_stale_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        # A dead process of this machine is known at once, without waiting for its heartbeat.
-        if is_abandoned(trial.user_attrs.get(KEEPER, {})):
+        # A dead process of this machine is known at once, without waiting for its heartbeat. One
+        # that died while it claimed the trial has none.
+        keeper = trial.user_attrs.get(KEEPER)
+        if keeper is None or is_abandoned(keeper):
             with suppress(optuna.exceptions.UpdateFinishedTrialError):
                 study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
     state = tally(study.get_trials(deepcopy=False), place.retries)

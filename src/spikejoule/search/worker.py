@@ -23,7 +23,6 @@ from spikejoule.search.settings import SYNAPTIC_EVENTS, StopSettings
 from spikejoule.search.space import SearchSpace, check_energy, space_of_entries
 from spikejoule.search.stopping import CurveKeeper, HopelessError, curves_of
 from spikejoule.search.study import (
-    KEEPER,
     SPECIFICATION,
     HandedBackError,
     explain_invalid,
@@ -41,7 +40,7 @@ from spikejoule.search.trial import (
     run_trial,
 )
 from spikejoule.search.worker_arguments import WorkerArguments
-from spikejoule.tracking.keeper import FAILURE_TAG, is_running, keeper_tags
+from spikejoule.tracking.keeper import FAILURE_TAG, is_running
 from spikejoule.tracking.search_runs import EndedTrial, SearchRun, TrialRun
 from spikejoule.tracking.store import Store
 
@@ -134,7 +133,6 @@ class Worker:
 
     def _train(self, trial: Trial) -> tuple[float, float]:
         number = int(trial.user_attrs.get(REPEATS, trial.number))
-        trial.set_user_attr(KEEPER, keeper_tags())
         drawn = self.space.draw(trial)
         trial.set_user_attr(PARAMETERS, drawn)
         try:
