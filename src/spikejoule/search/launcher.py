@@ -23,7 +23,7 @@ from spikejoule.search.database import StudyPlace
 from spikejoule.search.jobs import ClusterSettings, Jobs, private_folder, raise_left_error
 from spikejoule.search.records import PARAMETERS, RESULT, STOPPED_TAG, ended_trial
 from spikejoule.search.study import close_study, create_study, state_of
-from spikejoule.search.tally import FAILURE, STOPPED, Tally, root_number
+from spikejoule.search.tally import FAILURE, LAST_WORDS, STOPPED, Tally, root_number
 from spikejoule.search.trial import TrialResult
 from spikejoule.search.worker import ERROR_FILE
 from spikejoule.search.worker_arguments import WorkerArguments
@@ -158,7 +158,8 @@ def _ended(state: Tally) -> dict[int, EndedTrial]:
         reason = str(trial.user_attrs.get(STOPPED, "stopped"))
         ended[root_number(trial)] = EndedTrial("FINISHED", tags={STOPPED_TAG: reason})
     for trial in state.failed:
-        reason = str(trial.user_attrs.get(FAILURE, "its worker was killed again and again"))
+        words = trial.user_attrs.get(LAST_WORDS, "it was killed")
+        reason = trial.user_attrs.get(FAILURE, f"its worker ended again and again ({words})")
         ended[root_number(trial)] = EndedTrial("FAILED", tags={FAILURE_TAG: reason})
     return ended
 

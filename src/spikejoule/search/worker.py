@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from optuna.trial import Trial, TrialState
 
 import spikejoule
 from spikejoule.energy import HardwareProfile, load_profiles, select_profile
+from spikejoule.engine.choice import resolve_device
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.foundation.provenance import content_digest, library_versions, tree_digests
 from spikejoule.foundation.resume_files import ResumeFile
@@ -20,7 +21,7 @@ from spikejoule.params import Params
 from spikejoule.search.database import StudyPlace
 from spikejoule.search.records import CURVE, PARAMETERS, RESULT, STOPPED_TAG, ended_trial
 from spikejoule.search.settings import SYNAPTIC_EVENTS, StopSettings
-from spikejoule.search.space import SearchSpace, check_energy, space_of_entries
+from spikejoule.search.space import SearchSpace, check_trial, space_of_entries
 from spikejoule.search.stopping import CurveKeeper, HopelessError, curves_of
 from spikejoule.search.study import (
     SPECIFICATION,
@@ -31,7 +32,7 @@ from spikejoule.search.study import (
     run_next,
     state_of,
 )
-from spikejoule.search.tally import FAILURE, REPEATS, STOPPED
+from spikejoule.search.tally import FAILURE, LAST_WORDS, REPEATS, STOPPED
 from spikejoule.search.trial import (
     SearchData,
     TrialResult,
@@ -42,7 +43,7 @@ from spikejoule.search.trial import (
 from spikejoule.search.worker_arguments import WorkerArguments
 from spikejoule.tracking.keeper import FAILURE_TAG, is_running
 from spikejoule.tracking.search_runs import EndedTrial, SearchRun, TrialRun
-from spikejoule.tracking.store import Store
+from spikejoule.tracking.store import Store, in_one_line
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,8 @@ class Worker:
         self.study = open_study(self.place)
         shared = self.study.user_attrs[SPECIFICATION]
         self.space: SearchSpace = space_of_entries(shared["base"], shared["space"])
+        # Of all trials: what this machine has not is no fault of the first one.
+        resolve_device(shared["base"]["train"]["device"])
         self.stop = StopSettings.model_validate(shared["stop"])
         self.digests: Mapping[str, str] = shared["data"]
         self.profile: HardwareProfile | None = None
@@ -115,8 +118,8 @@ class Worker:
     def _run_one(self) -> bool:
         try:
             return run_next(self.study, self.place, self.arguments.trials, self._train)
-        except MemoryError as error:
-            logger.warning("a trial is given up: not enough memory (%s)", error)
+        except (MemoryError, ParameterError) as error:
+            logger.warning("a trial is given up: %s", _why_given_up(error))
         except ValueError as error:
             # Of a machine that was asleep for longer than a worker may be silent.
             if not str(error).startswith(_TAKEN_OVER):
@@ -135,22 +138,25 @@ class Worker:
         number = int(trial.user_attrs.get(REPEATS, trial.number))
         drawn = self.space.draw(trial)
         trial.set_user_attr(PARAMETERS, drawn)
+        if self._data is None:
+            paths = {name: Path(path) for name, path in self.arguments.paths.items()}
+            self._data = load_data(paths, self.digests)
         try:
             params = self.space.params(drawn)
-            check_energy(params, self.profile)
+            check_trial(params, self.profile)
+            names = layer_names(params, self._data)
         except ParameterError as error:
             explain_invalid(trial, str(error).splitlines()[0])
         CURRENT.study, CURRENT.number = self.study, trial.number
         try:
-            return self._run(trial, number, params)
+            return self._run(trial, number, params, names)
         finally:
             CURRENT.study = None
 
-    def _run(self, trial: Trial, number: int, params: Params) -> tuple[float, float]:
-        if self._data is None:
-            paths = {name: Path(path) for name, path in self.arguments.paths.items()}
-            self._data = load_data(paths, self.digests)
-        run = TrialRun(self.search, number, params.flattened(), layer_names(params, self._data))
+    def _run(
+        self, trial: Trial, number: int, params: Params, names: Sequence[str]
+    ) -> tuple[float, float]:
+        run = TrialRun(self.search, number, params.flattened(), names)
         curve = CurveKeeper(
             params.train, params.model.weight_bits, self.stop, self._complete_curves
         )
@@ -167,15 +173,17 @@ class Worker:
             trial.set_user_attr(STOPPED, str(reason))
             run.end(EndedTrial("FINISHED", tags={STOPPED_TAG: str(reason)}))
             raise optuna.TrialPruned(str(reason)) from reason
-        except MemoryError as error:
-            reason_text = f"not enough memory ({error})"
-            trial.set_user_attr(FAILURE, reason_text)
-            run.end(EndedTrial("FAILED", tags={FAILURE_TAG: reason_text}))
+        except (MemoryError, ParameterError) as error:
+            trial.set_user_attr(FAILURE, _why_given_up(error))
+            run.end(EndedTrial("FAILED", tags={FAILURE_TAG: _why_given_up(error)}))
             raise
         except BaseException as error:
+            said = in_one_line(error)
             if isinstance(error, HandedBackError | KeyboardInterrupt):
                 mark_handed_back(self.study, trial._trial_id)
-            run.end(EndedTrial("KILLED", tags={FAILURE_TAG: str(error) or type(error).__name__}))
+            else:
+                trial.set_user_attr(LAST_WORDS, said)
+            run.end(EndedTrial("KILLED", tags={FAILURE_TAG: said}))
             raise
         trial.set_user_attr(RESULT, asdict(result))
         trial.set_user_attr(CURVE, curve.curve.as_text())
@@ -209,6 +217,11 @@ class Worker:
     def _complete_curves(self) -> Any:
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return curves_of([one.user_attrs for one in trials], CURVE)
+
+
+def _why_given_up(error: MemoryError | ParameterError) -> str:
+    """Why running a trial again would be in vain."""
+    return f"not enough memory ({error})" if isinstance(error, MemoryError) else in_one_line(error)
 
 
 class _LauncherWatch:
