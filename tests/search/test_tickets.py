@@ -226,6 +226,30 @@ class TestStudy:
             create_study(place, {"space": 2})
         create_study(place, {"space": 1})
 
+    def test_what_differs_is_named(self, tmp_path: Path) -> None:
+        place = StudyPlace(f"sqlite:///{tmp_path}/search.db", "a")
+        begun = {
+            "base": {"seed": 1, "train": {"lr": 0.1, "clip": None}},
+            "space": {"model.hidden": [1, 2], "train.lr": {"from": 1, "to": 2}},
+            "prices": {"accumulate": "0.9 pJ"},
+        }
+        other = {
+            "base": {"seed": 1, "train": {"lr": 0.2}},
+            "space": {"model.hidden": [1, 3], "train.lr": {"from": 1, "to": 3}},
+            "prices": {"accumulate": "0.8 pJ"},
+        }
+        create_study(place, begun)
+        names = "prices.accumulate, space.model.hidden, space.train.lr.to, train.clip, train.lr"
+        with pytest.raises(ParameterError, match=f"was begun with other {names}: restore them"):
+            create_study(place, other)
+
+    def test_a_study_of_something_else(self, tmp_path: Path) -> None:
+        place = StudyPlace(f"sqlite:///{tmp_path}/search.db", "a")
+        study = optuna.create_study(storage=place.storage, study_name="a")
+        study.add_trial(create_trial(state=TrialState.FAIL))
+        with pytest.raises(ParameterError, match="is none of `spikejoule search`: give this"):
+            create_study(place, {"space": 1})
+
     @pytest.mark.parametrize("url", ["mysql://a:secret@b/c", "search.db", "sqlite:///"])
     def test_storages(self, url: str) -> None:
         with pytest.raises(ParameterError, match="--storage: .* is not allowed") as error:

@@ -44,7 +44,7 @@ class Search:
     Attributes:
         place: of the study.
         trials: number of trainings.
-        specification: what all trials share: `base`, `space`, `energy`, `stop`, `data`.
+        specification: what all trials share: `base`, `space`, `energy`, `prices`, `stop`, `data`.
         paths: of the artifacts, by name, absolute.
         price_list: the file of hardware profiles.
         folder: of the search's own files.

@@ -20,6 +20,7 @@ from spikejoule.foundation.errors import ParameterError
 from spikejoule.search.database import StudyPlace, claims, database_errors, storage_of
 from spikejoule.search.tally import HANDED_BACK, INVALID, REPEATS, Tally, root_number, tally
 from spikejoule.tracking.keeper import is_abandoned, keeper_tags
+from spikejoule.tracking.lock import flat
 from spikejoule.tracking.store import without_passwords
 
 SPECIFICATION: Final = "spikejoule"
@@ -31,6 +32,7 @@ KEEPER: Final = "keeper"
 OBJECTIVES: Final = ("validation_accuracy_percent", "energy_per_inference")
 
 _IDENTITY = "identity"
+_ANOTHER_NAME = "give this search another name (`study` in search.yaml, or --study)"
 # It says each value of each trial in a line, and each draw that TPE makes at random.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -54,6 +56,11 @@ def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[o
             load_if_exists=True,
         )
         found = study.user_attrs.get(SPECIFICATION)
+        if found is None and study.get_trials(deepcopy=False):
+            raise ParameterError(
+                f"the study {place.name} in {without_passwords(place.storage)} is none of "
+                f"`spikejoule search`: {_ANOTHER_NAME}"
+            )
         if found is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
@@ -61,14 +68,17 @@ def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[o
             study.set_user_attr(_IDENTITY, uuid.uuid4().hex)
             study.set_user_attr(SPECIFICATION, found := dict(specification))
         identity = str(study.user_attrs[_IDENTITY])
+    then, now = flat(found), flat(specification)
+    # `base` holds the sections of params.yaml with what search.yaml has under `fixed`.
     differing = sorted(
-        name for name in {*found, *specification} if found.get(name) != specification.get(name)
+        name.removeprefix("base.")
+        for name in then.keys() | now.keys()
+        if name not in then or name not in now or then[name] != now[name]
     )
     if differing:
         raise ParameterError(
             f"the study {place.name} in {without_passwords(place.storage)} was begun with other "
-            f"{', '.join(differing)}: restore them, or give this search another name (`study` in "
-            "search.yaml, or --study)"
+            f"{', '.join(differing)}: restore them, or {_ANOTHER_NAME}"
         )
     return study, identity
 
