@@ -8,7 +8,6 @@ then a kill of DVC itself would have the stage run again.
 
 import logging
 import os
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,9 +25,9 @@ from spikejoule.foundation.host_energy import HostEnergy, HostEnergyEntry
 from spikejoule.foundation.host_energy_sums import added_up
 from spikejoule.foundation.pipeline_file import PIPELINE_FILE, artifact_paths
 from spikejoule.foundation.provenance import (
+    computing_environment,
     content_digest,
     file_digest,
-    library_versions,
     tree_digests,
 )
 from spikejoule.foundation.resume_files import Kept, ResumeFile
@@ -156,15 +155,16 @@ def resumable(
 def forget_recorded(root: Path) -> None:
     """Remove the states of trainings whose results DVC has recorded by now."""
     for mark in (root / FOLDER).glob("*.done"):
-        if _is_recorded(mark):
-            lock = FileLock(mark.with_suffix(".lock"))
-            try:
-                with lock.acquire(timeout=0):
-                    mark.with_suffix(".npz").unlink(missing_ok=True)
-                    mark.unlink(missing_ok=True)
-                    mark.with_suffix(".lock").unlink(missing_ok=True)
-            except (OSError, Timeout):
-                continue  # somebody goes on from it this very moment
+        # Whoever has the lock goes on from it this very moment.
+        with suppress(OSError, Timeout):
+            if _is_recorded(mark):
+                lock = mark.with_suffix(".lock")
+                with FileLock(lock, timeout=0):
+                    # Again: it may be of another training by now.
+                    if _is_recorded(mark):
+                        mark.with_suffix(".npz").unlink(missing_ok=True)
+                        mark.unlink(missing_ok=True)
+                    lock.unlink()
 
 
 def _end_with_the_pipeline() -> None:
@@ -206,8 +206,8 @@ def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
         {
             "files": files,
             "parameters": _parameters(definition["params"], params),
-            "libraries": {**library_versions(), "python": platform.python_version()},
-            "facts": {**facts, "processor": _processor()},
+            "computed_with": computing_environment(),
+            "facts": dict(facts),
         }
     )
 

@@ -14,6 +14,7 @@ import yaml
 
 from spikejoule.foundation.errors import SpikejouleError
 from spikejoule.foundation.host_energy import HostEnergy, measure_host_energy
+from spikejoule.foundation.provenance import computing_environment
 from spikejoule.foundation.resume_files import Kept
 from spikejoule.params import Params, load_params
 from stages.shared import journal, resuming
@@ -104,13 +105,13 @@ class TestKey:
 
     def test_facts_and_libraries(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         keys = {key(), key(engine="event"), key(engine="dense")}
-        for library in ("numpy", "python"):
-            if library == "python":
-                monkeypatch.setattr(resuming.platform, "python_version", lambda: "2.7")
-            else:
-                monkeypatch.setattr(resuming, "library_versions", lambda: {"numpy": "0"})
+        environment = computing_environment()
+        assert {"torch", "numpy", "numba", "scipy", "python", "processor"} <= environment.keys()
+        for name in environment:
+            changed = environment | {name: "0"}
+            monkeypatch.setattr(resuming, "computing_environment", lambda new=changed: new)
             keys.add(key())
-        assert len(keys) == 5
+        assert len(keys) == 3 + len(environment)
 
     def test_none_where_it_cannot_be_known_or_is_not_wanted(self, project: Path) -> None:
         set_parameters(project, {"train.resume": "false"})

@@ -14,7 +14,7 @@ import spikejoule
 from spikejoule.energy import HardwareProfile, load_profiles, select_profile
 from spikejoule.engine.choice import resolve_device
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.foundation.provenance import content_digest, library_versions, tree_digests
+from spikejoule.foundation.provenance import computing_environment, content_digest, tree_digests
 from spikejoule.foundation.resume_files import ResumeFile
 from spikejoule.learn.training import DivergedError, TrainingObserver
 from spikejoule.params import Params
@@ -94,7 +94,7 @@ class Worker:
         # A state is nobody's who computes otherwise.
         self.code = {
             **(tree_digests([Path(spikejoule.__file__).parent]) or {}),
-            **library_versions(),
+            **computing_environment(),
         }
         store = {**self.arguments.store, "lock_path": Path(self.arguments.store["lock_path"])}
         self.search = SearchRun(
