@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -116,7 +116,10 @@ class Resume:
             self._file.done()
             return
         mark = {"folder": str(Path.cwd()), "md5": file_digest(timings, "md5")}
-        write_json(_mark_of(self._file.path), mark)
+        try:
+            write_json(_mark_of(self._file.path), mark)
+        except ArtifactError:  # nobody would know when the state may go
+            self._file.done()
 
 
 @contextmanager
@@ -144,12 +147,14 @@ def resumable(
     folder = project_root() / FOLDER
     with ResumeFile(folder, key, f"the training of stage {stage}") as file:
         _end_with_the_pipeline()
-        if _is_recorded(_mark_of(file.path)):
-            file.done()
-        _mark_of(file.path).unlink(missing_ok=True)
+        if file.is_owned:
+            if _is_recorded(_mark_of(file.path)):
+                file.done()
+            with suppress(OSError):
+                _mark_of(file.path).unlink(missing_ok=True)
         for name, known in [(stage, key), *((of, _key(of, params, {})) for of in after)]:
             journal.tell("resumable", stage=name, key=known)
-        yield Resume(file, key)
+        yield Resume(file if file.is_owned else None, key)
 
 
 def forget_recorded(root: Path) -> None:
@@ -219,10 +224,3 @@ def _parameters(names: list[str], params: Params) -> dict[str, Any]:
         if any(key == name or key.startswith(f"{name}.") for name in names)
         and key not in _OF_THE_MACHINE
     }
-
-
-def _processor() -> str:
-    """What torch computes with: where it differs, sums are rounded otherwise."""
-    import torch
-
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

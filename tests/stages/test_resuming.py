@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.foundation.errors import ArtifactError, SpikejouleError
 from spikejoule.foundation.host_energy import HostEnergy, measure_host_energy
 from spikejoule.foundation.provenance import computing_environment
 from spikejoule.foundation.resume_files import Kept
@@ -66,6 +66,22 @@ def save(resume: Resume, kept: Kept = KEPT) -> None:
     keeper = resume.keeper(HostEnergy())
     assert keeper is not None
     keeper.save(kept)
+
+
+def train_to_the_end(timings: Path) -> None:
+    with resumable("train", params()) as resume:
+        save(resume)
+        resume.done(timings)
+
+
+def record(timings: Path) -> None:
+    """As DVC records an output in the working directory."""
+    md5 = hashlib.md5(timings.read_bytes()).hexdigest()
+    Path("dvc.lock").write_text(f"md5: {md5}\n")
+
+
+def no_space(path: Path, content: object) -> None:
+    raise ArtifactError(f"{path} cannot be written: No space left on device.")
 
 
 class TestKey:
@@ -159,25 +175,20 @@ class TestEnd:
         return sorted(file.suffix for file in (project / ".resume").iterdir())
 
     def test_without_dvc_it_goes_with_the_result(self, project: Path, timings: Path) -> None:
-        with resumable("train", params()) as resume:
-            save(resume)
-            resume.done(timings)
+        train_to_the_end(timings)
         assert self.states(project) == []
 
     def test_with_dvc_it_stays_until_the_result_is_recorded(
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DVC_STAGE", "train")
-        with resumable("train", params()) as resume:
-            save(resume)
-            resume.done(timings)
+        train_to_the_end(timings)
         forget_recorded(project)
         assert self.states(project) == [".done", ".npz"]
         with resumable("train", params()) as resume:
             assert resume.load() is not None, "DVC was killed before it knew"
             resume.done(timings)
-        md5 = hashlib.md5(timings.read_bytes()).hexdigest()
-        (project / "dvc.lock").write_text(f"md5: {md5}\n")
+        record(timings)
         forget_recorded(project)
         assert self.states(project) == []
 
@@ -185,9 +196,7 @@ class TestEnd:
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DVC_STAGE", "train")
-        with resumable("train", params()) as resume:
-            save(resume)
-            resume.done(timings)
+        train_to_the_end(timings)
         (mark,) = (project / ".resume").glob("*.done")
         mark.write_text(mark.read_text().replace(str(project), str(project / "gone")))
         forget_recorded(project)
@@ -200,13 +209,52 @@ class TestEnd:
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DVC_STAGE", "train")
-        with resumable("train", params()) as resume:
-            save(resume)
-            resume.done(timings)
-        md5 = hashlib.md5(timings.read_bytes()).hexdigest()
-        (project / "dvc.lock").write_text(f"md5: {md5}\n")
+        train_to_the_end(timings)
+        record(timings)
         with resumable("train", params()) as resume:
             assert resume.load() is None
+
+    def test_one_that_is_begun_anew_meanwhile_stays(
+        self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DVC_STAGE", "train")
+        train_to_the_end(timings)
+        record(timings)
+        is_recorded = resuming._is_recorded
+
+        def another_begins(mark: Path) -> bool:
+            monkeypatch.setattr(resuming, "_is_recorded", is_recorded)
+            found = is_recorded(mark)
+            with resumable("train", params()) as resume:
+                save(resume)
+            return found
+
+        monkeypatch.setattr(resuming, "_is_recorded", another_begins)
+        forget_recorded(project)
+        assert self.states(project) == [".npz"]
+
+    @pytest.mark.parametrize("full", [False, True], ids=["no folder", "full disk"])
+    def test_a_state_that_cannot_be_kept_costs_no_result(
+        self,
+        project: Path,
+        timings: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        full: bool,
+    ) -> None:
+        monkeypatch.setenv("DVC_STAGE", "train")
+        if not full:
+            (project / ".resume").write_text("no folder")
+        with resumable("train", params()) as resume:
+            assert (resume.keeper(HostEnergy()) is not None) == full
+            if full:
+                save(resume)
+                monkeypatch.setattr(resuming, "write_json", no_space)
+            resume.done(timings)
+        if full:
+            assert self.states(project) == []
+        else:
+            assert "cannot be kept" in caplog.text
 
     def test_a_stage_whose_pipeline_was_killed_keeps_its_epoch_and_ends(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
