@@ -19,6 +19,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from spikejoule.foundation.errors import ClusterError
+from spikejoule.foundation.processes import start_of
 from spikejoule.search.database import StudyPlace
 from spikejoule.search.jobs import ClusterSettings, Jobs, private_folder, raise_left_error
 from spikejoule.search.records import PARAMETERS, RESULT, STOPPED_TAG, ended_trial
@@ -90,7 +91,7 @@ def run_search(search: Search) -> Tally:
             store={**asdict(search.store), "lock_path": str(search.store.lock_path)},
             search_id=identity,
             run_id=run.run_id,
-            launcher=(os.getpid(), psutil.Process().create_time()) if jobs.is_local else None,
+            launcher=(os.getpid(), start_of(psutil.Process())) if jobs.is_local else None,
         )
         try:
             state = _supervise(search, study, jobs, arguments)

@@ -14,6 +14,7 @@ import spikejoule
 from spikejoule.energy import HardwareProfile, load_profiles, select_profile
 from spikejoule.engine.choice import resolve_device
 from spikejoule.foundation.errors import ParameterError
+from spikejoule.foundation.processes import is_running
 from spikejoule.foundation.provenance import computing_environment, content_digest, tree_digests
 from spikejoule.foundation.resume_files import ResumeFile
 from spikejoule.learn.training import DivergedError, TrainingObserver
@@ -41,7 +42,7 @@ from spikejoule.search.trial import (
     run_trial,
 )
 from spikejoule.search.worker_arguments import WorkerArguments
-from spikejoule.tracking.keeper import FAILURE_TAG, is_running
+from spikejoule.tracking.keeper import FAILURE_TAG
 from spikejoule.tracking.search_runs import EndedTrial, SearchRun, TrialRun
 from spikejoule.tracking.store import Store, in_one_line
 
