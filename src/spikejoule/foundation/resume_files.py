@@ -178,11 +178,11 @@ def sweep(folder: Path, older_than_seconds: float = SWEPT_AFTER_SECONDS) -> None
     for file in folder.iterdir():
         with suppress(OSError, Timeout):
             if file.stat().st_mtime < latest:
-                name = file.name.lstrip(".").partition(".")[0]
-                lock = FileLock(folder / f"{name}.lock")
-                with lock.acquire(timeout=0):
-                    file.unlink(missing_ok=True)
-                    (folder / f"{name}.lock").unlink(missing_ok=True)
+                lock = folder / f"{file.name.lstrip('.').partition('.')[0]}.lock"
+                with FileLock(lock, timeout=0):
+                    if file != lock and file.stat().st_mtime < latest:
+                        file.unlink()
+                    lock.unlink()  # once: the next of that name may be another's already
 
 
 def _kept(path: Path, key: str) -> Kept:
