@@ -12,9 +12,10 @@ from spikejoule.foundation.errors import ParameterError  # noqa: E402
 from spikejoule.params import load_params  # noqa: E402
 from spikejoule.search import worker as worker_module  # noqa: E402
 from spikejoule.search.database import StudyPlace  # noqa: E402
+from spikejoule.search.job import checkpoint  # noqa: E402
 from spikejoule.search.launcher import _ended  # noqa: E402
 from spikejoule.search.study import create_study, state_of  # noqa: E402
-from spikejoule.search.tally import FAILURE  # noqa: E402
+from spikejoule.search.tally import FAILURE, HANDED_BACK  # noqa: E402
 from spikejoule.search.trial import TrialResult  # noqa: E402
 from spikejoule.search.worker import Worker  # noqa: E402
 from spikejoule.search.worker_arguments import WorkerArguments  # noqa: E402
@@ -97,6 +98,30 @@ def test_what_ends_worker_after_worker_is_told(
     ended = _ended(state_of(worker.study, worker.place))[0]
     assert ended.status == "FAILED"
     assert "again and again (no space left)" in str(ended.tags)
+
+
+def test_a_job_that_is_preempted_ends_and_leaves_its_trial(
+    repository: Path,
+    tmp_path: Path,
+    outcomes: list[Exception | TrialResult],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = arguments(repository, tmp_path, trials=1)
+    worker = Worker(given)
+
+    def preempted(*_: object) -> None:
+        checkpoint("")
+        raise SystemExit(1)  # as submitit does then
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker_module, "run_trial", preempted)
+        with pytest.raises(SystemExit):
+            worker.run()
+    (lost,) = state_of(worker.study, worker.place).lost
+    assert HANDED_BACK in lost.user_attrs
+    outcomes.append(RESULT)
+    Worker(given).run()
+    assert len(state_of(worker.study, worker.place).complete) == 1
 
 
 def test_what_the_machine_lacks_is_no_fault_of_a_trial(

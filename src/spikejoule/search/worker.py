@@ -182,7 +182,7 @@ class Worker:
             said = in_one_line(error)
             if isinstance(error, HandedBackError | KeyboardInterrupt):
                 mark_handed_back(self.study, trial._trial_id)
-            else:
+            elif isinstance(error, Exception):
                 trial.set_user_attr(LAST_WORDS, said)
             run.end(EndedTrial("KILLED", tags={FAILURE_TAG: said}))
             raise
