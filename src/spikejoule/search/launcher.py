@@ -77,39 +77,44 @@ def run_search(search: Search) -> Tally:
     """
     folder = private_folder(search.folder)
     with _only_launcher(folder, search.place.name), _stopped_by_sigterm():
+        # First, so that where no job can be started nothing is begun.
+        jobs = Jobs(folder, search.cluster, search.place.name)
         study, identity = create_study(search.place, search.specification)
         run = SearchRun(search.store, identity, search.place.name)
-        run.begin(_run_parameters(search), search.tags)
-        jobs = Jobs(folder, search.cluster, search.place.name)
-        arguments = WorkerArguments(
-            place=asdict(search.place),
-            trials=search.trials,
-            folder=str(folder),
-            paths={name: str(path) for name, path in search.paths.items()},
-            price_list=str(search.price_list),
-            threads=search.cluster.threads,
-            store={**asdict(search.store), "lock_path": str(search.store.lock_path)},
-            search_id=identity,
-            run_id=run.run_id,
-            launcher=(os.getpid(), start_of(psutil.Process())) if jobs.is_local else None,
-        )
         try:
+            run.begin(_run_parameters(search), search.tags)
+            arguments = _arguments_of(search, folder, run, jobs)
             state = _supervise(search, study, jobs, arguments)
+            jobs.wait(_LAST_SECONDS)
+            run.settle(_ended(state))
+            run.end(_metrics(state), "FINISHED")
+            return state
         except BaseException as error:
-            if jobs.is_local:
-                jobs.stop(_LAST_SECONDS)
-            elif jobs.alive():
-                logger.info("The jobs %s go on in Slurm.", ", ".join(jobs.alive()))
-            run.end({}, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            try:
+                if jobs.is_local:
+                    jobs.stop(_LAST_SECONDS)
+                elif alive := jobs.alive():
+                    logger.info("The jobs %s go on in Slurm.", ", ".join(alive))
+            finally:  # whoever is in a hurry interrupts twice
+                run.end({}, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
         finally:
             close_study(study)
-        jobs.wait(_LAST_SECONDS)
-        run.settle(_ended(state))
-        metrics = {"trials": state.settled, "complete": len(state.complete)}
-        metrics |= {"stopped_early": len(state.stopped), "failed": len(state.failed)}
-        run.end({name: float(value) for name, value in metrics.items()}, "FINISHED")
-        return state
+
+
+def _arguments_of(search: Search, folder: Path, run: SearchRun, jobs: Jobs) -> WorkerArguments:
+    return WorkerArguments(
+        place=asdict(search.place),
+        trials=search.trials,
+        folder=str(folder),
+        paths={name: str(path) for name, path in search.paths.items()},
+        price_list=str(search.price_list),
+        threads=search.cluster.threads,
+        store={**asdict(search.store), "lock_path": str(search.store.lock_path)},
+        search_id=run.search_id,
+        run_id=run.run_id,
+        launcher=(os.getpid(), start_of(psutil.Process())) if jobs.is_local else None,
+    )
 
 
 def _supervise(
@@ -163,6 +168,12 @@ def _ended(state: Tally) -> dict[int, EndedTrial]:
         reason = trial.user_attrs.get(FAILURE, f"its worker ended again and again ({words})")
         ended[root_number(trial)] = EndedTrial("FAILED", tags={FAILURE_TAG: reason})
     return ended
+
+
+def _metrics(state: Tally) -> dict[str, float]:
+    counts = {"trials": state.settled, "complete": len(state.complete)}
+    counts |= {"stopped_early": len(state.stopped), "failed": len(state.failed)}
+    return {name: float(count) for name, count in counts.items()}
 
 
 def _in_words(state: Tally, trials: int) -> str:
