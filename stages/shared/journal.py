@@ -38,7 +38,7 @@ def begin(root: Path, **facts: Any) -> None:
 
     Only under DVC: a stage that is started by hand belongs to no run. `root` is the project's
     root, where the journal lies until the pipeline has ended. Raises SpikejouleError if DVC was
-    killed meanwhile, and has left this process to the first one of the machine.
+    killed meanwhile, and has left this process to one that adopts orphans.
     """
     global _pipeline_pid
     os.environ.pop(VARIABLE, None)
@@ -47,7 +47,7 @@ def begin(root: Path, **facts: Any) -> None:
         return
     try:
         pipeline = _pipeline()
-        if pipeline.pid == 1 and not any("dvc" in word for word in pipeline.cmdline()):
+        if _adopts_orphans(pipeline) and not any("dvc" in word for word in pipeline.cmdline()):
             raise SpikejouleError("the pipeline that started this stage has ended already.")
         _pipeline_pid = pipeline.pid
         header = {"pid": pipeline.pid, "started": start_of(pipeline)}
@@ -129,6 +129,11 @@ def _pipeline() -> psutil.Process:
     parents = process.parents()
     outside = (parent for parent in parents if not launches_a_stage(parent.cmdline()))
     return next(outside, process)
+
+
+def _adopts_orphans(process: psutil.Process) -> bool:
+    """Whether it is the machine's first process, or what has that place in a user's session."""
+    return bool(process.pid == 1 or process.name() == "systemd")
 
 
 def launches_a_stage(command: list[str]) -> bool:

@@ -287,11 +287,16 @@ class TestEnd:
         assert journal.pipeline_has_ended()
 
 
+@pytest.mark.parametrize("pid", [1, os.getpid()])
 def test_a_stage_that_begins_after_the_end_of_its_pipeline_is_refused(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    pid: int, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It has been adopted, by `init` or by the manager of a user's session."""
+    adopter = psutil.Process(pid)
+    monkeypatch.setattr(adopter, "name", lambda: "systemd")
+    monkeypatch.setattr(adopter, "cmdline", lambda: ["/usr/lib/systemd/systemd", "--user"])
     monkeypatch.setenv("DVC_STAGE", "train")
-    monkeypatch.setattr(journal, "_pipeline", lambda: psutil.Process(1))
+    monkeypatch.setattr(journal, "_pipeline", lambda: adopter)
     monkeypatch.setattr(journal, "_start_follower", lambda path, root: pytest.fail("followed"))
     with pytest.raises(SpikejouleError, match="has ended already"):
         journal.begin(project)
