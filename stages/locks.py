@@ -4,8 +4,8 @@ DVC rewrites its lists of busy files (.dvc/tmp/rwlock, for experiments .dvc/tmp/
 dvc.lock in place. Killed meanwhile, or on a full disk, it leaves them empty or cut, and refuses to
 work from then on. A list that is whole may name a process whose number another one has by now,
 after a restart of the machine say: DVC waits for that one in vain. Such a list may go once nobody
-can have anything in it, and such a dvc.lock may be set aside: what it recorded is in DVC's run
-cache.
+can have anything in it, and such a dvc.lock may be set aside: results of trainings are in DVC's run
+cache, and the other stages take seconds.
 """
 
 import json
@@ -138,7 +138,7 @@ def _set_aside(root: Path) -> int:
     os.replace(root / LOCK_FILE, root / SET_ASIDE)
     print(
         f"warning: {LOCK_FILE}, cut when DVC was killed or the disk was full, is now {SET_ASIDE}; "
-        "DVC takes what it recorded from its run cache.",
+        "DVC takes what it can from its run cache, and runs the rest.",
         file=sys.stderr,
     )
     return 0
