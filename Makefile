@@ -22,7 +22,7 @@ INSTALLED_INTEROP := $(VENV)/.installed-interop
 INSTALLED_SEARCH := $(VENV)/.installed-search
 SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 
-# A kill can leave DVC's list of busy files damaged, which would stop it for good.
+# A kill can leave dvc.lock or DVC's list of busy files damaged, which would stop it for good.
 DVC := $(BIN)/python -m stages.locks && $(BIN)/python -m dvc
 
 # The tools find each other as in an activated environment, whichever one the caller has activated.

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from spikejoule.foundation.errors import ArtifactError, SpikejouleError
 from spikejoule.foundation.files import write_text
+from spikejoule.foundation.processes import SAME_START_SECONDS, start_of
 
 # Set for the processes of a stage; the absolute path of the pipeline's journal.
 VARIABLE = "SPIKEJOULE_JOURNAL"
@@ -29,7 +30,6 @@ VARIABLE = "SPIKEJOULE_JOURNAL"
 _pipeline_pid: int | None = None
 
 _FOLDER = Path(".cache") / "runs"
-_SAME_START_SECONDS = 2.0
 _LET_GO_SECONDS = 15.0
 
 
@@ -38,7 +38,7 @@ def begin(root: Path, **facts: Any) -> None:
 
     Only under DVC: a stage that is started by hand belongs to no run. `root` is the project's
     root, where the journal lies until the pipeline has ended. Raises SpikejouleError if DVC was
-    killed meanwhile, and has left this process to the first one of the machine.
+    killed meanwhile, and has left this process to one that adopts orphans.
     """
     global _pipeline_pid
     os.environ.pop(VARIABLE, None)
@@ -47,10 +47,10 @@ def begin(root: Path, **facts: Any) -> None:
         return
     try:
         pipeline = _pipeline()
-        if pipeline.pid == 1 and not any("dvc" in word for word in pipeline.cmdline()):
+        if _adopts_orphans(pipeline) and not any("dvc" in word for word in pipeline.cmdline()):
             raise SpikejouleError("the pipeline that started this stage has ended already.")
         _pipeline_pid = pipeline.pid
-        header = {"pid": pipeline.pid, "started": pipeline.create_time()}
+        header = {"pid": pipeline.pid, "started": start_of(pipeline)}
         path = root / _FOLDER / f"{pipeline.pid}.jsonl"
         is_first = not _is_of(header, path)
         if is_first:
@@ -131,6 +131,11 @@ def _pipeline() -> psutil.Process:
     return next(outside, process)
 
 
+def _adopts_orphans(process: psutil.Process) -> bool:
+    """Whether it is the machine's first process, or what has that place in a user's session."""
+    return bool(process.pid == 1 or process.name() == "systemd")
+
+
 def launches_a_stage(command: list[str]) -> bool:
     """Whether a process is the shell in which DVC starts a stage, or the script that it runs."""
     return any("stages/shared/run" in word for word in command)
@@ -141,7 +146,7 @@ def _is_of(header: Mapping[str, Any], path: Path) -> bool:
     try:
         with path.open(encoding="utf-8") as stream:
             started = float(json.loads(stream.readline())["started"])
-        return abs(started - float(header["started"])) < _SAME_START_SECONDS
+        return abs(started - float(header["started"])) < SAME_START_SECONDS
     except (FileNotFoundError, ValueError, KeyError):
         return False
 
@@ -168,7 +173,7 @@ def _has_ended(path: Path) -> bool:
     """Whether the pipeline that a journal is named after is no process of this machine any more."""
     try:
         process = psutil.Process(int(path.stem))
-        header = {"started": process.create_time()}
+        header = {"started": start_of(process)}
         return process.status() == psutil.STATUS_ZOMBIE or not _is_of(header, path)
     except psutil.NoSuchProcess:
         return True

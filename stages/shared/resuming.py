@@ -8,10 +8,9 @@ then a kill of DVC itself would have the stage run again.
 
 import logging
 import os
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +25,9 @@ from spikejoule.foundation.host_energy import HostEnergy, HostEnergyEntry
 from spikejoule.foundation.host_energy_sums import added_up
 from spikejoule.foundation.pipeline_file import PIPELINE_FILE, artifact_paths
 from spikejoule.foundation.provenance import (
+    computing_environment,
     content_digest,
     file_digest,
-    library_versions,
     tree_digests,
 )
 from spikejoule.foundation.resume_files import Kept, ResumeFile
@@ -117,7 +116,10 @@ class Resume:
             self._file.done()
             return
         mark = {"folder": str(Path.cwd()), "md5": file_digest(timings, "md5")}
-        write_json(_mark_of(self._file.path), mark)
+        try:
+            write_json(_mark_of(self._file.path), mark)
+        except ArtifactError:  # nobody would know when the state may go
+            self._file.done()
 
 
 @contextmanager
@@ -145,26 +147,29 @@ def resumable(
     folder = project_root() / FOLDER
     with ResumeFile(folder, key, f"the training of stage {stage}") as file:
         _end_with_the_pipeline()
-        if _is_recorded(_mark_of(file.path)):
-            file.done()
-        _mark_of(file.path).unlink(missing_ok=True)
+        if file.is_owned:
+            if _is_recorded(_mark_of(file.path)):
+                file.done()
+            with suppress(OSError):
+                _mark_of(file.path).unlink(missing_ok=True)
         for name, known in [(stage, key), *((of, _key(of, params, {})) for of in after)]:
             journal.tell("resumable", stage=name, key=known)
-        yield Resume(file, key)
+        yield Resume(file if file.is_owned else None, key)
 
 
 def forget_recorded(root: Path) -> None:
     """Remove the states of trainings whose results DVC has recorded by now."""
     for mark in (root / FOLDER).glob("*.done"):
-        if _is_recorded(mark):
-            lock = FileLock(mark.with_suffix(".lock"))
-            try:
-                with lock.acquire(timeout=0):
-                    mark.with_suffix(".npz").unlink(missing_ok=True)
-                    mark.unlink(missing_ok=True)
-                    mark.with_suffix(".lock").unlink(missing_ok=True)
-            except (OSError, Timeout):
-                continue  # somebody goes on from it this very moment
+        # Whoever has the lock goes on from it this very moment.
+        with suppress(OSError, Timeout):
+            if _is_recorded(mark):
+                lock = mark.with_suffix(".lock")
+                with FileLock(lock, timeout=0):
+                    # Again: it may be of another training by now.
+                    if _is_recorded(mark):
+                        mark.with_suffix(".npz").unlink(missing_ok=True)
+                        mark.unlink(missing_ok=True)
+                    lock.unlink()
 
 
 def _end_with_the_pipeline() -> None:
@@ -206,8 +211,8 @@ def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
         {
             "files": files,
             "parameters": _parameters(definition["params"], params),
-            "libraries": {**library_versions(), "python": platform.python_version()},
-            "facts": {**facts, "processor": _processor()},
+            "computed_with": computing_environment(),
+            "facts": dict(facts),
         }
     )
 
@@ -219,10 +224,3 @@ def _parameters(names: list[str], params: Params) -> dict[str, Any]:
         if any(key == name or key.startswith(f"{name}.") for name in names)
         and key not in _OF_THE_MACHINE
     }
-
-
-def _processor() -> str:
-    """What torch computes with: where it differs, sums are rounded otherwise."""
-    import torch
-
-    return f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"

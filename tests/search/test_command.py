@@ -113,6 +113,14 @@ class TestRefused:
     ) -> None:
         assert refused(capsys, *options).startswith(f"error: {words}")
 
+    @pytest.mark.usefixtures("prepared")
+    def test_a_cluster_that_is_not_here(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("spikejoule.search.jobs.shutil.which", lambda program: None)
+        said = refused(capsys, "--cluster", "slurm")
+        assert said.startswith("error: --cluster slurm needs srun and sbatch on the PATH")
+
     def test_images_of_other_parameters(
         self, prepared: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -13,7 +13,7 @@ from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params, load_params
 from spikejoule.search.entries import Choice, Range
 from spikejoule.search.settings import load_search
-from spikejoule.search.space import SearchSpace, check_energy, check_possible, search_space
+from spikejoule.search.space import SearchSpace, check_possible, check_trial, search_space
 
 CONTENT: dict[str, Any] = {
     "study": "a",
@@ -207,15 +207,21 @@ def test_a_space_without_an_allowed_combination(tmp_path: Path, params: Params) 
         check_possible(space, None, "search.yaml")
 
 
+def test_an_engine_runs_what_is_drawn(params: Params) -> None:
+    asked = params.train.model_copy(update={"engine": "event", "device": "cuda"})
+    with pytest.raises(ParameterError, match="engine event runs on the CPU alone"):
+        check_trial(params.model_copy(update={"train": asked}), None)
+
+
 def test_energy_prices_what_is_computed(params: Params) -> None:
     profiles = load_profiles()
     integers = next(one for one in profiles.values() if one.numbers == "int8")
     with pytest.raises(ParameterError, match="weight_bits: 32 is not what energy: "):
-        check_energy(params, integers)
-    check_energy(params, profiles["45nm-fp32"])
+        check_trial(params, integers)
+    check_trial(params, profiles["45nm-fp32"])
     direct = params.model_copy(
         update={"encode": params.encode.model_copy(update={"code": "direct"})}
     )
-    check_energy(direct, profiles["45nm-fp32"])
+    check_trial(direct, profiles["45nm-fp32"])
     with pytest.raises(ParameterError, match="multiplies beside its synaptic events"):
-        check_energy(direct, None)
+        check_trial(direct, None)

@@ -3,6 +3,7 @@
 import os
 import random
 import socket
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -170,6 +171,21 @@ class TestManyWorkers:
         assert [root_number(trial) for trial in state.complete] == [0]
         assert [trial.number for trial in state.running] == [1, 2]
 
+    def test_a_worker_that_dies_while_it_claims(self, place: StudyPlace) -> None:
+        """Optuna counts only those as dead that have had a heartbeat."""
+        study = open_study(place)
+        study.add_trial(create_trial(state=TrialState.RUNNING))
+        database = sqlite3.connect(place.storage.removeprefix("sqlite:///"))
+
+        def objective(trial: Trial) -> tuple[float, float]:
+            beats = database.execute("SELECT count(*) FROM trial_heartbeats").fetchone()
+            assert beats == (1,), "wherever others are, they see that this one lives"
+            assert not run_next(open_study(place), place, 1, lambda other: (1, 1))
+            return 1, 1
+
+        assert run_next(study, place, 1, objective)
+        assert [root_number(trial) for trial in state_of(study, place).complete] == [0]
+
 
 class TestTally:
     def trial(self, number: int, state: TrialState, **attributes: object) -> object:
@@ -209,6 +225,30 @@ class TestStudy:
         with pytest.raises(ParameterError, match="was begun with other space: restore them, or"):
             create_study(place, {"space": 2})
         create_study(place, {"space": 1})
+
+    def test_what_differs_is_named(self, tmp_path: Path) -> None:
+        place = StudyPlace(f"sqlite:///{tmp_path}/search.db", "a")
+        begun = {
+            "base": {"seed": 1, "train": {"lr": 0.1, "clip": None}},
+            "space": {"model.hidden": [1, 2], "train.lr": {"from": 1, "to": 2}},
+            "prices": {"accumulate": "0.9 pJ"},
+        }
+        other = {
+            "base": {"seed": 1, "train": {"lr": 0.2}},
+            "space": {"model.hidden": [1, 3], "train.lr": {"from": 1, "to": 3}},
+            "prices": {"accumulate": "0.8 pJ"},
+        }
+        create_study(place, begun)
+        names = "prices.accumulate, space.model.hidden, space.train.lr.to, train.clip, train.lr"
+        with pytest.raises(ParameterError, match=f"was begun with other {names}: restore them"):
+            create_study(place, other)
+
+    def test_a_study_of_something_else(self, tmp_path: Path) -> None:
+        place = StudyPlace(f"sqlite:///{tmp_path}/search.db", "a")
+        study = optuna.create_study(storage=place.storage, study_name="a")
+        study.add_trial(create_trial(state=TrialState.FAIL))
+        with pytest.raises(ParameterError, match="is none of `spikejoule search`: give this"):
+            create_study(place, {"space": 1})
 
     @pytest.mark.parametrize("url", ["mysql://a:secret@b/c", "search.db", "sqlite:///"])
     def test_storages(self, url: str) -> None:

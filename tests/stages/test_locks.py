@@ -1,4 +1,4 @@
-"""DVC's lists of busy files: a damaged one stops `make` no longer; a living DVC keeps its own."""
+"""What a killed DVC leaves damaged stops `make` no longer; a living DVC keeps its own."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from dvc.lock import make_lock
+from dvc.repo import Repo
 
 from stages import locks
 from tests.tools.pipeline_tools import clean_environment, git, run, start_dvc
@@ -27,6 +28,7 @@ stages:
     cmd: if [ -p pipe ]; then echo began > pipe; cat pipe; fi
   second:
     cmd: echo done > out
+    deps: [pyproject.toml]
     outs: [out]
 """
 CUT = '{"write": {"/a project/out": {"pi'
@@ -68,7 +70,7 @@ def made(repository: Path, tmp_path: Path) -> Made:
 def test_make_goes_on_after_a_kill_that_damaged_the_list(made: Made, left: str) -> None:
     made.list().write_text(left)
     said = made.make("repro")
-    assert "warning: .dvc/tmp/rwlock, damaged when DVC was killed" in said
+    assert "warning: .dvc/tmp/rwlock, damaged or outdated since DVC was killed" in said
     assert (made.folder / "out").read_text() == "done\n"
     assert "warning" not in made.make("repro")
 
@@ -78,6 +80,70 @@ def test_the_list_of_the_experiments_too(made: Made) -> None:
     made.list("exps/rwlock").touch()
     assert "warning: .dvc/tmp/exps/rwlock, damaged" in made.make("experiments")
     assert not made.list("exps/rwlock").exists()
+
+
+def test_a_list_of_a_process_whose_number_another_one_has(made: Made) -> None:
+    """As after a restart of the machine: DVC would wait for a stranger."""
+    out = str(made.folder / "out")
+    entry = f'{{"pid": {os.getpid()}, "cmd": "dvc repro"}}'
+    made.list().write_text(f'{{"write": {{"{out}": {entry}}}, "read": {{"{out}": [{entry}]}}}}')
+    assert "is busy" in run(
+        [sys.executable, "-m", "dvc", "repro"], made.folder, made.environment, status=255
+    )
+    os.utime(made.list(), (1e9, 1e9))
+    assert "is removed" in made.make("repro")
+    assert (made.folder / "out").read_text() == "done\n"
+
+
+class TestLockFile:
+    """dvc.lock, which DVC rewrites in place after each stage."""
+
+    @pytest.mark.parametrize("share", [0.0, 0.3])
+    def test_one_that_a_kill_has_cut_is_set_aside(self, made: Made, share: float) -> None:
+        made.make("repro")
+        lock = made.folder / "dvc.lock"
+        whole = lock.read_text()
+        cut = whole[: int(share * len(whole))]
+        lock.write_text(cut)
+        run([sys.executable, "-m", "dvc", "status"], made.folder, made.environment, status=1)
+        said = made.make("repro")
+        assert "warning: dvc.lock, cut when DVC was killed" in said
+        assert (made.folder / ".dvc/tmp/dvc.lock.damaged").read_text() == cut
+        assert "'second' is cached - skipping run" in said
+        assert lock.read_text() == whole
+
+    def test_each_cut_that_dvc_refuses(self, made: Made) -> None:
+        made.make("repro")
+        lock = made.folder / "dvc.lock"
+        whole = lock.read_bytes()
+        assert locks._is_whole(lock)
+        for end in range(len(whole)):
+            lock.write_bytes(whole[:end])
+            assert not locks._is_whole(lock) or whole[:end].endswith(b"\n"), whole[:end]
+            if locks._is_whole(lock):
+                with Repo(str(made.folder)) as repo:
+                    repo.status()
+
+    def test_a_conflict_is_for_a_person(self, made: Made) -> None:
+        made.make("repro")
+        lock = made.folder / "dvc.lock"
+        lock.write_text(f"<<<<<<< HEAD\n{lock.read_text()}")
+        before = lock.read_text()
+        assert locks.main(made.folder) == 0
+        assert lock.read_text() == before
+
+    def test_a_living_dvc_keeps_it(
+        self, made: Made, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lock = made.folder / "dvc.lock"
+        lock.write_text("")
+        monkeypatch.setattr(locks, "_processes_of_dvc", lambda root: [4321])
+        assert locks.main(made.folder) == 1
+        assert "error: dvc.lock is damaged, and DVC runs" in capsys.readouterr().err
+        whole = "schema: '2.0'\nstages: {}\n"
+        monkeypatch.setattr(time, "sleep", lambda seconds: lock.write_text(whole))
+        assert locks.main(made.folder) == 0, "it was about to be written"
+        assert lock.read_text() == whole
 
 
 def test_a_valid_list_stays(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

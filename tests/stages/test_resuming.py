@@ -12,8 +12,9 @@ import psutil
 import pytest
 import yaml
 
-from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.foundation.errors import ArtifactError, SpikejouleError
 from spikejoule.foundation.host_energy import HostEnergy, measure_host_energy
+from spikejoule.foundation.provenance import computing_environment
 from spikejoule.foundation.resume_files import Kept
 from spikejoule.params import Params, load_params
 from stages.shared import journal, resuming
@@ -67,6 +68,22 @@ def save(resume: Resume, kept: Kept = KEPT) -> None:
     keeper.save(kept)
 
 
+def train_to_the_end(timings: Path) -> None:
+    with resumable("train", params()) as resume:
+        save(resume)
+        resume.done(timings)
+
+
+def record(timings: Path) -> None:
+    """As DVC records an output in the working directory."""
+    md5 = hashlib.md5(timings.read_bytes()).hexdigest()
+    Path("dvc.lock").write_text(f"md5: {md5}\n")
+
+
+def no_space(path: Path, content: object) -> None:
+    raise ArtifactError(f"{path} cannot be written: No space left on device.")
+
+
 class TestKey:
     @pytest.mark.parametrize("file", FILES)
     def test_every_file_of_the_stage_is_part_of_it(self, file: str, project: Path) -> None:
@@ -104,13 +121,13 @@ class TestKey:
 
     def test_facts_and_libraries(self, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         keys = {key(), key(engine="event"), key(engine="dense")}
-        for library in ("numpy", "python"):
-            if library == "python":
-                monkeypatch.setattr(resuming.platform, "python_version", lambda: "2.7")
-            else:
-                monkeypatch.setattr(resuming, "library_versions", lambda: {"numpy": "0"})
+        environment = computing_environment()
+        assert {"torch", "numpy", "numba", "scipy", "python", "processor"} <= environment.keys()
+        for name in environment:
+            changed = environment | {name: "0"}
+            monkeypatch.setattr(resuming, "computing_environment", lambda new=changed: new)
             keys.add(key())
-        assert len(keys) == 5
+        assert len(keys) == 3 + len(environment)
 
     def test_none_where_it_cannot_be_known_or_is_not_wanted(self, project: Path) -> None:
         set_parameters(project, {"train.resume": "false"})
@@ -158,25 +175,20 @@ class TestEnd:
         return sorted(file.suffix for file in (project / ".resume").iterdir())
 
     def test_without_dvc_it_goes_with_the_result(self, project: Path, timings: Path) -> None:
-        with resumable("train", params()) as resume:
-            save(resume)
-            resume.done(timings)
+        train_to_the_end(timings)
         assert self.states(project) == []
 
     def test_with_dvc_it_stays_until_the_result_is_recorded(
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DVC_STAGE", "train")
-        with resumable("train", params()) as resume:
-            save(resume)
-            resume.done(timings)
+        train_to_the_end(timings)
         forget_recorded(project)
         assert self.states(project) == [".done", ".npz"]
         with resumable("train", params()) as resume:
             assert resume.load() is not None, "DVC was killed before it knew"
             resume.done(timings)
-        md5 = hashlib.md5(timings.read_bytes()).hexdigest()
-        (project / "dvc.lock").write_text(f"md5: {md5}\n")
+        record(timings)
         forget_recorded(project)
         assert self.states(project) == []
 
@@ -184,9 +196,7 @@ class TestEnd:
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DVC_STAGE", "train")
-        with resumable("train", params()) as resume:
-            save(resume)
-            resume.done(timings)
+        train_to_the_end(timings)
         (mark,) = (project / ".resume").glob("*.done")
         mark.write_text(mark.read_text().replace(str(project), str(project / "gone")))
         forget_recorded(project)
@@ -199,13 +209,52 @@ class TestEnd:
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("DVC_STAGE", "train")
-        with resumable("train", params()) as resume:
-            save(resume)
-            resume.done(timings)
-        md5 = hashlib.md5(timings.read_bytes()).hexdigest()
-        (project / "dvc.lock").write_text(f"md5: {md5}\n")
+        train_to_the_end(timings)
+        record(timings)
         with resumable("train", params()) as resume:
             assert resume.load() is None
+
+    def test_one_that_is_begun_anew_meanwhile_stays(
+        self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("DVC_STAGE", "train")
+        train_to_the_end(timings)
+        record(timings)
+        is_recorded = resuming._is_recorded
+
+        def another_begins(mark: Path) -> bool:
+            monkeypatch.setattr(resuming, "_is_recorded", is_recorded)
+            found = is_recorded(mark)
+            with resumable("train", params()) as resume:
+                save(resume)
+            return found
+
+        monkeypatch.setattr(resuming, "_is_recorded", another_begins)
+        forget_recorded(project)
+        assert self.states(project) == [".npz"]
+
+    @pytest.mark.parametrize("full", [False, True], ids=["no folder", "full disk"])
+    def test_a_state_that_cannot_be_kept_costs_no_result(
+        self,
+        project: Path,
+        timings: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+        full: bool,
+    ) -> None:
+        monkeypatch.setenv("DVC_STAGE", "train")
+        if not full:
+            (project / ".resume").write_text("no folder")
+        with resumable("train", params()) as resume:
+            assert (resume.keeper(HostEnergy()) is not None) == full
+            if full:
+                save(resume)
+                monkeypatch.setattr(resuming, "write_json", no_space)
+            resume.done(timings)
+        if full:
+            assert self.states(project) == []
+        else:
+            assert "cannot be kept" in caplog.text
 
     def test_a_stage_whose_pipeline_was_killed_keeps_its_epoch_and_ends(
         self, project: Path, monkeypatch: pytest.MonkeyPatch
@@ -238,11 +287,16 @@ class TestEnd:
         assert journal.pipeline_has_ended()
 
 
+@pytest.mark.parametrize("pid", [1, os.getpid()])
 def test_a_stage_that_begins_after_the_end_of_its_pipeline_is_refused(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    pid: int, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It has been adopted, by `init` or by the manager of a user's session."""
+    adopter = psutil.Process(pid)
+    monkeypatch.setattr(adopter, "name", lambda: "systemd")
+    monkeypatch.setattr(adopter, "cmdline", lambda: ["/usr/lib/systemd/systemd", "--user"])
     monkeypatch.setenv("DVC_STAGE", "train")
-    monkeypatch.setattr(journal, "_pipeline", lambda: psutil.Process(1))
+    monkeypatch.setattr(journal, "_pipeline", lambda: adopter)
     monkeypatch.setattr(journal, "_start_follower", lambda path, root: pytest.fail("followed"))
     with pytest.raises(SpikejouleError, match="has ended already"):
         journal.begin(project)

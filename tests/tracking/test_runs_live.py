@@ -16,6 +16,7 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
+from spikejoule.foundation.processes import start_of
 from spikejoule.foundation.provenance import file_digest
 from spikejoule.tracking import Store, live, opened, project_store
 from stages.shared import journal
@@ -44,7 +45,7 @@ class Pipeline:
         self.journal = root / ".cache" / "runs" / f"{self.process.pid}.jsonl"
         self.journal.parent.mkdir(parents=True, exist_ok=True)
         self.journal.touch()
-        started = psutil.Process(self.process.pid).create_time()
+        started = start_of(psutil.Process(self.process.pid))
         self.tell("pipeline", id="an-id", pid=self.process.pid, started=started)
         self.follower: threading.Thread | None = None
 
@@ -440,7 +441,7 @@ class TestJournal:
             path.with_suffix(".lock").touch()
             return path
 
-        starts = [psutil.Process(process.pid).create_time() for process in sleepers]
+        starts = [start_of(psutil.Process(process.pid)) for process in sleepers]
         alive, dead, followed, zombie = map(
             journal_of, (process.pid for process in sleepers), starts
         )

@@ -185,6 +185,7 @@ def _plan(
         "base": space.base,
         "space": settings.space,
         "energy": settings.energy,
+        "prices": {} if profile is None else {of: str(one) for of, one in profile.prices.items()},
         "stop": settings.stop.model_dump(),
         "data": digests(artifacts),
     }

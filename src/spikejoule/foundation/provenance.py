@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -58,6 +59,20 @@ def library_versions(names: Sequence[str] = LIBRARIES) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def computing_environment() -> dict[str, str]:
+    """Versions of libraries and of Python, and the processor's instructions, as torch sees them.
+
+    Where one of them differs, sums may be rounded otherwise.
+    """
+    import torch
+
+    return {
+        **library_versions((*LIBRARIES, "scipy")),
+        "python": platform.python_version(),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }
 
 
 def file_digest(path: str | os.PathLike[str], algorithm: str) -> str:

@@ -86,6 +86,11 @@ class ResumeFile:
         self._lock = FileLock(_lock_of(self.path), thread_local=False)
         self._has_warned = False
 
+    @property
+    def is_owned(self) -> bool:
+        """Whether states are kept: not in a folder that cannot be written."""
+        return self._lock.is_locked
+
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,7 +109,7 @@ class ResumeFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._lock.is_locked:
+        if self.is_owned:
             # While it is held: who has opened it meanwhile sees that it is gone, and opens another.
             with suppress(OSError):
                 _lock_of(self.path).unlink()
@@ -112,7 +117,7 @@ class ResumeFile:
 
     def load(self) -> Kept | None:
         """The last state that was saved; None, with a warning, if it is damaged."""
-        if not self._lock.is_locked or not self.path.exists():
+        if not self.is_owned or not self.path.exists():
             return None
         try:
             return _kept(self.path, self._key)
@@ -125,7 +130,7 @@ class ResumeFile:
 
         If that fails, the state before stays, and a warning is given once.
         """
-        if not self._lock.is_locked:
+        if not self.is_owned:
             return
         head = {"key": self._key, "arrays": sorted(kept.arrays), "plain": kept.plain}
         text = json.dumps(head, default=_plain_number).encode()
@@ -144,7 +149,7 @@ class ResumeFile:
 
     def done(self) -> None:
         """The result is whole: remove the state."""
-        if self._lock.is_locked:
+        if self.is_owned:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
@@ -173,11 +178,11 @@ def sweep(folder: Path, older_than_seconds: float = SWEPT_AFTER_SECONDS) -> None
     for file in folder.iterdir():
         with suppress(OSError, Timeout):
             if file.stat().st_mtime < latest:
-                name = file.name.lstrip(".").partition(".")[0]
-                lock = FileLock(folder / f"{name}.lock")
-                with lock.acquire(timeout=0):
-                    file.unlink(missing_ok=True)
-                    (folder / f"{name}.lock").unlink(missing_ok=True)
+                lock = folder / f"{file.name.lstrip('.').partition('.')[0]}.lock"
+                with FileLock(lock, timeout=0):
+                    if file != lock and file.stat().st_mtime < latest:
+                        file.unlink()
+                    lock.unlink()  # once: the next of that name may be another's already
 
 
 def _kept(path: Path, key: str) -> Kept:

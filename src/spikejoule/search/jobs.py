@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
@@ -24,8 +24,6 @@ from spikejoule.foundation.files import write_text
 from spikejoule.search.job import work
 from spikejoule.search.worker import ERROR_FILE, STOP_FILE
 from spikejoule.search.worker_arguments import WorkerArguments
-
-CLUSTERS: Final = ("local", "slurm")
 
 _PRIVATE = 0o700
 _WEEK_MINUTES = 7 * 24 * 60

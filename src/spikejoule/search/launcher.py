@@ -19,11 +19,12 @@ import psutil
 from filelock import FileLock, Timeout
 
 from spikejoule.foundation.errors import ClusterError
+from spikejoule.foundation.processes import start_of
 from spikejoule.search.database import StudyPlace
 from spikejoule.search.jobs import ClusterSettings, Jobs, private_folder, raise_left_error
 from spikejoule.search.records import PARAMETERS, RESULT, STOPPED_TAG, ended_trial
 from spikejoule.search.study import close_study, create_study, state_of
-from spikejoule.search.tally import FAILURE, STOPPED, Tally, root_number
+from spikejoule.search.tally import FAILURE, LAST_WORDS, STOPPED, Tally, root_number
 from spikejoule.search.trial import TrialResult
 from spikejoule.search.worker import ERROR_FILE
 from spikejoule.search.worker_arguments import WorkerArguments
@@ -44,7 +45,7 @@ class Search:
     Attributes:
         place: of the study.
         trials: number of trainings.
-        specification: what all trials share: `base`, `space`, `energy`, `stop`, `data`.
+        specification: what all trials share: `base`, `space`, `energy`, `prices`, `stop`, `data`.
         paths: of the artifacts, by name, absolute.
         price_list: the file of hardware profiles.
         folder: of the search's own files.
@@ -76,39 +77,44 @@ def run_search(search: Search) -> Tally:
     """
     folder = private_folder(search.folder)
     with _only_launcher(folder, search.place.name), _stopped_by_sigterm():
+        # First, so that where no job can be started nothing is begun.
+        jobs = Jobs(folder, search.cluster, search.place.name)
         study, identity = create_study(search.place, search.specification)
         run = SearchRun(search.store, identity, search.place.name)
-        run.begin(_run_parameters(search), search.tags)
-        jobs = Jobs(folder, search.cluster, search.place.name)
-        arguments = WorkerArguments(
-            place=asdict(search.place),
-            trials=search.trials,
-            folder=str(folder),
-            paths={name: str(path) for name, path in search.paths.items()},
-            price_list=str(search.price_list),
-            threads=search.cluster.threads,
-            store={**asdict(search.store), "lock_path": str(search.store.lock_path)},
-            search_id=identity,
-            run_id=run.run_id,
-            launcher=(os.getpid(), psutil.Process().create_time()) if jobs.is_local else None,
-        )
         try:
+            run.begin(_run_parameters(search), search.tags)
+            arguments = _arguments_of(search, folder, run, jobs)
             state = _supervise(search, study, jobs, arguments)
+            jobs.wait(_LAST_SECONDS)
+            run.settle(_ended(state))
+            run.end(_metrics(state), "FINISHED")
+            return state
         except BaseException as error:
-            if jobs.is_local:
-                jobs.stop(_LAST_SECONDS)
-            elif jobs.alive():
-                logger.info("The jobs %s go on in Slurm.", ", ".join(jobs.alive()))
-            run.end({}, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            try:
+                if jobs.is_local:
+                    jobs.stop(_LAST_SECONDS)
+                elif alive := jobs.alive():
+                    logger.info("The jobs %s go on in Slurm.", ", ".join(alive))
+            finally:  # whoever is in a hurry interrupts twice
+                run.end({}, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
             raise
         finally:
             close_study(study)
-        jobs.wait(_LAST_SECONDS)
-        run.settle(_ended(state))
-        metrics = {"trials": state.settled, "complete": len(state.complete)}
-        metrics |= {"stopped_early": len(state.stopped), "failed": len(state.failed)}
-        run.end({name: float(value) for name, value in metrics.items()}, "FINISHED")
-        return state
+
+
+def _arguments_of(search: Search, folder: Path, run: SearchRun, jobs: Jobs) -> WorkerArguments:
+    return WorkerArguments(
+        place=asdict(search.place),
+        trials=search.trials,
+        folder=str(folder),
+        paths={name: str(path) for name, path in search.paths.items()},
+        price_list=str(search.price_list),
+        threads=search.cluster.threads,
+        store={**asdict(search.store), "lock_path": str(search.store.lock_path)},
+        search_id=run.search_id,
+        run_id=run.run_id,
+        launcher=(os.getpid(), start_of(psutil.Process())) if jobs.is_local else None,
+    )
 
 
 def _supervise(
@@ -158,9 +164,16 @@ def _ended(state: Tally) -> dict[int, EndedTrial]:
         reason = str(trial.user_attrs.get(STOPPED, "stopped"))
         ended[root_number(trial)] = EndedTrial("FINISHED", tags={STOPPED_TAG: reason})
     for trial in state.failed:
-        reason = str(trial.user_attrs.get(FAILURE, "its worker was killed again and again"))
+        words = trial.user_attrs.get(LAST_WORDS, "it was killed")
+        reason = trial.user_attrs.get(FAILURE, f"its worker ended again and again ({words})")
         ended[root_number(trial)] = EndedTrial("FAILED", tags={FAILURE_TAG: reason})
     return ended
+
+
+def _metrics(state: Tally) -> dict[str, float]:
+    counts = {"trials": state.settled, "complete": len(state.complete)}
+    counts |= {"stopped_early": len(state.stopped), "failed": len(state.failed)}
+    return {name: float(count) for name, count in counts.items()}
 
 
 def _in_words(state: Tally, trials: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from spikejoule.energy.profiles import HardwareProfile
+from spikejoule.engine.choice import choose_engine
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params, Value, Values, parse_params
 from spikejoule.search.entries import (
@@ -104,20 +105,21 @@ def check_possible(space: SearchSpace, profile: HardwareProfile | None, file: st
     draws, problem = _RandomDraws(), ""
     for _ in range(TRIED):
         try:
-            check_energy(space.params(space.draw(draws)), profile)
+            check_trial(space.params(space.draw(draws)), profile)
             return
         except ParameterError as error:
             problem = str(error).splitlines()[0]
     raise ParameterError(f"{file}: none of {TRIED} combinations of the space is allowed: {problem}")
 
 
-def check_energy(params: Params, profile: HardwareProfile | None) -> None:
-    """Raise ParameterError unless a measure of energy covers what the parameters compute.
+def check_trial(params: Params, profile: HardwareProfile | None) -> None:
+    """Raise ParameterError unless an engine runs the parameters, and a measure of energy covers it.
 
     Args:
         params: of a trial.
         profile: the prices; None for synaptic events, which are no measure of constant currents.
     """
+    choose_engine(params.train.engine, params.train.device, 0.0, params.model.neuron)
     if profile is None:
         if params.encode.encoder.input_products is not None:
             raise ParameterError(

@@ -19,7 +19,8 @@ from optuna.trial import Trial, TrialState, create_trial
 from spikejoule.foundation.errors import ParameterError
 from spikejoule.search.database import StudyPlace, claims, database_errors, storage_of
 from spikejoule.search.tally import HANDED_BACK, INVALID, REPEATS, Tally, root_number, tally
-from spikejoule.tracking.keeper import is_abandoned
+from spikejoule.tracking.keeper import is_abandoned, keeper_tags
+from spikejoule.tracking.lock import flat
 from spikejoule.tracking.store import without_passwords
 
 SPECIFICATION: Final = "spikejoule"
@@ -31,6 +32,7 @@ KEEPER: Final = "keeper"
 OBJECTIVES: Final = ("validation_accuracy_percent", "energy_per_inference")
 
 _IDENTITY = "identity"
+_ANOTHER_NAME = "give this search another name (`study` in search.yaml, or --study)"
 # It says each value of each trial in a line, and each draw that TPE makes at random.
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -54,6 +56,11 @@ def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[o
             load_if_exists=True,
         )
         found = study.user_attrs.get(SPECIFICATION)
+        if found is None and study.get_trials(deepcopy=False):
+            raise ParameterError(
+                f"the study {place.name} in {without_passwords(place.storage)} is none of "
+                f"`spikejoule search`: {_ANOTHER_NAME}"
+            )
         if found is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
@@ -61,14 +68,17 @@ def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[o
             study.set_user_attr(_IDENTITY, uuid.uuid4().hex)
             study.set_user_attr(SPECIFICATION, found := dict(specification))
         identity = str(study.user_attrs[_IDENTITY])
+    then, now = flat(found), flat(specification)
+    # `base` holds the sections of params.yaml with what search.yaml has under `fixed`.
     differing = sorted(
-        name for name in {*found, *specification} if found.get(name) != specification.get(name)
+        name.removeprefix("base.")
+        for name in then.keys() | now.keys()
+        if name not in then or name not in now or then[name] != now[name]
     )
     if differing:
         raise ParameterError(
             f"the study {place.name} in {without_passwords(place.storage)} was begun with other "
-            f"{', '.join(differing)}: restore them, or give this search another name (`study` in "
-            "search.yaml, or --study)"
+            f"{', '.join(differing)}: restore them, or {_ANOTHER_NAME}"
         )
     return study, identity
 
@@ -113,6 +123,9 @@ def run_next(
         study.sampler = optuna.samplers.TPESampler(seed=_seed(place.name, number))
 
         def claimed(trial: Trial) -> tuple[float, float]:
+            # Before others may claim: a trial that nobody has signed is of a worker that died here.
+            study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+            trial.set_user_attr(KEEPER, keeper_tags())
             claiming.close()
             return objective(trial)
 
@@ -138,8 +151,10 @@ def _is_one_left(study: optuna.Study, place: StudyPlace, trials: int) -> bool:
         warnings.simplefilter("ignore", ExperimentalWarning)
         fail_stale_trials(study)
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        # A dead process of this machine is known at once, without waiting for its heartbeat.
-        if is_abandoned(trial.user_attrs.get(KEEPER, {})):
+        # A dead process of this machine is known at once, without waiting for its heartbeat. One
+        # that died while it claimed the trial has none.
+        keeper = trial.user_attrs.get(KEEPER)
+        if keeper is None or is_abandoned(keeper):
             with suppress(optuna.exceptions.UpdateFinishedTrialError):
                 study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
     state = tally(study.get_trials(deepcopy=False), place.retries)

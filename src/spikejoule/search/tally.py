@@ -22,6 +22,9 @@ HANDED_BACK = "handed_back"
 FAILURE = "failure"
 """Attribute of a trial that cannot be repaired by running it again: in words why."""
 
+LAST_WORDS = "last_words"
+"""Attribute of a trial that is run again: what ended its worker, if that could say so."""
+
 STOPPED = "stopped"
 """Attribute of a trial that ended before its last epoch: in words why."""
 

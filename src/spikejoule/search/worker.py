@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -12,18 +12,19 @@ from optuna.trial import Trial, TrialState
 
 import spikejoule
 from spikejoule.energy import HardwareProfile, load_profiles, select_profile
+from spikejoule.engine.choice import resolve_device
 from spikejoule.foundation.errors import ParameterError
-from spikejoule.foundation.provenance import content_digest, library_versions, tree_digests
+from spikejoule.foundation.processes import is_running
+from spikejoule.foundation.provenance import computing_environment, content_digest, tree_digests
 from spikejoule.foundation.resume_files import ResumeFile
 from spikejoule.learn.training import DivergedError, TrainingObserver
 from spikejoule.params import Params
 from spikejoule.search.database import StudyPlace
 from spikejoule.search.records import CURVE, PARAMETERS, RESULT, STOPPED_TAG, ended_trial
 from spikejoule.search.settings import SYNAPTIC_EVENTS, StopSettings
-from spikejoule.search.space import SearchSpace, check_energy, space_of_entries
+from spikejoule.search.space import SearchSpace, check_trial, space_of_entries
 from spikejoule.search.stopping import CurveKeeper, HopelessError, curves_of
 from spikejoule.search.study import (
-    KEEPER,
     SPECIFICATION,
     HandedBackError,
     explain_invalid,
@@ -32,7 +33,7 @@ from spikejoule.search.study import (
     run_next,
     state_of,
 )
-from spikejoule.search.tally import FAILURE, REPEATS, STOPPED
+from spikejoule.search.tally import FAILURE, LAST_WORDS, REPEATS, STOPPED
 from spikejoule.search.trial import (
     SearchData,
     TrialResult,
@@ -41,9 +42,9 @@ from spikejoule.search.trial import (
     run_trial,
 )
 from spikejoule.search.worker_arguments import WorkerArguments
-from spikejoule.tracking.keeper import FAILURE_TAG, is_running, keeper_tags
+from spikejoule.tracking.keeper import FAILURE_TAG
 from spikejoule.tracking.search_runs import EndedTrial, SearchRun, TrialRun
-from spikejoule.tracking.store import Store
+from spikejoule.tracking.store import Store, in_one_line
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ class Worker:
         self.study = open_study(self.place)
         shared = self.study.user_attrs[SPECIFICATION]
         self.space: SearchSpace = space_of_entries(shared["base"], shared["space"])
+        # Of all trials: what this machine has not is no fault of the first one.
+        resolve_device(shared["base"]["train"]["device"])
         self.stop = StopSettings.model_validate(shared["stop"])
         self.digests: Mapping[str, str] = shared["data"]
         self.profile: HardwareProfile | None = None
@@ -92,7 +95,7 @@ class Worker:
         # A state is nobody's who computes otherwise.
         self.code = {
             **(tree_digests([Path(spikejoule.__file__).parent]) or {}),
-            **library_versions(),
+            **computing_environment(),
         }
         store = {**self.arguments.store, "lock_path": Path(self.arguments.store["lock_path"])}
         self.search = SearchRun(
@@ -116,8 +119,8 @@ class Worker:
     def _run_one(self) -> bool:
         try:
             return run_next(self.study, self.place, self.arguments.trials, self._train)
-        except MemoryError as error:
-            logger.warning("a trial is given up: not enough memory (%s)", error)
+        except (MemoryError, ParameterError) as error:
+            logger.warning("a trial is given up: %s", _why_given_up(error))
         except ValueError as error:
             # Of a machine that was asleep for longer than a worker may be silent.
             if not str(error).startswith(_TAKEN_OVER):
@@ -134,25 +137,27 @@ class Worker:
 
     def _train(self, trial: Trial) -> tuple[float, float]:
         number = int(trial.user_attrs.get(REPEATS, trial.number))
-        trial.set_user_attr(KEEPER, keeper_tags())
         drawn = self.space.draw(trial)
         trial.set_user_attr(PARAMETERS, drawn)
+        if self._data is None:
+            paths = {name: Path(path) for name, path in self.arguments.paths.items()}
+            self._data = load_data(paths, self.digests)
         try:
             params = self.space.params(drawn)
-            check_energy(params, self.profile)
+            check_trial(params, self.profile)
+            names = layer_names(params, self._data)
         except ParameterError as error:
             explain_invalid(trial, str(error).splitlines()[0])
         CURRENT.study, CURRENT.number = self.study, trial.number
         try:
-            return self._run(trial, number, params)
+            return self._run(trial, number, params, names)
         finally:
             CURRENT.study = None
 
-    def _run(self, trial: Trial, number: int, params: Params) -> tuple[float, float]:
-        if self._data is None:
-            paths = {name: Path(path) for name, path in self.arguments.paths.items()}
-            self._data = load_data(paths, self.digests)
-        run = TrialRun(self.search, number, params.flattened(), layer_names(params, self._data))
+    def _run(
+        self, trial: Trial, number: int, params: Params, names: Sequence[str]
+    ) -> tuple[float, float]:
+        run = TrialRun(self.search, number, params.flattened(), names)
         curve = CurveKeeper(
             params.train, params.model.weight_bits, self.stop, self._complete_curves
         )
@@ -169,15 +174,17 @@ class Worker:
             trial.set_user_attr(STOPPED, str(reason))
             run.end(EndedTrial("FINISHED", tags={STOPPED_TAG: str(reason)}))
             raise optuna.TrialPruned(str(reason)) from reason
-        except MemoryError as error:
-            reason_text = f"not enough memory ({error})"
-            trial.set_user_attr(FAILURE, reason_text)
-            run.end(EndedTrial("FAILED", tags={FAILURE_TAG: reason_text}))
+        except (MemoryError, ParameterError) as error:
+            trial.set_user_attr(FAILURE, _why_given_up(error))
+            run.end(EndedTrial("FAILED", tags={FAILURE_TAG: _why_given_up(error)}))
             raise
         except BaseException as error:
+            said = in_one_line(error)
             if isinstance(error, HandedBackError | KeyboardInterrupt):
                 mark_handed_back(self.study, trial._trial_id)
-            run.end(EndedTrial("KILLED", tags={FAILURE_TAG: str(error) or type(error).__name__}))
+            elif isinstance(error, Exception):
+                trial.set_user_attr(LAST_WORDS, said)
+            run.end(EndedTrial("KILLED", tags={FAILURE_TAG: said}))
             raise
         trial.set_user_attr(RESULT, asdict(result))
         trial.set_user_attr(CURVE, curve.curve.as_text())
@@ -211,6 +218,11 @@ class Worker:
     def _complete_curves(self) -> Any:
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return curves_of([one.user_attrs for one in trials], CURVE)
+
+
+def _why_given_up(error: MemoryError | ParameterError) -> str:
+    """Why running a trial again would be in vain."""
+    return f"not enough memory ({error})" if isinstance(error, MemoryError) else in_one_line(error)
 
 
 class _LauncherWatch:

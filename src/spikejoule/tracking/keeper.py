@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from spikejoule.foundation.processes import is_running, start_of
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -13,27 +15,11 @@ HOST_TAG = "spikejoule.keeper.host"
 PROCESS_TAG = "spikejoule.keeper.process"
 FAILURE_TAG = "spikejoule.failure"
 
-# Start times are told to the second, after clock adjustments too.
-_SAME_START_SECONDS = 2.0
-
 
 def keeper_tags() -> dict[str, str]:
     """Tags that name this process as the one that will end the run."""
     process = psutil.Process()
-    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{process.pid} {process.create_time()}"}
-
-
-def is_running(pid: int, started: float) -> bool:
-    """Whether a process of this machine exists still; `started` in seconds since 1970.
-
-    The start time tells it from a later process that was given the same number.
-    """
-    try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < _SAME_START_SECONDS
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.Error:
-        return False
+    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{process.pid} {start_of(process)}"}
 
 
 def is_kept(tags: Mapping[str, str]) -> bool:

@@ -131,10 +131,10 @@ class Result:
 
     def _differing_parameters(self, file: str) -> Iterator[tuple[str, str]]:
         """Full key, and in words what the lock records and the file holds."""
-        now = _flat(read_mapping(self.folder / file))
+        now = flat(read_mapping(self.folder / file))
         for stage in self.stages.values():
             for key, value in stage.params.get(file, {}).items():
-                then = _flat(value, key)
+                then = flat(value, key)
                 there = {name for name in now if name == key or name.startswith(f"{key}.")}
                 for name in sorted(there | then.keys()):
                     if name not in now or name not in then or now[name] != then[name]:
@@ -160,6 +160,16 @@ def read_lock(folder: Path) -> dict[str, LockedStage]:
         ) from error
 
 
+def flat(content: object, prefix: str = "") -> dict[str, object]:
+    """Values by their full keys (`train.lr`), whatever the depth."""
+    if not isinstance(content, Mapping):
+        return {prefix: content}
+    values: dict[str, object] = {}
+    for key, value in content.items():
+        values |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return values
+
+
 def result_of(folder: Path, files: Collection[Path]) -> Result:
     """What the dvc.lock in `folder` records of the making of `files`, relative to it."""
     stages = read_lock(folder)
@@ -173,16 +183,6 @@ def result_of(folder: Path, files: Collection[Path]) -> Result:
             found[name] = stages[name]
             pending += [dep.path for dep in stages[name].deps]
     return Result(folder, wanted, found)
-
-
-def _flat(content: object, prefix: str = "") -> dict[str, object]:
-    """Values by their full keys (`train.lr`)."""
-    if not isinstance(content, Mapping):
-        return {prefix: content}
-    flat: dict[str, object] = {}
-    for key, value in content.items():
-        flat |= _flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return flat
 
 
 def _digest(path: Path) -> str | None:
