@@ -1,5 +1,6 @@
 """Event files: what is written is read, in any parts, and what breaks the format is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -145,6 +146,16 @@ def test_a_writer_refuses_what_a_reader_would(tmp_path: Path) -> None:
     ):
         with pytest.raises(DataError):
             write_event_file(tmp_path / "a.npz", SETTING, [block])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_writer_cuts_no_fraction(tmp_path: Path) -> None:
+    events, labels = samples(3)
+    known_by = EventBlock(events, labels, np.array([0, 1, 2.5]))  # type: ignore[arg-type]
+    longer = replace(SETTING, duration_us=90_000.5)  # type: ignore[arg-type]
+    for setting, block in ((SETTING, known_by), (longer, EventBlock(events, labels))):
+        with pytest.raises(DataError, match="whole number"):
+            write_event_file(tmp_path / "a.npz", setting, [block])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -179,6 +179,11 @@ def write_event_file(
     lengths: list[NDArray[np.int64]] = []
     labels: list[NDArray[np.uint8]] = []
     index: list[NDArray[np.int64]] = []
+    if setting.duration_us != int(setting.duration_us):
+        raise DataError(
+            f"{path}: samples last a whole number of microseconds, but {setting.duration_us} was "
+            "given."
+        )
     small: dict[str, NDArray[Any]] = {
         "shape": np.array(setting.shape, dtype=np.int64),
         "duration_us": np.array(setting.duration_us, dtype=np.int64),
@@ -199,6 +204,8 @@ def write_event_file(
                     f"samples and {len(labels[-1]):,} labels."
                 )
             if block.index is not None:
+                if np.asarray(block.index).dtype.kind not in "ui":
+                    raise DataError(f"{path}: what samples are known by must be whole numbers.")
                 index.append(np.asarray(block.index, dtype=np.int64))
             yield {"times": block.events.times, "units": block.events.units.astype(dtype)}
         nothing = np.empty(0, dtype=np.int64)

@@ -7,7 +7,7 @@ from typing import Final
 from spikejoule.measure.front_rows import FrontRow
 from spikejoule.report.charts.scales import Scale, accuracy_scale, decade_scale, error_percent
 
-EVENTS_TITLE: Final = "Synaptic events per inference, mean over the test images, log scale"
+EVENTS_TITLE: Final = "Synaptic events per inference, mean over the test set, log scale"
 VALIDATION_WORDS: Final = "validation, on the front"
 TEST_WORDS: Final = "test, of the same"
 OTHERS_WORDS: Final = "validation, all others"
