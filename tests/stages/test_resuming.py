@@ -287,7 +287,7 @@ class TestEnd:
         assert journal.pipeline_has_ended()
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid()])
+@pytest.mark.parametrize("pid", [1, os.getpid()], ids=["init", "session"])
 def test_a_stage_that_begins_after_the_end_of_its_pipeline_is_refused(
     pid: int, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

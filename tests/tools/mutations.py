@@ -54,6 +54,7 @@ PENALTIES = (
 )
 TEACHER = ("tests/engine/test_engines.py::TestAgreement::test_a_teacher",)
 ADAM = ("tests/engine/test_engines.py::TestAdam", "tests/engine/test_engines.py::TestThreads")
+SHARING = ("tests/engine/test_sharing.py",)
 INTEGERS = (
     "tests/engine/test_integer.py",
     "tests/engine/test_quantised_training.py",
@@ -213,7 +214,7 @@ MUTATIONS = (
     Mutation(
         "a learned threshold takes the delta of the step after for its own",
         "engine/kernels/learned.py",
-        "by_threshold -= kept * delta",
+        "by_threshold -= left * delta",
         "by_threshold -= 0.0 * delta",
         LEARNED,
     ),
@@ -241,9 +242,23 @@ MUTATIONS = (
     Mutation(
         "a source that fires twice in training counts one event a synapse",
         "engine/kernels/backward.py",
-        "n_spikes = np.int64(firsts[k + 1]) - firsts[k]",
-        "n_spikes = np.int64(firsts[k + 1] > firsts[k])",
+        "fan_outs[row] * (np.int64(firsts[k + 1]) - firsts[k])",
+        "fan_outs[row] * np.int64(firsts[k + 1] > firsts[k])",
         ("tests/model/test_pruning.py::TestEngines",),
+    ),
+    Mutation(
+        "where threads share a batch, a lane adds the groups of others",
+        "engine/kernels/backward.py",
+        "if groups[slot, 0] != lane:",
+        "if groups[slot, 0] > lane:",
+        SHARING,
+    ),
+    Mutation(
+        "where threads share a batch, some columns have two of them",
+        "engine/sharing.py",
+        "for first in range(0, vectors, size)]",
+        "for first in range(0, vectors, max(size - 1, 1))]",
+        SHARING,
     ),
     Mutation(
         "Adam's second moment is not corrected for its start",
