@@ -1,7 +1,8 @@
-"""The job that every implementation does: one network, one encoding, one optimizer."""
+"""The jobs that every implementation does: one network, one of two codes, one optimizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Literal
 
 import numpy as np
 
@@ -12,8 +13,11 @@ class Job:
 
     The surrogate is the seed's constant: ds/dv = `surrogate_gradient` for every membrane
     potential. `decay` is per step of 1 ms, `threshold` in units of the membrane potential.
+    `max_rate_hz` is of the Poisson code, `latency_threshold` an intensity of the latency code: a
+    pixel that exceeds it fires once (`spikejoule.spikes.encoders.latency`, the linear curve).
     """
 
+    code: Literal["poisson", "latency"] = "poisson"
     n_input: int = 784
     n_hidden: int = 400
     n_output: int = 10
@@ -22,6 +26,7 @@ class Job:
     surrogate_gradient: float = 0.3
     time_window: int = 50
     max_rate_hz: float = 80.0
+    latency_threshold: float = 0.4
     batch_size: int = 64
     learning_rate: float = 0.003
     weight_decay: float = 1e-5
@@ -35,6 +40,9 @@ class Job:
 
 
 SEED_JOB = Job()
+# As `make frugal` has it: a spike a bright pixel, and neurons without a leak.
+LATENCY_JOB = replace(SEED_JOB, code="latency", time_window=20, decay=1.0)
+JOBS = (SEED_JOB, LATENCY_JOB)
 
 
 def initial_state(job: Job) -> dict[str, np.ndarray]:

@@ -13,8 +13,17 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.counting import predict
+from spikejoule.spikes.encoder import Encoder
+from spikejoule.spikes.encoders.latency import Latency
 from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.events import EventList
+
+
+def encoder_of(job: Job) -> Encoder:
+    """The encoder of the job's code."""
+    if job.code == "latency":
+        return Latency(time_window=job.time_window, latency_threshold=job.latency_threshold)
+    return Poisson(time_window=job.time_window, max_rate=job.max_rate_hz)
 
 
 class _EngineRow:
@@ -32,7 +41,7 @@ class _EngineRow:
         self.job = job
         self.engine = make_engine(name, architecture, initial_state(job), settings)
         self._pass = 0
-        self._encoder = Poisson(time_window=job.time_window, max_rate=job.max_rate_hz)
+        self._encoder = encoder_of(job)
         self._key = self._encoder.draw_key(job.seed, "train", 0)
 
     def prepare(self, images: np.ndarray, labels: np.ndarray) -> None:
@@ -52,7 +61,7 @@ class _EngineRow:
         return predict(self.engine.run(self.encode(indices))[-1])
 
     def next_pass(self) -> None:
-        """Draw other spikes for the same images from here on, as every epoch does."""
+        """Draw other spikes for the same images from here on, as every epoch of Poisson's code."""
         self._pass += 1
         self._key = self._encoder.draw_key(self.job.seed, "train", self._pass)
 

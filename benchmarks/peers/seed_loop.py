@@ -1,10 +1,11 @@
 """The seed notebook's loop, written anew to the same operations in the same order.
 
 Encoder: one image at a time, T x P float64 numbers from numpy's global generator compared with
-the probabilities, converted to float32 and stacked. Network: a Python loop over the steps, one
-linear layer a step, a straight-through surrogate, and a spike count that leaves the tensor
-library with `.item()` three times a step. Optimizer: plain Adam. The spikes are counted in
-inference too, as in the notebook's measuring cell. What is left out favours the seed: its
+the probabilities, converted to float32 and stacked. The notebook has no latency code: its spikes
+are made in the same manner, by T x P comparisons for one image at a time. Network: a Python loop
+over the steps, one linear layer a step, a straight-through surrogate, and a spike count that leaves
+the tensor library with `.item()` three times a step. Optimizer: plain Adam. The spikes are counted
+in inference too, as in the notebook's measuring cell. What is left out favours the seed: its
 DataLoader and its PIL decoding are not timed.
 """
 
@@ -25,10 +26,11 @@ class SeedLoop(TorchPeer):
         np.random.seed(job.seed)
         self.spike_totals = [0.0, 0.0, 0.0]
 
-    def encode(self, indices: np.ndarray) -> torch.Tensor:
-        # What the notebook's loader hands over: float32 intensities in [0, 1].
-        images = self.pixels[torch.from_numpy(indices)].float() / 255
-        return torch.stack([self._encode_image(image) for image in images])
+    def encode_poisson(self, indices: np.ndarray) -> torch.Tensor:
+        return torch.stack([self._poisson_spikes(image) for image in self._images(indices)])
+
+    def encode_latency(self, indices: np.ndarray) -> torch.Tensor:
+        return torch.stack([self._latency_spikes(image) for image in self._images(indices)])
 
     def arrange(self, spikes: torch.Tensor) -> torch.Tensor:
         return spikes
@@ -47,7 +49,18 @@ class SeedLoop(TorchPeer):
             totals += layer_input
         return totals
 
-    def _encode_image(self, image: torch.Tensor) -> torch.Tensor:
+    def _images(self, indices: np.ndarray) -> torch.Tensor:
+        """What the notebook's loader hands over: float32 intensities in [0, 1]."""
+        return self.pixels[torch.from_numpy(indices)].float() / 255
+
+    def _latency_spikes(self, image: torch.Tensor) -> torch.Tensor:
+        intensities = image.reshape(-1).numpy()
+        times = np.rint((self.job.time_window - 1) * (1 - intensities))
+        times[intensities <= self.job.latency_threshold] = self.job.time_window
+        steps = np.arange(self.job.time_window)[:, None]
+        return torch.from_numpy((steps == times).astype(np.float32))
+
+    def _poisson_spikes(self, image: torch.Tensor) -> torch.Tensor:
         intensities = image.reshape(-1).numpy()
         probabilities = intensities * self.job.max_rate_hz / 1000.0
         draws = np.random.rand(self.job.time_window, len(probabilities))

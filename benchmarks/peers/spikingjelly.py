@@ -4,14 +4,15 @@ Two of its neurons do: `CUBALIFNode` with no current memory (bit-equal) and `LIF
 `tau = 1 / (1 - decay)` and undecayed input, which computes v - v / tau where we compute
 decay x v: the same number up to the rounding of the last bit. In multi-step mode `LIFNode` has a
 sequence function of its own and is twice as fast in training on CPU, so it is the row; tests
-check both.
+check both. Without a leak (`decay` 1) the row is the library's `IFNode`, which has one, too.
 
 Encoder: the library's own `PoissonEncoder`, which fires where a uniform number is at most the
-probability: a black pixel fires once in about 17 million steps. Network: the library's multi-step
+probability: a black pixel fires once in about 17 million steps. The latency code is the shared one:
+`LatencyEncoder` knows no threshold and takes longer. Network: the library's multi-step
 layers on [T, B, I], PyTorch backend (the others need CUDA).
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ class SpikingJelly(TorchPeer):
         self.neurons = torch.nn.ModuleList([make_node(), make_node()])
         self.encoder = encoding.PoissonEncoder(step_mode="m")
 
-    def encode(self, indices: np.ndarray) -> torch.Tensor:
+    def encode_poisson(self, indices: np.ndarray) -> torch.Tensor:
         probabilities = self.probabilities(indices)
         return self.encoder(probabilities.expand(self.job.time_window, *probabilities.shape))
 
@@ -50,16 +51,17 @@ class SpikingJelly(TorchPeer):
         gradient = self.job.surrogate_gradient
         return surrogate.LeakyKReLU(leak=gradient, k=gradient)
 
-    def _lif_node(self) -> neuron.LIFNode:
-        return neuron.LIFNode(
-            tau=1.0 / (1.0 - self.job.decay),
-            decay_input=False,
-            v_threshold=self.job.threshold,
-            v_reset=0.0,
-            surrogate_function=self._surrogate(),
-            detach_reset=True,
-            step_mode="m",
-        )
+    def _lif_node(self) -> neuron.LIFNode | neuron.IFNode:
+        settings: dict[str, Any] = {
+            "v_threshold": self.job.threshold,
+            "v_reset": 0.0,
+            "surrogate_function": self._surrogate(),
+            "detach_reset": True,
+            "step_mode": "m",
+        }
+        if self.job.decay == 1:
+            return neuron.IFNode(**settings)
+        return neuron.LIFNode(tau=1.0 / (1.0 - self.job.decay), decay_input=False, **settings)
 
     def _cuba_node(self) -> neuron.CUBALIFNode:
         node = neuron.CUBALIFNode(

@@ -8,7 +8,8 @@ further row, because it is no longer what a user of PyTorch writes.
 `torch.compile` of the unrolled neurons was tried and was slower (34 ms, after 40 s of compiling).
 
 Encoder: random numbers are drawn for pixels that are not black alone (three times as fast here as
-drawing for all), and the spikes are listed in CSR form for the sparse product.
+drawing for all), and the spikes are listed in CSR form for the sparse product, those of the latency
+code by sorting them. Neurons without a leak are not multiplied by it.
 """
 
 import warnings
@@ -43,7 +44,7 @@ class TorchTimeBatched(TorchPeer):
             warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
             torch.eye(1).to_sparse_csr()
 
-    def encode(self, indices: np.ndarray) -> InputRows:
+    def encode_poisson(self, indices: np.ndarray) -> InputRows:
         probabilities = self.probabilities(indices)
         n_samples, n_inputs = probabilities.shape
         flat = probabilities.reshape(-1)
@@ -57,6 +58,15 @@ class TorchTimeBatched(TorchPeer):
         pixel = lit[position]
         row = step * n_samples + pixel // n_inputs
         return InputRows(self._csr(row, pixel % n_inputs, n_samples), n_samples)
+
+    def encode_latency(self, indices: np.ndarray) -> InputRows:
+        firing = self.latency_steps(indices)
+        n_samples, n_inputs = firing.shape
+        if self.first_layer == "dense":
+            return InputRows(super().encode_latency(indices).view(-1, n_inputs), n_samples)
+        sample, pixel = (firing < self.job.time_window).nonzero(as_tuple=True)
+        row, order = (firing[sample, pixel].long() * n_samples + sample).sort(stable=True)
+        return InputRows(self._csr(row, pixel[order], n_samples), n_samples)
 
     def arrange(self, spikes: torch.Tensor) -> InputRows:
         n_samples, _, n_inputs = spikes.shape
@@ -93,7 +103,8 @@ class TorchTimeBatched(TorchPeer):
         potential = torch.zeros_like(currents[0])
         spikes = []
         for current in currents.unbind(0):
-            potential = job.decay * potential + current
+            leaked = potential if job.decay == 1 else job.decay * potential
+            potential = leaked + current
             spike = ConstantSurrogate.apply(potential - job.threshold, job.surrogate_gradient)
             potential = potential * (1 - spike.detach())
             spikes.append(spike)
@@ -115,7 +126,9 @@ class _NeuronsThroughTime(torch.autograd.Function):
         spikes = torch.empty_like(currents)
         potential = torch.zeros_like(currents[0])
         for current, spike in zip(currents, spikes, strict=True):
-            potential.mul_(job.decay).add_(current)
+            if job.decay != 1:
+                potential.mul_(job.decay)
+            potential.add_(current)
             torch.ge(potential, job.threshold, out=spike)
             potential.mul_(1 - spike)
         ctx.save_for_backward(spikes)
@@ -133,5 +146,6 @@ class _NeuronsThroughTime(torch.autograd.Function):
                 spike_gradients[step], alpha=ctx.job.surrogate_gradient
             )
             gradients[step] = later
-            later.mul_(ctx.job.decay)
+            if ctx.job.decay != 1:
+                later.mul_(ctx.job.decay)
         return gradients, None

@@ -20,7 +20,7 @@ import pytest
 import torch
 
 from benchmarks import growth, images, machine, memory, profile, speed
-from benchmarks.job import SEED_JOB, Job, initial_state
+from benchmarks.job import JOBS, LATENCY_JOB, SEED_JOB, Job, initial_state
 from benchmarks.limit import AdditionArrays, AdditionStream, add_events
 from benchmarks.measure import MissingRowError, measure_rounds, measure_row, rotated
 from benchmarks.peers.protocol import EpochImplementation, Implementation
@@ -137,7 +137,7 @@ def mnist_like_directory(tmp_path, digits):
 
 
 class TestNeurons:
-    @pytest.mark.parametrize("decay", [0.5, 0.9])
+    @pytest.mark.parametrize("decay", [0.5, 0.9, 1.0])
     @pytest.mark.parametrize("name", TORCH_ROWS)
     def test_spikes_equal_the_naive_loop(self, name, decay):
         job = replace(SMALL_JOB, decay=decay)
@@ -151,20 +151,22 @@ class TestNeurons:
         assert 0.05 < naive_hidden.mean() < 0.95
         assert naive_output.sum() > 0
         # Dyadic weights and decay bring potentials onto the threshold itself: >= and > differ.
-        if decay == 0.5:
+        if decay != 0.9:
             assert (potentials == job.threshold).any()
         np.testing.assert_array_equal(hidden, naive_hidden)
         np.testing.assert_array_equal(output, naive_output)
 
+    @pytest.mark.parametrize("decay", [0.9, 1.0])
     @pytest.mark.parametrize("name", TORCH_ROWS)
-    def test_gradients_equal_the_chain_rule(self, name):
-        row = build_or_skip(name, SMALL_JOB)
+    def test_gradients_equal_the_chain_rule(self, name, decay):
+        job = replace(SMALL_JOB, decay=decay)
+        row = build_or_skip(name, job)
         generator = np.random.default_rng(2)
-        state = dyadic_state(SMALL_JOB, generator)
-        spikes, labels = spikes_and_labels(SMALL_JOB, generator)
+        state = dyadic_state(job, generator)
+        spikes, labels = spikes_and_labels(job, generator)
         row.load_weights(state)
         gradients = row.gradients(spikes, labels)
-        expected = naive_gradients(state, SMALL_JOB, spikes, labels)
+        expected = naive_gradients(state, job, spikes, labels)
         assert gradients.keys() == expected.keys()
         for key, value in expected.items():
             scale = np.abs(value).max()
@@ -232,6 +234,29 @@ class TestEncoders:
         spikes = self.dense_spikes(row.encode(indices), job)
         expected = np.repeat((pixels[indices] > 0)[:, None, :], 7, axis=1)
         np.testing.assert_array_equal(spikes, expected)
+
+    @pytest.mark.parametrize("threshold", [0.0, 0.2, 0.4])
+    @pytest.mark.parametrize("name", TORCH_ROWS)
+    def test_latency_spikes_are_this_projects(self, name, threshold, mnist5k):
+        """Every level, those at the threshold and around it, and real digits: spike by spike."""
+        job = replace(LATENCY_JOB, latency_threshold=threshold)
+        levels = np.resize(np.arange(256, dtype=np.uint8), (2, 784))
+        pixels = np.concatenate([levels, mnist5k.test.images[:30].reshape(30, 784)])
+        indices = np.arange(21)[::-1].copy()
+        rows = [build_or_skip(name, job), build("event", job)]
+        for row in rows:
+            row.prepare(pixels, np.zeros(32, np.uint8))
+        theirs, ours = (row.encode(indices) for row in rows)
+        np.testing.assert_array_equal(self.dense_spikes(theirs, job), ours.to_dense(np.float32))
+
+    def test_latency_spikes_of_the_dense_first_layer(self, mnist5k):
+        from benchmarks.peers.torch_time_batched import TorchTimeBatched
+
+        rows = [TorchTimeBatched(LATENCY_JOB, first) for first in ("csr", "dense")]
+        for row in rows:
+            row.prepare(mnist5k.test.images[:5], np.zeros(5, np.uint8))
+        sparse, dense = (self.dense_spikes(row.encode(np.arange(5)), LATENCY_JOB) for row in rows)
+        np.testing.assert_array_equal(sparse, dense)
 
     @staticmethod
     def dense_spikes(encoded, job):
@@ -410,6 +435,19 @@ class TestProject:
             atol = 1e-5 * np.abs(expected).max()
             np.testing.assert_allclose(gradients[key], expected, rtol=0, atol=atol)
 
+    @pytest.mark.parametrize("name", ["dense", *TORCH_ROWS])
+    def test_every_row_learns_the_latency_job_alike(self, name, mnist5k):
+        """Nothing is drawn: every row meets the same spikes, with the same weights."""
+        losses, predictions = [], []
+        for row in (build_or_skip(name, LATENCY_JOB), build("event", LATENCY_JOB)):
+            row.prepare(mnist5k.train.images[:64], mnist5k.train.labels[:64])
+            losses.append([row.train_batch(np.arange(64)) for _ in range(6)])
+            predictions.append(row.infer_batch(np.arange(64)))
+        assert losses[1][-1] < 0.8 * losses[1][0]
+        # Sums in another order may move a membrane potential over the threshold, or back.
+        np.testing.assert_allclose(losses[0], losses[1], rtol=0.01)
+        assert np.mean(predictions[0] == predictions[1]) > 0.9
+
     @pytest.mark.parametrize("name", ["dense", "event"])
     def test_one_step_ends_where_the_seeds_does(self, name, digits):
         job = replace(
@@ -451,15 +489,19 @@ class TestProject:
             [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths}, check=True
         )
 
-    def test_limit_uses_the_spikes_of_the_trained_network(self, digits):
+    @pytest.mark.parametrize("any_job", JOBS, ids=lambda job: job.code)
+    def test_limit_uses_the_spikes_of_the_trained_network(self, any_job, digits):
         from benchmarks.limit import measure_limit
 
-        job = replace(SEED_JOB, n_output=4, n_hidden=32, batch_size=16, time_window=20)
+        job = replace(any_job, n_output=4, n_hidden=32, batch_size=16, time_window=20)
         data = {"train_images": digits.images, "train_labels": digits.labels}
         result = measure_limit(job, Plan(warmup_epochs=1, epochs=2), data)
         assert len(result.training_epoch_seconds) == 3
         inputs, hidden = result.further["events_per_sample"]
-        expected = digits.images.reshape(80, -1).sum(1).mean() / 255 * 0.08 * 20
+        if job.code == "poisson":
+            expected = digits.images.reshape(80, -1).sum(1).mean() / 255 * 0.08 * 20
+        else:
+            expected = (digits.images > 102).sum() / 80
         assert inputs == pytest.approx(expected, rel=0.05)
         assert 0 < hidden < 32 * 20
 
@@ -737,11 +779,15 @@ class TestMeasuring:
             [*command, "--allow-small"], cwd=ROOT, env=environment, capture_output=True, text=True,
             check=True,
         )  # fmt: skip
-        assert "| seed_loop |" in done.stdout
+        tables = re.split(r"(\w+) code, (\d+) steps:\n", done.stdout)
+        assert tables[1:3] + tables[4:6] == ["poisson", "50", "latency", "20"]
+        assert all("| seed_loop |" in table for table in (tables[3], tables[6]))
         summary = json.loads(out.read_text())
-        assert set(summary["training"]) == {"seed_loop", "torch_time_batched"}
-        assert set(summary["inference"]) == {"seed_loop", "torch_time_batched"}
-        assert all(value > 0 for value in summary["training"].values())
+        for of_job, code in ((summary, "poisson"), (summary["latency"], "latency")):
+            assert of_job["job"]["code"] == code
+            assert set(of_job["training"]) == {"seed_loop", "torch_time_batched"}
+            assert set(of_job["inference"]) == {"seed_loop", "torch_time_batched"}
+            assert all(value > 0 for value in of_job["training"].values())
         assert summary["machine"]["threads"] == 1
         assert summary["protocol"]["batches_per_epoch"] == 2
         assert 95 < summary["memory"]["train_command_mib"] < 160
