@@ -14,7 +14,7 @@ The rows
     seed_loop           the seed notebook's operations, written anew
     snntorch            snnTorch 1.x set to the same neuron, with its own Poisson encoder
     spikingjelly        SpikingJelly 2.x set to the same neuron, with its own Poisson encoder
-    torch_time_batched  plain PyTorch: sparse product for all steps at once, unrolled neurons
+    torch_time_batched  plain PyTorch: sums of rows for all steps at once, unrolled neurons
     dense, event        this project's two engines
     limit               the event additions of an epoch alone (`benchmarks.limit`)
     torch_hand_written  further row: plain PyTorch with a hand-written backward pass

@@ -195,7 +195,7 @@ class TestNeurons:
 
         generator = np.random.default_rng(4)
         spikes, labels = spikes_and_labels(SMALL_JOB, generator)
-        sparse, dense = (TorchTimeBatched(SMALL_JOB, first) for first in ("csr", "dense"))
+        sparse, dense = (TorchTimeBatched(SMALL_JOB, first) for first in ("bag", "dense"))
         np.testing.assert_array_equal(sparse.spikes(spikes)[1], dense.spikes(spikes)[1])
         for key, value in dense.gradients(spikes, labels).items():
             np.testing.assert_allclose(
@@ -252,7 +252,7 @@ class TestEncoders:
     def test_latency_spikes_of_the_dense_first_layer(self, mnist5k):
         from benchmarks.peers.torch_time_batched import TorchTimeBatched
 
-        rows = [TorchTimeBatched(LATENCY_JOB, first) for first in ("csr", "dense")]
+        rows = [TorchTimeBatched(LATENCY_JOB, first) for first in ("bag", "dense")]
         for row in rows:
             row.prepare(mnist5k.test.images[:5], np.zeros(5, np.uint8))
         sparse, dense = (self.dense_spikes(row.encode(np.arange(5)), LATENCY_JOB) for row in rows)
@@ -265,7 +265,10 @@ class TestEncoders:
             batch_first = encoded.shape[1] == job.time_window
             return (encoded if batch_first else encoded.transpose(0, 1)).numpy()
         rows = encoded.matrix
-        rows = rows.to_dense() if rows.layout != torch.strided else rows
+        if rows is None:
+            rows = torch.zeros(job.time_window * encoded.n_samples, job.n_input)
+            row = torch.repeat_interleave(torch.arange(len(rows)), encoded.offsets.diff())
+            rows[row, encoded.sources] = 1
         return rows.view(job.time_window, encoded.n_samples, -1).transpose(0, 1).numpy()
 
 

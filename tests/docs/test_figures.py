@@ -300,8 +300,9 @@ class TestVerdict:
 class TestSpeed:
     ROWS = ("seed_loop", "snntorch", "spikingjelly", "torch_time_batched", "dense", "event")
 
-    def test_table(self) -> None:
-        benchmark = values("benchmark")
+    @pytest.mark.parametrize("job", ["", "latency"])
+    def test_table(self, job: str) -> None:
+        benchmark = values("benchmark")[job] if job else values("benchmark")
         ratios = benchmark["ratios"]
         lines = [
             f"| {benchmark['spread']['training'][name]['median']:.2f} | "
@@ -315,13 +316,27 @@ class TestSpeed:
             "docs/reference/speed.md",
             *lines,
             f"That is {ratios['event_training_over_fastest_peer']:.0f} times the fastest peer",
-            f"needs {limit['training_seconds_per_epoch']:.2f} s per epoch: `event` takes "
+            f"{limit['training_seconds_per_epoch']:.2f} s per epoch: `event` takes "
             f"{limit['event_time_over_limit']:.1f} times that",
             f"needs {benchmark['further_rows']['training']['torch_hand_written']:.2f} s",
         )
+        if job:
+            return
         event = benchmark["spread"]["training"]["event"]["median"]
         assert_says(
             "README.md",
             f"takes {event:.2f} s: {ratios['training_over_seed_loop']['event']:.1f} times as fast",
             f"{ratios['event_training_over_fastest_peer']:.0f} times as fast as the fastest peer",
+        )
+
+    def test_profile(self) -> None:
+        found = values("profile")["us_per_image"]
+        parts = ("encode", "gradient", "gather", "optimizer", "rest", "total")
+        assert_says(
+            "docs/reference/speed.md",
+            *(f"| {found[name]:.2f} |" for name in parts),
+            f"| {found['forward']:.2f} | {found['forward_additions']:.2f} |",
+            f"| {found['deltas']:.2f} | |",
+            f"| {found['weights']:.2f} | {found['weight_additions']:.2f} |",
+            f"The whole takes {found['total_over_additions']:.1f} times the additions alone",
         )
