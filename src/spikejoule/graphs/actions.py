@@ -4,6 +4,7 @@ A fully connected node adds a row of weights for each unit that gives something,
 taps that the unit reaches.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -68,11 +69,11 @@ def _dense(batch: Batch, node: Dense) -> list[Action]:
 
 def _convolution(batch: Batch, node: Convolution) -> list[Action]:
     sums, weights = batch.arrays[node.name], batch.constants.weights[node.name]
-    channels, rows, columns = node.out_shape
-    planes = batch.zeros(rows * columns * channels)
+    channels, n_places = node.out_shape[0], math.prod(node.out_shape[1:])
+    planes = batch.zeros(n_places * channels)
     bias: Any = 0
     if node.bias is not None:
-        bias = np.tile(batch.constants.biases[node.name], rows * columns)
+        bias = np.tile(batch.constants.biases[node.name], n_places)
     givens = batch.givens(node)
     slide = batch.constants.slides[node.name]
 

@@ -61,10 +61,14 @@ def constants_of(plan: Plan, conventions: Conventions, dtype: DTypeLike) -> Cons
 
 
 def _by_channel(node: Convolution) -> Array:
-    """Weights by channel of the input: [C_in, kernel, channels of a group of the output]."""
+    """Weights by channel of the input: [C_in, kernel, channels of a group of the output].
+
+    Each row of the kernel goes from its last column to its first (kernels/synapses.py).
+    """
     by_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
     by_group = np.moveaxis(by_group, 1, -1)  # [groups, C_in / groups, kernel, channels]
-    return np.ascontiguousarray(by_group.reshape(node.in_shape[0], *by_group.shape[2:]))
+    by_channel = by_group.reshape(node.in_shape[0], *by_group.shape[2:])
+    return np.ascontiguousarray(by_channel[..., ::-1, :])
 
 
 def _slide(node: Convolution | Pooling) -> Slide:

@@ -17,9 +17,9 @@ from spikejoule.graphs.kernels import lists
 from spikejoule.graphs.plan import Plan
 from spikejoule.spikes.events import EventList
 
-_BATCH_NUMBERS = 1 << 19
-_LEAST_NUMBERS = 1 << 14
-_MOST_SAMPLES = 256
+_BATCH_NUMBERS = 1 << 20
+_LEAST_NUMBERS = 1 << 17
+_MOST_SAMPLES = 1024
 
 
 def execute(
@@ -43,9 +43,11 @@ def execute(
     for steps in plan.delays.values():
         n_units += steps.size * min(int(steps.max()), events.n_steps)
     threads = numba.get_num_threads()
-    # A small network takes its steps sooner than two threads agree who is to take the next one.
     share = max(-(-events.n_samples // threads), _LEAST_NUMBERS // n_units)
     size = max(1, min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, share))
+    if size * n_units < _LEAST_NUMBERS // 2:
+        # It takes its steps sooner than two threads agree who is to take the next one.
+        threads = 1
     firsts = range(0, events.n_samples, size)
 
     def run(first: int) -> _Outcome:
