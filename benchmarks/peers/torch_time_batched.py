@@ -5,8 +5,8 @@ batch on one thread, where a sparse CSR product makes it 17.0; `first_layer="den
 zeros and ones, takes longer by far), neurons unrolled over the steps with automatic
 differentiation. `TorchHandWritten` is the most we got out of PyTorch without a compiler: the same,
 with the backward pass through time of the neurons written by hand. It is a further row, because it
-is no longer what a user of PyTorch writes. `torch.compile` of the unrolled neurons was tried and was
-slower (34 ms, after 40 s of compiling).
+is no longer what a user of PyTorch writes. `torch.compile` of the unrolled neurons was tried and
+was slower (34 ms, after 40 s of compiling).
 
 Encoder: random numbers are drawn for pixels that are not black alone (three times as fast here as
 drawing for all), and the spikes are listed by row, those of the latency code by sorting them.
