@@ -115,6 +115,15 @@ class TestContenders:
         ]
         assert (found.n_runs, found.without) == (2, ("before",))
 
+    def test_a_run_that_gave_the_same_again_brings_its_rivals(self, project: Path) -> None:
+        record(project, "lean", LEAN)
+        record(project, "same", WIDE)  # of as many letters: the same parameters and figures
+        assert sorted(one.network for one in recorded(project).contenders) == [
+            LARGE_RIVAL,
+            SMALL_RIVAL,
+            "same: 784-400-10 (latency)",  # the last one stands for both
+        ]
+
     def test_all_are_cut_to_the_images_that_every_run_counted(self, project: Path) -> None:
         record(project, "lean", LEAN)
         record(project, "wider", WIDE)

@@ -80,6 +80,8 @@ class ComparedRuns:
         on_front: for each of them, whether no other is at least as good in both respects and
             better in one.
         n_runs: number of the runs that they come from.
+        repeated: MLflow's identifiers of the runs that gave the same result again, perhaps beside
+            other conventional networks.
         left_out: number of runs that are not compared, by reason.
     """
 
@@ -88,6 +90,7 @@ class ComparedRuns:
     candidates: tuple[Candidate, ...]
     on_front: tuple[bool, ...]
     n_runs: int
+    repeated: tuple[str, ...]
     left_out: Mapping[str, int]
 
     @property
@@ -154,8 +157,10 @@ def compare_runs(runs: Sequence[RecordedRun], data_source: str | None = None) ->
         if group is not chosen:
             left_out[f"{_ELSE} ({_source(group[0])})"] += len(group)
     distinct = list(_distinct(chosen))
-    if len(distinct) < len(chosen):
-        left_out[_REPEATED] = len(chosen) - len(distinct)
+    counted = {id(run) for run in distinct}
+    repeated = tuple(run.run_id for run in chosen if id(run) not in counted)
+    if repeated:
+        left_out[_REPEATED] = len(repeated)
     candidates = sorted(
         (candidate for run in distinct for candidate in _candidates(run)),
         key=lambda one: (
@@ -173,6 +178,7 @@ def compare_runs(runs: Sequence[RecordedRun], data_source: str | None = None) ->
             [one.validation_accuracy_percent for one in candidates],
         ),
         n_runs=len(distinct),
+        repeated=repeated,
         left_out=dict(left_out),
     )
 

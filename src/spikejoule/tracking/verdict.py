@@ -2,7 +2,7 @@
 
 Every run stores the networks that it counted, of both sides (`energy.contender_files`). Those of
 the runs that the front compares, which were all measured on the same images, stand against each
-other here.
+other here, and the conventional ones of runs with the same spiking network again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -56,14 +56,20 @@ def recorded_contenders(store: Store, compared: ComparedRuns, artifact: Path) ->
     found: list[Contender] = []
     without: list[str] = []
     with opened_to_read(store) as (client, _):
-        for run_id, name in names.items():
+        for run_id in (*names, *compared.repeated):
+            name = names.get(run_id)
             folder = artifact.parent.as_posix()
             stored = [one.path for one in client.list_artifacts(run_id, folder)]
             if artifact.as_posix() not in stored:
-                without.append(name)
+                without += [name] if name is not None else []
                 continue
             path = Path(client.download_artifacts(run_id, artifact.as_posix()))
-            found += [_named(one, name) for one in load_contenders(path)]
+            # A repeated run brings its conventional networks alone.
+            found += [
+                one if name is None else _named(one, name)
+                for one in load_contenders(path)
+                if name is not None or one.side != SPIKING
+            ]
     if not found:
         raise StoreError(
             "no run in the store holds the networks that it counted: run the pipeline, or `make "
