@@ -480,8 +480,15 @@ MUTATIONS = (
     Mutation(
         "a window of a convolution begins one place late",
         "graphs/kernels/synapses.py",
-        "(at - reach) // stride + 1",
-        "(at - reach) // stride + 2",
+        "np.int64(np.uint32(at - reach) // step) + 1",
+        "np.int64(np.uint32(at - reach) // step) + 2",
+        FOREIGN_WINDOWS,
+    ),
+    Mutation(
+        "where a window moves by one, its row begins at another column of the kernel",
+        "graphs/kernels/synapses.py",
+        "(tap_y * slide.kernel_x + last - x + left)",
+        "(tap_y * slide.kernel_x + left)",
         FOREIGN_WINDOWS,
     ),
     Mutation(
