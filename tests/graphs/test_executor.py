@@ -194,15 +194,21 @@ class TestMemory:
         assert self.peak(graph, events) < 40e6
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(18))
 def test_windows_are_those_of_torch(seed: int) -> None:
-    """Any stride, padding, dilation and number of groups; values in float64."""
+    """Any stride, padding, dilation and number of groups; values in float64.
+
+    From seed 12 on neighbouring columns are a run, which the kernel adds at once.
+    """
     generator = np.random.default_rng(seed)
     groups, per_group = (int(value) for value in generator.integers(1, 4, 2))
     kernel, stride, dilation = (
         tuple(int(value) for value in generator.integers(1, 4, 2)) for _ in range(3)
     )
     padding = tuple(int(value) for value in generator.integers(0, 3, 2))
+    if seed >= 12:
+        groups, kernel = 1, (kernel[0], max(kernel[1], 2))
+        stride, dilation = (stride[0], 1), (dilation[0], 1)
     channels, size = groups * per_group, tuple(int(v) for v in generator.integers(8, 12, 2))
     node = Maker(seed).conv2d(
         2 * groups, per_group, kernel, stride=stride, padding=padding, dilation=dilation,
