@@ -214,7 +214,7 @@ class EventEngine:
             parts = -(-threads // self._lanes)
             add_current_gradients(currents, first, bounds, parts, own[1], workspace)
         gradients, touched = workspace.gradients, workspace.touched
-        gather_gradient(gradients, touched, self._layout.rows, workspace.squares)
+        gather_gradient(gradients, touched, *self._layout.rows, workspace.squares)
         correct, *counts = map(sum, zip(*workspace.counts.tolist(), strict=True))
         n_layers = len(self._layout.layers) + 1
         outcome = BatchOutcome(
@@ -268,12 +268,14 @@ class EventEngine:
             self._learned,
             workspace.gradients[0],
             workspace.touched[0],
-            *self._moments,
-            self._layout.rows,
-            self._adam._replace(
-                clip=kind(clip),
-                rate=kind(learning_rate / correction1),
-                correction=kind(1 / math.sqrt(correction2)),
+            tuple(self._moments),
+            tuple(self._layout.rows),
+            tuple(
+                self._adam._replace(
+                    clip=kind(clip),
+                    rate=kind(learning_rate / correction1),
+                    correction=kind(1 / math.sqrt(correction2)),
+                )
             ),
             self._kept,
         )

@@ -42,7 +42,7 @@ def gradient_of_batch(
     """Leave the gradient of each lane in the workspace, and its losses and counts."""
     lanes, slots = batch.bounds.size - 1, len(workspace.counts)
     if slots == lanes:
-        batch_gradient(batch, learning, network, workspace)
+        batch_gradient(tuple(batch), tuple(learning), tuple(network), tuple(workspace))
         return
     strides = tuple(network.layers[:, 2].tolist())
     bounds = tuple(batch.bounds.tolist())

@@ -18,11 +18,15 @@ from spikejoule.engine.kernels.deltas import sample_deltas, transpose_weights
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.learned import learned_gradients
 from spikejoule.engine.kernels.structures import (
+    Batch,
     Block,
     BySource,
     Kept,
+    Learning,
+    Network,
     Scratch,
     Spikes,
+    Workspace,
     layer_at,
 )
 from spikejoule.engine.kernels.through_time import TILE_VECTORS
@@ -277,6 +281,14 @@ def _gradient_of_lane(lane, batch, learning, network, workspace):
 
 
 @compiled_parallel
+def _gradient_of_lanes(batch, learning, network, workspace):
+    """All lanes, a lane a thread."""
+    for lane in numba.prange(batch.bounds.size - 1):
+        # Of one type, or numba compiles the lane twice: prange counts without a sign.
+        _gradient_of_lane(np.int64(lane), batch, learning, network, workspace)
+
+
+@compiled
 def batch_gradient(batch, learning, network, workspace):
     """Gradient of the mean loss of a batch, in one part per lane, a lane a thread.
 
@@ -284,15 +296,14 @@ def batch_gradient(batch, learning, network, workspace):
     changed. Which samples a lane has does not depend on the number of threads.
 
     Args:
-        batch, learning: see structures.py.
-        network: see structures.py; the transposed weights receive.
-        workspace: see structures.py, with a slot for each lane; gradients, touched rows, losses and
-            counts receive.
+        batch, learning: the fields of ``Batch`` and ``Learning``, as plain tuples.
+        network: of ``Network``, likewise; the transposed weights receive.
+        workspace: of ``Workspace``, likewise, with a slot for each lane; gradients, touched rows,
+            losses and counts receive.
     """
-    transpose_weights(network, 0, 1)
-    for lane in numba.prange(batch.bounds.size - 1):
-        # Of one type, or numba compiles the lane twice: prange counts without a sign.
-        _gradient_of_lane(np.int64(lane), batch, learning, network, workspace)
+    named = Network(*network)
+    transpose_weights(named, 0, 1)
+    _gradient_of_lanes(Batch(*batch), Learning(*learning), named, Workspace(*workspace))
 
 
 @compiled_parallel

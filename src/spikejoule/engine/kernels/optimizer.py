@@ -17,6 +17,7 @@ import math
 import numba
 import numpy as np
 
+from spikejoule.engine.kernels.structures import AdamSettings, ParameterRows
 from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
 
 TINY = 1e-16
@@ -37,15 +38,14 @@ def _sum_of_squares(values):
 
 
 @compiled_parallel
-def gather_gradient(gradients, touched, rows, squares):
+def gather_gradient(gradients, touched, starts, lengths, chunks, squares):
     """Sum the lanes into lane 0 and the squares of the sum into ``squares[chunk]``.
 
     Args:
         gradients, touched, squares: those of ``Workspace``; the touched rows of lane 0 become the
             union of all lanes'.
-        rows: ``ParameterRows`` with C chunks.
+        starts, lengths, chunks: the fields of ``ParameterRows``, with C chunks.
     """
-    starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
     lanes = gradients.shape[0]
     total = gradients[0]
     for chunk in numba.prange(chunks.size - 1):
@@ -96,19 +96,8 @@ def _adam_row(weights, gradient, touched, first, second, settings):
 
 
 @compiled_parallel
-def adam_step(parameters, gradient, touched, first, second, rows, settings, kept):
-    """One step of Adam in place; `gradient` and `touched` are cleared for the next batch.
-
-    Args:
-        parameters: real [P].
-        gradient: of the batch, real [P].
-        touched: rows in which it is not zero, bool [R].
-        first, second: the fields of ``Moments``.
-        rows: ``ParameterRows``.
-        settings: ``AdamSettings``.
-        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
-            where nothing is pruned.
-    """
+def _adam_rows(parameters, gradient, touched, first, second, rows, settings, kept):
+    """See :func:`adam_step`, with named structures."""
     starts, lengths, chunks = rows.starts, rows.lengths, rows.chunks
     for chunk in numba.prange(chunks.size - 1):
         for row in range(chunks[chunk], chunks[chunk + 1]):
@@ -125,3 +114,27 @@ def adam_step(parameters, gradient, touched, first, second, rows, settings, kept
                 for k in range(start, stop):
                     parameters[k] *= kept[k]
             touched[row] = False
+
+
+@compiled
+def adam_step(parameters, gradient, touched, moments, rows, settings, kept):
+    """One step of Adam in place; `gradient` and `touched` are cleared for the next batch.
+
+    Args:
+        parameters: real [P].
+        gradient: of the batch, real [P].
+        touched: rows in which it is not zero, bool [R].
+        moments, rows, settings: the fields of ``Moments``, ``ParameterRows`` and ``AdamSettings``,
+            as plain tuples.
+        kept: 1 for each parameter that is kept and 0 for a pruned one, which stays zero; of size 0
+            where nothing is pruned.
+    """
+    _adam_rows(
+        parameters,
+        gradient,
+        touched,
+        *moments,
+        ParameterRows(*rows),
+        AdamSettings(*settings),
+        kept,
+    )
