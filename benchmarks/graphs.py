@@ -1,8 +1,9 @@
 """Samples per second of foreign graphs: this project's executor beside NIRTorch's (`make bench`).
 
 Graphs
-    A fully connected one, 784-400-10, at 1 % density, which the event engine runs, and graphs of
-    the shape of the eight public files of NIR's paper (`benchmarks.paper_graphs`).
+    A fully connected one, 784-400-10, at 1 % density, which the event engine runs, one with
+    synaptic currents, which it does not, and graphs of the shape of the eight public files of NIR's
+    paper (`benchmarks.paper_graphs`).
 How
     Inference alone, on spikes that lie in memory as each side wants them: an event list, a tensor.
     R rounds; in each, one side after the other runs all samples once, after a round that is not
@@ -24,7 +25,7 @@ import nir
 import numba
 import numpy as np
 
-from benchmarks.paper_graphs import DT, PAPER, fully_connected
+from benchmarks.paper_graphs import DT, PAPER, fully_connected, fully_connected_currents
 from spikejoule.foundation.files import write_json
 from spikejoule.foundation.text import text_table
 from spikejoule.graphs.conventions import Conventions
@@ -34,6 +35,7 @@ from spikejoule.spikes.events import EventList
 
 GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], float]] = {
     "fully_connected": (fully_connected, 0.01),
+    "fully_connected_currents": (fully_connected_currents, 0.01),
     **{name: (make, 0.05 if name == "scnn_mnist" else 0.3) for name, make in PAPER.items()},
 }
 """How each is made, and the density of its input."""

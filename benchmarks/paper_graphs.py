@@ -68,6 +68,15 @@ def fully_connected(sizes: tuple[int, ...] = (784, 400, 10)) -> nir.NIRGraph:
     return _graph(_io((sizes[0],), sizes[-1], inner))
 
 
+def fully_connected_currents(sizes: tuple[int, ...] = (784, 400, 10)) -> nir.NIRGraph:
+    """The same with synaptic currents: not for the event engine, and not one of the paper's."""
+    inner: Nodes = {}
+    for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+        inner[f"fc{layer}"] = _affine(layer, n_in, n_out, 1.5)
+        inner[f"lif{layer}"] = _cuba(n_out)
+    return _graph(_io((sizes[0],), sizes[-1], inner))
+
+
 def _lif_norse() -> nir.NIRGraph:
     return _graph(_io((1,), 1, {"0": nir.Affine(_each((1, 1), 1), _each(1, 0)), "1": lif(1)}))
 

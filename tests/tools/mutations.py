@@ -478,17 +478,17 @@ MUTATIONS = (
         ("tests/energy/test_analysis.py",),
     ),
     Mutation(
-        "a window of a convolution begins one place late",
+        "a window at the border ends one place early",
         "graphs/kernels/synapses.py",
-        "np.int64(np.uint32(at - reach) // step) + 1",
-        "np.int64(np.uint32(at - reach) // step) + 2",
+        "(size - 1 - at) // dilation + 1",
+        "(size - 1 - at) // dilation",
         FOREIGN_WINDOWS,
     ),
     Mutation(
-        "where a window moves by one, its row begins at another column of the kernel",
+        "a kernel is read from its last row to its first",
         "graphs/kernels/synapses.py",
-        "(tap_y * slide.kernel_x + last - x + left)",
-        "(tap_y * slide.kernel_x + left)",
+        "(c * slide.kernel_y + tap_y) * slide.kernel_x",
+        "(c * slide.kernel_y + slide.kernel_y - 1 - tap_y) * slide.kernel_x",
         FOREIGN_WINDOWS,
     ),
     Mutation(

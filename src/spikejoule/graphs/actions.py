@@ -1,17 +1,17 @@
 """What each node does in a step, with the counting.
 
-A fully connected node adds a row of weights for each unit that gives something, a convolution the
-taps that the unit reaches.
+Fully connected nodes and convolutions multiply what gives something to any of the sixteen samples.
 """
 
-import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from spikejoule.graphs.batch import Action, Batch
+from spikejoule.graphs.batch import Action, Batch, tally
 from spikejoule.graphs.kernels import lists, neurons, synapses
+from spikejoule.graphs.kernels.structures import Given
 from spikejoule.graphs.network import (
     Convolution,
     Dense,
@@ -38,52 +38,51 @@ def actions_of(batch: Batch) -> list[Action]:
             now = _MAKE[type(node)](batch, node)
         actions += now
         if node.name in batch.given and node.name in batch.arrays:
-            actions.append(_listing(batch, node))
+            actions.append(_listing(batch.given[node.name]))
     return actions + later
 
 
-def _listing(batch: Batch, node: Node) -> Action:
-    values, given = batch.arrays[node.name], batch.given[node.name]
-    return lambda step: lists.take_nonzero(values, given)
+def _listing(given: Given) -> Action:
+    return lambda step: lists.take_nonzero(given)
 
 
 def _input(batch: Batch, node: Input) -> list[Action]:
     events, given = batch.events, batch.given[node.name]
     sources, offsets, n_steps = events.sources, events.offsets, events.n_steps
     first = batch.first * n_steps
-    return [lambda step: lists.take_events(sources, offsets, first + step, n_steps, given)]
+    size = batch.size
+    return [lambda step: lists.take_events(sources, offsets, first + step, n_steps, size, given)]
+
+
+def _sums(batch: Batch, node: Dense | Convolution) -> tuple[Any, Action]:
+    """The array of a node's sums, and that they begin with the biases."""
+    sums, bias = batch.arrays[node.name], batch.constants.biases.get(node.name)
+    if bias is None:
+        return sums, lambda step: sums.fill(0)
+    return sums, lambda step: lists.fill(bias, sums)
 
 
 def _dense(batch: Batch, node: Dense) -> list[Action]:
-    sums, weights = batch.arrays[node.name], batch.constants.weights[node.name]
-    bias: Any = batch.constants.biases.get(node.name, 0)
-    givens = batch.givens(node)
+    weights, givens = batch.constants.weights[node.name], batch.givens(node)
+    sums, begin = _sums(batch, node)
 
     def add(step: int) -> None:
-        sums[:] = bias
         for given in givens:
             synapses.add_dense(given, weights, sums)
 
-    return [*batch.tallies(node, "events", "macs"), add]
+    return [*batch.tallies(node, "events", "macs"), begin, add]
 
 
 def _convolution(batch: Batch, node: Convolution) -> list[Action]:
-    sums, weights = batch.arrays[node.name], batch.constants.weights[node.name]
-    channels, n_places = node.out_shape[0], math.prod(node.out_shape[1:])
-    planes = batch.zeros(n_places * channels)
-    bias: Any = 0
-    if node.bias is not None:
-        bias = np.tile(batch.constants.biases[node.name], n_places)
-    givens = batch.givens(node)
+    weights, givens = batch.constants.weights[node.name], batch.givens(node)
     slide = batch.constants.slides[node.name]
+    sums, begin = _sums(batch, node)
 
     def add(step: int) -> None:
-        planes[:] = bias
         for given in givens:
-            synapses.add_convolution(given, slide, weights, planes)
-        synapses.take_planes(planes, channels, sums)
+            synapses.add_convolution(given, slide, weights, sums)
 
-    return [*batch.tallies(node, "events", "macs"), add]
+    return [*batch.tallies(node, "events", "macs"), begin, add]
 
 
 def _pooling(batch: Batch, node: Pooling) -> list[Action]:
@@ -113,15 +112,14 @@ def _scaling(batch: Batch, node: Scaling) -> list[Action]:
     givens, total = batch.givens(node), batch.count("multiplications", node.name)
     sources, spiking = batch.plan.sources[node.name], batch.plan.spiking
     values = [batch.given[source] for source in sources if source not in spiking]
+    once = np.ones(node.n_in, np.int64)
 
     def add(step: int) -> None:
         sums.fill(0)
         for given in givens:
             lists.add_scaled(given, scale, sums)
-        for given in values:
-            np.add(total, given.counts, out=total)
 
-    return [add]
+    return [add, *(partial(tally, given, once, total) for given in values)]
 
 
 def _neurons(batch: Batch, node: Neurons) -> list[Action]:
@@ -139,7 +137,7 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
 
     def integrate(step: int) -> None:
         if step == 0:
-            potential[:] = dynamics.initial
+            lists.fill(dynamics.initial, potential)
         if node.spikes:
             neurons.integrate_and_fire(membrane, subtracts, current, potential, given)
         else:
@@ -164,17 +162,16 @@ def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
     arriving, actions = batch.arriving(node)
     steps = np.minimum(batch.plan.delays[node.name], batch.events.n_steps)
     depth = int(steps.max()) + 1
-    ring = np.zeros((depth, batch.size, node.n_out), batch.dtype)
-    spikes = node.name in batch.plan.spiking
-    values = batch.zeros(node.n_out) if spikes else batch.arrays[node.name]
+    given = batch.given[node.name]
+    ring = np.zeros((depth, *given.amounts.shape), batch.dtype)
 
     def store(step: int) -> None:
         ring[step % depth] = arriving
 
     def give(step: int) -> None:
-        lists.take_delayed(ring, step % depth, steps, values)
-        if spikes:
-            lists.take_nonzero(values, batch.given[node.name])
+        lists.take_delayed(ring, step % depth, steps, given.amounts)
+        if node.name in batch.plan.spiking:
+            lists.take_nonzero(given)
 
     if steps.min() >= 1:
         return [give], [*actions, store]
@@ -186,10 +183,10 @@ def _output(batch: Batch, node: Output) -> list[Action]:
     batch.output_spikes = len(sources) == 1 and sources[0] in batch.plan.spiking
     if batch.output_spikes:
         given = batch.given[sources[0]]
-        batch.output = spikes = np.zeros((batch.size, node.n_out), np.int64)
-        return [lambda step: lists.count_units(given, spikes)]
+        batch.output = spikes = np.zeros(given.amounts.shape, np.int64)
+        return [lambda step: lists.add_to_totals(given, spikes)]
     arriving, actions = batch.arriving(node)
-    batch.output = sums = np.zeros((batch.size, node.n_out), np.float64)
+    batch.output = sums = np.zeros(arriving.shape, np.float64)
     return [*actions, lambda step: np.add(sums, arriving, out=sums)]
 
 

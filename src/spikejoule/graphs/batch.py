@@ -1,8 +1,9 @@
 """A batch of samples on its way through a planned network: where nodes find what others give.
 
-What a node gives in a step is a list of the units that give something, and how much (`Given`); what
-arrives at one is an array. An edge that waits needs no memory of its own: its target takes its step
-before its source does, and finds there what the step before has left.
+Samples go sixteen abreast (kernels/structures.py). What a node gives in a step is an array and,
+where somebody needs it, a list of the units that give something (`Given`); what arrives at one is
+an array. An edge that waits needs no memory of its own: its target takes its step before its source does, and
+finds there what the step before has left.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.graphs.constants import Constants
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import KINDS, Counts
@@ -32,11 +34,11 @@ class Batch:
     Attributes:
         plan, constants, conventions: of the network.
         events: spikes of the input, of all samples.
-        first, size: which samples these are, B of them.
-        counts: by kind and node, int64 [B].
-        arrays: by node, what it gives, real [B, n]; none for nodes of spikes and the output.
-        given: by node, the same as a list; none where nobody needs one.
-        output: see `GraphRun`.
+        first, size: which samples these are; B blocks of LANES, of which the last has room left.
+        counts: by kind and node, int64 [B, LANES].
+        arrays: by node, what it gives, real [B, n, LANES]; none for nodes of spikes and the output.
+        given: by node, the same with its list; none where nobody needs one.
+        output: what the output received, int64 or float64 [B, n, LANES].
         output_spikes: see `GraphRun`.
     """
 
@@ -56,6 +58,7 @@ class Batch:
         self.events, self.dtype = events, dtype
         self.first = samples.start
         self.size = min(samples.stop, events.n_samples) - samples.start
+        self.n_blocks = -(-self.size // LANES)
         self.counts: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
         self.arrays: dict[str, Array] = {}
         self.given: dict[str, Given] = {}
@@ -64,8 +67,8 @@ class Batch:
             self._make_room(node)
 
     def zeros(self, n_units: int) -> Array:
-        """Real [B, n]."""
-        return np.zeros((self.size, n_units), self.dtype)
+        """Real [B, n, LANES]."""
+        return np.zeros((self.n_blocks, n_units, LANES), self.dtype)
 
     def _make_room(self, node: Node) -> None:
         """The array or the list that others find a node's step in."""
@@ -74,11 +77,13 @@ class Batch:
             self.arrays[node.name] = self.zeros(node.n_out)
         reads_units = [isinstance(one, NEEDS_UNITS) for one in self.plan.consumers_of(node.name)]
         if spikes or isinstance(node, Waiting) or any(reads_units):
+            n_blocks, n_units = self.n_blocks, node.n_out
             self.given[node.name] = Given(
-                np.zeros((self.size, node.n_out), np.int32),
-                np.ones((self.size, node.n_out), self.dtype),
-                np.zeros(self.size, np.int64),
-                np.zeros(self.size, np.int64),
+                self.zeros(n_units) if spikes else self.arrays[node.name],
+                np.zeros((n_blocks, n_units), np.uint8),
+                np.zeros((n_blocks, n_units + 1), np.int32),
+                np.zeros(n_blocks, np.int64),
+                np.zeros((n_blocks, LANES), np.int64),
             )
             self.counts["spikes" if spikes else "values"][node.name] = self.given[node.name].totals
 
@@ -104,8 +109,13 @@ class Batch:
         return sums, [gather]
 
     def count(self, kind: str, name: str) -> Counts:
-        """Where a kind of operation is counted, int64 [B]."""
-        return self.counts[kind].setdefault(name, np.zeros(self.size, np.int64))
+        """Where a kind of operation is counted, int64 [B, LANES]."""
+        return self.counts[kind].setdefault(name, np.zeros((self.n_blocks, LANES), np.int64))
+
+    def by_sample(self, values: Array) -> Array:
+        """Values [B, ..., LANES] as [samples, ...]."""
+        apart = np.moveaxis(values, -1, 1)
+        return apart.reshape(-1, *apart.shape[2:])[: self.size]
 
     def tallies(self, node: Node, of_spikes: str, of_values: str) -> list[Action]:
         """Counting what arrives, each edge as the kind of operation that its source makes it.
@@ -117,7 +127,7 @@ class Batch:
         for source, given in zip(self.plan.sources[node.name], self.givens(node), strict=True):
             total = self.count(of_spikes if source in self.plan.spiking else of_values, node.name)
             if np.ptp(fan_out) or (source, node.name) in self.plan.waiting:
-                actions.append(partial(_tally, given, fan_out, total))
+                actions.append(partial(tally, given, fan_out, total))
             else:
                 self._alike.append((total, given.totals, int(fan_out[0])))
         return actions
@@ -128,5 +138,6 @@ class Batch:
             total += fan_out * given
 
 
-def _tally(given: Given, fan_out: Counts, total: Counts, step: int) -> None:
+def tally(given: Given, fan_out: Counts, total: Counts, step: int) -> None:
+    """Count what is given in the present step, each unit as often as its fan-out."""
     lists.tally(given, fan_out, total)

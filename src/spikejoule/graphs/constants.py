@@ -21,8 +21,8 @@ class Constants:
     """What the nodes of a plan compute with, in the type of the run, by name.
 
     Attributes:
-        weights: of Dense [n_in, n_out] and Convolution flat [C_in, kernel, channels of a group].
-        biases: [n_out]; for a Convolution [C_out].
+        weights: of Dense [n_in, n_out] and Convolution [C_in, kernel, channels of a group].
+        biases: [n_out].
         slides: windows.
         dynamics: neurons.
         vectors: scale, or the limit of a Threshold, [n].
@@ -46,7 +46,7 @@ def constants_of(plan: Plan, conventions: Conventions, dtype: DTypeLike) -> Cons
         if isinstance(node, Dense):
             weights[node.name] = np.ascontiguousarray(node.weight.T, dtype=dtype)
         elif isinstance(node, Convolution):
-            weights[node.name] = _by_channel(node).astype(dtype).reshape(-1)
+            weights[node.name] = _by_channel(node).astype(dtype)
         elif isinstance(node, Neurons):
             dynamics[node.name] = dynamics_of(node, conventions).cast(dtype, conventions.comparison)
         elif isinstance(node, Scaling):
@@ -56,19 +56,17 @@ def constants_of(plan: Plan, conventions: Conventions, dtype: DTypeLike) -> Cons
         if isinstance(node, Convolution | Pooling):
             slides[node.name] = _slide(node)
         if isinstance(node, Dense | Convolution) and node.bias is not None:
-            biases[node.name] = node.bias.astype(dtype)
+            bias = node.bias.astype(dtype)
+            biases[node.name] = np.repeat(bias, node.n_out // bias.size)
     return Constants(weights, biases, slides, dynamics, vectors)
 
 
 def _by_channel(node: Convolution) -> Array:
-    """Weights by channel of the input: [C_in, kernel, channels of a group of the output].
-
-    Each row of the kernel goes from its last column to its first (kernels/synapses.py).
-    """
+    """Weights by channel of the input: [C_in, kernel, channels of a group of the output]."""
     by_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
     by_group = np.moveaxis(by_group, 1, -1)  # [groups, C_in / groups, kernel, channels]
     by_channel = by_group.reshape(node.in_shape[0], *by_group.shape[2:])
-    return np.ascontiguousarray(by_channel[..., ::-1, :])
+    return np.ascontiguousarray(by_channel)
 
 
 def _slide(node: Convolution | Pooling) -> Slide:

@@ -8,6 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.graphs.actions import actions_of
 from spikejoule.graphs.batch import Batch
 from spikejoule.graphs.constants import constants_of
@@ -17,9 +18,9 @@ from spikejoule.graphs.kernels import lists
 from spikejoule.graphs.plan import Plan
 from spikejoule.spikes.events import EventList
 
-_BATCH_NUMBERS = 1 << 20
-_LEAST_NUMBERS = 1 << 17
-_MOST_SAMPLES = 1024
+_BATCH_NUMBERS = 1 << 22
+_THREAD_NUMBERS = 1 << 18
+_MOST_SAMPLES = 4096
 
 
 def execute(
@@ -42,12 +43,10 @@ def execute(
     n_units = sum(node.n_in + node.n_out for node in plan.nodes)
     for steps in plan.delays.values():
         n_units += steps.size * min(int(steps.max()), events.n_steps)
-    threads = numba.get_num_threads()
-    share = max(-(-events.n_samples // threads), _LEAST_NUMBERS // n_units)
-    size = max(1, min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, share))
-    if size * n_units < _LEAST_NUMBERS // 2:
-        # It takes its steps sooner than two threads agree who is to take the next one.
-        threads = 1
+    # A thread for which a step is little work waits for the others' Python, and slows them down.
+    threads = max(1, min(numba.get_num_threads(), events.n_samples * n_units // _THREAD_NUMBERS))
+    size = min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, -(-events.n_samples // threads))
+    size = LANES * max(1, -(-size // LANES))
     firsts = range(0, events.n_samples, size)
 
     def run(first: int) -> _Outcome:
@@ -55,8 +54,11 @@ def execute(
         batch = Batch(plan, constants, conventions, events, samples, np.dtype(dtype))
         return _run(batch, record)
 
-    with ThreadPoolExecutor(max_workers=threads) as pool:
-        outcomes = list(pool.map(run, firsts))
+    if threads == 1:
+        outcomes = list(map(run, firsts))
+    else:
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            outcomes = list(pool.map(run, firsts))
     return GraphRun(
         plan, conventions, "graph", events.n_steps,
         {kind: {name: np.concatenate([one.counts[kind][name] for one in outcomes])
@@ -90,4 +92,8 @@ def _run(batch: Batch, record: Sequence[str]) -> _Outcome:
         for name in record:
             lists.mark(batch.given[name], step, marks[name])
     batch.count_alike()
-    return _Outcome(batch.counts, batch.output, batch.output_spikes, marks)
+    counts = {
+        kind: {name: batch.by_sample(total) for name, total in of_nodes.items()}
+        for kind, of_nodes in batch.counts.items()
+    }
+    return _Outcome(counts, batch.by_sample(batch.output), batch.output_spikes, marks)

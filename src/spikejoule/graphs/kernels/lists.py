@@ -1,91 +1,121 @@
-"""Between lists of what is given and arrays of what arrives."""
+"""Between what units give and what arrives; see structures.py for the shapes."""
 
 import numpy as np
 
-from spikejoule.foundation.compiling.jit import compiled
+from spikejoule.foundation.compiling.emit import LANES
+from spikejoule.foundation.compiling.jit import compiled, compiled_inline
+from spikejoule.graphs.kernels.vectors import add_vector, count_vector
+
+
+@compiled_inline
+def list_active(active, units):
+    """Write the units that are active, and return how many there are."""
+    count = np.uint64(0)
+    for unit in range(active.size):
+        # Without a branch: which units are active, no processor can guess.
+        units[count] = unit
+        count += np.uint64(active[unit])
+    return np.int64(count)
 
 
 @compiled
-def take_events(sources, offsets, first_row, row_step, given):
-    """The input's spikes of one step: of sample b the row ``first_row + b * row_step``."""
-    units, counts, totals = given.units, given.counts, given.totals
-    for b in range(counts.size):
-        row = first_row + b * row_step
-        start, end = offsets[row], offsets[row + 1]
-        for k in range(end - start):
-            units[b, k] = sources[start + k]
-        counts[b] = end - start
-        totals[b] += end - start
-
-
-@compiled
-def take_nonzero(values, given):
-    """What an array [B, n] gives: its numbers that are not zero."""
-    units, amounts = given.units, given.amounts
+def take_events(sources, offsets, first_row, row_step, n_samples, given):
+    """The input's spikes of one step: of sample s the row ``first_row + s * row_step``."""
+    amounts, active, units = given.amounts, given.active, given.units
     counts, totals = given.counts, given.totals
     for b in range(counts.size):
-        count = 0
-        for unit in range(values.shape[1]):
-            value = values[b, unit]
-            if value != 0:
-                units[b, count] = unit
-                amounts[b, count] = value
-                count += 1
-        counts[b] = count
-        totals[b] += count
+        for k in range(counts[b]):
+            active[b, units[b, k]] = False
+            amounts[b, units[b, k]] = 0
+        for lane in range(min(LANES, n_samples - b * LANES)):
+            row = first_row + (b * LANES + lane) * row_step
+            for event in range(offsets[row], offsets[row + 1]):
+                amounts[b, sources[event], lane] = 1
+                active[b, sources[event]] = True
+            totals[b, lane] += offsets[row + 1] - offsets[row]
+        counts[b] = list_active(active[b], units[b])
+
+
+@compiled
+def take_nonzero(given):
+    """List what a node gives in its `amounts`: the numbers that are not zero."""
+    amounts, active, units = given.amounts, given.active, given.units
+    n_units = active.shape[1]
+    for b in range(given.counts.size):
+        for unit in range(n_units):
+            first = (b * n_units + unit) * LANES
+            active[b, unit] = count_vector(amounts, first, 1, given.totals, b * LANES)
+        given.counts[b] = list_active(active[b], units[b])
+
+
+@compiled
+def fill(values, sums):
+    """``sums[b, unit] = values[unit]`` for all samples; values are [n]."""
+    for b in range(sums.shape[0]):
+        for unit in range(sums.shape[1]):
+            value, row = values[unit], sums[b, unit]
+            for lane in range(LANES):
+                row[lane] = value
 
 
 @compiled
 def add_given(given, sums):
-    """Add what is given to an array [B, n]."""
-    units, amounts, counts = given.units, given.amounts, given.counts
+    """Add what is given to an array of sums."""
+    amounts, units, counts = given.amounts, given.units, given.counts
     for b in range(counts.size):
         for k in range(counts[b]):
-            sums[b, units[b, k]] += amounts[b, k]
+            at = (b * sums.shape[1] + units[b, k]) * LANES
+            add_vector(amounts, at, sums, at)
 
 
 @compiled
 def add_scaled(given, scale, sums):
     """Add what is given times a number for each unit."""
-    units, amounts, counts = given.units, given.amounts, given.counts
+    amounts, units, counts = given.amounts, given.units, given.counts
     for b in range(counts.size):
         for k in range(counts[b]):
             unit = units[b, k]
-            sums[b, unit] += amounts[b, k] * scale[unit]
+            amount, row = amounts[b, unit], sums[b, unit]
+            for lane in range(LANES):
+                row[lane] += amount[lane] * scale[unit]
 
 
 @compiled
 def tally(given, weights, totals):
-    """Add to ``totals[b]`` the `weights` (int64 [n]) of the units that give something."""
-    units, counts = given.units, given.counts
+    """Add to ``totals[b, lane]`` the `weights` (int64 [n]) of the units that give something."""
+    amounts, units, counts = given.amounts, given.units, given.counts
     for b in range(counts.size):
-        total = np.int64(0)
         for k in range(counts[b]):
-            total += weights[units[b, k]]
-        totals[b] += total
+            unit = units[b, k]
+            at = (b * weights.size + unit) * LANES
+            count_vector(amounts, at, weights[unit], totals, b * LANES)
 
 
 @compiled
-def count_units(given, totals):
-    """Add 1 to ``totals[b, unit]`` (int64 [B, n]) for each unit that gives something."""
-    units, counts = given.units, given.counts
+def add_to_totals(given, totals):
+    """Add what is given to ``totals[b, unit]`` (int64 or float64 [B, n, LANES])."""
+    amounts, units, counts = given.amounts, given.units, given.counts
     for b in range(counts.size):
         for k in range(counts[b]):
-            totals[b, units[b, k]] += 1
+            amount, total = amounts[b, units[b, k]], totals[b, units[b, k]]
+            for lane in range(LANES):
+                total[lane] += np.int64(amount[lane])
 
 
 @compiled
 def mark(given, step, marks):
-    """Set ``marks[b, step, unit]`` (bool [B, T, n]) for each unit that gives something."""
-    units, counts = given.units, given.counts
+    """Set ``marks[s, step, unit]`` (bool [S, T, n]) for each unit that fires in sample s."""
+    amounts, units, counts = given.amounts, given.units, given.counts
     for b in range(counts.size):
         for k in range(counts[b]):
-            marks[b, step, units[b, k]] = True
+            unit = units[b, k]
+            for lane in range(min(LANES, marks.shape[0] - b * LANES)):
+                marks[b * LANES + lane, step, unit] = amounts[b, unit, lane] != 0
 
 
 @compiled
 def take_delayed(ring, slot, steps, values):
-    """``values[b, i] = ring[slot - steps[i], b, i]``, around a ring real [D, B, n]."""
+    """``values[b, i] = ring[slot - steps[i], b, i]``, around a ring real [D, B, n, LANES]."""
     depth = ring.shape[0]
     for b in range(values.shape[0]):
         for unit in range(values.shape[1]):

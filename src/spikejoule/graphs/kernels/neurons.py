@@ -1,25 +1,28 @@
 """One step of neurons, each with its own constants (graphs/dynamics.py has the equations)."""
 
+from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled
+from spikejoule.graphs.kernels.lists import list_active
+from spikejoule.graphs.kernels.vectors import fire_vectors, follow_vectors
 
 
 @compiled
 def follow(keep, gain, arriving, current):
-    """``current = keep * current + gain * arriving``, real [B, n]; constants are [n]."""
+    """``current = keep * current + gain * arriving``; constants are [n]."""
+    n_units = current.shape[1]
     for b in range(current.shape[0]):
-        row, arrives = current[b], arriving[b]
-        for unit in range(row.size):
-            row[unit] = keep[unit] * row[unit] + gain[unit] * arrives[unit]
+        follow_vectors(keep, gain, arriving, current, b * n_units * LANES, n_units)
 
 
 @compiled
 def integrate(membrane, current, potential):
-    """``potential = keep * potential + drive + gain * current``, real [B, n]."""
-    keep, gain, drive = membrane.keep, membrane.gain, membrane.drive
+    """``potential = keep * potential + drive + gain * current``."""
     for b in range(potential.shape[0]):
-        row, arrives = potential[b], current[b]
-        for unit in range(row.size):
-            row[unit] = keep[unit] * row[unit] + drive[unit] + gain[unit] * arrives[unit]
+        for unit in range(potential.shape[1]):
+            row, arrives = potential[b, unit], current[b, unit]
+            keep, gain, drive = membrane.keep[unit], membrane.gain[unit], membrane.drive[unit]
+            for lane in range(LANES):
+                row[lane] = keep * row[lane] + drive + gain * arrives[lane]
 
 
 @compiled
@@ -29,39 +32,39 @@ def integrate_and_fire(membrane, subtracts, current, potential, given):
     Args:
         membrane: constants.
         subtracts: whether a reset lowers the potential by the threshold.
-        current: real [B, n].
-        potential: real [B, n].
+        current, potential: as above.
         given: receives the spikes.
     """
-    keep, gain, drive = membrane.keep, membrane.gain, membrane.drive
-    threshold, limit, reset = membrane.threshold, membrane.limit, membrane.reset
-    units, counts, totals = given.units, given.counts, given.totals
-    for b in range(counts.size):
-        row, arrives = potential[b], current[b]
-        for unit in range(row.size):
-            row[unit] = keep[unit] * row[unit] + drive[unit] + gain[unit] * arrives[unit]
-        count = 0
-        # Without a branch: which neurons fire, no processor can guess.
-        for unit in range(row.size):
-            value = row[unit]
-            after = value - threshold[unit] if subtracts else reset[unit]
-            fires = value >= limit[unit]
-            units[b, count] = unit
-            count += fires
-            row[unit] = after if fires else value
-        counts[b] = count
-        totals[b] += count
+    amounts, active, n_units = given.amounts, given.active, potential.shape[1]
+    for b in range(given.counts.size):
+        fire_vectors(
+            membrane,
+            subtracts,
+            current,
+            potential,
+            amounts,
+            active,
+            given.totals,
+            b * n_units * LANES,
+            b * LANES,
+            n_units,
+        )
+        given.counts[b] = list_active(active[b], given.units[b])
 
 
 @compiled
 def compare(limit, values, given):
-    """A spike where a value [B, n] is at or above its limit [n]."""
-    units, counts, totals = given.units, given.counts, given.totals
-    for b in range(counts.size):
-        count = 0
+    """A spike where a value is at or above its limit [n]."""
+    amounts, active, totals = given.amounts, given.active, given.totals
+    for b in range(given.counts.size):
+        total = totals[b]
         for unit in range(values.shape[1]):
-            if values[b, unit] >= limit[unit]:
-                units[b, count] = unit
-                count += 1
-        counts[b] = count
-        totals[b] += count
+            row, spikes = values[b, unit], amounts[b, unit]
+            n_spikes = 0
+            for lane in range(LANES):
+                fires = row[lane] >= limit[unit]
+                spikes[lane] = fires
+                total[lane] += fires
+                n_spikes += fires
+            active[b, unit] = n_spikes > 0
+        given.counts[b] = list_active(active[b], given.units[b])

@@ -1,6 +1,8 @@
 """What the kernels of foreign networks receive, by name.
 
-Letters of shapes: B samples of a batch, n units of a node. "Real" is float32 or float64.
+Samples go sixteen abreast: an array of what n units have is real [B, n, LANES], its last axis being
+the samples of one of B blocks, so that a vector holds what a unit has in all of them. "Real" is
+float32 or float64.
 """
 
 from typing import Any, NamedTuple
@@ -11,19 +13,19 @@ Array = NDArray[Any]
 
 
 class Given(NamedTuple):
-    """What the units of a node give in a step: those that give something, and how much.
-
-    Of sample b these are the first ``counts[b]`` of a row, in ascending order.
+    """What the units of a node give in a step, and which of them give something to any sample.
 
     Attributes:
-        units: int32 [B, n].
-        amounts: real [B, n]; all 1 for spikes.
+        amounts: real [B, n, LANES]; zeros and ones for spikes.
+        active: 1 for a unit that gives something to any sample of the block, uint8 [B, n].
+        units: those that do, ascending, the first ``counts[b]`` of a row; int32 [B, n + 1].
         counts: int64 [B].
-        totals: of all steps so far, int64 [B].
+        totals: units that gave something in all steps so far, by sample, int64 [B, LANES].
     """
 
-    units: Array
     amounts: Array
+    active: Array
+    units: Array
     counts: Array
     totals: Array
 

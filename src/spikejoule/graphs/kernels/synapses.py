@@ -1,133 +1,207 @@
 """From what is given to what arrives: full connection, convolution, pooling.
 
-Each adds for one given unit after another, in their order, so that a sum does not depend on the
-batch. A sum of samples in a batch of any size is the same.
+Each sum takes one unit after another, in their order, so that it does not depend on the other
+samples of its block: what a unit does not give is added as a zero, or not at all.
 """
 
 import numpy as np
 
+from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled, compiled_inline
+from spikejoule.graphs.kernels.vectors import (
+    MOST_VECTORS,
+    TARGETS,
+    add_products,
+    add_transposed,
+    add_vector,
+    count_vector,
+    sum_rows,
+)
+
+
+@compiled_inline
+def _targets_at_once(left):
+    """The most of TARGETS that are left."""
+    for size in TARGETS:
+        if size <= left:
+            return size
+    return 0
+
+
+@compiled_inline
+def _by_lane(amounts, active_units, units):
+    """List the units that give something to each sample; how many is returned, int64 [LANES].
+
+    Args:
+        amounts: of a block, real [n, LANES].
+        active_units: those that give something to any sample.
+        units: receives, int32 [LANES, most units + 1].
+    """
+    counts = np.zeros(LANES, np.int64)
+    for lane in range(LANES):
+        count = np.uint64(0)
+        for k in range(active_units.size):
+            unit = active_units[k]
+            units[lane, count] = unit
+            count += np.uint64(amounts[unit, lane] != 0)
+        counts[lane] = count
+    return counts
+
+
+@compiled_inline
+def _is_sparse(n_active, n_pairs, n_out):
+    """Whether rows of weights, sample by sample, cost less than vectors of sixteen samples.
+
+    In multiply-adds of vectors, as measured: listing the units of a sample takes two for each that
+    is looked at, and changing the places of 16 x 16 sums 100.
+    """
+    vectors = n_out // LANES
+    rows = vectors * (2 * n_pairs + 100) + 2 * LANES * n_active
+    return vectors > 0 and rows < n_active * n_out
 
 
 @compiled
 def add_dense(given, weights, sums):
-    """``sums[b] += amount * weights[unit]``; weights are real [n_in, n_out], sums [B, n_out]."""
-    units, amounts, counts = given.units, given.amounts, given.counts
+    """``sums[b, j] += amount * weights[unit, j]``; weights are real [n_in, n_out]."""
+    amounts, units, counts = given.amounts, given.units, given.counts
+    n_in, n_out = weights.shape
+    of_lane = np.empty((LANES, n_in + 1), np.int32)
+    rows = np.empty((LANES, MOST_VECTORS * LANES), sums.dtype)
+    n_pairs = np.zeros(LANES, np.int64)
     for b in range(counts.size):
-        row = sums[b]
+        first, into, target = b * n_in * LANES, b * n_out * LANES, 0
+        n_pairs[:] = 0
         for k in range(counts[b]):
-            amount, weight = amounts[b, k], weights[units[b, k]]
-            for j in range(row.size):
-                row[j] += amount * weight[j]
-
-
-@compiled_inline
-def _places(at, reach, stride, size):
-    """The places (first, past the last) of a window of that reach that an input lies under."""
-    if stride == 1:
-        return max(0, at - reach + 1), min(size, at + 1)
-    # Without signs: these divide sooner, and a division takes longer than the rest of a tap.
-    step = np.uint32(stride)
-    first = 0 if at < reach else np.int64(np.uint32(at - reach) // step) + 1
-    return first, min(size, np.int64(np.uint32(at) // step) + 1)
-
-
-@compiled_inline
-def _channel_and_place(unit, slide):
-    """Channel, row and column of a unit (c, y, x)."""
-    plane, width = np.uint32(slide.height * slide.width), np.uint32(slide.width)
-    number = np.uint32(unit)
-    channel = number // plane
-    place = number - channel * plane
-    y = place // width
-    return np.int64(channel), np.int64(y), np.int64(place - y * width)
+            count_vector(amounts, first + units[b, k] * LANES, 1, n_pairs, 0)
+        if _is_sparse(counts[b], n_pairs.sum(), n_out):
+            n_units = _by_lane(amounts[b], units[b, : counts[b]], of_lane)
+            while target + LANES <= n_out:
+                size = min(MOST_VECTORS, (n_out - target) // LANES)
+                for lane in range(LANES):
+                    sum_rows(
+                        amounts,
+                        first + lane,
+                        of_lane[lane],
+                        n_units[lane],
+                        weights,
+                        target,
+                        n_out,
+                        size,
+                        rows,
+                        lane * MOST_VECTORS * LANES,
+                    )
+                for k in range(size):
+                    add_transposed(
+                        rows, k * LANES, MOST_VECTORS * LANES, sums, into + target * LANES
+                    )
+                    target += LANES
+        while target < n_out:
+            size = _targets_at_once(n_out - target)
+            add_products(
+                amounts,
+                first,
+                units[b],
+                units[b],
+                counts[b],
+                weights,
+                target,
+                n_out,
+                size,
+                sums,
+                into + target * LANES,
+                LANES,
+            )
+            target += size
 
 
 @compiled
-def add_convolution(given, slide, weights, planes):
+def add_convolution(given, slide, weights, sums):
     """Add what arrives through a convolution.
 
     Args:
         given: of units (c, y, x).
         slide: the window.
-        weights: real, flat [C_in * kernel_y * kernel_x * channels of a group of the output], each
-            row of the kernel from its last column to its first: the columns of the output that an
-            input reaches use them in this order.
-        planes: receives, real [B, rows * columns * C_out].
+        weights: real [C_in, kernel_y, kernel_x, channels of a group of the output].
+        sums: receives; of units (channel, row, column).
     """
-    units, amounts, counts = given.units, given.amounts, given.counts
+    amounts, active = given.amounts, given.active
     taps = slide.kernel_y * slide.kernel_x
-    reach_y = (slide.kernel_y - 1) * slide.dilation_y + 1
-    reach_x = (slide.kernel_x - 1) * slide.dilation_x + 1
-    all_channels = planes.shape[1] // (slide.rows * slide.columns)
-    n_channels = weights.size // (slide.channels * taps)
-    # What neighbouring columns of the output use lies side by side then.
-    is_run = slide.stride_x == 1 and slide.dilation_x == 1 and n_channels == all_channels
-    last = slide.kernel_x - 1
-    for b in range(counts.size):
-        sums = planes[b]
-        for k in range(counts[b]):
-            amount = amounts[b, k]
-            channel, y, x = _channel_and_place(units[b, k], slide)
-            first_channel = 0
-            if n_channels != all_channels:
-                first_channel = channel // slide.per_group * n_channels
-            y += slide.padding_y
-            x += slide.padding_x
-            top, bottom = _places(y, reach_y, slide.stride_y, slide.rows)
-            left, right = _places(x, reach_x, slide.stride_x, slide.columns)
-            for row in range(top, bottom):
-                down = y - row * slide.stride_y
-                if slide.dilation_y != 1:
-                    if down % slide.dilation_y != 0:
-                        continue
-                    down //= slide.dilation_y
-                tap_y = channel * slide.kernel_y + down
-                if is_run:
-                    source = np.uint64((tap_y * slide.kernel_x + last - x + left) * n_channels)
-                    into = np.uint64((row * slide.columns + left) * all_channels)
-                    for j in range(np.uint64(max(right - left, 0) * n_channels)):
-                        sums[into + j] += amount * weights[source + j]
-                    continue
-                for column in range(left, right):
-                    along = x - column * slide.stride_x
-                    if slide.dilation_x != 1:
-                        if along % slide.dilation_x != 0:
-                            continue
-                        along //= slide.dilation_x
-                    tap = tap_y * slide.kernel_x + last - along
-                    source = np.uint64(tap * n_channels)
-                    target = (row * slide.columns + column) * all_channels + first_channel
-                    into = np.uint64(target)
-                    for j in range(np.uint64(n_channels)):
-                        sums[into + j] += amount * weights[source + j]
+    n_places = slide.rows * slide.columns
+    n_channels, n_out = weights.shape[3], sums.shape[1] // n_places
+    units = np.empty(slide.per_group * taps + 1, np.int32)
+    rows = np.empty(slide.per_group * taps + 1, np.int32)
+    for b in range(given.counts.size):
+        first = b * active.shape[1] * LANES
+        for row in range(slide.rows):
+            for column in range(slide.columns):
+                top = row * slide.stride_y - slide.padding_y
+                left = column * slide.stride_x - slide.padding_x
+                for group in range(n_out // n_channels):
+                    channel = group * slide.per_group
+                    count = _window(active[b], slide, channel, top, left, units, rows)
+                    target = group * n_channels
+                    past = target + n_channels
+                    while target < past:
+                        size = _targets_at_once(past - target)
+                        place = (b * n_out + target) * n_places + row * slide.columns + column
+                        add_products(
+                            amounts,
+                            first,
+                            units,
+                            rows,
+                            count,
+                            weights,
+                            target - group * n_channels,
+                            n_channels,
+                            size,
+                            sums,
+                            place * LANES,
+                            n_places * LANES,
+                        )
+                        target += size
 
 
-@compiled
-def take_planes(planes, n_channels, sums):
-    """``sums[b, c * P + p] = planes[b, p * C + c]`` for C channels and P places."""
-    n_places = planes.shape[1] // n_channels
-    for b in range(planes.shape[0]):
-        for channel in range(n_channels):
-            row = sums[b, channel * n_places : (channel + 1) * n_places]
-            for place in range(n_places):
-                row[place] = planes[b, place * n_channels + channel]
+@compiled_inline
+def _inside(at, dilation, reach, size):
+    """First and past the last place of a kernel that is inside an axis of that size."""
+    first = max(0, -(at // dilation))
+    return first, min(reach, (size - 1 - at) // dilation + 1)
+
+
+@compiled_inline
+def _window(active, slide, channel, top, left, units, rows):
+    """List the active units of a window, and the row of weights of each; return how many."""
+    first_y, past_y = _inside(top, slide.dilation_y, slide.kernel_y, slide.height)
+    first_x, past_x = _inside(left, slide.dilation_x, slide.kernel_x, slide.width)
+    count = np.uint64(0)
+    for c in range(channel, channel + slide.per_group):
+        for tap_y in range(first_y, past_y):
+            y = top + tap_y * slide.dilation_y
+            line = np.uint64((c * slide.height + y) * slide.width)
+            tap = (c * slide.kernel_y + tap_y) * slide.kernel_x
+            for tap_x in range(first_x, past_x):
+                unit = line + np.uint64(left + tap_x * slide.dilation_x)
+                units[count] = unit
+                rows[count] = tap + tap_x
+                count += np.uint64(active[unit])
+    return np.int64(count)
 
 
 @compiled
 def add_pooling(given, slide, sums):
-    """Add each amount to the windows that its unit lies in, real [B, C * rows * columns]."""
-    units, amounts, counts = given.units, given.amounts, given.counts
-    for b in range(counts.size):
-        row_sums = sums[b]
-        for k in range(counts[b]):
-            amount = amounts[b, k]
-            channel, y, x = _channel_and_place(units[b, k], slide)
-            y += slide.padding_y
-            x += slide.padding_x
-            top, bottom = _places(y, slide.kernel_y, slide.stride_y, slide.rows)
-            left, right = _places(x, slide.kernel_x, slide.stride_x, slide.columns)
-            for row in range(top, bottom):
-                start = (channel * slide.rows + row) * slide.columns
-                for column in range(left, right):
-                    row_sums[start + column] += amount
+    """Add to each window the amounts that lie in it; sums are of (channel, row, column)."""
+    amounts, n_units, n_out = given.amounts, given.active.shape[1], sums.shape[1]
+    for b in range(given.counts.size):
+        into = b * n_out * LANES
+        for channel in range(slide.channels):
+            for row in range(slide.rows):
+                top = row * slide.stride_y - slide.padding_y
+                first_y, past_y = _inside(top, 1, slide.kernel_y, slide.height)
+                for column in range(slide.columns):
+                    left = column * slide.stride_x - slide.padding_x
+                    first_x, past_x = _inside(left, 1, slide.kernel_x, slide.width)
+                    for y in range(top + first_y, top + past_y):
+                        line = b * n_units + (channel * slide.height + y) * slide.width + left
+                        for x in range(first_x, past_x):
+                            add_vector(amounts, (line + x) * LANES, sums, into)
+                    into += LANES
