@@ -35,6 +35,7 @@ from spikejoule.foundation.compiling.exponential import GOLDEN, fill_exponential
 from spikejoule.foundation.compiling.lanes import Lanes
 from spikejoule.model.surrogates import SURROGATES
 from spikejoule.spikes.events import EventList
+from spikejoule.spikes.kernels.structures import SPARE_SPIKES
 from tests.engine import twins
 from tests.tools.processes import start_python
 
@@ -61,6 +62,11 @@ def accumulate_rows(*arguments: Any) -> None:
 @emitted
 def accumulate_narrow_rows(*arguments: Any) -> None:
     vector.accumulate_narrow_rows(*arguments)
+
+
+@emitted
+def list_fired(*arguments: Any) -> Any:
+    return vector.list_fired(*arguments)
 
 
 @emitted
@@ -216,6 +222,24 @@ class TestForward:
         nothing = np.uint64(0)
         assert lowest_set_bit(nothing) == twins.lowest_set_bit(nothing) == 64
         assert population_count(nothing) == twins.population_count(nothing) == 0
+
+
+class TestLists:
+    """As this machine lists them, and as those do that cannot pack a vector."""
+
+    @pytest.mark.parametrize("name", ["uint16", "uint32"])
+    @pytest.mark.parametrize("listing", [list_fired, numba.njit(vector.list_bit_by_bit)])
+    @DENSITIES
+    def test_every_number_of_words(self, density: float, listing: Any, name: str) -> None:
+        for n_words in range(1, 10):
+            generator = np.random.default_rng(n_words)
+            bits = generator.random((2 + n_words, LANES)) < density
+            fired = (bits << np.arange(LANES)).sum(axis=1).astype(np.uint16)
+            found, expected = np.full((2, 3 + LANES * n_words + SPARE_SPIKES), 7).astype(name)
+            end = listing(fired, 2, n_words, found, 3)
+            assert end == twins.list_fired(fired, 2, n_words, expected, 3)
+            assert end == 3 + bits[2:].sum()
+            assert found[:end].tolist() == expected[:end].tolist()
 
 
 class TestWeightGradients:

@@ -106,6 +106,16 @@ def accumulate_narrow_rows(gradient, start, stride, vectors, spikes, n_rows, del
 
 
 @numba.njit
+def list_fired(fired, first_word, n_words, sources, place):
+    """sources[place], ... = the numbers of the bits that are set, ascending; where they end."""
+    for unit in range(n_words * LANES):
+        if fired[first_word + unit // LANES] >> (unit % LANES) & 1:
+            sources[place] = unit
+            place += 1
+    return place
+
+
+@numba.njit
 def lowest_set_bit(word):
     """Index of the lowest bit that is set in an integer of 64 bits; 64 where none is."""
     index = np.uint64(0)
@@ -292,6 +302,7 @@ def install() -> None:
     vector.integrate_and_fire = integrate_and_fire
     vector.accumulate_rows = accumulate_rows
     vector.accumulate_narrow_rows = accumulate_narrow_rows
+    vector.list_fired = list_fired
     vector.lowest_set_bit = lowest_set_bit
     vector.population_count = population_count
     through_time.membrane_deltas = membrane_deltas

@@ -4,14 +4,9 @@ import numba
 import numpy as np
 
 from spikejoule.engine.kernels.structures import Block, Spikes, with_bias_at
-from spikejoule.engine.kernels.vector import integrate_and_fire, lowest_set_bit, population_count
+from spikejoule.engine.kernels.vector import integrate_and_fire, list_fired
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compiled_parallel
-from spikejoule.spikes.kernels.structures import SPARE_SPIKES
-
-WORDS_AT_ONCE = 4
-"""Words of fired neurons that are searched for set bits together."""
-
 
 FORWARD_BLOCK = 7
 
@@ -49,25 +44,11 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
         part = Block(column=vector * LANES, vectors=min(block, words - vector))
         integrate_and_fire(spikes, parameters, layer, part, neuron, n_steps, potentials, fired)
     sources, offsets = out.sources, out.offsets
-    count = np.uint64(offsets[0])
+    count = offsets[0]
     for step in range(n_steps):
-        for word in range(0, words, WORDS_AT_ONCE):
-            bits = np.uint64(0)
-            for k in range(min(WORDS_AT_ONCE, words - word)):
-                bits |= np.uint64(fired[step * words + word + k]) << np.uint64(LANES * k)
-            first, place = word * LANES, count
-            count += population_count(bits)
-            # Without a branch up to a few: how many fire is what a processor cannot predict.
-            for k in range(SPARE_SPIKES):
-                sources[place + np.uint64(k)] = first + lowest_set_bit(bits)
-                bits &= bits - np.uint64(1)
-            place += np.uint64(SPARE_SPIKES)
-            while bits != 0:
-                sources[place] = first + lowest_set_bit(bits)
-                bits &= bits - np.uint64(1)
-                place += np.uint64(1)
+        count = list_fired(fired, step * words, words, sources, count)
         offsets[step + 1] = count
-    return np.int64(count) - offsets[0]
+    return count - offsets[0]
 
 
 @compiled

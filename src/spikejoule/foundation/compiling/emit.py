@@ -81,10 +81,10 @@ def named_arguments(context, builder, signature, arguments):
     ]
 
 
-def broadcast(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
-    vector = ir.VectorType(scalar.type, LANES)
+def broadcast(builder: ir.IRBuilder, scalar: ir.Value, lanes: int = LANES) -> ir.Value:
+    vector = ir.VectorType(scalar.type, lanes)
     single = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, constant(0, 32))
-    mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    mask = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
     return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), mask)
 
 

@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-SPARE_SPIKES = 4
-"""Places behind the last spike of a buffer. A kernel may write to so many: it asks for the number
-of spikes of many neurons once, and writes the usual number without asking."""
+SPARE_SPIKES = 32
+"""Places behind the last spike of a buffer. A kernel may write to so many: it writes a whole vector
+of units, of which those that fired are the first."""
 
 
 class LaneSpikes(NamedTuple):
