@@ -53,8 +53,18 @@ def pytest_make_collect_report(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What one worker must do alone comes first: at the end, the others would wait for it."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    """What one worker must do alone comes first: at the end, the others would wait for it.
+
+    Of that, what needs the recorded project comes last: while one worker records it, another has
+    something else to do.
+    """
+    grouped = {item: item.get_closest_marker("xdist_group") is not None for item in items}
+    items.sort(
+        key=lambda item: (
+            not grouped[item],
+            grouped[item] and "recorded_project" in getattr(item, "fixturenames", ()),
+        )
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,6 @@ changes before stages run with all of the new things at once.
 
 import csv
 import json
-import shutil
 import sys
 from pathlib import Path
 
@@ -75,6 +74,18 @@ for name in sys.argv[1:]:
     if status := run_stage(stage.main, None, stage.PATHS, []):
         sys.exit(f"{name} ended with {status}")
 """
+# Of the engines' tests, those of surrogates: all kernels are new beside a new surrogate, and take
+# minutes to compile.
+HOLD_FOR_EVERY_KIND = (
+    "tests/model/test_network.py",
+    "tests/engine/test_engines.py::TestAgreement::test_surrogates_and_depths",
+    "tests/engine/test_engines.py::TestWhatMustDiffer::test_surrogates",
+    "tests/learn/test_schedule.py",
+    "tests/energy/test_profiles.py",
+    "tests/stages/test_dvc_yaml.py",
+    "tests/test_params.py",
+)
+RUN_TESTS = "import sys, pytest; sys.exit(pytest.main(['-q', '-n', '0', *sys.argv[1:]]))"
 # What the files say, read by the package that has the new files.
 RESULT = """
 import json
@@ -104,14 +115,18 @@ print(json.dumps({
 """
 
 
+def written(repository: Path, folder: Path) -> Path:
+    """Make `folder` a clone with all that the pages add; returns `folder`."""
+    clone_of_working_tree(repository, folder, clean_environment(folder.parent), {})
+    for block in blocks_of_all(repository):
+        write_block(block, folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def added(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone with all that the pages add, in which it was chosen and run."""
-    folder = tmp_path_factory.mktemp("added") / "project"
-    environment = clean_environment(folder.parent)
-    clone_of_working_tree(repository, folder, environment, {})
-    for block in blocks_of_all(repository):
-        write_block(block, folder)
+    folder = written(repository, tmp_path_factory.mktemp("added") / "project")
     set_parameters(folder, CHOSEN | SMALL)
     python(
         folder,
@@ -201,12 +216,9 @@ def test_prices_are_those_of_the_entry(added: Path, repository: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_tests_that_hold_for_every_kind_pass(added: Path, repository: Path) -> None:
+def test_the_tests_that_hold_for_every_kind_pass(repository: Path, tmp_path: Path) -> None:
     """Both engines and loops agree on the new surrogate; no list of kinds is kept elsewhere."""
-    shutil.copy(repository / "params.yaml", added)  # the default parameters, and the pages' lines
-    for block in blocks_of_all(repository):
-        if block.title == "params.yaml":
-            write_block(block, added)
+    folder = written(repository, tmp_path / "project")
     for name, line, more in (
         ("naive.py", '    if name == "constant":\n', NAIVE_LAPLACIAN),
         (
@@ -215,14 +227,8 @@ def test_the_tests_that_hold_for_every_kind_pass(added: Path, repository: Path) 
             '    ("encode.phase", 1),\n    ("data.test_images", 0),\n    ("model.leak", 2),\n',
         ),
     ):
-        file = added / "tests" / name
+        file = folder / "tests" / name
         text = file.read_text(encoding="utf-8")
         assert line in text
         file.write_text(text.replace(line, more + line, 1), encoding="utf-8")
-    tests = ("model/test_network", "engine/test_engines", "learn/test_schedule")
-    tests += ("energy/test_profiles", "stages/test_dvc_yaml", "test_params")
-    files = [f"tests/{test}.py" for test in tests]
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", *files]
-    environment = clean_environment(added.parent)
-    environment["PYTHONPATH"] = f"{added / 'src'}:{added}"
-    run(command, added, environment)
+    python(folder, RUN_TESTS, *HOLD_FOR_EVERY_KIND)

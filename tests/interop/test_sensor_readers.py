@@ -9,6 +9,7 @@ from spikejoule.data.sources import n_mnist, shd
 from tests.tools import sensor_files
 
 tonic = pytest.importorskip("tonic", reason="needs Tonic, a part of the extra interop")
+pytestmark = pytest.mark.slow
 
 
 def test_n_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ different choices together that are allowed together, not all of them.
 import csv
 import json
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,7 @@ from spikejoule.spikes.currents import PRODUCTS
 from spikejoule.spikes.encoders import ENCODERS
 from tests.tools.finished_project import finish_project
 from tests.tools.pairwise import Combination, pairs_of, pairwise
-from tests.tools.pipeline_tools import (
-    artifact_paths,
-    clean_environment,
-    clone_of_working_tree,
-    dvc,
-    stages_that_ran,
-)
-from tests.tools.recorded_project import PARAMETERS
+from tests.tools.pipeline_tools import artifact_paths
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "encode.code": tuple(name for name, code in ENCODERS.items() if code.takes == "images"),
@@ -67,7 +59,6 @@ def excluded(pair: Combination) -> bool:
 
 
 COMBINATIONS = pairwise(CHOICES, excluded)
-STAGES = ("encode", "baseline", "train", "measure_inference", "evaluate", "energy_report")
 
 
 def test_every_two_values_come_together() -> None:
@@ -142,18 +133,3 @@ def check_the_code(folder: Path, paths: dict[str, Path]) -> None:
     has_a_rate = encoder.rate_hz is not None
     assert ("max_rate_hz" in stated) == has_a_rate
     assert ("maximum rate" in page) == has_a_rate
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_an_experiment_in_a_fresh_clone(repository: Path, tmp_path: Path) -> None:
-    folder, environment = tmp_path / "clone", clean_environment(tmp_path)
-    clone_of_working_tree(repository, folder, environment, PARAMETERS)
-    said = dvc(
-        folder, environment,
-        *("exp", "run", "-n", "first-spikes", "-S", "encode.code=latency", "-S", "model.decay=1.0"),
-    )  # fmt: skip
-    assert set(stages_that_ran(said)) >= set(STAGES)
-    paths = {name: folder / path for name, path in artifact_paths(folder).items()}
-    check_the_code(folder, paths)
-    assert load_params(folder / "params.yaml").model.chosen_neuron.entry()["decay"] == 1.0

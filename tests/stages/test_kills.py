@@ -15,6 +15,8 @@ from tests.tools.recorded_project import end_of_followers
 
 pytestmark = [
     pytest.mark.slow,
+    # Minutes of one worker: a group begins early.
+    pytest.mark.xdist_group("kills"),
     pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
     pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
 ]

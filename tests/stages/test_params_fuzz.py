@@ -194,12 +194,15 @@ def test_parameters_that_an_experiment_sets(
     values = ["train.lr=1e-5", "train.weight_decay=1E-7", "encode.max_rate=75.50"]
     values += ["encode.time_window=1_2", "model.hidden=[20, 10]", "train.grad_clip_norm=1e20"]
     values += ["train.target_accuracy=null", "publish.experiment='1:30'", "data.source=yes"]
+    values += ["model.decay=1.0"]
     options = [word for value in values for word in ("-S", value)]
     files = {"experiment": (project / "params.yaml").read_bytes()}
     found = outcomes(project, environment, tmp_path, files, "exp", "run", *options)["experiment"]
     assert complaints(found) == []
     assert found["status"] == 0, found["said"]
-    assert {key: found["used"][key] for key in ("train.lr", "publish.experiment")} == {
+    kept = ("train.lr", "model.decay", "publish.experiment")
+    assert {key: found["used"][key] for key in kept} == {
         "train.lr": 1e-5,
+        "model.decay": 1.0,
         "publish.experiment": "1:30",
     }

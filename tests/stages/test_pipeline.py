@@ -112,7 +112,10 @@ def first(recorded_project: Project) -> Clone:
 
 @pytest.fixture(scope="module")
 def second(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """Another user's clone: nothing cached or activated, one core, other habits."""
+    """Another user's clone: nothing cached or activated, one core, other habits.
+
+    They begin with an experiment; with `dvc repro`, the recorded project did.
+    """
     base = tmp_path_factory.mktemp("second")
     environment = clean_environment(base, activated=False) | {
         "NUMBA_NUM_THREADS": "1",
@@ -127,7 +130,7 @@ def second(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     (folder / ".venv").symlink_to(sys.prefix)
     with (folder / ".git" / "info" / "exclude").open("a") as stream:
         stream.write("/.venv\n")
-    output = run([".venv/bin/dvc", "repro"], folder, environment)
+    output = run([".venv/bin/dvc", "exp", "run"], folder, environment)
     return Clone(folder, environment, output)
 
 

@@ -15,14 +15,17 @@ def pairwise(
     """Combinations that hold every pair of values of two choices, at least two of them.
 
     Each begins with a pair that is still missing; every other choice then takes the value that
-    brings the most further ones, the first of equals. Few, not fewest. No combination holds a pair
-    that is excluded; whatever is chosen, every other choice must have a value that goes with it.
+    brings the most further ones, the first of equals. Choices of many values come first: their
+    pairs decide how many combinations there are, and the others find room in them. Few, not
+    fewest. No combination holds a pair that is excluded; whatever is chosen, every other choice
+    must have a value that goes with it.
     """
-    missing = {frozenset(pair.items()): None for pair in pairs_of(choices) if not excluded(pair)}
+    most_first = {key: choices[key] for key in sorted(choices, key=lambda key: -len(choices[key]))}
+    missing = {frozenset(pair.items()): None for pair in pairs_of(most_first) if not excluded(pair)}
     found = []
     while missing:
         chosen = dict(next(iter(missing)))
-        for key in [key for key in choices if key not in chosen]:
+        for key in [key for key in most_first if key not in chosen]:
             possible = [
                 value
                 for value in choices[key]

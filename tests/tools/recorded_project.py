@@ -13,7 +13,12 @@ from filelock import FileLock
 
 from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, commit, dvc
 
-PARAMETERS = {"data.source": "mnist5k", "train.max_epochs": 2}
+PARAMETERS = {
+    "data.source": "mnist5k",
+    "train.max_epochs": 2,
+    # A third of what the report takes, which every experiment makes anew
+    "energy_report.bootstrap_samples": 100,
+}
 FOLLOWER_SECONDS = 60
 
 
