@@ -19,6 +19,14 @@ ROWS = {
 }
 # Shown beside the others, and part of no ratio: see the module's docstring.
 FURTHER_ROWS = {"torch_hand_written": "benchmarks.peers.torch_time_batched:TorchHandWritten"}
+# Of `benchmarks.gpu` alone.
+GPU_ROWS = {
+    "dense_fused": "benchmarks.peers.project_on_gpu:DenseFused",
+    "dense_steps": "benchmarks.peers.project_on_gpu:DenseSteps",
+    "event_cpu": "benchmarks.peers.project_on_gpu:EventOnCpu",
+    "snntorch_gpu": "benchmarks.peers.snntorch:SnnTorchOnGpu",
+    "spikingjelly_gpu": "benchmarks.peers.spikingjelly:SpikingJellyOnGpu",
+}
 PEERS = ("snntorch", "spikingjelly", "torch_time_batched")
 LIMIT = "limit"
 
@@ -28,6 +36,6 @@ def build(name: str, job: Job) -> Implementation:
 
     Raises KeyError for an unknown name and ImportError where its library is not installed.
     """
-    module_name, class_name = {**ROWS, **FURTHER_ROWS}[name].split(":")
+    module_name, class_name = {**ROWS, **FURTHER_ROWS, **GPU_ROWS}[name].split(":")
     implementation = getattr(importlib.import_module(module_name), class_name)
     return implementation(job)

@@ -9,7 +9,8 @@ import numpy as np
 from benchmarks.job import Job, initial_state
 from benchmarks.plan import Plan
 from spikejoule.engine import make_engine
-from spikejoule.model.architecture import Architecture
+from spikejoule.engine.interface import Engine
+from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.spikes.counting import predict
@@ -29,20 +30,27 @@ def encoder_of(job: Job) -> Encoder:
 class _EngineRow:
     """One engine and the whole job around it. N images, B batch, I/H/O layer sizes."""
 
+    surrogate = "constant"
+
     def __init__(self, name: str, job: Job) -> None:
         neuron = LeakyIntegrateAndFire(threshold=job.threshold, decay=job.decay)
         architecture = Architecture(job.n_input, (job.n_hidden,), job.n_output, neuron)
         settings = LearningSettings(
-            surrogate="constant",
-            surrogate_slope=job.surrogate_gradient,
+            surrogate=self.surrogate,
+            surrogate_slope=job.surrogate_gradient if self.surrogate == "constant" else None,
             weight_decay=job.weight_decay,
             grad_clip_norm=job.clip_norm,
         )
         self.job = job
-        self.engine = make_engine(name, architecture, initial_state(job), settings)
+        self.engine = self.make_engine(name, architecture, initial_state(job), settings)
         self._pass = 0
         self._encoder = encoder_of(job)
         self._key = self._encoder.draw_key(job.seed, "train", 0)
+
+    def make_engine(
+        self, name: str, architecture: Architecture, state: State, settings: LearningSettings
+    ) -> Engine:
+        return make_engine(name, architecture, state, settings)
 
     def prepare(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.pixels = np.ascontiguousarray(images).reshape(len(images), -1)

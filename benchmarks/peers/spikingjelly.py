@@ -28,7 +28,7 @@ class SpikingJelly(TorchPeer):
     def __init__(self, job: Job, node: Literal["lif", "cuba"] = "lif") -> None:
         super().__init__(job)
         make_node = self._lif_node if node == "lif" else self._cuba_node
-        self.neurons = torch.nn.ModuleList([make_node(), make_node()])
+        self.neurons = torch.nn.ModuleList([make_node(), make_node()]).to(self.device)
         self.encoder = encoding.PoissonEncoder(step_mode="m")
 
     def encode_poisson(self, indices: np.ndarray) -> torch.Tensor:
@@ -47,7 +47,7 @@ class SpikingJelly(TorchPeer):
             trace.output.extend(output.unbind(0))
         return output.sum(0)
 
-    def _surrogate(self) -> surrogate.LeakyKReLU:
+    def _surrogate(self) -> surrogate.SurrogateFunctionBase:
         gradient = self.job.surrogate_gradient
         return surrogate.LeakyKReLU(leak=gradient, k=gradient)
 
@@ -74,3 +74,12 @@ class SpikingJelly(TorchPeer):
         node.detach_reset = True
         node.step_mode = "m"
         return node
+
+
+class SpikingJellyOnGpu(SpikingJelly):
+    """A row of `benchmarks.gpu`: with a surrogate that the library's own kernels know."""
+
+    device = "cuda"
+
+    def _surrogate(self) -> surrogate.SurrogateFunctionBase:
+        return surrogate.ATan(alpha=2.0)

@@ -58,6 +58,7 @@ class TorchPeer(ABC):
 
     inference_batch_size = 64
     fused_optimizer = True
+    device = "cpu"
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -70,7 +71,7 @@ class TorchPeer(ABC):
                 torch.nn.Linear(job.n_input, job.n_hidden),
                 torch.nn.Linear(job.n_hidden, job.n_output),
             ]
-        )
+        ).to(self.device)
         self.parameters = list(self.synapses.parameters())
         self.load_weights(initial_state(job))
         self.optimizer = torch.optim.Adam(
@@ -109,8 +110,9 @@ class TorchPeer(ABC):
         """Forward pass through time: output spike counts [B, O]."""
 
     def prepare(self, images: np.ndarray, labels: np.ndarray) -> None:
-        self.pixels = torch.from_numpy(np.array(images).reshape(len(images), -1))
-        self.labels = torch.from_numpy(np.array(labels).astype(np.int64))
+        pixels = torch.from_numpy(np.array(images).reshape(len(images), -1))
+        self.pixels = pixels.to(self.device)
+        self.labels = torch.from_numpy(np.array(labels).astype(np.int64)).to(self.device)
 
     def probabilities(self, indices: np.ndarray) -> torch.Tensor:
         """Spike probability per step, float32 [B, I]: intensity x max_rate / 1000."""
@@ -133,7 +135,7 @@ class TorchPeer(ABC):
 
     def infer_batch(self, indices: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return self.counts(self.encode(indices)).argmax(1).numpy()
+            return self.counts(self.encode(indices)).argmax(1).cpu().numpy()
 
     def load_weights(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy arrays named as in the seed notebook's state dict into the network."""

@@ -860,7 +860,7 @@ class TestGrowth:
             growth.seconds_per_batch(Measurement("event", training_epoch_seconds=[1.0]))
 
 
-@pytest.mark.parametrize("name", ["beyond_memory", "graphs", "resuming"])
+@pytest.mark.parametrize("name", ["beyond_memory", "gpu", "graphs", "resuming"])
 def test_every_command_knows_the_library(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

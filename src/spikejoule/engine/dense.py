@@ -1,4 +1,8 @@
-"""The dense engine: the torch network on any device, every bit multiplied."""
+"""The dense engine: the torch network on any device, every bit multiplied.
+
+On a GPU a training batch is one stream of kernels: the host sends the events and waits once, at the
+end, for what it wants to know.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +19,7 @@ from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
-from spikejoule.model.network import SpikingNetwork
+from spikejoule.model.network import SpikingNetwork, can_fuse
 from spikejoule.spikes.events import EventList, concatenate_samples
 
 CHUNK_ELEMENTS = 1 << 26
@@ -31,6 +35,8 @@ class DenseEngine:
         settings: how to learn; not needed to run.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: float32, or float64 for exact comparisons.
+        fused: whether neurons that can take all steps in one kernel; None where Triton runs on a
+            GPU. A loop over the steps, which any device can, gives the same spikes.
     """
 
     name = "dense"
@@ -42,11 +48,14 @@ class DenseEngine:
         settings: LearningSettings | None = None,
         device: str = "cpu",
         dtype: DTypeLike = np.float32,
+        fused: bool | None = None,
     ) -> None:
         self.device = device
+        self._on_gpu = device.startswith("cuda")
+        self._fused = (self._on_gpu and can_fuse(device)) if fused is None else fused
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
-        network = SpikingNetwork(architecture, self._settings.chosen_surrogate)
+        network = SpikingNetwork(architecture, self._settings.chosen_surrogate, self._fused)
         network.to(device=device, dtype=self._type)
         network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         self._network = network
@@ -59,6 +68,8 @@ class DenseEngine:
             betas=ADAM_BETAS,
             eps=ADAM_EPSILON,
             weight_decay=self._settings.weight_decay,
+            # One kernel for all parameters; also wherever the neurons are asked for like that.
+            fused=(self._on_gpu or self._fused) or None,
         )
 
     @property
@@ -76,6 +87,13 @@ class DenseEngine:
         if self._architecture.quantisation is not None:
             self._use_grids(with_grids(self._architecture, self.learned_state()))
 
+    def _sent(self, values: NDArray[Any]) -> Tensor:
+        """An array on the device; the host does not wait until it is there."""
+        here = torch.from_numpy(values)
+        if self._on_gpu:
+            here = here.pin_memory()
+        return here.to(self.device, non_blocking=True)
+
     def _dense_input(self, events: EventList) -> Tensor:
         """What the inputs give [T, B, I] on the device: zeros and ones, or the same in each step.
 
@@ -83,49 +101,55 @@ class DenseEngine:
         """
         check_input(events, self._architecture)
         if events.currents is not None:
-            values = torch.from_numpy(events.currents.to_dense(events.n_inputs))
-            return values.to(self.device, self._type).expand(events.n_steps, -1, -1)
+            values = self._sent(events.currents.to_dense(events.n_inputs)).to(self._type)
+            return values.expand(events.n_steps, -1, -1)
         samples, steps = np.divmod(events.row_of_each_event(), events.n_steps)
-        rows = torch.from_numpy(steps * events.n_samples + samples).to(self.device)
-        sources = torch.from_numpy(events.sources.astype(np.int64)).to(self.device)
+        rows = steps * events.n_samples + samples
+        places = self._sent(rows * events.n_inputs + events.sources)
         shape = (events.n_steps, events.n_samples, events.n_inputs)
         dense = torch.zeros(shape, dtype=self._type, device=self.device)
-        dense.view(-1, events.n_inputs)[rows, sources] = 1
+        dense.view(-1)[places] = 1
         return dense
 
     def _accumulate(
         self, events: EventList, labels: NDArray[np.integer], teacher: NDArray[np.floating] | None
-    ) -> BatchOutcome:
+    ) -> Tensor:
+        """Compute the gradients; what :meth:`_outcome` reads is still on the device."""
         inputs = self._dense_input(events)
-        target = torch.from_numpy(np.asarray(labels, dtype=np.int64)).to(self.device)
+        target = self._sent(np.asarray(labels, dtype=np.int64))
         self._optimizer.zero_grad(set_to_none=True)
         layers = self._network(inputs)
         counts = layers[-1].sum(dim=0)
         logits = self._settings.logit_scale * counts
         loss = self._loss(logits, target)
         if teacher is not None:
-            share, probabilities = self._settings.distillation, torch.from_numpy(teacher)
-            soft = cross_entropy(logits, probabilities.to(self.device, self._type))
+            share = self._settings.distillation
+            soft = cross_entropy(logits, self._sent(teacher).to(self._type))
             loss = (1 - share) * loss + share * soft
         if self._settings.has_penalty:
             loss = loss + self._penalty(layers)
         loss.backward()
-        spikes, macs = inputs, None
+        spikes, macs = inputs, []
         if events.currents is not None:
-            spikes, macs = inputs.new_zeros((1, 1, events.n_inputs)), self._input_macs(events)
+            spikes, macs = inputs.new_zeros((1, 1, events.n_inputs)), [self._input_macs(events)]
         synaptic_events = self._synaptic_events([spikes, *layers[:-1]])
-        # One transfer for everything that the caller wants to know.
         correct = (counts.argmax(dim=1) == target).sum()
         totals = [layer.detach().sum(dtype=torch.float64) for layer in layers]
-        values = [loss.detach().double(), correct.double(), *totals, *synaptic_events]
-        mean_loss, right, *counted = torch.stack(values).tolist()
-        n_layers = len(layers)
+        return torch.stack(
+            [loss.detach().double(), correct.double(), *totals, *synaptic_events, *macs]
+        )
+
+    def _outcome(self, events: EventList, told: Tensor) -> BatchOutcome:
+        """What the caller wants to know of a batch: the one transfer for which the host waits."""
+        mean_loss, *counts = told.tolist()
+        right, *counted = map(int, counts)
+        n_layers = len(self._architecture.fan_outs)
         return BatchOutcome(
             mean_loss,
-            int(right),
-            (events.n_events, *(int(total) for total in counted[:n_layers])),
-            tuple(int(total) for total in counted[n_layers:]),
-            macs,
+            right,
+            (events.n_events, *counted[:n_layers]),
+            tuple(counted[n_layers : 2 * n_layers]),
+            None if events.currents is None else counted[-1],
         )
 
     def _reached(self, number: int) -> Tensor | int:
@@ -134,9 +158,9 @@ class DenseEngine:
         fan_out = self._architecture.fan_outs[number - 1]
         return fan_out if mask is None else mask.sum(dim=0, dtype=torch.float64)
 
-    def _input_macs(self, events: EventList) -> int:
-        used = torch.from_numpy(events.uses_per_source()).to(self.device)
-        return int((used * self._reached(1)).sum())
+    def _input_macs(self, events: EventList) -> Tensor:
+        used = self._sent(events.uses_per_source())
+        return (used * self._reached(1)).sum(dtype=torch.float64)
 
     def _synaptic_events(self, sending: list[Tensor]) -> list[Tensor]:
         """Synaptic events of each weight matrix, given the spikes [T, B, sources] sent into it."""
@@ -173,7 +197,7 @@ class DenseEngine:
         teacher: NDArray[np.floating] | None = None,
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
-        outcome = self._accumulate(events, labels, teacher)
+        told = self._accumulate(events, labels, teacher)
         if self._settings.grad_clip_norm > 0:
             torch.nn.utils.clip_grad_norm_(
                 self._network.parameters(), self._settings.grad_clip_norm
@@ -182,7 +206,8 @@ class DenseEngine:
             group["lr"] = learning_rate
         self._optimizer.step()
         self._apply_masks()
-        return outcome
+        # Last, so that the device has its whole batch of work before the host waits.
+        return self._outcome(events, told)
 
     def _apply_masks(self) -> None:
         with torch.no_grad():
@@ -196,13 +221,13 @@ class DenseEngine:
         teacher: NDArray[np.floating] | None = None,
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
-        outcome = self._accumulate(events, labels, teacher)
+        told = self._accumulate(events, labels, teacher)
         gradients = {
             name: parameter.grad.cpu().numpy()
             for name, parameter in self._network.named_parameters()
             if parameter.grad is not None
         }
-        return outcome, gradients
+        return self._outcome(events, told), gradients
 
     def prune(self, masks: Mapping[str, NDArray[np.bool_]]) -> None:
         """Remove the synapses that are False in a mask, from now on; by name of weight matrix."""
@@ -226,7 +251,9 @@ class DenseEngine:
     def with_parameters(self, state: State) -> "DenseEngine":
         """The same network with other parameters, to be run."""
         kind = np.float64 if self._type == torch.float64 else np.float32
-        return DenseEngine(self._architecture, state, self._settings, self.device, kind)
+        return DenseEngine(
+            self._architecture, state, self._settings, self.device, kind, self._fused
+        )
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters that run: on their grids in a quantised network."""
@@ -245,7 +272,8 @@ class DenseEngine:
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
         told = self._optimizer.state_dict()
-        told["param_groups"][0]["lr"] = learning_rate
+        # Fused or not is a matter of the device, and none of whoever goes on from the state.
+        told["param_groups"][0].update(lr=learning_rate, fused=None)
         state = {
             index: {
                 name: value.cpu().numpy().copy() if name != "step" else np.float32(value.item())
@@ -288,7 +316,10 @@ class DenseEngine:
         network.load_state_dict({name: torch.tensor(of) for name, of in snapshot.learned.items()})
         for name, parameter in network.named_parameters():
             self._optimizer.state[parameter] = {
-                "step": torch.tensor(float(snapshot.steps_taken)),
+                # Adam in one kernel counts where that runs.
+                "step": torch.tensor(
+                    float(snapshot.steps_taken), device=self.device if self._on_gpu else "cpu"
+                ),
                 "exp_avg": torch.tensor(snapshot.first[name]).to(self.device),
                 "exp_avg_sq": torch.tensor(snapshot.second[name]).to(self.device),
             }
