@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.sharing import share
+from spikejoule.engine.workspace import slots_for
 from spikejoule.foundation.compiling.arrays import even_parts
 from spikejoule.foundation.compiling.emit import LANES
+from spikejoule.model.architecture import Architecture
 from tests.engine import with_threads
 from tests.tools.processes import start_python
 
@@ -73,3 +76,10 @@ class TestPlan:
         assert [len(groups) for groups in turns] == [16]
         of_hidden = parts[parts[:, 1] == 0]
         assert -(-len(of_hidden) // 16) * of_hidden[:, 3].max() <= 4
+
+    def test_a_group_that_is_too_large(self, caplog: pytest.LogCaptureFixture) -> None:
+        layout = ParameterLayout.of(Architecture(1, (60_000,), 1))
+        assert [slots_for(layout, 50, 2, threads) for threads in (2, 16)] == [2, 6]
+        assert not caplog.text
+        assert [slots_for(layout, 500, 2, threads) for threads in (2, 16)] == [2, 2]
+        assert "2 threads share a batch in place of 16" in caplog.text

@@ -1,5 +1,8 @@
 """The memory that training needs, allocated once for a window."""
 
+import functools
+import logging
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -8,6 +11,8 @@ from spikejoule.engine.kernels.structures import Moments, Workspace
 from spikejoule.foundation.compiling.arrays import aligned_zeros, padded
 from spikejoule.spikes.events import source_type
 from spikejoule.spikes.kernels.structures import SPARE_SPIKES
+
+logger = logging.getLogger(__name__)
 
 GROUP_SAMPLES = 4
 """Samples whose weight gradients are added together, while their deltas are still in the cache."""
@@ -23,7 +28,20 @@ def slots_for(layout: ParameterLayout, n_steps: int, lanes: int, threads: int) -
         return lanes
     floats = sum(layer.stride for layer in layout.layers) * n_steps * GROUP_SAMPLES
     wanted = min(2 * threads, SLOT_BYTES // (4 * floats))
-    return max(padded(wanted, lanes), lanes)
+    slots = max(padded(wanted, lanes), lanes)
+    if slots == lanes:
+        _warn_of_few_slots(threads, lanes, 4 * floats // 2**20)
+    return slots
+
+
+@functools.cache
+def _warn_of_few_slots(threads: int, lanes: int, megabytes: int) -> None:
+    """Say once what a user would not expect."""
+    logger.warning(
+        "%d threads share a batch in place of %d: a group of samples takes %d MB, and no more than "
+        "%d MB are taken",
+        lanes, threads, megabytes, SLOT_BYTES // 2**20,
+    )  # fmt: skip
 
 
 def new_workspace(
