@@ -155,8 +155,8 @@ def _potentials_that_wait(make: Maker) -> nir.NIRGraph:
 
 def _sums_that_wait(make: Maker) -> nir.NIRGraph:
     """Nodes that add up what they gave the step before."""
-    halves = make.each((8, 8), -0.5, 0, 0, 0.5)
-    nodes = {"a": make.affine(6, 8), "b": nir.Linear(halves), "c": nir.Scale(make.each((8,), 1, -1)),
+    halves, signs = make.each((8, 8), -0.5, 0, 0, 0.5), make.each((8,), 1, -1)
+    nodes = {"a": make.affine(6, 8), "b": nir.Linear(halves), "c": nir.Scale(signs),
              "d": make.affine(8, 4), "e": make.if_(4)}  # fmt: skip
     return graph_of(nodes, (6,), (4,), (("b", "b"), ("c", "c")))
 
