@@ -1,6 +1,7 @@
 """Foreign graphs: every spike and every count as plain loops have them."""
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -195,6 +196,28 @@ class TestMemory:
             run = run_graph(graph, events, GIVEN)
             assert not run.of("spikes", "a").any()
             assert not run.output.any()
+
+    def test_blocks_of_many_units_are_not_held_by_all_threads(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A block of sixteen samples has as many numbers as all threads may hold together."""
+        graph = GRAPHS["convolution"](Maker())
+        n_units = sum(node.n_in + node.n_out for node in network_of(graph).nodes.values())
+        asked: list[int] = []
+
+        class Pool(ThreadPoolExecutor):
+            def __init__(self, max_workers: int) -> None:
+                asked.append(max_workers)
+                super().__init__(max_workers)
+
+        monkeypatch.setattr(executor, "ThreadPoolExecutor", Pool)
+        monkeypatch.setattr(executor, "_THREAD_NUMBERS", 1)
+        monkeypatch.setattr(numba, "get_num_threads", lambda: 8)
+        for n_blocks, n_threads in ((1, []), (3, [3]), (100, [8])):
+            asked.clear()
+            monkeypatch.setattr(executor, "_ALL_NUMBERS", n_blocks * 16 * n_units)
+            run_graph(graph, spikes_for(graph, samples=130), GIVEN)
+            assert asked == n_threads
 
     def test_what_delays_hold_makes_batches_smaller(self) -> None:
         """A delay of 2,000 steps of 100 units; for 256 samples at once it would be 200 MB."""
