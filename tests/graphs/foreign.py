@@ -153,6 +153,24 @@ def _potentials_that_wait(make: Maker) -> nir.NIRGraph:
     return graph_of(nodes, (4,), (3,), (("b", "b"),))
 
 
+def _sums_that_wait(make: Maker) -> nir.NIRGraph:
+    """Nodes that add up what they gave the step before."""
+    halves, signs = make.each((8, 8), -0.5, 0, 0, 0.5), make.each((8,), 1, -1)
+    nodes = {"a": make.affine(6, 8), "b": nir.Linear(halves), "c": nir.Scale(signs),
+             "d": make.affine(8, 4), "e": make.if_(4)}  # fmt: skip
+    return graph_of(nodes, (6,), (4,), (("b", "b"), ("c", "c")))
+
+
+def _sums_of_windows_that_wait(make: Maker) -> nir.NIRGraph:
+    weight = make.each((2, 2, 1, 3), -0.5, 0, 0.5)
+    nodes = {
+        "a": nir.Conv2d(None, weight, 1, (0, 1), 1, 1, make.numbers(2, high=4)),
+        "b": nir.SumPool2d(np.array([1, 3]), np.array([1, 1]), np.array([0, 1])),
+        "c": make.if_(2, 3, 3),
+    }  # fmt: skip
+    return graph_of(nodes, (2, 3, 3), (2, 3, 3), (("a", "a"), ("b", "b")))
+
+
 def _nested(make: Maker) -> nir.NIRGraph:
     inner = nir.NIRGraph(
         {"in": nir.Input(np.array([5])), "lif": make.lif(5), "rec": make.linear(5, 5),
@@ -192,6 +210,8 @@ GRAPHS = {
     "delay into a cycle": _delay_into_a_cycle,
     "entered twice": _entered_twice,
     "potentials that wait": _potentials_that_wait,
+    "sums that wait": _sums_that_wait,
+    "sums of windows that wait": _sums_of_windows_that_wait,
     "nested": _nested,
     "values": _values,
     "joined": _joined,
@@ -202,6 +222,8 @@ WAITING = {
     "delay into a cycle": (("w", "b"),),
     "entered twice": (("q", "near"),),
     "potentials that wait": (("b", "b"),),
+    "sums that wait": (("b", "b"), ("c", "c")),
+    "sums of windows that wait": (("a", "a"), ("b", "b")),
     "nested": (("layer.rec", "layer.lif"),),
 }
 ORDERS = {

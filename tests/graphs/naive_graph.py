@@ -158,8 +158,7 @@ class NaiveGraph:
         return out
 
     def pooling(self, name, node, incoming):
-        ((source, values),) = incoming
-        channels, rows, columns = self.shapes[source]
+        channels, rows, columns = self.shapes[incoming[0][0]]
         height, width = (int(size) for size in node.kernel_size)
         _, out_rows, out_columns = self.shapes[name]
         out = []
@@ -171,9 +170,10 @@ class NaiveGraph:
                 y = row * int(node.stride[0]) + q - int(node.padding[0])
                 x = column * int(node.stride[1]) + r - int(node.padding[1])
                 if 0 <= y < rows and 0 <= x < columns:
-                    value = values[(c * rows + y) * columns + x]
-                    total += value
-                    self.counts["additions"][name] += value != 0
+                    for _, values in incoming:
+                        value = values[(c * rows + y) * columns + x]
+                        total += value
+                        self.counts["additions"][name] += value != 0
             if self.kind(name) == "AvgPool2d":
                 self.counts["multiplications"][name] += total != 0
                 total /= height * width

@@ -1,6 +1,7 @@
 """Foreign graphs: every spike and every count as plain loops have them."""
 
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch.nn.functional import avg_pool2d, conv2d
 
 from spikejoule.foundation.errors import ArtifactError, ParameterError
-from spikejoule.graphs import graph_without_nodes, nir_graph
+from spikejoule.graphs import executor, graph_without_nodes, nir_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import GraphRun
 from spikejoule.graphs.network import Convolution, Identity
@@ -135,15 +136,26 @@ def test_a_delay_inside_a_cycle_as_its_equations_have_it() -> None:
     assert arrived > 20
 
 
-@pytest.mark.parametrize("name", ["convolution", "recurrent", "delays"])
-def test_a_result_does_not_depend_on_the_batch(name: str) -> None:
-    graph = GRAPHS[name](Maker(3))
-    events = spikes_for(graph, samples=11)
-    together = run_graph(graph, events, GIVEN)
-    for sample in (0, 10):
-        alone = run_graph(graph, events.select(slice(sample, sample + 1)), GIVEN)
-        assert np.array_equal(alone.output[0], together.output[sample])
-        assert alone.total("events")[0] == together.total("events")[sample]
+@pytest.mark.parametrize("name", GRAPHS)
+def test_a_result_does_not_depend_on_the_batch(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three blocks of samples, of which the last is not full; each a batch; samples alone."""
+    graph = GRAPHS[name](Maker())
+    events = spikes_for(graph, samples=35)
+    together = run_graph(graph, events, GIVEN, engine="graph")
+    assert together.output[32:].any()
+    for sample in (0, 17, 34):
+        alone = run_graph(graph, events.select(slice(sample, sample + 1)), GIVEN, engine="graph")
+        assert alone.output[0].tobytes() == together.output[sample].tobytes()
+        for kind, of_nodes in together.counts.items():
+            for node, found in of_nodes.items():
+                assert alone.counts[kind][node] == found[sample], (kind, node)
+    monkeypatch.setattr(executor, "_MOST_SAMPLES", 16)
+    monkeypatch.setattr(executor, "_THREAD_NUMBERS", 1)
+    apart = run_graph(graph, events, GIVEN, engine="graph")
+    assert apart.output.tobytes() == together.output.tobytes()
+    for kind, of_nodes in together.counts.items():
+        for node, found in of_nodes.items():
+            assert np.array_equal(apart.counts[kind][node], found), (kind, node)
 
 
 def test_a_long_chain_is_ordered_at_once() -> None:
@@ -184,6 +196,28 @@ class TestMemory:
             run = run_graph(graph, events, GIVEN)
             assert not run.of("spikes", "a").any()
             assert not run.output.any()
+
+    def test_blocks_of_many_units_are_not_held_by_all_threads(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A block of sixteen samples has as many numbers as all threads may hold together."""
+        graph = GRAPHS["convolution"](Maker())
+        n_units = sum(node.n_in + node.n_out for node in network_of(graph).nodes.values())
+        asked: list[int] = []
+
+        class Pool(ThreadPoolExecutor):
+            def __init__(self, max_workers: int) -> None:
+                asked.append(max_workers)
+                super().__init__(max_workers)
+
+        monkeypatch.setattr(executor, "ThreadPoolExecutor", Pool)
+        monkeypatch.setattr(executor, "_THREAD_NUMBERS", 1)
+        monkeypatch.setattr(numba, "get_num_threads", lambda: 8)
+        for n_blocks, n_threads in ((1, []), (3, [3]), (100, [8])):
+            asked.clear()
+            monkeypatch.setattr(executor, "_ALL_NUMBERS", n_blocks * 16 * n_units)
+            run_graph(graph, spikes_for(graph, samples=130), GIVEN)
+            assert asked == n_threads
 
     def test_what_delays_hold_makes_batches_smaller(self) -> None:
         """A delay of 2,000 steps of 100 units; for 256 samples at once it would be 200 MB."""

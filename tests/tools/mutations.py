@@ -62,6 +62,10 @@ INTEGERS = (
 )
 FOREIGN = ("tests/graphs/test_executor.py::test_plain_loops_give_the_same",)
 FOREIGN_WINDOWS = ("tests/graphs/test_executor.py::test_windows_are_those_of_torch",)
+FOREIGN_BATCHES = ("tests/graphs/test_executor.py::test_a_result_does_not_depend_on_the_batch",)
+FOREIGN_SUMS = (
+    "tests/graphs/test_vectors.py::test_few_and_many_spikes_take_two_ways_to_the_same_sums",
+)
 FOREIGN_PRICES = ("tests/energy/test_graph_operations.py",)
 MUTATIONS = (
     Mutation(
@@ -70,6 +74,13 @@ MUTATIONS = (
         'builder.fcmp_ordered(">=", value, thresholds)',
         'builder.fcmp_ordered(">", value, thresholds)',
         FORWARD,
+    ),
+    Mutation(
+        "of many spikes the fifth is not listed",
+        "engine/kernels/vector.py",
+        "place += np.uint64(USUAL_SPIKES)",
+        "place += np.uint64(USUAL_SPIKES + 1)",
+        ("tests/engine/test_twins.py::TestLists",),
     ),
     Mutation(
         "the leak of integers is rounded toward zero",
@@ -490,6 +501,48 @@ MUTATIONS = (
         "(c * slide.kernel_y + tap_y) * slide.kernel_x",
         "(c * slide.kernel_y + slide.kernel_y - 1 - tap_y) * slide.kernel_x",
         FOREIGN_WINDOWS,
+    ),
+    Mutation(
+        "of few spikes, every sample has those of the first",
+        "graphs/kernels/synapses.py",
+        "first + lane,",
+        "first,",
+        FOREIGN_SUMS,
+    ),
+    Mutation(
+        "squares of samples and targets change places by halves",
+        "graphs/kernels/vectors.py",
+        "else LANES + k - size",
+        "else LANES + k",
+        FOREIGN_SUMS,
+    ),
+    Mutation(
+        "what a convolution gives to a later block of samples arrives at the first",
+        "graphs/kernels/synapses.py",
+        "(b * n_out + target) * n_places",
+        "target * n_places",
+        FOREIGN_BATCHES,
+    ),
+    Mutation(
+        "the neurons of a later block are listed as those of the first",
+        "graphs/kernels/vectors.py",
+        "unit = builder.add(first_unit, loop.index)",
+        "unit = loop.index",
+        FOREIGN_BATCHES,
+    ),
+    Mutation(
+        "an input that fired once fires on",
+        "graphs/kernels/lists.py",
+        "amounts[b, units[b, k]] = 0",
+        "amounts[b, units[b, k]] *= 1",
+        FOREIGN,
+    ),
+    Mutation(
+        "a node that is its own source begins its sums in what it gave",
+        "graphs/batch.py",
+        "if spikes or adds_own else",
+        "if spikes else",
+        FOREIGN,
     ),
     Mutation(
         "a fan-out is not cut at the border",

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from spikejoule.graphs.batch import Action, Batch, tally
+from spikejoule.graphs.batch import Action, Array, Batch, tally
 from spikejoule.graphs.kernels import lists, neurons, synapses
 from spikejoule.graphs.kernels.structures import Given
 from spikejoule.graphs.network import (
@@ -38,12 +38,17 @@ def actions_of(batch: Batch) -> list[Action]:
             now = _MAKE[type(node)](batch, node)
         actions += now
         if node.name in batch.given and node.name in batch.arrays:
-            actions.append(_listing(batch.given[node.name]))
+            actions.append(_listing(batch.given[node.name], batch.arrays[node.name]))
     return actions + later
 
 
-def _listing(given: Given) -> Action:
-    return lambda step: lists.take_nonzero(given)
+def _listing(given: Given, values: Array) -> Action:
+    def take(step: int) -> None:
+        if given.amounts is not values:
+            np.copyto(given.amounts, values)
+        lists.take_nonzero(given)
+
+    return take
 
 
 def _input(batch: Batch, node: Input) -> list[Action]:

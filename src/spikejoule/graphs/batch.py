@@ -37,7 +37,8 @@ class Batch:
         first, size: which samples these are; B blocks of LANES, of which the last has room left.
         counts: by kind and node, int64 [B, LANES].
         arrays: by node, what it gives, real [B, n, LANES]; none for nodes of spikes and the output.
-        given: by node, the same with its list; none where nobody needs one.
+        given: by node, the same with its list; none where nobody needs one. A copy for a node of
+            sums that is its own source.
         output: what the output received, int64 or float64 [B, n, LANES].
         output_spikes: see `GraphRun`.
     """
@@ -78,8 +79,10 @@ class Batch:
         reads_units = [isinstance(one, NEEDS_UNITS) for one in self.plan.consumers_of(node.name)]
         if spikes or isinstance(node, Waiting) or any(reads_units):
             n_blocks, n_units = self.n_blocks, node.n_out
+            # Who adds up what it gave the step before does not begin its sums in the same place.
+            adds_own = isinstance(node, NEEDS_UNITS) and node.name in self.plan.sources[node.name]
             self.given[node.name] = Given(
-                self.zeros(n_units) if spikes else self.arrays[node.name],
+                self.zeros(n_units) if spikes or adds_own else self.arrays[node.name],
                 np.zeros((n_blocks, n_units), np.uint8),
                 np.zeros((n_blocks, n_units + 1), np.int32),
                 np.zeros(n_blocks, np.int64),

@@ -19,6 +19,8 @@ from spikejoule.graphs.plan import Plan
 from spikejoule.spikes.events import EventList
 
 _BATCH_NUMBERS = 1 << 22
+_ALL_NUMBERS = 1 << 28
+"""Of all threads' batches together: 1 GB, unless one block of samples has more."""
 _THREAD_NUMBERS = 1 << 18
 _MOST_SAMPLES = 4096
 
@@ -44,7 +46,8 @@ def execute(
     for steps in plan.delays.values():
         n_units += steps.size * min(int(steps.max()), events.n_steps)
     # A thread for which a step is little work waits for the others' Python, and slows them down.
-    threads = max(1, min(numba.get_num_threads(), events.n_samples * n_units // _THREAD_NUMBERS))
+    most = min(events.n_samples * n_units // _THREAD_NUMBERS, _ALL_NUMBERS // (LANES * n_units))
+    threads = max(1, min(numba.get_num_threads(), most))
     size = min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, -(-events.n_samples // threads))
     size = LANES * max(1, -(-size // LANES))
     firsts = range(0, events.n_samples, size)
