@@ -21,7 +21,7 @@ from spikejoule.spikes.events import EventList
 _BATCH_NUMBERS = 1 << 22
 _ALL_NUMBERS = 1 << 28
 """Of all threads' batches together: 1 GB, unless one block of samples has more."""
-_THREAD_NUMBERS = 1 << 18
+_THREAD_NUMBERS = 1 << 19
 _MOST_SAMPLES = 4096
 
 
