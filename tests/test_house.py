@@ -21,6 +21,7 @@ from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params, load_params, parse_params
 from stages.shared import common, root
 from tests.tools.pipeline_tools import write_paths
+from tests.tools.without_torch import needs_torch
 
 BY_MACHINE = {"torch", "torchvision"}
 CHECKS = [
@@ -140,6 +141,17 @@ class TestImports:
         environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
         done = run([sys.executable, "-c", code], repository, environment)
         assert done.stdout.strip() == "[]", done.stderr
+
+    @needs_torch
+    @pytest.mark.parametrize("stage", ["baseline", "train", "measure_inference", "energy_report"])
+    def test_a_stage_starts_without_what_it_does_not_use(
+        self, stage: str, repository: Path
+    ) -> None:
+        unused = "'torch._dynamo', 'sklearn', 'pandas', 'scipy.special', 'scipy.stats', 'mlflow'"
+        code = f"import sys, stages.{stage}\nprint({{{unused}}} & set(sys.modules))"
+        environment = {**os.environ, "PYTHONPATH": f"{repository / 'src'}:{repository}"}
+        done = run([sys.executable, "-c", code], repository, environment)
+        assert done.stdout.strip() == "set()", done.stderr
 
 
 @pytest.fixture
