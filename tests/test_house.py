@@ -500,6 +500,24 @@ class TestStages:
         assert common.run_stage(interrupt, None, (), []) == 130
         assert capsys.readouterr().err.startswith("error: interrupted")
 
+    @pytest.mark.parametrize(
+        ("error", "status", "first_line"),
+        [
+            ("KeyboardInterrupt", 130, "error: interrupted from the keyboard."),
+            ("ValueError", 1, "Traceback (most recent call last):"),
+        ],
+    )
+    def test_interruption_while_a_stage_imports(
+        self, error: str, status: int, first_line: str, repository: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "stages").mkdir()
+        shutil.copy(repository / "stages" / "__init__.py", tmp_path / "stages")
+        (tmp_path / "stages" / "slow.py").write_text(f"raise {error}\n", encoding="utf-8")
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        done = run([sys.executable, "-m", "stages.slow"], tmp_path, environment)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (status, first_line)
+        assert (len(done.stderr.splitlines()) == 1) == (status == 130)
+
     def test_wrong_parameters_stop_before_any_work(
         self, workspace: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
