@@ -115,7 +115,7 @@ def ask(port: int, body: bytes, requests: int) -> int:
         text = reply.read()
         if reply.status != 200:
             raise SpikejouleError(f"the server answered {reply.status}: {text[:500]!r}")
-        rows += text.count(b'"digit"')
+        rows += text.count(b'"synaptic_events"')
     connection.close()
     return rows
 

@@ -21,6 +21,7 @@ from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params, load_params, parse_params
 from stages.shared import common, root
 from tests.tools.pipeline_tools import write_paths
+from tests.tools.without_torch import needs_torch
 
 BY_MACHINE = {"torch", "torchvision"}
 CHECKS = [
@@ -140,6 +141,17 @@ class TestImports:
         environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
         done = run([sys.executable, "-c", code], repository, environment)
         assert done.stdout.strip() == "[]", done.stderr
+
+    @needs_torch
+    @pytest.mark.parametrize("stage", ["baseline", "train", "measure_inference", "energy_report"])
+    def test_a_stage_starts_without_what_it_does_not_use(
+        self, stage: str, repository: Path
+    ) -> None:
+        unused = "'torch._dynamo', 'sklearn', 'pandas', 'scipy.special', 'scipy.stats', 'mlflow'"
+        code = f"import sys, stages.{stage}\nprint({{{unused}}} & set(sys.modules))"
+        environment = {**os.environ, "PYTHONPATH": f"{repository / 'src'}:{repository}"}
+        done = run([sys.executable, "-c", code], repository, environment)
+        assert done.stdout.strip() == "set()", done.stderr
 
 
 @pytest.fixture
@@ -487,6 +499,24 @@ class TestStages:
 
         assert common.run_stage(interrupt, None, (), []) == 130
         assert capsys.readouterr().err.startswith("error: interrupted")
+
+    @pytest.mark.parametrize(
+        ("error", "status", "first_line"),
+        [
+            ("KeyboardInterrupt", 130, "error: interrupted from the keyboard."),
+            ("ValueError", 1, "Traceback (most recent call last):"),
+        ],
+    )
+    def test_interruption_while_a_stage_imports(
+        self, error: str, status: int, first_line: str, repository: Path, tmp_path: Path
+    ) -> None:
+        (tmp_path / "stages").mkdir()
+        shutil.copy(repository / "stages" / "__init__.py", tmp_path / "stages")
+        (tmp_path / "stages" / "slow.py").write_text(f"raise {error}\n", encoding="utf-8")
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        done = run([sys.executable, "-m", "stages.slow"], tmp_path, environment)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (status, first_line)
+        assert (len(done.stderr.splitlines()) == 1) == (status == 130)
 
     def test_wrong_parameters_stop_before_any_work(
         self, workspace: Path, capsys: pytest.CaptureFixture[str]

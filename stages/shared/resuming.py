@@ -23,7 +23,7 @@ from spikejoule.foundation.errors import ArtifactError, SpikejouleError
 from spikejoule.foundation.files import read_json, write_json
 from spikejoule.foundation.host_energy import HostEnergy, HostEnergyEntry
 from spikejoule.foundation.host_energy_sums import added_up
-from spikejoule.foundation.pipeline_file import PIPELINE_FILE, artifact_paths
+from spikejoule.foundation.pipeline_file import PIPELINE_FILE, paths_of
 from spikejoule.foundation.provenance import (
     computing_environment,
     content_digest,
@@ -140,7 +140,8 @@ def resumable(
         facts: what else the result depends on, by name.
         after: stages whose training came before: a pipeline that was killed then has the same run.
     """
-    key = _key(stage, params, facts or {}) if params.train.resume else None
+    pipeline = read_mapping(Path(PIPELINE_FILE)) if params.train.resume else {}
+    key = _key(pipeline, stage, params, facts or {})
     if key is None:
         yield Resume(None, None)
         return
@@ -152,7 +153,8 @@ def resumable(
                 file.done()
             with suppress(OSError):
                 _mark_of(file.path).unlink(missing_ok=True)
-        for name, known in [(stage, key), *((of, _key(of, params, {})) for of in after)]:
+        earlier = [(of, _key(pipeline, of, params, {})) for of in after]
+        for name, known in [(stage, key), *earlier]:
             journal.tell("resumable", stage=name, key=known)
         yield Resume(file if file.is_owned else None, key)
 
@@ -198,12 +200,14 @@ def _mark_of(state: Path) -> Path:
     return state.with_suffix(".done")
 
 
-def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
+def _key(
+    pipeline: Mapping[str, Any], stage: str, params: Params, facts: Mapping[str, str]
+) -> str | None:
     """A digest of all that a stage's result depends on; None where dvc.yaml does not say it."""
-    definition = read_mapping(Path(PIPELINE_FILE)).get("stages", {}).get(stage)
+    definition = pipeline.get("stages", {}).get(stage)
     if definition is None:
         return None
-    paths = {f"${{paths.{name}}}": path for name, path in artifact_paths(Path()).items()}
+    paths = {f"${{paths.{name}}}": path for name, path in paths_of(pipeline, Path()).items()}
     files = tree_digests(paths.get(dep, Path(dep)) for dep in definition["deps"])
     if files is None:
         return None

@@ -125,7 +125,9 @@ class TestMeasure:
 class TestFailures:
     @pytest.mark.parametrize("command", ["inspect", "proxies", "report"])
     def test_missing_file(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-        assert "none.pth does not exist" in failure(capsys, command, "none.pth")
+        told = failure(capsys, command, "none.pth")
+        assert told.startswith("error: none.pth does not exist: ")
+        assert "or name another file" in told
 
     def test_no_checkpoint(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "a.pth").write_text("text")

@@ -64,6 +64,20 @@ class TestStatistics:
         assert whole is not None
         np.testing.assert_array_equal(whole, parts)
 
+    def test_resamples_are_drawn_once_for_all_profiles(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = []
+        drawn = np.random.default_rng
+        monkeypatch.setattr("numpy.random.default_rng", lambda *_: asked.append(0) or drawn(8))
+        counts, settings = drawn(3).poisson(900, (50, 3)), BootstrapSettings(300, seed=8)
+        kept = [count_statistics(counts, settings).resampled for _ in range(3)]
+        assert len(asked) == 1
+        monkeypatch.setattr("spikejoule.energy.statistics._DRAWS_KEPT", 0)
+        again = [count_statistics(counts, settings).resampled for _ in range(3)]
+        assert len(asked) == 4
+        np.testing.assert_array_equal(kept, again)
+
     def test_every_resample_is_a_mean_of_images(self) -> None:
         counts = np.array([[0, 10], [1, 20]], dtype=np.int64)
         resampled = count_statistics(counts, BootstrapSettings(300)).resampled

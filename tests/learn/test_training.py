@@ -12,6 +12,7 @@ from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.learn.history import history_table
+from spikejoule.learn.schedules import SCHEDULES
 from spikejoule.learn.settings import TrainingSettings
 from spikejoule.learn.teacher import TeacherAnswer, load_teacher, save_teacher
 from spikejoule.learn.training import (
@@ -27,6 +28,7 @@ from spikejoule.model.network import initial_state
 from spikejoule.spikes.counting import predict
 from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.spikes.events import EventList
+from tests.tools.processes import exit_status_of
 from tests.tools.settings import changed, draw_key, encode
 
 N_STEPS = 12
@@ -507,3 +509,15 @@ class TestPruning:
                 assert record.synaptic_events == full
             else:
                 assert sum(record.synaptic_events) < sum(full)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_event_engine_trains_without_torchs_compiler(schedule: str) -> None:
+    code = (
+        "import sys\n"
+        "from tests.learn.test_training import *\n"
+        f"settings = changed(SETTINGS, max_epochs=1, schedule={schedule!r})\n"
+        "train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    assert exit_status_of(code) == 0

@@ -692,7 +692,7 @@ class TestModel:
         rows = model.predict(test.images, params={"indices": test.index.tolist()})
         measured = first.arrays("inference_spikes")["per_sample"]
         assert rows[[f"spikes_{name}" for name in LAYERS]].to_numpy().tolist() == measured.tolist()
-        assert rows["digit"].tolist() == first.arrays("predictions")["predictions"].tolist()
+        assert rows["class"].tolist() == first.arrays("predictions")["predictions"].tolist()
         tags = self.champion(first).tags
         for column in ("synaptic_events", "energy_pj"):
             stated = float(tags[f"{column}_per_inference"])

@@ -78,7 +78,7 @@ def model(folder: Path) -> Any:
 
 
 class TestAnswer:
-    def test_spikes_and_digit_are_those_of_plain_loops(
+    def test_spikes_and_class_are_those_of_plain_loops(
         self, model: Any, checkpoint_path: Path, images: np.ndarray
     ) -> None:
         checkpoint = read_complete(checkpoint_path)
@@ -92,7 +92,7 @@ class TestAnswer:
             assert row["spikes_input"] == spikes.sum()
             assert row["spikes_hidden"] == np.sum(hidden)
             assert row["spikes_output"] == votes.sum()
-            assert row["digit"] == votes.argmax()
+            assert row["class"] == votes.argmax()
 
     def test_events_and_energy_by_hand(self, model: Any, images: np.ndarray) -> None:
         rows = model.predict(images)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from spikejoule.data.sources.events import samples_of_file
 from spikejoule.data.subject import Subject
-from spikejoule.foundation.errors import DataError, ParameterError
+from spikejoule.foundation.errors import ArtifactError, DataError, ParameterError
 from spikejoule.foundation.npz_blocks import schema_of
 from spikejoule.spikes.binning import bin_all
 from spikejoule.spikes.events import EVENTS, EventList, load_events
@@ -48,6 +48,10 @@ def read_given_events(path: Path, step_us: int | None, n_samples: int | None) ->
         ParameterError: `step_us` is missing or makes too many steps, or the file has steps already.
         DataError: there are fewer samples.
     """
+    if not path.exists():
+        raise ArtifactError(
+            f"--events: {path} does not exist; allowed: a file of spikes by step, or an event file."
+        )
     if schema_of(path) in ("", EVENTS.schema):
         events, _ = load_events(path)
         if step_us is not None:

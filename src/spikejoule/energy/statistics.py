@@ -8,7 +8,9 @@ a paired one. Percentile bootstrap: Efron and Tibshirani, An Introduction to the
 chapter 13.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from spikejoule.energy.estimates import Estimate, Floats
 
 _DRAWS_AT_ONCE = 4_000_000
+_DRAWS_KEPT = 50_000_000  # 100 MB, two bytes each
 
 
 @dataclass(frozen=True)
@@ -109,14 +112,31 @@ def resampled_means(values: Floats, settings: BootstrapSettings) -> Floats:
     A resample is the number of times that each image was drawn; all columns share the draws. Sums
     of whole numbers are exact in float64, whatever the order in which they are added.
     """
-    n_images = len(values)
-    generator = np.random.default_rng(settings.seed)
-    block = max(_DRAWS_AT_ONCE // n_images, 1)
+    n_images, first = len(values), 0
+    draw = _kept_resamples if n_images * settings.resamples <= _DRAWS_KEPT else _resamples
     means = np.empty((settings.resamples, values.shape[1]))
+    for times in draw(n_images, settings, max(_DRAWS_AT_ONCE // n_images, 1)):
+        means[first : first + len(times)] = times @ values / n_images
+        first += len(times)
+    return means
+
+
+def _resamples(
+    n_images: int, settings: BootstrapSettings, block: int
+) -> Iterator[NDArray[np.unsignedinteger]]:
+    """How often each image was drawn, [`block` or fewer, N] at a time."""
+    generator = np.random.default_rng(settings.seed)
     for first in range(0, settings.resamples, block):
         rows = min(block, settings.resamples - first)
         drawn = generator.integers(0, n_images, (rows, n_images))
         drawn += np.arange(rows)[:, None] * n_images
         times = np.bincount(drawn.ravel(), minlength=rows * n_images).reshape(rows, n_images)
-        means[first : first + rows] = times @ values / n_images
-    return means
+        yield times.astype(np.min_scalar_type(n_images))
+
+
+@lru_cache(maxsize=1)
+def _kept_resamples(
+    n_images: int, settings: BootstrapSettings, block: int
+) -> tuple[NDArray[np.unsignedinteger], ...]:
+    """The same, for who asks again: each profile of a report prices the same images."""
+    return tuple(_resamples(n_images, settings, block))

@@ -271,5 +271,7 @@ def cannot_write(path: str | os.PathLike[str], error: OSError) -> ArtifactError:
 def cannot_read(path: str | os.PathLike[str], error: OSError) -> ArtifactError:
     """The error of a file that the file system does not give."""
     if isinstance(error, FileNotFoundError):
-        return ArtifactError(f"{path} does not exist: run the stage that writes it.")
+        return ArtifactError(
+            f"{path} does not exist: run the stage that writes it, or name another file."
+        )
     return ArtifactError(f"{path} cannot be read: {error.strerror or error}.")

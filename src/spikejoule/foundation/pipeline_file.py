@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.foundation.yaml_files import read_mapping
@@ -15,7 +16,11 @@ def artifact_paths(directory: Path) -> dict[str, Path]:
 
     Raises ArtifactError if there is no pipeline with such variables.
     """
-    content = read_mapping(directory / PIPELINE_FILE)
+    return paths_of(read_mapping(directory / PIPELINE_FILE), directory)
+
+
+def paths_of(content: Mapping[str, Any], directory: Path) -> dict[str, Path]:
+    """The same of a dvc.yaml that is read already."""
     for variables in content.get("vars", ()):
         if isinstance(variables, Mapping) and isinstance(variables.get("paths"), Mapping):
             return {str(name): Path(path) for name, path in variables["paths"].items()}

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.files import write_bytes
+from spikejoule.foundation.files import cannot_read, write_bytes
 
 # NumPy's type characters of booleans, integers and floats, beside those of `struct`.
 _NUMBER_FORMATS = {
@@ -89,10 +89,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     try:
         data = Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{path} does not exist: run the stage that writes it.") from error
     except OSError as error:
-        raise ArtifactError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise cannot_read(path, error) from error
     _check_archive(path, data)
     try:
         with (

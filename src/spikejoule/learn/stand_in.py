@@ -1,4 +1,4 @@
-"""torch's own schedulers on a parameter that stands for all."""
+"""torch's own schedulers on an optimizer that stands for all."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,13 +21,11 @@ class StandIn:
         by_step: Callable[[Any], Any] | None = None,
         by_accuracy: Callable[[Any], Any] | None = None,
     ) -> None:
-        import torch
-
-        self._optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+        self._optimizer = _only_a_rate(lr)
         self._by_step = None if by_step is None else by_step(self._optimizer)
         self._by_accuracy = None if by_accuracy is None else by_accuracy(self._optimizer)
         self._steps_left = total_steps - 1
-        # A scheduler warns unless its optimizer has taken a step; this one has no gradient to take.
+        # A scheduler warns unless its optimizer has taken a step; this one has nothing to take.
         self._optimizer.step()
 
     @property
@@ -45,3 +43,19 @@ class StandIn:
         """Move on by one epoch."""
         if self._by_accuracy is not None:
             self._by_accuracy.step(validation_accuracy_percent)
+
+
+def _only_a_rate(lr: float) -> Any:
+    """An optimizer of torch's with a learning rate and no parameters."""
+    import torch
+
+    # torch's own optimizers, and `add_param_group` of their base, import torch's compiler, which
+    # takes seconds.
+    class OnlyARate(torch.optim.Optimizer):
+        def add_param_group(self, param_group: dict[str, Any]) -> None:
+            self.param_groups.append(param_group)
+
+        def step(self, closure: Any = None) -> Any:
+            pass
+
+    return OnlyARate([{"params": [], "lr": lr}], {})

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from spikejoule.foundation.array_files import Array, ArrayFile
 from spikejoule.foundation.errors import ArtifactError
@@ -69,7 +68,9 @@ def load_teacher(
     fan_outs = [len(values) for values in state.values() if values.ndim == 2]
 
     def answer(images: NDArray[np.uint8]) -> TeacherAnswer:
-        # It takes torch, which a training without a teacher may do without.
+        # They take seconds, and a training without a teacher needs neither.
+        from scipy.special import softmax
+
         from spikejoule.learn.relu_network import activations
 
         *layers, scores = activations(state, images)

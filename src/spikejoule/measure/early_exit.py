@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
 
 from spikejoule.foundation.errors import ArtifactError
 from spikejoule.measure.evaluation import Accuracy, accuracy
@@ -82,6 +81,8 @@ def exit_outcome(
     outcomes: StepOutcomes, margin: int | None, minimal_steps: int = 1, confidence: float = 0.95
 ) -> ExitOutcome:
     """What stopping at a margin gives, or at the first output spike, if there is no margin."""
+    from scipy.stats import norm  # here: it takes half a second
+
     steps = exit_steps(outcomes, margin, minimal_steps)
     samples = np.arange(len(steps))
     spent = outcomes.synaptic_events[samples, steps - 1]

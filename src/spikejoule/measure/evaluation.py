@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix
 
 from spikejoule.foundation.errors import DataError
 
@@ -50,6 +48,9 @@ def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accura
     """
     if n_samples == 0 and n_correct == 0:
         return Accuracy(0, 0, None, None, None)
+    # It takes half a second, and who reads results of an evaluation needs none of it.
+    from scipy.stats import binomtest
+
     interval = binomtest(n_correct, n_samples).proportion_ci(confidence, method="wilson")
     return Accuracy(
         n_samples=n_samples,
@@ -81,7 +82,8 @@ def evaluate_predictions(
         if int(classes.min()) < 0 or int(classes.max()) >= n_classes:
             outlier = classes[(classes < 0) | (classes >= n_classes)][0]
             raise DataError(f"the {name} {outlier} is not a class from 0 to {n_classes - 1}.")
-    confusion = confusion_matrix(labels, predictions, labels=np.arange(n_classes)).astype(np.int64)
+    confusion = np.zeros((n_classes, n_classes), np.int64)
+    np.add.at(confusion, (labels, predictions), 1)
     return Evaluation(
         overall=accuracy(int(np.trace(confusion)), int(labels.size), confidence),
         per_class=tuple(

@@ -89,7 +89,7 @@ def answer(
         question: prices and spikes to use.
 
     Returns:
-        a row per image: `digit`, `spikes_NAME` of each layer, `synaptic_events`, `input_macs`
+        a row per image: `class`, `spikes_NAME` of each layer, `synaptic_events`, `input_macs`
         (where the input are constant currents), `energy_pj` (null where the profile has a bracket
         alone), `energy_low_pj` and `energy_high_pj`.
 
@@ -121,7 +121,7 @@ def _rows(measured: Measurement, profile: HardwareProfile) -> pd.DataFrame:
     operations = count_operations(measured)
     energy = price(operations, profile)
     counts = measured.counts
-    columns: dict[str, Any] = {"digit": measured.predictions}
+    columns: dict[str, Any] = {"class": measured.predictions}
     for name, spikes in zip(counts.layer_names, counts.per_sample.T, strict=True):
         columns[f"spikes_{name}"] = spikes
     columns["synaptic_events"] = measured.synaptic_events.sum(axis=1)
@@ -220,7 +220,7 @@ def _signature(checkpoint: CompleteCheckpoint, profile: str) -> ModelSignature:
         inputs=Schema([TensorSpec(np.dtype(object), (-1,))]),
         outputs=Schema(
             [
-                ColSpec(DataType.long, "digit"),
+                ColSpec(DataType.long, "class"),
                 *(ColSpec(DataType.long, name) for name in counts),
                 ColSpec(DataType.double, "energy_pj", required=False),
                 ColSpec(DataType.double, "energy_low_pj"),
