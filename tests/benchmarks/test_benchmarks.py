@@ -864,6 +864,8 @@ class TestGrowth:
 def test_every_command_knows_the_library(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    # Another test of the same worker may have imported it, which runpy warns of.
+    monkeypatch.delitem(sys.modules, f"benchmarks.{name}", raising=False)
     monkeypatch.setattr(sys, "argv", [f"benchmarks.{name}", "--help"])
     with pytest.raises(SystemExit) as ended:
         runpy.run_module(f"benchmarks.{name}", run_name="__main__")
