@@ -1,5 +1,6 @@
 """Collecting the spikes that kernels emit, when nobody knows beforehand how many there will be."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,26 @@ from spikejoule.spikes.kernels.structures import SPARE_SPIKES, LaneSpikes
 CHUNK_BYTES = 256 * 1024 * 1024
 """Address space reserved for the spikes of one chunk of samples: their upper bound, of which only
 the pages that spikes are written to become memory."""
+
+
+class _Kept(threading.local):
+    """The buffer of the calls before, which each thread keeps.
+
+    A new one of tens of megabytes comes from the operating system page by page, and while two
+    threads write to it that takes longer than encoding.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = np.empty(0, np.uint16)
+
+    def room(self, lanes: int, size: int) -> NDArray[np.uint16]:
+        """Uint16 [lanes, size], whatever is in it."""
+        if self._buffer.size < lanes * size:
+            self._buffer = np.empty(lanes * size, np.uint16)
+        return self._buffer[: lanes * size].reshape(lanes, size)
+
+
+_kept = _Kept()
 
 Fill = Callable[[slice, LaneSpikes], Any]
 """Emits the spikes of the samples of a chunk, ``fill(samples, out)``: bounds and lengths of `out`
@@ -40,7 +61,7 @@ def collect_events(n_samples: int, n_steps: int, n_units: int, fill: Fill) -> Ev
         rows = slice(first * n_steps, (first + size) * n_steps)
         out = LaneSpikes(
             bounds=even_parts(size, lanes),
-            buffers=np.empty((lanes, most_spikes + SPARE_SPIKES), dtype=np.uint16),
+            buffers=_kept.room(lanes, most_spikes + SPARE_SPIKES),
             counts=np.empty(lanes, dtype=np.int64),
             lengths=lengths[rows],
         )
