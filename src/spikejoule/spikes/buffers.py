@@ -66,7 +66,8 @@ def collect_events(n_samples: int, n_steps: int, n_units: int, fill: Fill) -> Ev
             lengths=lengths[rows],
         )
         fill(slice(first, first + size), out)
-        parts += [out.buffers[lane, : out.counts[lane]].copy() for lane in range(lanes)]
+        filled = zip(out.buffers, out.counts.tolist(), strict=True)
+        parts.append(np.concatenate([buffer[:count] for buffer, count in filled]))
     np.cumsum(lengths, out=lengths)
-    sources = np.concatenate(parts) if parts else np.empty(0, dtype=np.uint16)
+    sources = parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.uint16), *parts])
     return EventList(sources, offsets, n_samples, n_steps, n_units)

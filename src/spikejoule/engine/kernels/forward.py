@@ -4,11 +4,12 @@ import numba
 import numpy as np
 
 from spikejoule.engine.kernels.structures import Block, Spikes, with_bias_at
-from spikejoule.engine.kernels.vector import integrate_and_fire, list_fired
+from spikejoule.engine.kernels.vector import integrate_and_fire
+from spikejoule.foundation.compiling.bits import list_set_bits
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compiled_parallel
 
-FORWARD_BLOCK = 7
+FORWARD_BLOCK = 5
 
 
 @compiled_inline
@@ -46,7 +47,7 @@ def layer_forward(spikes, layer, parameters, neuron, n_steps, potentials, fired,
     sources, offsets = out.sources, out.offsets
     count = offsets[0]
     for step in range(n_steps):
-        count = list_fired(fired, step * words, words, sources, count)
+        count = list_set_bits(fired, step * words, words, sources, count)
         offsets[step + 1] = count
     return count - offsets[0]
 

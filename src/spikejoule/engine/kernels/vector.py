@@ -4,7 +4,6 @@ All arrays are flat and contiguous, all positions are counted in elements, and n
 the callers in this folder own the bounds. tests/engine/twins.py has each loop in plain Python.
 """
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -202,104 +201,5 @@ def accumulate_narrow_rows(
 
         for_each_block_size(builder, vectors, range(1, NARROW + 1), emit)
         return context.get_dummy_value()
-
-    return signature, codegen
-
-
-@intrinsic
-def lowest_set_bit(typing_context, word):
-    """Index of the lowest bit that is set in an integer; its width where none is."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return word(word), codegen
-
-
-@intrinsic
-def population_count(typing_context, word):
-    """How many bits are set in an integer."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.ctpop(arguments[0])
-
-    return word(word), codegen
-
-
-WORDS_AT_ONCE = 4
-"""Words of fired neurons that are searched for set bits together."""
-
-USUAL_SPIKES = 4
-"""Spikes of so many words that are written without asking whether there are as many."""
-
-
-def list_bit_by_bit(fired, first_word, n_words, sources, place):
-    """What :func:`list_fired` does, for a processor that cannot pack a vector."""
-    place = np.uint64(place)
-    for word in range(0, n_words, WORDS_AT_ONCE):
-        bits = np.uint64(0)
-        for k in range(min(WORDS_AT_ONCE, n_words - word)):
-            bits |= np.uint64(fired[first_word + word + k]) << np.uint64(LANES * k)
-        first, past = word * LANES, place + population_count(bits)
-        # Without a branch up to a few: how many fire is what a processor cannot predict.
-        for k in range(USUAL_SPIKES):
-            sources[place + np.uint64(k)] = first + lowest_set_bit(bits)
-            bits &= bits - np.uint64(1)
-        place += np.uint64(USUAL_SPIKES)
-        while bits != 0:
-            sources[place] = first + lowest_set_bit(bits)
-            bits &= bits - np.uint64(1)
-            place += np.uint64(1)
-        place = past
-    return np.int64(place)
-
-
-@intrinsic
-def list_fired(typing_context, fired, first_word, n_words, sources, place):
-    """Write the numbers of the bits that are set in some words, ascending; return where they end.
-
-    ``sources[place]`` is the first, and up to SPARE_SPIKES places behind the last are overwritten.
-    Where the processor can pack a vector by a mask (AVX-512 VBMI2), 32 bits are listed at once.
-    """
-    number = types.int64
-    signature = number(fired, number, number, sources, number)
-
-    def codegen(context, builder, signature, arguments):
-        fired, first_word, n_words, sources, place = named_arguments(
-            context, builder, signature, arguments
-        )
-        features = context.codegen().magic_tuple()[2]
-        if "+avx512vbmi2" not in features or sources.element != ir.IntType(16):
-            return context.compile_internal(builder, list_bit_by_bit, signature, arguments)
-        count = cgutils.alloca_once_value(builder, place)
-
-        def emit(word, width):
-            address = builder.gep(fired.pointer, [builder.add(first_word, word)])
-            kind = ir.IntType(width).as_pointer()
-            mask = builder.load(builder.bitcast(address, kind), align=2)
-            units = ir.VectorType(sources.element, width)
-            lanes = ir.VectorType(ir.IntType(1), width)
-            first = builder.trunc(builder.mul(word, constant(LANES)), sources.element)
-            numbers = builder.add(
-                broadcast(builder, first, width), ir.Constant(units, list(range(width)))
-            )
-            pack = cgutils.get_or_insert_function(
-                builder.module,
-                ir.FunctionType(units, [units, units, lanes]),
-                f"llvm.x86.avx512.mask.compress.v{width}i16",
-            )
-            nothing = ir.Constant(units, ir.Undefined)
-            packed = builder.call(pack, [numbers, nothing, builder.bitcast(mask, lanes)])
-            into = builder.gep(sources.pointer, [builder.load(count)])
-            builder.store(packed, builder.bitcast(into, units.as_pointer()), align=2)
-            found = builder.zext(builder.ctpop(mask), INDEX)
-            builder.store(builder.add(builder.load(count), found), count)
-
-        with cgutils.for_range(builder, builder.lshr(n_words, constant(1)), intp=INDEX) as loop:
-            emit(builder.shl(loop.index, constant(1)), 2 * LANES)
-        odd = builder.trunc(n_words, ir.IntType(1))
-        with builder.if_then(odd):
-            emit(builder.sub(n_words, constant(1)), LANES)
-        return builder.load(count)
 
     return signature, codegen

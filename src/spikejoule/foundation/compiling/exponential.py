@@ -66,15 +66,15 @@ def _minus_log(builder: ir.IRBuilder, u: ir.Value) -> ir.Value:
 
 
 @intrinsic
-def fill_exponentials(typing_context, state, n_vectors, out):
-    """Fill `out` (float64 [16 * n_vectors]) with the numbers that follow a state of the stream.
+def fill_exponentials(typing_context, state, n_vectors, out, first):
+    """Fill ``out[first : first + 16 * n_vectors]``, float64, with what follows a state.
 
     The state after them is ``state + 16 * n_vectors * GOLDEN``.
     """
-    signature = types.void(types.uint64, types.int64, out)
+    signature = types.void(types.uint64, types.int64, out, types.int64)
 
     def codegen(context, builder, signature, arguments):
-        state, n_vectors, out = named_arguments(context, builder, signature, arguments)
+        state, n_vectors, out, first = named_arguments(context, builder, signature, arguments)
         states = broadcast(builder, state)
         wrap = (1 << 64) - 1
         steps = ir.Constant(_INTEGERS, [(lane + 1) * GOLDEN & wrap for lane in range(LANES)])
@@ -84,7 +84,7 @@ def fill_exponentials(typing_context, state, n_vectors, out):
             high = builder.lshr(_mix(builder, value), _integers(11))
             u = builder.uitofp(builder.add(high, _integers(1)), _DOUBLES)
             u = builder.fmul(u, splat(_DOUBLES, 2.0**-53))
-            place = builder.mul(loop.index, constant(LANES))
+            place = builder.add(first, builder.mul(loop.index, constant(LANES)))
             out.store_vector(_minus_log(builder, u), place)
         return context.get_dummy_value()
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikejoule.foundation.compiling.exponential import GOLDEN
 from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
-from spikejoule.spikes.kernels.poisson import mix, stream_start
+from spikejoule.foundation.compiling.streams import mix, stream_start
 
 _STATE_STEP = np.uint64(GOLDEN)
 _UNIT = 1.0 / 9007199254740992.0

@@ -84,16 +84,20 @@ def firing_probabilities(
     return intensities * (max_rate_hz * STEP_MS / 1000)
 
 
-def _gap_scale(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """-1 / log(1 - p): zero where p is 1, and minus one (never fires) where p is 0."""
+def _gap_scale(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """-1 / log(1 - p) of levels in ascending order, and the lowest level that may fire.
+
+    The scale is zero where p is 1, and minus one where p is 0: such a level never fires.
+    """
     with np.errstate(divide="ignore", over="ignore"):
         scale = np.abs(1 / np.log1p(-probabilities))
-    return np.where(np.isinf(scale), -1.0, scale)
+    never = np.isinf(scale)
+    return np.where(never, -1.0, scale), int(np.count_nonzero(never))
 
 
 @functools.lru_cache(maxsize=8)
-def _gap_scale_of_bytes(max_rate_hz: float) -> NDArray[np.float64]:
-    """Gap scale of each 8-bit level; kept, because training asks for it in every batch."""
+def _gap_scale_of_bytes(max_rate_hz: float) -> tuple[NDArray[np.float64], int]:
+    """That of the 8-bit levels; kept, because training asks for it in every batch."""
     return _gap_scale(firing_probabilities(BYTE_INTENSITIES, max_rate_hz))
 
 
@@ -129,11 +133,12 @@ def encode(
     n_images, n_pixels = levels.shape
     identities = identities_of(samples, n_images)
     if intensities is BYTE_INTENSITIES:
-        scale = _gap_scale_of_bytes(max_rate_hz)
+        scale, first_lit = _gap_scale_of_bytes(max_rate_hz)
     else:
-        scale = _gap_scale(firing_probabilities(intensities, max_rate_hz))
+        scale, first_lit = _gap_scale(firing_probabilities(intensities, max_rate_hz))
 
     def fill(chosen: slice, out: LaneSpikes) -> None:
-        encode_lanes(levels[chosen], identities[chosen], key, scale, time_window, *out)
+        chosen_levels, chosen_ones = levels[chosen], identities[chosen]
+        encode_lanes(chosen_levels, chosen_ones, key, scale, first_lit, time_window, *out)
 
     return collect_events(n_images, time_window, n_pixels, fill)

@@ -6,6 +6,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.foundation.compiling.bits import LISTED_AT_ONCE, list_at_least
 from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
 from spikejoule.spikes.kernels.ordering import order_by_step
 
@@ -15,10 +16,12 @@ class Scratch(NamedTuple):
 
     Attributes:
         places: where each step's next spike goes, int32 [T].
+        bright: the pixels that fire, ascending, uint16 [P + LISTED_AT_ONCE].
         steps, pixels: of each spike, by pixel, uint16 [P].
     """
 
     places: NDArray[Any]
+    bright: NDArray[Any]
     steps: NDArray[Any]
     pixels: NDArray[Any]
 
@@ -39,21 +42,13 @@ def encode_sample(levels, first_level, step_of_level, n_steps, scratch, sources,
     Returns:
         the number of spikes.
     """
-    places, steps, pixels = scratch
-    for step in range(n_steps):
-        lengths[step] = 0
-    count = np.uint64(0)
-    # Without a branch: which pixels are bright is what a processor cannot predict.
-    for k in range(levels.size):
-        pixel = np.uint64(levels.size - 1 - k)
-        pixels[count] = pixel
-        count += np.uint64(levels[pixel] >= first_level)
+    places, bright, steps, pixels = scratch
+    count = np.uint64(list_at_least(levels, levels.size, first_level, bright))
     for event in range(count):
-        its_step = np.uint64(step_of_level[levels[np.uint64(pixels[event])]])
-        steps[event] = its_step
-        lengths[its_step] += 1
-    order_by_step(steps, pixels, count, n_steps, lengths, places, sources)
-    return np.int64(count)
+        pixel = bright[count - np.uint64(1) - event]
+        pixels[event] = pixel
+        steps[event] = step_of_level[levels[np.uint64(pixel)]]
+    return order_by_step(steps, pixels, count, n_steps, lengths, places, sources)
 
 
 @compiled_parallel
@@ -69,6 +64,7 @@ def encode_lanes(levels, first_level, step_of_level, n_steps, bounds, buffers, c
     for lane in numba.prange(bounds.size - 1):
         scratch = Scratch(
             np.empty(n_steps, np.int32),
+            np.empty(n_pixels + LISTED_AT_ONCE, np.uint16),
             np.empty(n_pixels, np.uint16),
             np.empty(n_pixels, np.uint16),
         )

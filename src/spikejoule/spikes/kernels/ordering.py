@@ -6,19 +6,26 @@ from spikejoule.foundation.compiling.jit import compiled
 
 
 @compiled
-def order_by_step(steps, pixels, count, n_steps, lengths, places, sources):
+def order_by_step(steps, pixels, n_spikes, n_steps, lengths, places, sources):
     """Order the spikes of one image by step, then by pixel: a counting sort.
 
     Indices are unsigned, because numba looks at the sign of every other index.
 
     Args:
         steps, pixels: of each spike, pixels in descending order, uint16.
-        count: number of spikes, uint64.
+        n_spikes: how many.
         n_steps: T.
-        lengths: number of spikes of each step, int64 [T].
+        lengths: receives the number of spikes of each step, int64 [T].
         places: memory for the place of each step's next spike, int32 [T].
         sources: receives the pixels, uint16.
+
+    Returns:
+        the number of spikes.
     """
+    count = np.uint64(n_spikes)
+    lengths[:] = 0
+    for k in range(count):
+        lengths[np.uint64(steps[k])] += 1
     place = 0
     for step in range(n_steps):
         places[step] = place
@@ -29,3 +36,4 @@ def order_by_step(steps, pixels, count, n_steps, lengths, places, sources):
         its_step = np.uint64(steps[event])
         sources[np.uint64(places[its_step])] = pixels[event]
         places[its_step] += 1
+    return np.int64(count)

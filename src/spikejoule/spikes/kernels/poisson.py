@@ -14,131 +14,177 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.foundation.compiling.bits import LISTED_AT_ONCE, list_at_least, lowest_set_bit
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.exponential import GOLDEN, fill_exponentials
 from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
+from spikejoule.foundation.compiling.streams import stream_start
+from spikejoule.spikes.kernels.gaps import GAPS_AT_ONCE, steps_after_gaps
 from spikejoule.spikes.kernels.ordering import order_by_step
 
-BUFFER_VECTORS = 8
-_BUFFER = BUFFER_VECTORS * LANES
+AT_ONCE = 4
+"""Images that are drawn side by side: each draw waits for the one before, so that one image alone
+would leave the processor idle."""
+
+ROOM = 1 << 24
+"""Places for spikes that images which are drawn side by side may ask for together."""
+
+NUMBER_VECTORS = 8
+"""Vectors of random numbers that a stream makes at once."""
+
+_NUMBERS = NUMBER_VECTORS * LANES
 _STATE_STEP = np.uint64(GOLDEN)
-_BUFFER_STEP = np.uint64(_BUFFER * GOLDEN & (2**64 - 1))
+_EVERY = (1 << GAPS_AT_ONCE) - 1
 
 
 class Scratch(NamedTuple):
-    """Memory that encoding an image of P pixels over T steps needs.
+    """Memory that encoding A images of P pixels over T steps needs, each its own part of it.
 
     Attributes:
-        numbers: random numbers, float64 [16 * BUFFER_VECTORS].
-        lit: the pixels that are not black, int32 [P].
+        states: of the random streams, uint64 [A].
+        numbers: random numbers, float64 [A * _NUMBERS].
+        used: how many of these each image used, int64 [A].
+        lit: the pixels that are not black, ascending, uint16 [A * (P + LISTED_AT_ONCE)].
+        n_lit: how many there are, int64 [A].
+        steps, pixels: of each spike, by pixel, uint16 [A * (P * T + GAPS_AT_ONCE)].
+        counts: how many spikes there are, int64 [A].
         places: where each step's next spike goes, int32 [T].
-        steps, pixels: of each spike, by pixel, uint16 [P * T].
     """
 
+    states: NDArray[Any]
     numbers: NDArray[Any]
+    used: NDArray[Any]
     lit: NDArray[Any]
-    places: NDArray[Any]
+    n_lit: NDArray[Any]
     steps: NDArray[Any]
     pixels: NDArray[Any]
+    counts: NDArray[Any]
+    places: NDArray[Any]
 
 
 @compiled
-def mix(value):
-    """SplitMix64's output function: a bijection of 64-bit integers."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+def _scratch(n_pixels, n_steps):
+    images = max(1, min(AT_ONCE, ROOM // (n_pixels * n_steps)))
+    room = images * (n_pixels * n_steps + GAPS_AT_ONCE)
+    return Scratch(
+        states=np.empty(images, np.uint64),
+        numbers=np.empty(images * _NUMBERS, np.float64),
+        used=np.empty(images, np.int64),
+        lit=np.empty(images * (n_pixels + LISTED_AT_ONCE), np.uint16),
+        n_lit=np.empty(images, np.int64),
+        steps=np.empty(room, np.uint16),
+        pixels=np.empty(room, np.uint16),
+        counts=np.empty(images, np.int64),
+        places=np.empty(n_steps, np.int32),
+    )
 
 
 @compiled
-def stream_start(key, sample):
-    """State of the random stream of one sample under a key."""
-    return mix(key ^ mix(np.uint64(sample) + _STATE_STEP))
-
-
-@compiled
-def encode_sample(levels, gap_scale, n_steps, state, scratch, sources, lengths):
-    """Spikes of one image, ordered by step, then by pixel.
-
-    Indices are unsigned, because numba looks at the sign of every other index.
+def _draw(levels, gap_scale, n_steps, scratch):
+    """Spikes of a few images by pixel, from the last pixel to the first.
 
     Args:
-        levels: index into `gap_scale` of each pixel, [P].
-        gap_scale: -1 / log(1 - p) of each level; 0 where p = 1, negative where p = 0.
-        n_steps: T.
-        state: start of the sample's random stream.
-        scratch: ``Scratch``.
-        sources: receives the pixels, uint16.
-        lengths: receives the number of spikes of each step, int64 [T].
-
-    Returns:
-        the number of spikes.
+        levels: index into `gap_scale` of each pixel, [up to A, P].
+        gap_scale, n_steps: see :func:`encode_lanes`.
+        scratch: ``Scratch``, with the states of the streams and the lit pixels; steps, pixels and
+            counts receive.
     """
-    numbers, lit, places, steps, pixels = scratch
-    one = np.uint64(1)
-    for step in range(n_steps):
-        lengths[step] = 0
-    # Without a branch: which pixels are black is what a processor cannot predict.
-    n_lit = np.uint64(0)
-    for place in range(levels.size):
-        lit[n_lit] = place
-        n_lit += np.uint64(gap_scale[levels[place]] >= 0.0)
-    count = np.uint64(0)
-    used = np.uint64(_BUFFER)
-    for k in range(n_lit):
-        pixel = np.uint64(lit[n_lit - one - k])
-        scale = gap_scale[levels[pixel]]
-        step = 0
-        while True:
-            if used == np.uint64(_BUFFER):
-                fill_exponentials(state, BUFFER_VECTORS, numbers)
-                state += _BUFFER_STEP
-                used = np.uint64(0)
-            gap = numbers[used] * scale
-            used += one
-            if gap >= n_steps - step:
-                break
-            step += int(gap)
-            pixels[count] = pixel
-            steps[count] = step
-            lengths[np.uint64(step)] += 1
-            count += one
-            step += 1
-            if step == n_steps:
-                break
-    order_by_step(steps, pixels, count, n_steps, lengths, places, sources)
-    return np.int64(count)
+    states, numbers, used, lit, n_lit, steps, pixels, counts, _ = scratch
+    n_images, n_pixels = levels.shape
+    lit_room, room = n_pixels + LISTED_AT_ONCE, n_pixels * n_steps + GAPS_AT_ONCE
+    most = 0
+    for image in range(n_images):
+        used[image], counts[image] = _NUMBERS, 0
+        most = max(most, n_lit[image])
+    for k in range(most):
+        for image in range(n_images):
+            if k >= n_lit[image]:
+                continue
+            pixel = lit[np.uint64(image * lit_room + n_lit[image] - 1 - k)]
+            scale = gap_scale[levels[np.uint64(image), np.uint64(pixel)]]
+            start, first, count = 0, used[image], counts[image]
+            while True:
+                if first > _NUMBERS - GAPS_AT_ONCE:
+                    states[image] += np.uint64(first) * _STATE_STEP
+                    fill_exponentials(states[image], NUMBER_VECTORS, numbers, image * _NUMBERS)
+                    first = 0
+                flags = steps_after_gaps(
+                    numbers,
+                    image * _NUMBERS + first,
+                    scale,
+                    start,
+                    n_steps,
+                    pixel,
+                    steps,
+                    pixels,
+                    image * room + count,
+                )
+                beyond, in_last = flags & _EVERY, flags >> GAPS_AT_ONCE
+                spikes = lowest_set_bit(beyond | (_EVERY + 1))
+                count += spikes
+                # A spike in the last step leaves no step that another gap could lead to.
+                first += spikes + np.int64((beyond != 0) & (in_last == 0))
+                if flags != 0:
+                    break
+                start = steps[image * room + count - 1] + 1
+            used[image], counts[image] = first, count
+
+
+@compiled
+def _encode_lane(first, end, levels, samples, key, gap_scale, first_lit, n_steps, buffer, lengths):
+    """Images `first` to `end`; see :func:`encode_lanes`."""
+    n_pixels = levels.shape[1]
+    scratch = _scratch(n_pixels, n_steps)
+    lit_room, room = n_pixels + LISTED_AT_ONCE, n_pixels * n_steps + GAPS_AT_ONCE
+    total, at_once = 0, scratch.states.size
+    for image in range(first, end, at_once):
+        n_images = min(at_once, end - image)
+        for k in range(n_images):
+            lit = scratch.lit[k * lit_room :]
+            scratch.n_lit[k] = list_at_least(levels[image + k], n_pixels, first_lit, lit)
+            # Before the first number, what is left of those before it is none.
+            start = stream_start(key, samples[image + k])
+            scratch.states[k] = start - np.uint64(_NUMBERS) * _STATE_STEP
+        _draw(levels[image : image + n_images], gap_scale, n_steps, scratch)
+        for k in range(n_images):
+            its_first_step = (image + k) * n_steps
+            total += order_by_step(
+                scratch.steps[k * room :],
+                scratch.pixels[k * room :],
+                scratch.counts[k],
+                n_steps,
+                lengths[its_first_step : its_first_step + n_steps],
+                scratch.places,
+                buffer[total:],
+            )
+    return total
 
 
 @compiled_parallel
-def encode_lanes(levels, samples, key, gap_scale, n_steps, bounds, buffers, counts, lengths):
+def encode_lanes(
+    levels, samples, key, gap_scale, first_lit, n_steps, bounds, buffers, counts, lengths
+):
     """Encode images, a lane of them a thread.
 
     Args:
         levels: index into `gap_scale` of each pixel, [N, P].
         samples: identity of each image, int64 [N].
         key: of the random streams, uint64.
-        gap_scale, n_steps: as for :func:`encode_sample`.
+        gap_scale: -1 / log(1 - p) of each level; 0 where p = 1, negative where p = 0.
+        first_lit: the lowest level that may fire.
+        n_steps: T.
         bounds, buffers, counts, lengths: the fields of ``LaneSpikes``, which receive.
     """
-    n_pixels = levels.shape[1]
     for lane in numba.prange(bounds.size - 1):
-        scratch = Scratch(
-            np.empty(_BUFFER, np.float64),
-            np.empty(n_pixels, np.int32),
-            np.empty(n_steps, np.int32),
-            np.empty(n_pixels * n_steps, np.uint16),
-            np.empty(n_pixels * n_steps, np.uint16),
+        counts[lane] = _encode_lane(
+            bounds[lane],
+            bounds[lane + 1],
+            levels,
+            samples,
+            key,
+            gap_scale,
+            first_lit,
+            n_steps,
+            buffers[lane],
+            lengths,
         )
-        total = 0
-        for image in range(bounds[lane], bounds[lane + 1]):
-            total += encode_sample(
-                levels[image],
-                gap_scale,
-                n_steps,
-                stream_start(key, samples[image]),
-                scratch,
-                buffers[lane, total:],
-                lengths[image * n_steps : (image + 1) * n_steps],
-            )
-        counts[lane] = total

@@ -54,8 +54,6 @@ def encode_sample(levels, increments, n_steps, scratch, sources, lengths):
     places, steps, pixels = scratch
     one = np.uint64(1)
     window = np.uint64(n_steps)
-    for step in range(n_steps):
-        lengths[step] = 0
     count = np.uint64(0)
     for k in range(levels.size):
         pixel = np.uint64(levels.size - 1 - k)
@@ -72,11 +70,9 @@ def encode_sample(levels, increments, n_steps, scratch, sources, lengths):
                 break
             pixels[count] = pixel
             steps[count] = passed - one
-            lengths[passed - one] += 1
             count += one
             missing += _FULL - gap * increment
-    order_by_step(steps, pixels, count, n_steps, lengths, places, sources)
-    return np.int64(count)
+    return order_by_step(steps, pixels, count, n_steps, lengths, places, sources)
 
 
 @compiled_parallel

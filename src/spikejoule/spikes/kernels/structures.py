@@ -4,7 +4,9 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-SPARE_SPIKES = 32
+from spikejoule.foundation.compiling.bits import LISTED_AT_ONCE
+
+SPARE_SPIKES = LISTED_AT_ONCE
 """Places behind the last spike of a buffer. A kernel may write to so many: it writes a whole vector
 of units, of which those that fired are the first."""
 
