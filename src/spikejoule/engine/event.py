@@ -165,7 +165,8 @@ class EventEngine:
         layout, kind = self._layout, self._network.parameters.dtype
         used, shape = self._workspace, (n_steps, slots_for(layout, n_steps, self._lanes, threads))
         if used is None or (used.n_steps, len(used.counts)) != shape:
-            self._workspace = used = new_workspace(layout, *shape, self._lanes, kind)
+            learns = self._network.learned_start >= 0
+            self._workspace = used = new_workspace(layout, *shape, self._lanes, learns, kind)
         if self._moments is None:
             self._moments = no_moments(layout.size, kind)
         return used

@@ -45,9 +45,12 @@ def _warn_of_few_slots(threads: int, lanes: int, megabytes: int) -> None:
 
 
 def new_workspace(
-    layout: ParameterLayout, n_steps: int, slots: int, lanes: int, dtype: DTypeLike
+    layout: ParameterLayout, n_steps: int, slots: int, lanes: int, learns: bool, dtype: DTypeLike
 ) -> Workspace:
-    """Memory for windows of `n_steps`, a number of lanes, and of groups that are worked at once."""
+    """Memory for windows of `n_steps`, a number of lanes, and of groups that are worked at once.
+
+    `learns` says whether neurons learn parameters of their own.
+    """
     widest = max(layer.stride for layer in layout.layers)
     most_sources = max(layer.n_sources for layer in layout.layers)
     layers = len(layout.layers)
@@ -63,7 +66,8 @@ def new_workspace(
         squares=np.zeros(layout.rows.chunks.size - 1),
         losses=np.zeros(lanes),
         counts=np.zeros((slots, 2 * layers + 2), dtype=np.int64),
-        potentials=aligned_zeros((slots, layers, n_steps * widest), dtype),
+        potentials=aligned_zeros((slots, layers, n_steps * widest if learns else 0), dtype),
+        begins=np.zeros((slots, most_spikes + 1), dtype=np.uint32),
         deltas=aligned_zeros((slots, layers, rows * widest), dtype),
         spikes=np.zeros((slots, layers, rows * widest + SPARE_SPIKES), dtype=kind),
         offsets=np.zeros((slots, layers, rows + 1), dtype=np.int64),

@@ -29,7 +29,6 @@ from spikejoule.engine.kernels.structures import (
     Workspace,
     layer_at,
 )
-from spikejoule.engine.kernels.through_time import TILE_VECTORS
 from spikejoule.engine.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compiled_parallel
@@ -38,15 +37,16 @@ GRADIENT_BLOCK = 5
 
 
 @compiled_inline
-def group_by_source(spikes, n_steps, places, active, firsts, steps):
+def group_by_source(spikes, n_steps, scratch, active, firsts, steps):
     """Regroup spikes from by-step to by-source order.
 
-    Indices are unsigned, because numba looks at the sign of every other index.
+    There is one loop over all spikes and none over those of a row, whose end is what a processor
+    cannot predict. Indices are unsigned, because numba looks at the sign of every other index.
 
     Args:
         spikes: ``Spikes`` of `n_steps` rows.
         n_steps: how many rows.
-        places: scratch, uint32 [n_sources]; all zeros on entry and on return.
+        scratch: ``Scratch``, of which places and begins are used.
         active: receives the sources that fired, in order of their first spike, uint32; it holds
             one element more than there are sources.
         firsts: receives where each one's rows begin, uint32 [n_active + 1].
@@ -55,12 +55,13 @@ def group_by_source(spikes, n_steps, places, active, firsts, steps):
     Returns:
         the number of sources that fired.
     """
+    places, begins = scratch.places, scratch.begins
     sources, offsets = spikes.sources, spikes.offsets
-    one = np.uint64(1)
+    first, end = np.uint64(offsets[0]), np.uint64(offsets[n_steps])
     n_active = np.uint64(0)
-    for event in range(np.uint64(offsets[0]), np.uint64(offsets[n_steps])):
+    for event in range(first, end):
         source = np.uint64(sources[event])
-        # Without a branch: whether a source fires again is what a processor cannot predict.
+        # Without a branch: whether a source fires again cannot be predicted either.
         active[n_active] = source
         n_active += np.uint64(places[source] == 0)
         places[source] += np.uint32(1)
@@ -71,14 +72,17 @@ def group_by_source(spikes, n_steps, places, active, firsts, steps):
         place += places[source]
         places[source] = firsts[k]
     firsts[n_active] = place
-    position = np.uint64(offsets[0])
-    for step in range(n_steps):
-        stop = np.uint64(offsets[step + 1])
-        while position < stop:
-            source = np.uint64(sources[position])
-            steps[np.uint64(places[source])] = step
-            places[source] += np.uint32(1)
-            position += one
+    for step in range(1, n_steps):
+        begins[np.uint64(offsets[step]) - first] += np.uint32(1)
+    row = np.uint32(0)
+    for event in range(end - first):
+        row += begins[event]
+        begins[event] = 0
+        source = np.uint64(sources[first + event])
+        steps[np.uint64(places[source])] = row
+        places[source] += np.uint32(1)
+    # Rows without a spike at the end begin behind the last one.
+    begins[end - first] = 0
     for k in range(n_active):
         places[np.uint64(active[k])] = 0
     return np.int64(n_active)
@@ -107,7 +111,7 @@ def _prepare_weights(spikes, n_rows, number, network, touched, kept, scratch, sy
             synaptic_events[number] += fan_outs[row]
         return
     active, firsts = kept.active[number], kept.firsts[number]
-    n_active = group_by_source(spikes, n_rows, scratch.places, active, firsts, kept.steps[number])
+    n_active = group_by_source(spikes, n_rows, scratch, active, firsts, kept.steps[number])
     kept.n_active[number] = n_active
     for k in range(n_active):
         row = layer.first_row + active[k]
@@ -232,21 +236,19 @@ def _kept_of(slot, workspace):
 
 @compiled_inline
 def _scratch_of(slot, network, workspace):
-    """The slot's potentials, and what is small enough to be allocated anew."""
-    potentials, n_steps = workspace.potentials[slot], workspace.n_steps
-    n_layers, size = potentials.shape
-    kind = potentials.dtype
+    """What belongs to the slot, and what is small enough to be allocated anew."""
+    potentials, kind = workspace.potentials[slot], workspace.potentials.dtype
+    _, n_layers, room = workspace.deltas.shape
+    size = room // workspace.group_size
     output = layer_at(network.layers, n_layers - 1)
-    most_units = TILE_VECTORS[0] * LANES
     return Scratch(
         potentials=potentials,
         fired=np.empty(size // LANES, np.uint16),
         counts=np.empty(output.n_units, np.int64),
         count_gradient=np.zeros(output.stride, kind),
-        costs=np.zeros((n_layers, size // n_steps), kind),
-        later=np.empty(most_units, kind),
-        sums=np.empty(most_units, kind),
+        costs=np.zeros((n_layers, size // workspace.n_steps), kind),
         places=np.zeros(network.layers[:, 0].max(), np.uint32),
+        begins=workspace.begins[slot],
     )
 
 

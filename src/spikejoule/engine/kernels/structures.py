@@ -275,7 +275,9 @@ class Workspace(NamedTuple):
         losses: sum over a lane's samples, float64 [K].
         counts: of a slot's groups, samples classified correctly, spikes of each layer, the input
             first, and synaptic events of each weight matrix, int64 [Z, 1 + (L + 1) + L].
-        potentials: v before the reset of one sample, real [Z, L, T * W].
+        potentials: v before the reset of one sample, where neurons learn; elsewhere the deltas
+            take their place, and it is empty. Real [Z, L, T * W or 0].
+        begins: of a slot's :class:`Scratch`, uint32 [Z, most spikes of a group + 1].
         deltas, spikes, offsets, steps, active, firsts, n_active, biases, learned, group_losses: the
             fields of :class:`Kept`, by slot.
     """
@@ -288,6 +290,7 @@ class Workspace(NamedTuple):
     losses: Array
     counts: Array
     potentials: Array
+    begins: Array
     deltas: Array
     spikes: Array
     offsets: Array
@@ -331,13 +334,13 @@ class Scratch(NamedTuple):
     """Memory of one thread; I is the most sources of a layer.
 
     Attributes:
-        potentials: v before the reset of one sample, real [L, T * W].
+        potentials: the slot's, see :class:`Workspace`, real [L, T * W or 0].
         fired: one bit a neuron of one layer, uint16 [T * W / 16].
         counts: output spikes of one sample, int64 [classes].
         count_gradient: dL/dcounts of one sample, real [stride of the output], zero in the padding.
         costs: what a spike of each unit adds to the loss by itself, real [L, W].
-        later, sums: see ``Carried``, real [most units of a tile].
         places: of each source, uint32 [I]; zero between calls.
+        begins: how many rows begin with each spike of a group, uint32 [most spikes + 1]; likewise.
     """
 
     potentials: Array
@@ -345,9 +348,8 @@ class Scratch(NamedTuple):
     counts: Array
     count_gradient: Array
     costs: Array
-    later: Array
-    sums: Array
     places: Array
+    begins: Array
 
 
 class BySource(NamedTuple):
@@ -391,34 +393,6 @@ class Block(NamedTuple):
 
     column: int
     vectors: int
-
-
-class Tile(NamedTuple):
-    """Steps and columns that one call computes.
-
-    Attributes:
-        first_step: the first.
-        steps: 1 or TILE_STEPS (through_time.py).
-        column: the first, a multiple of 16.
-        vectors: how many vectors of 16 columns, of TILE_VECTORS.
-    """
-
-    first_step: int
-    steps: int
-    column: int
-    vectors: int
-
-
-class Carried(NamedTuple):
-    """What goes from tile to tile, from the last steps to the first; real [16 * vectors] each.
-
-    Attributes:
-        later: dL/dv of the step after the tile.
-        sums: of dL/dv over the steps so far.
-    """
-
-    later: Array
-    sums: Array
 
 
 class ParameterRows(NamedTuple):

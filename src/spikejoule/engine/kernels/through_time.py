@@ -66,6 +66,7 @@ def _delta(
 @intrinsic
 def membrane_deltas(
     typing_context,
+    spike_gradient,
     deltas,
     potentials,
     block,
@@ -75,20 +76,30 @@ def membrane_deltas(
     sums,
     sums_start,
 ):
-    """Turn dL/ds into dL/dv in place for a block of units, and sum it over the steps.
+    """dL/dv of a block of units whose dL/ds is the same in every step, and its sum over the steps.
 
-    The sums go to ``sums[sums_start + column]``. ``deltas`` are ``Rows`` [T, stride];
-    ``potentials`` is flat, with the same stride. For t from the last step to the first:
-    ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is the decay, but 0 in
-    a step with a reset to zero.
+    The sums go to ``sums[sums_start + column]``. ``spike_gradient`` is g = dL/ds [stride];
+    ``deltas`` are ``Rows`` [T, stride] that receive d = dL/dv; ``potentials`` is flat, with the
+    same stride, and may be the same memory. For t from the last step to the first:
+    ``d[t] = g * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is the decay, but 0 in a
+    step with a reset to zero.
     """
     signature = types.void(
-        deltas, potentials, block, types.int64, neuron, surrogate, sums, types.int64
+        spike_gradient,
+        deltas,
+        potentials,
+        block,
+        types.int64,
+        neuron,
+        surrogate,
+        sums,
+        types.int64,
     )
 
     def codegen(context, builder, signature, arguments):
         named = named_arguments(context, builder, signature, arguments)
-        deltas, potentials, block, n_steps, neuron, surrogate, sums, sums_start = named
+        spike_gradient, deltas, potentials, block, n_steps = named[:5]
+        neuron, surrogate, sums, sums_start = named[5:]
         vector = deltas.values.vector
         constants = _broadcast_constants(builder, neuron, surrogate)
         first = builder.add(deltas.start, block.column)
@@ -101,6 +112,9 @@ def membrane_deltas(
                 totals = [cgutils.alloca_once(builder, vector) for _ in places]
                 for cell in later + totals:
                     builder.store(zeros(vector), cell)
+                gradients = [
+                    spike_gradient.load_vector(builder.add(block.column, place)) for place in places
+                ]
                 with cgutils.for_range(builder, n_steps) as loop:
                     back = builder.sub(builder.sub(n_steps, constant(1)), loop.index)
                     row = builder.mul(back, deltas.stride)
@@ -108,10 +122,11 @@ def membrane_deltas(
                         builder.add(first, row),
                         builder.add(block.column, row),
                     )
-                    for place, next_delta, total in zip(places, later, totals, strict=True):
+                    for place, own, next_delta, total in zip(
+                        places, gradients, later, totals, strict=True
+                    ):
                         position = builder.add(delta_row, place)
                         membrane = potentials.load_vector(builder.add(membrane_row, place))
-                        own = deltas.values.load_vector(position)
                         following = builder.load(next_delta)
                         delta = _delta(builder, code, membrane, own, following, constants)
                         deltas.values.store_vector(delta, position)
@@ -134,28 +149,29 @@ def membrane_deltas(
 
 
 @intrinsic
-def tile_deltas(
+def hidden_deltas(
     typing_context,
     following,
     n_following,
     weights,
     deltas,
     potentials,
-    tile,
+    block,
+    n_steps,
     neuron,
     surrogate,
     costs,
-    carried,
+    sums,
+    sums_start,
 ):
-    """dL/dv of one tile of a hidden layer: 1 or TILE_STEPS steps by a few vectors of units.
+    """dL/dv of a block of units of a hidden layer, and its sum over the steps.
 
-    For the tile's steps from the last to the first, with ``g = costs + following @ weights``:
+    With ``g = costs + following @ weights``, for t from the last step to the first:
     ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, k as in :func:`membrane_deltas`.
+    The block is one of TILE_VECTORS, and TILE_STEPS steps are computed together.
     ``following`` are the ``Rows`` of the next layer's dL/dv, of which the first `n_following`
-    columns count; ``deltas`` are ``Rows`` too. ``weights`` is [n_following, stride of the deltas],
-    and ``potentials`` is [T, stride of the deltas], both flat; ``costs`` is [stride].
-    ``carried.later`` holds d[t + 1] of the tile after this one and receives d of this tile's first
-    step; ``carried.sums`` collects d over the steps.
+    columns count. ``weights`` is [n_following, stride of the deltas] and ``costs`` is [stride];
+    ``deltas``, ``potentials``, ``sums`` and ``sums_start`` are as there.
     """
     signature = types.void(
         following,
@@ -163,36 +179,36 @@ def tile_deltas(
         weights,
         deltas,
         potentials,
-        tile,
+        block,
+        types.int64,
         neuron,
         surrogate,
         costs,
-        carried,
+        sums,
+        types.int64,
     )
 
     def codegen(context, builder, signature, arguments):
         named = named_arguments(context, builder, signature, arguments)
-        following, n_following, weights, deltas, potentials = named[:5]
-        tile, neuron, surrogate, costs, carried = named[5:]
+        following, n_following, weights, deltas, potentials, block, n_steps = named[:7]
+        neuron, surrogate, costs, sums, sums_start = named[7:]
         vector, stride = deltas.values.vector, deltas.stride
         constants = _broadcast_constants(builder, neuron, surrogate)
-        first_potential = builder.add(builder.mul(tile.first_step, stride), tile.column)
-        first_delta = builder.add(deltas.start, first_potential)
-        first_following = builder.mul(tile.first_step, following.stride)
-        first_following = builder.add(following.start, first_following)
 
-        def emit_products(size: int, places: list[ir.Constant]) -> list[list[ir.Value]]:
+        def emit_products(first_step, size: int, places) -> list[list[ir.Value]]:
             products = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(size)]
             for number, place in enumerate(places):
-                cost = costs.load_vector(builder.add(tile.column, place))
+                cost = costs.load_vector(builder.add(block.column, place))
                 for cells in products:
                     builder.store(cost, cells[number])
+            first = builder.mul(first_step, following.stride)
+            first = builder.add(following.start, first)
             next_rows = [
-                builder.add(first_following, builder.mul(following.stride, constant(row)))
+                builder.add(first, builder.mul(following.stride, constant(row)))
                 for row in range(size)
             ]
             with cgutils.for_range(builder, n_following) as loop:
-                base = builder.add(builder.mul(loop.index, stride), tile.column)
+                base = builder.add(builder.mul(loop.index, stride), block.column)
                 weight_vectors = [weights.load_vector(builder.add(base, place)) for place in places]
                 for next_row, cells in zip(next_rows, products, strict=True):
                     delta = following.values.load(builder.add(next_row, loop.index))
@@ -202,40 +218,43 @@ def tile_deltas(
                         builder.store(total, cell)
             return [[builder.load(cell) for cell in cells] for cells in products]
 
+        def emit_tile(code: int, first_step: ir.Value, size: int, places, later, totals) -> None:
+            products = emit_products(first_step, size, places)
+            first = builder.add(builder.mul(first_step, stride), block.column)
+            for row in range(size - 1, -1, -1):
+                down = builder.add(first, builder.mul(stride, constant(row)))
+                for k, place in enumerate(places):
+                    position = builder.add(down, place)
+                    membrane = potentials.load_vector(position)
+                    own, after = products[row][k], builder.load(later[k])
+                    delta = _delta(builder, code, membrane, own, after, constants)
+                    deltas.values.store_vector(delta, builder.add(deltas.start, position))
+                    builder.store(delta, later[k])
+                    builder.store(builder.fadd(builder.load(totals[k]), delta), totals[k])
+
         def emit_for(code: int) -> Callable[[int], None]:
-            def emit(shape: int) -> None:
-                size, width = divmod(shape, TILE_VECTORS[0] + 1)
+            def emit(width: int) -> None:
                 places = [constant(LANES * k) for k in range(width)]
-                products = emit_products(size, places)
-                next_delta = [carried.later.load_vector(place) for place in places]
-                totals = [carried.sums.load_vector(place) for place in places]
-                for row in range(size - 1, -1, -1):
-                    down = builder.mul(stride, constant(row))
-                    for k, place in enumerate(places):
-                        position = builder.add(builder.add(first_potential, down), place)
-                        membrane = potentials.load_vector(position)
-                        own = products[row][k]
-                        delta = _delta(builder, code, membrane, own, next_delta[k], constants)
-                        position = builder.add(builder.add(first_delta, down), place)
-                        deltas.values.store_vector(delta, position)
-                        next_delta[k] = delta
-                        totals[k] = builder.fadd(totals[k], delta)
-                for place, delta, total in zip(places, next_delta, totals, strict=True):
-                    carried.later.store_vector(delta, place)
-                    carried.sums.store_vector(total, place)
+                later = [cgutils.alloca_once(builder, vector) for _ in places]
+                totals = [cgutils.alloca_once(builder, vector) for _ in places]
+                for cell in later + totals:
+                    builder.store(zeros(vector), cell)
+                n_tiles = builder.udiv(n_steps, constant(TILE_STEPS))
+                rest = builder.sub(n_steps, builder.mul(n_tiles, constant(TILE_STEPS)))
+                for count, size in ((n_tiles, TILE_STEPS), (rest, 1)):
+                    end = n_steps if size == TILE_STEPS else rest
+                    with cgutils.for_range(builder, count) as loop:
+                        done = builder.mul(builder.add(loop.index, constant(1)), constant(size))
+                        first_step = builder.sub(end, done)
+                        emit_tile(code, first_step, size, places, later, totals)
+                first_sum = builder.add(sums_start, block.column)
+                for place, total in zip(places, totals, strict=True):
+                    sums.store_vector(builder.load(total), builder.add(first_sum, place))
 
             return emit
 
-        shapes = [
-            size * (TILE_VECTORS[0] + 1) + width
-            for size in (1, TILE_STEPS)
-            for width in TILE_VECTORS
-        ]
-        rows = builder.mul(tile.steps, constant(TILE_VECTORS[0] + 1))
-        shape = builder.add(rows, tile.vectors)
-
         def emit_surrogate(code: int) -> None:
-            for_each_block_size(builder, shape, shapes, emit_for(code))
+            for_each_block_size(builder, block.vectors, TILE_VECTORS, emit_for(code))
 
         for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit_surrogate)
         return context.get_dummy_value()
