@@ -25,6 +25,7 @@ from benchmarks.limit import AdditionArrays, AdditionStream, add_events
 from benchmarks.measure import MissingRowError, measure_rounds, measure_row, rotated
 from benchmarks.peers.protocol import EpochImplementation, Implementation
 from benchmarks.plan import Measurement, Plan
+from benchmarks.plans import work_of_plans
 from benchmarks.rows import FURTHER_ROWS, PEERS, ROWS, build
 from benchmarks.summary import markdown_table, median_and_quartiles, summarize
 from spikejoule.data.images import DataDescription, ImageCounts, LabelledImages, save_images
@@ -415,7 +416,9 @@ class TestProfile:
         threads = numba.get_num_threads()
         numba.set_num_threads(1)
         try:
-            found = profile.profile(digits.images, digits.labels, batches=1)
+            row, chosen = profile.trained(digits.images, digits.labels, batches=1)
+            found = profile.profile(row, chosen)
+            plans = work_of_plans(row, chosen)
         finally:
             numba.set_num_threads(threads)
         assert all(of > 0 for name, of in found.items() if name != "deltas")
@@ -423,6 +426,9 @@ class TestProfile:
         assert found["total"] == pytest.approx(sum(found[name] for name in parts))
         assert set(profile.ROWS) == set(found) - {"total_over_additions"}
         assert {name: getattr(event, name) for name in kept} == kept
+        assert list(plans) == [2, 4, 8, 16]
+        assert plans[2] == 1
+        assert all(0 < times < 10 for times in plans.values())
 
 
 class TestProject:

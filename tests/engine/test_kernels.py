@@ -153,7 +153,7 @@ class TestExactSpikes:
 
 @numba.njit
 def _fill(state: Any, n_vectors: Any, out: Any) -> None:
-    fill_exponentials(state, n_vectors, out)
+    fill_exponentials(state, n_vectors, out, 0)
 
 
 class TestExponentials:

@@ -21,20 +21,20 @@ from spikejoule.engine.kernels.structures import (
     RESET_TO_ZERO,
     Block,
     BySource,
-    Carried,
     Layer,
     Neuron,
     Rows,
     Spikes,
     Surrogate,
-    Tile,
 )
+from spikejoule.foundation.compiling import bits
 from spikejoule.foundation.compiling import exponential as exponential_numbers
 from spikejoule.foundation.compiling.emit import LANES, broadcast
 from spikejoule.foundation.compiling.exponential import GOLDEN, fill_exponentials
 from spikejoule.foundation.compiling.lanes import Lanes
 from spikejoule.model.surrogates import SURROGATES
 from spikejoule.spikes.events import EventList
+from spikejoule.spikes.kernels import gaps
 from spikejoule.spikes.kernels.structures import SPARE_SPIKES
 from tests.engine import twins
 from tests.tools.processes import start_python
@@ -65,18 +65,28 @@ def accumulate_narrow_rows(*arguments: Any) -> None:
 
 
 @emitted
-def list_fired(*arguments: Any) -> Any:
-    return vector.list_fired(*arguments)
+def list_set_bits(*arguments: Any) -> Any:
+    return bits.list_set_bits(*arguments)
+
+
+@emitted
+def list_at_least(*arguments: Any) -> Any:
+    return bits.list_at_least(*arguments)
 
 
 @emitted
 def lowest_set_bit(word: Any) -> Any:
-    return vector.lowest_set_bit(word)
+    return bits.lowest_set_bit(word)
 
 
 @emitted
 def population_count(word: Any) -> Any:
-    return vector.population_count(word)
+    return bits.population_count(word)
+
+
+@emitted
+def steps_after_gaps(*arguments: Any) -> Any:
+    return gaps.steps_after_gaps(*arguments)
 
 
 @emitted
@@ -85,13 +95,13 @@ def membrane_deltas(*arguments: Any) -> None:
 
 
 @emitted
-def tile_deltas(*arguments: Any) -> None:
-    through_time.tile_deltas(*arguments)
+def hidden_deltas(*arguments: Any) -> None:
+    through_time.hidden_deltas(*arguments)
 
 
 @emitted
-def exponentials(state: Any, n_vectors: Any, out: Any) -> None:
-    fill_exponentials(state, n_vectors, out)
+def exponentials(*arguments: Any) -> None:
+    fill_exponentials(*arguments)
 
 
 def assert_same(kernel: Any, twin: Any, *arguments: Any) -> list[np.ndarray]:
@@ -228,18 +238,47 @@ class TestLists:
     """As this machine lists them, and as those do that cannot pack a vector."""
 
     @pytest.mark.parametrize("name", ["uint16", "uint32"])
-    @pytest.mark.parametrize("listing", [list_fired, numba.njit(vector.list_bit_by_bit)])
+    @pytest.mark.parametrize("listing", [list_set_bits, numba.njit(bits.list_bit_by_bit)])
     @DENSITIES
     def test_every_number_of_words(self, density: float, listing: Any, name: str) -> None:
         for n_words in range(1, 10):
             generator = np.random.default_rng(n_words)
-            bits = generator.random((2 + n_words, LANES)) < density
-            fired = (bits << np.arange(LANES)).sum(axis=1).astype(np.uint16)
+            is_set = generator.random((2 + n_words, LANES)) < density
+            words = (is_set << np.arange(LANES)).sum(axis=1).astype(np.uint16)
             found, expected = np.full((2, 3 + LANES * n_words + SPARE_SPIKES), 7).astype(name)
-            end = listing(fired, 2, n_words, found, 3)
-            assert end == twins.list_fired(fired, 2, n_words, expected, 3)
-            assert end == 3 + bits[2:].sum()
+            end = listing(words, 2, n_words, found, 3)
+            assert end == twins.list_set_bits(words, 2, n_words, expected, 3)
+            assert end == 3 + is_set[2:].sum()
             assert found[:end].tolist() == expected[:end].tolist()
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+    @pytest.mark.parametrize("listing", [list_at_least, numba.njit(bits.list_one_by_one)])
+    def test_values_from_a_bound_on(self, listing: Any, kind: type) -> None:
+        beyond = np.iinfo(kind).max + 1
+        for n_values in (0, 1, 31, 32, 33, 63, 64, 100):
+            values = np.random.default_rng(n_values).integers(0, beyond, n_values).astype(kind)
+            for least in (0, 1, beyond // 3, beyond - 1, beyond):
+                found, expected = np.zeros((2, n_values + SPARE_SPIKES), np.uint16)
+                count = listing(values, n_values, least, found)
+                assert count == twins.list_at_least(values, n_values, least, expected)
+                assert found[:count].tolist() == np.flatnonzero(values >= least).tolist()
+                assert found[:count].tolist() == expected[:count].tolist()
+
+
+class TestGaps:
+    @pytest.mark.parametrize("scale", [0.0, 0.3, 5.0, 40.0, 1e30])
+    def test_eight_at_a_time(self, scale: float) -> None:
+        numbers = np.random.default_rng(1).exponential(size=40)
+        numbers[3] = -0.0
+        for n_steps in (1, 2, 8, 50, 65_535):
+            for start in {0, 1, n_steps - 1, n_steps // 2}:
+                for first in range(0, 33, 4):
+                    found, expected = np.full((2, 2, 12), 9).astype(np.uint16)
+                    flags = steps_after_gaps(numbers, first, scale, start, n_steps, 77, *found, 2)
+                    assert flags == twins.steps_after_gaps(
+                        numbers, first, scale, start, n_steps, 77, *expected, 2
+                    )
+                    assert found.tolist() == expected.tolist()
 
 
 class TestWeightGradients:
@@ -298,35 +337,40 @@ class TestThroughTime:
             for vectors in range(1, through_time.MAX_DELTA_BLOCK + 1):
                 stride = LANES * (vectors + 1)
                 generator = np.random.default_rng([vectors, n_steps])
-                deltas = generator.normal(size=4 + n_steps * stride).astype(kind)
+                gradient = generator.normal(size=stride).astype(kind)
+                deltas = np.zeros(4 + n_steps * stride, kind)
                 potentials = generator.normal(0.8, 0.8, n_steps * stride).astype(kind)
                 potentials[::7] = 1.0
                 sums = generator.normal(size=2 + stride).astype(kind)
                 assert_same(
-                    membrane_deltas, twins.membrane_deltas, Rows(deltas, 4, stride), potentials,
-                    Block(LANES, vectors), n_steps, neuron_of(kind, reset),
+                    membrane_deltas, twins.membrane_deltas, gradient, Rows(deltas, 4, stride),
+                    potentials, Block(LANES, vectors), n_steps, neuron_of(kind, reset),
                     surrogate_of(name, kind), sums, 2,
                 )  # fmt: skip
 
-    @pytest.mark.parametrize("steps", [1, through_time.TILE_STEPS])
-    def test_every_tile(self, kind: type, reset: int, name: str, steps: int) -> None:
-        for n_following in (1, 10, 17):
+    @pytest.mark.parametrize("in_place", [False, True])
+    def test_every_tile(self, kind: type, reset: int, name: str, in_place: bool) -> None:
+        for n_following, n_steps in ((1, 1), (10, 5), (17, 13)):
             for vectors in through_time.TILE_VECTORS:
                 stride, next_stride = LANES * (vectors + 1), LANES * 2
                 generator = np.random.default_rng([vectors, n_following])
-                n_steps, first_step = steps + 3, 2
                 following = generator.normal(size=6 + n_steps * next_stride).astype(kind)
                 weights = generator.normal(size=n_following * stride).astype(kind)
                 potentials = generator.normal(0.8, 0.8, n_steps * stride).astype(kind)
                 potentials[::7] = 1.0
-                costs = generator.normal(size=stride).astype(kind)
-                carried = Carried(*generator.normal(size=(2, LANES * vectors)).astype(kind))
-                assert_same(
-                    tile_deltas, twins.tile_deltas, Rows(following, 6, next_stride), n_following,
-                    weights, Rows(np.zeros(3 + n_steps * stride, kind), 3, stride), potentials,
-                    Tile(first_step, steps, LANES, vectors), neuron_of(kind, reset),
-                    surrogate_of(name, kind), costs, carried,
-                )  # fmt: skip
+                costs, sums = generator.normal(size=(2, 2 + stride)).astype(kind)
+                results = []
+                for function in (hidden_deltas, twins.hidden_deltas):
+                    own, sums_of = potentials.copy(), sums.copy()
+                    start = 0 if in_place else 3
+                    deltas = own if in_place else np.zeros(3 + n_steps * stride, kind)
+                    function(
+                        Rows(following, 6, next_stride), n_following, weights,
+                        Rows(deltas, start, stride), own, Block(LANES, vectors), n_steps,
+                        neuron_of(kind, reset), surrogate_of(name, kind), costs, sums_of, 2,
+                    )  # fmt: skip
+                    results.append(deltas.tobytes() + own.tobytes() + sums_of.tobytes())
+                assert results[0] == results[1]
 
 
 @intrinsic
@@ -359,11 +403,11 @@ class TestExponentials:
     @pytest.mark.parametrize("state", [0, 1, 0xDEADBEEF, 2**64 - 1, 2**64 - GOLDEN])
     @pytest.mark.parametrize("n_vectors", [0, 1, 7, 64])
     def test_random_numbers(self, state: int, n_vectors: int) -> None:
-        out = np.full(LANES * n_vectors, np.nan)
-        assert_same(exponentials, twins.fill_exponentials, np.uint64(state), n_vectors, out)
+        out = np.full(5 + LANES * n_vectors, np.nan)
+        assert_same(exponentials, twins.fill_exponentials, np.uint64(state), n_vectors, out, 5)
 
 
-@pytest.mark.parametrize("module", [vector, through_time, exponential_numbers])
+@pytest.mark.parametrize("module", [vector, through_time, exponential_numbers, bits, gaps])
 def test_every_intrinsic_has_a_twin(module: Any) -> None:
     names = [name for name, value in vars(module).items() if type(value) is type(fill_exponentials)]
     assert names

@@ -1,9 +1,10 @@
 """The emitted kernels once more, as plain loops: what each of them computes, without LLVM.
 
 Every function here has the name, the arguments and the order of additions of an intrinsic of
-``engine/kernels/vector.py``, ``engine/kernels/through_time.py``, ``foundation/compiling`` or
-``model/surrogates``, so the two are equal bit for bit (test_twins.py). numba compiles them as they
-stand; :func:`install` puts them in the place of the intrinsics.
+``engine/kernels/vector.py``, ``engine/kernels/through_time.py``, ``spikes/kernels/gaps.py``,
+``foundation/compiling`` or ``model/surrogates``, so the two are equal bit for bit
+(test_twins.py). numba compiles them as they stand; :func:`install` puts them in the place of the
+intrinsics.
 
 Two things have no name in plain numba: a multiply-add that is rounded once, and a number in the
 type of another. They are the two intrinsics here, on single numbers.
@@ -22,7 +23,8 @@ from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESET_TO_ZERO
 from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.foundation.compiling.exponential import GOLDEN
-from spikejoule.spikes.kernels.poisson import mix
+from spikejoule.foundation.compiling.streams import mix
+from spikejoule.spikes.kernels.gaps import GAPS_AT_ONCE
 
 
 @intrinsic
@@ -106,13 +108,41 @@ def accumulate_narrow_rows(gradient, start, stride, vectors, spikes, n_rows, del
 
 
 @numba.njit
-def list_fired(fired, first_word, n_words, sources, place):
-    """sources[place], ... = the numbers of the bits that are set, ascending; where they end."""
-    for unit in range(n_words * LANES):
-        if fired[first_word + unit // LANES] >> (unit % LANES) & 1:
-            sources[place] = unit
+def list_set_bits(words, first_word, n_words, numbers, place):
+    """numbers[place], ... = the numbers of the bits that are set, ascending; where they end."""
+    for bit in range(n_words * LANES):
+        if words[first_word + bit // LANES] >> (bit % LANES) & 1:
+            numbers[place] = bit
             place += 1
     return place
+
+
+@numba.njit
+def list_at_least(values, n_values, least, numbers):
+    """numbers[0], ... = the places of the values that are least or more; how many."""
+    count = 0
+    for place in range(n_values):
+        if values[place] >= least:
+            numbers[count] = place
+            count += 1
+    return count
+
+
+@numba.njit
+def steps_after_gaps(numbers, first, scale, start, n_steps, pixel, steps, pixels, place):
+    """Eight spikes, each the whole part of a number times scale after the step behind the last."""
+    flags = 0
+    step = start
+    for k in range(GAPS_AT_ONCE):
+        step += int(min(numbers[first + k] * scale, n_steps))
+        steps[place + k] = step
+        pixels[place + k] = pixel
+        if step >= n_steps:
+            flags |= 1 << k
+        if step == n_steps - 1:
+            flags |= 1 << (GAPS_AT_ONCE + k)
+        step += 1
+    return flags
 
 
 @numba.njit
@@ -226,37 +256,51 @@ def delta_of_step(membrane, own, later, neuron, surrogate):
 
 
 @numba.njit
-def membrane_deltas(deltas, potentials, block, n_steps, neuron, surrogate, sums, sums_start):
-    """dL/ds to dL/dv in place, and its sum over the steps."""
+def membrane_deltas(
+    spike_gradient, deltas, potentials, block, n_steps, neuron, surrogate, sums, sums_start
+):
+    """From one dL/ds of all steps to dL/dv, and its sum over the steps."""
     for j in range(block.column, block.column + LANES * block.vectors):
         later = like(0.0, neuron.decay)
         total = like(0.0, neuron.decay)
         for t in range(n_steps - 1, -1, -1):
             place = deltas.start + t * deltas.stride + j
             membrane = potentials[t * deltas.stride + j]
-            later = delta_of_step(membrane, deltas.values[place], later, neuron, surrogate)
+            later = delta_of_step(membrane, spike_gradient[j], later, neuron, surrogate)
             deltas.values[place] = later
             total += later
         sums[sums_start + j] = total
 
 
 @numba.njit
-def tile_deltas(
-    following, n_following, weights, deltas, potentials, tile, neuron, surrogate, costs, carried
+def hidden_deltas(
+    following,
+    n_following,
+    weights,
+    deltas,
+    potentials,
+    block,
+    n_steps,
+    neuron,
+    surrogate,
+    costs,
+    sums,
+    sums_start,
 ):
-    """dL/ds[t] = costs + following[t] @ weights, and through time to dL/dv, for a tile's steps."""
-    for j in range(LANES * tile.vectors):
-        column = tile.column + j
-        for t in range(tile.first_step + tile.steps - 1, tile.first_step - 1, -1):
-            own = costs[column]
+    """dL/ds[t] = costs + following[t] @ weights, and through time to dL/dv, and its sum."""
+    for j in range(block.column, block.column + LANES * block.vectors):
+        later = like(0.0, neuron.decay)
+        total = like(0.0, neuron.decay)
+        for t in range(n_steps - 1, -1, -1):
+            own = costs[j]
             for k in range(n_following):
                 delta = following.values[following.start + t * following.stride + k]
-                own = multiply_add(delta, weights[k * deltas.stride + column], own)
-            membrane = potentials[t * deltas.stride + column]
-            later = delta_of_step(membrane, own, carried.later[j], neuron, surrogate)
-            deltas.values[deltas.start + t * deltas.stride + column] = later
-            carried.later[j] = later
-            carried.sums[j] += later
+                own = multiply_add(delta, weights[k * deltas.stride + j], own)
+            membrane = potentials[t * deltas.stride + j]
+            later = delta_of_step(membrane, own, later, neuron, surrogate)
+            deltas.values[deltas.start + t * deltas.stride + j] = later
+            total += later
+        sums[sums_start + j] = total
 
 
 ROOT_HALF = math.sqrt(0.5)
@@ -277,12 +321,15 @@ def minus_log(u):
 
 
 @numba.njit
-def fill_exponentials(state, n_vectors, out):
+def fill_exponentials(state, n_vectors, out, first):
     """-log(u) for the outputs of SplitMix64 that follow a state."""
     for k in range(LANES * n_vectors):
         state += np.uint64(GOLDEN)
         u = float((mix(state) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53
-        out[k] = minus_log(u)
+        out[first + k] = minus_log(u)
+
+
+CALLERS = ("spikejoule.engine.kernels.forward", "spikejoule.spikes.kernels.poisson")
 
 
 def install() -> None:
@@ -294,17 +341,21 @@ def install() -> None:
         RuntimeError: a kernel that calls them is imported already.
     """
     from spikejoule.engine.kernels import through_time, vector
+    from spikejoule.foundation.compiling import bits
     from spikejoule.foundation.compiling import exponential as numbers
+    from spikejoule.spikes.kernels import gaps
 
-    if "spikejoule.engine.kernels.forward" in sys.modules:
+    if sys.modules.keys() & set(CALLERS):
         raise RuntimeError("the kernels are compiled with the intrinsics; install() comes first")
     os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="twins-")
     vector.integrate_and_fire = integrate_and_fire
     vector.accumulate_rows = accumulate_rows
     vector.accumulate_narrow_rows = accumulate_narrow_rows
-    vector.list_fired = list_fired
-    vector.lowest_set_bit = lowest_set_bit
-    vector.population_count = population_count
+    bits.list_set_bits = list_set_bits
+    bits.list_at_least = list_at_least
+    bits.lowest_set_bit = lowest_set_bit
+    bits.population_count = population_count
     through_time.membrane_deltas = membrane_deltas
-    through_time.tile_deltas = tile_deltas
+    through_time.hidden_deltas = hidden_deltas
     numbers.fill_exponentials = fill_exponentials
+    gaps.steps_after_gaps = steps_after_gaps
