@@ -17,14 +17,13 @@ Then as many batches go through the pieces of `gradient` one by one:
     weights      adding the deltas to the gradients of the weights
 
 and through the additions that the events demand and nothing else (`benchmarks.limit`):
-`forward_additions` and `weight_additions`. Reported are medians in microseconds per image, and
-`total_over_additions`.
+`forward_additions` and `weight_additions`. Reported are medians in microseconds per image,
+`total_over_additions`, and the work of plans for many threads (`benchmarks.plans`).
 """
 
 import argparse
 import os
 import statistics
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +38,8 @@ from benchmarks.job import SEED_JOB
 from benchmarks.limit import AdditionArrays, AdditionStream, add_events
 from benchmarks.machine import describe
 from benchmarks.peers.project import EventEngine
+from benchmarks.plans import work_of_plans
+from benchmarks.timing import timed
 from spikejoule.engine import event
 from spikejoule.engine.kernels.backward import add_groups, prepare_groups
 from spikejoule.engine.kernels.structures import Batch, Learning, Network, Workspace
@@ -52,14 +53,10 @@ THREADS = 1
 GROUP_SAMPLES = 16
 """Samples whose additions are done together by the limit: the fastest of its sizes."""
 
+PLANNED_BATCHES = 150
+"""Batches that every plan for many threads is executed on."""
+
 Seconds = dict[str, list[float]]
-
-
-def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
-    """Seconds that a call takes, and what it returns."""
-    start = time.perf_counter()
-    result = call(*arguments)
-    return time.perf_counter() - start, result
 
 
 def _pieces(
@@ -119,15 +116,19 @@ def additions(layers: list[EventList], weights: list[np.ndarray]) -> tuple[float
     return forward, both - forward
 
 
-def profile(images: np.ndarray, labels: np.ndarray, batches: int) -> dict[str, float]:
-    """Microseconds per image of each part; see the module."""
-    job = SEED_JOB
-    row = EventEngine(job)
+def trained(images: np.ndarray, labels: np.ndarray, batches: int) -> tuple[EventEngine, np.ndarray]:
+    """The engine after an epoch, and the images of the batches that are measured."""
+    row = EventEngine(SEED_JOB)
     row.prepare(images, labels)
     order = np.random.default_rng(0).permutation(len(labels))
     row.train_epoch(order)
-    n_batches = min(batches, len(labels) // job.batch_size)
-    chosen = order[: n_batches * job.batch_size].reshape(n_batches, job.batch_size)
+    n_batches = min(batches, len(labels) // SEED_JOB.batch_size)
+    return row, order[: n_batches * SEED_JOB.batch_size].reshape(n_batches, -1)
+
+
+def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
+    """Microseconds per image of each part; see the module."""
+    job, labels = row.job, row.labels
     of_calls: Seconds = defaultdict(list)
     of_pieces: Seconds = defaultdict(list)
     for seconds in (of_calls, of_pieces):
@@ -189,12 +190,16 @@ def main() -> None:
     arguments = parser.parse_args()
     train, _, title = load_benchmark_images(Path(), os.environ, arguments.allow_small)
     numba.set_num_threads(THREADS)
-    found = profile(train.images, train.labels, arguments.batches)
+    row, chosen = trained(train.images, train.labels, arguments.batches)
+    found = profile(row, chosen)
     print(table(found))
     print(f"The whole takes {found['total_over_additions']:.2f} times the additions alone.")
+    plans = work_of_plans(row, chosen[:PLANNED_BATCHES])
+    for threads, times in plans.items():
+        print(f"The plan for {threads} threads is {times:.2f} times the work.")
     if arguments.output:
         content = {"data": title, "machine": describe(THREADS)}
-        write_json(arguments.output, {**content, "us_per_image": found})
+        write_json(arguments.output, {**content, "us_per_image": found, "work_of_plans": plans})
 
 
 if __name__ == "__main__":
