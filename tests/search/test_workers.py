@@ -5,14 +5,8 @@ import os
 import shutil
 import signal
 import stat
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -20,17 +14,11 @@ import yaml
 optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
-from mlflow import MlflowClient  # noqa: E402
-from optuna.trial import TrialState  # noqa: E402
 
 from spikejoule.data.images import Dataset  # noqa: E402
 from spikejoule.foundation.provenance import file_digest  # noqa: E402
-from spikejoule.search.database import StudyPlace  # noqa: E402
 from spikejoule.search.front import FoundTable  # noqa: E402
-from spikejoule.search.study import KEEPER, close_study, open_study, state_of  # noqa: E402
-from spikejoule.search.tally import HANDED_BACK, Tally, root_number  # noqa: E402
-from spikejoule.tracking.keeper import PROCESS_TAG  # noqa: E402
-from spikejoule.tracking.search_runs import PARENT_TAG, TRIAL_TAG  # noqa: E402
+from spikejoule.search.tally import HANDED_BACK  # noqa: E402
 from tests.tools.finished_project import call, finish_project, isolate, path_of  # noqa: E402
 from tests.tools.pipeline_tools import (  # noqa: E402
     artifact_paths,
@@ -38,123 +26,15 @@ from tests.tools.pipeline_tools import (  # noqa: E402
     set_parameters,
     write_lock,
 )
+from tests.tools.searches import Search  # noqa: E402
 from tests.tools.services import SHARED, PostgreSQL  # noqa: E402
 from tests.tools.slurm import slurm_cluster  # noqa: E402
 
 pytestmark = SHARED
 
-SECONDS = 300
 EPOCHS = 60
 STUDY = "tiny"
 ARTIFACTS = ("train", "validation", "data_metrics")
-
-
-@dataclass
-class SmallSearch:
-    """A project of few digits, and searches in it."""
-
-    folder: Path
-    environment: Mapping[str, str]
-    storage: str = ""
-    processes: list[subprocess.Popen[str]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.storage = self.storage or f"sqlite:///{self.folder}/search.db"
-
-    def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
-        """Start `spikejoule search`."""
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "spikejoule.cli", "search"),
-                *("--storage", self.storage, "--table", "metrics/search.csv"),
-                *("--figure", "figures/search.png", *options),
-            ],
-            cwd=self.folder,
-            env={**self.environment, **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-        self.processes.append(process)
-        return process
-
-    def said_by(self, process: subprocess.Popen[str], status: int = 0) -> str:
-        """All that a search said, when it has ended."""
-        said, _ = process.communicate(timeout=SECONDS)
-        assert process.returncode == status, said
-        return said
-
-    @property
-    def place(self) -> StudyPlace:
-        return StudyPlace(self.storage, STUDY)
-
-    def state(self) -> Tally:
-        """What became of the trials so far; of none before there is a study."""
-        try:
-            study = open_study(self.place)
-        except Exception:  # tables in the making
-            return Tally()
-        try:
-            return state_of(study, self.place)
-        finally:
-            close_study(study)
-
-    def failed(self) -> list[Any]:
-        """Optuna's trials that were not brought to an end."""
-        study = open_study(self.place)
-        try:
-            return [trial for trial in study.trials if trial.state == TrialState.FAIL]
-        finally:
-            close_study(study)
-
-    def wait_for(self, what: Callable[[Tally], Any], process: subprocess.Popen[str]) -> Any:
-        """What a function makes of the state, as soon as that is something."""
-        deadline = time.monotonic() + SECONDS
-        while not (found := what(self.state())):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline, self.state()
-            time.sleep(0.2)
-        return found
-
-    def epochs_kept(self) -> bool:
-        """Whether a trial has kept a state from which it can go on."""
-        return any((self.folder / ".cache/search" / STUDY / "resume").glob("*.npz"))
-
-    def runs(self) -> tuple[Any, list[Any]]:
-        """The run of the search, and those of its trials."""
-        client = self.client()
-        (experiment,) = client.search_experiments(filter_string="name = 'spikejoule-search'")
-        runs = client.search_runs([experiment.experiment_id])
-        (parent,) = (run for run in runs if run.data.tags[TRIAL_TAG] == "all")
-        children = [run for run in runs if run is not parent]
-        assert {run.data.tags[PARENT_TAG] for run in children} <= {parent.info.run_id}
-        return parent, children
-
-    def client(self) -> MlflowClient:
-        return MlflowClient(tracking_uri=f"sqlite:///{self.folder}/mlflow.db")
-
-    def check(self, trials: int) -> None:
-        """There are exactly so many trials, each with one finished run whose curve is whole."""
-        state = self.state()
-        assert len(state.complete) == state.begun == trials
-        parent, children = self.runs()
-        assert parent.info.status == "FINISHED"
-        assert Counter(run.info.status for run in children) == {"FINISHED": trials}
-        numbers = sorted(int(run.data.tags[TRIAL_TAG]) for run in children)
-        assert numbers == sorted(root_number(trial) for trial in state.complete)
-        client = self.client()
-        for run in children:
-            points = client.get_metric_history(
-                run.info.run_id, "by_epoch/validation_accuracy_percent"
-            )
-            assert [point.step for point in points] == list(range(1, EPOCHS + 1))
-
-    def pid_of(self, trial: Any) -> int | None:
-        """The process that runs a trial, once it is training."""
-        keeper = trial.user_attrs.get(KEEPER)
-        return int(keeper[PROCESS_TAG].split()[0]) if keeper else None
 
 
 @pytest.fixture
@@ -164,7 +44,7 @@ def small(
     empty_database: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[SmallSearch]:
+) -> Iterator[Search]:
     folder = tmp_path / "project"
     finish_project(repository, mnist5k, folder, {"train.max_epochs": 3}, last="encode")
     shutil.copy(empty_database, folder)
@@ -191,7 +71,7 @@ def small(
         "PYTHONPATH": f"{repository / 'src'}:{repository}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    search = SmallSearch(folder, environment)
+    search = Search(folder, environment, STUDY, EPOCHS)
     yield search
     for process in search.processes:
         if process.poll() is None:
@@ -202,7 +82,7 @@ def small(
 class TestTwoLocalWorkers:
     TRIALS = 4
 
-    def test_killed_and_stopped_and_started_again(self, small: SmallSearch) -> None:
+    def test_killed_and_stopped_and_started_again(self, small: Search) -> None:
         # A worker is killed in the middle of a trial ...
         process = small.start("--workers", "2", "--trials", str(self.TRIALS))
         victim = small.wait_for(
@@ -242,7 +122,7 @@ class TestTwoLocalWorkers:
             assert stat.S_IMODE(path.stat().st_mode) == 0o700
         assert not list((folder / "resume").glob("*.npz"))
 
-    def check_commands(self, small: SmallSearch, said: str) -> None:
+    def check_commands(self, small: Search, said: str) -> None:
         """The pipeline's own stages give the same file for the same parameters."""
         front = FoundTable.read(small.folder / "metrics/search.csv").front
         commands = [line.strip() for line in said.splitlines() if line.startswith("  dvc exp run")]
@@ -256,7 +136,7 @@ class TestTwoLocalWorkers:
 
 
 class TestPostgreSQL:
-    def test_four_workers(self, small: SmallSearch, postgresql: PostgreSQL) -> None:
+    def test_four_workers(self, small: Search, postgresql: PostgreSQL) -> None:
         small.storage = postgresql.create_database("search")
         said = small.said_by(small.start("--workers", "4", "--trials", "8"))
         small.check(8)
@@ -267,7 +147,7 @@ class TestPostgreSQL:
 class TestSlurm:
     TRIALS = 2
 
-    def test_a_job_that_is_preempted_goes_on(self, small: SmallSearch, tmp_path: Path) -> None:
+    def test_a_job_that_is_preempted_goes_on(self, small: Search, tmp_path: Path) -> None:
         with slurm_cluster(tmp_path / "slurm") as slurm:
             small.environment = {
                 **small.environment,
