@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast rivals sweep search front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile growth clean help
+.PHONY: repro seed-notebook frugal accurate contrast baselines sweep search front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile growth clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -98,14 +98,14 @@ contrast: $(INSTALLED)  ## experiments with the notebook's settings, and other c
 
 # The whole family of ReLU networks to compare with, in two parts: the cheapest at 97 to 98.5 % are
 # among the small ones, at 99 % among the wide ones. The spiking network is the default one in both.
-RIVALS := baseline.family_hidden=[100,200] baseline.family_pruned=[0.9,0.95] baseline.family_bits=[8,6,4]
-RIVALS_WIDE := baseline.family_hidden=[400] baseline.family_pruned=[0.8,0.9] baseline.family_bits=[8,6]
+BASELINES := baseline.family_hidden=[100,200] baseline.family_pruned=[0.9,0.95] baseline.family_bits=[8,6,4]
+BASELINES_WIDE := baseline.family_hidden=[400] baseline.family_pruned=[0.8,0.9] baseline.family_bits=[8,6]
 
-rivals: $(INSTALLED)  ## experiments with 16 more ReLU networks to compare with (RIVALS=... RIVALS_WIDE=...)
+baselines: $(INSTALLED)  ## experiments with 16 more ReLU networks to compare with (BASELINES=... BASELINES_WIDE=...)
 	@$(call no_experiment,defaults)
-	$(DVC) exp run --temp -n defaults $(addprefix -S ,$(RIVALS))
+	$(DVC) exp run --temp -n defaults $(addprefix -S ,$(BASELINES))
 	@$(call no_experiment,defaults-wide)
-	$(DVC) exp run --temp -n defaults-wide $(addprefix -S ,$(RIVALS_WIDE))
+	$(DVC) exp run --temp -n defaults-wide $(addprefix -S ,$(BASELINES_WIDE))
 
 # Every combination is an experiment: what changes the cost of an inference, and what the accuracy
 # for it depends on. `make sweep SWEEP="model.hidden=100,200 train.max_epochs=20"` runs another.
@@ -149,7 +149,7 @@ test-rest: $(INSTALLED_SEARCH)  ## run the slow tests: servers, the pipeline aga
 OTHERS_PAGES := hand-a-network-to-another-simulator price-any-nir-graph price-a-snntorch-model
 
 test-interop: $(INSTALLED_INTEROP)  ## hold spikes and counts against other simulators and estimators
-	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/spikes/test_deterministic_codes.py \
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/encoding/test_deterministic_codes.py \
 	    $(foreach page,$(OTHERS_PAGES),'tests/docs/test_pages.py::test_page[$(page)]')
 
 test-all: $(INSTALLED_INTEROP) $(INSTALLED_SEARCH)  ## run all tests

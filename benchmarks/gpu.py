@@ -40,12 +40,12 @@ from benchmarks.peers.project import epoch_events
 from benchmarks.plan import Measurement, Plan
 from benchmarks.rows import GPU_ROWS, build
 from benchmarks.summary import median_and_quartiles
+from spikejoule.core.errors import SpikejouleError
+from spikejoule.core.files import write_json
+from spikejoule.core.provenance import library_versions
+from spikejoule.encoding.events import EventList
 from spikejoule.engine.dense import DenseEngine
-from spikejoule.foundation.errors import SpikejouleError
-from spikejoule.foundation.files import write_json
-from spikejoule.foundation.provenance import library_versions
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.spikes.events import EventList
 
 logger = logging.getLogger(__name__)
 

@@ -26,12 +26,12 @@ import numba
 import numpy as np
 
 from benchmarks.paper_graphs import DT, PAPER, fully_connected, fully_connected_currents
-from spikejoule.foundation.files import write_json
-from spikejoule.foundation.text import text_table
+from spikejoule.core.files import write_json
+from spikejoule.core.text import text_table
+from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.running import run_graph
-from spikejoule.spikes.events import EventList
 
 GRAPHS: dict[str, tuple[Callable[[], nir.NIRGraph], float]] = {
     "fully_connected": (fully_connected, 0.01),

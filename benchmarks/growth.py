@@ -31,9 +31,9 @@ from benchmarks.growth_point import COLUMNS, Point
 from benchmarks.job import SEED_JOB, Job
 from benchmarks.measure import measure_row
 from benchmarks.plan import Measurement, Plan
+from spikejoule.core.errors import SpikejouleError
+from spikejoule.core.files import write_bytes, write_csv
 from spikejoule.data.images import LabelledImages
-from spikejoule.foundation.errors import SpikejouleError
-from spikejoule.foundation.files import write_bytes, write_csv
 
 logger = logging.getLogger(__name__)
 

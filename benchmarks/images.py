@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from spikejoule.core.array_files import Array, ArrayFile
+from spikejoule.core.errors import DataError
 from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import DataDescription, LabelledImages, load_images
-from spikejoule.foundation.array_files import Array, ArrayFile
-from spikejoule.foundation.errors import DataError
 
 IMAGES = ArrayFile(
     "spikejoule/benchmark-images/1",

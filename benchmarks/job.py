@@ -14,7 +14,7 @@ class Job:
     The surrogate is the seed's constant: ds/dv = `surrogate_gradient` for every membrane
     potential. `decay` is per step of 1 ms, `threshold` in units of the membrane potential.
     `max_rate_hz` is of the Poisson code, `latency_threshold` an intensity of the latency code: a
-    pixel that exceeds it fires once (`spikejoule.spikes.encoders.latency`, the linear curve).
+    pixel that exceeds it fires once (`spikejoule.encoding.encoders.latency`, the linear curve).
     """
 
     code: Literal["poisson", "latency"] = "poisson"

@@ -24,10 +24,10 @@ import numpy as np
 from benchmarks.job import Job
 from benchmarks.memory import own_peak_bytes
 from benchmarks.plan import Measurement, Plan
+from spikejoule.encoding.events import EventList
 from spikejoule.engine.kernels.layout import aligned_zeros, padded
 from spikejoule.engine.kernels.structures import Block, BySource
 from spikejoule.engine.kernels.vector import LANES, MAX_BLOCK, accumulate_rows
-from spikejoule.spikes.events import EventList
 
 GROUP_SIZES = (1, 4, 16)
 """Samples whose gradient additions are done together; the fastest is the limit."""

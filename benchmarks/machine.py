@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from spikejoule.foundation.provenance import library_versions
+from spikejoule.core.provenance import library_versions
 
 BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 """Processor times that are work; systems other than Linux tell fewer of them."""

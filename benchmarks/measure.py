@@ -19,7 +19,7 @@ from benchmarks.images import project_root
 from benchmarks.job import Job
 from benchmarks.machine import foreign_busy_seconds
 from benchmarks.plan import Measurement, Plan
-from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.core.errors import SpikejouleError
 
 
 class MissingRowError(SpikejouleError):

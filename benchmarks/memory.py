@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.core.errors import SpikejouleError
 
 LAUNCHER = Path(__file__).with_name("peak_of_child.py")
 

@@ -40,13 +40,13 @@ from benchmarks.machine import describe
 from benchmarks.peers.project import EventEngine
 from benchmarks.plans import work_of_plans
 from benchmarks.timing import timed
+from spikejoule.core.files import write_json
+from spikejoule.core.text import text_table
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import event
 from spikejoule.engine.kernels.backward import add_groups, prepare_groups
 from spikejoule.engine.kernels.structures import Batch, Learning, Network, Workspace
 from spikejoule.engine.sharing import share
-from spikejoule.foundation.files import write_json
-from spikejoule.foundation.text import text_table
-from spikejoule.spikes.events import EventList
 
 CALLS = {"gradient_of_batch": "gradient", "gather_gradient": "gather", "adam_step": "optimizer"}
 THREADS = 1

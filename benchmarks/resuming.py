@@ -13,15 +13,15 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.images import load_benchmark_images, project_root
+from spikejoule.baselines.members import Member, family
+from spikejoule.baselines.relu import train_baselines
+from spikejoule.core.resume_files import Kept, ResumeFile
 from spikejoule.data.images import LabelledImages
 from spikejoule.engine import engine_to_train
-from spikejoule.foundation.resume_files import Kept, ResumeFile
-from spikejoule.learn.course import Course
-from spikejoule.learn.training import TrainingData, train
 from spikejoule.model.architecture import Architecture
 from spikejoule.params import Params, load_params
-from spikejoule.rival.members import Member, family
-from spikejoule.rival.relu import train_rivals
+from spikejoule.training.course import Course
+from spikejoule.training.training import TrainingData, train
 
 VALIDATION_IMAGES = 6000
 
@@ -64,7 +64,7 @@ def train_once(
     return time.perf_counter() - started, result.epoch_seconds
 
 
-def rivals(everything: LabelledImages, params: Params, keeper: Timed) -> tuple[float, ...]:
+def baselines(everything: LabelledImages, params: Params, keeper: Timed) -> tuple[float, ...]:
     """Seconds of each epoch of the ReLU networks."""
     settings = params.baseline.training(params.train)
     pixels, n_classes = everything.images[0].size, everything.subject.n_classes
@@ -73,7 +73,7 @@ def rivals(everything: LabelledImages, params: Params, keeper: Timed) -> tuple[f
         *family(pixels, n_classes, params.baseline, (0.2, 0.6)),
     ]
     first, rest = slice(VALIDATION_IMAGES), slice(VALIDATION_IMAGES, None)
-    return train_rivals(
+    return train_baselines(
         everything.select(rest), everything.select(first), members, settings, params.seed,
         keeper=keeper,
     ).epoch_seconds  # fmt: skip
@@ -104,7 +104,7 @@ def main(epochs: int, rounds: int, folder: Path) -> None:
     Course.kept = timed_kept
     train_once(data, params.model_copy(update={
         "train": trained.model_copy(update={"max_epochs": 1})}), None)  # fmt: skip
-    with ResumeFile(folder, "network") as file, ResumeFile(folder, "rivals") as other:
+    with ResumeFile(folder, "network") as file, ResumeFile(folder, "baselines") as other:
         saved: list[float] = []
         of_epoch: list[float] = []
         size = 0
@@ -118,8 +118,8 @@ def main(epochs: int, rounds: int, folder: Path) -> None:
             print(f"{epochs} epochs: {without:.2f} s without a state, {with_state:.2f} s with one")
         _print("network", of_epoch, [a + b for a, b in zip(snapshots, saved, strict=True)], size)
         keeper = Timed(other)
-        seconds = rivals(everything, params, keeper)
-        _print("rivals, snapshot left out", seconds, keeper.seconds, keeper.bytes)
+        seconds = baselines(everything, params, keeper)
+        _print("baselines, snapshot left out", seconds, keeper.seconds, keeper.bytes)
 
 
 def _print(

@@ -36,8 +36,8 @@ import psutil
 from benchmarks import images, machine
 from benchmarks.memory import peak_bytes_of
 from benchmarks.summary import BYTES_PER_MIB
+from spikejoule.core.errors import SpikejouleError
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.foundation.errors import SpikejouleError
 from spikejoule.model.checkpoint import read_complete
 
 HOST = "127.0.0.1"

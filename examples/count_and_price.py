@@ -7,12 +7,12 @@ complete checkpoint to count and price that instead.
 import sys
 
 from spikejoule.data.sources.mnist5k import load_mnist5k
+from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import count_operations, load_profiles, price
-from spikejoule.measure.running import measure_network
+from spikejoule.evaluation.running import measure_network
 from spikejoule.model import Architecture
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.network import initial_state
-from spikejoule.spikes.encoders.poisson import Poisson
 
 
 def main(arguments: list[str]) -> None:

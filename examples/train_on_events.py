@@ -8,9 +8,9 @@ import sys
 
 import numpy as np
 
+from spikejoule.encoding import EventList, predict
 from spikejoule.engine import EngineSettings, engine_to_train
 from spikejoule.model import Architecture, LearningSettings
-from spikejoule.spikes import EventList, predict
 
 INPUTS, CLASSES, STEPS, BATCH = 30, 3, 40, 50
 generator = np.random.default_rng(1)

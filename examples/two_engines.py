@@ -10,10 +10,10 @@ import time
 import numpy as np
 
 from spikejoule.data.sources.mnist5k import load_mnist5k
+from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
 from spikejoule.model import Architecture, LearningSettings
 from spikejoule.model.network import initial_state
-from spikejoule.spikes.encoders.poisson import Poisson
 
 BATCH, BATCHES, TOLERANCE = 50, 4, 1e-9
 

@@ -7,20 +7,20 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from spikejoule.baselines.baseline_files import BaselineMetrics, BaselineTimings, save_baseline
+from spikejoule.baselines.measured import MeasuredBaseline, measure_baseline, quantise_for_window
+from spikejoule.baselines.members import Member, family
+from spikejoule.baselines.relu import BaselinesTraining, train_baselines
+from spikejoule.core.host_energy import measure_host_energy
+from spikejoule.core.resume_files import Keeper
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
-from spikejoule.foundation.host_energy import measure_host_energy
-from spikejoule.foundation.resume_files import Keeper
-from spikejoule.learn.teacher import save_teacher
-from spikejoule.measure.evaluation import accuracy
+from spikejoule.encoding.encoders.none import NoCode
+from spikejoule.encoding.summed import WHITE, largest_count, summed_images
+from spikejoule.evaluation.evaluation import accuracy
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.params import Params
-from spikejoule.rival.baseline_files import BaselineMetrics, BaselineTimings, save_baseline
-from spikejoule.rival.measured import MeasuredRival, measure_rival, quantise_for_window
-from spikejoule.rival.members import Member, family
-from spikejoule.rival.relu import RivalsTraining, train_rivals
-from spikejoule.spikes.encoders.none import NoCode
-from spikejoule.spikes.summed import WHITE, largest_count, summed_images
+from spikejoule.training.teacher import save_teacher
 from stages.shared.common import run_stage
 from stages.shared.resuming import Resume, resumable
 
@@ -44,22 +44,24 @@ def _write(
     paths: Mapping[str, Path],
     params: Params,
     splits: Mapping[str, LabelledImages],
-    training: RivalsTraining,
+    training: BaselinesTraining,
     resume: Resume,
 ) -> None:
-    rivals = list(_measured(training, splits, params))
+    baselines = list(_measured(training, splits, params))
     save_baseline(
         paths["baseline"],
-        [rival.counts for rival in rivals],
-        [rival.network for rival in rivals],
-        [rival.predictions for rival in rivals],
+        [baseline.counts for baseline in baselines],
+        [baseline.network for baseline in baselines],
+        [baseline.predictions for baseline in baselines],
         splits["test"].labels,
     )
     save_teacher(paths["teacher"], _floating_point(training))
     headline = {
         f"{key}_{name}": value
-        for key, rival in zip(("relu", "quantised"), rivals[:2], strict=True)
-        for name, value in _headline(rival, len(splits["test"]), params.evaluate.confidence).items()
+        for key, baseline in zip(("relu", "quantised"), baselines[:2], strict=True)
+        for name, value in _headline(
+            baseline, len(splits["test"]), params.evaluate.confidence
+        ).items()
     }
     BaselineMetrics.model_validate(headline).write(paths["baseline_metrics"])
     BaselineTimings(
@@ -69,11 +71,13 @@ def _write(
         host_energy=resume.host_energy(),
     ).write(paths["baseline_timings"])
     resume.done(paths["baseline_timings"])
-    for rival in rivals:
+    for baseline in baselines:
         logger.info(
             "%s: test accuracy %.2f %%, %s MACs, %s without zeros",
-            rival.counts.name, rival.counts.accuracy_percent, f"{rival.counts.macs_dense:,}",
-            f"{rival.counts.macs_nonzero.sum(axis=1).mean():,.0f}",
+            baseline.counts.name,
+            baseline.counts.accuracy_percent,
+            f"{baseline.counts.macs_dense:,}",
+            f"{baseline.counts.macs_nonzero.sum(axis=1).mean():,.0f}",
         )  # fmt: skip
 
 
@@ -96,7 +100,7 @@ def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, Labelled
 
 def _train(
     splits: Mapping[str, LabelledImages], params: Params, keeper: Keeper | None
-) -> RivalsTraining:
+) -> BaselinesTraining:
     """The network of equal size, then the family.
 
     All have the spiking network's budget and deformations, and learning constants of their own.
@@ -110,11 +114,11 @@ def _train(
         ),
     ]
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
-        training = train_rivals(
+        training = train_baselines(
             splits["train"], splits["validation"], members, settings, params.seed,
             lambda epoch: bar.update(epoch - bar.n), keeper,
         )  # fmt: skip
-    equal_size = training.rivals[0]
+    equal_size = training.baselines[0]
     logger.info(
         "best validation accuracy at equal size %.2f %% in epoch %d of %d; %d networks in %.1f s",
         equal_size.best_validation_accuracy_percent, equal_size.best_epoch, settings.max_epochs,
@@ -124,13 +128,13 @@ def _train(
 
 
 def _measured(
-    training: RivalsTraining, splits: Mapping[str, LabelledImages], params: Params
-) -> Iterator[MeasuredRival]:
+    training: BaselinesTraining, splits: Mapping[str, LabelledImages], params: Params
+) -> Iterator[MeasuredBaseline]:
     """The network of equal size, its quantised form, the family."""
-    for trained in training.rivals:
+    for trained in training.baselines:
         member, name = trained.member, trained.member.name
         pruned = member.pruning.pruned_fraction > 0
-        yield measure_rival(name, trained.network, member.equal_size, pruned, splits)
+        yield measure_baseline(name, trained.network, member.equal_size, pruned, splits)
         if member.equal_size:
             quantised = quantise_for_window(
                 _floating_point(training),
@@ -138,26 +142,26 @@ def _measured(
                 params.encode.time_window,
                 params.baseline.weight_bits,
             )
-            yield measure_rival(f"quantised {name}", quantised, True, False, splits)
+            yield measure_baseline(f"quantised {name}", quantised, True, False, splits)
 
 
-def _floating_point(training: RivalsTraining) -> State:
+def _floating_point(training: BaselinesTraining) -> State:
     """The parameters of the network of equal size."""
-    network = training.rivals[0].network
+    network = training.baselines[0].network
     assert isinstance(network, dict)
     return network
 
 
 def _headline(
-    rival: MeasuredRival, n_images: int, confidence: float
+    baseline: MeasuredBaseline, n_images: int, confidence: float
 ) -> dict[str, float | int | None]:
-    overall = accuracy(rival.n_correct, n_images, confidence)
+    overall = accuracy(baseline.n_correct, n_images, confidence)
     return {
         "test_accuracy_percent": overall.percent,
         "test_accuracy_low_percent": overall.low_percent,
         "test_accuracy_high_percent": overall.high_percent,
-        "macs_dense": rival.counts.macs_dense,
-        "macs_nonzero_per_inference": float(rival.counts.macs_nonzero.sum(axis=1).mean()),
+        "macs_dense": baseline.counts.macs_dense,
+        "macs_nonzero_per_inference": float(baseline.counts.macs_nonzero.sum(axis=1).mean()),
     }
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.data.images import Samples, load_samples, samples_sha256
+from spikejoule.encoding.codes import EncodedImages, Split, encode_samples
+from spikejoule.encoding.encode_files import EncodeMetrics, SplitFigures
+from spikejoule.encoding.events import save_events
 from spikejoule.params import Params
-from spikejoule.spikes.codes import EncodedImages, Split, encode_samples
-from spikejoule.spikes.encode_files import EncodeMetrics, SplitFigures
-from spikejoule.spikes.events import save_events
 from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from spikejoule.baselines.baseline_files import load_baseline
+from spikejoule.core.errors import ParameterError
+from spikejoule.core.files import write_bytes, write_csv, write_text
+from spikejoule.core.provenance import library_versions
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.contender_files import save_contenders
@@ -14,13 +18,10 @@ from spikejoule.energy.fronts import read_fronts
 from spikejoule.energy.summary import verdict_lines
 from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headline
 from spikejoule.energy.verdict_rows import read_verdicts
-from spikejoule.foundation.errors import ParameterError
-from spikejoule.foundation.files import write_bytes, write_csv, write_text
-from spikejoule.foundation.provenance import library_versions
+from spikejoule.evaluation.evaluation_files import read_evaluation
+from spikejoule.evaluation.front_rows import read_front
+from spikejoule.evaluation.inference_files import InferenceTimings, read_measurement
 from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
-from spikejoule.measure.evaluation_files import read_evaluation
-from spikejoule.measure.front_rows import read_front
-from spikejoule.measure.inference_files import InferenceTimings, read_measurement
 from spikejoule.model.checkpoint import (
     build_complete,
     complete_checkpoint,
@@ -33,7 +34,6 @@ from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import raster_of
 from spikejoule.report.pictures import pictures
 from spikejoule.report.provenance import front_provenance, network_provenance
-from spikejoule.rival.baseline_files import load_baseline
 from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     evaluation = read_evaluation(paths, samples.labels, measured.time_window)
     raster = raster_of(measured, samples, sample, network.encoder.step_ms)
     labels = samples.labels[: measured.counts.n_samples]
-    rivals = load_baseline(paths["baseline"], labels)
+    baselines = load_baseline(paths["baseline"], labels)
     front, levels = read_front(paths["front"]), read_verdicts(paths["verdict"])
 
     content = build_complete(
@@ -106,7 +106,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         checkpoint,
         measured,
         labels,
-        rivals,
+        baselines,
         shown,
         early_answers(measured, labels, evaluation.early_exit),
     )
@@ -141,7 +141,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     drawn = pictures(network, evaluation, raster, sample, confidence)
 
     write_complete(paths["checkpoint"], content)
-    save_contenders(paths["contenders"], [*inputs.ways, *analysis.rivals])
+    save_contenders(paths["contenders"], [*inputs.ways, *analysis.baselines])
     write_nir(paths["nir"], graph)
     metrics.write(paths["energy_metrics"])
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.data.images import load_samples
-from spikejoule.measure.early_exit import choose_early_exit, exit_at_first_spike
-from spikejoule.measure.evaluation import evaluate_predictions
-from spikejoule.measure.evaluation_files import EvaluationFiles
-from spikejoule.measure.evaluation_tables import save_predictions
-from spikejoule.measure.running import load_network_and_events, measure_network
-from spikejoule.measure.step_outcomes import accuracy_by_step, step_outcomes
+from spikejoule.evaluation.early_exit import choose_early_exit, exit_at_first_spike
+from spikejoule.evaluation.evaluation import evaluate_predictions
+from spikejoule.evaluation.evaluation_files import EvaluationFiles
+from spikejoule.evaluation.evaluation_tables import save_predictions
+from spikejoule.evaluation.running import load_network_and_events, measure_network
+from spikejoule.evaluation.step_outcomes import accuracy_by_step, step_outcomes
 from spikejoule.params import Params
 from stages.shared.common import run_stage
 

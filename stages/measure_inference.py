@@ -5,14 +5,14 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.foundation.host_energy import measure_host_energy
-from spikejoule.measure.inference_files import (
+from spikejoule.core.host_energy import measure_host_energy
+from spikejoule.evaluation.inference_files import (
     InferenceMetrics,
     InferenceTimings,
     save_inference_events,
     save_inference_spikes,
 )
-from spikejoule.measure.running import load_network_and_events, measure_network
+from spikejoule.evaluation.running import load_network_and_events, measure_network
 from spikejoule.params import Params
 from stages.shared.common import run_stage
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from tqdm import tqdm
 
 from spikejoule.engine import BatchOutcome
-from spikejoule.learn.course import EpochRecord
+from spikejoule.training.course import EpochRecord
 from stages.shared import journal
 
 logger = logging.getLogger(__name__)

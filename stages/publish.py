@@ -10,9 +10,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.foundation.errors import StoreError
-from spikejoule.foundation.pipeline_file import PARAMS_FILE
-from spikejoule.foundation.provenance import provenance_tags
+from spikejoule.core.errors import StoreError
+from spikejoule.core.pipeline_file import PARAMS_FILE
+from spikejoule.core.provenance import provenance_tags
 from spikejoule.params import Params
 from spikejoule.tracking import StoredFile, project_store, publish
 from spikejoule.tracking.project import check_against_lock

@@ -5,18 +5,18 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikejoule.core.host_energy import gpu_uuids, measure_host_energy
 from spikejoule.data.images import DataDescription, load_samples, samples_sha256
+from spikejoule.encoding.codes import EncodedImages, load_events_of
 from spikejoule.engine import engine_to_train
-from spikejoule.foundation.host_energy import gpu_uuids, measure_host_energy
-from spikejoule.learn.history import history_table
-from spikejoule.learn.outcome import trained_network
-from spikejoule.learn.teacher import load_teacher
-from spikejoule.learn.training import TrainingData, train
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.model.training_files import TrainMetrics, TrainTimings
 from spikejoule.params import Params
-from spikejoule.spikes.codes import EncodedImages, load_events_of
+from spikejoule.training.history import history_table
+from spikejoule.training.outcome import trained_network
+from spikejoule.training.teacher import load_teacher
+from spikejoule.training.training import TrainingData, train
 from stages.progress import JournalKeeper, ProgressBar
 from stages.shared import journal
 from stages.shared.common import run_stage

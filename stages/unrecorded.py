@@ -12,7 +12,7 @@ import os
 import time
 from pathlib import Path
 
-from spikejoule.foundation.errors import ArtifactError, ParameterError, StoreError
+from spikejoule.core.errors import ArtifactError, ParameterError, StoreError
 from spikejoule.tracking.project import experiments
 from spikejoule.tracking.publish_outputs import publish_revision
 

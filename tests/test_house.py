@@ -17,7 +17,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from spikejoule.foundation.errors import ParameterError
+from spikejoule.core.errors import ParameterError
 from spikejoule.params import Params, load_params, parse_params
 from stages.shared import common, root
 from tests.tools.pipeline_tools import write_paths
@@ -123,8 +123,8 @@ class TestImports:
         environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
         assert run([sys.executable, "-c", code], repository, environment).stdout.split() == [
             "spikejoule",
-            "spikejoule.foundation",
-            "spikejoule.foundation.version",
+            "spikejoule.core",
+            "spikejoule.core.version",
         ]
 
     def test_no_torch_where_none_is_needed(self, repository: Path) -> None:
@@ -268,7 +268,7 @@ class TestMakefile:
             ("frugal POINTS=2500 5000 5000-int8 10000 4000-int4 9000-int4", 6),
             ("accurate", 1),
             ("contrast", 4),
-            ("rivals", 2),
+            ("baselines", 2),
             ("sweep", 1),
         ],
     )

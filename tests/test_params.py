@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from spikejoule.foundation.errors import ParameterError
+from spikejoule.core.errors import ParameterError
+from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.params import EARLIER, Params, load_params, parse_params
-from spikejoule.spikes.encoders import ENCODERS
 
 PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
 

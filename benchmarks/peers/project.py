@@ -1,23 +1,23 @@
 """This project's engines, driven as its own training drives them: encode a batch, train on it.
 
-The event list comes from `spikejoule.spikes.encoders` for both engines; `dense` turns it into zeros
-and ones. A row of a single engine never imports the other: `event` runs without PyTorch.
+The event list comes from `spikejoule.encoding.encoders` for both engines; `dense` turns it into
+zeros and ones. A row of a single engine never imports the other: `event` runs without PyTorch.
 """
 
 import numpy as np
 
 from benchmarks.job import Job, initial_state
 from benchmarks.plan import Plan
+from spikejoule.encoding.counting import predict
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.latency import Latency
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
 from spikejoule.engine.interface import Engine
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.spikes.counting import predict
-from spikejoule.spikes.encoder import Encoder
-from spikejoule.spikes.encoders.latency import Latency
-from spikejoule.spikes.encoders.poisson import Poisson
-from spikejoule.spikes.events import EventList
 
 
 def encoder_of(job: Job) -> Encoder:

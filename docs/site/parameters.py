@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from pydantic_core import ErrorDetails
 
+from spikejoule.core.parameter_problems import problem_lines
+from spikejoule.core.sections import Kind, Kinds
 from spikejoule.energy.profile_files import load_profiles
-from spikejoule.foundation.parameter_problems import problem_lines
-from spikejoule.foundation.sections import Kind, Kinds
 from spikejoule.params import Params
 
 _LINE = re.compile(r"(?P<indent> *)(?P<key>\w+):(?: (?P<value>[^#]*?)  # (?P<meaning>.*))?")

@@ -7,6 +7,6 @@ counts become energy figures (`energy`).
 Nothing heavy is imported here: take what you need from the rooms.
 """
 
-from spikejoule.foundation.version import __version__
+from spikejoule.core.version import __version__
 
 __all__ = ["__version__"]

@@ -12,20 +12,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from spikejoule.baselines.settings import BaselineSettings
+from spikejoule.core.parameter_file import parsed, read_sections, with_earlier
+from spikejoule.core.parameter_problems import WHOLE_LINE, shown
+from spikejoule.core.sections import Line, Real, Section, chooses
 from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.engine.settings import EngineSettings
-from spikejoule.foundation.parameter_file import parsed, read_sections, with_earlier
-from spikejoule.foundation.parameter_problems import WHOLE_LINE, shown
-from spikejoule.foundation.sections import Line, Real, Section, chooses
-from spikejoule.learn.settings import Augmentation, TrainingSettings
-from spikejoule.measure.settings import ExitRule
+from spikejoule.evaluation.settings import ExitRule
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.quantisation import NO_CURRENTS, WidthSettings, unfit_for_integers
-from spikejoule.rival.settings import BaselineSettings
-from spikejoule.spikes.encoder import Encoder
-from spikejoule.spikes.encoders import ENCODERS
+from spikejoule.training.settings import Augmentation, TrainingSettings
 
 Scalar = str | int | float | None
 Value = Scalar | list[int] | list[float]

@@ -19,9 +19,9 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
-from spikejoule.foundation.errors import ArtifactError, SpikejouleError
-from spikejoule.foundation.files import write_text
-from spikejoule.foundation.processes import SAME_START_SECONDS, start_of
+from spikejoule.core.errors import ArtifactError, SpikejouleError
+from spikejoule.core.files import write_text
+from spikejoule.core.processes import SAME_START_SECONDS, start_of
 
 # Set for the processes of a stage; the absolute path of the pipeline's journal.
 VARIABLE = "SPIKEJOULE_JOURNAL"

@@ -19,19 +19,19 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from spikejoule.foundation.errors import ArtifactError, SpikejouleError
-from spikejoule.foundation.files import read_json, write_json
-from spikejoule.foundation.host_energy import HostEnergy, HostEnergyEntry
-from spikejoule.foundation.host_energy_sums import added_up
-from spikejoule.foundation.pipeline_file import PIPELINE_FILE, paths_of
-from spikejoule.foundation.provenance import (
+from spikejoule.core.errors import ArtifactError, SpikejouleError
+from spikejoule.core.files import read_json, write_json
+from spikejoule.core.host_energy import HostEnergy, HostEnergyEntry
+from spikejoule.core.host_energy_sums import added_up
+from spikejoule.core.pipeline_file import PIPELINE_FILE, paths_of
+from spikejoule.core.provenance import (
     computing_environment,
     content_digest,
     file_digest,
     tree_digests,
 )
-from spikejoule.foundation.resume_files import Kept, ResumeFile
-from spikejoule.foundation.yaml_files import read_mapping
+from spikejoule.core.resume_files import Kept, ResumeFile
+from spikejoule.core.yaml_files import read_mapping
 from spikejoule.params import WITHOUT_EFFECT, Params
 from stages.shared import journal
 from stages.shared.root import project_root

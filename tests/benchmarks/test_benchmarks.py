@@ -28,10 +28,10 @@ from benchmarks.plan import Measurement, Plan
 from benchmarks.plans import work_of_plans
 from benchmarks.rows import FURTHER_ROWS, PEERS, ROWS, build
 from benchmarks.summary import markdown_table, median_and_quartiles, summarize
+from spikejoule.core.errors import DataError, SpikejouleError
 from spikejoule.data.images import DataDescription, ImageCounts, LabelledImages, save_images
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import event
-from spikejoule.foundation.errors import DataError, SpikejouleError
-from spikejoule.spikes.events import EventList
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT.parent / "shared" / "seed" / "surrogate_gradient_snn_notebook.txt"

@@ -18,7 +18,7 @@ from benchmarks.job import SEED_JOB, Job
 from benchmarks.peers.project_on_gpu import DenseFused
 from benchmarks.plan import Measurement
 from benchmarks.rows import GPU_ROWS, build
-from spikejoule.spikes.events import EventList
+from spikejoule.encoding.events import EventList
 
 JOB = Job(n_input=12, n_hidden=9, n_output=4, time_window=15, batch_size=5)
 LIBRARY_OF_ROW = {"snntorch_gpu": "snntorch", "spikingjelly_gpu": "spikingjelly"}

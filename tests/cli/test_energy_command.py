@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from spikejoule.cli import main
+from spikejoule.core.errors import ArtifactError
 from spikejoule.data.images import Dataset
 from spikejoule.energy.from_checkpoint import analysis_inputs, training_record
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure.running import measure_network
+from spikejoule.evaluation.running import measure_network
 from spikejoule.model.checkpoint import (
     build_complete,
     read_complete,
@@ -28,8 +28,8 @@ from tests.tools.examples import (
     TRAIN_TIMINGS,
     complete_content,
     trained_network,
+    write_baselines,
     write_example,
-    write_rivals,
 )
 from tests.tools.settings import draw_key, encode
 
@@ -136,11 +136,11 @@ class TestVerdict:
     # 400 and 300 spikes of input and hidden; 784-20-10, 50 steps
     SPIKING_PJ = 0.9 * (400 * 20 + 300 * 10) + (0.9 + 3.7) * 50 * 30
     # 3,120 products of the first image, one more of each that follows; a bias for each of 30 units
-    RIVAL_PJ = 4.6 * 3121.5 + 0.9 * 30
+    BASELINE_PJ = 4.6 * 3121.5 + 0.9 * 30
 
     @pytest.fixture
-    def rivals(self, mnist5k: Dataset, tmp_path: Path) -> Path:
-        return write_rivals(tmp_path / "baseline.npz", mnist5k.test.labels[:4])
+    def baselines(self, mnist5k: Dataset, tmp_path: Path) -> Path:
+        return write_baselines(tmp_path / "baseline.npz", mnist5k.test.labels[:4])
 
     @staticmethod
     def answer(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
@@ -152,13 +152,13 @@ class TestVerdict:
     def test_recorded_means(
         self,
         writer: str,
-        rivals: Path,
+        baselines: Path,
         request: pytest.FixtureRequest,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        given = (request.getfixturevalue(writer), "--rivals", rivals, *self.UNDER)
+        given = (request.getfixturevalue(writer), "--baselines", baselines, *self.UNDER)
         said = self.answer(capsys, *given)
-        ratio = self.SPIKING_PJ / self.RIVAL_PJ
+        ratio = self.SPIKING_PJ / self.BASELINE_PJ
         assert said.startswith(
             "The spiking network loses at equal accuracy (87.00 % on validation images) under "
             f"45nm-fp32: {self.SPIKING_PJ / 1000:.4g} nJ per inference, {ratio:.3g} ("
@@ -169,16 +169,20 @@ class TestVerdict:
         headline = found["headline"]
         assert headline["verdict_profile"] == "45nm-fp32"
         assert headline["equal_accuracy_energy_pj"] == pytest.approx(self.SPIKING_PJ)
-        assert headline["equal_accuracy_rival"] == "ReLU 784-20-10, zero-skipping"
-        assert headline["equal_accuracy_rival_energy_pj"] == pytest.approx(self.RIVAL_PJ)
+        assert headline["equal_accuracy_baseline"] == "ReLU 784-20-10, zero-skipping"
+        assert headline["equal_accuracy_baseline_energy_pj"] == pytest.approx(self.BASELINE_PJ)
         assert headline["equal_accuracy_ratio"] == pytest.approx(ratio)
         assert 0 <= headline["profiles_won"] <= headline["profiles_compared"]
 
     def test_the_default_is_the_pipelines(
-        self, checkpoint: Path, rivals: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+        self,
+        checkpoint: Path,
+        baselines: Path,
+        repository: Path,
+        capsys: pytest.CaptureFixture[str],
     ) -> None:
         default = load_params(repository / "params.yaml").energy_report
-        found = printed(capsys, checkpoint, "--rivals", rivals)
+        found = printed(capsys, checkpoint, "--baselines", baselines)
         chosen = found["headline"]["profile"], found["headline"]["verdict_profile"]
         assert chosen == (default.profile, default.verdict_profile)
         system = next(row for row in found["verdicts"] if row["profile"] == chosen[1])
@@ -187,59 +191,65 @@ class TestVerdict:
         named = [one for entry in found["inference"] for one in entry["comparisons"]]
         assert {one["name"] for one in named} >= {system["conventional"]}
 
-    def test_a_rival_of_less_accuracy_does_not_count(
+    def test_a_baseline_of_less_accuracy_does_not_count(
         self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        rivals = write_rivals(tmp_path / "b.npz", np.zeros(4, np.uint8), 86.9)
+        baselines = write_baselines(tmp_path / "b.npz", np.zeros(4, np.uint8), 86.9)
         assert "it stands alone under 45nm-fp32" in self.answer(
-            capsys, checkpoint, "--rivals", rivals, *self.UNDER
+            capsys, checkpoint, "--baselines", baselines, *self.UNDER
         )
 
     def test_measured_images_give_the_interval_of_pairs(
-        self, checkpoint: Path, rivals: Path, capsys: pytest.CaptureFixture[str]
+        self, checkpoint: Path, baselines: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         images = ("--images", "mnist5k", "--samples", "4")
-        found = printed(capsys, checkpoint, "--rivals", rivals, *self.UNDER, *images)["headline"]
+        found = printed(capsys, checkpoint, "--baselines", baselines, *self.UNDER, *images)[
+            "headline"
+        ]
         assert (
             found["equal_accuracy_ratio_low"]
             < found["equal_accuracy_ratio"]
             < found["equal_accuracy_ratio_high"]
         )
-        others = write_rivals(rivals.with_name("others.npz"), np.array([1, 1, 1, 1], np.uint8))
+        others = write_baselines(
+            baselines.with_name("others.npz"), np.array([1, 1, 1, 1], np.uint8)
+        )
         assert "others.npz was counted on other test images" in refusal(
-            capsys, checkpoint, "--rivals", others, *images
+            capsys, checkpoint, "--baselines", others, *images
         )
 
-    def test_without_rivals_nobody_wins(
+    def test_without_baselines_nobody_wins(
         self, checkpoint: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert self.answer(capsys, checkpoint).startswith("No conventional network was counted")
         assert "verdict_profile" not in printed(capsys, checkpoint)["headline"]
 
     def test_an_accuracy_that_is_not_recorded(
-        self, rivals: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+        self, baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         content = complete_content()
         del content["training_results"]
         write_complete(tmp_path / "c.pth", content)
-        said = self.answer(capsys, tmp_path / "c.pth", "--rivals", rivals)
+        said = self.answer(capsys, tmp_path / "c.pth", "--baselines", baselines)
         assert said.startswith("The file does not record the network's validation accuracy")
 
     def test_profiles_that_cannot_judge(
-        self, checkpoint: Path, rivals: Path, capsys: pytest.CaptureFixture[str]
+        self, checkpoint: Path, baselines: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        given = (checkpoint, "--rivals", rivals, "--verdict-profile")
+        given = (checkpoint, "--baselines", baselines, "--verdict-profile")
         assert self.answer(capsys, *given, "truenorth") == (
             "The profile truenorth does not compare this network with conventional ones."
         )
         assert "--verdict-profile" in refusal(capsys, *given, "brain")
 
     def test_the_page_begins_with_it(
-        self, seed_checkpoint: Path, rivals: Path, tmp_path: Path,
+        self, seed_checkpoint: Path, baselines: Path, tmp_path: Path,
         capsys: pytest.CaptureFixture[str],
     ) -> None:  # fmt: skip
         page = tmp_path / "energy.html"
-        said = self.answer(capsys, seed_checkpoint, "--rivals", rivals, *self.UNDER, "--html", page)
+        said = self.answer(
+            capsys, seed_checkpoint, "--baselines", baselines, *self.UNDER, "--html", page
+        )
         text = page.read_text(encoding="utf-8")
         assert said.partition(":")[0] in text
         assert "ReLU 784-20-10, zero-skipping" in text

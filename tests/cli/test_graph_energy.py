@@ -15,11 +15,11 @@ from spikejoule.data import events as events_module
 from spikejoule.data.event_file import EventBlock, EventFile, EventSetting, write_event_file
 from spikejoule.data.event_samples import EventSamples, blocks_of
 from spikejoule.data.subject import Subject
+from spikejoule.encoding.binning import as_event_samples
+from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.running import run_graph
-from spikejoule.spikes.binning import as_event_samples
-from spikejoule.spikes.events import EventList, load_events, save_events
 from tests.graphs.foreign import DT, GRAPHS, Maker
 from tests.tools.examples import trained_network, write_example
 

@@ -20,6 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from spikejoule.core.errors import ArtifactError, DataError, SpikejouleError
+from spikejoule.core.files import read_json, write_npz
 from spikejoule.data.idx import encode_idx, read_idx
 from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import (
@@ -34,8 +36,6 @@ from spikejoule.data.images import (
 from spikejoule.data.loading import load_dataset
 from spikejoule.data.source import Places
 from spikejoule.data.sources import auto, mnist
-from spikejoule.foundation.errors import ArtifactError, DataError, SpikejouleError
-from spikejoule.foundation.files import read_json, write_npz
 from spikejoule.params import load_params, parse_params
 from stages import prepare
 from tests.tools.without_torch import needs_torch

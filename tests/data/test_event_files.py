@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.files import SCHEMA_KEY, write_npz
 from spikejoule.data.event_file import (
     EVENT_SAMPLES_SCHEMA,
     EventBlock,
@@ -19,8 +21,6 @@ from spikejoule.data.event_samples import EventSamples, blocks_of, offsets_of
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import load_samples, samples_sha256, save_samples
 from spikejoule.data.subject import Subject
-from spikejoule.foundation.errors import ArtifactError, DataError
-from spikejoule.foundation.files import SCHEMA_KEY, write_npz
 
 SETTING = EventSetting("Gestures", Subject("gesture", ("left", "right", "up")), (2, 3, 4), 90_000)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import DataError
 from spikejoule.data import download, torchvision_sets
 from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
 from spikejoule.data.events import LabelledEvents
@@ -20,7 +21,6 @@ from spikejoule.data.source import Places
 from spikejoule.data.sources import SOURCES, fashion_mnist, n_mnist, shd
 from spikejoule.data.sources.events import Events
 from spikejoule.data.subject import DIGITS
-from spikejoule.foundation.errors import DataError
 from tests.tools import sensor_files
 
 

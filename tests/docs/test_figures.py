@@ -180,7 +180,7 @@ class TestAccuracyAndCounts:
 class TestEnergy:
     def test_headline(self) -> None:
         energy = values("energy")
-        ratio = [energy[f"ratio_to_{rival}_ann"] for rival in ("dense", "zero_skipping")]
+        ratio = [energy[f"ratio_to_{baseline}_ann"] for baseline in ("dense", "zero_skipping")]
         nanojoules = f"{energy['energy_per_inference_pj'] / 1000:.1f} nJ"
         assert energy["profile"] == "45nm-fp32"
         assert_says(
@@ -189,10 +189,10 @@ class TestEnergy:
             f"and {ratio[1]:.3f} times what one takes that skips zeros",
             f"it takes {energy['equal_accuracy_energy_pj'] / 1e6:.2f} µJ, "
             f"{energy['equal_accuracy_ratio']:.0f} times the "
-            f"{energy['equal_accuracy_rival_energy_pj'] / 1000:.1f} nJ of the cheapest ReLU",
+            f"{energy['equal_accuracy_baseline_energy_pj'] / 1000:.1f} nJ of the cheapest ReLU",
         )
         assert energy["equal_accuracy_ratio_low"] > 1, "the page does not say that it loses"
-        assert "95 % pruned, 8 bits" in energy["equal_accuracy_rival"]
+        assert "95 % pruned, 8 bits" in energy["equal_accuracy_baseline"]
         assert_says(
             "docs/explanation/energy-ledger.md",
             f"{energy['energy_per_inference_low_pj'] / 1000:.1f} to "
@@ -237,13 +237,13 @@ class TestEnergy:
             )
             assert line.endswith(f"| {cell} |")
 
-    def test_against_the_rivals(self, energy_rows: list[dict[str, str]]) -> None:
+    def test_against_the_baselines(self, energy_rows: list[dict[str, str]]) -> None:
         energy = values("energy")
         ratios = [
-            f"{energy[f'ratio_to_{rival}_ann']:.3f} times that "
-            f"({energy[f'ratio_to_{rival}_ann_low']:.3f} to "
-            f"{energy[f'ratio_to_{rival}_ann_high']:.3f})"
-            for rival in ("dense", "zero_skipping")
+            f"{energy[f'ratio_to_{baseline}_ann']:.3f} times that "
+            f"({energy[f'ratio_to_{baseline}_ann_low']:.3f} to "
+            f"{energy[f'ratio_to_{baseline}_ann_high']:.3f})"
+            for baseline in ("dense", "zero_skipping")
         ]
         fp32 = {"profile": "45nm-fp32", "term": "total"}
         dense = picojoules(energy_rows, **fp32, network="ReLU 784-400-10, dense")

@@ -80,7 +80,7 @@ HOLD_FOR_EVERY_KIND = (
     "tests/model/test_network.py",
     "tests/engine/test_engines.py::TestAgreement::test_surrogates_and_depths",
     "tests/engine/test_engines.py::TestWhatMustDiffer::test_surrogates",
-    "tests/learn/test_schedule.py",
+    "tests/training/test_schedule.py",
     "tests/energy/test_profiles.py",
     "tests/stages/test_dvc_yaml.py",
     "tests/test_params.py",
@@ -91,11 +91,11 @@ RESULT = """
 import json
 from pathlib import Path
 import nir
-from spikejoule.foundation.pipeline_file import artifact_paths
+from spikejoule.core.pipeline_file import artifact_paths
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.data.images import load_images
 from spikejoule.model.trained import load_trained
-from spikejoule.spikes.codes import load_encoded_images
+from spikejoule.encoding.codes import load_encoded_images
 paths = artifact_paths(Path())
 graph = nir.read(paths["nir"])
 trained, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])
@@ -160,10 +160,10 @@ def test_one_new_file_each_and_lines_of_params_yaml(added: Path) -> None:
     assert code == [
         " M src/spikejoule/energy/hardware.yaml",
         "?? src/spikejoule/data/sources/uci_digits.py",
-        "?? src/spikejoule/learn/schedules/linear.py",
+        "?? src/spikejoule/training/schedules/linear.py",
         "?? src/spikejoule/model/neurons/linear_leak.py",
         "?? src/spikejoule/model/surrogates/laplacian.py",
-        "?? src/spikejoule/spikes/encoders/periodic.py",
+        "?? src/spikejoule/encoding/encoders/periodic.py",
     ]
     rest = {line[3:].split("/")[0] for line in status.splitlines()}
     assert rest - {"src", "metrics", "reports", "figures"} == {"params.yaml"}

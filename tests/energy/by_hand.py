@@ -4,14 +4,16 @@ from typing import Any
 
 import numpy as np
 
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     AnalysisInputs,
+    BaselineCounts,
     BootstrapSettings,
     EnergyAnalysis,
     EpochSpikes,
     HardwareProfile,
     RecordedAccuracy,
-    RivalCounts,
     TrainingRecord,
     analyse,
     count_operations,
@@ -20,9 +22,7 @@ from spikejoule.energy import (
 )
 from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.prices import AnyPrice, Price
-from spikejoule.measure.measurement import Measurement
-from spikejoule.spikes.encoders.poisson import Poisson
-from spikejoule.spikes.events import EventList
+from spikejoule.evaluation.measurement import Measurement
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 TRAINING = TrainingRecord(
@@ -42,7 +42,7 @@ SAMPLES = 4
 
 def baseline(
     macs_dense: int, nonzero: list[int], name: str = "ReLU", **changed: Any
-) -> RivalCounts:
+) -> BaselineCounts:
     """A ReLU network of n-2-2 units: n is 3, or as many as its weights need."""
     of_first = np.minimum(nonzero, macs_dense - 4)
     macs = np.stack([of_first, nonzero - of_first], axis=1).astype(np.int64)
@@ -58,11 +58,11 @@ def baseline(
         "active": np.ones((len(nonzero), 2), dtype=np.int64),
         "macs_nonzero": macs,
     }
-    return RivalCounts(**(values | changed))
+    return BaselineCounts(**(values | changed))
 
 
 def inputs(
-    rivals: tuple[RivalCounts, ...] = (),
+    baselines: tuple[BaselineCounts, ...] = (),
     labels: list[int] | None = None,
     images: int = SAMPLES,
 ) -> AnalysisInputs:
@@ -79,7 +79,7 @@ def inputs(
         operations=count_operations(Measurement.of(STATE, ARCHITECTURE, layers)),
         n_images=images,
         labels=None if labels is None else np.array(labels),
-        rivals=rivals,
+        baselines=baselines,
         training=TRAINING,
     )
 
@@ -96,7 +96,7 @@ def analysis(
 
 def comparisons(result: EnergyAnalysis) -> dict[str, Comparison]:
     """Those with networks of equal size under the chosen profile, by the way of running them."""
-    return {item.rival.method: item for item in result.chosen_inference.comparisons}
+    return {item.baseline.method: item for item in result.chosen_inference.comparisons}
 
 
 def profile(prices: dict[str, AnyPrice | float], scope: str = "arithmetic") -> HardwareProfile:

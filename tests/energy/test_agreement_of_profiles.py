@@ -18,13 +18,19 @@ import pytest
 from numpy.typing import NDArray
 
 from spikejoule.data.images import Dataset
-from spikejoule.energy import OperationCounts, RivalCounts, count_operations, load_profiles, price
-from spikejoule.energy.rival_operations import count_rival
+from spikejoule.encoding.events import EventList
+from spikejoule.energy import (
+    BaselineCounts,
+    OperationCounts,
+    count_operations,
+    load_profiles,
+    price,
+)
+from spikejoule.energy.baseline_operations import count_baseline
 from spikejoule.engine import run_network
-from spikejoule.measure.measurement import Measurement
+from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.spikes.events import EventList
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
 from tests.tools.settings import draw_key, encode
@@ -70,8 +76,8 @@ def relu(n_samples: int = 2) -> OperationCounts:
     pairs = list(pairwise(SIZES))
     zeros = np.zeros((n_samples, len(pairs)), dtype=np.int64)
     synapses = tuple(a * b for a, b in pairs)
-    rival = RivalCounts("r", SIZES, synapses, 32, 32, True, 90.0, 90.0, zeros, zeros)
-    return count_rival(rival, "dense", n_samples)
+    baseline = BaselineCounts("r", SIZES, synapses, 32, 32, True, 90.0, 90.0, zeros, zeros)
+    return count_baseline(baseline, "dense", n_samples)
 
 
 def spiking_layers(measured: Measurement, image: int, **how: bool) -> list[Layer]:

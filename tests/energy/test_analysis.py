@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     BootstrapSettings,
     OperationCounts,
@@ -18,11 +20,9 @@ from spikejoule.energy.prices import Price
 from spikejoule.energy.statistics import count_statistics
 from spikejoule.energy.summary import energy_text, verdict_lines
 from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headline
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure.measurement import Measurement
+from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.spikes.events import EventList
 from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
@@ -167,10 +167,10 @@ class TestComparison:
         )
         assert any(line.startswith("Equal size, not accuracy: 1.4 ") for line in lines)
 
-    def test_a_rival_of_another_size_is_compared_at_equal_accuracy_alone(self) -> None:
+    def test_a_baseline_of_another_size_is_compared_at_equal_accuracy_alone(self) -> None:
         other = baseline(100, [2] * 4, "small", equal_size=False)
         result = analysis(inputs((baseline(10, [6] * 4), other)))
-        assert {item.rival.network for item in result.chosen_inference.comparisons} == {"ReLU"}
+        assert {item.baseline.network for item in result.chosen_inference.comparisons} == {"ReLU"}
         assert result.equal_accuracy is not None
         assert result.equal_accuracy.name == "small, zero-skipping"
         assert "small, zero-skipping" in verdict_lines(result)[0]
@@ -187,7 +187,7 @@ class TestComparison:
         given = dataclasses.replace(
             given,
             operations=dataclasses.replace(counts, counts=varied),
-            rivals=(baseline(1000, (2 * events).tolist(), equal_size=size == "equal"),),
+            baselines=(baseline(1000, (2 * events).tolist(), equal_size=size == "equal"),),
         )
         macs_alone = profile({"mac": 4.6, "synaptic_event": 0.9}, "system")
         result = analysis(given, "p", macs_alone)
@@ -259,7 +259,7 @@ class TestTables:
         assert numbers["ratio_to_dense_ann"] == pytest.approx(69.6 / 463.6)
         assert numbers["ratio_to_zero_skipping_ann"] == pytest.approx(69.6 / 72.6)
         assert numbers["equal_accuracy_ratio"] == pytest.approx(69.6 / 72.6)
-        assert numbers["equal_accuracy_rival"] == "ReLU, zero-skipping"
+        assert numbers["equal_accuracy_baseline"] == "ReLU, zero-skipping"
         EnergyMetrics.model_validate(numbers)
         assert numbers["synaptic_events_per_inference"] == 16.0
         assert numbers["dense_operations_per_inference"] == 30

@@ -6,6 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.latency import Latency
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.encoders.regular import Regular
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     AnalysisInputs,
     OperationCounts,
@@ -25,14 +30,9 @@ from spikejoule.energy.spiking_operations import (
     spiking_counts,
 )
 from spikejoule.energy.window import window_cost
-from spikejoule.measure.measurement import Measurement
-from spikejoule.measure.stopping import stopped_after
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.stopping import stopped_after
 from spikejoule.model.architecture import Architecture
-from spikejoule.spikes.encoder import Encoder
-from spikejoule.spikes.encoders.latency import Latency
-from spikejoule.spikes.encoders.poisson import Poisson
-from spikejoule.spikes.encoders.regular import Regular
-from spikejoule.spikes.events import EventList
 from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
@@ -54,7 +54,7 @@ class TestBreakEven:
         assert limits.max_rate_hz == pytest.approx(80 * factor)
         assert limits.time_window == pytest.approx(3 * 463.6 / 69.6)
 
-    def test_the_curve_meets_the_rival_at_the_limit(self) -> None:
+    def test_the_curve_meets_the_baseline_at_the_limit(self) -> None:
         limits = comparisons(analysis(inputs((baseline(100, [50] * 4),))))["dense"].break_even
         assert limits is not None
         assert limits.spikes_per_input is not None
@@ -64,16 +64,16 @@ class TestBreakEven:
         assert np.interp(limits.measured_spikes_per_input, x, y) == pytest.approx(69.6)
 
     @pytest.mark.parametrize("name", ["45nm-fp32-complete", "lemaire-qualia", "yan-spyx"])
-    def test_at_the_limits_the_rival_of_equal_accuracy_needs_as_much(self, name: str) -> None:
+    def test_at_the_limits_the_baseline_of_equal_accuracy_needs_as_much(self, name: str) -> None:
         given = with_code(Poisson(time_window=3, max_rate=80.0))
-        rivals = (baseline(90, [80] * 4), baseline(70, [60] * 4, "small", equal_size=False))
-        result = analysis(dataclasses.replace(given, rivals=rivals), name)
+        baselines = (baseline(90, [80] * 4), baseline(70, [60] * 4, "small", equal_size=False))
+        result = analysis(dataclasses.replace(given, baselines=baselines), name)
         limits = result.equal_accuracy and result.equal_accuracy.break_even
         assert limits
         assert result.equal_accuracy is not None
-        assert result.equal_accuracy.rival.network == "small"
-        rival = result.equal_accuracy.ann.value
-        assert rival is not None
+        assert result.equal_accuracy.baseline.network == "small"
+        compared = result.equal_accuracy.ann.value
+        assert compared is not None
         operations = given.operations
         assert isinstance(operations, OperationCounts)
         means = operations.counts.mean(axis=0)
@@ -90,13 +90,13 @@ class TestBreakEven:
             if term == "neuron_update_inactive":
                 active = means[places.index(("neuron_update_active", place))]
                 more[number] += active - factor * active
-        assert more @ prices == pytest.approx(rival.mean)
+        assert more @ prices == pytest.approx(compared.mean)
         # So many times the window: two windows lie on the line that meets it.
         assert limits.time_window is not None
         longer = with_code(Poisson(time_window=6, max_rate=80.0)).operations
         assert isinstance(longer, OperationCounts)
         slope = (energy_of(longer.counts, twice(places), prices, means) - means @ prices) / 3
-        assert means @ prices + slope * (limits.time_window - 3) == pytest.approx(rival.mean)
+        assert means @ prices + slope * (limits.time_window - 3) == pytest.approx(compared.mean)
 
     def test_an_active_update_takes_the_place_of_an_inactive_one(self) -> None:
         """10 events, 2 active, 4 inactive updates; three times the spikes leave none inactive."""

@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.files import write_npz
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import BootstrapSettings, count_operations, load_profiles, mean_operations
 from spikejoule.energy.contender_files import CONTENDERS, load_contenders, save_contenders
 from spikejoule.energy.contenders import (
     Accuracies,
     Contender,
     EarlyAnswers,
-    rival_contenders,
+    baseline_contenders,
     spiking_contenders,
 )
 from spikejoule.energy.verdict import verdicts
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.files import write_npz
-from spikejoule.measure.measurement import Measurement
-from spikejoule.spikes.encoders.poisson import Poisson
-from spikejoule.spikes.events import EventList
+from spikejoule.evaluation.measurement import Measurement
 from tests.energy.by_hand import baseline
 from tests.tools.damage import damaged
 from tests.tools.damage_formats import MARK
@@ -43,7 +43,7 @@ def contenders() -> tuple[Contender, ...]:
     return (
         *spiking_contenders("ours, 8 bits", measured, code, Accuracies(98.0, 97.9), (early, code)),
         *spiking_contenders("unknown", measured, None, None),
-        *rival_contenders(
+        *baseline_contenders(
             (baseline(10, [1, 2, 3]), baseline(7, [3, 3, 3], "8 bits", weight_bits=8)), 3
         ),
     )

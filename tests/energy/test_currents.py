@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.currents import PRODUCTS, Products
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     AnalysisInputs,
     BootstrapSettings,
@@ -25,10 +29,9 @@ from spikejoule.energy.summary import energy_text
 from spikejoule.energy.tables import EnergyMetrics, headline
 from spikejoule.energy.training_counts import count_training
 from spikejoule.energy.window import WindowCost, window_cost
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure.measurement import Measurement
-from spikejoule.measure.running import measure_network
-from spikejoule.measure.step_outcomes import step_outcomes
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.running import measure_network
+from spikejoule.evaluation.step_outcomes import step_outcomes
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import (
     CompleteCheckpoint,
@@ -38,9 +41,6 @@ from spikejoule.model.checkpoint import (
 )
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report import PageContent, energy_page
-from spikejoule.spikes.currents import PRODUCTS, Products
-from spikejoule.spikes.encoders.direct import Direct
-from spikejoule.spikes.events import EventList
 from tests.energy.by_hand import TRAINING
 from tests.tools.tiny_network import ARCHITECTURE, STATE
 from tests.tools.without_torch import WITH_TORCH, needs_torch

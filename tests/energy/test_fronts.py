@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ArtifactError
 from spikejoule.energy.contenders import Accuracies, Contender
 from spikejoule.energy.fronts import FrontsTable, fronts_table, read_fronts
-from spikejoule.foundation.errors import ArtifactError
 from tests.energy.by_hand import profile
 from tests.energy.test_verdict import contender
 

@@ -7,19 +7,19 @@ import nir
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import BootstrapSettings, analyse, count_operations, load_profiles, terms
 from spikejoule.energy.from_graph import ASSUMPTIONS, graph_inputs, price_graph
 from spikejoule.energy.graph_operations import count_graph
 from spikejoule.energy.neurobench import neurobench_results
 from spikejoule.energy.pricing import sample_energies
-from spikejoule.foundation.errors import ArtifactError, DataError
+from spikejoule.evaluation.running import measure_network
 from spikejoule.graphs import nir_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.running import run_graph
-from spikejoule.measure.running import measure_network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report import PageContent, energy_page
-from spikejoule.spikes.events import EventList
 from tests.graphs.foreign import DT, GRAPHS, WAITING, Maker, graph_of
 from tests.tools.examples import trained_network
 

@@ -6,6 +6,7 @@
 import numpy as np
 import pytest
 
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     OperationCounts,
     count_operations,
@@ -20,8 +21,7 @@ from spikejoule.energy.spiking_operations import (
 )
 from spikejoule.energy.terms import DESCRIPTIONS
 from spikejoule.engine import run_network
-from spikejoule.measure.measurement import Measurement
-from spikejoule.spikes.events import EventList
+from spikejoule.evaluation.measurement import Measurement
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 from tests.tools.without_torch import needs_torch
 

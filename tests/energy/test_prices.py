@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ParameterError
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import count_operations, load_profiles, price
-from spikejoule.energy.contenders import rival_contenders, spiking_contenders
+from spikejoule.energy.contenders import baseline_contenders, spiking_contenders
 from spikejoule.energy.operations import Column
 from spikejoule.energy.parts import PARTS, energy_by_part
 from spikejoule.energy.prices import Memory, Price, PriceBySize, PriceByWidth
 from spikejoule.energy.static_power import static_energy
 from spikejoule.energy.terms import DESCRIPTIONS
 from spikejoule.energy.verdict_words import static_sentences
-from spikejoule.foundation.errors import ParameterError
-from spikejoule.measure.measurement import Measurement
-from spikejoule.spikes.encoders.poisson import Poisson
-from spikejoule.spikes.events import EventList
+from spikejoule.evaluation.measurement import Measurement
 from tests.energy.by_hand import analysis, baseline, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
@@ -200,7 +200,7 @@ class TestParts:
         measured = Measurement.of(STATE, ARCHITECTURE, layers, pruned=True)
         contenders = [
             *spiking_contenders("n", measured, code, None),
-            *rival_contenders((baseline(10, [6, 5]), baseline(7, [3, 3], weight_bits=8)), 2),
+            *baseline_contenders((baseline(10, [6, 5]), baseline(7, [3, 3], weight_bits=8)), 2),
         ]
         assert len(contenders) == 5
         for entry in load_profiles().values():

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.energy import Price, load_profiles, select_profile
 from spikejoule.energy.operations import Column
 from spikejoule.energy.profiles import EVIDENCE, SCOPES, TERMS_OF
-from spikejoule.foundation.errors import ParameterError
 
 GOOD = """\
 chip:

@@ -12,13 +12,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from spikejoule.baselines.quantised import quantise, quantised_activations
 from spikejoule.data.images import Dataset
+from spikejoule.encoding.currents import PRODUCTS
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.encoders.latency import Latency
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.encoders.regular import Regular
 from spikejoule.energy import (
     AnalysisInputs,
+    BaselineCounts,
     BootstrapSettings,
     OperationCounts,
     RecordedAccuracy,
-    RivalCounts,
     analyse,
     count_operations,
     load_profiles,
@@ -28,28 +35,21 @@ from spikejoule.energy import (
 from spikejoule.energy.contenders import (
     Contender,
     EarlyAnswers,
+    baseline_contenders,
     code_until,
-    rival_contenders,
     spiking_contenders,
 )
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.energy.spiking_operations import InputMacs
 from spikejoule.energy.tables import COLUMNS, energy_rows
 from spikejoule.engine import run_network
-from spikejoule.measure.early_exit import exit_steps
-from spikejoule.measure.measurement import Measurement
-from spikejoule.measure.step_outcomes import step_outcomes
+from spikejoule.evaluation.early_exit import exit_steps
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.step_outcomes import step_outcomes
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.rival.quantised import quantise, quantised_activations
-from spikejoule.spikes.currents import PRODUCTS
-from spikejoule.spikes.encoder import Encoder
-from spikejoule.spikes.encoders.direct import Direct
-from spikejoule.spikes.encoders.latency import Latency
-from spikejoule.spikes.encoders.poisson import Poisson
-from spikejoule.spikes.encoders.regular import Regular
 from tests.energy import recount
 
 LEAD = 2
@@ -212,7 +212,9 @@ def same_rows(
             assert row[name] == ("" if energy is None else pytest.approx(energy, rel=1e-9))
 
 
-def tables(given: Case, rivals: tuple[RivalCounts, ...] = ()) -> dict[Any, list[dict[str, Any]]]:
+def tables(
+    given: Case, baselines: tuple[BaselineCounts, ...] = ()
+) -> dict[Any, list[dict[str, Any]]]:
     """The rows of metrics/energy.csv by profile and network, under profiles that compare."""
     measured, profiles = given.measured, load_profiles()
     inputs = AnalysisInputs(
@@ -224,7 +226,7 @@ def tables(given: Case, rivals: tuple[RivalCounts, ...] = ()) -> dict[Any, list[
         proxies=measured.proxies,
         operations=count_operations(measured, given.encoder.operations(given.images)),
         n_images=len(given.images),
-        rivals=rivals,
+        baselines=baselines,
     )
     result = analyse(inputs, profiles, profiles[ALIKE[0]], profiles[ALIKE[0]], SETTINGS)
     found: dict[Any, list[dict[str, Any]]] = {}
@@ -345,9 +347,9 @@ def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: 
     assert dict(zip(places, means.means.tolist(), strict=True)) == pytest.approx(wanted)
 
 
-def rival(
+def baseline(
     images: NDArray[np.uint8], sizes: tuple[int, ...], pruned: float, bits: int = 32
-) -> tuple[RivalCounts, list[NDArray[Any]], list[Any]]:
+) -> tuple[BaselineCounts, list[NDArray[Any]], list[Any]]:
     """A ReLU network: what is counted, its activations of every layer, and its weights."""
     generator = np.random.default_rng(3)
     weights = [generator.normal(0, 0.1, shape) for shape in zip(sizes[1:], sizes[:-1], strict=True)]
@@ -371,7 +373,7 @@ def rival(
         weights = [layer.weight.astype(float) for layer in network.layers]
     left = [(m != 0) if pruned else np.ones(m.shape, bool) for m in weights]
     on = [layer != 0 for layer in layers[:-1]]
-    counted = RivalCounts(
+    counted = BaselineCounts(
         name="ReLU",
         layer_sizes=sizes,
         synapses=tuple(int(kept.sum()) for kept in left),
@@ -389,7 +391,7 @@ def rival(
     return counted, layers, [matrix.tolist() for matrix in weights]
 
 
-RIVALS = {
+BASELINES = {
     "float32": ((784, 12, 10), 0.0, 32),
     "80 % pruned": ((784, 12, 10), 0.8, 32),
     "two hidden layers, 90 % pruned": ((784, 12, 9, 10), 0.9, 32),
@@ -398,11 +400,11 @@ RIVALS = {
 }
 
 
-def check_rival(images: NDArray[np.uint8], name: str) -> None:
+def check_baseline(images: NDArray[np.uint8], name: str) -> None:
     """Both ways of running it, their energies, and its rows beside a spiking network's."""
-    sizes, pruned, bits = RIVALS[name]
-    counted, layers, weights = rival(images, sizes, pruned, bits)
-    found = {one.method: one for one in rival_contenders((counted,), len(images))}
+    sizes, pruned, bits = BASELINES[name]
+    counted, layers, weights = baseline(images, sizes, pruned, bits)
+    found = {one.method: one for one in baseline_contenders((counted,), len(images))}
     widths = None if bits == 32 else Quantisation(8, 32)
     network = case(images[:2], Poisson(time_window=9, max_rate=90.0), (5,), widths=widths)
     rows = tables(replace(network, images=images[:2]), (counted,))
@@ -424,26 +426,26 @@ def check_rival(images: NDArray[np.uint8], name: str) -> None:
         same_counts(operations, expected, words)
         assert isinstance(operations, OperationCounts)
         same_energies(operations, expected, words)
-        of_rival = {profile for profile, other in rows if other == f"ReLU, {method}"}
-        assert of_rival == {
+        of_baseline = {profile for profile, other in rows if other == f"ReLU, {method}"}
+        assert of_baseline == {
             name
             for name in ALIKE
             if PRICES[name].get("numbers", "any") in ("any", "float32")
             or (bits == 8 and PRICES[name]["numbers"] in ("int8", "int32"))
         }
-        for profile in of_rival:
+        for profile in of_baseline:
             same_rows(rows[profile, f"ReLU, {method}"], expected[:2], words)
 
 
-@pytest.mark.parametrize("name", RIVALS)
+@pytest.mark.parametrize("name", BASELINES)
 def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
-    check_rival(mnist5k.test.images[:4], name)
+    check_baseline(mnist5k.test.images[:4], name)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["80 % pruned", "8 bits"])
 def test_conventional_networks_on_200_images(mnist5k: Dataset, name: str) -> None:
-    check_rival(mnist5k.test.images[:200], name)
+    check_baseline(mnist5k.test.images[:200], name)
 
 
 def test_the_loops_price_the_file_that_is_shipped() -> None:

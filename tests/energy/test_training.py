@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import EpochSpikes, count_operations, terms
 from spikejoule.energy.operations import Column
 from spikejoule.energy.tables import energy_rows
 from spikejoule.energy.training_counts import count_training
-from spikejoule.measure.measurement import Measurement
+from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.spikes.events import EventList
 from tests.energy.by_hand import TRAINING, analysis, baseline, inputs
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 

@@ -9,6 +9,7 @@ from random import Random
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ArtifactError
 from spikejoule.energy import BootstrapSettings, HardwareProfile, OperationCounts, load_profiles
 from spikejoule.energy.comparison import Ratio
 from spikejoule.energy.contenders import Accuracies, Contender, Side
@@ -17,7 +18,6 @@ from spikejoule.energy.prices import Price
 from spikejoule.energy.verdict import Verdict, verdict_of_run, verdicts, won
 from spikejoule.energy.verdict_rows import VerdictTable, read_verdicts
 from spikejoule.energy.verdict_words import verdict_sentences
-from spikejoule.foundation.errors import ArtifactError
 from tests.energy.by_hand import analysis, baseline, inputs, profile
 from tests.tools.damage import damaged
 
@@ -182,23 +182,23 @@ class TestInterval:
 class TestOfARun:
     def test_the_level_is_the_networks_own_accuracy(self) -> None:
         network = contender("spiking", [5, 5], 98.25)
-        rivals = [
+        baselines = [
             contender("conventional", [1, 1], 98.24, network="worse"),
             contender("conventional", [9, 9], 98.25, network="equal"),
         ]
-        (found,) = verdict_of_run(network, rivals, {"p": PLAIN}, SETTINGS)
+        (found,) = verdict_of_run(network, baselines, {"p": PLAIN}, SETTINGS)
         assert (found.level_percent, found.outcome) == (98.25, "snn")
         assert found.conventional is not None
         assert found.conventional.contender.network == "equal"
         integers = {"p": dataclasses.replace(PLAIN, numbers="int8")}
-        assert verdict_of_run(network, rivals, integers, SETTINGS) == ()
+        assert verdict_of_run(network, baselines, integers, SETTINGS) == ()
         unknown = contender("spiking", [5, 5], None)
-        assert verdict_of_run(unknown, rivals, {"p": PLAIN}, SETTINGS) == ()
+        assert verdict_of_run(unknown, baselines, {"p": PLAIN}, SETTINGS) == ()
 
     def test_in_words(self) -> None:
-        def first(**rival: float) -> str:
-            macs = int(rival.pop("macs"))
-            given = inputs((baseline(macs, [macs] * 4, **rival),))
+        def first(**baseline: float) -> str:
+            macs = int(baseline.pop("macs"))
+            given = inputs((baseline(macs, [macs] * 4, **baseline),))
             return verdict_sentences(analysis(given))[0]
 
         at = "at equal accuracy (88.00 % on validation images) under 45nm-fp32"

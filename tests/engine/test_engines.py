@@ -10,20 +10,20 @@ import numba
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.encoding.currents import PRODUCTS, Currents, Products
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import choice, choose_engine, engine_to_train, make_engine, run_network
 from spikejoule.engine.choice import resolve_device
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import Engine
 from spikejoule.engine.settings import EngineSettings
-from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.model.surrogates import SURROGATES
-from spikejoule.spikes.currents import PRODUCTS, Currents, Products
-from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.settings import changed, draw_key, encode
 from tests.tools.without_torch import WITH_TORCH, needs_torch
@@ -250,7 +250,7 @@ class TestConstantCurrents:
         architecture, state = network(14, 18, 4)
         _, events, _ = direct_batch(architecture, 7, 5)
         whole = [layer.to_dense() for layer in EventEngine(architecture, state).run(events)]
-        monkeypatch.setattr("spikejoule.spikes.buffers.CHUNK_BYTES", 2 * 18 * 5 * 2)
+        monkeypatch.setattr("spikejoule.encoding.buffers.CHUNK_BYTES", 2 * 18 * 5 * 2)
         again = [layer.to_dense() for layer in EventEngine(architecture, state).run(events)]
         apart = EventEngine(architecture, state).run(events.select(np.array([5, 2])))
         for layer, other, of_two in zip(whole, again, apart, strict=True):

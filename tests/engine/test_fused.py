@@ -19,6 +19,8 @@ torch = pytest.importorskip("torch", reason="needs PyTorch")
 
 from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
+from spikejoule.encoding.currents import Currents  # noqa: E402
+from spikejoule.encoding.events import EventList  # noqa: E402
 from spikejoule.engine.dense import DenseEngine  # noqa: E402
 from spikejoule.model.architecture import Architecture  # noqa: E402
 from spikejoule.model.integers import with_grids  # noqa: E402
@@ -27,8 +29,6 @@ from spikejoule.model.network import SpikingLayer, can_fuse, fire  # noqa: E402
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire  # noqa: E402
 from spikejoule.model.quantisation import Quantisation  # noqa: E402
 from spikejoule.model.surrogates import SURROGATES  # noqa: E402
-from spikejoule.spikes.currents import Currents  # noqa: E402
-from spikejoule.spikes.events import EventList  # noqa: E402
 
 MODULE = "spikejoule.model.fused_lif"
 OLDEST = (3, 7)

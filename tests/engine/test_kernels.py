@@ -12,13 +12,13 @@ import numba
 import numpy as np
 import pytest
 
+from spikejoule.core.compiling.exponential import fill_exponentials
+from spikejoule.encoding.events import EventList
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import Engine
-from spikejoule.foundation.compiling.exponential import fill_exponentials
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.processes import start_python
 from tests.tools.without_torch import needs_torch
@@ -142,7 +142,7 @@ class TestExactSpikes:
         whole = EventEngine(architecture, state).run(events)
         elements = max(1, samples * 18 * 7)
         if engine == "event":
-            monkeypatch.setattr("spikejoule.spikes.buffers.CHUNK_BYTES", 4 * elements)
+            monkeypatch.setattr("spikejoule.encoding.buffers.CHUNK_BYTES", 4 * elements)
         else:
             monkeypatch.setattr("spikejoule.engine.dense.CHUNK_ELEMENTS", elements)
         chunked = engine_of(engine, architecture, state).run(events)
@@ -219,9 +219,9 @@ import torch
 started = time.process_time()
 import numpy as np
 from spikejoule.model.architecture import Architecture
-from spikejoule.learn.augmentation import augment
-from spikejoule.learn.settings import Augmentation
-from spikejoule.spikes.encoders.poisson import Poisson
+from spikejoule.training.augmentation import augment
+from spikejoule.training.settings import Augmentation
+from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state

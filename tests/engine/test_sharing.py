@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.core.compiling.arrays import even_parts
+from spikejoule.core.compiling.emit import LANES
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.sharing import share
 from spikejoule.engine.workspace import slots_for
-from spikejoule.foundation.compiling.arrays import even_parts
-from spikejoule.foundation.compiling.emit import LANES
 from spikejoule.model.architecture import Architecture
 from tests.engine import with_threads
 from tests.tools.processes import start_python

@@ -14,6 +14,14 @@ import numpy as np
 import pytest
 from numba.extending import intrinsic
 
+from spikejoule.core.compiling import bits
+from spikejoule.core.compiling import exponential as exponential_numbers
+from spikejoule.core.compiling.emit import LANES, broadcast
+from spikejoule.core.compiling.exponential import GOLDEN, fill_exponentials
+from spikejoule.core.compiling.lanes import Lanes
+from spikejoule.encoding.events import EventList
+from spikejoule.encoding.kernels import gaps
+from spikejoule.encoding.kernels.structures import SPARE_SPIKES
 from spikejoule.engine.kernels import through_time, vector
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.structures import (
@@ -27,15 +35,7 @@ from spikejoule.engine.kernels.structures import (
     Spikes,
     Surrogate,
 )
-from spikejoule.foundation.compiling import bits
-from spikejoule.foundation.compiling import exponential as exponential_numbers
-from spikejoule.foundation.compiling.emit import LANES, broadcast
-from spikejoule.foundation.compiling.exponential import GOLDEN, fill_exponentials
-from spikejoule.foundation.compiling.lanes import Lanes
 from spikejoule.model.surrogates import SURROGATES
-from spikejoule.spikes.events import EventList
-from spikejoule.spikes.kernels import gaps
-from spikejoule.spikes.kernels.structures import SPARE_SPIKES
 from tests.engine import twins
 from tests.tools.processes import start_python
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.engine.event import EventEngine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
-from spikejoule.spikes.events import EventList, load_events, save_events
 
 WIDE = 70_000
 USED = np.array([0, 7, 65_535, 65_536, 65_543, 69_999])

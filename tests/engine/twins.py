@@ -1,8 +1,8 @@
 """The emitted kernels once more, as plain loops: what each of them computes, without LLVM.
 
 Every function here has the name, the arguments and the order of additions of an intrinsic of
-``engine/kernels/vector.py``, ``engine/kernels/through_time.py``, ``spikes/kernels/gaps.py``,
-``foundation/compiling`` or ``model/surrogates``, so the two are equal bit for bit
+``engine/kernels/vector.py``, ``engine/kernels/through_time.py``, ``encoding/kernels/gaps.py``,
+``core/compiling`` or ``model/surrogates``, so the two are equal bit for bit
 (test_twins.py). numba compiles them as they stand; :func:`install` puts them in the place of the
 intrinsics.
 
@@ -19,12 +19,12 @@ import numba
 import numpy as np
 from numba.extending import intrinsic
 
+from spikejoule.core.compiling.emit import LANES
+from spikejoule.core.compiling.exponential import GOLDEN
+from spikejoule.core.compiling.streams import mix
+from spikejoule.encoding.kernels.gaps import GAPS_AT_ONCE
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESET_TO_ZERO
-from spikejoule.foundation.compiling.emit import LANES
-from spikejoule.foundation.compiling.exponential import GOLDEN
-from spikejoule.foundation.compiling.streams import mix
-from spikejoule.spikes.kernels.gaps import GAPS_AT_ONCE
 
 
 @intrinsic
@@ -329,7 +329,7 @@ def fill_exponentials(state, n_vectors, out, first):
         out[first + k] = minus_log(u)
 
 
-CALLERS = ("spikejoule.engine.kernels.forward", "spikejoule.spikes.kernels.poisson")
+CALLERS = ("spikejoule.engine.kernels.forward", "spikejoule.encoding.kernels.poisson")
 
 
 def install() -> None:
@@ -340,10 +340,10 @@ def install() -> None:
     Raises:
         RuntimeError: a kernel that calls them is imported already.
     """
+    from spikejoule.core.compiling import bits
+    from spikejoule.core.compiling import exponential as numbers
+    from spikejoule.encoding.kernels import gaps
     from spikejoule.engine.kernels import through_time, vector
-    from spikejoule.foundation.compiling import bits
-    from spikejoule.foundation.compiling import exponential as numbers
-    from spikejoule.spikes.kernels import gaps
 
     if sys.modules.keys() & set(CALLERS):
         raise RuntimeError("the kernels are compiled with the intrinsics; install() comes first")

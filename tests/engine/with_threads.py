@@ -13,15 +13,15 @@ from typing import Any
 import numba
 import numpy as np
 
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine.event import EventEngine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.spikes.encoder import Encoder
-from spikejoule.spikes.encoders.direct import Direct
-from spikejoule.spikes.encoders.poisson import Poisson
 
 POISSON = Poisson(time_window=9, max_rate=300.0)
 # Sizes, batch, what is not the default.

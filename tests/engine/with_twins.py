@@ -18,11 +18,11 @@ BATCHES = 6
 def main(kernels: str) -> None:
     if kernels == "twins":
         twins.install()
+    from spikejoule.encoding.encoders.poisson import Poisson
     from spikejoule.engine.event import EventEngine
     from spikejoule.model.architecture import Architecture
     from spikejoule.model.learning import LearningSettings
     from spikejoule.model.network import initial_state
-    from spikejoule.spikes.encoders.poisson import Poisson
 
     architecture = Architecture(784, (400,), 10)
     state = {name: 3 * value.numpy() for name, value in initial_state(architecture, 1).items()}

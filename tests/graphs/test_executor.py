@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch.nn.functional import avg_pool2d, conv2d
 
-from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.encoding.events import EventList
 from spikejoule.graphs import executor, graph_without_nodes, nir_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import GraphRun
@@ -22,7 +23,6 @@ from spikejoule.graphs.nir_in import network_of, read_nir
 from spikejoule.graphs.order import order_of
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.spikes.events import EventList
 from tests.graphs.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
 from tests.graphs.naive_graph import NaiveGraph
 from tests.tools.examples import trained_network

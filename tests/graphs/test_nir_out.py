@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.version import __version__
+from spikejoule.encoding.encoders import ENCODERS
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
-from spikejoule.foundation.errors import ArtifactError, ParameterError
-from spikejoule.foundation.version import __version__
 from spikejoule.graphs import (
     graph_without_nodes,
     integers_of,
@@ -25,8 +27,6 @@ from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork, load_trained, save_trained
-from spikejoule.spikes.encoders import ENCODERS
-from spikejoule.spikes.events import EventList
 from tests import naive
 from tests.tools.examples import quantised_network, trained_network, write_example
 

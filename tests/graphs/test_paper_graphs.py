@@ -8,10 +8,10 @@ import pytest
 
 from benchmarks.paper_graphs import DT, PAPER
 from spikejoule.cli import main
+from spikejoule.encoding.events import EventList, save_events
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.running import run_graph
-from spikejoule.spikes.events import EventList, save_events
 
 pytestmark = pytest.mark.slow
 

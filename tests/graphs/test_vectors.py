@@ -10,7 +10,7 @@ import numba
 import numpy as np
 import pytest
 
-from spikejoule.foundation.compiling.emit import LANES
+from spikejoule.core.compiling.emit import LANES
 from spikejoule.graphs.kernels import synapses, vectors
 from spikejoule.graphs.kernels.lists import take_nonzero
 from spikejoule.graphs.kernels.structures import Given, Membrane

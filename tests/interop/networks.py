@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
-from spikejoule.measure.measurement import Measurement
+from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.spikes.events import EventList
 from tests.tools.settings import draw_key, encode
 
 STEPS = 50

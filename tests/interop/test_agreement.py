@@ -29,8 +29,8 @@ def ours(network: str, profile: str = "45nm-int32", **where: str) -> tuple[float
     return sum(float(row["count"] or 0) for row in rows), sum(float(row["pj"] or 0) for row in rows)
 
 
-def rival_macs(name: str) -> float:
-    """Of a rival of equal size: a profile of integers compares none of floating point."""
+def baseline_macs(name: str) -> float:
+    """Of a baseline of equal size: a profile of integers compares none of floating point."""
     return ours(name, "45nm-fp32", term="mac")[0]
 
 
@@ -99,7 +99,7 @@ def energy_rows() -> dict[str, list[str]]:
         for name, keys in KEYS.items()
     }
     rows["total"] = [nj(sum(items.values())) for items in columns]
-    macs = rival_macs("ReLU 784-400-10, dense")
+    macs = baseline_macs("ReLU 784-400-10, dense")
     own = [ours("snn", term="total")[1], macs * estimators.MAC_PJ]
     for name, row in rows.items():
         row[:0] = [nj(energy) for energy in own] if name in ("operations", "total") else ["", ""]
@@ -118,7 +118,7 @@ def effects() -> dict[str, str]:
         4 * layer.updates * estimators.spikingjelly_byte_pj(4 * (layer.synapses + layer.neurons))
         for layer in SPIKING
     )
-    dense, skipping = rival_macs("ReLU 784-400-10, dense"), rival_macs(SKIPPING)
+    dense, skipping = baseline_macs("ReLU 784-400-10, dense"), baseline_macs(SKIPPING)
     hidden = SPIKING[0].neurons
     small = 4 * estimators.spikingjelly_byte_pj(4 * hidden), estimators.qualia_word_pj(hidden)
     return {
@@ -164,7 +164,7 @@ class TestPage:
         text = " ".join(PAGE.read_text(encoding="utf-8").split())
         assert f"SpikingJelly: {first:.1f} and {second:.1f} pJ a word" in text
         assert f"qualia: {weights[0]:.1f} and {weights[1]:.1f} pJ" in text
-        macs = rival_macs(SKIPPING)
+        macs = baseline_macs(SKIPPING)
         assert f"with its {macs:,.0f} MACs" in text
         assert f"at most {nj(macs * first)}" in text
 
@@ -216,5 +216,5 @@ class TestSeenElsewhere:
         ]
         found = estimators.network(estimators.spyx_spiking, layers)
         assert sum(found.values()) == pytest.approx(spiking, rel=1e-12)
-        rival = estimators.spyx_quantised(layers, estimators.spyx_quantised_bits(steps))
-        assert sum(rival.values()) == pytest.approx(quantised, rel=1e-12)
+        baseline = estimators.spyx_quantised(layers, estimators.spyx_quantised_bits(steps))
+        assert sum(baseline.values()) == pytest.approx(quantised, rel=1e-12)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from spikejoule.baselines.measured import nonzero_macs
 from spikejoule.data.images import Dataset
 from spikejoule.energy import count_operations
-from spikejoule.learn.relu_network import activations, intensities
 from spikejoule.model.architecture import Architecture
-from spikejoule.rival.measured import nonzero_macs
+from spikejoule.training.relu_network import activations, intensities
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
 from tests.interop.networks import (

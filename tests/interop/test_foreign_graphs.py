@@ -13,14 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.paper_graphs import DT, PAPER, fully_connected
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import load_profiles
 from spikejoule.energy.graph_operations import count_graph
 from spikejoule.energy.pricing import sample_energies
-from spikejoule.foundation.errors import ArtifactError
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of, read_nir
 from spikejoule.graphs.running import run_graph
-from spikejoule.spikes.events import EventList
 from tests.tools.pages import blocks_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]

@@ -12,11 +12,11 @@ import pytest
 import torch
 from numpy.typing import DTypeLike
 
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine, run_network
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork
-from spikejoule.spikes.events import EventList
 from tests.tools.examples import quantised_network, trained_network
 from tests.tools.pages import blocks_of
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from spikejoule.foundation.errors import ParameterError
+from spikejoule.core.errors import ParameterError
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 

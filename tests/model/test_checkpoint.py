@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.foundation import torch_files
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.core import torch_files
+from spikejoule.core.errors import ArtifactError
 from spikejoule.model import checkpoint
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
-from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import SpikingNetwork, initial_state
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 
+from spikejoule.core import torch_files
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine, run_network
-from spikejoule.foundation import torch_files
-from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model import checkpoint
 from spikejoule.model.integers import integers_of
-from spikejoule.spikes.events import EventList
 from tests.tools.examples import quantised_network, write_example
 from tests.tools.integers import spike_trains
 

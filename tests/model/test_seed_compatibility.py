@@ -18,12 +18,12 @@ import torch
 
 from spikejoule.cli import main
 from spikejoule.data.images import Dataset
+from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.engine import run_network
-from spikejoule.measure.running import measure_network
+from spikejoule.evaluation.running import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report.inspect import checkpoint_text
-from spikejoule.spikes.encoders.latency import Latency
 from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.settings import draw_key, encode
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from spikejoule.measure.front_rows import FrontRow
+from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report import figures
 
 # Two dollar signs enclose a formula for matplotlib, and this one has an unknown symbol.

@@ -7,12 +7,12 @@ import matplotlib
 import numpy as np
 import pytest
 
-from spikejoule.measure.evaluation import accuracy, evaluate_predictions
-from spikejoule.measure.front_rows import FrontRow
+from spikejoule.encoding.events import EventList
+from spikejoule.evaluation.evaluation import accuracy, evaluate_predictions
+from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report import figures
 from spikejoule.report.charts.front import SETTINGS_SHOWN, run_label
 from spikejoule.report.charts.raster import SpikeRaster
-from spikejoule.spikes.events import EventList
 from tests.tools.processes import exit_status_of
 
 SOURCE = "mnist5k: 5,000 MNIST digits"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from spikejoule.core.errors import ArtifactError
 from spikejoule.energy.from_checkpoint import recorded_proxies
-from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write_complete
 from spikejoule.report.inspect import checkpoint_text, checkpoint_values, proxies_text
 from tests.tools.examples import complete_content, quantised_network, trained_network, write_example

@@ -11,22 +11,22 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.files import write_csv, write_text
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import HardwareProfile, Price, mean_operations
 from spikejoule.energy.estimates import Amount
 from spikejoule.energy.verdict_rows import VerdictTable
 from spikejoule.energy.verdict_words import OUTCOMES, verdict_sentences
 from spikejoule.energy.window import window_cost
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.files import write_csv, write_text
-from spikejoule.measure.early_exit_files import EarlyExitFile, ExitEntry, StepRow, WholeWindow
-from spikejoule.measure.front_rows import FRONT_COLUMNS, FrontRow, read_front
+from spikejoule.evaluation.early_exit_files import EarlyExitFile, ExitEntry, StepRow, WholeWindow
+from spikejoule.evaluation.front_rows import FRONT_COLUMNS, FrontRow, read_front
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.charts.scales import accuracy_scale, decade_scale, linear_scale, step_scale
 from spikejoule.report.page.markup import Markup, element, html_table
 from spikejoule.report.page.plot import energy_scale
 from spikejoule.report.page.tables import linked
-from spikejoule.spikes.events import EventList
 from tests.energy.test_analysis import analysis, baseline, inputs
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT
 

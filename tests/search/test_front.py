@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.files import read_csv, write_csv
-from spikejoule.foundation.yaml_files import read_yaml
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.files import read_csv, write_csv
+from spikejoule.core.yaml_files import read_yaml
 from spikejoule.params import Params, load_params, parse_params
 from spikejoule.search.front import (
     FoundTable,

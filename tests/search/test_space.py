@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.energy import load_profiles
-from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params, load_params
 from spikejoule.search.entries import Choice, Range
 from spikejoule.search.settings import load_search

@@ -15,9 +15,7 @@ pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
 from optuna.trial import Trial, TrialState, create_trial  # noqa: E402
 
-from spikejoule.foundation.errors import ParameterError, StoreError  # noqa: E402
-from spikejoule.learn.course import EpochRecord  # noqa: E402
-from spikejoule.learn.settings import TrainingSettings  # noqa: E402
+from spikejoule.core.errors import ParameterError, StoreError  # noqa: E402
 from spikejoule.search.database import StudyPlace, check_storage  # noqa: E402
 from spikejoule.search.settings import StopSettings  # noqa: E402
 from spikejoule.search.stopping import (  # noqa: E402
@@ -40,6 +38,8 @@ from spikejoule.search.study import (  # noqa: E402
 )
 from spikejoule.search.tally import FAILURE, INVALID, REPEATS, root_number, tally  # noqa: E402
 from spikejoule.tracking.keeper import HOST_TAG, PROCESS_TAG, keeper_tags  # noqa: E402
+from spikejoule.training.course import EpochRecord  # noqa: E402
+from spikejoule.training.settings import TrainingSettings  # noqa: E402
 
 WANTED = 12
 THREADS = 4

@@ -8,7 +8,7 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
-from spikejoule.foundation.errors import ParameterError  # noqa: E402
+from spikejoule.core.errors import ParameterError  # noqa: E402
 from spikejoule.params import load_params  # noqa: E402
 from spikejoule.search import worker as worker_module  # noqa: E402
 from spikejoule.search.database import StudyPlace  # noqa: E402

@@ -15,8 +15,8 @@ optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`"
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
 
+from spikejoule.core.provenance import file_digest  # noqa: E402
 from spikejoule.data.images import Dataset  # noqa: E402
-from spikejoule.foundation.provenance import file_digest  # noqa: E402
 from spikejoule.search.front import FoundTable  # noqa: E402
 from spikejoule.search.tally import HANDED_BACK  # noqa: E402
 from tests.tools.finished_project import call, finish_project, isolate, path_of  # noqa: E402

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from spikejoule.baselines.baseline_files import load_baseline
 from spikejoule.data.images import Dataset, load_images
-from spikejoule.learn.teacher import TEACHER
-from spikejoule.rival.baseline_files import load_baseline
+from spikejoule.training.teacher import TEACHER
 from tests.tools.finished_project import finish_project
 from tests.tools.pipeline_tools import artifact_paths
 
@@ -28,8 +28,10 @@ def folder(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPath
 
 def test_equal_size_first_then_every_combination(folder: Path) -> None:
     paths = artifact_paths(folder)
-    rivals = load_baseline(folder / paths["baseline"], load_images(folder / paths["test"]).labels)
-    assert [(of.name, of.weight_bits, of.activation_bits) for of in rivals] == [
+    baselines = load_baseline(
+        folder / paths["baseline"], load_images(folder / paths["test"]).labels
+    )
+    assert [(of.name, of.weight_bits, of.activation_bits) for of in baselines] == [
         ("ReLU 784-16-10", 32, 32),
         ("quantised ReLU 784-16-10", 8, 4),
         ("ReLU 784-7-10", 32, 32),
@@ -37,8 +39,8 @@ def test_equal_size_first_then_every_combination(folder: Path) -> None:
         ("ReLU 784-7-10, 50 % pruned", 32, 32),
         ("ReLU 784-7-10, 50 % pruned, 4 bits", 4, 4),
     ]
-    assert [of.equal_size for of in rivals] == [True, True, False, False, False, False]
-    assert rivals[4].macs_dense == round(0.5 * 7 * 794)
+    assert [of.equal_size for of in baselines] == [True, True, False, False, False, False]
+    assert baselines[4].macs_dense == round(0.5 * 7 * 794)
 
 
 def test_headline_is_that_of_the_equal_size(folder: Path) -> None:
@@ -59,5 +61,5 @@ def test_the_teacher_is_the_network_of_equal_size(folder: Path) -> None:
     teacher = TEACHER.read(folder / paths["teacher"])
     with np.load(folder / paths["baseline"], allow_pickle=False) as archive:
         for name, values in teacher.items():
-            stored = archive[f"rival1.{name.replace('.synapses', '')}"]
+            stored = archive[f"baseline1.{name.replace('.synapses', '')}"]
             assert stored.tobytes() == values.tobytes()

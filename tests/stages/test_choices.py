@@ -15,12 +15,12 @@ import pytest
 import torch
 
 from spikejoule.data.images import Dataset
+from spikejoule.encoding.codes import load_encoded_images
+from spikejoule.encoding.currents import PRODUCTS
+from spikejoule.encoding.encoders import ENCODERS
+from spikejoule.evaluation.early_exit_files import EarlyExitFile
 from spikejoule.graphs import metadata_of
-from spikejoule.measure.early_exit_files import EarlyExitFile
 from spikejoule.params import load_params
-from spikejoule.spikes.codes import load_encoded_images
-from spikejoule.spikes.currents import PRODUCTS
-from spikejoule.spikes.encoders import ENCODERS
 from tests.tools.finished_project import finish_project
 from tests.tools.pairwise import Combination, pairs_of, pairwise
 from tests.tools.pipeline_tools import artifact_paths

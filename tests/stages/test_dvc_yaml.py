@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from spikejoule.learn.schedules import SCHEDULES
-from spikejoule.learn.settings import TrainingRegime
+from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.surrogates import SURROGATES
 from spikejoule.params import LIMITS, EnergyReportParams, Params
-from spikejoule.spikes.encoders import ENCODERS
+from spikejoule.training.schedules import SCHEDULES
+from spikejoule.training.settings import TrainingRegime
 from stages.shared import journal
 from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definition
 
@@ -299,7 +299,7 @@ def test_grimp_sees_this_very_code(import_graph: Any) -> None:
     # Guards the tests above: with an empty graph they would compare little.
     assert "stages.train" in import_graph.modules
     assert import_graph.find_upstream_modules("stages.train") > {
-        "spikejoule.learn.training",
+        "spikejoule.training.training",
         "spikejoule.engine.kernels.backward",
     }
     assert "spikejoule" in sys.modules

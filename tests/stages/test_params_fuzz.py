@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from spikejoule.data.images import Dataset, save_images
+from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.params import load_params
-from spikejoule.spikes.encoders import ENCODERS
 from tests.tools.mutated_params import mutated
 from tests.tools.pipeline_tools import clean_environment, commit, dvc, git, run, set_parameters
 

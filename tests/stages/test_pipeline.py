@@ -22,8 +22,8 @@ import yaml
 from mlflow import MlflowClient
 
 from spikejoule.data.images import Dataset, load_images, samples_sha256
+from spikejoule.encoding.events import load_events
 from spikejoule.params import load_params
-from spikejoule.spikes.events import load_events
 from tests.tools.pipeline_tools import (
     COMMAND_SECONDS,
     STAGES,
@@ -445,7 +445,7 @@ RERUNS = {
     "report": {"energy_report"},
     "energy": {"energy_report", "publish"},
     "graphs": {"energy_report"},
-    "rival": {"baseline", "energy_report", "publish"},
+    "baseline": {"baseline", "energy_report", "publish"},
     "measure": {"measure_inference", "evaluate", "baseline", "energy_report", "publish"},
     "learn": {"train", "baseline"},
     "engine": {"train", "measure_inference", "evaluate", "publish"},

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from spikejoule.encoding.counting import predict
+from spikejoule.encoding.events import EventList, load_events
 from spikejoule.engine import run_network
 from spikejoule.engine.integer import IntegerNetwork
-from spikejoule.measure.inference_files import load_inference_spikes
+from spikejoule.evaluation.inference_files import load_inference_spikes
 from spikejoule.model.checkpoint import load_trained, read_complete
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.spikes.counting import predict
-from spikejoule.spikes.events import EventList, load_events
 from tests import naive
 from tests.tools.finished_project import call, content_of
 from tests.tools.pipeline_tools import artifact_paths, set_parameters

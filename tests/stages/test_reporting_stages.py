@@ -13,16 +13,16 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from spikejoule.core.files import write_csv, write_json
 from spikejoule.data.images import Dataset, samples_sha256, save_images
+from spikejoule.encoding.events import load_events, save_events
 from spikejoule.energy.fronts import FrontsTable
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.energy.verdict_rows import VerdictTable
-from spikejoule.foundation.files import write_csv, write_json
+from spikejoule.evaluation.front_rows import FRONT_COLUMNS
+from spikejoule.evaluation.inference_files import load_inference_events, load_inference_spikes
 from spikejoule.graphs import nir_graph, write_nir
-from spikejoule.measure.front_rows import FRONT_COLUMNS
-from spikejoule.measure.inference_files import load_inference_events, load_inference_spikes
 from spikejoule.model.trained import load_trained, save_trained
-from spikejoule.spikes.events import load_events, save_events
 from spikejoule.tracking.run_record import OUTPUTS
 from stages import energy_report, evaluate, measure_inference, publish
 from stages.shared.common import run_stage
@@ -33,7 +33,7 @@ from tests.tools.examples import (
     TRAIN_METRICS,
     TRAIN_TIMINGS,
     trained_network,
-    write_rivals,
+    write_baselines,
 )
 from tests.tools.pipeline_tools import write_lock, write_paths
 from tests.tools.settings import changed, draw_key, encode
@@ -107,7 +107,7 @@ def prepare(mnist5k: Dataset) -> None:
         header = {**ENCODING, "split": split, "images_sha256": samples_sha256(samples)}
         save_events(path_of(f"events_{split}"), events, header)
     save_trained(path_of("trained"), network)
-    write_rivals(path_of("baseline"), splits["test"].labels)
+    write_baselines(path_of("baseline"), splits["test"].labels)
     shutil.copy(PACKAGED, path_of("hardware"))
     write_csv(path_of("front"), FRONT_COLUMNS, [])
     write_csv(path_of("verdict"), VerdictTable.columns(), [])
@@ -240,12 +240,12 @@ class TestOutputs:
         assert energy["energy_per_inference_pj"] == pytest.approx(expected)
         low, high = (energy[f"energy_per_inference_{end}_pj"] for end in ("low", "high"))
         assert low < expected < high
-        # the rival's biases: an addition a neuron
+        # the baseline's biases: an addition a neuron
         assert energy["ratio_to_dense_ann"] == pytest.approx(expected / (4.6 * 15_880 + 0.9 * 30))
         macs = np.arange(3000, 3040).mean() + 120
         skipping_pj = 4.6 * macs + 0.9 * 30
         assert energy["ratio_to_zero_skipping_ann"] == pytest.approx(expected / skipping_pj)
-        assert energy["equal_accuracy_rival"].startswith("ReLU 784-20-10, ")
+        assert energy["equal_accuracy_baseline"].startswith("ReLU 784-20-10, ")
         assert energy["profiles_won"] <= energy["profiles_compared"] == 8
         assert energy["training_energy_mj"] > 0
         with (finished / path_of("energy_table")).open() as stream:
@@ -373,7 +373,7 @@ class TestRefusals:
         assert "energy_report.profile: 'brain' is not allowed" in refusal(capsys, energy_report)
 
     def test_a_baseline_of_other_images(self, capsys: pytest.CaptureFixture[str]) -> None:
-        write_rivals(path_of("baseline"), np.zeros(N_TEST, dtype=np.uint8))
+        write_baselines(path_of("baseline"), np.zeros(N_TEST, dtype=np.uint8))
         assert "counted on other test images" in refusal(capsys, energy_report)
 
     def test_spikes_of_another_network(self, capsys: pytest.CaptureFixture[str]) -> None:

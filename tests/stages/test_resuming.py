@@ -12,14 +12,14 @@ import psutil
 import pytest
 import yaml
 
-from spikejoule.foundation.errors import ArtifactError, SpikejouleError
-from spikejoule.foundation.host_energy import HostEnergy, measure_host_energy
-from spikejoule.foundation.provenance import computing_environment
-from spikejoule.foundation.resume_files import Kept
+from spikejoule.core.errors import ArtifactError, SpikejouleError
+from spikejoule.core.host_energy import HostEnergy, measure_host_energy
+from spikejoule.core.provenance import computing_environment
+from spikejoule.core.resume_files import Kept
 from spikejoule.params import Params, load_params
 from stages.shared import journal, resuming
 from stages.shared.resuming import Resume, forget_recorded, resumable
-from tests.foundation.test_host_energy import add, make_zone
+from tests.core.test_host_energy import add, make_zone
 from tests.tools.pipeline_tools import set_parameters
 from tests.tools.without_torch import needs_torch
 

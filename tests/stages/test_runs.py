@@ -394,7 +394,7 @@ class TestPipeline:
         assert reason.startswith("stage energy_report: energy_report.figure_sample: 2000 is not")
 
     def test_training_is_seen_live_and_a_kill_ends_its_run(self, clone: Workspace) -> None:
-        # The rival is trained first, and has its own number of epochs.
+        # The baseline is trained first, and has its own number of epochs.
         endless = {"train.max_epochs": 100_000, "baseline.max_epochs": 1}
         set_parameters(clone.folder, endless)
         process = start_dvc(clone.folder, clone.environment, "repro")

@@ -19,9 +19,9 @@ import numpy as np
 import pytest
 
 from spikejoule.data.images import Dataset, load_images, save_images
+from spikejoule.encoding.events import load_events, save_events
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.trained import load_trained, save_trained
-from spikejoule.spikes.events import load_events, save_events
 from stages import train
 from stages.shared.common import run_stage
 from tests.tools.examples import trained_network
@@ -304,7 +304,7 @@ class TestMismatchedInputs:
     def test_a_network_whose_weights_do_not_fit_its_own_architecture(
         self, project: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        from spikejoule.foundation import torch_files
+        from spikejoule.core import torch_files
 
         content = torch_files.read(path_of("trained"))
         content["architecture"]["hidden"] = [17]
@@ -518,7 +518,7 @@ class TestEndedFromOutside:
         old = path_of("trained").read_bytes()
         code = (
             "import os, signal, sys\n"
-            "from spikejoule.foundation.files import atomic_writer\n"
+            "from spikejoule.core.files import atomic_writer\n"
             "for path in sys.argv[1:]:\n"
             "    with atomic_writer(path) as stream:\n"
             "        stream.write(b'half')\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spikejoule.foundation.errors import StoreError
+from spikejoule.core.errors import StoreError
 from spikejoule.params import load_params
 from spikejoule.tracking import Publication
 from stages import publish, unrecorded

@@ -26,7 +26,7 @@ _BOUNDED_ABOVE = re.compile(
 # Of these, other texts are other names.
 _NAMES = re.compile(r"^names$|^text$|\.columns$")
 # No reader needs these: counts can be recounted from them.
-_UNREAD = re.compile(r"^(rival\d+\.)?layer\d+\.")
+_UNREAD = re.compile(r"^(baseline\d+\.)?layer\d+\.")
 
 
 def change(content: Entries, random: Random) -> tuple[str, Entries, bool]:

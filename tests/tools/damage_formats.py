@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from spikejoule.foundation.torch_files import to_plain
+from spikejoule.core.torch_files import to_plain
 
 MARK = "executed"
 

@@ -8,6 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from spikejoule.baselines.baseline_files import save_baseline
+from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
+from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import (
@@ -19,10 +23,6 @@ from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.rival.baseline_files import save_baseline
-from spikejoule.rival.counts import RivalCounts
-from spikejoule.spikes.counting import SpikeCounts, TrainingSpikes
-from spikejoule.spikes.encoders.poisson import Poisson
 
 TRAIN_TIMINGS = {
     "training_time_seconds": 12.5,
@@ -225,7 +225,7 @@ def write_example(path: Path, network: TrainedNetwork | None = None) -> Path:
     return path
 
 
-def write_rivals(
+def write_baselines(
     path: Path, labels: NDArray[np.uint8], validation_accuracy_percent: float = 89.0
 ) -> Path:
     """The file of the baseline stage with a network of equal size, counted on images of `labels`.
@@ -234,7 +234,7 @@ def write_rivals(
     `path`.
     """
     n_images = len(labels)
-    counts = RivalCounts(
+    counts = BaselineCounts(
         name="ReLU 784-20-10",
         layer_sizes=(784, 20, 10),
         synapses=(15_680, 200),

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from spikejoule.core.files import write_csv
 from spikejoule.data.images import Dataset, describe, save_images
 from spikejoule.energy.fronts import FrontsTable
 from spikejoule.energy.verdict_rows import VerdictTable
-from spikejoule.foundation.files import write_csv
-from spikejoule.measure.front_rows import FRONT_COLUMNS
+from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from stages import (
     baseline,
     encode,
@@ -61,13 +61,13 @@ FRONT = [
     ("weepy-jaws", 1, 1, 98.5, 98.64, 25083.4, "mnist", COMMIT, "b" * 32, "0.8"),
     ("weepy-jaws", 0, 0, 98.5, 98.65, 58249.9, "mnist", COMMIT, "b" * 32, "0.8"),
 ]
-_RIVAL = ("ReLU 784-100-10, dense", 98.1, 98.2, 70_000.0, 71_000.0, 72_000.0)
+_BASELINE = ("ReLU 784-100-10, dense", 98.1, 98.2, 70_000.0, 71_000.0, 72_000.0)
 _NOBODY = ("", "", "", "", "", "")
 VERDICTS = [
     ("45nm-fp32", 98.0, "snn", 0.9, 0.8, 0.95, "beaky-ship: 784-16-10, early exit", 98.1, 97.9,
-     60_000.0, 63_900.0, 65_000.0, *_RIVAL),
+     60_000.0, 63_900.0, 65_000.0, *_BASELINE),
     ("45nm-memory", 98.0, "undecided", "", 0.1, 9.5, "weepy-jaws: 784-16-10, whole window", 98.5,
-     98.65, 1e3, "", 1e6, *_RIVAL),
+     98.65, 1e3, "", 1e6, *_BASELINE),
     ("45nm-fp32", 99.0, "neither", "", "", "", *_NOBODY, *_NOBODY),
 ]  # fmt: skip
 FRONTS = [

@@ -2,9 +2,9 @@
 
     python -m tests.tools.kills --kills 50 --seed 1
 
-A round trains the rivals and the network afresh, with a few kills; its outputs must be those of the
-undisturbed run to the byte. Killed with -9 is the stage's process, DVC's alone, which leaves the
-stage alive, or both. At the end the whole pipeline runs, and its MLflow run must be one.
+A round trains the baselines and the network afresh, with a few kills; its outputs must be those of
+the undisturbed run to the byte. Killed with -9 is the stage's process, DVC's alone, which leaves
+the stage alive, or both. At the end the whole pipeline runs, and its MLflow run must be one.
 """
 
 import argparse
@@ -28,9 +28,9 @@ from typing import Any
 import psutil
 import yaml
 
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.files import read_npz
-from spikejoule.foundation.resume_files import SCHEMA
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.files import read_npz
+from spikejoule.core.resume_files import SCHEMA
 from tests.tools.pipeline_tools import (
     REPOSITORY,
     artifact_paths,
@@ -116,7 +116,7 @@ class Project:
         lock.write_text(yaml.safe_dump(content), encoding="utf-8")
 
     def survive(self, n_kills: int, most_seconds: float) -> None:
-        """Train rivals and network, kill it so often, and let it end.
+        """Train baselines and network, kill it so often, and let it end.
 
         Three of four kills come within so many seconds of the beginning of a training, the others
         within so many of the start of DVC. Raises AssertionError if an epoch is lost that was whole

@@ -16,7 +16,7 @@ from typing import Any
 import dvc.cli
 from ruamel.yaml import YAML
 
-from spikejoule.spikes.events import load_events
+from spikejoule.encoding.events import load_events
 
 LOCK = Path("dvc.lock")
 OUTPUTS = {name: Path(f"{name}.npz") for name in ("events_validation", "events_test")}

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import yaml
 
-from spikejoule.foundation.provenance import file_digest
+from spikejoule.core.provenance import file_digest
 from spikejoule.search.front import FoundTable
 from tests.tools.pipeline_tools import (
     REPOSITORY,

@@ -4,8 +4,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from spikejoule.foundation.sections import Section
-from spikejoule.spikes.encoders.poisson import Poisson, encode
+from spikejoule.core.sections import Section
+from spikejoule.encoding.encoders.poisson import Poisson, encode
 
 __all__ = ["changed", "draw_key", "encode"]
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule import cli
-from spikejoule.foundation.errors import ArtifactError, StoreError
-from spikejoule.foundation.files import read_csv, write_csv
-from spikejoule.measure.front_rows import (
+from spikejoule.core.errors import ArtifactError, StoreError
+from spikejoule.core.files import read_csv, write_csv
+from spikejoule.evaluation.front_rows import (
     EARLY_EXIT,
     FRONT_COLUMNS,
     WHOLE_WINDOW,
@@ -180,7 +180,7 @@ class TestCompare:
         other = run("100", 97, 90, 4000, parameters={**later, "model.reset": "subtract"})
         assert compare_runs([old, other]).varied == ("model.reset",)
 
-    def test_the_rival_counts_where_it_was_the_teacher(self) -> None:
+    def test_the_baseline_counts_where_it_was_the_teacher(self) -> None:
         slow = {"baseline.lr": "0.0001"}
         fast = {"baseline.lr": "0.01"}
         runs = [run("100", 98, 90, 5000, parameters=each) for each in (slow, fast)]

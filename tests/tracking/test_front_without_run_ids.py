@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.files import write_csv
-from spikejoule.measure.front_rows import FRONT_COLUMNS
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.files import write_csv
+from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from spikejoule.tracking import front_citations
 
 EARLIER_COLUMNS = tuple(name for name in FRONT_COLUMNS if name != "run_id")

@@ -16,8 +16,8 @@ import pytest
 import spikejoule as package
 from spikejoule import tracking
 from spikejoule.cli import main as spikejoule
+from spikejoule.core.provenance import file_digest, provenance_tags
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.foundation.provenance import file_digest, provenance_tags
 from spikejoule.model.checkpoint import write_complete
 from spikejoule.tracking import ModelFiles, RunRecord, Store, project_store
 from spikejoule.tracking.lineage import Lineage, lineage_text, trace

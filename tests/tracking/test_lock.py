@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError
 from spikejoule.tracking.lock import result_of
 from spikejoule.tracking.project import check_against_lock
 

@@ -14,9 +14,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import RestException
 
 from spikejoule import tracking
+from spikejoule.core.errors import ArtifactError, StoreError
+from spikejoule.core.provenance import file_digest
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.foundation.errors import ArtifactError, StoreError
-from spikejoule.foundation.provenance import file_digest
 from spikejoule.model.checkpoint import read_complete, write_complete
 from spikejoule.tracking import (
     ModelFiles,

@@ -16,8 +16,8 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from spikejoule.foundation.processes import start_of
-from spikejoule.foundation.provenance import file_digest
+from spikejoule.core.processes import start_of
+from spikejoule.core.provenance import file_digest
 from spikejoule.tracking import Store, live, opened, project_store
 from stages.shared import journal
 
@@ -339,9 +339,11 @@ class TestGoingOn:
         second.follow()
         eventually(lambda: len(second.runs()) == 2)
 
-    def test_a_kill_while_the_rivals_are_trained_is_the_same_run(self, pipeline: Pipeline) -> None:
+    def test_a_kill_while_the_baselines_are_trained_is_the_same_run(
+        self, pipeline: Pipeline
+    ) -> None:
         pipeline.begin("baseline")
-        pipeline.tell("resumable", stage="baseline", key="of-the-rivals")
+        pipeline.tell("resumable", stage="baseline", key="of-the-baselines")
         pipeline.follow()
         pipeline.die()
         pipeline.end_of_follower()
@@ -349,7 +351,7 @@ class TestGoingOn:
         assert before.info.status == "KILLED"
         second = Pipeline(pipeline.root)
         second.begin("baseline")
-        second.tell("resumable", stage="baseline", key="of-the-rivals")
+        second.tell("resumable", stage="baseline", key="of-the-baselines")
         second.tell("done")
         second.train("of-the-network")
         second.epoch(1)
@@ -359,10 +361,10 @@ class TestGoingOn:
         second.end_of_follower()
         (run,) = second.runs()
         assert run.info.run_id == before.info.run_id
-        # Forced to train the rivals again, with another network: the epochs of this one stay.
+        # Forced to train the baselines again, with another network: the epochs of this one stay.
         third = Pipeline(pipeline.root)
         third.begin("baseline")
-        third.tell("resumable", stage="baseline", key="of-the-rivals")
+        third.tell("resumable", stage="baseline", key="of-the-baselines")
         third.tell("done")
         third.train("of-another-network")
         third.follow()

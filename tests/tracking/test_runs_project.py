@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.pipeline_file import artifact_paths
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.pipeline_file import artifact_paths
 from spikejoule.tracking.project import (
     Revision,
     checked_out,

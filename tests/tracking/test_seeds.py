@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from spikejoule import cli
-from spikejoule.foundation.errors import StoreError
-from spikejoule.foundation.files import read_csv, write_csv
+from spikejoule.core.errors import StoreError
+from spikejoule.core.files import read_csv, write_csv
 from spikejoule.tracking import RecordedRun, RunRecord, StoredFile, project_store, publish
 from spikejoule.tracking.seeds import PricedRun, SeedsTable, comparable_runs, seed_rows
 

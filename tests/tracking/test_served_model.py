@@ -29,11 +29,11 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
 from benchmarks.serving import serve_command
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.foundation.errors import ArtifactError, ParameterError
 from spikejoule.model.checkpoint import read_complete, write_complete
-from spikejoule.spikes.encoders.direct import Direct
-from spikejoule.spikes.encoders.poisson import Poisson
 from spikejoule.tracking import ModelFiles, served_model
 from spikejoule.tracking.served_http import invocations, take_over_server
 from spikejoule.tracking.served_model import save_served_model

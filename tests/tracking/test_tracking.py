@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from spikejoule.foundation.errors import ArtifactError, StoreError
-from spikejoule.foundation.files import write_csv, write_json
-from spikejoule.foundation.provenance import provenance_tags
-from spikejoule.measure.front_rows import FRONT_COLUMNS
+from spikejoule.core.errors import ArtifactError, StoreError
+from spikejoule.core.files import write_csv, write_json
+from spikejoule.core.provenance import provenance_tags
+from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from spikejoule.model.trained import save_trained
 from spikejoule.params import load_params
 from spikejoule.tracking import (
@@ -300,7 +300,7 @@ class TestUnreachable:
     ) -> None:
         code = (
             "import sys; from pathlib import Path;"
-            "from spikejoule.foundation.errors import StoreError;"
+            "from spikejoule.core.errors import StoreError;"
             "from spikejoule.tracking import RunRecord, project_store, publish\n"
             "store = project_store(Path(sys.argv[1]), 'spikejoule')\n"
             "try:\n publish(RunRecord('a'), store, time_limit_seconds=8)\n"

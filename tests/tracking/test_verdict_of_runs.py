@@ -18,16 +18,16 @@ from tests.tools.pipeline_tools import artifact_paths, set_parameters
 
 # Events cost 0.9 pJ under this profile, MACs 4.6 pJ.
 PROFILE = "45nm-fp32"
-SMALL_RIVAL, LARGE_RIVAL = "ReLU 784-9-10", "ReLU 784-100-10"
+SMALL_BASELINE, LARGE_BASELINE = "ReLU 784-9-10", "ReLU 784-100-10"
 LEAN = [
     contender("spiking", [50, 60, 70, 80], 97.4, network="spiking 784-16-10 (latency)"),
-    contender("conventional", [10, 20, 30, 4000], 98.2, network=SMALL_RIVAL),
+    contender("conventional", [10, 20, 30, 4000], 98.2, network=SMALL_BASELINE),
 ]
-# Of one image less, and with the rival that the other run has, too.
+# Of one image less, and with the baseline that the other run has, too.
 WIDE = [
     contender("spiking", [100, 200, 300], 98.6, network="spiking 784-400-10 (latency)"),
-    contender("conventional", [10, 20, 30], 98.2, network=SMALL_RIVAL),
-    contender("conventional", [1000, 1000, 1000], 99.2, network=LARGE_RIVAL),
+    contender("conventional", [10, 20, 30], 98.2, network=SMALL_BASELINE),
+    contender("conventional", [1000, 1000, 1000], 99.2, network=LARGE_BASELINE),
 ]
 
 
@@ -100,7 +100,7 @@ def refusal(project: Path, capsys: pytest.CaptureFixture[str], *arguments: str) 
 
 
 class TestContenders:
-    def test_spiking_networks_bear_the_names_of_their_runs_and_rivals_stand_once(
+    def test_spiking_networks_bear_the_names_of_their_runs_and_baselines_stand_once(
         self, project: Path
     ) -> None:
         record(project, "lean", LEAN)
@@ -108,19 +108,19 @@ class TestContenders:
         record(project, "before", ())
         found = recorded(project)
         assert sorted(one.network for one in found.contenders) == [
-            LARGE_RIVAL,
-            SMALL_RIVAL,
+            LARGE_BASELINE,
+            SMALL_BASELINE,
             "lean: 784-16-10 (latency)",
             "wider: 784-400-10 (latency)",
         ]
         assert (found.n_runs, found.without) == (2, ("before",))
 
-    def test_a_run_that_gave_the_same_again_brings_its_rivals(self, project: Path) -> None:
+    def test_a_run_that_gave_the_same_again_brings_its_baselines(self, project: Path) -> None:
         record(project, "lean", LEAN)
         record(project, "same", WIDE)  # of as many letters: the same parameters and figures
         assert sorted(one.network for one in recorded(project).contenders) == [
-            LARGE_RIVAL,
-            SMALL_RIVAL,
+            LARGE_BASELINE,
+            SMALL_BASELINE,
             "same: 784-400-10 (latency)",  # the last one stands for both
         ]
 
@@ -134,15 +134,15 @@ class TestContenders:
         assert counts == {
             "lean: 784-16-10 (latency)": [50, 60, 70],
             "wider: 784-400-10 (latency)": [100, 200, 300],
-            SMALL_RIVAL: [10, 20, 30],
-            LARGE_RIVAL: [1000, 1000, 1000],
+            SMALL_BASELINE: [10, 20, 30],
+            LARGE_BASELINE: [1000, 1000, 1000],
         }
 
     def test_networks_of_one_name_that_were_trained_otherwise_are_two(self, project: Path) -> None:
         record(project, "lean", LEAN)
-        record(project, "wider", [contender("conventional", [7], 97.9, network=SMALL_RIVAL)])
-        rivals = [one for one in recorded(project).contenders if one.network == SMALL_RIVAL]
-        assert {one.accuracies.validation_percent for one in rivals if one.accuracies} == {
+        record(project, "wider", [contender("conventional", [7], 97.9, network=SMALL_BASELINE)])
+        baselines = [one for one in recorded(project).contenders if one.network == SMALL_BASELINE]
+        assert {one.accuracies.validation_percent for one in baselines if one.accuracies} == {
             98.2,
             97.9,
         }
@@ -158,7 +158,7 @@ class TestCommand:
         rows = judged(project)
         names = {level: (row.spiking, row.conventional) for level, row in rows.items()}
         lean, wider = "lean: 784-16-10 (latency), way", "wider: 784-400-10 (latency), way"
-        small, large = f"{SMALL_RIVAL}, way", f"{LARGE_RIVAL}, way"
+        small, large = f"{SMALL_BASELINE}, way", f"{LARGE_BASELINE}, way"
         assert names == {
             97.0: (lean, small),
             98.0: (wider, small),

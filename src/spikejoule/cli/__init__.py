@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from spikejoule.cli.checkpoints import add_checkpoint_commands
 from spikejoule.cli.runs import add_run_commands
 from spikejoule.cli.searching import add_search_command
-from spikejoule.foundation.errors import SpikejouleError
-from spikejoule.foundation.version import __version__
+from spikejoule.core.errors import SpikejouleError
+from spikejoule.core.version import __version__
 
 _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
 

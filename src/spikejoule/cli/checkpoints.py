@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from spikejoule.cli.arguments import checkpoint_command, json_text, not_negative, positive
 from spikejoule.cli.graphs import add_graph_options, graph_energy, is_graph
-from spikejoule.foundation.errors import ArtifactError, DataError
+from spikejoule.core.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
     from spikejoule.data.images import Samples
+    from spikejoule.encoding.events import EventList
     from spikejoule.model.checkpoint import CompleteCheckpoint
-    from spikejoule.spikes.events import EventList
 
 DEFAULT_SEED = 42
 
@@ -85,7 +85,7 @@ def _add_energy(commands: Any) -> None:
         help="the hardware profile of the verdict (default: the first of scope system)",
     )
     energy.add_argument(
-        "--rivals",
+        "--baselines",
         "--baseline",
         type=Path,
         metavar="FILE",
@@ -129,13 +129,13 @@ def _proxies(options: argparse.Namespace) -> str:
 
 
 def _energy(options: argparse.Namespace) -> str:
+    from spikejoule.baselines.baseline_files import load_baseline
     from spikejoule.data.images import LabelledImages
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
     from spikejoule.energy.from_checkpoint import analysis_inputs
     from spikejoule.energy.summary import analysis_values, energy_text
-    from spikejoule.measure.running import measure_network
+    from spikejoule.evaluation.running import measure_network
     from spikejoule.model.checkpoint import read_complete
-    from spikejoule.rival.baseline_files import load_baseline
 
     if is_graph(options):
         return graph_energy(options)
@@ -157,13 +157,13 @@ def _energy(options: argparse.Namespace) -> str:
         )
         labels = images.labels
         shown = images.images if isinstance(images, LabelledImages) else None
-    rivals = () if options.rivals is None else load_baseline(options.rivals, labels)
+    baselines = () if options.baselines is None else load_baseline(options.baselines, labels)
     with _naming(options.file):
-        inputs = analysis_inputs(checkpoint, measured, labels, rivals, shown)
+        inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown)
     analysis = analyse(inputs, profiles, chosen, verdict, BootstrapSettings())
     if options.html is not None:
-        from spikejoule.foundation.files import write_text
-        from spikejoule.foundation.provenance import file_digest
+        from spikejoule.core.files import write_text
+        from spikejoule.core.provenance import file_digest
         from spikejoule.report import PageContent, energy_page
 
         digest = file_digest(options.file, "sha256")
@@ -183,15 +183,15 @@ def _encoding_seed(checkpoint: "CompleteCheckpoint", given: int | None) -> int:
 
 def _encoded(checkpoint: "CompleteCheckpoint", samples: "Samples", seed: int) -> "EventList":
     """The samples as spikes, in the way that the checkpoint's network was trained on."""
-    from spikejoule.spikes.codes import encode_samples
+    from spikejoule.encoding.codes import encode_samples
 
     return encode_samples(checkpoint.encoder, samples, seed, "test").events
 
 
 def _measure(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.text import number, render, text_table
-    from spikejoule.measure.evaluation import evaluate_predictions
-    from spikejoule.measure.running import measure_network
+    from spikejoule.core.text import number, render, text_table
+    from spikejoule.evaluation.evaluation import evaluate_predictions
+    from spikejoule.evaluation.running import measure_network
     from spikejoule.model.checkpoint import read_complete
     from spikejoule.report.inspect import proxies_text
 

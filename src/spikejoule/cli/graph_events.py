@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import ArtifactError, DataError, ParameterError
+from spikejoule.core.npz_blocks import schema_of
 from spikejoule.data.sources.events import samples_of_file
 from spikejoule.data.subject import Subject
-from spikejoule.foundation.errors import ArtifactError, DataError, ParameterError
-from spikejoule.foundation.npz_blocks import schema_of
-from spikejoule.spikes.binning import bin_all
-from spikejoule.spikes.events import EVENTS, EventList, load_events
+from spikejoule.encoding.binning import bin_all
+from spikejoule.encoding.events import EVENTS, EventList, load_events
 
 
 @dataclass(frozen=True, eq=False)

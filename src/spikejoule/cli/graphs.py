@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spikejoule.cli.arguments import json_text, positive
-from spikejoule.foundation.errors import DataError, ParameterError
+from spikejoule.core.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
 
-_OF_CHECKPOINTS = ("images", "rivals", "verdict_profile")
+_OF_CHECKPOINTS = ("images", "baselines", "verdict_profile")
 _OF_GRAPHS = (
     "events",
     "step_us",
@@ -116,8 +116,8 @@ def graph_energy(options: argparse.Namespace) -> str:
     if options.html is not None:
         _write_page(options, analysis)
     if options.neurobench is not None:
+        from spikejoule.core.files import write_text
         from spikejoule.energy.neurobench import neurobench_results
-        from spikejoule.foundation.files import write_text
 
         write_text(options.neurobench, json_text(neurobench_results(run, inputs)))
     if options.json:
@@ -126,8 +126,8 @@ def graph_energy(options: argparse.Namespace) -> str:
 
 
 def _write_page(options: argparse.Namespace, analysis: "EnergyAnalysis") -> None:
-    from spikejoule.foundation.files import write_text
-    from spikejoule.foundation.provenance import file_digest
+    from spikejoule.core.files import write_text
+    from spikejoule.core.provenance import file_digest
     from spikejoule.report import PageContent, energy_page
 
     provenance = tuple(

@@ -119,7 +119,7 @@ def _add_version(commands: Any) -> None:
 
 
 def _publish(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.errors import ArtifactError, ParameterError
+    from spikejoule.core.errors import ArtifactError, ParameterError
     from spikejoule.tracking.project import experiments, find_revision
     from spikejoule.tracking.publish_outputs import publish_revision, publish_workspace
 
@@ -155,8 +155,8 @@ def _published(what: str, publication: "Publication") -> str:
 
 
 def _front(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.files import write_bytes
-    from spikejoule.foundation.pipeline_file import PARAMS_FILE
+    from spikejoule.core.files import write_bytes
+    from spikejoule.core.pipeline_file import PARAMS_FILE
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
     from spikejoule.tracking.front import compare_runs
@@ -175,9 +175,9 @@ def _front(options: argparse.Namespace) -> str:
 
 
 def _verdict(options: argparse.Namespace) -> str:
+    from spikejoule.core.pipeline_file import PARAMS_FILE, artifact_paths
     from spikejoule.energy import BootstrapSettings, load_profiles
     from spikejoule.energy.fronts import fronts_table
-    from spikejoule.foundation.pipeline_file import PARAMS_FILE, artifact_paths
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
     from spikejoule.tracking.front import compare_runs
@@ -200,7 +200,7 @@ def _verdict(options: argparse.Namespace) -> str:
 
 
 def _checked_front(path: Path, store: "Store") -> str:
-    from spikejoule.foundation.errors import ArtifactError
+    from spikejoule.core.errors import ArtifactError
     from spikejoule.tracking import compare_citations, front_citations
 
     cited = front_citations(path)
@@ -219,7 +219,7 @@ def _checked_front(path: Path, store: "Store") -> str:
 
 
 def _seeds(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.pipeline_file import PARAMS_FILE, artifact_paths
+    from spikejoule.core.pipeline_file import PARAMS_FILE, artifact_paths
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
     from spikejoule.tracking.seeds import comparable_runs, priced_runs, seed_rows, seeds_text
@@ -235,7 +235,7 @@ def _seeds(options: argparse.Namespace) -> str:
 
 
 def _version(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.pipeline_file import PARAMS_FILE
+    from spikejoule.core.pipeline_file import PARAMS_FILE
     from spikejoule.params import load_params
     from spikejoule.tracking import project_store
     from spikejoule.tracking.lineage import lineage_text, lineage_values, trace

@@ -98,7 +98,7 @@ def _add_cluster(search: argparse.ArgumentParser) -> None:
 
 
 def _search(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.errors import ParameterError
+    from spikejoule.core.errors import ParameterError
 
     missing = [name for name in ("optuna", "submitit") if find_spec(name) is None]
     if missing:
@@ -111,9 +111,9 @@ def _search(options: argparse.Namespace) -> str:
 
 
 def _searched(options: argparse.Namespace) -> str:
-    from spikejoule.foundation.errors import ParameterError
-    from spikejoule.foundation.files import write_bytes
-    from spikejoule.foundation.pipeline_file import PARAMS_FILE
+    from spikejoule.core.errors import ParameterError
+    from spikejoule.core.files import write_bytes
+    from spikejoule.core.pipeline_file import PARAMS_FILE
     from spikejoule.params import load_params
     from spikejoule.search.front import found_png, found_table, found_text, write_found
     from spikejoule.search.launcher import run_search
@@ -150,9 +150,9 @@ def _searched(options: argparse.Namespace) -> str:
 def _plan(
     options: argparse.Namespace, root: Path, params: "Params"
 ) -> "tuple[SearchSettings, Search]":
+    from spikejoule.core.pipeline_file import artifact_paths
+    from spikejoule.core.provenance import provenance_tags
     from spikejoule.energy import load_profiles, select_profile
-    from spikejoule.foundation.pipeline_file import artifact_paths
-    from spikejoule.foundation.provenance import provenance_tags
     from spikejoule.search.artifacts import check_artifacts
     from spikejoule.search.database import StudyPlace, check_storage
     from spikejoule.search.jobs import ClusterSettings
@@ -220,7 +220,7 @@ def _default_workers(options: argparse.Namespace) -> int:
 
 
 def _slurm_options(given: list[str]) -> dict[str, str]:
-    from spikejoule.foundation.errors import ParameterError
+    from spikejoule.core.errors import ParameterError
 
     pairs = {}
     for text in given:

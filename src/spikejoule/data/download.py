@@ -13,7 +13,7 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import build_opener
 
-from spikejoule.foundation.errors import DataError
+from spikejoule.core.errors import DataError
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.array_files import Array, ArrayFile, Arrays
+from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.files import SCHEMA_KEY
+from spikejoule.core.npz_blocks import (
+    StoredArray,
+    check_stored,
+    read_members,
+    write_spooled,
+)
 from spikejoule.data.event_samples import (
     MAX_UNITS,
     EventSamples,
@@ -27,15 +36,6 @@ from spikejoule.data.subject import (
     subject_arrays,
     subject_of,
     subject_problem,
-)
-from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
-from spikejoule.foundation.errors import ArtifactError, DataError
-from spikejoule.foundation.files import SCHEMA_KEY
-from spikejoule.foundation.npz_blocks import (
-    StoredArray,
-    check_stored,
-    read_members,
-    write_spooled,
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation.errors import DataError
+from spikejoule.core.errors import DataError
 
 MAX_UNITS = 2**32
 

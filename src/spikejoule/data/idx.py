@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation.errors import DataError
+from spikejoule.core.errors import DataError
 
 _UNSIGNED_BYTE = 8
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from spikejoule.core.errors import DataError
 from spikejoule.data.idx import read_idx
 from spikejoule.data.images import Dataset, LabelledImages, check_images
 from spikejoule.data.subject import DIGITS, Subject
-from spikejoule.foundation.errors import DataError
 
 logger = logging.getLogger(__name__)
 

@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from spikejoule.core.array_files import Array, ArrayFile, Arrays
+from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.npz_blocks import schema_of
+from spikejoule.core.records import Record, Sha256, Text
 from spikejoule.data.event_file import EVENT_SAMPLES_SCHEMA
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.subject import (
@@ -23,10 +27,6 @@ from spikejoule.data.subject import (
     subject_of,
     subject_problem,
 )
-from spikejoule.foundation.array_files import Array, ArrayFile, Arrays
-from spikejoule.foundation.errors import ArtifactError, DataError
-from spikejoule.foundation.npz_blocks import schema_of
-from spikejoule.foundation.records import Record, Sha256, Text
 
 
 def _problem(arrays: Arrays) -> str:

@@ -2,11 +2,11 @@
 
 from contextlib import suppress
 
+from spikejoule.core.errors import DataError
 from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
 from spikejoule.data.sources import SOURCES
-from spikejoule.foundation.errors import DataError
 
 
 def load_dataset(source: Source | str, places: Places, asked_by: str = "data.source") -> Dataset:

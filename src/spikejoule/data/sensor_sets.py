@@ -6,12 +6,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.sections import Line
 from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
-from spikejoule.foundation.errors import ArtifactError, DataError
-from spikejoule.foundation.sections import Line
 
 Part = Literal["train", "test"]
 PARTS: tuple[Part, ...] = ("train", "test")

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from spikejoule.core.sections import Kind
 from spikejoule.data.images import Dataset
-from spikejoule.foundation.sections import Kind
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from spikejoule.core.errors import DataError
 from spikejoule.data.download import md5_of, run_download
 from spikejoule.data.idx_directory import read_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.subject import Subject
-from spikejoule.foundation.errors import DataError
 
 logger = logging.getLogger(__name__)
 

@@ -1,5 +1,6 @@
 """From counts to joules: integer counts, prices with their sources, comparisons, break-even."""
 
+from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.energy.analysis import EnergyAnalysis, analyse
 from spikejoule.energy.inputs import AnalysisInputs, RecordedAccuracy
 from spikejoule.energy.operations import MeanOperations, OperationCounts
@@ -10,11 +11,11 @@ from spikejoule.energy.profiles import HardwareProfile
 from spikejoule.energy.spiking_operations import InputMacs, count_operations, mean_operations
 from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.training_counts import EpochSpikes, TrainingRecord
-from spikejoule.measure.proxies import ConnectionProxy, EnergyProxies, energy_proxies
-from spikejoule.rival.counts import RivalCounts
+from spikejoule.evaluation.proxies import ConnectionProxy, EnergyProxies, energy_proxies
 
 __all__ = [
     "AnalysisInputs",
+    "BaselineCounts",
     "BootstrapSettings",
     "ConnectionProxy",
     "EnergyAnalysis",
@@ -27,7 +28,6 @@ __all__ = [
     "Price",
     "PricedEnergy",
     "RecordedAccuracy",
-    "RivalCounts",
     "TrainingRecord",
     "analyse",
     "count_operations",

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.energy.comparison import Comparison, Winner, compare, winner
-from spikejoule.energy.contenders import Contender, rival_contenders
+from spikejoule.energy.contenders import Contender, baseline_contenders
 from spikejoule.energy.estimates import Energy, Estimate
 from spikejoule.energy.inputs import INFERENCE_ASSUMPTIONS, AnalysisInputs
 from spikejoule.energy.operations import Column, MeanOperations, OperationCounts
@@ -98,10 +98,10 @@ class EnergyAnalysis:
         training: None where the counts of training are not recorded.
         image_energy_pj: energy of each image under the chosen profile (its upper end where it has
             brackets alone), float64 [N]; None where counts are means.
-        rivals: the conventional networks, in every way of running them.
+        baselines: the conventional networks, in every way of running them.
         verdict_profile: id of the profile of the verdict.
         verdicts: the network against the cheapest conventional one of at least its accuracy, under
-            every profile that compares; empty without rivals, or if its accuracy is not known.
+            every profile that compares; empty without baselines, or if its accuracy is not known.
         early_verdicts: the same for the network that answers early.
         equal_accuracy: the comparison of the verdict's profile; None where it has none.
         assumptions: what is counted and what is assumed of inference, a sentence each.
@@ -114,7 +114,7 @@ class EnergyAnalysis:
     inference: tuple[ProfileInference, ...]
     training: TrainingEnergy | None
     image_energy_pj: NDArray[np.float64] | None
-    rivals: tuple[Contender, ...]
+    baselines: tuple[Contender, ...]
     verdict_profile: str
     verdicts: tuple[Verdict, ...] = ()
     early_verdicts: tuple[Verdict, ...] = ()
@@ -171,9 +171,9 @@ def analyse(
     """
     operations = inputs.operations
     overall, by_class = _statistics(operations, bootstrap), _class_statistics(inputs, bootstrap)
-    rivals = rival_contenders(inputs.rivals, inputs.n_compared)
-    of_equal_size = [one for one in inputs.rivals if one.equal_size]
-    equal_sizes = rival_contenders(of_equal_size, inputs.n_compared)
+    baselines = baseline_contenders(inputs.baselines, inputs.n_compared)
+    of_equal_size = [one for one in inputs.baselines if one.equal_size]
+    equal_sizes = baseline_contenders(of_equal_size, inputs.n_compared)
     inference = tuple(
         _under(
             profile,
@@ -194,7 +194,7 @@ def analyse(
         energy = price(operations, chosen)
         value = energy.per_sample_pj
         image_energy = energy.per_sample_high_pj if value is None else value
-    found = verdict_of_run(inputs.contender, rivals, profiles, bootstrap)
+    found = verdict_of_run(inputs.contender, baselines, profiles, bootstrap)
     return EnergyAnalysis(
         inputs=inputs,
         assumptions=inputs.assumptions,
@@ -207,13 +207,13 @@ def analyse(
         inference=inference,
         training=training,
         image_energy_pj=image_energy,
-        rivals=rivals,
+        baselines=baselines,
         verdict_profile=verdict.id,
         verdicts=found,
         early_verdicts=(
             ()
             if inputs.early is None
-            else verdict_of_run(inputs.early, rivals, profiles, bootstrap)
+            else verdict_of_run(inputs.early, baselines, profiles, bootstrap)
         ),
         equal_accuracy=_equal_accuracy(inputs, found, verdict, bootstrap),
     )
@@ -229,8 +229,8 @@ def _equal_accuracy(
     verdict = _under_profile(found, profile.id)
     if verdict is None or verdict.conventional is None:
         return None
-    rival = [verdict.conventional.contender]
-    compared = compare(inputs.contender, rival, profile, bootstrap, inputs.operating_point)
+    baseline = [verdict.conventional.contender]
+    compared = compare(inputs.contender, baseline, profile, bootstrap, inputs.operating_point)
     return compared[0] if compared else None
 
 

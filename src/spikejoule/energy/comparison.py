@@ -46,21 +46,21 @@ class Comparison:
     """The spiking network against a conventional one under one profile, on the same images.
 
     Attributes:
-        rival: the conventional network, and how it is run.
+        baseline: the conventional network, and how it is run.
         ann: its energy.
         ratio: the spiking network's energy over it.
         break_even: None where the prices are brackets alone, or the network has no spikes.
     """
 
-    rival: Contender
+    baseline: Contender
     ann: Energy
     ratio: Ratio
     break_even: BreakEven | None
 
     @property
     def name(self) -> str:
-        """The rival, and how it is run."""
-        return self.rival.name
+        """The baseline, and how it is run."""
+        return self.baseline.name
 
     @property
     def verdict(self) -> Winner:
@@ -69,8 +69,8 @@ class Comparison:
 
     @property
     def macs(self) -> float:
-        """Multiply-accumulates of the rival per inference, a mean."""
-        return mean_count(self.rival, terms.MAC)
+        """Multiply-accumulates of the baseline per inference, a mean."""
+        return mean_count(self.baseline, terms.MAC)
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +150,7 @@ def ratio_of(snn: Priced, ann: Priced) -> Ratio:
 
 def compare(
     network: Contender,
-    rivals: Sequence[Contender],
+    baselines: Sequence[Contender],
     profile: HardwareProfile,
     settings: BootstrapSettings,
     operation: OperatingPoint,
@@ -159,18 +159,18 @@ def compare(
 
     Nothing, if they do not fit the spiking network, or the profile does not price both kinds.
     """
-    fitting = [rival for rival in rivals if runs(rival, profile)]
+    fitting = [baseline for baseline in baselines if runs(baseline, profile)]
     if not profile.compares or not fitting or not runs(network, profile):
         return ()
     snn, *others = priced([network, *fitting], profile, settings)
     return tuple(
         Comparison(
-            rival=rival,
+            baseline=baseline,
             ann=ann.energy,
             ratio=ratio_of(snn, ann),
-            break_even=break_even_of(network, rival, ann, profile, operation),
+            break_even=break_even_of(network, baseline, ann, profile, operation),
         )
-        for rival, ann in zip(fitting, others, strict=True)
+        for baseline, ann in zip(fitting, others, strict=True)
     )
 
 
@@ -193,12 +193,12 @@ def mean_count(contender: Contender, term: str) -> float:
 
 def break_even_of(
     network: Contender,
-    rival: Contender,
+    baseline: Contender,
     ann: Priced,
     profile: HardwareProfile,
     operation: OperatingPoint,
 ) -> BreakEven | None:
-    """Where the network stops winning against a rival; None where the prices are brackets."""
+    """Where the network stops winning against a baseline; None where the prices are brackets."""
     operations = network.operations
     prices = price_vector(operations.columns, profile)
     if prices.value_pj is None or ann.energies.value_pj is None:
@@ -207,7 +207,7 @@ def break_even_of(
     event, mac = (profile.price_of(term) for term in (terms.SYNAPTIC_EVENT, terms.MAC))
     compute_only = None
     if profile.scope == "arithmetic" and isinstance(event, Price) and isinstance(mac, Price):
-        macs_pj = mean_count(rival, terms.MAC) * (mac.value_pj or 0.0)
+        macs_pj = mean_count(baseline, terms.MAC) * (mac.value_pj or 0.0)
         compute_only = macs_pj / (operation.synapses * event.value_pj) if event.value_pj else None
     return solve_break_even(
         operations.means, operations.columns, prices.value_pj, ann_pj, compute_only, operation
@@ -224,7 +224,7 @@ def _mean(energies: SampleEnergies) -> SampleEnergies:
 
 
 def winner(comparisons: Sequence[Comparison]) -> Winner | None:
-    """``snn`` if it beats every rival, ``ann`` if one beats it, else ``undecided``."""
+    """``snn`` if it beats every baseline, ``ann`` if one beats it, else ``undecided``."""
     verdicts = {comparison.verdict for comparison in comparisons}
     if not verdicts:
         return None

@@ -12,20 +12,20 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoding_operations import EncodingOperations
+from spikejoule.energy.baseline_operations import METHODS, count_baseline
 from spikejoule.energy.described import InputDescribed, NetworkDescribed
 from spikejoule.energy.operations import MeanOperations, OperationCounts
-from spikejoule.energy.rival_operations import METHODS, count_rival
 from spikejoule.energy.spiking_operations import (
     clocked_updates,
     count_spiking,
     spiking_counts,
 )
-from spikejoule.measure.measurement import Measurement
-from spikejoule.measure.stopping import stopped_after
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.stopping import stopped_after
 from spikejoule.model.quantisation import FLOAT_BITS
-from spikejoule.rival.counts import RivalCounts
-from spikejoule.spikes.encoder import Encoder
-from spikejoule.spikes.encoding_operations import EncodingOperations
 
 Side = Literal["spiking", "conventional"]
 SPIKING: Final = "spiking"
@@ -121,19 +121,21 @@ def spiking_contenders(
     return tuple(found)
 
 
-def rival_contenders(rivals: Sequence[RivalCounts], n_samples: int) -> tuple[Contender, ...]:
+def baseline_contenders(
+    baselines: Sequence[BaselineCounts], n_samples: int
+) -> tuple[Contender, ...]:
     """The ways of running conventional networks, of the first `n_samples` test images."""
     return tuple(
         Contender(
             side=CONVENTIONAL,
-            network=rival.name,
+            network=baseline.name,
             method=method.replace("_", "-"),
-            accuracies=Accuracies(rival.validation_accuracy_percent, rival.accuracy_percent),
-            weight_bits=rival.weight_bits,
-            integers=rival.weight_bits < FLOAT_BITS,
-            operations=count_rival(rival, method, n_samples),
+            accuracies=Accuracies(baseline.validation_accuracy_percent, baseline.accuracy_percent),
+            weight_bits=baseline.weight_bits,
+            integers=baseline.weight_bits < FLOAT_BITS,
+            operations=count_baseline(baseline, method, n_samples),
         )
-        for rival in rivals
+        for baseline in baselines
         for method in METHODS
     )
 

@@ -6,8 +6,8 @@
 
 from typing import Protocol
 
+from spikejoule.encoding.currents import Products
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.spikes.currents import Products
 
 
 class NeuronsDescribed(Protocol):

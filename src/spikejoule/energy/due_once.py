@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
+from spikejoule.encoding.currents import Products
 from spikejoule.energy import terms
-from spikejoule.spikes.currents import Products
 
 _ONCE: Final = (terms.PIXEL_READ, terms.ZERO_COMPARISON, terms.DECISION_COMPARISON)
 # What a code with a rate does to a pixel before its first step.

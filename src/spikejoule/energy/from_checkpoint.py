@@ -6,16 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.text import NOT_RECORDED
 from spikejoule.data.images import subject_of_data
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoding_operations import EncodingOperations
 from spikejoule.energy import (
     AnalysisInputs,
+    BaselineCounts,
     EnergyProxies,
     EpochSpikes,
     InputMacs,
     MeanOperations,
     OperationCounts,
     RecordedAccuracy,
-    RivalCounts,
     TrainingRecord,
     count_operations,
     energy_proxies,
@@ -29,16 +33,12 @@ from spikejoule.energy.contenders import (
     network_name,
     spiking_contenders,
 )
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.text import NOT_RECORDED
-from spikejoule.measure.early_exit import exit_steps
-from spikejoule.measure.early_exit_files import EarlyExitFile
-from spikejoule.measure.measurement import Measurement
-from spikejoule.measure.step_outcomes import step_outcomes
+from spikejoule.evaluation.early_exit import exit_steps
+from spikejoule.evaluation.early_exit_files import EarlyExitFile
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.step_outcomes import step_outcomes
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.fan_out import fan_outs_by_source
-from spikejoule.spikes.encoder import Encoder
-from spikejoule.spikes.encoding_operations import EncodingOperations
 
 _COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
 
@@ -47,7 +47,7 @@ def analysis_inputs(
     checkpoint: CompleteCheckpoint,
     measured: Measurement | None = None,
     labels: NDArray[Any] | None = None,
-    rivals: tuple[RivalCounts, ...] = (),
+    baselines: tuple[BaselineCounts, ...] = (),
     images: NDArray[np.uint8] | None = None,
     early: EarlyAnswers | None = None,
 ) -> AnalysisInputs:
@@ -57,7 +57,7 @@ def analysis_inputs(
         checkpoint: the network, and the spikes that its file records.
         measured: spikes of N test images; None for the means that the file records.
         labels: class of each of these images, [N]; None where not known.
-        rivals: conventional networks on the same images.
+        baselines: conventional networks on the same images.
         images: these images, uint8 [N, height, width], for what their code takes; None where they
             are not known.
         early: when each of them is answered early; None where that is not known.
@@ -101,7 +101,7 @@ def analysis_inputs(
         operations=operations,
         n_images=n_images or None,
         labels=None if measured is None or labels is None else labels.astype(np.int64),
-        rivals=rivals,
+        baselines=baselines,
         training=training_record(checkpoint),
         pruned_percent=pruned,
         ways=ways,

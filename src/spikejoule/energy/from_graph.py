@@ -10,20 +10,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.data.subject import Subject, numbered
+from spikejoule.encoding.events import EventList
 from spikejoule.energy.analysis import EnergyAnalysis, analyse
 from spikejoule.energy.graph_operations import count_graph
 from spikejoule.energy.inputs import AnalysisInputs, RecordedAccuracy
 from spikejoule.energy.profile_files import load_profiles, select_profile
 from spikejoule.energy.statistics import BootstrapSettings
-from spikejoule.foundation.errors import ArtifactError, DataError
+from spikejoule.evaluation.evaluation import evaluate_predictions
+from spikejoule.evaluation.proxies import ConnectionProxy, EnergyProxies
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import GraphRun
 from spikejoule.graphs.network import Convolution, Dense, Neurons
 from spikejoule.graphs.running import Graph, run_graph
-from spikejoule.measure.evaluation import evaluate_predictions
-from spikejoule.measure.proxies import ConnectionProxy, EnergyProxies
-from spikejoule.spikes.events import EventList
 
 ASSUMPTIONS: Final = (
     "Counts are integers, taken from what each sample did in the graph, step by step; a price is a "

@@ -10,12 +10,12 @@ from typing import ClassVar, Final, Self
 
 from pydantic import model_validator
 
+from spikejoule.core.records import MaybeNotNegative, NotNegative, Percent, Row, Table, Text
 from spikejoule.energy.comparison import runs
 from spikejoule.energy.contenders import CONVENTIONAL, SPIKING, Contender, Side
 from spikejoule.energy.pricing import sample_energies
 from spikejoule.energy.profiles import HardwareProfile
-from spikejoule.foundation.records import MaybeNotNegative, NotNegative, Percent, Row, Table, Text
-from spikejoule.measure.front_rows import pareto_front
+from spikejoule.evaluation.front_rows import pareto_front
 
 _DIGITS: Final = 8
 

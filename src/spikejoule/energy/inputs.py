@@ -6,7 +6,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.core.text import NOT_RECORDED
 from spikejoule.data.subject import DIGITS, Subject
+from spikejoule.encoding.currents import Products
+from spikejoule.encoding.events import STEP_MS
 from spikejoule.energy.break_even import OperatingPoint
 from spikejoule.energy.contenders import (
     EARLY_EXIT,
@@ -19,12 +23,8 @@ from spikejoule.energy.contenders import (
 from spikejoule.energy.described import InputDescribed, NetworkDescribed
 from spikejoule.energy.operations import MeanOperations, OperationCounts
 from spikejoule.energy.training_counts import TrainingRecord
-from spikejoule.foundation.text import NOT_RECORDED
-from spikejoule.measure.proxies import EnergyProxies
+from spikejoule.evaluation.proxies import EnergyProxies
 from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
-from spikejoule.rival.counts import RivalCounts
-from spikejoule.spikes.currents import Products
-from spikejoule.spikes.events import STEP_MS
 
 _MEMORY: Final = (
     "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
@@ -143,7 +143,7 @@ class AnalysisInputs:
         operations: of each image, or on average where images are not recorded.
         n_images: how many images the counts are of; None where not recorded.
         labels: class of each image, int64 [N]; None where not known.
-        rivals: conventional networks on the same test set; the first N images are compared.
+        baselines: conventional networks on the same test set; the first N images are compared.
         training: None where the counts of training are not recorded.
         pruned_percent: share of the synapses that were removed.
         ways: all ways of running the network (`energy.contenders`); empty where images are not
@@ -166,7 +166,7 @@ class AnalysisInputs:
     operations: OperationCounts | MeanOperations
     n_images: int | None
     labels: NDArray[np.int64] | None = None
-    rivals: tuple[RivalCounts, ...] = ()
+    baselines: tuple[BaselineCounts, ...] = ()
     training: TrainingRecord | None = None
     pruned_percent: float = 0.0
     ways: tuple[Contender, ...] = ()
@@ -224,10 +224,10 @@ class AnalysisInputs:
 
     @property
     def n_compared(self) -> int:
-        """Images that rivals are compared on: N, or all of theirs where means alone are known."""
+        """Images that baselines are compared on: N, or all of them where means alone are known."""
         if isinstance(self.operations, OperationCounts):
             return len(self.operations.counts)
-        return min((len(rival.active) for rival in self.rivals), default=0)
+        return min((len(baseline.active) for baseline in self.baselines), default=0)
 
     @property
     def operating_point(self) -> OperatingPoint:

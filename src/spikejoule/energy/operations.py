@@ -1,6 +1,6 @@
 """Operations by sample, term and place: the form in which every network is counted.
 
-`energy.spiking_operations` counts a spiking network in this form, `energy.rival_operations` a
+`energy.spiking_operations` counts a spiking network in this form, `energy.baseline_operations` a
 conventional one; `energy.pricing` prices both alike.
 """
 

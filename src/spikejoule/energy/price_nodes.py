@@ -13,8 +13,8 @@ from typing import Any, Final, NoReturn
 
 import yaml
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.energy.prices import AnyPrice, Memory, Price, PriceBySize, PriceByWidth
-from spikejoule.foundation.errors import ParameterError
 
 BY_SIZE: Final = "by_size"
 """In place of a number: the price of an access to the profile's memory."""

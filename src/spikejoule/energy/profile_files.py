@@ -13,6 +13,7 @@ from typing import Final, NoReturn
 
 import yaml
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.energy.price_nodes import (
     Fields,
     Node,
@@ -25,7 +26,6 @@ from spikejoule.energy.price_nodes import (
 from spikejoule.energy.prices import AnyPrice, Memory, Price
 from spikejoule.energy.profiles import EVIDENCE, NUMBERS, SCOPES, TERMS_OF, HardwareProfile
 from spikejoule.energy.terms import NEURON_UPDATE_ACTIVE, NEURON_UPDATE_INACTIVE, SYNAPTIC_EVENT
-from spikejoule.foundation.errors import ParameterError
 
 PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
 """The prices that come with the project."""

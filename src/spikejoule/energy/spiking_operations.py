@@ -51,14 +51,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.encoding.currents import Products
+from spikejoule.encoding.encoding_operations import EncodingOperations
 from spikejoule.energy import terms
 from spikejoule.energy.operations import Block, Column, MeanOperations, OperationCounts, joined
 from spikejoule.energy.spiking_places import SpikingPlaces
-from spikejoule.measure.measurement import Measurement
+from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.fan_out import synaptic_events_per_connection
-from spikejoule.spikes.currents import Products
-from spikejoule.spikes.encoding_operations import EncodingOperations
 
 _PIXEL_BITS = 8
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from spikejoule.core.text import NOT_RECORDED, Rows, number, render, text_table
 from spikejoule.energy.analysis import EnergyAnalysis
 from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.estimates import Amount, Energy, joules
@@ -22,8 +23,7 @@ from spikejoule.energy.verdict_words import (
     static_sentences,
     verdict_sentences,
 )
-from spikejoule.foundation.text import NOT_RECORDED, Rows, number, render, text_table
-from spikejoule.measure.proxies import EnergyProxies
+from spikejoule.evaluation.proxies import EnergyProxies
 
 
 def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
@@ -42,7 +42,7 @@ def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
         extent = f"{100 * analysis.bootstrap.confidence:g} % interval {bracket}, {counted}"
     sizes = [
         f"Equal size, not accuracy: {ratio_words(item.ratio)} times the energy of {item.name} "
-        f"({accuracy_words(item.rival)}): {EQUAL_SIZE[item.verdict]}."
+        f"({accuracy_words(item.baseline)}): {EQUAL_SIZE[item.verdict]}."
         for item in chosen.comparisons
     ]
     return (

@@ -23,12 +23,12 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
+from spikejoule.core.records import NotNegative, Record, Text
 from spikejoule.energy.analysis import EnergyAnalysis, ProfileInference
 from spikejoule.energy.estimates import Amount, Energy
 from spikejoule.energy.pricing import price_vector
 from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy
 from spikejoule.energy.verdict import won
-from spikejoule.foundation.records import NotNegative, Record, Text
 
 COLUMNS: Final = (
     "profile",
@@ -74,9 +74,9 @@ class EnergyMetrics(Record):
     ratio_to_zero_skipping_ann_low: NotNegative | None = None
     ratio_to_zero_skipping_ann_high: NotNegative | None = None
     verdict_profile: Text | None = None
-    equal_accuracy_rival: Text | None = None
+    equal_accuracy_baseline: Text | None = None
     equal_accuracy_energy_pj: NotNegative | None = None
-    equal_accuracy_rival_energy_pj: NotNegative | None = None
+    equal_accuracy_baseline_energy_pj: NotNegative | None = None
     equal_accuracy_ratio: NotNegative | None = None
     equal_accuracy_ratio_low: NotNegative | None = None
     equal_accuracy_ratio_high: NotNegative | None = None
@@ -122,7 +122,7 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         analysis.inputs.proxies,
     )
     clocked, lazy = analysis.inputs.neuron_updates
-    ratios = {one.rival.method: one.ratio for one in chosen.comparisons[:2]}
+    ratios = {one.baseline.method: one.ratio for one in chosen.comparisons[:2]}
     value = chosen.total.value
     numbers: dict[str, float | int | str | None] = {
         "profile": analysis.chosen,
@@ -173,8 +173,8 @@ def _equal_accuracy(analysis: EnergyAnalysis) -> dict[str, float | int | str | N
         numbers |= {"equal_accuracy_energy_pj": _value(verdict.spiking.energy)}
     if verdict.conventional is not None:
         numbers |= {
-            "equal_accuracy_rival": verdict.conventional.contender.name,
-            "equal_accuracy_rival_energy_pj": _value(verdict.conventional.energy),
+            "equal_accuracy_baseline": verdict.conventional.contender.name,
+            "equal_accuracy_baseline_energy_pj": _value(verdict.conventional.energy),
         }
     if verdict.ratio is not None:
         ratio = verdict.ratio
@@ -216,7 +216,7 @@ def _baseline_rows(entry: ProfileInference) -> Iterator[Cells]:
     """The conventional networks of equal size: every term, and the total."""
     for item in entry.comparisons:
         head = (entry.profile.id, item.name, "inference")
-        columns, means = item.rival.operations.columns, item.rival.operations.means.tolist()
+        columns, means = item.baseline.operations.columns, item.baseline.operations.means.tolist()
         prices = price_vector(columns, entry.profile)
         for place, (column, mean) in enumerate(zip(columns, means, strict=True)):
             cells, status = _NOTHING, "unpriced"

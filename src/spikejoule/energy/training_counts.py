@@ -30,6 +30,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.encoding.currents import Products
 from spikejoule.energy import terms
 from spikejoule.energy.operations import Column
 from spikejoule.energy.spiking_operations import (
@@ -41,7 +42,6 @@ from spikejoule.energy.spiking_operations import (
     leaks_by_layer,
 )
 from spikejoule.model.architecture import Architecture
-from spikejoule.spikes.currents import Products
 
 FORWARD: Final = "forward"
 BACKWARD: Final = "backward"

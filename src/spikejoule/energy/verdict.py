@@ -93,11 +93,11 @@ def verdicts(
 
 def verdict_of_run(
     network: Contender,
-    rivals: Sequence[Contender],
+    baselines: Sequence[Contender],
     profiles: Mapping[str, HardwareProfile],
     settings: BootstrapSettings,
 ) -> tuple[Verdict, ...]:
-    """One network against the cheapest rival of at least its accuracy, under every profile.
+    """One network against the cheapest baseline of at least its accuracy, under every profile.
 
     Nothing if its accuracy is not known. A profile whose numbers the network was not run in is left
     out.
@@ -105,7 +105,7 @@ def verdict_of_run(
     if network.accuracies is None:
         return ()
     able = {key: one for key, one in profiles.items() if runs(network, one)}
-    return verdicts([network, *rivals], able, (network.accuracies.validation_percent,), settings)
+    return verdicts([network, *baselines], able, (network.accuracies.validation_percent,), settings)
 
 
 def won(found: Sequence[Verdict]) -> tuple[int, int]:

@@ -7,8 +7,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import model_validator
 
-from spikejoule.energy.verdict import Choice, Outcome, Verdict
-from spikejoule.foundation.records import (
+from spikejoule.core.records import (
     MaybeNotNegative,
     MaybePercent,
     Percent,
@@ -16,6 +15,7 @@ from spikejoule.foundation.records import (
     Table,
     Text,
 )
+from spikejoule.energy.verdict import Choice, Outcome, Verdict
 
 # Beyond these digits, sums differ with the order in which a processor adds.
 _DIGITS: Final = 8

@@ -25,7 +25,7 @@ EQUAL_SIZE = {
 def verdict_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
     """Who needs less energy at equal accuracy; why it cannot be said, if it cannot."""
     found, verdict = analysis.verdicts, analysis.verdict
-    if not analysis.inputs.rivals:
+    if not analysis.inputs.baselines:
         return ("No conventional network was counted: what follows is the spiking network alone.",)
     if analysis.inputs.contender.accuracies is None:
         return (
@@ -52,7 +52,7 @@ def verdict_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
 
 
 def break_even_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
-    """Where the network would stop losing, or winning, against the rival of equal accuracy."""
+    """Where the network would stop losing, or winning, against the baseline of equal accuracy."""
     item = analysis.equal_accuracy
     if item is None or item.break_even is None:
         return ()

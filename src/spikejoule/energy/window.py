@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spikejoule.encoding.currents import Products
 from spikejoule.energy import terms
 from spikejoule.energy.analysis import CountSummary, ProfileInference, TermEnergy
 from spikejoule.energy.due_once import due_once
 from spikejoule.energy.estimates import Amount
 from spikejoule.energy.operations import Column
-from spikejoule.spikes.currents import Products
 
 _NOTHING = Amount(0.0, 0.0, 0.0)
 

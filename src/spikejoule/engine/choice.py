@@ -3,13 +3,13 @@
 import numpy as np
 from numpy.typing import DTypeLike
 
+from spikejoule.core.errors import ParameterError
+from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import Engine
 from spikejoule.engine.settings import EngineSettings
-from spikejoule.foundation.errors import ParameterError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import LearningSettings
-from spikejoule.spikes.events import EventList
 
 ENGINES = ("auto", "event", "dense")
 

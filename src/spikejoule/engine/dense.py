@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from spikejoule.encoding.events import EventList, concatenate_samples
 from spikejoule.engine.inputs import check_input
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
@@ -20,7 +21,6 @@ from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.network import SpikingNetwork, can_fuse
-from spikejoule.spikes.events import EventList, concatenate_samples
 
 CHUNK_ELEMENTS = 1 << 26
 """Dense spikes of the widest layer held at a time when the network only runs."""

@@ -8,6 +8,11 @@ import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikejoule.core.compiling.arrays import aligned_zeros, even_parts
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.buffers import collect_events
+from spikejoule.encoding.events import EventList
+from spikejoule.encoding.kernels.structures import LaneSpikes
 from spikejoule.engine.adam_state import adam_state
 from spikejoule.engine.grids import neuron_of_layer, neuron_table, row_grids
 from spikejoule.engine.inputs import check_input
@@ -37,15 +42,10 @@ from spikejoule.engine.kernels.structures import (
 from spikejoule.engine.sharing import gradient_of_batch
 from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
 from spikejoule.engine.workspace import new_workspace, no_moments, slots_for
-from spikejoule.foundation.compiling.arrays import aligned_zeros, even_parts
-from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.spikes.buffers import collect_events
-from spikejoule.spikes.events import EventList
-from spikejoule.spikes.kernels.structures import LaneSpikes
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it; it does

@@ -1,9 +1,9 @@
 """What an engine takes as its input."""
 
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import EventList
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import NO_CURRENTS
-from spikejoule.spikes.events import EventList
 
 
 def check_input(events: EventList, architecture: Architecture) -> None:

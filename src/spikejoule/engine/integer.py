@@ -6,14 +6,14 @@ path.
 
 import numpy as np
 
+from spikejoule.encoding.buffers import collect_events
+from spikejoule.encoding.events import EventList
+from spikejoule.encoding.kernels.structures import LaneSpikes
 from spikejoule.engine.inputs import check_input
 from spikejoule.engine.kernels.integer import integer_forward_lanes
 from spikejoule.engine.kernels.structures import IntegerParameters, Spikes
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import integers_of, layer_constants, quantisation_of
-from spikejoule.spikes.buffers import collect_events
-from spikejoule.spikes.events import EventList
-from spikejoule.spikes.kernels.structures import LaneSpikes
 
 _STATE_TYPES = {16: np.int16, 32: np.int32}
 

@@ -7,9 +7,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.encoding.events import EventList
 from spikejoule.engine.snapshot import Snapshot
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.spikes.events import EventList
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from spikejoule.foundation.parameter_problems import WHOLE_LINE
-from spikejoule.foundation.sections import Section
+from spikejoule.core.parameter_problems import WHOLE_LINE
+from spikejoule.core.sections import Section
 
 
 class EngineSettings(Section):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.compiling.emit import LANES
 from spikejoule.engine.kernels.backward import (
     GRADIENT_BLOCK,
     add_groups,
@@ -20,7 +21,6 @@ from spikejoule.engine.kernels.backward import (
 )
 from spikejoule.engine.kernels.structures import Batch, Learning, Network, Workspace
 from spikejoule.engine.kernels.vector import NARROW
-from spikejoule.foundation.compiling.emit import LANES
 
 
 class Sharing(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError
 from spikejoule.model.architecture import Architecture, State
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -6,11 +6,11 @@ import logging
 import numpy as np
 from numpy.typing import DTypeLike
 
+from spikejoule.core.compiling.arrays import aligned_zeros, padded
+from spikejoule.encoding.events import source_type
+from spikejoule.encoding.kernels.structures import SPARE_SPIKES
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import Moments, Workspace
-from spikejoule.foundation.compiling.arrays import aligned_zeros, padded
-from spikejoule.spikes.events import source_type
-from spikejoule.spikes.kernels.structures import SPARE_SPIKES
 
 logger = logging.getLogger(__name__)
 

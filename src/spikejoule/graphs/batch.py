@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation.compiling.emit import LANES
+from spikejoule.core.compiling.emit import LANES
+from spikejoule.encoding.events import EventList
 from spikejoule.graphs.constants import Constants
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import KINDS, Counts
@@ -21,7 +22,6 @@ from spikejoule.graphs.kernels import lists
 from spikejoule.graphs.kernels.structures import Given
 from spikejoule.graphs.network import Node, Output, Waiting
 from spikejoule.graphs.plan import NEEDS_UNITS, Plan
-from spikejoule.spikes.events import EventList
 
 Array = NDArray[Any]
 Action = Callable[[int], object]

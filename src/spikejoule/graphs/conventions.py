@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.graphs.network import Network, Neurons, Step, Waiting
 from spikejoule.graphs.nir_layout import FORMAT, metadata_from
 

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.plan import Plan
-from spikejoule.spikes.events import EventList
 
 KINDS = ("spikes", "events", "macs", "additions", "multiplications", "values")
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.foundation.errors import ParameterError
+from spikejoule.core.errors import ParameterError
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.kernels.structures import Membrane
 from spikejoule.graphs.network import Neurons, Waiting

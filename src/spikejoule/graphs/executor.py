@@ -8,7 +8,8 @@ import numba
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.foundation.compiling.emit import LANES
+from spikejoule.core.compiling.emit import LANES
+from spikejoule.encoding.events import EventList
 from spikejoule.graphs.actions import actions_of
 from spikejoule.graphs.batch import Batch
 from spikejoule.graphs.constants import constants_of
@@ -16,7 +17,6 @@ from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import KINDS, Counts, GraphRun
 from spikejoule.graphs.kernels import lists
 from spikejoule.graphs.plan import Plan
-from spikejoule.spikes.events import EventList
 
 _BATCH_NUMBERS = 1 << 22
 _ALL_NUMBERS = 1 << 28

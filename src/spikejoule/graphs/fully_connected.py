@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import ParameterError
+from spikejoule.encoding.counting import class_counts
+from spikejoule.encoding.events import EventList
 from spikejoule.engine.event import EventEngine
-from spikejoule.foundation.errors import ParameterError
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import KINDS, Counts, GraphRun
 from spikejoule.graphs.dynamics import dynamics_of
@@ -20,8 +22,6 @@ from spikejoule.graphs.network import Dense, Input, Neurons, Output
 from spikejoule.graphs.plan import Plan
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.spikes.counting import class_counts
-from spikejoule.spikes.events import EventList
 
 Layer = tuple[Dense, Neurons, float, float]
 """Synapses, neurons, decay and threshold."""

@@ -12,7 +12,7 @@ import h5py
 import nir
 from nir.serialization import hdf2dict
 
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError
 from spikejoule.graphs.network import Network, Node, Shape
 from spikejoule.graphs.nir_nodes import BUILDERS, ENDS, fits
 from spikejoule.graphs.order import Edge, order_of

@@ -13,8 +13,8 @@ import nir
 import numpy as np
 from pydantic import Field
 
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.records import Record
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.records import Record
 from spikejoule.model.quantised_file import QuantisationEntry
 
 FORMAT: Final = "spikejoule_nir_v1"

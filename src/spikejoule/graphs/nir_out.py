@@ -22,15 +22,15 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation.errors import ParameterError
-from spikejoule.foundation.files import write_bytes
-from spikejoule.foundation.version import __version__
+from spikejoule.core.errors import ParameterError
+from spikejoule.core.files import write_bytes
+from spikejoule.core.version import __version__
+from spikejoule.encoding.encoder import Encoder
 from spikejoule.graphs.nir_layout import DT, FLOAT_LEAK, FORMAT, INTEGER_LEAK
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import layer_constants, neuron_constants
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantised_file import quantisation_section
-from spikejoule.spikes.encoder import Encoder
 
 
 class Network(Protocol):

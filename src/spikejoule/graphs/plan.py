@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.dynamics import delay_steps
 from spikejoule.graphs.network import (

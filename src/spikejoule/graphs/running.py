@@ -7,7 +7,8 @@ import nir
 import numpy as np
 from numpy.typing import DTypeLike
 
-from spikejoule.foundation.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import Conventions, conventions_of
 from spikejoule.graphs.counts import GraphRun
 from spikejoule.graphs.executor import execute
@@ -15,7 +16,6 @@ from spikejoule.graphs.fully_connected import execute_layers, layers_of
 from spikejoule.graphs.network import Network
 from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.plan import plan_of
-from spikejoule.spikes.events import EventList
 
 Graph: TypeAlias = "nir.NIRGraph | Network"
 """A graph in memory, of nir or checked."""

@@ -7,11 +7,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from spikejoule.foundation.errors import ParameterError
+from spikejoule.core.errors import ParameterError
+from spikejoule.encoding.events import MAX_UNITS
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, unfit_for_integers
-from spikejoule.spikes.events import MAX_UNITS
 
 State = Mapping[str, NDArray[Any]]
 """Parameters by name: ``layer1.synapses.weight`` [target, source], and ``layer1.synapses.bias``

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation import torch_files
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.core import torch_files
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.codes import encoder_of_entry
+from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.complete import SCHEMA_VERSION, build_complete
 from spikejoule.model.complete_file import CompleteFile
@@ -27,8 +29,6 @@ from spikejoule.model.trained import (
     save_trained,
     state_arrays,
 )
-from spikejoule.spikes.codes import encoder_of_entry
-from spikejoule.spikes.encoder import Encoder
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -12,12 +12,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from spikejoule.foundation.version import __version__
+from spikejoule.core.version import __version__
+from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.integers import floats_suffice
 from spikejoule.model.quantised_file import quantisation_section
 from spikejoule.model.trained import TrainedNetwork
-from spikejoule.spikes.counting import SpikeCounts
 
 SCHEMA_VERSION = "surrogate_complete_v1"
 SEED_CLASS = "SimpleSpikingNetwork"

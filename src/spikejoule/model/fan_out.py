@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.encoding.events import EventList
 from spikejoule.model.architecture import Architecture
-from spikejoule.spikes.events import EventList
 
 Number = TypeVar("Number", int, float)
 

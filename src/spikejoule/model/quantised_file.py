@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from spikejoule.foundation.errors import ArtifactError, ParameterError
-from spikejoule.foundation.records import Record
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.records import Record
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, layer_constants, quantisation_of
 from spikejoule.model.quantisation import LEAK_ONE, Quantisation

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from spikejoule.foundation.sections import Kind, Real
+from spikejoule.core.sections import Kind, Real
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spikejoule.foundation.compiling.lanes import Lanes
+    from spikejoule.core.compiling.lanes import Lanes
 
 
 class Surrogate(Kind):

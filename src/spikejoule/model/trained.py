@@ -14,18 +14,18 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from spikejoule.foundation import torch_files
-from spikejoule.foundation.errors import ArtifactError, ParameterError
-from spikejoule.foundation.records import first_problem
+from spikejoule.core import torch_files
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.records import first_problem
+from spikejoule.encoding.codes import encoder_of_entry
+from spikejoule.encoding.counting import TrainingSpikes
+from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neuron import UNNAMED, Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.pruning import is_pruned
 from spikejoule.model.quantised_file import quantisation_section, quantised_architecture
 from spikejoule.model.trained_file import SCHEMA, TrainedFile
-from spikejoule.spikes.codes import encoder_of_entry
-from spikejoule.spikes.counting import TrainingSpikes
-from spikejoule.spikes.encoder import Encoder
 
 _LARGEST_LEARNED = 69.0
 """Of a logit or a logarithm: e to its power is nearly 1e30, the largest threshold."""

@@ -6,9 +6,9 @@ from typing import ClassVar, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.host_energy import HostEnergyEntry
-from spikejoule.foundation.records import (
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.host_energy import HostEnergyEntry
+from spikejoule.core.records import (
     Count,
     NotNegative,
     Percent,

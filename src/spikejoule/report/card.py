@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from spikejoule.core.text import NOT_RECORDED
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.profiles import EVIDENCE, SCOPES
 from spikejoule.energy.verdict_words import (
@@ -13,7 +14,6 @@ from spikejoule.energy.verdict_words import (
     static_sentences,
     verdict_sentences,
 )
-from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.report.content import PageContent
 from spikejoule.report.page.wording import interval_words, term_words
 
@@ -47,12 +47,12 @@ def energy_card(content: PageContent) -> str:
     if verdict is not None and verdict.spiking is not None:
         facts.append((f"energy under {verdict.profile.id}", energy_words(verdict.spiking.energy)))
     if verdict is not None and verdict.conventional is not None:
-        rival = verdict.conventional
+        baseline = verdict.conventional
         facts.append(
             (
                 "cheapest conventional network of at least this accuracy",
-                f"{rival.contender.name} ({accuracy_words(rival.contender)}), "
-                f"{energy_words(rival.energy)}",
+                f"{baseline.contender.name} ({accuracy_words(baseline.contender)}), "
+                f"{energy_words(baseline.energy)}",
             )
         )
     facts += [("break-even", sentence) for sentence in break_even_sentences(analysis)]

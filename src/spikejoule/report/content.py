@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.fronts import FrontsRow
 from spikejoule.energy.verdict_rows import VerdictRow
-from spikejoule.measure.early_exit_files import EarlyExitFile, StepRow
-from spikejoule.measure.front_rows import FrontRow
+from spikejoule.evaluation.early_exit_files import EarlyExitFile, StepRow
+from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report.charts.raster import SpikeRaster
 
 

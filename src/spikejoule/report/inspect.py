@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from spikejoule.core.text import NOT_RECORDED, Rows, mapping_rows, number, render, text_table
 from spikejoule.data.images import subject_of_data
 from spikejoule.energy import EnergyProxies
 from spikejoule.energy.summary import input_macs_row
-from spikejoule.foundation.text import NOT_RECORDED, Rows, mapping_rows, number, render, text_table
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.quantisation import Quantisation
 

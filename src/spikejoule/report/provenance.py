@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from spikejoule.foundation.provenance import file_digest
-from spikejoule.measure.front_rows import FrontRow
+from spikejoule.core.provenance import file_digest
+from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.model.trained import TrainedNetwork
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from spikejoule.foundation.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError
 from spikejoule.tracking.lock import LOCK_FILE, result_of
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage
 
-from spikejoule.foundation.errors import ParameterError, StoreError
+from spikejoule.core.errors import ParameterError, StoreError
 from spikejoule.tracking.store import in_one_line, without_passwords
 
 _SQLITE = "sqlite:///"

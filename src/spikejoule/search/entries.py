@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Protocol
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from spikejoule.foundation.parameter_problems import allowed_words, shown
-from spikejoule.foundation.sections import Section
+from spikejoule.core.parameter_problems import allowed_words, shown
+from spikejoule.core.sections import Section
 from spikejoule.params import Params, Value
 
 SECTIONS: Final = ("encode", "model", "train")

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from spikejoule.foundation.records import (
+from spikejoule.core.records import (
     Flag,
     MaybeNotNegative,
     NotNegative,
@@ -20,8 +20,8 @@ from spikejoule.foundation.records import (
     Table,
     Text,
 )
-from spikejoule.foundation.text import text_table
-from spikejoule.measure.front_rows import pareto_front
+from spikejoule.core.text import text_table
+from spikejoule.evaluation.front_rows import pareto_front
 from spikejoule.params import Params, Value
 from spikejoule.report.figures import search_front
 from spikejoule.search.space import SearchSpace

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Final, Self
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from spikejoule.foundation.errors import ParameterError
-from spikejoule.foundation.parameter_file import parsed, read_sections
-from spikejoule.foundation.parameter_problems import WHOLE_LINE
-from spikejoule.foundation.sections import Line, Real, Section
+from spikejoule.core.errors import ParameterError
+from spikejoule.core.parameter_file import parsed, read_sections
+from spikejoule.core.parameter_problems import WHOLE_LINE
+from spikejoule.core.sections import Line, Real, Section
 
 SYNAPTIC_EVENTS: Final = "synaptic_events"
 """The measure of energy that needs no prices."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.energy.profiles import HardwareProfile
 from spikejoule.engine.choice import choose_engine
-from spikejoule.foundation.errors import ParameterError
 from spikejoule.params import Params, Value, Values, parse_params
 from spikejoule.search.entries import (
     Choice,

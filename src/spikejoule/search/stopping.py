@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from spikejoule.engine.interface import BatchOutcome
-from spikejoule.learn.course import EpochRecord
-from spikejoule.learn.settings import TrainingSettings
 from spikejoule.search.settings import StopSettings
+from spikejoule.training.course import EpochRecord
+from spikejoule.training.settings import TrainingSettings
 
 _REFRESH_SECONDS: Final = 5.0
 

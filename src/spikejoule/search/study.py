@@ -16,7 +16,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import fail_stale_trials
 from optuna.trial import Trial, TrialState, create_trial
 
-from spikejoule.foundation.errors import ParameterError
+from spikejoule.core.errors import ParameterError
 from spikejoule.search.database import StudyPlace, claims, database_errors, storage_of
 from spikejoule.search.tally import HANDED_BACK, INVALID, REPEATS, Tally, root_number, tally
 from spikejoule.tracking.keeper import is_abandoned, keeper_tags

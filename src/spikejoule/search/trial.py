@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.provenance import file_digest
+from spikejoule.core.resume_files import Keeper
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
+from spikejoule.encoding.codes import encode_samples
 from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.pricing import sample_energies
 from spikejoule.engine import engine_to_train
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.provenance import file_digest
-from spikejoule.foundation.resume_files import Keeper
-from spikejoule.learn.outcome import trained_network
-from spikejoule.learn.training import TrainingData, TrainingObserver, train
-from spikejoule.measure.running import measure_network
+from spikejoule.evaluation.running import measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
-from spikejoule.spikes.codes import encode_samples
+from spikejoule.training.outcome import trained_network
+from spikejoule.training.training import TrainingData, TrainingObserver, train
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
 """What a search reads of a pipeline's artifacts: no test images are among them."""

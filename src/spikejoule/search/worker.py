@@ -11,13 +11,12 @@ import optuna
 from optuna.trial import Trial, TrialState
 
 import spikejoule
+from spikejoule.core.errors import ParameterError
+from spikejoule.core.processes import is_running
+from spikejoule.core.provenance import computing_environment, content_digest, tree_digests
+from spikejoule.core.resume_files import ResumeFile
 from spikejoule.energy import HardwareProfile, load_profiles, select_profile
 from spikejoule.engine.choice import resolve_device
-from spikejoule.foundation.errors import ParameterError
-from spikejoule.foundation.processes import is_running
-from spikejoule.foundation.provenance import computing_environment, content_digest, tree_digests
-from spikejoule.foundation.resume_files import ResumeFile
-from spikejoule.learn.training import DivergedError, TrainingObserver
 from spikejoule.params import Params
 from spikejoule.search.database import StudyPlace
 from spikejoule.search.records import CURVE, PARAMETERS, RESULT, STOPPED_TAG, ended_trial
@@ -45,6 +44,7 @@ from spikejoule.search.worker_arguments import WorkerArguments
 from spikejoule.tracking.keeper import FAILURE_TAG
 from spikejoule.tracking.search_runs import EndedTrial, SearchRun, TrialRun
 from spikejoule.tracking.store import Store, in_one_line
+from spikejoule.training.training import DivergedError, TrainingObserver
 
 logger = logging.getLogger(__name__)
 

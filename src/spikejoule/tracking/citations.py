@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.measure.front_rows import EARLY_EXIT, WHOLE_WINDOW, read_front
+from spikejoule.core.errors import ArtifactError
+from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW, read_front
 from spikejoule.tracking.reading import RecordedRun, opened_to_read, runs_with_ids
 from spikejoule.tracking.records import CitedRun
 from spikejoule.tracking.store import Store

@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from spikejoule.foundation.errors import StoreError
-from spikejoule.measure.front_rows import EARLY_EXIT, WHOLE_WINDOW, pareto_front
+from spikejoule.core.errors import StoreError
+from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW, pareto_front
 from spikejoule.params import earlier_values
 from spikejoule.tracking import RecordedRun
 
@@ -27,7 +27,7 @@ _WITHOUT_EFFECT = (
     "train.resume",
 )
 # What trains the ReLU network: of effect where it was the teacher.
-_OF_RIVAL = "baseline."
+_OF_BASELINE = "baseline."
 _DISTILLATION = "train.distillation"
 # Keys that came after the first runs were recorded; as text, which is how MLflow keeps parameters.
 _EARLIER = {name: str(value) for name, value in earlier_values().items()}
@@ -114,7 +114,7 @@ class ComparedRuns:
                     one.parameters.get(name)
                     for one in self.candidates
                     # Those of the ReLU network are only there where it was the teacher.
-                    if name in one.parameters or not name.startswith(_OF_RIVAL)
+                    if name in one.parameters or not name.startswith(_OF_BASELINE)
                 }
             )
             > 1
@@ -249,9 +249,9 @@ def _candidates(run: RecordedRun) -> Iterator[Candidate]:
 def deciding_parameters(run: RecordedRun) -> dict[str, str]:
     """The parameters that decide a run's result, by full name, as text."""
     parameters = {**_EARLIER, **run.parameters}
-    of_rival = () if _number(parameters[_DISTILLATION]) else (_OF_RIVAL,)
+    of_baseline = () if _number(parameters[_DISTILLATION]) else (_OF_BASELINE,)
     return {
         name: value
         for name, value in parameters.items()
-        if not name.startswith((*_WITHOUT_EFFECT, *of_rival))
+        if not name.startswith((*_WITHOUT_EFFECT, *of_baseline))
     }

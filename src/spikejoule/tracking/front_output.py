@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Mapping
 
-from spikejoule.foundation.text import text_table
-from spikejoule.measure.front_rows import FrontRow, FrontTable
+from spikejoule.core.text import text_table
+from spikejoule.evaluation.front_rows import FrontRow, FrontTable
 from spikejoule.report import figures
 from spikejoule.report.charts.front import setting_text
 from spikejoule.tracking.front import ComparedRuns

@@ -3,10 +3,10 @@
 import contextlib
 from pathlib import Path
 
+from spikejoule.core.errors import LimitError, ParameterError
+from spikejoule.core.pipeline_file import PARAMS_FILE, artifact_paths
 from spikejoule.energy.tables import EnergyMetrics
-from spikejoule.foundation.errors import LimitError, ParameterError
-from spikejoule.foundation.pipeline_file import PARAMS_FILE, artifact_paths
-from spikejoule.measure.evaluation_tables import EvaluationMetrics
+from spikejoule.evaluation.evaluation_tables import EvaluationMetrics
 from spikejoule.params import EnergyReportParams, load_params
 from spikejoule.tracking.project import check_against_lock
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikejoule.foundation.errors import StoreError
-from spikejoule.foundation.text import Rows, number, render
+from spikejoule.core.errors import StoreError
+from spikejoule.core.text import Rows, number, render
 from spikejoule.tracking import Store
 from spikejoule.tracking.project import Revision, records_in_workspace, revisions_recording
 from spikejoule.tracking.versions import (

@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.provenance import file_digest
-from spikejoule.foundation.yaml_files import read_mapping
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.provenance import file_digest
+from spikejoule.core.yaml_files import read_mapping
 
 LOCK_FILE = "dvc.lock"
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.provenance import file_digest
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.provenance import file_digest
 from spikejoule.tracking.lock import LOCK_FILE, WrongFile, read_lock, result_of
 
 _EXPERIMENTS = "refs/exps/"

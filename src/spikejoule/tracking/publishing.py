@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from spikejoule.foundation.errors import ArtifactError, StoreError
+from spikejoule.core.errors import ArtifactError, StoreError
 from spikejoule.tracking.citations import refuse_wrong_citations
 from spikejoule.tracking.keeper import FAILURE_TAG, HOST_TAG, PROCESS_TAG, is_kept, keeper_tags
 from spikejoule.tracking.records import RESULT_TAG, RunRecord

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spikejoule.foundation.errors import StoreError
+from spikejoule.core.errors import StoreError
 from spikejoule.params import EARLIER
 from spikejoule.tracking.store import Store, in_one_line, opened, without_passwords
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation.provenance import content_digest, file_digest
+from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.tracking.records import RESULT_TAG, ModelFiles, RunRecord
 from spikejoule.tracking.store import Store, opened
 from spikejoule.tracking.versions import (

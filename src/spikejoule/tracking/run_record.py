@@ -5,17 +5,17 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from spikejoule.baselines.baseline_files import BaselineTimings
+from spikejoule.core import torch_files
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.provenance import content_digest, file_digest
+from spikejoule.core.records import Record
 from spikejoule.energy.tables import EnergyMetrics
-from spikejoule.foundation import torch_files
-from spikejoule.foundation.errors import ArtifactError
-from spikejoule.foundation.provenance import content_digest, file_digest
-from spikejoule.foundation.records import Record
-from spikejoule.measure.evaluation_tables import EvaluationMetrics
-from spikejoule.measure.inference_files import InferenceMetrics, InferenceTimings
+from spikejoule.evaluation.evaluation_tables import EvaluationMetrics
+from spikejoule.evaluation.inference_files import InferenceMetrics, InferenceTimings
 from spikejoule.model.trained import TrainedNetwork, load_trained
 from spikejoule.model.training_files import TrainMetrics, TrainTimings
 from spikejoule.params import Params
-from spikejoule.rival.baseline_files import BaselineTimings
 from spikejoule.tracking import (
     TRAINED_TAG,
     ModelFiles,

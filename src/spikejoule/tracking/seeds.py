@@ -10,10 +10,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import ClassVar, Final
 
-from spikejoule.energy.terms import UPDATES
-from spikejoule.foundation.errors import StoreError
-from spikejoule.foundation.files import read_csv
-from spikejoule.foundation.records import (
+from spikejoule.core.errors import StoreError
+from spikejoule.core.files import read_csv
+from spikejoule.core.records import (
     Flag,
     MaybeNotNegative,
     NotNegative,
@@ -22,8 +21,9 @@ from spikejoule.foundation.records import (
     Table,
     Text,
 )
-from spikejoule.foundation.text import text_table
-from spikejoule.measure.front_rows import EARLY_EXIT, WHOLE_WINDOW
+from spikejoule.core.text import text_table
+from spikejoule.energy.terms import UPDATES
+from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW
 from spikejoule.tracking.front import deciding_parameters, unfit_to_compare
 from spikejoule.tracking.reading import RecordedRun, opened_to_read
 from spikejoule.tracking.store import Store

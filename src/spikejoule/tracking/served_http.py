@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PyFuncModel
 from mlflow.pyfunc.scoring_server import InvocationsResponse
 
-from spikejoule.foundation.errors import SpikejouleError
+from spikejoule.core.errors import SpikejouleError
 from spikejoule.tracking.served_request import read_request
 
 _SERVER = "mlflow.pyfunc.scoring_server"

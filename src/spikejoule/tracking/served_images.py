@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation.errors import DataError
-from spikejoule.foundation.parameter_problems import shown
+from spikejoule.core.errors import DataError
+from spikejoule.core.parameter_problems import shown
 
 _HINT = " (multiply intensities from 0 to 1 by 255 and round them)"
 

@@ -26,6 +26,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import ParameterError, SpikejouleError
 from spikejoule.energy import (
     HardwareProfile,
     count_operations,
@@ -34,8 +35,7 @@ from spikejoule.energy import (
     select_profile,
 )
 from spikejoule.engine import run_network
-from spikejoule.foundation.errors import ParameterError, SpikejouleError
-from spikejoule.measure.measurement import Measurement
+from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.tracking.records import ModelFiles
 from spikejoule.tracking.served_http import take_over_server

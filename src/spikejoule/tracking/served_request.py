@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.types import FailFast
 from pydantic_core import from_json
 
-from spikejoule.foundation.errors import DataError, ParameterError
-from spikejoule.foundation.parameter_problems import problem_lines
+from spikejoule.core.errors import DataError, ParameterError
+from spikejoule.core.parameter_problems import problem_lines
 
 MAX_IMAGES = 10_000
 """Images of one request."""

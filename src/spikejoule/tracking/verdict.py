@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from spikejoule.core.errors import StoreError
+from spikejoule.core.text import text_table
 from spikejoule.energy.contender_files import load_contenders
 from spikejoule.energy.contenders import SPIKING, Contender
 from spikejoule.energy.estimates import joules
@@ -18,8 +20,6 @@ from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.verdict import LEVELS_PERCENT, verdicts
 from spikejoule.energy.verdict_rows import VerdictRow, VerdictTable
 from spikejoule.energy.verdict_words import OUTCOMES
-from spikejoule.foundation.errors import StoreError
-from spikejoule.foundation.text import text_table
 from spikejoule.tracking.front import ComparedRuns
 from spikejoule.tracking.reading import opened_to_read
 from spikejoule.tracking.store import Store
@@ -73,7 +73,7 @@ def recorded_contenders(store: Store, compared: ComparedRuns, artifact: Path) ->
     if not found:
         raise StoreError(
             "no run in the store holds the networks that it counted: run the pipeline, or `make "
-            "frugal rivals`."
+            "frugal baselines`."
         )
     return RecordedContenders(_distinct(found), len(names) - len(without), tuple(without))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.foundation.provenance import file_digest
+from spikejoule.core.provenance import file_digest
 from spikejoule.tracking.reading import opened_to_read
 from spikejoule.tracking.store import Store
 

@@ -4,12 +4,12 @@ import logging
 import textwrap
 from typing import ClassVar
 
+from spikejoule.core.errors import DataError
 from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
 from spikejoule.data.sources.mnist import load_mnist
 from spikejoule.data.sources.mnist5k import load_mnist5k
-from spikejoule.foundation.errors import DataError
 
 logger = logging.getLogger(__name__)
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import ClassVar
 
+from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.data.event_file import EventFile, open_event_file
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import Dataset
 from spikejoule.data.sensor_sets import FileSource
 from spikejoule.data.source import Places
-from spikejoule.foundation.errors import ArtifactError, DataError
 
 
 class Events(FileSource):

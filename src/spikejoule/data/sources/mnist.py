@@ -10,12 +10,12 @@ import tempfile
 from pathlib import Path
 from typing import ClassVar
 
+from spikejoule.core.errors import DataError
 from spikejoule.data.download import run_download
 from spikejoule.data.idx_directory import MNIST_SHA256, load_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
 from spikejoule.data.torchvision_sets import download_command
-from spikejoule.foundation.errors import DataError
 
 logger = logging.getLogger(__name__)
 

@@ -14,6 +14,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import DataError
+from spikejoule.core.files import DAMAGED_NPZ_ERRORS
 from spikejoule.data.download import fetch
 from spikejoule.data.event_file import EventBlock, EventSetting
 from spikejoule.data.event_samples import EventSamples, offsets_of
@@ -29,8 +31,6 @@ from spikejoule.data.sensor_sets import (
 )
 from spikejoule.data.source import Places
 from spikejoule.data.subject import DIGITS
-from spikejoule.foundation.errors import DataError
-from spikejoule.foundation.files import DAMAGED_NPZ_ERRORS
 
 SIDE = 34
 SETTING = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)

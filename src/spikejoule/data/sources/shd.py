@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from spikejoule.core.errors import DataError
+from spikejoule.core.files import DAMAGED_NPZ_ERRORS
 from spikejoule.data.download import fetch
 from spikejoule.data.event_file import EventBlock, EventSetting
 from spikejoule.data.event_samples import EventSamples, offsets_of
@@ -25,8 +27,6 @@ from spikejoule.data.sensor_sets import (
 )
 from spikejoule.data.source import Places
 from spikejoule.data.subject import Subject
-from spikejoule.foundation.errors import DataError
-from spikejoule.foundation.files import DAMAGED_NPZ_ERRORS
 
 _ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 _GERMAN = ("null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun")

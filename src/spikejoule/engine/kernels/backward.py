@@ -14,6 +14,8 @@ the samples. The equations are in spikejoule/model/neuron.py.
 import numba
 import numpy as np
 
+from spikejoule.core.compiling.emit import LANES
+from spikejoule.core.compiling.jit import compiled, compiled_inline, compiled_parallel
 from spikejoule.engine.kernels.deltas import sample_deltas, transpose_weights
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.learned import learned_gradients
@@ -30,8 +32,6 @@ from spikejoule.engine.kernels.structures import (
     layer_at,
 )
 from spikejoule.engine.kernels.vector import NARROW, accumulate_narrow_rows, accumulate_rows
-from spikejoule.foundation.compiling.emit import LANES
-from spikejoule.foundation.compiling.jit import compiled, compiled_inline, compiled_parallel
 
 GRADIENT_BLOCK = 5
 

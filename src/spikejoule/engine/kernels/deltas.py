@@ -5,6 +5,8 @@ The equations are in spikejoule/model/neuron.py.
 
 import math
 
+from spikejoule.core.compiling.emit import LANES
+from spikejoule.core.compiling.jit import compiled, compiled_inline
 from spikejoule.engine.kernels.forward import layer_forward
 from spikejoule.engine.kernels.penalty import spike_costs
 from spikejoule.engine.kernels.structures import (
@@ -22,8 +24,6 @@ from spikejoule.engine.kernels.through_time import (
     hidden_deltas,
     membrane_deltas,
 )
-from spikejoule.foundation.compiling.emit import LANES
-from spikejoule.foundation.compiling.jit import compiled, compiled_inline
 
 
 @compiled_inline

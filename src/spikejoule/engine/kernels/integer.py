@@ -6,8 +6,8 @@ Plain loops on plain integers: numba puts those over the units into vector regis
 import numba
 import numpy as np
 
+from spikejoule.core.compiling.jit import compiled, compiled_parallel
 from spikejoule.engine.kernels.structures import Spikes
-from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
 
 LEAK_SHIFT = 8
 """The leak is a product and a shift by so many bits, toward minus infinity."""

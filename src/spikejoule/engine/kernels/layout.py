@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from spikejoule.core.compiling.arrays import aligned_zeros, padded
+from spikejoule.core.compiling.emit import LANES
+from spikejoule.core.errors import ArtifactError
 from spikejoule.engine.kernels.learned import DECAY_PLACE, THRESHOLD_PLACE
 from spikejoule.engine.kernels.structures import Layer, ParameterRows
-from spikejoule.foundation.compiling.arrays import aligned_zeros, padded
-from spikejoule.foundation.compiling.emit import LANES
-from spikejoule.foundation.errors import ArtifactError
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
 

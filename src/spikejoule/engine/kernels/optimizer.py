@@ -17,8 +17,8 @@ import math
 import numba
 import numpy as np
 
+from spikejoule.core.compiling.jit import compiled, compiled_parallel
 from spikejoule.engine.kernels.structures import AdamSettings, ParameterRows
-from spikejoule.foundation.compiling.jit import compiled, compiled_parallel
 
 TINY = 1e-16
 """Far below Adam's epsilon; its square times 1 - beta2 is still a normal float32."""

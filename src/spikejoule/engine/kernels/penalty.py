@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from spikejoule.core.compiling.jit import compiled_inline
 from spikejoule.engine.kernels.structures import layer_at
-from spikejoule.foundation.compiling.jit import compiled_inline
 
 
 @compiled_inline

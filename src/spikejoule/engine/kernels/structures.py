@@ -10,7 +10,7 @@ parameters, P parameters; K lanes of samples, G samples of a group and Z slots f
 weights and gradients have no unit.
 
 What a parallel loop writes to itself is an argument on its own, as ``*moments``:
-``compiled_parallel`` (foundation/compiling/jit.py) says why.
+``compiled_parallel`` (core/compiling/jit.py) says why.
 Kernels take an array out of its tuple before a loop: within a loop, numba counts a reference each
 time.
 """
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from spikejoule.foundation.compiling.jit import compiled_inline
+from spikejoule.core.compiling.jit import compiled_inline
 
 Array = NDArray[Any]
 Real = Any
@@ -27,7 +27,7 @@ Real = Any
 
 
 class Spikes(NamedTuple):
-    """Spikes by row, a row being one step of one sample (see spikes/events.py).
+    """Spikes by row, a row being one step of one sample (see encoding/events.py).
 
     The units that fired in row r are ``sources[offsets[r] : offsets[r + 1]]``.
 
@@ -41,7 +41,7 @@ class Spikes(NamedTuple):
 
 
 class ConstantInputs(NamedTuple):
-    """What the sources of each sample give in every step (see spikes/currents.py).
+    """What the sources of each sample give in every step (see encoding/currents.py).
 
     Those of sample n are ``sources[offsets[n] : offsets[n + 1]]``.
 

@@ -7,9 +7,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from spikejoule.engine.kernels.derivatives import SURROGATE_CODES, derivative_at
-from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, Neuron, Surrogate
-from spikejoule.foundation.compiling.emit import (
+from spikejoule.core.compiling.emit import (
     LANES,
     broadcast,
     constant,
@@ -18,6 +16,8 @@ from spikejoule.foundation.compiling.emit import (
     named_arguments,
     zeros,
 )
+from spikejoule.engine.kernels.derivatives import SURROGATE_CODES, derivative_at
+from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, Neuron, Surrogate
 
 MAX_DELTA_BLOCK = 4
 """Vectors whose chains through time run side by side, to hide the latency of the division."""

@@ -9,8 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESETS
-from spikejoule.foundation.compiling.emit import (
+from spikejoule.core.compiling.emit import (
     INDEX,
     LANES,
     broadcast,
@@ -21,6 +20,7 @@ from spikejoule.foundation.compiling.emit import (
     vector_intrinsic,
     zeros,
 )
+from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESETS
 
 MAX_BLOCK = 8
 """Vectors of one block: they fit sixteen registers of 256 bits, or eight of 512."""

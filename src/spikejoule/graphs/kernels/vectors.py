@@ -1,4 +1,4 @@
-"""What is done with the vector of a unit, in registers (foundation/compiling/emit.py).
+"""What is done with the vector of a unit, in registers (core/compiling/emit.py).
 
 Positions are counted in elements, and nothing is checked: the callers here own the bounds.
 tests/graphs/test_vectors.py has each loop in plain Python.
@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from spikejoule.foundation.compiling.emit import (
+from spikejoule.core.compiling.emit import (
     INDEX,
     LANES,
     broadcast,

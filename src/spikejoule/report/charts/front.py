@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from spikejoule.measure.front_rows import FrontRow
+from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report.charts.scales import Scale, accuracy_scale, decade_scale, error_percent
 
 EVENTS_TITLE: Final = "Synaptic events per inference, mean over the test set, log scale"

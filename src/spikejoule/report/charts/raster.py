@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.subject import DIGITS, Subject
-from spikejoule.foundation.errors import ParameterError
-from spikejoule.measure.measurement import Measurement
+from spikejoule.encoding.events import STEP_MS, EventList
+from spikejoule.evaluation.measurement import Measurement
 from spikejoule.report.charts.scales import Scale, step_scale
-from spikejoule.spikes.events import STEP_MS, EventList
 
 TIME_TITLE: Final = "Time (ms)"
 

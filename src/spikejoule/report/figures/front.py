@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from spikejoule.measure.front_rows import FrontRow
+from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report.charts.front import (
     EVENTS_TITLE,
     OTHERS_WORDS,

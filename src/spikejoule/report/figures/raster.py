@@ -5,6 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from spikejoule.encoding.events import EventList
 from spikejoule.report.charts.raster import TIME_TITLE, SpikeRaster, has_few_units, spike_points
 from spikejoule.report.figures.style import (
     BLUE,
@@ -21,7 +22,6 @@ from spikejoule.report.figures.style import (
     set_titles,
     to_png,
 )
-from spikejoule.spikes.events import EventList
 
 _HIDDEN_COLOURS = (GREEN, ORANGE)
 

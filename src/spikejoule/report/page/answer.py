@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from spikejoule.core.text import NOT_RECORDED
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.estimates import joules
 from spikejoule.energy.profiles import SCOPES
 from spikejoule.energy.terms import PARTS_OF_UPDATE, UPDATES
 from spikejoule.energy.verdict_words import energy_words, static_sentences, verdict_sentences
-from spikejoule.foundation.text import NOT_RECORDED
 from spikejoule.report.content import PageContent
 from spikejoule.report.page.by_step import cost_of_answers
 from spikejoule.report.page.markup import Markup, element

@@ -17,7 +17,7 @@ def break_even_figure(analysis: EnergyAnalysis) -> Markup:
     entry = _with_break_even(analysis)
     if entry is None:
         reason = "No profile prices both a multiply-accumulate and a synaptic event."
-        if not analysis.inputs.rivals:
+        if not analysis.inputs.baselines:
             reason = "No conventional network was counted."
         elif analysis.inputs.encoder.input_products is not None:
             reason = "The input is a constant current, without spikes that could be more or fewer."

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from spikejoule.measure.front_rows import FrontRow
+from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report.charts.front import (
     EVENTS_TITLE,
     OTHERS_WORDS,

@@ -1,11 +1,11 @@
 """One image on its way through the network, spike by spike."""
 
 from spikejoule.data.subject import Subject
+from spikejoule.encoding.events import EventList
 from spikejoule.report.charts.raster import TIME_TITLE, SpikeRaster, has_few_units, spike_points
 from spikejoule.report.page.figure import Words, absent, figure
 from spikejoule.report.page.markup import Markup, element
 from spikejoule.report.page.plot import percent, text
-from spikejoule.spikes.events import EventList
 
 _GAP = 26
 _LAYER_HEIGHT = 150

@@ -1,0 +1,295 @@
+"""ReLU networks of one architecture that learn side by side, as one computation.
+
+K networks see the same batches. Their first layers are one matrix product, the others products of
+K matrices each; in what else they differ, pruning and width, stands in masks and units. So an image
+is drawn, and an operation started, once for all of them.
+
+A network of integers is trained as such: forward and backward pass see rounded weights and
+activations, and the gradient goes straight through the rounding to the weights in floating point
+that the optimizer keeps (Bengio, Leonard and Courville 2013, arXiv:1308.3432). The range of weights
+ends at the largest of their magnitudes, in every step; that of activations is the one of least
+squared error on some training images, chosen anew before each epoch.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from spikejoule.baselines.members import Member
+from spikejoule.baselines.quantised import QuantisedNetwork, in_integers, least_error_range
+from spikejoule.baselines.rounded_relu import rounded_relu
+from spikejoule.baselines.settings import BaselineTraining
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.model.architecture import State
+from spikejoule.model.network import initial_state
+from spikejoule.model.pruning import pruning_masks
+from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.training.relu_network import intensities
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""The entries of Adam's state."""
+
+
+class Stack:
+    """K networks that differ in pruning and width alone.
+
+    Args:
+        members: the networks, those in floating point first; their layer sizes and the widths of
+            their pixels are the same.
+        settings: how to train.
+        n_batches: of an epoch.
+        seed: of the first weights, which are the same in all.
+        calibration: images uint8 [n, ...] by which the ranges of activations are chosen.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[Member],
+        settings: BaselineTraining,
+        n_batches: int,
+        seed: int,
+        calibration: NDArray[np.uint8],
+    ) -> None:
+        self.members = tuple(members)
+        self._first = sum(member.bits == FLOAT_BITS for member in self.members)
+        self._settings = settings
+        self._calibration = calibration
+        self._n_batches = n_batches
+        n_steps = n_batches * settings.max_epochs
+        self._schedules = [settings.chosen_schedule.start(settings.lr, n_steps) for _ in members]
+        self._seen = {
+            name: values.repeat(len(self.members), *[1] * values.ndim).requires_grad_()
+            for name, values in initial_state(self.members[0].architecture, seed).items()
+        }
+        """What forward and backward pass see, [K, ...] each."""
+        self._exact = {
+            name: values.detach()[self._first :].clone()
+            for name, values in self._seen.items()
+            if self._first < len(members)
+        }
+        """The parameters in floating point of those that see rounded ones, [K - first, ...]."""
+        self._kept = [
+            {name: torch.nn.Parameter(self._view(name, k)) for name in self._seen}
+            for k in range(len(self.members))
+        ]
+        """By network, views of what the optimizer changes."""
+        self._masks: list[dict[str, Tensor]] = [{} for _ in self.members]
+        self._optimizer = torch.optim.Adam(
+            [{"params": list(kept.values())} for kept in self._kept],
+            settings.lr,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        self._weight_tops = self._tops(signed=True)
+        self._activation_tops = self._tops(signed=False)
+        self._weight_units: dict[str, Tensor] = {}
+        self._activation_units: list[Tensor] = []
+
+    def learn(self, epoch: int, images: Tensor, labels: Tensor) -> None:
+        """Learn from the images of an epoch (from 1 on), uint8 [N, pixels], and their labels [N].
+
+        Raises ParameterError if a network diverges.
+        """
+        self._prune(epoch)
+        self._choose_activation_units()
+        for first in range(0, len(labels), self._settings.batch_size):
+            chosen = slice(first, first + self._settings.batch_size)
+            self._step(self._pixels(images[chosen]), labels[chosen])
+        if not all(bool(values.isfinite().all()) for values in self._seen.values()):
+            raise ParameterError(
+                f"a ReLU network diverged in epoch {epoch}: its weights can no longer be told; "
+                f"baseline.lr is {self._settings.lr}, use a smaller one"
+            )
+
+    def validate(self, images: NDArray[np.uint8], labels: Tensor) -> tuple[float, ...]:
+        """Accuracy of each network in percent; its schedule is told."""
+        with torch.no_grad():
+            values = self._pixels(images)
+            for layer in range(self._n_hidden):
+                values = self._activations(layer, self._sums(layer, values))
+            answers = self._sums(self._n_hidden, values).argmax(dim=2)
+        correct = (answers == labels).sum(dim=1).tolist()
+        accuracies = tuple(100 * n / len(labels) for n in correct)
+        for schedule, accuracy in zip(self._schedules, accuracies, strict=True):
+            schedule.after_epoch(accuracy)
+        return accuracies
+
+    def network(self, k: int) -> State | QuantisedNetwork:
+        """A copy of network k as it is: its parameters, or its integers."""
+        state = {name: values.detach().numpy().copy() for name, values in self._kept[k].items()}
+        if k < self._first:
+            return state
+        bits, at = self.members[k].bits, k - self._first
+        weight_units = [float(units[at]) for units in self._weight_units.values()]
+        activation_units = [float(units[at]) for units in self._activation_units]
+        return in_integers(state, weight_units, activation_units, bits, bits)
+
+    def arrays(self, k: int) -> dict[str, NDArray[Any]]:
+        """All that network k's next epoch depends on: parameters, Adam's state, masks."""
+        parts: dict[str, Mapping[str, Tensor]] = {"learned": self._kept[k], "mask": self._masks[k]}
+        for moment in _MOMENTS:
+            parts[moment] = {
+                name: self._optimizer.state[parameter][moment]
+                for name, parameter in self._kept[k].items()
+            }
+        return {
+            f"{part}.{name}": values.detach().numpy().copy()
+            for part, of in parts.items()
+            for name, values in of.items()
+        }
+
+    def restore(
+        self, k: int, arrays: Mapping[str, NDArray[Any]], accuracies_percent: Sequence[float]
+    ) -> None:
+        """Let network k go on from its `arrays`, to the same bits.
+
+        Args:
+            k: which network.
+            arrays: after some epochs.
+            accuracies_percent: what the schedule was told after each of them.
+
+        Raises:
+            ArtifactError: they are those of another network; it is as it was then.
+        """
+        kept, schedule = self._kept[k], self._schedules[k]
+        masks = {
+            name.removeprefix("mask."): torch.from_numpy(values)
+            for name, values in arrays.items()
+            if name.startswith("mask.")
+        }
+        shapes = {name: tuple(values.shape) for name, values in kept.items()}
+        expected = {
+            f"{part}.{name}": () if part == "step" else shape
+            for part in ("learned", *_MOMENTS)
+            for name, shape in shapes.items()
+        } | {f"mask.{name}": shapes.get(name, ()) for name in masks}
+        if {name: values.shape for name, values in arrays.items()} != expected:
+            raise ArtifactError("the state is that of another network")
+        with torch.no_grad():
+            for name, parameter in kept.items():
+                parameter.copy_(torch.from_numpy(arrays[f"learned.{name}"]))
+                self._optimizer.state[parameter] = {
+                    moment: torch.tensor(arrays[f"{moment}.{name}"]) for moment in _MOMENTS
+                }
+        self._masks[k] = masks
+        for accuracy in accuracies_percent:
+            for _ in range(self._n_batches):
+                schedule.after_batch()
+            schedule.after_epoch(accuracy)
+
+    @property
+    def _n_hidden(self) -> int:
+        return len(self.members[0].architecture.hidden)
+
+    def _view(self, name: str, k: int) -> Tensor:
+        if name in self._exact and k >= self._first:
+            return self._exact[name][k - self._first]
+        return self._seen[name].detach()[k]
+
+    def _tops(self, signed: bool) -> Tensor:
+        """The largest integers of the widths, [K - first, 1, 1]."""
+        bits = [member.bits for member in self.members[self._first :]]
+        return torch.tensor([2.0 ** (width - signed) - 1 for width in bits])[:, None, None]
+
+    def _pixels(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
+        values, bits = intensities(images), self.members[0].pixel_bits
+        if bits == 8:
+            return values
+        top = 2**bits - 1
+        return values.mul_(top).round_().div_(top)
+
+    def _sums(self, layer: int, sources: Tensor) -> Tensor:
+        """What reaches the units of a layer, [K, B, units], from pixels [B, I] or [K, B, units]."""
+        parameters = list(self._seen.values())
+        weight, bias = parameters[2 * layer : 2 * layer + 2]
+        if layer:
+            return torch.baddbmm(bias[:, None], sources, weight.transpose(1, 2))
+        sums = functional.linear(sources, weight.flatten(0, 1), bias.flatten())
+        return sums.view(len(sources), *bias.shape).transpose(0, 1)
+
+    def _activations(self, layer: int, sums: Tensor) -> Tensor:
+        if not self._exact:
+            return functional.relu(sums)
+        units = self._activation_units[layer]
+        return rounded_relu(sums, units, self._activation_tops, self._first)
+
+    def _step(self, pixels: Tensor, labels: Tensor) -> None:
+        values = pixels
+        for layer in range(self._n_hidden):
+            values = self._activations(layer, self._sums(layer, values))
+        loss = functional.cross_entropy(
+            self._sums(self._n_hidden, values).flatten(0, 1),
+            labels.repeat(len(self.members)),
+            label_smoothing=self._settings.label_smoothing,
+            reduction="sum",
+        )
+        (loss / len(labels)).backward()  # type: ignore[no-untyped-call]
+        for name, seen in self._seen.items():
+            assert seen.grad is not None
+            for kept, gradient in zip(self._kept, seen.grad, strict=True):
+                kept[name].grad = gradient
+            seen.grad = None
+        for group, schedule in zip(self._optimizer.param_groups, self._schedules, strict=True):
+            group["lr"] = schedule.learning_rate
+            schedule.after_batch()
+        self._optimizer.step()
+        self._remove()
+        self._round()
+
+    def _prune(self, epoch: int) -> None:
+        for member, kept, masks in zip(self.members, self._kept, self._masks, strict=True):
+            share = member.pruning.pruned_share(epoch, self._settings.max_epochs)
+            if share:
+                state = {name: values.detach().numpy() for name, values in kept.items()}
+                for name, mask in pruning_masks(state, share).items():
+                    masks[name] = torch.from_numpy(mask.astype(np.float32))
+        self._remove()
+
+    def _remove(self) -> None:
+        """Make removed weights 0 again, so that they are also the next to be removed."""
+        with torch.no_grad():
+            for kept, masks in zip(self._kept, self._masks, strict=True):
+                for name, mask in masks.items():
+                    kept[name].mul_(mask)
+
+    def _choose_activation_units(self) -> None:
+        """Those of least squared error on the calibration images, layer by layer."""
+        self._activation_units = []
+        self._round()
+        values = self._pixels(self._calibration)
+        with torch.no_grad():
+            for layer in range(self._n_hidden if self._exact else 0):
+                sums = self._sums(layer, values)
+                outputs = functional.relu(sums[self._first :])
+                units = [
+                    least_error_range(of.numpy(), top) / top
+                    for of, top in zip(outputs, map(int, self._activation_tops), strict=True)
+                ]
+                self._activation_units.append(torch.tensor(units)[:, None, None])
+                self._round()
+                values = self._activations(layer, sums)
+
+    def _round(self) -> None:
+        """Let the passes see rounded parameters.
+
+        The largest magnitude of a matrix is its range; biases are rounded to units of the sums, as
+        far as the activations' units are chosen.
+        """
+        parameters = list(self._exact.items())
+        source_units = [1 / self._activation_tops, *self._activation_units]
+        for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
+            largest = weight[1].abs().amax((1, 2), keepdim=True)
+            units = torch.where(largest > 0, largest, 1.0).div_(self._weight_tops)
+            self._weight_units[weight[0]] = units
+            self._show(*weight, units)
+            if layer < len(source_units):
+                self._show(*bias, (units * source_units[layer])[:, 0])
+
+    def _show(self, name: str, exact: Tensor, units: Tensor) -> None:
+        seen = self._seen[name].detach()[self._first :]
+        torch.div(exact, units, out=seen).round_().mul_(units)

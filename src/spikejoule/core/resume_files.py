@@ -1,0 +1,218 @@
+"""Work that survives a kill: its state in a file, of which one process at a time is the owner.
+
+    with ResumeFile(folder, key) as file:
+        kept = file.load()              # None: begin at the beginning
+        for each part that is left:
+            work
+            file.save(Kept(plain, arrays))
+        write the result
+        file.done()
+
+The key stands for all that the result depends on (code, parameters, data), so that nothing else
+ever takes the state up. The lock is the kernel's: it goes with its process, however that ends, and
+whoever comes second waits. A state that cannot be written, or read, costs time and never a result:
+a warning says so, and the work goes on, or begins at the beginning.
+
+Nothing is pickled: a state is an .npz file, each array of it with a checksum.
+"""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.files import read_npz, write_npz
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = "spikejoule/resume/1"
+SWEPT_AFTER_SECONDS = 30 * 24 * 3600.0
+"""Age at which a state that nobody has gone on from is removed."""
+
+_PLAIN = "plain"
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """The state of a work.
+
+    Attributes:
+        plain: what JSON can hold; its floats come back to the bit, its tuples as lists.
+        arrays: of numbers, by name.
+    """
+
+    plain: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]]
+
+
+class Keeper(Protocol):
+    """Whoever keeps the state of a work."""
+
+    def load(self) -> Kept | None:
+        """The last state that was saved; None if there is none."""
+
+    def save(self, kept: Kept) -> None:
+        """Keep a state in place of the one before."""
+
+    def refuse(self, reason: str) -> None:
+        """Forget a state that nobody can go on from, and say why."""
+
+
+class ResumeFile:
+    """A `Keeper` whose state is a file; see the module. Used as a context, which holds the lock.
+
+    Args:
+        folder: of all states; created, and swept of old ones.
+        key: a digest of what the result depends on, fit for a file's name.
+        what: the work, in words, for messages.
+    """
+
+    def __init__(self, folder: Path, key: str, what: str = "this work") -> None:
+        self.path = folder / f"{key}.npz"
+        self._key = key
+        self._what = what
+        self._lock = FileLock(_lock_of(self.path), thread_local=False)
+        self._has_warned = False
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether states are kept: not in a folder that cannot be written."""
+        return self._lock.is_locked
+
+    def __enter__(self) -> Self:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._acquire()
+            # Its writer was killed: the lock is ours.
+            for unnamed in self.path.parent.glob(f".{self.path.name}.*.tmp"):
+                unnamed.unlink(missing_ok=True)
+            sweep(self.path.parent)
+        except OSError as error:
+            self._warn(f"{self.path.parent}: {error.strerror or error}")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.is_owned:
+            # While it is held: who has opened it meanwhile sees that it is gone, and opens another.
+            with suppress(OSError):
+                _lock_of(self.path).unlink()
+            self._lock.release()
+
+    def load(self) -> Kept | None:
+        """The last state that was saved; None, with a warning, if it is damaged."""
+        if not self.is_owned or not self.path.exists():
+            return None
+        try:
+            return _kept(self.path, self._key)
+        except ArtifactError as error:
+            self.refuse(str(error))
+            return None
+
+    def save(self, kept: Kept) -> None:
+        """Keep a state in place of the one before; on the disk when this returns.
+
+        If that fails, the state before stays, and a warning is given once.
+        """
+        if not self.is_owned:
+            return
+        head = {"key": self._key, "arrays": sorted(kept.arrays), "plain": kept.plain}
+        text = json.dumps(head, default=_plain_number).encode()
+        try:
+            write_npz(
+                self.path, SCHEMA, {**kept.arrays, _PLAIN: np.frombuffer(text, dtype=np.uint8)}
+            )
+            _flush_folder(self.path.parent)
+        except (ArtifactError, OSError) as error:
+            self._warn(str(error).rstrip("."))
+
+    def refuse(self, reason: str) -> None:
+        """Forget a state that nobody can go on from, and say why."""
+        logger.warning("%s begins at the beginning: %s", self._what, reason)
+        self.done()
+
+    def done(self) -> None:
+        """The result is whole: remove the state."""
+        if self.is_owned:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+    def _acquire(self) -> None:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            with suppress(OSError, ValueError):
+                owner = int(_lock_of(self.path).read_text(encoding="utf-8"))
+                logger.warning("process %d is at %s: waiting for its end", owner, self._what)
+            self._lock.acquire(poll_interval=_POLL_SECONDS)
+        _lock_of(self.path).write_text(f"{os.getpid()}\n", encoding="utf-8")
+
+    def _warn(self, reason: str) -> None:
+        if not self._has_warned:
+            logger.warning(
+                "the state of %s cannot be kept (%s): after a kill it would begin further back",
+                self._what, reason,
+            )  # fmt: skip
+        self._has_warned = True
+
+
+def sweep(folder: Path, older_than_seconds: float = SWEPT_AFTER_SECONDS) -> None:
+    """Remove states, and what is left of their writing, that nobody has touched for so long."""
+    latest = time.time() - older_than_seconds
+    for file in folder.iterdir():
+        with suppress(OSError, Timeout):
+            if file.stat().st_mtime < latest:
+                lock = folder / f"{file.name.lstrip('.').partition('.')[0]}.lock"
+                with FileLock(lock, timeout=0):
+                    if file != lock and file.stat().st_mtime < latest:
+                        file.unlink()
+                    lock.unlink()  # once: the next of that name may be another's already
+
+
+def _kept(path: Path, key: str) -> Kept:
+    arrays = read_npz(path, SCHEMA)
+    try:
+        head = json.loads(arrays.pop(_PLAIN).tobytes())
+        whole = head["key"] == key and head["arrays"] == sorted(arrays)
+        plain = dict(head["plain"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}).") from error
+    if not whole:
+        raise ArtifactError(f"{path} is the state of something else.")
+    return Kept(plain, arrays)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_suffix(".lock")
+
+
+def _flush_folder(folder: Path) -> None:
+    """Let the new name in a folder reach the disk, too."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _plain_number(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no plain value: {value!r}")

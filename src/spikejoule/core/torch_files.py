@@ -1,0 +1,161 @@
+"""Files in PyTorch's zip format that hold plain values and tensors, and nothing that can run code.
+
+Written with the same bytes for the same content; read with PyTorch's restricted unpickler, which
+builds containers and tensors and refuses every other global. The one addition are NumPy numbers,
+as `torch.save` writes them when a script stores, say, `numpy.mean(...)`: they are decoded here,
+by this module's own code, so that NumPy never interprets bytes from an untrusted file.
+"""
+
+import io
+import os
+import struct
+import sys
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.files import cannot_read, write_bytes
+
+# NumPy's type characters of booleans, integers and floats, beside those of `struct`.
+_NUMBER_FORMATS = {
+    "b1": "?",
+    "i1": "b",
+    "u1": "B",
+    "i2": "h",
+    "u2": "H",
+    "i4": "i",
+    "u4": "I",
+    "i8": "q",
+    "u8": "Q",
+    "f2": "e",
+    "f4": "f",
+    "f8": "d",
+}
+
+
+def to_plain(value: Any) -> Any:
+    """A copy of `value` that consists of plain Python values and CPU tensors alone.
+
+    Mappings become dicts, other sequences lists or tuples, NumPy numbers Python numbers, and NumPy
+    arrays tensors. Nothing in the copy is shared: equal content then gives equal bytes, because the
+    pickler writes a reference where it meets one object twice. Raises TypeError for anything else.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, np.generic):
+        return to_plain(value.item())
+    if isinstance(value, str):
+        # Strings are the exception: one object for each text, whichever way it came about.
+        return sys.intern(str(value))
+    if isinstance(value, int | float):
+        return value
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().contiguous().clone()
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(np.array(value, order="C"))
+    if isinstance(value, Mapping):
+        return {to_plain(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return tuple([to_plain(item) for item in value])
+    if isinstance(value, list):
+        return [to_plain(item) for item in value]
+    raise TypeError(f"a {type(value).__name__} is no plain value: {value!r}")
+
+
+def encode(content: Mapping[str, Any]) -> bytes:
+    """The bytes of a file that holds `content`, made plain by `to_plain`."""
+    # Saved to a file object: saved to a path, the archive would carry the file's name.
+    buffer = io.BytesIO()
+    torch.save(to_plain(content), buffer)
+    return buffer.getvalue()
+
+
+def write(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Write `content` atomically; equal content gives equal bytes."""
+    write_bytes(path, encode(content))
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a file that holds a dict of plain values and tensors, on the CPU.
+
+    A missing, truncated or corrupt file, one that is no PyTorch file, and one that names any global
+    outside the allowed few raise ArtifactError; nothing in the file is ever executed.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    _check_archive(path, data)
+    try:
+        with (
+            torch.serialization.safe_globals(_number_globals()),
+            warnings.catch_warnings(action="ignore"),
+        ):
+            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    # Arbitrary bytes make the unpickler raise nearly anything, from EOFError to KeyError.
+    except Exception as error:
+        raise ArtifactError(f"{path} cannot be opened safely: {_reason(error)}.") from error
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path} must hold a dictionary, but holds a {type(content).__name__}.")
+    return content
+
+
+def _check_archive(path: str | os.PathLike[str], data: bytes) -> None:
+    """Compare the checksum of every member: `torch.load` alone does not notice a changed weight."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            damaged = archive.testzip()
+    except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+        raise ArtifactError(f"{path} is damaged ({error}): write it again.") from error
+    except zipfile.BadZipFile as error:
+        raise ArtifactError(
+            f"{path} is truncated or not a PyTorch file ({error}): write it again."
+        ) from error
+    if damaged is not None:
+        raise ArtifactError(f"{path} is damaged (in {damaged}): write it again.")
+
+
+def _reason(error: Exception) -> str:
+    """The unpickler's own reason, without PyTorch's advice to load the file unsafely."""
+    text = str(error.__context__ or error).strip() or type(error).__name__
+    return text.splitlines()[0].split(" was not an allowed global")[0].rstrip(".")[:200]
+
+
+class _NumberType:
+    """Stands in for `numpy.dtype` while a file is read: numbers only, nothing of NumPy's."""
+
+    def __init__(self, code: str, *_flags: bool) -> None:
+        if code not in _NUMBER_FORMATS:
+            raise ValueError(f"the NumPy type {code!r} is no number")
+        self.code = code
+        self.byte_order = "="
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        byte_order = state[1]
+        if byte_order not in ("<", ">", "|", "="):
+            raise ValueError(f"the byte order {byte_order!r} is unknown")
+        self.byte_order = "=" if byte_order == "|" else byte_order
+
+
+def _read_number(number_type: Any, data: Any) -> bool | int | float:
+    """Stands in for NumPy's scalar reconstruction while a file is read."""
+    if not isinstance(number_type, _NumberType) or not isinstance(data, bytes):
+        raise ValueError("a NumPy scalar that is no number")
+    layout = number_type.byte_order + _NUMBER_FORMATS[number_type.code]
+    number: bool | int | float = struct.unpack(layout, data)[0]
+    return number
+
+
+def _number_globals() -> list[Any]:
+    """The globals that a pickled NumPy number names, in NumPy 1 and 2, with their stand-ins."""
+    return [
+        (_NumberType, "numpy.dtype"),
+        (_read_number, "numpy.core.multiarray.scalar"),
+        (_read_number, "numpy._core.multiarray.scalar"),
+    ]

@@ -1,0 +1,113 @@
+"""Events of a sensor, stamped in microseconds, brought to the steps of a network.
+
+With a fixed window an event at time t falls into step ``floor(t T / window)``. What lies outside
+of the window is dropped; what repeats the unit and step of another is merged with it, since a unit
+fires at most once in a step. Both are counted.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.core.errors import ParameterError
+from spikejoule.data.event_samples import EventSamples
+from spikejoule.data.events import SensorEvents
+from spikejoule.encoding.events import MAX_STEPS, MAX_UNITS, EventList, concatenate_samples
+
+_CELLS_PER_EVENT = 64
+
+
+class Binned(NamedTuple):
+    """Events in steps, and what became of the others.
+
+    Attributes:
+        events: [N, T, units].
+        dropped: events outside of the window, of each sample, int64 [N].
+        merged: events that repeated another's unit and step, of each sample, int64 [N].
+    """
+
+    events: EventList
+    dropped: NDArray[np.int64]
+    merged: NDArray[np.int64]
+
+
+def bin_all(samples: SensorEvents, n_steps: int, window_us: int) -> Binned:
+    """Bring the events of all samples to steps, some megabytes of them at a time.
+
+    Arguments and errors as of :func:`bin_events`.
+    """
+    parts = [bin_events(block, samples.n_units, n_steps, window_us) for block in samples.blocks()]
+    return Binned(
+        concatenate_samples([part.events for part in parts]),
+        np.concatenate([part.dropped for part in parts]),
+        np.concatenate([part.merged for part in parts]),
+    )
+
+
+def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int) -> Binned:
+    """Bring events to steps.
+
+    Args:
+        samples: events of N samples.
+        n_units: units of the layer.
+        n_steps: T.
+        window_us: length of all steps together, in microseconds; every step is as long.
+
+    Raises:
+        ParameterError: a window or a number of steps below 1, or too many steps or units.
+    """
+    if not 1 <= n_steps <= MAX_STEPS or window_us < 1:
+        raise ParameterError(
+            f"a window of {window_us:,} us in {n_steps:,} steps; allowed are 1 us and more in 1 to "
+            f"{MAX_STEPS:,} steps"
+        )
+    if n_units > MAX_UNITS:
+        raise ParameterError(
+            f"the events come from {n_units:,} units; at most {MAX_UNITS:,} are allowed"
+        )
+    n_samples = len(samples)
+    inside = samples.times.astype(np.int64) < window_us
+    of_sample = samples.sample_of_each()
+    dropped = np.bincount(of_sample[~inside], minlength=n_samples)
+    steps = samples.times[inside].astype(np.int64) * n_steps // window_us
+    rows = of_sample[inside] * n_steps + steps
+    places = _each_once(rows * n_units + samples.units[inside], n_samples * n_steps * n_units)
+    kept_rows, sources = np.divmod(places, n_units)
+    events = EventList.from_rows(kept_rows, sources, n_samples, n_steps, n_units)
+    merged = np.bincount(of_sample[inside], minlength=n_samples) - events.counts_per_sample()
+    return Binned(events, dropped.astype(np.int64), merged.astype(np.int64))
+
+
+def _each_once(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
+    """The places in order, each once; a map of all of them, if it is not too empty, needs no sort.
+
+    Places are below 2**62 for fewer than 2**24 samples of 10,000 steps and 2**24 units.
+    """
+    if n_places > _CELLS_PER_EVENT * places.size:
+        return np.unique(places)
+    taken = np.zeros(n_places, dtype=np.bool_)
+    taken[places] = True
+    return np.flatnonzero(taken)
+
+
+def as_event_samples(events: EventList, step_us: int) -> EventSamples:
+    """Events in steps as events stamped in microseconds: each at the beginning of its step.
+
+    Binned again with a window of ``n_steps * step_us`` they are the same.
+
+    Raises:
+        ParameterError: constant currents, which are no events; or a time beyond 32 bits.
+    """
+    if events.currents is not None:
+        raise ParameterError("constant currents are no events")
+    if step_us < 1 or events.n_steps * step_us > 2**32:
+        raise ParameterError(
+            f"{events.n_steps} steps of {step_us} us must lie within 1 to {2**32} us"
+        )
+    steps = events.row_of_each_event() % events.n_steps
+    return EventSamples(
+        (steps * step_us).astype(np.uint32),
+        events.sources,
+        events.offsets[:: events.n_steps].copy(),
+    )

@@ -1,0 +1,117 @@
+"""Counting spikes: integers first, means and energies later."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import EventList
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeCounts:
+    """Spikes of every layer, by sample, by step and by neuron.
+
+    Attributes:
+        layer_names: the L layers, the input first.
+        per_sample: int64 [N, L].
+        per_step: spikes of all samples in each step, int64 [L, T].
+        per_neuron: for each layer, spikes of each unit over all samples and steps, int64 [units].
+    """
+
+    layer_names: tuple[str, ...]
+    per_sample: NDArray[np.int64]
+    per_step: NDArray[np.int64]
+    per_neuron: tuple[NDArray[np.int64], ...]
+
+    @property
+    def n_samples(self) -> int:
+        """N."""
+        return int(self.per_sample.shape[0])
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Spikes of each layer over all samples."""
+        sums = self.per_sample.sum(axis=0)
+        return {name: int(total) for name, total in zip(self.layer_names, sums, strict=True)}
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean spikes of each layer a sample; 0 where there is no sample."""
+        return {name: total / max(self.n_samples, 1) for name, total in self.totals.items()}
+
+    def first_difference(self, other: "SpikeCounts") -> str:
+        """Where another count of the same samples and layers differs, in words; else empty."""
+        samples = np.flatnonzero((self.per_sample != other.per_sample).any(axis=1))
+        if samples.size:
+            sample = samples[0]
+            mine, theirs = self.per_sample[sample].tolist(), other.per_sample[sample].tolist()
+            return f"{mine} and not {theirs} of sample {sample}"
+        if not np.array_equal(self.per_step, other.per_step):
+            return "in other steps"
+        for name, mine, theirs in zip(
+            self.layer_names, self.per_neuron, other.per_neuron, strict=True
+        ):
+            if not np.array_equal(mine, theirs):
+                return f"of other neurons of the layer {name}"
+        return ""
+
+
+@dataclass(frozen=True)
+class TrainingSpikes:
+    """Spikes of the forward passes of training, validation not included.
+
+    Attributes:
+        layer_names: the L layers, the input first.
+        totals: spikes of each layer over all samples of all epochs.
+        samples: forward passes, one for each sample of each epoch.
+    """
+
+    layer_names: tuple[str, ...]
+    totals: tuple[int, ...]
+    samples: int
+
+    @property
+    def per_sample(self) -> dict[str, float]:
+        """Mean spikes of each layer a training sample."""
+        return {
+            name: total / max(self.samples, 1)
+            for name, total in zip(self.layer_names, self.totals, strict=True)
+        }
+
+
+def count_spikes(layers: Sequence[EventList], names: Sequence[str]) -> SpikeCounts:
+    """Count the spikes of all layers.
+
+    Args:
+        layers: the event list of each layer, the input first, of the same samples and steps.
+        names: the layers' names.
+
+    Raises:
+        ArtifactError: the layers hold different samples or steps.
+    """
+    if len({(events.n_samples, events.n_steps) for events in layers}) != 1:
+        raise ArtifactError("the layers' event lists differ in their samples or steps")
+    return SpikeCounts(
+        tuple(names),
+        np.stack([events.counts_per_sample() for events in layers], axis=1),
+        np.stack([events.counts_per_step() for events in layers]),
+        tuple(events.counts_per_source() for events in layers),
+    )
+
+
+def class_counts(output: EventList) -> NDArray[np.int64]:
+    """Spikes of each output neuron in each sample, int64 [N, O]."""
+    first_place = np.arange(output.n_samples, dtype=np.int64) * output.n_inputs
+    places = np.repeat(first_place, output.counts_per_sample())
+    places += output.sources
+    counts = np.bincount(places, minlength=output.n_samples * output.n_inputs)
+    return counts.reshape(output.n_samples, output.n_inputs).astype(np.int64)
+
+
+def predict(output: EventList) -> NDArray[np.int64]:
+    """The class of each sample: the output neuron that fired most, the first of equals; [N]."""
+    classes: NDArray[np.int64] = class_counts(output).argmax(axis=1)
+    return classes

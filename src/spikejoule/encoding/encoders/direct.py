@@ -1,0 +1,68 @@
+"""The direct code: the image itself as a constant current into the first layer.
+
+There are no input spikes. A pixel of intensity x in [0, 1] adds ``x * w`` to the potential of each
+neuron that it reaches, in every step; the first layer turns this into spikes, and the layers behind
+it see nothing else (the analog input of Rueckauer et al., Frontiers in Neuroscience 11, 2017; the
+direct input encoding of Rathi and Roy, DIET-SNN, 2021). To repeat the image over the steps, as
+users of snnTorch and SpikingJelly do, is the same.
+
+What it costs are multiply-accumulates of the first layer, one for each pixel that is not black and
+each of its synapses. The sums do not change over the window: hardware may keep them and add them in
+every step, or multiply in every step anew.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.encoding.currents import Currents, Products
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoding_operations import EncodingOperations
+from spikejoule.encoding.events import EventList
+from spikejoule.encoding.levels import identities_of, levels_of
+
+
+class Direct(Encoder):
+    """The image as a constant current; depends on the image alone.
+
+    Attributes:
+        direct_products: whether hardware multiplies ``once`` per inference, or in ``every_step``.
+    """
+
+    name: ClassVar = "direct"
+    reference: ClassVar = (
+        "Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682; Rathi and Roy 2021, arXiv:2008.03658"
+    )
+    formula: ClassVar = "current = sum of pixel * weight, the same in every step"
+    formula_name: ClassVar = "current_formula"
+
+    direct_products: Products = "once"
+
+    def events(
+        self,
+        images: NDArray[np.generic],
+        key: np.uint64,
+        samples: NDArray[np.integer] | None = None,
+    ) -> EventList:
+        """The intensities of images, rounded to float32; there are no spikes."""
+        levels, intensities = levels_of(images)
+        n_images, n_pixels = levels.shape
+        identities_of(samples, n_images)
+        values = intensities.astype(np.float32)
+        currents = Currents.from_dense(values[levels], self.direct_products)
+        return EventList.of_currents(currents, self.time_window, n_pixels)
+
+    def density(self, images: NDArray[np.uint8]) -> float:
+        """No input bit is a one."""
+        return 0.0
+
+    def operations(self, images: NDArray[np.generic]) -> EncodingOperations:
+        """None at all: what is done to a pixel is an operation of the first layer."""
+        nothing = np.zeros(len(levels_of(images).levels), dtype=np.int64)
+        return EncodingOperations(*[nothing] * 5)
+
+    @property
+    def input_products(self) -> Products:
+        """How often hardware multiplies."""
+        return self.direct_products

@@ -1,0 +1,144 @@
+"""The Poisson rate code.
+
+A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
+``p = x * max_rate_hz / 1000``, independently of everything else. Which steps those are depends on
+(seed, split, epoch, sample) alone: not on the batch, the order, the threads or the process.
+"""
+
+import functools
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from spikejoule.core.errors import ParameterError
+from spikejoule.core.sections import Real
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoding_operations import (
+    EncodingOperations,
+    PerPixel,
+    operations_of_pixels,
+)
+from spikejoule.encoding.events import STEP_MS, EventList
+from spikejoule.encoding.kernels.structures import LaneSpikes
+from spikejoule.encoding.levels import BYTE_INTENSITIES, identities_of, levels_of
+
+
+class Poisson(Encoder):
+    """The Poisson rate code of the seed notebook.
+
+    Attributes:
+        max_rate: firing rate of a white pixel, Hz.
+    """
+
+    name: ClassVar = "poisson"
+    reference: ClassVar = "the seed notebook"
+    formula: ClassVar = "p = (pixel * max_rate) / 1000 per timestep"
+    formula_name: ClassVar = "spike_prob_formula"
+    header_names: ClassVar = {"max_rate": "max_rate_hz"}
+
+    max_rate: Real = Field(gt=0, le=1000)
+
+    def events(
+        self,
+        images: NDArray[np.generic],
+        key: np.uint64,
+        samples: NDArray[np.integer] | None = None,
+    ) -> EventList:
+        """The spikes of images; see :meth:`spikejoule.encoding.encoder.Encoder.events`."""
+        return encode(images, self.time_window, self.max_rate, key, samples)
+
+    def density(self, images: NDArray[np.uint8]) -> float:
+        """Mean intensity times the probability that a white pixel fires in a step."""
+        return float(images.mean()) / 255 * self.max_rate / 1000
+
+    def operations(self, images: NDArray[np.generic]) -> EncodingOperations:
+        """For each pixel that is not black its p, and in every step a number that p is compared to.
+
+        A generator that does not know which pixels are black draws T numbers for those as well.
+        """
+        steps = self.time_window
+        each = PerPixel(random_draws=steps, comparisons=steps, multiplications=1)
+        return operations_of_pixels(images, 0.0, each)
+
+    @property
+    def rate_hz(self) -> float:
+        """Firing rate of a white pixel in Hz."""
+        return self.max_rate
+
+
+def firing_probabilities(
+    intensities: NDArray[np.float64], max_rate_hz: float
+) -> NDArray[np.float64]:
+    """Probability of a spike in one step, ``intensity * max_rate_hz / 1000``.
+
+    Raises:
+        ParameterError: a rate outside (0, 1000] Hz.
+    """
+    if not 0 < max_rate_hz * STEP_MS <= 1000:
+        raise ParameterError(
+            f"max_rate is {max_rate_hz} Hz; it must lie in (0, 1000], since a pixel can fire at "
+            "most once in a step of 1 ms"
+        )
+    return intensities * (max_rate_hz * STEP_MS / 1000)
+
+
+def _gap_scale(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """-1 / log(1 - p) of levels in ascending order, and the lowest level that may fire.
+
+    The scale is zero where p is 1, and minus one where p is 0: such a level never fires.
+    """
+    with np.errstate(divide="ignore", over="ignore"):
+        scale = np.abs(1 / np.log1p(-probabilities))
+    never = np.isinf(scale)
+    return np.where(never, -1.0, scale), int(np.count_nonzero(never))
+
+
+@functools.lru_cache(maxsize=8)
+def _gap_scale_of_bytes(max_rate_hz: float) -> tuple[NDArray[np.float64], int]:
+    """That of the 8-bit levels; kept, because training asks for it in every batch."""
+    return _gap_scale(firing_probabilities(BYTE_INTENSITIES, max_rate_hz))
+
+
+def encode(
+    images: NDArray[np.generic],
+    time_window: int,
+    max_rate_hz: float,
+    key: np.uint64,
+    samples: NDArray[np.integer] | None = None,
+) -> EventList:
+    """Poisson rate code of images.
+
+    Args:
+        images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
+        time_window: T, steps of 1 ms, at least 1.
+        max_rate_hz: firing rate of a white pixel, in (0, 1000] Hz.
+        key: random streams of the pass, from :meth:`Encoder.draw_key`.
+        samples: identity of each image within its split, [N]; its position if not given.
+
+    Returns:
+        the spikes, [N, T, P] as an event list.
+
+    Raises:
+        ParameterError: a window below 1, a rate or a pixel out of range.
+    """
+    # Compiling takes numba, which reading parameters does not need.
+    from spikejoule.encoding.buffers import collect_events
+    from spikejoule.encoding.kernels.poisson import encode_lanes
+
+    if time_window < 1:
+        raise ParameterError(f"time_window is {time_window}; it must be at least 1 step of 1 ms")
+    levels, intensities = levels_of(images)
+    n_images, n_pixels = levels.shape
+    identities = identities_of(samples, n_images)
+    if intensities is BYTE_INTENSITIES:
+        scale, first_lit = _gap_scale_of_bytes(max_rate_hz)
+    else:
+        scale, first_lit = _gap_scale(firing_probabilities(intensities, max_rate_hz))
+
+    def fill(chosen: slice, out: LaneSpikes) -> None:
+        chosen_levels, chosen_ones = levels[chosen], identities[chosen]
+        encode_lanes(chosen_levels, chosen_ones, key, scale, first_lit, time_window, *out)
+
+    return collect_events(n_images, time_window, n_pixels, fill)

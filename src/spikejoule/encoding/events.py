@@ -1,0 +1,333 @@
+"""Lists of spikes in place of dense spike tensors.
+
+One percent of a rate-coded MNIST digit's input bits are ones. An :class:`EventList` stores where
+they are and nothing else: a compressed sparse row layout whose rows are (sample, step) pairs.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from spikejoule.core.array_files import Array, ArrayFile, Arrays
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.currents import Currents
+
+STEP_MS = 1.0
+"""Duration of one step in milliseconds."""
+MAX_SOURCES = 65_536
+"""Units of a layer whose numbers take two bytes."""
+MAX_UNITS = 2**24
+"""Units of the widest input, whose numbers take four."""
+MAX_STEPS = 10_000
+"""Steps of the longest window of a code."""
+EVENTS = ArrayFile(
+    "spikejoule/events/1",
+    {
+        "sources": Array("u", ("E",)),
+        "row_lengths": Array("u", ("rows",), high=MAX_UNITS),
+        "shape": Array("int64", (3,), low=0),
+        "encoding_keys": Array("U", ("K",)),
+        "encoding_values": Array("U", ("K",)),
+    },
+    optional={
+        "current_sources": Array("uint16", ("C",)),
+        "current_values": Array("float32", ("C",)),
+        "current_lengths": Array("uint32", ("*",), high=MAX_SOURCES),
+        "current_products": Array("U", ()),
+    },
+)
+
+Encoding = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, eq=False)
+class EventList:
+    """The spikes of one layer for N samples over T steps, or the constant currents of an input.
+
+    The sources that fired for sample n in step t are
+    ``sources[offsets[n * T + t] : offsets[n * T + t + 1]]``, in ascending order, each at most once.
+
+    Attributes:
+        sources: index of the unit that fired, [E]; uint16, or uint32 for more than 65,536 units.
+        offsets: where each (sample, step) row begins, int64 [N * T + 1].
+        n_samples: N.
+        n_steps: T, steps of 1 ms.
+        n_inputs: number of units of the layer; every source is below it.
+        currents: what the units give in every step; None for a layer of spikes. An input that has
+            them has no spikes.
+    """
+
+    sources: NDArray[np.uint16] | NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+    n_samples: int
+    n_steps: int
+    n_inputs: int
+    currents: Currents | None = None
+
+    def check(self) -> None:
+        """Verify every invariant of the layout.
+
+        Raises:
+            ArtifactError: the first invariant that does not hold.
+        """
+        if self.n_samples < 0 or self.n_steps < 1 or not 1 <= self.n_inputs <= MAX_UNITS:
+            raise ArtifactError(
+                f"event list: {self.n_samples} samples, {self.n_steps} steps and {self.n_inputs} "
+                f"inputs; needed are 0, 1 and 1 at least, and at most {MAX_UNITS} inputs"
+            )
+        kind = source_type(self.n_inputs)
+        if self.sources.dtype != kind or self.offsets.dtype != np.int64:
+            raise ArtifactError(
+                f"event list: sources are {self.sources.dtype} and offsets {self.offsets.dtype}; "
+                f"they must be {kind} and int64"
+            )
+        if self.sources.ndim != 1:
+            raise ArtifactError(f"event list: sources have {self.sources.ndim} dimensions, not 1")
+        rows = self.n_samples * self.n_steps
+        if self.offsets.shape != (rows + 1,):
+            raise ArtifactError(
+                f"event list: {self.offsets.size} offsets for {self.n_samples} samples of "
+                f"{self.n_steps} steps; there must be {rows + 1}"
+            )
+        if self.offsets[0] != 0 or self.offsets[-1] != self.sources.size:
+            raise ArtifactError(
+                f"event list: offsets run from {self.offsets[0]} to {self.offsets[-1]} for "
+                f"{self.sources.size} events"
+            )
+        if np.any(self.offsets[1:] < self.offsets[:-1]):
+            raise ArtifactError("event list: offsets decrease")
+        if self.currents is not None:
+            if self.sources.size:
+                raise ArtifactError("event list: an input of constant currents holds spikes too")
+            self.currents.check(self.n_samples, self.n_inputs)
+        if self.sources.size == 0:
+            return
+        if int(self.sources.max()) >= self.n_inputs:
+            raise ArtifactError(
+                f"event list: source {self.sources.max()} in a layer of {self.n_inputs} units"
+            )
+        ascending = np.diff(self.sources.astype(np.int32)) > 0
+        row_starts = self.offsets[1:-1]
+        boundary = row_starts[(row_starts > 0) & (row_starts < self.sources.size)] - 1
+        ascending[boundary] = True
+        if not ascending.all():
+            raise ArtifactError("event list: sources of a step are not in strictly ascending order")
+
+    @property
+    def n_events(self) -> int:
+        """E, the number of spikes."""
+        return int(self.sources.size)
+
+    @property
+    def density(self) -> float:
+        """Share of (sample, step, unit) places that hold a spike."""
+        places = self.n_samples * self.n_steps * self.n_inputs
+        return self.n_events / places if places else 0.0
+
+    def counts_per_sample(self) -> NDArray[np.int64]:
+        """Spikes of each sample, int64 [N]."""
+        return np.diff(self.offsets[:: self.n_steps])
+
+    def counts_per_step(self) -> NDArray[np.int64]:
+        """Spikes of all samples in each step, int64 [T]."""
+        counts: NDArray[np.int64] = (
+            np.diff(self.offsets).reshape(self.n_samples, self.n_steps).sum(axis=0, dtype=np.int64)
+        )
+        return counts
+
+    def counts_per_source(self) -> NDArray[np.int64]:
+        """Spikes of each unit over all samples and steps, int64 [n_inputs]."""
+        return np.bincount(self.sources, minlength=self.n_inputs).astype(np.int64)
+
+    def uses_per_source(self) -> NDArray[np.int64]:
+        """How often each unit's synapses are used, by spikes or in products, int64 [n_inputs]."""
+        if self.currents is None:
+            return self.counts_per_source()
+        used = np.bincount(self.currents.sources, minlength=self.n_inputs).astype(np.int64)
+        return used * self.currents.times(self.n_steps)
+
+    def row_of_each_event(self) -> NDArray[np.int64]:
+        """The row ``n * T + t`` of each event, int64 [E]."""
+        return np.repeat(np.arange(self.n_samples * self.n_steps), np.diff(self.offsets))
+
+    def to_dense(self, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """The same spikes as zeros and ones, [N, T, n_inputs]."""
+        dense = np.zeros((self.n_samples * self.n_steps, self.n_inputs), dtype=dtype)
+        dense[self.row_of_each_event(), self.sources] = 1
+        return dense.reshape(self.n_samples, self.n_steps, self.n_inputs)
+
+    @classmethod
+    def from_dense(cls, spikes: ArrayLike) -> "EventList":
+        """Event list of a dense tensor [N, T, n_inputs] that holds only zeros and ones.
+
+        Raises:
+            ArtifactError: another number of dimensions, or a value that is neither 0 nor 1.
+        """
+        dense = np.asarray(spikes)
+        if dense.ndim != 3:
+            raise ArtifactError(f"spikes have {dense.ndim} dimensions; [N, T, units] is needed")
+        if not np.isin(dense, (0, 1)).all():
+            raise ArtifactError("spikes must be 0 or 1; other values were found")
+        n_samples, n_steps, n_inputs = dense.shape
+        rows, sources = np.nonzero(dense.reshape(n_samples * n_steps, n_inputs))
+        return cls.from_rows(rows, sources, n_samples, n_steps, n_inputs)
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: NDArray[np.int64],
+        sources: NDArray[Any],
+        n_samples: int,
+        n_steps: int,
+        n_inputs: int,
+    ) -> "EventList":
+        """Event list from (row, source) pairs in ascending order, row being ``n * T + t``."""
+        offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
+        np.cumsum(np.bincount(rows, minlength=n_samples * n_steps), out=offsets[1:])
+        kind = source_type(n_inputs)
+        events = cls(sources.astype(kind), offsets, n_samples, n_steps, n_inputs)
+        events.check()
+        return events
+
+    @classmethod
+    def of_currents(cls, currents: Currents, n_steps: int, n_inputs: int) -> "EventList":
+        """An input without spikes; ArtifactError if the currents break their layout."""
+        n_samples = currents.offsets.size - 1
+        offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
+        nothing = np.empty(0, dtype=source_type(n_inputs))
+        events = cls(nothing, offsets, n_samples, n_steps, n_inputs, currents)
+        events.check()
+        return events
+
+    def select(self, samples: slice | NDArray[np.integer]) -> "EventList":
+        """The events, or the currents, of some samples, in the order given.
+
+        Args:
+            samples: a slice or an array of sample indices.
+        """
+        chosen = np.arange(self.n_samples)[samples]
+        rows = (chosen[:, None] * self.n_steps + np.arange(self.n_steps)).reshape(-1)
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        offsets = np.zeros(rows.size + 1, dtype=np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        places = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        currents = None if self.currents is None else self.currents.select(chosen)
+        return EventList(
+            self.sources[places], offsets, int(chosen.size), self.n_steps, self.n_inputs, currents
+        )
+
+
+def source_type(n_units: int) -> np.dtype[Any]:
+    """The type of the numbers of a layer's units."""
+    return np.dtype(np.uint16 if n_units <= MAX_SOURCES else np.uint32)
+
+
+def concatenate_samples(parts: Sequence[EventList]) -> EventList:
+    """One event list of the spikes of several, in order; all of the same steps and units.
+
+    Raises ArtifactError for constant currents, which no layer of neurons gives.
+    """
+    first = parts[0]
+    if any(part.currents is not None for part in parts):
+        raise ArtifactError("constant currents are encoded at once, and not joined")
+    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
+    offsets = np.zeros(lengths.size + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return EventList(
+        np.concatenate([part.sources for part in parts]),
+        offsets,
+        sum(part.n_samples for part in parts),
+        first.n_steps,
+        first.n_inputs,
+    )
+
+
+def save_events(path: Path, events: EventList, encoding: Encoding) -> None:
+    """Write an event list and what made it, atomically and with the same bytes every time.
+
+    The file holds the sources and, in place of offsets, the length of each row, in two bytes: about
+    10 MB for 10,000 rate-coded digits. Constant currents follow in arrays of their own.
+
+    Args:
+        path: the file to write.
+        events: the event list.
+        encoding: plain values that say how the events came to be; a reader compares them.
+    """
+    keys = sorted(encoding)
+    arrays: dict[str, NDArray[Any]] = {
+        "sources": events.sources,
+        "row_lengths": np.diff(events.offsets).astype(np.uint16)
+        if events.n_inputs < MAX_SOURCES
+        else np.diff(events.offsets).astype(np.uint32),
+        "shape": np.array([events.n_samples, events.n_steps, events.n_inputs], dtype=np.int64),
+        "encoding_keys": np.array(keys, dtype=np.str_),
+        "encoding_values": np.array([_text(encoding[key]) for key in keys], dtype=np.str_),
+    }
+    if events.currents is not None:
+        arrays |= {
+            "current_sources": events.currents.sources,
+            "current_values": events.currents.values,
+            "current_lengths": np.diff(events.currents.offsets).astype(np.uint32),
+            "current_products": np.array(events.currents.products, dtype=np.str_),
+        }
+    EVENTS.write(path, arrays)
+
+
+def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
+    """Read what :func:`save_events` wrote.
+
+    Raises:
+        ArtifactError: missing, truncated or corrupt file, another schema, broken invariants.
+    """
+    arrays = EVENTS.read(path)
+    try:
+        events = events_of_rows(arrays["sources"], arrays["row_lengths"], arrays["shape"])
+        if any(name in arrays for name in EVENTS.optional):
+            events = replace(events, currents=_currents(arrays))
+            events.check()
+        encoding = {
+            str(key): json.loads(str(value))
+            for key, value in zip(arrays["encoding_keys"], arrays["encoding_values"], strict=True)
+        }
+    except (ArtifactError, ValueError) as error:
+        raise ArtifactError(f"{path}: {error}") from None
+    return events, encoding
+
+
+def events_of_rows(
+    sources: NDArray[np.uint16] | NDArray[np.uint32],
+    row_lengths: NDArray[Any],
+    shape: NDArray[np.int64],
+) -> EventList:
+    """The event list that a file holds: sources [E], events of each row [N * T], (N, T, units).
+
+    Raises:
+        ArtifactError: the first invariant that does not hold.
+    """
+    offsets = np.zeros(row_lengths.size + 1, dtype=np.int64)
+    np.cumsum(row_lengths.astype(np.int64), out=offsets[1:])
+    n_samples, n_steps, n_inputs = (int(size) for size in shape)
+    events = EventList(sources, offsets, n_samples, n_steps, n_inputs)
+    events.check()
+    return events
+
+
+def _currents(arrays: Arrays) -> Currents:
+    missing = [name for name in EVENTS.optional if name not in arrays]
+    if missing:
+        raise ArtifactError(f"it lacks the arrays {', '.join(missing)}")
+    lengths = arrays["current_lengths"].astype(np.int64)
+    offsets = np.zeros(lengths.size + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    products: Any = str(arrays["current_products"])
+    return Currents(arrays["current_sources"], arrays["current_values"], offsets, products)
+
+
+def _text(value: str | int | float) -> str:
+    """A plain value as JSON; numpy's numbers become Python's."""
+    return json.dumps(value.item() if isinstance(value, np.generic) else value, allow_nan=False)

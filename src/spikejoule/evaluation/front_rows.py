@@ -1,0 +1,108 @@
+"""The table that `spikejoule front` writes and the energy report shows: its columns and rows."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar, Final, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from spikejoule.core.records import Flag, NotNegative, Percent, Row, Table, Text
+
+# Metrics of a run that uses its whole window, and of the same run when it answers early:
+# validation accuracy, test accuracy, synaptic events of a test image.
+WHOLE_WINDOW = (
+    "best_validation_accuracy_percent",
+    "test_accuracy_percent",
+    "test_synaptic_events_per_inference",
+)
+EARLY_EXIT = (
+    "early_exit_validation_accuracy_percent",
+    "early_exit_test_accuracy_percent",
+    "early_exit_synaptic_events_per_inference",
+)
+
+
+def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, ...]:
+    """Which points no other point beats: costs at most as high, gains at least, one of them better.
+
+    Equal points are on the front together. The costs are sorted once, so the work is O(N log N).
+    """
+    order = sorted(range(len(costs)), key=lambda place: (costs[place], -gains[place]))
+    on_front = [False] * len(costs)
+    best = -math.inf
+    last_cost = math.nan
+    for place in order:
+        if gains[place] > best:
+            best, last_cost = gains[place], costs[place]
+            on_front[place] = True
+        elif gains[place] == best and costs[place] == last_cost:
+            on_front[place] = True
+    return tuple(on_front)
+
+
+class FrontRow(Row):
+    """One recorded run of a sweep, as a point; a run that may answer early has a row for each way.
+
+    Further columns are the parameters in which the runs differ.
+
+    Attributes:
+        name: of the run.
+        early_exit: whether it answers before the end of the window.
+        on_front: whether no other run is as good at fewer synaptic events.
+        validation_accuracy_percent, test_accuracy_percent: its accuracies.
+        synaptic_events_per_inference: a mean.
+        data_source: of its images.
+        git_commit: of the code that made it, or "unknown".
+        run_id: MLflow's identifier of it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    name: Text
+    early_exit: Flag
+    on_front: Flag
+    validation_accuracy_percent: Percent
+    test_accuracy_percent: Percent
+    synaptic_events_per_inference: NotNegative
+    data_source: Text
+    git_commit: Text
+    run_id: str = Field(pattern="^[0-9a-f]{32}$")
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The parameters in which the runs differ, as MLflow keeps them; "" for none."""
+        return {name: str(text) for name, text in (self.model_extra or {}).items()}
+
+
+class FrontTable(Table):
+    """The file: metrics/front.csv."""
+
+    row: ClassVar[type[Row]] = FrontRow
+    rows: tuple[FrontRow, ...]
+
+    @model_validator(mode="after")
+    def _rows_fit_each_other(self) -> Self:
+        events = [row.synaptic_events_per_inference for row in self.rows]
+        if sorted(events) != events:
+            raise ValueError("the synaptic events must ascend from row to row")
+        if len({(row.run_id, row.early_exit) for row in self.rows}) < len(self.rows):
+            raise ValueError("a run is there twice")
+        if len({row.data_source for row in self.rows}) > 1:
+            raise ValueError("the rows are of different data")
+        on_front = pareto_front(events, [row.validation_accuracy_percent for row in self.rows])
+        for number, (row, is_on_front) in enumerate(zip(self.rows, on_front, strict=True), start=2):
+            if row.on_front != is_on_front:
+                raise ValueError(
+                    f"row {number}: on_front is {row.on_front:d}, but by the accuracies and events "
+                    f"of all rows it is {is_on_front:d}"
+                )
+        return self
+
+
+FRONT_COLUMNS: Final = FrontTable.columns()
+
+
+def read_front(path: Path) -> tuple[FrontRow, ...]:
+    """Read the table; ArtifactError if it is missing or damaged, or its rows cannot be."""
+    return FrontTable.read(path).rows

@@ -1,0 +1,196 @@
+"""The files of measured inference: spike counts, the spikes themselves for a recount, and figures.
+
+inference spikes   `per_sample` int64 [N, L], `per_step` int64 [L, T], `per_neuron_NAME` int64
+                   [units] for each layer, `layer_names` [L], `sample` int64 [N] (position in the
+                   test set); L layers, the input first
+inference events   `NAME_sources` uint16 [E], `NAME_row_lengths` uint16 [N * T] and `NAME_shape`
+                   (N, T, units) for every layer after the input, `layer_names`
+inference metrics  `InferenceMetrics`
+inference timings  `InferenceTimings`
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.core.array_files import Array, ArrayFile, Arrays
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.host_energy import HostEnergyEntry
+from spikejoule.core.records import NotNegative, Record
+from spikejoule.encoding.codes import load_encoded_images
+from spikejoule.encoding.counting import SpikeCounts
+from spikejoule.encoding.events import EventList, events_of_rows
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.model.trained import TrainedNetwork
+
+
+class InferenceMetrics(Record):
+    """Mean spikes per inference: the same three columns for any number of hidden layers."""
+
+    input_spikes_per_inference: NotNegative
+    hidden_spikes_per_inference: NotNegative
+    output_spikes_per_inference: NotNegative
+
+
+class InferenceTimings(Record):
+    """How long the measurement took, in seconds, and the energy of the machine meanwhile."""
+
+    measurement_time_seconds: NotNegative
+    host_energy: HostEnergyEntry | None = None
+
+
+def _counts_problem(arrays: Arrays) -> str:
+    names = [str(name) for name in arrays["layer_names"]]
+    missing = [name for name in names if f"per_neuron_{name}" not in arrays]
+    if missing:
+        return f"it lacks the spikes of each neuron of {', '.join(missing)}"
+    counts = _counts(arrays)
+    by_neuron = [per_neuron.sum() for per_neuron in counts.per_neuron]
+    by_sample = counts.per_sample.sum(axis=0)
+    if not (
+        np.array_equal(by_sample, counts.per_step.sum(axis=1))
+        and np.array_equal(by_sample, by_neuron)
+    ):
+        return "it counts different spikes by sample, by step and by neuron"
+    if counts.n_samples == 0 or not np.array_equal(
+        arrays["sample"], np.arange(len(arrays["sample"]))
+    ):
+        return "it must count the first test images, and at least one"
+    return ""
+
+
+INFERENCE_SPIKES = ArrayFile(
+    "spikejoule/inference-spikes/1",
+    {
+        "layer_names": Array("U", ("L",)),
+        "per_sample": Array("int64", ("N", "L"), low=0),
+        "per_step": Array("int64", ("L", "T"), low=0),
+        "sample": Array("int64", ("N",), low=0),
+        "per_neuron_*": Array("int64", ("*",), low=0),
+    },
+    _counts_problem,
+)
+INFERENCE_EVENTS = ArrayFile(
+    "spikejoule/inference-events/1",
+    {
+        "layer_names": Array("U", ("L",)),
+        "*_sources": Array("uint16", ("*",)),
+        "*_row_lengths": Array("uint16", ("*",)),
+        "*_shape": Array("int64", (3,), low=0),
+    },
+)
+
+
+def save_inference_spikes(path: str | os.PathLike[str], counts: SpikeCounts) -> None:
+    """Write the counts of the first N test images."""
+    arrays: dict[str, NDArray[Any]] = {
+        "layer_names": np.array(counts.layer_names, dtype=np.str_),
+        "per_sample": counts.per_sample,
+        "per_step": counts.per_step,
+        "sample": np.arange(counts.n_samples, dtype=np.int64),
+    }
+    for name, per_neuron in zip(counts.layer_names, counts.per_neuron, strict=True):
+        arrays[f"per_neuron_{name}"] = per_neuron
+    INFERENCE_SPIKES.write(path, arrays)
+
+
+def load_inference_spikes(path: str | os.PathLike[str]) -> SpikeCounts:
+    """Read a file of `save_inference_spikes`.
+
+    Raises ArtifactError if it is missing or damaged, or if its arrays count different spikes.
+    """
+    return _counts(INFERENCE_SPIKES.read(path))
+
+
+def _counts(arrays: Arrays) -> SpikeCounts:
+    names = tuple(str(name) for name in arrays["layer_names"])
+    return SpikeCounts(
+        layer_names=names,
+        per_sample=arrays["per_sample"],
+        per_step=arrays["per_step"],
+        per_neuron=tuple(arrays[f"per_neuron_{name}"] for name in names),
+    )
+
+
+def save_inference_events(path: str | os.PathLike[str], layers: Mapping[str, EventList]) -> None:
+    """Write the spikes of the layers after the input, by their names."""
+    arrays: dict[str, NDArray[Any]] = {"layer_names": np.array(list(layers), dtype=np.str_)}
+    for name, events in layers.items():
+        arrays[f"{name}_sources"] = events.sources
+        arrays[f"{name}_row_lengths"] = np.diff(events.offsets).astype(np.uint16)
+        arrays[f"{name}_shape"] = np.array(
+            [events.n_samples, events.n_steps, events.n_inputs], dtype=np.int64
+        )
+    INFERENCE_EVENTS.write(path, arrays)
+
+
+def load_inference_events(path: str | os.PathLike[str]) -> dict[str, EventList]:
+    """Read a file of `save_inference_events`; a missing or damaged one raises ArtifactError."""
+    arrays = INFERENCE_EVENTS.read(path)
+    layers = {}
+    for name in (str(name) for name in arrays["layer_names"]):
+        try:
+            layers[name] = events_of_rows(
+                arrays[f"{name}_sources"], arrays[f"{name}_row_lengths"], arrays[f"{name}_shape"]
+            )
+        except KeyError as error:
+            raise ArtifactError(f"{path} lacks the array {error}: write it again.") from error
+        except ArtifactError as error:
+            raise ArtifactError(f"{path}: {name}: {error}: write it again.") from error
+    return layers
+
+
+def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Measurement:
+    """The spikes of the first test images on their way through a network.
+
+    They are counted again here, which checks the file of the counts; what follows uses this count.
+
+    Args:
+        paths: `inference_spikes`, `inference_events`, and `events_test` for the input.
+        network: that was measured.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, or they are not of each other and the network.
+    """
+    path = paths["inference_spikes"]
+    counts = load_inference_spikes(path)
+    _check_counts(path, counts, network)
+    input_events, _ = load_encoded_images(paths["events_test"])
+    later_layers = load_inference_events(paths["inference_events"])
+    n_samples = min(counts.n_samples, input_events.n_samples)
+    layers = (input_events.select(slice(n_samples)), *later_layers.values())
+    if [layer.n_samples for layer in layers] != [counts.n_samples] * len(counts.layer_names):
+        raise ArtifactError(
+            f"{path} counts {counts.n_samples:,} images, but {paths['events_test']} and "
+            f"{paths['inference_events']} hold {[layer.n_samples for layer in layers]} by layer: "
+            "measure again."
+        )
+    measured = Measurement.of(network.state, network.architecture, layers, network.pruned)
+    differing = counts.first_difference(measured.counts)
+    if differing:
+        raise ArtifactError(
+            f"{path} counts other spikes than {paths['events_test']} and "
+            f"{paths['inference_events']} hold: {differing}: measure again."
+        )
+    return measured
+
+
+def _check_counts(path: Path, counts: SpikeCounts, network: TrainedNetwork) -> None:
+    """Raise ArtifactError unless the counts can be those of this network."""
+    architecture, time_window = network.architecture, network.encoding["time_window"]
+    sizes = tuple(len(per_neuron) for per_neuron in counts.per_neuron)
+    if counts.layer_names != architecture.layer_names or sizes != architecture.layer_sizes:
+        raise ArtifactError(
+            f"{path} counts the spikes of layers of {sizes} neurons, but the network has "
+            f"{architecture.layer_sizes}: measure again."
+        )
+    n_steps = counts.per_step.shape[1]
+    if n_steps != time_window:
+        raise ArtifactError(
+            f"{path} counts spikes over {n_steps} steps, but the network was trained with a window "
+            f"of {time_window}: measure again."
+        )

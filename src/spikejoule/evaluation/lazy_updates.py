@@ -1,0 +1,41 @@
+"""Neuron updates of event-driven hardware, which leaves alone a neuron that has nothing to do.
+
+A clocked circuit updates every neuron in every step, T n of them. A lazy one updates a neuron in a
+step if
+
+    the neurons have a bias, or constant currents as their input: in every step;
+    a spike reaches it in that step, through a synapse that exists; or
+    it spikes in that step without one, as after a reset by subtraction that left it above its
+    threshold.
+
+Otherwise its potential decays, and can be caught up with later, when an event arrives.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.encoding.events import EventList
+from spikejoule.evaluation.kernels.updates import count_updates
+
+
+def lazy_updates_per_sample(
+    layers: Sequence[EventList], targets: Sequence[NDArray[np.uint64]], has_bias: bool
+) -> NDArray[np.int64]:
+    """Lazy neuron updates of each sample in each layer after the input, int64 [N, L - 1].
+
+    Args:
+        layers: the spikes of each of the L layers, the input first.
+        targets: the neurons that each source reaches, from `model.fan_out.targets_by_source`.
+        has_bias: whether a bias is added to every neuron in every step.
+    """
+    n_samples, n_steps = layers[0].n_samples, layers[0].n_steps
+    updates = np.empty((len(targets), n_samples), dtype=np.int64)
+    for of_layer, into, own, reached in zip(updates, layers[:-1], layers[1:], targets, strict=True):
+        if has_bias or into.currents is not None:
+            of_layer[:] = n_steps * own.n_inputs
+        else:
+            spikes, own_spikes = (into.sources, into.offsets), (own.sources, own.offsets)
+            count_updates(spikes, own_spikes, reached, n_steps, of_layer)
+    return updates.T.copy()

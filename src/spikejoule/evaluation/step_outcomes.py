@@ -1,0 +1,135 @@
+"""What a network would have answered at every step of its window, and at what cost, from one pass.
+
+Output spikes add up over the window, so that the same pass tells the answer at each step, and how
+many synaptic events it had taken by then.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.events import EventList
+from spikejoule.evaluation.evaluation import Accuracy, accuracy
+from spikejoule.evaluation.measurement import Measurement
+
+# Bounds the memory of the running spike counts, which are dense: 4 bytes each.
+_COUNTS_AT_ONCE = 20_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class StepOutcomes:
+    """What N samples would give if they were stopped at each of T steps.
+
+    Attributes:
+        correct: whether the leading class is the label's, bool [N, T]; the first of equals leads.
+        margins: spikes by which the leading class is ahead of the second, int32 [N, T].
+        synaptic_events: spent through each step, int64 [N, T].
+        fired: whether an output neuron has spiked by each step, bool [N, T].
+    """
+
+    correct: NDArray[np.bool_]
+    margins: NDArray[np.int32]
+    synaptic_events: NDArray[np.int64]
+    fired: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class AccuracyByStep:
+    """Accuracy and mean synaptic events if every sample is stopped at step 1, 2, ... T.
+
+    Attributes:
+        accuracies: with their intervals, one per step.
+        mean_synaptic_events: through each step, float64 [T].
+    """
+
+    accuracies: tuple[Accuracy, ...]
+    mean_synaptic_events: NDArray[np.float64]
+
+
+def synaptic_events_by_step(
+    layers: Sequence[EventList], fan_outs: Sequence[NDArray[np.int64]]
+) -> NDArray[np.int64]:
+    """Synaptic events of each sample in each step, all weight matrices together, int64 [N, T].
+
+    Args:
+        layers: the spikes of every layer, the input first; the output's reach no synapse.
+        fan_outs: synapses that each source reaches, from `model.fan_out.fan_outs_by_source`.
+    """
+    first = layers[0]
+    total = np.zeros(first.n_samples * first.n_steps, dtype=np.int64)
+    for events, fan_out in zip(layers[:-1], fan_outs, strict=True):
+        before = np.zeros(events.n_events + 1, dtype=np.int64)
+        np.cumsum(fan_out[events.sources], out=before[1:])
+        total += np.diff(before[events.offsets])
+    return total.reshape(first.n_samples, first.n_steps)
+
+
+def outcomes_by_step(
+    output: EventList,
+    labels: NDArray[np.integer],
+    synaptic_events: NDArray[np.int64],
+) -> StepOutcomes:
+    """Follow the output spike counts through the window.
+
+    Args:
+        output: spikes of the output layer for N samples over T steps.
+        labels: [N].
+        synaptic_events: of each sample in each step, int64 [N, T].
+
+    Raises:
+        ArtifactError: the three do not belong together, or there is no sample.
+    """
+    n_samples, n_steps, n_classes = output.n_samples, output.n_steps, output.n_inputs
+    shapes = (labels.shape, synaptic_events.shape)
+    if shapes != ((n_samples,), (n_samples, n_steps)) or n_samples == 0:
+        raise ArtifactError(
+            f"labels {labels.shape} and synaptic events {synaptic_events.shape} do not belong to "
+            f"the output spikes of {n_samples} samples over {n_steps} steps"
+        )
+    correct = np.empty((n_samples, n_steps), dtype=np.bool_)
+    margins = np.empty((n_samples, n_steps), dtype=np.int32)
+    fired = np.empty((n_samples, n_steps), dtype=np.bool_)
+    at_once = max(1, _COUNTS_AT_ONCE // (n_steps * n_classes))
+    for start in range(0, n_samples, at_once):
+        chosen = slice(start, min(start + at_once, n_samples))
+        counts = _running_counts(output, chosen)
+        correct[chosen] = counts.argmax(axis=2) == labels[chosen, None]
+        fired[chosen] = counts.any(axis=2)
+        if n_classes == 1:
+            margins[chosen] = counts[:, :, 0]
+            continue
+        ranked = np.partition(counts, n_classes - 2, axis=2)
+        margins[chosen] = ranked[:, :, -1] - ranked[:, :, -2]
+    return StepOutcomes(correct, margins, np.cumsum(synaptic_events, axis=1), fired)
+
+
+def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOutcomes:
+    """Follow measured samples through the window; errors as of :func:`outcomes_by_step`."""
+    events = synaptic_events_by_step(measured.layers, measured.fan_outs)
+    return outcomes_by_step(measured.layers[-1], labels, events)
+
+
+def _running_counts(output: EventList, samples: slice) -> NDArray[np.int32]:
+    """Output spikes of some samples through each step, int32 [n, T, C]."""
+    n_steps, n_classes = output.n_steps, output.n_inputs
+    offsets = output.offsets[samples.start * n_steps : samples.stop * n_steps + 1]
+    n_rows = offsets.size - 1
+    places = np.repeat(np.arange(n_rows, dtype=np.int64) * n_classes, np.diff(offsets))
+    places += output.sources[offsets[0] : offsets[-1]]
+    fired = np.bincount(places, minlength=n_rows * n_classes).astype(np.int32)
+    return np.cumsum(fired.reshape(-1, n_steps, n_classes), axis=1, dtype=np.int32)
+
+
+def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> AccuracyByStep:
+    """Accuracy and mean synaptic events of stopping every sample at the same step."""
+    n_samples = len(outcomes.correct)
+    return AccuracyByStep(
+        tuple(
+            accuracy(int(n_correct), n_samples, confidence)
+            for n_correct in outcomes.correct.sum(axis=0)
+        ),
+        outcomes.synaptic_events.mean(axis=0),
+    )

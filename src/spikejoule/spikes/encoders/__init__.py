@@ -1,6 +1,0 @@
-"""The codes by which images become spikes, a file each; `encode.code` chooses one."""
-
-from spikejoule.foundation.sections import Kinds
-from spikejoule.spikes.encoder import Encoder
-
-ENCODERS: Kinds[Encoder] = Kinds("code", Encoder, __name__)

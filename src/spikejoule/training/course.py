@@ -1,0 +1,196 @@
+"""How far a training has come: its epochs, the best weights of them, and when it is to end.
+
+All that, with the engine's snapshot, is the state from which a training that was killed goes on.
+The schedule is no part of it: told again of every batch and epoch, it stands where it stood.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.resume_files import Kept
+from spikejoule.engine.interface import Engine
+from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
+from spikejoule.model.architecture import Architecture
+from spikejoule.training.averaging import WeightAverage
+from spikejoule.training.schedule import RunningSchedule
+from spikejoule.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch gave; nothing here depends on a clock.
+
+    Attributes:
+        epoch: from 1 on.
+        learning_rate: of the epoch's last step.
+        train_loss: mean loss of the batches' samples, before each step.
+        train_accuracy_percent: of the same predictions.
+        validation_accuracy_percent: after the epoch, of the averaged weights where they are.
+        spikes: of each layer over the epoch's training samples, the input first.
+        synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded.
+        pruned_share: of the synapses, removed before the epoch.
+        samples: training samples of the epoch.
+        teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the epoch's samples
+            (`learn.teacher`); None without a teacher.
+        input_macs: multiply-accumulates of constant currents, likewise; None for a code of spikes.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    train_accuracy_percent: float
+    validation_accuracy_percent: float
+    spikes: tuple[int, ...]
+    synaptic_events: tuple[int, ...]
+    pruned_share: float
+    samples: int
+    teacher_macs: int | None = None
+    teacher_macs_nonzero: int | None = None
+    input_macs: int | None = None
+
+    def entry(self) -> dict[str, Any]:
+        """The epoch as files keep it: without what is None."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def of_entry(cls, entry: Mapping[str, Any]) -> Self:
+        """The epoch of an `entry`, from a file that has lists for tuples."""
+        tuples = {name: tuple(entry[name]) for name in ("spikes", "synaptic_events")}
+        return cls(**{**entry, **tuples})
+
+
+class Course:
+    """The epochs of a training so far, and what is kept of them.
+
+    Args:
+        engine: the network with its optimizer.
+        schedule: of the learning rate, before its first step.
+        settings: how to train.
+        n_batches: of an epoch.
+    """
+
+    def __init__(
+        self, engine: Engine, schedule: RunningSchedule, settings: TrainingSettings, n_batches: int
+    ) -> None:
+        self._engine = engine
+        self._schedule = schedule
+        self._settings = settings
+        self._n_batches = n_batches
+        self._average = WeightAverage()
+        self.history: list[EpochRecord] = []
+        self.seconds: list[float] = []
+        self.best: EpochRecord | None = None
+        self.best_state: dict[str, NDArray[Any]] = {}
+        self.best_architecture: Architecture = engine.architecture
+
+    @property
+    def stop_reason(self) -> str:
+        """Why training is to end; empty while it is not."""
+        settings, last = self._settings, self.history[-1] if self.history else None
+        if last is None:
+            return ""
+        if self.best is not None:
+            target = settings.target_accuracy
+            if target is not None and last.validation_accuracy_percent >= target:
+                return "target_accuracy"
+            if settings.patience and last.epoch - self.best.epoch >= settings.patience:
+                return "patience"
+        return "max_epochs" if last.epoch >= settings.max_epochs else ""
+
+    def epochs_left(self) -> Iterator[int]:
+        """The epochs that are to come, from 1 on, until one that was added ends training."""
+        while not self.stop_reason:
+            yield len(self.history) + 1
+
+    def runner(self, epoch: int, state: Mapping[str, NDArray[Any]]) -> Engine:
+        """The network that is validated after an epoch: itself, or one of averaged weights."""
+        if not self._settings.is_averaged(epoch, self._settings.max_epochs):
+            return self._engine
+        return self._engine.with_parameters(self._average.add(state))
+
+    def add(self, record: EpochRecord, seconds: float, runner: Engine) -> None:
+        """Add an epoch, and keep the weights that were validated if they are the best."""
+        self.history.append(record)
+        self.seconds.append(seconds)
+        if not self._settings.is_pruned_by(record.epoch, self._settings.max_epochs):
+            return
+        best = self.best
+        if best is None or record.validation_accuracy_percent > best.validation_accuracy_percent:
+            self.best, self.best_state = record, runner.state()
+            self.best_architecture = runner.architecture
+
+    def kept(self) -> Kept:
+        """The state after the last epoch."""
+        parts = {
+            "engine": self._engine.snapshot().arrays(),
+            "best": self.best_state,
+            "average": self._average.sums,
+        }
+        plain = {
+            "history": [record.entry() for record in self.history],
+            "seconds": self.seconds,
+            "best_epoch": 0 if self.best is None else self.best.epoch,
+            "best_exponents": exponents_of(self.best_architecture),
+            "averaged_epochs": self._average.epochs,
+        }
+        return Kept(
+            plain,
+            {f"{part}.{name}": of for part, all_of in parts.items() for name, of in all_of.items()},
+        )
+
+    def go_on_from(self, kept: Kept) -> None:
+        """Take up the state of `kept`, which another process has left.
+
+        Raises ArtifactError, with nothing taken up, if it is no state of this training.
+        """
+        parts: dict[str, dict[str, NDArray[Any]]] = {"engine": {}, "best": {}, "average": {}}
+        try:
+            for full_name, array in kept.arrays.items():
+                part, _, name = full_name.partition(".")
+                parts[part][name] = array
+            snapshot = Snapshot.of_arrays(parts["engine"], self._engine.architecture)
+            history = [EpochRecord.of_entry(entry) for entry in kept.plain["history"]]
+            best_epoch = int(kept.plain["best_epoch"])
+            exponents = tuple(map(int, kept.plain["best_exponents"]))
+            averaged = int(kept.plain["averaged_epochs"])
+            seconds = list(map(float, kept.plain["seconds"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
+        self._check(parts, history, best_epoch, averaged)
+        self.history, self.seconds = history, seconds
+        if best_epoch:
+            # In the engine's order: files of it have the same bytes then.
+            self.best_state = {name: parts["best"][name] for name in self._engine.state()}
+            self.best = history[best_epoch - 1]
+            self.best_architecture = with_exponents(self._engine.architecture, exponents)
+        self._average = WeightAverage(parts["average"], averaged)
+        self._engine.restore(snapshot)
+        for record in history:
+            for _ in range(self._n_batches):
+                self._schedule.after_batch()
+            self._schedule.after_epoch(record.validation_accuracy_percent)
+
+    def _check(
+        self,
+        parts: Mapping[str, Mapping[str, NDArray[Any]]],
+        history: list[EpochRecord],
+        best_epoch: int,
+        averaged: int,
+    ) -> None:
+        shapes = self._engine.architecture.parameter_shapes()
+        sound = (
+            [record.epoch for record in history] == list(range(1, len(history) + 1))
+            and 0 <= best_epoch <= len(history) <= self._settings.max_epochs
+            and _shapes(parts["best"]) == (shapes if best_epoch else {})
+            and _shapes(parts["average"]) == (shapes if averaged else {})
+        )
+        if not sound:
+            raise ArtifactError("the state is one of another training")
+
+
+def _shapes(state: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in state.items()}

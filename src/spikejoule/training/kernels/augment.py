@@ -1,0 +1,130 @@
+"""Random small deformations of images: one affine map per image, bilinear interpolation."""
+
+import math
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from spikejoule.core.compiling.exponential import GOLDEN
+from spikejoule.core.compiling.jit import compiled, compiled_parallel
+from spikejoule.core.compiling.streams import mix, stream_start
+
+_STATE_STEP = np.uint64(GOLDEN)
+_UNIT = 1.0 / 9007199254740992.0
+
+
+class Limits(NamedTuple):
+    """Largest deformations, float64; each image draws its own between plus and minus these.
+
+    Attributes:
+        shift: whole pixels along each axis.
+        rotation: about the centre, radians.
+        scaling: relative change of size.
+        shear: slant of the vertical, radians.
+    """
+
+    shift: float
+    rotation: float
+    scaling: float
+    shear: float
+
+
+class InverseMap(NamedTuple):
+    """The place in the input that an output pixel shows, both relative to the centre.
+
+    An output pixel at (r, q), less the shift, shows the input at (a r + b q, c r + d q).
+
+    Attributes:
+        a, b, c, d: the matrix.
+        down, right: the shift, whole pixels.
+    """
+
+    a: float
+    b: float
+    c: float
+    d: float
+    down: int
+    right: int
+
+
+@compiled
+def symmetric_uniforms(state, numbers):
+    """Fill `numbers` with uniform numbers in [-1, 1) that follow a state of a stream."""
+    for k in range(numbers.size):
+        state += _STATE_STEP
+        numbers[k] = 2.0 * (float(mix(state) >> np.uint64(11)) * _UNIT) - 1.0
+
+
+@compiled
+def inverse_map(numbers, limits):
+    """The map of five numbers in [-1, 1), float64 [5], as an ``InverseMap``."""
+    down = math.floor(numbers[0] * (limits.shift + 0.5) + 0.5)
+    right = math.floor(numbers[1] * (limits.shift + 0.5) + 0.5)
+    angle = limits.rotation * numbers[2]
+    size = 1.0 + limits.scaling * numbers[3]
+    slant = math.tan(limits.shear * numbers[4])
+    cosine, sine = math.cos(angle) / size, math.sin(angle) / size
+    return InverseMap(
+        a=cosine,
+        b=sine,
+        c=-sine - slant * cosine,
+        d=cosine - slant * sine,
+        down=down,
+        right=right,
+    )
+
+
+@compiled
+def warp(image, transform, out):
+    """Write ``image`` [height, width] under an affine map to `out`; black comes from outside."""
+    a, b, c, d, down, right = transform
+    height, width = image.shape
+    middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
+    for row in range(height):
+        for column in range(width):
+            r, q = row - down - middle_row, column - right - middle_column
+            y = a * r + b * q + middle_row
+            x = c * r + d * q + middle_column
+            top, left = math.floor(y), math.floor(x)
+            total = 0.0
+            for i in range(2):
+                for j in range(2):
+                    source_row, source_column = int(top) + i, int(left) + j
+                    if 0 <= source_row < height and 0 <= source_column < width:
+                        weight_row = y - top if i else 1.0 - (y - top)
+                        weight_column = x - left if j else 1.0 - (x - left)
+                        total += weight_row * weight_column * image[source_row, source_column]
+            out[row * width + column] = int(total + 0.5)
+
+
+@compiled
+def move(image, down, right, out):
+    """Write ``image`` moved by whole pixels to `out`."""
+    height, width = image.shape
+    for row in range(height):
+        for column in range(width):
+            inside = 0 <= row - down < height and 0 <= column - right < width
+            out[row * width + column] = image[row - down, column - right] if inside else 0
+
+
+@compiled_parallel
+def augment_images(images, samples, key, limits, out):
+    """Deform each image by its own random map.
+
+    Args:
+        images: uint8 [N, height, width].
+        samples: identity of each image, int64 [N].
+        key: of the random streams, uint64.
+        limits: ``Limits``.
+        out: receives, uint8 [N, height * width].
+    """
+    only_moves = limits.rotation == 0.0 and limits.scaling == 0.0 and limits.shear == 0.0
+    for image in numba.prange(images.shape[0]):
+        numbers = np.empty(5, np.float64)
+        symmetric_uniforms(stream_start(key, samples[image]), numbers)
+        transform = inverse_map(numbers, limits)
+        if only_moves:
+            move(images[image], transform.down, transform.right, out[image])
+        else:
+            warp(images[image], transform, out[image])

@@ -1,0 +1,19 @@
+"""Half a cosine, without restarts."""
+
+from typing import ClassVar
+
+from spikejoule.training.schedule import RunningSchedule, Schedule
+from spikejoule.training.stand_in import StandIn
+
+
+class Cosine(Schedule):
+    """From `lr` down to 0 along half a cosine."""
+
+    name: ClassVar = "cosine"
+    reference: ClassVar = "Loshchilov and Hutter 2017, arXiv:1608.03983"
+
+    def start(self, lr: float, total_steps: int) -> RunningSchedule:
+        """See :meth:`spikejoule.training.schedule.Schedule.start`; `lr` is the first rate."""
+        from torch.optim.lr_scheduler import CosineAnnealingLR
+
+        return StandIn(lr, total_steps, lambda its: CosineAnnealingLR(its, T_max=total_steps))

@@ -1,0 +1,285 @@
+"""The training loop: epochs of freshly drawn spikes, validation, best weights, early stopping."""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.resume_files import Keeper
+from spikejoule.data.events import SensorEvents
+from spikejoule.encoding.counting import TrainingSpikes, predict
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.events import EventList
+from spikejoule.engine.interface import BatchOutcome, Engine
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.pruning import pruning_masks
+from spikejoule.training.augmentation import augment
+from spikejoule.training.course import Course, EpochRecord
+from spikejoule.training.schedule import RunningSchedule
+from spikejoule.training.settings import TrainingSettings
+from spikejoule.training.teacher import TeacherAnswer
+
+logger = logging.getLogger(__name__)
+
+TRAFFIC_SAMPLES = 1000
+"""Validation images on which the spikes of every synapse's source are counted, to prune by."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """The best weights and how they came about.
+
+    Attributes:
+        state: parameters after the epoch with the best validation accuracy.
+        architecture: of the network; with the grids of these parameters if it is quantised.
+        best_epoch: that epoch.
+        best_validation_accuracy_percent: its accuracy.
+        history: every epoch.
+        spikes: of all forward passes of training.
+        optimizer_state: Adam's state after the last epoch.
+        stop_reason: why training ended.
+        epoch_seconds: wall time of each epoch, validation included.
+    """
+
+    state: dict[str, NDArray[Any]]
+    architecture: Architecture
+    best_epoch: int
+    best_validation_accuracy_percent: float
+    history: tuple[EpochRecord, ...]
+    spikes: TrainingSpikes
+    optimizer_state: dict[str, Any]
+    stop_reason: str
+    epoch_seconds: tuple[float, ...]
+
+
+class DivergedError(ParameterError):
+    """The loss or a weight has become no finite number."""
+
+
+class TrainingObserver(Protocol):
+    """Whoever wants to follow training: a progress bar, a tracker."""
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        """After each step; `samples` is the size of the batch."""
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        """After each epoch's validation."""
+
+    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
+        """Before the first epoch of a training that goes on: the epochs that it has, with times."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Samples to train on and events to validate on.
+
+    Attributes:
+        inputs: images uint8 [N, height, width], or `SensorEvents` that are read a batch at a time.
+        labels: [N].
+        samples: identity of each sample, int64 [N]; draws depend on it.
+        encoder: the code by which they become spikes.
+        validation_events: encoded once.
+        validation_labels: [N of validation].
+        teacher: what a teacher answers to deformed images, uint8 [B, pixels]; None where the
+            labels are all there is to learn from.
+    """
+
+    inputs: NDArray[np.uint8] | SensorEvents
+    labels: NDArray[np.integer]
+    samples: NDArray[np.int64]
+    encoder: Encoder
+    validation_events: EventList
+    validation_labels: NDArray[np.integer]
+    teacher: Callable[[NDArray[np.uint8]], TeacherAnswer] | None = None
+
+
+def accuracy_percent(engine: Engine, events: EventList, labels: NDArray[np.integer]) -> float:
+    """Share of samples that the network classifies correctly, in percent."""
+    predictions = predict(engine.run(events)[-1])
+    return 100.0 * int((predictions == labels).sum()) / len(labels)
+
+
+def train(
+    data: TrainingData,
+    engine: Engine,
+    layer_names: tuple[str, ...],
+    settings: TrainingSettings,
+    seed: int,
+    observers: tuple[TrainingObserver, ...] = (),
+    clock: Callable[[], float] = time.perf_counter,
+    keeper: Keeper | None = None,
+) -> TrainingResult:
+    """Train a network.
+
+    Every training spike is counted; those of validation are not.
+
+    Args:
+        data: what to learn from.
+        engine: the network with its optimizer.
+        layer_names: names of the layers, the input first.
+        settings: how to train.
+        seed: of every draw: shuffling, deformations, spikes.
+        observers: told of every batch and epoch.
+        clock: seconds, for the epochs' wall times.
+        keeper: keeps the state after every epoch, and has that of a process which was killed: the
+            result is the same to the bit as without the kill. Observers are told of epochs again.
+
+    Raises:
+        ParameterError: the window is not that of the validation events.
+        DivergedError: training diverged.
+    """
+    if data.validation_events.n_steps != data.encoder.time_window:
+        raise ParameterError(
+            f"time_window is {data.encoder.time_window}, but the validation events have "
+            f"{data.validation_events.n_steps} steps; encode them again"
+        )
+    n_batches = -(-len(data.labels) // settings.batch_size)
+    schedule = settings.chosen_schedule.start(settings.lr, n_batches * settings.max_epochs)
+    course = Course(engine, schedule, settings, n_batches)
+    if keeper is not None:
+        _go_on(course, keeper, observers)
+    for epoch in course.epochs_left():
+        started = clock()
+        share = _prune(epoch, engine, settings, data.validation_events)
+        engine.choose_grids()
+        learned = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
+        state = engine.learned_state()
+        _check_finite(learned, state, settings)
+        runner = course.runner(epoch, state)
+        accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
+        schedule.after_epoch(accuracy)
+        record = replace(learned, validation_accuracy_percent=accuracy)
+        course.add(record, clock() - started, runner)
+        if keeper is not None:
+            keeper.save(course.kept())
+        for observer in observers:
+            observer.on_epoch(record, course.seconds[-1])
+    best = course.best
+    assert best is not None
+    totals = tuple(
+        sum(column) for column in zip(*(record.spikes for record in course.history), strict=True)
+    )
+    return TrainingResult(
+        course.best_state,
+        course.best_architecture,
+        best.epoch,
+        best.validation_accuracy_percent,
+        tuple(course.history),
+        TrainingSpikes(layer_names, totals, sum(record.samples for record in course.history)),
+        engine.optimizer_state(schedule.learning_rate),
+        course.stop_reason,
+        tuple(course.seconds),
+    )
+
+
+def _go_on(course: Course, keeper: Keeper, observers: tuple[TrainingObserver, ...]) -> None:
+    """Take up what is kept, if it is sound, and tell the observers."""
+    kept = keeper.load()
+    if kept is None:
+        return
+    try:
+        course.go_on_from(kept)
+    except ArtifactError as error:
+        keeper.refuse(str(error))
+        return
+    for observer in observers:
+        observer.on_resume(course.history, course.seconds)
+
+
+def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: EventList) -> float:
+    """Remove the synapses that are due before an epoch; returns the share removed by now.
+
+    Where the traffic of synapses counts, it is that of the first `events`.
+    """
+    share = settings.pruned_share(epoch, settings.max_epochs)
+    if share > (settings.pruned_share(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
+        traffic = None
+        if settings.prune_by == "events":
+            seen = events.select(slice(TRAFFIC_SAMPLES))
+            layers = [seen, *engine.run(seen)[:-1]]
+            traffic = [(of.uses_per_source() + 1) / seen.n_samples for of in layers]
+        engine.prune(pruning_masks(engine.learned_state(), share, traffic))
+    return share
+
+
+def _check_finite(
+    record: EpochRecord, state: Mapping[str, NDArray[Any]], settings: TrainingSettings
+) -> None:
+    """Raise DivergedError if training diverged: a loss or a weight that is no finite number."""
+    finite = np.isfinite(record.train_loss)
+    if not (finite and all(np.isfinite(values).all() for values in state.values())):
+        raise DivergedError(
+            f"training diverged in epoch {record.epoch}: the {'weights' if finite else 'loss'} "
+            f"can no longer be told; train.lr is {settings.lr}, use a smaller one, or a "
+            "smaller train.logit_scale"
+        )
+
+
+def _train_epoch(
+    epoch: int,
+    data: TrainingData,
+    engine: Engine,
+    schedule: RunningSchedule,
+    settings: TrainingSettings,
+    seed: int,
+    pruned_share: float,
+    observers: tuple[TrainingObserver, ...],
+) -> EpochRecord:
+    """One pass over the training set in random order; of its validation nothing is known yet."""
+    n_samples = len(data.labels)
+    order = np.random.default_rng([seed, epoch]).permutation(n_samples)
+    key = data.encoder.draw_key(seed, "train", epoch)
+    loss = 0.0
+    correct = 0
+    spikes: tuple[int, ...] = ()
+    synaptic_events: tuple[int, ...] = ()
+    answers: list[TeacherAnswer] = []
+    input_macs: int | None = None
+    rate = schedule.learning_rate
+    for first in range(0, n_samples, settings.batch_size):
+        chosen = order[first : first + settings.batch_size]
+        samples = data.samples[chosen]
+        inputs = data.inputs[chosen]
+        images = None
+        if isinstance(inputs, np.ndarray):
+            inputs = images = augment(inputs, settings, seed, epoch, samples)
+        events = data.encoder.encode(inputs, key, samples).events
+        rate = schedule.learning_rate
+        taught = None
+        if data.teacher is not None and images is not None:
+            answers.append(data.teacher(images))
+            taught = answers[-1].probabilities
+        outcome = engine.train_batch(events, data.labels[chosen], rate, taught)
+        schedule.after_batch()
+        loss += outcome.mean_loss * chosen.size
+        correct += outcome.correct
+        spikes = _sums(spikes, outcome.spikes)
+        synaptic_events = _sums(synaptic_events, outcome.synaptic_events)
+        if outcome.input_macs is not None:
+            input_macs = (input_macs or 0) + outcome.input_macs
+        for observer in observers:
+            observer.on_batch(epoch, int(chosen.size), outcome)
+    return EpochRecord(
+        epoch,
+        rate,
+        loss / n_samples,
+        100.0 * correct / n_samples,
+        math.nan,
+        spikes,
+        synaptic_events,
+        pruned_share,
+        n_samples,
+        sum(answer.macs for answer in answers) if answers else None,
+        sum(answer.macs_nonzero for answer in answers) if answers else None,
+        input_macs,
+    )
+
+
+def _sums(totals: tuple[int, ...], counts: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(totals, counts, strict=True))) if totals else counts

@@ -1,0 +1,461 @@
+"""The ReLU networks and their quantised forms, against loops over plain numbers."""
+
+import math
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.baselines.baseline_files import load_baseline, save_baseline
+from spikejoule.baselines.measured import MeasuredBaseline, measure_baseline, nonzero_macs
+from spikejoule.baselines.members import Member
+from spikejoule.baselines.quantised import (
+    QuantisedLayer,
+    QuantisedNetwork,
+    activation_bits,
+    quantise,
+    quantised_activations,
+)
+from spikejoule.baselines.relu import TrainedBaseline, train_baselines
+from spikejoule.baselines.settings import BaselineTraining
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.files import read_npz, write_npz
+from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import initial_state
+from spikejoule.training.relu_network import activations, one_thread
+from tests.tools.settings import changed
+
+SMALL = Architecture(784, (12, 9), 10)
+SEED = 3
+SETTINGS = BaselineTraining(
+    batch_size=32,
+    max_epochs=3,
+    schedule="one_cycle",
+    lr=0.01,
+    shift_pixels=1,
+    rotate_degrees=5.0,
+    scale_fraction=0.05,
+    weight_decay=1e-5,
+    label_smoothing=0.1,
+)
+
+
+def random_state(architecture: Architecture, seed: int = 1) -> dict[str, np.ndarray]:
+    """Weights and biases with which about half of the hidden units are silent."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: generator.normal(0, 0.2, shape).astype(np.float32)
+        for name, shape in architecture.parameter_shapes().items()
+    }
+
+
+def all_kept(architecture: Architecture) -> list[np.ndarray]:
+    """Masks that remove nothing."""
+    shapes = architecture.parameter_shapes().values()
+    return [np.ones(shape, dtype=np.bool_) for shape in shapes if len(shape) == 2]
+
+
+def train_baseline(
+    train: LabelledImages,
+    validation: LabelledImages,
+    architecture: Architecture,
+    settings: BaselineTraining,
+    seed: int,
+) -> TrainedBaseline:
+    """The network of equal size, trained alone."""
+    (trained,) = train_baselines(
+        train, validation, [Member(architecture)], settings, seed
+    ).baselines
+    return trained
+
+
+def random_images(n_images: int, seed: int = 2) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    images = generator.integers(0, 256, (n_images, 28, 28), dtype=np.uint8)
+    images[generator.random(images.shape) < 0.8] = 0
+    return images
+
+
+@pytest.fixture(scope="module")
+def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
+    chosen = np.random.default_rng(0).permutation(4000)
+    return mnist5k.train.select(chosen[:600]), mnist5k.train.select(chosen[600:800])
+
+
+class TestActivations:
+    def test_equal_a_loop_over_plain_numbers(self) -> None:
+        state, images = random_state(SMALL), random_images(3)
+        layers = activations(state, images)
+        for image in range(3):
+            sources = [int(pixel) / 255 for pixel in images[image].ravel()]
+            np.testing.assert_allclose(layers[0][image], sources, rtol=1e-6)
+            for layer in range(1, 4):
+                weight = state[f"layer{layer}.synapses.weight"].tolist()
+                bias = state[f"layer{layer}.synapses.bias"].tolist()
+                sums = [
+                    bias[target]
+                    + math.fsum(w * value for w, value in zip(weight[target], sources, strict=True))
+                    for target in range(len(weight))
+                ]
+                sources = sums if layer == 3 else [max(value, 0.0) for value in sums]
+                np.testing.assert_allclose(layers[layer][image], sources, rtol=1e-4, atol=1e-5)
+
+    def test_scores_may_be_negative_and_hidden_activations_not(self) -> None:
+        layers = activations(random_state(SMALL), random_images(20))
+        assert layers[-1].min() < 0
+        assert all(layer.min() == 0 for layer in layers[:-1])
+
+
+class TestMacs:
+    def test_nonzero_equal_a_loop(self) -> None:
+        state = random_state(SMALL)
+        layers = activations(state, random_images(5))
+        kept = [values > 0.1 for values in state.values() if values.ndim == 2]
+        expected = []
+        for image in range(5):
+            of_image = [0, 0, 0]
+            for matrix, masks in enumerate(kept):
+                for target in masks.tolist():
+                    for value, is_left in zip(layers[matrix][image].tolist(), target, strict=True):
+                        of_image[matrix] += 1 if value != 0 and is_left else 0
+            expected.append(of_image)
+        counted = nonzero_macs(layers, kept)
+        assert counted.dtype == np.int64
+        assert counted.tolist() == expected
+        assert 0 < counted.sum(axis=1).min() < counted.sum() < 5 * sum(SMALL.synapses)
+
+    def test_a_network_written_down(self) -> None:
+        # 3 inputs, 2 hidden units, 4 outputs: [0, 5, 7] and one hidden unit at 0.
+        architecture = Architecture(3, (2,), 4)
+        layers = [np.array([[0.0, 5.0, 7.0]]), np.array([[0.0, 1.5]]), np.array([[1.0, 0, 0, 0]])]
+        assert nonzero_macs(layers, all_kept(architecture)).tolist() == [[2 * 2, 1 * 4]]
+
+    def test_a_black_image_costs_what_its_biases_awake(self) -> None:
+        state = random_state(SMALL)
+        layers = activations(state, np.zeros((1, 28, 28), dtype=np.uint8))
+        awake = int((state["layer1.synapses.bias"] > 0).sum())
+        counted = nonzero_macs(layers[:2] + layers[-1:], all_kept(Architecture(784, (12,), 9)))
+        assert counted.tolist() == [[0, 9 * awake]]
+
+
+class TestTraining:
+    def test_learns(self, digits: tuple[LabelledImages, LabelledImages]) -> None:
+        train, validation = digits
+        told: list[int] = []
+        training = train_baselines(train, validation, [Member(SMALL)], SETTINGS, SEED, told.append)
+        assert told == [1, 2, 3]
+        assert len(training.epoch_seconds) == 3
+        (result,) = training.baselines
+        assert result.best_validation_accuracy_percent == max(result.validation_accuracies_percent)
+        assert result.best_validation_accuracy_percent > 50
+        scores = activations(result.network, validation.images)[-1]
+        accuracy = 100 * np.mean(scores.argmax(axis=1) == validation.labels)
+        assert accuracy == pytest.approx(result.best_validation_accuracy_percent)
+        assert list(result.network) == list(SMALL.parameter_shapes())
+
+    def test_same_to_the_bit_whatever_the_threads(
+        self, digits: tuple[LabelledImages, LabelledImages]
+    ) -> None:
+        torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
+        states = []
+        try:
+            for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+                torch.set_num_threads(threads)
+                numba.set_num_threads(threads)
+                states.append(train_baseline(*digits, SMALL, SETTINGS, SEED).network)
+                assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(torch_threads)
+            numba.set_num_threads(numba_threads)
+        for name, values in states[0].items():
+            assert values.tobytes() == states[1][name].tobytes()
+
+    def test_depends_on_seed_and_deformations(
+        self, digits: tuple[LabelledImages, LabelledImages]
+    ) -> None:
+        one_epoch = changed(SETTINGS, max_epochs=1)
+        undeformed = changed(one_epoch, shift_pixels=0, rotate_degrees=0.0, scale_fraction=0.0)
+        weights = [
+            train_baseline(*digits, SMALL, settings, seed).network["layer1.synapses.weight"]
+            for settings, seed in ((one_epoch, SEED), (one_epoch, 4), (undeformed, SEED))
+        ]
+        assert not np.array_equal(weights[0], weights[1])
+        assert not np.array_equal(weights[0], weights[2])
+
+    def test_one_step_is_that_of_plain_torch(
+        self, digits: tuple[LabelledImages, LabelledImages]
+    ) -> None:
+        train = digits[0].select(slice(16))
+        settings = BaselineTraining(
+            batch_size=16, max_epochs=1, lr=0.01, weight_decay=1e-5, label_smoothing=0.1
+        )
+        result = train_baseline(train, digits[1], SMALL, settings, SEED)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(784, 12), torch.nn.ReLU(), torch.nn.Linear(12, 9), torch.nn.ReLU(),
+            torch.nn.Linear(9, 10),
+        )  # fmt: skip
+        first = initial_state(SMALL, 3)
+        with torch.no_grad():
+            for parameter, values in zip(model.parameters(), first.values(), strict=True):
+                parameter.copy_(values)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01, weight_decay=1e-5)
+        pixels = torch.from_numpy(train.images.reshape(16, 784).astype(np.float32) / 255)
+        labels = torch.from_numpy(train.labels.astype(np.int64))
+        torch.nn.CrossEntropyLoss(label_smoothing=0.1)(model(pixels), labels).backward()
+        optimizer.step()
+        for parameter, (name, values) in zip(
+            model.parameters(), result.network.items(), strict=True
+        ):
+            # Adam's first step is the learning rate times a sign: a tiny gradient may lose it.
+            close = np.isclose(parameter.detach().numpy(), values, atol=1e-5)
+            assert close.mean() > 0.999, name
+
+    def test_diverging_is_refused(self, digits: tuple[LabelledImages, LabelledImages]) -> None:
+        settings = SETTINGS.model_copy(update={"schedule": "constant", "lr": 1e30})
+        with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
+            train_baseline(*digits, SMALL, settings, SEED)
+
+    def test_one_thread_gives_the_threads_back(self) -> None:
+        before = torch.get_num_threads()
+        with one_thread():
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == before
+
+
+class TestActivationBits:
+    def test_is_the_formula(self) -> None:
+        for window in range(1, 2000):
+            assert activation_bits(window) == math.ceil(math.log2(window + 1))
+
+    def test_window_of_the_defaults(self) -> None:
+        assert activation_bits(50) == 6
+
+
+def naive_quantised(
+    network: QuantisedNetwork, image: list[int]
+) -> tuple[list[list[int]], list[float]]:
+    """Levels and scores of one image in Python's integers, rounding by hand."""
+    top = 2**network.activation_bits - 1
+    levels = [[math.floor(pixel * top / 255 + 0.5) for pixel in image]]
+    scores: list[float] = []
+    for number, layer in enumerate(network.layers, start=1):
+        sums = []
+        for weights, bias in zip(layer.weight.tolist(), layer.bias.tolist(), strict=True):
+            total = bias
+            for weight, level in zip(weights, levels[-1], strict=True):
+                total += weight * level
+            sums.append(total)
+        if number == len(network.layers):
+            return levels, sums
+        scaled = [total * layer.multiplier for total in sums]
+        rounded = [(2 * value + 2**layer.shift) // 2 ** (layer.shift + 1) for value in scaled]
+        levels.append([min(max(value, 0), top) for value in rounded])
+    return levels, scores
+
+
+class TestQuantised:
+    @pytest.mark.parametrize("bits", [1, 3, 6, 14])
+    def test_equals_a_loop_in_integers(self, bits: int) -> None:
+        state, images = random_state(SMALL), random_images(4)
+        network = quantise(state, activations(state, random_images(50, 9)), bits, 8)
+        layers = quantised_activations(network, images)
+        for image in range(4):
+            levels, scores = naive_quantised(network, images[image].ravel().tolist())
+            for found, expected in zip(layers[:-1], levels, strict=True):
+                assert found[image].tolist() == expected
+            assert layers[-1][image].tolist() == scores
+
+    @pytest.mark.parametrize(("bits", "weight_bits"), [(1, 8), (6, 8), (4, 4), (6, 2)])
+    def test_everything_fits_its_bits(self, bits: int, weight_bits: int) -> None:
+        state = random_state(SMALL)
+        network = quantise(state, activations(state, random_images(50)), bits, weight_bits)
+        for layer in network.layers:
+            assert np.abs(layer.weight).max() == 2 ** (weight_bits - 1) - 1
+            assert 2**23 <= layer.multiplier <= 2**24
+        for values in quantised_activations(network, random_images(30, 5))[:-1]:
+            assert values.min() == 0
+            assert values.max() <= 2**bits - 1
+
+    def test_more_bits_come_closer_to_the_real_numbers(self) -> None:
+        state, images = random_state(SMALL), random_images(50)
+        exact = activations(state, images)
+        deviations = []
+        for bits in (2, 4, 8, 14):
+            network = quantise(state, exact, bits, 16)
+            scores = quantised_activations(network, images)[-1]
+            # The last layer's scale, from two numbers that mean the same.
+            scale = np.vdot(scores, exact[-1]) / np.vdot(scores, scores)
+            deviations.append(float(np.abs(scores * scale - exact[-1]).max()))
+        assert deviations == sorted(deviations, reverse=True)
+        assert deviations[-1] < 0.01 * np.abs(exact[-1]).max()
+
+    def test_pixels_take_the_nearest_level(self) -> None:
+        ones, zero = np.ones((1, 784), dtype=np.int64), np.zeros(1, dtype=np.int64)
+        network = QuantisedNetwork((QuantisedLayer(ones, zero, 1, 1),), 2, 8)
+        image = np.zeros((1, 28, 28), dtype=np.uint8)
+        image.ravel()[:6] = [42, 43, 127, 128, 212, 213]
+        levels, scores = quantised_activations(network, image)
+        assert levels[0, :6].tolist() == [0, 1, 1, 2, 2, 3]
+        assert scores.tolist() == [[9]]
+
+    def test_a_silent_layer_stays_silent(self) -> None:
+        state = random_state(SMALL)
+        state["layer1.synapses.bias"][:] = -1000
+        images = random_images(5)
+        network = quantise(state, activations(state, images), 6, 8)
+        layers = quantised_activations(network, images)
+        assert not layers[1].any()
+        assert nonzero_macs(layers, all_kept(SMALL)).tolist() == [
+            [12 * int((layers[0][n] > 0).sum()), 0, 10 * int((layers[2][n] > 0).sum())]
+            for n in range(5)
+        ]
+
+    def test_dark_pixels_that_round_to_nothing_cost_nothing(self) -> None:
+        state = random_state(SMALL)
+        images = np.full((1, 28, 28), 30, dtype=np.uint8)
+        exact = activations(state, images)
+        layers = quantised_activations(quantise(state, exact, 2, 8), images)
+        assert not layers[0].any()
+        assert nonzero_macs(exact, all_kept(SMALL))[0, 0] == 784 * 12
+        assert nonzero_macs(layers, all_kept(SMALL))[0, 0] == 0
+
+
+LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)
+
+
+def measured() -> list[MeasuredBaseline]:
+    """A network, its quantised form and a pruned one, on four images."""
+    architecture = Architecture(784, (12,), 10)
+    state, images = random_state(architecture), random_images(4)
+    pruned = {name: np.where(values > 0.1, values, 0) for name, values in state.items()}
+    samples = LabelledImages(images, LABELS, np.arange(4))
+    splits = {"validation": samples.select(slice(2)), "test": samples}
+    exact = activations(state, images)
+    return [
+        measure_baseline("exact", state, True, False, splits),
+        measure_baseline("coarse", quantise(state, exact, 6, 8), True, False, splits),
+        measure_baseline("few", quantise(pruned, exact, 4, 4), False, True, splits),
+    ]
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path, baselines = tmp_path / "baseline.npz", measured()
+    save_baseline(
+        path,
+        [baseline.counts for baseline in baselines],
+        [baseline.network for baseline in baselines],
+        [baseline.predictions for baseline in baselines],
+        LABELS,
+    )
+    return path
+
+
+class TestFile:
+    def test_round_trip(self, saved: Path) -> None:
+        loaded, baselines = load_baseline(saved), measured()
+        assert len(loaded) == len(baselines) == 3
+        for found, baseline in zip(loaded, baselines, strict=True):
+            for name, value in vars(baseline.counts).items():
+                np.testing.assert_array_equal(getattr(found, name), value, name)
+        exact, coarse, few = loaded
+        assert (exact.name, exact.weight_bits, exact.activation_bits) == ("exact", 32, 32)
+        assert (coarse.name, coarse.weight_bits, coarse.activation_bits) == ("coarse", 8, 6)
+        assert [of.equal_size for of in loaded] == [True, True, False]
+        assert [of.pruned for of in loaded] == [False, False, True]
+        assert exact.macs_dense == coarse.macs_dense == 784 * 12 + 120
+        assert few.macs_dense < exact.macs_dense / 2
+
+    def test_accuracy_is_that_of_the_predictions(self, saved: Path) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        arrays["predictions"][1] = [3, 1, 4, 0]
+        write_npz(saved, "spikejoule/baseline/2", arrays)
+        assert load_baseline(saved)[1].accuracy_percent == 75.0
+
+    def test_weights_recount(self, saved: Path) -> None:
+        with np.load(saved, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        for baseline in (2, 3):
+            layers = tuple(
+                QuantisedLayer(
+                    arrays[f"baseline{baseline}.layer{number}.integer_weight"].astype(np.int64),
+                    arrays[f"baseline{baseline}.layer{number}.integer_bias"],
+                    *map(int, arrays[f"baseline{baseline}.layer{number}.requantisation"]),
+                )
+                for number in (1, 2)
+            )
+            bits = int(arrays["activation_bits"][baseline - 1])
+            found = quantised_activations(QuantisedNetwork(layers, bits, 8), random_images(4))
+            kept = [layer.weight != 0 if baseline == 3 else layer.weight < 999 for layer in layers]
+            counts = load_baseline(saved)[baseline - 1]
+            np.testing.assert_array_equal(nonzero_macs(found, kept), counts.macs_nonzero)
+            assert [int(of.sum()) for of in kept] == list(counts.synapses)
+
+    def test_nothing_is_compared_with_a_network_that_multiplies_nothing(self, saved: Path) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        arrays["baseline2.macs_nonzero"][:] = 0
+        write_npz(saved, "spikejoule/baseline/2", arrays)
+        with pytest.raises(ArtifactError, match="coarse multiplies nothing on any image"):
+            load_baseline(saved)
+        arrays["baseline2.macs_nonzero"][3, 0] = 12
+        write_npz(saved, "spikejoule/baseline/2", arrays)
+        assert load_baseline(saved)[1].macs_nonzero.sum() == 12
+
+    @pytest.mark.parametrize(
+        ("name", "change", "words"),
+        [
+            ("labels", lambda labels: labels[:-1], "labels.* has N = "),
+            ("labels", lambda labels: labels[:0], "labels.* has N = "),
+            ("names", lambda names: names[:2], "has K = "),
+            ("baseline1.macs_nonzero", lambda macs: macs[:1], "macs_nonzero.* has N = "),
+            ("baseline1.macs_nonzero", lambda macs: macs - 10**7, "must be at least 0"),
+            ("baseline1.macs_nonzero", lambda macs: macs + 9409, r"at most \[9408, 120\]"),
+            ("baseline2.active", lambda active: active * 99, r"active must be at most \[784, 12\]"),
+            ("baseline2.active", lambda active: active[:, :1], "active must be"),
+            ("activation_bits", lambda bits: bits * 0, "must be at least 1"),
+            ("weight_bits", lambda bits: bits // 4 * 2, "baseline1 has no integer_weight"),
+            ("baseline2.synapses", lambda left: left - 1, "not the number of its weights"),
+            ("baseline3.synapses", lambda left: left + 1, "not the number of its weights"),
+            ("baseline3.layer1.integer_weight", lambda of: of * 2, "weights beyond 4 bits"),
+            ("baseline1.layer2.weight", lambda of: of[:, 1:], "do not follow one another"),
+            ("baseline1.layer2.weight", lambda of: of.astype(np.float64), "type 'float32'"),
+            ("baseline3.synapses", lambda left: left[:0], "has no integer_weight"),
+            ("predictions", lambda classes: classes + 10, "tells 10 classes apart"),
+            ("predictions", lambda classes: classes.astype(np.int32), "predictions"),
+        ],
+    )
+    def test_what_does_not_belong_together_is_refused(
+        self, saved: Path, name: str, change: object, words: str
+    ) -> None:
+        with np.load(saved, allow_pickle=False) as archive:
+            arrays = {key: value for key, value in archive.items() if key != "schema"}
+        write_npz(saved, "spikejoule/baseline/2", {**arrays, name: change(arrays[name])})
+        with pytest.raises(ArtifactError, match=words):
+            load_baseline(saved)
+
+    @pytest.mark.parametrize("name", ["baseline2.active", "baseline3.layer2.integer_weight"])
+    def test_what_is_missing_is_named(self, saved: Path, name: str) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        del arrays[name]
+        write_npz(saved, "spikejoule/baseline/2", arrays)
+        with pytest.raises(ArtifactError, match=name.split(".")[0]):
+            load_baseline(saved)
+
+    def test_a_network_without_a_name_is_refused(self, saved: Path) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        write_npz(
+            saved,
+            "spikejoule/baseline/2",
+            {**arrays, "baseline4.synapses": arrays["baseline1.synapses"]},
+        )
+        with pytest.raises(ArtifactError, match="names of 3 networks, but holds 4"):
+            load_baseline(saved)
+
+    def test_another_schema_is_refused(self, saved: Path) -> None:
+        arrays = read_npz(saved, "spikejoule/baseline/2")
+        write_npz(saved, "spikejoule/baseline/1", arrays)
+        with pytest.raises(ArtifactError, match="baseline/2"):
+            load_baseline(saved)

@@ -1,0 +1,299 @@
+"""The family: networks that learn side by side, pruned and in integers."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise, product
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.baselines.measured import measure_baseline, weights_of
+from spikejoule.baselines.members import Member, family
+from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations
+from spikejoule.baselines.relu import TrainedBaseline, train_baselines
+from spikejoule.baselines.settings import BaselineSettings, BaselineTraining
+from spikejoule.core.errors import ParameterError
+from spikejoule.data.images import Dataset, LabelledImages
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.pruning import PruningSettings
+from spikejoule.training.schedules import SCHEDULES
+from tests.tools.interrupted import cut_short_after_every_epoch
+from tests.tools.settings import changed
+
+SEED = 3
+EPOCHS = 5
+SETTINGS = BaselineTraining(
+    batch_size=32, max_epochs=EPOCHS, schedule="one_cycle", lr=0.01, shift_pixels=1,
+    rotate_degrees=5.0, weight_decay=1e-5, label_smoothing=0.1,
+)  # fmt: skip
+FAMILY = BaselineSettings(family_hidden=(12, 7), family_pruned=(0.0, 0.8), family_bits=(32, 8, 4))
+PRUNING_EPOCHS = (0.2, 0.6)
+
+
+@pytest.fixture(scope="module")
+def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
+    chosen = np.random.default_rng(0).permutation(4000)
+    return mnist5k.train.select(chosen[:640]), mnist5k.train.select(chosen[640:840])
+
+
+@pytest.fixture(scope="module")
+def members() -> list[Member]:
+    deep = Architecture(784, (9, 6), 10)
+    return [
+        *family(784, 10, FAMILY, PRUNING_EPOCHS),
+        Member(deep),
+        Member(deep, PruningSettings(pruned_fraction=0.5), 5),
+        Member(deep, bits=6),
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(
+    digits: tuple[LabelledImages, LabelledImages], members: list[Member]
+) -> tuple[TrainedBaseline, ...]:
+    return train_baselines(*digits, members, SETTINGS, SEED).baselines
+
+
+def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
+    if isinstance(baseline.network, QuantisedNetwork):
+        return [
+            values for layer in baseline.network.layers for values in (layer.weight, layer.bias)
+        ]
+    return list(baseline.network.values())
+
+
+class TestMembers:
+    def test_every_combination_has_its_name(self) -> None:
+        assert [member.name for member in family(784, 10, FAMILY, PRUNING_EPOCHS)] == [
+            f"ReLU 784-{hidden}-10{share}{bits}"
+            for hidden, share, bits in product(
+                (12, 7), ("", ", 80 % pruned"), ("", ", 8 bits", ", 4 bits")
+            )
+        ]
+
+    @pytest.mark.parametrize("empty", ["family_hidden", "family_pruned", "family_bits"])
+    def test_an_empty_list_is_no_family(self, empty: str) -> None:
+        assert list(family(784, 10, changed(FAMILY, **{empty: ()}), PRUNING_EPOCHS)) == []
+
+    def test_a_share_is_told_in_full(self) -> None:
+        member = Member(Architecture(3, (2,), 2), PruningSettings(pruned_fraction=0.955))
+        assert member.name == "ReLU 3-2-2, 95.5 % pruned"
+
+
+class TestSideBySide:
+    def test_as_each_alone(
+        self,
+        digits: tuple[LabelledImages, LabelledImages],
+        members: list[Member],
+        trained: tuple[TrainedBaseline, ...],
+    ) -> None:
+        """Products of other sizes may round otherwise: equal but for that after an epoch."""
+        settings = changed(SETTINGS, max_epochs=1)
+        together = train_baselines(*digits, members, settings, SEED).baselines
+        for member, baseline in zip(members, together, strict=True):
+            (alone,) = train_baselines(*digits, [member], settings, SEED).baselines
+            assert alone.member == baseline.member == member
+            for one, other in zip(parameters(alone), parameters(baseline), strict=True):
+                if member.bits == 32:
+                    np.testing.assert_allclose(one, other, atol=2e-5)
+                else:
+                    assert np.abs(one - other).max() <= 1
+                    assert np.sum(one != other) <= 1 + 0.005 * one.size
+
+    def test_same_to_the_bit_whatever_the_threads(
+        self,
+        digits: tuple[LabelledImages, LabelledImages],
+        members: list[Member],
+        trained: tuple[TrainedBaseline, ...],
+    ) -> None:
+        torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
+        try:
+            for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
+                torch.set_num_threads(threads)
+                numba.set_num_threads(threads)
+                again = train_baselines(*digits, members, SETTINGS, SEED).baselines
+                assert torch.get_num_threads() == threads
+                for one, other in zip(again, trained, strict=True):
+                    assert one.validation_accuracies_percent == other.validation_accuracies_percent
+                    for mine, its in zip(parameters(one), parameters(other), strict=True):
+                        assert mine.tobytes() == its.tobytes()
+        finally:
+            torch.set_num_threads(torch_threads)
+            numba.set_num_threads(numba_threads)
+
+    def test_a_member_of_equal_size_is_another_network(
+        self, digits: tuple[LabelledImages, LabelledImages]
+    ) -> None:
+        architecture = Architecture(784, (7,), 10)
+        twins = [Member(architecture, equal_size=True), Member(architecture)]
+        settings = changed(SETTINGS, max_epochs=1)
+        one, other = train_baselines(*digits, twins, settings, SEED).baselines
+        assert (one.member.equal_size, other.member.equal_size) == (True, False)
+        assert one.validation_accuracies_percent == other.validation_accuracies_percent
+        (alone,) = train_baselines(*digits, twins[:1], settings, SEED).baselines
+        for mine, its, the_others in zip(
+            parameters(one), parameters(alone), parameters(other), strict=True
+        ):
+            assert mine.tobytes() == its.tobytes() == the_others.tobytes()
+
+    def test_each_has_its_own_schedule(
+        self, digits: tuple[LabelledImages, LabelledImages], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[list[float]] = []
+        start = SCHEDULES["plateau"].start
+
+        def spied(self: object, lr: float, total_steps: int) -> object:
+            running = start(self, lr, total_steps)
+            told.append([])
+            of_this, after_epoch = told[-1], running.after_epoch
+            running.after_epoch = lambda percent: (of_this.append(percent), after_epoch(percent))
+            return running
+
+        monkeypatch.setattr(SCHEDULES["plateau"], "start", spied)
+        settings = changed(SETTINGS, schedule="plateau", max_epochs=2)
+        pair = [Member(Architecture(784, (7,), 10), bits=bits) for bits in (32, 8)]
+        baselines = train_baselines(*digits, pair, settings, SEED).baselines
+        assert told == [list(baseline.validation_accuracies_percent) for baseline in baselines]
+
+    def test_learns(self, trained: tuple[TrainedBaseline, ...]) -> None:
+        for baseline in trained:
+            assert baseline.best_validation_accuracy_percent > 50, baseline.member.name
+
+    def test_diverging_is_refused(
+        self, digits: tuple[LabelledImages, LabelledImages], members: list[Member]
+    ) -> None:
+        settings = changed(SETTINGS, schedule="constant").model_copy(update={"lr": 1e30})
+        with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
+            train_baselines(*digits, members, settings, SEED)
+
+
+class TestPruned:
+    def test_share_is_exact(self, trained: tuple[TrainedBaseline, ...]) -> None:
+        for baseline in trained:
+            share, weights = baseline.member.pruning.pruned_fraction, weights_of(baseline.network)
+            removed = round(share * sum(of.size for of in weights))
+            zeros = sum(int((of == 0).sum()) for of in weights)
+            if baseline.member.bits == 32:
+                assert zeros == removed
+            else:  # where more round to 0
+                assert zeros >= removed
+
+    def test_the_epoch_is_one_of_the_final_share(
+        self, trained: tuple[TrainedBaseline, ...]
+    ) -> None:
+        for baseline in trained:
+            accuracies = baseline.validation_accuracies_percent
+            first = math.ceil(0.6 * EPOCHS) if baseline.member.pruning.pruned_fraction else 1
+            assert len(accuracies) == EPOCHS
+            assert baseline.best_epoch == first + accuracies[first - 1 :].index(
+                max(accuracies[first - 1 :])
+            )
+
+    def test_a_removed_weight_never_returns(
+        self, digits: tuple[LabelledImages, LabelledImages], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        masks: list[dict[str, np.ndarray]] = []
+
+        def spied(state: dict[str, np.ndarray], share: float) -> dict[str, np.ndarray]:
+            from spikejoule.model.pruning import pruning_masks
+
+            masks.append({k: v.copy() for k, v in pruning_masks(state, share).items()})
+            return masks[-1]
+
+        monkeypatch.setattr("spikejoule.baselines.stack.pruning_masks", spied)
+        member = Member(Architecture(784, (7,), 10), PruningSettings(pruned_fraction=0.9), 8)
+        train_baselines(*digits, [member], SETTINGS, SEED)
+        assert len(masks) == EPOCHS - 1
+        for before, after in pairwise(masks):
+            for name, kept in after.items():
+                assert not (kept & ~before[name]).any()
+
+
+class TestIntegers:
+    def test_counts_equal_a_loop(
+        self,
+        digits: tuple[LabelledImages, LabelledImages],
+        trained: tuple[TrainedBaseline, ...],
+    ) -> None:
+        """A pruned network of integers, in Python's own."""
+        (baseline,) = (
+            one for one in trained if one.member.name.endswith("12-10, 80 % pruned, 4 bits")
+        )
+        assert isinstance(baseline.network, QuantisedNetwork)
+        samples = digits[1].select(slice(4))
+        found = measure_baseline(
+            baseline.member.name,
+            baseline.network,
+            False,
+            True,
+            {"validation": samples, "test": samples},
+        )
+        assert found.counts.synapses == tuple(
+            sum(weight != 0 for row in layer.weight.tolist() for weight in row)
+            for layer in baseline.network.layers
+        )
+        for image, pixels in enumerate(samples.images.reshape(4, 784).tolist()):
+            levels = [math.floor(pixel * 15 / 255 + 0.5) for pixel in pixels]
+            for number, layer in enumerate(baseline.network.layers):
+                assert found.counts.active[image, number] == sum(level != 0 for level in levels)
+                sums, macs = layer.bias.tolist(), 0
+                for target, row in enumerate(layer.weight.tolist()):
+                    assert max(map(abs, row)) <= 7
+                    for weight, level in zip(row, levels, strict=True):
+                        sums[target] += weight * level
+                        macs += weight * level != 0
+                assert found.counts.macs_nonzero[image, number] == macs
+                levels = [
+                    min(
+                        max((total * layer.multiplier + 2 ** (layer.shift - 1)) >> layer.shift, 0),
+                        15,
+                    )
+                    for total in sums
+                ]
+            assert found.predictions[image] == max(range(10), key=sums.__getitem__)
+
+    def test_are_what_was_trained(
+        self,
+        digits: tuple[LabelledImages, LabelledImages],
+        trained: tuple[TrainedBaseline, ...],
+    ) -> None:
+        """The integers read the validation images as the rounded numbers of the training do."""
+        for baseline in trained:
+            if isinstance(baseline.network, QuantisedNetwork):
+                answers = quantised_activations(baseline.network, digits[1].images)[-1].argmax(
+                    axis=1
+                )
+                percent = 100 * np.mean(answers == digits[1].labels)
+                assert percent == pytest.approx(baseline.best_validation_accuracy_percent, abs=0.51)
+                assert baseline.network.weight_bits == baseline.member.bits
+                assert baseline.network.activation_bits == baseline.member.bits
+
+    def test_fewer_bits_than_the_weights_need_are_learned_with(
+        self, digits: tuple[LabelledImages, LabelledImages], trained: tuple[TrainedBaseline, ...]
+    ) -> None:
+        best: dict[int, Sequence[float]] = {
+            bits: [
+                one.best_validation_accuracy_percent for one in trained if one.member.bits == bits
+            ]
+            for bits in (32, 4)
+        }
+        assert np.mean(best[4]) > np.mean(best[32]) - 10
+
+
+def test_cut_short_after_every_epoch(
+    digits: tuple[LabelledImages, LabelledImages],
+    members: list[Member],
+    trained: tuple[TrainedBaseline, ...],
+) -> None:
+    ended, cuts = cut_short_after_every_epoch(
+        lambda keeper: train_baselines(*digits, members, SETTINGS, SEED, keeper=keeper)
+    )
+    assert cuts == len(ended.epoch_seconds) == EPOCHS
+    for one, other in zip(ended.baselines, trained, strict=True):
+        assert (one.member, one.best_epoch) == (other.member, other.best_epoch)
+        assert one.validation_accuracies_percent == other.validation_accuracies_percent
+        for values, expected in zip(parameters(one), parameters(other), strict=True):
+            assert values.tobytes() == expected.tobytes()
+            assert values.dtype == expected.dtype

@@ -1,0 +1,372 @@
+"""The machine's own energy, with a made-up sysfs and a made-up NVML."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+import types
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from spikejoule.core import host_energy
+from spikejoule.core.files import write_json
+from spikejoule.core.host_energy import (
+    EnergyPart,
+    HostEnergy,
+    HostEnergyEntry,
+    gpu_uuids,
+    measure_host_energy,
+)
+from spikejoule.core.host_energy_sums import added_up
+from tests.tools.processes import start_python
+from tests.tools.without_torch import needs_torch
+
+
+def make_zone(powercap: Path, zone: str, name: str, energy_uj: int, range_uj: int = 10**9) -> Path:
+    """A folder of counters as the kernel shows it."""
+    folder = powercap / zone
+    folder.mkdir(parents=True)
+    (folder / "name").write_text(f"{name}\n")
+    (folder / "energy_uj").write_text(f"{energy_uj}\n")
+    (folder / "max_energy_range_uj").write_text(f"{range_uj}\n")
+    return folder
+
+
+def add(zone: Path, energy_uj: int) -> None:
+    """Let the counter run on, and wrap around as the hardware does."""
+    total = int((zone / "energy_uj").read_text()) + energy_uj
+    total %= int((zone / "max_energy_range_uj").read_text())
+    # A counter is never empty, as a file is for a moment while it is written.
+    (zone / "new").write_text(f"{total}\n")
+    (zone / "new").replace(zone / "energy_uj")
+
+
+class TestRapl:
+    def test_adds_up_packages_and_memory_alone(self, tmp_path: Path) -> None:
+        first = make_zone(tmp_path, "intel-rapl:0", "package-0", 5_000_000)
+        core = make_zone(tmp_path, "intel-rapl:0:0", "core", 1)
+        dram = make_zone(tmp_path, "intel-rapl:0:1", "dram", 7)
+        second = make_zone(tmp_path, "intel-rapl:1", "package-1", 0)
+        platform = make_zone(tmp_path, "intel-rapl:2", "psys", 0)
+        mirror = make_zone(tmp_path, "intel-rapl-mmio:0", "package-0", 5_000_000)
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
+            add(first, 2_000_000)
+            add(second, 3_500_000)
+            add(dram, 250_000)
+            for zone in (core, platform, mirror):
+                add(zone, 900_000_000)
+        assert host.parts == (
+            EnergyPart(device="package-0", kind="measured", method="RAPL", energy_j=2.0),
+            EnergyPart(device="dram", kind="measured", method="RAPL", energy_j=0.25),
+            EnergyPart(device="package-1", kind="measured", method="RAPL", energy_j=3.5),
+        )
+        entry = host.as_entry()
+        assert entry.energy_j == 5.75
+        assert (entry.kind, entry.method) == ("measured", "RAPL")
+        assert entry.device == "package-0, dram, package-1"
+
+    def test_what_it_draws_idle_is_stated_and_subtracted(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        memory = make_zone(tmp_path, "intel-rapl:0:0", "dram", 0)
+        other = make_zone(tmp_path, "intel-rapl:1", "package-1", 0)
+        unread = make_zone(tmp_path, "intel-rapl:1:0", "dram", 0)
+        now = [0.0]
+
+        def wait(seconds: float) -> None:
+            now[0] += seconds
+            add(zone, 10_000_000)
+            add(memory, 2_000_000)
+
+        monkeypatch.setattr(host_energy.time, "sleep", wait)
+        with measure_host_energy(powercap=tmp_path, clock=lambda: now[0], idle_seconds=2) as host:
+            now[0] += 10
+            for counter, spent in ((zone, 80), (memory, 9), (other, 1), (unread, 0)):
+                add(counter, spent * 1_000_000)
+        found = [(part.energy_j, part.idle_w, part.above_idle_j) for part in host.parts]
+        assert found == [(80, 5, 30), (9, 1, -1), (1, 0, 1), (0, 0, 0)]
+        entry = host.as_entry()
+        assert (entry.energy_j, entry.idle_w, entry.above_idle_j) == (90, 6, 30)
+
+    def test_nothing_is_waited_for_where_nothing_can_be_measured(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(host_energy.time, "sleep", lambda seconds: pytest.fail("waited"))
+        with measure_host_energy(powercap=tmp_path) as host:
+            pass
+        assert (host.as_entry().energy_j, host.as_entry().idle_w) == (None, None)
+
+    def test_counter_that_wraps_around(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 999_000_000)
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
+            add(zone, 3_000_000)
+            assert int((zone / "energy_uj").read_text()) == 2_000_000
+        assert host.parts[0].energy_j == 3.0
+
+    def test_counter_that_wraps_around_again_and_again(self, tmp_path: Path) -> None:
+        # Nobody would see the first wrap at the end; who looks often does.
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=1000)
+        counter = host_energy._Counter(zone)
+        for _ in range(10):
+            add(zone, 700)
+            counter.update()
+        assert counter.total_uj == 7000
+
+    def test_is_read_in_between(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=1_000_000)
+        made: list[host_energy._Counter] = []
+
+        class Watched(host_energy._Counter):
+            def __init__(self, zone: Path) -> None:
+                super().__init__(zone)
+                made.append(self)
+
+        monkeypatch.setattr(host_energy, "_Counter", Watched)
+        finish = host_energy._rapl_meter(tmp_path, poll_seconds=0.01)
+        for total in (700_000, 1_400_000):
+            add(zone, 700_000)
+            deadline = time.monotonic() + 10
+            while made[0].total_uj < total and time.monotonic() < deadline:
+                time.sleep(0.005)
+        assert finish()[0].energy_j == 1.4
+        assert "RAPL" not in {thread.name for thread in threading.enumerate()}
+
+    def test_unreadable_at_the_end_is_unavailable(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
+            (zone / "energy_uj").unlink()
+        entry = host.as_entry()
+        assert (entry.kind, entry.energy_j) == ("unavailable", None)
+        assert "energy_uj" in entry.method
+        assert entry.seconds > 0
+
+    @pytest.mark.parametrize("damage", ["energy_uj", "max_energy_range_uj", "name"])
+    def test_one_unreadable_counter_makes_it_unavailable(self, damage: str, tmp_path: Path) -> None:
+        make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        zone = make_zone(tmp_path, "intel-rapl:1", "package-1", 0)
+        # As root may read anything, a folder stands for a file without permission.
+        (zone / damage).unlink()
+        (zone / damage).mkdir()
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
+            pass
+        # Half a machine measured would be no measure of it.
+        assert [(part.kind, part.energy_j) for part in host.parts] == [("unavailable", None)]
+        assert f"intel-rapl:1/{damage}" in host.as_entry().method
+
+    def test_a_counter_that_holds_no_number(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        (zone / "energy_uj").write_text("many\n")
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
+            pass
+        assert host.as_entry().kind == "unavailable"
+        assert "many" in host.as_entry().method
+
+    def test_none_is_unavailable_and_nothing_is_estimated(self, tmp_path: Path) -> None:
+        ticks = iter([10.0, 12.5])
+        with measure_host_energy(
+            powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0
+        ) as host:
+            pass
+        entry = host.as_entry()
+        assert (entry.kind, entry.energy_j, entry.seconds) == ("unavailable", None, 2.5)
+        assert entry.method == f"there is no RAPL counter in {tmp_path}"
+        assert entry.device == "processor"
+
+    def test_reaches_no_network_writes_no_file_and_is_quick(self, tmp_path: Path) -> None:
+        code = """
+import json, sys, time
+seen = []
+def watch(event, arguments):
+    if event.startswith(("socket.", "subprocess.")):
+        seen.append(event)
+    if event == "open" and isinstance(arguments[0], str) and set(arguments[1] or "") & set("wax+"):
+        seen.append(arguments[0])
+from pathlib import Path
+from typing import Any
+from spikejoule.core.host_energy import measure_host_energy
+sys.addaudithook(watch)
+started = time.process_time()
+with measure_host_energy(powercap=Path(sys.argv[1])) as host:
+    pass
+print(json.dumps([seen, time.process_time() - started, host.as_entry().kind]))
+"""
+        powercap = tmp_path / "powercap"
+        make_zone(powercap, "intel-rapl:0", "package-0", 0)
+        work = tmp_path / "work"
+        work.mkdir()
+        process = start_python(
+            "-W", "error", "-c", code, str(powercap),
+            cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        output, errors = process.communicate(timeout=120)
+        assert (process.returncode, errors) == (0, "")
+        seen, seconds, kind = json.loads(output)
+        assert (seen, kind) == ([], "measured")
+        assert seconds < 0.1
+        assert list(work.iterdir()) == []
+
+
+class FakeNvml(types.ModuleType):
+    """NVML with a counter of millijoules a GPU."""
+
+    def __init__(self, counters: dict[str, list[int]]) -> None:
+        super().__init__("pynvml")
+        self.counters = counters
+        self.open = 0
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.open -= 1
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
+        if uuid not in self.counters:
+            raise LookupError(f"no {uuid}")
+        return uuid
+
+    def nvmlDeviceGetName(self, handle: str) -> str:  # noqa: N802
+        return f"GPU of {handle}"
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:  # noqa: N802
+        return self.counters[handle].pop(0)
+
+
+class TestGpus:
+    def measure(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uuids: Sequence[str]
+    ) -> tuple[HostEnergy, FakeNvml]:
+        make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        nvml = FakeNvml({"GPU-a": [5000, 12_500], "GPU-b": [0, 1]})
+        monkeypatch.setitem(sys.modules, "pynvml", nvml)
+        with measure_host_energy(uuids, powercap=tmp_path, idle_seconds=0) as host:
+            add(tmp_path / "intel-rapl:0", 1_000_000)
+        return host, nvml
+
+    def test_the_gpu_in_use_is_added(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        host, nvml = self.measure(monkeypatch, tmp_path, ["GPU-a"])
+        assert host.parts[1:] == (
+            EnergyPart(device="GPU of GPU-a", kind="measured", method="NVML", energy_j=7.5),
+        )
+        entry = host.as_entry()
+        assert entry.energy_j == 8.5
+        assert (entry.kind, entry.method) == ("measured", "RAPL; NVML")
+        assert nvml.open == 0
+
+    def test_none_in_use(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        host, nvml = self.measure(monkeypatch, tmp_path, [])
+        assert len(host.parts) == 1
+        assert len(nvml.counters["GPU-a"]) == 2
+
+    def test_unknown_gpu_makes_the_sum_unavailable(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        host, _ = self.measure(monkeypatch, tmp_path, ["GPU-c"])
+        entry = host.as_entry()
+        assert (entry.kind, entry.energy_j) == ("unavailable", None)
+        assert entry.parts[0].energy_j == 1.0
+        assert "no GPU-c" in entry.method
+
+    def test_gpu_alone_is_no_measure_of_the_machine(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setitem(sys.modules, "pynvml", FakeNvml({"GPU-a": [0, 1000]}))
+        with measure_host_energy(["GPU-a"], powercap=tmp_path, idle_seconds=0) as host:
+            pass
+        assert [part.energy_j for part in host.parts] == [None, 1.0]
+        assert (host.as_entry().kind, host.as_entry().energy_j) == ("unavailable", None)
+
+    def test_an_estimate_of_an_earlier_version_is_read_as_one(self) -> None:
+        part = {"device": "memory", "kind": "estimated", "method": "constant", "energy_j": 2.0}
+        entry = HostEnergyEntry.model_validate({**part, "seconds": 1.0, "parts": [part]})
+        assert entry.kind == "estimated"
+
+    @needs_torch
+    def test_uuids_of_torch_devices(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        import torch
+
+        monkeypatch.setattr(
+            torch.cuda,
+            "get_device_properties",
+            lambda device: types.SimpleNamespace(uuid=f"uuid of {device}"),
+        )
+        assert gpu_uuids("cpu") == ()
+        assert gpu_uuids("cuda:1") == ("GPU-uuid of cuda:1",)
+
+
+class TestBlock:
+    def test_an_exception_passes_and_the_block_is_metered(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        results = []
+
+        def work() -> None:
+            with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
+                results.append(host)
+                add(zone, 4_000_000)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        assert results[0].parts[0].energy_j == 4.0
+
+    def test_entry_can_be_written(self, tmp_path: Path) -> None:
+        make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
+            pass
+        write_json(tmp_path / "timings.json", {"host_energy": host.as_entry().model_dump()})
+
+    def test_nothing_metered_is_unavailable(self) -> None:
+        assert HostEnergy().as_entry().kind == "unavailable"
+
+    def test_the_module_imports_no_meter(self) -> None:
+        code = (
+            "import sys, spikejoule.core.host_energy; "
+            "sys.exit(any(name in sys.modules for name in ('pynvml', 'torch')))"
+        )
+        assert start_python("-c", code).wait(timeout=60) == 0
+
+
+class TestSoFar:
+    def test_is_told_while_the_block_lasts(self, tmp_path: Path) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        ticks = iter([10.0, 12.0, 15.0])
+        with measure_host_energy(
+            powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0
+        ) as host:
+            add(zone, 3_000_000)
+            entry = host.so_far().as_entry()
+            assert (entry.energy_j, entry.seconds) == (3.0, 2.0)
+            add(zone, 1_000_000)
+        assert (host.as_entry().energy_j, host.as_entry().seconds) == (4.0, 5.0)
+
+    def entry(
+        self, energy_j: float | None, seconds: float, idle_w: float | None
+    ) -> HostEnergyEntry:
+        kind: Any = "unavailable" if energy_j is None else "measured"
+        above = None if idle_w is None or energy_j is None else energy_j - idle_w * seconds
+        part = EnergyPart(
+            device="package-0", kind=kind, method="RAPL", energy_j=energy_j, idle_w=idle_w,
+            above_idle_j=above,
+        )  # fmt: skip
+        return HostEnergy(seconds, (part,)).as_entry()
+
+    def test_several_processes_add_up(self) -> None:
+        one, other = self.entry(10.0, 2.0, 1.0), self.entry(40.0, 6.0, 3.0)
+        assert added_up([one]) == one
+        both = added_up([one, other])
+        assert (both.energy_j, both.seconds, both.idle_w) == (50.0, 8.0, 2.5)
+        assert both.above_idle_j == one.above_idle_j + other.above_idle_j == 30.0
+        assert "2 processes, without what they spent in epochs that were cut short" in both.method
+
+    def test_one_that_could_not_measure_makes_the_sum_unavailable(self) -> None:
+        both = added_up([self.entry(10.0, 2.0, 1.0), self.entry(None, 3.0, None)])
+        assert (both.kind, both.energy_j, both.seconds) == ("unavailable", None, 5.0)
+
+    def test_without_idle_watts_in_one_there_are_none(self) -> None:
+        both = added_up([self.entry(10.0, 2.0, 1.0), self.entry(4.0, 1.0, None)])
+        assert (both.energy_j, both.idle_w, both.above_idle_j) == (14.0, None, None)

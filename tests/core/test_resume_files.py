@@ -1,0 +1,240 @@
+"""The file from which killed work goes on: what comes back, who owns it, and what becomes of it."""
+
+import errno
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.core import files, resume_files
+from spikejoule.core.files import write_npz
+from spikejoule.core.resume_files import SCHEMA, Kept, ResumeFile, sweep
+from tests.tools.processes import start_python
+
+KEPT = Kept(
+    {"epochs": [1, 2], "loss": 0.1 + 0.2, "rate": np.float64(1 / 3), "none": None, "text": "ü"},
+    {
+        "b": np.array([[1.5, -0.0], [np.float32(1e-45), 3]], dtype=np.float32),
+        "a": np.array([True, False]),
+        "c.d": np.array(7, dtype=np.int64),
+    },
+)
+
+
+def same(one: Kept | None, other: Kept) -> bool:
+    if one is None or one.plain != other.plain or one.arrays.keys() != other.arrays.keys():
+        return False
+    return all(
+        (array.dtype, array.shape, array.tobytes())
+        == (other.arrays[name].dtype, other.arrays[name].shape, other.arrays[name].tobytes())
+        for name, array in one.arrays.items()
+    )
+
+
+def names(folder: Path) -> set[str]:
+    return {file.name for file in folder.iterdir()}
+
+
+class TestState:
+    def test_comes_back_to_the_bit(self, tmp_path: Path) -> None:
+        with ResumeFile(tmp_path / "new", "k") as file:
+            assert file.load() is None
+            file.save(Kept({}, {}))
+            file.save(KEPT)
+        with ResumeFile(tmp_path / "new", "k") as file:
+            assert same(file.load(), KEPT)
+            assert same(file.load(), KEPT)
+            file.done()
+            assert file.load() is None
+        assert names(tmp_path / "new") == set()
+
+    def test_another_key_has_another_state(self, tmp_path: Path) -> None:
+        with ResumeFile(tmp_path, "k") as one, ResumeFile(tmp_path, "l") as other:
+            one.save(KEPT)
+            assert other.load() is None
+
+    @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "version", "key", "less", "text"])
+    def test_one_that_is_damaged_is_told_and_not_used(
+        self, damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with ResumeFile(tmp_path, "k") as file:
+            file.save(KEPT)
+            damaged(file.path, damage)
+            assert file.load() is None
+            (record,) = caplog.records
+            assert record.levelno == logging.WARNING
+            assert record.getMessage().startswith("this work begins at the beginning: ")
+            assert str(file.path) in record.getMessage()
+            assert "\n" not in record.getMessage()
+            assert not file.path.exists()
+            file.save(KEPT)
+            assert same(file.load(), KEPT)
+
+    def test_whatever_byte_is_wrong_no_other_state_comes_back(self, tmp_path: Path) -> None:
+        with ResumeFile(tmp_path, "k") as file:
+            file.save(KEPT)
+            whole = file.path.read_bytes()
+            used = 0
+            for place in range(0, len(whole), 3):
+                file.path.write_bytes(
+                    whole[:place] + bytes([whole[place] ^ 0x10]) + whole[place + 1 :]
+                )
+                found = file.load()
+                # Fields of the archive that nobody reads, such as dates.
+                used += found is not None
+                assert found is None or same(found, KEPT)
+        assert used < len(whole) / 3 / 4
+
+
+def damaged(path: Path, how: str) -> None:
+    whole = path.read_bytes()
+    if how == "cut":
+        path.write_bytes(whole[: len(whole) // 2])
+    elif how == "flip":
+        place = whole.index(KEPT.arrays["b"].tobytes())
+        path.write_bytes(whole[:place] + b"\x7f" + whole[place + 1 :])
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "version":
+        write_npz(path, "spikejoule/resume/0", KEPT.arrays)
+    elif how == "key":
+        with ResumeFile(path.parent, "other") as other:
+            other.save(KEPT)
+            other.path.replace(path)
+    else:
+        arrays = files.read_npz(path, SCHEMA)
+        if how == "less":
+            del arrays["b"]
+        else:
+            arrays["plain"] = np.frombuffer(b"{", dtype=np.uint8)
+        write_npz(path, SCHEMA, arrays)
+
+
+class TestDisk:
+    def test_a_full_disk_is_one_warning_and_the_state_before_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with ResumeFile(tmp_path, "k") as file:
+            file.save(KEPT)
+            with monkeypatch.context() as patch:
+                patch.setattr(files.os, "fsync", full)
+                file.save(Kept({}, {}))
+                file.save(Kept({}, {}))
+            (record,) = caplog.records
+            assert "the state of this work cannot be kept" in record.getMessage()
+            assert os.strerror(errno.ENOSPC) in record.getMessage()
+            assert same(file.load(), KEPT)
+            assert names(tmp_path) == {"k.npz", "k.lock"}
+
+    def test_a_folder_that_cannot_be_made_is_one_warning(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "taken").write_text("a file")
+        with ResumeFile(tmp_path / "taken", "k") as file:
+            assert file.load() is None
+            file.save(KEPT)
+            file.done()
+        assert len(caplog.records) == 1
+
+    def test_the_file_and_its_folder_reach_the_disk(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        flushed: list[Path] = []
+        with ResumeFile(tmp_path, "k") as file:
+            monkeypatch.setattr(
+                files.os, "fsync", lambda fd: flushed.append(Path(f"/proc/self/fd/{fd}").readlink())
+            )
+            file.save(KEPT)
+        assert [path.parent == tmp_path for path in flushed] == [True, False]
+        assert flushed[1] == tmp_path
+
+    def test_what_is_old_is_swept_and_what_is_in_use_is_not(self, tmp_path: Path) -> None:
+        with ResumeFile(tmp_path, "used") as used:
+            used.save(KEPT)
+            with ResumeFile(tmp_path, "old") as file:
+                file.save(KEPT)
+            with ResumeFile(tmp_path, "new") as file:
+                file.save(KEPT)
+            for name in (".old.npz.1234.tmp", "old.done", ".used.npz.5678.tmp"):
+                (tmp_path / name).touch()
+            for name in names(tmp_path) - {"new.npz"}:
+                os.utime(tmp_path / name, (0, 0))
+            sweep(tmp_path)
+            assert names(tmp_path) == {"used.npz", "used.lock", ".used.npz.5678.tmp", "new.npz"}
+            assert same(used.load(), KEPT)
+        with ResumeFile(tmp_path, "used"):
+            assert names(tmp_path) == {"used.npz", "used.lock", "new.npz"}, "of a killed writer"
+
+    def test_the_lock_that_another_makes_meanwhile_is_not_swept(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lock = tmp_path / "k.lock"
+        unlink, made = Path.unlink, []
+
+        def unlinked_and_made(path: Path, missing_ok: bool = False) -> None:
+            unlink(path, missing_ok)
+            if path == lock:
+                made.append(os.open(lock, os.O_CREAT | os.O_EXCL))
+
+        lock.touch()
+        os.utime(lock, (0, 0))
+        monkeypatch.setattr(Path, "unlink", unlinked_and_made)
+        sweep(tmp_path)
+        (descriptor,) = made
+        assert os.fstat(descriptor).st_nlink == 1
+        os.close(descriptor)
+
+
+def full(descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from spikejoule.core.resume_files import Kept, ResumeFile
+with ResumeFile(Path(sys.argv[1]), "k") as file:
+    file.save(Kept({"by": "holder"}, {}))
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+class TestLock:
+    @pytest.fixture
+    def holder(self, tmp_path: Path) -> Iterator[Any]:
+        process = start_python("-c", HOLDER, str(tmp_path), stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+    def test_the_second_waits_for_the_end_of_the_first(
+        self, tmp_path: Path, holder: Any, monkeypatch: pytest.MonkeyPatch, caplog: Any
+    ) -> None:
+        acquire, waited = resume_files.FileLock.acquire, []
+
+        def watched(lock: Any, *arguments: Any, **options: Any) -> Any:
+            if "poll_interval" in options:
+                # Told before anything is waited for; now the first is killed.
+                waited.append(caplog.records[-1].getMessage())
+                holder.send_signal(signal.SIGKILL)
+            return acquire(lock, *arguments, **options)
+
+        monkeypatch.setattr(resume_files.FileLock, "acquire", watched)
+        started = time.monotonic()
+        with ResumeFile(tmp_path, "k", "the work") as file:
+            kept = file.load()
+            assert kept is not None
+            assert kept.plain == {"by": "holder"}
+        assert waited == [f"process {holder.pid} is at the work: waiting for its end"]
+        assert time.monotonic() - started < 60

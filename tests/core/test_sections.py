@@ -1,0 +1,121 @@
+"""Kinds that are found by their files, and what is wrong with some of them."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import Field
+
+from spikejoule.core.sections import Kind, Kinds, Section, chooses
+
+BASE = """
+from abc import abstractmethod
+from typing import ClassVar
+from pydantic import Field
+from spikejoule.core.sections import Kind
+
+class Drink(Kind):
+    colour: ClassVar[str]
+    reserved: ClassVar = frozenset({"type"})
+
+    @abstractmethod
+    def poured(self): ...
+"""
+TEA = """
+from typing import ClassVar
+from pydantic import Field
+from drinks_base import Drink
+
+class Tea(Drink):
+    name: ClassVar = "tea"
+    reference: ClassVar = "none"
+    colour: ClassVar = "green"
+    degrees: int = Field(default=80, ge=0, le=100)
+
+    def poured(self):
+        return self.degrees
+"""
+MILK = TEA.replace("Tea", "Milk").replace('"tea"', '"milk"').replace("degrees", "fat")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    (tmp_path / "drinks").mkdir()
+    (tmp_path / "drinks" / "__init__.py").write_text("", encoding="utf-8")
+    (tmp_path / "drinks_base.py").write_text(BASE, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "drinks"
+    for name in [name for name in sys.modules if name.startswith("drinks")]:
+        del sys.modules[name]
+
+
+def drinks(folder: Path, **files: str) -> Kinds[Kind]:
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    from drinks_base import Drink
+
+    return Kinds("drink", Drink, "drinks")
+
+
+def test_kinds_are_found_and_chosen(folder: Path) -> None:
+    kinds = drinks(folder, tea=TEA, milk=MILK, _shared="raise RuntimeError")
+    assert list(kinds) == ["milk", "tea"]
+
+    @chooses(kinds)
+    class Order(Section):
+        drink: str
+        cups: int = 1
+
+    order = Order(drink="tea", degrees=95, fat=3)
+    assert kinds.chosen_in(order).degrees == 95
+    assert kinds.idle_in(order) == {"fat"}
+    assert Order.choices() == (kinds,)
+    with pytest.raises(ValueError, match="drink"):
+        Order(drink="coffee")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (TEA.replace('    name: ClassVar = "tea"\n', ""), "drinks.tea: Tea must say its name"),
+        (TEA.replace('    colour: ClassVar = "green"\n', ""), "must say its colour"),
+        (TEA.replace('"tea"', '"chai"'), "has the name 'chai', but must have that of its file"),
+        (TEA.replace("poured", "drunk"), "drinks.tea: Tea must define poured"),
+        (TEA.replace("degrees", "type"), "cannot call a parameter type"),
+        ("", "must define one Drink, but defines none"),
+        (TEA + MILK, "must define one Drink, but defines Tea, Milk"),
+        (
+            TEA.replace("degrees", "fat").replace("100", "50"),
+            "fat is a parameter of milk and, other",
+        ),
+    ],
+)
+def test_a_faulty_kind_is_named(folder: Path, text: str, problem: str) -> None:
+    kinds = drinks(folder, tea=text, milk=MILK)
+    with pytest.raises(TypeError) as caught:
+        list(kinds)
+    assert problem in str(caught.value)
+
+
+def test_a_parameter_is_no_key_of_the_section(folder: Path) -> None:
+    class Order(Section):
+        drink: str
+        fat: int = Field(ge=1)
+
+    with pytest.raises(TypeError, match="Order has a key fat, so no drink can have a parameter"):
+        chooses(drinks(folder, tea=TEA, milk=MILK))(Order)
+
+
+def test_two_sections_that_are_joined_say_the_same(folder: Path) -> None:
+    @chooses(drinks(folder, tea=TEA))
+    class Order(Section):
+        drink: str
+
+    class Kitchen(Section):
+        degrees: int = Field(ge=200)
+
+    with pytest.raises(TypeError, match="degrees is in Order and, otherwise, in Kitchen"):
+
+        class Both(Order, Kitchen):
+            pass

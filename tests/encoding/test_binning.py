@@ -1,0 +1,113 @@
+"""Events of a sensor in steps, against a plain loop."""
+
+import tracemalloc
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikejoule.core.errors import ParameterError
+from spikejoule.data.event_file import EventSetting
+from spikejoule.data.event_samples import EventSamples, offsets_of
+from spikejoule.data.events import LabelledEvents, SensorEvents
+from spikejoule.data.subject import DIGITS
+from spikejoule.encoding.binning import as_event_samples, bin_events
+from spikejoule.encoding.encoders.none import NoCode
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.summed import largest_count, summed_images
+
+KEY = np.uint64(0)
+
+
+def some_events(seed: int, n_samples: int, n_units: int, latest_us: int) -> EventSamples:
+    random = np.random.default_rng(seed)
+    lengths = random.integers(0, 30, n_samples)
+    return EventSamples(
+        random.integers(0, latest_us + 1, lengths.sum()).astype(np.uint32),
+        random.integers(0, n_units, lengths.sum()).astype(np.uint16),
+        offsets_of(lengths),
+    )
+
+
+@given(
+    st.integers(0, 999),
+    st.integers(1, 5),
+    st.sampled_from([1, 3, 700]),
+    st.integers(1, 40),
+    st.integers(1, 2000),
+)
+def test_each_event_falls_into_its_step_once(
+    seed: int, n_samples: int, n_units: int, n_steps: int, window_us: int
+) -> None:
+    samples = some_events(seed, n_samples, n_units, 1500)
+    binned = bin_events(samples, n_units, n_steps, window_us)
+    binned.events.check()
+    dense = np.zeros((n_samples, n_steps, n_units), dtype=np.uint8)
+    dropped, merged = [0] * n_samples, [0] * n_samples
+    for sample in range(n_samples):
+        for event in range(samples.offsets[sample], samples.offsets[sample + 1]):
+            time, unit = int(samples.times[event]), samples.units[event]
+            step = int(Fraction(time * n_steps, window_us))
+            if time >= window_us:
+                dropped[sample] += 1
+            elif dense[sample, step, unit]:
+                merged[sample] += 1
+            else:
+                dense[sample, step, unit] = 1
+    np.testing.assert_array_equal(binned.events.to_dense(np.uint8), dense)
+    assert (binned.dropped.tolist(), binned.merged.tolist()) == (dropped, merged)
+
+
+@given(st.integers(0, 999), st.integers(1, 200))
+def test_steps_as_microseconds_and_back(seed: int, step_us: int) -> None:
+    events = bin_events(some_events(seed, 3, 9, 999), 9, 8, 1000).events
+    again = bin_events(as_event_samples(events, step_us), 9, 8, 8 * step_us)
+    np.testing.assert_array_equal(again.events.to_dense(), events.to_dense())
+    assert again.dropped.sum() == again.merged.sum() == 0
+
+
+def test_a_code_is_for_images_or_for_events() -> None:
+    events = SensorEvents(some_events(1, 2, 6, 99), (2, 3))
+    code = NoCode(time_window=4, window_ms=0.1)
+    assert code.step_ms == pytest.approx(0.025)
+    assert code.density(events) == code.events(events, KEY).density > 0
+    with pytest.raises(ParameterError, match="takes samples that are events"):
+        code.events(np.zeros((1, 4), np.uint8), KEY)
+    assert Poisson(time_window=4, max_rate=1.0).step_ms == 1.0
+    assert Poisson.takes == "images"
+
+
+@pytest.mark.parametrize("n_steps", [0, 10_001])
+def test_steps_that_no_window_has(n_steps: int) -> None:
+    """Places of samples, steps and units are then beyond 64 bits."""
+    with pytest.raises(ParameterError, match="1 us and more in 1 to 10,000 steps"):
+        bin_events(some_events(0, 3, 9, 999), 9, n_steps, 1000)
+
+
+def test_summed_images_are_the_counts_of_the_spikes() -> None:
+    events = some_events(3, 40, 6, 99)
+    samples = LabelledEvents(
+        events, np.zeros(40, np.uint8), np.arange(40), EventSetting("x", DIGITS, (2, 3), 100)
+    )
+    code = NoCode(time_window=5, window_ms=0.1)
+    counts = code.events(samples.inputs, KEY).to_dense(np.int64).sum(axis=1)
+    assert largest_count(samples, code) == counts.max()
+    images = summed_images(samples, code, gain=100)
+    assert images.images.shape == (40, 2, 3)
+    np.testing.assert_array_equal(images.images.reshape(40, 6), np.minimum(100 * counts, 255))
+
+
+def test_summed_images_of_many_units_are_made_in_small_blocks() -> None:
+    """100 samples of 614,400 units: their counts at once would be 490 MB."""
+    events = some_events(4, 100, 614_400, 99)
+    setting = EventSetting("x", DIGITS, (2, 480, 640), 100)
+    samples = LabelledEvents(events, np.zeros(100, np.uint8), np.arange(100), setting)
+    tracemalloc.start()
+    try:
+        largest_count(samples, NoCode(time_window=5, window_ms=0.1))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 200e6

@@ -1,0 +1,107 @@
+"""counting.py against loops over every sample, step and neuron."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.counting import TrainingSpikes, class_counts, count_spikes, predict
+from spikejoule.encoding.events import EventList
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.fan_out import synaptic_events_per_connection
+from tests import naive
+
+dense_spikes = hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 3), elements=st.integers(0, 1))
+
+
+def event_list(dense: np.ndarray) -> EventList:
+    return EventList.from_dense(dense)
+
+
+@given(dense_spikes, st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_counts_against_loops(dense: np.ndarray, n_units: int, seed: int) -> None:
+    other = np.random.default_rng(seed).integers(0, 2, (*dense.shape[:2], n_units))
+    counts = count_spikes([event_list(dense), event_list(other)], ["input", "output"])
+    expected = [naive.count(dense), naive.count(other)]
+    assert counts.layer_names == ("input", "output")
+    assert counts.n_samples == dense.shape[0]
+    assert counts.per_sample.tolist() == [
+        list(row) for row in zip(*(e[0] for e in expected), strict=True)
+    ]
+    assert counts.per_step.tolist() == [e[1] for e in expected]
+    assert [neuron.tolist() for neuron in counts.per_neuron] == [e[2] for e in expected]
+    assert counts.totals == {"input": sum(expected[0][0]), "output": sum(expected[1][0])}
+    assert counts.means == {name: total / dense.shape[0] for name, total in counts.totals.items()}
+    assert all(
+        array.dtype == np.int64
+        for array in (counts.per_sample, counts.per_step, *counts.per_neuron)
+    )
+
+
+@given(dense_spikes)
+def test_class_counts_and_prediction(dense: np.ndarray) -> None:
+    output = event_list(dense)
+    by_unit = naive.count(dense)[3]
+    assert class_counts(output).tolist() == by_unit
+    assert class_counts(output).dtype == np.int64
+    assert predict(output).tolist() == [row.index(max(row)) for row in by_unit]
+
+
+def test_the_first_of_equals_wins_and_silence_is_class_zero() -> None:
+    dense = np.zeros((2, 4, 3), dtype=np.uint8)
+    dense[0, [0, 1], [2, 2]] = 1
+    dense[0, [2, 3], [1, 1]] = 1
+    assert predict(event_list(dense)).tolist() == [1, 0]
+
+
+def test_no_sample() -> None:
+    empty = event_list(np.zeros((0, 3, 2), dtype=np.uint8))
+    counts = count_spikes([empty, empty], ["input", "output"])
+    assert counts.totals == {"input": 0, "output": 0}
+    assert counts.means == {"input": 0.0, "output": 0.0}
+    assert counts.per_step.tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert class_counts(empty).shape == (0, 2)
+    assert predict(empty).shape == (0,)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (3, 2, 4)])
+def test_layers_of_other_samples_or_steps_are_refused(shape: tuple[int, ...]) -> None:
+    layers = [event_list(np.zeros((2, 2, 4))), event_list(np.zeros(shape))]
+    with pytest.raises(ArtifactError, match="differ in their samples or steps"):
+        count_spikes(layers, ["input", "output"])
+
+
+def test_synaptic_events_are_spikes_times_fan_out() -> None:
+    architecture = Architecture(4, (3, 5), 2)
+    totals = {"input": 10, "hidden1": 7, "hidden2": 2, "output": 100}
+    assert synaptic_events_per_connection(totals, architecture) == (30, 35, 4)
+    means = {"input": 0.5, "hidden1": 0.25, "hidden2": 1.5, "output": 9.0}
+    assert synaptic_events_per_connection(means, architecture) == (1.5, 1.25, 3.0)
+
+
+def test_synaptic_events_are_the_additions_of_the_naive_loops() -> None:
+    architecture = Architecture(6, (5,), 3)
+    generator = np.random.default_rng(2)
+    state = {
+        name: generator.normal(0.3, 0.5, shape)
+        for name, shape in architecture.parameter_shapes().items()
+    }
+    dense = generator.integers(0, 2, (4, 7, 6))
+    hidden, output = naive.run(state, dense.tolist(), 1.0, 0.9)
+    additions = [0, 0]
+    for layer, (spikes, weights) in enumerate(
+        ((dense, state["layer1.synapses.weight"]), (hidden, state["layer2.synapses.weight"]))
+    ):
+        for _, _, source in np.argwhere(spikes):
+            additions[layer] += len(weights[:, source])
+    layers = [event_list(spikes) for spikes in (dense, hidden, output)]
+    counts = count_spikes(layers, architecture.layer_names)
+    assert list(synaptic_events_per_connection(counts.totals, architecture)) == additions
+
+
+def test_training_spikes_per_sample() -> None:
+    spikes = TrainingSpikes(("input", "hidden", "output"), (100, 50, 10), 20)
+    assert spikes.per_sample == {"input": 5.0, "hidden": 2.5, "output": 0.5}
+    assert TrainingSpikes(("input",), (0,), 0).per_sample == {"input": 0.0}

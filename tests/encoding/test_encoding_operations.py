@@ -1,0 +1,75 @@
+"""What encoding takes, against a count in plain loops."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from spikejoule.core.errors import ParameterError
+from spikejoule.data.images import Dataset
+from spikejoule.encoding import EncodingOperations
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders import ENCODERS
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.encoders.latency import Latency
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.encoders.regular import Regular
+from tests import naive
+
+CODES: list[Encoder] = [
+    Poisson(time_window=6, max_rate=80.0),
+    Regular(time_window=6, max_rate=80.0),
+    Latency(time_window=6, latency_threshold=0.2),
+    Latency(time_window=6, latency_threshold=0.0, latency_curve="logarithmic"),
+    Direct(time_window=6),
+]
+KINDS = [field.name for field in dataclasses.fields(EncodingOperations)]
+
+
+def loops(code: Encoder, images: np.ndarray) -> dict[str, list[int]]:
+    own = {}
+    if isinstance(code, Latency):
+        own = {"threshold": code.latency_threshold, "curve": code.latency_curve}
+    counts = [
+        naive.encoding_operations(code.name, image.tolist(), code.time_window, **own)
+        for image in images
+    ]
+    return {kind: [count[kind] for count in counts] for kind in KINDS}
+
+
+def test_every_code_that_says_it_is_counted_here() -> None:
+    saying = {name for name, kind in ENCODERS.items() if kind.operations != Encoder.operations}
+    assert {code.name for code in CODES} == saying
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
+def test_as_counted_one_by_one(code: Encoder, mnist5k: Dataset) -> None:
+    digits = mnist5k.test.images[:10]
+    for images in (digits, np.array([[0, 0, 0], [0, 51, 52], [1, 254, 255]], np.uint8)):
+        expected = loops(code, images.reshape(len(images), -1) / 255)
+        for given in (images, images / 255):
+            found = code.operations(given)
+            assert found is not None
+            for kind in KINDS:
+                counts = getattr(found, kind)
+                assert counts.dtype == np.int64
+                assert counts.tolist() == expected[kind], kind
+            assert found.totals == {kind: sum(counts) for kind, counts in expected.items()}
+
+
+@pytest.mark.parametrize("code", CODES, ids=lambda code: code.name)
+def test_images_are_refused_as_in_encoding(code: Encoder) -> None:
+    with pytest.raises(ParameterError, match="pixels run from"):
+        code.operations(np.array([[0.0, 2.0]]))
+    found = code.operations(np.zeros((0, 4), np.uint8))
+    assert found is not None
+    assert not any(found.totals.values())
+
+
+def test_the_cheapest_code_on_digits(mnist5k: Dataset) -> None:
+    """A latency code does a few operations a bright pixel; the others a few in every step."""
+    images = mnist5k.test.images
+    poisson, _, latency, *_ = (code.operations(images) for code in CODES)
+    assert poisson is not None
+    assert latency is not None
+    assert sum(latency.totals.values()) < sum(poisson.totals.values())

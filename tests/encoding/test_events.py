@@ -1,0 +1,369 @@
+"""events.py: the layout against dense tensors, and the refusal of everything that breaks it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.files import write_npz
+from spikejoule.data.images import Dataset
+from spikejoule.encoding.events import (
+    EVENTS,
+    EventList,
+    concatenate_samples,
+    load_events,
+    save_events,
+)
+from tests import naive
+from tests.tools.settings import draw_key, encode
+
+shapes = st.tuples(st.integers(0, 5), st.integers(1, 6), st.integers(1, 7))
+dense_spikes = hnp.arrays(np.uint8, shapes, elements=st.integers(0, 1))
+plain_text = st.text(
+    st.characters(codec="ascii", exclude_categories=["Cc"], exclude_characters="\\")
+)
+
+
+def same(events: EventList, other: EventList) -> bool:
+    return (
+        events.sources.tobytes() == other.sources.tobytes()
+        and events.offsets.tobytes() == other.offsets.tobytes()
+        and (events.n_samples, events.n_steps, events.n_inputs)
+        == (other.n_samples, other.n_steps, other.n_inputs)
+    )
+
+
+def example() -> EventList:
+    """Two samples of three steps: [1, 3], [], [0], [], [2], [0, 1, 4]."""
+    return EventList(
+        np.array([1, 3, 0, 2, 0, 1, 4], dtype=np.uint16),
+        np.array([0, 2, 2, 3, 3, 4, 7], dtype=np.int64),
+        2,
+        3,
+        5,
+    )
+
+
+class TestDense:
+    @given(dense_spikes)
+    def test_round_trip_against_loops(self, dense: np.ndarray) -> None:
+        events = EventList.from_dense(dense)
+        events.check()
+        sources, offsets = naive.event_list(dense)
+        assert events.sources.tolist() == sources
+        assert events.offsets.tolist() == offsets
+        assert (events.sources.dtype, events.offsets.dtype) == (np.uint16, np.int64)
+        for dtype in (np.float32, np.float64, np.uint8, np.bool_):
+            back = events.to_dense(dtype)
+            assert back.dtype == dtype
+            assert back.shape == dense.shape
+            assert np.array_equal(back, dense)
+
+    @given(dense_spikes)
+    def test_counts_against_loops(self, dense: np.ndarray) -> None:
+        events = EventList.from_dense(dense)
+        by_sample, by_step, by_unit, _ = naive.count(dense)
+        assert events.counts_per_sample().tolist() == by_sample
+        assert events.counts_per_step().tolist() == by_step
+        assert events.counts_per_source().tolist() == by_unit
+        for counts in (
+            events.counts_per_sample(),
+            events.counts_per_step(),
+            events.counts_per_source(),
+        ):
+            assert counts.dtype == np.int64
+        assert events.n_events == sum(by_sample)
+        assert events.density == pytest.approx(dense.mean() if dense.size else 0.0)
+        assert events.row_of_each_event().tolist() == [
+            row for row, length in enumerate(np.diff(events.offsets)) for _ in range(length)
+        ]
+
+    @pytest.mark.parametrize("value", [2, -1, 0.5, np.nan])
+    def test_other_values_are_refused(self, value: float) -> None:
+        dense = np.zeros((1, 2, 3))
+        dense[0, 1, 1] = value
+        with pytest.raises(ArtifactError, match="must be 0 or 1"):
+            EventList.from_dense(dense)
+
+    @pytest.mark.parametrize("shape", [(3,), (2, 3), (1, 2, 3, 4)])
+    def test_other_dimensions_are_refused(self, shape: tuple[int, ...]) -> None:
+        with pytest.raises(ArtifactError, match=f"{len(shape)} dimensions"):
+            EventList.from_dense(np.zeros(shape))
+
+    @pytest.mark.parametrize("shape", [(1, 0, 3), (1, 2, 0)])
+    def test_no_step_or_no_unit_is_refused(self, shape: tuple[int, ...]) -> None:
+        with pytest.raises(ArtifactError, match="needed are"):
+            EventList.from_dense(np.zeros(shape))
+
+    def test_the_widest_layer(self) -> None:
+        dense = np.zeros((1, 1, 65_536), dtype=np.uint8)
+        dense[0, 0, [0, 65_535]] = 1
+        events = EventList.from_dense(dense)
+        assert events.sources.tolist() == [0, 65_535]
+        assert np.array_equal(events.to_dense(np.uint8), dense)
+        wider = EventList.from_dense(np.ones((1, 1, 65_537), dtype=np.uint8))
+        assert wider.sources.tolist() == [*range(65_537)]
+        assert (events.sources.dtype, wider.sources.dtype) == (np.uint16, np.uint32)
+
+
+class TestSelect:
+    @given(dense_spikes, st.data())
+    def test_indices_against_dense(self, dense: np.ndarray, data: st.DataObject) -> None:
+        events = EventList.from_dense(dense)
+        n = dense.shape[0]
+        indices = data.draw(st.lists(st.integers(-n, n - 1), max_size=8)) if n else []
+        chosen = np.array(indices, dtype=np.int64)
+        assert same(events.select(chosen), EventList.from_dense(dense[chosen]))
+        mask = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=np.bool_)
+        assert same(events.select(mask), EventList.from_dense(dense[mask]))
+
+    @given(dense_spikes, st.slices(6))
+    def test_slices_against_dense(self, dense: np.ndarray, chosen: slice) -> None:
+        selected = EventList.from_dense(dense).select(chosen)
+        assert same(selected, EventList.from_dense(dense[chosen]))
+
+    def test_a_sample_that_is_not_there(self) -> None:
+        with pytest.raises(IndexError):
+            example().select(np.array([2]))
+
+    @given(dense_spikes, st.integers(0, 5))
+    def test_parts_make_the_whole(self, dense: np.ndarray, cut: int) -> None:
+        events = EventList.from_dense(dense)
+        parts = [events.select(slice(None, cut)), events.select(slice(cut, None))]
+        assert same(concatenate_samples(parts), events)
+
+
+def broken(**changes: Any) -> EventList:
+    good = example()
+    fields: dict[str, Any] = {
+        name: getattr(good, name)
+        for name in ("sources", "offsets", "n_samples", "n_steps", "n_inputs")
+    }
+    return EventList(**{**fields, **changes})
+
+
+def sources(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.uint16)
+
+
+def offsets(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int64)
+
+
+class TestInvariants:
+    def test_the_example_is_good(self) -> None:
+        example().check()
+        broken().check()
+
+    @pytest.mark.parametrize(
+        ("changes", "needle"),
+        [
+            ({"sources": example().sources.astype(np.int32)}, "sources are int32"),
+            ({"offsets": example().offsets.astype(np.int32)}, "offsets int32"),
+            ({"n_samples": -2, "n_steps": -3}, "-2 samples"),
+            ({"n_steps": 0}, "0 steps"),
+            ({"n_inputs": 0}, "0 inputs"),
+            ({"n_inputs": 65_537}, "must be uint32"),
+            ({"n_inputs": 2**24 + 1}, "16777217 inputs"),
+            ({"n_samples": 3}, "there must be 10"),
+            ({"n_steps": 2}, "there must be 5"),
+            ({"offsets": example().offsets.reshape(1, 7)}, "there must be 7"),
+            ({"offsets": offsets(1, 2, 2, 3, 3, 4, 7)}, "offsets run from 1"),
+            ({"offsets": offsets(0, 2, 2, 3, 3, 4, 6)}, "to 6 for 7 events"),
+            ({"offsets": offsets(0, 2, 2, 3, 3, 4, 8)}, "to 8 for 7 events"),
+            ({"offsets": offsets(0, 2, 2, 5, 4, 5, 7)}, "offsets decrease"),
+            ({"offsets": offsets(0, 9, 2, 3, 3, 4, 7)}, "offsets decrease"),
+            ({"offsets": offsets(0, -1, 2, 3, 3, 4, 7)}, "offsets decrease"),
+            pytest.param(
+                {"offsets": offsets(0, 2**63 - 1, -2, 7, 7, 7, 7)},
+                "offsets",
+            ),
+            pytest.param(
+                {"sources": example().sources.reshape(7, 1)},
+                "sources",
+            ),
+            ({"n_inputs": 4}, "source 4 in a layer of 4"),
+            ({"sources": sources(3, 1, 0, 2, 0, 1, 4)}, "ascending"),
+            ({"sources": sources(3, 3, 0, 2, 0, 1, 4)}, "ascending"),
+            ({"sources": sources(1, 3, 0, 2, 0, 4, 1)}, "ascending"),
+        ],
+    )
+    def test_each_is_checked(self, changes: dict[str, Any], needle: str) -> None:
+        with pytest.raises(ArtifactError, match=needle) as error:
+            broken(**changes).check()
+        assert "\n" not in str(error.value)
+
+    @given(dense_spikes.filter(lambda dense: dense.sum() >= 2), st.data())
+    def test_one_changed_number_never_passes_for_other_spikes(
+        self, dense: np.ndarray, data: st.DataObject
+    ) -> None:
+        """Whatever check() lets through is a list that survives the way to dense and back."""
+        good = EventList.from_dense(dense)
+        changed = good.sources.copy()
+        changed[data.draw(st.integers(0, changed.size - 1))] = data.draw(st.integers(0, 65_535))
+        moved = good.offsets.copy()
+        moved[data.draw(st.integers(0, moved.size - 1))] = data.draw(
+            st.integers(-(2**63), 2**63 - 1) | st.integers(-1, good.n_events + 1)
+        )
+        for events in (
+            EventList(changed, good.offsets, *dense.shape),
+            EventList(good.sources, moved, *dense.shape),
+        ):
+            try:
+                events.check()
+            except ArtifactError:
+                continue
+            assert same(EventList.from_dense(events.to_dense()), events)
+
+
+class TestFiles:
+    @given(
+        dense_spikes,
+        st.dictionaries(
+            plain_text.filter(bool),
+            plain_text
+            | st.integers(-(10**12), 10**12)
+            | st.floats(allow_nan=False, allow_infinity=False),
+            max_size=4,
+        ),
+    )
+    def test_round_trip(
+        self,
+        tmp_path_factory: pytest.TempPathFactory,
+        dense: np.ndarray,
+        encoding: dict[str, Any],
+    ) -> None:
+        path = tmp_path_factory.mktemp("events") / "events.npz"
+        events = EventList.from_dense(dense)
+        save_events(path, events, encoding)
+        first = path.read_bytes()
+        back, told = load_events(path)
+        assert same(back, events)
+        assert told == encoding
+        assert [type(value) for _, value in sorted(told.items())] == [
+            type(value) for _, value in sorted(encoding.items())
+        ]
+        save_events(path, back, dict(reversed(told.items())))
+        assert path.read_bytes() == first
+
+    @pytest.mark.parametrize("value", ["a\\b", "two\nlines", "'\"", "\u2028"])
+    def test_text_that_repr_escapes(self, tmp_path: Path, value: str) -> None:
+        save_events(tmp_path / "e.npz", example(), {"type": value})
+        assert load_events(tmp_path / "e.npz")[1] == {"type": value}
+
+    @pytest.mark.parametrize("value", [np.float64(80.0), np.int64(50), np.float32(0.5)])
+    def test_numpy_numbers_are_plain_values(self, tmp_path: Path, value: Any) -> None:
+        save_events(tmp_path / "e.npz", example(), {"max_rate_hz": value})
+        assert load_events(tmp_path / "e.npz")[1] == {"max_rate_hz": value}
+
+    def test_row_lengths_that_wrap_around(self, tmp_path: Path) -> None:
+        arrays: dict[str, Any] = {
+            "sources": sources(0, 1, 2),
+            "row_lengths": np.array([2**63 - 1, 2**63 - 1, 5], dtype=np.uint64),
+            "shape": np.array([1, 3, 4], dtype=np.int64),
+            "encoding_keys": np.array([], dtype=np.str_),
+            "encoding_values": np.array([], dtype=np.str_),
+        }
+        write_npz(tmp_path / "e.npz", EVENTS.schema, arrays)
+        with pytest.raises(ArtifactError):
+            load_events(tmp_path / "e.npz")
+
+    def test_the_widest_layer_with_every_unit_firing(self, tmp_path: Path) -> None:
+        events = EventList.from_dense(np.ones((1, 2, 65_536), dtype=np.uint8))
+        save_events(tmp_path / "e.npz", events, {})
+        assert same(load_events(tmp_path / "e.npz")[0], events)
+
+    def test_truncated_anywhere(self, tmp_path: Path) -> None:
+        path = tmp_path / "events.npz"
+        save_events(path, example(), {"type": "poisson"})
+        whole = path.read_bytes()
+        for length in range(0, len(whole), 7):
+            path.write_bytes(whole[:length])
+            with pytest.raises(ArtifactError, match="events.npz") as error:
+                load_events(path)
+            assert "\n" not in str(error.value)
+
+    def test_any_changed_byte_is_refused_or_harmless(self, tmp_path: Path) -> None:
+        path = tmp_path / "events.npz"
+        save_events(path, example(), {"type": "poisson", "max_rate_hz": 80.0})
+        whole = path.read_bytes()
+        refused = 0
+        for place in range(0, len(whole), 3):
+            damaged = bytearray(whole)
+            damaged[place] ^= 0x41
+            path.write_bytes(damaged)
+            try:
+                events, told = load_events(path)
+            except ArtifactError:
+                refused += 1
+            else:
+                assert same(events, example())
+                assert told == {"type": "poisson", "max_rate_hz": 80.0}
+        assert refused > 100
+
+    def test_missing(self, tmp_path: Path) -> None:
+        with pytest.raises(ArtifactError, match="does not exist"):
+            load_events(tmp_path / "none.npz")
+
+    @pytest.mark.parametrize(
+        ("change", "needle"),
+        [
+            (
+                lambda a: a.update(shape=np.array([2, 3], dtype=np.int64)),
+                "3 is needed where it has 2",
+            ),
+            (lambda a: a.update(shape=np.array([2, 4, 5], dtype=np.int64)), "there must be 9"),
+            (lambda a: a.update(shape=np.array([2, 3, 4], dtype=np.int64)), "source 4"),
+            (lambda a: a.update(shape=np.array([-2, -3, 5], dtype=np.int64)), "holds -3"),
+            (lambda a: a.update(sources=a["sources"].astype(np.int64)), "sources"),
+            (lambda a: a.update(sources=a["sources"][:-1]), "to 7 for 6 events"),
+            (lambda a: a.update(sources=a["sources"][::-1]), "ascending"),
+            (lambda a: a.update(row_lengths=a["row_lengths"].astype(np.int16)), "row_lengths"),
+            (lambda a: a.update(encoding_values=a["encoding_values"][:-1]), "events.npz"),
+            (lambda a: a.update(encoding_values=np.array(["x", "1"])), "events.npz"),
+            (lambda a: a.pop("encoding_keys"), "encoding_keys"),
+            (lambda a: a.pop("sources"), "sources"),
+        ],
+    )
+    def test_broken_content(
+        self, tmp_path: Path, change: Callable[[dict[str, Any]], Any], needle: str
+    ) -> None:
+        arrays: dict[str, Any] = {
+            "sources": example().sources,
+            "row_lengths": np.diff(example().offsets).astype(np.uint16),
+            "shape": np.array([2, 3, 5], dtype=np.int64),
+            "encoding_keys": np.array(["seed", "type"]),
+            "encoding_values": np.array(["1", '"poisson"']),
+        }
+        path = tmp_path / "events.npz"
+        write_npz(path, EVENTS.schema, arrays)
+        assert load_events(path)[1] == {"seed": 1, "type": "poisson"}
+        change(arrays)
+        write_npz(path, EVENTS.schema, arrays)
+        with pytest.raises(ArtifactError, match=needle) as error:
+            load_events(path)
+        assert "events.npz" in str(error.value)
+        assert "\n" not in str(error.value)
+
+    def test_another_schema(self, tmp_path: Path) -> None:
+        write_npz(tmp_path / "e.npz", "spikejoule/images/1", {"sources": example().sources})
+        with pytest.raises(ArtifactError, match="spikejoule/events/1"):
+            load_events(tmp_path / "e.npz")
+
+    def test_the_test_set_takes_about_ten_megabytes(
+        self, tmp_path: Path, real_mnist: Dataset
+    ) -> None:
+        images = real_mnist.test.images
+        assert len(images) == 10_000
+        events = encode(images, 50, 80.0, draw_key(1, "test", 0))
+        save_events(tmp_path / "test.npz", events, {"type": "poisson"})
+        size = (tmp_path / "test.npz").stat().st_size
+        assert 8e6 < size < 11e6
+        assert same(load_events(tmp_path / "test.npz")[0], events)
+        assert 400 < events.n_events / 10_000 < 430

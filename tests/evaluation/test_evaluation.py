@@ -1,0 +1,83 @@
+"""Accuracy, its interval, and confusions against hand counts and closed formulas."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikejoule.core.errors import DataError
+from spikejoule.evaluation.evaluation import accuracy, evaluate_predictions
+
+
+def wilson(n_correct: int, n_samples: int, z: float) -> tuple[float, float]:
+    """Wilson's interval in percent, as the textbook writes it."""
+    p = n_correct / n_samples
+    centre = (p + z**2 / (2 * n_samples)) / (1 + z**2 / n_samples)
+    half = (
+        z / (1 + z**2 / n_samples) * math.sqrt(p * (1 - p) / n_samples + z**2 / (4 * n_samples**2))
+    )
+    return 100 * (centre - half), 100 * (centre + half)
+
+
+@pytest.mark.parametrize(
+    ("n_correct", "n_samples"), [(9858, 10_000), (843, 1000), (1, 3), (0, 50), (50, 50)]
+)
+@pytest.mark.parametrize(("confidence", "z"), [(0.95, 1.959964), (0.9, 1.644854)])
+def test_wilson_interval(n_correct: int, n_samples: int, confidence: float, z: float) -> None:
+    found = accuracy(n_correct, n_samples, confidence)
+    low, high = wilson(n_correct, n_samples, z)
+    assert found.percent == 100 * n_correct / n_samples
+    assert found.low_percent == pytest.approx(low, abs=1e-4)
+    assert found.high_percent == pytest.approx(high, abs=1e-4)
+
+
+@given(st.integers(1, 10_000), st.data())
+def test_interval_holds_the_accuracy_and_stays_in_range(n: int, data: st.DataObject) -> None:
+    found = accuracy(data.draw(st.integers(0, n)), n)
+    assert found.percent is not None
+    assert found.low_percent is not None
+    assert found.high_percent is not None
+    assert -1e-9 <= found.low_percent <= found.percent + 1e-9
+    assert found.percent - 1e-9 <= found.high_percent <= 100 + 1e-9
+
+
+def test_impossible_counts() -> None:
+    with pytest.raises(ValueError, match="k"):
+        accuracy(5, 4)
+
+
+def test_by_hand() -> None:
+    labels = np.array([0, 0, 1, 1, 1, 2], dtype=np.uint8)
+    predictions = np.array([0, 1, 1, 1, 2, 2])
+    found = evaluate_predictions(labels, predictions, 4)
+    assert found.overall.percent == 100 * 4 / 6
+    assert found.confusion.tolist() == [[1, 1, 0, 0], [0, 2, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
+    assert [entry.percent for entry in found.per_class] == [50.0, 200 / 3, 100.0, None]
+    assert [entry.n_samples for entry in found.per_class] == [2, 3, 1, 0]
+    assert found.per_class[3].low_percent is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=60))
+def test_confusion_is_a_naive_count(pairs: list[tuple[int, int]]) -> None:
+    labels, predictions = (np.array(column) for column in zip(*pairs, strict=True))
+    found = evaluate_predictions(labels, predictions, 10)
+    for actual in range(10):
+        for predicted in range(10):
+            assert found.confusion[actual, predicted] == pairs.count((actual, predicted))
+    assert sum(entry.n_correct for entry in found.per_class) == found.overall.n_correct
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "words"),
+    [
+        ([1, 2], [1], "2 labels and 1 predictions"),
+        ([], [], "no labels"),
+        ([10], [1], "label 10"),
+        ([1], [-1], "prediction -1"),
+    ],
+)
+def test_refusals(labels: list[int], predictions: list[int], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        evaluate_predictions(np.array(labels, dtype=int), np.array(predictions, dtype=int), 10)

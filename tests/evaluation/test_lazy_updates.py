@@ -1,0 +1,109 @@
+"""lazy_updates.py: neuron updates that event-driven hardware makes, against plain loops."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.encoding.events import EventList
+from spikejoule.evaluation.kernels.updates import count_bits
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.running import measure_network
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.fan_out import targets_by_source
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from tests import naive
+from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+
+
+@pytest.mark.parametrize("word", [0, 1, 2**63, 2**64 - 1, 0xDEADBEEFCAFEF00D, 0x5555555555555555])
+def test_count_bits(word: int) -> None:
+    assert count_bits(np.uint64(word)) == word.bit_count()
+
+
+def random_state(architecture: Architecture, seed: int = 1) -> dict[str, Any]:
+    """Weights of which half are zero."""
+    generator = np.random.default_rng(seed)
+    state = {
+        name: generator.normal(0.15, 0.5, shape).astype(np.float32)
+        for name, shape in architecture.parameter_shapes().items()
+    }
+    for name, values in state.items():
+        if name.endswith("weight"):
+            values[generator.random(values.shape) < 0.5] = 0
+    return state
+
+
+def events_of(density: float, *shape: int) -> EventList:
+    return EventList.from_dense(np.random.default_rng(2).random(shape) < density)
+
+
+class TestAgainstLoops:
+    @pytest.mark.parametrize("pruned", [False, True])
+    @pytest.mark.parametrize("bias", [False, True])
+    @pytest.mark.parametrize("reset", ["zero", "subtract"])
+    @pytest.mark.parametrize("hidden", [(7,), (64, 3), (65, 130)])
+    def test_random_networks(
+        self, hidden: tuple[int, ...], reset: str, bias: bool, pruned: bool
+    ) -> None:
+        neuron = LeakyIntegrateAndFire(bias=bias, reset=reset, threshold=0.4, decay=1.0)
+        architecture = Architecture(9, hidden, 3, neuron)
+        state = random_state(architecture)
+        found = measure_network(state, architecture, events_of(0.1, 4, 8, 9), pruned=pruned)
+        weights = [weights for weights, _ in naive.layers_of(state)]
+        dense = [layer.to_dense(np.int64).tolist() for layer in found.layers]
+        assert found.lazy_updates.tolist() == naive.lazy_updates(dense, weights, pruned, bias)
+        assert found.lazy_updates.dtype == np.int64
+        clocked = 8 * np.array(architecture.layer_sizes[1:])
+        assert (found.lazy_updates <= clocked).all()
+        assert bool((found.lazy_updates == clocked).all()) == bias
+
+    def test_a_removed_synapse_reaches_nobody(self) -> None:
+        architecture = Architecture(9, (65,), 3, LeakyIntegrateAndFire(bias=False))
+        state, events = random_state(architecture), events_of(0.1, 4, 8, 9)
+        full, pruned = (measure_network(state, architecture, events, pruned=p) for p in (0, 1))
+        assert full.counts.totals == pruned.counts.totals
+        assert (pruned.lazy_updates < full.lazy_updates)[:, 0].all()
+
+    def test_of_a_silent_network_there_are_none(self) -> None:
+        architecture = Architecture(9, (7,), 3, LeakyIntegrateAndFire(bias=False))
+        found = measure_network(random_state(architecture), architecture, events_of(0.0, 2, 5, 9))
+        assert found.lazy_updates.tolist() == [[0, 0], [0, 0]]
+
+
+def test_by_hand() -> None:
+    """INPUT reaches both hidden neurons in each step in which any input fires; see the file."""
+    architecture = Architecture(3, (2,), 2, LeakyIntegrateAndFire(decay=0.5, bias=False))
+    layers = tuple(EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT))
+    state = {name: values for name, values in STATE.items() if name.endswith("weight")}
+    found = Measurement.of(state, architecture, layers).lazy_updates
+    steps = [sum(any(step) for step in spikes) for spikes in (INPUT, HIDDEN)]
+    assert found.tolist() == [[2 * steps[0], 2 * steps[1]]]
+    assert Measurement.of(STATE, ARCHITECTURE, layers).lazy_updates.tolist() == [[6, 6]]
+
+
+def test_above_its_threshold_a_neuron_fires_on() -> None:
+    """One spike of weight 3 and a threshold of 1: three spikes in three steps, one event."""
+    neuron = LeakyIntegrateAndFire(bias=False, reset="subtract", decay=1.0)
+    architecture = Architecture(1, (1,), 1, neuron)
+    state = {
+        "layer1.synapses.weight": np.array([[3.0]], np.float32),
+        "layer2.synapses.weight": np.array([[0.1]], np.float32),
+    }
+    events = EventList.from_dense([[[1], [0], [0], [0], [0]]])
+    found = measure_network(state, architecture, events)
+    assert found.layers[1].to_dense(np.int64).ravel().tolist() == [1, 1, 1, 0, 0]
+    assert found.lazy_updates.tolist() == [[3, 3]]
+
+
+@pytest.mark.parametrize("n_targets", [1, 63, 64, 65, 400])
+def test_bits_of_the_targets(n_targets: int) -> None:
+    architecture = Architecture(5, (n_targets,), 2, LeakyIntegrateAndFire(bias=False))
+    state = random_state(architecture)
+    for pruned in (False, True):
+        words, _ = targets_by_source(state, architecture, pruned)
+        assert words.shape == (5, -(-n_targets // 64))
+        bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little").astype(bool)
+        expected = state["layer1.synapses.weight"].T != 0 if pruned else True
+        assert (bits[:, :n_targets] == expected).all()
+        assert not bits[:, n_targets:].any()

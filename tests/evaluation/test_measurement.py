@@ -1,0 +1,223 @@
+"""Measured inference: counts that agree with a naive recount, and files that are checked."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.files import write_npz
+from spikejoule.encoding.events import EventList, save_events
+from spikejoule.evaluation.inference_files import (
+    load_inference_events,
+    load_inference_spikes,
+    save_inference_events,
+    save_inference_spikes,
+)
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.evaluation.running import load_network_and_events, measure_network
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.trained import TrainedNetwork, save_trained
+from tests.tools.examples import trained_network
+
+
+def some_events(n_samples: int = 6, n_steps: int = 50, n_inputs: int = 784) -> EventList:
+    generator = np.random.default_rng(3)
+    return EventList.from_dense(generator.random((n_samples, n_steps, n_inputs)) < 0.02)
+
+
+@pytest.fixture(scope="module")
+def network() -> TrainedNetwork:
+    return trained_network((12, 8))
+
+
+@pytest.fixture(scope="module")
+def measured(network: TrainedNetwork) -> Measurement:
+    return measure_network(network.state, network.architecture, some_events())
+
+
+class TestMeasureNetwork:
+    def test_counts_are_a_recount_of_the_spikes(self, measured: Measurement) -> None:
+        assert measured.counts.layer_names == ("input", "hidden1", "hidden2", "output")
+        for layer, events in enumerate(measured.layers):
+            dense = events.to_dense(np.int64)
+            assert dense.sum() > 0
+            np.testing.assert_array_equal(
+                measured.counts.per_sample[:, layer], dense.sum(axis=(1, 2))
+            )
+            np.testing.assert_array_equal(measured.counts.per_step[layer], dense.sum(axis=(0, 2)))
+            np.testing.assert_array_equal(measured.counts.per_neuron[layer], dense.sum(axis=(0, 1)))
+        votes = measured.layers[-1].to_dense(np.int64).sum(axis=1)
+        np.testing.assert_array_equal(measured.class_counts, votes)
+        for sample, prediction in enumerate(measured.predictions):
+            assert prediction == list(votes[sample]).index(max(votes[sample]))
+
+    def test_proxies_are_those_of_the_counts(self, measured: Measurement) -> None:
+        totals = measured.counts.totals
+        by_hand = totals["input"] * 12 + totals["hidden1"] * 8 + totals["hidden2"] * 10
+        assert measured.proxies.synaptic_events_per_inference == pytest.approx(by_hand / 6)
+
+    def test_a_pruned_synapse_carries_no_event(self, network: TrainedNetwork) -> None:
+        state = {name: values.copy() for name, values in network.state.items()}
+        state["layer1.synapses.weight"][:5] = 0
+        full = measure_network(state, network.architecture, some_events())
+        pruned = measure_network(state, network.architecture, some_events(), pruned=True)
+        totals = pruned.counts.totals
+        assert totals == full.counts.totals
+        missing = totals["input"] * 5 / 6
+        assert full.proxies.synaptic_events_per_inference - missing == pytest.approx(
+            pruned.proxies.synaptic_events_per_inference
+        )
+
+    def test_first_of_equals_wins(self) -> None:
+        architecture = Architecture(3, (2,), 4)
+        silent = {
+            name: np.zeros(shape, dtype=np.float32)
+            for name, shape in architecture.parameter_shapes().items()
+        }
+        found = measure_network(silent, architecture, some_events(2, 5, 3))
+        assert found.predictions.tolist() == [0, 0]
+
+    def test_events_of_another_number_of_inputs(self, network: TrainedNetwork) -> None:
+        with pytest.raises(ArtifactError, match="783 inputs, but the network has 784"):
+            measure_network(network.state, network.architecture, some_events(n_inputs=783))
+
+    def test_no_sample(self, network: TrainedNetwork) -> None:
+        with pytest.raises(ArtifactError, match="no sample"):
+            measure_network(network.state, network.architecture, some_events().select(slice(0)))
+
+
+ENCODING: dict[str, str | int | float] = {
+    "type": "poisson",
+    "time_window": 50,
+    "max_rate_hz": 80.0,
+    "seed": 7,
+    "split": "test",
+    "images_sha256": "ab" * 32,
+}
+
+
+class TestLoadNetworkAndEvents:
+    def write(
+        self, folder: Path, events: EventList, encoding: dict[str, str | int | float]
+    ) -> tuple[Path, Path]:
+        save_trained(folder / "trained.pth", trained_network())
+        save_events(folder / "events.npz", events, encoding)
+        return folder / "trained.pth", folder / "events.npz"
+
+    def test_what_belongs_together(self, tmp_path: Path) -> None:
+        network, events = load_network_and_events(*self.write(tmp_path, some_events(), ENCODING))
+        assert network.best_epoch == 2
+        assert events.n_samples == 6
+
+    @pytest.mark.parametrize(
+        ("events", "changes", "words"),
+        [
+            (some_events(n_steps=40), {"time_window": 40}, "time_window 40,"),
+            (some_events(n_steps=40), {}, "holds 40 steps, but states a window of 50"),
+            (some_events(), {"max_rate_hz": 100.0}, "max_rate_hz 100.0,"),
+            (some_events(), {"type": "morse"}, "made with the code 'morse'"),
+            (some_events(n_inputs=100), {}, "100 inputs"),
+        ],
+        ids=["window", "window of the events", "rate", "code", "inputs"],
+    )
+    def test_what_does_not(
+        self,
+        tmp_path: Path,
+        events: EventList,
+        changes: dict[str, str | int | float],
+        words: str,
+    ) -> None:
+        paths = self.write(tmp_path, events, {**ENCODING, **changes})
+        with pytest.raises(ArtifactError) as error:
+            load_network_and_events(*paths)
+        assert words in str(error.value)
+        assert "\n" not in str(error.value)
+        assert str(paths[1]) in str(error.value)
+
+
+class TestInferenceFiles:
+    def test_spikes_round_trip_with_equal_bytes(
+        self, measured: Measurement, tmp_path: Path
+    ) -> None:
+        for name in ("a.npz", "b.npz"):
+            save_inference_spikes(tmp_path / name, measured.counts)
+        assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+        found = load_inference_spikes(tmp_path / "a.npz")
+        assert found.layer_names == measured.counts.layer_names
+        assert found.totals == measured.counts.totals
+        np.testing.assert_array_equal(found.per_sample, measured.counts.per_sample)
+        np.testing.assert_array_equal(found.per_step, measured.counts.per_step)
+        assert found.n_samples == 6
+
+    def test_counts_that_disagree(self, measured: Measurement, tmp_path: Path) -> None:
+        per_sample = measured.counts.per_sample.copy()
+        per_sample[2, 1] += 1
+        with pytest.raises(ValueError, match="different spikes"):
+            save_inference_spikes(
+                tmp_path / "a.npz", replace(measured.counts, per_sample=per_sample)
+            )
+
+    def test_no_samples(self, measured: Measurement, tmp_path: Path) -> None:
+        counts = measured.counts
+        empty = replace(
+            counts,
+            per_sample=counts.per_sample[:0],
+            per_step=np.zeros_like(counts.per_step),
+            per_neuron=tuple(np.zeros_like(neurons) for neurons in counts.per_neuron),
+        )
+        with pytest.raises(ValueError, match="at least one"):
+            save_inference_spikes(tmp_path / "a.npz", empty)
+
+    def test_a_layer_without_its_neurons(self, tmp_path: Path) -> None:
+        write_npz(
+            tmp_path / "a.npz",
+            "spikejoule/inference-spikes/1",
+            {
+                "layer_names": np.array(["input"]),
+                "per_sample": np.zeros((1, 1), dtype=np.int64),
+                "per_step": np.zeros((1, 1), dtype=np.int64),
+                "sample": np.zeros(1, dtype=np.int64),
+            },
+        )
+        with pytest.raises(ArtifactError, match="each neuron of input"):
+            load_inference_spikes(tmp_path / "a.npz")
+
+    def test_events_can_be_recounted(self, measured: Measurement, tmp_path: Path) -> None:
+        names = measured.counts.layer_names[1:]
+        for name in ("a.npz", "b.npz"):
+            save_inference_events(
+                tmp_path / name, dict(zip(names, measured.layers[1:], strict=True))
+            )
+        assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+        found = load_inference_events(tmp_path / "a.npz")
+        assert tuple(found) == names
+        for name, events in zip(names, measured.layers[1:], strict=True):
+            np.testing.assert_array_equal(found[name].sources, events.sources)
+            np.testing.assert_array_equal(found[name].offsets, events.offsets)
+            assert found[name].n_inputs == events.n_inputs
+
+    @pytest.mark.parametrize(
+        ("array", "value"),
+        [
+            ("output_shape", np.array([6, 50], dtype=np.int64)),
+            ("output_shape", np.array([6, 49, 10], dtype=np.int64)),
+            ("output_sources", np.zeros(3, dtype=np.uint16)),
+            ("output_sources", np.zeros(3, dtype=np.int64)),
+        ],
+    )
+    def test_damaged_events(
+        self, measured: Measurement, tmp_path: Path, array: str, value: np.ndarray
+    ) -> None:
+        save_inference_events(tmp_path / "a.npz", {"output": measured.layers[-1]})
+        with np.load(tmp_path / "a.npz") as archive:
+            arrays = {name: archive[name] for name in archive.files if name != "schema"}
+        write_npz(tmp_path / "a.npz", "spikejoule/inference-events/1", {**arrays, array: value})
+        with pytest.raises(ArtifactError, match=r"a\.npz"):
+            load_inference_events(tmp_path / "a.npz")
+
+    def test_one_file_is_not_the_other(self, measured: Measurement, tmp_path: Path) -> None:
+        save_inference_spikes(tmp_path / "a.npz", measured.counts)
+        with pytest.raises(ArtifactError, match="inference-events/1"):
+            load_inference_events(tmp_path / "a.npz")

@@ -1,0 +1,210 @@
+"""augmentation.py: exact moves, the affine map against loops, and what a draw depends on."""
+
+import hashlib
+import math
+
+import numba
+import numpy as np
+import pytest
+from pydantic import ValidationError
+from scipy import stats
+
+from spikejoule.training.augmentation import augment
+from spikejoule.training.settings import Augmentation
+from tests import naive
+
+EVERYTHING = Augmentation(
+    shift_pixels=2, rotate_degrees=15.0, scale_fraction=0.1, shear_degrees=10.0
+)
+
+
+def pictures(n_images: int, height: int = 12, width: int = 12) -> np.ndarray:
+    generator = np.random.default_rng([n_images, height, width])
+    return generator.integers(0, 256, (n_images, height, width)).astype(np.uint8)
+
+
+def drawn(seed: int, epoch: int, sample: int) -> list[float]:
+    """The five numbers in [-1, 1) of a sample, from the published generator."""
+    text = f"spikejoule augmentation {seed} {epoch}"
+    key = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+    state = naive.mix(key ^ naive.mix((sample + naive.GOLDEN) & naive.MASK))
+    return [2 * ((output >> 11) / 2**53) - 1 for output in naive.splitmix64(state, 5)]
+
+
+def whole_shift(number: float, largest: int) -> int:
+    """One of -largest, ..., largest, for equal parts of [-1, 1)."""
+    part = math.floor((number + 1) / 2 * (2 * largest + 1))
+    return part - largest
+
+
+def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
+    height, width = image.shape
+    result = np.zeros_like(image)
+    for row in range(height):
+        for column in range(width):
+            if 0 <= row - down < height and 0 <= column - right < width:
+                result[row, column] = image[row - down, column - right]
+    return result
+
+
+def shifts_of(images: np.ndarray, n: int, largest: int, **draw: int) -> list[tuple[int, int]]:
+    """The move of each of n copies of a picture, found by looking."""
+    augmentation = Augmentation(shift_pixels=largest)
+    found = augment(np.repeat(images, n, axis=0), augmentation, draw["seed"], 1, np.arange(n))
+    span = range(-largest, largest + 1)
+    looks = {moved(images[0], d, r).tobytes(): (d, r) for d in span for r in span}
+    return [looks[image.tobytes()] for image in found]
+
+
+class TestIdentity:
+    def test_nothing_asked_nothing_changed(self) -> None:
+        images = pictures(4, 5, 7)
+        assert Augmentation().deforms_nothing
+        found = augment(images, Augmentation(), 1, 1, np.arange(4))
+        assert found.shape == (4, 35)
+        assert np.array_equal(found, images.reshape(4, 35))
+
+    def test_next_to_nothing_changes_nothing_but_the_rounding(self) -> None:
+        images = pictures(6)
+        found = augment(images, Augmentation(rotate_degrees=1e-9), 1, 1, np.arange(6))
+        assert np.array_equal(found, images.reshape(6, -1))
+
+    def test_the_input_stays(self) -> None:
+        images = pictures(6)
+        before = images.copy()
+        augment(images, EVERYTHING, 1, 1, np.arange(6))
+        assert np.array_equal(images, before)
+
+
+class TestMoves:
+    @pytest.mark.parametrize("largest", [1, 2, 3])
+    def test_every_move_is_exact_and_equally_likely(self, largest: int) -> None:
+        n = 6000
+        found = shifts_of(pictures(1, 9, 8), n, largest, seed=largest)
+        places = (2 * largest + 1) ** 2
+        counts = np.zeros((2 * largest + 1, 2 * largest + 1), dtype=np.int64)
+        for down, right in found:
+            counts[down + largest, right + largest] += 1
+        assert counts.size == places
+        assert counts.min() > 0
+        assert 1e-3 < stats.chisquare(counts.ravel()).pvalue < 1 - 1e-3
+
+    def test_direction(self) -> None:
+        images = pictures(1, 9, 8)
+        found = shifts_of(images, 200, 2, seed=7)
+        for sample, move in enumerate(found):
+            numbers = drawn(7, 1, sample)
+            assert move == (whole_shift(numbers[0], 2), whole_shift(numbers[1], 2))
+
+    def test_further_than_the_picture_is_wide(self) -> None:
+        images = pictures(300, 3, 3)
+        found = augment(images, Augmentation(shift_pixels=8), 1, 1, np.arange(300))
+        for sample in range(300):
+            numbers = drawn(1, 1, sample)
+            down, right = (whole_shift(number, 8) for number in numbers[:2])
+            assert np.array_equal(found[sample], moved(images[sample], down, right).ravel())
+
+
+class TestAffineMap:
+    @pytest.mark.parametrize(
+        "augmentation",
+        [
+            Augmentation(rotate_degrees=30.0),
+            Augmentation(rotate_degrees=180.0),
+            Augmentation(scale_fraction=0.3),
+            Augmentation(scale_fraction=0.9),
+            Augmentation(shear_degrees=25.0),
+            EVERYTHING,
+        ],
+    )
+    @pytest.mark.parametrize("shape", [(9, 9), (6, 11)])
+    def test_against_loops(self, augmentation: Augmentation, shape: tuple[int, int]) -> None:
+        images = pictures(12, *shape)
+        samples = np.arange(12) * 1000 + 3
+        found = augment(images, augmentation, 5, 2, samples)
+        for image, sample, result in zip(images, samples, found, strict=True):
+            numbers = drawn(5, 2, int(sample))
+            expected = naive.affine_warp(
+                image,
+                whole_shift(numbers[0], augmentation.shift_pixels),
+                whole_shift(numbers[1], augmentation.shift_pixels),
+                math.radians(augmentation.rotate_degrees) * numbers[2],
+                1 + augmentation.scale_fraction * numbers[3],
+                math.radians(augmentation.shear_degrees) * numbers[4],
+            )
+            # Rounded half up, but for what rounding the map itself moves over the half.
+            assert np.abs(result - expected.ravel()).max() <= 0.5 + 1e-6
+
+    @pytest.mark.parametrize("value", [0, 128, 255])
+    def test_an_even_picture_keeps_its_value_and_range(self, value: int) -> None:
+        images = np.full((50, 20, 20), value, np.uint8)
+        found = augment(images, EVERYTHING, 1, 1, np.arange(50)).reshape(50, 20, 20)
+        assert found.dtype == np.uint8
+        assert (found[:, 8:12, 8:12] == value).all()
+        assert found.max() <= value
+
+    def test_bytes_never_wrap_around(self) -> None:
+        images = np.where(pictures(100) > 127, 255, 0).astype(np.uint8)
+        found = augment(images, EVERYTHING, 1, 1, np.arange(100))
+        assert found.max() == 255
+        assert found.min() == 0
+        outside = augment(np.full_like(images, 255), EVERYTHING, 1, 1, np.arange(100))
+        assert (outside.reshape(100, 12, 12)[:, 5:7, 5:7] == 255).all()
+
+
+class TestDraw:
+    def test_depends_on_seed_epoch_and_sample_alone(self) -> None:
+        images = pictures(30)
+        samples = np.random.default_rng(1).permutation(10_000)[:30]
+        whole = augment(images, EVERYTHING, 3, 4, samples)
+        order = np.random.default_rng(2).permutation(30)
+        assert np.array_equal(
+            augment(images[order], EVERYTHING, 3, 4, samples[order]), whole[order]
+        )
+        for place in range(0, 30, 7):
+            one = slice(place, place + 1)
+            assert np.array_equal(augment(images[one], EVERYTHING, 3, 4, samples[one]), whole[one])
+
+    def test_threads(self) -> None:
+        before = numba.get_num_threads()
+        found = []
+        for count in range(1, numba.config.NUMBA_NUM_THREADS + 1):
+            numba.set_num_threads(count)
+            found.append(augment(pictures(30), EVERYTHING, 3, 4, np.arange(30)).tobytes())
+        numba.set_num_threads(before)
+        assert len(set(found)) == 1
+
+    def test_seed_epoch_and_sample_each_matter(self) -> None:
+        images = np.repeat(pictures(1), 8, axis=0)
+        base = augment(images, EVERYTHING, 3, 4, np.arange(8))
+        for other in (
+            augment(images, EVERYTHING, 2, 4, np.arange(8)),
+            augment(images, EVERYTHING, 3, 5, np.arange(8)),
+            augment(images, EVERYTHING, 3, 4, np.arange(8) + 8),
+        ):
+            assert not np.array_equal(base, other)
+        assert len({image.tobytes() for image in base}) == 8
+
+    def test_memory_order_does_not_matter(self) -> None:
+        images = pictures(8)
+        expected = augment(images, EVERYTHING, 3, 4, np.arange(8))
+        found = augment(np.asfortranarray(images), EVERYTHING, 3, 4, np.arange(16)[::2] // 2)
+        assert np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("shift_pixels", -1),
+        ("rotate_degrees", -0.5),
+        ("rotate_degrees", math.nan),
+        ("rotate_degrees", math.inf),
+        ("scale_fraction", 1.0),
+        ("scale_fraction", -0.1),
+        ("shear_degrees", 90.0),
+        ("shear_degrees", -1.0),
+    ],
+)
+def test_out_of_range(name: str, value: float) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Augmentation(**{name: value})

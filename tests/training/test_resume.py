@@ -1,0 +1,160 @@
+"""A training that is cut short after any epoch and goes on ends with the same bytes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+import torch
+
+from spikejoule.core import torch_files
+from spikejoule.data.images import Dataset
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.engine import make_engine
+from spikejoule.engine.interface import Engine
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import initial_state
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation
+from spikejoule.training.settings import TrainingSettings
+from spikejoule.training.teacher import TeacherAnswer
+from spikejoule.training.training import TrainingData, TrainingResult, train
+from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_epoch
+from tests.tools.settings import changed, draw_key, encode
+
+N_STEPS, N_INPUT, SEED, EPOCHS = 6, 16, 3, 4
+SETTINGS = TrainingSettings(
+    batch_size=8, max_epochs=EPOCHS, lr=0.02, logit_scale=0.3, grad_clip_norm=1.0,
+    weight_decay=1e-4, schedule="one_cycle", shift_pixels=1,
+)  # fmt: skip
+CASES: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "pruned": {"pruned_fraction": 0.6, "prune_end": 0.7},
+    "pruned by events": {"pruned_fraction": 0.5, "prune_end": 0.9, "prune_by": "events"},
+    "averaged": {"average_epochs": 3, "pruned_fraction": 0.3, "prune_start": 0.1},
+    "quantised": {"weight_bits": 4},
+    "quantised, pruned by events, averaged": {
+        "weight_bits": 8, "pruned_fraction": 0.6, "prune_end": 0.9, "prune_by": "events",
+        "average_epochs": 2,
+    },
+    "learned": {"learned": "both"},
+    "distilled": {"distillation": 0.5, "schedule": "cosine"},
+    "stopped early": {"patience": 1, "schedule": "plateau", "plateau_patience": 0, "lr": 0.2},
+    "penalised, no biases": {"spike_penalty": 1.0, "reset": "subtract", "bias": False},
+}  # fmt: skip
+
+
+def network(case: dict[str, Any]) -> Architecture:
+    bits = case.get("weight_bits")
+    neuron = LeakyIntegrateAndFire(
+        threshold=0.7,
+        decay=0.875,
+        learned=case.get("learned", "none"),
+        reset=case.get("reset", "zero"),
+        bias=case.get("bias", True),
+    )
+    return Architecture(N_INPUT, (12, 9), 2, neuron, bits and Quantisation(bits, 32))
+
+
+def settings_of(case: dict[str, Any]) -> TrainingSettings:
+    of_the_network = ("weight_bits", "learned", "reset", "bias")
+    return changed(SETTINGS, **{key: of for key, of in case.items() if key not in of_the_network})
+
+
+def data_of(case: dict[str, Any]) -> TrainingData:
+    generator = np.random.default_rng(1)
+    labels = generator.integers(0, 2, 50).astype(np.uint8)
+    images = generator.integers(0, 90, (50, 4, 4)).astype(np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:, 2 * label : 2 * label + 2] += 80
+    encoder = Poisson(time_window=N_STEPS, max_rate=400.0)
+    events = encode(images[30:], N_STEPS, 400.0, draw_key(3, "validation", 0))
+
+    def teacher(seen: np.ndarray) -> TeacherAnswer:
+        right = seen.reshape(-1, 4, 4)[:, :, 2:].mean(axis=(1, 2)) / 255
+        return TeacherAnswer(np.stack([1 - right, right], axis=1), 7 * len(seen), 5 * len(seen))
+
+    asked = teacher if case.get("distillation") else None
+    return TrainingData(
+        images[:30], labels[:30], np.arange(30), encoder, events, labels[30:], asked
+    )
+
+
+def fresh_engine(name: str, case: dict[str, Any]) -> Engine:
+    architecture = network(case)
+    state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
+    return make_engine(name, architecture, state, settings_of(case))
+
+
+def trained(name: str, case: dict[str, Any], keeper: Any = None) -> TrainingResult:
+    names = network(case).layer_names
+    return train(
+        data_of(case), fresh_engine(name, case), names, settings_of(case), SEED, (), keeper=keeper
+    )
+
+
+def content(result: TrainingResult) -> bytes:
+    """All of a result but its clocks."""
+    return torch_files.encode(
+        {
+            "state": result.state,
+            "optimizer": result.optimizer_state,
+            "history": [record.entry() for record in result.history],
+            "spikes": list(result.spikes.totals),
+            "architecture": repr(result.architecture),
+            "best": (result.best_epoch, result.best_validation_accuracy_percent),
+            "stop": result.stop_reason,
+        }
+    )
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", ["event", "dense"])
+def test_cut_short_after_every_epoch(name: str, case: str) -> None:
+    whole = content(trained(name, CASES[case]))
+    result, cuts = cut_short_after_every_epoch(lambda keeper: trained(name, CASES[case], keeper))
+    assert content(result) == whole
+    assert cuts == len(result.history)
+    if case == "stopped early":
+        assert 1 < cuts < EPOCHS
+
+
+@pytest.fixture
+def set_threads() -> Iterator[Any]:
+    before = numba.get_num_threads(), torch.get_num_threads()
+
+    def set_both(of_kernels: int, of_torch: int | None = None) -> None:
+        numba.set_num_threads(min(of_kernels, numba.config.NUMBA_NUM_THREADS))
+        torch.set_num_threads(of_kernels if of_torch is None else of_torch)
+
+    yield set_both
+    set_both(*before)
+
+
+@pytest.mark.parametrize("name", ["event", "dense"])
+def test_on_another_number_of_threads(name: str, set_threads: Any, mnist5k: Dataset) -> None:
+    """So large that torch, which the dense engine computes with, would round otherwise."""
+    images, encoder = mnist5k.train, Poisson(time_window=20, max_rate=80.0)
+    events = encoder.events(
+        images.images[192:224], encoder.draw_key(1, "validation", 0), np.arange(32)
+    )
+    data = TrainingData(
+        images.images[:192], images.labels[:192], np.arange(192), encoder, events,
+        images.labels[192:224],
+    )  # fmt: skip
+    architecture = Architecture(784, (400,), 10)
+    state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
+    settings = TrainingSettings(batch_size=64, max_epochs=2, lr=0.01)
+
+    def run(threads: int, keeper: Any = None) -> bytes:
+        set_threads(threads)
+        engine = make_engine(name, architecture, state, settings)
+        names = architecture.layer_names
+        return content(train(data, engine, names, settings, SEED, keeper=keeper))
+
+    whole, memory = run(2), Memory(epochs=1)
+    with pytest.raises(KilledError):
+        run(2, memory)
+    assert run(1, Memory(memory.kept)) == whole
+    assert torch.get_num_threads() == (2 if name == "dense" else 1)

@@ -1,0 +1,523 @@
+"""training.py: learning, counting, stopping, and which weights are kept."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.encoding.counting import predict
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.events import EventList
+from spikejoule.engine import make_engine
+from spikejoule.engine.event import EventEngine
+from spikejoule.engine.interface import BatchOutcome, Engine
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import initial_state
+from spikejoule.training.history import history_table
+from spikejoule.training.schedules import SCHEDULES
+from spikejoule.training.settings import TrainingSettings
+from spikejoule.training.teacher import TeacherAnswer, load_teacher, save_teacher
+from spikejoule.training.training import (
+    EpochRecord,
+    TrainingData,
+    TrainingResult,
+    accuracy_percent,
+    train,
+)
+from tests.tools.processes import exit_status_of
+from tests.tools.settings import changed, draw_key, encode
+
+N_STEPS = 12
+ARCHITECTURE = Architecture(16, (12,), 2)
+SEED = 3
+SHAPES = ARCHITECTURE.parameter_shapes()
+SETTINGS = TrainingSettings(batch_size=8, max_epochs=6, lr=0.01)
+LEARNING = LearningSettings(logit_scale=0.3, grad_clip_norm=1.0)
+
+
+def halves(n_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures of 4 x 4 whose left (0) or right (1) half is bright."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 2, n_samples).astype(np.uint8)
+    images = generator.integers(0, 60, (n_samples, 4, 4)).astype(np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:, 2 * label : 2 * label + 2] += 180
+    return images, labels
+
+
+def problem(n_train: int = 44, n_validation: int = 20, n_steps: int = N_STEPS) -> TrainingData:
+    images, labels = halves(n_train, 1)
+    validation_images, validation_labels = halves(n_validation, 2)
+    events = encode(validation_images, n_steps, 400.0, draw_key(3, "validation", 0))
+    samples = np.random.default_rng(5).permutation(1000)[:n_train]
+    encoder = Poisson(time_window=N_STEPS, max_rate=400.0)
+    return TrainingData(images, labels, samples, encoder, events, validation_labels)
+
+
+def fresh_engine(name: str = "event", learning: LearningSettings = LEARNING) -> Engine:
+    state = {key: value.numpy() for key, value in initial_state(ARCHITECTURE, 1).items()}
+    return make_engine(name, ARCHITECTURE, state, learning)
+
+
+class Recorder:
+    """An observer that remembers every call."""
+
+    def __init__(self) -> None:
+        self.batches: list[tuple[int, int, BatchOutcome]] = []
+        self.epochs: list[tuple[EpochRecord, float]] = []
+        self.order: list[str] = []
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        self.batches.append((epoch, samples, outcome))
+        self.order.append("batch")
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        self.epochs.append((record, seconds))
+        self.order.append("epoch")
+
+
+class Scripted:
+    """An engine whose validation accuracy after each epoch is written down beforehand."""
+
+    name = "scripted"
+    device = "cpu"
+    architecture = ARCHITECTURE
+
+    def __init__(self, percentages: list[float], labels: np.ndarray) -> None:
+        self._percentages = percentages
+        self._labels = labels
+        self.epoch = 0
+        self.rates: list[float] = []
+        self.trained: list[int] = []
+
+    def train_batch(
+        self, events: EventList, labels: np.ndarray, rate: float, teacher: None = None
+    ) -> BatchOutcome:
+        self.rates.append(rate)
+        self.trained.append(events.n_samples)
+        return BatchOutcome(1.0, 0, (events.n_events, 2, 1), (events.n_events * 3, 4))
+
+    def run(self, events: EventList) -> list[EventList]:
+        right = round(self._percentages[self.epoch] / 100 * len(self._labels))
+        self.epoch += 1
+        answers = self._labels.astype(int)
+        answers[right:] = 1 - answers[right:]
+        dense = np.zeros((len(answers), events.n_steps, 2))
+        dense[np.arange(len(answers)), 0, answers] = 1
+        return [EventList.from_dense(dense)]
+
+    def choose_grids(self) -> None:
+        pass
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"weights": np.array([float(self.epoch)])}
+
+    learned_state = state
+
+    def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
+        return {"lr": learning_rate, "epoch": self.epoch}
+
+
+def scripted(percentages: list[float], **changes: Any) -> tuple[TrainingResult, Scripted]:
+    data = problem()
+    engine = Scripted(percentages, data.validation_labels)
+    settings = changed(SETTINGS, max_epochs=len(percentages), **changes)
+    names = ARCHITECTURE.layer_names
+    return train(data, engine, names, settings, SEED), engine  # type: ignore[arg-type]
+
+
+class TestLearning:
+    @pytest.mark.parametrize("name", ["event", "dense"])
+    def test_a_separable_problem(self, name: str) -> None:
+        result = train(problem(), fresh_engine(name), ARCHITECTURE.layer_names, SETTINGS, SEED)
+        assert result.best_validation_accuracy_percent == 100.0
+        assert result.history[-1].train_loss < 0.5 * result.history[0].train_loss
+        assert result.history[-1].train_accuracy_percent > 95
+        assert result.stop_reason == "max_epochs"
+        assert [record.epoch for record in result.history] == [1, 2, 3, 4, 5, 6]
+
+    def test_the_kept_weights_have_the_accuracy_that_is_told(self) -> None:
+        data = problem()
+        settings = changed(SETTINGS, lr=0.05)
+        result = train(data, fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+        kept = make_engine("event", ARCHITECTURE, result.state)
+        found = accuracy_percent(kept, data.validation_events, data.validation_labels)
+        assert found == result.best_validation_accuracy_percent
+
+    def test_again_the_same_to_the_bit(self) -> None:
+        settings = changed(SETTINGS, shift_pixels=1, rotate_degrees=5.0)
+        runs = [
+            train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+            for _ in range(2)
+        ]
+        assert runs[0].history == runs[1].history
+        assert runs[0].spikes == runs[1].spikes
+        for name, value in runs[0].state.items():
+            assert value.tobytes() == runs[1].state[name].tobytes()
+
+    @pytest.mark.parametrize(
+        "change",
+        [{"seed": 4}, {"shift_pixels": 1}, {"max_rate": 390.0}],
+    )
+    def test_draws_follow_the_settings(self, change: dict[str, Any]) -> None:
+        data, names, seed = problem(), ARCHITECTURE.layer_names, change.pop("seed", SEED)
+        one = train(data, fresh_engine(), names, SETTINGS, SEED)
+        if "max_rate" in change:
+            data = replace(data, encoder=changed(data.encoder, **change))
+            change = {}
+        other = train(data, fresh_engine(), names, changed(SETTINGS, **change), seed)
+        assert one.history[0].spikes != other.history[0].spikes
+
+    def test_every_epoch_draws_afresh(self) -> None:
+        settings = changed(SETTINGS, lr=1e-30)
+        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+        assert len({record.spikes[0] for record in result.history}) == SETTINGS.max_epochs
+
+
+class TestKeepingAndStopping:
+    def test_the_first_of_the_best_epochs_is_kept(self) -> None:
+        result, _ = scripted([50.0, 75.0, 60.0, 75.0, 70.0])
+        assert result.best_epoch == 2
+        assert result.best_validation_accuracy_percent == 75.0
+        assert result.state["weights"].tolist() == [2.0]
+        assert result.optimizer_state["epoch"] == 5
+        told = [record.validation_accuracy_percent for record in result.history]
+        assert told == [50.0, 75.0, 60.0, 75.0, 70.0]
+
+    @pytest.mark.parametrize(
+        ("patience", "epochs", "reason"),
+        [(0, 7, "max_epochs"), (1, 3, "patience"), (2, 6, "patience"), (5, 7, "max_epochs")],
+    )
+    def test_patience(self, patience: int, epochs: int, reason: str) -> None:
+        percentages = [50.0, 75.0, 60.0, 80.0, 80.0, 75.0, 60.0]
+        result, _ = scripted(percentages, patience=patience)
+        assert len(result.history) == epochs
+        assert result.stop_reason == reason
+        assert len(result.epoch_seconds) == epochs
+
+    @pytest.mark.parametrize(("target", "epochs"), [(75.0, 2), (76.0, 4), (99.0, 5), (None, 5)])
+    def test_target_accuracy(self, target: float | None, epochs: int) -> None:
+        percentages = [50.0, 75.0, 60.0, 80.0, 70.0]
+        result, _ = scripted(percentages, target_accuracy=target)
+        assert len(result.history) == epochs
+        expected = "max_epochs" if target in (99.0, None) else "target_accuracy"
+        assert result.stop_reason == expected
+
+    def test_accuracy_that_never_rises_above_zero(self) -> None:
+        result, _ = scripted([0.0, 0.0, 0.0])
+        assert result.best_epoch == 1
+        assert result.state["weights"].tolist() == [1.0]
+
+    def test_batches_and_rates(self) -> None:
+        schedule = {"schedule": "plateau", "plateau_factor": 0.5, "plateau_patience": 0}
+        result, engine = scripted([50.0, 50.0, 50.0], **schedule)
+        assert engine.trained == [8, 8, 8, 8, 8, 4] * 3
+        assert engine.rates == [0.01] * 12 + [0.005] * 6
+        assert [record.learning_rate for record in result.history] == [0.01, 0.01, 0.005]
+        assert result.optimizer_state["lr"] == 0.0025
+
+    def test_one_cycle_spans_all_batches(self) -> None:
+        _, engine = scripted([50.0] * 4, schedule="one_cycle")
+        assert len(engine.rates) == 24
+        assert max(engine.rates) == pytest.approx(0.01, rel=0.05)
+        assert engine.rates[-1] < 1e-5 * 0.01 * 100
+
+
+class Recounting:
+    """An engine that runs the network once more before each step and counts by itself."""
+
+    name, device = "event", "cpu"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.totals = np.zeros(3, dtype=np.int64)
+        self.correct = 0
+        self.seen: list[np.ndarray] = []
+        self.state, self.learned_state = engine.state, engine.learned_state
+        self.run, self.choose_grids = engine.run, engine.choose_grids
+        self.architecture = engine.architecture
+        self.optimizer_state = engine.optimizer_state
+
+    def train_batch(
+        self, events: EventList, labels: np.ndarray, rate: float, teacher: None = None
+    ) -> BatchOutcome:
+        layers = [layer.to_dense(np.int64) for layer in self._engine.run(events)]
+        self.totals += [int(events.to_dense(np.int64).sum()), *(layer.sum() for layer in layers)]
+        self.correct += int((layers[-1].sum(axis=1).argmax(axis=1) == labels).sum())
+        self.seen.append(np.asarray(labels))
+        return self._engine.train_batch(events, labels, rate)
+
+
+class TestCounting:
+    @pytest.mark.parametrize("name", ["event", "dense"])
+    def test_equals_a_recount_without_validation(self, name: str) -> None:
+        data = problem()
+        engine = Recounting(fresh_engine(name))
+        recorder = Recorder()
+        result = train(
+            data,
+            engine,  # type: ignore[arg-type]
+            ARCHITECTURE.layer_names,
+            SETTINGS,
+            SEED,
+            (recorder,),
+        )
+        assert result.spikes.layer_names == ("input", "hidden", "output")
+        assert result.spikes.totals == tuple(engine.totals)
+        assert all(total > 0 for total in result.spikes.totals)
+        assert result.spikes.samples == 44 * SETTINGS.max_epochs
+        by_epoch = np.array([record.spikes for record in result.history])
+        assert tuple(by_epoch.sum(axis=0)) == result.spikes.totals
+        by_batch = np.array([outcome.spikes for _, _, outcome in recorder.batches])
+        assert tuple(by_batch.sum(axis=0)) == result.spikes.totals
+        right = sum(record.train_accuracy_percent * 44 / 100 for record in result.history)
+        assert right == pytest.approx(engine.correct)
+
+    def test_more_validation_counts_no_more(self) -> None:
+        one, other = (
+            train(problem(44, n), fresh_engine(), ARCHITECTURE.layer_names, SETTINGS, SEED)
+            for n in (5, 50)
+        )
+        assert one.spikes == other.spikes
+
+    def test_each_epoch_sees_each_sample_once_in_another_order(self) -> None:
+        data = problem()
+        engine = Recounting(fresh_engine())
+        train(
+            data,
+            engine,  # type: ignore[arg-type]
+            ARCHITECTURE.layer_names,
+            changed(SETTINGS, max_epochs=2),
+            SEED,
+        )
+        epochs = [np.concatenate(engine.seen[:6]), np.concatenate(engine.seen[6:])]
+        for labels in epochs:
+            assert np.array_equal(np.sort(labels), np.sort(data.labels))
+        assert not np.array_equal(epochs[0], epochs[1])
+
+
+class TestObservers:
+    def test_calls(self) -> None:
+        one, other = Recorder(), Recorder()
+        ticks = iter(range(1000))
+        settings = changed(SETTINGS, max_epochs=2)
+        result = train(
+            problem(),
+            fresh_engine(),
+            ARCHITECTURE.layer_names,
+            settings,
+            SEED,
+            (one, other),
+            clock=lambda: float(next(ticks)),
+        )
+        assert one.order == (["batch"] * 6 + ["epoch"]) * 2 == other.order
+        assert [(epoch, samples) for epoch, samples, _ in one.batches] == [
+            (epoch, samples) for epoch in (1, 2) for samples in (8, 8, 8, 8, 8, 4)
+        ]
+        assert [record for record, _ in one.epochs] == list(result.history)
+        assert tuple(seconds for _, seconds in one.epochs) == result.epoch_seconds == (1.0, 1.0)
+        for record in result.history:
+            outcomes = [(n, o) for epoch, n, o in one.batches if epoch == record.epoch]
+            mean = sum(n * outcome.mean_loss for n, outcome in outcomes) / 44
+            assert record.train_loss == pytest.approx(mean)
+            assert record.samples == 44
+
+
+class TestRefusals:
+    def test_a_rate_at_which_weights_overflow(self) -> None:
+        settings = SETTINGS.model_copy(update={"lr": 1e30})
+        learning = changed(LEARNING, weight_decay=0.1)
+        with pytest.raises(ParameterError, match="training diverged in epoch 1.*smaller") as error:
+            train(
+                problem(), fresh_engine(learning=learning), ARCHITECTURE.layer_names, settings, SEED
+            )
+        assert "\n" not in str(error.value)
+        assert "1e+30" in str(error.value)
+
+    @pytest.mark.parametrize("window", [1, N_STEPS - 1, N_STEPS + 1])
+    def test_validation_events_of_another_window(self, window: int) -> None:
+        engine = Recounting(fresh_engine())
+        with pytest.raises(ParameterError, match=f"validation events have {window} steps"):
+            train(
+                problem(n_steps=window),
+                engine,  # type: ignore[arg-type]
+                ARCHITECTURE.layer_names,
+                SETTINGS,
+                SEED,
+            )
+        assert not engine.seen
+
+    def test_engine_of_float64_trains_as_well(self) -> None:
+        state = {key: value.numpy() for key, value in initial_state(ARCHITECTURE, 1).items()}
+        engine = EventEngine(ARCHITECTURE, state, LEARNING, np.float64)
+        result = train(problem(), engine, ARCHITECTURE.layer_names, SETTINGS, SEED)
+        assert result.best_validation_accuracy_percent == 100.0
+
+
+class Remembering:
+    """An engine that keeps its weights after every epoch, and what the teacher said."""
+
+    name, device = "event", "cpu"
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.states: list[dict[str, np.ndarray]] = []
+        self.told: list[np.ndarray | None] = []
+        self.run, self.prune = engine.run, engine.prune
+        self.with_parameters, self.optimizer_state = engine.with_parameters, engine.optimizer_state
+        self.choose_grids, self.state = engine.choose_grids, engine.state
+        self.architecture = engine.architecture
+
+    def train_batch(
+        self, events: EventList, labels: np.ndarray, rate: float, teacher: Any = None
+    ) -> BatchOutcome:
+        self.told.append(teacher)
+        return self._engine.train_batch(events, labels, rate, teacher)
+
+    def learned_state(self) -> dict[str, np.ndarray]:
+        self.states.append(self._engine.learned_state())
+        return self.states[-1]
+
+
+class TestAveraging:
+    @pytest.mark.parametrize("name", ["event", "dense"])
+    def test_the_mean_of_the_last_epochs_is_validated_and_kept(self, name: str) -> None:
+        settings = changed(SETTINGS, average_epochs=3, lr=0.003)
+        engine, data = Remembering(fresh_engine(name)), problem()
+        result = train(data, engine, ARCHITECTURE.layer_names, settings, SEED)
+        assert len(engine.states) == 6
+        for epoch in (4, 5, 6):
+            seen = engine.states[3:epoch]
+            mean = {
+                key: np.mean([state[key].astype(np.float64) for state in seen], axis=0)
+                for key in seen[0]
+            }
+            runner = make_engine(name, ARCHITECTURE, mean)
+            accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
+            assert result.history[epoch - 1].validation_accuracy_percent == accuracy
+            if result.best_epoch == epoch:
+                for key, values in mean.items():
+                    np.testing.assert_allclose(result.state[key], values, rtol=1e-6)
+                    assert result.state[key].dtype == np.float32
+
+    def test_only_epochs_that_removed_all(self) -> None:
+        """Pruning ends with epoch 5 of 6: a synapse of the mean is one of the last epoch's."""
+        settings = changed(
+            SETTINGS, average_epochs=6, pruned_fraction=0.5, prune_start=0.2, prune_end=0.8
+        )
+        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+        weights = [values for values in result.state.values() if values.ndim == 2]
+        n_synapses = sum(values.size for values in weights)
+        assert sum(np.count_nonzero(values) for values in weights) == n_synapses - n_synapses // 2
+
+
+class TestTeacher:
+    def test_it_sees_the_deformed_images_and_is_heard(self) -> None:
+        asked: list[np.ndarray] = []
+
+        def teacher(images: np.ndarray) -> TeacherAnswer:
+            asked.append(images)
+            n_images = len(images)
+            return TeacherAnswer(np.tile([0.25, 0.75], (n_images, 1)), 10 * n_images, n_images)
+
+        settings = changed(SETTINGS, shift_pixels=1, max_epochs=2)
+        learning = changed(LEARNING, distillation=1.0)
+        engine = Remembering(fresh_engine(learning=learning))
+        data = problem()
+        names = ARCHITECTURE.layer_names
+        result = train(replace(data, teacher=teacher), engine, names, settings, SEED)
+        for record in result.history:
+            assert (record.teacher_macs, record.teacher_macs_nonzero) == (440, 44)
+            assert record.entry()["teacher_macs"] == 440
+        assert history_table(result.history, names)[1] == (
+            "teacher_macs_per_sample",
+            "teacher_macs_nonzero_per_sample",
+        )
+        assert [told.shape[0] for told in engine.told if told is not None] == [8, 8, 8, 8, 8, 4] * 2
+        flat = data.inputs.reshape(len(data.inputs), -1)
+        assert all(images.shape[1:] == (16,) and images.dtype == np.uint8 for images in asked)
+        assert not all((flat == image).all(axis=1).any() for image in np.concatenate(asked))
+        # All that it learned is the teacher's opinion: class 1, whatever is seen.
+        events = data.validation_events
+        assert predict(make_engine("event", ARCHITECTURE, engine.states[-1]).run(events)[-1]).all()
+
+    def test_its_multiply_accumulates_by_hand(self, tmp_path: Path) -> None:
+        path = tmp_path / "teacher.npz"
+        state = {
+            "layer1.synapses.weight": np.array([[1, -1], [-1, 0], [2, 1]], np.float32),
+            "layer1.synapses.bias": np.array([0, 0, -0.5], np.float32),
+            "layer2.synapses.weight": np.ones((2, 3), np.float32),
+            "layer2.synapses.bias": np.zeros(2, np.float32),
+        }
+        save_teacher(path, state)
+        # hidden: (1, 0, 1.5), (0, 0, 0.5) and none: 3 + 6 + 0 from pixels, 4 + 2 + 0 from units
+        answer = load_teacher(path, 2, 2)(np.array([[255, 0], [0, 255], [0, 0]], np.uint8))
+        assert (answer.macs, answer.macs_nonzero) == (3 * (6 + 6), 3 + 3 + 4 + 2)
+
+    def test_without_one_nothing_is_said_of_it(self) -> None:
+        settings = changed(SETTINGS, max_epochs=1)
+        names = ARCHITECTURE.layer_names
+        (record,) = train(problem(), fresh_engine(), names, settings, SEED).history
+        assert not any("teacher" in name for name in record.entry())
+        assert history_table([record], names)[1] == ()
+
+    def test_a_network_for_other_images_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "teacher.npz"
+        state = {name: np.ones(shape, np.float32) for name, shape in SHAPES.items()}
+        save_teacher(path, state)
+        told = load_teacher(path, 16, 2)(np.zeros((3, 16), np.uint8))
+        assert told.probabilities.tolist() == [[0.5, 0.5]] * 3
+        for pixels, classes, words in ((17, 2, "takes 16 inputs, not 17"), (16, 3, "not 3")):
+            with pytest.raises(ArtifactError, match=words):
+                load_teacher(path, pixels, classes)
+        del state["layer2.synapses.bias"]
+        save_teacher(path, state)
+        with pytest.raises(ArtifactError, match="holds no teacher of this network"):
+            load_teacher(path, 16, 2)
+
+
+class TestPruning:
+    def test_best_weights_are_those_of_a_pruned_epoch(self) -> None:
+        settings = changed(
+            SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7, patience=1
+        )
+        engine = fresh_engine()
+        result = train(problem(), engine, ARCHITECTURE.layer_names, settings, SEED)
+        shares = [record.pruned_share for record in result.history]
+        assert shares[0] == 0.0
+        assert shares == sorted(shares)
+        assert shares[-1] == 0.5
+        assert shares[result.best_epoch - 1] == 0.5
+        weights = [values for values in result.state.values() if values.ndim == 2]
+        n_synapses = sum(values.size for values in weights)
+        assert sum(np.count_nonzero(values) for values in weights) == n_synapses - n_synapses // 2
+
+    def test_events_are_spikes_times_fan_out_until_synapses_go(self) -> None:
+        settings = changed(SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7)
+        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+        assert {record.pruned_share == 0 for record in result.history} == {True, False}
+        for record in result.history:
+            full = tuple(
+                spikes * fan_out
+                for spikes, fan_out in zip(record.spikes, ARCHITECTURE.fan_outs, strict=False)
+            )
+            if record.pruned_share == 0:
+                assert record.synaptic_events == full
+            else:
+                assert sum(record.synaptic_events) < sum(full)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_the_event_engine_trains_without_torchs_compiler(schedule: str) -> None:
+    code = (
+        "import sys\n"
+        "from tests.training.test_training import *\n"
+        f"settings = changed(SETTINGS, max_epochs=1, schedule={schedule!r})\n"
+        "train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)\n"
+        "sys.exit('torch._dynamo' in sys.modules)\n"
+    )
+    assert exit_status_of(code) == 0
