@@ -37,7 +37,7 @@ repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
 	$(DVC) repro
 
 # All settings of the notebook that this project grew from.
-SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.code=poisson encode.time_window=50 \
+SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.encoding=poisson encode.time_window=50 \
     encode.max_rate=80 model.hidden=400 model.neuron=lif model.threshold=1.0 model.decay=0.9 \
     model.reset=zero model.bias=true model.weight_bits=32 model.learned=none \
     train.batch_size=64 train.max_epochs=20 train.lr=0.003 train.weight_decay=0.00001 \
@@ -53,7 +53,7 @@ seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC e
 # Fewer synaptic events: one spike a bright pixel, neurons without a leak, and few synapses. Each
 # budget of events per inference has its settings. `make frugal POINTS=5000-int8 SEEDS="42 43 44"` runs
 # one of them from several seeds. What answering early costs is decided on validation images.
-LATENCY := encode.code=latency encode.time_window=20 model.decay=1.0 train.surrogate_slope=2.0 \
+LATENCY := encode.encoding=latency encode.time_window=20 model.decay=1.0 train.surrogate_slope=2.0 \
     baseline.max_epochs=70
 FRUGAL_2500 := $(LATENCY) encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.97
 FRUGAL_5000 := $(LATENCY) encode.latency_threshold=0.4 train.max_epochs=100 train.pruned_fraction=0.955
@@ -73,7 +73,7 @@ POINTS := 2500 5000 10000
 # time in place of a default.
 CONTRAST_seed := $(filter-out seed=42 data.validation_size=0,$(SEED_NOTEBOOK))
 CONTRAST_pruned := train.pruned_fraction=0.9
-CONTRAST_regular := encode.code=regular
+CONTRAST_regular := encode.encoding=regular
 CONTRAST_learned := model.learned=both
 CONTRASTS := seed pruned regular learned
 SEEDS := 42

@@ -71,7 +71,7 @@ def prepared(folder: Path, root: Path, n_bytes: int) -> int:
     shutil.copy(root / "dvc.yaml", folder)
     content: Any = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     content["data"] |= {"source": "events", "files": "generated.npz", "validation_size": 0.02}
-    content["encode"] |= {"code": "none", "time_window": 20, "window_ms": DURATION_US / 1000}
+    content["encode"] |= {"encoding": "none", "time_window": 20, "window_ms": DURATION_US / 1000}
     content["model"] |= {"hidden": 64}
     none = dict.fromkeys(("shift_pixels", "rotate_degrees", "scale_fraction"), 0)
     content["train"] |= {"engine": "event", "max_epochs": 1, **none}

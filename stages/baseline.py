@@ -15,7 +15,7 @@ from spikejoule.core.host_energy import measure_host_energy
 from spikejoule.core.resume_files import Keeper
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
-from spikejoule.encoding.encoders.none import NoCode
+from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.summed import WHITE, largest_count, summed_images
 from spikejoule.evaluation.evaluation import accuracy
 from spikejoule.model.architecture import Architecture, State
@@ -85,7 +85,7 @@ def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, Labelled
     """The samples as images; of events the spikes of each unit, over the whole window."""
     train = splits["train"]
     if isinstance(train, LabelledEvents):
-        code = NoCode(time_window=params.encode.time_window, window_ms=params.encode.window_ms)
+        code = NoEncoding(time_window=params.encode.time_window, window_ms=params.encode.window_ms)
         gain = max(1, WHITE // largest_count(train, code))
         logger.info("the conventional networks read how often each unit spikes, times %d", gain)
         return {

@@ -128,7 +128,7 @@ class TestImports:
         ]
 
     def test_no_torch_where_none_is_needed(self, repository: Path) -> None:
-        modules = ["params", "data.images", "data.loading", "foundation.files"]
+        modules = ["params", "data.images", "data.loading", "core.files"]
         modules += [
             "spikes.encoders.poisson",
             "spikes.counting",

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.params import EARLIER, Params, load_params, parse_params
+from spikejoule.params import EARLIER, Params, by_new_names, load_params, parse_params
 
 PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
 
@@ -68,7 +68,7 @@ class TestParamsFile:
 
     def test_documented_choices_are_the_allowed_ones(self) -> None:
         lines = PARAMS_FILE.read_text(encoding="utf-8").splitlines()
-        keys = ("encode.code", "encode.latency_curve", "encode.direct_products", "model.neuron")
+        keys = ("encode.encoding", "encode.latency_curve", "encode.direct_products", "model.neuron")
         keys += ("model.reset",)
         keys += ("model.learned", "train.engine", "train.schedule", "train.surrogate")
         keys += ("train.prune_by", "evaluate.early_exit_rule")
@@ -154,7 +154,7 @@ REFUSED = [
     ("data.source", "x" * 501),
     ("data.validation_size", 0.51),
     ("data.validation_size", -0.1),
-    ("encode.code", "morse"),
+    ("encode.encoding", "morse"),
     ("encode.time_window", 0),
     ("encode.time_window", 10_001),
     ("encode.time_window", "50"),
@@ -331,11 +331,11 @@ class TestRefused:
         )
 
     def test_integers_with_a_constant_current(self) -> None:
-        content = changed("encode.code", "direct")
+        content = changed("encode.encoding", "direct")
         assert parse_params(content).encode.encoder.name == "direct"
         content["model"]["weight_bits"] = 8
         assert refusal(content) == (
-            "encode.code: 'direct' is not allowed with model.weight_bits 8: integers have no "
+            "encode.encoding: 'direct' is not allowed with model.weight_bits 8: integers have no "
             "product with the intensities of the code 'direct'; allowed: another code, or "
             "model.weight_bits 32"
         )
@@ -376,7 +376,7 @@ class TestRefused:
 
     @pytest.mark.parametrize("value", [None, 3, [], "text"])
     def test_section_that_is_none(self, value: object) -> None:
-        assert "allowed: a section with the keys code, time_window, " in refusal(
+        assert "allowed: a section with the keys encoding, time_window, " in refusal(
             changed("encode", value)
         )
 
@@ -494,8 +494,21 @@ class TestResultsOfBefore:
         told = "is missing; add `{}`, which is what there was before"
         lines = str(caught.value).splitlines()
         assert len(lines) == len(EARLIER)
-        assert "encode.code: " + told.format("code: poisson") in lines
+        assert "encode.encoding: " + told.format("encoding: poisson") in lines
         assert "model.bias: " + told.format("bias: true") in lines
+
+    def test_a_renamed_key_is_refused_by_name_but_read_of_a_result(
+        self, content: dict[str, Any], tmp_path: Path
+    ) -> None:
+        content["encode"]["code"] = "latency"
+        del content["encode"]["encoding"]
+        assert refusal(content) == "encode.code: is called encode.encoding now; rename the key"
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
+        params = load_params(path, of_a_result=True)
+        assert params.encode.encoding == "latency"
+        assert params.deciding()["encode.code"] == "latency", "a result is known by what it was"
+        assert by_new_names({"encode.code": 1, "seed": 2}) == {"encode.encoding": 1, "seed": 2}
 
     def test_a_truncated_file_is_still_refused(self, old: Path) -> None:
         old.write_text("seed: 1\n", encoding="utf-8")
@@ -513,7 +526,7 @@ class TestEvents:
     def of_events(repository: Path, **train: object) -> dict[str, Any]:
         content = load_params(repository / "params.yaml").model_dump(mode="json")
         content["data"]["source"] = "n_mnist"
-        content["encode"]["code"] = "none"
+        content["encode"]["encoding"] = "none"
         content["train"] |= {"shift_pixels": 0, "rotate_degrees": 0.0, "scale_fraction": 0.0}
         content["train"] |= train
         return content
@@ -539,6 +552,6 @@ class TestEvents:
         self, repository: Path, source: str, code: str, allowed: str
     ) -> None:
         content = self.of_events(repository)
-        content["data"]["source"], content["encode"]["code"] = source, code
-        with pytest.raises(ParameterError, match=f"encode.code: '{code}' .*allowed: {allowed}$"):
+        content["data"]["source"], content["encode"]["encoding"] = source, code
+        with pytest.raises(ParameterError, match=f"encoding: '{code}' .*allowed: {allowed}$"):
             parse_params(content)

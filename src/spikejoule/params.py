@@ -7,13 +7,13 @@ those who make one in code.
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from spikejoule.baselines.settings import BaselineSettings
-from spikejoule.core.parameter_file import parsed, read_sections, with_earlier
+from spikejoule.core.parameter_file import parsed, read_sections, with_earlier, with_new_names
 from spikejoule.core.parameter_problems import WHOLE_LINE, shown
 from spikejoule.core.sections import Line, Real, Section, chooses
 from spikejoule.data.source import Source
@@ -30,9 +30,10 @@ from spikejoule.training.settings import Augmentation, TrainingSettings
 Scalar = str | int | float | None
 Value = Scalar | list[int] | list[float]
 Values = dict[str, Value]
+V = TypeVar("V")
 
 EARLIER: Mapping[str, Value] = {
-    "encode.code": "poisson",
+    "encode.encoding": "poisson",
     "data.files": None,
     "model.neuron": "lif",
     "train.distillation": 0.0,
@@ -57,6 +58,9 @@ EARLIER: Mapping[str, Value] = {
     "energy_report.step_us": None,
 }
 """Keys that came after the first results, each with what those were made with."""
+
+RENAMED: Mapping[str, str] = {"encode.code": "encode.encoding"}
+"""Keys by what they were called before; a new run must use the new name."""
 
 LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 """Parameters that judge a result and change none."""
@@ -107,15 +111,15 @@ class DataParams(Section):
 
 @chooses(ENCODERS)
 class EncodeParams(Section):
-    """How images become spikes: a code and its parameters."""
+    """How images become spikes: an encoding and its parameters."""
 
-    code: str
+    encoding: str
     time_window: int
     window_ms: float
 
     @property
     def encoder(self) -> Encoder:
-        """The code with its parameters."""
+        """The encoding with its parameters."""
         return ENCODERS.chosen_in(self)
 
 
@@ -219,19 +223,19 @@ class Params(Section):
         return source.gives if isinstance(source, Source) else "images"
 
     @model_validator(mode="after")
-    def _code_fits_the_samples(self) -> Self:
+    def _encoding_fits_the_samples(self) -> Self:
         given = self.samples_are
         if self.encode.encoder.takes != given:
-            codes = ", ".join(name for name, code in ENCODERS.items() if code.takes == given)
+            allowed = ", ".join(name for name, one in ENCODERS.items() if one.takes == given)
             raise PydanticCustomError(
                 WHOLE_LINE,
-                "encode.code: '{code}' is not allowed with data.source {source}, whose samples are "
-                "{given}; allowed: {codes}",
+                "encode.encoding: '{encoding}' is not allowed with data.source {source}, whose "
+                "samples are {given}; allowed: {allowed}",
                 {
-                    "code": self.encode.code,
+                    "encoding": self.encode.encoding,
                     "source": self.data.source,
                     "given": given,
-                    "codes": codes,
+                    "allowed": allowed,
                 },
             )
         return self
@@ -258,9 +262,10 @@ class Params(Section):
         if self.model.quantisation and self.encode.encoder.input_products is not None:
             raise PydanticCustomError(
                 WHOLE_LINE,
-                "encode.code: '{code}' is not allowed with model.weight_bits {bits}: {problem}",
+                "encode.encoding: '{encoding}' is not allowed with model.weight_bits {bits}: "
+                "{problem}",
                 {
-                    "code": self.encode.code,
+                    "encoding": self.encode.encoding,
                     "bits": self.model.weight_bits,
                     "problem": NO_CURRENTS,
                 },
@@ -292,8 +297,10 @@ class Params(Section):
     def deciding(self) -> Values:
         """The parameters by which a result is known, as those of before `EARLIER` were.
 
-        Without those of kinds that were not chosen: they decide nothing.
+        Without those of kinds that were not chosen: they decide nothing. Keys that were renamed
+        have their old names, by which earlier results are known.
         """
+        names = {new: old for old, new in RENAMED.items()}
         idle = {
             f"{name}.{key}"
             for name in type(self).model_fields
@@ -302,7 +309,7 @@ class Params(Section):
             for key in kinds.idle_in(section)
         }
         return {
-            key: value
+            names.get(key, key): value
             for key, value in self.flattened().items()
             if (key not in idle or key in _ALWAYS_PART)
             and key not in (*LIMITS, *WITHOUT_EFFECT)
@@ -313,15 +320,22 @@ class Params(Section):
 def load_params(path: str | os.PathLike[str], of_a_result: bool = False) -> Params:
     """Read and check a params.yaml; raises ParameterError with one line for each problem.
 
-    One that belongs to a result may be from before the keys of `EARLIER`.
+    One that belongs to a result may be from before the keys of `EARLIER` and `RENAMED`.
     """
     content = read_sections(path, Params)
-    return parse_params(with_earlier(content, Params, EARLIER) if of_a_result else content)
+    if of_a_result:
+        content = with_earlier(with_new_names(content, RENAMED), Params, EARLIER)
+    return parse_params(content)
 
 
 def parse_params(mapping: Mapping[str, Any]) -> Params:
     """Check the content of a params.yaml; raises ParameterError with one line for each problem."""
-    return parsed(mapping, Params, EARLIER)
+    return parsed(mapping, Params, EARLIER, RENAMED)
+
+
+def by_new_names(flat: Mapping[str, V]) -> dict[str, V]:
+    """Values by full key, such as those of a recorded run, with the names that keys have today."""
+    return {RENAMED.get(key, key): value for key, value in flat.items()}
 
 
 def earlier_values() -> dict[str, Any]:

@@ -37,7 +37,7 @@ PAGES = (
 CHOSEN = {
     "data.source": "uci_digits",
     "data.test_images": 397,
-    "encode.code": "periodic",
+    "encode.encoding": "periodic",
     "model.neuron": "linear_leak",
     "train.surrogate": "laplacian",
     "train.schedule": "linear",

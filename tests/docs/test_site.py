@@ -103,7 +103,7 @@ class TestParameters:
         choices = parameters.choices()
         assert set(choices) == {
             "data.source",
-            "encode.code",
+            "encode.encoding",
             "model.neuron",
             "train.surrogate",
             "train.schedule",
@@ -138,4 +138,4 @@ class TestCommands:
         assert "| `encode` | Turn validation" in commands.stages(REPOSITORY / "dvc.yaml")
         rooms = commands.rooms(REPOSITORY / "dvc.yaml")
         assert "| `tracking` | publish |" in rooms
-        assert "| `foundation` | all |" in rooms
+        assert "| `core` | all |" in rooms

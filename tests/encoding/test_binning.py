@@ -14,7 +14,7 @@ from spikejoule.data.event_samples import EventSamples, offsets_of
 from spikejoule.data.events import LabelledEvents, SensorEvents
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.binning import as_event_samples, bin_events
-from spikejoule.encoding.encoders.none import NoCode
+from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.summed import largest_count, summed_images
 
@@ -70,7 +70,7 @@ def test_steps_as_microseconds_and_back(seed: int, step_us: int) -> None:
 
 def test_a_code_is_for_images_or_for_events() -> None:
     events = SensorEvents(some_events(1, 2, 6, 99), (2, 3))
-    code = NoCode(time_window=4, window_ms=0.1)
+    code = NoEncoding(time_window=4, window_ms=0.1)
     assert code.step_ms == pytest.approx(0.025)
     assert code.density(events) == code.events(events, KEY).density > 0
     with pytest.raises(ParameterError, match="takes samples that are events"):
@@ -91,7 +91,7 @@ def test_summed_images_are_the_counts_of_the_spikes() -> None:
     samples = LabelledEvents(
         events, np.zeros(40, np.uint8), np.arange(40), EventSetting("x", DIGITS, (2, 3), 100)
     )
-    code = NoCode(time_window=5, window_ms=0.1)
+    code = NoEncoding(time_window=5, window_ms=0.1)
     counts = code.events(samples.inputs, KEY).to_dense(np.int64).sum(axis=1)
     assert largest_count(samples, code) == counts.max()
     images = summed_images(samples, code, gain=100)
@@ -106,7 +106,7 @@ def test_summed_images_of_many_units_are_made_in_small_blocks() -> None:
     samples = LabelledEvents(events, np.zeros(100, np.uint8), np.arange(100), setting)
     tracemalloc.start()
     try:
-        largest_count(samples, NoCode(time_window=5, window_ms=0.1))
+        largest_count(samples, NoEncoding(time_window=5, window_ms=0.1))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -69,7 +69,7 @@ def test_the_projects_own_file_is_allowed(repository: Path, params: Params) -> N
     check_possible(space, profile, "search.yaml")
     of_model = {f"model.{key}" for key in ("hidden", "threshold", "decay", "weight_bits")}
     of_train = {"train.lr", "train.pruned_fraction"}
-    assert {"encode.code", "encode.time_window", *of_model, *of_train} <= set(settings.space)
+    assert {"encode.encoding", "encode.time_window", *of_model, *of_train} <= set(settings.space)
     for seed in range(50):
         drawn = space.draw(Draws(seed))
         made = space.params(drawn)
@@ -102,12 +102,14 @@ def test_the_projects_own_file_is_allowed(repository: Path, params: Params) -> N
         ({"space": {"encode.time_window": {"from": 0.5, "to": 10}}},
          "search.yaml: space.encode.time_window.from: 0.5 is not allowed; allowed: a whole number "
          "of at least 1 and of at most 10000"),
-        ({"space": {"encode.code": ["latency", "morse"]}},
-         "search.yaml: space.encode.code: 'morse' is not allowed; allowed: direct, latency, "
+        ({"space": {"encode.code": ["latency", "poisson"]}},
+         "search.yaml: space.encode.code: is called encode.encoding now; rename the key"),
+        ({"space": {"encode.encoding": ["latency", "morse"]}},
+         "search.yaml: space.encode.encoding: 'morse' is not allowed; allowed: direct, latency, "
          "none, poisson, regular"),
-        ({"space": {"encode.code": {"from": "latency", "to": "poisson"}}},
-         "search.yaml: space.encode.code.from: 'latency' is not allowed; allowed: direct, latency, "
-         "none, poisson, regular"),
+        ({"space": {"encode.encoding": {"from": "latency", "to": "poisson"}}},
+         "search.yaml: space.encode.encoding.from: 'latency' is not allowed; allowed: direct, "
+         "latency, none, poisson, regular"),
         ({"space": {"model.hidden": [100, 0]}},
          "search.yaml: space.model.hidden: 0 is not allowed; allowed: a whole number from 1 to "
          "65535, or a list of 1 to 8 of them"),
@@ -172,16 +174,16 @@ def test_kinds_are_drawn_first_and_idle_parameters_never(tmp_path: Path, params:
         space={
             "encode.latency_threshold": {"from": 0.1, "to": 0.3},
             "encode.max_rate": [50, 80],
-            "encode.code": ["latency", "poisson"],
+            "encode.encoding": ["latency", "poisson"],
         },
     )
     asked = set()
     for seed in range(20):
         draws = Draws(seed)
         drawn = space.draw(draws)
-        assert draws.asked[0] == "encode.code"
+        assert draws.asked[0] == "encode.encoding"
         own = {"latency": "encode.latency_threshold", "poisson": "encode.max_rate"}
-        assert set(drawn) == {"encode.code", own[str(drawn["encode.code"])]}
+        assert set(drawn) == {"encode.encoding", own[str(drawn["encode.encoding"])]}
         asked |= set(drawn)
     assert len(asked) == 3
 
@@ -201,7 +203,7 @@ def test_draws_stay_in_their_range_and_are_short() -> None:
 
 def test_a_space_without_an_allowed_combination(tmp_path: Path, params: Params) -> None:
     space = space_of(
-        tmp_path, params, space={"model.weight_bits": [4, 8]}, fixed={"encode.code": "direct"}
+        tmp_path, params, space={"model.weight_bits": [4, 8]}, fixed={"encode.encoding": "direct"}
     )
     with pytest.raises(ParameterError, match="none of 200 combinations .* 'direct' is not allowed"):
         check_possible(space, None, "search.yaml")
@@ -220,7 +222,7 @@ def test_energy_prices_what_is_computed(params: Params) -> None:
         check_trial(params, integers)
     check_trial(params, profiles["45nm-fp32"])
     direct = params.model_copy(
-        update={"encode": params.encode.model_copy(update={"code": "direct"})}
+        update={"encode": params.encode.model_copy(update={"encoding": "direct"})}
     )
     check_trial(direct, profiles["45nm-fp32"])
     with pytest.raises(ParameterError, match="multiplies beside its synaptic events"):

@@ -56,7 +56,7 @@ def small(
         "energy": "45nm-fp32",
         "fixed": {"train.max_epochs": EPOCHS},
         "space": {
-            "encode.code": ["latency", "poisson"],
+            "encode.encoding": ["latency", "poisson"],
             "model.hidden": [16, [16, 8]],
             "model.weight_bits": [8, 32],
             "train.lr": {"from": 0.001, "to": 0.01, "log": True},

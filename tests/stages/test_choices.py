@@ -26,7 +26,7 @@ from tests.tools.pairwise import Combination, pairs_of, pairwise
 from tests.tools.pipeline_tools import artifact_paths
 
 CHOICES: dict[str, tuple[Any, ...]] = {
-    "encode.code": tuple(name for name, code in ENCODERS.items() if code.takes == "images"),
+    "encode.encoding": tuple(name for name, code in ENCODERS.items() if code.takes == "images"),
     "encode.latency_curve": ("linear", "logarithmic"),
     "encode.direct_products": PRODUCTS,
     # A tuple is a list of params.yaml: here of one value for each layer.
@@ -53,7 +53,7 @@ def excluded(pair: Combination) -> bool:
     learned, decay = pair.get("model.learned", "none"), pair.get("model.decay")
     weights, states = pair.get("model.weight_bits"), pair.get("model.state_bits")
     integers = weights == 8 or states == 16
-    if integers and (learned != "none" or pair.get("encode.code") == "direct"):
+    if integers and (learned != "none" or pair.get("encode.encoding") == "direct"):
         return True
     return (states == 16 and weights == 32) or (learned in ("decay", "both") and decay == 1.0)
 
@@ -114,8 +114,8 @@ def check_the_graph(chosen: Combination, paths: dict[str, Path]) -> None:
     graph = nir.read(paths["nir"])
     stated = metadata_of(graph)
     assert stated.reset == chosen["model.reset"]
-    assert stated.encoding["type"] == chosen["encode.code"]
-    assert (stated.input == "currents") == (chosen["encode.code"] == "direct")
+    assert stated.encoding["type"] == chosen["encode.encoding"]
+    assert (stated.input == "currents") == (chosen["encode.encoding"] == "direct")
     assert stated.pruned == (chosen["train.pruned_fraction"] > 0)
     assert (stated.quantisation is not None) == (chosen["model.weight_bits"] == 8)
     assert ("bias" in vars(graph.nodes["synapses1"])) == chosen["model.bias"]

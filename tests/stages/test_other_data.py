@@ -72,7 +72,7 @@ def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPat
     sensor_files.write_n_mnist(tmp_path / "raw", 160, 60)
     paths, _ = run_pipeline(
         tmp_path, repository, monkeypatch,
-        data__source="n_mnist", data__files="raw", encode__code="none", encode__window_ms=200.0,
+        data__source="n_mnist", data__files="raw", encode__encoding="none", encode__window_ms=200.0,
     )  # fmt: skip
     assert percent(paths) > 60
     figures = json.loads(paths["encode_metrics"].read_text())["test"]
@@ -119,7 +119,7 @@ def test_shd_and_its_record(
     sensor_files.write_shd(tmp_path / "raw", 320, 100)
     paths, params = run_pipeline(
         tmp_path, repository, monkeypatch,
-        data__source="shd", data__files="raw", encode__code="none", encode__window_ms=1000.0,
+        data__source="shd", data__files="raw", encode__encoding="none", encode__window_ms=1000.0,
     )  # fmt: skip
     assert percent(paths) > 60
     page = paths["energy_page"].read_text(encoding="utf-8")
@@ -141,7 +141,8 @@ def test_an_event_file_of_three_gestures(
     write_event_file(tmp_path / "mine.npz", setting, [EventBlock(events, labels)], n_train=90)
     paths, _ = run_pipeline(
         tmp_path, repository, monkeypatch, measure_inference__n_samples=30,
-        data__source="events", data__files="mine.npz", encode__code="none", encode__window_ms=50.0,
+        data__source="events", data__files="mine.npz", encode__encoding="none",
+        encode__window_ms=50.0,
     )  # fmt: skip
     assert percent(paths) > 80
     rows = paths["confusion"].read_text().splitlines()

@@ -143,7 +143,7 @@ def used_by(header: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str,
     """Recorded parameters, but those that the header of an event list tells as it tells them."""
     kind = ENCODERS[header["type"]]
     own = {name: header[kind.header_names.get(name, name)] for name in kind.model_fields}
-    encode = {**recorded["encode"], **own, "code": header["type"]}
+    encode = {**recorded["encode"], **own, "encoding": header["type"]}
     return {"seed": header["seed"], "encode": encode}
 
 

@@ -58,15 +58,45 @@ def with_earlier(
     return filled
 
 
-def parsed(mapping: Mapping[str, Any], root: type[M], earlier: Mapping[str, Any]) -> M:
+def with_new_names(content: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """The content of a file, its keys under the names that they have today.
+
+    Args:
+        content: sections by name.
+        renamed: by the old full key, the new one, in the same section.
+    """
+    made = dict(content)
+    for old, new in renamed.items():
+        (name, old_key), new_key = old.split("."), new.partition(".")[2]
+        if isinstance(made.get(name), Mapping):
+            made[name] = {
+                new_key if key == old_key else key: value for key, value in made[name].items()
+            }
+    return made
+
+
+def parsed(
+    mapping: Mapping[str, Any],
+    root: type[M],
+    earlier: Mapping[str, Any],
+    renamed: Mapping[str, str],
+) -> M:
     """The model that a file's content makes; ParameterError with one line for each problem.
 
     Args:
         mapping: sections by name.
         root: the model; its fields are the sections.
         earlier: as for :func:`with_earlier`; a key that is missing is told with what it stood for.
+        renamed: as for :func:`with_new_names`; an old name is refused with the new one.
     """
-    problems = _unwritten(mapping, root, earlier)
+    problems = [
+        _old_name(old, new, mapping[name])
+        for old, new in renamed.items()
+        for name, _, key in (old.partition("."),)
+        if isinstance(mapping.get(name), Mapping) and key in mapping[name]
+    ]
+    mapping = with_new_names(mapping, renamed)
+    problems += _unwritten(mapping, root, earlier)
     try:
         made = root.model_validate(dict(mapping))
     except ValidationError as error:
@@ -98,6 +128,11 @@ def _unwritten(
         for key in section.model_fields
         if key not in written
     ]
+
+
+def _old_name(old: str, new: str, written: Mapping[str, Any]) -> ErrorDetails:
+    line = f"{old}: is called {new} now; rename the key"
+    return ErrorDetails(type=WHOLE_LINE, loc=tuple(old.split(".")), msg=line, input=written)
 
 
 def _missing(full_key: str, written: Mapping[str, Any], earlier: Mapping[str, Any]) -> ErrorDetails:

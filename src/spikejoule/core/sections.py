@@ -3,7 +3,7 @@
 A `Section` says what its keys may hold. A `Kind` is one of several things that a key chooses
 between, such as an encoder, with parameters of its own. It stands in one file of its package,
 where `Kinds` finds it. A section stays flat: it holds the name of the kind and, beside it, the
-parameters of all kinds, so that one `-S encode.code=...` switches from one to another.
+parameters of all kinds, so that one `-S encode.encoding=...` switches from one to another.
 """
 
 import inspect

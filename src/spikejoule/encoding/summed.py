@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages
-from spikejoule.encoding.encoders.none import NoCode
+from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.events import EventList
 
 WHITE = 255
@@ -22,7 +22,7 @@ def counts_per_unit(events: EventList) -> NDArray[np.int64]:
     return counts.reshape(events.n_samples, events.n_inputs)
 
 
-def largest_count(samples: LabelledEvents, code: NoCode) -> int:
+def largest_count(samples: LabelledEvents, code: NoEncoding) -> int:
     """Most spikes of a unit in a sample, 1 at least."""
     return (
         max(
@@ -33,7 +33,7 @@ def largest_count(samples: LabelledEvents, code: NoCode) -> int:
     )
 
 
-def summed_images(samples: LabelledEvents, code: NoCode, gain: int) -> LabelledImages:
+def summed_images(samples: LabelledEvents, code: NoEncoding, gain: int) -> LabelledImages:
     """The samples as images: the spikes of each unit, times `gain`, at most 255.
 
     The spikes are those that the spiking network gets, merged ones once, dropped ones not.
@@ -58,7 +58,7 @@ def summed_images(samples: LabelledEvents, code: NoCode, gain: int) -> LabelledI
     )
 
 
-def _blocks(samples: LabelledEvents, code: NoCode) -> Iterator[EventList]:
+def _blocks(samples: LabelledEvents, code: NoEncoding) -> Iterator[EventList]:
     inputs = samples.inputs
     size = max(1, min(_BLOCK_SAMPLES, _BLOCK_COUNTS // inputs.n_units))
     for first in range(0, len(samples), size):

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from spikejoule.core.parameter_problems import allowed_words, shown
 from spikejoule.core.sections import Section
-from spikejoule.params import Params, Value
+from spikejoule.params import RENAMED, Params, Value
 
 SECTIONS: Final = ("encode", "model", "train")
 NEVER: Final = (
@@ -117,6 +117,9 @@ def problems_of(key: str, content: object, part: str) -> Iterator[str]:
         for other in section_of(section).model_fields
         if (full := f"{section}.{other}") not in NEVER
     ]
+    if key in RENAMED:
+        yield f": is called {RENAMED[key]} now; rename the key"
+        return
     if key not in known:
         near = difflib.get_close_matches(key.lower(), known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""

@@ -123,8 +123,8 @@ def check_trial(params: Params, profile: HardwareProfile | None) -> None:
     if profile is None:
         if params.encode.encoder.input_products is not None:
             raise ParameterError(
-                f"encode.code: '{params.encode.code}' multiplies beside its synaptic events, which "
-                f"energy: {SYNAPTIC_EVENTS} does not count; name a hardware profile"
+                f"encode.encoding: '{params.encode.encoding}' multiplies beside its synaptic "
+                f"events, which energy: {SYNAPTIC_EVENTS} does not count; name a hardware profile"
             )
         return
     widths = params.model.quantisation

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW, read_front
+from spikejoule.params import by_new_names
 from spikejoule.tracking.reading import RecordedRun, opened_to_read, runs_with_ids
 from spikejoule.tracking.records import CitedRun
 from spikejoule.tracking.store import Store
@@ -37,7 +38,7 @@ def front_citations(path: Path) -> list[CitedRun]:
                     strict=True,
                 )
             ),
-            parameters=row.settings,
+            parameters=by_new_names(row.settings),
             tags={"data.source": row.data_source, "git.commit": row.git_commit},
         )
         for number, row in enumerate(read_front(path), start=2)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikejoule.core.errors import StoreError
-from spikejoule.params import EARLIER
+from spikejoule.params import EARLIER, by_new_names
 from spikejoule.tracking.store import Store, in_one_line, opened, without_passwords
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _read(client: "MlflowClient", experiment_id: str, condition: str = "") -> It
             yield RecordedRun(
                 run_id=str(run.info.run_id),
                 name=str(run.info.run_name),
-                parameters={**_EARLIER, **run.data.params},
+                parameters={**_EARLIER, **by_new_names(run.data.params)},
                 metrics=dict(run.data.metrics),
                 tags=dict(run.data.tags),
             )

@@ -1,6 +1,6 @@
-"""The codes by which images become spikes, a file each; `encode.code` chooses one."""
+"""The encodings by which images become spikes, a file each; `encode.encoding` chooses one."""
 
 from spikejoule.core.sections import Kinds
 from spikejoule.encoding.encoder import Encoder
 
-ENCODERS: Kinds[Encoder] = Kinds("code", Encoder, __name__)
+ENCODERS: Kinds[Encoder] = Kinds("encoding", Encoder, __name__)

@@ -21,7 +21,7 @@ from spikejoule.encoding.events import EventList
 _DENSITY_SAMPLES = 1000
 
 
-class NoCode(Encoder):
+class NoEncoding(Encoder):
     """Events as they are, in steps of ``window_ms / time_window``.
 
     Attributes:
@@ -78,6 +78,6 @@ class NoCode(Encoder):
 def _events_alone(samples: object) -> SensorEvents:
     if not isinstance(samples, SensorEvents):
         raise ParameterError(
-            "encode.code: 'none' takes samples that are events, but these are images"
+            "encode.encoding: 'none' takes samples that are events, but these are images"
         )
     return samples
