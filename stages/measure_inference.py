@@ -1,4 +1,4 @@
-"""measure_inference: count the spikes of every layer on the first test samples."""
+"""measure_inference: count the spikes of every layer on the test samples."""
 
 import logging
 import sys
@@ -32,7 +32,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write spike counts, spikes, the summary, and the time it took."""
     network, events = load_network_and_events(paths["trained"], paths["events_test"])
     n_samples = params.measure_inference.n_samples
-    if n_samples > events.n_samples:
+    if n_samples is not None and n_samples > events.n_samples:
         logger.warning(
             "measure_inference.n_samples is %s, but there are %s test samples: all are measured.",
             f"{n_samples:,}", f"{events.n_samples:,}",

@@ -164,9 +164,9 @@ class TrainParams(TrainingSettings, EngineSettings):
 
 
 class MeasureInferenceParams(Section):
-    """How many test images the spike counts are taken from."""
+    """How many test images the spike counts are taken from; None = all of them."""
 
-    n_samples: int = Field(ge=1)
+    n_samples: int | None = Field(ge=1)
 
 
 class EvaluateParams(Section):
@@ -275,7 +275,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _figure_shows_a_measured_image(self) -> Self:
         measured = self.measure_inference.n_samples
-        if self.energy_report.figure_sample >= measured:
+        if measured is not None and self.energy_report.figure_sample >= measured:
             raise PydanticCustomError(
                 WHOLE_LINE,
                 "energy_report.figure_sample: {sample} is not allowed; allowed: below "

@@ -89,7 +89,7 @@ def finished(repository: Path, mnist5k: Dataset, tmp_path_factory: pytest.TempPa
         patch.chdir(folder)
         for variable in ("DVC_ROOT", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(variable, raising=False)
-        set_parameters(repository, {"n_samples: 4096": "n_samples: 40"})
+        set_parameters(repository, {"n_samples: null": "n_samples: 40"})
         prepare(mnist5k)
         for stage in (measure_inference, evaluate, energy_report, publish):
             assert run(stage) == 0
@@ -309,9 +309,18 @@ class TestAgain:
     def test_fewer_test_images_than_asked_for(
         self, workspace: Path, repository: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        set_parameters(repository, {})
+        set_parameters(repository, {"n_samples: null": "n_samples: 4096"})
         assert run(measure_inference) == 0
         assert "4,096, but there are 60 test samples" in capsys.readouterr().err
+        counts = load_inference_spikes(workspace / path_of("inference_spikes"))
+        assert counts.n_samples == N_TEST
+
+    def test_all_test_images_are_measured_by_default(
+        self, workspace: Path, repository: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        set_parameters(repository, {})
+        assert run(measure_inference) == 0
+        assert "warning" not in capsys.readouterr().err
         counts = load_inference_spikes(workspace / path_of("inference_spikes"))
         assert counts.n_samples == N_TEST
 
