@@ -1,0 +1,62 @@
+"""Nothing that a run computes has changed, whatever happened to the code around it.
+
+The references were written by the code of before the library was made smaller. Where a change is
+meant, they are written anew, and the CHANGELOG says why. What ReLU networks give depends on the
+processor in its last digits, so a small run is compared by its spiking network.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.tools import identity
+from tests.tools.pipeline_tools import artifact_paths
+
+OF_THE_SPIKING_NETWORK = (
+    "dense_operations",
+    "energy_per_inference",
+    "neuron_updates",
+    "sparsity",
+    "synaptic_events",
+    "training_energy",
+)
+
+
+@pytest.fixture(scope="module")
+def paths(finished: Path) -> dict[str, Path]:
+    return {name: finished / path for name, path in artifact_paths(finished).items()}
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, dict[str, object]]:
+    content: dict[str, dict[str, object]] = json.loads(
+        (identity.REFERENCES / "small.json").read_text(encoding="utf-8")
+    )
+    return content
+
+
+def test_a_small_run_computes_the_same_arrays_and_curves(
+    paths: dict[str, Path], reference: dict[str, dict[str, object]]
+) -> None:
+    found = identity.digests(paths)
+    assert identity.differing_values(found, reference["digests"]) == []
+
+
+def test_a_small_run_is_priced_the_same(
+    paths: dict[str, Path], reference: dict[str, dict[str, object]]
+) -> None:
+    headline = json.loads(paths["energy_metrics"].read_text(encoding="utf-8"))
+    found = {name: value for name, value in headline.items() if name in reference["energy"]}
+    assert identity.differing_values(found, reference["energy"]) == []
+    expected = identity.energy_rows(identity.REFERENCES / "small_energy.csv")
+    rows = identity.energy_rows(paths["energy_table"])
+    spiking = {key: figures for key, figures in rows.items() if key[1] == "snn"}
+    assert identity.differing_energy(spiking, expected) == []
+
+
+def test_the_recorded_run_is_priced_the_same(repository: Path) -> None:
+    paths = artifact_paths(repository)
+    expected = identity.energy_rows(identity.REFERENCES / "full_energy.csv")
+    rows = identity.energy_rows(repository / paths["energy_table"])
+    assert identity.differing_energy(rows, expected) == []

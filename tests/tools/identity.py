@@ -1,0 +1,134 @@
+"""What a run computed, by digest: `python -m tests.tools.identity PROJECT` compares a full run.
+
+Files may change their form; the arrays in them may not. They are read here by NumPy and PyTorch
+alone, so that no code of the project stands between a file and its digest.
+"""
+
+import csv
+import hashlib
+import json
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tests.tools.pipeline_tools import artifact_paths
+
+REFERENCES = Path(__file__).resolve().parents[1] / "stages" / "identity"
+RELATIVE_TOLERANCE = 1e-12
+# Rows of metrics/energy.csv by what they price and where, its figures by these columns.
+ROW = ("profile", "network", "phase", "term", "layer", "class")
+_FIGURES = ("count", "pj_low", "pj", "pj_high", "pj_standard_deviation", "pj_interval_low")
+FIGURES = (*_FIGURES, "pj_interval_high")
+
+
+def digests(paths: Mapping[str, Path]) -> dict[str, str]:
+    """The digest of every array and curve of a run, by artifact and name.
+
+    `paths` has the artifacts `events_validation`, `events_test`, `trained`, `inference_spikes`,
+    `inference_events`, `predictions` and `history`.
+    """
+    found = {}
+    npz = ("events_validation", "events_test", "inference_spikes", "inference_events")
+    for artifact in (*npz, "predictions"):
+        with np.load(paths[artifact], allow_pickle=False) as arrays:
+            for name in arrays.files:
+                if arrays[name].dtype.kind in "iuf" and arrays[name].ndim:
+                    found[f"{artifact}.{name}"] = _digest(arrays[name])
+    content = torch.load(paths["trained"], map_location="cpu", weights_only=True)
+    for name, tensor in _tensors(
+        "trained", {key: content[key] for key in ("state", "optimizer_state")}
+    ):
+        found[name] = _digest(tensor.numpy())
+    with open(paths["history"], encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    for column in rows[0]:
+        values = "\n".join(row[column] for row in rows)
+        found[f"history.{column}"] = hashlib.sha256(values.encode()).hexdigest()
+    return found
+
+
+def energy_rows(path: Path) -> dict[tuple[str, ...], list[float | None]]:
+    """The figures of metrics/energy.csv; None where a term has no value."""
+    with open(path, encoding="utf-8", newline="") as stream:
+        return {
+            tuple(row[name] for name in ROW): [
+                float(row[name]) if row[name] else None for name in FIGURES
+            ]
+            for row in csv.DictReader(stream)
+        }
+
+
+def differing_energy(
+    found: Mapping[tuple[str, ...], list[float | None]],
+    expected: Mapping[tuple[str, ...], list[float | None]],
+) -> list[str]:
+    """Rows of one table that the other lacks or gives other figures for, in words."""
+    lines = [f"{' '.join(key)}: in one of them" for key in sorted(found.keys() ^ expected.keys())]
+    for key in found.keys() & expected.keys():
+        for name, ours, theirs in zip(FIGURES, found[key], expected[key], strict=True):
+            if not _equal(ours, theirs):
+                lines.append(f"{' '.join(key)}: {name} is {ours}, and was {theirs}")
+    return lines
+
+
+def differing_values(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
+    """Keys of one object that the other lacks or has other values for, in words."""
+    lines = [f"{key}: in one of them" for key in sorted(found.keys() ^ expected.keys())]
+    for key in sorted(found.keys() & expected.keys()):
+        if not _equal(found[key], expected[key]):
+            lines.append(f"{key} is {found[key]}, and was {expected[key]}")
+    return lines
+
+
+def _equal(ours: Any, theirs: Any) -> bool:
+    if isinstance(ours, float) and isinstance(theirs, float):
+        return math.isclose(ours, theirs, rel_tol=RELATIVE_TOLERANCE)
+    return bool(ours == theirs)
+
+
+def _tensors(name: str, content: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(content, torch.Tensor):
+        yield name, content
+    elif isinstance(content, Mapping):
+        for key, value in content.items():
+            yield from _tensors(f"{name}.{key}", value)
+
+
+def _digest(array: NDArray[Any]) -> str:
+    digest = hashlib.sha256(f"{array.dtype.str} {array.shape} ".encode())
+    digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def main(project: Path) -> int:
+    """Compare the full run in `project` with the committed reference; 1 if anything differs."""
+    paths = artifact_paths(project)
+    found = {
+        "digests": digests(paths),
+        "energy": json.loads(paths["energy_metrics"].read_text(encoding="utf-8")),
+    }
+    if "--write" in sys.argv:
+        text = json.dumps(found, indent=1, sort_keys=True)
+        (REFERENCES / "full.json").write_text(text + "\n", encoding="utf-8")
+        (REFERENCES / "full_energy.csv").write_bytes(paths["energy_table"].read_bytes())
+        return 0
+    expected = json.loads((REFERENCES / "full.json").read_text(encoding="utf-8"))
+    differing = [
+        *differing_values(found["digests"], expected["digests"]),
+        *differing_values(found["energy"], expected["energy"]),
+        *differing_energy(
+            energy_rows(paths["energy_table"]), energy_rows(REFERENCES / "full_energy.csv")
+        ),
+    ]
+    print("\n".join(differing) or "the same arrays, curves and energies")
+    return int(bool(differing))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
