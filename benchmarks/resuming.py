@@ -13,14 +13,14 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.images import load_benchmark_images, project_root
-from spikejoule.baselines.members import Member, family
-from spikejoule.baselines.relu import train_baselines
+from spikejoule.baselines.settings import Variant, family
+from spikejoule.baselines.training import train_baselines
 from spikejoule.core.resume_files import Kept, ResumeFile
 from spikejoule.data.images import LabelledImages
 from spikejoule.engine import engine_to_train
 from spikejoule.model.architecture import Architecture
 from spikejoule.params import Params, load_params
-from spikejoule.training.course import Course
+from spikejoule.training.state import TrainingState
 from spikejoule.training.training import TrainingData, train
 
 VALIDATION_IMAGES = 6000
@@ -68,13 +68,13 @@ def baselines(everything: LabelledImages, params: Params, keeper: Timed) -> tupl
     """Seconds of each epoch of the ReLU networks."""
     settings = params.baseline.training(params.train)
     pixels, n_classes = everything.images[0].size, everything.subject.n_classes
-    members = [
-        Member(Architecture(pixels, params.model.hidden, n_classes), equal_size=True),
+    variants = [
+        Variant(Architecture(pixels, params.model.hidden, n_classes), equal_size=True),
         *family(pixels, n_classes, params.baseline, (0.2, 0.6)),
     ]
     first, rest = slice(VALIDATION_IMAGES), slice(VALIDATION_IMAGES, None)
     return train_baselines(
-        everything.select(rest), everything.select(first), members, settings, params.seed,
+        everything.select(rest), everything.select(first), variants, settings, params.seed,
         keeper=keeper,
     ).epoch_seconds  # fmt: skip
 
@@ -93,15 +93,15 @@ def main(epochs: int, rounds: int, folder: Path) -> None:
     data = TrainingData(rest.images, rest.labels, rest.index, encoder, events, validation.labels)
 
     snapshots: list[float] = []
-    kept_of = Course.kept
+    state_of_all = TrainingState.kept
 
-    def timed_kept(course: Course) -> Kept:
+    def timed_kept(state: TrainingState) -> Kept:
         started = time.perf_counter()
-        kept = kept_of(course)
+        kept = state_of_all(state)
         snapshots.append(time.perf_counter() - started)
         return kept
 
-    Course.kept = timed_kept
+    TrainingState.kept = timed_kept
     train_once(data, params.model_copy(update={
         "train": trained.model_copy(update={"max_epochs": 1})}), None)  # fmt: skip
     with ResumeFile(folder, "network") as file, ResumeFile(folder, "baselines") as other:

@@ -7,10 +7,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from spikejoule.baselines.baseline_files import BaselineMetrics, BaselineTimings, save_baseline
-from spikejoule.baselines.measured import MeasuredBaseline, measure_baseline, quantise_for_window
-from spikejoule.baselines.members import Member, family
-from spikejoule.baselines.relu import BaselinesTraining, train_baselines
+from spikejoule.baselines.counts import (
+    BaselineMetrics,
+    BaselineTimings,
+    MeasuredBaseline,
+    measure_baseline,
+    quantise_for_window,
+    save_baseline,
+)
+from spikejoule.baselines.settings import Variant, family
+from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.host_energy import measure_host_energy
 from spikejoule.core.resume_files import Keeper
 from spikejoule.data.events import LabelledEvents
@@ -107,22 +113,22 @@ def _train(
     """
     n_input, n_classes = splits["train"].images[0].size, splits["train"].subject.n_classes
     settings = params.baseline.training(params.train)
-    members = [
-        Member(Architecture(n_input, params.model.hidden, n_classes), equal_size=True),
+    variants = [
+        Variant(Architecture(n_input, params.model.hidden, n_classes), equal_size=True),
         *family(
             n_input, n_classes, params.baseline, (params.train.prune_start, params.train.prune_end)
         ),
     ]
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
         training = train_baselines(
-            splits["train"], splits["validation"], members, settings, params.seed,
+            splits["train"], splits["validation"], variants, settings, params.seed,
             lambda epoch: bar.update(epoch - bar.n), keeper,
         )  # fmt: skip
     equal_size = training.baselines[0]
     logger.info(
         "best validation accuracy at equal size %.2f %% in epoch %d of %d; %d networks in %.1f s",
         equal_size.best_validation_accuracy_percent, equal_size.best_epoch, settings.max_epochs,
-        len(members), sum(training.epoch_seconds),
+        len(variants), sum(training.epoch_seconds),
     )  # fmt: skip
     return training
 
@@ -132,10 +138,10 @@ def _measured(
 ) -> Iterator[MeasuredBaseline]:
     """The network of equal size, its quantised form, the family."""
     for trained in training.baselines:
-        member, name = trained.member, trained.member.name
-        pruned = member.pruning.pruned_fraction > 0
-        yield measure_baseline(name, trained.network, member.equal_size, pruned, splits)
-        if member.equal_size:
+        variant, name = trained.variant, trained.variant.name
+        pruned = variant.pruning.pruned_fraction > 0
+        yield measure_baseline(name, trained.network, variant.equal_size, pruned, splits)
+        if variant.equal_size:
             quantised = quantise_for_window(
                 _floating_point(training),
                 splits["train"],

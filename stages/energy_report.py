@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from spikejoule.baselines.baseline_files import load_baseline
+from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.files import write_bytes, write_csv, write_text
 from spikejoule.core.provenance import library_versions

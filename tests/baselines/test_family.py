@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from spikejoule.baselines.measured import measure_baseline, weights_of
-from spikejoule.baselines.members import Member, family
+from spikejoule.baselines.counts import measure_baseline, weights_of
 from spikejoule.baselines.quantised import QuantisedNetwork, quantised_activations
-from spikejoule.baselines.relu import TrainedBaseline, train_baselines
-from spikejoule.baselines.settings import BaselineSettings, BaselineTraining
+from spikejoule.baselines.settings import BaselineSettings, BaselineTraining, Variant, family
+from spikejoule.baselines.training import TrainedBaseline, train_baselines
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.model.architecture import Architecture
@@ -39,21 +38,21 @@ def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
 
 
 @pytest.fixture(scope="module")
-def members() -> list[Member]:
+def variants() -> list[Variant]:
     deep = Architecture(784, (9, 6), 10)
     return [
         *family(784, 10, FAMILY, PRUNING_EPOCHS),
-        Member(deep),
-        Member(deep, PruningSettings(pruned_fraction=0.5), 5),
-        Member(deep, bits=6),
+        Variant(deep),
+        Variant(deep, PruningSettings(pruned_fraction=0.5), 5),
+        Variant(deep, bits=6),
     ]
 
 
 @pytest.fixture(scope="module")
 def trained(
-    digits: tuple[LabelledImages, LabelledImages], members: list[Member]
+    digits: tuple[LabelledImages, LabelledImages], variants: list[Variant]
 ) -> tuple[TrainedBaseline, ...]:
-    return train_baselines(*digits, members, SETTINGS, SEED).baselines
+    return train_baselines(*digits, variants, SETTINGS, SEED).baselines
 
 
 def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
@@ -66,7 +65,7 @@ def parameters(baseline: TrainedBaseline) -> list[np.ndarray]:
 
 class TestMembers:
     def test_every_combination_has_its_name(self) -> None:
-        assert [member.name for member in family(784, 10, FAMILY, PRUNING_EPOCHS)] == [
+        assert [variant.name for variant in family(784, 10, FAMILY, PRUNING_EPOCHS)] == [
             f"ReLU 784-{hidden}-10{share}{bits}"
             for hidden, share, bits in product(
                 (12, 7), ("", ", 80 % pruned"), ("", ", 8 bits", ", 4 bits")
@@ -78,25 +77,25 @@ class TestMembers:
         assert list(family(784, 10, changed(FAMILY, **{empty: ()}), PRUNING_EPOCHS)) == []
 
     def test_a_share_is_told_in_full(self) -> None:
-        member = Member(Architecture(3, (2,), 2), PruningSettings(pruned_fraction=0.955))
-        assert member.name == "ReLU 3-2-2, 95.5 % pruned"
+        variant = Variant(Architecture(3, (2,), 2), PruningSettings(pruned_fraction=0.955))
+        assert variant.name == "ReLU 3-2-2, 95.5 % pruned"
 
 
 class TestSideBySide:
     def test_as_each_alone(
         self,
         digits: tuple[LabelledImages, LabelledImages],
-        members: list[Member],
+        variants: list[Variant],
         trained: tuple[TrainedBaseline, ...],
     ) -> None:
         """Products of other sizes may round otherwise: equal but for that after an epoch."""
         settings = changed(SETTINGS, max_epochs=1)
-        together = train_baselines(*digits, members, settings, SEED).baselines
-        for member, baseline in zip(members, together, strict=True):
-            (alone,) = train_baselines(*digits, [member], settings, SEED).baselines
-            assert alone.member == baseline.member == member
+        together = train_baselines(*digits, variants, settings, SEED).baselines
+        for variant, baseline in zip(variants, together, strict=True):
+            (alone,) = train_baselines(*digits, [variant], settings, SEED).baselines
+            assert alone.variant == baseline.variant == variant
             for one, other in zip(parameters(alone), parameters(baseline), strict=True):
-                if member.bits == 32:
+                if variant.bits == 32:
                     np.testing.assert_allclose(one, other, atol=2e-5)
                 else:
                     assert np.abs(one - other).max() <= 1
@@ -105,7 +104,7 @@ class TestSideBySide:
     def test_same_to_the_bit_whatever_the_threads(
         self,
         digits: tuple[LabelledImages, LabelledImages],
-        members: list[Member],
+        variants: list[Variant],
         trained: tuple[TrainedBaseline, ...],
     ) -> None:
         torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
@@ -113,7 +112,7 @@ class TestSideBySide:
             for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
                 torch.set_num_threads(threads)
                 numba.set_num_threads(threads)
-                again = train_baselines(*digits, members, SETTINGS, SEED).baselines
+                again = train_baselines(*digits, variants, SETTINGS, SEED).baselines
                 assert torch.get_num_threads() == threads
                 for one, other in zip(again, trained, strict=True):
                     assert one.validation_accuracies_percent == other.validation_accuracies_percent
@@ -127,10 +126,10 @@ class TestSideBySide:
         self, digits: tuple[LabelledImages, LabelledImages]
     ) -> None:
         architecture = Architecture(784, (7,), 10)
-        twins = [Member(architecture, equal_size=True), Member(architecture)]
+        twins = [Variant(architecture, equal_size=True), Variant(architecture)]
         settings = changed(SETTINGS, max_epochs=1)
         one, other = train_baselines(*digits, twins, settings, SEED).baselines
-        assert (one.member.equal_size, other.member.equal_size) == (True, False)
+        assert (one.variant.equal_size, other.variant.equal_size) == (True, False)
         assert one.validation_accuracies_percent == other.validation_accuracies_percent
         (alone,) = train_baselines(*digits, twins[:1], settings, SEED).baselines
         for mine, its, the_others in zip(
@@ -153,29 +152,29 @@ class TestSideBySide:
 
         monkeypatch.setattr(SCHEDULES["plateau"], "start", spied)
         settings = changed(SETTINGS, schedule="plateau", max_epochs=2)
-        pair = [Member(Architecture(784, (7,), 10), bits=bits) for bits in (32, 8)]
+        pair = [Variant(Architecture(784, (7,), 10), bits=bits) for bits in (32, 8)]
         baselines = train_baselines(*digits, pair, settings, SEED).baselines
         assert told == [list(baseline.validation_accuracies_percent) for baseline in baselines]
 
     def test_learns(self, trained: tuple[TrainedBaseline, ...]) -> None:
         for baseline in trained:
-            assert baseline.best_validation_accuracy_percent > 50, baseline.member.name
+            assert baseline.best_validation_accuracy_percent > 50, baseline.variant.name
 
     def test_diverging_is_refused(
-        self, digits: tuple[LabelledImages, LabelledImages], members: list[Member]
+        self, digits: tuple[LabelledImages, LabelledImages], variants: list[Variant]
     ) -> None:
         settings = changed(SETTINGS, schedule="constant").model_copy(update={"lr": 1e30})
         with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
-            train_baselines(*digits, members, settings, SEED)
+            train_baselines(*digits, variants, settings, SEED)
 
 
 class TestPruned:
     def test_share_is_exact(self, trained: tuple[TrainedBaseline, ...]) -> None:
         for baseline in trained:
-            share, weights = baseline.member.pruning.pruned_fraction, weights_of(baseline.network)
+            share, weights = baseline.variant.pruning.pruned_fraction, weights_of(baseline.network)
             removed = round(share * sum(of.size for of in weights))
             zeros = sum(int((of == 0).sum()) for of in weights)
-            if baseline.member.bits == 32:
+            if baseline.variant.bits == 32:
                 assert zeros == removed
             else:  # where more round to 0
                 assert zeros >= removed
@@ -185,7 +184,7 @@ class TestPruned:
     ) -> None:
         for baseline in trained:
             accuracies = baseline.validation_accuracies_percent
-            first = math.ceil(0.6 * EPOCHS) if baseline.member.pruning.pruned_fraction else 1
+            first = math.ceil(0.6 * EPOCHS) if baseline.variant.pruning.pruned_fraction else 1
             assert len(accuracies) == EPOCHS
             assert baseline.best_epoch == first + accuracies[first - 1 :].index(
                 max(accuracies[first - 1 :])
@@ -202,9 +201,9 @@ class TestPruned:
             masks.append({k: v.copy() for k, v in pruning_masks(state, share).items()})
             return masks[-1]
 
-        monkeypatch.setattr("spikejoule.baselines.stack.pruning_masks", spied)
-        member = Member(Architecture(784, (7,), 10), PruningSettings(pruned_fraction=0.9), 8)
-        train_baselines(*digits, [member], SETTINGS, SEED)
+        monkeypatch.setattr("spikejoule.baselines.batched.pruning_masks", spied)
+        variant = Variant(Architecture(784, (7,), 10), PruningSettings(pruned_fraction=0.9), 8)
+        train_baselines(*digits, [variant], SETTINGS, SEED)
         assert len(masks) == EPOCHS - 1
         for before, after in pairwise(masks):
             for name, kept in after.items():
@@ -219,12 +218,12 @@ class TestIntegers:
     ) -> None:
         """A pruned network of integers, in Python's own."""
         (baseline,) = (
-            one for one in trained if one.member.name.endswith("12-10, 80 % pruned, 4 bits")
+            one for one in trained if one.variant.name.endswith("12-10, 80 % pruned, 4 bits")
         )
         assert isinstance(baseline.network, QuantisedNetwork)
         samples = digits[1].select(slice(4))
         found = measure_baseline(
-            baseline.member.name,
+            baseline.variant.name,
             baseline.network,
             False,
             True,
@@ -267,15 +266,15 @@ class TestIntegers:
                 )
                 percent = 100 * np.mean(answers == digits[1].labels)
                 assert percent == pytest.approx(baseline.best_validation_accuracy_percent, abs=0.51)
-                assert baseline.network.weight_bits == baseline.member.bits
-                assert baseline.network.activation_bits == baseline.member.bits
+                assert baseline.network.weight_bits == baseline.variant.bits
+                assert baseline.network.activation_bits == baseline.variant.bits
 
     def test_fewer_bits_than_the_weights_need_are_learned_with(
         self, digits: tuple[LabelledImages, LabelledImages], trained: tuple[TrainedBaseline, ...]
     ) -> None:
         best: dict[int, Sequence[float]] = {
             bits: [
-                one.best_validation_accuracy_percent for one in trained if one.member.bits == bits
+                one.best_validation_accuracy_percent for one in trained if one.variant.bits == bits
             ]
             for bits in (32, 4)
         }
@@ -284,15 +283,15 @@ class TestIntegers:
 
 def test_cut_short_after_every_epoch(
     digits: tuple[LabelledImages, LabelledImages],
-    members: list[Member],
+    variants: list[Variant],
     trained: tuple[TrainedBaseline, ...],
 ) -> None:
     ended, cuts = cut_short_after_every_epoch(
-        lambda keeper: train_baselines(*digits, members, SETTINGS, SEED, keeper=keeper)
+        lambda keeper: train_baselines(*digits, variants, SETTINGS, SEED, keeper=keeper)
     )
     assert cuts == len(ended.epoch_seconds) == EPOCHS
     for one, other in zip(ended.baselines, trained, strict=True):
-        assert (one.member, one.best_epoch) == (other.member, other.best_epoch)
+        assert (one.variant, one.best_epoch) == (other.variant, other.best_epoch)
         assert one.validation_accuracies_percent == other.validation_accuracies_percent
         for values, expected in zip(parameters(one), parameters(other), strict=True):
             assert values.tobytes() == expected.tobytes()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from spikejoule.baselines.measured import nonzero_macs
+from spikejoule.baselines.counts import nonzero_macs
 from spikejoule.data.images import Dataset
 from spikejoule.energy import count_operations
 from spikejoule.model.architecture import Architecture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikejoule.baselines.baseline_files import load_baseline
+from spikejoule.baselines.counts import load_baseline
 from spikejoule.data.images import Dataset, load_images
 from spikejoule.training.teacher import TEACHER
 from tests.tools.finished_project import finish_project

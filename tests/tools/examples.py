@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikejoule.baselines.baseline_files import save_baseline
-from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.baselines.counts import BaselineCounts, save_baseline
 from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies

@@ -1,11 +1,49 @@
-"""What the energy ledger needs to know of a conventional network (ANN) on the test images."""
+"""What the conventional networks (ANN) answer and multiply on the test images, and its files.
 
+results/baseline.npz is what the energy model compares with, with the weights. K networks, N test
+images:
+`names` [K], `weight_bits` and `activation_bits` int64 [K], `equal_size` uint8 [K],
+`validation_accuracy_percent` float64 [K], `predictions` uint8 [K, N], `labels` uint8 [N]; of each
+network k from 1 to K `baselinek.synapses` [L - 1], `baselinek.active` and `baselinek.macs_nonzero`
+[N, L - 1], as in `BaselineCounts`; and, so that every count can be recounted, the weights [target,
+source] and biases of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in
+integers as `baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier,
+shift).
+`BaselineMetrics` and `BaselineTimings` are the content of the JSON files.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
+from spikejoule.baselines.quantised import (
+    QuantisedNetwork,
+    activation_bits,
+    quantise,
+    quantised_activations,
+    weight_arrays,
+)
+from spikejoule.core.array_files import Array, ArrayFile, Arrays
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.host_energy import HostEnergyEntry
+from spikejoule.core.records import (
+    Count,
+    NotNegative,
+    Percent,
+    Record,
+    Seconds,
+    Text,
+    accuracy_interval,
+    check_sum,
+)
+from spikejoule.data.images import LabelledImages
+from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS
 
 
@@ -86,3 +124,299 @@ class BaselineCounts:
             if not 1 <= bits <= FLOAT_BITS:
                 return f"a width of {bits} bits"
         return ""
+
+
+CALIBRATION_IMAGES = 2000
+"""The first training images, as they are: from them come the ranges of the activations of a network
+that is quantised after its training."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredBaseline:
+    """A conventional network on N test images.
+
+    Attributes:
+        counts: its accuracies and multiplications.
+        network: its parameters, or its integers.
+        predictions: class of each image, [N].
+        n_correct: images that it reads right.
+    """
+
+    counts: BaselineCounts
+    network: State | QuantisedNetwork
+    predictions: NDArray[np.integer]
+    n_correct: int
+
+
+def quantise_for_window(
+    state: State,
+    train: LabelledImages,
+    time_window: int,
+    weight_bits: int,
+) -> QuantisedNetwork:
+    """The network whose activations have as many levels as a neuron has counts in `time_window`."""
+    calibration = _layers(state, train.images[:CALIBRATION_IMAGES])
+    return quantise(state, calibration, activation_bits(time_window), weight_bits)
+
+
+def measure_baseline(
+    name: str,
+    network: State | QuantisedNetwork,
+    equal_size: bool,
+    pruned: bool,
+    splits: Mapping[str, LabelledImages],
+) -> MeasuredBaseline:
+    """Run a network, in integers if it has some.
+
+    Args:
+        name, equal_size: as in `BaselineCounts`.
+        network: its parameters, or its integers.
+        pruned: whether weights were removed; those of 0 are no synapses then.
+        splits: the images of `validation` and `test`.
+    """
+    test, weights = splits["test"], weights_of(network)
+    widths = {"weight_bits": FLOAT_BITS, "activation_bits": FLOAT_BITS}
+    if isinstance(network, QuantisedNetwork):
+        widths = {name: getattr(network, name) for name in widths}
+    layers = _layers(network, test.images)
+    predictions = layers[-1].argmax(axis=1)
+    n_correct = int((predictions == test.labels).sum())
+    of_validation = _layers(network, splits["validation"].images)[-1].argmax(axis=1)
+    kept = [of != 0 if pruned else np.ones_like(of, dtype=np.bool_) for of in weights]
+    counts = BaselineCounts(
+        name=name,
+        layer_sizes=(*(of.shape[1] for of in weights), len(weights[-1])),
+        synapses=tuple(int(of.sum()) for of in kept),
+        **widths,
+        equal_size=equal_size,
+        validation_accuracy_percent=100
+        * float(np.mean(of_validation == splits["validation"].labels)),
+        accuracy_percent=100 * n_correct / len(test),
+        active=np.stack([np.count_nonzero(of, axis=1) for of in layers[:-1]], axis=1),
+        macs_nonzero=nonzero_macs(layers, kept),
+    )
+    return MeasuredBaseline(counts, network, predictions, n_correct)
+
+
+def weights_of(network: State | QuantisedNetwork) -> list[NDArray[Any]]:
+    """The weight matrices [target, source] from the input side, integers if it has some."""
+    if isinstance(network, QuantisedNetwork):
+        return [layer.weight for layer in network.layers]
+    return [values for values in network.values() if values.ndim == 2]
+
+
+def nonzero_macs(
+    layers: tuple[NDArray[Any], ...], kept: list[NDArray[np.bool_]]
+) -> NDArray[np.int64]:
+    """MACs of each image if products with a zero activation are skipped, int64 [N, L - 1].
+
+    Of each layer but the last, the weights that are left behind its activations that are not zero.
+
+    Args:
+        layers: activations [N, units] of every layer, the input first; the last reaches no weight.
+        kept: for each weight matrix [target, source], whether a weight is left.
+    """
+    return np.stack(
+        [
+            # In float64, which holds such sums exactly, products of matrices are fast.
+            ((values != 0).astype(np.float64) @ of.sum(axis=0, dtype=np.float64)).astype(np.int64)
+            for values, of in zip(layers[:-1], kept, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def _layers(
+    network: State | QuantisedNetwork, images: NDArray[np.uint8]
+) -> tuple[NDArray[Any], ...]:
+    if isinstance(network, QuantisedNetwork):
+        return quantised_activations(network, images)
+    # Here and not above: reading counts needs no PyTorch.
+    from spikejoule.training.relu_network import activations
+
+    return activations(network, images)
+
+
+class BaselineMetrics(Record):
+    """Headline figures of the float32 network (`relu`) and of its quantised form.
+
+    Accuracies in percent with their intervals; MACs per inference, without zeros as a mean.
+    """
+
+    intervals: ClassVar = (
+        accuracy_interval("relu_test_accuracy"),
+        accuracy_interval("quantised_test_accuracy"),
+        ("relu_macs_nonzero_per_inference", "relu_macs_dense"),
+        ("quantised_macs_nonzero_per_inference", "quantised_macs_dense"),
+    )
+
+    relu_test_accuracy_percent: Percent
+    relu_test_accuracy_low_percent: Percent
+    relu_test_accuracy_high_percent: Percent
+    relu_macs_dense: Count
+    relu_macs_nonzero_per_inference: NotNegative
+    quantised_test_accuracy_percent: Percent
+    quantised_test_accuracy_low_percent: Percent
+    quantised_test_accuracy_high_percent: Percent
+    quantised_macs_dense: Count
+    quantised_macs_nonzero_per_inference: NotNegative
+
+
+class BaselineTimings(Record):
+    """When and for how long the network was trained, in seconds, and the machine's energy."""
+
+    training_time_seconds: Seconds
+    epoch_times_seconds: list[Seconds]
+    timestamp: Text
+    host_energy: HostEnergyEntry
+
+    @model_validator(mode="after")
+    def _epochs_add_up(self) -> Self:
+        check_sum(self.training_time_seconds, self.epoch_times_seconds, "training_time_seconds")
+        return self
+
+
+def _networks_problem(arrays: Arrays) -> str:
+    """Of each network there are its counts and weights, and these fit one another."""
+    if len(arrays["names"]) == 0 or len(arrays["labels"]) == 0:
+        return "it must hold a network and a label"
+    for number in range(1, len(arrays["names"]) + 1):
+        problem = _problem_of(f"baseline{number}", arrays)
+        if problem:
+            return f"baseline{number}{problem}"
+        try:
+            _counts(arrays, number)
+        except ValueError as error:
+            return f"baseline{number}: {error}"
+    numbered = {name.partition(".")[0] for name in arrays if name.startswith("baseline")}
+    if len(numbered) > len(arrays["names"]):
+        return f"it has the names of {len(arrays['names'])} networks, but holds {len(numbered)}"
+    return ""
+
+
+def _problem_of(baseline: str, arrays: Arrays) -> str:
+    for needed in _COUNTS:
+        if f"{baseline}.{needed}" not in arrays:
+            return f".{needed} is missing"
+    synapses = arrays[f"{baseline}.synapses"]
+    bits = int(arrays["weight_bits"][int(baseline.removeprefix("baseline")) - 1])
+    kind = "weight" if bits == FLOAT_BITS else "integer_weight"
+    weights = [
+        arrays.get(f"{baseline}.layer{layer}.{kind}") for layer in range(1, len(synapses) + 1)
+    ]
+    if not weights or any(of is None or of.size == 0 for of in weights):
+        return f" has no {kind} for each of its {len(synapses)} matrices"
+    known = [of for of in weights if of is not None]
+    if any(one.shape[0] != other.shape[1] for one, other in pairwise(known)):
+        return " has weights of shapes that do not follow one another"
+    if bits != FLOAT_BITS and max(np.abs(of).max() for of in known) >= 2 ** (bits - 1):
+        return f" has weights beyond {bits} bits"
+    all_of = np.array([of.size for of in known])
+    if (synapses != all_of).any() and (synapses != [np.count_nonzero(of) for of in known]).any():
+        return f".synapses is {synapses.tolist()}, which is not the number of its weights"
+    for name in ("labels", "predictions"):
+        if arrays[name].max() >= known[-1].shape[0]:
+            return (
+                f" tells {known[-1].shape[0]} classes apart, but {name} holds {arrays[name].max()}"
+            )
+    return ""
+
+
+_COUNTS = ("synapses", "active", "macs_nonzero")
+
+BASELINE = ArrayFile(
+    "spikejoule/baseline/2",
+    {
+        "names": Array("U", ("K",)),
+        "weight_bits": Array("int64", ("K",), low=2, high=32),
+        "activation_bits": Array("int64", ("K",), low=1, high=32),
+        "equal_size": Array("uint8", ("K",), high=1),
+        "validation_accuracy_percent": Array("float64", ("K",), low=0, high=100),
+        "predictions": Array("uint8", ("K", "N")),
+        "labels": Array("uint8", ("N",)),
+        "baseline*.synapses": Array("int64", ("*",), low=0),
+        "baseline*.active": Array("int64", ("N", "*"), low=0),
+        "baseline*.macs_nonzero": Array("int64", ("N", "*"), low=0),
+        "baseline*.layer*.weight": Array("float32", ("*", "*")),
+        "baseline*.layer*.bias": Array("float32", ("*",)),
+        "baseline*.layer*.integer_weight": Array("int32", ("*", "*")),
+        "baseline*.layer*.integer_bias": Array("int64", ("*",)),
+        "baseline*.layer*.requantisation": Array("int64", (2,)),
+    },
+    _networks_problem,
+)
+
+
+def save_baseline(
+    path: str | os.PathLike[str],
+    counts: Sequence[BaselineCounts],
+    networks: Sequence[State | QuantisedNetwork],
+    predictions: Sequence[NDArray[np.integer]],
+    labels: NDArray[np.uint8],
+) -> None:
+    """Write the counts and predictions [N] of networks on the test images, and their weights."""
+    arrays: dict[str, NDArray[Any]] = {
+        "names": np.array([of.name for of in counts], dtype=np.str_),
+        "weight_bits": np.array([of.weight_bits for of in counts], dtype=np.int64),
+        "activation_bits": np.array([of.activation_bits for of in counts], dtype=np.int64),
+        "equal_size": np.array([of.equal_size for of in counts], dtype=np.uint8),
+        "validation_accuracy_percent": np.array([of.validation_accuracy_percent for of in counts]),
+        "predictions": np.stack(predictions).astype(np.uint8),
+        "labels": labels,
+    }
+    for number, (of, network) in enumerate(zip(counts, networks, strict=True), start=1):
+        own = {
+            "synapses": np.array(of.synapses, dtype=np.int64),
+            "active": of.active,
+            "macs_nonzero": of.macs_nonzero,
+            **weight_arrays(network),
+        }
+        arrays |= {f"baseline{number}.{name}": array for name, array in own.items()}
+    BASELINE.write(path, arrays)
+
+
+def load_baseline(
+    path: str | os.PathLike[str], labels: NDArray[Any] | None = None
+) -> tuple[BaselineCounts, ...]:
+    """Read the counts of `save_baseline`: the networks of equal size first, then the family.
+
+    The accuracies on the test set follow from the predictions. Raises ArtifactError if the file is
+    missing or damaged, or if the labels of its first images are not `labels`.
+    """
+    arrays = BASELINE.read(path)
+    if labels is not None and not np.array_equal(arrays["labels"][: len(labels)], labels):
+        raise ArtifactError(
+            f"{path} was counted on other test images than the network: run the stage that "
+            "writes it on the same data."
+        )
+    baselines = tuple(_counts(arrays, number) for number in range(1, len(arrays["names"]) + 1))
+    silent = [baseline.name for baseline in baselines if not baseline.macs_nonzero.any()]
+    if silent:
+        raise ArtifactError(
+            f"{path}: {silent[0]} multiplies nothing on any image (all of its inputs or weights "
+            "are zero), so nothing can be compared with it: give it other images, or keep weights."
+        )
+    return baselines
+
+
+def _counts(arrays: Arrays, number: int) -> BaselineCounts:
+    baseline, place = f"baseline{number}", number - 1
+    bits = int(arrays["weight_bits"][place])
+    kind = "weight" if bits == FLOAT_BITS else "integer_weight"
+    synapses = arrays[f"{baseline}.synapses"]
+    shapes = [
+        arrays[f"{baseline}.layer{layer}.{kind}"].shape for layer in range(1, 1 + len(synapses))
+    ]
+    correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
+    return BaselineCounts(
+        name=str(arrays["names"][place]),
+        layer_sizes=(*(sources for _, sources in shapes), shapes[-1][0]),
+        synapses=tuple(int(of) for of in synapses),
+        weight_bits=bits,
+        activation_bits=int(arrays["activation_bits"][place]),
+        equal_size=bool(arrays["equal_size"][place]),
+        validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
+        accuracy_percent=100 * correct / len(arrays["labels"]),
+        active=arrays[f"{baseline}.active"],
+        macs_nonzero=arrays[f"{baseline}.macs_nonzero"],
+    )

@@ -1,10 +1,15 @@
-"""How the conventional networks are trained: the section `baseline` of params.yaml."""
+"""Which conventional networks there are, and how they are trained: the section `baseline`."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from spikejoule.core.sections import Real, Section
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.pruning import PruningSettings
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.training.settings import TrainingRegime
 
@@ -33,7 +38,7 @@ class BaselineTraining(TrainingRegime):
 
     Attributes:
         weight_decay: L2 penalty, added to the gradient.
-        label_smoothing: share of the target spread evenly over all classes.
+        label_smoothing: fraction of the target spread evenly over all classes.
     """
 
     weight_decay: Real = Field(default=0.0, ge=0, le=1)
@@ -48,7 +53,7 @@ class BaselineSettings(Section):
         lr, weight_decay, label_smoothing: as in `BaselineTraining`.
         weight_bits: width of the weights of the network that is quantised after its training.
         family_hidden: sizes of the one hidden layer of the family's networks.
-        family_pruned: shares of their weights that are removed.
+        family_pruned: fractions of their weights that are removed.
         family_bits: widths of their weights and activations; 32 is float32, less are integers.
 
     The family has a network of every combination; with an empty list, none.
@@ -72,8 +77,68 @@ class BaselineSettings(Section):
     )
 
     def training(self, spiking: TrainingRegime) -> BaselineTraining:
-        """The spiking network's budget and deformations, with learning constants of its own."""
+        """The spiking network's budget and augmentation, with learning constants of its own."""
         shared = {name: getattr(spiking, name) for name in TrainingRegime.model_fields}
         own = {name: getattr(self, name) for name in ("lr", "weight_decay", "label_smoothing")}
         epochs = {"max_epochs": self.max_epochs or spiking.max_epochs}
         return BaselineTraining.model_validate({**shared, **own, **epochs})
+
+
+NOT_PRUNED = PruningSettings()
+"""Of the network of the spiking one's size."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A ReLU network that is to be trained.
+
+    Attributes:
+        architecture: its layer sizes; the neuron's constants play no part.
+        pruning: how many of its weights are removed, and when.
+        bits: width of its weights and activations while it learns; 32 is float32.
+        equal_size: whether it stands in the comparison of equal sizes; it is computed by itself, so
+            that the family does not change the last digits of a teacher.
+    """
+
+    architecture: Architecture
+    pruning: PruningSettings = NOT_PRUNED
+    bits: int = FLOAT_BITS
+    equal_size: bool = False
+
+    @property
+    def name(self) -> str:
+        """Such as ``ReLU 784-100-10, 90 % pruned, 8 bits``."""
+        parts = [f"ReLU {'-'.join(str(size) for size in self.architecture.layer_sizes)}"]
+        if self.pruning.pruned_fraction:
+            parts.append(f"{100 * self.pruning.pruned_fraction:.10g} % pruned")
+        if self.bits != FLOAT_BITS:
+            parts.append(f"{self.bits} bits")
+        return ", ".join(parts)
+
+    @property
+    def pixel_bits(self) -> int:
+        """Width to which its pixels are rounded; 8 if they are as they were.
+
+        Of 2**b - 1 levels, 255 are some if b is a multiple of 8.
+        """
+        return self.bits if self.bits % 8 else 8
+
+
+def family(
+    n_input: int, n_output: int, settings: BaselineSettings, pruning_epochs: tuple[float, float]
+) -> Iterator[Variant]:
+    """A network of every combination of size, pruned fraction and width, in this order.
+
+    Args:
+        n_input: pixels of an image.
+        n_output: number of classes.
+        settings: which sizes, fractions and widths.
+        pruning_epochs: fraction of the epochs before the first weight is removed, and after which
+            the last one is.
+    """
+    start, end = pruning_epochs
+    for hidden, fraction, bits in product(
+        settings.family_hidden, settings.family_pruned, settings.family_bits
+    ):
+        pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
+        yield Variant(Architecture(n_input, (hidden,), n_output), pruning, bits)

@@ -129,7 +129,7 @@ def _proxies(options: argparse.Namespace) -> str:
 
 
 def _energy(options: argparse.Namespace) -> str:
-    from spikejoule.baselines.baseline_files import load_baseline
+    from spikejoule.baselines.counts import load_baseline
     from spikejoule.data.images import LabelledImages
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
     from spikejoule.energy.from_checkpoint import analysis_inputs

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from spikejoule.baselines.baseline_files import BaselineTimings
+from spikejoule.baselines.counts import BaselineTimings
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import content_digest, file_digest

@@ -20,10 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spikejoule.baselines.members import Member
 from spikejoule.baselines.quantised import QuantisedNetwork, in_integers, least_error_range
-from spikejoule.baselines.rounded_relu import rounded_relu
-from spikejoule.baselines.settings import BaselineTraining
+from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.model.architecture import State
 from spikejoule.model.network import initial_state
@@ -35,11 +33,11 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """The entries of Adam's state."""
 
 
-class Stack:
+class BatchedNetworks:
     """K networks that differ in pruning and width alone.
 
     Args:
-        members: the networks, those in floating point first; their layer sizes and the widths of
+        variants: the networks, those in floating point first; their layer sizes and the widths of
             their pixels are the same.
         settings: how to train.
         n_batches: of an epoch.
@@ -49,36 +47,36 @@ class Stack:
 
     def __init__(
         self,
-        members: Sequence[Member],
+        variants: Sequence[Variant],
         settings: BaselineTraining,
         n_batches: int,
         seed: int,
         calibration: NDArray[np.uint8],
     ) -> None:
-        self.members = tuple(members)
-        self._first = sum(member.bits == FLOAT_BITS for member in self.members)
+        self.variants = tuple(variants)
+        self._first = sum(variant.bits == FLOAT_BITS for variant in self.variants)
         self._settings = settings
         self._calibration = calibration
         self._n_batches = n_batches
         n_steps = n_batches * settings.max_epochs
-        self._schedules = [settings.chosen_schedule.start(settings.lr, n_steps) for _ in members]
+        self._schedules = [settings.chosen_schedule.start(settings.lr, n_steps) for _ in variants]
         self._seen = {
-            name: values.repeat(len(self.members), *[1] * values.ndim).requires_grad_()
-            for name, values in initial_state(self.members[0].architecture, seed).items()
+            name: values.repeat(len(self.variants), *[1] * values.ndim).requires_grad_()
+            for name, values in initial_state(self.variants[0].architecture, seed).items()
         }
         """What forward and backward pass see, [K, ...] each."""
         self._exact = {
             name: values.detach()[self._first :].clone()
             for name, values in self._seen.items()
-            if self._first < len(members)
+            if self._first < len(variants)
         }
         """The parameters in floating point of those that see rounded ones, [K - first, ...]."""
         self._kept = [
             {name: torch.nn.Parameter(self._view(name, k)) for name in self._seen}
-            for k in range(len(self.members))
+            for k in range(len(self.variants))
         ]
         """By network, views of what the optimizer changes."""
-        self._masks: list[dict[str, Tensor]] = [{} for _ in self.members]
+        self._masks: list[dict[str, Tensor]] = [{} for _ in self.variants]
         self._optimizer = torch.optim.Adam(
             [{"params": list(kept.values())} for kept in self._kept],
             settings.lr,
@@ -107,7 +105,7 @@ class Stack:
             )
 
     def validate(self, images: NDArray[np.uint8], labels: Tensor) -> tuple[float, ...]:
-        """Accuracy of each network in percent; its schedule is told."""
+        """Accuracy of each network in percent; its schedule gets it."""
         with torch.no_grad():
             values = self._pixels(images)
             for layer in range(self._n_hidden):
@@ -124,7 +122,7 @@ class Stack:
         state = {name: values.detach().numpy().copy() for name, values in self._kept[k].items()}
         if k < self._first:
             return state
-        bits, at = self.members[k].bits, k - self._first
+        bits, at = self.variants[k].bits, k - self._first
         weight_units = [float(units[at]) for units in self._weight_units.values()]
         activation_units = [float(units[at]) for units in self._activation_units]
         return in_integers(state, weight_units, activation_units, bits, bits)
@@ -146,12 +144,12 @@ class Stack:
     def restore(
         self, k: int, arrays: Mapping[str, NDArray[Any]], accuracies_percent: Sequence[float]
     ) -> None:
-        """Let network k go on from its `arrays`, to the same bits.
+        """Let network k resume from its `arrays`, to the same bits.
 
         Args:
             k: which network.
             arrays: after some epochs.
-            accuracies_percent: what the schedule was told after each of them.
+            accuracies_percent: what the schedule got after each of them.
 
         Raises:
             ArtifactError: they are those of another network; it is as it was then.
@@ -184,7 +182,7 @@ class Stack:
 
     @property
     def _n_hidden(self) -> int:
-        return len(self.members[0].architecture.hidden)
+        return len(self.variants[0].architecture.hidden)
 
     def _view(self, name: str, k: int) -> Tensor:
         if name in self._exact and k >= self._first:
@@ -193,11 +191,11 @@ class Stack:
 
     def _tops(self, signed: bool) -> Tensor:
         """The largest integers of the widths, [K - first, 1, 1]."""
-        bits = [member.bits for member in self.members[self._first :]]
+        bits = [variant.bits for variant in self.variants[self._first :]]
         return torch.tensor([2.0 ** (width - signed) - 1 for width in bits])[:, None, None]
 
     def _pixels(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
-        values, bits = intensities(images), self.members[0].pixel_bits
+        values, bits = intensities(images), self.variants[0].pixel_bits
         if bits == 8:
             return values
         top = 2**bits - 1
@@ -224,7 +222,7 @@ class Stack:
             values = self._activations(layer, self._sums(layer, values))
         loss = functional.cross_entropy(
             self._sums(self._n_hidden, values).flatten(0, 1),
-            labels.repeat(len(self.members)),
+            labels.repeat(len(self.variants)),
             label_smoothing=self._settings.label_smoothing,
             reduction="sum",
         )
@@ -242,11 +240,11 @@ class Stack:
         self._round()
 
     def _prune(self, epoch: int) -> None:
-        for member, kept, masks in zip(self.members, self._kept, self._masks, strict=True):
-            share = member.pruning.pruned_share(epoch, self._settings.max_epochs)
-            if share:
+        for variant, kept, masks in zip(self.variants, self._kept, self._masks, strict=True):
+            fraction = variant.pruning.pruned_share(epoch, self._settings.max_epochs)
+            if fraction:
                 state = {name: values.detach().numpy() for name, values in kept.items()}
-                for name, mask in pruning_masks(state, share).items():
+                for name, mask in pruning_masks(state, fraction).items():
                     masks[name] = torch.from_numpy(mask.astype(np.float32))
         self._remove()
 
@@ -293,3 +291,38 @@ class Stack:
     def _show(self, name: str, exact: Tensor, units: Tensor) -> None:
         seen = self._seen[name].detach()[self._first :]
         torch.div(exact, units, out=seen).round_().mul_(units)
+
+
+class _RoundedReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, sums: Tensor, unit: Tensor, top: Tensor, first: int) -> Tensor:
+        values = sums.clamp(min=0)
+        rounded = values[first:].div_(unit)
+        torch.minimum(rounded, top, out=rounded)
+        passes = values > 0
+        passes[first:] &= rounded < top
+        ctx.save_for_backward(passes)
+        rounded.round_().mul_(unit)
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        (passes,) = ctx.saved_tensors
+        return gradient * passes, None, None, None
+
+
+def rounded_relu(sums: Tensor, unit: Tensor, top: Tensor, first: int) -> Tensor:
+    """ReLU of K networks; for those from `first` on, a multiple of a unit.
+
+    The gradient is that of the ReLU, and 0 beyond the range.
+
+    Args:
+        sums: what reaches the units, [K, ...].
+        unit: [K - first, ...].
+        top: the largest multiple, [K - first, ...].
+        first: the first network whose activations are rounded.
+    """
+    activations: Tensor = _RoundedReLU.apply(  # type: ignore[no-untyped-call]
+        sums, unit, top, first
+    )
+    return activations

@@ -1,0 +1,261 @@
+"""Conventional networks to compare with: ReLU units in the places of the spiking neurons.
+
+One has the spiking network's layer sizes; the others are a family of one hidden layer each, pruned
+and quantised. All see the same training images in the same order with the same augmentation as the
+spiking network, and of each the weights with the best validation accuracy are kept.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from spikejoule.baselines.batched import BatchedNetworks
+from spikejoule.baselines.quantised import QuantisedNetwork, network_of, weight_arrays
+from spikejoule.baselines.settings import BaselineTraining, Variant
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.resume_files import Keeper, Kept
+from spikejoule.data.images import LabelledImages
+from spikejoule.model.architecture import State
+from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.training.augmentation import augment
+from spikejoule.training.relu_network import one_thread
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedBaseline:
+    """The best weights of a network, and how they came about.
+
+    Attributes:
+        variant: which network.
+        network: its parameters, or its integers, after the epoch with the best validation accuracy
+            (the first of equals) of those in which its pruning was done.
+        best_epoch: that epoch, from 1 on.
+        validation_accuracies_percent: after each epoch; of integers, as they are in floating point.
+    """
+
+    variant: Variant
+    network: State | QuantisedNetwork
+    best_epoch: int
+    validation_accuracies_percent: tuple[float, ...]
+
+    @property
+    def best_validation_accuracy_percent(self) -> float:
+        """Of the weights that were kept."""
+        return self.validation_accuracies_percent[self.best_epoch - 1]
+
+
+class TrainingState:
+    """The epochs of a network so far, and the best weights of them."""
+
+    def __init__(self, variant: Variant) -> None:
+        self.variant = variant
+        self.accuracies_percent: list[float] = []
+        self._best_epoch = 0
+        self._network: State | QuantisedNetwork = {}
+
+    def add(
+        self,
+        accuracy: float,
+        epoch: int,
+        max_epochs: int,
+        network: Callable[[], State | QuantisedNetwork],
+    ) -> None:
+        """Add an epoch, and keep the network if it is the best until now."""
+        self.accuracies_percent.append(accuracy)
+        if not self.variant.pruning.is_pruned_by(epoch, max_epochs):
+            return
+        if not self._best_epoch or accuracy > self.accuracies_percent[self._best_epoch - 1]:
+            self._best_epoch, self._network = epoch, network()
+
+    def ended(self) -> TrainedBaseline:
+        """What came of it."""
+        accuracies = tuple(self.accuracies_percent)
+        return TrainedBaseline(self.variant, self._network, self._best_epoch, accuracies)
+
+    def entry(self) -> dict[str, Any]:
+        """What JSON holds of it."""
+        return {"accuracies_percent": self.accuracies_percent, "best_epoch": self._best_epoch}
+
+    def best_arrays(self) -> dict[str, NDArray[Any]]:
+        """The best weights; nothing before the network is pruned."""
+        return weight_arrays(self._network)
+
+    def resume_from(self, entry: Mapping[str, Any], best: Mapping[str, NDArray[Any]]) -> None:
+        """Resume from what `entry` and `best_arrays` said."""
+        self.accuracies_percent = [float(of) for of in entry["accuracies_percent"]]
+        self._best_epoch = int(entry["best_epoch"])
+        if self._best_epoch:
+            self._network = network_of(
+                best, len(self.variant.architecture.fan_outs), self.variant.bits
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Networks that are one computation, and the training state of each."""
+
+    networks: BatchedNetworks
+    states: Sequence[TrainingState]
+
+
+def state_of_all(groups: Sequence[Group], seconds: Sequence[float]) -> Kept:
+    """The state of all networks after epochs of so many seconds."""
+    arrays: dict[str, NDArray[Any]] = {}
+    entries: list[list[dict[str, Any]]] = []
+    for number, group in enumerate(groups):
+        entries.append([state.entry() for state in group.states])
+        for k, state in enumerate(group.states):
+            for part, of in (("next", group.networks.arrays(k)), ("best", state.best_arrays())):
+                arrays |= {f"{number}.{k}.{part}.{name}": values for name, values in of.items()}
+    return Kept({"seconds": list(seconds), "groups": entries}, arrays)
+
+
+def resume_from(kept: Kept, groups: Sequence[Group]) -> list[float]:
+    """Let fresh networks resume from a state of `state_of_all`; returns the seconds of its epochs.
+
+    Raises ArtifactError if it is of other networks; some may have resumed from it then.
+    """
+    parts: dict[str, dict[str, NDArray[Any]]] = {}
+    for full_name, values in kept.arrays.items():
+        *place, name = full_name.split(".", 3)
+        parts.setdefault(".".join(place), {})[name] = values
+    try:
+        seconds = [float(of) for of in kept.plain["seconds"]]
+        for number, (group, entries) in enumerate(zip(groups, kept.plain["groups"], strict=True)):
+            for k, (state, entry) in enumerate(zip(group.states, entries, strict=True)):
+                state.resume_from(entry, parts.get(f"{number}.{k}.best", {}))
+                if len(state.accuracies_percent) != len(seconds):
+                    raise ArtifactError("the state has not the same epochs of all networks")
+                its_arrays = parts.get(f"{number}.{k}.next", {})
+                group.networks.restore(k, its_arrays, state.accuracies_percent)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
+    return seconds
+
+
+CALIBRATION_IMAGES = 500
+"""The first training images, as they are: the ranges of activations come from them."""
+
+
+@dataclass(frozen=True, eq=False)
+class BaselinesTraining:
+    """All networks, and how long they took.
+
+    Attributes:
+        baselines: in the order of the variants.
+        epoch_seconds: wall time of each epoch of all networks, validation included.
+    """
+
+    baselines: tuple[TrainedBaseline, ...]
+    epoch_seconds: tuple[float, ...]
+
+
+def train_baselines(
+    train: LabelledImages,
+    validation: LabelledImages,
+    variants: Sequence[Variant],
+    settings: BaselineTraining,
+    seed: int,
+    on_epoch: Callable[[int], object] = lambda epoch: None,
+    keeper: Keeper | None = None,
+) -> BaselinesTraining:
+    """Train ReLU networks side by side; the result does not depend on the number of cores.
+
+    Networks of one architecture, whose pixels have one width, are one computation on one thread;
+    the threads share the images that are drawn.
+
+    Args:
+        train: images to learn from.
+        validation: images whose accuracy chooses the epoch.
+        variants: the networks.
+        settings: how to train.
+        seed: of the first weights, the order of the images and their augmentation.
+        on_epoch: told of every epoch that is done.
+        keeper: keeps the state of all networks after every epoch, and has that of a process which
+            was killed: the result is the same to the bit as without the kill.
+
+    Raises:
+        ParameterError: training diverged.
+    """
+    n_batches = -(-len(train) // settings.batch_size)
+    calibration = train.images[:CALIBRATION_IMAGES]
+    labels = _class_indices(validation.labels)
+
+    def run(group: Group, epoch: int, drawn: tuple[Tensor, Tensor]) -> None:
+        group.networks.learn(epoch, *drawn)
+        accuracies = group.networks.validate(validation.images, labels)
+        for k, (state, accuracy) in enumerate(zip(group.states, accuracies, strict=True)):
+            state.add(accuracy, epoch, settings.max_epochs, partial(group.networks.network, k))
+
+    def start() -> list[Group]:
+        return [
+            Group(
+                BatchedNetworks(of, settings, n_batches, seed, calibration),
+                [TrainingState(one) for one in of],
+            )
+            for of in _side_by_side(variants)
+        ]
+
+    # One thread each, however many cores there are: its rounding depends on the number.
+    with (
+        one_thread(),
+        ThreadPoolExecutor(max_workers=1) as drawer,
+        ThreadPoolExecutor(len(variants), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        groups, seconds = start(), list[float]()
+        kept = None if keeper is None else keeper.load()
+        if keeper is not None and kept is not None:
+            try:
+                seconds = resume_from(kept, groups)
+            except ArtifactError as error:
+                keeper.refuse(str(error))
+                groups = start()
+        epochs = range(len(seconds) + 1, settings.max_epochs + 1)
+        upcoming = [drawer.submit(_drawn_epoch, train, settings, seed, of) for of in epochs[:1]]
+        for epoch in epochs:
+            started = time.perf_counter()
+            drawn = upcoming.pop().result()
+            if epoch < settings.max_epochs:
+                upcoming.append(drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1))
+            jobs = [pool.submit(run, group, epoch, drawn) for group in groups]
+            for job in jobs:
+                job.result()
+            seconds.append(time.perf_counter() - started)
+            if keeper is not None:
+                keeper.save(state_of_all(groups, seconds))
+            on_epoch(epoch)
+    by_variant = {state.variant: state for group in groups for state in group.states}
+    return BaselinesTraining(tuple(by_variant[of].ended() for of in variants), tuple(seconds))
+
+
+def _side_by_side(variants: Sequence[Variant]) -> list[list[Variant]]:
+    """Members that are one computation, those in floating point first."""
+    groups: dict[tuple[Any, ...], list[Variant]] = {}
+    for of in variants:
+        key = (of.architecture.layer_sizes, of.pixel_bits, of.equal_size)
+        groups.setdefault(key, []).append(of)
+    return [sorted(group, key=lambda of: of.bits != FLOAT_BITS) for group in groups.values()]
+
+
+def _drawn_epoch(
+    train: LabelledImages, settings: BaselineTraining, seed: int, epoch: int
+) -> tuple[Tensor, Tensor]:
+    """The epoch's augmented images uint8 [N, pixels] and labels [N], in the spiking net's order.
+
+    A draw depends on (seed, epoch, sample) alone, as in `training.train`.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(len(train))
+    images = augment(train.images[order], settings, seed, epoch, train.index[order])
+    return torch.from_numpy(images), _class_indices(train.labels[order])
+
+
+def _class_indices(labels: NDArray[np.uint8]) -> Tensor:
+    return torch.from_numpy(labels.astype(np.int64))
