@@ -68,8 +68,8 @@ def stages(pipeline: Path) -> str:
     return "\n".join(["| stage | what it does |", "|---|---|", *rows])
 
 
-def rooms(pipeline: Path) -> str:
-    """The rooms, and the stages of dvc.yaml that depend on each directly."""
+def packages(pipeline: Path) -> str:
+    """The packages, and the stages of dvc.yaml that depend on each directly."""
     definition = yaml.safe_load(pipeline.read_text(encoding="utf-8"))
     users: dict[str, list[str]] = {}
     for name, stage in definition["stages"].items():
@@ -77,7 +77,7 @@ def rooms(pipeline: Path) -> str:
             if dependency.startswith("src/spikejoule/"):
                 users.setdefault(dependency.removeprefix("src/spikejoule/"), []).append(name)
     rows = [
-        f"| `{room}` | {'all' if len(names) == len(definition['stages']) else ', '.join(names)} |"
-        for room, names in sorted(users.items(), key=lambda item: -len(item[1]))
+        f"| `{name}` | {'all' if len(names) == len(definition['stages']) else ', '.join(names)} |"
+        for name, names in sorted(users.items(), key=lambda each: -len(each[1]))
     ]
-    return "\n".join(["| room | stages |", "|---|---|", *rows])
+    return "\n".join(["| package | stages |", "|---|---|", *rows])

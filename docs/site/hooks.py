@@ -34,7 +34,7 @@ def _generated(what: str) -> str:
         "profiles": parameters.profile_table,
         "commands": commands.spikejoule_commands,
         "make": lambda: commands.make_targets(ROOT / "Makefile"),
-        "rooms": lambda: commands.rooms(ROOT / "dvc.yaml"),
+        "packages": lambda: commands.packages(ROOT / "dvc.yaml"),
         "stages": lambda: commands.stages(ROOT / "dvc.yaml"),
     }
     return makers[what]()

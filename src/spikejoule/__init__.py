@@ -4,7 +4,7 @@ Images (`data`) become lists of spike events (`spikes`), a network of leaky inte
 neurons (`model`, `engine`) learns from them (`learn`), every spike is counted (`measure`), and the
 counts become energy figures (`energy`).
 
-Nothing heavy is imported here: take what you need from the rooms.
+Nothing heavy is imported here: take what you need from the packages.
 """
 
 from spikejoule.core.version import __version__

@@ -1,6 +1,6 @@
 """The whole of params.yaml: an unknown key or a value out of its range is a clear error.
 
-Each section is a class of the room that uses it. To add a parameter, add one line to its class and
+Each section is a class of the package that uses it. To add a parameter, add a line to its class and
 one, with a comment, to params.yaml, which holds every key: what a class has as a default is for
 those who make one in code.
 """

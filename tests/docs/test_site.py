@@ -55,13 +55,13 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     assert listed == written | {"CHANGELOG.md", "CONTRIBUTING.md"}
 
 
-def test_what_rooms_export_is_on_the_page_of_the_api() -> None:
+def test_what_packages_export_is_on_the_page_of_the_api() -> None:
     page = (REPOSITORY / "docs/reference/python-api.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"^::: ([\w.]+)$", page, flags=re.M))
     for path in (REPOSITORY / "src/spikejoule").glob("*/__init__.py"):
-        room = import_module(f"spikejoule.{path.parent.name}")
-        for name in getattr(room, "__all__", ()):
-            exported = getattr(room, name)
+        package = import_module(f"spikejoule.{path.parent.name}")
+        for name in getattr(package, "__all__", ()):
+            exported = getattr(package, name)
             if inspect.isclass(exported) or inspect.isfunction(exported):
                 assert f"{exported.__module__}.{exported.__qualname__}" in listed
 
@@ -133,9 +133,9 @@ class TestCommands:
         assert "| `--rev REVISION` |" in text
         assert "| `--images DIRECTORY|" in text  # a bar in code needs no escape
 
-    def test_targets_stages_and_rooms(self) -> None:
+    def test_targets_stages_and_packages(self) -> None:
         assert "| `make docs` |" in commands.make_targets(REPOSITORY / "Makefile")
         assert "| `encode` | Turn validation" in commands.stages(REPOSITORY / "dvc.yaml")
-        rooms = commands.rooms(REPOSITORY / "dvc.yaml")
-        assert "| `tracking` | publish |" in rooms
-        assert "| `core` | all |" in rooms
+        packages = commands.packages(REPOSITORY / "dvc.yaml")
+        assert "| `tracking` | publish |" in packages
+        assert "| `core` | all |" in packages

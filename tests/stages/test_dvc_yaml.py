@@ -27,7 +27,7 @@ GIVEN = ("hardware", "front", "verdict", "fronts")
 # The only argument of a command: another number makes DVC run the stage again.
 ARGUMENTS = {"publish": ["${recording_failures}"]}
 # Reading parameters checks the sections of all stages; what a stage computes with the sections that
-# it uses is in rooms that it imports itself.
+# it uses is in packages that it imports itself.
 CHECKS_ALONE = "spikejoule.params"
 
 
@@ -75,12 +75,12 @@ def code_of(stage: dict[str, Any]) -> list[str]:
 
 
 def file_of(module: str, repository: Path) -> str:
-    """The dependency that stands for a module: its room, or its file where it is in none."""
+    """The dependency that stands for a module: its package, or its file where it is in none."""
     parts = module.split(".")
     if parts[0] == "spikejoule" and len(parts) > 1:
-        room = f"src/spikejoule/{parts[1]}"
-        if (repository / room).is_dir():
-            return room
+        package = f"src/spikejoule/{parts[1]}"
+        if (repository / package).is_dir():
+            return package
     if parts[:2] == ["stages", "shared"]:
         return "stages/shared"
     base = Path("src" if parts[0] == "spikejoule" else "").joinpath(*parts)

@@ -1,1 +1,1 @@
-"""What every room stands on: files, records, errors, text, provenance, compiled functions."""
+"""What every package stands on: files, records, errors, text, provenance, compiled functions."""

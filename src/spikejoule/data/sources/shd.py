@@ -89,7 +89,7 @@ def read_samples(path: Path) -> Iterator[EventBlock]:
     Raises:
         DataError: it cannot be read, or holds something else.
     """
-    # Here and not above: nothing else of this room needs it.
+    # Here and not above: nothing else of this package needs it.
     import h5py
 
     try:
