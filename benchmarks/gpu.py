@@ -41,8 +41,8 @@ from benchmarks.plan import Measurement, Plan
 from benchmarks.rows import GPU_ROWS, build
 from benchmarks.summary import median_and_quartiles
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.files import write_json
 from spikejoule.core.provenance import library_versions
+from spikejoule.core.store import write_json
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.dense import DenseEngine
 from spikejoule.model.architecture import Architecture, State

@@ -26,7 +26,7 @@ import numba
 import numpy as np
 
 from benchmarks.paper_graphs import DT, PAPER, fully_connected, fully_connected_currents
-from spikejoule.core.files import write_json
+from spikejoule.core.store import write_json
 from spikejoule.core.text import text_table
 from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import Conventions

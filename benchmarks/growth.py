@@ -32,7 +32,7 @@ from benchmarks.job import SEED_JOB, Job
 from benchmarks.measure import measure_row
 from benchmarks.plan import Measurement, Plan
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.files import write_bytes, write_csv
+from spikejoule.core.store import write_bytes, write_csv
 from spikejoule.data.images import LabelledImages
 
 logger = logging.getLogger(__name__)

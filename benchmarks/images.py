@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spikejoule.core.array_files import Array, ArrayFile
 from spikejoule.core.errors import DataError
+from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import DataDescription, LabelledImages, load_images
 

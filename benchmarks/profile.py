@@ -40,7 +40,7 @@ from benchmarks.machine import describe
 from benchmarks.peers.project import EventEngine
 from benchmarks.plans import work_of_plans
 from benchmarks.timing import timed
-from spikejoule.core.files import write_json
+from spikejoule.core.store import write_json
 from spikejoule.core.text import text_table
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import event

@@ -67,7 +67,7 @@ from benchmarks.plan import Measurement, Plan
 from benchmarks.rows import FURTHER_ROWS, LIMIT, ROWS
 from benchmarks.summary import BYTES_PER_MIB, epoch_seconds, markdown_table, summarize
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.files import write_json
+from spikejoule.core.store import write_json
 
 logger = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.files import write_bytes, write_csv, write_text
 from spikejoule.core.provenance import library_versions
+from spikejoule.core.store import write_bytes, write_csv, write_text
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.contender_files import save_contenders

@@ -20,8 +20,8 @@ import psutil
 from filelock import FileLock, Timeout
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
-from spikejoule.core.files import write_text
 from spikejoule.core.processes import SAME_START_SECONDS, start_of
+from spikejoule.core.store import write_text
 
 # Set for the processes of a stage; the absolute path of the pipeline's journal.
 VARIABLE = "SPIKEJOULE_JOURNAL"

@@ -25,7 +25,7 @@ from spikejoule.baselines.quantised import (
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.baselines.training import TrainedBaseline, train_baselines
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.files import read_npz, write_npz
+from spikejoule.core.npz import read_npz, write_npz
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state

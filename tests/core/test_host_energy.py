@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from spikejoule.core import host_energy
-from spikejoule.core.files import write_json
 from spikejoule.core.host_energy import (
     EnergyPart,
     HostEnergy,
@@ -22,6 +21,7 @@ from spikejoule.core.host_energy import (
     measure_host_energy,
 )
 from spikejoule.core.host_energy_sums import added_up
+from spikejoule.core.store import write_json
 from tests.tools.processes import start_python
 from tests.tools.without_torch import needs_torch
 

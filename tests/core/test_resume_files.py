@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.core import files, resume_files
-from spikejoule.core.files import write_npz
+from spikejoule.core import npz, resume_files, store
+from spikejoule.core.npz import write_npz
 from spikejoule.core.resume_files import SCHEMA, Kept, ResumeFile, sweep
 from tests.tools.processes import start_python
 
@@ -109,7 +109,7 @@ def damaged(path: Path, how: str) -> None:
             other.save(KEPT)
             other.path.replace(path)
     else:
-        arrays = files.read_npz(path, SCHEMA)
+        arrays = npz.read_npz(path, SCHEMA)
         if how == "less":
             del arrays["b"]
         else:
@@ -124,7 +124,7 @@ class TestDisk:
         with ResumeFile(tmp_path, "k") as file:
             file.save(KEPT)
             with monkeypatch.context() as patch:
-                patch.setattr(files.os, "fsync", full)
+                patch.setattr(store.os, "fsync", full)
                 file.save(Kept({}, {}))
                 file.save(Kept({}, {}))
             (record,) = caplog.records
@@ -149,7 +149,7 @@ class TestDisk:
         flushed: list[Path] = []
         with ResumeFile(tmp_path, "k") as file:
             monkeypatch.setattr(
-                files.os, "fsync", lambda fd: flushed.append(Path(f"/proc/self/fd/{fd}").readlink())
+                store.os, "fsync", lambda fd: flushed.append(Path(f"/proc/self/fd/{fd}").readlink())
             )
             file.save(KEPT)
         assert [path.parent == tmp_path for path in flushed] == [True, False]

@@ -82,7 +82,7 @@ def test_any_other_is_read_as_dvc_reads_it(path: Path, repository: Path) -> None
         ("a: !!bool 3", ": not valid YAML (no value of its tag: KeyError('3'))."),
         ("a: 2020-13-45", ": not valid YAML (month must be in 1..12)."),
         ("[" * 5000, ": not valid YAML (nested too deeply)."),
-        (b"\xff\xfe\x00", ": not valid YAML ('utf-8' codec can't decode byte 0xff"),
+        (b"\xff\xfe\x00", " is no text in UTF-8 ('utf-8' codec can't decode byte 0xff"),
         ("a:\n\tb: 1\n", "not valid YAML"),
     ],
 )

@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spikejoule.core.errors import ArtifactError, DataError, SpikejouleError
-from spikejoule.core.files import read_json, write_npz
+from spikejoule.core.npz import write_npz
+from spikejoule.core.store import read_json
 from spikejoule.data.idx import encode_idx, read_idx
 from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import (

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.core.files import SCHEMA_KEY, write_npz
+from spikejoule.core.npz import SCHEMA_KEY, write_npz
 from spikejoule.data.event_file import (
     EVENT_SAMPLES_SCHEMA,
     EventBlock,

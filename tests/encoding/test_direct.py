@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.files import read_npz, write_npz
+from spikejoule.core.npz import read_npz, write_npz
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.codes import EncodedImages, load_encoded_images
 from spikejoule.encoding.currents import PRODUCTS, Currents, Products

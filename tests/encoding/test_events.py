@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.files import write_npz
+from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import (
     EVENTS,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.files import write_npz
+from spikejoule.core.npz import write_npz
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import BootstrapSettings, count_operations, load_profiles, mean_operations

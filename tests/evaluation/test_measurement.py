@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.files import write_npz
+from spikejoule.core.npz import write_npz
 from spikejoule.encoding.events import EventList, save_events
 from spikejoule.evaluation.inference_files import (
     load_inference_events,

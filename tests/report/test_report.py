@@ -12,7 +12,7 @@ import pytest
 from matplotlib.image import imread
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.files import write_csv, write_text
+from spikejoule.core.store import write_csv, write_text
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import HardwareProfile, Price, mean_operations
 from spikejoule.energy.estimates import Amount

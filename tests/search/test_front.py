@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.files import read_csv, write_csv
+from spikejoule.core.store import read_csv, write_csv
 from spikejoule.core.yaml_files import read_yaml
 from spikejoule.params import Params, load_params, parse_params
 from spikejoule.search.front import (

@@ -13,7 +13,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from spikejoule.core.files import write_csv, write_json
+from spikejoule.core.store import write_csv, write_json
 from spikejoule.data.images import Dataset, samples_sha256, save_images
 from spikejoule.encoding.events import load_events, save_events
 from spikejoule.energy.fronts import FrontsTable

@@ -518,7 +518,7 @@ class TestEndedFromOutside:
         old = path_of("trained").read_bytes()
         code = (
             "import os, signal, sys\n"
-            "from spikejoule.core.files import atomic_writer\n"
+            "from spikejoule.core.store import atomic_writer\n"
             "for path in sys.argv[1:]:\n"
             "    with atomic_writer(path) as stream:\n"
             "        stream.write(b'half')\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from spikejoule.core.files import write_csv
+from spikejoule.core.store import write_csv
 from spikejoule.data.images import Dataset, describe, save_images
 from spikejoule.energy.fronts import FrontsTable
 from spikejoule.energy.verdict_rows import VerdictTable

@@ -29,7 +29,7 @@ import psutil
 import yaml
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.files import read_npz
+from spikejoule.core.npz import read_npz
 from spikejoule.core.resume_files import SCHEMA
 from tests.tools.pipeline_tools import (
     REPOSITORY,

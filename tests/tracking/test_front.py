@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from spikejoule import cli
 from spikejoule.core.errors import ArtifactError, StoreError
-from spikejoule.core.files import read_csv, write_csv
+from spikejoule.core.store import read_csv, write_csv
 from spikejoule.evaluation.front_rows import (
     EARLY_EXIT,
     FRONT_COLUMNS,

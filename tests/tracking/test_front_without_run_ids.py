@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.files import write_csv
+from spikejoule.core.store import write_csv
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from spikejoule.tracking import front_citations
 

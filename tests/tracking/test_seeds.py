@@ -10,7 +10,7 @@ import pytest
 
 from spikejoule import cli
 from spikejoule.core.errors import StoreError
-from spikejoule.core.files import read_csv, write_csv
+from spikejoule.core.store import read_csv, write_csv
 from spikejoule.tracking import RecordedRun, RunRecord, StoredFile, project_store, publish
 from spikejoule.tracking.seeds import PricedRun, SeedsTable, comparable_runs, seed_rows
 

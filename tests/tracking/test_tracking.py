@@ -14,8 +14,8 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.errors import ArtifactError, StoreError
-from spikejoule.core.files import write_csv, write_json
 from spikejoule.core.provenance import provenance_tags
+from spikejoule.core.store import write_csv, write_json
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from spikejoule.model.trained import save_trained
 from spikejoule.params import load_params

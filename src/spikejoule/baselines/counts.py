@@ -29,10 +29,12 @@ from spikejoule.baselines.quantised import (
     quantised_activations,
     weight_arrays,
 )
-from spikejoule.core.array_files import Array, ArrayFile, Arrays
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.host_energy import HostEnergyEntry
-from spikejoule.core.records import (
+from spikejoule.core.schema import (
+    Array,
+    ArrayFile,
+    Arrays,
     Count,
     NotNegative,
     Percent,

@@ -162,8 +162,8 @@ def _energy(options: argparse.Namespace) -> str:
         inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown)
     analysis = analyse(inputs, profiles, chosen, verdict, BootstrapSettings())
     if options.html is not None:
-        from spikejoule.core.files import write_text
         from spikejoule.core.provenance import file_digest
+        from spikejoule.core.store import write_text
         from spikejoule.report import PageContent, energy_page
 
         digest = file_digest(options.file, "sha256")

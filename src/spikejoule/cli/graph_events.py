@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
-from spikejoule.core.npz_blocks import schema_of
+from spikejoule.core.npz import schema_of
 from spikejoule.data.sources.events import samples_of_file
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import bin_all

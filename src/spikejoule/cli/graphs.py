@@ -116,7 +116,7 @@ def graph_energy(options: argparse.Namespace) -> str:
     if options.html is not None:
         _write_page(options, analysis)
     if options.neurobench is not None:
-        from spikejoule.core.files import write_text
+        from spikejoule.core.store import write_text
         from spikejoule.energy.neurobench import neurobench_results
 
         write_text(options.neurobench, json_text(neurobench_results(run, inputs)))
@@ -126,8 +126,8 @@ def graph_energy(options: argparse.Namespace) -> str:
 
 
 def _write_page(options: argparse.Namespace, analysis: "EnergyAnalysis") -> None:
-    from spikejoule.core.files import write_text
     from spikejoule.core.provenance import file_digest
+    from spikejoule.core.store import write_text
     from spikejoule.report import PageContent, energy_page
 
     provenance = tuple(

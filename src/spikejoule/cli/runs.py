@@ -155,8 +155,8 @@ def _published(what: str, publication: "Publication") -> str:
 
 
 def _front(options: argparse.Namespace) -> str:
-    from spikejoule.core.files import write_bytes
     from spikejoule.core.pipeline_file import PARAMS_FILE
+    from spikejoule.core.store import write_bytes
     from spikejoule.params import load_params
     from spikejoule.tracking import finished_runs, project_store
     from spikejoule.tracking.front import compare_runs

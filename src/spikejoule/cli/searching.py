@@ -112,8 +112,8 @@ def _search(options: argparse.Namespace) -> str:
 
 def _searched(options: argparse.Namespace) -> str:
     from spikejoule.core.errors import ParameterError
-    from spikejoule.core.files import write_bytes
     from spikejoule.core.pipeline_file import PARAMS_FILE
+    from spikejoule.core.store import write_bytes
     from spikejoule.params import load_params
     from spikejoule.search.front import found_png, found_table, found_text, write_found
     from spikejoule.search.launcher import run_search

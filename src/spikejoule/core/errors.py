@@ -7,8 +7,27 @@ traceback.
 """
 
 
+def printable(text: str) -> str:
+    """A text as a terminal may show it: control characters and halves of characters escaped.
+
+    What a file says reaches messages and tables; it must not move the cursor or fail to print.
+    Ends of lines stay.
+    """
+    if all(character.isprintable() or character == "\n" for character in text):
+        return text
+    return "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
 class SpikejouleError(Exception):
     """Base of every error that a user can cause and repair."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ParameterError(SpikejouleError):

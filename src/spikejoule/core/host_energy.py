@@ -26,7 +26,7 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
-from spikejoule.core.records import NotNegative, Record
+from spikejoule.core.schema import NotNegative, Record
 
 POWERCAP = Path("/sys/class/powercap")
 

@@ -32,7 +32,8 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.files import read_npz, write_npz
+from spikejoule.core.npz import read_npz, write_npz
+from spikejoule.core.store import plain_number
 
 logger = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ class ResumeFile:
         if not self.is_owned:
             return
         head = {"key": self._key, "arrays": sorted(kept.arrays), "plain": kept.plain}
-        text = json.dumps(head, default=_plain_number).encode()
+        text = json.dumps(head, default=plain_number).encode()
         try:
             write_npz(
                 self.path, SCHEMA, {**kept.arrays, _PLAIN: np.frombuffer(text, dtype=np.uint8)}
@@ -210,9 +211,3 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def _plain_number(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} is no plain value: {value!r}")

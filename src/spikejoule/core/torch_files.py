@@ -7,20 +7,18 @@ by this module's own code, so that NumPy never interprets bytes from an untruste
 """
 
 import io
-import os
 import struct
 import sys
 import warnings
 import zipfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.files import cannot_read, write_bytes
+from spikejoule.core.store import MAX_BYTES, FilePath, plain_leaves, read_bytes, write_bytes
 
 # NumPy's type characters of booleans, integers and floats, beside those of `struct`.
 _NUMBER_FORMATS = {
@@ -76,21 +74,18 @@ def encode(content: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def write(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+def write(path: FilePath, content: Mapping[str, Any]) -> None:
     """Write `content` atomically; equal content gives equal bytes."""
     write_bytes(path, encode(content))
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read(path: FilePath) -> dict[str, Any]:
     """Read a file that holds a dict of plain values and tensors, on the CPU.
 
     A missing, truncated or corrupt file, one that is no PyTorch file, and one that names any global
     outside the allowed few raise ArtifactError; nothing in the file is ever executed.
     """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise cannot_read(path, error) from error
+    data = read_bytes(path)
     _check_archive(path, data)
     try:
         with (
@@ -103,13 +98,18 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise ArtifactError(f"{path} cannot be opened safely: {_reason(error)}.") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} must hold a dictionary, but holds a {type(content).__name__}.")
+    for leaf in plain_leaves(path, content):
+        if isinstance(leaf, torch.Tensor) and not _is_plain(leaf):
+            raise ArtifactError(f"{path} holds a tensor that is not stored element by element.")
     return content
 
 
-def _check_archive(path: str | os.PathLike[str], data: bytes) -> None:
+def _check_archive(path: FilePath, data: bytes) -> None:
     """Compare the checksum of every member: `torch.load` alone does not notice a changed weight."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise ArtifactError(f"{path} unpacks to more than {MAX_BYTES:,} bytes.")
             damaged = archive.testzip()
     except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
         raise ArtifactError(f"{path} is damaged ({error}): write it again.") from error
@@ -119,6 +119,15 @@ def _check_archive(path: str | os.PathLike[str], data: bytes) -> None:
         ) from error
     if damaged is not None:
         raise ArtifactError(f"{path} is damaged (in {damaged}): write it again.")
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor holds its own elements, not a few that stand for very many."""
+    return (
+        tensor.layout is torch.strided
+        and tensor.device.type == "cpu"
+        and tensor.numel() * tensor.element_size() <= max(tensor.untyped_storage().nbytes(), 1)
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
+from spikejoule.core.store import read_text
 
 MAX_VALUES: Final = 100_000
 """Values that a file may hold. One behind an alias counts wherever the alias stands, so that a few
@@ -32,10 +33,9 @@ def read_yaml(path: str | os.PathLike[str], error_type: type[SpikejouleError]) -
     loader = YAML(typ="safe")
     loader.Constructor = _CheckedConstructor
     loader.composer.warn_double_anchors = False
+    text = read_text(path, error_type)
     try:
-        return loader.load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise error_type(f"{path} cannot be read: {error.strerror or error}.") from error
+        return loader.load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path}, line {mark.line + 1}" if mark else str(path)

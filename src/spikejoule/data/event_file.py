@@ -14,15 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.array_files import Array, ArrayFile, Arrays
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.core.files import SCHEMA_KEY
-from spikejoule.core.npz_blocks import (
-    StoredArray,
-    check_stored,
-    read_members,
-    write_spooled,
-)
+from spikejoule.core.npz import StoredArray, read_npz, stored_digest, write_spooled
+from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.data.event_samples import (
     MAX_UNITS,
     EventSamples,
@@ -226,14 +220,8 @@ def open_event_file(path: str | os.PathLike[str]) -> EventFile:
     Raises:
         ArtifactError: it is missing or damaged, or breaks the format.
     """
-    sha256 = check_stored(path)
-    arrays = read_members(path, _EVENTS)
-    schema = arrays.pop(SCHEMA_KEY, np.array(""))
-    if schema.shape != () or str(schema) != _SMALL.schema:
-        raise ArtifactError(
-            f"{path} must be a file of the schema {_SMALL.schema!r}, but is one of "
-            f"{str(schema) or 'no schema'!r}."
-        )
+    sha256 = stored_digest(path)
+    arrays = read_npz(path, _SMALL.schema, leave_out=_EVENTS)
     problem = _SMALL.problem(arrays)
     if problem:
         raise ArtifactError(f"{path}: {problem}: write it again.")

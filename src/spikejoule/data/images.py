@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spikejoule.core.array_files import Array, ArrayFile, Arrays
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.core.npz_blocks import schema_of
-from spikejoule.core.records import Record, Sha256, Text
+from spikejoule.core.npz import schema_of
+from spikejoule.core.schema import Array, ArrayFile, Arrays, Record, Sha256, Text
 from spikejoule.data.event_file import EVENT_SAMPLES_SCHEMA
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.subject import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spikejoule.core.array_files import Array, Arrays
+from spikejoule.core.schema import Array, Arrays
 
 MAX_CLASSES = 256
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.records import Record, Sha256, first_problem
+from spikejoule.core.schema import Record, Sha256, first_problem
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.encoding.encoder import Encoded, Encoder
 from spikejoule.encoding.encoders import ENCODERS

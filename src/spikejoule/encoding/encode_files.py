@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from spikejoule.core.records import Count, NotNegative, Record
+from spikejoule.core.schema import Count, NotNegative, Record
 from spikejoule.encoding.encoder import Encoded
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from spikejoule.core.array_files import Array, ArrayFile, Arrays
 from spikejoule.core.errors import ArtifactError
+from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.encoding.currents import Currents
 
 STEP_MS = 1.0

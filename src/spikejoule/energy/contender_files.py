@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.array_files import Array, ArrayFile, Arrays
+from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.energy.contenders import CONVENTIONAL, SPIKING, Accuracies, Contender
 from spikejoule.energy.operations import Column, OperationCounts
 from spikejoule.energy.terms import DESCRIPTIONS

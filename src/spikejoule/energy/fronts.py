@@ -10,7 +10,7 @@ from typing import ClassVar, Final, Self
 
 from pydantic import model_validator
 
-from spikejoule.core.records import MaybeNotNegative, NotNegative, Percent, Row, Table, Text
+from spikejoule.core.schema import MaybeNotNegative, NotNegative, Percent, Row, Table, Text
 from spikejoule.energy.comparison import runs
 from spikejoule.energy.contenders import CONVENTIONAL, SPIKING, Contender, Side
 from spikejoule.energy.pricing import sample_energies

@@ -23,7 +23,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
-from spikejoule.core.records import NotNegative, Record, Text
+from spikejoule.core.schema import NotNegative, Record, Text
 from spikejoule.energy.analysis import EnergyAnalysis, ProfileInference
 from spikejoule.energy.estimates import Amount, Energy
 from spikejoule.energy.pricing import price_vector

@@ -7,14 +7,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import model_validator
 
-from spikejoule.core.records import (
-    MaybeNotNegative,
-    MaybePercent,
-    Percent,
-    Row,
-    Table,
-    Text,
-)
+from spikejoule.core.schema import MaybeNotNegative, MaybePercent, Percent, Row, Table, Text
 from spikejoule.energy.verdict import Choice, Outcome, Verdict
 
 # Beyond these digits, sums differ with the order in which a processor adds.

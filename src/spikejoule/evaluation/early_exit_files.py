@@ -8,14 +8,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from spikejoule.core.records import (
-    NotNegative,
-    Percent,
-    Record,
-    Row,
-    Table,
-    accuracy_interval,
-)
+from spikejoule.core.schema import NotNegative, Percent, Record, Row, Table, accuracy_interval
 from spikejoule.evaluation.early_exit import EarlyExit, ExitOutcome
 from spikejoule.evaluation.settings import ExitRule
 from spikejoule.evaluation.step_outcomes import AccuracyByStep

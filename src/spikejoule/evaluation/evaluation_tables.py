@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from spikejoule.core.array_files import Array, ArrayFile, Arrays
-from spikejoule.core.records import (
+from spikejoule.core.schema import (
+    Array,
+    ArrayFile,
+    Arrays,
     Count,
     MaybePercent,
     NotNegative,

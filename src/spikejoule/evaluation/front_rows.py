@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from spikejoule.core.records import Flag, NotNegative, Percent, Row, Table, Text
+from spikejoule.core.schema import Flag, NotNegative, Percent, Row, Table, Text
 
 # Metrics of a run that uses its whole window, and of the same run when it answers early:
 # validation accuracy, test accuracy, synaptic events of a test image.

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.array_files import Array, ArrayFile, Arrays
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.host_energy import HostEnergyEntry
-from spikejoule.core.records import NotNegative, Record
+from spikejoule.core.schema import Array, ArrayFile, Arrays, NotNegative, Record
 from spikejoule.encoding.codes import load_encoded_images
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.events import EventList, events_of_rows

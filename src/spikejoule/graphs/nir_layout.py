@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.records import Record
+from spikejoule.core.schema import Record
 from spikejoule.model.quantised_file import QuantisationEntry
 
 FORMAT: Final = "spikejoule_nir_v1"

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.files import write_bytes
+from spikejoule.core.store import write_bytes
 from spikejoule.core.version import __version__
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.graphs.nir_layout import DT, FLOAT_LEAK, FORMAT, INTEGER_LEAK

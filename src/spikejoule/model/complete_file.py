@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from spikejoule.core.records import Count, NotNegative, Percent, Record, check_interval
+from spikejoule.core.schema import Count, NotNegative, Percent, Record, check_interval
 
 Size = Annotated[int, Field(ge=1, le=2**53)]
 # Spikes: sums of integers, which the notebook keeps as floats.

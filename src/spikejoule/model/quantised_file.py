@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.records import Record
+from spikejoule.core.schema import Record
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, layer_constants, quantisation_of
 from spikejoule.model.quantisation import LEAK_ONE, Quantisation

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.records import first_problem
+from spikejoule.core.schema import first_problem
 from spikejoule.encoding.codes import encoder_of_entry
 from spikejoule.encoding.counting import TrainingSpikes
 from spikejoule.encoding.encoder import Encoder

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from spikejoule.core.records import Count, NotNegative, Percent, PlainValue, Record
+from spikejoule.core.schema import Count, NotNegative, Percent, PlainValue, Record
 from spikejoule.data.images import DataDescription
 from spikejoule.model.complete_file import TrainingConfigSection
 from spikejoule.model.quantised_file import QuantisationEntry

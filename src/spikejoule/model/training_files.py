@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.host_energy import HostEnergyEntry
-from spikejoule.core.records import (
+from spikejoule.core.schema import (
     Count,
     NotNegative,
     Percent,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from spikejoule.core.records import (
+from spikejoule.core.schema import (
     Flag,
     MaybeNotNegative,
     NotNegative,

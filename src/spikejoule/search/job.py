@@ -13,7 +13,7 @@ from typing import Final
 from submitit.helpers import DelayedSubmission
 
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.files import write_text
+from spikejoule.core.store import write_text
 from spikejoule.search.study import HandedBackError, hand_back
 from spikejoule.search.worker import CURRENT, ERROR_FILE, Worker
 from spikejoule.search.worker_arguments import WorkerArguments

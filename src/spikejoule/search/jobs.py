@@ -20,7 +20,7 @@ import submitit
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from spikejoule.core.errors import ArtifactError, ClusterError, SpikejouleError
-from spikejoule.core.files import write_text
+from spikejoule.core.store import write_text
 from spikejoule.search.job import work
 from spikejoule.search.worker import ERROR_FILE, STOP_FILE
 from spikejoule.search.worker_arguments import WorkerArguments

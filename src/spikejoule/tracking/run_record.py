@@ -9,7 +9,7 @@ from spikejoule.baselines.counts import BaselineTimings
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import content_digest, file_digest
-from spikejoule.core.records import Record
+from spikejoule.core.schema import Record
 from spikejoule.energy.tables import EnergyMetrics
 from spikejoule.evaluation.evaluation_tables import EvaluationMetrics
 from spikejoule.evaluation.inference_files import InferenceMetrics, InferenceTimings

@@ -11,16 +11,8 @@ from statistics import fmean
 from typing import ClassVar, Final
 
 from spikejoule.core.errors import StoreError
-from spikejoule.core.files import read_csv
-from spikejoule.core.records import (
-    Flag,
-    MaybeNotNegative,
-    NotNegative,
-    Percent,
-    Row,
-    Table,
-    Text,
-)
+from spikejoule.core.schema import Flag, MaybeNotNegative, NotNegative, Percent, Row, Table, Text
+from spikejoule.core.store import read_csv
 from spikejoule.core.text import text_table
 from spikejoule.energy.terms import UPDATES
 from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW

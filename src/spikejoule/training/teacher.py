@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.array_files import Array, ArrayFile
 from spikejoule.core.errors import ArtifactError
+from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.model.architecture import State
 
 TEACHER = ArrayFile(

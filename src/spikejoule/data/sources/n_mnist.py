@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
-from spikejoule.core.files import DAMAGED_NPZ_ERRORS
 from spikejoule.data.download import fetch
 from spikejoule.data.event_file import EventBlock, EventSetting
 from spikejoule.data.event_samples import EventSamples, offsets_of
@@ -93,7 +92,9 @@ def read_samples(place: Path) -> Iterator[EventBlock]:
         with zipfile.ZipFile(place) as archive:
             files = [name for name in archive.namelist() if name.endswith(".bin")]
             yield from _blocks(place, files, archive.read)
-    except DAMAGED_NPZ_ERRORS as error:
+    except DataError:
+        raise
+    except Exception as error:
         raise DataError(f"{place} cannot be read ({error}).") from error
 
 

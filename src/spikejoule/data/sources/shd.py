@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spikejoule.core.errors import DataError
-from spikejoule.core.files import DAMAGED_NPZ_ERRORS
 from spikejoule.data.download import fetch
 from spikejoule.data.event_file import EventBlock, EventSetting
 from spikejoule.data.event_samples import EventSamples, offsets_of
@@ -75,7 +74,7 @@ def _from_archive(path: Path) -> Iterator[EventBlock]:
     try:
         with zipfile.ZipFile(path) as archive:
             archive.extract(extracted.name, path.parent)
-    except DAMAGED_NPZ_ERRORS as error:
+    except Exception as error:
         raise DataError(f"{path} cannot be extracted ({error}).") from error
     try:
         yield from read_samples(extracted)

@@ -1,0 +1,284 @@
+"""Artifacts: one typed schema each, which its writer and its reader share.
+
+A `Record` is a JSON object, a `Table` a CSV file with a row for each of its records, an `ArrayFile`
+an .npz file. Fields carry their ranges, and validators the relations between them, so a file that
+breaks either is refused when it is read, in one sentence that names it; a writer that would break
+them fails itself.
+
+A field that is newer than files that exist has the default None, in a table as well: in a file from
+before it the figure is unknown, and everything else is read as ever.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.npz import read_npz, write_npz
+from spikejoule.core.parameter_problems import shown
+from spikejoule.core.store import FilePath, read_csv, read_json, write_csv, write_json
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+# Below what int64 and float64 hold exactly, with room for a product with a window.
+Count = Annotated[int, Field(ge=0, le=2**53)]
+NotNegative = Annotated[float, Field(ge=0)]
+# A century: what lies beyond overflows where dates are added.
+Seconds = Annotated[float, Field(ge=0, le=3.2e9)]
+Text = Annotated[str, Field(min_length=1)]
+PlainValue = str | int | float | bool | None
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _nothing_for_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+def _flag(value: object) -> object:
+    return {"0": False, "1": True}.get(value, value) if isinstance(value, str) else value
+
+
+# Cells of a table.
+MaybePercent = Annotated[Percent | None, BeforeValidator(_nothing_for_empty)]
+MaybeNotNegative = Annotated[NotNegative | None, BeforeValidator(_nothing_for_empty)]
+Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
+
+
+class Record(BaseModel):
+    """An object of named values: immutable, without conversions, NaN or unknown names.
+
+    `intervals` names fields that must not descend, such as an accuracy between the ends of its
+    interval; what is None is not compared.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    intervals: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    @model_validator(mode="after")
+    def _intervals_hold(self) -> Self:
+        for names in self.intervals:
+            check_interval(*(getattr(self, name) for name in names))
+        return self
+
+    @classmethod
+    def read(cls, path: FilePath) -> Self:
+        """Read a JSON file; ArtifactError if it is missing, damaged, or not one of these."""
+        return cls.from_content(path, read_json(path))
+
+    @classmethod
+    def from_content(cls, path: FilePath, content: Mapping[str, Any]) -> Self:
+        """The record in a file's content; ArtifactError, naming `path`, if it is none."""
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise ArtifactError(f"{path}: {first_problem(error)}: write it again.") from error
+
+    def write(self, path: FilePath) -> None:
+        """Write the record as JSON, atomically; fields that were never set are left out."""
+        write_json(path, self.model_dump(mode="json", by_alias=True, exclude_unset=True))
+
+
+class Row(Record):
+    """A row of a table: its fields are the columns, and its cells are read from text."""
+
+    model_config = ConfigDict(strict=False)
+
+
+class Table(Record):
+    """Rows of one kind; subclasses add what must hold between them.
+
+    A row class that admits extra fields makes a table with further columns of text.
+    """
+
+    row: ClassVar[type[Row]]
+    rows: tuple[Row, ...]
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """The columns that are written, by their names."""
+        return tuple(field.alias or name for name, field in cls.row.model_fields.items())
+
+    @classmethod
+    def read(cls, path: FilePath) -> Self:
+        """Read a CSV file; ArtifactError if it is missing, damaged, or not one of these."""
+        fields = cls.row.model_fields.items()
+        needed = [field.alias or name for name, field in fields if field.is_required()]
+        rows = []
+        for number, cells in enumerate(read_csv(path, needed), start=2):
+            try:
+                rows.append(cls.row.model_validate(cells))
+            except ValidationError as error:
+                raise ArtifactError(
+                    f"{path}: row {number}, {first_problem(error)}: write it again."
+                ) from error
+        return cls.from_content(path, {"rows": tuple(rows)})
+
+    def write(self, path: FilePath, further_columns: Sequence[str] = ()) -> None:
+        """Write the table as CSV, atomically; `further_columns` names the rows' extra fields."""
+        columns = (*self.columns(), *further_columns)
+        cells = (row.model_dump(by_alias=True) for row in self.rows)
+        write_csv(path, columns, [[_cell(row[name]) for name in columns] for row in cells])
+
+
+def accuracy_interval(name: str = "accuracy") -> tuple[str, str, str]:
+    """The fields of an accuracy in percent and of its interval, from the lower end to the upper."""
+    return f"{name}_low_percent", f"{name}_percent", f"{name}_high_percent"
+
+
+def check_interval(*values: float | None) -> None:
+    """Raise ValueError for values that descend; what is None is not compared."""
+    ends = [value for value in values if value is not None]
+    if sorted(ends) != ends:
+        raise ValueError(f"{' to '.join(str(end) for end in ends)} is no interval")
+
+
+def check_sum(total: float, parts: Sequence[float], what: str) -> None:
+    """Raise ValueError unless `parts` add up to `total`, but for rounding."""
+    if not math.isclose(total, sum(parts), rel_tol=1e-9):
+        raise ValueError(f"{what} is {total}, but its parts add up to {sum(parts)}")
+
+
+def first_problem(error: ValidationError, stated: Mapping[str, str] = {}) -> str:
+    """The first thing that is wrong, in words, with its place and its value.
+
+    `stated` has the names that a file gives to fields, where they differ.
+    """
+    problem = error.errors(include_url=False)[0]
+    # Of a field that may be of two types, pydantic names the type, too.
+    parts = (str(part) for part in problem["loc"])
+    place = ".".join(stated.get(part, part) for part in parts if "[" not in part)
+    if problem["type"] == "missing":
+        return f"{place} is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"{place} is unknown"
+    if problem["type"] == "value_error":
+        reason = str(problem["ctx"]["error"])
+        return f"{place}: {reason}" if place else reason
+    reason = re.sub("^(Input|String) should", "must", problem["msg"])
+    return f"{place} is {shown(problem['input'])}, but {reason}"
+
+
+def _cell(value: Any) -> Any:
+    return int(value) if isinstance(value, bool) else value
+
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Array:
+    """What one array must be.
+
+    Attributes:
+        dtype: a dtype's name (`uint8`), or a NumPy kind of one letter (`u`, `i`, `f`, `U`).
+        shape: a number or a letter for each dimension; `*` is any size.
+        low, high: least and greatest value; None for no bound. Floating-point numbers are finite.
+    """
+
+    dtype: str
+    shape: tuple[int | str, ...]
+    low: int | None = None
+    high: int | None = None
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """The schema of an .npz file.
+
+    Attributes:
+        schema: its name, stored in the file.
+        arrays: every array by its name; a name with an asterisk stands for any number of arrays.
+        relation: says in words what is wrong between the arrays, or returns an empty text.
+        optional: arrays that a file may lack.
+    """
+
+    schema: str
+    arrays: Mapping[str, Array]
+    relation: Callable[[Arrays], str] = lambda arrays: ""
+    optional: Mapping[str, Array] = field(default_factory=dict)
+
+    def read(self, path: FilePath) -> dict[str, NDArray[Any]]:
+        """Read a file of `write`; ArtifactError if it is missing, damaged or breaks the schema."""
+        arrays = read_npz(path, self.schema)
+        problem = self.problem(arrays)
+        if problem:
+            raise ArtifactError(f"{path}: {problem}: write it again.")
+        return arrays
+
+    def write(self, path: FilePath, arrays: Arrays) -> None:
+        """Write arrays atomically; ValueError if they break the schema."""
+        problem = self.problem(arrays)
+        if problem:
+            raise ValueError(problem)
+        write_npz(path, self.schema, arrays)
+
+    def problem(self, arrays: Arrays) -> str:
+        """What is wrong with arrays, in words; an empty text for nothing."""
+        for name in self.arrays:
+            if "*" not in name and name not in arrays:
+                return f"the array {name!r} is missing"
+        sizes: dict[str, tuple[int, str]] = {}
+        for name, array in arrays.items():
+            spec = self._spec(name)
+            problem = (
+                "is unknown"
+                if spec is None
+                else _form_problem(array, spec)
+                or _range_problem(array, spec)
+                or _size_problem(name, array, spec, sizes)
+            )
+            if problem:
+                return f"the array {name!r} {problem}"
+        return self.relation(arrays)
+
+    def _spec(self, name: str) -> Array | None:
+        known = {**self.arrays, **self.optional}
+        if name in known:
+            return known[name]
+        patterns = (pattern for pattern in self.arrays if "*" in pattern)
+        return next((self.arrays[one] for one in patterns if fnmatchcase(name, one)), None)
+
+
+def _form_problem(array: NDArray[Any], spec: Array) -> str:
+    is_kind = len(spec.dtype) == 1
+    fits = array.dtype.kind == spec.dtype if is_kind else array.dtype == np.dtype(spec.dtype)
+    if not fits or array.ndim != len(spec.shape):
+        return (
+            f"must have the type {spec.dtype!r} and {len(spec.shape)} dimension(s), but has "
+            f"{array.dtype.name!r} and the shape {array.shape}"
+        )
+    return ""
+
+
+def _range_problem(array: NDArray[Any], spec: Array) -> str:
+    if array.size == 0:
+        return ""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        return "holds values that are not finite"
+    if spec.low is not None and array.min() < spec.low:
+        return f"holds {array.min()}, but must be at least {spec.low}"
+    if spec.high is not None and array.max() > spec.high:
+        return f"holds {array.max()}, but must be at most {spec.high}"
+    return ""
+
+
+def _size_problem(
+    name: str, array: NDArray[Any], spec: Array, sizes: dict[str, tuple[int, str]]
+) -> str:
+    """Compare the sizes with the numbers and with the letters of arrays seen before."""
+    for size, needed in zip(array.shape, spec.shape, strict=True):
+        if isinstance(needed, int):
+            if size != needed:
+                return f"has the shape {array.shape}, but {needed} is needed where it has {size}"
+        elif needed != "*":
+            first, other = sizes.setdefault(needed, (size, name))
+            if size != first:
+                return f"has the shape {array.shape}, but {other!r} has {needed} = {first}"
+    return ""

@@ -1,0 +1,187 @@
+"""schema.py: one schema for the writer and the reader, in JSON, in CSV and in .npz."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pytest
+from pydantic import ConfigDict, ValidationError, model_validator
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.npz import write_npz
+from spikejoule.core.schema import (
+    Array,
+    ArrayFile,
+    Count,
+    Flag,
+    MaybePercent,
+    Percent,
+    Record,
+    Row,
+    Table,
+)
+from spikejoule.core.store import write_csv, write_json
+
+
+class Inner(Record):
+    low: float
+    high: float
+
+    intervals: ClassVar[tuple[tuple[str, ...], ...]] = (("low", "high"),)
+
+
+class Outer(Record):
+    accuracy_percent: Percent
+    inner: Inner
+    note: str | None = None
+
+
+class Line(Row):
+    model_config = ConfigDict(extra="allow")
+
+    step: Count
+    shown: Flag
+    accuracy_percent: MaybePercent
+    newer_percent: MaybePercent = None
+
+
+class Lines(Table):
+    row: ClassVar[type[Row]] = Line
+    rows: tuple[Line, ...]
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if sorted(row.step for row in self.rows) != [row.step for row in self.rows]:
+            raise ValueError("the steps must ascend")
+        return self
+
+
+GOOD: dict[str, Any] = {"accuracy_percent": 98.5, "inner": {"low": 1.0, "high": 2.0}}
+COLUMNS = ("step", "shown", "accuracy_percent")
+
+
+def refusal(read: Callable[[Path], Any], path: Path) -> str:
+    with pytest.raises(ArtifactError) as error:
+        read(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_json_round_trip_leaves_out_what_was_never_set(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    Outer.model_validate(GOOD).write(path)
+    assert Outer.read(path) == Outer.model_validate(GOOD)
+    assert "note" not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"accuracy_percent": 500.0}, "accuracy_percent is 500.0, but must be less than or equal"),
+        ({"accuracy_percent": None}, "accuracy_percent is null, but must be a valid number"),
+        ({"accuracy_percent": True}, "accuracy_percent is true"),
+        ({"inner": {"low": 3.0, "high": 2.0}}, "inner: 3.0 to 2.0 is no interval"),
+        ({"inner": {"low": 3.0}}, "inner.high is missing"),
+        ({"more": 1}, "more is unknown"),
+    ],
+)
+def test_json_that_breaks_the_schema(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError):
+        Outer.model_validate({**GOOD, **change})
+    write_json(tmp_path / "a.json", {**GOOD, **change})
+    assert words in refusal(Outer.read, tmp_path / "a.json")
+
+
+def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = Lines(
+        rows=(
+            Line(step=1, shown=True, accuracy_percent=None, newer_percent=5.0, rate="80"),
+            Line(step=2, shown=False, accuracy_percent=0.1, newer_percent=None, rate="[1, 2]"),
+        )
+    )
+    lines.write(path, ["rate"])
+    assert path.read_text() == (
+        'step,shown,accuracy_percent,newer_percent,rate\n1,1,,5.0,80\n2,0,0.1,,"[1, 2]"\n'
+    )
+    assert Lines.read(path) == lines
+
+
+def test_a_figure_that_came_later_is_unknown_in_an_earlier_file(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", COLUMNS, [(1, 1, 2.0)])
+    write_json(tmp_path / "a.json", GOOD)
+    assert Lines.read(tmp_path / "a.csv").rows[0].newer_percent is None
+    assert Outer.read(tmp_path / "a.json").note is None
+    write_csv(tmp_path / "a.csv", COLUMNS[:2], [(1, 1)])
+    with pytest.raises(ArtifactError, match="lacks the column accuracy_percent"):
+        Lines.read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([(1, 1, "1e999")], "row 2, accuracy_percent is '1e999'"),
+        ([(1, 1, 2.0), (2, 1, "nan")], "row 3, accuracy_percent is 'nan'"),
+        ([(1, 2, 2.0)], "row 2, shown is '2'"),
+        ([("", 1, 2.0)], "row 2, step is ''"),
+        ([(2, 1, 2.0), (1, 1, 2.0)], "the steps must ascend"),
+    ],
+)
+def test_csv_that_breaks_the_schema(
+    tmp_path: Path, rows: list[tuple[Any, ...]], words: str
+) -> None:
+    write_csv(tmp_path / "a.csv", COLUMNS, rows)
+    assert words in refusal(Lines.read, tmp_path / "a.csv")
+
+
+FILE = ArrayFile(
+    "spikejoule/test/1",
+    {
+        "counts": Array("int64", ("N", "L"), low=0, high=9),
+        "names": Array("U", ("L",)),
+        "weights": Array("f", (2, "*")),
+        "per_*": Array("u", ("N",)),
+    },
+    lambda arrays: "" if arrays["counts"].sum() == arrays["per_sample"].sum() else "sums differ",
+)
+
+
+def good() -> dict[str, np.ndarray]:
+    return {
+        "counts": np.array([[1, 2], [3, 0], [0, 4]]),
+        "names": np.array(["input", "output"]),
+        "weights": np.ones((2, 5), dtype=np.float32),
+        "per_sample": np.array([3, 3, 4], dtype=np.uint16),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda a: a.pop("names"), "'names' is missing"),
+        (lambda a: a.update(more=np.zeros(1)), "'more' is unknown"),
+        (lambda a: a.update(counts=a["counts"].astype(np.int32)), "must have the type 'int64'"),
+        (lambda a: a.update(weights=a["weights"].astype(np.int8)), "must have the type 'f'"),
+        (lambda a: a.update(names=a["names"].reshape(1, 2)), "1 dimension(s)"),
+        (lambda a: a.update(counts=a["counts"] - 1), "holds -1, but must be at least 0"),
+        (lambda a: a.update(counts=a["counts"] * 9), "holds 36, but must be at most 9"),
+        (lambda a: a.update(weights=a["weights"] * np.nan), "not finite"),
+        (lambda a: a.update(weights=a["weights"][:1]), "2 is needed where it has 1"),
+        (lambda a: a.update(names=a["names"][:1]), "'counts' has L = 2"),
+        (lambda a: a.update(per_more=a["per_sample"][:2]), "'counts' has N = 3"),
+        (lambda a: a.update(per_sample=a["per_sample"][::-1] * 2), "sums differ"),
+    ],
+)
+def test_arrays_that_break_the_schema_are_neither_written_nor_read(
+    tmp_path: Path, change: Callable[[dict[str, Any]], Any], words: str
+) -> None:
+    arrays = good()
+    FILE.write(tmp_path / "good.npz", arrays)
+    assert FILE.read(tmp_path / "good.npz").keys() == arrays.keys()
+    change(arrays)
+    with pytest.raises(ValueError, match=words.replace("(", r"\(").replace(")", r"\)")):
+        FILE.write(tmp_path / "a.npz", arrays)
+    write_npz(tmp_path / "a.npz", FILE.schema, arrays)
+    assert words in refusal(FILE.read, tmp_path / "a.npz")

@@ -1,0 +1,309 @@
+"""store.py, npz.py, torch_files.py: whole or absent, equal bytes, one check, and no code."""
+
+import os
+import stat
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from spikejoule.core import npz, store, torch_files
+from spikejoule.core.errors import ArtifactError, SpikejouleError
+from spikejoule.core.yaml_files import read_yaml
+
+SCHEMA = "spikejoule/test/1"
+SURROGATE = "half \ud800"
+READERS: list[Callable[[Any], Any]] = [
+    store.read_json,
+    lambda path: store.read_csv(path, []),
+    lambda path: npz.read_npz(path, SCHEMA),
+    npz.stored_digest,
+    torch_files.read,
+    lambda path: read_yaml(path, ArtifactError),
+]
+
+
+def refusal(read: Callable[[Any], Any], path: Any) -> str:
+    with pytest.raises(SpikejouleError) as error:
+        read(path)
+    text = str(error.value)
+    assert text.endswith(".")
+    assert text.isprintable()
+    return text
+
+
+class TestAtomic:
+    def test_failed_write_leaves_the_old_file_and_nothing_else(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.bin"
+        store.write_bytes(path, b"old")
+
+        def fail_half_way() -> None:
+            with store.atomic_writer(path) as stream:
+                stream.write(b"half")
+                raise RuntimeError
+
+        with pytest.raises(RuntimeError):
+            fail_half_way()
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            store.write_json(path, {"a": np.float64("nan")})
+        with pytest.raises(ValueError, match="nan"):
+            store.write_csv(path, ["a"], [(np.float32("nan"),)])
+        with pytest.raises(ValueError, match="allow_pickle"):
+            npz.write_npz(path, SCHEMA, {"x": np.array([object()])})
+        assert path.read_bytes() == b"old"
+        assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
+
+    def test_killed_writer_leaves_no_file_under_the_name(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.bin"
+        code = (
+            "import sys, time; from spikejoule.core import store\n"
+            "with store.atomic_writer(sys.argv[1]) as stream:\n"
+            "    stream.write(b'half'); stream.flush(); print('ready', flush=True); time.sleep(60)"
+        )
+        writer = subprocess.Popen(
+            [sys.executable, "-c", code, str(path)],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"ready\n"
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+        assert not path.exists()
+
+    def test_interruption_between_two_arrays_stays_one(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Just where zipfile knows of an array that nobody closes."""
+        path, open_entry, left_open = tmp_path / "a.npz", zipfile.ZipFile.open, []
+        npz.write_npz(path, SCHEMA, {"x": np.ones(3)})
+        before = path.read_bytes()
+
+        def interrupted(archive: zipfile.ZipFile, *arguments: Any, **keywords: Any) -> None:
+            left_open.append(open_entry(archive, *arguments, **keywords))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(zipfile.ZipFile, "open", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            npz.write_npz(path, SCHEMA, {"x": np.zeros(3)})
+        assert path.read_bytes() == before
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_link_is_replaced_and_modes_follow_the_umask(self, tmp_path: Path) -> None:
+        cached, path = tmp_path / "cache", tmp_path / "folder" / "a.bin"
+        cached.write_bytes(b"cached")
+        path.parent.mkdir()
+        path.symlink_to(cached)
+        old = os.umask(0o027)
+        try:
+            store.write_bytes(path, b"new")
+        finally:
+            os.umask(old)
+        assert (cached.read_bytes(), path.read_bytes()) == (b"cached", b"new")
+        assert not path.is_symlink()
+        assert path.stat().st_mode & 0o777 == 0o640
+
+    def test_what_cannot_be_written_stays_as_it_is(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        (tmp_path / "folder").mkdir()
+        os.mkfifo(tmp_path / "pipe")
+        for place in ("file/a.bin", "folder", "pipe", "a\0b"):
+            text = refusal(lambda path: store.write_bytes(path, b""), tmp_path / place)
+            assert "cannot be" in text
+        assert {file.name for file in tmp_path.iterdir()} == {"file", "folder", "pipe"}
+        assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+
+
+class TestOpening:
+    @pytest.mark.parametrize("read", READERS)
+    def test_only_regular_files_of_a_bounded_size(
+        self, tmp_path: Path, read: Callable[[Any], Any]
+    ) -> None:
+        os.mkfifo(tmp_path / "pipe")
+        for place in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+            assert "regular file" in refusal(read, place)
+        assert "name of a file" in refusal(read, f"{tmp_path}/a\0b")
+        assert "\\x1b[2J" in refusal(read, tmp_path / "\x1b[2J")
+        with (tmp_path / "huge").open("wb") as stream:
+            stream.truncate(npz.MAX_STORED_BYTES + 1)
+        assert "bytes, but may have" in refusal(read, tmp_path / "huge")
+
+    def test_what_unpacks_beyond_the_bound(self, tmp_path: Path) -> None:
+        with zipfile.ZipFile(tmp_path / "bomb", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("x.npy", bytes(5_000_000))
+        assert (tmp_path / "bomb").stat().st_size < 10_000
+        with pytest.raises(ArtifactError, match="unpacks to more than 1,000,000 bytes"):
+            npz.read_npz(tmp_path / "bomb", SCHEMA, max_bytes=1_000_000)
+        with (
+            zipfile.ZipFile(tmp_path / "bomb").open("x.npy") as stream,
+            pytest.raises(ArtifactError, match=r"^here unpacks to more than 4 bytes\.$"),
+        ):
+            store.read_bounded("here", stream, 4)
+
+
+class TestText:
+    def test_layout_of_json(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.json"
+        content = {"b": np.float32(0.5), "a": {"d": 1e-05, "c": (np.int64(3), None, True)}, "ä": 1}
+        store.write_json(path, content)
+        assert path.read_text(encoding="utf-8") == (
+            '{\n  "a": {\n    "c": [\n      3,\n      null,\n      true\n    ],\n    "d": 1e-05\n'
+            '  },\n  "b": 0.5,\n  "ä": 1\n}\n'
+        )
+        assert store.read_json(path)["a"]["d"] == 1e-05
+
+    @pytest.mark.parametrize(
+        "text",
+        [
+            *("", "{", '{"a": NaN}', "[1]", "\xff", "[" * 100_000, '{"a": "\\ud800"}'),
+            '{"a":' * 100 + "1" + "}" * 100,
+            '{"a": ' + "9" * 400 + "}",
+        ],
+    )
+    def test_hostile_json(self, tmp_path: Path, text: str) -> None:
+        (tmp_path / "a.json").write_bytes(text.encode("latin-1"))
+        assert "a.json" in refusal(store.read_json, tmp_path / "a.json")
+
+    def test_layout_of_csv(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.csv"
+        store.write_csv(path, ["n", "value", "text"], [(1, 0.1, "x,y"), (np.int64(2), 0.5, None)])
+        assert path.read_bytes() == b'n,value,text\n1,0.1,"x,y"\n2,0.5,\n'
+        assert store.read_csv(path, ["n"])[1] == {"n": "2", "value": "0.5", "text": ""}
+        with pytest.raises(ValueError, match="1 cells under 2"):
+            store.write_csv(path, ["a", "b"], [(1,)])
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            (b"", "lacks the column n"),
+            (b"m\n1\n", "lacks the column n"),
+            (b"n,m,n\n1,2,3\n", "a column twice"),
+            (b"n,m\n1,2\n3\n", "row 3 has not the 2 cells"),
+            (b'n\n"1\n', "not a valid CSV"),
+            (b"n\n\xff\n", "not a valid CSV"),
+        ],
+    )
+    def test_damaged_csv(self, tmp_path: Path, content: bytes, words: str) -> None:
+        (tmp_path / "a.csv").write_bytes(content)
+        assert words in refusal(lambda path: store.read_csv(path, ["n"]), tmp_path / "a.csv")
+
+
+ARRAYS = st.sampled_from([np.uint8, np.int64, np.float32, np.float64, np.bool_, "U5"]).flatmap(
+    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0))
+)
+
+
+class TestNpz:
+    @given(st.dictionaries(st.sampled_from(["a", "b", "layer1.weight"]), ARRAYS))
+    def test_round_trip(
+        self, tmp_path_factory: pytest.TempPathFactory, arrays: dict[str, np.ndarray]
+    ) -> None:
+        path = tmp_path_factory.mktemp("npz") / "a.npz"
+        npz.write_npz(path, SCHEMA, arrays)
+        read = npz.read_npz(path, SCHEMA)
+        assert read.keys() == arrays.keys()
+        with np.load(path, allow_pickle=False) as opened:
+            assert str(opened["schema"]) == SCHEMA
+            for name, array in arrays.items():
+                assert read[name].dtype == array.dtype
+                np.testing.assert_array_equal(read[name], array)
+                np.testing.assert_array_equal(opened[name], array)
+
+    def test_bytes_depend_on_content_alone(self, tmp_path: Path) -> None:
+        image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+        npz.write_npz(tmp_path / "a.npz", SCHEMA, {"x": image, "y": np.zeros(2)})
+        time.sleep(2.1)  # the zip format counts in steps of two seconds
+        other = {"y": np.zeros(2), "x": np.asfortranarray(image)}
+        npz.write_npz(tmp_path / "other.npz", SCHEMA, other)
+        pieces = [{"y": np.zeros(1)}, {"y": np.zeros(1)}]
+        npz.write_spooled(tmp_path / "s.npz", SCHEMA, {"y": np.float64}, pieces, {"x": image})
+        whole = (tmp_path / "a.npz").read_bytes()
+        assert whole == (tmp_path / "other.npz").read_bytes() == (tmp_path / "s.npz").read_bytes()
+
+    def test_no_damage_goes_unseen(self, tmp_path: Path) -> None:
+        path, arrays = tmp_path / "a.npz", {"x": np.arange(600), "y": np.eye(3)}
+        npz.write_npz(path, SCHEMA, arrays)
+        whole = path.read_bytes()
+        for length in [*range(0, len(whole), 97), len(whole) - 1]:
+            path.write_bytes(whole[:length])
+            assert "a.npz" in refusal(lambda path: npz.read_npz(path, SCHEMA), path)
+        for position in range(0, len(whole), 53):
+            path.write_bytes(
+                whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :]
+            )
+            try:
+                read = npz.read_npz(path, SCHEMA)
+            except ArtifactError:
+                continue
+            # A byte of the container that carries nothing, such as a date.
+            for name, array in arrays.items():
+                np.testing.assert_array_equal(read[name], array)
+
+    def test_schemas_and_pickles(self, tmp_path: Path) -> None:
+        class Malicious:
+            def __reduce__(self) -> tuple[object, tuple[str]]:
+                return (os.mkdir, (str(tmp_path / "executed"),))
+
+        def read(path: Path) -> Any:
+            return npz.read_npz(path, SCHEMA)
+
+        path = tmp_path / "a.npz"
+        npz.write_npz(path, "spikejoule/test/2", {})
+        assert SCHEMA in refusal(read, path)
+        np.savez(path, x=np.zeros(2))
+        assert "no schema" in refusal(read, path)
+        np.savez(path, schema=np.array(SCHEMA), x=np.array([Malicious()]))
+        assert "damaged" in refusal(read, path)
+        assert not (tmp_path / "executed").exists()
+        with pytest.raises(ValueError, match="taken"):
+            npz.write_npz(path, SCHEMA, {"schema": np.zeros(1)})
+
+
+class TestTorch:
+    def test_equal_content_gives_equal_bytes(self) -> None:
+        text = "text"
+        one = {"a": [text, "".join(["te", "xt"])], "b": (np.float32(0.5), np.arange(3))}
+        two = {"a": ["".join(["te", "xt"]), text], "b": (0.5, torch.arange(3))}
+        assert torch_files.encode(one) == torch_files.encode(two)
+        with pytest.raises(TypeError, match="no plain value"):
+            torch_files.encode({"a": object()})
+
+    @pytest.mark.parametrize(
+        ("make", "words"),
+        [
+            (lambda: torch.zeros(1).expand(2**31, 2**31), "element by element"),
+            (lambda: torch.zeros(20).to_sparse(), "element by element"),
+            (lambda: SURROGATE, "half a character"),
+            (lambda: {SURROGATE: 1}, "half a character"),
+            (lambda: 10**400, "bits"),
+            (lambda: np.array(["a"], dtype=object), "opened safely"),
+            (lambda: Path("a"), "opened safely"),
+        ],
+    )
+    def test_hostile_values(self, tmp_path: Path, make: Callable[[], Any], words: str) -> None:
+        torch.save({"a": [make()]}, tmp_path / "a.pt")
+        assert words in refusal(torch_files.read, tmp_path / "a.pt")
+
+    def test_depth_without_end(self, tmp_path: Path) -> None:
+        deep: dict[str, Any] = {}
+        itself: dict[str, Any] = {}
+        itself["a"] = [itself]
+        for _ in range(150):
+            deep = {"a": deep}
+        many: list[Any] = [1]
+        for _ in range(40):
+            many = [many, many]
+        for content in (deep, itself, {"a": many}):
+            torch.save(content, tmp_path / "a.pt")
+            assert "of values" in refusal(torch_files.read, tmp_path / "a.pt")
