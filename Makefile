@@ -3,7 +3,7 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: repro seed-notebook frugal accurate contrast baselines sweep search front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile growth clean help
+.PHONY: repro seed-notebook frugal accurate contrast baselines sweep search front verdict seeds plots test test-rest test-interop test-all mutations lint docs docs-serve experiments ui bench profile clean help
 
 # The interpreter that builds .venv; PYTHON=... overrides the search on the PATH.
 PYTHON ?=
@@ -177,14 +177,11 @@ ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0
 	    --default-artifact-root "$(ROOT)/mlartifacts"
 
 bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
-	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.speed
-	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.graphs --output metrics/graphs.json
+	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks speed --output metrics/benchmark.json
+	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks graphs --output metrics/graphs.json
 
 profile: $(INSTALLED)  ## measure where the event engine's time of training goes: metrics/profile.json
-	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.profile --output metrics/profile.json
-
-growth: $(INSTALLED)  ## measure how the engines' speed grows with size, window, rate and batch
-	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks.growth
+	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks profile --output metrics/profile.json
 
 clean:  ## remove .venv and the tools' caches; results stay
 	rm -rf $(VENV) build src/*.egg-info .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache

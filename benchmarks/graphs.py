@@ -13,20 +13,20 @@ How
 """
 
 import argparse
+import importlib.util
 import os
 import platform
-import sys
 import time
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import nir
 import numba
 import numpy as np
 
+from benchmarks.machine import cores, positive, timed
 from benchmarks.paper_graphs import DT, PAPER, fully_connected, fully_connected_currents
-from spikejoule.core.store import write_json
+from spikejoule.core.errors import SpikejouleError
 from spikejoule.core.text import text_table
 from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import Conventions
@@ -46,18 +46,18 @@ IDLE_SECONDS = 0.5
 GIVEN = Conventions(dt=DT, reset="zero", comparison="ge", current="same_step")
 
 
-def timed(run: Callable[[], Any], rounds: int) -> tuple[float, float, Any]:
+def least(run: Callable[[], Any], rounds: int) -> tuple[float, float, Any]:
     """Least wall-clock and processor seconds of the rounds, and what the last one gave."""
     found, wall, processor = run(), [], []
     for _ in range(rounds):
-        before = time.perf_counter(), time.process_time()
-        found = run()
-        wall.append(time.perf_counter() - before[0])
-        processor.append(time.process_time() - before[1])
+        before = time.process_time()
+        seconds, found = timed(run)
+        wall.append(seconds)
+        processor.append(time.process_time() - before)
     return min(wall), min(processor), found
 
 
-def measure(name: str, samples: int, steps: int, rounds: int) -> dict[str, Any]:
+def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str, Any]:
     """One graph on both sides; AssertionError if their output spikes differ."""
     import torch
 
@@ -77,8 +77,8 @@ def measure(name: str, samples: int, steps: int, rounds: int) -> dict[str, Any]:
         return torch.cat([nirtorch.run(module, part) for part in inputs.split(size, dim=1)], dim=1)
 
     time.sleep(IDLE_SECONDS)
-    wall, processor, ours = timed(lambda: run_graph(network, events, GIVEN), rounds)
-    theirs = [timed(lambda size=size: peer(size), rounds) for size in sorted({64, samples})]
+    wall, processor, ours = least(lambda: run_graph(network, events, GIVEN), rounds)
+    theirs = [least(lambda size=size: peer(size), rounds) for size in sorted({64, samples})]
     for *_, output in theirs:
         assert np.array_equal(output.sum(dim=0).numpy(), ours.output), name
     peer_wall, peer_processor = (min(one[k] for one in theirs) for k in (0, 1))
@@ -94,23 +94,22 @@ def measure(name: str, samples: int, steps: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print a table, write JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--samples", type=int, default=256)
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=5)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this case."""
+    parser.add_argument("--threads", type=positive, default=cores(), help="threads (all cores)")
+    parser.add_argument("--samples", type=positive, default=256)
+    parser.add_argument("--steps", type=positive, default=50)
+    parser.add_argument("--rounds", type=positive, default=5)
     parser.add_argument("--graphs", nargs="*", choices=tuple(GRAPHS), default=tuple(GRAPHS))
-    parser.add_argument("--output", type=Path, help="write the results as JSON, too")
-    options = parser.parse_args(arguments)
-    try:
-        import nirtorch  # noqa: F401
-    except ImportError:
-        print("error: nirtorch is not installed: pip install -e '.[bench]'.", file=sys.stderr)
-        return 1
-    rows = [
-        measure(name, options.samples, options.steps, options.rounds) for name in options.graphs
-    ]
+
+
+def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Every graph on both sides, and a table; SpikejouleError where NIRTorch is not installed."""
+    if importlib.util.find_spec("nirtorch") is None:
+        raise SpikejouleError("nirtorch is not installed: pip install -e '.[bench]'.")
+    numba.set_num_threads(arguments.threads)
+    samples, steps = arguments.samples, arguments.steps
+    rows = [measure_graph(name, samples, steps, arguments.rounds) for name in arguments.graphs]
     header = ("graph", "engine", "density", "samples/s", "NIRTorch", "ratio", "ratio of CPU time")
     cells = [
         (
@@ -121,21 +120,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         for row in rows
     ]  # fmt: skip
-    print(text_table(header, cells))
-    if options.output is not None:
-        write_json(
-            options.output,
-            {
-                "cpu": platform.processor() or platform.machine(),
-                "cores": os.cpu_count(),
-                "threads": numba.get_num_threads(),
-                "samples": options.samples,
-                "steps": options.steps,
-                "graphs": rows,
-            },
-        )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    content = {
+        "cpu": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": arguments.threads,
+        "samples": samples,
+        "steps": steps,
+        "graphs": rows,
+    }
+    return content, text_table(header, cells)

@@ -6,26 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from spikejoule.core.errors import DataError
-from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.data.idx_directory import load_directory
 from spikejoule.data.images import DataDescription, LabelledImages, load_images
 
-IMAGES = ArrayFile(
-    "spikejoule/benchmark-images/1",
-    {
-        "train_images": Array("uint8", ("N", 28, 28)),
-        "train_labels": Array("uint8", ("N",)),
-        "test_images": Array("uint8", ("M", 28, 28)),
-        "test_labels": Array("uint8", ("M",)),
-    },
-)
+ROOT = Path(__file__).resolve().parents[1]
+"""The project's root, where the stages write."""
+
 PREPARED = ("data/train.npz", "data/validation.npz", "data/test.npz", "metrics/data.json")
 
 
 def load_benchmark_images(
     project_root: Path, environment: Mapping[str, str], allow_small: bool
-) -> tuple[LabelledImages, LabelledImages, str]:
-    """Training images, test images, and the title of the data.
+) -> tuple[dict[str, np.ndarray], str]:
+    """Arrays `{train,test}_{images,labels}`, uint8 [N, 28, 28] and [N], and the data's title.
 
     From the directory in `$MNIST_DIR`, else what the stage `prepare` wrote (its training and
     validation split together). Raises DataError for anything but the full MNIST, unless
@@ -42,23 +35,12 @@ def load_benchmark_images(
             f"the benchmark is measured on the full MNIST, but the data are {title!r}: set "
             "MNIST_DIR to a directory of its four files, or pass --allow-small for a trial run."
         )
-    return train, test, title
-
-
-def store(path: Path, train: LabelledImages, test: LabelledImages) -> None:
-    """Write both sets to one uncompressed file, from which every measuring process reads."""
-    arrays = {
+    return {
         "train_images": train.images,
         "train_labels": train.labels,
         "test_images": test.images,
         "test_labels": test.labels,
-    }
-    IMAGES.write(path, arrays)
-
-
-def restore(path: Path) -> dict[str, np.ndarray]:
-    """Read a file of `store`; raises ArtifactError if it is another."""
-    return IMAGES.read(path)
+    }, title
 
 
 def _prepared(project_root: Path) -> tuple[LabelledImages, LabelledImages, str, str]:
@@ -72,16 +54,10 @@ def _prepared(project_root: Path) -> tuple[LabelledImages, LabelledImages, str, 
     train, validation, test = (load_images(file) for file in files[:3])
     description = DataDescription.read(files[3])
     parts = [train] if description.validated_on_test else [train, validation]
-    index = np.concatenate([part.index for part in parts])
-    order = np.argsort(index, kind="stable")
-    whole = LabelledImages(
-        np.concatenate([part.images for part in parts])[order],
-        np.concatenate([part.labels for part in parts])[order],
-        index[order],
+    images, labels, index = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("images", "labels", "index")
     )
+    order = np.argsort(index, kind="stable")
+    whole = LabelledImages(images[order], labels[order], index[order])
     return whole, test, description.source, description.title
-
-
-def project_root() -> Path:
-    """The folder that holds `benchmarks`."""
-    return Path(__file__).resolve().parents[1]

@@ -6,7 +6,7 @@ additions for the index stream of a whole epoch with everything else taken away:
 membrane decay, no threshold, no surrogate, no output product, no clipping, no optimizer. The
 stream is prepared beforehand, regrouped by source for the backward additions; a sample's forward
 sums stay in registers from its first event to its last, and a gradient row is fetched once for all
-events that a source has in a group of samples (the fastest of several group sizes is the limit).
+events that a source has in a group of samples.
 What remains is a bound for any engine that adds row by row, and time / limit says how far ours is
 from it.
 
@@ -15,22 +15,21 @@ Each thread owns a share of the columns of both layers, in vectors held in regis
 number and one thread's part of a sample's deltas fits into its first-level cache.
 """
 
-import time
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
 from benchmarks.job import Job
-from benchmarks.memory import own_peak_bytes
-from benchmarks.plan import Measurement, Plan
+from benchmarks.machine import own_peak_bytes, timed
+from benchmarks.rows import Measurement, Plan
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.kernels.layout import aligned_zeros, padded
 from spikejoule.engine.kernels.structures import Block, BySource
 from spikejoule.engine.kernels.vector import LANES, MAX_BLOCK, accumulate_rows
 
-GROUP_SIZES = (1, 4, 16)
-"""Samples whose gradient additions are done together; the fastest is the limit."""
+GROUP_SAMPLES = 16
+"""Samples whose gradient additions are done together: the fastest of 1, 4 and 16."""
 
 
 class AdditionStream(NamedTuple):
@@ -146,33 +145,21 @@ def measure_limit(job: Job, plan: Plan, data: dict[str, np.ndarray]) -> Measurem
 
     state, layers = epoch_events(job, data, plan)
     weights = [state[f"layer{number}.synapses.weight"] for number in (1, 2)]
-    seconds = {
-        group_samples: _epoch_seconds(layers, weights, group_samples, plan.epochs + 1)
-        for group_samples in GROUP_SIZES
-    }
-    fastest = min(seconds, key=lambda group_samples: float(np.median(seconds[group_samples])))
+    streams = [AdditionStream.of(events, GROUP_SAMPLES) for events in layers]
+    arrays = [AdditionArrays.of(weight, job.time_window * GROUP_SAMPLES) for weight in weights]
+    lanes = numba.get_num_threads()
+
+    def additions() -> None:
+        for stream, of_layer in zip(streams, arrays, strict=True):
+            add_events(stream, of_layer, lanes)
+
+    # The first pass compiles, or warms the caches up.
+    seconds = [timed(additions)[0] for _ in range(plan.epochs + 2)][1:]
     return Measurement(
-        "limit",
-        training_epoch_seconds=seconds[fastest],
+        epoch_seconds=seconds,
         peak_bytes=own_peak_bytes(),
         further={
             "events_per_sample": [events.n_events / events.n_samples for events in layers],
-            "group_samples": fastest,
+            "group_samples": GROUP_SAMPLES,
         },
     )
-
-
-def _epoch_seconds(
-    layers: list[EventList], weights: list[np.ndarray], group_samples: int, times: int
-) -> list[float]:
-    streams = [AdditionStream.of(events, group_samples) for events in layers]
-    arrays = [AdditionArrays.of(weight, layers[0].n_steps * group_samples) for weight in weights]
-    lanes = numba.get_num_threads()
-    seconds = []
-    # The first pass compiles, or warms the caches up.
-    for _ in range(times + 1):
-        start = time.perf_counter()
-        for stream, layer_arrays in zip(streams, arrays, strict=True):
-            add_events(stream, layer_arrays, lanes)
-        seconds.append(time.perf_counter() - start)
-    return seconds[1:]

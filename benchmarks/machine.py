@@ -1,9 +1,18 @@
-"""What was measured on: processor, cores, threads, versions; nothing that names a host."""
+"""What was measured on, how long a call takes, and what memory and neighbours used meanwhile.
 
+Processor, cores, threads and versions are recorded; nothing that names a host.
+"""
+
+import argparse
 import os
 import platform
+import re
 import resource
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -13,6 +22,20 @@ BUSY = ("user", "nice", "system", "irq", "softirq", "steal")
 """Processor times that are work; systems other than Linux tell fewer of them."""
 
 LIBRARIES = ("torch", "numba", "numpy", "snntorch", "spikingjelly")
+
+
+def timed(call: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+    """Seconds that a call takes, and its result."""
+    start = time.perf_counter()
+    result = call(*arguments)
+    return time.perf_counter() - start, result
+
+
+def positive(text: str) -> int:
+    """A number of an option that has to be at least 1."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return int(text)
 
 
 def cores() -> int:
@@ -25,13 +48,10 @@ def cores() -> int:
 def processor() -> str:
     """Model name of the processor, with family and model numbers where Linux tells them."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or platform.machine()
-    facts = {
-        key.strip(): value.strip()
-        for key, _, value in (line.partition(":") for line in reversed(lines))
-    }
+    facts = dict(re.findall(r"^(model name|cpu family|model)\s*:\s*(.*)$", text, re.MULTILINE))
     name = facts.get("model name", platform.machine())
     if "cpu family" in facts:
         name += f" (family {facts['cpu family']}, model {facts['model']})"
@@ -40,7 +60,8 @@ def processor() -> str:
 
 def describe(threads: int) -> dict[str, str | int | float | None]:
     """Facts of the machine; a library that is not installed has the version None."""
-    facts: dict[str, str | int | float | None] = {
+    versions = library_versions(LIBRARIES)
+    return {
         "processor": processor(),
         "cores": cores(),
         "threads": threads,
@@ -48,9 +69,8 @@ def describe(threads: int) -> dict[str, str | int | float | None]:
         "system": platform.system(),
         # Above about 0.5 before the first row, somebody else uses the cores.
         "load_average_before": os.getloadavg()[0],
+        **{library: versions.get(library) for library in LIBRARIES},
     }
-    versions = library_versions(LIBRARIES)
-    return facts | {library: versions.get(library) for library in LIBRARIES}
 
 
 def foreign_busy_seconds() -> float:
@@ -65,3 +85,18 @@ def foreign_busy_seconds() -> float:
         usage = resource.getrusage(who)
         busy -= usage.ru_utime + usage.ru_stime
     return float(busy)
+
+
+def own_peak_bytes() -> int:
+    """Peak resident memory of this process since it started its program.
+
+    Linux counts in `getrusage` also what the process was before it became this program: after the
+    `vfork` with which Python starts children, that is the peak of the parent. `VmHWM` begins anew
+    with the program.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024
+    return int(re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)[0]) * 1024

@@ -17,8 +17,8 @@ Then as many batches go through the pieces of `gradient` one by one:
     weights      adding the deltas to the gradients of the weights
 
 and through the additions that the events demand and nothing else (`benchmarks.limit`):
-`forward_additions` and `weight_additions`. Reported are medians in microseconds per image,
-`total_over_additions`, and the work of plans for many threads (`benchmarks.plans`).
+`forward_additions` and `weight_additions`. Reported are medians in microseconds per image, and
+`total_over_additions`.
 """
 
 import argparse
@@ -27,20 +27,16 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 
-from benchmarks.images import load_benchmark_images
+from benchmarks.images import ROOT, load_benchmark_images
 from benchmarks.job import SEED_JOB
-from benchmarks.limit import AdditionArrays, AdditionStream, add_events
-from benchmarks.machine import describe
+from benchmarks.limit import GROUP_SAMPLES, AdditionArrays, AdditionStream, add_events
+from benchmarks.machine import describe, positive, timed
 from benchmarks.peers.project import EventEngine
-from benchmarks.plans import work_of_plans
-from benchmarks.timing import timed
-from spikejoule.core.store import write_json
 from spikejoule.core.text import text_table
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import event
@@ -50,11 +46,6 @@ from spikejoule.engine.sharing import share
 
 CALLS = {"gradient_of_batch": "gradient", "gather_gradient": "gather", "adam_step": "optimizer"}
 THREADS = 1
-GROUP_SAMPLES = 16
-"""Samples whose additions are done together by the limit: the fastest of its sizes."""
-
-PLANNED_BATCHES = 150
-"""Batches that every plan for many threads is executed on."""
 
 Seconds = dict[str, list[float]]
 
@@ -74,11 +65,11 @@ def _pieces(
 
 
 @contextmanager
-def watched(seconds: Seconds, in_pieces: bool) -> Iterator[None]:
+def recorded(seconds: Seconds, in_pieces: bool) -> Iterator[None]:
     """Time the calls of `train_batch` within the block, or the pieces of its gradient."""
     kept = {name: getattr(event, name) for name in CALLS}
 
-    def watching(name: str) -> Callable[..., Any]:
+    def recording(name: str) -> Callable[..., Any]:
         def call(*arguments: Any) -> Any:
             took, result = timed(kept[name], *arguments)
             seconds[CALLS[name]].append(took)
@@ -91,15 +82,13 @@ def watched(seconds: Seconds, in_pieces: bool) -> Iterator[None]:
         workspace.counts[:], workspace.losses[:] = 0, 0
         _pieces(seconds, *arguments[:4])
 
-    for name in CALLS:
-        setattr(event, name, watching(name))
+    vars(event).update({name: recording(name) for name in CALLS})
     if in_pieces:
         event.gradient_of_batch = pieces
     try:
         yield
     finally:
-        for name, function in kept.items():
-            setattr(event, name, function)
+        vars(event).update(kept)
 
 
 def additions(layers: list[EventList], weights: list[np.ndarray]) -> tuple[float, float]:
@@ -133,7 +122,7 @@ def profile(row: EventEngine, chosen: np.ndarray) -> dict[str, float]:
     of_pieces: Seconds = defaultdict(list)
     for seconds in (of_calls, of_pieces):
         row.next_pass()
-        with watched(seconds, in_pieces=seconds is of_pieces):
+        with recorded(seconds, in_pieces=seconds is of_pieces):
             for indices in chosen:
                 took, events = timed(row.encode, indices)
                 seconds["encode"].append(took)
@@ -176,31 +165,20 @@ ROWS = {
 }
 
 
-def table(found: dict[str, float]) -> str:
-    """The parts in the order of a batch."""
-    rows = [(what, f"{found[name]:.2f}") for name, what in ROWS.items()]
-    return text_table(("part", "us per image"), rows)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this case."""
+    parser.add_argument("--allow-small", action="store_true", help="allow other data than MNIST")
+    parser.add_argument("--batches", type=positive, default=500, help="how many are measured")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Where the time of training goes.")
-    parser.add_argument("--batches", type=int, default=500, help="how many are measured")
-    parser.add_argument("--output", type=Path, help="a JSON file to write")
-    parser.add_argument("--allow-small", action="store_true", help="take other data than MNIST")
-    arguments = parser.parse_args()
-    train, _, title = load_benchmark_images(Path(), os.environ, arguments.allow_small)
+def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """The parts, and a table of them in the order of a batch."""
+    data, title = load_benchmark_images(ROOT, os.environ, arguments.allow_small)
     numba.set_num_threads(THREADS)
-    row, chosen = trained(train.images, train.labels, arguments.batches)
-    found = profile(row, chosen)
-    print(table(found))
-    print(f"The whole takes {found['total_over_additions']:.2f} times the additions alone.")
-    plans = work_of_plans(row, chosen[:PLANNED_BATCHES])
-    for threads, times in plans.items():
-        print(f"The plan for {threads} threads is {times:.2f} times the work.")
-    if arguments.output:
-        content = {"data": title, "machine": describe(THREADS)}
-        write_json(arguments.output, {**content, "us_per_image": found, "work_of_plans": plans})
-
-
-if __name__ == "__main__":
-    main()
+    images, labels = data["train_images"], data["train_labels"]
+    found = profile(*trained(images, labels, arguments.batches))
+    rows = [(what, f"{found[name]:.2f}") for name, what in ROWS.items()]
+    table = text_table(("part", "us per image"), rows)
+    times = f"The whole takes {found['total_over_additions']:.2f} times the additions alone."
+    content = {"data": title, "machine": describe(THREADS), "us_per_image": found}
+    return content, f"{table}\n{times}"

@@ -1,13 +1,28 @@
-"""The rows of the benchmark: a name, and the class that does the job.
+"""The rows of the speed tables, and one measurement of a row in a process of its own.
 
-Modules are imported by name and only when their row is measured: a row whose library is not
-installed is reported as missing and stops no other row.
+Never two at a time: PyTorch's and numba's threads go on spinning for a while after their work is
+done and would take the cores from the next row, and a process is the only thing whose peak memory
+can be told apart. A row's module is imported only where the row is measured: a row whose library is
+not installed stops no other one.
 """
 
 import importlib
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
 
 from benchmarks.job import Job
-from benchmarks.peers.protocol import Implementation
+from benchmarks.machine import foreign_busy_seconds, own_peak_bytes, timed
+from spikejoule.core.errors import SpikejouleError
 
 ROWS = {
     "seed_loop": "benchmarks.peers.seed_loop:SeedLoop",
@@ -19,23 +34,123 @@ ROWS = {
 }
 # Shown beside the others, and part of no ratio: see the module's docstring.
 FURTHER_ROWS = {"torch_hand_written": "benchmarks.peers.torch_time_batched:TorchHandWritten"}
-# Of `benchmarks.gpu` alone.
-GPU_ROWS = {
-    "dense_fused": "benchmarks.peers.project_on_gpu:DenseFused",
-    "dense_steps": "benchmarks.peers.project_on_gpu:DenseSteps",
-    "event_cpu": "benchmarks.peers.project_on_gpu:EventOnCpu",
-    "snntorch_gpu": "benchmarks.peers.snntorch:SnnTorchOnGpu",
-    "spikingjelly_gpu": "benchmarks.peers.spikingjelly:SpikingJellyOnGpu",
-}
 PEERS = ("snntorch", "spikingjelly", "torch_time_batched")
 LIMIT = "limit"
 
 
-def build(name: str, job: Job) -> Implementation:
-    """The implementation of row `name`.
+@dataclass(frozen=True)
+class Plan:
+    """Work of one process: what is warmed up is not timed.
+
+    batches: training batches of `job.batch_size`; the same for inference in batches of the row's
+        own size. epochs: whole training epochs of a row that is measured in those.
+    order_seed: the training images are visited in the order that this seed draws.
+    """
+
+    warmup_batches: int = 5
+    batches: int = 20
+    warmup_epochs: int = 1
+    epochs: int = 1
+    order_seed: int = 0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What one process measured.
+
+    epoch_seconds: one number an epoch, or one a batch as seconds per epoch.
+    inference_images_per_second: one number a batch, or a pass over the test set.
+    loss: mean training loss over what was timed.
+    foreign_cores: processor cores that other processes kept busy meanwhile, on average.
+    """
+
+    epoch_seconds: list[float]
+    inference_images_per_second: list[float] = field(default_factory=list)
+    loss: float | None = None
+    peak_bytes: int = 0
+    foreign_cores: float = 0.0
+    further: dict[str, Any] = field(default_factory=dict)
+
+
+def build(name: str, job: Job) -> Any:
+    """The row `name` (`benchmarks.peers` says what a row offers).
 
     Raises KeyError for an unknown name and ImportError where its library is not installed.
     """
-    module_name, class_name = {**ROWS, **FURTHER_ROWS, **GPU_ROWS}[name].split(":")
-    implementation = getattr(importlib.import_module(module_name), class_name)
-    return implementation(job)
+    module_name, class_name = {**ROWS, **FURTHER_ROWS}[name].split(":")
+    return getattr(importlib.import_module(module_name), class_name)(job)
+
+
+def measure(name: str, job: Job, plan: Plan, images: Path) -> Measurement:
+    """Measure training, then inference, of row `name` in this process."""
+    data = dict(np.load(images))
+    if name == LIMIT:
+        from benchmarks.limit import measure_limit
+
+        return measure_limit(job, plan, data)
+    row = build(name, job)
+    row.prepare(data["train_images"], data["train_labels"])
+    order = np.random.default_rng(plan.order_seed).permutation(len(data["train_labels"]))
+    if hasattr(row, "train_epoch"):
+        train, size = row.train_epoch, len(order)
+        infer, inferred = row.infer_all, len(data["test_labels"])
+        times, inferences = (plan.warmup_epochs, plan.epochs), (1, 5 * plan.epochs)
+    else:
+        train, size = row.train_batch, job.batch_size
+        infer, inferred = row.infer_batch, row.inference_batch_size
+        times = inferences = (plan.warmup_batches, plan.batches)
+    losses, seconds = _several(train, order, size, *times)
+    row.prepare(data["test_images"], data["test_labels"])
+    digits, took = _several(infer, np.arange(len(data["test_labels"])), inferred, *inferences)
+    return Measurement(
+        epoch_seconds=[each * -(-len(order) // size) for each in seconds],
+        inference_images_per_second=[len(digits[0]) / each for each in took],
+        loss=float(np.mean(losses)),
+        peak_bytes=own_peak_bytes(),
+    )
+
+
+def _several(
+    call: Callable[[np.ndarray], Any], indices: np.ndarray, size: int, warmup: int, times: int
+) -> tuple[list[Any], list[float]]:
+    """Results and seconds of `times` calls after `warmup` calls, for whole batches in turn."""
+    size = min(size, len(indices))
+    pairs = []
+    for number in range(warmup + times):
+        start = number % (len(indices) // size) * size
+        pairs.append(timed(call, indices[start : start + size]))
+    return [result for _, result in pairs[warmup:]], [seconds for seconds, _ in pairs[warmup:]]
+
+
+def measure_row(name: str, job: Job, plan: Plan, images: Path, threads: int) -> Measurement:
+    """Measure row `name` in a process of its own, on the images in file `images`.
+
+    All rows get the same number of threads by the same environment variables, for PyTorch, MKL and
+    numba. Raises SpikejouleError if it fails, or if its library is not installed.
+    """
+    variables = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    start, foreign = time.perf_counter(), foreign_busy_seconds()
+    try:
+        with (
+            patch.dict(os.environ, dict.fromkeys(variables, str(threads))),
+            ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process,
+        ):
+            measurement = process.submit(measure, name, job, plan, images).result()
+    except (BrokenProcessPool, ImportError, OSError, RuntimeError, ValueError) as error:
+        raise SpikejouleError(f"the row {name} could not be measured: {error}") from error
+    foreign_cores = (foreign_busy_seconds() - foreign) / (time.perf_counter() - start)
+    return replace(measurement, foreign_cores=max(0.0, foreign_cores))
+
+
+def measure_rounds(
+    names: Sequence[str], job: Job, plan: Plan, rounds: int, images: Path, threads: int
+) -> Iterator[tuple[int, str, Measurement]]:
+    """Every row once a round: yields (round, name, measurement).
+
+    A round begins a place later than the one before it, so that no row is always the first.
+    """
+    for number in range(rounds):
+        shift = number % len(names)
+        for name in (*names[shift:], *names[:shift]):
+            of_round = replace(plan, order_seed=plan.order_seed + number)
+            yield number, name, measure_row(name, job, of_round, images, threads)

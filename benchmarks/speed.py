@@ -49,163 +49,186 @@ What is reported
 
 import argparse
 import logging
-import math
 import os
-import shlex
-import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks import images, machine
+import numpy as np
+
+from benchmarks.images import ROOT, load_benchmark_images
 from benchmarks.job import JOBS, SEED_JOB, Job
-from benchmarks.measure import MissingRowError, environment, measure_rounds
-from benchmarks.memory import command_peak_bytes
-from benchmarks.plan import Measurement, Plan
-from benchmarks.rows import FURTHER_ROWS, LIMIT, ROWS
-from benchmarks.summary import BYTES_PER_MIB, epoch_seconds, markdown_table, summarize
-from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.store import write_json
+from benchmarks.machine import cores, describe, positive
+from benchmarks.rows import (
+    FURTHER_ROWS,
+    LIMIT,
+    PEERS,
+    ROWS,
+    Measurement,
+    Plan,
+    measure_rounds,
+)
+from spikejoule.core.text import text_table
 
 logger = logging.getLogger(__name__)
 
 # Timings of a row during which others kept more than this busy are not to be believed: the
 # threads of a row wait for each other after every operation.
 DISTURBED_CORES = 0.1
+BYTES_PER_MIB = 1024 * 1024
 
 
-def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything that `arguments` ask for; the content of the benchmark's file.
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of this case."""
+    parser.add_argument("--threads", type=positive, default=cores(), help="threads (all cores)")
+    every_row = [*ROWS, *FURTHER_ROWS, LIMIT]
+    parser.add_argument("--rows", nargs="+", choices=every_row, default=every_row, metavar="ROW")
+    parser.add_argument("--rounds", type=positive, default=5, help="rounds (5)")
+    parser.add_argument("--batches", type=positive, default=40, help="timed batches a round (40)")
+    parser.add_argument("--warmup", type=int, default=10, help="batches before those (10)")
+    parser.add_argument("--warmup-epochs", type=int, default=1, help="for rows in epochs (1)")
+    parser.add_argument("--allow-small", action="store_true", help="allow other data than MNIST")
 
-    Raises SpikejouleError for data that are not MNIST, a row that fails, or, unless
-    --allow-missing, a row whose library is not installed.
+
+def measure(arguments: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Both jobs: the content of the benchmark's file, and the tables.
+
+    Raises SpikejouleError for data that are not MNIST, and for a row that fails or whose library is
+    not installed.
     """
-    facts = machine.describe(arguments.threads)
-    plan = Plan(
-        warmup_batches=arguments.warmup,
-        batches=arguments.batches,
-        inference_batches=arguments.batches,
-        warmup_epochs=arguments.warmup_epochs,
-    )
-    missing: dict[str, str] = {}
+    facts = describe(arguments.threads)
+    plan = Plan(arguments.warmup, arguments.batches, arguments.warmup_epochs)
     summaries: dict[str, dict[str, Any]] = {}
+    images, title = load_benchmark_images(ROOT, os.environ, arguments.allow_small)
     with tempfile.TemporaryDirectory() as folder:
-        train, test, title = images.load_benchmark_images(
-            images.project_root(), os.environ, arguments.allow_small
-        )
         file = Path(folder, "images.npz")
-        images.store(file, train, test)
-        batches_per_epoch = math.ceil(len(train) / SEED_JOB.batch_size)
+        np.savez(file, **images)
         for job in JOBS:
-            measurements = measure_job(job, arguments, plan, file, batches_per_epoch, missing)
-            summaries[job.code] = {
-                **summarize(measurements, batches_per_epoch),
-                "job": asdict(job),
-            }
-    # The seed's job lies at the top, where it lay before there was another.
-    summary = {**summaries.pop(SEED_JOB.code), **summaries}
-    if arguments.train_command:
-        peak = command_peak_bytes(
-            shlex.split(arguments.train_command),
-            environment(arguments.threads),
-            images.project_root(),
-        )
-        summary["memory"]["train_command_mib"] = peak / BYTES_PER_MIB
+            measurements = measure_job(job, arguments, plan, file)
+            summaries[job.code] = {**summarize(measurements), "job": asdict(job)}
+    tables = [
+        f"{job.code} code, {job.time_window} steps:\n\n{speed_table(summaries[job.code])}\n"
+        for job in JOBS
+    ]
     return {
-        **summary,
+        # The seed's job is at the top, where it was before there was another.
+        **summaries.pop(SEED_JOB.code),
+        **summaries,
         "machine": facts,
         "data": title,
-        "missing": missing,
         "protocol": {
             "rounds": arguments.rounds,
-            "batches_per_epoch": batches_per_epoch,
+            "batches_per_epoch": -(-len(images["train_labels"]) // SEED_JOB.batch_size),
             **asdict(plan),
+        },
+    }, "\n".join(tables)
+
+
+def measure_job(
+    job: Job, arguments: argparse.Namespace, plan: Plan, images: Path
+) -> dict[str, list[Measurement]]:
+    """Every row's measurements of one job, one a round."""
+    measurements: dict[str, list[Measurement]] = defaultdict(list)
+    rows = measure_rounds(arguments.rows, job, plan, arguments.rounds, images, arguments.threads)
+    for number, name, measurement in rows:
+        measurements[name].append(measurement)
+        foreign, seconds = measurement.foreign_cores, np.median(measurement.epoch_seconds)
+        if foreign > DISTURBED_CORES:
+            logger.warning("%s was disturbed: others used %.1f cores meanwhile", name, foreign)
+        logger.info("%s, round %d: %s %.2f s per epoch", job.code, number + 1, name, seconds)
+    return measurements
+
+
+def median_and_quartiles(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Median over rounds of each round's median, and the quartiles of all timings together."""
+    medians = [float(np.median(values)) for values in rounds]
+    low, high = np.percentile(np.concatenate(rounds), (25, 75))
+    return {
+        "median": float(np.median(medians)),
+        "round_medians": medians,
+        "quartile_low": float(low),
+        "quartile_high": float(high),
+        "timings": sum(len(values) for values in rounds),
+    }
+
+
+def summarize(measurements: Mapping[str, Sequence[Measurement]]) -> dict[str, Any]:
+    """The content of the benchmark's file, less the machine and the protocol.
+
+    measurements: row -> one measurement per round. Rows in `ROWS` fill "training" (seconds per
+    epoch) and "inference" (images per second); others go to "further_rows". "ratios" says how many
+    times as fast as the seed's loop, and as the fastest peer, each row is.
+    """
+    rows = {name: rounds for name, rounds in measurements.items() if name != LIMIT}
+    spread = {
+        "training": {
+            name: median_and_quartiles([of.epoch_seconds for of in rounds])
+            for name, rounds in measurements.items()
+        },
+        "inference": {
+            name: median_and_quartiles([of.inference_images_per_second for of in rounds])
+            for name, rounds in rows.items()
+        },
+    }
+    training, inference = (
+        {name: of["median"] for name, of in spread[kind].items()} for kind in spread
+    )
+    ratios: dict[str, Any] = {}
+    if "seed_loop" in rows:
+        ratios["training_over_seed_loop"] = {
+            name: training["seed_loop"] / training[name] for name in ROWS if name in rows
+        }
+        ratios["inference_over_seed_loop"] = {
+            name: inference[name] / inference["seed_loop"] for name in ROWS if name in rows
+        }
+    peers = [name for name in PEERS if name in rows]
+    if peers and "event" in rows:
+        fastest = ratios["fastest_peer"] = min(peers, key=lambda name: training[name])
+        ratios["event_training_over_fastest_peer"] = training[fastest] / training["event"]
+    limit: dict[str, Any] = {}
+    if LIMIT in training:
+        further = measurements[LIMIT][0].further
+        limit = {"training_seconds_per_epoch": training[LIMIT], **further}
+        if "event" in rows:
+            limit["event_time_over_limit"] = training["event"] / training[LIMIT]
+    return {
+        "training": {name: training[name] for name in ROWS if name in rows},
+        "inference": {name: inference[name] for name in ROWS if name in rows},
+        "further_rows": {
+            "training": {name: training[name] for name in FURTHER_ROWS if name in rows},
+            "inference": {name: inference[name] for name in FURTHER_ROWS if name in rows},
+        },
+        "limit": limit,
+        "ratios": ratios,
+        "spread": spread,
+        "memory": {
+            "peak_mib": {
+                name: max(of.peak_bytes for of in rounds) / BYTES_PER_MIB
+                for name, rounds in measurements.items()
+            }
+        },
+        "mean_training_loss": {
+            name: float(np.mean([of.loss for of in rounds])) for name, rounds in rows.items()
+        },
+        "foreign_cores": {
+            name: max(of.foreign_cores for of in rounds) for name, rounds in measurements.items()
         },
     }
 
 
-def measure_job(
-    job: Job,
-    arguments: argparse.Namespace,
-    plan: Plan,
-    file: Path,
-    batches_per_epoch: int,
-    missing: dict[str, str],
-) -> dict[str, list[Measurement]]:
-    """Every row's measurements of one job; `missing` receives the rows without their library.
-
-    Raises MissingRowError for such a row unless --allow-missing.
-    """
-    measurements: dict[str, list[Measurement]] = defaultdict(list)
-    rows = measure_rounds(arguments.rows, job, plan, arguments.rounds, file, arguments.threads)
-    for round_number, measurement, name in rows:
-        if isinstance(measurement, MissingRowError):
-            if not arguments.allow_missing:
-                raise measurement
-            missing[name] = str(measurement)
-            logger.warning("%s", measurement)
-            continue
-        measurements[name].append(measurement)
-        timings = sorted(epoch_seconds(measurement, batches_per_epoch))
-        if measurement.foreign_cores > DISTURBED_CORES:
-            logger.warning(
-                "%s was disturbed: other processes used %.1f cores meanwhile",
-                name,
-                measurement.foreign_cores,
-            )
-        logger.info(
-            "%s, round %d: %s %.2f s per epoch",
-            job.code,
-            round_number + 1,
-            name,
-            timings[len(timings) // 2],
-        )
-    return measurements
-
-
-def parse(argv: list[str]) -> argparse.Namespace:
-    """Arguments of the command line."""
-    every_row = [*ROWS, *FURTHER_ROWS, LIMIT]
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed",
-        description="Measure this project beside the seed's loop and other simulators.",
-    )
-    parser.add_argument("--rows", nargs="+", choices=every_row, default=every_row, metavar="ROW")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds (5)")
-    parser.add_argument("--batches", type=int, default=40, help="timed batches a round (40)")
-    parser.add_argument("--warmup", type=int, default=10, help="batches before those (10)")
-    parser.add_argument("--warmup-epochs", type=int, default=1, help="for rows in epochs (1)")
-    parser.add_argument("--threads", type=int, default=machine.cores(), help="threads (all cores)")
-    parser.add_argument("--out", type=Path, default=Path("metrics/benchmark.json"))
-    parser.add_argument(
-        "--train-command",
-        help="also run this command (the train stage's, say) and record its peak memory",
-    )
-    parser.add_argument("--allow-small", action="store_true", help="allow other data than MNIST")
-    parser.add_argument("--allow-missing", action="store_true", help="go on without missing rows")
-    arguments = parser.parse_args(argv)
-    for name in ("rounds", "batches", "threads"):
-        if getattr(arguments, name) < 1:
-            parser.error(f"--{name} must be at least 1, not {getattr(arguments, name)}")
-    return arguments
-
-
-def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    arguments = parse(sys.argv[1:])
-    try:
-        summary = run(arguments)
-        write_json(arguments.out, summary)
-    except SpikejouleError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    for job in JOBS:
-        of_job = summary if job is SEED_JOB else summary[job.code]
-        print(f"{job.code} code, {job.time_window} steps:\n\n{markdown_table(of_job)}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def speed_table(summary: Mapping[str, Any]) -> str:
+    """One row an implementation, and the additions alone; "times" are of the seed's loop."""
+    header = ("row", "s per epoch", "times", "images/s", "times", "peak MiB")
+    training, inference = summary["spread"]["training"], summary["spread"]["inference"]
+    cells = []
+    for name in training:
+        seconds, rate = training[name]["median"], inference.get(name, {}).get("median")
+        row = [name, f"{seconds:.2f}", "", f"{rate:,.0f}" if rate else "", ""]
+        if "seed_loop" in training:
+            row[2] = f"{training['seed_loop']['median'] / seconds:.1f}"
+            row[4] = f"{rate / inference['seed_loop']['median']:.1f}" if rate else ""
+        cells.append([*row, f"{summary['memory']['peak_mib'][name]:,.0f}"])
+    return text_table(header, cells)

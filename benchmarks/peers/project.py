@@ -7,15 +7,14 @@ zeros and ones. A row of a single engine never imports the other: `event` runs w
 import numpy as np
 
 from benchmarks.job import Job, initial_state
-from benchmarks.plan import Plan
+from benchmarks.rows import Plan
 from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
-from spikejoule.engine.interface import Engine
-from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
@@ -30,27 +29,23 @@ def encoder_of(job: Job) -> Encoder:
 class _EngineRow:
     """One engine and the whole job around it. N images, B batch, I/H/O layer sizes."""
 
-    surrogate = "constant"
+    engine_name: str
+    inference_batch_size = 256
 
-    def __init__(self, name: str, job: Job) -> None:
+    def __init__(self, job: Job) -> None:
         neuron = LeakyIntegrateAndFire(threshold=job.threshold, decay=job.decay)
         architecture = Architecture(job.n_input, (job.n_hidden,), job.n_output, neuron)
         settings = LearningSettings(
-            surrogate=self.surrogate,
-            surrogate_slope=job.surrogate_gradient if self.surrogate == "constant" else None,
+            surrogate="constant",
+            surrogate_slope=job.surrogate_gradient,
             weight_decay=job.weight_decay,
             grad_clip_norm=job.clip_norm,
         )
         self.job = job
-        self.engine = self.make_engine(name, architecture, initial_state(job), settings)
+        self.engine = make_engine(self.engine_name, architecture, initial_state(job), settings)
         self._pass = 0
         self._encoder = encoder_of(job)
         self._key = self._encoder.draw_key(job.seed, "train", 0)
-
-    def make_engine(
-        self, name: str, architecture: Architecture, state: State, settings: LearningSettings
-    ) -> Engine:
-        return make_engine(name, architecture, state, settings)
 
     def prepare(self, images: np.ndarray, labels: np.ndarray) -> None:
         self.pixels = np.ascontiguousarray(images).reshape(len(images), -1)
@@ -77,19 +72,13 @@ class _EngineRow:
 class DenseEngine(_EngineRow):
     """The torch network. Measured in batches, which all cost the same."""
 
-    inference_batch_size = 256
-
-    def __init__(self, job: Job) -> None:
-        super().__init__("dense", job)
+    engine_name = "dense"
 
 
 class EventEngine(_EngineRow):
     """The event-driven engine. Measured in whole epochs, the last, smaller batch included."""
 
-    inference_batch_size = 256
-
-    def __init__(self, job: Job) -> None:
-        super().__init__("event", job)
+    engine_name = "event"
 
     def train_epoch(self, order: np.ndarray) -> float:
         self.next_pass()

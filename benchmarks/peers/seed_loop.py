@@ -45,7 +45,7 @@ class SeedLoop(TorchPeer):
             for layer in range(2):
                 layer_input, potentials[layer] = self._step(layer, layer_input, potentials[layer])
                 if trace is not None:
-                    (trace.hidden, trace.output)[layer].append(layer_input)
+                    trace[layer].append(layer_input)
             totals += layer_input
         return totals
 

@@ -9,7 +9,6 @@ SpikingJelly's `LatencyEncoder` take for the same spikes (the tests of the encod
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,13 +17,8 @@ from torch.nn import functional
 
 from benchmarks.job import Job, initial_state
 
-
-@dataclass
-class Trace:
-    """Spikes of the steps of one forward pass, each [B, H] or [B, O]; kept only for tests."""
-
-    hidden: list[torch.Tensor] = field(default_factory=list)
-    output: list[torch.Tensor] = field(default_factory=list)
+Trace = tuple[list[torch.Tensor], list[torch.Tensor]]
+"""Hidden and output spikes of the steps of one forward pass, [B, H] and [B, O]; for tests."""
 
 
 class ConstantSurrogate(torch.autograd.Function):
@@ -58,7 +52,6 @@ class TorchPeer(ABC):
 
     inference_batch_size = 64
     fused_optimizer = True
-    device = "cpu"
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -71,7 +64,7 @@ class TorchPeer(ABC):
                 torch.nn.Linear(job.n_input, job.n_hidden),
                 torch.nn.Linear(job.n_hidden, job.n_output),
             ]
-        ).to(self.device)
+        )
         self.parameters = list(self.synapses.parameters())
         self.load_weights(initial_state(job))
         self.optimizer = torch.optim.Adam(
@@ -110,9 +103,8 @@ class TorchPeer(ABC):
         """Forward pass through time: output spike counts [B, O]."""
 
     def prepare(self, images: np.ndarray, labels: np.ndarray) -> None:
-        pixels = torch.from_numpy(np.array(images).reshape(len(images), -1))
-        self.pixels = pixels.to(self.device)
-        self.labels = torch.from_numpy(np.array(labels).astype(np.int64)).to(self.device)
+        self.pixels = torch.from_numpy(np.array(images).reshape(len(images), -1))
+        self.labels = torch.from_numpy(np.array(labels).astype(np.int64))
 
     def probabilities(self, indices: np.ndarray) -> torch.Tensor:
         """Spike probability per step, float32 [B, I]: intensity x max_rate / 1000."""
@@ -135,7 +127,7 @@ class TorchPeer(ABC):
 
     def infer_batch(self, indices: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return self.counts(self.encode(indices)).argmax(1).cpu().numpy()
+            return self.counts(self.encode(indices)).argmax(1).numpy()
 
     def load_weights(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy arrays named as in the seed notebook's state dict into the network."""
@@ -147,10 +139,10 @@ class TorchPeer(ABC):
 
     def spikes(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Hidden [B, T, H] and output [B, T, O] spikes for given input spikes [B, T, I]."""
-        trace = Trace()
+        trace: Trace = ([], [])
         with torch.no_grad():
             self.counts(self.arrange(torch.from_numpy(inputs)), trace)
-        hidden, output = (torch.stack(steps, 1) for steps in (trace.hidden, trace.output))
+        hidden, output = (torch.stack(steps, 1) for steps in trace)
         return hidden.numpy(), output.numpy()
 
     def gradients(self, inputs: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,8 +1,8 @@
 """Plain PyTorch as well as we can write it: one product a layer for all steps at once.
 
 `TorchTimeBatched` is the row: the first layer sums rows of weights with `embedding_bag` (15.4 ms a
-batch on one thread, where a sparse CSR product makes it 17.0; `first_layer="dense"`, a product of
-zeros and ones, takes longer by far), neurons unrolled over the steps with automatic
+batch on one thread, where a sparse CSR product makes it 17.0, and a product of zeros and ones takes
+longer by far), neurons unrolled over the steps with automatic
 differentiation. `TorchHandWritten` is the most we got out of PyTorch without a compiler: the same,
 with the backward pass through time of the neurons written by hand. It is a further row, because it
 is no longer what a user of PyTorch writes. `torch.compile` of the unrolled neurons was tried and
@@ -13,8 +13,7 @@ drawing for all), and the spikes are listed by row, those of the latency code by
 Neurons without a leak are not multiplied by it.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,20 +23,12 @@ from benchmarks.job import Job
 from benchmarks.peers.torch_peer import ConstantSurrogate, TorchPeer, Trace
 
 
-@dataclass(frozen=True)
-class InputRows:
-    """Input spikes of B samples over T steps, row t * B + b: a matrix [T * B, I], or a list.
-
-    Attributes:
-        matrix: zeros and ones; None if the spikes are listed.
-        sources, offsets: row r has ``sources[offsets[r] : offsets[r + 1]]``.
-        n_samples: B.
-    """
+class InputRows(NamedTuple):
+    """Input spikes of B samples over T steps: row t * B + b has ``sources[offsets[row] : ...]``."""
 
     n_samples: int
-    matrix: torch.Tensor | None = None
-    sources: torch.Tensor | None = None
-    offsets: torch.Tensor | None = None
+    sources: torch.Tensor
+    offsets: torch.Tensor
 
 
 class TorchTimeBatched(TorchPeer):
@@ -45,20 +36,12 @@ class TorchTimeBatched(TorchPeer):
 
     inference_batch_size = 256
 
-    def __init__(self, job: Job, first_layer: Literal["bag", "dense"] = "bag") -> None:
-        super().__init__(job)
-        self.first_layer = first_layer
-
     def encode_poisson(self, indices: np.ndarray) -> InputRows:
         probabilities = self.probabilities(indices)
         n_samples, n_inputs = probabilities.shape
         flat = probabilities.reshape(-1)
         lit = flat.nonzero().squeeze(1)
         fires = torch.rand(self.job.time_window, len(lit)) < flat[lit]
-        if self.first_layer == "dense":
-            spikes = torch.zeros(self.job.time_window, n_samples * n_inputs)
-            spikes.index_copy_(1, lit, fires.float())
-            return InputRows(n_samples, spikes.view(-1, n_inputs))
         step, position = fires.nonzero(as_tuple=True)
         pixel = lit[position]
         row = step * n_samples + pixel // n_inputs
@@ -66,9 +49,7 @@ class TorchTimeBatched(TorchPeer):
 
     def encode_latency(self, indices: np.ndarray) -> InputRows:
         firing = self.latency_steps(indices)
-        n_samples, n_inputs = firing.shape
-        if self.first_layer == "dense":
-            return InputRows(n_samples, super().encode_latency(indices).view(-1, n_inputs))
+        n_samples = len(firing)
         sample, pixel = (firing < self.job.time_window).nonzero(as_tuple=True)
         row, order = (firing[sample, pixel].long() * n_samples + sample).sort(stable=True)
         return self._listed(row, pixel[order], n_samples)
@@ -76,32 +57,27 @@ class TorchTimeBatched(TorchPeer):
     def arrange(self, spikes: torch.Tensor) -> InputRows:
         n_samples, _, n_inputs = spikes.shape
         matrix = spikes.transpose(0, 1).reshape(-1, n_inputs)
-        if self.first_layer == "dense":
-            return InputRows(n_samples, matrix)
         return self._listed(*matrix.nonzero(as_tuple=True), n_samples)
 
     def counts(self, encoded: InputRows, trace: Trace | None = None) -> torch.Tensor:
         first, second = self.synapses
-        if encoded.matrix is None:
-            rows = first.weight.t().contiguous()
-            currents = embedding_bag(
-                encoded.sources, rows, encoded.offsets, mode="sum", include_last_offset=True
-            )
-        else:
-            currents = encoded.matrix @ first.weight.t()
+        rows = first.weight.t().contiguous()
+        currents = embedding_bag(
+            encoded.sources, rows, encoded.offsets, mode="sum", include_last_offset=True
+        )
         currents = currents + first.bias
         hidden = self._neurons(currents.view(-1, encoded.n_samples, self.job.n_hidden))
         output = self._neurons(second(hidden))
         if trace is not None:
-            trace.hidden.extend(hidden.unbind(0))
-            trace.output.extend(output.unbind(0))
+            trace[0].extend(hidden.unbind(0))
+            trace[1].extend(output.unbind(0))
         return output.sum(0)
 
     def _listed(self, row: torch.Tensor, source: torch.Tensor, n_samples: int) -> InputRows:
         n_rows = self.job.time_window * n_samples
         offsets = torch.zeros(n_rows + 1, dtype=torch.int64)
         offsets[1:] = torch.bincount(row, minlength=n_rows).cumsum(0)
-        return InputRows(n_samples, sources=source, offsets=offsets)
+        return InputRows(n_samples, source, offsets)
 
     def _neurons(self, currents: torch.Tensor) -> torch.Tensor:
         job = self.job

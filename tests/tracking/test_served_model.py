@@ -28,7 +28,6 @@ import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server
 
-from benchmarks.serving import serve_command
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
@@ -317,7 +316,14 @@ class TestServer:
     def url(self, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         """`mlflow models serve` on a free port of the loopback interface, ended in any case."""
         port = free_port()
-        command, environment = serve_command(folder, port)
+        # Beside this interpreter is the server that MLflow starts by name; the code is the model's.
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
+        environment.pop("PYTHONPATH", None)
+        command = [
+            *(sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder)),
+            *("--env-manager", "local", "--host", LOOPBACK, "--port", str(port)),
+        ]
         with running(
             command,
             log=tmp_path_factory.mktemp("server") / "server.log",

@@ -19,9 +19,9 @@ EVENT_NEURONS = frozenset({"lif"})
 CROSSOVER_DENSITY = 1.0
 """Share of ones among the input bits above which `auto` takes the dense engine on a CPU.
 
-`benchmarks.growth` (metrics/growth.csv) raised it to 1, every input firing in every step, and the
-event engine was still the faster one for 784-400-10. So there is no crossover yet; the rule stays
-for the day when a faster dense engine makes one.
+A measurement (docs/reference/speed.md, "Growth") raised it to 1, every input firing in every step,
+and the event engine was still the faster one for 784-400-10. So there is no crossover yet; the rule
+stays for the day when a faster dense engine makes one.
 """
 
 

@@ -20,7 +20,7 @@ from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
-from spikejoule.model.network import SpikingNetwork, can_fuse
+from spikejoule.model.network import SpikingNetwork
 
 CHUNK_ELEMENTS = 1 << 26
 """Dense spikes of the widest layer held at a time when the network only runs."""
@@ -35,8 +35,6 @@ class DenseEngine:
         settings: how to learn; not needed to run.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: float32, or float64 for exact comparisons.
-        fused: whether neurons that can take all steps in one kernel; None where Triton runs on a
-            GPU. A loop over the steps, which any device can, gives the same spikes.
     """
 
     name = "dense"
@@ -48,14 +46,12 @@ class DenseEngine:
         settings: LearningSettings | None = None,
         device: str = "cpu",
         dtype: DTypeLike = np.float32,
-        fused: bool | None = None,
     ) -> None:
         self.device = device
         self._on_gpu = device.startswith("cuda")
-        self._fused = (self._on_gpu and can_fuse(device)) if fused is None else fused
         self._settings = settings or LearningSettings()
         self._type = torch.float64 if np.dtype(dtype) == np.float64 else torch.float32
-        network = SpikingNetwork(architecture, self._settings.chosen_surrogate, self._fused)
+        network = SpikingNetwork(architecture, self._settings.chosen_surrogate)
         network.to(device=device, dtype=self._type)
         network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
         self._network = network
@@ -68,8 +64,7 @@ class DenseEngine:
             betas=ADAM_BETAS,
             eps=ADAM_EPSILON,
             weight_decay=self._settings.weight_decay,
-            # One kernel for all parameters; also wherever the neurons are asked for like that.
-            fused=(self._on_gpu or self._fused) or None,
+            fused=self._on_gpu or None,  # one kernel for all parameters
         )
 
     @property
@@ -251,9 +246,7 @@ class DenseEngine:
     def with_parameters(self, state: State) -> "DenseEngine":
         """The same network with other parameters, to be run."""
         kind = np.float64 if self._type == torch.float64 else np.float32
-        return DenseEngine(
-            self._architecture, state, self._settings, self.device, kind, self._fused
-        )
+        return DenseEngine(self._architecture, state, self._settings, self.device, kind)
 
     def state(self) -> dict[str, NDArray[Any]]:
         """A copy of the parameters that run: on their grids in a quantised network."""

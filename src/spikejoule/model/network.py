@@ -5,10 +5,8 @@ that the state dicts of the two fit each other. Autograd derives the backward pa
 kernels spell it out. Neither knows the other.
 """
 
-import logging
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import torch
@@ -16,10 +14,8 @@ from torch import Tensor, nn
 
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.fake_quantisation import LayerGrid, layer_grids
-from spikejoule.model.neuron import LeakyIntegration, Neuron
+from spikejoule.model.neuron import Neuron
 from spikejoule.model.surrogate import Surrogate
-
-logger = logging.getLogger(__name__)
 
 Derivative = Callable[[Tensor], Tensor]
 
@@ -50,14 +46,10 @@ class SpikingLayer(nn.Module):
 
     Attributes:
         grid: on which the layer computes if the network is quantised.
-
-    Args:
-        fused: whether the neurons take all steps in one kernel, if they can.
     """
 
-    def __init__(self, n_source: int, n_target: int, neuron: Neuron, fused: bool = False) -> None:
+    def __init__(self, n_source: int, n_target: int, neuron: Neuron) -> None:
         super().__init__()
-        self._fused = fused
         self.synapses = nn.Linear(n_source, n_target, bias=neuron.has_bias)
         self.neurons = nn.ParameterDict(
             {name: torch.tensor([neuron.first_learned(name)]) for name in neuron.learned_names}
@@ -78,11 +70,6 @@ class SpikingLayer(nn.Module):
         current, grid = self._current(spikes), self.grid
         neuron = self.neuron if grid is None else grid.neuron
         neuron = neuron.with_tensors(dict(self.neurons.items()))
-        # The rounding to a grid between two steps is no part of the kernel.
-        if self._fused and grid is None and (integration := neuron.integration()) is not None:
-            from spikejoule.model.fused_lif import integrate_and_fire
-
-            return integrate_and_fire(current, integration, derivative)
         membrane = torch.zeros_like(current[0])
         emitted = []
         for step in range(current.shape[0]):
@@ -101,20 +88,16 @@ class SpikingNetwork(nn.Module):
     Args:
         architecture: layer sizes and neurons.
         surrogate: the surrogate derivative, with its slope.
-        fused: whether neurons that can take all steps in one kernel, on a GPU and with Triton; the
-            others, and those of a quantised network, go through a loop over the steps.
     """
 
-    def __init__(
-        self, architecture: Architecture, surrogate: Surrogate, fused: bool = False
-    ) -> None:
+    def __init__(self, architecture: Architecture, surrogate: Surrogate) -> None:
         super().__init__()
         sizes = architecture.layer_sizes
         self._names = [f"layer{number}" for number in range(1, len(sizes))]
         for name, source, target, neuron in zip(
             self._names, sizes[:-1], sizes[1:], architecture.neurons, strict=True
         ):
-            self.add_module(name, SpikingLayer(source, target, neuron, fused))
+            self.add_module(name, SpikingLayer(source, target, neuron))
         self._derivative = surrogate.derivative
 
     def use_grids(self, architecture: Architecture) -> None:
@@ -135,26 +118,6 @@ class SpikingNetwork(nn.Module):
             spikes = self.get_submodule(name)(spikes, self._derivative)
             layers.append(spikes)
         return layers
-
-
-@cache
-def can_fuse(device: str) -> bool:
-    """Whether a network with fused neurons runs on a GPU; if not, the reason is logged.
-
-    Triton compiles for the GPU at hand when a kernel is first launched. That takes a C compiler and
-    a GPU that it knows, so it is tried and not guessed.
-    """
-    try:
-        from spikejoule.model.fused_lif import integrate_and_fire
-
-        current = torch.zeros((1, 1, 1), device=device, requires_grad=True)
-        spikes = integrate_and_fire(current, LeakyIntegration(1.0, 0.9, False), torch.ones_like)
-        torch.autograd.grad(spikes.sum(), current)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        logger.warning("%s: the neurons take one step after the other: %s", device, reason)
-        return False
-    return True
 
 
 def initial_state(architecture: Architecture, seed: int) -> dict[str, Tensor]:

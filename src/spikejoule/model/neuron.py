@@ -8,7 +8,7 @@ Signal Processing Magazine 36(6), 2019, doi:10.1109/MSP.2019.2931595.
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from spikejoule.core.sections import Kind
 from spikejoule.model.by_layer import ByLayer, allowed_lengths, number_or_list
@@ -26,19 +26,6 @@ if TYPE_CHECKING:
 else:
     Threshold = number_or_list(1e-30, 1e30)
     Decay = number_or_list(0, 1)
-
-
-class LeakyIntegration(NamedTuple):
-    """What the fused kernels know of a neuron (:mod:`spikejoule.model.fused_lif`).
-
-    Attributes:
-        threshold, decay: numbers, or tensors [1] of what is learned.
-        subtracts: whether the reset subtracts the threshold; else it is to zero.
-    """
-
-    threshold: "float | Tensor"
-    decay: "float | Tensor"
-    subtracts: bool
 
 
 class Neuron(Kind):
@@ -120,13 +107,6 @@ class Neuron(Kind):
         Returns:
             the spikes, and the potential after the reset.
         """
-
-    def integration(self) -> LeakyIntegration | None:
-        """The neuron of one layer, for all steps in one kernel; None where only :meth:`step` does.
-
-        Whoever returns one computes what the LIF neuron does, in every step.
-        """
-        return None
 
     def joined(self, layers: Sequence[Self]) -> Self:
         """The neuron with a value for each layer where one of theirs is another; they fit it."""

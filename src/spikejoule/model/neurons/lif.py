@@ -26,8 +26,7 @@ threshold either, so that
 over the steps and neurons of the layer.
 
 The kernels of the event engine implement exactly this, the method below states it for autograd, and
-``tests/naive.py`` a third time as plain loops. On a GPU :mod:`spikejoule.model.fused_lif` takes all
-steps of the method at once.
+``tests/naive.py`` a third time as plain loops.
 """
 
 import math
@@ -36,7 +35,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 
-from spikejoule.model.neuron import Decay, LeakyIntegration, Neuron, Threshold
+from spikejoule.model.neuron import Decay, Neuron, Threshold
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,9 +144,3 @@ class LeakyIntegrateAndFire(Neuron):
         if self.reset == "subtract":
             return spikes, potential - (threshold * spikes).detach()
         return spikes, potential * (1 - spikes.detach())
-
-    def integration(self) -> LeakyIntegration | None:
-        """See :meth:`spikejoule.model.neuron.Neuron.integration`; not of one with another step."""
-        if type(self).step is not LeakyIntegrateAndFire.step:
-            return None
-        return LeakyIntegration(*self.constants, self.reset == "subtract")
