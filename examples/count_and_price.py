@@ -9,7 +9,7 @@ import sys
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import count_operations, load_profiles, price
-from spikejoule.evaluation.running import measure_network
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.model import Architecture
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.network import initial_state

@@ -23,7 +23,7 @@ from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.summed import WHITE, largest_count, summed_images
-from spikejoule.evaluation.evaluation import accuracy
+from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.params import Params
 from spikejoule.training.teacher import save_teacher

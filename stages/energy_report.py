@@ -18,9 +18,9 @@ from spikejoule.energy.fronts import read_fronts
 from spikejoule.energy.summary import verdict_lines
 from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headline
 from spikejoule.energy.verdict_rows import read_verdicts
-from spikejoule.evaluation.evaluation_files import read_evaluation
+from spikejoule.evaluation.evaluation import read_evaluation
 from spikejoule.evaluation.front_rows import read_front
-from spikejoule.evaluation.inference_files import InferenceTimings, read_measurement
+from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
 from spikejoule.model.checkpoint import (
     build_complete,

@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.data.images import load_samples
+from spikejoule.evaluation.accuracy import accuracy_by_step, step_outcomes
 from spikejoule.evaluation.early_exit import choose_early_exit, exit_at_first_spike
-from spikejoule.evaluation.evaluation import evaluate_predictions
-from spikejoule.evaluation.evaluation_files import EvaluationFiles
-from spikejoule.evaluation.evaluation_tables import save_predictions
-from spikejoule.evaluation.running import load_network_and_events, measure_network
-from spikejoule.evaluation.step_outcomes import accuracy_by_step, step_outcomes
+from spikejoule.evaluation.evaluation import EvaluationFiles, evaluate_predictions, save_predictions
+from spikejoule.evaluation.inference import load_network_and_events, measure_network
 from spikejoule.params import Params
 from stages.shared.common import run_stage
 
@@ -49,22 +47,23 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     outcomes = step_outcomes(measured, test.labels)
     validated = step_outcomes(measured_validation, validation.labels)
+    on_test_images = bool(network.data["validated_on_test"])
     if params.evaluate.early_exit_rule == "first_spike":
-        early = exit_at_first_spike(validated, outcomes, confidence)
+        early = exit_at_first_spike(validated, outcomes, confidence, on_test_images)
     else:
         tolerance_percent = params.evaluate.early_exit_tolerance_percent
-        early = choose_early_exit(validated, outcomes, tolerance_percent, confidence=confidence)
-    files = EvaluationFiles.of(
-        evaluation, accuracy_by_step(outcomes, confidence), early, network.data
-    )
+        early = choose_early_exit(
+            validated, outcomes, tolerance_percent, confidence, on_test_images
+        )
+    by_step = accuracy_by_step(outcomes, confidence)
     save_predictions(paths["predictions"], test, measured)
-    files.write(paths)
+    EvaluationFiles.of(measured, evaluation, by_step, early, network.data["source"]).write(paths)
     logger.info(
         "stopping %s: test accuracy %.2f %%, %s synaptic events and %.1f steps "
         "in place of %s and %d",
-        files.early_exit.rule_in_words, early.test.accuracy.percent,
-        f"{early.test.mean_synaptic_events:,.0f}", early.test.mean_exit_step,
-        f"{early.full_test.mean_synaptic_events:,.0f}", measured.time_window,
+        early.rule_in_words, early.test.accuracy_percent,
+        f"{early.test.synaptic_events_per_inference:,.0f}", early.test.mean_exit_step,
+        f"{early.whole_window.test.synaptic_events_per_inference:,.0f}", measured.time_window,
     )  # fmt: skip
     overall = evaluation.overall
     logger.info(

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.core.host_energy import measure_host_energy
-from spikejoule.evaluation.inference_files import (
+from spikejoule.evaluation.inference import (
     InferenceMetrics,
     InferenceTimings,
+    load_network_and_events,
+    measure_network,
     save_inference_events,
     save_inference_spikes,
 )
-from spikejoule.evaluation.running import load_network_and_events, measure_network
 from spikejoule.params import Params
 from stages.shared.common import run_stage
 

@@ -21,7 +21,7 @@ from spikejoule.data.sources import SOURCES
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.engine.settings import EngineSettings
-from spikejoule.evaluation.settings import ExitRule
+from spikejoule.evaluation import ExitRule
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.quantisation import NO_CURRENTS, WidthSettings, unfit_for_integers

@@ -9,7 +9,7 @@ import pytest
 
 from spikejoule.cli import main
 from spikejoule.data.images import Dataset
-from spikejoule.evaluation.running import measure_network
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
 from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.processes import exit_status_of, start_python

@@ -14,7 +14,7 @@ from spikejoule.cli import main
 from spikejoule.core.errors import ArtifactError
 from spikejoule.data.images import Dataset
 from spikejoule.energy.from_checkpoint import analysis_inputs, training_record
-from spikejoule.evaluation.running import measure_network
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.checkpoint import (
     build_complete,
     read_complete,

@@ -30,8 +30,8 @@ from spikejoule.energy.spiking_operations import (
     spiking_counts,
 )
 from spikejoule.energy.window import window_cost
+from spikejoule.evaluation.early_exit import stopped_after
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.evaluation.stopping import stopped_after
 from spikejoule.model.architecture import Architecture
 from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE

@@ -29,9 +29,9 @@ from spikejoule.energy.summary import energy_text
 from spikejoule.energy.tables import EnergyMetrics, headline
 from spikejoule.energy.training_counts import count_training
 from spikejoule.energy.window import WindowCost, window_cost
+from spikejoule.evaluation.accuracy import step_outcomes
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.evaluation.running import measure_network
-from spikejoule.evaluation.step_outcomes import step_outcomes
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import (
     CompleteCheckpoint,

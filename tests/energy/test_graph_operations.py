@@ -14,7 +14,7 @@ from spikejoule.energy.from_graph import ASSUMPTIONS, graph_inputs, price_graph
 from spikejoule.energy.graph_operations import count_graph
 from spikejoule.energy.neurobench import neurobench_results
 from spikejoule.energy.pricing import sample_energies
-from spikejoule.evaluation.running import measure_network
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.graphs import nir_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.running import run_graph

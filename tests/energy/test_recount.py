@@ -43,9 +43,9 @@ from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.energy.spiking_operations import InputMacs
 from spikejoule.energy.tables import COLUMNS, energy_rows
 from spikejoule.engine import run_network
+from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.evaluation.early_exit import exit_steps
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.evaluation.step_outcomes import step_outcomes
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.core.errors import DataError
-from spikejoule.evaluation.evaluation import accuracy, evaluate_predictions
+from spikejoule.evaluation.accuracy import accuracy
+from spikejoule.evaluation.evaluation import evaluate_predictions
 
 
 def wilson(n_correct: int, n_samples: int, z: float) -> tuple[float, float]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from spikejoule.encoding.events import EventList
-from spikejoule.evaluation.kernels.updates import count_bits
+from spikejoule.evaluation.inference import measure_network
+from spikejoule.evaluation.lazy_updates import count_bits
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.evaluation.running import measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.fan_out import targets_by_source
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire

@@ -1,4 +1,4 @@
-"""Energy proxies against figures worked out by hand."""
+"""Operation counts of one inference against figures worked out by hand."""
 
 import pytest
 from hypothesis import given

@@ -20,7 +20,7 @@ from spikejoule.cli import main
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.engine import run_network
-from spikejoule.evaluation.running import measure_network
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report.inspect import checkpoint_text

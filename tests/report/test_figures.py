@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from spikejoule.encoding.events import EventList
-from spikejoule.evaluation.evaluation import accuracy, evaluate_predictions
+from spikejoule.evaluation.accuracy import accuracy
+from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report import figures
 from spikejoule.report.charts.front import SETTINGS_SHOWN, run_label

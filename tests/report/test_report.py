@@ -19,7 +19,8 @@ from spikejoule.energy.estimates import Amount
 from spikejoule.energy.verdict_rows import VerdictTable
 from spikejoule.energy.verdict_words import OUTCOMES, verdict_sentences
 from spikejoule.energy.window import window_cost
-from spikejoule.evaluation.early_exit_files import EarlyExitFile, ExitEntry, StepRow, WholeWindow
+from spikejoule.evaluation.accuracy import StepRow
+from spikejoule.evaluation.early_exit import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS, FrontRow, read_front
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
@@ -60,7 +61,7 @@ def content(profile: str = "45nm-fp32", **changes: object) -> PageContent:
             )
             for step in (1, 2, 3)
         ),
-        early=EarlyExitFile(
+        early=EarlyExit(
             margin_spikes=2,
             tolerance_percent=0.1,
             chosen_on_test_images=False,
@@ -93,8 +94,8 @@ def content(profile: str = "45nm-fp32", **changes: object) -> PageContent:
     return replace(full, **changes)  # type: ignore[arg-type]
 
 
-def exit_entry(accuracy_percent: float, synaptic_events: float, steps: float) -> ExitEntry:
-    return ExitEntry(
+def exit_entry(accuracy_percent: float, synaptic_events: float, steps: float) -> ExitOutcome:
+    return ExitOutcome(
         accuracy_percent=accuracy_percent,
         accuracy_low_percent=accuracy_percent - 10,
         accuracy_high_percent=accuracy_percent + 8,

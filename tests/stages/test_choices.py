@@ -18,7 +18,7 @@ from spikejoule.data.images import Dataset
 from spikejoule.encoding.codes import load_encoded_images
 from spikejoule.encoding.currents import PRODUCTS
 from spikejoule.encoding.encoders import ENCODERS
-from spikejoule.evaluation.early_exit_files import EarlyExitFile
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.graphs import metadata_of
 from spikejoule.params import load_params
 from tests.tools.finished_project import finish_project
@@ -85,7 +85,7 @@ def test_a_combination(
     assert chosen.items() <= flat.items()
     check_the_code(folder, paths)
     check_the_graph(chosen, paths)
-    early = EarlyExitFile.read(paths["early_exit"])
+    early = EarlyExit.read(paths["early_exit"])
     assert early.rule == chosen["evaluate.early_exit_rule"]
     numbers = {
         f"{name}.{key}": value

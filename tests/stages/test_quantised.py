@@ -12,7 +12,7 @@ from spikejoule.encoding.counting import predict
 from spikejoule.encoding.events import EventList, load_events
 from spikejoule.engine import run_network
 from spikejoule.engine.integer import IntegerNetwork
-from spikejoule.evaluation.inference_files import load_inference_spikes
+from spikejoule.evaluation.inference import load_inference_spikes
 from spikejoule.model.checkpoint import load_trained, read_complete
 from spikejoule.model.quantisation import Quantisation
 from tests import naive

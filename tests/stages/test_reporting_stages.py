@@ -20,7 +20,7 @@ from spikejoule.energy.fronts import FrontsTable
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.energy.verdict_rows import VerdictTable
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS
-from spikejoule.evaluation.inference_files import load_inference_events, load_inference_spikes
+from spikejoule.evaluation.inference import load_inference_events, load_inference_spikes
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.model.trained import load_trained, save_trained
 from spikejoule.tracking.run_record import OUTPUTS

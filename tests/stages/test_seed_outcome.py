@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from spikejoule.evaluation.inference_files import load_inference_spikes
+from spikejoule.evaluation.inference import load_inference_spikes
 from spikejoule.model.trained import load_trained
 from spikejoule.params import Params, parse_params
 from stages import encode, measure_inference, prepare, train

@@ -134,7 +134,7 @@ def _energy(options: argparse.Namespace) -> str:
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
     from spikejoule.energy.from_checkpoint import analysis_inputs
     from spikejoule.energy.summary import analysis_values, energy_text
-    from spikejoule.evaluation.running import measure_network
+    from spikejoule.evaluation.inference import measure_network
     from spikejoule.model.checkpoint import read_complete
 
     if is_graph(options):
@@ -191,7 +191,7 @@ def _encoded(checkpoint: "CompleteCheckpoint", samples: "Samples", seed: int) ->
 def _measure(options: argparse.Namespace) -> str:
     from spikejoule.core.text import number, render, text_table
     from spikejoule.evaluation.evaluation import evaluate_predictions
-    from spikejoule.evaluation.running import measure_network
+    from spikejoule.evaluation.inference import measure_network
     from spikejoule.model.checkpoint import read_complete
     from spikejoule.report.inspect import proxies_text
 

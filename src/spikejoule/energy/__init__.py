@@ -11,7 +11,7 @@ from spikejoule.energy.profiles import HardwareProfile
 from spikejoule.energy.spiking_operations import InputMacs, count_operations, mean_operations
 from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.training_counts import EpochSpikes, TrainingRecord
-from spikejoule.evaluation.proxies import ConnectionProxy, EnergyProxies, energy_proxies
+from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies, energy_proxies
 
 __all__ = [
     "AnalysisInputs",

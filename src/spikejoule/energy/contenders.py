@@ -23,8 +23,8 @@ from spikejoule.energy.spiking_operations import (
     count_spiking,
     spiking_counts,
 )
+from spikejoule.evaluation.early_exit import stopped_after
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.evaluation.stopping import stopped_after
 from spikejoule.model.quantisation import FLOAT_BITS
 
 Side = Literal["spiking", "conventional"]

@@ -33,10 +33,9 @@ from spikejoule.energy.contenders import (
     network_name,
     spiking_contenders,
 )
-from spikejoule.evaluation.early_exit import exit_steps
-from spikejoule.evaluation.early_exit_files import EarlyExitFile
+from spikejoule.evaluation.accuracy import step_outcomes
+from spikejoule.evaluation.early_exit import EarlyExit, exit_steps
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.evaluation.step_outcomes import step_outcomes
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.fan_out import fan_outs_by_source
 
@@ -135,9 +134,7 @@ def _code_until(
     return None if images is None else code_until(encoder, images, early.exit_steps)
 
 
-def early_answers(
-    measured: Measurement, labels: NDArray[Any], early: EarlyExitFile
-) -> EarlyAnswers:
+def early_answers(measured: Measurement, labels: NDArray[Any], early: EarlyExit) -> EarlyAnswers:
     """When each measured image is answered by a rule of stopping early, and how well it does."""
     steps = exit_steps(step_outcomes(measured, labels), early.margin_spikes)
     accuracies = Accuracies(early.validation.accuracy_percent, early.test.accuracy_percent)

@@ -19,7 +19,7 @@ from spikejoule.energy.inputs import AnalysisInputs, RecordedAccuracy
 from spikejoule.energy.profile_files import load_profiles, select_profile
 from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.evaluation.evaluation import evaluate_predictions
-from spikejoule.evaluation.proxies import ConnectionProxy, EnergyProxies
+from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.counts import GraphRun
 from spikejoule.graphs.network import Convolution, Dense, Neurons

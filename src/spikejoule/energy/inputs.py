@@ -23,7 +23,7 @@ from spikejoule.energy.contenders import (
 from spikejoule.energy.described import InputDescribed, NetworkDescribed
 from spikejoule.energy.operations import MeanOperations, OperationCounts
 from spikejoule.energy.training_counts import TrainingRecord
-from spikejoule.evaluation.proxies import EnergyProxies
+from spikejoule.evaluation.measurement import EnergyProxies
 from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
 
 _MEMORY: Final = (

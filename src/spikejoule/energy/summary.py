@@ -23,7 +23,7 @@ from spikejoule.energy.verdict_words import (
     static_sentences,
     verdict_sentences,
 )
-from spikejoule.evaluation.proxies import EnergyProxies
+from spikejoule.evaluation.measurement import EnergyProxies
 
 
 def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:

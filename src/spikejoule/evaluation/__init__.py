@@ -1,1 +1,14 @@
-"""What a trained network does: spikes and synaptic events by image, accuracies, early answers."""
+"""What a trained network does: spikes and synaptic events by image, accuracies, early exit.
+
+measurement   one pass of images through a network, and what is counted of it
+lazy_updates  neuron updates of event-driven hardware
+accuracy      accuracy with its interval, at the end of the window and at every step
+early_exit    stopping before the end of the window
+evaluation    the metrics of a test set, and their files
+inference     running a trained network on spikes, and the files of measured inference
+"""
+
+from typing import Literal
+
+ExitRule = Literal["lead", "first_spike"]
+"""When a network stops early; see `spikejoule.evaluation.early_exit`."""

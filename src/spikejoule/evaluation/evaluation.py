@@ -1,26 +1,39 @@
-"""How well predictions match labels: accuracy with its uncertainty, per class, and confusions."""
+"""The metrics of a test set, accuracy of each class, confusions, predictions, and their files.
 
+Percentages are of samples; `_low` and `_high` are the ends of an interval at the level of
+confidence that was asked for.
+"""
+
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from spikejoule.core.errors import DataError
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """A share of correct predictions in percent, with its Wilson interval.
-
-    A class without samples has no accuracy: the three percentages are None.
-    """
-
-    n_samples: int
-    n_correct: int
-    percent: float | None
-    low_percent: float | None
-    high_percent: float | None
+from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.schema import (
+    Array,
+    ArrayFile,
+    Arrays,
+    Count,
+    MaybePercent,
+    NotNegative,
+    Percent,
+    Record,
+    Row,
+    Table,
+    Text,
+    accuracy_interval,
+)
+from spikejoule.data.images import Samples
+from spikejoule.data.subject import MAX_CLASSES
+from spikejoule.evaluation.accuracy import Accuracy, StepTable, accuracy
+from spikejoule.evaluation.early_exit import EarlyExit
+from spikejoule.evaluation.measurement import Measurement
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,27 +51,6 @@ class Evaluation:
     per_class: tuple[Accuracy, ...]
     confusion: NDArray[np.int64]
     confidence: float
-
-
-def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accuracy:
-    """Accuracy in percent with the Wilson score interval at the level `confidence`.
-
-    The interval stays inside [0, 100] and is honest near both ends (Wilson 1927, J. Am. Stat.
-    Assoc. 22, 209, doi:10.1080/01621459.1927.10502953). Raises ValueError for impossible counts.
-    """
-    if n_samples == 0 and n_correct == 0:
-        return Accuracy(0, 0, None, None, None)
-    # It takes half a second, and who reads results of an evaluation needs none of it.
-    from scipy.stats import binomtest
-
-    interval = binomtest(n_correct, n_samples).proportion_ci(confidence, method="wilson")
-    return Accuracy(
-        n_samples=n_samples,
-        n_correct=n_correct,
-        percent=100 * n_correct / n_samples,
-        low_percent=100 * float(interval.low),
-        high_percent=100 * float(interval.high),
-    )
 
 
 def evaluate_predictions(
@@ -92,4 +84,298 @@ def evaluate_predictions(
         ),
         confusion=confusion,
         confidence=confidence,
+    )
+
+
+class EvaluationMetrics(Record):
+    """Headline figures: metrics/evaluate.json.
+
+    A metric that is added has the default None, which is what files from before it mean.
+    """
+
+    intervals: ClassVar = (accuracy_interval("test_accuracy"),)
+
+    test_accuracy_percent: Percent
+    test_accuracy_low_percent: Percent
+    test_accuracy_high_percent: Percent
+    test_synaptic_events_per_inference: NotNegative
+    early_exit_validation_accuracy_percent: Percent
+    early_exit_test_accuracy_percent: Percent
+    early_exit_synaptic_events_per_inference: NotNegative
+    data_source: Text
+
+    @classmethod
+    def of(
+        cls, measured: Measurement, overall: Accuracy, early: EarlyExit, data_source: str
+    ) -> Self:
+        """The figures of the whole test set.
+
+        Args:
+            measured: the test samples on their way through the network.
+            overall: accuracy over all of them.
+            early: early exit, on validation and on test samples.
+            data_source: where the samples come from.
+        """
+        events = measured.synaptic_events.sum(axis=1)
+        return cls.model_validate(
+            {
+                **overall.entries("test_accuracy"),
+                "test_synaptic_events_per_inference": float(events.mean()),
+                "early_exit_validation_accuracy_percent": early.validation.accuracy_percent,
+                "early_exit_test_accuracy_percent": early.test.accuracy_percent,
+                "early_exit_synaptic_events_per_inference": (
+                    early.test.synaptic_events_per_inference
+                ),
+                "data_source": data_source,
+            }
+        )
+
+
+class ClassRow(Row):
+    """Accuracy on the samples of one class, the column `class`; empty where there are none."""
+
+    intervals: ClassVar = (accuracy_interval(),)
+
+    label: int = Field(ge=0, lt=MAX_CLASSES, alias="class")
+    n_samples: Count
+    accuracy_percent: MaybePercent
+    accuracy_low_percent: MaybePercent
+    accuracy_high_percent: MaybePercent
+
+    @model_validator(mode="after")
+    def _accuracy_is_there_if_samples_are(self) -> Self:
+        missing = [getattr(self, name) is None for name in accuracy_interval()]
+        if any(missing) and (self.n_samples or not all(missing)):
+            raise ValueError("an accuracy is missing")
+        if self.n_samples == 0 and not all(missing):
+            raise ValueError("there is an accuracy, but no sample")
+        return self
+
+
+class PerClass(Table):
+    """Accuracy of each class: metrics/per_class.csv."""
+
+    row: ClassVar[type[Row]] = ClassRow
+    rows: tuple[ClassRow, ...]
+
+    @model_validator(mode="after")
+    def _has_each_class(self) -> Self:
+        if [row.label for row in self.rows] != list(range(len(self.rows))) or not self.rows:
+            raise ValueError("it must have a row for each class, from 0 on")
+        return self
+
+
+class ConfusionRow(Row):
+    """How many samples of one class were taken for another."""
+
+    actual: int = Field(ge=0, lt=MAX_CLASSES)
+    predicted: int = Field(ge=0, lt=MAX_CLASSES)
+    n_samples: Count
+
+
+class Confusion(Table):
+    """The confusion matrix: metrics/confusion.csv."""
+
+    row: ClassVar[type[Row]] = ConfusionRow
+    rows: tuple[ConfusionRow, ...]
+
+    @property
+    def matrix(self) -> NDArray[np.int64]:
+        """Samples by actual and predicted class, int64 [C, C]."""
+        counts = np.array([row.n_samples for row in self.rows], dtype=np.int64)
+        n_classes = math.isqrt(len(self.rows))
+        return counts.reshape(n_classes, n_classes)
+
+    @model_validator(mode="after")
+    def _has_each_pair(self) -> Self:
+        n_classes = math.isqrt(len(self.rows))
+        if [(row.actual, row.predicted) for row in self.rows] != list(
+            np.ndindex(n_classes, n_classes)
+        ):
+            raise ValueError("it must have a row for each pair of classes, in their order")
+        if not any(row.n_samples for row in self.rows):
+            raise ValueError("it must count at least one sample")
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationFiles:
+    """What an evaluation writes, and the energy report reads; the files agree with each other.
+
+    Attributes:
+        metrics: the headline figures.
+        per_class: accuracy of each class.
+        confusion: images by actual and predicted class.
+        by_step: accuracy at each step of the window.
+        early_exit: early exit, by either rule.
+    """
+
+    metrics: EvaluationMetrics
+    per_class: PerClass
+    confusion: Confusion
+    by_step: StepTable
+    early_exit: EarlyExit
+
+    @classmethod
+    def of(
+        cls,
+        measured: Measurement,
+        evaluation: Evaluation,
+        by_step: StepTable,
+        early: EarlyExit,
+        data_source: str,
+    ) -> Self:
+        """The files of an evaluation on the test images; arguments as of `EvaluationMetrics.of`."""
+        classes = [
+            {"class": label, "n_samples": entry.n_samples, **entry.entries()}
+            for label, entry in enumerate(evaluation.per_class)
+        ]
+        pairs = [
+            {"actual": actual, "predicted": predicted, "n_samples": int(n_samples)}
+            for (actual, predicted), n_samples in np.ndenumerate(evaluation.confusion)
+        ]
+        return cls(
+            EvaluationMetrics.of(measured, evaluation.overall, early, data_source),
+            PerClass.model_validate({"rows": tuple(classes)}),
+            Confusion.model_validate({"rows": tuple(pairs)}),
+            by_step,
+            early,
+        )
+
+    def write(self, paths: Mapping[str, Path]) -> None:
+        """Write the five files that `read_evaluation` reads."""
+        self.metrics.write(paths["evaluate_metrics"])
+        self.per_class.write(paths["per_class"])
+        self.confusion.write(paths["confusion"])
+        self.by_step.write(paths["accuracy_by_step"])
+        self.early_exit.write(paths["early_exit"])
+
+    @property
+    def n_samples(self) -> int:
+        """Number of test images."""
+        return int(self.confusion.matrix.sum())
+
+    @property
+    def overall(self) -> Accuracy:
+        """Accuracy over all test images."""
+        return Accuracy(
+            self.n_samples,
+            int(np.trace(self.confusion.matrix)),
+            self.metrics.test_accuracy_percent,
+            self.metrics.test_accuracy_low_percent,
+            self.metrics.test_accuracy_high_percent,
+        )
+
+    @property
+    def of_each_class(self) -> tuple[Accuracy, ...]:
+        """Accuracy of each class's test images."""
+        matrix = self.confusion.matrix
+        return tuple(
+            Accuracy(
+                row.n_samples,
+                int(matrix[row.label, row.label]),
+                row.accuracy_percent,
+                row.accuracy_low_percent,
+                row.accuracy_high_percent,
+            )
+            for row in self.per_class.rows
+        )
+
+    def as_checkpoint_entry(self, confidence: float) -> dict[str, Any]:
+        """What the complete checkpoint says of the test set; intervals have this confidence."""
+        return {
+            **self.metrics.model_dump(exclude_unset=True),
+            "confidence": confidence,
+            "n_samples": self.n_samples,
+            "per_class": {str(row.label): row.accuracy_percent for row in self.per_class.rows},
+        }
+
+
+def read_evaluation(
+    paths: Mapping[str, Path], labels: NDArray[np.uint8], n_steps: int
+) -> EvaluationFiles:
+    """Read `evaluate_metrics`, `per_class`, `confusion`, `accuracy_by_step` and `early_exit`.
+
+    Args:
+        paths: by these names; and `test`, the file of the test images.
+        labels: of the test images, [N].
+        n_steps: of the window.
+
+    Raises:
+        ArtifactError: a file is missing or damaged, tells of another evaluation than the confusion
+            matrix, or of other images or another window.
+    """
+    files = EvaluationFiles(
+        EvaluationMetrics.read(paths["evaluate_metrics"]),
+        PerClass.read(paths["per_class"]),
+        Confusion.read(paths["confusion"]),
+        StepTable.read(paths["accuracy_by_step"]),
+        EarlyExit.read(paths["early_exit"]),
+    )
+    matrix = files.confusion.matrix
+    classes = [row.n_samples for row in files.per_class.rows]
+    for other, counted in (
+        ("confusion", matrix.sum(axis=1).tolist()),
+        ("test", np.bincount(labels, minlength=len(classes)).tolist()),
+    ):
+        if classes != counted:
+            raise ArtifactError(
+                f"{paths['per_class']} counts {classes} samples of the classes, but "
+                f"{paths[other]} holds {counted}: run the evaluate stage again."
+            )
+    if len(files.by_step.rows) != n_steps:
+        raise ArtifactError(
+            f"{paths['accuracy_by_step']} has {len(files.by_step.rows)} steps, but the window has "
+            f"{n_steps}: run the evaluate stage again."
+        )
+    stated = {
+        "evaluate_metrics": files.metrics.test_accuracy_percent,
+        "accuracy_by_step": files.by_step.rows[-1].accuracy_percent,
+        "early_exit": files.early_exit.whole_window.test.accuracy_percent,
+    }
+    compared = [(name, percent, files.overall) for name, percent in stated.items()]
+    compared += [
+        ("per_class", of.percent, of) for of in files.of_each_class if of.percent is not None
+    ]
+    for name, percent, of in compared:
+        by_count = 100 * of.n_correct / of.n_samples
+        if percent != by_count:
+            raise ArtifactError(
+                f"{paths[name]} gives an accuracy of {percent} %, but by {paths['confusion']} it "
+                f"is {by_count} %: run the evaluate stage again."
+            )
+    return files
+
+
+def _classes_problem(arrays: Arrays) -> str:
+    n_classes = arrays["output_spikes"].shape[1]
+    for name in ("labels", "predictions"):
+        highest = arrays[name].max(initial=0)
+        if highest >= n_classes:
+            return f"the array {name!r} holds {highest}, but must be at most {n_classes - 1}"
+    return ""
+
+
+PREDICTIONS = ArrayFile(
+    "spikejoule/predictions/1",
+    {
+        "labels": Array("uint8", ("N",)),
+        "predictions": Array("uint8", ("N",)),
+        "output_spikes": Array("int64", ("N", "C"), low=0),
+        "index": Array("int64", ("N",), low=0),
+    },
+    _classes_problem,
+)
+
+
+def save_predictions(path: Path, samples: Samples, measured: Measurement) -> None:
+    """Write the class of each sample, and the output spikes that say so."""
+    PREDICTIONS.write(
+        path,
+        {
+            "labels": samples.labels,
+            "predictions": measured.predictions.astype(np.uint8),
+            "output_spikes": measured.class_counts,
+            "index": samples.index,
+        },
     )

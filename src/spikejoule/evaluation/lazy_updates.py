@@ -13,11 +13,68 @@ Otherwise its potential decays, and can be caught up with later, when an event a
 
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.compiling.jit import compiled, compiled_parallel
 from spikejoule.encoding.events import EventList
-from spikejoule.evaluation.kernels.updates import count_updates
+
+WORD_BITS = 64
+"""Neurons of one word of a mask."""
+
+_PAIRS = np.uint64(0x5555555555555555)
+_FOURS = np.uint64(0x3333333333333333)
+_BYTES = np.uint64(0x0F0F0F0F0F0F0F0F)
+_SUM = np.uint64(0x0101010101010101)
+
+
+@compiled
+def count_bits(word):
+    """Bits that are set in a word of 64 (Warren, Hacker's Delight, 2nd edition, figure 5-2)."""
+    word = word - ((word >> np.uint64(1)) & _PAIRS)
+    word = (word & _FOURS) + ((word >> np.uint64(2)) & _FOURS)
+    word = (word + (word >> np.uint64(4))) & _BYTES
+    return np.int64((word * _SUM) >> np.uint64(56))
+
+
+@compiled
+def _updates_of_sample(sample, spikes, own, targets, n_steps, updates):
+    """One sample; see :func:`count_updates`."""
+    words = targets.shape[1]
+    updated = np.zeros(words, np.uint64)
+    sources, offsets = spikes
+    own_units, own_offsets = own
+    count = 0
+    for row in range(sample * n_steps, (sample + 1) * n_steps):
+        for word in range(words):
+            updated[word] = np.uint64(0)
+        for event in range(offsets[row], offsets[row + 1]):
+            source = np.int64(sources[event])
+            for word in range(words):
+                updated[word] |= targets[source, word]
+        for event in range(own_offsets[row], own_offsets[row + 1]):
+            unit = np.int64(own_units[event])
+            updated[unit // WORD_BITS] |= np.uint64(1) << np.uint64(unit % WORD_BITS)
+        for word in range(words):
+            count += count_bits(updated[word])
+    updates[sample] = count
+
+
+@compiled_parallel
+def count_updates(spikes, own, targets, n_steps, updates):
+    """Neurons that a spike reaches or that spike themselves, summed over the steps of each sample.
+
+    Args:
+        spikes: into the layer, (sources uint16 [E], offsets int64 [N * T + 1]), a row a step.
+        own: the layer's own, likewise.
+        targets: the neurons that each source reaches, a bit a neuron, uint64 [sources, words].
+        n_steps: T.
+        updates: receives, int64 [N].
+    """
+    for sample in numba.prange(updates.size):
+        # Of one type, or numba compiles the function twice: prange counts without a sign.
+        _updates_of_sample(np.int64(sample), spikes, own, targets, n_steps, updates)
 
 
 def lazy_updates_per_sample(

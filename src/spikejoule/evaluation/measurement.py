@@ -1,9 +1,27 @@
-"""One pass of images through a network: its spikes, and what is counted of them."""
+"""One pass of images through a network: its spikes, and what is counted of them.
 
+The operation counts, which the seed notebook calls energy proxies, are those of one inference,
+counted by event and counted densely.
+
+For the weight matrix that leads from layer l to layer l + 1, T steps of 1 ms, and S_l spikes that
+layer l emits during one inference (a mean over samples),
+
+    synaptic events  = S_l * fan_out_l                an accumulate for each synapse a spike reaches
+    dense operations = N_l * fan_out_l * T            every synapse in every step
+    sparsity ratio   = synaptic events / dense operations, the mean firing probability of a step
+
+and both counts are summed over the matrices. Output spikes reach no synapse and cost none, nor does
+a spike where a synapse was pruned: the events of a pruned network are counted synapse by synapse.
+The products of constant currents, which are no events, are a count of their own beside them.
+Bias additions and the leak, which both ways of computing need, are in neither count: they are terms
+of their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,13 +29,164 @@ from numpy.typing import NDArray
 from spikejoule.encoding.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.lazy_updates import lazy_updates_per_sample
-from spikejoule.evaluation.proxies import EnergyProxies, energy_proxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.fan_out import (
     fan_outs_by_source,
+    synaptic_events_per_connection,
     synaptic_events_per_sample,
     targets_by_source,
 )
+
+
+@dataclass(frozen=True)
+class ConnectionProxy:
+    """One weight matrix: `name` is `input_to_hidden` and so on; counts are per inference."""
+
+    name: str
+    spikes_per_inference: float
+    fan_out: int
+    synapses: int
+    synaptic_events_per_inference: float
+    dense_operations_per_inference: int
+
+    @property
+    def sparsity_ratio(self) -> float:
+        """Synaptic events over dense operations, dimensionless, 0 to 1."""
+        return self.synaptic_events_per_inference / self.dense_operations_per_inference
+
+
+@dataclass(frozen=True)
+class EnergyProxies:
+    """The proxies of a whole network, with one entry for each weight matrix in `connections`.
+
+    `input_macs_per_inference` are the multiply-accumulates of constant currents; None for an input
+    of spikes.
+    """
+
+    formula_dense: ClassVar[str] = "N_synapses * TIME_WINDOW"
+
+    connections: tuple[ConnectionProxy, ...]
+    time_window: int
+    source_names: tuple[str, ...]
+    pruned: bool = False
+    input_macs_per_inference: float | None = None
+
+    @property
+    def synaptic_events_per_inference(self) -> float:
+        """Sum over the weight matrices of spikes x fan-out."""
+        return sum(one.synaptic_events_per_inference for one in self.connections)
+
+    @property
+    def dense_operations_per_inference(self) -> int:
+        """Synapses x steps."""
+        return sum(one.dense_operations_per_inference for one in self.connections)
+
+    @property
+    def sparsity_ratio(self) -> float:
+        """Synaptic events over dense operations, dimensionless, 0 to 1."""
+        return self.synaptic_events_per_inference / self.dense_operations_per_inference
+
+    @property
+    def formula_synaptic_events(self) -> str:
+        """How the synaptic events were computed; with one hidden layer as the seed words it."""
+        if self.pruned:
+            return "sum over spikes of the synapses that are left"
+        if len(self.connections) == 2:
+            return "S_in * fanout_in_h + S_hidden * fanout_h_out"
+        sources = zip(self.source_names, self.connections, strict=True)
+        return " + ".join(f"S_{source} * fanout_{one.name}" for source, one in sources)
+
+    def as_checkpoint_entry(self) -> dict[str, Any]:
+        """The entry `energy_proxies` of the complete checkpoint: the seed's keys, and each layer.
+
+        `per_layer` maps a matrix's name to its counts; the seed's schema has no such key.
+        """
+        return {
+            "dense_ops_per_inference": self.dense_operations_per_inference,
+            "event_syn_per_inference": self.synaptic_events_per_inference,
+            "sparsity_ratio": self.sparsity_ratio,
+            "formula_event_syn": self.formula_synaptic_events,
+            "formula_dense": self.formula_dense,
+            **self._input_macs(),
+            "per_layer": self._per_layer(),
+        }
+
+    def as_metrics(self) -> dict[str, Any]:
+        """What a command prints as JSON: totals per inference, and each weight matrix."""
+        return {
+            "dense_operations_per_inference": self.dense_operations_per_inference,
+            "synaptic_events_per_inference": self.synaptic_events_per_inference,
+            "sparsity_ratio": self.sparsity_ratio,
+            **self._input_macs(),
+            "per_layer": self._per_layer(),
+        }
+
+    def _input_macs(self) -> dict[str, float]:
+        macs = self.input_macs_per_inference
+        return {} if macs is None else {"input_macs_per_inference": macs}
+
+    def _per_layer(self) -> dict[str, dict[str, float | int]]:
+        return {
+            one.name: {
+                "spikes_per_inference": one.spikes_per_inference,
+                "fan_out": one.fan_out,
+                "synapses": one.synapses,
+                "synaptic_events_per_inference": one.synaptic_events_per_inference,
+                "dense_operations_per_inference": one.dense_operations_per_inference,
+                "sparsity_ratio": one.sparsity_ratio,
+            }
+            for one in self.connections
+        }
+
+
+def energy_proxies(
+    architecture: Architecture,
+    spikes_per_inference: Mapping[str, float],
+    time_window: int,
+    synaptic_events: Sequence[float] | None = None,
+    input_macs: float | None = None,
+) -> EnergyProxies:
+    """Compute the proxies of `architecture` at a measured activity.
+
+    `spikes_per_inference` holds each layer's mean spikes per inference by the layer's name; the
+    output's are not needed, since they reach no synapse. `time_window` is T, the steps of 1 ms that
+    an inference takes. `synaptic_events` are the mean events of each weight matrix of a pruned
+    network, counted synapse by synapse; None if every spike reaches all of the next layer. (Dense
+    operations are those of the whole matrices either way.) `input_macs` are the mean
+    multiply-accumulates of constant currents; None for an input of spikes. Raises ValueError for a
+    layer without a count, a negative or non-finite count, or less than one step.
+    """
+    senders = architecture.layer_names[:-1]
+    missing = [name for name in senders if name not in spikes_per_inference]
+    if missing:
+        raise ValueError(f"no spike count for {', '.join(missing)}")
+    spikes = {name: float(spikes_per_inference[name]) for name in senders}
+    if any(not 0 <= count < math.inf for count in spikes.values()):
+        raise ValueError(f"spike counts must be finite and not negative: {spikes}")
+    if time_window < 1:
+        raise ValueError(f"an inference takes at least one step, not {time_window}")
+    connections = tuple(
+        ConnectionProxy(
+            name=name,
+            spikes_per_inference=spikes[source],
+            fan_out=fan_out,
+            synapses=synapses,
+            synaptic_events_per_inference=events,
+            dense_operations_per_inference=synapses * time_window,
+        )
+        for name, source, fan_out, synapses, events in zip(
+            architecture.connection_names,
+            senders,
+            architecture.fan_outs,
+            architecture.synapses,
+            synaptic_events_per_connection(spikes, architecture)
+            if synaptic_events is None
+            else synaptic_events,
+            strict=True,
+        )
+    )
+    pruned = synaptic_events is not None
+    return EnergyProxies(connections, time_window, senders, pruned, input_macs)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.fronts import FrontsRow
 from spikejoule.energy.verdict_rows import VerdictRow
-from spikejoule.evaluation.early_exit_files import EarlyExitFile, StepRow
+from spikejoule.evaluation.accuracy import StepRow
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report.charts.raster import SpikeRaster
 
@@ -27,7 +28,7 @@ class PageContent:
 
     analysis: EnergyAnalysis
     by_step: tuple[StepRow, ...] = ()
-    early: EarlyExitFile | None = None
+    early: EarlyExit | None = None
     front: tuple[FrontRow, ...] = ()
     levels: tuple[VerdictRow, ...] = ()
     fronts: tuple[FrontsRow, ...] = ()

@@ -1,7 +1,7 @@
 """The figures that the pipeline keeps beside its report."""
 
 from spikejoule.data.images import subject_of_data
-from spikejoule.evaluation.evaluation_files import EvaluationFiles
+from spikejoule.evaluation.evaluation import EvaluationFiles
 from spikejoule.model.trained import TrainedNetwork
 from spikejoule.report import figures
 from spikejoule.report.charts.raster import SpikeRaster

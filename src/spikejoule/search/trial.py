@@ -15,7 +15,7 @@ from spikejoule.encoding.codes import encode_samples
 from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.pricing import sample_energies
 from spikejoule.engine import engine_to_train
-from spikejoule.evaluation.running import measure_network
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params

@@ -6,7 +6,7 @@ from pathlib import Path
 from spikejoule.core.errors import LimitError, ParameterError
 from spikejoule.core.pipeline_file import PARAMS_FILE, artifact_paths
 from spikejoule.energy.tables import EnergyMetrics
-from spikejoule.evaluation.evaluation_tables import EvaluationMetrics
+from spikejoule.evaluation.evaluation import EvaluationMetrics
 from spikejoule.params import EnergyReportParams, load_params
 from spikejoule.tracking.project import check_against_lock
 

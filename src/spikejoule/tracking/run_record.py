@@ -11,8 +11,8 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.schema import Record
 from spikejoule.energy.tables import EnergyMetrics
-from spikejoule.evaluation.evaluation_tables import EvaluationMetrics
-from spikejoule.evaluation.inference_files import InferenceMetrics, InferenceTimings
+from spikejoule.evaluation.evaluation import EvaluationMetrics
+from spikejoule.evaluation.inference import InferenceMetrics, InferenceTimings
 from spikejoule.model.trained import TrainedNetwork, load_trained
 from spikejoule.model.training_files import TrainMetrics, TrainTimings
 from spikejoule.params import Params

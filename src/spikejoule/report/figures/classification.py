@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject, numbered
-from spikejoule.evaluation.evaluation import Accuracy
+from spikejoule.evaluation.accuracy import Accuracy
 from spikejoule.report.figures.style import (
     BLUE,
     GREY,

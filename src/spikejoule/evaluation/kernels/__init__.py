@@ -1,1 +1,0 @@
-"""The compiled kernel of the neuron updates."""
