@@ -26,7 +26,7 @@ from spikejoule.tracking import (
     Store,
     project_store,
 )
-from spikejoule.tracking.versions import (
+from spikejoule.tracking.registry import (
     MODEL_NAME,
     ModelVersion,
     version_named,

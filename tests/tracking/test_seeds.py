@@ -1,110 +1,70 @@
 """Runs that differ in their seed alone, averaged."""
 
-import hashlib
-import shutil
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spikejoule import cli
 from spikejoule.core.errors import StoreError
-from spikejoule.core.store import read_csv, write_csv
-from spikejoule.tracking import RecordedRun, RunRecord, StoredFile, project_store, publish
-from spikejoule.tracking.seeds import PricedRun, SeedsTable, comparable_runs, seed_rows
+from spikejoule.core.store import write_csv
+from spikejoule.tracking import StoredFile
+from spikejoule.tracking.seeds import SeedsTable, comparable_runs, seed_rows
+from tests.tools.recorded import frame, project_folder, record, run
 
-PARAMETERS = {
-    "seed": "42",
-    "data.validation_size": "0.1",
-    "encode.time_window": "20",
-    "model.hidden": "[400]",
-    "model.weight_bits": "32",
-    "train.threads": "2",
-}
-METRICS = {
-    "best_validation_accuracy_percent": 98.0,
-    "test_accuracy_percent": 97.0,
-    "test_synaptic_events_per_inference": 4000.0,
-    "input_spikes_per_inference": 100.0,
-    "hidden_spikes_per_inference": 200.0,
-    "output_spikes_per_inference": 20.0,
-}
-EARLY = {
-    "early_exit_validation_accuracy_percent": 97.5,
-    "early_exit_test_accuracy_percent": 96.5,
-    "early_exit_synaptic_events_per_inference": 3000.0,
-}
-TAGS = {"data.source": "mnist5k", "data.title": "mnist5k: 5,000 MNIST digits"}
+EARLY = (97.5, 96.5, 3000)
 
 
-def run(
-    name: str, parameters: Mapping[str, str] = {}, metrics: Mapping[str, float] = {}
-) -> RecordedRun:
-    return RecordedRun(
-        run_id=hashlib.md5(name.encode()).hexdigest(),
-        name=name,
-        parameters={**PARAMETERS, **parameters},
-        metrics={**METRICS, **metrics},
-        tags=TAGS,
+def means(*runs: dict[str, Any], nanojoules: float = 10.0) -> SeedsTable:
+    priced = frame(*runs).assign(neuron_updates_clocked=8200.0, nj_45nm_int8=0.4)
+    return seed_rows(priced.assign(nj_45nm_fp32=[nanojoules + n for n in range(len(runs))]))
+
+
+def seeded(name: str, seed: int, test: float = 97.0, **changes: Any) -> dict[str, Any]:
+    parameters = {"model.hidden": "[9]", "seed": str(seed), **changes.pop("parameters", {})}
+    return run(name, 98, test, 4000, parameters=parameters, **changes)
+
+
+def test_of_three_seeds_in_any_order_the_latest_of_each() -> None:
+    (row,) = means(
+        seeded("n-seed-44", 44, 96.0, parameters={"train.threads": "1"}),
+        seeded("n-seed-43", 43, 98.0),
+        seeded("n", 42, metrics={"hidden_spikes_per_inference": 130.0}),
+        seeded("earlier", 42, 90.0),
+    ).rows
+    assert (row.name, row.seeds, row.early_exit) == ("n", "42 43 44", False)
+    assert row.test_accuracy_percent == 97.0
+    assert (row.test_lowest_percent, row.test_highest_percent) == (96.0, 98.0)
+    assert row.spikes_per_layer == "100.0 110.0 100.0"
+    assert row.nj_45nm_fp32 == 11.0
+    assert row.nj_45nm_int8 is None  # integers are priced where integers ran
+    assert (row.neuron_updates_clocked, row.neuron_updates_lazy) == (8200, 8200.0)
+
+
+def test_early_exits_and_other_settings_are_rows_of_their_own() -> None:
+    lazy = {"neuron_updates_lazy_per_inference": 1234.56}
+    table = means(
+        seeded("a", 42, early=EARLY),
+        seeded("b", 42, parameters={"model.weight_bits": "8"}, metrics=lazy),
     )
+    rows = [(row.name, row.early_exit) for row in table.rows]
+    assert rows == [("a", True), ("a", False), ("b", False)]
+    assert (table.rows[2].nj_45nm_int8, table.rows[2].neuron_updates_lazy) == (0.4, 1234.6)
+    rule = {"evaluate.early_exit_rule": "first_spike"}
+    table = means(seeded("a", 42, early=EARLY), seeded("b", 43, early=EARLY, parameters=rule))
+    assert {row.seeds for row in table.rows} == {"42", "43"}
 
 
-def priced(one: RecordedRun, pair: tuple[float, float] = (10.0, 0.4)) -> PricedRun:
-    return PricedRun(one, dict(zip(("45nm-fp32", "45nm-int8"), pair, strict=True)), 8200.0)
-
-
-class TestMeans:
-    def test_of_three_seeds(self) -> None:
-        runs = [
-            run("n-seed-44", {"seed": "44", "train.threads": "1"}, {"test_accuracy_percent": 96.0}),
-            run("n-seed-43", {"seed": "43"}, {"test_accuracy_percent": 98.0}),
-            run("n", metrics={"hidden_spikes_per_inference": 230.0}),
-        ]
-        (row,) = seed_rows(
-            priced(one, (nj, 1.0)) for one, nj in zip(runs, (9.0, 10.0, 12.0), strict=True)
-        ).rows
-        assert (row.name, row.seeds, row.early_exit) == ("n", "42 43 44", False)
-        assert row.test_accuracy_percent == 97.0
-        assert (row.test_lowest_percent, row.test_highest_percent) == (96.0, 98.0)
-        assert row.spikes_per_layer == "100.0 210.0 20.0"
-        assert row.nj_45nm_fp32 == pytest.approx(31 / 3)
-        # Integers are priced where integers ran.
-        assert row.nj_45nm_int8 is None
-        assert (row.neuron_updates_clocked, row.neuron_updates_lazy) == (8200, 8200.0)
-
-    def test_early_answers_and_other_settings_are_rows_of_their_own(self) -> None:
-        integers = {"model.weight_bits": "8"}
-        lazy = {"neuron_updates_lazy_per_inference": 1234.56}
-        table = seed_rows([priced(run("a", metrics=EARLY)), priced(run("b", integers, lazy))])
-        assert [(row.name, row.early_exit) for row in table.rows] == [
-            ("a", True),
-            ("a", False),
-            ("b", False),
-        ]
-        assert table.rows[2].nj_45nm_int8 == 0.4
-        assert table.rows[2].neuron_updates_lazy == 1234.6
-
-    def test_a_seed_that_was_run_again_counts_once(self) -> None:
-        again = run("again", metrics={"test_accuracy_percent": 99.0})
-        (row,) = seed_rows([priced(again), priced(run("a"))]).rows
-        assert (row.seeds, row.test_accuracy_percent) == ("42", 99.0)
-
-    def test_validation_on_the_test_images_is_left_out(self) -> None:
-        with pytest.raises(StoreError, match="no finished run that could be averaged"):
-            comparable_runs([run("a", {"data.validation_size": "0"})])
-        with pytest.raises(StoreError, match="no finished run of the data 'mnist'"):
-            comparable_runs([run("a")], "mnist")
-
-    def test_other_images_and_other_early_exits_are_not_averaged(self) -> None:
-        one, other = (
-            replace(run(name, {"seed": seed}), tags={**TAGS, "data.sha256.images": digest})
-            for name, seed, digest in (("a", "42", "aa"), ("b", "43", "bb"))
-        )
-        assert comparable_runs([one, other]) == (one,)
-        rule = {"seed": "43", "evaluate.early_exit_rule": "first_spike"}
-        table = seed_rows([priced(run("a", metrics=EARLY)), priced(run("b", rule, EARLY))])
-        assert {row.seeds for row in table.rows} == {"42", "43"}
+def test_other_images_and_validation_on_the_test_images_are_not_averaged() -> None:
+    one, other = (
+        seeded(name, seed, tags={"data.sha256.images": digest})
+        for name, seed, digest in (("a", 42, "aa"), ("b", 43, "bb"))
+    )
+    assert list(comparable_runs(frame(one, other))["name"]) == ["a"]
+    with pytest.raises(StoreError, match="no finished run of the data 'mnist' that could be"):
+        comparable_runs(frame(one), "mnist")
+    with pytest.raises(StoreError, match="no finished run that could be averaged"):
+        comparable_runs(frame(seeded("a", 1, parameters={"data.validation_size": "0"})))
 
 
 def test_from_the_store_to_the_table(
@@ -116,15 +76,10 @@ def test_from_the_store_to_the_table(
 ) -> None:
     for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(variable, raising=False)
-    project = tmp_path / "a project"
-    project.mkdir()
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(repository / name, project)
-    shutil.copy(empty_database, project)
+    project = project_folder(tmp_path / "a project", repository, empty_database)
     columns = ("profile", "network", "phase", "term", "class", "count", "pj")
-    for one, picojoules in ((run("n"), 9000.0), (run("n-seed-43", {"seed": "43"}), 11000.0)):
-        energies = tmp_path / one.name / "energy.csv"
-        energies.parent.mkdir()
+    for one, picojoules in ((seeded("n", 42), 9000.0), (seeded("n-seed-43", 43), 11000.0)):
+        energies = tmp_path / one["name"] / "energy.csv"
         write_csv(
             energies,
             columns,
@@ -138,19 +93,15 @@ def test_from_the_store_to_the_table(
                 ("odin", "snn", "inference", "total", "", "", ""),
             ],
         )
-        record = RunRecord(
-            result_id=one.name,
-            name=one.name,
-            parameters=one.parameters,
-            metrics=one.metrics,
-            tags=one.tags,
-            artifacts=[StoredFile(energies, "metrics")],
-        )
-        assert publish(record, project_store(project, "spikejoule", {})).added
+        run_id = record(project, one, [StoredFile(energies, "metrics")])
     table = project / "seeds.csv"
     assert cli.main(["seeds", str(project), "--table", str(table)]) == 0
     assert "on mnist5k: 5,000 MNIST digits" in capsys.readouterr().out
-    (row,) = read_csv(table, ("name", "seeds", "nj_45nm_fp32", "nj_45nm_int8"))
-    assert [row[name] for name in ("name", "seeds", "nj_45nm_int8")] == ["n", "42 43", ""]
-    (read,) = SeedsTable.read(table).rows
-    assert (read.nj_45nm_fp32, read.nj_45nm_int8, read.neuron_updates_clocked) == (10.0, None, 8200)
+    (row,) = SeedsTable.read(table).rows
+    assert (row.name, row.seeds) == ("n", "42 43")
+    assert (row.nj_45nm_fp32, row.nj_45nm_int8, row.neuron_updates_clocked) == (10.0, None, 8200)
+
+    # A file that is gone is one sentence.
+    (project / "mlartifacts").rename(project / "elsewhere")
+    assert cli.main(["seeds", str(project)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: run {run_id} has no metrics/energy.csv at ")

@@ -10,11 +10,13 @@ from spikejoule import cli
 from spikejoule.energy.contender_files import save_contenders
 from spikejoule.energy.contenders import Contender
 from spikejoule.energy.verdict_rows import VerdictRow, read_verdicts
-from spikejoule.tracking import RunRecord, StoredFile, finished_runs, project_store, publish
-from spikejoule.tracking.front import compare_runs
+from spikejoule.tracking import StoredFile, finished_runs
+from spikejoule.tracking.pareto import compare_runs
 from spikejoule.tracking.verdict import RecordedContenders, recorded_contenders
 from tests.energy.test_verdict import contender
+from tests.tools import recorded as recorded_runs
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
+from tests.tools.recorded import project_folder, run
 
 # Events cost 0.9 pJ under this profile, MACs 4.6 pJ.
 PROFILE = "45nm-fp32"
@@ -37,15 +39,11 @@ def project(
 ) -> Path:
     for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(variable, raising=False)
-    folder = tmp_path / "a project"
-    folder.mkdir()
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(repository / name, folder)
+    folder = project_folder(tmp_path / "a project", repository, empty_database)
     set_parameters(folder, {"energy_report.bootstrap_samples": 100})
-    prices = folder / artifact_paths(repository)["hardware"]
-    prices.parent.mkdir(parents=True)
-    shutil.copy(repository / artifact_paths(repository)["hardware"], prices)
-    shutil.copy(empty_database, folder)
+    prices = artifact_paths(repository)["hardware"]
+    (folder / prices).parent.mkdir(parents=True)
+    shutil.copy(repository / prices, folder / prices)
     return folder
 
 
@@ -53,29 +51,19 @@ def record(
     project: Path, name: str, contenders: Sequence[Contender] = (), source: str = "mnist5k"
 ) -> None:
     """A run of that name; without contenders, as one from before networks were stored."""
-    artifacts = []
+    artifacts = [StoredFile(project / "params.yaml", "")]
     if contenders:
         path = project.parent / name / "contenders.npz"
         path.parent.mkdir()
         save_contenders(path, contenders)
-        artifacts = [StoredFile(path, "results")]
-    run = RunRecord(
-        result_id=name,
-        name=name,
-        parameters={"seed": "42", "data.validation_size": "0.1", "model.hidden": f"[{len(name)}]"},
-        metrics={
-            "best_validation_accuracy_percent": 98.0,
-            "test_accuracy_percent": 97.0,
-            "test_synaptic_events_per_inference": 4000.0 + len(name),
-        },
-        tags={"data.source": source, "data.title": source},
-        artifacts=artifacts,
-    )
-    assert publish(run, project_store(project, "spikejoule", {})).added
+        artifacts.append(StoredFile(path, "results"))
+    size = {"model.hidden": f"[{len(name)}]"}
+    one = run(name, 98, 97, 4000 + len(name), parameters=size, tags={"data.source": source})
+    recorded_runs.record(project, one, artifacts)
 
 
 def recorded(project: Path) -> RecordedContenders:
-    store = project_store(project, "spikejoule", {})
+    store = recorded_runs.store_of(project)
     return recorded_contenders(
         store, compare_runs(finished_runs(store)), Path(artifact_paths(project)["contenders"])
     )
@@ -100,19 +88,24 @@ def refusal(project: Path, capsys: pytest.CaptureFixture[str], *arguments: str) 
 
 
 class TestContenders:
-    def test_spiking_networks_bear_the_names_of_their_runs_and_baselines_stand_once(
+    def test_every_network_stands_once_cut_to_the_images_that_every_run_counted(
         self, project: Path
     ) -> None:
+        """Spiking networks bear the names of their runs."""
         record(project, "lean", LEAN)
         record(project, "wider", WIDE)
         record(project, "before", ())
         found = recorded(project)
-        assert sorted(one.network for one in found.contenders) == [
-            LARGE_BASELINE,
-            SMALL_BASELINE,
-            "lean: 784-16-10 (latency)",
-            "wider: 784-400-10 (latency)",
-        ]
+        counts = {
+            one.network: one.operations.counts[:, 0].tolist()  # type: ignore[union-attr]
+            for one in found.contenders
+        }
+        assert counts == {
+            "lean: 784-16-10 (latency)": [50, 60, 70],
+            "wider: 784-400-10 (latency)": [100, 200, 300],
+            SMALL_BASELINE: [10, 20, 30],
+            LARGE_BASELINE: [1000, 1000, 1000],
+        }
         assert (found.n_runs, found.without) == (2, ("before",))
 
     def test_a_run_that_gave_the_same_again_brings_its_baselines(self, project: Path) -> None:
@@ -123,20 +116,6 @@ class TestContenders:
             SMALL_BASELINE,
             "same: 784-400-10 (latency)",  # the last one stands for both
         ]
-
-    def test_all_are_cut_to_the_images_that_every_run_counted(self, project: Path) -> None:
-        record(project, "lean", LEAN)
-        record(project, "wider", WIDE)
-        counts = {
-            one.network: one.operations.counts[:, 0].tolist()  # type: ignore[union-attr]
-            for one in recorded(project).contenders
-        }
-        assert counts == {
-            "lean: 784-16-10 (latency)": [50, 60, 70],
-            "wider: 784-400-10 (latency)": [100, 200, 300],
-            SMALL_BASELINE: [10, 20, 30],
-            LARGE_BASELINE: [1000, 1000, 1000],
-        }
 
     def test_networks_of_one_name_that_were_trained_otherwise_are_two(self, project: Path) -> None:
         record(project, "lean", LEAN)
@@ -188,20 +167,22 @@ class TestCommand:
         assert judged(project)[98.5].spiking == ""
         assert judged(project, "--data", "mnist")[98.5].spiking.startswith("wider: ")
 
-    def test_runs_without_networks(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        record(project, "before", ())
-        assert "no run in the store holds the networks that it counted" in refusal(project, capsys)
-
     def test_refusals(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "holds no finished run that could be compared" in refusal(project, capsys)
+        record(project, "before", ())
+        assert "no run in the store holds the networks that it counted" in refusal(project, capsys)
         record(project, "lean", LEAN)
         assert "no comparable run is of the data 'mnist'" in refusal(
             project, capsys, "--data", "mnist"
         )
         (stored,) = (project / "mlartifacts").rglob("contenders.npz")
         stored.write_bytes(stored.read_bytes()[:-50])
-        assert "contenders.npz" in refusal(project, capsys)
-
-    def test_no_store(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        said = refusal(project, capsys)
+        assert said.startswith("error: run ")
+        assert "contenders.npz" in said
+        (project / "mlartifacts").rename(project / "moved")
+        said = refusal(project, capsys)
+        assert "has no results/contenders.npz at " in said
+        assert "if its files were moved or removed, bring them back" in said
         (project / "mlflow.db").unlink()
         assert "there is no MLflow store at" in refusal(project, capsys)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spikejoule.cli.arguments import add_command, add_project_directory, json_text
 
 if TYPE_CHECKING:
+    from spikejoule.params import Params
     from spikejoule.tracking import Publication, Store
 
 
@@ -106,7 +107,7 @@ def _add_seeds(commands: Any) -> None:
 
 def _add_version(commands: Any) -> None:
     version = add_command(
-        commands, "version", "tell where a version of the model comes from, and how to have it back"
+        commands, "version", "tell where a version of the model comes from, and how to restore it"
     )
     version.add_argument(
         "reference",
@@ -154,37 +155,45 @@ def _published(what: str, publication: "Publication") -> str:
     return f"{what}: MLflow run {publication.run_id} {done}\n"
 
 
-def _front(options: argparse.Namespace) -> str:
+def _recorded(options: argparse.Namespace) -> "tuple[Params, Store]":
+    """The parameters of the project, and the store of its runs."""
     from spikejoule.core.pipeline_file import PARAMS_FILE
-    from spikejoule.core.store import write_bytes
     from spikejoule.params import load_params
-    from spikejoule.tracking import finished_runs, project_store
-    from spikejoule.tracking.front import compare_runs
-    from spikejoule.tracking.front_output import front_file, front_png, front_text
+    from spikejoule.tracking import project_store
 
     params = load_params(options.directory / PARAMS_FILE)
-    store = project_store(options.directory, params.publish.experiment)
+    return params, project_store(options.directory, params.publish.experiment)
+
+
+def _front(options: argparse.Namespace) -> str:
+    from spikejoule.core.store import write_bytes
+    from spikejoule.report import figures
+    from spikejoule.tracking import finished_runs
+    from spikejoule.tracking.pareto import compare_runs, front_text
+
+    params, store = _recorded(options)
     if options.check is not None:
         return _checked_front(options.check, store)
     compared = compare_runs(finished_runs(store), options.data)
+    table = compared.table()
     if options.table is not None:
-        front_file(compared).write(options.table, compared.varied)
+        table.write(options.table, compared.varied)
     if options.figure is not None:
-        write_bytes(options.figure, front_png(compared, options.at_least))
+        source = f"{compared.data_title}; {compared.n_runs} runs"
+        write_bytes(options.figure, figures.accuracy_front(table.rows, options.at_least, source))
     return front_text(compared, options.at_least, params.flattened())
 
 
 def _verdict(options: argparse.Namespace) -> str:
-    from spikejoule.core.pipeline_file import PARAMS_FILE, artifact_paths
+    from spikejoule.core.pipeline_file import artifact_paths
     from spikejoule.energy import BootstrapSettings, load_profiles
     from spikejoule.energy.fronts import fronts_table
-    from spikejoule.params import load_params
-    from spikejoule.tracking import finished_runs, project_store
-    from spikejoule.tracking.front import compare_runs
+    from spikejoule.tracking import finished_runs
+    from spikejoule.tracking.pareto import compare_runs
     from spikejoule.tracking.verdict import recorded_contenders, verdict_table, verdict_text
 
-    params, paths = load_params(options.directory / PARAMS_FILE), artifact_paths(options.directory)
-    store = project_store(options.directory, params.publish.experiment)
+    params, store = _recorded(options)
+    paths = artifact_paths(options.directory)
     compared = compare_runs(finished_runs(store), options.data)
     found = recorded_contenders(store, compared, paths["contenders"])
     settings = BootstrapSettings(
@@ -219,29 +228,23 @@ def _checked_front(path: Path, store: "Store") -> str:
 
 
 def _seeds(options: argparse.Namespace) -> str:
-    from spikejoule.core.pipeline_file import PARAMS_FILE, artifact_paths
-    from spikejoule.params import load_params
-    from spikejoule.tracking import finished_runs, project_store
+    from spikejoule.core.pipeline_file import artifact_paths
+    from spikejoule.tracking import finished_runs
     from spikejoule.tracking.seeds import comparable_runs, priced_runs, seed_rows, seeds_text
 
-    params = load_params(options.directory / PARAMS_FILE)
-    store = project_store(options.directory, params.publish.experiment)
+    _, store = _recorded(options)
     runs = comparable_runs(finished_runs(store), options.data)
     energy_table = artifact_paths(options.directory)["energy_table"]
     table = seed_rows(priced_runs(store, runs, energy_table))
     if options.table is not None:
         table.write(options.table)
-    return seeds_text(table, runs[0].tags.get("data.title", "data without a title"))
+    return seeds_text(table, runs["tags.data.title"].iloc[0])
 
 
 def _version(options: argparse.Namespace) -> str:
-    from spikejoule.core.pipeline_file import PARAMS_FILE
-    from spikejoule.params import load_params
-    from spikejoule.tracking import project_store
     from spikejoule.tracking.lineage import lineage_text, lineage_values, trace
 
-    params = load_params(options.directory / PARAMS_FILE)
-    store = project_store(options.directory, params.publish.experiment)
+    _, store = _recorded(options)
     lineages = trace(options.reference, options.directory, store)
     if options.json:
         return json_text({"versions": [lineage_values(lineage) for lineage in lineages]})

@@ -25,7 +25,7 @@ from spikejoule.evaluation.front_rows import pareto_front
 from spikejoule.params import Params, Value
 from spikejoule.report.figures import search_front
 from spikejoule.search.space import SearchSpace
-from spikejoule.tracking.front_output import experiment_command
+from spikejoule.tracking.pareto import experiment_command
 
 EVENTS_TITLE: Final = "Synaptic events per inference, mean over the validation set, log scale"
 

@@ -6,7 +6,6 @@ goes wrong takes bounded time and is a warning to the pipeline, never an error: 
 are on disk has not failed because a server is down.
 """
 
-from spikejoule.tracking.citations import compare_citations, front_citations
 from spikejoule.tracking.publishing import (
     PIPELINE_TAG,
     TIME_LIMIT_SECONDS,
@@ -14,7 +13,7 @@ from spikejoule.tracking.publishing import (
     Publication,
     publish,
 )
-from spikejoule.tracking.reading import RecordedRun, finished_runs
+from spikejoule.tracking.queries import compare_citations, finished_runs, front_citations
 from spikejoule.tracking.records import (
     RESULT_TAG,
     CitedRun,
@@ -34,7 +33,6 @@ __all__ = [
     "CitedRun",
     "ModelFiles",
     "Publication",
-    "RecordedRun",
     "Registration",
     "RunRecord",
     "Store",

@@ -10,7 +10,7 @@ from spikejoule.core.errors import StoreError
 from spikejoule.core.text import Rows, number, render
 from spikejoule.tracking import Store
 from spikejoule.tracking.project import Revision, records_in_workspace, revisions_recording
-from spikejoule.tracking.versions import (
+from spikejoule.tracking.registry import (
     ACCURACY_TAG,
     MD5_TAG,
     MODEL_NAME,

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from spikejoule.core.errors import ArtifactError, StoreError
-from spikejoule.tracking.citations import refuse_wrong_citations
 from spikejoule.tracking.keeper import FAILURE_TAG, HOST_TAG, PROCESS_TAG, is_kept, keeper_tags
+from spikejoule.tracking.queries import refuse_wrong_citations
 from spikejoule.tracking.records import RESULT_TAG, RunRecord
 from spikejoule.tracking.registry import Registration, register
 from spikejoule.tracking.store import Store, in_one_line, opened, without_passwords

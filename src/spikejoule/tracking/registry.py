@@ -8,12 +8,14 @@ data, another seed of the split) cannot be compared, so the champion stays until
 alias by hand. `latest` needs no care, since MLflow reserves it for the highest version.
 """
 
+import hashlib
 import logging
 import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,29 +23,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.provenance import content_digest, file_digest
+from spikejoule.tracking.queries import opened_to_read
 from spikejoule.tracking.records import RESULT_TAG, ModelFiles, RunRecord
 from spikejoule.tracking.store import Store, opened
-from spikejoule.tracking.versions import (
-    ACCURACY_TAG,
-    MD5_TAG,
-    MODEL_NAME,
-    WEIGHTS_TAG,
-    find_versions,
-    registered_model,
-    weights_digest,
-)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.models import ModelSignature
 
     from spikejoule.model.checkpoint import CompleteCheckpoint
 
 logger = logging.getLogger(__name__)
 
+MODEL_NAME = "surrogate-snn"
 CHAMPION = "champion"
 MODEL_FOLDER = "model"
-"""Where the served model lies within its run."""
+"""Where the served model is within its run."""
 
+# Names of the served model's files.
+CHECKPOINT = "checkpoint"
+PRICE_LIST = "price_list"
+NIR = "nir"
+"""For other simulators: the served model has no use for it."""
+
+MD5_TAG = "dvc.md5"
+WEIGHTS_TAG = "weights.sha256"
+ACCURACY_TAG = "validation_accuracy_percent"
 VALIDATION_TAG = "validation.set"
 VALIDATED_ON_TEST = "test set"
 
@@ -57,6 +62,32 @@ _COPIED_TAGS = (
     "data.title",
 )
 _DESCRIPTION = "Spiking network that counts its spikes and prices them"
+_MOST_VERSIONS = 10_000
+
+_PACKAGE = Path(__file__).parents[1]
+# What the copied package imports to answer; torch reads the checkpoint.
+_LIBRARIES = (
+    "filelock",
+    "mlflow",
+    "numba",
+    "numpy",
+    "pandas",
+    "platformdirs",
+    "pydantic",
+    "pyyaml",
+    "ruamel.yaml",
+    "torch",
+)
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A version as the registry holds it."""
+
+    version: int
+    run_id: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -76,9 +107,9 @@ def register(record: RunRecord, run_id: str, store: Store) -> Registration | Non
     if record.model is None:
         return None
     with opened(store) as (client, _):
-        found = find_versions(client, RESULT_TAG, record.result_id)
-        if found:
-            return Registration(found[0].version, False, CHAMPION in found[0].aliases)
+        registered = _registered(client, record)
+    if registered is not None:
+        return registered
     tags = _version_tags(record, record.model)
     # A slow server keeps nobody waiting: the store is held for the short steps before and after.
     with tempfile.TemporaryDirectory() as folder:
@@ -86,15 +117,116 @@ def register(record: RunRecord, run_id: str, store: Store) -> Registration | Non
         # MLflow refuses a link, which a file of another revision is, into DVC's cache.
         checkpoint = Path(shutil.copy(record.model.checkpoint, folder))
         nir = record.model.nir and Path(shutil.copy(record.model.nir, folder))
-        _save(model, replace(record.model, checkpoint=checkpoint, nir=nir), run_id)
+        save_served_model(model, replace(record.model, checkpoint=checkpoint, nir=nir), run_id)
         client.log_artifacts(run_id, str(model), MODEL_FOLDER)
     with opened(store) as (client, _):
-        found = find_versions(client, RESULT_TAG, record.result_id)
-        if found:  # another process was faster
-            return Registration(found[0].version, False, CHAMPION in found[0].aliases)
-        version = _create_version(client, run_id, tags, _description(record.model))
-        is_champion = _crown_if_better(client, version, tags)
-    return Registration(version, True, is_champion)
+        registered = _registered(client, record)
+        if registered is not None:  # another process was faster
+            return registered
+        version = _create_version(client, run_id, tags, record.model)
+        return Registration(version, True, _crown_if_better(client, version, tags))
+
+
+def version_named(name: str, store: Store) -> ModelVersion | None:
+    """The version of a number (`3`) or an alias (`champion`, `latest`); None if there is none.
+
+    Raises StoreError if the store does not exist, or cannot be reached or read.
+    """
+    with opened_to_read(store) as (client, _):
+        versions = _versions(client)
+    if name == "latest":
+        return versions[0] if versions else None
+    return next((one for one in versions if name == str(one.version) or name in one.aliases), None)
+
+
+def versions_of_checkpoint(path: Path, store: Store) -> tuple[list[ModelVersion], bool]:
+    """The versions of a checkpoint file, newest first, and whether it is their file to the byte.
+
+    Training again gives the same weights in a file with other clocks: then the versions are those
+    with its weights. Raises ArtifactError if `path` is no complete checkpoint, StoreError as above.
+    """
+    from spikejoule.model.checkpoint import read_complete
+
+    weights = weights_digest(read_complete(path).state)
+    with opened_to_read(store) as (client, _):
+        same_file = _versions(client, MD5_TAG, file_digest(path, "md5"))
+        return (same_file, True) if same_file else (_versions(client, WEIGHTS_TAG, weights), False)
+
+
+def weights_digest(state: Mapping[str, NDArray[np.float32]]) -> str:
+    """SHA-256 (hexadecimal) of the names, shapes and bytes of all weights."""
+    digest = hashlib.sha256()
+    for name, array in sorted(state.items()):
+        digest.update(f"{name} {array.shape} ".encode())
+        digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
+    return digest.hexdigest()
+
+
+def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None) -> None:
+    """Write the MLflow model of a run's files to `folder`, which must not exist.
+
+    Unless a request says otherwise, energies are stated under the files' profile, and the spikes
+    drawn from the checkpoint's own seed. Raises ArtifactError for a checkpoint that cannot be read,
+    and ParameterError for a price list that cannot, or that lacks the profile.
+    """
+    from spikejoule.energy import load_profiles, select_profile
+    from spikejoule.model.checkpoint import read_complete
+
+    checkpoint = read_complete(files.checkpoint)
+    select_profile(load_profiles(files.price_list), files.profile, "profile")
+    artifacts = {CHECKPOINT: files.checkpoint, PRICE_LIST: files.price_list}
+    if files.nir is not None:
+        artifacts[NIR] = files.nir
+    # MLflow's, on being imported, and for an example of 784 numbers, which would tell a reader less
+    # than the signature.
+    with warnings.catch_warnings(action="ignore"):
+        from mlflow.models import Model
+        from mlflow.pyfunc import save_model
+
+        save_model(
+            path=folder,
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            code_paths=[str(_PACKAGE)],
+            artifacts={name: str(path) for name, path in artifacts.items()},
+            signature=_signature(checkpoint, files.profile),
+            mlflow_model=Model(run_id=run_id),
+            pip_requirements=[
+                # A local build such as 2.9.1+cpu is in no index.
+                f"{library}=={installed_version(library).partition('+')[0]}"
+                for library in _LIBRARIES
+            ],
+        )
+
+
+def _signature(checkpoint: "CompleteCheckpoint", profile: str) -> "ModelSignature":
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+    counts = [f"spikes_{name}" for name in checkpoint.architecture.layer_names]
+    counts.append("synaptic_events")
+    if checkpoint.encoder.input_products is not None:
+        counts.append("input_macs")
+    seed = checkpoint.section("spikejoule").get("seed", checkpoint.section("encoding").get("seed"))
+    return ModelSignature(
+        # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
+        # shape alone. As objects pixels arrive as they were sent, and the model judges them.
+        inputs=Schema([TensorSpec(np.dtype(object), (-1,))]),
+        outputs=Schema(
+            [
+                *(ColSpec(DataType.long, name) for name in ("class", *counts)),
+                ColSpec(DataType.double, "energy_pj", required=False),
+                ColSpec(DataType.double, "energy_low_pj"),
+                ColSpec(DataType.double, "energy_high_pj"),
+            ]
+        ),
+        params=ParamSchema(
+            [
+                ParamSpec("profile", DataType.string, profile),
+                ParamSpec("seed", DataType.long, 0 if seed is None else seed),
+                ParamSpec("indices", DataType.long, [], (-1,)),
+            ]
+        ),
+    )
 
 
 def _version_tags(record: RunRecord, model: ModelFiles) -> dict[str, str]:
@@ -151,25 +283,51 @@ def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
     )
 
 
-def _save(folder: Path, model: ModelFiles, run_id: str) -> None:
-    with warnings.catch_warnings(action="ignore"):  # MLflow's, on being imported
-        from spikejoule.tracking.served_model import save_served_model
-
-    save_served_model(folder, model, run_id)
+def _registered_model(client: "MlflowClient") -> Any | None:
+    """MLflow's entity of the model; None before its first version."""
+    return next(iter(client.search_registered_models(f"name = '{MODEL_NAME}'")), None)
 
 
-def _description(model: ModelFiles) -> str | None:
-    return None if model.card is None else model.card.read_text(encoding="utf-8")
+def _registered(client: "MlflowClient", record: RunRecord) -> Registration | None:
+    """The version that a result has."""
+    found = _versions(client, RESULT_TAG, record.result_id)
+    return Registration(found[0].version, False, CHAMPION in found[0].aliases) if found else None
+
+
+def _versions(client: "MlflowClient", tag: str = "", value: str = "") -> list[ModelVersion]:
+    """The versions, newest first; with a tag, those that have this value of it."""
+    model = _registered_model(client)
+    if model is None:
+        return []
+    condition = f" AND tags.`{tag}` = '{value}'" if tag else ""
+    found = client.search_model_versions(
+        f"name = '{MODEL_NAME}'{condition}", max_results=_MOST_VERSIONS
+    )
+    versions = [
+        ModelVersion(
+            version=int(entry.version),
+            run_id=str(entry.run_id),
+            tags=dict(entry.tags),
+            aliases=tuple(
+                alias
+                for alias, number in model.aliases.items()
+                if int(number) == int(entry.version)
+            ),
+        )
+        for entry in found
+    ]
+    return sorted(versions, key=lambda one: one.version, reverse=True)
 
 
 def _create_version(
-    client: "MlflowClient", run_id: str, tags: Mapping[str, str], description: str | None
+    client: "MlflowClient", run_id: str, tags: Mapping[str, str], model: ModelFiles
 ) -> int:
-    if registered_model(client) is None:
+    if _registered_model(client) is None:
         client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
     # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store that happens to
     # be the process's default.
     source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
+    description = None if model.card is None else model.card.read_text(encoding="utf-8")
     created = client.create_model_version(
         MODEL_NAME, source, run_id=run_id, tags=dict(tags), description=description
     )
@@ -180,7 +338,7 @@ def _crown_if_better(client: "MlflowClient", version: int, tags: Mapping[str, st
     """Give the alias `champion` to a new version that deserves it; whether it does."""
     if tags[VALIDATION_TAG] == VALIDATED_ON_TEST:
         return False
-    model = registered_model(client)
+    model = _registered_model(client)
     champion = None if model is None else model.aliases.get(CHAMPION)
     if champion is not None:
         present = client.get_model_version(MODEL_NAME, champion).tags

@@ -1,31 +1,45 @@
 """Recorded runs that differ in their seed alone, as one row each: what a setting is worth.
 
 A seed decides the split, the initial weights, every draw, so that one run is one draw. Runs of
-other seeds validate on other images and are no points of one front (tracking/front.py).
+other seeds validate on other images and are no points of one Pareto front (tracking/pareto.py).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import math
 from pathlib import Path
 from statistics import fmean
 from typing import ClassVar, Final
 
-from spikejoule.core.errors import StoreError
+import pandas as pd
+
+from spikejoule.core.errors import ArtifactError, StoreError
 from spikejoule.core.schema import Flag, MaybeNotNegative, NotNegative, Percent, Row, Table, Text
 from spikejoule.core.store import read_csv
 from spikejoule.core.text import text_table
 from spikejoule.energy.terms import UPDATES
 from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW
-from spikejoule.tracking.front import deciding_parameters, unfit_to_compare
-from spikejoule.tracking.reading import RecordedRun, opened_to_read
+from spikejoule.tracking.pareto import images_of, unfit_to_compare
+from spikejoule.tracking.queries import (
+    METRIC,
+    PARAMETER,
+    TAG,
+    column,
+    deciding_parameters,
+    opened_to_read,
+    read_stored,
+)
 from spikejoule.tracking.store import Store
 
 FLOATING: Final = "45nm-fp32"
 INTEGERS: Final = "45nm-int8"
 _LAYERS = ("input", "hidden", "output")
-_SOURCE = "data.source"
+_SEED = PARAMETER + "seed"
 # They decide no result of the whole window, but when and what a network answers early.
 _OF_EARLY_EXIT = ("evaluate.early_exit_rule", "evaluate.early_exit_tolerance_percent")
+_CLOCKED, _NJ_FLOATING, _NJ_INTEGERS = _PRICED = (
+    "neuron_updates_clocked",
+    "nj_45nm_fp32",
+    "nj_45nm_int8",
+)
 
 
 class SeedsRow(Row):
@@ -72,25 +86,29 @@ class SeedsTable(Table):
     rows: tuple[SeedsRow, ...]
 
 
-@dataclass(frozen=True)
-class PricedRun:
-    """A recorded run with what the store keeps of its energy.
+def comparable_runs(runs: pd.DataFrame, data_source: str | None = None) -> pd.DataFrame:
+    """The runs to average: of the same files of images, and such as a Pareto front compares.
 
-    Attributes:
-        run: the run.
-        nanojoules: per inference, by profile.
-        neuron_updates: per inference, one a neuron and step.
+    Args:
+        runs: the latest first.
+        data_source: of their images; None for that of the latest run.
+
+    Raises:
+        StoreError: there is none.
     """
+    fit = runs[unfit_to_compare(runs) == ""]
+    if data_source is not None:
+        fit = fit[column(fit, TAG + "data.source") == data_source]
+    if fit.empty:
+        of = "" if data_source is None else f" of the data {data_source!r}"
+        raise StoreError(f"the store holds no finished run{of} that could be averaged.")
+    return fit[images_of(fit) == 0]
 
-    run: RecordedRun
-    nanojoules: Mapping[str, float]
-    neuron_updates: float
 
+def priced_runs(store: Store, runs: pd.DataFrame, energy_table: Path) -> pd.DataFrame:
+    """Runs with further columns, from what the store keeps of their energy.
 
-def priced_runs(
-    store: Store, runs: Iterable[RecordedRun], energy_table: Path
-) -> tuple[PricedRun, ...]:
-    """Runs with the energies that the store keeps of them.
+    They are `nj_45nm_fp32` and `nj_45nm_int8`, nJ per inference, and `neuron_updates_clocked`.
 
     Args:
         store: where they are recorded.
@@ -99,15 +117,14 @@ def priced_runs(
 
     Raises:
         StoreError: the store cannot be read.
+        ArtifactError: a run's energies are missing or damaged.
     """
     with opened_to_read(store) as (client, _):
-        return tuple(
-            _priced(run, Path(client.download_artifacts(run.run_id, energy_table.as_posix())))
-            for run in runs
-        )
+        energies = [read_stored(client, one, energy_table, _energies) for one in runs["run_id"]]
+    return runs.assign(**pd.DataFrame(energies, runs.index, _PRICED))
 
 
-def _priced(run: RecordedRun, path: Path) -> PricedRun:
+def _energies(path: Path) -> tuple[float, float, float]:
     columns = ("profile", "network", "phase", "term", "class", "count", "pj")
     rows = [
         row
@@ -120,133 +137,86 @@ def _priced(run: RecordedRun, path: Path) -> PricedRun:
         if row["term"] == "total" and row["pj"]
     }
     if FLOATING not in nanojoules:
-        raise StoreError(f"run {run.run_id} ({run.name}) holds no energy under {FLOATING}.")
+        raise ArtifactError(f"{path.name} holds no energy under {FLOATING}.")
     updates = sum(
         float(row["count"]) for row in rows if row["profile"] == FLOATING and row["term"] in UPDATES
     )
-    return PricedRun(run, nanojoules, updates)
+    return updates, nanojoules[FLOATING], nanojoules.get(INTEGERS, math.nan)
 
 
-def comparable_runs(
-    runs: Sequence[RecordedRun], data_source: str | None = None
-) -> tuple[RecordedRun, ...]:
-    """The runs to average: of the same files of images, and such as the front compares.
-
-    Args:
-        runs: the latest first.
-        data_source: of their images; None for that of the latest run.
-
-    Raises:
-        StoreError: there is none.
-    """
-    fit = [
-        run
-        for run in runs
-        if unfit_to_compare(run) is None and data_source in (None, run.tags.get(_SOURCE))
-    ]
-    if not fit:
-        of = "" if data_source is None else f" of the data {data_source!r}"
-        raise StoreError(f"the store holds no finished run{of} that could be averaged.")
-    return tuple(run for run in fit if _images_of(run) == _images_of(fit[0]))
-
-
-def _images_of(run: RecordedRun) -> tuple[object, ...]:
-    digests = sorted(item for item in run.tags.items() if item[0].startswith("data.sha256."))
-    return (run.tags.get(_SOURCE), *digests)
-
-
-def seed_rows(runs: Iterable[PricedRun]) -> SeedsTable:
+def seed_rows(runs: pd.DataFrame) -> SeedsTable:
     """A row for each setting and way to answer, by synaptic events.
 
     Args:
-        runs: the latest first; of the same setting and seed, the latest counts.
+        runs: with their energies, the latest first; of the same setting and seed, the latest
+            counts.
     """
-    groups: dict[frozenset[tuple[str, str]], dict[int, PricedRun]] = {}
-    for one in runs:
-        early = {name: one.run.parameters.get(name, "") for name in _OF_EARLY_EXIT}
-        setting = deciding_parameters(one.run) | early
-        seed = int(setting.pop("seed"))
-        groups.setdefault(frozenset(setting.items()), {}).setdefault(seed, one)
+    further = [column(runs, PARAMETER + name) for name in _OF_EARLY_EXIT]
+    settings = pd.concat([deciding_parameters(runs).drop(columns=_SEED), *further], axis=1)
+    setting = settings.groupby([*settings], dropna=False, sort=False).ngroup().rename("setting")
+    seed = runs[_SEED].astype(int).rename("seed")
+    ordered = pd.concat([runs, setting, seed], axis=1).drop_duplicates(["setting", "seed"])
     rows = []
-    for by_seed in groups.values():
-        ordered = [by_seed[seed] for seed in sorted(by_seed)]
+    for _, group in ordered.sort_values("seed").groupby("setting"):
         for early_exit, names in ((False, WHOLE_WINDOW), (True, EARLY_EXIT)):
-            if all(name in one.run.metrics for one in ordered for name in names):
-                rows.append(_row(ordered, sorted(by_seed), early_exit, names))
+            figures = group.reindex(columns=[METRIC + name for name in names])
+            if figures.notna().all(axis=None):
+                rows.append(_row(group, figures, early_exit))
     rows.sort(key=lambda row: (row.synaptic_events_per_inference, row.name))
     return SeedsTable(rows=tuple(rows))
 
 
-def _row(
-    runs: Sequence[PricedRun], seeds: Sequence[int], early_exit: bool, names: Sequence[str]
-) -> SeedsRow:
-    first = runs[0].run
-    validation, test, events = ([one.run.metrics[name] for one in runs] for name in names)
-    spikes = [
-        fmean(one.run.metrics[f"{name}_spikes_per_inference"] for one in runs) for name in _LAYERS
-    ]
+def _row(runs: pd.DataFrame, figures: pd.DataFrame, early_exit: bool) -> SeedsRow:
+    first = runs.iloc[0]
+    validation, test, events = (figures[name] for name in figures)
+    spikes = [fmean(runs[f"{METRIC}{name}_spikes_per_inference"]) for name in _LAYERS]
+    # As recorded; a run that says nothing of them makes as many as by the clock.
+    lazy = column(runs, METRIC + "neuron_updates_lazy_per_inference").fillna(runs[_CLOCKED])
+    integers = int(first[PARAMETER + "model.weight_bits"]) <= 8 and runs[_NJ_INTEGERS].notna().all()
     return SeedsRow(
-        name=first.name,
+        name=first["name"],
         early_exit=early_exit,
-        seeds=" ".join(map(str, seeds)),
+        seeds=" ".join(map(str, runs["seed"])),
         validation_accuracy_percent=fmean(validation),
         test_accuracy_percent=fmean(test),
         test_lowest_percent=min(test),
         test_highest_percent=max(test),
         synaptic_events_per_inference=fmean(events),
-        time_window=int(first.parameters["encode.time_window"]),
+        time_window=int(first[PARAMETER + "encode.time_window"]),
         spikes_per_layer=" ".join(f"{count:.1f}" for count in spikes),
-        neuron_updates_clocked=round(fmean(one.neuron_updates for one in runs)),
-        neuron_updates_lazy=round(fmean(_lazy_updates(one) for one in runs), 1),
-        nj_45nm_fp32=fmean(one.nanojoules[FLOATING] for one in runs),
-        nj_45nm_int8=(
-            fmean(one.nanojoules[INTEGERS] for one in runs)
-            if int(first.parameters["model.weight_bits"]) <= 8
-            and all(INTEGERS in one.nanojoules for one in runs)
-            else None
-        ),
+        neuron_updates_clocked=round(fmean(runs[_CLOCKED])),
+        neuron_updates_lazy=round(fmean(lazy), 1),
+        nj_45nm_fp32=fmean(runs[_NJ_FLOATING]),
+        nj_45nm_int8=fmean(runs[_NJ_INTEGERS]) if integers else None,
     )
-
-
-def _lazy_updates(one: PricedRun) -> float:
-    """As recorded; a run that says nothing of them makes as many as by the clock."""
-    return one.run.metrics.get("neuron_updates_lazy_per_inference", one.neuron_updates)
 
 
 def seeds_text(table: SeedsTable, data_title: str) -> str:
     """The table in words."""
-    return "\n".join(
-        (
-            f"Means over the seeds of each setting, on {data_title}; events per inference; spikes, "
-            "updates and energy of an inference over its whole window:",
-            "",
-            text_table(
-                ("run", "seeds", "answer", "events", "validation %", "test %", "lowest", "highest",
-                 "steps", "spikes by layer", "updates", "lazy", "nJ fp32", "nJ int8"),
-                [_cells(row) for row in table.rows],
-            ),
-            "",
-        )
+    header = (
+        "run", "seeds", "answer", "events", "validation %", "test %", "lowest", "highest",
+        "steps", "spikes by layer", "updates", "lazy", "nJ fp32", "nJ int8",
     )  # fmt: skip
-
-
-def _cells(row: SeedsRow) -> tuple[str, ...]:
-    accuracies = (
-        row.validation_accuracy_percent,
-        row.test_accuracy_percent,
-        row.test_lowest_percent,
-        row.test_highest_percent,
-    )
+    rows = [
+        (
+            row.name,
+            row.seeds,
+            "early" if row.early_exit else "at the end",
+            f"{row.synaptic_events_per_inference:,.0f}",
+            f"{row.validation_accuracy_percent:.2f}",
+            f"{row.test_accuracy_percent:.2f}",
+            f"{row.test_lowest_percent:.2f}",
+            f"{row.test_highest_percent:.2f}",
+            str(row.time_window),
+            row.spikes_per_layer,
+            f"{row.neuron_updates_clocked:,}",
+            f"{row.neuron_updates_lazy:,.0f}",
+            f"{row.nj_45nm_fp32:.1f}",
+            "" if row.nj_45nm_int8 is None else f"{row.nj_45nm_int8:.2f}",
+        )
+        for row in table.rows
+    ]
     return (
-        row.name,
-        row.seeds,
-        "early" if row.early_exit else "at the end",
-        f"{row.synaptic_events_per_inference:,.0f}",
-        *(f"{accuracy:.2f}" for accuracy in accuracies),
-        str(row.time_window),
-        row.spikes_per_layer,
-        f"{row.neuron_updates_clocked:,}",
-        f"{row.neuron_updates_lazy:,.0f}",
-        f"{row.nj_45nm_fp32:.1f}",
-        "" if row.nj_45nm_int8 is None else f"{row.nj_45nm_int8:.2f}",
+        f"Means over the seeds of each setting, on {data_title}; events per inference; spikes, "
+        f"updates and energy of an inference over its whole window:\n\n{text_table(header, rows)}\n"
     )

@@ -1,8 +1,8 @@
 """The verdict over all recorded runs: their spiking networks against their conventional ones.
 
 Every run stores the networks that it counted, of both sides (`energy.contender_files`). Those of
-the runs that the front compares, which were all measured on the same images, stand against each
-other here, and the conventional ones of runs with the same spiking network again.
+the runs that `pareto.compare_runs` compares, which were all measured on the same images, are
+compared here, with the conventional ones of runs with the same spiking network again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ from spikejoule.energy.statistics import BootstrapSettings
 from spikejoule.energy.verdict import LEVELS_PERCENT, verdicts
 from spikejoule.energy.verdict_rows import VerdictRow, VerdictTable
 from spikejoule.energy.verdict_words import OUTCOMES
-from spikejoule.tracking.front import ComparedRuns
-from spikejoule.tracking.reading import opened_to_read
+from spikejoule.tracking.pareto import ComparedRuns
+from spikejoule.tracking.queries import opened_to_read, read_stored
 from spikejoule.tracking.store import Store
 
 
@@ -50,24 +50,24 @@ def recorded_contenders(store: Store, compared: ComparedRuns, artifact: Path) ->
 
     Raises:
         StoreError: the store cannot be read, or no run has stored its networks.
-        ArtifactError: a stored file is damaged.
+        ArtifactError: a stored file is missing or damaged.
     """
-    names = {one.run_id: one.name for one in compared.candidates}
+    names = dict(zip(compared.points["run_id"], compared.points["name"], strict=True))
     found: list[Contender] = []
     without: list[str] = []
     with opened_to_read(store) as (client, _):
         for run_id in (*names, *compared.repeated):
             name = names.get(run_id)
-            folder = artifact.parent.as_posix()
-            stored = [one.path for one in client.list_artifacts(run_id, folder)]
-            if artifact.as_posix() not in stored:
+            folder = client.list_artifacts(run_id, artifact.parent.as_posix())
+            is_stored = artifact.as_posix() in [one.path for one in folder]
+            # A run without any file has lost them.
+            if not is_stored and client.list_artifacts(run_id):
                 without += [name] if name is not None else []
                 continue
-            path = Path(client.download_artifacts(run_id, artifact.as_posix()))
             # A repeated run brings its conventional networks alone.
             found += [
                 one if name is None else _named(one, name)
-                for one in load_contenders(path)
+                for one in read_stored(client, run_id, artifact, load_contenders)
                 if name is not None or one.side != SPIKING
             ]
     if not found:

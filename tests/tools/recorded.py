@@ -1,0 +1,88 @@
+"""Recorded runs for the tests of what compares them: in a frame, and in a store."""
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+
+from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW
+from spikejoule.tracking import RunRecord, Store, StoredFile, project_store, publish
+from spikejoule.tracking.queries import frame_of
+
+TAGS = {
+    "data.source": "mnist5k",
+    "data.title": "mnist5k: 5,000 MNIST digits",
+    "data.sha256.images": "ab",
+    "git.commit": "c0ffee",
+}
+PARAMETERS = {
+    "seed": "42",
+    "data.validation_size": "0.1",
+    "encode.time_window": "20",
+    "model.hidden": "[400]",
+    "model.weight_bits": "32",
+    "train.lr": "0.003",
+    "train.threads": "2",
+}
+SPIKES = {f"{name}_spikes_per_inference": 100.0 for name in ("input", "hidden", "output")}
+
+
+def run(
+    name: str,
+    *figures: float,
+    early: Sequence[float] = (),
+    parameters: Mapping[str, str] = {},
+    metrics: Mapping[str, float] = {},
+    tags: Mapping[str, str] = {},
+) -> dict[str, Any]:
+    """A run: its name is its hidden layer; its validation and test accuracy, synaptic events."""
+    measured = dict(zip(WHOLE_WINDOW, figures, strict=False))
+    measured |= dict(zip(EARLY_EXIT, early, strict=False))
+    return {
+        "name": name,
+        "parameters": {**PARAMETERS, "model.hidden": f"[{name}]", **parameters},
+        "metrics": {**measured, **SPIKES, **metrics},
+        "tags": {**TAGS, **tags},
+    }
+
+
+def frame(*runs: Mapping[str, Any]) -> pd.DataFrame:
+    """The runs as `queries.finished_runs` gives them."""
+    return frame_of(
+        SimpleNamespace(
+            info=SimpleNamespace(
+                run_id=hashlib.md5(one["name"].encode()).hexdigest(), run_name=one["name"]
+            ),
+            data=SimpleNamespace(
+                params=one["parameters"], metrics=one["metrics"], tags=one["tags"]
+            ),
+        )
+        for one in runs
+    )
+
+
+def project_folder(folder: Path, repository: Path, empty_database: Path) -> Path:
+    """A project without a result, but with a store."""
+    folder.mkdir()
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(repository / name, folder)
+    shutil.copy(empty_database, folder)
+    return folder
+
+
+def store_of(project: Path) -> Store:
+    """The store of a project, whatever the environment says."""
+    return project_store(project, "spikejoule", {})
+
+
+def record(project: Path, one: Mapping[str, Any], artifacts: Sequence[StoredFile] = ()) -> str:
+    """Publish a run; its id."""
+    publication = publish(
+        RunRecord(result_id=one["name"], artifacts=artifacts, **one), store_of(project)
+    )
+    assert publication.added
+    return publication.run_id
