@@ -21,8 +21,7 @@ from spikejoule.core.host_energy import measure_host_energy
 from spikejoule.core.resume_files import Keeper
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
-from spikejoule.encoding.encoders.none import NoEncoding
-from spikejoule.encoding.summed import WHITE, largest_count, summed_images
+from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.params import Params
@@ -91,11 +90,11 @@ def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, Labelled
     """The samples as images; of events the spikes of each unit, over the whole window."""
     train = splits["train"]
     if isinstance(train, LabelledEvents):
-        code = NoEncoding(time_window=params.encode.time_window, window_ms=params.encode.window_ms)
-        gain = max(1, WHITE // largest_count(train, code))
+        encoder = params.encode.encoder
+        gain = max(1, WHITE // largest_count(train, encoder))
         logger.info("the conventional networks read how often each unit spikes, times %d", gain)
         return {
-            name: summed_images(samples, code, gain)
+            name: summed_images(samples, encoder, gain)
             for name, samples in splits.items()
             if isinstance(samples, LabelledEvents)
         }

@@ -6,8 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.data.images import Samples, load_samples, samples_sha256
-from spikejoule.encoding.codes import EncodedImages, Split, encode_samples
-from spikejoule.encoding.encode_files import EncodeMetrics, SplitFigures
+from spikejoule.encoding.encoded_files import (
+    EncodedImages,
+    EncodeMetrics,
+    Split,
+    SplitFigures,
+    encode_samples,
+)
 from spikejoule.encoding.events import save_events
 from spikejoule.params import Params
 from stages.shared.common import run_stage

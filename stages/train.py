@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spikejoule.core.host_energy import gpu_uuids, measure_host_energy
 from spikejoule.data.images import DataDescription, load_samples, samples_sha256
-from spikejoule.encoding.codes import EncodedImages, load_events_of
+from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.engine import engine_to_train
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained

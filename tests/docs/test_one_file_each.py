@@ -95,7 +95,7 @@ from spikejoule.core.pipeline_file import artifact_paths
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.data.images import load_images
 from spikejoule.model.trained import load_trained
-from spikejoule.encoding.codes import load_encoded_images
+from spikejoule.encoding.encoded_files import load_encoded_images
 paths = artifact_paths(Path())
 graph = nir.read(paths["nir"])
 trained, complete = load_trained(paths["trained"]), read_complete(paths["checkpoint"])

@@ -13,10 +13,9 @@ from spikejoule.data.event_file import EventSetting
 from spikejoule.data.event_samples import EventSamples, offsets_of
 from spikejoule.data.events import LabelledEvents, SensorEvents
 from spikejoule.data.subject import DIGITS
-from spikejoule.encoding.binning import as_event_samples, bin_events
+from spikejoule.encoding.binning import as_event_samples, bin_events, largest_count, summed_images
 from spikejoule.encoding.encoders.none import NoEncoding
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.encoding.summed import largest_count, summed_images
 
 KEY = np.uint64(0)
 

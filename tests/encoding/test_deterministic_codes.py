@@ -95,7 +95,7 @@ class TestEveryCode:
         images = np.random.default_rng(0).integers(0, 256, (33, 50)).astype(np.uint8)
         whole = code.events(images, KEY)
         for chunk_bytes in (1, 2 * 50 * code.time_window * 4):
-            monkeypatch.setattr("spikejoule.encoding.buffers.CHUNK_BYTES", chunk_bytes)
+            monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", chunk_bytes)
             assert same(code.events(images, KEY), whole)
 
     def test_bytes_and_floats_agree(self, code: Encoder) -> None:

@@ -11,13 +11,15 @@ import pytest
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.npz import read_npz, write_npz
 from spikejoule.data.images import Dataset
-from spikejoule.encoding.codes import EncodedImages, load_encoded_images
-from spikejoule.encoding.currents import PRODUCTS, Currents, Products
+from spikejoule.encoding.encoded_files import EncodedImages, load_encoded_images
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import (
     EVENTS,
+    PRODUCTS,
+    Currents,
     EventList,
+    Products,
     concatenate_samples,
     load_events,
     save_events,

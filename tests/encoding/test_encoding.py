@@ -219,7 +219,7 @@ class TestKey:
         images = np.random.default_rng(0).integers(0, 256, (33, 50)).astype(np.uint8)
         whole = encode(images, 25, 300.0, draw_key(7, "train", 3))
         for chunk_bytes in (1, 2 * 50 * 25 * 4, 2 * 50 * 25 * 33):
-            monkeypatch.setattr("spikejoule.encoding.buffers.CHUNK_BYTES", chunk_bytes)
+            monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", chunk_bytes)
             assert digest(encode(images, 25, 300.0, draw_key(7, "train", 3))) == digest(whole)
 
     def test_same_draw_in_another_process(self) -> None:

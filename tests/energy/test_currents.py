@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.encoding.currents import PRODUCTS, Products
 from spikejoule.encoding.encoders.direct import Direct
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.events import PRODUCTS, EventList, Products
 from spikejoule.energy import (
     AnalysisInputs,
     BootstrapSettings,

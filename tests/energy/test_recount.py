@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.quantised import quantise, quantised_activations
 from spikejoule.data.images import Dataset
-from spikejoule.encoding.currents import PRODUCTS
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.encoders.regular import Regular
+from spikejoule.encoding.events import PRODUCTS
 from spikejoule.energy import (
     AnalysisInputs,
     BaselineCounts,

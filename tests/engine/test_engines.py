@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.encoding.currents import PRODUCTS, Currents, Products
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.events import PRODUCTS, Currents, EventList, Products
 from spikejoule.engine import choice, choose_engine, engine_to_train, make_engine, run_network
 from spikejoule.engine.choice import resolve_device
 from spikejoule.engine.event import EventEngine
@@ -250,7 +249,7 @@ class TestConstantCurrents:
         architecture, state = network(14, 18, 4)
         _, events, _ = direct_batch(architecture, 7, 5)
         whole = [layer.to_dense() for layer in EventEngine(architecture, state).run(events)]
-        monkeypatch.setattr("spikejoule.encoding.buffers.CHUNK_BYTES", 2 * 18 * 5 * 2)
+        monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", 2 * 18 * 5 * 2)
         again = [layer.to_dense() for layer in EventEngine(architecture, state).run(events)]
         apart = EventEngine(architecture, state).run(events.select(np.array([5, 2])))
         for layer, other, of_two in zip(whole, again, apart, strict=True):

@@ -142,7 +142,7 @@ class TestExactSpikes:
         whole = EventEngine(architecture, state).run(events)
         elements = max(1, samples * 18 * 7)
         if engine == "event":
-            monkeypatch.setattr("spikejoule.encoding.buffers.CHUNK_BYTES", 4 * elements)
+            monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", 4 * elements)
         else:
             monkeypatch.setattr("spikejoule.engine.dense.CHUNK_ELEMENTS", elements)
         chunked = engine_of(engine, architecture, state).run(events)

@@ -19,9 +19,9 @@ from spikejoule.core.compiling import exponential as exponential_numbers
 from spikejoule.core.compiling.emit import LANES, broadcast
 from spikejoule.core.compiling.exponential import GOLDEN, fill_exponentials
 from spikejoule.core.compiling.lanes import Lanes
+from spikejoule.encoding import kernels as emitting
 from spikejoule.encoding.events import EventList
-from spikejoule.encoding.kernels import gaps
-from spikejoule.encoding.kernels.structures import SPARE_SPIKES
+from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.kernels import through_time, vector
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.structures import (
@@ -86,7 +86,7 @@ def population_count(word: Any) -> Any:
 
 @emitted
 def steps_after_gaps(*arguments: Any) -> Any:
-    return gaps.steps_after_gaps(*arguments)
+    return emitting.steps_after_gaps(*arguments)
 
 
 @emitted
@@ -407,7 +407,7 @@ class TestExponentials:
         assert_same(exponentials, twins.fill_exponentials, np.uint64(state), n_vectors, out, 5)
 
 
-@pytest.mark.parametrize("module", [vector, through_time, exponential_numbers, bits, gaps])
+@pytest.mark.parametrize("module", [vector, through_time, exponential_numbers, bits, emitting])
 def test_every_intrinsic_has_a_twin(module: Any) -> None:
     names = [name for name, value in vars(module).items() if type(value) is type(fill_exponentials)]
     assert names

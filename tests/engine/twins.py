@@ -1,7 +1,7 @@
 """The emitted kernels once more, as plain loops: what each of them computes, without LLVM.
 
 Every function here has the name, the arguments and the order of additions of an intrinsic of
-``engine/kernels/vector.py``, ``engine/kernels/through_time.py``, ``encoding/kernels/gaps.py``,
+``engine/kernels/vector.py``, ``engine/kernels/through_time.py``, ``encoding/kernels/__init__.py``,
 ``core/compiling`` or ``model/surrogates``, so the two are equal bit for bit
 (test_twins.py). numba compiles them as they stand; :func:`install` puts them in the place of the
 intrinsics.
@@ -22,7 +22,7 @@ from numba.extending import intrinsic
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.core.compiling.exponential import GOLDEN
 from spikejoule.core.compiling.streams import mix
-from spikejoule.encoding.kernels.gaps import GAPS_AT_ONCE
+from spikejoule.encoding.kernels import GAPS_AT_ONCE
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESET_TO_ZERO
 
@@ -342,7 +342,7 @@ def install() -> None:
     """
     from spikejoule.core.compiling import bits
     from spikejoule.core.compiling import exponential as numbers
-    from spikejoule.encoding.kernels import gaps
+    from spikejoule.encoding import kernels as emitting
     from spikejoule.engine.kernels import through_time, vector
 
     if sys.modules.keys() & set(CALLERS):
@@ -358,4 +358,4 @@ def install() -> None:
     through_time.membrane_deltas = membrane_deltas
     through_time.hidden_deltas = hidden_deltas
     numbers.fill_exponentials = fill_exponentials
-    gaps.steps_after_gaps = steps_after_gaps
+    emitting.steps_after_gaps = steps_after_gaps

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from spikejoule.data.images import Dataset
-from spikejoule.encoding.codes import load_encoded_images
-from spikejoule.encoding.currents import PRODUCTS
+from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.encoding.encoders import ENCODERS
+from spikejoule.encoding.events import PRODUCTS
 from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.graphs import metadata_of
 from spikejoule.params import load_params

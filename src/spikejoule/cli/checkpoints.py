@@ -183,7 +183,7 @@ def _encoding_seed(checkpoint: "CompleteCheckpoint", given: int | None) -> int:
 
 def _encoded(checkpoint: "CompleteCheckpoint", samples: "Samples", seed: int) -> "EventList":
     """The samples as spikes, in the way that the checkpoint's network was trained on."""
-    from spikejoule.encoding.codes import encode_samples
+    from spikejoule.encoding.encoded_files import encode_samples
 
     return encode_samples(checkpoint.encoder, samples, seed, "test").events
 

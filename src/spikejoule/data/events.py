@@ -47,7 +47,7 @@ class SelectedEvents:
 
 @dataclass(frozen=True, eq=False)
 class SensorEvents:
-    """What a code takes that encodes nothing: events of N samples and the shape of the units."""
+    """What the encoding `none` takes: events of N samples and the shape of the units."""
 
     source: EventSource
     shape: tuple[int, ...]
@@ -107,7 +107,7 @@ class LabelledEvents:
 
     @property
     def inputs(self) -> SensorEvents:
-        """What a code takes."""
+        """What an encoder takes."""
         return SensorEvents(self.source, self.setting.shape)
 
     @cached_property

@@ -3,8 +3,12 @@
 With a fixed window an event at time t falls into step ``floor(t T / window)``. What lies outside
 of the window is dropped; what repeats the unit and step of another is merged with it, since a unit
 fires at most once in a step. Both are counted.
+
+The conventional networks, which know no time, get them as images: how often each unit spikes in the
+window.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +16,9 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.event_samples import EventSamples
-from spikejoule.data.events import SensorEvents
+from spikejoule.data.events import LabelledEvents, SensorEvents
+from spikejoule.data.images import LabelledImages
+from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import MAX_STEPS, MAX_UNITS, EventList, concatenate_samples
 
 _CELLS_PER_EVENT = 64
@@ -111,3 +117,58 @@ def as_event_samples(events: EventList, step_us: int) -> EventSamples:
         events.sources,
         events.offsets[:: events.n_steps].copy(),
     )
+
+
+WHITE = 255
+_BLOCK_SAMPLES, _BLOCK_COUNTS = 1024, 1 << 22
+
+
+def counts_per_unit(events: EventList) -> NDArray[np.int64]:
+    """Spikes of each unit in each sample, int64 [N, units]."""
+    rows = events.row_of_each_event() // events.n_steps
+    places = rows * events.n_inputs + events.sources
+    counts = np.bincount(places, minlength=events.n_samples * events.n_inputs)
+    return counts.reshape(events.n_samples, events.n_inputs)
+
+
+def largest_count(samples: LabelledEvents, encoder: Encoder) -> int:
+    """Most spikes of a unit in a sample, 1 at least."""
+    return (
+        max(
+            (int(counts_per_unit(events).max(initial=0)) for events in _blocks(samples, encoder)),
+            default=1,
+        )
+        or 1
+    )
+
+
+def summed_images(samples: LabelledEvents, encoder: Encoder, gain: int) -> LabelledImages:
+    """The samples as images: the spikes of each unit, times `gain`, at most 255.
+
+    The spikes are those that the spiking network gets, merged ones once, dropped ones not.
+
+    Args:
+        samples: N samples.
+        encoder: how their events come to steps.
+        gain: brightness of one spike; one for all sets, `255 // largest_count` of the training set.
+
+    Returns:
+        images uint8 [N, H, W]: the last axis of the units is W.
+    """
+    n_units, width = samples.inputs.n_units, samples.shape[-1]
+    images = np.empty((len(samples), n_units), dtype=np.uint8)
+    first = 0
+    for events in _blocks(samples, encoder):
+        last = first + events.n_samples
+        images[first:last] = np.minimum(counts_per_unit(events) * gain, WHITE)
+        first = last
+    return LabelledImages(
+        images.reshape(len(samples), -1, width), samples.labels, samples.index, samples.subject
+    )
+
+
+def _blocks(samples: LabelledEvents, encoder: Encoder) -> Iterator[EventList]:
+    inputs = samples.inputs
+    size = max(1, min(_BLOCK_SAMPLES, _BLOCK_COUNTS // inputs.n_units))
+    for first in range(0, len(samples), size):
+        yield encoder.encode(inputs[first : first + size], np.uint64(0)).events

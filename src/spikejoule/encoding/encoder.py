@@ -1,18 +1,150 @@
-"""What an encoder is: images in, spikes or constant currents out, and an entry for files."""
+"""What an encoder is: images in, spikes or constant currents out, and an entry for files.
+
+Images are taken as levels of intensity; what encoding takes is counted as the definition of an
+encoding says it.
+"""
 
 import hashlib
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from spikejoule.core.errors import ParameterError
 from spikejoule.core.sections import Kind
-from spikejoule.encoding.currents import Products
-from spikejoule.encoding.encoding_operations import EncodingOperations
-from spikejoule.encoding.events import MAX_STEPS, STEP_MS, EventList
+from spikejoule.encoding.events import MAX_SOURCES, MAX_STEPS, STEP_MS, EventList, Products
+
+BYTE_INTENSITIES: NDArray[np.float64] = np.arange(256) / 255
+"""Intensity of each 8-bit level, float64 [256]."""
+BYTE_INTENSITIES.flags.writeable = False
+
+
+class Levels(NamedTuple):
+    """Images whose pixels are few distinct intensities, so that an encoding is a table of these.
+
+    Attributes:
+        levels: place of each pixel's intensity in `intensities`, uint8 or uint16 [N, P].
+        intensities: float64 [L], in [0, 1]; `BYTE_INTENSITIES` itself for 8-bit images.
+    """
+
+    levels: NDArray[np.uint8] | NDArray[np.uint16]
+    intensities: NDArray[np.float64]
+
+
+def levels_of(images: NDArray[np.generic]) -> Levels:
+    """The levels of images.
+
+    Args:
+        images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
+
+    Raises:
+        ParameterError: a pixel out of range, too many or no pixels, too many intensities.
+    """
+    if images.ndim < 2:
+        raise ParameterError(f"images have {images.ndim} dimensions; [N, pixels...] is needed")
+    n_pixels = math.prod(images.shape[1:])
+    if not 1 <= n_pixels <= MAX_SOURCES - 1:
+        raise ParameterError(f"images have {n_pixels} pixels; allowed are 1 to {MAX_SOURCES - 1}")
+    flat = np.ascontiguousarray(images.reshape(images.shape[0], n_pixels))
+    if flat.dtype == np.uint8:
+        return Levels(flat.view(np.uint8), BYTE_INTENSITIES)
+    pixels = flat.astype(np.float64)
+    if not np.isfinite(pixels).all():
+        raise ParameterError("pixels must be finite numbers in [0, 1]; some are not finite")
+    intensities, levels = np.unique(pixels, return_inverse=True)
+    if intensities.size > MAX_SOURCES:
+        raise ParameterError(
+            f"the images have {intensities.size} distinct intensities; at most {MAX_SOURCES} are "
+            "allowed: quantise them (8-bit images have 256)"
+        )
+    if intensities.size and not (intensities[0] >= 0 and intensities[-1] <= 1):
+        raise ParameterError(
+            f"pixels run from {intensities[0]} to {intensities[-1]}; intensities must lie in [0, 1]"
+        )
+    return Levels(levels.reshape(flat.shape).astype(np.uint16), intensities)
+
+
+def identities_of(samples: NDArray[np.integer] | None, n_images: int) -> NDArray[np.int64]:
+    """The identity of each image within its split, int64 [N]: its position if none is given.
+
+    Raises:
+        ParameterError: as many identities as images are needed.
+    """
+    identities = np.arange(n_images) if samples is None else np.asarray(samples)
+    if identities.shape != (n_images,):
+        raise ParameterError(
+            f"samples name {identities.size} images, but there are {n_images}: one identity an "
+            "image is needed"
+        )
+    return np.ascontiguousarray(identities, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class EncodingOperations:
+    """Operations of encoding N images, each int64 [N].
+
+    They are those of the encoding's definition, done for pixels that can fire alone; a kernel may
+    find the same spikes with others. Reading pixels, rounding to a step and handing spikes on are
+    no operations here.
+
+    Attributes:
+        random_draws: uniform random numbers.
+        comparisons: of two numbers.
+        multiplications, additions: a subtraction is an addition.
+        logarithms: natural ones.
+    """
+
+    random_draws: NDArray[np.int64]
+    comparisons: NDArray[np.int64]
+    multiplications: NDArray[np.int64]
+    additions: NDArray[np.int64]
+    logarithms: NDArray[np.int64]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Operations of each kind over all images."""
+        return {field.name: int(getattr(self, field.name).sum()) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class PerPixel:
+    """Operations for each pixel that can fire, and for each image; as of `EncodingOperations`."""
+
+    random_draws: int = 0
+    comparisons: int = 0
+    multiplications: int = 0
+    additions: int = 0
+    logarithms: int = 0
+    additions_per_image: int = 0
+
+
+def operations_of_pixels(
+    images: NDArray[np.generic], threshold: float, each: PerPixel
+) -> EncodingOperations:
+    """Operations where every pixel is compared with a threshold, and only those above go on.
+
+    Args:
+        images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
+        threshold: intensity that a pixel must exceed to fire.
+        each: what one that does takes.
+
+    Raises:
+        ParameterError: as of `levels_of`.
+    """
+    levels, intensities = levels_of(images)
+    above = (intensities > threshold)[levels].sum(axis=1, dtype=np.int64)
+    return EncodingOperations(
+        random_draws=above * each.random_draws,
+        comparisons=levels.shape[1] + above * each.comparisons,
+        multiplications=above * each.multiplications,
+        additions=above * each.additions + each.additions_per_image,
+        logarithms=above * each.logarithms,
+    )
 
 
 class Encoded(NamedTuple):
@@ -33,11 +165,11 @@ class Encoder(Kind):
     """How images become spikes; each encoding is one file of :mod:`spikejoule.encoding.encoders`.
 
     Attributes:
-        formula: the code in one line, for the checkpoint.
+        formula: the encoding in one line, for the checkpoint.
         formula_name: what the checkpoint calls it.
         header_names: parameters that files call otherwise, with a unit, say.
-        takes: what it encodes: ``images``, or ``events`` that need no code.
-        time_window: T, steps; of 1 ms, unless the code says otherwise.
+        takes: what it encodes: ``images``, or ``events`` that need no encoding.
+        time_window: T, steps; of 1 ms, unless the encoding says otherwise.
     """
 
     formula: ClassVar[str]
@@ -59,8 +191,8 @@ class Encoder(Kind):
 
         Args:
             images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
-            key: random streams of the pass, from :meth:`draw_key`; a code that draws nothing has
-                no use for it.
+            key: random streams of the pass, from :meth:`draw_key`; an encoding that draws
+                nothing has no use for it.
             samples: identity of each image within its split, [N]; its position if not given. What
                 is drawn for an image depends on the key and on this alone.
 
@@ -79,10 +211,10 @@ class Encoder(Kind):
 
     @abstractmethod
     def density(self, images: Any) -> float:
-        """Expected share of ones among the input bits [N, T, P] of images, in [0, 1]."""
+        """Expected fraction of ones among the input bits [N, T, P] of images, in [0, 1]."""
 
     def operations(self, images: NDArray[np.generic]) -> EncodingOperations | None:
-        """What encoding each image takes; None where a code does not say it, which is not zero.
+        """What encoding each image takes; None where it is not stated, which is not zero.
 
         Args:
             images: [N, ...]; as of :meth:`events`, with the same errors.
@@ -91,7 +223,7 @@ class Encoder(Kind):
 
     @property
     def rate_hz(self) -> float | None:
-        """Firing rate of the brightest pixel in Hz; None for a code that has no rate."""
+        """Firing rate of the brightest pixel in Hz; None for an encoding without one."""
         return None
 
     @property
@@ -101,7 +233,7 @@ class Encoder(Kind):
 
     @property
     def input_products(self) -> Products | None:
-        """How often hardware multiplies the currents of an input; None for a code of spikes."""
+        """How often hardware multiplies the currents of an input; None for one of spikes."""
         return None
 
     def draw_key(self, seed: int, split: str, epoch: int) -> np.uint64:
@@ -116,7 +248,7 @@ class Encoder(Kind):
         return np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
 
     def entry(self) -> dict[str, Any]:
-        """What files say of the code: ``type`` and every parameter, as plain values."""
+        """What files say of the encoding: ``type`` and every parameter, as plain values."""
         values = self.model_dump(mode="json")
         named = {self.header_names.get(name, name): value for name, value in values.items()}
         return {"type": self.name, **named}

@@ -2,20 +2,24 @@
 
 One percent of a rate-coded MNIST digit's input bits are ones. An :class:`EventList` stores where
 they are and nothing else: a compressed sparse row layout whose rows are (sample, step) pairs.
+
+An input may be constant currents in place of spikes: a source of value x adds ``x * w`` to the
+potential of each neuron that it reaches, in every step of the window. That is a product, where a
+spike takes the weight as it is.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile, Arrays
-from spikejoule.encoding.currents import Currents
+from spikejoule.data.event_samples import offsets_of
 
 STEP_MS = 1.0
 """Duration of one step in milliseconds."""
@@ -24,7 +28,7 @@ MAX_SOURCES = 65_536
 MAX_UNITS = 2**24
 """Units of the widest input, whose numbers take four."""
 MAX_STEPS = 10_000
-"""Steps of the longest window of a code."""
+"""Steps of the longest window of an encoding."""
 EVENTS = ArrayFile(
     "spikejoule/events/1",
     {
@@ -43,6 +47,90 @@ EVENTS = ArrayFile(
 )
 
 Encoding = Mapping[str, str | int | float]
+
+Products = Literal["once", "every_step"]
+"""How often hardware multiplies constant currents by weights."""
+PRODUCTS: Final[tuple[str, ...]] = get_args(Products)
+
+
+@dataclass(frozen=True, eq=False)
+class Currents:
+    """The constant inputs of N samples.
+
+    Those of sample n come from ``sources[offsets[n] : offsets[n + 1]]``, in ascending order, each
+    at most once. Sources that give nothing are left out.
+
+    Attributes:
+        sources: the units that give something, uint16 [E].
+        values: what they give, float32 [E]; never 0.
+        offsets: where each sample begins, int64 [N + 1].
+        products: whether hardware multiplies ``once`` per inference and adds the sums in
+            every step, or multiplies in ``every_step``. The network computes the same either way.
+    """
+
+    sources: NDArray[np.uint16]
+    values: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    products: Products
+
+    def check(self, n_samples: int, n_inputs: int) -> None:
+        """Verify the layout for so many samples and units; ArtifactError where it is broken."""
+        types = [array.dtype.name for array in (self.sources, self.values, self.offsets)]
+        if types != ["uint16", "float32", "int64"] or self.products not in PRODUCTS:
+            raise ArtifactError(
+                f"currents: of {', '.join(types)}, products {self.products}; needed are uint16, "
+                f"float32, int64, and one of {', '.join(PRODUCTS)}"
+            )
+        if self.offsets.shape != (n_samples + 1,) or self.sources.shape != self.values.shape:
+            raise ArtifactError(
+                f"currents: {self.offsets.size} offsets for {n_samples} samples, and "
+                f"{self.values.size} values of {self.sources.size} sources"
+            )
+        lengths = np.diff(self.offsets)
+        ends = (int(self.offsets[0]), int(self.offsets[-1]))
+        if ends != (0, self.sources.size) or (lengths < 0).any():
+            raise ArtifactError(
+                f"currents: offsets run from {ends[0]} to {ends[1]} for {self.sources.size} "
+                "sources, or decrease"
+            )
+        if not np.isfinite(self.values).all() or not self.values.all():
+            raise ArtifactError("currents: a value is zero or not finite")
+        places = np.repeat(np.arange(n_samples) * n_inputs, lengths) + self.sources
+        if (self.sources >= n_inputs).any() or (np.diff(places) <= 0).any():
+            raise ArtifactError(
+                f"currents: sources are not in strictly ascending order below {n_inputs}"
+            )
+
+    def select(self, samples: NDArray[np.integer]) -> "Currents":
+        """Those of some samples, in the order given."""
+        lengths = np.diff(self.offsets)[samples]
+        offsets = offsets_of(lengths)
+        places = np.repeat(self.offsets[samples] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Currents(self.sources[places], self.values[places], offsets, self.products)
+
+    def times(self, n_steps: int) -> int:
+        """How often a product is made in a window of `n_steps`."""
+        return n_steps if self.products == "every_step" else 1
+
+    def sum_per_sample(self, of_source: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The sum over each sample's sources of a number that each unit has, int64 [N]."""
+        before = np.zeros(self.sources.size + 1, dtype=np.int64)
+        np.cumsum(of_source[self.sources], out=before[1:])
+        return np.diff(before[self.offsets])
+
+    def to_dense(self, n_inputs: int) -> NDArray[np.float32]:
+        """The same as one value a unit, float32 [N, n_inputs]."""
+        dense = np.zeros((self.offsets.size - 1, n_inputs), dtype=np.float32)
+        dense[np.repeat(np.arange(len(dense)), np.diff(self.offsets)), self.sources] = self.values
+        return dense
+
+    @classmethod
+    def from_dense(cls, values: NDArray[np.float32], products: Products) -> "Currents":
+        """The currents of one value a unit, [N, units]; zeros are left out."""
+        samples, sources = np.nonzero(values)
+        offsets = offsets_of(np.bincount(samples, minlength=len(values)))
+        given = np.asarray(values[samples, sources], dtype=np.float32)
+        return cls(sources.astype(np.uint16), given, offsets, products)
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +213,7 @@ class EventList:
 
     @property
     def density(self) -> float:
-        """Share of (sample, step, unit) places that hold a spike."""
+        """Fraction of (sample, step, unit) places that hold a spike."""
         places = self.n_samples * self.n_steps * self.n_inputs
         return self.n_events / places if places else 0.0
 
@@ -187,8 +275,7 @@ class EventList:
         n_inputs: int,
     ) -> "EventList":
         """Event list from (row, source) pairs in ascending order, row being ``n * T + t``."""
-        offsets = np.zeros(n_samples * n_steps + 1, dtype=np.int64)
-        np.cumsum(np.bincount(rows, minlength=n_samples * n_steps), out=offsets[1:])
+        offsets = offsets_of(np.bincount(rows, minlength=n_samples * n_steps))
         kind = source_type(n_inputs)
         events = cls(sources.astype(kind), offsets, n_samples, n_steps, n_inputs)
         events.check()
@@ -213,8 +300,7 @@ class EventList:
         chosen = np.arange(self.n_samples)[samples]
         rows = (chosen[:, None] * self.n_steps + np.arange(self.n_steps)).reshape(-1)
         lengths = self.offsets[rows + 1] - self.offsets[rows]
-        offsets = np.zeros(rows.size + 1, dtype=np.int64)
-        np.cumsum(lengths, out=offsets[1:])
+        offsets = offsets_of(lengths)
         places = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
         currents = None if self.currents is None else self.currents.select(chosen)
         return EventList(
@@ -236,8 +322,7 @@ def concatenate_samples(parts: Sequence[EventList]) -> EventList:
     if any(part.currents is not None for part in parts):
         raise ArtifactError("constant currents are encoded at once, and not joined")
     lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-    offsets = np.zeros(lengths.size + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+    offsets = offsets_of(lengths)
     return EventList(
         np.concatenate([part.sources for part in parts]),
         offsets,
@@ -309,8 +394,7 @@ def events_of_rows(
     Raises:
         ArtifactError: the first invariant that does not hold.
     """
-    offsets = np.zeros(row_lengths.size + 1, dtype=np.int64)
-    np.cumsum(row_lengths.astype(np.int64), out=offsets[1:])
+    offsets = offsets_of(row_lengths.astype(np.int64))
     n_samples, n_steps, n_inputs = (int(size) for size in shape)
     events = EventList(sources, offsets, n_samples, n_steps, n_inputs)
     events.check()
@@ -322,8 +406,7 @@ def _currents(arrays: Arrays) -> Currents:
     if missing:
         raise ArtifactError(f"it lacks the arrays {', '.join(missing)}")
     lengths = arrays["current_lengths"].astype(np.int64)
-    offsets = np.zeros(lengths.size + 1, dtype=np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+    offsets = offsets_of(lengths)
     products: Any = str(arrays["current_products"])
     return Currents(arrays["current_sources"], arrays["current_values"], offsets, products)
 

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.encoding_operations import EncodingOperations
+from spikejoule.encoding.encoder import Encoder, EncodingOperations
 from spikejoule.energy.baseline_operations import METHODS, count_baseline
 from spikejoule.energy.described import InputDescribed, NetworkDescribed
 from spikejoule.energy.operations import MeanOperations, OperationCounts

@@ -6,7 +6,7 @@
 
 from typing import Protocol
 
-from spikejoule.encoding.currents import Products
+from spikejoule.encoding.events import Products
 from spikejoule.model.quantisation import Quantisation
 
 

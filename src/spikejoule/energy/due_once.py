@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from spikejoule.encoding.currents import Products
+from spikejoule.encoding.events import Products
 from spikejoule.energy import terms
 
 _ONCE: Final = (terms.PIXEL_READ, terms.ZERO_COMPARISON, terms.DECISION_COMPARISON)

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.text import NOT_RECORDED
 from spikejoule.data.images import subject_of_data
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.encoding_operations import EncodingOperations
+from spikejoule.encoding.encoder import Encoder, EncodingOperations
 from spikejoule.energy import (
     AnalysisInputs,
     BaselineCounts,

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.text import NOT_RECORDED
 from spikejoule.data.subject import DIGITS, Subject
-from spikejoule.encoding.currents import Products
-from spikejoule.encoding.events import STEP_MS
+from spikejoule.encoding.events import STEP_MS, Products
 from spikejoule.energy.break_even import OperatingPoint
 from spikejoule.energy.contenders import (
     EARLY_EXIT,

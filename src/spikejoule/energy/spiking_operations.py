@@ -51,8 +51,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.encoding.currents import Products
-from spikejoule.encoding.encoding_operations import EncodingOperations
+from spikejoule.encoding.encoder import EncodingOperations
+from spikejoule.encoding.events import Products
 from spikejoule.energy import terms
 from spikejoule.energy.operations import Block, Column, MeanOperations, OperationCounts, joined
 from spikejoule.energy.spiking_places import SpikingPlaces

@@ -30,7 +30,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.encoding.currents import Products
+from spikejoule.encoding.events import Products
 from spikejoule.energy import terms
 from spikejoule.energy.operations import Column
 from spikejoule.energy.spiking_operations import (

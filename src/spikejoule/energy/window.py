@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spikejoule.encoding.currents import Products
+from spikejoule.encoding.events import Products
 from spikejoule.energy import terms
 from spikejoule.energy.analysis import CountSummary, ProfileInference, TermEnergy
 from spikejoule.energy.due_once import due_once

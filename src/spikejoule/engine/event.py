@@ -10,9 +10,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.compiling.arrays import aligned_zeros, even_parts
 from spikejoule.core.errors import ArtifactError
-from spikejoule.encoding.buffers import collect_events
 from spikejoule.encoding.events import EventList
-from spikejoule.encoding.kernels.structures import LaneSpikes
+from spikejoule.encoding.kernels import LaneSpikes, collect_events
 from spikejoule.engine.adam_state import adam_state
 from spikejoule.engine.grids import neuron_of_layer, neuron_table, row_grids
 from spikejoule.engine.inputs import check_input

@@ -6,9 +6,8 @@ path.
 
 import numpy as np
 
-from spikejoule.encoding.buffers import collect_events
 from spikejoule.encoding.events import EventList
-from spikejoule.encoding.kernels.structures import LaneSpikes
+from spikejoule.encoding.kernels import LaneSpikes, collect_events
 from spikejoule.engine.inputs import check_input
 from spikejoule.engine.kernels.integer import integer_forward_lanes
 from spikejoule.engine.kernels.structures import IntegerParameters, Spikes

@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 
 from spikejoule.core.compiling.arrays import aligned_zeros, padded
 from spikejoule.encoding.events import source_type
-from spikejoule.encoding.kernels.structures import SPARE_SPIKES
+from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import Moments, Workspace
 

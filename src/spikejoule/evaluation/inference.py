@@ -23,8 +23,8 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.host_energy import HostEnergyEntry
 from spikejoule.core.schema import Array, ArrayFile, Arrays, NotNegative, Record
 from spikejoule.data.images import Samples, samples_sha256
-from spikejoule.encoding.codes import load_encoded_images
 from spikejoule.encoding.counting import SpikeCounts
+from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.encoding.events import EventList, events_of_rows
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
@@ -64,24 +64,24 @@ def load_network_and_events(
 
     `samples`, if given, are those that the events must encode. Raises ArtifactError if a file is
     missing or damaged, if the events have another number of inputs, another window, another maximum
-    rate or another code than the network was trained on, or if they encode other images.
+    rate or another encoding than the network was trained on, or if they encode other images.
     """
     network = load_trained(network_path)
-    events, code = load_encoded_images(events_path)
+    events, made_from = load_encoded_images(events_path)
     n_input = network.architecture.n_input
     if events.n_inputs != n_input:
         raise ArtifactError(
             f"{events_path} holds events from {events.n_inputs} inputs, but {network_path} was "
             f"trained on {n_input}: encode and train again from the same parameters."
         )
-    found = code.encoder.entry()
+    found = made_from.encoder.entry()
     for key, needed in network.encoder.entry().items():
         if found.get(key) != needed:
             raise ArtifactError(
                 f"{events_path} was encoded with {key} {found.get(key)}, but {network_path} was "
                 f"trained with {needed}: encode and train again from the same parameters."
             )
-    if samples is not None and code.images_sha256 != samples_sha256(samples):
+    if samples is not None and made_from.images_sha256 != samples_sha256(samples):
         raise ArtifactError(
             f"{events_path} ({events.n_samples:,} samples) does not encode the {len(samples):,} "
             "images that it is to be compared with: run the encode stage again."

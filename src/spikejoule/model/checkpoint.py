@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
-from spikejoule.encoding.codes import encoder_of_entry
+from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.complete import SCHEMA_VERSION, build_complete

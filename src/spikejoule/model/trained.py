@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import first_problem
-from spikejoule.encoding.codes import encoder_of_entry
 from spikejoule.encoding.counting import TrainingSpikes
+from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neuron import UNNAMED, Neuron

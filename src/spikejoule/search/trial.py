@@ -11,7 +11,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.resume_files import Keeper
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
-from spikejoule.encoding.codes import encode_samples
+from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.pricing import sample_energies
 from spikejoule.engine import engine_to_train

@@ -1,4 +1,4 @@
-"""The direct code: the image itself as a constant current into the first layer.
+"""The direct encoding: the image itself as a constant current into the first layer.
 
 There are no input spikes. A pixel of intensity x in [0, 1] adds ``x * w`` to the potential of each
 neuron that it reaches, in every step; the first layer turns this into spikes, and the layers behind
@@ -16,11 +16,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.encoding.currents import Currents, Products
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.encoding_operations import EncodingOperations
-from spikejoule.encoding.events import EventList
-from spikejoule.encoding.levels import identities_of, levels_of
+from spikejoule.encoding.encoder import Encoder, EncodingOperations, identities_of, levels_of
+from spikejoule.encoding.events import Currents, EventList, Products
 
 
 class Direct(Encoder):

@@ -1,4 +1,4 @@
-"""The latency code: one spike a pixel, the brighter the earlier.
+"""The latency encoding: one spike a pixel, the brighter the earlier.
 
 What a neuron tells by the time of its first spike is enough to classify, and needs one spike
 (Thorpe, Delorme and Van Rullen, Neural Networks 14, 2001). A pixel of intensity x in [0, 1] above
@@ -27,15 +27,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.sections import Real
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.encoding_operations import (
+from spikejoule.encoding.encoder import (
+    BYTE_INTENSITIES,
+    Encoder,
     EncodingOperations,
     PerPixel,
+    identities_of,
+    levels_of,
     operations_of_pixels,
 )
 from spikejoule.encoding.events import EventList
-from spikejoule.encoding.kernels.structures import LaneSpikes
-from spikejoule.encoding.levels import BYTE_INTENSITIES, identities_of, levels_of
+from spikejoule.encoding.kernels import LaneSpikes
 
 Curve = Literal["linear", "logarithmic"]
 
@@ -66,8 +68,8 @@ class Latency(Encoder):
     ) -> EventList:
         """The spikes of images, which depend on nothing else."""
         # Compiling takes numba, which reading parameters does not need.
-        from spikejoule.encoding.buffers import collect_events
-        from spikejoule.encoding.kernels.latency import encode_lanes
+        from spikejoule.encoding.kernels import collect_events
+        from spikejoule.encoding.kernels.deterministic import latency_lanes
 
         levels, intensities = levels_of(images)
         n_images, n_pixels = levels.shape
@@ -76,12 +78,12 @@ class Latency(Encoder):
         first_level = np.count_nonzero(steps == self.time_window)  # intensities ascend
 
         def fill(chosen: slice, out: LaneSpikes) -> None:
-            encode_lanes(levels[chosen], first_level, steps, self.time_window, *out)
+            latency_lanes(levels[chosen], first_level, steps, self.time_window, *out)
 
         return collect_events(n_images, self.time_window, n_pixels, fill)
 
     def density(self, images: NDArray[np.uint8]) -> float:
-        """Share of the pixels that fire, in one of T steps."""
+        """Fraction of the pixels that fire, in one of T steps."""
         fires = self.steps_of(BYTE_INTENSITIES) < self.time_window
         return float(fires @ np.bincount(images.ravel(), minlength=256)) / (
             images.size * self.time_window
@@ -110,20 +112,20 @@ class Latency(Encoder):
         return _steps(self, intensities)
 
 
-def _steps(code: Latency, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
-    last = code.time_window - 1
-    if code.latency_curve == "linear":
+def _steps(encoder: Latency, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
+    last = encoder.time_window - 1
+    if encoder.latency_curve == "linear":
         times = last * (1 - intensities)
     else:
         # As a sum of exponentials' logarithms: e^(T - 1) itself overflows from T = 711 on.
         with np.errstate(divide="ignore"):
             scale = last + np.log(-np.expm1(-float(last)))
             times = last - np.logaddexp(0, scale + np.log(intensities))
-    fires = intensities > code.latency_threshold
-    return np.where(fires, np.rint(times), code.time_window).astype(np.uint16)
+    fires = intensities > encoder.latency_threshold
+    return np.where(fires, np.rint(times), encoder.time_window).astype(np.uint16)
 
 
 @functools.lru_cache(maxsize=8)
-def _steps_of_bytes(code: Latency) -> NDArray[np.uint16]:
+def _steps_of_bytes(encoder: Latency) -> NDArray[np.uint16]:
     """The step of each 8-bit level; kept, because training asks for it in every batch."""
-    return _steps(code, BYTE_INTENSITIES)
+    return _steps(encoder, BYTE_INTENSITIES)

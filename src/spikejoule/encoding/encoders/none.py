@@ -1,4 +1,4 @@
-"""No code: the samples are events from birth, of a sensor that stamps them with their time.
+"""No encoding: the samples are events from birth, of a sensor that stamps them with their time.
 
 Events are brought to the steps of the network (:mod:`spikejoule.encoding.binning`): with a fixed
 window an event at time t falls into step ``floor(t T / window)``. Those outside of the window are
@@ -68,7 +68,7 @@ class NoEncoding(Encoder):
         return self.encode(images, key, samples).events
 
     def density(self, images: Any) -> float:
-        """Share of ones, counted on up to 1,000 samples that are spread over all of them."""
+        """Fraction of ones, counted on up to 1,000 samples that are spread over all of them."""
         inputs = _events_alone(images)
         n_chosen = min(len(inputs), _DENSITY_SAMPLES)
         chosen = np.linspace(0, len(inputs) - 1, n_chosen).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The Poisson rate code.
+"""The Poisson rate encoding.
 
 A pixel of intensity x in [0, 1] fires in each step of 1 ms with probability
 ``p = x * max_rate_hz / 1000``, independently of everything else. Which steps those are depends on
@@ -14,19 +14,21 @@ from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.sections import Real
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.encoding_operations import (
+from spikejoule.encoding.encoder import (
+    BYTE_INTENSITIES,
+    Encoder,
     EncodingOperations,
     PerPixel,
+    identities_of,
+    levels_of,
     operations_of_pixels,
 )
 from spikejoule.encoding.events import STEP_MS, EventList
-from spikejoule.encoding.kernels.structures import LaneSpikes
-from spikejoule.encoding.levels import BYTE_INTENSITIES, identities_of, levels_of
+from spikejoule.encoding.kernels import LaneSpikes
 
 
 class Poisson(Encoder):
-    """The Poisson rate code of the seed notebook.
+    """The Poisson rate encoding of the seed notebook.
 
     Attributes:
         max_rate: firing rate of a white pixel, Hz.
@@ -108,7 +110,7 @@ def encode(
     key: np.uint64,
     samples: NDArray[np.integer] | None = None,
 ) -> EventList:
-    """Poisson rate code of images.
+    """Poisson rate encoding of images.
 
     Args:
         images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
@@ -124,7 +126,7 @@ def encode(
         ParameterError: a window below 1, a rate or a pixel out of range.
     """
     # Compiling takes numba, which reading parameters does not need.
-    from spikejoule.encoding.buffers import collect_events
+    from spikejoule.encoding.kernels import collect_events
     from spikejoule.encoding.kernels.poisson import encode_lanes
 
     if time_window < 1:

@@ -1,4 +1,4 @@
-"""The regular rate code: the rate of the Poisson code, without chance.
+"""The regular rate encoding: the rate of the Poisson encoding, without chance.
 
 A pixel of intensity x in [0, 1] fires at the rate ``x * max_rate`` in even intervals. It has an
 accumulator that begins at the pixel's phase, grows by ``r = x * max_rate / 1000`` in every step of
@@ -19,22 +19,24 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.sections import Real
-from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.encoding_operations import (
+from spikejoule.encoding.encoder import (
+    BYTE_INTENSITIES,
+    Encoder,
     EncodingOperations,
     PerPixel,
+    identities_of,
+    levels_of,
     operations_of_pixels,
 )
 from spikejoule.encoding.events import STEP_MS, EventList
-from spikejoule.encoding.kernels.structures import LaneSpikes
-from spikejoule.encoding.levels import BYTE_INTENSITIES, identities_of, levels_of
+from spikejoule.encoding.kernels import LaneSpikes
 
 _BITS = 32
 _CHUNK = 1024  # images whose pixels' spike counts are held at a time
 
 
 class Regular(Encoder):
-    """The rate of the Poisson code in even intervals; depends on the image alone.
+    """The rate of the Poisson encoding in even intervals; depends on the image alone.
 
     Attributes:
         max_rate: firing rate of a white pixel, Hz.
@@ -57,8 +59,8 @@ class Regular(Encoder):
     ) -> EventList:
         """The spikes of images, which depend on nothing else."""
         # Compiling takes numba, which reading parameters does not need.
-        from spikejoule.encoding.buffers import collect_events
-        from spikejoule.encoding.kernels.regular import encode_lanes
+        from spikejoule.encoding.kernels import collect_events
+        from spikejoule.encoding.kernels.deterministic import regular_lanes
 
         levels, intensities = levels_of(images)
         n_images, n_pixels = levels.shape
@@ -66,7 +68,7 @@ class Regular(Encoder):
         increments = self.increments_of(intensities)
 
         def fill(chosen: slice, out: LaneSpikes) -> None:
-            encode_lanes(levels[chosen], increments, self.time_window, *out)
+            regular_lanes(levels[chosen], increments, self.time_window, *out)
 
         return collect_events(n_images, self.time_window, n_pixels, fill)
 
@@ -102,7 +104,7 @@ class Regular(Encoder):
 
 def phases_of(n_pixels: int) -> NDArray[np.uint64]:
     """What each pixel's accumulator begins with, in units of 2^-32, uint64 [P]."""
-    from spikejoule.encoding.kernels.regular import PHASE_STEP
+    from spikejoule.encoding.kernels.deterministic import PHASE_STEP
 
     return np.arange(n_pixels, dtype=np.uint64) * np.uint64(PHASE_STEP) % np.uint64(1 << _BITS)
 

@@ -1,4 +1,4 @@
-"""Poisson rate code: pixels to spikes, about one random number a spike.
+"""Poisson rate encoding: pixels to spikes, about one random number a spike.
 
 In each step a pixel fires with probability p, independently. The gap to its next spike is then
 geometric, P(gap >= k) = (1 - p)^k, and is the whole part of an exponential number divided by
@@ -19,8 +19,7 @@ from spikejoule.core.compiling.emit import LANES
 from spikejoule.core.compiling.exponential import GOLDEN, fill_exponentials
 from spikejoule.core.compiling.jit import compiled, compiled_parallel
 from spikejoule.core.compiling.streams import stream_start
-from spikejoule.encoding.kernels.gaps import GAPS_AT_ONCE, steps_after_gaps
-from spikejoule.encoding.kernels.ordering import order_by_step
+from spikejoule.encoding.kernels import GAPS_AT_ONCE, order_by_step, steps_after_gaps
 
 AT_ONCE = 4
 """Images that are drawn side by side: each draw waits for the one before, so that one image alone

@@ -1,4 +1,4 @@
-"""How images became spikes, as files say it."""
+"""How images became spikes, as files state it: event lists, and metrics/encode.json."""
 
 import os
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.schema import Record, Sha256, first_problem
+from spikejoule.core.schema import Count, NotNegative, Record, Sha256, first_problem
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.encoding.encoder import Encoded, Encoder
 from spikejoule.encoding.encoders import ENCODERS
@@ -19,7 +19,7 @@ Split = Literal["validation", "test"]
 
 
 class _Draws(Record):
-    """What an encoded split depends on beside its code."""
+    """What an encoded split depends on beside its encoding."""
 
     seed: int = Field(ge=0, lt=2**32)
     split: Split
@@ -31,7 +31,7 @@ class EncodedImages:
     """What an event list was made from.
 
     Attributes:
-        encoder: the code.
+        encoder: the encoding.
         seed: the experiment's seed.
         split: ``validation`` or ``test``.
         images_sha256: SHA-256 of the pixels.
@@ -56,12 +56,12 @@ def encode_samples(encoder: Encoder, samples: Samples, seed: int, split: str) ->
     """The spikes of samples that are encoded once, of a split of this name.
 
     Raises:
-        ParameterError: the code is not for samples of this kind, or as of `Encoder.events`.
+        ParameterError: the encoding is not for samples of this kind, or as of `Encoder.events`.
     """
     given = "images" if isinstance(samples, LabelledImages) else "events"
     if encoder.takes != given:
         raise ParameterError(
-            f"the samples are {given}, but the code {encoder.name!r} takes {encoder.takes}"
+            f"the samples are {given}, but the encoding {encoder.name!r} takes {encoder.takes}"
         )
     key = encoder.draw_key(seed, split, epoch=0)
     return encoder.encode(samples.inputs, key, samples.index)
@@ -71,18 +71,20 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
     """The encoder that an entry of `Encoder.entry` states; other keys of the entry are ignored.
 
     Raises:
-        ArtifactError: naming `path`, if the code is unknown or a parameter missing or out of range.
+        ArtifactError: naming `path`: the encoding is unknown, or a parameter missing or out of
+            range.
     """
-    code = entry.get("type")
-    if not isinstance(code, str) or code not in ENCODERS:
+    name = entry.get("type")
+    if not isinstance(name, str) or name not in ENCODERS:
         raise ArtifactError(
-            f"{path} was made with the code {code!r:.80}, but the codes are {', '.join(ENCODERS)}."
+            f"{path} was made with the encoding {name!r:.80}, but the encodings are "
+            f"{', '.join(ENCODERS)}."
         )
-    kind = ENCODERS[code]
-    names = {kind.header_names.get(name, name): name for name in kind.model_fields}
+    kind = ENCODERS[name]
+    names = {kind.header_names.get(key, key): key for key in kind.model_fields}
     try:
         return kind.model_validate(
-            {name: entry[stated] for stated, name in names.items() if stated in entry}
+            {key: entry[stated] for stated, key in names.items() if stated in entry}
         )
     except ValidationError as error:
         problem = first_problem(error, kind.header_names)
@@ -94,8 +96,8 @@ def load_events_of(path: Path, expected: EncodedImages) -> EventList:
 
     Raises ArtifactError as `load_encoded_images` does, and if it was made from anything else.
     """
-    events, code = load_encoded_images(path)
-    found = code.entry()
+    events, made_from = load_encoded_images(path)
+    found = made_from.entry()
     for key, value in expected.entry().items():
         if found.get(key) != value:
             raise ArtifactError(
@@ -114,7 +116,7 @@ def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
     encoder = encoder_of_entry(path, header)
     own = encoder.entry()
     draws = _Draws.from_content(path, {k: v for k, v in header.items() if k not in own})
-    code = EncodedImages(encoder, draws.seed, draws.split, draws.images_sha256)
+    made_from = EncodedImages(encoder, draws.seed, draws.split, draws.images_sha256)
     if encoder.time_window != events.n_steps:
         raise ArtifactError(
             f"{path} holds {events.n_steps} steps, but states a window of {encoder.time_window}: "
@@ -123,7 +125,45 @@ def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
     products = None if events.currents is None else events.currents.products
     if products != encoder.input_products:
         raise ArtifactError(
-            f"{path} states the code {encoder.name} with the products {encoder.input_products}, "
+            f"{path} states the encoding {encoder.name} with products {encoder.input_products}, "
             f"but holds those of {products}: run the encode stage again."
         )
-    return events, code
+    return events, made_from
+
+
+class SplitFigures(Record):
+    """Figures of one split.
+
+    Attributes:
+        samples: how many there are.
+        spikes: input spikes of all of them; 0 for constant currents.
+        density: fraction of (sample, step, unit) places that hold a spike.
+        events_dropped, events_merged: events of a sensor that lie outside of the window, and that
+            repeat the unit and step of another; not stated of images.
+    """
+
+    samples: int = Field(ge=1)
+    spikes: Count
+    density: NotNegative
+    events_dropped: Count | None = None
+    events_merged: Count | None = None
+
+    @staticmethod
+    def of(encoded: Encoded, from_sensor: bool) -> "SplitFigures":
+        """The figures of a split, from a sensor or from images."""
+        events = encoded.events
+        figures = {
+            "samples": events.n_samples,
+            "spikes": events.n_events,
+            "density": events.density,
+        }
+        if from_sensor:
+            figures |= {"events_dropped": encoded.dropped, "events_merged": encoded.merged}
+        return SplitFigures.model_validate(figures)
+
+
+class EncodeMetrics(Record):
+    """Figures of the splits that are encoded once."""
+
+    validation: SplitFigures
+    test: SplitFigures
