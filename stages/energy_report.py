@@ -31,9 +31,8 @@ from spikejoule.model.checkpoint import (
 from spikejoule.model.training_files import TrainTimings
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
-from spikejoule.report.charts.raster import raster_of
-from spikejoule.report.pictures import pictures
-from spikejoule.report.provenance import front_provenance, network_provenance
+from spikejoule.report.charts import pictures, raster_of
+from spikejoule.report.content import front_provenance, network_provenance
 from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
@@ -135,10 +134,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         read_fronts(paths["fronts"]),
         raster,
         provenance,
+        str(network.data["source"]),
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
     metrics = EnergyMetrics.model_validate(headline(analysis))
-    drawn = pictures(network, evaluation, raster, sample, confidence)
+    drawn = pictures(network, evaluation, raster, confidence)
 
     write_complete(paths["checkpoint"], content)
     save_contenders(paths["contenders"], [*inputs.ways, *analysis.baselines])

@@ -128,12 +128,12 @@ class TestImports:
         ]
 
     def test_no_torch_where_none_is_needed(self, repository: Path) -> None:
-        modules = ["params", "data.images", "data.loading", "core.files"]
+        modules = ["params", "data.images", "data.loading", "core.store"]
         modules += [
             "encoding.encoders.poisson",
             "encoding.counting",
             "evaluation.evaluation",
-            "report.figures",
+            "report.charts",
             "tracking",
         ]
         code = "import sys\n" + "".join(f"import spikejoule.{name}\n" for name in modules)

@@ -83,7 +83,7 @@ def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPat
     assert min(figures["events_dropped"], figures["events_merged"]) > 0
     page = paths["energy_page"].read_text(encoding="utf-8")
     assert "200 ms in 10 steps" in page
-    assert "20 ms of the network&#x27;s time" in page or "20 ms of the network's time" in page
+    assert "20 ms of the network&#39;s time" in page
     assert "The input are events of a sensor" in page
     assert "One sample, spike by spike: a 0" in page
     for words in ("validation", "over", "each", "60", "every"):

@@ -167,7 +167,7 @@ def _recorded(options: argparse.Namespace) -> "tuple[Params, Store]":
 
 def _front(options: argparse.Namespace) -> str:
     from spikejoule.core.store import write_bytes
-    from spikejoule.report import figures
+    from spikejoule.report.charts.accuracy import accuracy_front
     from spikejoule.tracking import finished_runs
     from spikejoule.tracking.pareto import compare_runs, front_text
 
@@ -180,7 +180,8 @@ def _front(options: argparse.Namespace) -> str:
         table.write(options.table, compared.varied)
     if options.figure is not None:
         source = f"{compared.data_title}; {compared.n_runs} runs"
-        write_bytes(options.figure, figures.accuracy_front(table.rows, options.at_least, source))
+        chart = accuracy_front(table.rows, options.at_least, source)
+        write_bytes(options.figure, chart.png())
     return front_text(compared, options.at_least, params.flattened())
 
 

@@ -1,13 +1,11 @@
-"""What a reader sees: the energy report as a page, figures as PNG, a checkpoint as text.
+"""What a reader sees: the energy report as a page, charts, a card, a checkpoint as text.
 
-content     what the page shows
-provenance  where it comes from
-pictures    the PNG files of the pipeline
-charts      definitions of charts: data, scales, ticks, labels
-page        the page, which draws charts as SVG
-card        a network's energy on one sheet, as Markdown
-figures     PNG files, drawn with matplotlib
-inspect     the content of a checkpoint in words
+content         what page and card show, and the verdict against all known networks
+page            the page: what its template `energy.html.j2` is given
+charts          charts, one function each, as PNG and as SVG of the page
+card            a network's energy on one sheet, as Markdown
+inspect         the content of a checkpoint in words
+words           counts, places, energies and sources in words
 """
 
 from spikejoule.report.card import energy_card

@@ -23,7 +23,7 @@ from spikejoule.core.schema import (
 from spikejoule.core.text import text_table
 from spikejoule.evaluation.front_rows import pareto_front
 from spikejoule.params import Params, Value
-from spikejoule.report.figures import search_front
+from spikejoule.report.charts import Point, search_front
 from spikejoule.search.space import SearchSpace
 from spikejoule.tracking.pareto import experiment_command
 
@@ -162,14 +162,14 @@ def found_png(table: FoundTable, energy: str, source: str) -> bytes:
     """The trials as a figure: PNG bytes. Raises ValueError if none takes any energy."""
     return search_front(
         [
-            (row.energy, row.validation_accuracy_percent, row.on_front, str(row.trial))
+            Point(row.energy, row.validation_accuracy_percent, str(row.trial), row.on_front)
             for row in table.rows
         ],
         EVENTS_TITLE
         if table.rows[0].energy_nj_per_inference is None
         else f"nJ per inference ({energy}), mean over the validation set, log scale",
         source,
-    )
+    ).png()
 
 
 def write_found(table: FoundTable, file: Path) -> None:

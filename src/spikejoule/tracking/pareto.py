@@ -181,7 +181,7 @@ def front_text(
 
     `current` holds the parameters that the command starts from, by full name.
     """
-    from spikejoule.report.charts.front import setting_text
+    from spikejoule.report.charts.accuracy import setting_text
 
     lines = [
         f"{compared.n_runs} runs on {compared.data_title}",

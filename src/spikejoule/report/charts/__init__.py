@@ -1,5 +1,88 @@
-"""What figures show, whoever draws them: data, scales, ticks and labels, without a drawing.
+"""Charts: one function each, drawn with matplotlib, for the PNG as well as for the page's SVG.
 
-A chart that is there twice, as a PNG (`figures`) and on the page (`page`), has its one definition
-here, in a module of its name.
+Every function turns values into a `Chart`: no file, no global state, no display, and the same bytes
+for the same values. Every axis has its unit; the title states what the chart shows, and the line
+below it the data that it was measured on. This package alone imports matplotlib.
+
+canvas    palette, axes, and the way to PNG and SVG
+accuracy  what accuracy costs: sweeps, searches, recorded networks, steps of the window
+energy    energy by profile, term, layer and class; break-even
+learning  training, its energy, classes and their confusion
+raster    one sample, spike by spike
 """
+
+from typing import TYPE_CHECKING
+
+from spikejoule.data.images import subject_of_data
+from spikejoule.evaluation.evaluation import EvaluationFiles
+from spikejoule.report.charts.accuracy import (
+    Point,
+    accuracy_front,
+    by_step,
+    recorded_fronts,
+    search_front,
+)
+from spikejoule.report.charts.canvas import Chart, NoChart
+from spikejoule.report.charts.energy import break_even, by_class, by_layer, by_profile, by_term
+from spikejoule.report.charts.learning import (
+    confusion_matrix,
+    per_class_accuracy,
+    training_curves,
+    training_energy,
+)
+from spikejoule.report.charts.raster import SpikeRaster, raster_of, spike_raster
+
+if TYPE_CHECKING:
+    from spikejoule.model.trained import TrainedNetwork
+
+__all__ = [
+    "Chart",
+    "NoChart",
+    "Point",
+    "SpikeRaster",
+    "accuracy_front",
+    "break_even",
+    "by_class",
+    "by_layer",
+    "by_profile",
+    "by_step",
+    "by_term",
+    "confusion_matrix",
+    "per_class_accuracy",
+    "pictures",
+    "raster_of",
+    "recorded_fronts",
+    "search_front",
+    "spike_raster",
+    "training_curves",
+    "training_energy",
+]
+
+
+def pictures(
+    network: "TrainedNetwork", evaluation: EvaluationFiles, raster: SpikeRaster, confidence: float
+) -> dict[str, bytes]:
+    """The PNG files that the pipeline keeps beside its report, by the name of the artifact.
+
+    Args:
+        network: whose training is drawn.
+        evaluation: its answers on the test set.
+        raster: the spikes of one test image.
+        confidence: level of the intervals.
+    """
+    title, subject = str(network.data["title"]), subject_of_data(network.data)
+    charts = {
+        "training_curves": training_curves(
+            network.history,
+            network.architecture.layer_names,
+            network.best_epoch,
+            title,
+            bool(network.data["validated_on_test"]),
+        ),
+        "spike_raster": spike_raster(raster, title),
+        "confusion_figure": confusion_matrix(evaluation.confusion.matrix, title, subject),
+        "per_class_figure": per_class_accuracy(
+            evaluation.of_each_class, evaluation.overall, confidence, title, subject
+        ),
+    }
+    return {name: chart.png() for name, chart in charts.items()}

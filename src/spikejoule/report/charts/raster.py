@@ -1,11 +1,12 @@
-"""One image on its way through the network, spike by spike."""
+"""One sample on its way through the network, spike by spike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
@@ -13,17 +14,21 @@ from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.events import STEP_MS, EventList
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.report.charts.scales import Scale, step_scale
+from spikejoule.report.charts.canvas import (
+    GREY,
+    VERMILION,
+    Chart,
+    house_style,
+    layer_colours,
+    new_figure,
+)
 
-TIME_TITLE: Final = "Time (ms)"
-
-_FEW_UNITS = 32  # whose marks may be large
 _MOST_NUMBERED_UNITS = 16
 
 
 @dataclass(frozen=True, eq=False)
 class SpikeRaster:
-    """One image and the spikes it causes; index 0 of a layer on top, as the input reads.
+    """One sample and the spikes it causes; index 0 of a layer on top, as the input reads.
 
     Attributes:
         image: uint8 [height, width]; None for a sample that is none.
@@ -33,6 +38,7 @@ class SpikeRaster:
         subject: what the samples show.
         step_ms: milliseconds of a step.
         input_unit: what a unit of the input is.
+        source: the data, and which sample of it this is.
 
     Raises:
         ValueError: a layer does not hold exactly one sample, or the layers differ in their steps.
@@ -45,6 +51,7 @@ class SpikeRaster:
     subject: Subject = DIGITS
     step_ms: float = STEP_MS
     input_unit: str = "pixel"
+    source: str = ""
 
     def __post_init__(self) -> None:
         if any(layer.n_samples != 1 for layer in self.layers):
@@ -53,18 +60,15 @@ class SpikeRaster:
             raise ValueError("the layers differ in their number of steps")
 
     @cached_property
-    def _spikes_per_unit(self) -> tuple[NDArray[np.int64], ...]:
+    def spikes_per_unit(self) -> tuple[NDArray[np.int64], ...]:
+        """Spikes of each unit, int64 [units] a layer."""
         return tuple(layer.counts_per_source() for layer in self.layers)
-
-    @property
-    def class_counts(self) -> NDArray[np.int64]:
-        """Spikes of each output neuron, int64 [O]."""
-        return self._spikes_per_unit[-1]
 
     @property
     def answer(self) -> int | None:
         """The class with the most output spikes (the first of equals); None without a spike."""
-        return int(self.class_counts.argmax()) if self.class_counts.any() else None
+        counts = self.spikes_per_unit[-1]
+        return int(counts.argmax()) if counts.any() else None
 
     @property
     def outcome(self) -> str:
@@ -75,46 +79,13 @@ class SpikeRaster:
             return "read correctly"
         return f"misread as {self.subject.class_names[self.answer]}"
 
-    @property
-    def shown(self) -> str:
-        """What the sample is, in words."""
-        return self.subject.one(self.label)
-
-    @property
-    def sample_word(self) -> str:
-        """What a sample is: an image, or a sample."""
-        return "sample" if self.image is None else "image"
-
-    @property
-    def time(self) -> Scale:
-        """Time in ms; the spikes of step t are drawn at t, in the middle of it."""
-        return step_scale(self.layers[0].n_steps, self.step_ms)
-
     def title(self, place: int) -> str:
         """Of a layer: its name, and how many of its units spiked how often."""
-        layer, name = self.layers[place], self.layer_names[place]
-        units = f"{self.input_unit}s" if place == 0 else "neurons"
+        layer, units = self.layers[place], f"{self.input_unit}s" if place == 0 else "neurons"
         return (
-            f"{name.capitalize()}: {layer.n_events:,} spikes from "
-            f"{np.count_nonzero(self._spikes_per_unit[place]):,} of {layer.n_inputs:,} {units}"
+            f"{self.layer_names[place].capitalize()}: {layer.n_events:,} spikes from "
+            f"{np.count_nonzero(self.spikes_per_unit[place]):,} of {layer.n_inputs:,} {units}"
         )
-
-    def unit_ticks(self, place: int) -> range:
-        """Units of a layer that are numbered: those of an output of few classes."""
-        layer = self.layers[place]
-        is_output = place == len(self.layers) - 1
-        return range(layer.n_inputs if is_output and layer.n_inputs <= _MOST_NUMBERED_UNITS else 0)
-
-
-def spike_points(layer: EventList, step_ms: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Time in ms and unit of each spike of one sample, [E] each; `step_ms` is that of a step."""
-    times_ms = (layer.row_of_each_event() * step_ms).astype(np.float64)
-    return times_ms, layer.sources.astype(np.int64)
-
-
-def has_few_units(layer: EventList) -> bool:
-    """Whether there is room for large marks."""
-    return layer.n_inputs <= _FEW_UNITS
 
 
 def raster_of(measured: Measurement, samples: Samples, sample: int, step_ms: float) -> SpikeRaster:
@@ -130,6 +101,7 @@ def raster_of(measured: Measurement, samples: Samples, sample: int, step_ms: flo
             f"{n_measured - 1}, the test images whose spikes were measured"
         )
     one = slice(sample, sample + 1)
+    is_image = isinstance(samples, LabelledImages)
     return SpikeRaster(
         image=samples.images[sample] if isinstance(samples, LabelledImages) else None,
         label=int(samples.labels[sample]),
@@ -137,5 +109,105 @@ def raster_of(measured: Measurement, samples: Samples, sample: int, step_ms: flo
         layer_names=measured.counts.layer_names,
         subject=samples.subject,
         step_ms=step_ms,
-        input_unit="pixel" if isinstance(samples, LabelledImages) else "unit",
+        input_unit="pixel" if is_image else "unit",
+        source=f"test {'image' if is_image else 'sample'} {sample}",
     )
+
+
+@house_style()
+def spike_raster(raster: SpikeRaster, source: str, with_counts: bool = True) -> Chart:
+    """The spikes of all layers over time.
+
+    Args:
+        raster: the sample and its spikes.
+        source: the data.
+        with_counts: whether the image and the output counts are beside them; the chart is wide
+            then.
+    """
+    layers, n_layers = raster.layers, len(raster.layers)
+    figure = new_figure(1.6 + 1.7 * (n_layers - 1), 9.6) if with_counts else new_figure(
+        1.6 * n_layers
+    )  # fmt: skip
+    rows = figure.add_gridspec(
+        n_layers, 2 if with_counts else 1, width_ratios=(1, 4.2) if with_counts else None,
+        height_ratios=(1.25,) * (n_layers - 1) + (1,),
+    )  # fmt: skip
+    shared: Axes | None = None
+    for place, (layer, colour) in enumerate(zip(layers, layer_colours(n_layers), strict=True)):
+        axes = figure.add_subplot(rows[place, -1], sharex=shared)
+        shared, last = axes, place == n_layers - 1
+        _draw_spikes(axes, layer, colour, raster.step_ms)
+        unit = f"neuron ({raster.subject.noun})" if last else "neuron"
+        if place == 0:
+            unit = raster.input_unit if raster.image is None else "pixel, row by row"
+        axes.set_ylabel(f"{raster.layer_names[place].capitalize()}\n{unit}")
+        axes.set_title(raster.title(place))
+        axes.tick_params(labelbottom=last)
+        if last and layer.n_inputs <= _MOST_NUMBERED_UNITS:
+            axes.set_yticks(range(layer.n_inputs), raster.subject.class_names[: layer.n_inputs])
+            axes.tick_params(axis="y", labelsize=8 if with_counts else 6)
+    # The spikes of step t are drawn at t, in the middle of it.
+    axes.set_xlim(-0.5 * raster.step_ms, (layers[0].n_steps - 0.5) * raster.step_ms)
+    axes.set_xlabel("Time (ms)")
+    if with_counts:
+        if raster.image is not None:
+            _draw_image(figure.add_subplot(rows[0, 0]), raster)
+        _draw_counts(figure.add_subplot(rows[-1, 0], sharey=axes), raster)
+    word = "sample" if raster.image is None else "image"
+    shown = raster.subject.one(raster.label)
+    finding = f"One {word}, spike by spike: {shown}, {raster.outcome}"
+    if with_counts:
+        finding = (
+            f"{shown[:1].upper()}{shown[1:]}, {raster.outcome}: {layers[0].n_events:,} input "
+            f"spikes cause {sum(layer.n_events for layer in layers[1:-1]):,} hidden and "
+            f"{layers[-1].n_events:,} output spikes in {layers[0].n_steps * raster.step_ms:g} ms"
+        )
+    units = "those of the sensor" if raster.image is None else "the pixels, row by row"
+    return Chart(
+        "raster",
+        finding,
+        figure,
+        f"{source}; {raster.source}",
+        "; ".join(raster.title(place) for place in range(n_layers)),
+        f"Each mark is a spike. The input's units are {units}; output neurons are the classes, "
+        "and the one with the most spikes is the answer.",
+    )
+
+
+def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> None:
+    """A vertical stroke a spike, all of them one line with gaps: small in the page's SVG."""
+    times = layer.row_of_each_event() * step_ms
+    units = layer.sources.astype(np.float64)
+    half = max(0.35, 0.008 * layer.n_inputs)
+    gaps = np.full(len(times), np.nan)
+    x = np.stack([times, times, gaps], axis=1).ravel()
+    y = np.stack([units - half, units + half, gaps], axis=1).ravel()
+    axes.plot(x, y, color=colour, linewidth=1.4, solid_capstyle="butt")
+    margin = max(0.6, 0.02 * layer.n_inputs)
+    # Index 0 on top, so that the input reads like the image.
+    axes.set_ylim(layer.n_inputs - 1 + margin, -margin)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
+
+
+def _draw_image(axes: Axes, raster: SpikeRaster) -> None:
+    assert raster.image is not None
+    axes.imshow(raster.image, cmap="Greys_r", vmin=0, vmax=255, interpolation="none")
+    axes.set_title(f"Image: {raster.subject.one(raster.label)}")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel(" × ".join(str(size) for size in raster.image.shape) + " pixels")
+    axes.spines[:].set_visible(True)
+
+
+def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
+    counts, answer = raster.spikes_per_unit[-1], raster.answer
+    colours = [VERMILION if label == answer else GREY for label in range(counts.size)]
+    bars = axes.barh(range(counts.size), counts, color=colours, height=0.7)
+    axes.bar_label(bars, [str(count) if count else "" for count in counts], padding=3, fontsize=8)
+    axes.set_xlim(0, max(int(counts.max()) * 1.2, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    axes.set_xlabel("Output spikes")
+    axes.set_ylabel(raster.subject.noun.capitalize())
+    named = None if answer is None else raster.subject.class_names[answer]
+    axes.set_title("No output spikes" if named is None else f"Most spikes: {named}")
+    axes.grid(True, axis="x")

@@ -1,0 +1,312 @@
+"""How training went and what it cost; which classes are read correctly, and as what the others."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from numpy.typing import NDArray
+
+from spikejoule.data.subject import DIGITS, Subject, numbered
+from spikejoule.evaluation.accuracy import Accuracy
+from spikejoule.report.charts.canvas import (
+    BLUE,
+    GREY,
+    GRID,
+    INK,
+    MUTED,
+    PAPER,
+    VERMILION,
+    Chart,
+    NoChart,
+    accuracy_axis,
+    error_percent,
+    from_zero,
+    house_style,
+    layer_colours,
+    legend_below,
+    new_figure,
+    tip,
+)
+from spikejoule.report.words import amount_words, middle_pj
+
+if TYPE_CHECKING:
+    from spikejoule.energy import EnergyAnalysis
+
+# Of a curve's name, as a fraction of the height of its axes.
+_NAME_HEIGHT = 0.065
+_MOST_NUMBERED = 40  # classes whose cells hold numbers
+
+
+@house_style()
+def training_curves(
+    history: Sequence[Mapping[str, Any]],
+    layer_names: Sequence[str],
+    best_epoch: int,
+    source: str,
+    validated_on_test: bool = False,
+) -> Chart:
+    """Accuracy, loss, spikes per training sample and learning rate over the epochs.
+
+    Args:
+        history: one mapping per epoch with the fields of `training.EpochRecord`.
+        layer_names: of the entries of its `spikes`, the input first.
+        best_epoch: whose weights were kept, from 1.
+        source: which images the network learned from.
+        validated_on_test: whether the "validation" images are the test images, which the figure
+            then says.
+    """
+    epochs = [int(record["epoch"]) for record in history]
+    held_out = "Test (validated on it)" if validated_on_test else "Validation"
+    validation = [float(record["validation_accuracy_percent"]) for record in history]
+    training = [float(record["train_accuracy_percent"]) for record in history]
+    best = validation[epochs.index(best_epoch)]
+    figure = new_figure(5.6, 9.6)
+    (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2, sharex=True)
+    accuracy_axis(top_left, [*training, *validation])
+    _draw_curves(
+        top_left,
+        epochs,
+        {
+            "Training": ([error_percent(value) for value in training], BLUE),
+            held_out: ([error_percent(value) for value in validation], VERMILION),
+        },
+    )
+    top_left.plot([best_epoch], [error_percent(best)], "o", markersize=9, markerfacecolor="none",
+                  color=INK, clip_on=False)  # fmt: skip
+    top_left.set_title(f"Accuracy (circle: the weights kept, epoch {best_epoch})")
+    loss = [float(record["train_loss"]) for record in history]
+    _draw_curves(top_right, epochs, {"": (loss, BLUE)}, is_from_zero=True)
+    top_right.set(title="Training loss", ylabel="Cross-entropy (nats)")
+    spikes = {
+        name.capitalize(): (
+            [record["spikes"][layer] / record["samples"] for record in history], colour
+        )
+        for layer, (name, colour) in enumerate(
+            zip(layer_names, layer_colours(len(layer_names)), strict=True)
+        )
+    }  # fmt: skip
+    _draw_curves(bottom_left, epochs, spikes, is_from_zero=True)
+    bottom_left.set(title="Activity while training", ylabel="Spikes per training sample")
+    rates = [float(record["learning_rate"]) for record in history]
+    _draw_curves(bottom_right, epochs, {"": (rates, MUTED)}, is_from_zero=True)
+    bottom_right.set(title="Learning rate", ylabel="Learning rate (dimensionless)")
+    bottom_right.yaxis.set_major_formatter(lambda rate, _position: f"{rate:g}")
+    for axes in (bottom_left, bottom_right):
+        axes.set_xlabel("Epoch")
+    finding = f"{held_out.split(' (')[0]} accuracy peaks at {best:.2f} % in epoch {best_epoch} "
+    return Chart("training-curves", f"{finding}of {len(epochs)}", figure, source)
+
+
+def _draw_curves(
+    axes: Axes,
+    epochs: Sequence[int],
+    curves: Mapping[str, tuple[Sequence[float], str]],
+    is_from_zero: bool = False,
+) -> None:
+    """Lines with their names at their ends, kept apart where the ends are close."""
+    for values, colour in curves.values():
+        axes.plot(epochs, values, color=colour, linewidth=1.8, marker="o", markersize=3.2)
+    step = next(
+        step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10_000) if len(epochs) <= 10 * step
+    )
+    # The first epoch and then at most ten round ones.
+    axes.set_xticks(sorted({epochs[0], *(epoch for epoch in epochs if epoch % step == 0)}))
+    axes.set_xlim(epochs[0] - 0.02 * len(epochs), epochs[-1] + 0.02 * len(epochs))
+    axes.grid(True, axis="y")
+    if is_from_zero:
+        axes.set_ylim(0, 1.08 * max(max(values) for values, _ in curves.values()) or 1)
+    to_fraction = axes.transData + axes.transAxes.inverted()
+    ends = sorted(
+        (float(to_fraction.transform((epochs[-1], values[-1]))[1]), name, colour)
+        for name, (values, colour) in curves.items()
+    )
+    places: list[float] = []
+    for fraction, _, _ in ends:
+        places.append(max(fraction, places[-1] + _NAME_HEIGHT) if places else fraction)
+    excess = max(places[-1] - 1.0, 0.0)
+    for place, (_, name, colour) in zip(places, ends, strict=True):
+        axes.annotate(
+            name,
+            xy=(1.0, place - excess),
+            xycoords="axes fraction",
+            xytext=(3, 0),
+            textcoords="offset points",
+            color=colour,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+@house_style()
+def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
+    """Validation accuracy after each epoch against the energy spent until then."""
+    priced = analysis.chosen_training
+    if priced is None or analysis.training is None:
+        reason = "The checkpoint does not record what training's energy needs."
+        return NoChart("training", "What training costs", reason)
+    total = amount_words(priced.total)
+    if not priced.epochs or priced.total.high_pj <= 0:
+        reason = f"{total} in all; single epochs are not recorded."
+        return NoChart("training", "What training costs", reason)
+    spent = [middle_pj(epoch.cumulative) for epoch in priced.epochs]
+    accuracies = [epoch.validation_accuracy_percent for epoch in priced.epochs]
+    errors = [error_percent(accuracy) for accuracy in accuracies]
+    figure = new_figure(4.0)
+    axes = figure.subplots()
+    from_zero(axes, "x", 1.02 * spent[-1])
+    accuracy_axis(axes, accuracies)
+    label = "validation accuracy after each epoch"
+    axes.plot(spent, errors, color=BLUE, linewidth=1.6, label=label)
+    told = []
+    for epoch, x, y in zip(priced.epochs, spent, errors, strict=True):
+        words = f"epoch {epoch.epoch}: {epoch.validation_accuracy_percent:.2f} %, "
+        told.append(f"{words}{amount_words(epoch.cumulative)}")
+        kept = epoch.epoch == analysis.training.best_epoch
+        colour, size = (VERMILION, 8) if kept else (BLUE, 3.5)
+        kept_label = f"the weights kept, epoch {epoch.epoch}" if kept else None
+        mark = axes.plot(
+            [x], [y], "o", color=colour, markersize=size, clip_on=False, label=kept_label
+        )
+        tip(mark, told[-1])
+    axes.set_xlabel(f"Energy of training until then, under {analysis.chosen}")
+    legend_below(figure)
+    shares = ", ".join(f"{phase} {amount_words(one)}" for phase, one in priced.by_phase.items())
+    ends = "" if priced.total.value_pj is not None else " Drawn at the prices' upper ends."
+    return Chart(
+        "training",
+        f"Training costs {total}",
+        figure,
+        description="; ".join(told[:: max(len(told) // 10, 1)]),
+        caption=f"{shares}.{ends}",
+    )
+
+
+@house_style()
+def confusion_matrix(
+    confusion: NDArray[np.integer[Any]], source: str, subject: Subject = DIGITS
+) -> Chart:
+    """The confusion matrix [C, C], rows actual, columns predicted.
+
+    Every cell holds its number of images. Correct ones, a hundred times more numerous, would drown
+    the errors in any common colour scale: the diagonal is grey, and colour shows the errors alone,
+    in percent of the samples of the actual class.
+    """
+    counts = np.asarray(confusion)
+    n_classes = counts.shape[0]
+    row_sums = np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    diagonal = np.eye(n_classes, dtype=bool)
+    percent = np.ma.masked_array(100 * counts / row_sums, mask=diagonal)
+    colours = LinearSegmentedColormap.from_list("errors", [PAPER, "#F6B58C", VERMILION])
+    highest = max(float(percent.max()), 0.1)
+    side = max(1.0, min(n_classes, _MOST_NUMBERED) / 14)
+    figure = new_figure(6.6 * side, 7.6 * side)
+    axes = figure.subplots()
+    picture = axes.imshow(percent, cmap=colours.with_extremes(bad=GRID), vmin=0, vmax=highest)
+    for actual, predicted in np.ndindex(counts.shape if n_classes <= _MOST_NUMBERED else (0, 0)):
+        count, correct = int(counts[actual, predicted]), actual == predicted
+        dark = not correct and percent[actual, predicted] > 0.75 * highest
+        axes.text(
+            predicted,
+            actual,
+            f"{count:,}" if count or correct else "·",
+            ha="center",
+            va="center",
+            fontweight="bold" if correct else "normal",
+            color=PAPER if dark else INK if count else GREY,
+        )
+    every = range(0, n_classes, 1 + n_classes // _MOST_NUMBERED)
+    names = [subject.class_names[label] for label in every]
+    plain = subject.class_names == numbered(subject.n_classes)
+    axes.set_xticks(every, names, rotation=0 if plain else 90)
+    axes.set_yticks(every, names)
+    axes.set_xticks(np.arange(n_classes + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n_classes + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=PAPER, linewidth=1.5)
+    axes.tick_params(which="both", length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel(f"Predicted {subject.noun} (cells: number of {subject.samples})")
+    axes.set_ylabel(f"Actual {subject.noun}")
+    bar = figure.colorbar(picture, ax=axes, shrink=0.75, pad=0.02)
+    bar.set_label(f"Errors (% of the {subject.samples} of the actual {subject.noun})")
+    bar.outline.set_visible(False)
+    n_samples, errors = int(counts.sum()), np.where(diagonal, 0, counts)
+    finding = f"{100 * int(np.trace(counts)) / max(n_samples, 1):.2f} % of {n_samples:,} "
+    finding += f"{subject.nouns} read correctly"
+    if errors.any():
+        actual, predicted = np.unravel_index(errors.argmax(), errors.shape)
+        number = int(errors[actual, predicted])
+        finding += f"; most often wrong: {subject.class_names[int(actual)]} as "
+        finding += f"{subject.class_names[int(predicted)]}, "
+        finding += "once" if number == 1 else f"{number} times"
+    return Chart("confusion", finding, figure, source)
+
+
+@house_style()
+def per_class_accuracy(
+    per_class: Sequence[Accuracy],
+    overall: Accuracy,
+    confidence: float,
+    source: str,
+    subject: Subject = DIGITS,
+) -> Chart:
+    """Accuracy of each class with its interval, beside the overall accuracy.
+
+    The axis does not start at 0, where nothing lies: positions are compared, not lengths, so dots
+    are drawn and no bars, and the axis says where it starts.
+
+    Raises:
+        ValueError: no class has a sample.
+    """
+    known = [
+        (label, entry.percent, entry.low_percent, entry.high_percent, entry.n_samples)
+        for label, entry in enumerate(per_class)
+        if entry.percent is not None
+        and entry.low_percent is not None
+        and entry.high_percent is not None
+    ]
+    if not known or overall.percent is None:
+        raise ValueError("no class has a sample")
+    hardest = min(known, key=lambda entry: entry[1])
+    figure = new_figure(4.2, 8.0 * max(1.0, min(len(known), 64) / 10))
+    axes = figure.subplots()
+    beside: dict[str, Any] = {
+        "textcoords": "offset points", "va": "center", "annotation_clip": False
+    }  # fmt: skip
+    for label, percent, low, high, _ in known:
+        colour = VERMILION if label == hardest[0] else BLUE
+        axes.plot([label, label], [low, high], color=colour, linewidth=2, alpha=0.55)
+        axes.plot([label], [percent], "o", color=colour, markersize=7, clip_on=False, zorder=3)
+        axes.annotate(f"{percent:.1f}", (label, percent), (8, 0), color=colour, **beside)
+    axes.axhline(overall.percent, color=MUTED, linewidth=1, linestyle=(0, (5, 3)), zorder=1)
+    axes.annotate(
+        f"all {subject.nouns}\n{overall.percent:.2f} %",
+        (1, overall.percent),
+        (4, 0),
+        xycoords=("axes fraction", "data"),
+        color=MUTED,
+        **beside,
+    )
+    lowest = min(entry[2] for entry in known)
+    # Down to a whole number below the lowest interval, which the axis label can state.
+    bottom = max(0, math.floor(lowest - 0.02 * (100 - lowest)))
+    axes.set_ylim(bottom, 100 + 0.02 * (100 - bottom))
+    axes.set_xlim(-0.5, len(per_class) - 0.3)
+    axes.set_xticks(
+        [entry[0] for entry in known],
+        [f"{subject.class_names[entry[0]]}\n{entry[4]:,}" for entry in known],
+        rotation=0 if subject.class_names == numbered(subject.n_classes) else 45,
+    )
+    noun = f"{subject.noun[:1].upper()}{subject.noun[1:]}"
+    axes.set_xlabel(f"{noun}, and its number of test {subject.samples}")
+    axes.set_ylabel(f"Correct (%), axis from {bottom} %")
+    axes.grid(True, axis="y")
+    return Chart(
+        "per-class",
+        f"{noun} {subject.class_names[hardest[0]]} is the hardest: {hardest[1]:.1f} % of "
+        f"{hardest[4]:,} {subject.samples}",
+        figure,
+        f"{source}; bars: {100 * confidence:g} % Wilson interval",
+    )
