@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.core.errors import StoreError
-from spikejoule.core.pipeline_file import PARAMS_FILE
 from spikejoule.core.provenance import provenance_tags
+from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.params import Params
 from spikejoule.tracking import StoredFile, project_store, publish
 from spikejoule.tracking.project import check_against_lock

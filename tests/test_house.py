@@ -124,7 +124,7 @@ class TestImports:
         assert run([sys.executable, "-c", code], repository, environment).stdout.split() == [
             "spikejoule",
             "spikejoule.core",
-            "spikejoule.core.version",
+            "spikejoule",
         ]
 
     def test_no_torch_where_none_is_needed(self, repository: Path) -> None:

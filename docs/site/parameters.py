@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import ErrorDetails
 
-from spikejoule.core.parameter_problems import problem_lines
-from spikejoule.core.sections import Kind, Kinds
+from spikejoule.core.parameters import Kind, Kinds, problem_lines
 from spikejoule.energy.profile_files import load_profiles
 from spikejoule.params import Params
 

@@ -13,9 +13,18 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from spikejoule.baselines.settings import BaselineSettings
-from spikejoule.core.parameter_file import parsed, read_sections, with_earlier, with_new_names
-from spikejoule.core.parameter_problems import WHOLE_LINE, shown
-from spikejoule.core.sections import Line, Real, Section, chooses
+from spikejoule.core.errors import shown
+from spikejoule.core.parameters import (
+    WHOLE_LINE,
+    Line,
+    Real,
+    Section,
+    chooses,
+    parsed,
+    read_sections,
+    with_earlier,
+    with_new_names,
+)
 from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
 from spikejoule.encoding.encoder import Encoder

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
-from spikejoule.core.pipeline_file import PARAMS_FILE, PIPELINE_FILE, artifact_paths
+from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, artifact_paths
 from spikejoule.params import Params, load_params
 from stages.shared import journal
 from stages.shared.resuming import forget_recorded

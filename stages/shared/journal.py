@@ -20,7 +20,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
-from spikejoule.core.processes import SAME_START_SECONDS, start_of
+from spikejoule.core.resume import SAME_START_SECONDS, start_of
 from spikejoule.core.store import write_text
 
 # Set for the processes of a stage; the absolute path of the pipeline's journal.

@@ -20,18 +20,16 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
-from spikejoule.core.host_energy import HostEnergy, HostEnergyEntry
-from spikejoule.core.host_energy_sums import added_up
-from spikejoule.core.pipeline_file import PIPELINE_FILE, paths_of
+from spikejoule.core.host_energy import HostEnergy, HostEnergyEntry, added_up
 from spikejoule.core.provenance import (
     computing_environment,
     content_digest,
     file_digest,
     tree_digests,
 )
-from spikejoule.core.resume_files import Kept, ResumeFile
+from spikejoule.core.resume import Kept, ResumeFile
 from spikejoule.core.store import read_json, write_json
-from spikejoule.core.yaml_files import read_mapping
+from spikejoule.core.yaml_files import PIPELINE_FILE, paths_of, read_mapping
 from spikejoule.params import WITHOUT_EFFECT, Params
 from stages.shared import journal
 from stages.shared.root import project_root

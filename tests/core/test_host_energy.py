@@ -17,10 +17,10 @@ from spikejoule.core.host_energy import (
     EnergyPart,
     HostEnergy,
     HostEnergyEntry,
+    added_up,
     gpu_uuids,
     measure_host_energy,
 )
-from spikejoule.core.host_energy_sums import added_up
 from spikejoule.core.store import write_json
 from tests.tools.processes import start_python
 from tests.tools.without_torch import needs_torch

@@ -91,7 +91,7 @@ RESULT = """
 import json
 from pathlib import Path
 import nir
-from spikejoule.core.pipeline_file import artifact_paths
+from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.data.images import load_images
 from spikejoule.model.trained import load_trained

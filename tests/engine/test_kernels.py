@@ -12,7 +12,7 @@ import numba
 import numpy as np
 import pytest
 
-from spikejoule.core.compiling.exponential import fill_exponentials
+from spikejoule.core.compiling.streams import fill_exponentials
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import Engine

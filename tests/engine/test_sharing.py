@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.core.compiling.arrays import even_parts
-from spikejoule.core.compiling.emit import LANES
+from spikejoule.core.compiling.emit import LANES, even_parts
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.sharing import share
 from spikejoule.engine.workspace import slots_for

@@ -16,9 +16,8 @@ from numba.extending import intrinsic
 
 from spikejoule.core.compiling import bits
 from spikejoule.core.compiling import exponential as exponential_numbers
-from spikejoule.core.compiling.emit import LANES, broadcast
-from spikejoule.core.compiling.exponential import GOLDEN, fill_exponentials
-from spikejoule.core.compiling.lanes import Lanes
+from spikejoule.core.compiling.emit import LANES, Lanes, broadcast
+from spikejoule.core.compiling.streams import GOLDEN, fill_exponentials
 from spikejoule.encoding import kernels as emitting
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import SPARE_SPIKES

@@ -20,8 +20,7 @@ import numpy as np
 from numba.extending import intrinsic
 
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.core.compiling.exponential import GOLDEN
-from spikejoule.core.compiling.streams import mix
+from spikejoule.core.compiling.streams import GOLDEN, mix
 from spikejoule.encoding.kernels import GAPS_AT_ONCE
 from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESET_TO_ZERO

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from spikejoule import __version__
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.version import __version__
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network

@@ -15,7 +15,7 @@ import yaml
 from spikejoule.core.errors import ArtifactError, SpikejouleError
 from spikejoule.core.host_energy import HostEnergy, measure_host_energy
 from spikejoule.core.provenance import computing_environment
-from spikejoule.core.resume_files import Kept
+from spikejoule.core.resume import Kept
 from spikejoule.params import Params, load_params
 from stages.shared import journal, resuming
 from stages.shared.resuming import Resume, forget_recorded, resumable

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from spikejoule.core.resume_files import Kept
+from spikejoule.core.resume import Kept
 
 R = TypeVar("R")
 

@@ -30,7 +30,7 @@ import yaml
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import read_npz
-from spikejoule.core.resume_files import SCHEMA
+from spikejoule.core.resume import SCHEMA
 from tests.tools.pipeline_tools import (
     REPOSITORY,
     artifact_paths,

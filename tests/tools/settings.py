@@ -4,7 +4,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from spikejoule.core.sections import Section
+from spikejoule.core.parameters import Section
 from spikejoule.encoding.encoders.poisson import Poisson, encode
 
 __all__ = ["changed", "draw_key", "encode"]

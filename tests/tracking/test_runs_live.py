@@ -16,8 +16,8 @@ import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from spikejoule.core.processes import start_of
 from spikejoule.core.provenance import file_digest
+from spikejoule.core.resume import start_of
 from spikejoule.tracking import Store, live, opened, project_store
 from stages.shared import journal
 

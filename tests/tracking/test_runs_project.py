@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.pipeline_file import artifact_paths
+from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.tracking.project import (
     Revision,
     checked_out,

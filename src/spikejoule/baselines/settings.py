@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from spikejoule.core.sections import Real, Section
+from spikejoule.core.parameters import Real, Section
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import PruningSettings
 from spikejoule.model.quantisation import FLOAT_BITS

@@ -21,7 +21,7 @@ from spikejoule.baselines.batched import BatchedNetworks
 from spikejoule.baselines.quantised import QuantisedNetwork, network_of, weight_arrays
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.resume_files import Keeper, Kept
+from spikejoule.core.resume import Keeper, Kept
 from spikejoule.data.images import LabelledImages
 from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS

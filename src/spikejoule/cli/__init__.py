@@ -10,11 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 
+from spikejoule import __version__
 from spikejoule.cli.checkpoints import add_checkpoint_commands
 from spikejoule.cli.runs import add_run_commands
 from spikejoule.cli.searching import add_search_command
 from spikejoule.core.errors import SpikejouleError
-from spikejoule.core.version import __version__
 
 _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
 

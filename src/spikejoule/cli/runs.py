@@ -157,7 +157,7 @@ def _published(what: str, publication: "Publication") -> str:
 
 def _recorded(options: argparse.Namespace) -> "tuple[Params, Store]":
     """The parameters of the project, and the store of its runs."""
-    from spikejoule.core.pipeline_file import PARAMS_FILE
+    from spikejoule.core.yaml_files import PARAMS_FILE
     from spikejoule.params import load_params
     from spikejoule.tracking import project_store
 
@@ -186,7 +186,7 @@ def _front(options: argparse.Namespace) -> str:
 
 
 def _verdict(options: argparse.Namespace) -> str:
-    from spikejoule.core.pipeline_file import artifact_paths
+    from spikejoule.core.yaml_files import artifact_paths
     from spikejoule.energy import BootstrapSettings, load_profiles
     from spikejoule.energy.fronts import fronts_table
     from spikejoule.tracking import finished_runs
@@ -229,7 +229,7 @@ def _checked_front(path: Path, store: "Store") -> str:
 
 
 def _seeds(options: argparse.Namespace) -> str:
-    from spikejoule.core.pipeline_file import artifact_paths
+    from spikejoule.core.yaml_files import artifact_paths
     from spikejoule.tracking import finished_runs
     from spikejoule.tracking.seeds import comparable_runs, priced_runs, seed_rows, seeds_text
 

@@ -112,8 +112,8 @@ def _search(options: argparse.Namespace) -> str:
 
 def _searched(options: argparse.Namespace) -> str:
     from spikejoule.core.errors import ParameterError
-    from spikejoule.core.pipeline_file import PARAMS_FILE
     from spikejoule.core.store import write_bytes
+    from spikejoule.core.yaml_files import PARAMS_FILE
     from spikejoule.params import load_params
     from spikejoule.search.front import found_png, found_table, found_text, write_found
     from spikejoule.search.launcher import run_search
@@ -150,8 +150,8 @@ def _searched(options: argparse.Namespace) -> str:
 def _plan(
     options: argparse.Namespace, root: Path, params: "Params"
 ) -> "tuple[SearchSettings, Search]":
-    from spikejoule.core.pipeline_file import artifact_paths
     from spikejoule.core.provenance import provenance_tags
+    from spikejoule.core.yaml_files import artifact_paths
     from spikejoule.energy import load_profiles, select_profile
     from spikejoule.search.artifacts import check_artifacts
     from spikejoule.search.database import StudyPlace, check_storage

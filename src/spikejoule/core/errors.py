@@ -6,6 +6,13 @@ Each message is one clear sentence that names the thing, its value and what is a
 traceback.
 """
 
+import reprlib
+
+# The whole text of a value of megabytes would be made only to be cut.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 1000
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 30
+
 
 def printable(text: str) -> str:
     """A text as a terminal may show it: control characters and halves of characters escaped.
@@ -21,6 +28,14 @@ def printable(text: str) -> str:
         else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def shown(value: object) -> str:
+    """A value as YAML would show it, shortened."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = _SHORT.repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 class SpikejouleError(Exception):

@@ -20,9 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from spikejoule.core.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError, shown
 from spikejoule.core.npz import read_npz, write_npz
-from spikejoule.core.parameter_problems import shown
 from spikejoule.core.store import FilePath, read_csv, read_json, write_csv, write_json
 
 Percent = Annotated[float, Field(ge=0, le=100)]

@@ -2,9 +2,12 @@
 
 DVC parses with ruamel.yaml's safe loader, which is YAML 1.2: `010` is ten, `1:30` and `yes` are
 text, `1e-05` is a number. PyYAML's 1.1 reads each of them otherwise.
+
+The paths of artifacts stand in the variables of dvc.yaml, and nowhere else.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,3 +112,23 @@ def _check_keys(mapping: MappingNode) -> None:
         if key.value in seen:
             raise _RefusedError(f"the key {key.value!r:.80} is given twice", key)
         seen.add(key.value)
+
+
+PIPELINE_FILE = "dvc.yaml"
+PARAMS_FILE = "params.yaml"
+
+
+def artifact_paths(directory: Path) -> dict[str, Path]:
+    """Name and path, within `directory`, of every artifact in the variables of its dvc.yaml.
+
+    Raises ArtifactError if there is no pipeline with such variables.
+    """
+    return paths_of(read_mapping(directory / PIPELINE_FILE), directory)
+
+
+def paths_of(content: Mapping[str, Any], directory: Path) -> dict[str, Path]:
+    """The same of a dvc.yaml that is read already."""
+    for variables in content.get("vars", ()):
+        if isinstance(variables, Mapping) and isinstance(variables.get("paths"), Mapping):
+            return {str(name): Path(path) for name, path in variables["paths"].items()}
+    raise ArtifactError(f"{directory / PIPELINE_FILE} has no vars with the entry paths.")

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.core.sections import Line
+from spikejoule.core.parameters import Line
 from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
 from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import Dataset

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from spikejoule.core.sections import Kind
+from spikejoule.core.parameters import Kind
 from spikejoule.data.images import Dataset
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.sections import Kind
+from spikejoule.core.parameters import Kind
 from spikejoule.encoding.events import MAX_SOURCES, MAX_STEPS, STEP_MS, EventList, Products
 
 BYTE_INTENSITIES: NDArray[np.float64] = np.arange(256) / 255

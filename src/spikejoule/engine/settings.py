@@ -5,8 +5,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from spikejoule.core.parameter_problems import WHOLE_LINE
-from spikejoule.core.sections import Section
+from spikejoule.core.parameters import WHOLE_LINE, Section
 
 
 class EngineSettings(Section):

@@ -6,7 +6,7 @@ import logging
 import numpy as np
 from numpy.typing import DTypeLike
 
-from spikejoule.core.compiling.arrays import aligned_zeros, padded
+from spikejoule.core.compiling.emit import aligned_zeros, padded
 from spikejoule.encoding.events import source_type
 from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.kernels.layout import ParameterLayout

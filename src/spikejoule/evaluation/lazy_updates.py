@@ -17,7 +17,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.compiling.jit import compiled, compiled_parallel
+from spikejoule.core.compiling import compiled, compiled_parallel
 from spikejoule.encoding.events import EventList
 
 WORD_BITS = 64

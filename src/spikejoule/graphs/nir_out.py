@@ -22,9 +22,9 @@ import nir
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule import __version__
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.store import write_bytes
-from spikejoule.core.version import __version__
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.graphs.nir_layout import DT, FLOAT_LEAK, FORMAT, INTEGER_LEAK
 from spikejoule.model.architecture import Architecture, State

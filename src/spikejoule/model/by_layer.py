@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from spikejoule.core.sections import Real
+from spikejoule.core.parameters import Real
 
 ByLayer = float | tuple[float, ...]
 """A value of such a parameter, as code sees it."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from spikejoule.core.version import __version__
+from spikejoule import __version__
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.integers import floats_suffice

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.sections import Real, Section, chooses
+from spikejoule.core.parameters import Real, Section, chooses
 from spikejoule.model.by_layer import ByLayer, allowed_lengths, number_or_list
 from spikejoule.model.surrogate import Surrogate
 from spikejoule.model.surrogates import SURROGATES

@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from spikejoule.core.sections import Kind
+from spikejoule.core.parameters import Kind
 from spikejoule.model.by_layer import ByLayer, allowed_lengths, number_or_list
 
 if TYPE_CHECKING:

@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from spikejoule.core.parameter_problems import WHOLE_LINE
-from spikejoule.core.sections import Real, Section
+from spikejoule.core.parameters import WHOLE_LINE, Real, Section
 
 Masks = dict[str, NDArray[np.bool_]]
 """By the name of a weight matrix [target, source]: False where a synapse is removed."""

@@ -38,8 +38,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from spikejoule.core.parameter_problems import WHOLE_LINE
-from spikejoule.core.sections import Section
+from spikejoule.core.parameters import WHOLE_LINE, Section
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from spikejoule.core.sections import Kind, Real
+from spikejoule.core.parameters import Kind, Real
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spikejoule.core.compiling.lanes import Lanes
+    from spikejoule.core.compiling.emit import Lanes
 
 
 class Surrogate(Kind):

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Protocol
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from spikejoule.core.parameter_problems import allowed_words, shown
-from spikejoule.core.sections import Section
+from spikejoule.core.errors import shown
+from spikejoule.core.parameters import Section, allowed_words
 from spikejoule.params import RENAMED, Params, Value
 
 SECTIONS: Final = ("encode", "model", "train")

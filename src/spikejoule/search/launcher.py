@@ -19,7 +19,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from spikejoule.core.errors import ClusterError
-from spikejoule.core.processes import start_of
+from spikejoule.core.resume import start_of
 from spikejoule.search.database import StudyPlace
 from spikejoule.search.jobs import ClusterSettings, Jobs, private_folder, raise_left_error
 from spikejoule.search.records import PARAMETERS, RESULT, STOPPED_TAG, ended_trial

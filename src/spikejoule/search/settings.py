@@ -8,9 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.parameter_file import parsed, read_sections
-from spikejoule.core.parameter_problems import WHOLE_LINE
-from spikejoule.core.sections import Line, Real, Section
+from spikejoule.core.parameters import WHOLE_LINE, Line, Real, Section, parsed, read_sections
 
 SYNAPTIC_EVENTS: Final = "synaptic_events"
 """The measure of energy that needs no prices."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import file_digest
-from spikejoule.core.resume_files import Keeper
+from spikejoule.core.resume import Keeper
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy import HardwareProfile, count_operations

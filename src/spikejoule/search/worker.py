@@ -12,9 +12,8 @@ from optuna.trial import Trial, TrialState
 
 import spikejoule
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.processes import is_running
 from spikejoule.core.provenance import computing_environment, content_digest, tree_digests
-from spikejoule.core.resume_files import ResumeFile
+from spikejoule.core.resume import ResumeFile, is_running
 from spikejoule.energy import HardwareProfile, load_profiles, select_profile
 from spikejoule.engine.choice import resolve_device
 from spikejoule.params import Params

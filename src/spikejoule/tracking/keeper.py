@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from spikejoule.core.processes import is_running, start_of
+from spikejoule.core.resume import is_running, start_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

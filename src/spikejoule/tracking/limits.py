@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 
 from spikejoule.core.errors import LimitError, ParameterError
-from spikejoule.core.pipeline_file import PARAMS_FILE, artifact_paths
+from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy.tables import EnergyMetrics
 from spikejoule.evaluation.evaluation import EvaluationMetrics
 from spikejoule.params import EnergyReportParams, load_params

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import psutil
 from filelock import FileLock, Timeout
 
-from spikejoule.core.processes import is_running
 from spikejoule.core.provenance import file_digest, provenance_tags
+from spikejoule.core.resume import is_running
 from spikejoule.tracking.continued import TRAINING_TAG, ShownRun, run_to_show
 from spikejoule.tracking.keeper import FAILURE_TAG
 from spikejoule.tracking.publishing import PIPELINE_TAG, TRAINED_TAG

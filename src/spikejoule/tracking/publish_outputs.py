@@ -3,8 +3,8 @@
 import contextlib
 from pathlib import Path
 
-from spikejoule.core.pipeline_file import PARAMS_FILE, artifact_paths
 from spikejoule.core.provenance import provenance_tags
+from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.params import load_params
 from spikejoule.tracking import Publication, StoredFile, project_store, publish
 from spikejoule.tracking.project import (

@@ -11,7 +11,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.resume_files import Kept
+from spikejoule.core.resume import Kept
 from spikejoule.engine.interface import Engine
 from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
 from spikejoule.model.architecture import Architecture

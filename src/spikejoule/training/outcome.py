@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from spikejoule.core.sections import Section
+from spikejoule.core.parameters import Section
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.trained import TrainedNetwork
 from spikejoule.training.training import TrainingResult

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from typing import Protocol
 
-from spikejoule.core.sections import Kind
+from spikejoule.core.parameters import Kind
 
 
 class RunningSchedule(Protocol):

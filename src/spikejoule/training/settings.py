@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from spikejoule.core.sections import Real, Section, chooses
+from spikejoule.core.parameters import Real, Section, chooses
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.pruning import PruningSettings
 from spikejoule.training.schedule import Schedule

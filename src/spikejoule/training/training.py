@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.resume_files import Keeper
+from spikejoule.core.resume import Keeper
 from spikejoule.data.events import SensorEvents
 from spikejoule.encoding.counting import TrainingSpikes, predict
 from spikejoule.encoding.encoder import Encoder

@@ -2,18 +2,24 @@
 
 From ``row[j] += weight[j]`` inside a loop over events, LLVM makes a load, an addition and a store
 of the accumulator for every event. The intrinsics of engine/kernels (vector.py, through_time.py)
-and of exponential.py keep their accumulators in registers. What they emit is portable: LLVM splits
+and of streams.py keep their accumulators in registers. What they emit is portable: LLVM splits
 the vectors to the width that the machine has, every multiply-add is rounded once everywhere, and
 each element is computed alike in whatever block it falls, so neither width nor block changes a
 result.
+
+`Lanes` is arithmetic for formulas that kernels emit; arrays of whole vectors are made at the end.
 """
 
+import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numpy.typing import DTypeLike, NDArray
 
 LANES = 16
 """Elements of one vector; layer sizes are padded to a multiple of it."""
@@ -130,3 +136,109 @@ def for_each_block_size(
         emit(size)
         builder.branch(end)
     builder.position_at_end(end)
+
+
+class Lanes:
+    """Operations on vectors of one floating-point type.
+
+    Args:
+        builder: where instructions are emitted.
+        vector: the type, float32 or float64 elements.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, vector: ir.VectorType) -> None:
+        self._builder = builder
+        self._vector = vector
+
+    def constant(self, value: float) -> ir.Constant:
+        """The same number in every lane."""
+        return splat(self._vector, value)
+
+    def negate(self, a: ir.Value) -> ir.Value:
+        """-a."""
+        return self._builder.fneg(a)
+
+    def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """a + b."""
+        return self._builder.fadd(a, b)
+
+    def subtract(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """a - b."""
+        return self._builder.fsub(a, b)
+
+    def multiply(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """a * b."""
+        return self._builder.fmul(a, b)
+
+    def divide(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """a / b."""
+        return self._builder.fdiv(a, b)
+
+    def multiply_add(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a * b + c, rounded once."""
+        return multiply_add(self._builder, a, b, c)
+
+    def absolute(self, a: ir.Value) -> ir.Value:
+        """|a|."""
+        return vector_intrinsic(self._builder, "fabs", a)
+
+    def maximum(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        """The larger of a and b."""
+        return vector_intrinsic(self._builder, "maxnum", a, b)
+
+    def where_below(
+        self, a: ir.Value, bound: ir.Value, then: ir.Value, otherwise: ir.Value
+    ) -> ir.Value:
+        """`then` in the lanes where a < bound, else `otherwise`."""
+        return self._builder.select(self._builder.fcmp_ordered("<", a, bound), then, otherwise)
+
+    def exponential(self, x: ir.Value) -> ir.Value:
+        """exp(x) for x <= 0: 2^n exp(r) with |r| <= ln(2) / 2 and exp(r) by its Taylor series.
+
+        The series' remainder is below the rounding error of the type (degree 7 for float32, 13 for
+        float64). Where the result would be a denormal number, or its products could, it is 0.
+        """
+        builder, vector = self._builder, self._vector
+        single = isinstance(vector.element, ir.FloatType)
+        degree, fraction_bits, bias, lowest = (
+            (7, 23, 127, -60.0) if single else (13, 52, 1023, -600.0)
+        )
+        integers = ir.VectorType(ir.IntType(32 if single else 64), LANES)
+        vanishes = builder.fcmp_ordered("<", x, splat(vector, lowest))
+        x = builder.select(vanishes, zeros(vector), x)
+        n = vector_intrinsic(builder, "rint", builder.fmul(x, splat(vector, 1 / math.log(2))))
+        high = 0.693145751953125
+        r = multiply_add(builder, n, splat(vector, -high), x)
+        r = multiply_add(builder, n, splat(vector, high - math.log(2)), r)
+        total = splat(vector, 1 / math.factorial(degree))
+        for power in range(degree - 1, -1, -1):
+            total = multiply_add(builder, total, r, splat(vector, 1 / math.factorial(power)))
+        exponent = builder.fptosi(n, integers)
+        exponent = builder.add(exponent, ir.Constant(integers, [bias] * LANES))
+        exponent = builder.shl(exponent, ir.Constant(integers, [fraction_bits] * LANES))
+        value = builder.fmul(total, builder.bitcast(exponent, vector))
+        return builder.select(vanishes, zeros(vector), value)
+
+
+CACHE_LINE_BYTES = 64
+
+
+def aligned_zeros(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """Zeros whose first element begins a cache line, so that vectors do not straddle two."""
+    kind = np.dtype(dtype)
+    size = int(np.prod(shape)) * kind.itemsize
+    memory = np.zeros(size + CACHE_LINE_BYTES, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE_BYTES
+    return memory[start : start + size].view(kind).reshape(shape)
+
+
+def padded(size: int, multiple: int = LANES) -> int:
+    """The smallest multiple of whole vectors that holds `size` elements."""
+    return -(-size // multiple) * multiple
+
+
+@functools.lru_cache(maxsize=64)
+def even_parts(total: int, parts: int) -> NDArray[np.int64]:
+    """Bounds of contiguous parts that differ by one at most, int64 [parts + 1]."""
+    bounds: NDArray[np.int64] = np.arange(parts + 1, dtype=np.int64) * total // parts
+    return bounds

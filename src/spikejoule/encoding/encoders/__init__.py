@@ -1,6 +1,6 @@
 """The encodings by which images become spikes, a file each; `encode.encoding` chooses one."""
 
-from spikejoule.core.sections import Kinds
+from spikejoule.core.parameters import Kinds
 from spikejoule.encoding.encoder import Encoder
 
 ENCODERS: Kinds[Encoder] = Kinds("encoding", Encoder, __name__)

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spikejoule.core.sections import Real
+from spikejoule.core.parameters import Real
 from spikejoule.encoding.encoder import (
     BYTE_INTENSITIES,
     Encoder,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.sections import Real
+from spikejoule.core.parameters import Real
 from spikejoule.data.events import SensorEvents
 from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.encoder import Encoded, Encoder

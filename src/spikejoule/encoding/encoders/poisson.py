@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.sections import Real
+from spikejoule.core.parameters import Real
 from spikejoule.encoding.encoder import (
     BYTE_INTENSITIES,
     Encoder,

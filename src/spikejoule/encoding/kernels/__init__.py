@@ -15,10 +15,9 @@ from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from spikejoule.core.compiling.arrays import even_parts
+from spikejoule.core.compiling import compiled
 from spikejoule.core.compiling.bits import LISTED_AT_ONCE
-from spikejoule.core.compiling.emit import broadcast, constant, named_arguments
-from spikejoule.core.compiling.jit import compiled
+from spikejoule.core.compiling.emit import broadcast, constant, even_parts, named_arguments
 from spikejoule.encoding.events import EventList
 
 SPARE_SPIKES = LISTED_AT_ONCE

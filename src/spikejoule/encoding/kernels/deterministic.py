@@ -11,8 +11,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.compiling import compiled, compiled_parallel
 from spikejoule.core.compiling.bits import LISTED_AT_ONCE, list_at_least
-from spikejoule.core.compiling.jit import compiled, compiled_parallel
 from spikejoule.encoding.kernels import order_by_step
 
 

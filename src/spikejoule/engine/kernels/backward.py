@@ -14,8 +14,8 @@ the samples. The equations are in spikejoule/model/neuron.py.
 import numba
 import numpy as np
 
+from spikejoule.core.compiling import compiled, compiled_inline, compiled_parallel
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.core.compiling.jit import compiled, compiled_inline, compiled_parallel
 from spikejoule.engine.kernels.deltas import sample_deltas, transpose_weights
 from spikejoule.engine.kernels.forward import block_size
 from spikejoule.engine.kernels.learned import learned_gradients

@@ -13,7 +13,7 @@ dL/dv[j] over the steps, which the backward pass leaves in the place of the bias
 import numba
 import numpy as np
 
-from spikejoule.core.compiling.jit import compiled, compiled_inline, compiled_parallel
+from spikejoule.core.compiling import compiled, compiled_inline, compiled_parallel
 
 
 @compiled_inline

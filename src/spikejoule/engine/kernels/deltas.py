@@ -5,8 +5,8 @@ The equations are in spikejoule/model/neuron.py.
 
 import math
 
+from spikejoule.core.compiling import compiled, compiled_inline
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.core.compiling.jit import compiled, compiled_inline
 from spikejoule.engine.kernels.forward import layer_forward
 from spikejoule.engine.kernels.penalty import spike_costs
 from spikejoule.engine.kernels.structures import (

@@ -2,7 +2,7 @@
 
 from llvmlite import ir
 
-from spikejoule.core.compiling.lanes import Lanes
+from spikejoule.core.compiling.emit import Lanes
 from spikejoule.model.surrogates import SURROGATES
 
 SURROGATE_CODES = {name: code for code, name in enumerate(SURROGATES)}

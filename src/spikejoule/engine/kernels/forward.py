@@ -3,9 +3,9 @@
 import numba
 import numpy as np
 
+from spikejoule.core.compiling import compiled, compiled_inline, compiled_parallel
 from spikejoule.core.compiling.bits import list_set_bits
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.core.compiling.jit import compiled, compiled_inline, compiled_parallel
 from spikejoule.engine.kernels.structures import Block, Spikes, with_bias_at
 from spikejoule.engine.kernels.vector import integrate_and_fire
 

@@ -6,7 +6,7 @@ Plain loops on plain integers: numba puts those over the units into vector regis
 import numba
 import numpy as np
 
-from spikejoule.core.compiling.jit import compiled, compiled_parallel
+from spikejoule.core.compiling import compiled, compiled_parallel
 from spikejoule.engine.kernels.structures import Spikes
 
 LEAK_SHIFT = 8

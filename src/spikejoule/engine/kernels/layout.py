@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.core.compiling.arrays import aligned_zeros, padded
-from spikejoule.core.compiling.emit import LANES
+from spikejoule.core.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.core.errors import ArtifactError
 from spikejoule.engine.kernels.learned import DECAY_PLACE, THRESHOLD_PLACE
 from spikejoule.engine.kernels.structures import Layer, ParameterRows

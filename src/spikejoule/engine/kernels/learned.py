@@ -5,7 +5,7 @@ the backward pass leaves behind: ``dL/ds[t] * f(v[t] - threshold)`` is what dL/d
 ``k[t] * dL/dv[t+1]``.
 """
 
-from spikejoule.core.compiling.jit import compiled
+from spikejoule.core.compiling import compiled
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, layer_at, neuron_at
 
 DECAY_PLACE = 0

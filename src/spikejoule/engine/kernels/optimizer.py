@@ -17,7 +17,7 @@ import math
 import numba
 import numpy as np
 
-from spikejoule.core.compiling.jit import compiled, compiled_parallel
+from spikejoule.core.compiling import compiled, compiled_parallel
 from spikejoule.engine.kernels.structures import AdamSettings, ParameterRows
 
 TINY = 1e-16

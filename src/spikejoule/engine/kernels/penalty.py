@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from spikejoule.core.compiling.jit import compiled_inline
+from spikejoule.core.compiling import compiled_inline
 from spikejoule.engine.kernels.structures import layer_at
 
 

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from spikejoule.core.compiling.jit import compiled, compiled_parallel
+from spikejoule.core.compiling import compiled, compiled_parallel
 
 
 @compiled

@@ -10,7 +10,7 @@ parameters, P parameters; K lanes of samples, G samples of a group and Z slots f
 weights and gradients have no unit.
 
 What a parallel loop writes to itself is an argument on its own, as ``*moments``:
-``compiled_parallel`` (core/compiling/jit.py) says why.
+``compiled_parallel`` (core/compiling) says why.
 Kernels take an array out of its tuple before a loop: within a loop, numba counts a reference each
 time.
 """
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from spikejoule.core.compiling.jit import compiled_inline
+from spikejoule.core.compiling import compiled_inline
 
 Array = NDArray[Any]
 Real = Any

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from spikejoule.core.compiling import compiled, compiled_inline
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.core.compiling.jit import compiled, compiled_inline
 from spikejoule.graphs.kernels.vectors import add_vector, count_vector
 
 

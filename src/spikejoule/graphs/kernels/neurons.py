@@ -1,7 +1,7 @@
 """One step of neurons, each with its own constants (graphs/dynamics.py has the equations)."""
 
+from spikejoule.core.compiling import compiled
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.core.compiling.jit import compiled
 from spikejoule.graphs.kernels.lists import list_active
 from spikejoule.graphs.kernels.vectors import fire_vectors, follow_vectors
 

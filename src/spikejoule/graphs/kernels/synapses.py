@@ -6,8 +6,8 @@ samples of its block: what a unit does not give is added as a zero, or not at al
 
 import numpy as np
 
+from spikejoule.core.compiling import compiled, compiled_inline
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.core.compiling.jit import compiled, compiled_inline
 from spikejoule.graphs.kernels.vectors import (
     MOST_VECTORS,
     TARGETS,

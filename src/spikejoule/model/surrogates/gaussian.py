@@ -8,7 +8,7 @@ from spikejoule.model.surrogate import Surrogate
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from spikejoule.core.compiling.lanes import Lanes
+    from spikejoule.core.compiling.emit import Lanes
 
 
 class Gaussian(Surrogate):

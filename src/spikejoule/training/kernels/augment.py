@@ -6,9 +6,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from spikejoule.core.compiling.exponential import GOLDEN
-from spikejoule.core.compiling.jit import compiled, compiled_parallel
-from spikejoule.core.compiling.streams import mix, stream_start
+from spikejoule.core.compiling import compiled, compiled_parallel
+from spikejoule.core.compiling.streams import GOLDEN, mix, stream_start
 
 _STATE_STEP = np.uint64(GOLDEN)
 _UNIT = 1.0 / 9007199254740992.0

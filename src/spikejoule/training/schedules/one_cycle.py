@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from spikejoule.core.sections import Real
+from spikejoule.core.parameters import Real
 from spikejoule.training.schedule import RunningSchedule, Schedule
 from spikejoule.training.stand_in import StandIn
 

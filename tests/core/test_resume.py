@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.core import npz, resume_files, store
+from spikejoule.core import npz, store
+from spikejoule.core import resume as resume_files
 from spikejoule.core.npz import write_npz
-from spikejoule.core.resume_files import SCHEMA, Kept, ResumeFile, sweep
+from spikejoule.core.resume import SCHEMA, Kept, ResumeFile, sweep
 from tests.tools.processes import start_python
 
 KEPT = Kept(
@@ -199,7 +200,7 @@ def full(descriptor: int) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from spikejoule.core.resume_files import Kept, ResumeFile
+from spikejoule.core.resume import Kept, ResumeFile
 with ResumeFile(Path(sys.argv[1]), "k") as file:
     file.save(Kept({"by": "holder"}, {}))
     print("held", flush=True)

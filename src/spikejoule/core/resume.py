@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
+import psutil
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
@@ -211,3 +212,26 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+# The kernel tells when the machine was started to the second.
+SAME_START_SECONDS = 2.0
+
+
+def start_of(process: psutil.Process) -> float:
+    """When a process began, in seconds, the same however the machine's clock is set meanwhile.
+
+    Under Linux since the machine was started; elsewhere since 1970, as it is told there.
+    """
+    booted: float = psutil.boot_time() if psutil.LINUX else 0.0
+    return float(process.create_time()) - booted
+
+
+def is_running(pid: int, started: float) -> bool:
+    """Whether a process of this machine exists still; `started` as of :func:`start_of`."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(start_of(process) - started) < SAME_START_SECONDS
+        return same and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False

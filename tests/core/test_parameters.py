@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from spikejoule.core.sections import Kind, Kinds, Section, chooses
+from spikejoule.core.parameters import Kind, Kinds, Section, chooses
 
 BASE = """
 from abc import abstractmethod
 from typing import ClassVar
 from pydantic import Field
-from spikejoule.core.sections import Kind
+from spikejoule.core.parameters import Kind
 
 class Drink(Kind):
     colour: ClassVar[str]

@@ -1,0 +1,441 @@
+"""Typed parameters: sections of params.yaml, and the things in them that are chosen by name.
+
+A `Section` says what its keys may hold. A `Kind` is one of several things that a key chooses
+between, such as an encoder, with parameters of its own. It stands in one file of its package,
+where `Kinds` finds it. A section stays flat: it holds the name of the kind and, beside it, the
+parameters of all kinds, so that one `-S encode.encoding=...` switches from one to another.
+
+A params.yaml holds every key: what a class has as a default is for those who make one in code, and
+for results from before the key. What is wrong with it is said with the full key, the value, and
+what is allowed.
+"""
+
+import difflib
+import inspect
+import os
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib import import_module
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from spikejoule.core.errors import ParameterError, shown
+from spikejoule.core.yaml_files import read_yaml
+
+
+def _exact(value: object) -> object:
+    # A number is recorded as it is written: one that no float equals would not be the one used.
+    if isinstance(value, int) and abs(value) > 2**53:
+        raise PydanticCustomError(ADDENDUM, ", and written with an exponent beyond 2**53")
+    return value
+
+
+# One line of printable text: of control characters and separators of lines, none.
+Line = Annotated[str, Field(max_length=500, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")]
+Real = Annotated[float, BeforeValidator(_exact)]
+
+
+class Section(BaseModel):
+    """Parameters: immutable, without implicit conversions, NaN or unknown keys.
+
+    What is allowed is stated once, in `Field`: messages derive the words from the bounds, or take
+    the `description` where bounds do not say it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    chosen_between: ClassVar[tuple["Kinds[Any]", ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Raise TypeError where two bases say different things of one key."""
+        keys: dict[str, tuple[type, FieldInfo]] = {}
+        for base in cls.__bases__:
+            for key, field in getattr(base, "model_fields", {}).items():
+                other, known = keys.setdefault(key, (base, field))
+                if not _same(field, known):
+                    raise TypeError(
+                        f"{key} is in {other.__name__} and, otherwise, in {base.__name__}"
+                    )
+
+    @classmethod
+    def choices(cls) -> "tuple[Kinds[Any], ...]":
+        """The things that the section chooses between."""
+        return tuple(
+            kinds for base in cls.__mro__ for kinds in vars(base).get("chosen_between", ())
+        )
+
+
+def _same(one: FieldInfo, other: FieldInfo) -> bool:
+    return repr(one) == repr(other)
+
+
+class Kind(Section):
+    """One of the things that a key of params.yaml chooses between; its fields are its parameters.
+
+    Attributes:
+        name: how params.yaml names it; the name of its file.
+        reference: the publication or project that it comes from.
+        reserved: names that a parameter cannot have, since files use them beside it.
+    """
+
+    name: ClassVar[str]
+    reference: ClassVar[str]
+    reserved: ClassVar[frozenset[str]] = frozenset()
+
+
+def _problem_of(kind: type[Kind], name: str) -> str:
+    """What a kind in the module `name` lacks or has too much; nothing if it is whole."""
+    stated = [key for base in kind.__mro__ for key in inspect.get_annotations(base)]
+    missing = [key for key in kind.__class_vars__ if key in stated and not hasattr(kind, key)]
+    if missing:
+        return f"must say its {', '.join(sorted(missing))}"
+    if kind.name != name:
+        return f"has the name {kind.name!r}, but must have that of its file, {name!r}"
+    abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
+    if abstract:
+        return f"must define {', '.join(sorted(abstract))}"
+    taken = sorted(kind.reserved & kind.model_fields.keys())
+    return f"cannot call a parameter {taken[0]}" if taken else ""
+
+
+K = TypeVar("K", bound=Kind)
+S = TypeVar("S", bound=Section)
+
+
+class Kinds(Mapping[str, type[K]]):
+    """The kinds of one thing by name: one from each module of a package.
+
+    Args:
+        key: the key of params.yaml that chooses, without its section.
+        base: the class that all of them derive from.
+        package: full name of the package; a new module in it is a new kind.
+    """
+
+    def __init__(self, key: str, base: type, package: str) -> None:
+        self.key = key
+        self._base: Any = base
+        self._package = package
+
+    @cached_property
+    def _by_name(self) -> dict[str, type[K]]:
+        kinds: dict[str, type[K]] = {}
+        parameters: dict[str, tuple[str, FieldInfo]] = {}
+        folders = import_module(self._package).__path__
+        for name in sorted(found.name for found in pkgutil.iter_modules(folders)):
+            if name.startswith("_"):
+                continue
+            kind = self._defined_in(f"{self._package}.{name}", name)
+            for key, field in kind.model_fields.items():
+                other, known = parameters.setdefault(key, (name, field))
+                if not _same(field, known):
+                    raise TypeError(
+                        f"{self._package}: {key} is a parameter of {other} and, otherwise, of "
+                        f"{name}; kinds that share a parameter say the same of it"
+                    )
+            kinds[name] = kind
+        return kinds
+
+    def _defined_in(self, path: str, name: str) -> type[K]:
+        """The kind that a module defines; TypeError names the module and what is wrong with it."""
+        module = import_module(path)
+        defined: list[Any] = [
+            kind
+            for kind in vars(module).values()
+            if inspect.isclass(kind)
+            and kind.__module__ == module.__name__
+            and issubclass(kind, self._base)
+        ]
+        if len(defined) != 1:
+            names = ", ".join(kind.__name__ for kind in defined) or "none"
+            raise TypeError(f"{path} must define one {self._base.__name__}, but defines {names}")
+        kind = defined[0]
+        problem = _problem_of(kind, name)
+        if problem:
+            raise TypeError(f"{path}: {kind.__name__} {problem}")
+        checked: type[K] = kind
+        return checked
+
+    def __getitem__(self, name: str) -> type[K]:
+        if name not in self._by_name:
+            raise ParameterError(f"{self.key} is {name!r}; allowed are {', '.join(self)}")
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def parameters(self) -> dict[str, FieldInfo]:
+        """The parameters of all kinds; kinds may share one, and then mean the same by it."""
+        return {name: field for kind in self.values() for name, field in kind.model_fields.items()}
+
+    def idle_in(self, section: Section) -> set[str]:
+        """The parameters of all kinds but the one that a section names."""
+        name = getattr(section, self.key)
+        return self.parameters().keys() - (self[name].model_fields if name in self else {}).keys()
+
+    def chosen_in(self, section: Section) -> K:
+        """The kind that a section names, with the parameters that stand there."""
+        kind = self[getattr(section, self.key)]
+        return kind.model_validate({name: getattr(section, name) for name in kind.model_fields})
+
+
+def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
+    """Give a section the keys of what it chooses between: each name, and all kinds' parameters."""
+
+    def with_keys(section: type[S]) -> type[S]:
+        fields: dict[str, Any] = {}
+        for kinds in choices:
+            key = section.model_fields[kinds.key]
+            # A section may allow more than the kinds, and then says so itself.
+            if not key.description:
+                fields[kinds.key] = (Literal[tuple(kinds)], key.default)
+            for name, field in kinds.parameters().items():
+                own = section.model_fields.get(name)
+                # A section may declare a key for readers, but not say anything else of it.
+                if name in fields or (own and not _same(own, FieldInfo(annotation=own.annotation))):
+                    raise TypeError(
+                        f"{section.__name__} has a key {name}, so no {kinds.key} can have a "
+                        "parameter of this name"
+                    )
+                fields[name] = (field.annotation, field)
+        made = create_model(
+            section.__name__,
+            __base__=section,
+            __module__=section.__module__,
+            __doc__=section.__doc__,
+            **fields,
+        )
+        made.chosen_between = choices
+        return made
+
+    return with_keys
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_sections(path: str | os.PathLike[str], root: type[BaseModel]) -> dict[str, Any]:
+    """The content of a file, unchecked; ParameterError if it has no sections.
+
+    Args:
+        path: of the file.
+        root: a model whose fields are the sections.
+    """
+    content = read_yaml(path, ParameterError)
+    if content is None:
+        raise ParameterError(f"{path} is empty, but must hold the sections {names_of(root)}.")
+    if not isinstance(content, dict):
+        raise ParameterError(
+            f"{path} must hold sections of keys and values, but holds {shown(content)}."
+        )
+    return content
+
+
+def with_earlier(
+    content: Mapping[str, Any], root: type[BaseModel], earlier: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The content of a file, with what keys that came later stand for.
+
+    Args:
+        content: sections by name.
+        root: a model whose fields are the sections.
+        earlier: by full key, what results from before it were made with; a key with a default in
+            its class needs no entry.
+    """
+    filled = dict(content)
+    for name, section in _sections(root):
+        if isinstance(filled.get(name), Mapping):
+            defaults = {
+                key: earlier.get(f"{name}.{key}", field.default)
+                for key, field in section.model_fields.items()
+                if f"{name}.{key}" in earlier or not field.is_required()
+            }
+            filled[name] = {**defaults, **filled[name]}
+    return filled
+
+
+def with_new_names(content: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
+    """The content of a file, its keys under the names that they have today.
+
+    Args:
+        content: sections by name.
+        renamed: by the old full key, the new one, in the same section.
+    """
+    made = dict(content)
+    for old, new in renamed.items():
+        (name, old_key), new_key = old.split("."), new.partition(".")[2]
+        if isinstance(made.get(name), Mapping):
+            made[name] = {
+                new_key if key == old_key else key: value for key, value in made[name].items()
+            }
+    return made
+
+
+def parsed(
+    mapping: Mapping[str, Any],
+    root: type[M],
+    earlier: Mapping[str, Any],
+    renamed: Mapping[str, str],
+) -> M:
+    """The model that a file's content makes; ParameterError with one line for each problem.
+
+    Args:
+        mapping: sections by name.
+        root: the model; its fields are the sections.
+        earlier: as for :func:`with_earlier`; a key that is missing is told with what it stood for.
+        renamed: as for :func:`with_new_names`; an old name is refused with the new one.
+    """
+    problems = [
+        _old_name(old, new, mapping[name])
+        for old, new in renamed.items()
+        for name, _, key in (old.partition("."),)
+        if isinstance(mapping.get(name), Mapping) and key in mapping[name]
+    ]
+    mapping = with_new_names(mapping, renamed)
+    problems += _unwritten(mapping, root, earlier)
+    try:
+        made = root.model_validate(dict(mapping))
+    except ValidationError as error:
+        # A key that is missing is told already, with what to write.
+        problems += [
+            problem
+            for problem in error.errors(include_url=False)
+            if problem["type"] != "missing" or len(problem["loc"]) == 1
+        ]
+    if problems:
+        raise ParameterError("\n".join(problem_lines(problems, mapping, root)))
+    return made
+
+
+def _sections(root: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in root.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield name, field.annotation
+
+
+def _unwritten(
+    mapping: Mapping[str, Any], root: type[BaseModel], earlier: Mapping[str, Any]
+) -> list[ErrorDetails]:
+    """The keys that are missing, whether their classes have defaults or not."""
+    return [
+        _missing(f"{name}.{key}", written, earlier)
+        for name, section in _sections(root)
+        if isinstance(written := mapping.get(name), Mapping)
+        for key in section.model_fields
+        if key not in written
+    ]
+
+
+def _old_name(old: str, new: str, written: Mapping[str, Any]) -> ErrorDetails:
+    line = f"{old}: is called {new} now; rename the key"
+    return ErrorDetails(type=WHOLE_LINE, loc=tuple(old.split(".")), msg=line, input=written)
+
+
+def _missing(full_key: str, written: Mapping[str, Any], earlier: Mapping[str, Any]) -> ErrorDetails:
+    location = tuple(full_key.split("."))
+    if full_key not in earlier:
+        return ErrorDetails(type="missing", loc=location, msg="", input=written)
+    value = earlier[full_key]
+    text = value if isinstance(value, str) else shown(value)
+    line = f"{full_key}: is missing; add `{location[-1]}: {text}`, which is what there was before"
+    return ErrorDetails(type=WHOLE_LINE, loc=location, msg=line, input=written)
+
+
+ADDENDUM = "addendum"
+"""The type of a problem with one parameter whose message follows what its field allows."""
+
+WHOLE_LINE = "whole_line"
+"""The type of a problem between several parameters, whose message is the whole line."""
+
+
+def problem_lines(
+    problems: Sequence[ErrorDetails], mapping: Mapping[str, Any], root: type[BaseModel]
+) -> list[str]:
+    """Say pydantic's problems with `mapping` in the form of this project: one line for each key."""
+    # A list's elements and pydantic's own steps lie below the two levels that keys have.
+    by_key = {(problem["type"] == WHOLE_LINE, problem["loc"][:2]): problem for problem in problems}
+    return [
+        problem["msg"] if whole_line else _problem_line(problem, location, mapping, root)
+        for (whole_line, location), problem in by_key.items()
+    ]
+
+
+def _problem_line(
+    problem: ErrorDetails,
+    location: tuple[int | str, ...],
+    mapping: Mapping[str, Any],
+    root: type[BaseModel],
+) -> str:
+    key = ".".join(str(part) for part in location)
+    section, field = _field_at(root, location)
+    if problem["type"] == "missing":
+        return f"{key}: is missing; allowed: {allowed_words(field)}"
+    value: Any = mapping
+    for part in location:
+        value = value[part]
+    if field is None:
+        names = list(section.model_fields)
+        near = difflib.get_close_matches(str(location[-1]).lower(), names, n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        return (
+            f"{key}: {shown(value)} is given to an unknown key{hint}; allowed: {names_of(section)}"
+        )
+    allowed = allowed_words(field) + (problem["msg"] if problem["type"] == ADDENDUM else "")
+    return f"{key}: {shown(value)} is not allowed; allowed: {allowed}"
+
+
+def _field_at(
+    root: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[type[BaseModel], FieldInfo | None]:
+    section = root
+    field: FieldInfo | None = None
+    for part in location:
+        if field is not None and _is_section(field.annotation):
+            section = field.annotation  # type: ignore[assignment]
+        field = section.model_fields.get(str(part))
+    return section, field
+
+
+def _is_section(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def allowed_words(field: FieldInfo | None) -> str:
+    """What a field may hold, in words."""
+    if field is None:
+        return "nothing"
+    if field.description:
+        return field.description
+    annotation = field.annotation
+    if _is_section(annotation):
+        return f"a section with the keys {names_of(annotation)}"  # type: ignore[arg-type]
+    if get_origin(annotation) is Literal:
+        return ", ".join(str(choice) for choice in get_args(annotation))
+    kinds: dict[Any, str] = {int: "a whole number", bool: "true or false", str: "text"}
+    kind = kinds.get(annotation, "a number")
+    bounds = " and ".join(_bound(constraint) for constraint in field.metadata if _bound(constraint))
+    or_null = ", or null" if type(None) in get_args(annotation) else ""
+    return f"{kind} {bounds}".rstrip() + or_null
+
+
+def _bound(constraint: object) -> str:
+    words = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
+    for attribute, phrase in words.items():
+        if hasattr(constraint, attribute):
+            return f"{phrase} {getattr(constraint, attribute)}"
+    return ""
+
+
+def names_of(section: type[BaseModel]) -> str:
+    """The keys of a section, for a message."""
+    return ", ".join(section.model_fields)
