@@ -108,7 +108,7 @@ def _digest(array: NDArray[Any]) -> str:
 
 def main(project: Path) -> int:
     """Compare the full run in `project` with the committed reference; 1 if anything differs."""
-    paths = artifact_paths(project)
+    paths = {name: project / path for name, path in artifact_paths(project).items()}
     found = {
         "digests": digests(paths),
         "energy": json.loads(paths["energy_metrics"].read_text(encoding="utf-8")),
