@@ -1,34 +1,35 @@
 """From a version of the model to the commit with its code, data and parameters, and back."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spikejoule.core.errors import StoreError
-from spikejoule.core.text import Rows, number, render
+from spikejoule.core.text import mapping_rows, render
 from spikejoule.tracking import Store
 from spikejoule.tracking.project import Revision, records_in_workspace, revisions_recording
 from spikejoule.tracking.registry import (
     ACCURACY_TAG,
     MD5_TAG,
     MODEL_NAME,
-    ModelVersion,
     version_named,
     versions_of_checkpoint,
 )
 
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+_CHANGED = {"true": True, "false": False}
 _URI = re.compile(rf"models:/{MODEL_NAME}(?:/(\d+|latest)|@([\w-]+))")
-_FIGURES = {
-    ACCURACY_TAG: "validation accuracy",
-    "test_accuracy_percent": "test accuracy",
-    "synaptic_events_per_inference": "synaptic events per inference",
-    "energy_pj_per_inference": "energy per inference",
-    "energy_low_pj_per_inference": "energy, at least",
-    "energy_high_pj_per_inference": "energy, at most",
-}
-_BRACKET = ("energy, at least", "energy, at most")
+_FIGURES = (
+    ACCURACY_TAG,
+    "test_accuracy_percent",
+    "synaptic_events_per_inference",
+    "energy_pj_per_inference",
+    "energy_low_pj_per_inference",
+    "energy_high_pj_per_inference",
+)
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ class Lineage:
     """A version, and where it comes from.
 
     Attributes:
-        version: as the registry holds it.
+        version: MLflow's entity.
         same_file: False if a file was asked for that has the version's weights, but other bytes.
         recorded: the revision whose dvc.lock records the version's checkpoint, so that git and DVC
             bring it back; None if this repository has none.
         in_workspace: whether the workspace's dvc.lock records it, committed or not.
     """
 
-    version: ModelVersion
+    version: "ModelVersion"
     same_file: bool
     recorded: Revision | None
     in_workspace: bool
@@ -74,13 +75,9 @@ def trace(reference: str, directory: Path, store: Store) -> list[Lineage]:
     for version in versions:
         md5 = version.tags.get(MD5_TAG, "")
         recording = revisions_recording(directory, md5) if md5 else []
+        in_workspace = bool(md5) and records_in_workspace(directory, md5)
         lineages.append(
-            Lineage(
-                version=version,
-                same_file=same_file,
-                recorded=recording[0] if recording else None,
-                in_workspace=bool(md5) and records_in_workspace(directory, md5),
-            )
+            Lineage(version, same_file, recording[0] if recording else None, in_workspace)
         )
     return lineages
 
@@ -90,15 +87,13 @@ def lineage_values(lineage: Lineage) -> dict[str, Any]:
     tags, recorded = lineage.version.tags, lineage.recorded
     return {
         "model": MODEL_NAME,
-        "version": lineage.version.version,
+        "version": int(lineage.version.version),
         "aliases": list(lineage.version.aliases),
         "run_id": lineage.version.run_id,
         "same_file": lineage.same_file,
         "checkpoint_md5": tags.get(MD5_TAG),
         "ran_at_commit": tags.get("git.commit"),
-        "ran_with_uncommitted_changes": {"true": True, "false": False}.get(
-            tags.get("git.dirty", "")
-        ),
+        "ran_with_uncommitted_changes": _CHANGED.get(tags.get("git.dirty", "")),
         "experiment": tags.get("dvc.experiment"),
         "data_source": tags.get("data.source"),
         "energy_profile": tags.get("energy.profile"),
@@ -111,21 +106,19 @@ def lineage_values(lineage: Lineage) -> dict[str, Any]:
 
 
 def lineage_text(lineage: Lineage) -> str:
-    """A lineage in words."""
-    version, tags = lineage.version, lineage.version.tags
-    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-    text = render(
-        f"Version {version.version} of {MODEL_NAME}{aliases}",
-        [
-            ("Checkpoint", _checkpoint_rows(lineage)),
-            ("Result", _result_rows(tags)),
-            ("Origin", _origin_rows(lineage)),
-        ],
-    )
-    return f"{text}\n{_way_back(lineage)}"
+    """A lineage in words: its values that are known, and how to restore the version."""
+    values = lineage_values(lineage)
+    aliases = f" ({', '.join(values['aliases'])})" if values["aliases"] else ""
+    title = f"Version {values['version']} of {MODEL_NAME}{aliases}"
+    known = {
+        name: value
+        for name, value in values.items()
+        if name not in ("model", "version", "aliases", "commands") and value is not None
+    }
+    return f"{render(title, [('Origin', mapping_rows(known))])}\n{_how_to_restore(lineage)}"
 
 
-def _versions(reference: str, store: Store) -> tuple[list[ModelVersion], bool]:
+def _versions(reference: str, store: Store) -> "tuple[list[ModelVersion], bool]":
     if not reference.startswith("models:"):
         versions, same_file = versions_of_checkpoint(Path(reference), store)
         if not versions:
@@ -144,44 +137,11 @@ def _versions(reference: str, store: Store) -> tuple[list[ModelVersion], bool]:
     return [version], True
 
 
-def _checkpoint_rows(lineage: Lineage) -> Rows:
-    rows = [("md5, as in dvc.lock", lineage.version.tags.get(MD5_TAG, "not recorded"))]
-    if not lineage.same_file:
-        rows.append(("the file asked for", "has the same weights, but other bytes (clocks)"))
-    return [*rows, ("MLflow run", lineage.version.run_id)]
-
-
-def _result_rows(tags: Mapping[str, str]) -> Rows:
-    rows = [("data", tags.get("data.title", tags.get("data.source", "not recorded")))]
-    exact = tags.get("energy_low_pj_per_inference") == tags.get("energy_high_pj_per_inference")
-    for name, label in _FIGURES.items():
-        if name in tags and not (exact and label in _BRACKET):
-            unit = " %" if name.endswith("_percent") else " pJ" if "_pj_" in name else ""
-            rows.append((label, number(float(tags[name]), 2 if unit == " %" else 0, unit)))
-    if "energy.profile" in tags:
-        rows.append(("energy profile", tags["energy.profile"]))
-    return rows
-
-
-def _origin_rows(lineage: Lineage) -> Rows:
-    tags, recorded = lineage.version.tags, lineage.recorded
-    changes = {"true": ", with uncommitted changes", "false": ""}
-    state = changes.get(tags.get("git.dirty", ""), ", perhaps with uncommitted changes")
-    rows = [("ran at commit", f"{tags.get('git.commit', 'unknown')}{state}")]
-    if "dvc.experiment" in tags:
-        rows.append(("DVC experiment", tags["dvc.experiment"]))
-    if recorded is None:
-        return [*rows, ("recorded by", "no commit or experiment of this repository")]
-    name = f" (experiment {recorded.experiment})" if recorded.experiment else ""
-    return [*rows, ("recorded by commit", f"{recorded.commit}{name}")]
-
-
-def _way_back(lineage: Lineage) -> str:
+def _how_to_restore(lineage: Lineage) -> str:
     if lineage.commands:
         return (
-            "To have it back with its code, data and parameters (`dvc pull` first if the cache "
-            "lacks them):\n"
-            f"  {' && '.join(lineage.commands)}\n"
+            "To restore it with its code, data and parameters (`dvc pull` first if the cache "
+            f"lacks them):\n  {' && '.join(lineage.commands)}\n"
             "`dvc status` then says whether that commit holds the very code that made it.\n"
         )
     if lineage.in_workspace:
@@ -189,13 +149,9 @@ def _way_back(lineage: Lineage) -> str:
             "The workspace's dvc.lock records it: commit that, and git and DVC lead back to it.\n"
         )
     experiment = lineage.version.tags.get("dvc.experiment")
-    hint = (
-        f" (an experiment of another clone: `dvc exp pull REMOTE {experiment}`)"
-        if experiment
-        else ""
-    )
+    pull = f" (of another clone: `dvc exp pull REMOTE {experiment}`)" if experiment else ""
     return (
-        f"Git and DVC do not lead back to it from this repository{hint}. The checkpoint and its "
+        f"No commit or experiment of this repository records it{pull}. The checkpoint and its "
         "parameters are in the store:\n"
         f"  mlflow artifacts download --run-id {lineage.version.run_id}\n"
     )

@@ -29,6 +29,7 @@ from spikejoule.tracking.store import Store, opened
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
     from spikejoule.model.checkpoint import CompleteCheckpoint
@@ -62,6 +63,7 @@ _COPIED_TAGS = (
     "data.title",
 )
 _DESCRIPTION = "Spiking network that counts its spikes and prices them"
+_OF_MODEL = f"name = '{MODEL_NAME}'"
 _MOST_VERSIONS = 10_000
 
 _PACKAGE = Path(__file__).parents[1]
@@ -78,16 +80,6 @@ _LIBRARIES = (
     "ruamel.yaml",
     "torch",
 )
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A version as the registry holds it."""
-
-    version: int
-    run_id: str
-    tags: Mapping[str, str]
-    aliases: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -127,7 +119,7 @@ def register(record: RunRecord, run_id: str, store: Store) -> Registration | Non
         return Registration(version, True, _crown_if_better(client, version, tags))
 
 
-def version_named(name: str, store: Store) -> ModelVersion | None:
+def version_named(name: str, store: Store) -> "ModelVersion | None":
     """The version of a number (`3`) or an alias (`champion`, `latest`); None if there is none.
 
     Raises StoreError if the store does not exist, or cannot be reached or read.
@@ -136,10 +128,10 @@ def version_named(name: str, store: Store) -> ModelVersion | None:
         versions = _versions(client)
     if name == "latest":
         return versions[0] if versions else None
-    return next((one for one in versions if name == str(one.version) or name in one.aliases), None)
+    return next((one for one in versions if name in (str(one.version), *one.aliases)), None)
 
 
-def versions_of_checkpoint(path: Path, store: Store) -> tuple[list[ModelVersion], bool]:
+def versions_of_checkpoint(path: Path, store: Store) -> "tuple[list[ModelVersion], bool]":
     """The versions of a checkpoint file, newest first, and whether it is their file to the byte.
 
     Training again gives the same weights in a file with other clocks: then the versions are those
@@ -283,46 +275,30 @@ def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
     )
 
 
-def _registered_model(client: "MlflowClient") -> Any | None:
-    """MLflow's entity of the model; None before its first version."""
-    return next(iter(client.search_registered_models(f"name = '{MODEL_NAME}'")), None)
+def _versions(client: "MlflowClient", tag: str = "", value: str = "") -> "list[ModelVersion]":
+    """The versions, newest first; with a tag, those that have this value of it."""
+    condition = f" AND tags.`{tag}` = '{value}'" if tag else ""
+    found = client.search_model_versions(_OF_MODEL + condition, max_results=_MOST_VERSIONS)
+    for model in client.search_registered_models(_OF_MODEL):
+        for one in found:  # a search leaves them out
+            one.aliases = [
+                alias for alias, number in model.aliases.items() if int(number) == int(one.version)
+            ]
+    return sorted(found, key=lambda one: int(one.version), reverse=True)
 
 
 def _registered(client: "MlflowClient", record: RunRecord) -> Registration | None:
     """The version that a result has."""
     found = _versions(client, RESULT_TAG, record.result_id)
-    return Registration(found[0].version, False, CHAMPION in found[0].aliases) if found else None
-
-
-def _versions(client: "MlflowClient", tag: str = "", value: str = "") -> list[ModelVersion]:
-    """The versions, newest first; with a tag, those that have this value of it."""
-    model = _registered_model(client)
-    if model is None:
-        return []
-    condition = f" AND tags.`{tag}` = '{value}'" if tag else ""
-    found = client.search_model_versions(
-        f"name = '{MODEL_NAME}'{condition}", max_results=_MOST_VERSIONS
-    )
-    versions = [
-        ModelVersion(
-            version=int(entry.version),
-            run_id=str(entry.run_id),
-            tags=dict(entry.tags),
-            aliases=tuple(
-                alias
-                for alias, number in model.aliases.items()
-                if int(number) == int(entry.version)
-            ),
-        )
-        for entry in found
-    ]
-    return sorted(versions, key=lambda one: one.version, reverse=True)
+    if not found:
+        return None
+    return Registration(int(found[0].version), False, CHAMPION in found[0].aliases)
 
 
 def _create_version(
     client: "MlflowClient", run_id: str, tags: Mapping[str, str], model: ModelFiles
 ) -> int:
-    if _registered_model(client) is None:
+    if not client.search_registered_models(_OF_MODEL):
         client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
     # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store that happens to
     # be the process's default.
@@ -338,18 +314,15 @@ def _crown_if_better(client: "MlflowClient", version: int, tags: Mapping[str, st
     """Give the alias `champion` to a new version that deserves it; whether it does."""
     if tags[VALIDATION_TAG] == VALIDATED_ON_TEST:
         return False
-    model = _registered_model(client)
-    champion = None if model is None else model.aliases.get(CHAMPION)
-    if champion is not None:
-        present = client.get_model_version(MODEL_NAME, champion).tags
-        if present.get(VALIDATION_TAG) != tags[VALIDATION_TAG]:
+    for champion in (one for one in _versions(client) if CHAMPION in one.aliases):
+        if champion.tags.get(VALIDATION_TAG) != tags[VALIDATION_TAG]:
             logger.info(
                 "version %d of %s was validated on other images than version %s, which stays the "
                 "champion; to change that, move the alias.",
-                version, MODEL_NAME, champion,
+                version, MODEL_NAME, champion.version,
             )  # fmt: skip
             return False
-        if float(tags[ACCURACY_TAG]) <= float(present[ACCURACY_TAG]):
+        if float(tags[ACCURACY_TAG]) <= float(champion.tags[ACCURACY_TAG]):
             return False
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version))
     return True
