@@ -1,4 +1,4 @@
-"""Programs started for tests: a failure says why, and nothing outlives the test."""
+"""Programs started for tests: nothing outlives them."""
 
 import os
 import shutil
@@ -6,15 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.tools import services
-from tests.tools.services import PostgreSQL, S3Store, leash, postgresql_programs, running
+from tests.tools.services import leash, running
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="process groups are POSIX's")
 
@@ -60,30 +56,6 @@ def test_a_program_and_its_children_end_with_the_context(tmp_path: Path) -> None
         wait_until_gone(process_id)
 
 
-def test_a_program_that_ends_at_once_says_why(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "print('no such database'); raise SystemExit(3)"]
-    with (
-        pytest.raises(AssertionError, match=r"(?s)ended with 3.*no such database"),
-        running(command, tmp_path / "log", lambda: False, os.environ),
-    ):
-        pytest.fail("it was never ready")
-
-
-def test_a_program_that_is_never_ready_is_ended(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services, "START_SECONDS", 2.0)
-    ids = tmp_path / "ids"
-    command = [sys.executable, "-c", PARENT, str(ids)]
-    with (
-        pytest.raises(AssertionError, match="is not ready"),
-        running(command, tmp_path / "log", lambda: False, os.environ),
-    ):
-        pytest.fail("it was never ready")
-    for process_id in process_ids(ids):
-        wait_until_gone(process_id)
-
-
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv (util-linux)")
 def test_a_program_ends_with_tests_that_are_killed(tmp_path: Path) -> None:
     """SIGKILL leaves no time to clean up."""
@@ -100,37 +72,3 @@ def test_a_program_ends_with_tests_that_are_killed(tmp_path: Path) -> None:
     tests.wait()
     wait_until_gone(program)
     os.kill(child, signal.SIGKILL)  # its own parent's to end
-
-
-def test_the_s3_store_takes_objects_and_refuses_who_has_no_key(s3: S3Store) -> None:
-    boto3 = pytest.importorskip("boto3", reason="needs boto3: the extra `shared`")
-    client = boto3.client(
-        "s3",
-        endpoint_url=s3.url,
-        region_name="us-east-1",
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-    )
-    s3.bucket("one")
-    client.put_object(Bucket="one", Key="a", Body=b"spikes")
-    assert client.get_object(Bucket="one", Key="a")["Body"].read() == b"spikes"
-    with pytest.raises(urllib.error.HTTPError) as error:
-        urllib.request.urlopen(s3.url)
-    assert error.value.code in (400, 401, 403)
-    error.value.close()
-
-
-def test_postgresql_lets_in_by_password_alone(postgresql: PostgreSQL) -> None:
-    psycopg = pytest.importorskip("psycopg", reason="needs psycopg: the extra `shared`")
-    with psycopg.connect(postgresql.create_database("one")) as connection:
-        assert connection.execute("SELECT current_database()").fetchone() == ("one",)
-    guess = replace(postgresql, password="guessed")
-    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(guess.uri("one"))
-
-
-def test_absent_postgresql_is_a_skip_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services.Path, "glob", lambda self, pattern: iter(()))
-    monkeypatch.setattr(services.shutil, "which", lambda name: None)
-    with pytest.raises(pytest.skip.Exception, match="apt install postgresql"):
-        postgresql_programs()
