@@ -57,10 +57,10 @@ class TestAccuracyAndCounts:
             f"| ... hidden | {spikes['hidden_spikes_per_inference']:.1f} |",
             f"| ... output | {spikes['output_spikes_per_inference']:.1f} |",
             f"| synaptic events per inference | {events} |",
-            f"| ... answering early | {stopped} at {stopped_at} |",
+            f"| ... with early exit | {stopped} at {stopped_at} |",
             f"{energy['dense_operations_per_inference']:,} operations per inference",
         )
-        assert_says("docs/index.md", f"reads {test} of the test images right", events)
+        assert_says("docs/index.md", f"classifies {test} of the test images correctly", events)
         assert_says(
             "docs/explanation/events.md",
             f"defaults {spikes['input_spikes_per_inference']:.1f} of them",
@@ -128,8 +128,9 @@ class TestAccuracyAndCounts:
         best, dear = of("accurate-60000")
         assert_says(
             "README.md",
-            f"`make frugal` gives {least} for {few} events answering early, {middle} for {some} "
-            f"over the whole window ({integers} in integers of 8 bits), {most} for {many} early, "
+            f"`make frugal` gives {least} for {few} events with early exit, {middle} for {some} "
+            f"over the whole window ({integers} in integers of 8 bits), {most} for {many} "
+            "with early exit, "
             f"and `make accurate` {best} for {dear}",
         )
 
@@ -168,12 +169,13 @@ class TestAccuracyAndCounts:
         percent = f"{float(early['test_accuracy_percent']):.2f} %"
         assert_says(
             "README.md",
-            f"| {float(whole['test_accuracy_percent']):.2f} % | chosen on it |",
+            f"| {float(whole['test_accuracy_percent']):.2f} % | not reported (used for model "
+            "selection) |",
             f"| {float(whole['validation_accuracy_percent']):.2f} % | 84.83 % |",
             f"| {float(whole['synaptic_events_per_inference']):,.0f} | 157,068 |",
             f"**{events} at {percent}**",
         )
-        assert_says("docs/index.md", f"it reads {percent} right with {events}")
+        assert_says("docs/index.md", f"it classifies {percent} correctly with {events}")
 
 
 class TestEnergy:
@@ -268,7 +270,7 @@ class TestEnergy:
             f"| {dense / 1e6:.3f} µJ | {ratios[0]} | {joules(skipping)} | {ratios[1]} |",
             f"| {macs:,.0f} |",
         )
-        assert_says("README.md", f"a ReLU network without time {macs:,.0f}")
+        assert_says("README.md", f"a non-spiking ReLU network {macs:,.0f}")
 
 
 class TestVerdict:
