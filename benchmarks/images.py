@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from spikejoule.core.errors import DataError
-from spikejoule.data.idx_directory import load_directory
+from spikejoule.data.idx import load_directory
 from spikejoule.data.images import DataDescription, LabelledImages, load_images
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -19,7 +19,7 @@ from spikejoule.baselines.settings import Variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.host_energy import measure_host_energy
 from spikejoule.core.resume import Keeper
-from spikejoule.data.events import LabelledEvents
+from spikejoule.data.event_file import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.data.images import describe, save_samples, split_validation
-from spikejoule.data.loading import load_dataset
 from spikejoule.data.source import Places
+from spikejoule.data.sources import load_dataset
 from spikejoule.params import Params
 from stages.shared.common import run_stage
 from stages.shared.root import project_root

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from spikejoule.data.idx_directory import load_directory
+from spikejoule.data.idx import load_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from tests.tools.without_torch import WITH_TORCH

@@ -23,7 +23,7 @@ from stages.shared import common, root
 from tests.tools.pipeline_tools import write_paths
 from tests.tools.without_torch import needs_torch
 
-BY_MACHINE = {"torch", "torchvision"}
+BY_MACHINE = {"torch"}
 CHECKS = [
     *("make .venv/.installed-search", "make lint", "make test"),
     *("make .venv/.installed-interop", "make test-rest", "make docs"),

@@ -13,7 +13,7 @@ import pytest
 from spikejoule.cli import main
 from spikejoule.data import events as events_module
 from spikejoule.data.event_file import EventBlock, EventFile, EventSetting, write_event_file
-from spikejoule.data.event_samples import EventSamples, blocks_of
+from spikejoule.data.events import EventSamples, blocks_of
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import as_event_samples
 from spikejoule.encoding.events import EventList, load_events, save_events

@@ -1,17 +1,9 @@
-"""The room data and the stage prepare."""
+"""The package data and the stage prepare."""
 
-import contextlib
 import gzip
 import hashlib
-import logging
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +15,7 @@ from hypothesis.extra import numpy as hnp
 from spikejoule.core.errors import ArtifactError, DataError, SpikejouleError
 from spikejoule.core.npz import write_npz
 from spikejoule.core.store import read_json
-from spikejoule.data.idx import encode_idx, read_idx
-from spikejoule.data.idx_directory import load_directory
+from spikejoule.data.idx import encode_idx, load_directory, read_idx
 from spikejoule.data.images import (
     Dataset,
     ImageCounts,
@@ -34,12 +25,10 @@ from spikejoule.data.images import (
     save_images,
     split_validation,
 )
-from spikejoule.data.loading import load_dataset
 from spikejoule.data.source import Places
-from spikejoule.data.sources import auto, mnist
+from spikejoule.data.sources import load_dataset
 from spikejoule.params import load_params, parse_params
 from stages import prepare
-from tests.tools.without_torch import needs_torch
 
 NAMES = (
     "train-images-idx3-ubyte",
@@ -78,15 +67,6 @@ def idx_directory(tmp_path: Path) -> Path:
     return directory
 
 
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Send every connection to a port of this machine where nobody listens."""
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-
-
 class TestIdx:
     @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=1, max_dims=3, max_side=6)))
     def test_round_trip(self, tmp_path_factory: pytest.TempPathFactory, array: np.ndarray) -> None:
@@ -110,15 +90,23 @@ class TestIdx:
             read_idx(tmp_path / "a", 3)
         assert str(tmp_path / "a") in one_sentence(error)
 
-    def test_too_long(self, tmp_path: Path) -> None:
+    def test_no_more_is_read_than_the_header_announces(self, tmp_path: Path) -> None:
         (tmp_path / "a").write_bytes(encode_idx(digits(1).images) + b"\0")
-        with pytest.raises(DataError, match="too long.* 784 bytes, but 785 follow") as error:
-            read_idx(tmp_path / "a", 3)
-        one_sentence(error)
+        (tmp_path / "b.gz").write_bytes(gzip.compress(encode_idx(digits(1).images) + bytes(10**7)))
+        for name in ("a", "b.gz"):
+            with pytest.raises(DataError, match="too long.* 784 bytes, but more follow") as error:
+                read_idx(tmp_path / name, 3)
+            one_sentence(error)
 
-    def test_dimensions_that_overflow(self, tmp_path: Path) -> None:
-        (tmp_path / "a").write_bytes(bytes.fromhex("00000803" + "ffffffff" * 3))
-        with pytest.raises(DataError, match="truncated"):
+    @pytest.mark.parametrize("dimensions", ["ffffffff" * 3, "00100000" * 3])
+    def test_a_header_that_announces_too_much(self, tmp_path: Path, dimensions: str) -> None:
+        (tmp_path / "a").write_bytes(bytes.fromhex("00000803" + dimensions))
+        with pytest.raises(DataError, match="at most 2,147,483,648 are read"):
+            read_idx(tmp_path / "a", 3)
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "a")
+        with pytest.raises(DataError, match="no regular file"):
             read_idx(tmp_path / "a", 3)
 
     @pytest.mark.parametrize("magic", ["00000801", "00000d03", "1f8b0803", "89504e47"])
@@ -270,6 +258,12 @@ class TestRealMnist:
         train, validation = split_validation(real_mnist.train, 0.1, 42)
         assert (len(train), len(validation)) == (54_000, 6_000)
 
+    def test_the_cache_is_known_by_its_content(
+        self, real_mnist_directory: Path, tmp_path: Path
+    ) -> None:
+        places = Places(tmp_path, real_mnist_directory)
+        assert load_dataset("mnist", places).source == "mnist"
+
 
 class TestMnist5k:
     def test_counts_and_names(self, mnist5k: Dataset) -> None:
@@ -376,169 +370,6 @@ def test_description_tells_what_was_used(mnist5k: Dataset) -> None:
     assert content.source == "mnist5k"
     assert content.validated_on_test is False
     assert all(len(sha256) == 64 for sha256 in content.sha256.values())
-
-
-@contextlib.contextmanager
-def silent_server() -> Iterator[int]:
-    """A server that takes connections and never answers; yields its port."""
-    connections = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        server.settimeout(0.1)
-        ended = threading.Event()
-
-        def accept() -> None:
-            while not ended.is_set():
-                with contextlib.suppress(TimeoutError):
-                    connections.append(server.accept()[0])
-
-        thread = threading.Thread(target=accept)
-        thread.start()
-        try:
-            yield server.getsockname()[1]
-        finally:
-            ended.set()
-            thread.join()
-            for connection in connections:
-                connection.close()
-
-
-class TestDownload:
-    @pytest.mark.usefixtures("no_network")
-    def test_without_a_network_one_quiet_sentence_within_seconds(
-        self, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        since = time.monotonic()
-        with pytest.raises(DataError, match="mnist could not be downloaded") as error:
-            load_dataset("mnist", Places(tmp_path, tmp_path / "cache"))
-        assert time.monotonic() - since < 30  # nearly all of it the import of PyTorch
-        assert "mnist5k" in one_sentence(error)
-        assert capfd.readouterr() == ("", "")
-        assert list((tmp_path / "cache").iterdir()) == []
-
-    @needs_torch
-    def test_server_that_never_answers(self, tmp_path: Path) -> None:
-        code = (
-            "import sys; from pathlib import Path\n"
-            "from spikejoule.data import mnist_download as it\n"
-            "it.STALL_SECONDS = 1.0\n"
-            "sys.exit(it.main(Path(sys.argv[1])))"
-        )
-        with silent_server() as port:
-            proxy = f"http://127.0.0.1:{port}"
-            done = subprocess.run(
-                [sys.executable, "-c", code, str(tmp_path)],
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(sys.path),
-                    "http_proxy": proxy,
-                    "https_proxy": proxy,
-                    "no_proxy": "",
-                },
-            )
-        assert done.returncode == 1
-        assert done.stderr.splitlines()[-1] == "no byte arrived for 1 seconds"
-
-    def test_whole_download_is_limited(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        command = [sys.executable, "-c", "import time; time.sleep(60)"]
-        monkeypatch.setattr(mnist, "_download_command", lambda folder: command)
-        monkeypatch.setattr(mnist, "DOWNLOAD_TIMEOUT_SECONDS", 0.5)
-        with pytest.raises(DataError, match="within 0.5 seconds"):
-            mnist.load_mnist(tmp_path / "cache")
-
-    def test_verified_files_enter_the_cache_and_serve_the_next_call(
-        self, tmp_path: Path, real_mnist_directory: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        self._download_from(real_mnist_directory, monkeypatch)
-        dataset = mnist.load_mnist(tmp_path / "cache")
-        assert dataset.source == "mnist"
-        assert sorted(file.name for file in (tmp_path / "cache").iterdir()) == sorted(
-            f"{name}.gz" for name in NAMES
-        )
-        monkeypatch.setattr(mnist, "_download_command", lambda folder: ["false"])
-        assert mnist.load_mnist(tmp_path / "cache").source == "mnist"
-
-    def test_damaged_cache_is_downloaded_again(
-        self,
-        tmp_path: Path,
-        real_mnist_directory: Path,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        for name in NAMES:
-            (tmp_path / f"{name}.gz").write_bytes(b"damaged")
-        self._download_from(real_mnist_directory, monkeypatch)
-        assert mnist.load_mnist(tmp_path).source == "mnist"
-        assert "damaged and is downloaded again" in caplog.text
-
-    def test_other_files_under_mnists_names_are_refused(
-        self, tmp_path: Path, idx_directory: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        self._download_from(idx_directory, monkeypatch)
-        with pytest.raises(DataError, match="SHA-256") as error:
-            mnist.load_mnist(tmp_path / "cache")
-        one_sentence(error)
-        assert list((tmp_path / "cache").iterdir()) == []
-
-    def test_cache_that_cannot_be_written(self, tmp_path: Path) -> None:
-        (tmp_path / "cache").write_bytes(b"")
-        with pytest.raises(DataError, match="cannot be stored in") as error:
-            mnist.load_mnist(tmp_path / "cache")
-        one_sentence(error)
-
-    @staticmethod
-    def _download_from(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        code = (
-            "import shutil, sys; "
-            "shutil.copytree(sys.argv[1], sys.argv[2] + '/MNIST/raw', "
-            "copy_function=shutil.copyfile)"
-        )
-        monkeypatch.setattr(
-            mnist,
-            "_download_command",
-            lambda folder: [sys.executable, "-c", code, str(directory), str(folder)],
-        )
-
-
-class TestAuto:
-    def test_given_directory_comes_first(self, idx_directory: Path, tmp_path: Path) -> None:
-        dataset = load_dataset("auto", Places(tmp_path, tmp_path / "cache", str(idx_directory)))
-        assert dataset.source == "directory"
-
-    def test_unusable_given_directory_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="is not a directory"):
-            load_dataset("auto", Places(tmp_path, tmp_path / "cache", str(tmp_path / "nowhere")))
-
-    @pytest.mark.parametrize("directory", [None, ""])
-    def test_falls_back_with_a_framed_warning(
-        self,
-        tmp_path: Path,
-        directory: str | None,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        monkeypatch.setattr(mnist, "_download_command", lambda folder: ["false"])
-        dataset = load_dataset("auto", Places(tmp_path, tmp_path / "cache", directory))
-        assert dataset.source == "mnist5k"
-        (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
-        lines = record.getMessage().strip().splitlines()
-        assert len(lines) > 8
-        assert len({len(line) for line in lines}) == 1
-        assert set(lines[0]) == set(lines[-1]) == {"#"}
-        text = " ".join(line.strip("# ") for line in lines)
-        assert "ONLY 5,000 DIGITS" in text
-        assert "could not be downloaded" in text
-        assert "MNIST_DIR" in text
-
-    def test_uses_the_download(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        dataset = Dataset("mnist", "", "", {}, digits(10), digits(10))
-        monkeypatch.setattr(auto, "load_mnist", lambda cache: dataset)
-        assert load_dataset("auto", Places(tmp_path, tmp_path / "cache")) is dataset
 
 
 class TestPrepareStage:

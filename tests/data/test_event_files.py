@@ -14,11 +14,11 @@ from spikejoule.data.event_file import (
     EVENT_SAMPLES_SCHEMA,
     EventBlock,
     EventSetting,
+    LabelledEvents,
     open_event_file,
     write_event_file,
 )
-from spikejoule.data.event_samples import EventSamples, blocks_of, offsets_of
-from spikejoule.data.events import LabelledEvents
+from spikejoule.data.events import EventSamples, blocks_of, offsets_of
 from spikejoule.data.images import load_samples, samples_sha256, save_samples
 from spikejoule.data.subject import Subject
 

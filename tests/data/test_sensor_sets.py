@@ -1,24 +1,16 @@
-"""The readers of N-MNIST and SHD, the sets that torchvision downloads, and event files as data."""
+"""The readers of N-MNIST and SHD, and event files as data."""
 
-import gzip
-import hashlib
 import zipfile
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from spikejoule.core.errors import DataError
-from spikejoule.data import download, torchvision_sets
-from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
-from spikejoule.data.events import LabelledEvents
-from spikejoule.data.idx import encode_idx
-from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.data.loading import load_dataset
+from spikejoule.data.event_file import EventBlock, EventSetting, LabelledEvents, write_event_file
+from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places
-from spikejoule.data.sources import SOURCES, fashion_mnist, n_mnist, shd
+from spikejoule.data.sources import SOURCES, shd
 from spikejoule.data.sources.events import Events
 from spikejoule.data.subject import DIGITS
 from tests.tools import sensor_files
@@ -139,76 +131,6 @@ def test_a_directory_that_lacks_the_files(tmp_path: Path, source: str) -> None:
         load(tmp_path, source, "raw")
     with pytest.raises(DataError, match="data.files: nowhere is not a directory"):
         load(tmp_path, source, "nowhere")
-
-
-@pytest.mark.parametrize(
-    ("source", "host"), [("n_mnist", "data.mendeley.com"), ("shd", "zenkelab.org")]
-)
-def test_without_a_network_the_address_is_named(
-    tmp_path: Path, source: str, host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "")
-    with pytest.raises(DataError, match=f"{source} could not be downloaded from {host}") as error:
-        load(tmp_path, source, None)
-    assert "data.files" in str(error.value)
-    assert list((tmp_path / "cache" / source).iterdir()) == []
-
-
-def test_a_download_is_verified_kept_and_converted_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sensor_files.write_n_mnist(tmp_path / "there", 12, 11, zipped=True)
-    answers = {
-        address: tmp_path / "there" / f"{part}.zip" for part, (address, _) in n_mnist._FILES.items()
-    }
-    asked = []
-
-    def open_url(url: str, timeout_seconds: float) -> Any:
-        asked.append(url)
-        (path,) = (path for address, path in answers.items() if address in url)
-        return path.open("rb")
-
-    monkeypatch.setattr(download, "open_url", open_url)
-    with pytest.raises(DataError, match=r"train.zip from data.mendeley.com must have the MD5"):
-        load(tmp_path, "n_mnist", None)
-    sums = {
-        part: (address, hashlib.md5(answers[address].read_bytes()).hexdigest())
-        for part, (address, _) in n_mnist._FILES.items()
-    }
-    monkeypatch.setattr(n_mnist, "_FILES", sums)
-    dataset = load(tmp_path, "n_mnist", None)
-    assert (dataset.source, len(dataset.train), len(dataset.test)) == ("n_mnist", 12, 11)
-    n_asked = len(asked)
-    monkeypatch.setattr(n_mnist, "read_samples", lambda place: iter(()))
-    assert load(tmp_path, "n_mnist", None).sha256 == dataset.sha256
-    assert len(asked) == n_asked == 3
-
-
-def test_sets_of_torchvision_are_verified_and_say_what_they_show(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    random = np.random.default_rng(0)
-    cache = tmp_path / "cache" / "fashion_mnist"
-    cache.mkdir(parents=True)
-    sums = {}
-    for part, n_samples in (("train", 30), ("t10k", 20)):
-        images = random.integers(0, 256, (n_samples, 28, 28), dtype=np.uint8)
-        labels = (np.arange(n_samples) % 10).astype(np.uint8)
-        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
-            path = cache / f"{part}-{name}-ubyte.gz"
-            path.write_bytes(gzip.compress(encode_idx(array)))
-            sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(torchvision_sets, "download_command", lambda *_: ["false"])
-    with pytest.raises(DataError, match=r"fashion_mnist could not be downloaded.*amazonaws\.com"):
-        load_dataset("fashion_mnist", places(tmp_path))
-    known = replace(fashion_mnist.FASHION_MNIST, md5=sums)
-    monkeypatch.setattr(fashion_mnist, "FASHION_MNIST", known)
-    dataset = load_dataset("fashion_mnist", places(tmp_path))
-    assert isinstance(dataset.test, LabelledImages)
-    assert dataset.title == "Fashion-MNIST (30 training and 20 test images)"
-    assert dataset.train.subject.one(9) == "garment ankle boot"
 
 
 def test_an_event_file_says_which_samples_are_for_the_test(tmp_path: Path) -> None:

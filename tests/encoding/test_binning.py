@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.event_file import EventSetting
-from spikejoule.data.event_samples import EventSamples, offsets_of
-from spikejoule.data.events import LabelledEvents, SensorEvents
+from spikejoule.data.event_file import EventSetting, LabelledEvents
+from spikejoule.data.events import EventSamples, SensorEvents, offsets_of
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.binning import as_event_samples, bin_events, largest_count, summed_images
 from spikejoule.encoding.encoders.none import NoEncoding

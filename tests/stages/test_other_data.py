@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
-from spikejoule.data.event_samples import EventSamples, offsets_of
+from spikejoule.data.events import EventSamples, offsets_of
 from spikejoule.data.idx import encode_idx
 from spikejoule.data.sources import fashion_mnist, kmnist
 from spikejoule.data.subject import Subject

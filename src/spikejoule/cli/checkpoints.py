@@ -245,8 +245,8 @@ def _measure(options: argparse.Namespace) -> str:
 
 def _test_images(source: str, n_samples: int | None) -> "tuple[str, Samples]":
     """The data set's title and its first `n_samples` test images, or samples of an event file."""
-    from spikejoule.data.loading import load_dataset
     from spikejoule.data.source import Places
+    from spikejoule.data.sources import load_dataset
     from spikejoule.data.sources.events import samples_of_file
 
     here = Path.cwd()

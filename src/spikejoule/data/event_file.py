@@ -4,10 +4,12 @@ An uncompressed .npz file, as `numpy.savez` writes it, of the schema `spikejoule
 It may be larger than memory: it is written and read in blocks of samples.
 """
 
+import hashlib
 import math
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,12 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.npz import StoredArray, read_npz, stored_digest, write_spooled
 from spikejoule.core.schema import Array, ArrayFile, Arrays
-from spikejoule.data.event_samples import (
+from spikejoule.data.events import (
     MAX_UNITS,
     EventSamples,
+    EventSource,
+    SelectedEvents,
+    SensorEvents,
     blocks_of,
     check_events,
     offsets_of,
@@ -269,3 +274,70 @@ def _bytes(labels: NDArray[np.integer], path: str | os.PathLike[str]) -> NDArray
     if values.ndim != 1 or values.dtype.kind not in "ui" or np.any((values < 0) | (values > 255)):
         raise DataError(f"{path}: labels must be whole numbers from 0 to 255 in one dimension.")
     return values.astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledEvents:
+    """Events of N samples, labels uint8 [N], index int64 [N]; as `LabelledImages` for images.
+
+    Attributes:
+        source: the events, in memory or in a file.
+        setting: what all samples share.
+    """
+
+    source: EventSource
+    labels: NDArray[np.uint8]
+    index: NDArray[np.int64]
+    setting: EventSetting
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def subject(self) -> Subject:
+        """What there is to recognise."""
+        return replace(self.setting.subject, samples="samples")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the units."""
+        return self.setting.shape
+
+    @property
+    def inputs(self) -> SensorEvents:
+        """What an encoder takes."""
+        return SensorEvents(self.source, self.setting.shape)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 (hexadecimal) of the events."""
+        digest = hashlib.sha256(np.array([len(self), *self.shape], dtype=np.int64).tobytes())
+        digest.update(np.ascontiguousarray(self.source.offsets).data)
+        for block in self.inputs.blocks():
+            digest.update(np.ascontiguousarray(block.times).data)
+            digest.update(block.units.astype(np.uint32).data)
+        return digest.hexdigest()
+
+    def select(self, positions: NDArray[np.int64] | slice) -> "LabelledEvents":
+        """The samples at some positions of this set, in their order; no event is read."""
+        chosen = np.arange(len(self))[positions]
+        return LabelledEvents(
+            SelectedEvents(self.source, chosen),
+            self.labels[chosen],
+            self.index[chosen],
+            self.setting,
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write them to an event file, atomically, a block at a time."""
+        blocks = (
+            EventBlock(self.source.read(part), self.labels[part], self.index[part])
+            for part in blocks_of(np.diff(self.source.offsets))
+        )
+        write_event_file(path, self.setting, blocks)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "LabelledEvents":
+        """Open a file of `save`; one that is missing, damaged or another: ArtifactError."""
+        file = open_event_file(path)
+        return LabelledEvents(file, file.labels, file.index, file.setting)

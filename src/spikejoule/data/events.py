@@ -1,23 +1,131 @@
-"""Labelled samples that are events from birth, in memory or in a file."""
+"""Samples that are events from birth: who fired when, of a camera or a cochlea.
 
-import hashlib
+Shapes: N samples, E events of all of them.
+"""
+
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.data.event_file import (
-    EventBlock,
-    EventSetting,
-    open_event_file,
-    write_event_file,
-)
-from spikejoule.data.event_samples import EventSamples, EventSource, blocks_of, offsets_of
-from spikejoule.data.subject import Subject
+from spikejoule.core.errors import DataError
+
+MAX_UNITS = 2**32
+
+
+@dataclass(frozen=True, eq=False)
+class EventSamples:
+    """Events of N samples in memory; sample n has those from ``offsets[n]`` to ``offsets[n + 1]``.
+
+    They come in any order, and several may be alike: binning orders and merges them.
+
+    Attributes:
+        times: microseconds since the sample began, uint32 [E].
+        units: which unit fired, uint16 or uint32 [E].
+        offsets: where each sample begins, int64 [N + 1].
+    """
+
+    times: NDArray[np.uint32]
+    units: NDArray[np.uint16] | NDArray[np.uint32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return self.offsets.size - 1
+
+    def sample_of_each(self) -> NDArray[np.int64]:
+        """The sample that each event belongs to, int64 [E]."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def read(self, samples: slice | NDArray[np.integer]) -> "EventSamples":
+        """The events of some samples, in the order given."""
+        chosen = np.arange(len(self))[samples]
+        firsts, lengths = self.offsets[chosen], np.diff(self.offsets)[chosen]
+        offsets = offsets_of(lengths)
+        places = np.repeat(firsts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return EventSamples(self.times[places], self.units[places], offsets)
+
+
+class EventSource(Protocol):
+    """Events of N samples, in memory or in a file."""
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each sample begins, int64 [N + 1]."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
+        """The events of some samples, in the order given."""
+
+
+def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Where parts of these lengths begin, int64 [n + 1], the end of the last included."""
+    offsets = np.zeros(lengths.size + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def joined(parts: list[EventSamples]) -> EventSamples:
+    """The samples of several, one after another."""
+    lengths = [np.diff(part.offsets) for part in parts]
+    return EventSamples(
+        np.concatenate([part.times for part in parts]),
+        np.concatenate([part.units for part in parts]),
+        offsets_of(np.concatenate(lengths)),
+    )
+
+
+def blocks_of(lengths: NDArray[np.integer], events_per_block: int = 1 << 20) -> Iterator[slice]:
+    """Runs of samples, each of about so many events and at least one sample.
+
+    Args:
+        lengths: events of each sample, [N].
+        events_per_block: how many a run should have.
+    """
+    ends = np.cumsum(lengths, dtype=np.int64)
+    first = 0
+    while first < len(ends):
+        before = int(ends[first - 1]) if first else 0
+        last = int(np.searchsorted(ends, before + events_per_block, side="right"))
+        last = max(last, first + 1)
+        yield slice(first, last)
+        first = last
+
+
+def check_events(events: EventSamples, n_units: int, what: str) -> None:
+    """Raise DataError, naming `what`, unless this is a layout of events of so many units."""
+    arrays: tuple[tuple[str, NDArray[Any], tuple[type, ...]], ...] = (
+        ("times", events.times, (np.uint32,)),
+        ("units", events.units, (np.uint16, np.uint32)),
+        ("offsets", events.offsets, (np.int64,)),
+    )
+    for name, array, types in arrays:
+        if array.ndim != 1 or array.dtype.type not in types:
+            allowed = " or ".join(kind.__name__ for kind in types)
+            raise DataError(
+                f"{what}: {name} must be {allowed} in one dimension, but are {array.dtype} "
+                f"{array.shape}."
+            )
+    offsets = events.offsets
+    if (
+        offsets.size == 0
+        or offsets[0] != 0
+        or np.any(np.diff(offsets) < 0)
+        or not offsets[-1] == events.times.size == events.units.size
+    ):
+        raise DataError(
+            f"{what}: offsets must rise from 0 to the number of events, which is "
+            f"{events.times.size:,} times and {events.units.size:,} units."
+        )
+    if events.units.size and int(events.units.max()) >= n_units:
+        raise DataError(
+            f"{what}: unit {events.units.max()} is none of the {n_units:,} units, which are "
+            "numbered from 0."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,70 +184,3 @@ class SensorEvents:
     def select(self, samples: NDArray[np.integer]) -> "SensorEvents":
         """Some samples, whose events are read when they are asked for."""
         return replace(self, source=SelectedEvents(self.source, samples.astype(np.int64)))
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledEvents:
-    """Events of N samples, labels uint8 [N], index int64 [N]; as `LabelledImages` for images.
-
-    Attributes:
-        source: the events, in memory or in a file.
-        setting: what all samples share.
-    """
-
-    source: EventSource
-    labels: NDArray[np.uint8]
-    index: NDArray[np.int64]
-    setting: EventSetting
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def subject(self) -> Subject:
-        """What there is to recognise."""
-        return replace(self.setting.subject, samples="samples")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of the units."""
-        return self.setting.shape
-
-    @property
-    def inputs(self) -> SensorEvents:
-        """What an encoder takes."""
-        return SensorEvents(self.source, self.setting.shape)
-
-    @cached_property
-    def sha256(self) -> str:
-        """SHA-256 (hexadecimal) of the events."""
-        digest = hashlib.sha256(np.array([len(self), *self.shape], dtype=np.int64).tobytes())
-        digest.update(np.ascontiguousarray(self.source.offsets).data)
-        for block in self.inputs.blocks():
-            digest.update(np.ascontiguousarray(block.times).data)
-            digest.update(block.units.astype(np.uint32).data)
-        return digest.hexdigest()
-
-    def select(self, positions: NDArray[np.int64] | slice) -> "LabelledEvents":
-        """The samples at some positions of this set, in their order; no event is read."""
-        chosen = np.arange(len(self))[positions]
-        return LabelledEvents(
-            SelectedEvents(self.source, chosen),
-            self.labels[chosen],
-            self.index[chosen],
-            self.setting,
-        )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write them to an event file, atomically, a block at a time."""
-        blocks = (
-            EventBlock(self.source.read(part), self.labels[part], self.index[part])
-            for part in blocks_of(np.diff(self.source.offsets))
-        )
-        write_event_file(path, self.setting, blocks)
-
-    @staticmethod
-    def load(path: str | os.PathLike[str]) -> "LabelledEvents":
-        """Open a file of `save`; one that is missing, damaged or another: ArtifactError."""
-        file = open_event_file(path)
-        return LabelledEvents(file, file.labels, file.index, file.setting)

@@ -1,13 +1,17 @@
-"""The IDX file format of MNIST: a type, the dimensions, then unsigned bytes, possibly gzipped.
+"""The IDX file format of MNIST, and a data set in four such files, possibly gzipped.
 
 The format is described at the end of the page of the data set, Y. LeCun, C. Cortes and
 C. J. C. Burges, "The MNIST database of handwritten digits" (1998): two zero bytes, a byte for the
 type (8 = unsigned byte), a byte for the number of dimensions, each dimension as a big-endian
 32-bit number, and then the elements in C order.
+
+A data set is known by the SHA-256 of its content, not by its path or the name it was asked for: a
+directory with the four files of MNIST is MNIST, and nothing else is.
 """
 
 import gzip
 import hashlib
+import logging
 import math
 import struct
 import zlib
@@ -17,30 +21,73 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
+from spikejoule.core.store import open_regular
+from spikejoule.data.images import Dataset, LabelledImages, check_images
+from spikejoule.data.subject import DIGITS, Subject
+
+logger = logging.getLogger(__name__)
+
+MAX_ELEMENTS = 2**31
+"""Bytes that a file may announce: 45 times those of MNIST."""
 
 _UNSIGNED_BYTE = 8
+
+MNIST_SHA256 = {
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+}
 
 
 def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
     """Read an IDX file of unsigned bytes, gzipped if its name ends in .gz.
 
+    No more is unpacked than the header announces.
+
     Returns the array, of `n_dimensions` dimensions, and the SHA-256 (hexadecimal) of the
-    uncompressed content. Raises DataError for a file that is missing, truncated, corrupt, or holds
-    something else.
+    uncompressed content. Raises DataError for a file that is missing, truncated, corrupt, too
+    large, or holds something else.
     """
-    content = _uncompressed(path)
-    shape = _shape(path, content, n_dimensions)
-    n_header_bytes = 4 + 4 * n_dimensions
-    n_expected = math.prod(shape)
-    n_found = len(content) - n_header_bytes
-    if n_found != n_expected:
+    with open_regular(path, error_type=DataError) as raw:
+        stream = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        try:
+            header = stream.read(4 + 4 * n_dimensions)
+            shape = _shape(path, header, n_dimensions)
+            n_expected = math.prod(shape)
+            content = stream.read(n_expected + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path} is truncated, corrupt or cannot be read ({error}).") from error
+    if len(content) != n_expected:
+        truncated = len(content) < n_expected
         raise DataError(
-            f"{path} is {'truncated' if n_found < n_expected else 'too long'}: its header "
-            f"announces {' x '.join(map(str, shape))} = {n_expected:,} bytes, but {n_found:,} "
-            "follow."
+            f"{path} is {'truncated' if truncated else 'too long'}: its header announces "
+            f"{' x '.join(map(str, shape))} = {n_expected:,} bytes, but "
+            f"{f'{len(content):,}' if truncated else 'more'} follow."
         )
-    elements = np.frombuffer(content, dtype=np.uint8, offset=n_header_bytes)
-    return elements.reshape(shape).copy(), hashlib.sha256(content).hexdigest()
+    elements = np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()
+    return elements, hashlib.sha256(header + content).hexdigest()
+
+
+def _shape(path: Path, header: bytes, n_dimensions: int) -> tuple[int, ...]:
+    magic = bytes((0, 0, _UNSIGNED_BYTE, n_dimensions))
+    if header[:4] != magic:
+        raise DataError(
+            f"{path} must be an IDX file of unsigned bytes in {n_dimensions} dimension(s), which "
+            f"begins with the bytes {magic.hex(' ')}, but it begins with "
+            f"{header[:4].hex(' ') or 'nothing'}."
+        )
+    if len(header) < 4 + 4 * n_dimensions:
+        raise DataError(
+            f"{path} is truncated: its header must be {4 + 4 * n_dimensions} bytes long."
+        )
+    shape: tuple[int, ...] = struct.unpack_from(f">{n_dimensions}I", header, 4)
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise DataError(
+            f"{path} announces {' x '.join(map(str, shape))} bytes; at most {MAX_ELEMENTS:,} are "
+            "read."
+        )
+    return shape
 
 
 def encode_idx(array: NDArray[np.uint8]) -> bytes:
@@ -49,28 +96,65 @@ def encode_idx(array: NDArray[np.uint8]) -> bytes:
     return header + array.astype(np.uint8, casting="safe").tobytes()
 
 
-def _uncompressed(path: Path) -> bytes:
+def load_directory(directory: Path) -> Dataset:
+    """Read the four IDX files of a directory, each plain or gzipped; they show digits."""
+    train, test, sha256 = read_directory(directory)
+    counts = f"{len(train):,} training and {len(test):,} test images"
+    if sha256 == MNIST_SHA256:
+        return Dataset(
+            "mnist", f"MNIST ({counts})", "The full MNIST, known by its SHA-256.",
+            sha256, train, test,
+        )  # fmt: skip
+    note = f"{counts} that are not MNIST: figures cannot be compared with MNIST's."
+    logger.warning("the images in %s: %s", directory, note)
+    return Dataset(
+        "directory", f"IDX directory {directory.name} (not MNIST)", note, sha256, train, test
+    )
+
+
+def read_directory(
+    directory: Path, subject: Subject = DIGITS
+) -> tuple[LabelledImages, LabelledImages, dict[str, str]]:
+    """Training and test images of the four IDX files, and the SHA-256 of each by its name.
+
+    Raises:
+        DataError: a file is missing or damaged, or holds other classes than those of the subject.
+    """
     try:
-        content = path.read_bytes()
+        is_directory = directory.is_dir()
     except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if path.suffix != ".gz":
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is a truncated or corrupt gzip file ({error}).") from error
-
-
-def _shape(path: Path, content: bytes, n_dimensions: int) -> tuple[int, ...]:
-    n_header_bytes = 4 + 4 * n_dimensions
-    magic = bytes((0, 0, _UNSIGNED_BYTE, n_dimensions))
-    if content[:4] != magic:
+        raise DataError(f"data.source: {directory} cannot be read: {error.strerror}.") from error
+    if not is_directory:
+        raise DataError(f"data.source: {directory} is not a directory.")
+    files = {
+        name: file
+        for name in sorted(MNIST_SHA256)
+        for file in (directory / f"{name}.gz", directory / name)
+        if file.exists()
+    }
+    missing = sorted(MNIST_SHA256.keys() - files.keys())
+    if missing:
         raise DataError(
-            f"{path} must be an IDX file of unsigned bytes in {n_dimensions} dimension(s), which "
-            f"begins with the bytes {magic.hex(' ')}, but it begins with "
-            f"{content[:4].hex(' ') or 'nothing'}."
+            f"{directory} must hold four IDX files, each plain or as .gz, but lacks "
+            f"{', '.join(missing)}."
         )
-    if len(content) < n_header_bytes:
-        raise DataError(f"{path} is truncated: its header must be {n_header_bytes} bytes long.")
-    return struct.unpack_from(f">{n_dimensions}I", content, 4)
+    sha256: dict[str, str] = {}
+    parts: dict[str, LabelledImages] = {}
+    for part in ("train", "t10k"):
+        images_name, labels_name = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+        images, sha256[images_name] = read_idx(files[images_name], 3)
+        labels, sha256[labels_name] = read_idx(files[labels_name], 1)
+        check_images(images, labels, directory / images_name, subject)
+        index = np.arange(len(labels), dtype=np.int64)
+        parts[part] = LabelledImages(images, labels, index, subject)
+    train, test = parts["train"], parts["t10k"]
+    if train.shape != test.shape:
+        raise DataError(
+            f"{directory}: images must all have one size, but those to train have {_size(train)} "
+            f"pixels and those of the test {_size(test)}."
+        )
+    return train, test, sha256
+
+
+def _size(images: LabelledImages) -> str:
+    return " x ".join(map(str, images.shape))

@@ -16,8 +16,7 @@ from pydantic import Field
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.npz import schema_of
 from spikejoule.core.schema import Array, ArrayFile, Arrays, Record, Sha256, Text
-from spikejoule.data.event_file import EVENT_SAMPLES_SCHEMA
-from spikejoule.data.events import LabelledEvents
+from spikejoule.data.event_file import EVENT_SAMPLES_SCHEMA, LabelledEvents
 from spikejoule.data.subject import (
     DIGITS,
     SUBJECT_ARRAYS,

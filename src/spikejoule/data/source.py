@@ -1,12 +1,33 @@
-"""What a source of samples is."""
+"""What a source of samples is, and what sources have in common: downloads, files of the user's own.
 
+A source of images in MNIST's form states where its four IDX files are; one of a sensor's events is
+read once in its own format, and kept as event files.
+"""
+
+import logging
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
+from urllib.parse import urlsplit
 
-from spikejoule.core.parameters import Kind
+from pydantic import Field
+
+from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.parameters import Kind, Line
+from spikejoule.data.event_file import EventBlock, EventSetting, LabelledEvents, write_event_file
+from spikejoule.data.idx import read_directory
 from spikejoule.data.images import Dataset
+from spikejoule.data.subject import Subject
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_SECONDS = (10.0, 15.0)
+"""To reach a server, and for each of its answers."""
+
+Part = Literal["train", "test"]
+PARTS: tuple[Part, ...] = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -48,3 +69,179 @@ class Source(Kind):
         Raises:
             DataError: it cannot be had, or is damaged.
         """
+
+
+def fetch(url: str, path: Path, md5: str, source: str, advice: str) -> None:
+    """Download a file, unless `path` is that file already.
+
+    Args:
+        url: where it is.
+        path: where it goes; nothing is there before its checksum is found right.
+        md5: its checksum, as the publishers of data sets state it.
+        source: which `data.source` asks, for messages.
+        advice: what to do without a network, a clause.
+
+    Raises:
+        DataError: it cannot be had, or is another file; the sentence names the address.
+    """
+    # Here and not above: a training needs neither.
+    import pooch
+    from requests.exceptions import RequestException
+
+    host = urlsplit(url).netloc
+    pooch.get_logger().setLevel(logging.WARNING)
+    if not path.is_file():
+        logger.info("downloading %s from %s into %s", path.name, host, path.parent)
+    try:
+        pooch.retrieve(
+            url,
+            f"md5:{md5}",
+            fname=path.name,
+            path=path.parent,
+            downloader=pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS),
+        )
+    except RequestException as error:
+        reason = " ".join(str(error).split())
+        raise DataError(
+            f"data.source: {source} could not be downloaded from {host} ({reason}); {advice}."
+        ) from error
+    except ValueError as error:
+        raise DataError(
+            f"data.source: {source}: {path.name} from {host} must have the MD5 {md5}, but has "
+            f"another; {advice}."
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"data.source: {source} cannot be stored in {path.parent}: {error.strerror or error}."
+        ) from error
+
+
+class IdxSource(Source):
+    """A data set in MNIST's form by download, once.
+
+    Attributes:
+        title: what people call it.
+        address: what the names of its files follow.
+        md5: of each of the four files, gzipped.
+        subject: what it shows.
+    """
+
+    title: ClassVar[str]
+    address: ClassVar[str]
+    md5: ClassVar[Mapping[str, str]]
+    subject: ClassVar[Subject]
+
+    def fetch_into(self, cache: Path) -> None:
+        """Fetch the files that a folder lacks or holds with another content; as of `fetch`."""
+        for name, md5 in self.md5.items():
+            advice = f"without a network, put {', '.join(self.md5)} into {cache}"
+            fetch(self.address + name, cache / name, md5, self.name, advice)
+
+    def load(self, places: Places) -> Dataset:
+        """See :meth:`Source.load`."""
+        self.fetch_into(places.kept(self.name))
+        train, test, sha256 = read_directory(places.kept(self.name), self.subject)
+        counts = f"{len(train):,} training and {len(test):,} test images"
+        return Dataset(
+            self.name,
+            f"{self.title} ({counts})",
+            f"{self.title}, known by its checksums: figures cannot be compared with MNIST's.",
+            sha256,
+            train,
+            test,
+        )
+
+
+class FileSource(Source):
+    """A source of events that may be in files of the user's own.
+
+    Attributes:
+        files: where they are; None for a download.
+    """
+
+    gives = "events"
+
+    files: Line | None = Field(
+        default=None,
+        description="null, or the path of a directory (n_mnist, shd) or of an event file (events)",
+    )
+
+
+class SensorSource(FileSource):
+    """A published set of events: read once in its own format, and kept as event files.
+
+    Attributes:
+        setting: what all samples share.
+        downloads: of each part its address, the name of its file, and its MD5.
+        note: what is to be known of the set.
+    """
+
+    setting: ClassVar[EventSetting]
+    downloads: ClassVar[Mapping[Part, tuple[str, str, str]]]
+    note: ClassVar[str]
+
+    @abstractmethod
+    def place_of(self, directory: Path, part: Part) -> Path:
+        """Where a part is in a directory of the user's own; DataError if it is not there."""
+
+    @abstractmethod
+    def samples(self, place: Path) -> Iterator[EventBlock]:
+        """The samples of a part; DataError if there is none, or one is damaged."""
+
+    def load(self, places: Places) -> Dataset:
+        """See :meth:`Source.load`."""
+        cache, title = places.kept(self.name), self.setting.title
+        if self.files is None:
+            names = " and ".join(name for _, name, _ in self.downloads.values())
+            advice = (
+                f"without a network, put {names} into {cache}, or name a directory of the "
+                "extracted files as data.files"
+            )
+            for url, name, md5 in self.downloads.values():
+                fetch(url, cache / name, md5, self.name, advice)
+            found = {part: cache / name for part, (_, name, _) in self.downloads.items()}
+            parts = self._kept(cache) or self._written(cache, found)
+            return _dataset(self.name, title, self.note, parts)
+        directory = places.resolved(self.files)
+        if not directory.is_dir():
+            raise DataError(
+                f"data.files: {self.files} is not a directory; with data.source {self.name} it "
+                "must be one of the official files, or null for the download."
+            )
+        found = {part: self.place_of(directory, part) for part in PARTS}
+        return _dataset(
+            "directory",
+            f"{title} files of {directory.name}",
+            f"Files in the format of {title}, not known to be the published ones: figures cannot "
+            "be compared with those of others.",
+            self._written(cache / "files", found),
+        )
+
+    def _kept(self, folder: Path) -> dict[Part, LabelledEvents] | None:
+        """The event files of a folder; None if one is missing or damaged."""
+        try:
+            return {part: LabelledEvents.load(folder / f"{part}.npz") for part in PARTS}
+        except ArtifactError:
+            return None
+
+    def _written(self, folder: Path, found: Mapping[Part, Path]) -> dict[Part, LabelledEvents]:
+        """The event files of a folder, written from where the parts were found."""
+        try:
+            for part, place in found.items():
+                write_event_file(folder / f"{part}.npz", self.setting, self.samples(place))
+        except ArtifactError as error:
+            raise DataError(f"data.source: {error}") from error
+        return {part: LabelledEvents.load(folder / f"{part}.npz") for part in PARTS}
+
+
+def _dataset(source: str, title: str, note: str, parts: Mapping[Part, LabelledEvents]) -> Dataset:
+    """The data set of training and test events; its title says how many there are."""
+    train, test = parts["train"], parts["test"]
+    return Dataset(
+        source,
+        f"{title} ({len(train):,} training and {len(test):,} test samples)",
+        note,
+        {f"{part}-events": events.sha256 for part, events in parts.items()},
+        train,
+        test,
+    )

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.event_samples import EventSamples
-from spikejoule.data.events import LabelledEvents, SensorEvents
+from spikejoule.data.event_file import LabelledEvents
+from spikejoule.data.events import EventSamples, SensorEvents
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import MAX_STEPS, MAX_UNITS, EventList, concatenate_samples

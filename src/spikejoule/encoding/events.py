@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile, Arrays
-from spikejoule.data.event_samples import offsets_of
+from spikejoule.data.events import offsets_of
 
 STEP_MS = 1.0
 """Duration of one step in milliseconds."""

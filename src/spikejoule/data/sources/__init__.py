@@ -1,6 +1,37 @@
-"""Sources of images, a file each; `data.source` chooses one, or names a directory."""
+"""Sources of samples, a file each; `data.source` chooses one, or names a directory."""
 
+from contextlib import suppress
+
+from spikejoule.core.errors import DataError
 from spikejoule.core.parameters import Kinds
-from spikejoule.data.source import Source
+from spikejoule.data.idx import load_directory
+from spikejoule.data.images import Dataset
+from spikejoule.data.source import Places, Source
 
 SOURCES: Kinds[Source] = Kinds("source", Source, __name__)
+
+
+def load_dataset(source: Source | str, places: Places, asked_by: str = "data.source") -> Dataset:
+    """The data set of a source.
+
+    Args:
+        source: one of `SOURCES` or its name, or a directory of the four IDX files (each plain or
+            .gz; a relative one lies in `places.project_root`).
+        places: where sources look.
+        asked_by: the parameter or option that names it, for messages.
+
+    Raises:
+        DataError: it cannot be had, or is damaged.
+    """
+    if isinstance(source, Source):
+        return source.load(places)
+    if source in SOURCES:
+        return SOURCES[source]().load(places)
+    directory = places.resolved(source)
+    with suppress(OSError):  # reading it says why
+        if not directory.is_dir():
+            raise DataError(
+                f"{asked_by}: {directory} is not a directory; allowed: {', '.join(SOURCES)}, or a "
+                "directory of the four IDX files."
+            )
+    return load_directory(directory)

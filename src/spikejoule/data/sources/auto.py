@@ -5,10 +5,10 @@ import textwrap
 from typing import ClassVar
 
 from spikejoule.core.errors import DataError
-from spikejoule.data.idx_directory import load_directory
+from spikejoule.data.idx import load_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places, Source
-from spikejoule.data.sources.mnist import load_mnist
+from spikejoule.data.sources.mnist import Mnist
 from spikejoule.data.sources.mnist5k import load_mnist5k
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ class Auto(Source):
         if places.mnist_directory:
             return load_directory(places.resolved(places.mnist_directory))
         try:
-            return load_mnist(places.cache)
+            return Mnist().load(places)
         except DataError as error:
             logger.warning(_framed_warning(str(error)))
             return load_mnist5k()
@@ -38,8 +38,8 @@ def _framed_warning(reason: str) -> str:
     """A warning that nobody can overlook: these are 5,000 digits and not 60,000."""
     paragraphs = (
         "WARNING: ONLY 5,000 DIGITS, NOT THE FULL MNIST",
-        f"{reason}",
-        "The run goes on with mnist5k: 4,000 training and 1,000 test images. Its accuracies and "
+        reason,
+        "The run continues with mnist5k: 4,000 training and 1,000 test images. Its accuracies and "
         "spike counts cannot be compared with figures for MNIST's 60,000 and 10,000.",
         "For the full MNIST, set MNIST_DIR to a directory that holds its four files and run "
         "`dvc repro --force prepare`, or name the directory as data.source in params.yaml.",

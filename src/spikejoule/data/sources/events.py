@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.data.event_file import EventFile, open_event_file
-from spikejoule.data.events import LabelledEvents
+from spikejoule.data.event_file import EventFile, LabelledEvents, open_event_file
 from spikejoule.data.images import Dataset
-from spikejoule.data.sensor_sets import FileSource
-from spikejoule.data.source import Places
+from spikejoule.data.source import FileSource, Places
 
 
 class Events(FileSource):

@@ -15,59 +15,54 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
-from spikejoule.data.download import fetch
 from spikejoule.data.event_file import EventBlock, EventSetting
-from spikejoule.data.event_samples import EventSamples, offsets_of
-from spikejoule.data.images import Dataset
-from spikejoule.data.sensor_sets import (
-    PARTS,
-    FileSource,
-    Part,
-    as_dataset,
-    given_directory,
-    kept_or_written,
-    of_files,
-)
-from spikejoule.data.source import Places
+from spikejoule.data.events import EventSamples, offsets_of
+from spikejoule.data.source import Part, SensorSource
 from spikejoule.data.subject import DIGITS
 
 SIDE = 34
 SETTING = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)
 
 _ADDRESS = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
-_FILES: dict[Part, tuple[str, str]] = {
-    "train": ("39c25547-014b-4137-a934-9d29fa53c7a0", "20959b8e626244a1b502305a9e6e2031"),
-    "test": ("05a4d654-7e03-4c15-bdfa-9bb2bcbea494", "69ca8762b2fe404d9b9bad1103e97832"),
-}
 _OVERFLOW_ROW, _OVERFLOW_US = 240, 8192
 _BLOCK_SAMPLES = 256
 
 
-class NMnist(FileSource):
+class NMnist(SensorSource):
     """60,000 digits to train, 10,000 to test, of 2 x 34 x 34 units."""
 
     name: ClassVar = "n_mnist"
     reference: ClassVar = "Orchard et al. 2015, doi:10.3389/fnins.2015.00437"
+    setting: ClassVar = SETTING
+    downloads: ClassVar = {
+        "train": (
+            f"{_ADDRESS}39c25547-014b-4137-a934-9d29fa53c7a0/file_downloaded",
+            "train.zip",
+            "20959b8e626244a1b502305a9e6e2031",
+        ),
+        "test": (
+            f"{_ADDRESS}05a4d654-7e03-4c15-bdfa-9bb2bcbea494/file_downloaded",
+            "test.zip",
+            "69ca8762b2fe404d9b9bad1103e97832",
+        ),
+    }
+    note: ClassVar = "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
 
-    def load(self, places: Places) -> Dataset:
-        """See :meth:`spikejoule.data.source.Source.load`."""
-        cache = places.kept(self.name)
-        if self.files is not None:
-            directory = given_directory(places, self.files, self.name)
-            found = {part: read_samples(_folder(directory, part)) for part in PARTS}
-            parts = kept_or_written(cache / "files", found, SETTING, anew=True)
-            return as_dataset(*of_files(SETTING.title, directory), parts)
-        advice = (
-            f"without a network, put train.zip and test.zip into {cache}, or name a directory of "
-            "the extracted files as data.files"
+    def place_of(self, directory: Path, part: Part) -> Path:
+        """The archive or folder of a part, as the set's publishers or Tonic name it."""
+        names = (part.capitalize(), part, f"{part.capitalize()}.zip", f"{part}.zip")
+        for root in (directory, directory / "NMNIST"):
+            for name in names:
+                if (root / name).exists():
+                    return root / name
+        raise DataError(
+            f"data.files: {directory} must hold {part.capitalize()} with a folder for each digit, "
+            f"or {part}.zip, but holds neither."
         )
-        for part, (address, md5) in _FILES.items():
-            url = f"{_ADDRESS}{address}/file_downloaded"
-            fetch(url, cache / f"{part}.zip", md5, self.name, advice)
-        found = {part: read_samples(cache / f"{part}.zip") for part in PARTS}
-        parts = kept_or_written(cache, found, SETTING, anew=False)
-        note = "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
-        return as_dataset(self.name, SETTING.title, note, parts)
+
+    def samples(self, place: Path) -> Iterator[EventBlock]:
+        """The samples of an archive, or of a folder of folders, in the order of their numbers."""
+        return read_samples(place)
 
 
 class _Sample(NamedTuple):
@@ -142,16 +137,3 @@ def events_of_bytes(content: bytes, what: str) -> tuple[NDArray[np.uint32], NDAr
         raise DataError(f"{what}: it holds events outside of {SIDE} x {SIDE} pixels.")
     units = ((high >> 7) * SIDE + y) * SIDE + x
     return times[events].astype(np.uint32), units[events].astype(np.uint16)
-
-
-def _folder(directory: Path, part: Part) -> Path:
-    """The archive or folder of a part, as the set's publishers or Tonic name it."""
-    names = (part.capitalize(), part, f"{part.capitalize()}.zip", f"{part}.zip")
-    for root in (directory, directory / "NMNIST"):
-        for name in names:
-            if (root / name).exists():
-                return root / name
-    raise DataError(
-        f"data.files: {directory} must hold {part.capitalize()} with a folder for each digit, or "
-        f"{part}.zip, but holds neither."
-    )

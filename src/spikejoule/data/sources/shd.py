@@ -12,19 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from spikejoule.core.errors import DataError
-from spikejoule.data.download import fetch
 from spikejoule.data.event_file import EventBlock, EventSetting
-from spikejoule.data.event_samples import EventSamples, offsets_of
-from spikejoule.data.images import Dataset
-from spikejoule.data.sensor_sets import (
-    PARTS,
-    FileSource,
-    as_dataset,
-    given_directory,
-    kept_or_written,
-    of_files,
-)
-from spikejoule.data.source import Places
+from spikejoule.data.events import EventSamples, offsets_of
+from spikejoule.data.source import Part, SensorSource
 from spikejoule.data.subject import Subject
 
 _ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -34,38 +24,40 @@ SETTING = EventSetting(
 )
 
 _ADDRESS = "https://zenkelab.org/datasets/"
-_MD5 = {
-    "train": "f3252aeb598ac776c1b526422d90eecb",
-    "test": "1503a5064faa34311c398fb0a1ed0a6f",
-}
 _BLOCK_SAMPLES = 256
 
 
-class Shd(FileSource):
+class Shd(SensorSource):
     """8,156 words to train, 2,264 to test, of 700 units and 20 classes."""
 
     name: ClassVar = "shd"
     reference: ClassVar = "Cramer et al. 2020, doi:10.1109/TNNLS.2020.3044364"
+    setting: ClassVar = SETTING
+    downloads: ClassVar = {
+        "train": (
+            f"{_ADDRESS}shd_train.h5.zip",
+            "shd_train.h5.zip",
+            "f3252aeb598ac776c1b526422d90eecb",
+        ),
+        "test": (
+            f"{_ADDRESS}shd_test.h5.zip",
+            "shd_test.h5.zip",
+            "1503a5064faa34311c398fb0a1ed0a6f",
+        ),
+    }
+    note: ClassVar = "The Spiking Heidelberg Digits, known by their checksums."
 
-    def load(self, places: Places) -> Dataset:
-        """See :meth:`spikejoule.data.source.Source.load`."""
-        cache = places.kept(self.name)
-        if self.files is not None:
-            directory = given_directory(places, self.files, self.name)
-            found = {part: read_samples(_file(directory, part)) for part in PARTS}
-            parts = kept_or_written(cache / "files", found, SETTING, anew=True)
-            return as_dataset(*of_files(SETTING.title, directory), parts)
-        advice = (
-            f"without a network, put shd_train.h5.zip and shd_test.h5.zip into {cache}, or name a "
-            "directory of the extracted files as data.files"
-        )
-        for part, md5 in _MD5.items():
-            name = f"shd_{part}.h5.zip"
-            fetch(_ADDRESS + name, cache / name, md5, self.name, advice)
-        found = {part: _from_archive(cache / f"shd_{part}.h5.zip") for part in PARTS}
-        parts = kept_or_written(cache, found, SETTING, anew=False)
-        note = "The Spiking Heidelberg Digits, known by their checksums."
-        return as_dataset(self.name, SETTING.title, note, parts)
+    def place_of(self, directory: Path, part: Part) -> Path:
+        """The HDF5 file of a part, as the set's publishers or Tonic name it."""
+        name = f"shd_{part}.h5"
+        for file in (directory / name, directory / "SHD" / name):
+            if file.is_file():
+                return file
+        raise DataError(f"data.files: {directory} must hold {name}, but does not.")
+
+    def samples(self, place: Path) -> Iterator[EventBlock]:
+        """The samples of an HDF5 file, or of an archive of one, in its order."""
+        return _from_archive(place) if place.suffix == ".zip" else read_samples(place)
 
 
 def _from_archive(path: Path) -> Iterator[EventBlock]:
@@ -131,11 +123,3 @@ def _block(times: Any, units: Any, labels: Any, first: int) -> EventBlock:
         classes,
         np.arange(first, first + len(lengths), dtype=np.int64),
     )
-
-
-def _file(directory: Path, part: str) -> Path:
-    name = f"shd_{part}.h5"
-    for file in (directory / name, directory / "SHD" / name):
-        if file.is_file():
-            return file
-    raise DataError(f"data.files: {directory} must hold {name}, but does not.")

@@ -1,0 +1,187 @@
+"""Sources by download: from a server of the test's own, from none, and from one that is silent."""
+
+import functools
+import gzip
+import hashlib
+import http.server
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikejoule.core.errors import DataError
+from spikejoule.data import source
+from spikejoule.data.idx import encode_idx
+from spikejoule.data.source import Places
+from spikejoule.data.sources import SOURCES, load_dataset, n_mnist
+from tests.tools import sensor_files
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        """Nothing."""
+
+
+@pytest.fixture
+def there(tmp_path: Path) -> Path:
+    """What the server has."""
+    folder = tmp_path / "there"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def address(there: Path) -> Iterator[str]:
+    """Of a server of the folder."""
+    handler = functools.partial(_Quiet, directory=there)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    return Places(tmp_path, tmp_path / "cache" / "mnist")
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send every connection to a port of this machine where nobody listens."""
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, NOWHERE)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def write_idx_files(folder: Path) -> dict[str, str]:
+    """Thirty and twenty images as the four files, gzipped; returns their checksums."""
+    sums = {}
+    for part, n_samples in (("train", 30), ("t10k", 20)):
+        images = np.random.default_rng(0).integers(0, 256, (n_samples, 28, 28), dtype=np.uint8)
+        labels = (np.arange(n_samples) % 10).astype(np.uint8)
+        for name, array in (("images-idx3", images), ("labels-idx1", labels)):
+            path = folder / f"{part}-{name}-ubyte.gz"
+            path.write_bytes(gzip.compress(encode_idx(array)))
+            sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
+    return sums
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(
+    ("name", "host", "advice"),
+    [
+        ("mnist", "ossci-datasets.s3.amazonaws.com", "train-images-idx3-ubyte.gz"),
+        ("kmnist", "codh.rois.ac.jp", "train-images-idx3-ubyte.gz"),
+        ("n_mnist", "data.mendeley.com", "data.files"),
+        ("shd", "zenkelab.org", "data.files"),
+    ],
+)
+def test_without_a_network_one_quiet_sentence_names_the_address(
+    places: Places, name: str, host: str, advice: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    since = time.monotonic()
+    with pytest.raises(DataError, match=f"{name} could not be downloaded from {host}") as error:
+        load_dataset(name, places)
+    assert time.monotonic() - since < 30
+    assert advice in str(error.value)
+    assert "\n" not in str(error.value)
+    assert capfd.readouterr() == ("", "")
+    assert list(places.kept(name).iterdir()) == []
+
+
+def test_a_server_that_never_answers(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source, "TIMEOUT_SECONDS", (1.0, 1.0))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        monkeypatch.setattr(SOURCES["mnist"], "address", address)
+        with pytest.raises(DataError, match="could not be downloaded .*timed out"):
+            load_dataset("mnist", places)
+
+
+def test_images_are_verified_and_kept(
+    places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fashion, cache = SOURCES["fashion_mnist"], places.kept("fashion_mnist")
+    sums = write_idx_files(there)
+    monkeypatch.setattr(fashion, "address", address)
+    with pytest.raises(DataError, match="must have the MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d"):
+        load_dataset("fashion_mnist", places)
+    assert list(cache.iterdir()) == []
+    monkeypatch.setattr(fashion, "md5", sums)
+    (cache / "train-images-idx3-ubyte.gz").write_bytes(b"damaged")
+    dataset = load_dataset("fashion_mnist", places)
+    assert dataset.title == "Fashion-MNIST (30 training and 20 test images)"
+    assert dataset.train.subject.one(9) == "garment ankle boot"
+    assert {path.name for path in cache.iterdir()} == sums.keys()
+    monkeypatch.setattr(fashion, "address", f"{NOWHERE}/")
+    assert load_dataset("fashion_mnist", places).sha256 == dataset.sha256
+
+
+def test_events_are_verified_kept_and_converted_once(
+    places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor_files.write_n_mnist(there, 12, 11, zipped=True)
+    downloads = {
+        part: (f"{address}{part}.zip", f"{part}.zip", "0" * 32) for part in ("train", "test")
+    }
+    monkeypatch.setattr(SOURCES["n_mnist"], "downloads", downloads)
+    with pytest.raises(DataError, match=r"train.zip from 127.0.0.1:\d+ must have the MD5"):
+        load_dataset("n_mnist", places)
+    for part, (url, name, _) in list(downloads.items()):
+        downloads[part] = (url, name, hashlib.md5((there / name).read_bytes()).hexdigest())
+    dataset = load_dataset("n_mnist", places)
+    assert (dataset.source, len(dataset.train), len(dataset.test)) == ("n_mnist", 12, 11)
+    monkeypatch.setattr(n_mnist, "read_samples", lambda place: iter(()))
+    (there / "train.zip").unlink()
+    assert load_dataset("n_mnist", places).sha256 == dataset.sha256
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path, address: str) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match="cannot be stored in"):
+        load_dataset("mnist", Places(tmp_path, tmp_path / "file" / "mnist"))
+
+
+class TestAuto:
+    def test_given_directory_comes_first(self, tmp_path: Path) -> None:
+        (tmp_path / "mine").mkdir()
+        write_idx_files(tmp_path / "mine")
+        given = Places(tmp_path, tmp_path / "cache", "mine")
+        assert load_dataset("auto", given).source == "directory"
+
+    def test_unusable_given_directory_is_an_error(self, tmp_path: Path) -> None:
+        with pytest.raises(DataError, match="is not a directory"):
+            load_dataset("auto", Places(tmp_path, tmp_path / "cache", str(tmp_path / "nowhere")))
+
+    @pytest.mark.usefixtures("no_network")
+    @pytest.mark.parametrize("directory", [None, ""])
+    def test_falls_back_with_a_framed_warning(
+        self, tmp_path: Path, directory: str | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        dataset = load_dataset("auto", Places(tmp_path, tmp_path / "cache", directory))
+        assert dataset.source == "mnist5k"
+        (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
+        lines = record.getMessage().strip().splitlines()
+        assert set(lines[0]) == set(lines[-1]) == {"#"}
+        assert len({len(line) for line in lines}) == 1
+        text = " ".join(line.strip("# ") for line in lines)
+        for words in ("ONLY 5,000 DIGITS", "could not be downloaded", "MNIST_DIR"):
+            assert words in text
+
+    def test_uses_the_download(
+        self, places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(SOURCES["mnist"], "md5", write_idx_files(there))
+        monkeypatch.setattr(SOURCES["mnist"], "address", address)
+        assert len(load_dataset("auto", places).train) == 30
