@@ -30,7 +30,7 @@ def main() -> None:
     test_events, test_labels = samples(500)
     network = Architecture(INPUTS, (32,), CLASSES)
     learning = LearningSettings(surrogate="arctangent", logit_scale=0.3)
-    engine, _ = engine_to_train(EngineSettings(), network, learning, 1, events.density)
+    engine, _ = engine_to_train(EngineSettings(), network, learning, 1)
     print(f"{events.n_events:,} spikes, {100 * events.density:.1f} % of the places hold one")
     for epoch in range(1, 9):
         losses = []

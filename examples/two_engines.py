@@ -28,6 +28,8 @@ def main() -> None:
     engines = [
         make_engine(name, network, state, learning, dtype=np.float64) for name in ("event", "dense")
     ]
+    for engine in engines:
+        engine.warm_up(events.select(slice(BATCH)))  # compiles, once per machine
     seconds = [0.0, 0.0]
     for first in range(0, len(images), BATCH):
         batch = slice(first, first + BATCH)

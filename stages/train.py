@@ -44,14 +44,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         params.model.chosen_neuron,
         params.model.quantisation,
     )
-    names, density = architecture.layer_names, encoder.density(samples.inputs)
-    engine, threads = engine_to_train(
-        params.train, architecture, params.train, params.seed, density
-    )
-    logger.info(
-        "%s engine on %s with %d threads (%.2f %% of the input bits are spikes)",
-        engine.name, engine.device, threads, 100 * density,
-    )  # fmt: skip
+    names = architecture.layer_names
+    engine, threads = engine_to_train(params.train, architecture, params.train, params.seed)
+    logger.info("%s engine on %s with %d threads", engine.name, engine.device, threads)
     teacher = None
     if params.train.distillation > 0:
         teacher = load_teacher(paths["teacher"], events.n_inputs, architecture.n_output)

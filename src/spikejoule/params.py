@@ -29,7 +29,7 @@ from spikejoule.data.source import Source
 from spikejoule.data.sources import SOURCES
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders import ENCODERS
-from spikejoule.engine.settings import EngineSettings
+from spikejoule.engine.interface import EngineSettings
 from spikejoule.evaluation import ExitRule
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS

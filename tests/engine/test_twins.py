@@ -22,7 +22,6 @@ from spikejoule.encoding import kernels as emitting
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.kernels import through_time, vector
-from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.structures import (
     RESET_BY_SUBTRACTION,
     RESET_TO_ZERO,
@@ -34,6 +33,7 @@ from spikejoule.engine.kernels.structures import (
     Spikes,
     Surrogate,
 )
+from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.model.surrogates import SURROGATES
 from tests.engine import twins
 from tests.tools.processes import start_python

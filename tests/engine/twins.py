@@ -22,8 +22,8 @@ from numba.extending import intrinsic
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.core.compiling.streams import GOLDEN, mix
 from spikejoule.encoding.kernels import GAPS_AT_ONCE
-from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESET_TO_ZERO
+from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 
 
 @intrinsic

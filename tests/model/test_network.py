@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
+from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import SpikingNetwork, initial_state
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire

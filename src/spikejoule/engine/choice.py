@@ -1,40 +1,53 @@
-"""Which engine a run uses, and why."""
+"""Which engine a run uses, on what and with how many threads, and why."""
 
+import logging
+
+import numba
 import numpy as np
 from numpy.typing import DTypeLike
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.interface import Engine
-from spikejoule.engine.settings import EngineSettings
+from spikejoule.engine.interface import Engine, EngineSettings
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import LearningSettings
+
+logger = logging.getLogger(__name__)
+
+
+def use_threads(count: int) -> int:
+    """Let the kernels and torch use `count` threads, or every core for 0.
+
+    Returns:
+        the number in force; more threads than cores are not given, and a warning says so.
+    """
+    import torch
+
+    available = int(numba.config.NUMBA_NUM_THREADS)
+    granted = min(count or available, available)
+    if count > available:
+        logger.warning("train.threads is %d, but there are %d cores: %d", count, available, granted)
+    numba.set_num_threads(granted)
+    torch.set_num_threads(granted)
+    return granted
+
 
 ENGINES = ("auto", "event", "dense")
 
 EVENT_NEURONS = frozenset({"lif"})
 """Neurons that the event engine has kernels of; the dense engine runs all."""
 
-CROSSOVER_DENSITY = 1.0
-"""Share of ones among the input bits above which `auto` takes the dense engine on a CPU.
 
-A measurement (docs/reference/speed.md, "Growth") raised it to 1, every input firing in every step,
-and the event engine was still the faster one for 784-400-10. So there is no crossover yet; the rule
-stays for the day when a faster dense engine makes one.
-"""
+def choose_engine(name: str, device: str, neuron: str) -> str:
+    """``event`` or ``dense``, for ``auto`` by the device and the neuron.
 
-
-def choose_engine(name: str, device: str, density: float, neuron: str) -> str:
-    """``event`` or ``dense``, for ``auto`` by the device and the density of the input spikes.
-
-    No device is taken on trust: ``auto`` is the CPU's event engine, which was measured, until a
-    measurement finds a GPU faster.
+    No device is taken on trust: ``auto`` is the CPU's event engine, which was the faster one at
+    every density of the input that was measured, until a measurement finds a GPU faster.
 
     Args:
         name: ``auto``, ``event`` or ``dense``.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        density: expected share of ones among the input bits.
         neuron: name of the neuron model.
 
     Raises:
@@ -52,10 +65,7 @@ def choose_engine(name: str, device: str, density: float, neuron: str) -> str:
         )
     if name != "auto":
         return name
-    is_event = (
-        device in ("auto", "cpu") and density <= CROSSOVER_DENSITY and neuron in EVENT_NEURONS
-    )
-    return "event" if is_event else "dense"
+    return "event" if device in ("auto", "cpu") and neuron in EVENT_NEURONS else "dense"
 
 
 def make_engine(
@@ -88,11 +98,7 @@ def make_engine(
 
 
 def engine_to_train(
-    settings: EngineSettings,
-    architecture: Architecture,
-    learning: LearningSettings,
-    seed: int,
-    density: float,
+    settings: EngineSettings, architecture: Architecture, learning: LearningSettings, seed: int
 ) -> tuple[Engine, int]:
     """A fresh network in the engine that the settings ask for, and the threads that it may use.
 
@@ -101,16 +107,15 @@ def engine_to_train(
         architecture: layer sizes and neurons.
         learning: loss, gradient and optimizer.
         seed: of the first weights.
-        density: expected share of ones among the input bits.
 
     Raises:
         ParameterError: an engine or a device that cannot be had.
     """
-    from spikejoule.engine.threads import use_threads
+    from spikejoule.engine.choice import use_threads
     from spikejoule.model.network import initial_state
 
     threads = use_threads(settings.threads)
-    name = choose_engine(settings.engine, settings.device, density, architecture.neuron.name)
+    name = choose_engine(settings.engine, settings.device, architecture.neuron.name)
     device = "cpu" if name == "event" else resolve_device(settings.device)
     state = {key: value.numpy() for key, value in initial_state(architecture, seed).items()}
     return make_engine(name, architecture, state, learning, device), threads
@@ -132,7 +137,7 @@ def run_network(
     Returns:
         the spikes of every layer after the input, hidden layers first.
     """
-    chosen = choose_engine(engine, "cpu", events.density, architecture.neuron.name)
+    chosen = choose_engine(engine, "cpu", architecture.neuron.name)
     if chosen == "event" and architecture.quantisation is not None:
         from spikejoule.engine.integer import IntegerNetwork
 

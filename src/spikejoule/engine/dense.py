@@ -14,9 +14,15 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from spikejoule.encoding.events import EventList, concatenate_samples
-from spikejoule.engine.inputs import check_input
-from spikejoule.engine.interface import BatchOutcome
-from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
+from spikejoule.engine.interface import (
+    BatchOutcome,
+    Labels,
+    Snapshot,
+    Teacher,
+    check_input,
+    exponents_of,
+    with_exponents,
+)
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
@@ -106,9 +112,7 @@ class DenseEngine:
         dense.view(-1)[places] = 1
         return dense
 
-    def _accumulate(
-        self, events: EventList, labels: NDArray[np.integer], teacher: NDArray[np.floating] | None
-    ) -> Tensor:
+    def _accumulate(self, events: EventList, labels: Labels, teacher: Teacher) -> Tensor:
         """Compute the gradients; what :meth:`_outcome` reads is still on the device."""
         inputs = self._dense_input(events)
         target = self._sent(np.asarray(labels, dtype=np.int64))
@@ -185,11 +189,7 @@ class DenseEngine:
         return (layer.grid.weights(layer.synapses.weight) != 0).to(self._type)
 
     def train_batch(
-        self,
-        events: EventList,
-        labels: NDArray[np.integer],
-        learning_rate: float,
-        teacher: NDArray[np.floating] | None = None,
+        self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
         told = self._accumulate(events, labels, teacher)
@@ -210,10 +210,7 @@ class DenseEngine:
                 self._network.get_parameter(name).mul_(mask)
 
     def gradients(
-        self,
-        events: EventList,
-        labels: NDArray[np.integer],
-        teacher: NDArray[np.floating] | None = None,
+        self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
         told = self._accumulate(events, labels, teacher)
@@ -242,6 +239,9 @@ class DenseEngine:
                 for into, layer in zip(parts, self._network(inputs), strict=True):
                     into.append(_event_list(layer))
         return [concatenate_samples(layer) for layer in parts]
+
+    def warm_up(self, events: EventList) -> None:
+        """There is nothing to compile."""
 
     def with_parameters(self, state: State) -> "DenseEngine":
         """The same network with other parameters, to be run."""

@@ -12,17 +12,26 @@ from spikejoule.core.compiling.emit import aligned_zeros, even_parts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
-from spikejoule.engine.adam_state import adam_state
-from spikejoule.engine.grids import neuron_of_layer, neuron_table, row_grids
-from spikejoule.engine.inputs import check_input
 from spikejoule.engine.integer import IntegerNetwork
-from spikejoule.engine.interface import BatchOutcome
-from spikejoule.engine.kernels.currents import add_current_gradients, bias_rows
-from spikejoule.engine.kernels.derivatives import SURROGATE_CODES
-from spikejoule.engine.kernels.forward import layer_forward_lanes
+from spikejoule.engine.interface import (
+    BatchOutcome,
+    Labels,
+    Snapshot,
+    Teacher,
+    adam_state,
+    check_input,
+    exponents_of,
+    with_exponents,
+)
+from spikejoule.engine.kernels.forward import add_current_gradients, bias_rows, layer_forward_lanes
 from spikejoule.engine.kernels.layout import ParameterLayout
-from spikejoule.engine.kernels.optimizer import TINY, adam_step, clip_coefficient, gather_gradient
-from spikejoule.engine.kernels.rounding import round_parameters
+from spikejoule.engine.kernels.optimizer import (
+    TINY,
+    adam_step,
+    clip_coefficient,
+    gather_gradient,
+    round_parameters,
+)
 from spikejoule.engine.kernels.structures import (
     RESET_BY_SUBTRACTION,
     RESET_TO_ZERO,
@@ -38,9 +47,16 @@ from spikejoule.engine.kernels.structures import (
     Spikes,
     Workspace,
 )
+from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.engine.sharing import gradient_of_batch
-from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
-from spikejoule.engine.workspace import new_workspace, no_moments, slots_for
+from spikejoule.engine.workspace import (
+    neuron_of_layer,
+    neuron_table,
+    new_workspace,
+    no_moments,
+    row_grids,
+    slots_for,
+)
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
@@ -171,7 +187,7 @@ class EventEngine:
         return used
 
     def _accumulate(
-        self, events: EventList, labels: NDArray[np.integer], teacher: NDArray[np.floating] | None
+        self, events: EventList, labels: Labels, teacher: Teacher
     ) -> tuple[BatchOutcome, Workspace]:
         """Leave the gradient in lane 0 of the workspace, and its squares by chunk."""
         check_input(events, self._architecture)
@@ -238,7 +254,7 @@ class EventEngine:
         return int(events.uses_per_source() @ self._network.fan_outs[: events.n_inputs])
 
     def _targets(
-        self, labels: NDArray[np.int64], teacher: NDArray[np.floating] | None
+        self, labels: NDArray[np.int64], teacher: Teacher
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Probabilities that classes should have, in rows, and the row of each sample."""
         n_output = self._architecture.n_output
@@ -249,11 +265,7 @@ class EventEngine:
         return self._targets_by_class, labels
 
     def train_batch(
-        self,
-        events: EventList,
-        labels: NDArray[np.integer],
-        learning_rate: float,
-        teacher: NDArray[np.floating] | None = None,
+        self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
         outcome, workspace = self._accumulate(events, labels, teacher)
@@ -285,10 +297,7 @@ class EventEngine:
         return outcome
 
     def gradients(
-        self,
-        events: EventList,
-        labels: NDArray[np.integer],
-        teacher: NDArray[np.floating] | None = None,
+        self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
         outcome, workspace = self._accumulate(events, labels, teacher)
@@ -334,6 +343,12 @@ class EventEngine:
             layer_forward_lanes(spikes, at_row, own, layer.stride, neuron, n_steps, out)
 
         return collect_events(events.n_samples, n_steps, layer.n_units, fill)
+
+    def warm_up(self, events: EventList) -> None:
+        """Compile the kernels (once per machine), by a batch that another network learns from."""
+        other = self.with_parameters(self.state())
+        other.train_batch(events, np.zeros(events.n_samples, dtype=np.int64), 0.0)
+        other.run(events)
 
     def with_parameters(self, state: State) -> "EventEngine":
         """The same network with other parameters, to be run."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
-from spikejoule.engine.inputs import check_input
+from spikejoule.engine.interface import check_input
 from spikejoule.engine.kernels.integer import integer_forward_lanes
 from spikejoule.engine.kernels.structures import IntegerParameters, Spikes
 from spikejoule.model.architecture import Architecture, State

@@ -1,15 +1,166 @@
-"""What an engine is: settings in, spikes, gradients and updated weights out."""
+"""What an engine is: settings in, spikes, gradients and updated weights out.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+Beside the protocol stand what a batch gives, and all that the next step of an engine depends on, as
+named arrays.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.parameters import WHOLE_LINE, Section
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.snapshot import Snapshot
 from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON
+from spikejoule.model.quantisation import NO_CURRENTS
+
+Arrays = Mapping[str, NDArray[Any]]
+Labels = NDArray[np.integer]
+"""The class of each sample, [B]."""
+
+Teacher = NDArray[np.floating] | None
+"""Probabilities of a teacher to learn from beside the labels, [B, classes]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The state of a network and its optimizer between two batches.
+
+    Attributes:
+        learned: the parameters that the optimizer keeps, by name.
+        first, second: Adam's moments of each.
+        steps_taken: steps of the optimizer so far, at least one.
+        masks: False where a synapse is removed, by the name of a weight matrix; empty where nothing
+            is pruned.
+        exponents: of the grids of a quantised network; empty for another.
+        threads: of the CPU, where sums are rounded by their number; 0 where they are not.
+    """
+
+    learned: State
+    first: State
+    second: State
+    steps_taken: int
+    masks: Mapping[str, NDArray[np.bool_]]
+    exponents: tuple[int, ...]
+    threads: int = 0
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """The arrays of `of_arrays`."""
+        parts = (self.learned, self.first, self.second, self.masks)
+        named = zip(("learned", "first", "second", "mask"), parts, strict=True)
+        return {
+            **{f"{part}.{name}": array for part, of in named for name, array in of.items()},
+            "steps_taken": np.array(self.steps_taken, dtype=np.int64),
+            "exponents": np.array(self.exponents, dtype=np.int64),
+            "threads": np.array(self.threads, dtype=np.int64),
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Arrays, architecture: Architecture) -> Self:
+        """The snapshot of `arrays`; ArtifactError if it is of another network."""
+        by_part: dict[str, dict[str, NDArray[Any]]] = {}
+        for full_name, array in arrays.items():
+            part, _, name = full_name.partition(".")
+            by_part.setdefault(part, {})[name] = array
+        shapes = architecture.parameter_shapes()
+        for part in ("learned", "first", "second"):
+            found = {name: array.shape for name, array in by_part.get(part, {}).items()}
+            if found != shapes:
+                raise ArtifactError(f"the state holds the {part} of another network")
+        masks = by_part.get("mask", {})
+        layers = 0 if architecture.quantisation is None else len(architecture.fan_outs)
+        exponents = arrays.get("exponents", np.zeros(0))
+        if (
+            exponents.shape != (layers,)
+            or not {"steps_taken", "threads"} <= arrays.keys()
+            or any(
+                shapes.get(name) != mask.shape or mask.dtype != np.bool_
+                for name, mask in masks.items()
+            )
+        ):
+            raise ArtifactError("the state holds grids or masks of another network")
+        return cls(
+            by_part["learned"],
+            by_part["first"],
+            by_part["second"],
+            int(arrays["steps_taken"]),
+            masks,
+            tuple(int(exponent) for exponent in exponents),
+            int(arrays["threads"]),
+        )
+
+
+def exponents_of(architecture: Architecture) -> tuple[int, ...]:
+    """Of the grids of a quantised network; of another, none."""
+    return () if architecture.quantisation is None else architecture.quantisation.exponents
+
+
+def with_exponents(architecture: Architecture, exponents: tuple[int, ...]) -> Architecture:
+    """A quantised network with other grids; another as it is."""
+    if architecture.quantisation is None:
+        return architecture
+    return replace(
+        architecture, quantisation=replace(architecture.quantisation, exponents=exponents)
+    )
+
+
+def adam_state(
+    names: Sequence[str],
+    moments: Sequence[Mapping[str, NDArray[Any]]],
+    steps_taken: int,
+    learning_rate: float,
+    weight_decay: float,
+) -> dict[str, Any]:
+    """The format of ``torch.optim.Adam.state_dict``, with arrays for tensors.
+
+    Args:
+        names: of the parameters, in the order of their indices.
+        moments: the first and the second moment of each parameter, by name; nothing before the
+            first step.
+        steps_taken: steps of the optimizer so far.
+        learning_rate: of the last step.
+        weight_decay: L2 penalty.
+    """
+    group = {
+        "lr": learning_rate,
+        "betas": ADAM_BETAS,
+        "eps": ADAM_EPSILON,
+        "weight_decay": weight_decay,
+        "amsgrad": False,
+        "maximize": False,
+        "foreach": None,
+        "capturable": False,
+        "differentiable": False,
+        "fused": None,
+        "decoupled_weight_decay": False,
+        "params": list(range(len(names))),
+    }
+    state: dict[int, dict[str, Any]] = {}
+    if moments:
+        first, second = moments
+        for index, name in enumerate(names):
+            state[index] = {
+                "step": np.float32(steps_taken),
+                "exp_avg": first[name],
+                "exp_avg_sq": second[name],
+            }
+    return {"state": state, "param_groups": [group]}
+
+
+def check_input(events: EventList, architecture: Architecture) -> None:
+    """Raise ArtifactError unless the network can run on this input."""
+    if events.n_inputs != architecture.n_input:
+        raise ArtifactError(
+            f"the events come from {events.n_inputs} inputs, the network has {architecture.n_input}"
+        )
+    if events.currents is not None and architecture.quantisation is not None:
+        raise ArtifactError(f"the network has integer weights: {NO_CURRENTS}")
 
 
 @dataclass(frozen=True)
@@ -31,6 +182,36 @@ class BatchOutcome:
     input_macs: int | None = None
 
 
+class EngineSettings(Section):
+    """The engine, and what it may use.
+
+    Attributes:
+        engine: ``event``, ``dense``, or ``auto``: see :func:`spikejoule.engine.choose_engine`.
+        device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: the cpu for the event engine, and
+            for the dense one cuda where torch finds one.
+        threads: CPU threads; 0 takes all cores. Results do not depend on it.
+    """
+
+    engine: Literal["auto", "event", "dense"] = "auto"
+    device: str = Field(
+        default="auto",
+        pattern="^(auto|cpu|cuda(:[0-9]+)?)$",
+        description="auto, cpu, cuda, cuda:N",
+    )
+    threads: int = Field(default=0, ge=0, le=1024)
+
+    @model_validator(mode="after")
+    def _engine_fits_device(self) -> Self:
+        if self.engine == "event" and self.device.startswith("cuda"):
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "train.engine: 'event' runs on the CPU alone, but train.device is '{device}'; "
+                "allowed: engine auto or dense with this device, or device auto or cpu",
+                {"device": self.device},
+            )
+        return self
+
+
 class Engine(Protocol):
     """A network with its optimizer, on some device."""
 
@@ -42,19 +223,12 @@ class Engine(Protocol):
         """The network's, with its present grids if it is quantised."""
 
     def train_batch(
-        self,
-        events: EventList,
-        labels: NDArray[np.integer],
-        learning_rate: float,
-        teacher: NDArray[np.floating] | None = None,
+        self, events: EventList, labels: Labels, learning_rate: float, teacher: Teacher = None
     ) -> BatchOutcome:
         """One forward pass, backward pass, clipping and step of Adam."""
 
     def gradients(
-        self,
-        events: EventList,
-        labels: NDArray[np.integer],
-        teacher: NDArray[np.floating] | None = None,
+        self, events: EventList, labels: Labels, teacher: Teacher = None
     ) -> tuple[BatchOutcome, dict[str, NDArray[Any]]]:
         """Gradient of the batch's mean loss for every parameter, neither clipped nor applied."""
 
@@ -63,6 +237,9 @@ class Engine(Protocol):
 
     def run(self, events: EventList) -> list[EventList]:
         """Spikes of every layer after the input, hidden layers first."""
+
+    def warm_up(self, events: EventList) -> None:
+        """Compile what training and running on such events takes; nothing else changes by it."""
 
     def with_parameters(self, state: State) -> "Engine":
         """The same network with other parameters, to be run."""

@@ -119,7 +119,7 @@ def check_trial(params: Params, profile: HardwareProfile | None) -> None:
         params: of a trial.
         profile: the prices; None for synaptic events, which are no measure of constant currents.
     """
-    choose_engine(params.train.engine, params.train.device, 0.0, params.model.neuron)
+    choose_engine(params.train.engine, params.train.device, params.model.neuron)
     if profile is None:
         if params.encode.encoder.input_products is not None:
             raise ParameterError(

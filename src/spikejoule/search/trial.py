@@ -116,9 +116,7 @@ def run_trial(
     samples, validation = data.train, data.validation
     events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
-    engine, _ = engine_to_train(
-        settings, architecture, params.train, seed, encoder.density(samples.inputs)
-    )
+    engine, _ = engine_to_train(settings, architecture, params.train, seed)
     result = train(
         TrainingData(
             samples.inputs, samples.labels, samples.index, encoder, events, validation.labels

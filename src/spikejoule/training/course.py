@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.resume import Kept
-from spikejoule.engine.interface import Engine
-from spikejoule.engine.snapshot import Snapshot, exponents_of, with_exponents
+from spikejoule.engine.interface import Engine, Snapshot, exponents_of, with_exponents
 from spikejoule.model.architecture import Architecture
 from spikejoule.training.averaging import WeightAverage
 from spikejoule.training.schedule import RunningSchedule

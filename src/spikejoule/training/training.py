@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 TRAFFIC_SAMPLES = 1000
 """Validation images on which the spikes of every synapse's source are counted, to prune by."""
 
+COMPILING_SECONDS = 5.0
+"""What takes longer before the first epoch is worth a line; kept machine code loads in 2."""
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingResult:
@@ -144,6 +147,7 @@ def train(
     course = Course(engine, schedule, settings, n_batches)
     if keeper is not None:
         _go_on(course, keeper, observers)
+    _warm_up(data, engine, settings, seed)
     for epoch in course.epochs_left():
         started = clock()
         share = _prune(epoch, engine, settings, data.validation_events)
@@ -176,6 +180,19 @@ def train(
         course.stop_reason,
         tuple(course.seconds),
     )
+
+
+def _warm_up(data: TrainingData, engine: Engine, settings: TrainingSettings, seed: int) -> None:
+    """Compile before the clock of the first epoch starts; every draw depends on its place alone."""
+    started, few = time.perf_counter(), np.arange(min(2, len(data.labels)))
+    inputs, samples = data.inputs[few], data.samples[few]
+    if isinstance(inputs, np.ndarray):
+        inputs = augment(inputs, settings, seed, 1, samples)
+    key = data.encoder.draw_key(seed, "train", 1)
+    engine.warm_up(data.encoder.encode(inputs, key, samples).events)
+    seconds = time.perf_counter() - started
+    if seconds > COMPILING_SECONDS:
+        logger.info("compiling the kernels, once per machine: %.0f s", seconds)
 
 
 def _go_on(course: Course, keeper: Keeper, observers: tuple[TrainingObserver, ...]) -> None:

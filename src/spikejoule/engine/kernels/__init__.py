@@ -2,12 +2,12 @@
 
     structures  the named tuples, with their shapes
     layout      where weights and biases lie in a flat array
-    forward     spikes through layers of LIF neurons
+    forward     spikes and constant currents through layers of LIF neurons
     integer     the same in integers
     deltas      both passes of a sample, up to the gradient of its membrane potentials
     backward    gradients of a batch: lanes of samples, weight gradients by source
-    optimizer   gradient clipping and Adam
-    vector, through_time, derivatives   inner loops in vector registers
+    optimizer   gradient clipping, Adam, rounding to grids
+    vector, through_time   inner loops in vector registers, and the surrogate derivatives
 
 Nothing here imports torch or checks its arguments; :mod:`spikejoule.engine.event` does that once
 for every caller.

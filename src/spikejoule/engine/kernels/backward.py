@@ -16,9 +16,8 @@ import numpy as np
 
 from spikejoule.core.compiling import compiled, compiled_inline, compiled_parallel
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.engine.kernels.deltas import sample_deltas, transpose_weights
+from spikejoule.engine.kernels.deltas import learned_gradients, sample_deltas, transpose_weights
 from spikejoule.engine.kernels.forward import block_size
-from spikejoule.engine.kernels.learned import learned_gradients
 from spikejoule.engine.kernels.structures import (
     Batch,
     Block,

@@ -1,15 +1,23 @@
 """Both passes of one sample, up to the gradient of every membrane potential.
 
-The equations are in spikejoule/model/neuron.py.
+The equations are in spikejoule/model/neuron.py, and what spikes cost beside the error that they
+make in model/learning.py. The gradients of the neurons' own parameters, one leak and one threshold
+a layer, are those of model/neurons/lif.py: both come from dL/dv and v, which the backward pass
+leaves behind, since ``dL/ds[t] * f(v[t] - threshold)`` is what dL/dv[t] has beyond
+``k[t] * dL/dv[t+1]``.
 """
 
 import math
 
+import numpy as np
+
 from spikejoule.core.compiling import compiled, compiled_inline
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.engine.kernels.forward import layer_forward
-from spikejoule.engine.kernels.penalty import spike_costs
 from spikejoule.engine.kernels.structures import (
+    DECAY_PLACE,
+    RESET_BY_SUBTRACTION,
+    THRESHOLD_PLACE,
     Block,
     Rows,
     Spikes,
@@ -24,6 +32,45 @@ from spikejoule.engine.kernels.through_time import (
     hidden_deltas,
     membrane_deltas,
 )
+
+
+@compiled_inline
+def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
+    """The penalty of one layer's spikes in one sample, and its derivative by each spike.
+
+    Args:
+        spikes: the layer's, ``Spikes`` of T rows.
+        n_steps: T.
+        number: of the layer, from 0 for the first after the input.
+        network: ``Network``; of a spike's synapses, it knows how many are left.
+        batch_size: samples that the mean goes over.
+        penalties: of each layer, see ``Learning``.
+        costs: receives what a spike of each unit adds to the batch's mean loss, real [stride].
+
+    Returns:
+        the sample's penalty.
+    """
+    by_spike, by_event = penalties[number, 0], penalties[number, 2]
+    sources, offsets, fan_outs = spikes.sources, spikes.offsets, network.fan_outs
+    spikes_above = offsets[n_steps] - offsets[0] - penalties[number, 1]
+    # The output's spikes reach no synapse.
+    has_synapses = number + 1 < network.layers.shape[0]
+    first_row = layer_at(network.layers, number + 1).first_row if has_synapses else np.int64(0)
+    n_events = np.int64(0)
+    if has_synapses:
+        for event in range(offsets[0], offsets[n_steps]):
+            n_events += fan_outs[first_row + sources[event]]
+    events_above = n_events - penalties[number, 3]
+    if spikes_above <= 0.0:
+        by_spike = 0.0
+    if events_above <= 0.0:
+        by_event = 0.0
+    for unit in range(layer_at(network.layers, number).n_units):
+        cost = by_spike
+        if has_synapses:
+            cost += by_event * fan_outs[first_row + unit]
+        costs[unit] = cost / batch_size
+    return by_spike * spikes_above + by_event * events_above
 
 
 @compiled_inline
@@ -251,3 +298,43 @@ def sample_deltas(
             start,
         )
     return loss + penalty, found
+
+
+@compiled
+def learned_gradients(place, n_steps, network, kept, scratch):
+    """The gradients of all leaks and thresholds from the sample at a place of its group.
+
+    With ``decay = 1 / (1 + exp(-logit))`` and ``threshold = exp(log)``,
+
+        dL/dlogit = decay * (1 - decay) * sum of dL/dv[t] * u[t-1]
+        dL/dlog   = -threshold * sum of dL/ds[t] * f(v[t] - threshold)
+
+    Args:
+        place: of the sample in its group, from 0.
+        n_steps: T.
+        network: see structures.py.
+        kept: ``Kept`` of the group, with the deltas of the sample; its ``learned`` receives.
+        scratch: ``Scratch``, with the potentials of the sample.
+    """
+    for number in range(network.layers.shape[0]):
+        layer, neuron = layer_at(network.layers, number), neuron_at(network, number)
+        deltas, potentials = kept.deltas[number], scratch.potentials[number]
+        threshold, decay = float(neuron.threshold), float(neuron.decay)
+        subtracts = neuron.reset == RESET_BY_SUBTRACTION
+        by_decay, by_threshold = 0.0, 0.0
+        for step in range(n_steps):
+            row = (place * n_steps + step) * layer.stride
+            for unit in range(layer.n_units):
+                delta = float(deltas[row + unit])
+                by_threshold += delta
+                if step == 0:
+                    continue
+                before = float(potentials[(step - 1) * layer.stride + unit])
+                left = decay
+                if before >= threshold:
+                    left = decay if subtracts else 0.0
+                    before = before - threshold if subtracts else 0.0
+                by_decay += delta * before
+                by_threshold -= left * delta
+        kept.learned[place, number, DECAY_PLACE] = decay * (1.0 - decay) * by_decay
+        kept.learned[place, number, THRESHOLD_PLACE] = -threshold * by_threshold

@@ -10,8 +10,12 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.core.errors import ArtifactError
-from spikejoule.engine.kernels.learned import DECAY_PLACE, THRESHOLD_PLACE
-from spikejoule.engine.kernels.structures import Layer, ParameterRows
+from spikejoule.engine.kernels.structures import (
+    DECAY_PLACE,
+    THRESHOLD_PLACE,
+    Layer,
+    ParameterRows,
+)
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import DECAY_LOGIT, LOG_THRESHOLD
 

@@ -41,7 +41,7 @@ class Spikes(NamedTuple):
 
 
 class ConstantInputs(NamedTuple):
-    """What the sources of each sample give in every step (see encoding/currents.py).
+    """What the sources of each sample give in every step (see encoding/events.py).
 
     Those of sample n are ``sources[offsets[n] : offsets[n + 1]]``.
 
@@ -137,6 +137,11 @@ RESET_BY_SUBTRACTION = 1
 RESETS = (RESET_TO_ZERO, RESET_BY_SUBTRACTION)
 
 
+DECAY_PLACE = 0
+THRESHOLD_PLACE = 1
+"""Where the logit of the decay and the logarithm of the threshold lie in a layer's row."""
+
+
 class Network(NamedTuple):
     """A network's parameters and where they lie, and its neurons.
 
@@ -146,7 +151,7 @@ class Network(NamedTuple):
         transposed: weights of all layers but the first, [unit, source], real, flat.
         fan_outs: synapses that the source of each row reaches, int64 [R].
         learned_start: first parameter of the first layer's neurons; -1 if they learn none.
-        learned_row: index of its row among all rows; each layer has one (kernels/learned.py).
+        learned_row: index of its row among all rows; each layer has one (kernels/deltas.py).
         constants: decay, threshold, unit, per_unit, lowest and highest of each layer's
             :class:`Neuron`, real [L, 6].
         reset, on_grid: of all neurons.
@@ -206,7 +211,7 @@ class Surrogate(NamedTuple):
     """A surrogate derivative (model/surrogates).
 
     Attributes:
-        code: which one (derivatives.SURROGATE_CODES).
+        code: which one (through_time.SURROGATE_CODES).
         a, b: its constants, real.
     """
 
@@ -219,7 +224,7 @@ class Learning(NamedTuple):
     """What a gradient depends on beside the network: the loss of a batch and the surrogate.
 
     The loss is the mean cross-entropy of softmax(logit_scale * spike counts), and what the spikes
-    of each layer cost beside (penalty.py).
+    of each layer cost beside (deltas.py).
 
     Attributes:
         logit_scale: factor on the counts, float.
@@ -244,7 +249,7 @@ class Batch(NamedTuple):
         sources, offsets: the input, see :class:`Spikes`, a row a (sample, step).
         own: for an input of constant currents the bias row of each sample, which the first layer
             has in the place of its own, and, as zeros, its gradient, which receives: real
-            [2, S * stride] (currents.py). Of size 0 for an input of spikes.
+            [2, S * stride] (forward.py). Of size 0 for an input of spikes.
         labels: int64 [S].
         targets: probability that each class should have, float64 [rows, classes].
         target_rows: row of each sample in `targets`, int64 [S].

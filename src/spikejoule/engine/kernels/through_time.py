@@ -1,4 +1,7 @@
-"""The membrane potential's gradient from the last step to the first, in vector registers."""
+"""The membrane potential's gradient from the last step to the first, in vector registers.
+
+The surrogate derivatives stand in spikejoule/model/surrogates.
+"""
 
 from collections.abc import Callable
 
@@ -9,6 +12,7 @@ from numba.extending import intrinsic
 
 from spikejoule.core.compiling.emit import (
     LANES,
+    Lanes,
     broadcast,
     constant,
     for_each_block_size,
@@ -16,8 +20,21 @@ from spikejoule.core.compiling.emit import (
     named_arguments,
     zeros,
 )
-from spikejoule.engine.kernels.derivatives import SURROGATE_CODES, derivative_at
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, Neuron, Surrogate
+from spikejoule.model.surrogates import SURROGATES
+
+SURROGATE_CODES = {name: code for code, name in enumerate(SURROGATES)}
+"""By which kernels know a surrogate: its place in the alphabet."""
+
+_BY_CODE = tuple(SURROGATES.values())
+
+
+def derivative_at(
+    builder: ir.IRBuilder, code: int, x: ir.Value, a: ir.Value, b: ir.Value
+) -> ir.Value:
+    """The surrogate derivative at x = v - threshold."""
+    return _BY_CODE[code].emit(Lanes(builder, x.type), x, a, b)
+
 
 MAX_DELTA_BLOCK = 4
 """Vectors whose chains through time run side by side, to hide the latency of the division."""
