@@ -101,23 +101,27 @@ class TestRefused:
         assert "45nm-fp23" in refused(capsys)
 
     @pytest.mark.usefixtures("prepared")
-    @pytest.mark.parametrize(
-        ("options", "words"),
-        [
-            (("--storage", "mysql://a/b"), "--storage: mysql://a/b is not allowed; allowed: sql"),
-            (("--cluster", "slurm", "--slurm", "account"), "--slurm: account is not allowed"),
-        ],
-    )
-    def test_an_option(
-        self, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+    def test_a_database(self, capsys: pytest.CaptureFixture[str]) -> None:
+        line = refused(capsys, "--storage", "mysql://me:secret@a/b")
+        assert line.startswith("error: --storage: mysql://")
+        assert "is not allowed; allowed: sqlite:///FILE" in line
+        assert "secret" not in line
+
+    def test_a_space_without_an_allowed_combination(
+        self, prepared: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        assert refused(capsys, *options).startswith(f"error: {words}")
+        content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8"))
+        content["fixed"] = {"encode.encoding": "direct"}
+        content["space"] = {"model.weight_bits": [4, 8]}
+        (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        line = refused(capsys)
+        assert "none of 200 combinations of the space is allowed: encode.encoding: 'direct'" in line
 
     @pytest.mark.usefixtures("prepared")
     def test_a_cluster_that_is_not_here(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("spikejoule.search.jobs.shutil.which", lambda program: None)
+        monkeypatch.setattr("spikejoule.search.launch.shutil.which", lambda program: None)
         said = refused(capsys, "--cluster", "slurm")
         assert said.startswith("error: --cluster slurm needs srun and sbatch on the PATH")
 

@@ -1,7 +1,7 @@
 """Searches for real: workers that are killed, a launcher that is stopped, PostgreSQL, Slurm."""
 
-import json
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -14,11 +14,9 @@ import yaml
 optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
-
 from spikejoule.core.provenance import file_digest  # noqa: E402
+from spikejoule.core.store import read_csv  # noqa: E402
 from spikejoule.data.images import Dataset  # noqa: E402
-from spikejoule.search.front import FoundTable  # noqa: E402
-from spikejoule.search.tally import HANDED_BACK  # noqa: E402
 from tests.tools.finished_project import call, finish_project, isolate, path_of  # noqa: E402
 from tests.tools.pipeline_tools import (  # noqa: E402
     artifact_paths,
@@ -34,7 +32,6 @@ pytestmark = SHARED
 
 EPOCHS = 60
 STUDY = "tiny"
-ARTIFACTS = ("train", "validation", "data_metrics")
 
 
 @pytest.fixture
@@ -49,7 +46,7 @@ def small(
     finish_project(repository, mnist5k, folder, {"train.max_epochs": 3}, last="encode")
     shutil.copy(empty_database, folder)
     paths = artifact_paths(folder)
-    write_lock(folder, [Path(paths[name]) for name in ARTIFACTS], [])
+    write_lock(folder, [Path(paths[name]) for name in ("train", "validation", "data_metrics")], [])
     content = {
         "study": STUDY,
         "trials": 4,
@@ -73,99 +70,77 @@ def small(
     }
     search = Search(folder, environment, STUDY, EPOCHS)
     yield search
-    for process in search.processes:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+    search.end()
 
 
-class TestTwoLocalWorkers:
-    TRIALS = 4
+def test_killed_and_stopped_and_started_again(small: Search) -> None:
+    # A worker is killed in the middle of a trial ...
+    process = small.start("--workers", "2")
+    victims = small.wait_for(lambda state: small.states_kept() and small.workers(state), process)
+    os.kill(victims[0], signal.SIGKILL)
+    # ... and when a trial is through, the launcher is stopped.
+    small.wait_for(lambda state: state.settled >= 1, process)
+    process.terminate()
+    assert "error: interrupted" in small.output_of(process, 130)
+    before = small.state()
+    assert before.settled < 4
+    assert not before.running
+    assert before.waiting
 
-    def test_killed_and_stopped_and_started_again(self, small: Search) -> None:
-        # A worker is killed in the middle of a trial ...
-        process = small.start("--workers", "2", "--trials", str(self.TRIALS))
-        victim = small.wait_for(
-            lambda state: (
-                small.epochs_kept()
-                and next((pid for one in state.running if (pid := small.pid_of(one))), None)
-            ),
-            process,
-        )
-        os.kill(victim, signal.SIGKILL)
-        # ... and when a trial is through, the launcher is stopped.
-        small.wait_for(lambda state: state.settled >= 1, process)
-        process.terminate()
-        assert "error: interrupted" in small.said_by(process, 130)
-        before = small.state()
-        assert before.settled < self.TRIALS
-        parent, children = small.runs()
-        assert parent.info.status == "KILLED"
-        assert "RUNNING" not in {run.info.status for run in children}
+    printed = small.output_of(small.start("--workers", "2"))
+    small.check(4, workers=2)
+    assert f"optuna-dashboard sqlite:///{small.folder}/search.db" in printed
+    cache = small.folder / ".cache" / "search" / STUDY
+    # Nobody else may put a pickle where one is read, and of trials no state is left.
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (cache, cache / "jobs")] == [0o700] * 2
+    assert not list((cache / "resume").glob("*.npz"))
+    # Nothing is left to do, which is done at once, and nothing else is begun.
+    n_trials = len(small.trials())
+    again = small.output_of(small.start())
+    assert again[again.index("On the front") :] == printed[printed.index("On the front") :]
+    assert len(small.trials()) == n_trials
+    assert (small.folder / "figures/search.png").read_bytes().startswith(b"\x89PNG")
+    check_commands(small, printed)
 
-        said = small.said_by(small.start("--workers", "2", "--trials", str(self.TRIALS)))
-        small.check(self.TRIALS)
-        kills = [one for one in small.failed() if HANDED_BACK not in one.user_attrs]
-        assert len(kills) == 1
-        assert f"optuna-dashboard sqlite:///{small.folder}/search.db" in said
-        self.check_folder(small.folder / ".cache" / "search" / STUDY)
-        # Nothing is left to do, which is done at once, and nothing else is begun.
-        again = small.said_by(small.start("--trials", str(self.TRIALS)))
-        assert again[again.index("On the front") :] == said[said.index("On the front") :]
-        small.check(self.TRIALS)
-        self.check_commands(small, said)
-        assert (small.folder / "figures/search.png").read_bytes().startswith(b"\x89PNG")
 
-    def check_folder(self, folder: Path) -> None:
-        """Nobody else may put a pickle where one is read, and of trials no state is left."""
-        for path in (folder, folder / "jobs"):
-            assert stat.S_IMODE(path.stat().st_mode) == 0o700
-        assert not list((folder / "resume").glob("*.npz"))
-
-    def check_commands(self, small: Search, said: str) -> None:
-        """The pipeline's own stages give the same file for the same parameters."""
-        front = FoundTable.read(small.folder / "metrics/search.csv").front
-        commands = [line.strip() for line in said.splitlines() if line.startswith("  dvc exp run")]
-        assert commands == [row.command for row in front]
-        point = front[0]
-        words = point.command.replace("'", "").split(" -S ")[1:]
-        set_parameters(small.folder, dict(word.split("=", 1) for word in words))
+def check_commands(small: Search, printed: str) -> None:
+    """The pipeline's stages give the same weights, one command after the other in one workspace."""
+    rows = read_csv(small.folder / "metrics/search.csv", ["command", "trained_sha256", "on_front"])
+    commands = [line.strip() for line in printed.splitlines() if line.startswith("  dvc exp run")]
+    assert commands == [row["command"] for row in rows if row["on_front"] == "1"]
+    assert len(rows) >= 2
+    for row in rows[:2]:
+        settings = [word for word in shlex.split(row["command"])[3:] if word != "-S"]
+        set_parameters(small.folder, dict(setting.split("=", 1) for setting in settings))
         for stage in ("encode", "baseline", "train"):
             assert call(stage) == 0
-        assert file_digest(path_of("trained"), "sha256") == point.trained_sha256
+        assert file_digest(path_of("trained"), "sha256") == row["trained_sha256"]
 
 
-class TestPostgreSQL:
-    def test_four_workers(self, small: Search, postgresql: PostgreSQL) -> None:
-        small.storage = postgresql.create_database("search")
-        said = small.said_by(small.start("--workers", "4", "--trials", "8"))
-        small.check(8)
-        assert postgresql.password not in said
-        assert "***" in said
+def test_four_workers_and_postgresql(small: Search, postgresql: PostgreSQL) -> None:
+    small.storage = postgresql.create_database("search")
+    printed = small.output_of(small.start("--workers", "4", "--trials", "8"))
+    small.check(8, workers=4)
+    assert postgresql.password not in printed
 
 
-class TestSlurm:
-    TRIALS = 2
-
-    def test_a_job_that_is_preempted_goes_on(self, small: Search, tmp_path: Path) -> None:
-        with slurm_cluster(tmp_path / "slurm") as slurm:
-            small.environment = {
-                **small.environment,
-                **{name: slurm.environment[name] for name in ("SLURM_CONF", "PATH")},
-            }
-            process = small.start(
-                *("--cluster", "slurm", "--partition", "debug", "--workers", "1"),
-                *("--minutes", "5", "--trials", str(self.TRIALS), "--slurm", "comment=tiny"),
-            )
-            small.wait_for(lambda state: state.running and small.epochs_kept(), process)
-            slurm.client(
-                *("sbatch", "--partition", "high", "--cpus-per-task", "2"),
-                *("--output", "/dev/null", "--wrap", "true"),
-            )
-            said = small.said_by(process)
-            assert "On the front" in said
-        small.check(self.TRIALS)
-        (back,) = small.failed()
-        assert HANDED_BACK in back.user_attrs
-        jobs = json.loads((small.folder / ".cache/search" / STUDY / "jobs.json").read_text())
-        assert len(jobs) == 1  # the same job, queued again
+def test_a_job_of_slurm_that_is_preempted_resumes(small: Search, tmp_path: Path) -> None:
+    with slurm_cluster(tmp_path / "slurm") as slurm:
+        small.environment = {
+            **small.environment,
+            **{name: slurm.environment[name] for name in ("SLURM_CONF", "PATH")},
+        }
+        process = small.start(
+            *("--cluster", "slurm", "--partition", "debug", "--workers", "1"),
+            *("--minutes", "5", "--trials", "2", "--slurm", "comment=tiny"),
+        )
+        small.wait_for(lambda state: state.running and small.states_kept(), process)
+        slurm.client(
+            *("sbatch", "--partition", "high", "--cpus-per-task", "2"),
+            *("--output", "/dev/null", "--wrap", "true"),
+        )
+        assert "On the front" in small.output_of(process)
+    small.check(2, workers=1)
+    assert len(small.trials()) == 3  # one of them run again
+    jobs = small.folder / ".cache/search" / STUDY / "jobs"
+    assert len(list(jobs.glob("*_submitted.pkl"))) == 1  # the same job, queued again

@@ -1,21 +1,23 @@
 """Searches that are started, watched and disturbed, as tests do it and `search_kills`."""
 
+import os
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import optuna
+import psutil
 from mlflow import MlflowClient
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
-from spikejoule.search.database import StudyPlace
-from spikejoule.search.study import KEEPER, close_study, open_study, state_of
-from spikejoule.search.tally import Tally, root_number
-from spikejoule.tracking.keeper import PROCESS_TAG
+from spikejoule.search.study import JOB, State, number_of
 from spikejoule.tracking.search_runs import PARENT_TAG, TRIAL_TAG
 
 SECONDS = 300
@@ -45,8 +47,8 @@ class Search:
     def __post_init__(self) -> None:
         self.storage = self.storage or f"sqlite:///{self.folder}/search.db"
 
-    def start(self, *options: str, **variables: str) -> subprocess.Popen[str]:
-        """Start `spikejoule search`."""
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start `spikejoule search` in a session of its own."""
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "spikejoule.cli", "search"),
@@ -54,7 +56,7 @@ class Search:
                 *("--figure", "figures/search.png", *options),
             ],
             cwd=self.folder,
-            env={**self.environment, **variables},
+            env=dict(self.environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -64,86 +66,89 @@ class Search:
         self.processes.append(process)
         return process
 
-    def said_by(
+    def end(self) -> None:
+        """Kill what is left of all searches."""
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def output_of(
         self, process: subprocess.Popen[str], status: int = 0, seconds: float = SECONDS
     ) -> str:
-        """All that a search said, when it has ended."""
-        said, _ = process.communicate(timeout=seconds)
-        assert process.returncode == status, said
-        return said
+        """All that a search printed, when it has ended."""
+        printed, _ = process.communicate(timeout=seconds)
+        assert process.returncode == status, printed
+        return printed
 
-    @property
-    def place(self) -> StudyPlace:
-        return StudyPlace(self.storage, self.study)
-
-    def state(self) -> Tally:
-        """What became of the trials so far; of none before there is a study."""
+    def trials(self) -> list[FrozenTrial]:
+        """All of Optuna's trials so far; none before there is a study."""
         try:
-            study = open_study(self.place)
+            storage = optuna.storages.RDBStorage(self.storage, skip_table_creation=True)
         except Exception:  # tables in the making
-            return Tally()
+            return []
         try:
-            return state_of(study, self.place)
+            return optuna.load_study(study_name=self.study, storage=storage).trials
+        except KeyError:
+            return []
         finally:
-            close_study(study)
+            storage.remove_session()
+            storage.engine.dispose()
 
-    def failed(self) -> list[Any]:
-        """Optuna's trials that were not brought to an end."""
-        study = open_study(self.place)
-        try:
-            return [trial for trial in study.trials if trial.state == TrialState.FAIL]
-        finally:
-            close_study(study)
+    def state(self) -> State:
+        """What became of them."""
+        return State.of(self.trials())
 
-    def wait_for(self, what: Callable[[Tally], Any], process: subprocess.Popen[str]) -> Any:
+    def wait_for(self, what: Callable[[State], Any], process: subprocess.Popen[str]) -> Any:
         """What a function makes of the state, as soon as that is something."""
         deadline = time.monotonic() + SECONDS
         while not (found := what(self.state())):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline, self.state()
-            time.sleep(0.2)
+            time.sleep(0.3)
         return found
 
-    def epochs_kept(self) -> bool:
-        """Whether a trial has kept a state from which it can go on."""
+    def states_kept(self) -> bool:
+        """Whether a trial has kept a state from which it can resume."""
         return any((self.folder / ".cache/search" / self.study / "resume").glob("*.npz"))
 
-    def runs(self) -> tuple[Any, list[Any]]:
-        """The run of the search, and those of its trials."""
-        client = self.client()
+    def workers(self, state: State) -> list[int]:
+        """The processes on this machine that are training."""
+        pids = []
+        for trial in state.running:
+            name, _ = trial.user_attrs.get(JOB, ("", 0))
+            with suppress(psutil.NoSuchProcess, ValueError):
+                pids += [one.pid for one in psutil.Process(int(name.split()[-1])).children()]
+        return pids
+
+    def check(self, trials: int, workers: int, all_complete: bool = True) -> None:
+        """All trials are there, each with one finished run that has each epoch once.
+
+        Args:
+            trials: so many, and at most one less than there are workers beyond.
+            workers: at once.
+            all_complete: none may have been stopped as hopeless.
+        """
+        state = self.state()
+        ended = [*state.complete, *state.stopped]
+        assert trials <= len(ended) == state.settled <= trials + workers - 1
+        assert not state.running
+        assert not state.waiting
+        assert not (all_complete and state.stopped)
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder}/mlflow.db")
         (experiment,) = client.search_experiments(filter_string="name = 'spikejoule-search'")
         runs = client.search_runs([experiment.experiment_id])
         (parent,) = (run for run in runs if run.data.tags[TRIAL_TAG] == "all")
-        children = [run for run in runs if run is not parent]
-        assert {run.data.tags[PARENT_TAG] for run in children} <= {parent.info.run_id}
-        return parent, children
-
-    def client(self) -> MlflowClient:
-        return MlflowClient(tracking_uri=f"sqlite:///{self.folder}/mlflow.db")
-
-    def check(self, trials: int, all_complete: bool = True) -> None:
-        """There are exactly so many trials, each with one finished run and each epoch once.
-
-        `all_complete`: none may have been stopped as hopeless.
-        """
-        state = self.state()
-        ended = state.complete + state.stopped
-        assert len(ended) == state.begun == trials
-        assert not (all_complete and state.stopped)
-        parent, children = self.runs()
         assert parent.info.status == "FINISHED"
-        assert Counter(run.info.status for run in children) == {"FINISHED": trials}
-        by_number = {int(run.data.tags[TRIAL_TAG]): run.info.run_id for run in children}
-        assert sorted(by_number) == sorted(root_number(trial) for trial in ended)
-        whole = {root_number(trial) for trial in state.complete}
-        client = self.client()
-        for number, run_id in by_number.items():
+        children = {
+            int(run.data.tags[TRIAL_TAG]): run.info for run in runs if PARENT_TAG in run.data.tags
+        }
+        assert len(children) == len(runs) - 1
+        assert Counter(run.status for run in children.values()) == {"FINISHED": len(ended)}
+        assert sorted(children) == sorted(number_of(trial) for trial in ended)
+        for trial in ended:
+            run_id = children[number_of(trial)].run_id
             points = client.get_metric_history(run_id, "by_epoch/validation_accuracy_percent")
             steps = [point.step for point in points]
             assert steps == list(range(1, len(steps) + 1))
-            assert number not in whole or len(steps) == self.epochs
-
-    def pid_of(self, trial: Any) -> int | None:
-        """The process that runs a trial, once it is training."""
-        keeper = trial.user_attrs.get(KEEPER)
-        return int(keeper[PROCESS_TAG].split()[0]) if keeper else None
+            assert trial.state != TrialState.COMPLETE or len(steps) == self.epochs

@@ -2,9 +2,7 @@
 
 import os
 import shutil
-import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools.services import LOOPBACK, START_SECONDS, STOP_SECONDS, free_port, leash
+from tests.tools.services import LOOPBACK, free_port, running
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "sinfo")
 CLIENT_SECONDS = 20
@@ -104,49 +102,17 @@ def slurm_cluster(folder: Path) -> Iterator[Slurm]:
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
     }
     cluster = Slurm(environment)
+
+    def idle() -> bool:
+        with suppress(subprocess.SubprocessError):
+            return "idle" in cluster.client("sinfo", "-h", "-p", "debug", "-o", "%T")
+        return False
+
     # In the foreground, so that they end with the tests.
-    programs = [["slurmctld", "-i", "-D"], ["slurmd", "-N", "localhost", "-D"]]
-    processes = []
-    try:
-        for command in programs:
-            with (folder / f"{command[0]}.out").open("wb") as stream:
-                processes.append(
-                    subprocess.Popen(
-                        [*leash(), *command],
-                        env=environment,
-                        stdin=subprocess.DEVNULL,
-                        stdout=stream,
-                        stderr=subprocess.STDOUT,
-                        start_new_session=True,
-                    )
-                )
-        deadline = time.monotonic() + START_SECONDS
-        while "idle" not in _state(cluster):
-            ended = [process.args for process in processes if process.poll() is not None]
-            assert not ended, (ended, _said(folder))
-            assert time.monotonic() < deadline, _said(folder)
-            time.sleep(0.2)
+    with (
+        running(["slurmctld", "-i", "-D"], folder / "ctld.out", lambda: True, environment),
+        running(["slurmd", "-N", "localhost", "-D"], folder / "d.out", idle, environment),
+    ):
         yield cluster
-    finally:
-        with suppress(subprocess.SubprocessError, OSError):
+        with suppress(subprocess.SubprocessError):
             cluster.client("scancel", "--full", "--signal=KILL", "--user=root")
-        for process in reversed(processes):
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGTERM)
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(STOP_SECONDS)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(STOP_SECONDS)
-
-
-def _state(cluster: Slurm) -> str:
-    try:
-        return cluster.client("sinfo", "-h", "-p", "debug", "-o", "%T")
-    except subprocess.SubprocessError:
-        return ""
-
-
-def _said(folder: Path) -> str:
-    files = [*folder.glob("*.log"), *folder.glob("*.out")]
-    return "\n".join(file.read_text(encoding="utf-8", errors="replace")[-3000:] for file in files)

@@ -15,8 +15,8 @@ from spikejoule.cli.arguments import add_command, add_project_directory, positiv
 
 if TYPE_CHECKING:
     from spikejoule.params import Params
-    from spikejoule.search.launcher import Search
     from spikejoule.search.settings import SearchSettings
+    from spikejoule.search.study import Search
 
 _STORAGE = "sqlite:///search.db"
 _STORAGE_VARIABLE = "SPIKEJOULE_SEARCH_STORAGE"
@@ -85,12 +85,14 @@ def _add_cluster(search: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--minutes",
         type=positive,
+        default=60,
         metavar="N",
         help="that a job of Slurm may take before it is queued again (default: 60)",
     )
     search.add_argument(
         "--slurm",
         action="append",
+        type=_slurm_option,
         default=[],
         metavar="OPTION=VALUE",
         help="a further option of sbatch, as account=biology (repeatable)",
@@ -106,75 +108,82 @@ def _search(options: argparse.Namespace) -> str:
             f"`spikejoule search` needs {' and '.join(missing)}, which a project has after `make "
             "search`, or `pip install 'spikejoule[search]'`."
         )
-    with _progress_told():
+    with _progress_reported():
         return _searched(options)
 
 
 def _searched(options: argparse.Namespace) -> str:
     from spikejoule.core.errors import ParameterError
+    from spikejoule.core.provenance import provenance_tags
     from spikejoule.core.store import write_bytes
     from spikejoule.core.yaml_files import PARAMS_FILE
     from spikejoule.params import load_params
-    from spikejoule.search.front import found_png, found_table, found_text, write_found
-    from spikejoule.search.launcher import run_search
-    from spikejoule.search.records import PARAMETERS, RESULT
-    from spikejoule.search.space import space_of_entries
-    from spikejoule.search.tally import root_number
+    from spikejoule.search.found import found_trials, front_png, front_text, write_table
+    from spikejoule.search.launch import run_search
+    from spikejoule.search.settings import load_search
+    from spikejoule.search.study import number_of
+    from spikejoule.search.trial import TrialResult
+    from spikejoule.search.worker import PARAMETERS, RESULT
     from spikejoule.tracking.store import without_passwords
 
     root = options.directory.resolve()
     params = load_params(root / PARAMS_FILE)
-    settings, search = _plan(options, root, params)
-    state = run_search(search)
-    if not state.complete:
-        raise ParameterError(
-            f"none of the {state.settled} trials was trained to its end: see their reasons in "
-            "MLflow, and widen the space."
-        )
-    found = {
-        root_number(trial): (trial.user_attrs[RESULT], trial.user_attrs[PARAMETERS])
-        for trial in state.complete
-    }
-    shared = search.specification
-    table = found_table(found, space_of_entries(shared["base"], shared["space"]), params)
-    if options.table is not None:
-        write_found(table, options.table)
-    if options.figure is not None:
-        counts = f"{len(state.complete)} trials trained, {len(state.stopped)} stopped early"
-        write_bytes(options.figure, found_png(table, settings.energy, counts))
-    failed = f"{len(state.failed)} trials failed.\n" if state.failed else ""
-    dashboard = f"optuna-dashboard {without_passwords(search.place.storage)}"
-    return f"{found_text(table, settings.energy)}{failed}\nThe study in a browser:\n  {dashboard}\n"
-
-
-def _plan(
-    options: argparse.Namespace, root: Path, params: "Params"
-) -> "tuple[SearchSettings, Search]":
-    from spikejoule.core.provenance import provenance_tags
-    from spikejoule.core.yaml_files import artifact_paths
-    from spikejoule.energy import load_profiles, select_profile
-    from spikejoule.search.artifacts import check_artifacts
-    from spikejoule.search.database import StudyPlace, check_storage
-    from spikejoule.search.jobs import ClusterSettings
-    from spikejoule.search.launcher import Search
-    from spikejoule.search.settings import SYNAPTIC_EVENTS, load_search
-    from spikejoule.search.space import check_possible, search_space
-    from spikejoule.search.trial import ARTIFACTS, digests
-    from spikejoule.tracking import project_store
-
     file = options.space or root / "search.yaml"
     settings = load_search(file)
     changes = {"study": options.study, "trials": options.trials}
     settings = type(settings).model_validate(
         settings.model_dump() | {name: value for name, value in changes.items() if value}
     )
-    space = search_space(settings, params, str(file))
+    search = _plan(options, root, params, settings, str(file))
+    state = run_search(search, provenance_tags(root))
+    if not state.complete:
+        raise ParameterError(
+            f"none of the {state.settled} trials was trained to its end: see their reasons in "
+            "MLflow, and widen the space."
+        )
+    found = {
+        number_of(trial): (
+            TrialResult(**trial.user_attrs[RESULT]),
+            trial.user_attrs[PARAMETERS],
+        )
+        for trial in state.complete
+    }
+    trials = found_trials(found, search.space, settings.fixed, params)
+    if options.table is not None:
+        write_table(trials, list(search.space.entries), options.table)
+    if options.figure is not None:
+        counts = f"{len(state.complete)} trials trained, {len(state.stopped)} stopped early"
+        write_bytes(options.figure, front_png(trials, settings.energy, counts))
+    failed = f"{len(state.failed)} trials failed.\n" if state.failed else ""
+    dashboard = f"optuna-dashboard {without_passwords(search.storage)}"
+    return (
+        f"{front_text(trials, settings.energy)}{failed}\nThe study in a browser:\n  {dashboard}\n"
+    )
+
+
+def _plan(
+    options: argparse.Namespace,
+    root: Path,
+    params: "Params",
+    settings: "SearchSettings",
+    file: str,
+) -> "Search":
+    from spikejoule.core.yaml_files import artifact_paths
+    from spikejoule.energy import load_profiles, select_profile
+    from spikejoule.search.settings import SYNAPTIC_EVENTS
+    from spikejoule.search.space import search_space
+    from spikejoule.search.study import Search, check_possible, check_storage
+    from spikejoule.search.trial import ARTIFACTS, check_artifacts, digests
+    from spikejoule.tracking import project_store
+    from spikejoule.tracking.search_runs import SearchRun
+
+    space = search_space(settings, params, file)
     paths = artifact_paths(root)
     price_list = root / paths["hardware"]
     profile = None
     if settings.energy != SYNAPTIC_EVENTS:
         profile = select_profile(load_profiles(price_list), settings.energy, f"{file}: energy")
-    check_possible(space, profile, str(file))
+    check_possible(space, profile, file)
     storage = options.storage or os.environ.get(_STORAGE_VARIABLE) or _STORAGE
     if storage.startswith("sqlite:///"):
         storage = f"sqlite:///{root / storage.removeprefix('sqlite:///')}"
@@ -183,32 +192,30 @@ def _plan(
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
     specification = {
         "base": space.base,
-        "space": settings.space,
+        "space": space.entries,
         "energy": settings.energy,
         "prices": {} if profile is None else {of: str(one) for of, one in profile.prices.items()},
         "stop": settings.stop.model_dump(),
         "data": digests(artifacts),
     }
-    search = Search(
-        place=StudyPlace(storage, settings.study, options.heartbeat, options.retries),
+    return Search(
+        storage=storage,
+        study=settings.study,
         trials=settings.trials,
+        heartbeat_seconds=options.heartbeat,
+        retries=options.retries,
         specification=json.loads(json.dumps(specification)),
         paths=artifacts,
         price_list=price_list,
         folder=root / ".cache" / "search" / settings.study,
-        store=project_store(root, f"{params.publish.experiment}-search"),
-        tags=provenance_tags(root),
-        cluster=ClusterSettings(
-            cluster=options.cluster,
-            workers=options.workers or _default_workers(options),
-            threads=options.threads,
-            minutes=options.minutes,
-            partition=options.partition,
-            options=_slurm_options(options.slurm),
-            poll_seconds=1.0 if options.cluster == "local" else 5.0,
-        ),
+        run=SearchRun(project_store(root, f"{params.publish.experiment}-search"), settings.study),
+        cluster=options.cluster,
+        workers=options.workers or _default_workers(options),
+        threads=options.threads,
+        minutes=options.minutes,
+        partition=options.partition,
+        options=dict(options.slurm),
     )
-    return settings, search
 
 
 def _default_workers(options: argparse.Namespace) -> int:
@@ -219,23 +226,16 @@ def _default_workers(options: argparse.Namespace) -> int:
     return max(cores // int(options.threads), 1)
 
 
-def _slurm_options(given: list[str]) -> dict[str, str]:
-    from spikejoule.core.errors import ParameterError
-
-    pairs = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not (name and equals):
-            raise ParameterError(
-                f"--slurm: {text} is not allowed; allowed: OPTION=VALUE, as account=biology"
-            )
-        pairs[name.lstrip("-").replace("-", "_")] = value
-    return pairs
+def _slurm_option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text} is no OPTION=VALUE, as account=biology")
+    return name.lstrip("-").replace("-", "_"), value
 
 
 @contextmanager
-def _progress_told() -> Iterator[None]:
-    """Show what the search says on the standard error, which may be a file."""
+def _progress_reported() -> Iterator[None]:
+    """Show the messages of the search on the standard error, which may be a file."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("spikejoule")

@@ -1,27 +1,41 @@
-"""The space of parameters that a search draws from, with the ranges that params.yaml has."""
+"""The space of parameters that a search draws from, with the ranges that params.yaml has.
 
-import random
-from collections.abc import Mapping, Sequence
+What a parameter may hold is what its field in `spikejoule.params` allows, by itself; whether values
+go together is decided by the whole of params.yaml, for each trial.
+"""
+
+import difflib
+import json
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from spikejoule.core.errors import ParameterError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
+
+from spikejoule.core.errors import ParameterError, shown
+from spikejoule.core.parameters import Section, allowed_words
 from spikejoule.energy.profiles import HardwareProfile
 from spikejoule.engine.choice import choose_engine
-from spikejoule.params import Params, Value, Values, parse_params
-from spikejoule.search.entries import (
-    Choice,
-    Range,
-    Suggests,
-    chooses_a_kind,
-    entry_of,
-    problems_of,
-    section_of,
-)
+from spikejoule.params import RENAMED, Params, Value, Values, parse_params
 from spikejoule.search.settings import SYNAPTIC_EVENTS, SearchSettings
 
-TRIED: Final = 200
-"""Combinations that are drawn before a space is refused in which none is allowed."""
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+SECTIONS: Final = ("encode", "model", "train")
+NEVER: Final = (
+    "train.engine",
+    "train.device",
+    "train.threads",
+    "train.resume",
+    "train.distillation",
+)
+"""Keys of them that no trial may set: they change no result, or ask for a teacher."""
+
+_DIGITS = 4
+_RANGE = "a range {from: A, to: B}, with step or log"
 
 
 @dataclass(frozen=True)
@@ -30,18 +44,18 @@ class SearchSpace:
 
     Attributes:
         base: parameters of every trial, by section, `fixed` included.
-        entries: what is drawn; keys that choose a kind first.
+        entries: by full key, the values that search.yaml allows: a list of them, or a range.
     """
 
     base: Mapping[str, Any]
-    entries: tuple[Choice | Range, ...]
+    entries: Mapping[str, Any]
 
-    def draw(self, trial: Suggests) -> Values:
+    def draw(self, trial: "BaseTrial") -> Values:
         """Values by full key; parameters of kinds that were not chosen are left alone."""
         drawn: Values = {}
-        for entry in self.entries:
-            if not self._is_idle(entry.key, drawn):
-                drawn[entry.key] = entry.draw(trial)
+        for key in sorted(self.entries, key=lambda key: not _chooses_a_kind(key)):
+            if not self._is_idle(key, drawn):
+                drawn[key] = _drawn(trial, key, self.entries[key])
         return drawn
 
     def params(self, drawn: Mapping[str, Value]) -> Params:
@@ -50,7 +64,7 @@ class SearchSpace:
 
     def _is_idle(self, key: str, drawn: Mapping[str, Value]) -> bool:
         name, _, own = key.partition(".")
-        for kinds in section_of(name).choices():
+        for kinds in _section_of(name).choices():
             chosen = drawn.get(f"{name}.{kinds.key}", self.base[name][kinds.key])
             if own in kinds.parameters() and own not in kinds[str(chosen)].model_fields:
                 return True
@@ -58,7 +72,7 @@ class SearchSpace:
 
 
 def search_space(settings: SearchSettings, params: Params, file: str) -> SearchSpace:
-    """The space that a search.yaml states, on the ground of params.yaml.
+    """The space that a search.yaml states, on the basis of params.yaml.
 
     Args:
         settings: the content of the file.
@@ -72,7 +86,7 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
         f"{file}: {part}.{key}{problem}"
         for part, contents in (("fixed", settings.fixed), ("space", settings.space))
         for key, content in contents.items()
-        for problem in problems_of(key, content, part)
+        for problem in _problems_of(key, content, part)
     ]
     if params.train.distillation > 0:
         problems.append(
@@ -81,35 +95,9 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
         )
     if problems:
         raise ParameterError("\n".join(problems))
-    base = with_values(params.model_dump(mode="json"), settings.fixed)
-    return space_of_entries(base, settings.space)
-
-
-def space_of_entries(base: Mapping[str, Any], entries: Mapping[str, Any]) -> SearchSpace:
-    """The space of entries that `search_space` has allowed.
-
-    Args:
-        base: parameters by section, what is fixed included.
-        entries: as in search.yaml.
-    """
-    made = [entry_of(key, content) for key, content in entries.items()]
-    made.sort(key=lambda entry: not chooses_a_kind(entry.key))
-    return SearchSpace(base, tuple(made))
-
-
-def check_possible(space: SearchSpace, profile: HardwareProfile | None, file: str) -> None:
-    """Raise ParameterError if no combination of the space seems to be allowed.
-
-    That is, none of so many random ones (:data:`TRIED`); the message has the last one's problem.
-    """
-    draws, problem = _RandomDraws(), ""
-    for _ in range(TRIED):
-        try:
-            check_trial(space.params(space.draw(draws)), profile)
-            return
-        except ParameterError as error:
-            problem = str(error).splitlines()[0]
-    raise ParameterError(f"{file}: none of {TRIED} combinations of the space is allowed: {problem}")
+    return SearchSpace(
+        with_values(params.model_dump(mode="json"), settings.fixed), dict(settings.space)
+    )
 
 
 def check_trial(params: Params, profile: HardwareProfile | None) -> None:
@@ -126,13 +114,10 @@ def check_trial(params: Params, profile: HardwareProfile | None) -> None:
                 f"encode.encoding: '{params.encode.encoding}' multiplies beside its synaptic "
                 f"events, which energy: {SYNAPTIC_EVENTS} does not count; name a hardware profile"
             )
-        return
-    widths = params.model.quantisation
-    bits = params.model.weight_bits
-    if not profile.runs(bits, widths is not None):
+    elif not profile.runs(params.model.weight_bits, params.model.quantisation is not None):
         raise ParameterError(
-            f"model.weight_bits: {bits} is not what energy: {profile.id} prices, whose numbers are "
-            f"{profile.numbers}"
+            f"model.weight_bits: {params.model.weight_bits} is not what energy: {profile.id} "
+            f"prices, whose numbers are {profile.numbers}"
         )
 
 
@@ -148,19 +133,117 @@ def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
     return made
 
 
-class _RandomDraws:
-    """Draws evenly, the same in every process."""
+def _drawn(trial: "BaseTrial", key: str, content: Any) -> Value:
+    """One of the values of an entry that is allowed."""
+    if isinstance(content, list):
+        # Optuna's choices are scalars: a list, such as several hidden layers, goes by its text.
+        names = [json.dumps(value) if isinstance(value, list) else value for value in content]
+        chosen: Value = content[names.index(trial.suggest_categorical(key, names))]
+        return chosen
+    low, high, step = content["from"], content["to"], content.get("step")
+    log = content.get("log", False)
+    if _is_integer(key):
+        step = step or 1
+        return trial.suggest_int(key, low, high - (high - low) % step, step=step, log=log)
+    if step is None:
+        # So many digits that count, as the command that repeats the trial has to hold them.
+        drawn = float(f"{trial.suggest_float(key, low, high, log=log):.{_DIGITS}g}")
+        return min(max(drawn, float(low)), float(high))
+    last = low + step * math.floor((high - low) / step + 1e-9)
+    return float(f"{trial.suggest_float(key, low, last, step=step):.10g}")
 
-    def __init__(self) -> None:
-        self._random = random.Random(0)  # noqa: S311
 
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
-        return self._random.choice(choices)
+def _problems_of(key: str, content: object, part: str) -> Iterator[str]:
+    """What is wrong with an entry: the rest of a line that begins with its key."""
+    if key in RENAMED:
+        yield f": is called {RENAMED[key]} now; rename the key"
+        return
+    known = {f"{name}.{own}" for name in SECTIONS for own in _section_of(name).model_fields}
+    if key not in known - {*NEVER}:
+        near = difflib.get_close_matches(key.lower(), sorted(known - {*NEVER}), n=1)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        yield (
+            f": is no parameter of a trial{hint}; allowed: those of {', '.join(SECTIONS)} in "
+            f"params.yaml, but {', '.join(NEVER)}"
+        )
+        return
+    values = content if isinstance(content, list) and part == "space" else [content]
+    if part == "space" and isinstance(content, Mapping):
+        yield from _range_problems(key, content)
+    elif part == "space" and not isinstance(content, list):
+        yield f": {shown(content)} is not allowed; allowed: a list of values, or {_RANGE}"
+    elif not values:
+        yield f": {shown(content)} is not allowed; allowed: a list of at least one value"
+    elif len({json.dumps(value, default=str) for value in values}) < len(values):
+        yield f": {shown(content)} is not allowed; allowed: each value once"
+    else:
+        words = allowed_words(_field_of(key))
+        for value in values:
+            if not _fits(key, value):
+                yield f": {shown(value)} is not allowed; allowed: {words}"
 
-    def suggest_int(self, name: str, low: int, high: int, *, step: int, log: bool) -> int:
-        return self._random.randrange(low, high + 1, step)
 
-    def suggest_float(
-        self, name: str, low: float, high: float, *, step: float | None, log: bool
-    ) -> float:
-        return self._random.uniform(low, high)
+def _range_problems(key: str, content: Mapping[str, Any]) -> Iterator[str]:
+    if not {"from", "to"} <= content.keys() <= {"from", "to", "step", "log"}:
+        yield f": {shown(content)} is not allowed; allowed: {_RANGE}"
+        return
+    for end in ("from", "to"):
+        if not _is_number(content[end]) or not _fits(key, content[end]):
+            words = allowed_words(_field_of(key))
+            yield f".{end}: {shown(content[end])} is not allowed; allowed: {words}"
+            return
+    low, high = content["from"], content["to"]
+    step, log = content.get("step"), content.get("log", False)
+    whole = " whole" if _is_integer(key) else ""
+    if low >= high:
+        yield f".to: {shown(high)} is not allowed; allowed: above from, which is {shown(low)}"
+    if not isinstance(log, bool):
+        yield f".log: {shown(log)} is not allowed; allowed: true or false"
+    elif log and low <= 0:
+        yield f".from: {shown(low)} is not allowed with log; allowed: above 0"
+    elif log and step is not None:
+        yield f".step: {shown(step)} is not allowed with log; allowed: one of the two"
+    if step is not None and not (
+        _is_number(step) and 0 < step <= high - low and (not whole or isinstance(step, int))
+    ):
+        yield f".step: {shown(step)} is not allowed; allowed: a{whole} number up to to - from"
+
+
+def _section_of(name: str) -> type[Section]:
+    section: Any = Params.model_fields[name].annotation
+    made: type[Section] = section
+    return made
+
+
+def _field_of(key: str) -> FieldInfo:
+    name, _, own = key.partition(".")
+    return _section_of(name).model_fields[own]
+
+
+def _chooses_a_kind(key: str) -> bool:
+    """Whether a parameter chooses one of several kinds, such as an encoder."""
+    name, _, own = key.partition(".")
+    return own in {kinds.key for kinds in _section_of(name).choices()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_integer(key: str) -> bool:
+    """Whether a parameter takes whole numbers alone: what its field says to a half."""
+    return not any(_fits(key, half) for half in (0.5, 1.5))
+
+
+def _fits(key: str, value: object) -> bool:
+    """Whether the field of params.yaml admits a value, by itself."""
+    field = _field_of(key)
+    kind: Any = field.annotation
+    if field.metadata:
+        kind = Annotated[(kind, *field.metadata)]
+    strict = ConfigDict(strict=True, allow_inf_nan=False)
+    try:
+        TypeAdapter(kind, config=strict).validate_python(value)
+    except ValidationError:
+        return False
+    return True

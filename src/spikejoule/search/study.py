@@ -1,182 +1,300 @@
-"""The study that all workers of a search share: its database, and who runs which trial.
+"""The study that all workers of a search share: its database, and which trials are run again.
 
-Trials are claimed one at a time, under a lock that is the database's own, or of a file beside it:
-only so are there exactly as many as were asked for, whatever number of workers there is.
+A worker that was killed is found by Optuna's heartbeat, wherever it ran; one whose job this
+process started, or that was queued again by Slurm, is known by its job at once. Its trial is
+enqueued again with the same parameters, and keeps the number by which it is known.
 """
 
-import hashlib
+import random
 import uuid
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NoReturn
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.storages import fail_stale_trials
-from optuna.trial import Trial, TrialState, create_trial
+import sqlalchemy
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+from pydantic import BaseModel, ConfigDict
 
-from spikejoule.core.errors import ParameterError
-from spikejoule.search.database import StudyPlace, claims, database_errors, storage_of
-from spikejoule.search.tally import HANDED_BACK, INVALID, REPEATS, Tally, root_number, tally
-from spikejoule.tracking.keeper import is_abandoned, keeper_tags
+from spikejoule.core.errors import ParameterError, StoreError
+from spikejoule.energy import HardwareProfile
+from spikejoule.search.space import SearchSpace, check_trial
 from spikejoule.tracking.lock import flat
-from spikejoule.tracking.store import without_passwords
+from spikejoule.tracking.search_runs import SearchRun
+from spikejoule.tracking.store import in_one_line, without_passwords
 
-SPECIFICATION: Final = "spikejoule"
-"""Attribute of a study: what its trials share, as plain values."""
+SPECIFICATION: Final = "spikejoule.search"
+"""Attribute of a study: what its trials share, as plain values. Earlier versions had another."""
 
-KEEPER: Final = "keeper"
-"""Attribute of a trial: which process runs it, as the tags of `tracking.keeper`."""
+IDENTITY: Final = "identity"
+"""Attribute of a study: what its runs in MLflow are found by."""
+
+NUMBER: Final = "number"
+"""Attribute of a trial: the number by which the search knows it, however often it is run again."""
+
+JOB: Final = "job"
+"""Attribute of a trial: the job that runs it, and its own number, as who repeats it inherits it."""
+
+STOPPED: Final = "stopped"
+"""Attribute of a trial that was ended as planned, as hopeless or because it diverged: why."""
+
+FAILURE: Final = "failure"
+"""Attribute of a trial that nobody could train, so that it is given up: why."""
 
 OBJECTIVES: Final = ("validation_accuracy_percent", "energy_per_inference")
 
-_IDENTITY = "identity"
+TRIED: Final = 200
+"""Combinations that are drawn before a space is refused in which none is allowed."""
+
+_SQLITE = "sqlite:///"
+_POSTGRESQL = ("postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
+_BUSY_SECONDS = 60
+_MISSED_BEATS = 4
 _ANOTHER_NAME = "give this search another name (`study` in search.yaml, or --study)"
-# It says each value of each trial in a line, and each draw that TPE makes at random.
-optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+# It logs each value of each trial, and each draw that TPE makes at random.
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
-class HandedBackError(Exception):
-    """The worker must go: its trial is run again by another, or by itself when it is back."""
+class Search(BaseModel):
+    """What is searched, where, and with what; as JSON it is all that a worker is given.
+
+    Attributes:
+        storage: URL of the study's database: ``sqlite:///FILE`` or ``postgresql://...``.
+        study: its name there.
+        trials: number of trainings.
+        heartbeat_seconds: how often a worker reports that it lives; one that misses four is dead.
+        retries: how often a trial is run again whose worker was killed.
+        specification: what all trials share: `base`, `space`, `energy`, `prices`, `stop`, `data`.
+        paths: of the artifacts, by name, absolute.
+        price_list: the file of hardware profiles.
+        folder: of the search's own files.
+        run: where it is tracked.
+        cluster: ``local`` or ``slurm``.
+        workers: how many at once.
+        threads: CPU threads of each.
+        minutes: that a job of Slurm's may take before it is queued again.
+        partition: of Slurm; None for the default one.
+        options: further options of sbatch, by name without the dashes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    storage: str
+    study: str
+    trials: int
+    heartbeat_seconds: int = 10
+    retries: int = 5
+    specification: dict[str, Any]
+    paths: dict[str, Path]
+    price_list: Path
+    folder: Path
+    run: SearchRun
+    cluster: str = "local"
+    workers: int = 1
+    threads: int = 1
+    minutes: int = 60
+    partition: str | None = None
+    options: dict[str, str] = {}
+
+    @property
+    def grace_seconds(self) -> int:
+        """After so long without a heartbeat a worker counts as dead."""
+        return _MISSED_BEATS * self.heartbeat_seconds
+
+    @property
+    def space(self) -> SearchSpace:
+        """What trials draw."""
+        return SearchSpace(self.specification["base"], self.specification["space"])
 
 
-def create_study(place: StudyPlace, specification: Mapping[str, Any]) -> tuple[optuna.Study, str]:
-    """The study and its identity, made if there is none; before any worker, as they would race.
+@dataclass(frozen=True)
+class State:
+    """What has become of the trials of a study; combinations that are not allowed are no trials.
+
+    Attributes:
+        complete: trained to the end and measured.
+        stopped: ended early, as hopeless or because training diverged.
+        failed: given up.
+        running: with a worker now, or with one that has died unnoticed.
+        waiting: number of those to be run again.
+    """
+
+    complete: list[FrozenTrial]
+    stopped: list[FrozenTrial]
+    failed: list[FrozenTrial]
+    running: list[FrozenTrial]
+    waiting: int
+
+    @classmethod
+    def of(cls, trials: Iterable[FrozenTrial]) -> "State":
+        """That of Optuna's trials."""
+        by_state: dict[TrialState, list[FrozenTrial]] = {state: [] for state in TrialState}
+        for trial in trials:
+            by_state[trial.state].append(trial)
+        pruned = by_state[TrialState.PRUNED]
+        return cls(
+            by_state[TrialState.COMPLETE],
+            [trial for trial in pruned if STOPPED in trial.user_attrs],
+            [trial for trial in pruned if FAILURE in trial.user_attrs],
+            by_state[TrialState.RUNNING],
+            len(by_state[TrialState.WAITING]),
+        )
+
+    @property
+    def settled(self) -> int:
+        """The number of trials that are over."""
+        return len(self.complete) + len(self.stopped) + len(self.failed)
+
+    def in_words(self, trials: int) -> str:
+        """How far a search of so many trials is."""
+        parts = [
+            (len(self.stopped), "stopped early"),
+            (len(self.failed), "failed"),
+            (len(self.running), "running"),
+            (self.waiting, "to be run again"),
+        ]
+        listed = "".join(f", {number} {what}" for number, what in parts if number)
+        return f"{self.settled} of {trials} trials: {len(self.complete)} trained{listed}"
+
+
+def check_storage(url: str) -> None:
+    """Raise ParameterError unless a study can be kept there by several workers."""
+    if not (url.startswith(_POSTGRESQL) or (url.startswith(_SQLITE) and url != _SQLITE)):
+        raise ParameterError(
+            f"--storage: {without_passwords(url)} is not allowed; allowed: {_SQLITE}FILE, or "
+            "postgresql://USER@HOST/DATABASE where workers are on several machines"
+        )
+
+
+def check_possible(space: SearchSpace, profile: HardwareProfile | None, file: str) -> None:
+    """Raise ParameterError if no combination of the space seems to be allowed.
+
+    That is, none of so many random ones (:data:`TRIED`); the message has the last one's problem.
+    """
+    draws = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    problem = ""
+    for _ in range(TRIED):
+        try:
+            check_trial(space.params(space.draw(draws.ask())), profile)
+            return
+        except ParameterError as error:
+            problem = str(error).splitlines()[0]
+    raise ParameterError(f"{file}: none of {TRIED} combinations of the space is allowed: {problem}")
+
+
+def open_study(search: Search) -> optuna.Study:
+    """The study, made if there is none: once, by the launcher, as workers would race.
 
     Raises ParameterError if it was begun with another specification, StoreError if the database
     cannot be used.
     """
-    storage = storage_of(place, create=True)
-    with database_errors(place), claims(place):
+    check_storage(search.storage)
+    arguments: dict[str, Any] = {"pool_pre_ping": True}
+    if search.storage.startswith(_SQLITE):
+        Path(search.storage.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
+    with database_errors(search.storage):
+        storage = RDBStorage(
+            search.storage,
+            engine_kwargs=arguments,
+            heartbeat_interval=search.heartbeat_seconds,
+            grace_period=search.grace_seconds,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
+        )
         study = optuna.create_study(
             storage=storage,
-            study_name=place.name,
+            study_name=search.study,
             directions=["maximize", "minimize"],
             load_if_exists=True,
         )
         found = study.user_attrs.get(SPECIFICATION)
+        where = f"the study {search.study} in {without_passwords(search.storage)}"
         if found is None and study.get_trials(deepcopy=False):
             raise ParameterError(
-                f"the study {place.name} in {without_passwords(place.storage)} is none of "
-                f"`spikejoule search`: {_ANOTHER_NAME}"
+                f"{where} is none of this version of `spikejoule search`: {_ANOTHER_NAME}"
             )
         if found is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                study.set_metric_names(list(OBJECTIVES))
-            study.set_user_attr(_IDENTITY, uuid.uuid4().hex)
-            study.set_user_attr(SPECIFICATION, found := dict(specification))
-        identity = str(study.user_attrs[_IDENTITY])
-    then, now = flat(found), flat(specification)
+            study.set_metric_names(list(OBJECTIVES))
+            study.set_user_attr(IDENTITY, uuid.uuid4().hex)
+            study.set_user_attr(SPECIFICATION, found := search.specification)
+    _check_same(found, search.specification, where)
+    return study
+
+
+def _check_same(begun: Mapping[str, Any], now: Mapping[str, Any], where: str) -> None:
+    then, asked = flat(begun), flat(now)
     # `base` holds the sections of params.yaml with what search.yaml has under `fixed`.
     differing = sorted(
         name.removeprefix("base.")
-        for name in then.keys() | now.keys()
-        if name not in then or name not in now or then[name] != now[name]
+        for name in then.keys() | asked.keys()
+        if name not in then or name not in asked or then[name] != asked[name]
     )
     if differing:
         raise ParameterError(
-            f"the study {place.name} in {without_passwords(place.storage)} was begun with other "
-            f"{', '.join(differing)}: restore them, or {_ANOTHER_NAME}"
+            f"{where} was begun with other {', '.join(differing)}: restore them, or {_ANOTHER_NAME}"
         )
-    return study, identity
 
 
-def open_study(place: StudyPlace) -> optuna.Study:
-    """A study that exists."""
-    with database_errors(place):
-        return optuna.load_study(study_name=place.name, storage=storage_of(place, create=False))
+def number_of(trial: FrozenTrial | optuna.Trial) -> int:
+    """The number by which the search knows a trial: that of its first attempt."""
+    number: int = trial.user_attrs.get(NUMBER, trial.number)
+    return number
 
 
-def close_study(study: optuna.Study) -> None:
-    """Let go of the database."""
-    storage: Any = study._storage
-    storage.remove_session()
-    getattr(storage, "_backend", storage).engine.dispose()
+def sampler_of(search: Search, number: int) -> optuna.samplers.BaseSampler:
+    """TPE, seeded by the trial, so that one worker alone draws the same again.
 
-
-def state_of(study: optuna.Study, place: StudyPlace) -> Tally:
-    """What became of the trials so far."""
-    with database_errors(place):
-        return tally(study.get_trials(deepcopy=False), place.retries)
-
-
-def run_next(
-    study: optuna.Study,
-    place: StudyPlace,
-    trials: int,
-    objective: Callable[[Trial], tuple[float, float]],
-) -> bool:
-    """Claim a trial and run it: one that is to be run again, or the next of `trials`.
-
-    Whatever the objective raises but TrialPruned leaves the trial to be run again, and is raised
-    here. Returns whether there was one to run.
+    Its parameters are drawn independently, as which there are depends on the kinds that are chosen.
     """
-    with ExitStack() as claiming:
-        claiming.enter_context(claims(place))
-        if not _is_one_left(study, place, trials):
-            return False
-        number = len(study.get_trials(deepcopy=False))
-        # By the trial, so that one worker alone draws the same again; independent, as parameters
-        # depend on the kinds that are chosen.
-        study.sampler = optuna.samplers.TPESampler(seed=_seed(place.name, number))
-
-        def claimed(trial: Trial) -> tuple[float, float]:
-            # Before others may claim: a trial that nobody has signed is of a worker that died here.
-            study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
-            trial.set_user_attr(KEEPER, keeper_tags())
-            claiming.close()
-            return objective(trial)
-
-        study.optimize(claimed, n_trials=1)
-    return True
+    seed = random.Random(f"{search.study} {number}").getrandbits(32)  # noqa: S311
+    return optuna.samplers.TPESampler(seed=seed)
 
 
-def hand_back(study: optuna.Study, number: int) -> None:
-    """Leave a running trial to be run again, without counting that as a kill."""
-    trial = next(one for one in study.get_trials(deepcopy=False) if one.number == number)
-    mark_handed_back(study, trial._trial_id)
-    study.tell(number, state=TrialState.FAIL)
-
-
-def mark_handed_back(study: optuna.Study, trial_id: int) -> None:
-    """Say of a running trial that its failure is no kill."""
-    study._storage.set_trial_user_attr(trial_id, HANDED_BACK, True)
-
-
-def _is_one_left(study: optuna.Study, place: StudyPlace, trials: int) -> bool:
-    """See to it that what is to be run again waits, and say whether there is anything to run."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        fail_stale_trials(study)
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        # A dead process of this machine is known at once, without waiting for its heartbeat. One
-        # that died while it claimed the trial has none.
-        keeper = trial.user_attrs.get(KEEPER)
-        if keeper is None or is_abandoned(keeper):
-            with suppress(optuna.exceptions.UpdateFinishedTrialError):
-                study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-    state = tally(study.get_trials(deepcopy=False), place.retries)
-    for lost in state.lost:
-        study.add_trial(
-            create_trial(
-                state=TrialState.WAITING,
-                params=lost.params,
-                distributions=lost.distributions,
-                user_attrs={REPEATS: root_number(lost)},
-            )
-        )
-    return bool(state.lost or state.waiting) or state.begun < trials
-
-
-def _seed(name: str, number: int) -> int:
-    digest = hashlib.sha256(f"{name} {number}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")
-
-
-def explain_invalid(trial: Trial, reason: str) -> None:
-    """Say of a trial that its combination is not allowed, to the sampler, too, and end it."""
-    trial.set_user_attr(INVALID, reason)
+def end_not_allowed(trial: optuna.Trial, reason: str) -> NoReturn:
+    """End a trial whose combination is not allowed, so that the sampler learns to avoid it."""
     trial.set_constraint("allowed", 1.0)
     raise optuna.TrialPruned(reason)
+
+
+def run_again(study: optuna.Study, jobs: Collection[str], retries: int | None) -> None:
+    """Enqueue the trials again that some jobs were running, which are gone.
+
+    Args:
+        study: of the trials.
+        jobs: their names, as in the attribute `JOB`.
+        retries: how often a trial is run again at most; None for a job that had to go.
+    """
+    enqueue = RetryHeartbeatStaleTrialCallback(retries)
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        if trial.user_attrs.get(JOB) in [[job, trial.number] for job in jobs]:
+            # Whoever marks it first, by the heartbeat or here, enqueues it.
+            with suppress(ValueError, UpdateFinishedTrialError):
+                study.tell(trial.number, state=TrialState.FAIL)
+                enqueue(study, trial)
+
+
+@contextmanager
+def database_errors(url: str) -> Iterator[None]:
+    """Turn what the database raises into a StoreError of one sentence, without its password."""
+    try:
+        yield
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        OSError,
+    ) as error:
+        raise StoreError(
+            f"the study's database {without_passwords(url)} cannot be used ({in_one_line(error)})."
+        ) from error
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            f"{without_passwords(url)} needs the package {error.name}: install "
+            "'spikejoule[shared]'."
+        ) from error

@@ -1,8 +1,15 @@
-"""One trial: trained as the stage `train` trains, and measured on validation images alone."""
+"""One trial: trained as the stage `train` trains, and measured on validation images alone.
+
+It ends early where it is hopeless. Optuna's pruners know one objective alone; with two, a trial is
+hopeless when another that was trained to its end was better in both respects at the same point of
+its training: more accurate on validation images by a margin, for no more synaptic events per
+training image, and with weights no wider. A trial that removes synapses is judged after the last is
+gone: before, it has events that it will not have.
+"""
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,17 +22,22 @@ from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.pricing import sample_energies
 from spikejoule.engine import engine_to_train
+from spikejoule.engine.interface import BatchOutcome
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
+from spikejoule.search.settings import StopSettings
+from spikejoule.tracking.lock import LOCK_FILE, result_of
+from spikejoule.training.course import EpochRecord
 from spikejoule.training.outcome import trained_network
+from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.training import TrainingData, TrainingObserver, train
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
 """What a search reads of a pipeline's artifacts: no test images are among them."""
 
-_PJ_A_NJ = 1000.0
+_PJ_PER_NJ = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +83,28 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     return {name: file_digest(paths[name], "sha256") for name in ARTIFACTS}
 
 
+def check_artifacts(root: Path, files: Collection[Path]) -> None:
+    """See that files are what dvc.lock records, of the parameters that params.yaml has.
+
+    Args:
+        root: of the project.
+        files: relative to it.
+
+    Raises:
+        ArtifactError: one line for each that is not; `dvc repro prepare` puts it right.
+    """
+    result = result_of(root, files)
+    problems = result.problems()
+    lines = list(problems.values())
+    lines += [
+        f"{file.path} is not the file that {LOCK_FILE} records: `dvc repro prepare` puts it right."
+        for file in result.wrong_files()
+        if file.path not in problems and Path(file.path) in {*files}
+    ]
+    if lines:
+        raise ArtifactError("\n".join(lines))
+
+
 def load_data(paths: Mapping[str, Path], expected: Mapping[str, str]) -> SearchData:
     """Read the samples; ArtifactError if they are not those of the digests that are expected."""
     for name, digest in digests(paths).items():
@@ -83,11 +117,6 @@ def load_data(paths: Mapping[str, Path], expected: Mapping[str, str]) -> SearchD
     description = DataDescription.read(paths["data_metrics"])
     description.check_counts(paths["data_metrics"], len(samples), len(validation))
     return SearchData(samples, validation, description)
-
-
-def layer_names(params: Params, data: SearchData) -> tuple[str, ...]:
-    """The names of the layers, the input first."""
-    return _architecture(params, data).layer_names
 
 
 def run_trial(
@@ -112,7 +141,7 @@ def run_trial(
         ParameterError: training diverged, or the engine cannot be had.
     """
     encoder, seed = params.encode.encoder, params.seed
-    architecture = _architecture(params, data)
+    architecture = architecture_of(params, data)
     samples, validation = data.train, data.validation
     events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
@@ -143,7 +172,7 @@ def run_trial(
         if isinstance(validation, LabelledImages):
             code = encoder.operations(validation.images)
         operations = count_operations(measured, code)
-        energy = sample_energies(operations, profile).middle_pj / _PJ_A_NJ
+        energy = sample_energies(operations, profile).middle_pj / _PJ_PER_NJ
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
         save_trained(file, network)
@@ -157,7 +186,8 @@ def run_trial(
     )
 
 
-def _architecture(params: Params, data: SearchData) -> Architecture:
+def architecture_of(params: Params, data: SearchData) -> Architecture:
+    """The network of a trial; ParameterError if there can be none."""
     return Architecture(
         math.prod(data.train.shape),
         params.model.hidden,
@@ -165,3 +195,98 @@ def _architecture(params: Params, data: SearchData) -> Architecture:
         params.model.chosen_neuron,
         params.model.quantisation,
     )
+
+
+class HopelessError(Exception):
+    """The trial need not go on; says why."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How a trial went, epoch by epoch.
+
+    Attributes:
+        accuracies: on validation images, in percent.
+        events: synaptic events per training image.
+        weight_bits: width of its weights.
+    """
+
+    accuracies: Sequence[float]
+    events: Sequence[float]
+    weight_bits: int
+
+    def at(self, fraction: float) -> tuple[float, float]:
+        """Accuracy and events after a fraction of the training, above 0 to 1."""
+        place = max(math.ceil(fraction * len(self.accuracies) - 1e-9), 1) - 1
+        return self.accuracies[place], self.events[place]
+
+    def hopeless(self, fraction: float, others: Iterable["Curve"], margin_percent: float) -> str:
+        """In words why another trial beats this one so far; empty if none does.
+
+        Args:
+            fraction: of its epochs that are over.
+            others: curves of trials that were trained to the end.
+            margin_percent: by how many percentage points the other must be ahead.
+        """
+        accuracy, events = self.accuracies[-1], self.events[-1]
+        for other in others:
+            its_accuracy, its_events = other.at(fraction)
+            ahead = its_accuracy - accuracy >= margin_percent
+            if ahead and its_events <= events and other.weight_bits <= self.weight_bits:
+                return (
+                    f"{accuracy:.2f} % for {events:,.0f} synaptic events, where another trial had "
+                    f"{its_accuracy:.2f} % for {its_events:,.0f}"
+                )
+        return ""
+
+
+class StopRule:
+    """An observer that keeps the curve of a trial, and ends the trial where it is hopeless.
+
+    Args:
+        settings: how the trial is trained.
+        weight_bits: width of its weights.
+        stop: when a trial may be ended.
+        others: gives the curves of the trials that were trained to the end.
+    """
+
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        weight_bits: int,
+        stop: StopSettings,
+        others: Callable[[], Iterable[Curve]],
+    ) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._others = others
+        self.curve = Curve([], [], weight_bits)
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        """After each step: nothing to do."""
+
+    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
+        """Take over the epochs of a trial that resumes."""
+        for record in history:
+            self._add(record)
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        """Keep the epoch; raises HopelessError where another trial beats this one."""
+        self._add(record)
+        epoch, last = record.epoch, self._settings.max_epochs
+        after = self._stop.after_fraction
+        if after is None or epoch == last or epoch < after * last:
+            return
+        if not self._settings.is_pruned_by(epoch, last):
+            return
+        reason = self.curve.hopeless(epoch / last, self._others(), self._stop.margin_percent)
+        if reason:
+            raise HopelessError(f"after epoch {epoch} of {last}: {reason}")
+
+    def _add(self, record: EpochRecord) -> None:
+        events = sum(record.synaptic_events) / record.samples
+        self.curve = Curve(
+            [*self.curve.accuracies, round(record.validation_accuracy_percent, 4)],
+            [*self.curve.events, round(events, 1)],
+            self.curve.weight_bits,
+        )

@@ -2,7 +2,7 @@
 
 A trial that is run again goes on in the run that it has: the run is found by the search and the
 number of the trial. What goes wrong is a warning, as everywhere in this package; what a search has
-found is in its study, and `Trials.settle` writes what is missing at the end.
+found is in its study, and `SearchRun.settle` writes what is missing at the end.
 """
 
 import logging
@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 SEARCH_TAG: Final = "spikejoule.search"
 TRIAL_TAG: Final = "spikejoule.trial"
 PARENT_TAG: Final = "mlflow.parentRunId"
+STOPPED_TAG: Final = "spikejoule.stopped"
+"""Tag of a run whose trial ended early: in words why."""
 
 _FLUSH_SECONDS = 5.0
 _MOST_TRIALS = 50_000
@@ -35,14 +37,14 @@ class SearchRun:
 
     Attributes:
         store: where it is.
-        search_id: identifies the search, whatever its name.
         name: of the search.
+        search_id: identifies the search, whatever its name.
         run_id: MLflow's; empty where the store cannot be used.
     """
 
     store: Store
-    search_id: str
     name: str
+    search_id: str = ""
     run_id: str = ""
 
     def begin(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
@@ -73,26 +75,14 @@ class SearchRun:
             return
 
         def write(client: "MlflowClient", experiment_id: str) -> None:
-            runs = {
-                int(run.data.tags[TRIAL_TAG]): run
-                for run in client.search_runs(
-                    [experiment_id],
-                    filter_string=(
-                        f"tags.`{SEARCH_TAG}` = '{self.search_id}' "
-                        f"AND tags.`{PARENT_TAG}` = '{self.run_id}'"
-                    ),
-                    max_results=_MOST_TRIALS,
-                )
-            }
+            below = f"tags.`{PARENT_TAG}` = '{self.run_id}'"
+            runs = client.search_runs([experiment_id], below, max_results=_MOST_TRIALS)
+            written = {run.data.tags[TRIAL_TAG]: run.info.status for run in runs}
             for number, trial in ended.items():
-                run = runs.get(number)
-                if run is not None and run.info.status == trial.status:
-                    continue
-                run_id = run.info.run_id if run is not None else ""
-                if not run_id:
+                if written.get(str(number)) != trial.status:
                     run_id = _begin_trial(client, experiment_id, self, number)
                     log_parameters(client, run_id, trial.parameters)
-                _end(client, run_id, trial)
+                    _end(client, run_id, trial)
 
         _carefully(self.store, write)
 
@@ -102,8 +92,7 @@ class EndedTrial:
     """How a trial ended.
 
     Attributes:
-        status: FINISHED for one that was trained or stopped as planned, FAILED for one given up,
-            KILLED for one that will be run again.
+        status: FINISHED for one that was trained or stopped as planned, FAILED for one given up.
         metrics: what it gave.
         tags: further facts; `FAILURE_TAG` says why it came to nothing.
         parameters: by full key.
@@ -113,6 +102,31 @@ class EndedTrial:
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def trained(
+        cls, result: Mapping[str, Any], parameters: Mapping[str, Any] | None = None
+    ) -> "EndedTrial":
+        """To its end: numbers are metrics, text is a tag, and None is nothing."""
+        tags = {
+            f"spikejoule.{name}": value for name, value in result.items() if isinstance(value, str)
+        }
+        metrics = {
+            name: float(value)
+            for name, value in result.items()
+            if value is not None and not isinstance(value, str)
+        }
+        return cls("FINISHED", metrics, tags, parameters or {})
+
+    @classmethod
+    def stopped(cls, reason: str) -> "EndedTrial":
+        """Early, for a reason in words."""
+        return cls("FINISHED", tags={STOPPED_TAG: reason})
+
+    @classmethod
+    def failed(cls, reason: str) -> "EndedTrial":
+        """Without a result, for a reason in words."""
+        return cls("FAILED", tags={FAILURE_TAG: reason})
 
 
 class TrialRun:

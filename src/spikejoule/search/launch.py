@@ -1,0 +1,245 @@
+"""Runs a search: makes the study, starts workers, replaces those that die, and waits for the end.
+
+A launcher that is stopped loses nothing. Its own processes end with it, jobs of Slurm's stay; the
+next launcher of the same study continues from there. submitit keeps each call as a pickle and
+would unpickle its result: the folder is the user's alone, and no result is ever read.
+"""
+
+import logging
+import os
+import shutil
+import signal
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import optuna
+import psutil
+import submitit
+from optuna.storages import fail_stale_trials
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from spikejoule.core.errors import ArtifactError, ClusterError, SpikejouleError
+from spikejoule.search.study import (
+    FAILURE,
+    IDENTITY,
+    STOPPED,
+    Search,
+    State,
+    database_errors,
+    number_of,
+    open_study,
+    run_again,
+)
+from spikejoule.search.worker import PARAMETERS, RESULT, Work, job_name
+from spikejoule.tracking.search_runs import EndedTrial
+from spikejoule.tracking.store import without_passwords
+
+logger = logging.getLogger(__name__)
+
+_PRIVATE: Final = 0o700
+_WEEK_MINUTES: Final = 7 * 24 * 60
+_FRUITLESS_ENDS: Final = 3
+_LAST_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = {"local": 0.5, "slurm": 5.0}
+
+
+def run_search(search: Search, tags: dict[str, str]) -> State:
+    """Run the search until it has all its trials; returns what became of them.
+
+    Args:
+        search: what is searched; the identity of its run is found here.
+        tags: of its run.
+
+    Raises:
+        ParameterError: the study was begun with something else.
+        StoreError: the study's database cannot be used.
+        ClusterError: workers cannot be started, or end without having worked.
+        SpikejouleError: what ended a worker, and would end the others.
+    """
+    # First, so that where no job can be started nothing is begun.
+    executor = _executor(search)
+    study = open_study(search)
+    run = replace(search.run, search_id=study.user_attrs[IDENTITY])
+    run.begin(
+        {
+            "search.energy": search.specification["energy"],
+            "search.storage": without_passwords(search.storage),
+            "search.study": search.study,
+            **{f"space.{key}": value for key, value in search.specification["space"].items()},
+        },
+        tags,
+    )
+    search = search.model_copy(update={"run": run})
+    jobs = _earlier_jobs(search)
+    try:
+        with _stopped_by_sigterm(), database_errors(search.storage):
+            state = _supervised(search, study, executor, jobs)
+        run.settle(_ended(state))
+        counts = {"trials": state.settled, "complete": len(state.complete)}
+        counts |= {"stopped_early": len(state.stopped), "failed": len(state.failed)}
+        run.end({name: float(count) for name, count in counts.items()}, "FINISHED")
+        return state
+    except BaseException as error:
+        if search.cluster == "local":
+            _stop(search, study, jobs)
+        elif jobs:
+            logger.info("The jobs %s stay in Slurm.", ", ".join(str(job.job_id) for job in jobs))
+        run.end({}, "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+        raise
+
+
+def _supervised(search: Search, study: optuna.Study, executor: Any, jobs: list[Any]) -> State:
+    """Keep as many workers as there is work for, until there is none; `jobs` are those alive."""
+    reported = ""
+    settled = in_vain = 0
+    idle_since = time.monotonic()
+    while True:
+        ended = [job for job in jobs if job.done(force_check=True)]
+        for job in ended:
+            jobs.remove(job)
+        run_again(study, _names(search, ended), search.retries)
+        fail_stale_trials(study)
+        state = State.of(study.get_trials(deepcopy=False))
+        if (report := state.in_words(search.trials)) != reported:
+            logger.info("%s", reported := report)
+        in_vain = 0 if state.settled > settled else in_vain + len(ended)
+        settled = state.settled
+        if jobs or state.settled < search.trials or state.waiting:
+            idle_since = time.monotonic()
+        elif not state.running or time.monotonic() > idle_since + 1.5 * search.grace_seconds:
+            return state  # what still runs is another launcher's
+        _check_last_words(ended, in_vain >= _FRUITLESS_ENDS + search.workers)
+        # Of what is to be run again beyond the number of trials, each by one worker: more workers
+        # would draw more.
+        wanted = search.trials - state.settled if state.settled < search.trials else state.waiting
+        missing = min(search.workers, wanted) - len(jobs)
+        if missing > 0 and (state.settled < search.trials or not jobs):
+            jobs += _started(search, executor, missing)
+        time.sleep(_POLL_SECONDS[search.cluster])
+
+
+def _started(search: Search, executor: Any, number: int) -> list[Any]:
+    """Start so many workers, in Slurm as an array."""
+    work: Any = Work
+    try:
+        return list(executor.map_array(work(), [search.model_dump_json()] * number))
+    except (FailedJobError, FailedSubmissionError, OSError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ClusterError(f"no worker can be started ({reason}).") from error
+
+
+def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
+    """Raise what has ended a worker, if that is no kill, or ends one after the other."""
+    for job in ended:
+        file = job.paths.stderr
+        lines = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+        last = (lines.strip().splitlines() or ["nothing"])[-1]
+        if last.startswith("error: "):
+            raise SpikejouleError(last.removeprefix("error: "))
+        if again_and_again:
+            raise ClusterError(
+                "workers end without having run a trial; the last words of one: "
+                f"{without_passwords(last)} ({file})"
+            )
+
+
+def _stop(search: Search, study: optuna.Study, jobs: list[Any]) -> None:
+    """End the workers of this machine, and enqueue their trials again."""
+    for job in jobs:
+        # Each is a child of submitit's controller; both may be gone by an interrupt of their own.
+        with suppress(psutil.NoSuchProcess):
+            controller = psutil.Process(int(job.job_id))
+            for process in (*controller.children(), controller):
+                process.kill()
+    deadline = time.monotonic() + _LAST_SECONDS
+    while not all(job.done() for job in jobs) and time.monotonic() < deadline:
+        time.sleep(_POLL_SECONDS["local"])
+    run_again(study, _names(search, jobs), None)
+
+
+def _names(search: Search, jobs: list[Any]) -> list[str]:
+    return [job_name(search.cluster, str(job.job_id)) for job in jobs]
+
+
+def _executor(search: Search) -> Any:
+    """What starts jobs, with its files in a folder of the user's alone."""
+    folder = private_folder(private_folder(search.folder) / "jobs")
+    if search.cluster == "local":
+        executor: Any = submitit.LocalExecutor(folder=folder)
+        executor.update_parameters(timeout_min=_WEEK_MINUTES)
+        return executor
+    missing = [program for program in ("srun", "sbatch") if shutil.which(program) is None]
+    if missing:
+        raise ClusterError(
+            f"--cluster slurm needs {' and '.join(missing)} on the PATH; without Slurm, use "
+            "--cluster local."
+        )
+    executor = submitit.SlurmExecutor(folder=folder)
+    executor.update_parameters(
+        job_name=f"spikejoule-{search.study}",
+        time=search.minutes,
+        nodes=1,
+        ntasks_per_node=1,
+        cpus_per_task=search.threads,
+        **({"partition": search.partition} if search.partition else {}),
+        **({"additional_parameters": search.options} if search.options else {}),
+    )
+    return executor
+
+
+def _earlier_jobs(search: Search) -> list[Any]:
+    """The jobs in Slurm of an earlier launcher of this search that have not ended."""
+    if search.cluster == "local":
+        return []
+    folder = search.folder / "jobs"
+    ids = [file.name.removesuffix("_submitted.pkl") for file in folder.glob("*_submitted.pkl")]
+    jobs: list[Any] = [submitit.SlurmJob(folder=folder, job_id=one, tasks=[0]) for one in ids]
+    return [job for job in jobs if not job.paths.result_pickle.exists() and not job.done(True)]
+
+
+def private_folder(folder: Path) -> Path:
+    """Make a folder that its user alone may enter; ArtifactError if it is someone else's."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            raise ArtifactError(
+                f"{folder} must be a folder of the user who searches, as code is started from it: "
+                "remove it."
+            )
+        folder.chmod(_PRIVATE)
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be made: {error.strerror or error}.") from error
+    return folder
+
+
+def _ended(state: State) -> dict[int, EndedTrial]:
+    """How each trial ended, by its number."""
+    ended = {
+        number_of(trial): EndedTrial.trained(trial.user_attrs[RESULT], trial.user_attrs[PARAMETERS])
+        for trial in state.complete
+    }
+    for trial in state.stopped:
+        ended[number_of(trial)] = EndedTrial.stopped(str(trial.user_attrs.get(STOPPED)))
+    for trial in state.failed:
+        ended[number_of(trial)] = EndedTrial.failed(trial.user_attrs[FAILURE])
+    return ended
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM for an interruption from the keyboard: workers are ended, and the run."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
