@@ -31,7 +31,8 @@ from spikejoule.model.checkpoint import (
 from spikejoule.model.training_files import TrainTimings
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
-from spikejoule.report.charts import pictures, raster_of
+from spikejoule.report.charts import pictures
+from spikejoule.report.charts.raster import raster_of
 from spikejoule.report.content import front_provenance, network_provenance
 from stages.shared.common import run_stage
 

@@ -14,19 +14,16 @@ import pytest
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.evaluation.front_rows import FrontRow
-from spikejoule.report.charts import (
-    Chart,
+from spikejoule.report.charts.accuracy import (
+    SETTINGS_SHOWN,
     Point,
-    SpikeRaster,
     accuracy_front,
-    confusion_matrix,
-    per_class_accuracy,
+    run_label,
     search_front,
-    spike_raster,
-    training_curves,
 )
-from spikejoule.report.charts.accuracy import SETTINGS_SHOWN, run_label
-from spikejoule.report.charts.canvas import PALETTE
+from spikejoule.report.charts.canvas import PALETTE, Chart
+from spikejoule.report.charts.learning import confusion_matrix, per_class_accuracy, training_curves
+from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
 SOURCE = "mnist5k: 5,000 MNIST digits"
 LAYERS = ("input", "hidden", "output")

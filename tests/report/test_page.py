@@ -25,7 +25,7 @@ from spikejoule.evaluation.accuracy import StepRow
 from spikejoule.evaluation.early_exit import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS, FrontRow, read_front
 from spikejoule.report import PageContent, energy_card, energy_page
-from spikejoule.report.charts import SpikeRaster
+from spikejoule.report.charts.raster import SpikeRaster
 from spikejoule.report.words import linked
 from tests.energy.by_hand import analysis, baseline, inputs
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from itertools import zip_longest
+from typing import Any, Final
 
 import numpy as np
 
 from spikejoule.core.text import NOT_RECORDED, Rows, mapping_rows, number, render, text_table
 from spikejoule.data.images import subject_of_data
-from spikejoule.energy import EnergyProxies
 from spikejoule.energy.summary import input_macs_row
+from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.quantisation import Quantisation
 
@@ -47,31 +48,22 @@ def checkpoint_values(checkpoint: CompleteCheckpoint) -> dict[str, Any]:
 
 def proxies_text(title: str, proxies: EnergyProxies) -> str:
     """Energy proxies as a table: one line per weight matrix, the total, and the formulas."""
-    header = ("connection", "spikes", "fan-out", "synaptic events", "dense operations", "ratio")
-    lines = [
+    rows: list[tuple[str, ...]] = [
         (
             layer.name.replace("_to_", " to "),
             f"{layer.spikes_per_inference:,.2f}",
             f"{layer.fan_out:,}",
-            f"{layer.synaptic_events_per_inference:,.1f}",
-            f"{layer.dense_operations_per_inference:,}",
-            f"{layer.sparsity_ratio:.6f}",
+            *_operations(layer),
         )
         for layer in proxies.connections
     ]
-    total = (
-        "total",
-        "",
-        "",
-        f"{proxies.synaptic_events_per_inference:,.1f}",
-        f"{proxies.dense_operations_per_inference:,}",
-        f"{proxies.sparsity_ratio:.6f}",
-    )
+    rows.append(("total", "", "", *_operations(proxies)))
+    header = ("connection", "spikes", "fan-out", "synaptic events", "dense operations", "ratio")
     return "\n".join(
         [
             title,
             "",
-            text_table(header, [*lines, total]),
+            text_table(header, rows),
             "",
             f"  All figures are per inference of {proxies.time_window} steps.",
             f"  synaptic events  = {proxies.formula_synaptic_events}",
@@ -81,6 +73,30 @@ def proxies_text(title: str, proxies: EnergyProxies) -> str:
             "",
         ]
     )
+
+
+def _operations(counted: ConnectionProxy | EnergyProxies) -> tuple[str, str, str]:
+    return (
+        f"{counted.synaptic_events_per_inference:,.1f}",
+        f"{counted.dense_operations_per_inference:,}",
+        f"{counted.sparsity_ratio:.6f}",
+    )
+
+
+_CONNECTIVITY: Final = (
+    ("synapses input to hidden", "n_syn_input_hidden"),
+    ("synapses hidden to output", "n_syn_hidden_output"),
+    ("synapses in all", "n_synapses_total"),
+    ("fan-out input to hidden", "fanout_input_to_hidden"),
+    ("fan-out hidden to output", "fanout_hidden_to_output"),
+)
+# Name, key and decimals.
+_CURVES: Final = (
+    ("loss", "losses", 4),
+    ("training %", "train_acc", 2),
+    ("validation %", "val_acc", 2),
+    ("time s", "epoch_times", 2),
+)
 
 
 def _metadata(checkpoint: CompleteCheckpoint) -> Rows:
@@ -196,22 +212,10 @@ def _spikes(checkpoint: CompleteCheckpoint, section: str, unit: str) -> Rows:
 
 def _connectivity(checkpoint: CompleteCheckpoint) -> Rows:
     recorded = checkpoint.section("connectivity")
-    if not recorded:
-        return []
-    return [
-        ("synapses input to hidden", number(recorded.get("n_syn_input_hidden"))),
-        ("synapses hidden to output", number(recorded.get("n_syn_hidden_output"))),
-        ("synapses in all", number(recorded.get("n_synapses_total"))),
-        ("fan-out input to hidden", number(recorded.get("fanout_input_to_hidden"))),
-        ("fan-out hidden to output", number(recorded.get("fanout_hidden_to_output"))),
-        *mapping_rows(
-            {
-                key: recorded[key]
-                for key in ("synapses_per_layer", "fanout_per_layer")
-                if len(_section(recorded, key)) > 2
-            }
-        ),
-    ]
+    rows = [(label, number(recorded.get(key))) for label, key in _CONNECTIVITY if recorded]
+    of_each = ("synapses_per_layer", "fanout_per_layer")
+    deep = {key: recorded[key] for key in of_each if len(_section(recorded, key)) > 2}
+    return [*rows, *mapping_rows(deep)]
 
 
 def _environment(checkpoint: CompleteCheckpoint) -> Rows:
@@ -235,31 +239,13 @@ def _weights(checkpoint: CompleteCheckpoint) -> Rows:
 
 def _history_table(checkpoint: CompleteCheckpoint) -> str:
     history = checkpoint.section("training_history")
-    columns = {
-        "loss": ("losses", 4),
-        "training %": ("train_acc", 2),
-        "validation %": ("val_acc", 2),
-        "time s": ("epoch_times", 2),
-    }
-    curves = {
-        name: (history[key], decimals)
-        for name, (key, decimals) in columns.items()
-        if isinstance(history.get(key), list)
-    }
-    if not curves:
-        return ""
-    n_epochs = max(len(values) for values, _ in curves.values())
+    curves = [one for one in _CURVES if isinstance(history.get(one[1]), list)]
     rows = [
-        (
-            str(epoch + 1),
-            *(
-                number(values[epoch] if epoch < len(values) else None, decimals)
-                for values, decimals in curves.values()
-            ),
-        )
-        for epoch in range(n_epochs)
+        (str(epoch), *(number(value, one[2]) for value, one in zip(values, curves, strict=True)))
+        for epoch, values in enumerate(zip_longest(*(history[key] for _, key, _ in curves)), 1)
     ]
-    return text_table(("epoch", *curves), rows) + "\n"
+    header = ("epoch", *(name for name, *_ in curves))
+    return text_table(header, rows) + "\n" if curves else ""
 
 
 def _section(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from spikejoule.core.store import write_csv
 from spikejoule.core.text import text_table
 from spikejoule.evaluation.front_rows import pareto_front
 from spikejoule.params import Params, Value
-from spikejoule.report.charts import Point, search_front
+from spikejoule.report.charts.accuracy import Point, search_front
 from spikejoule.search.settings import SYNAPTIC_EVENTS
 from spikejoule.search.space import SearchSpace
 from spikejoule.search.trial import TrialResult

@@ -15,48 +15,15 @@ from typing import TYPE_CHECKING
 
 from spikejoule.data.images import subject_of_data
 from spikejoule.evaluation.evaluation import EvaluationFiles
-from spikejoule.report.charts.accuracy import (
-    Point,
-    accuracy_front,
-    by_step,
-    recorded_fronts,
-    search_front,
-)
-from spikejoule.report.charts.canvas import Chart, NoChart
-from spikejoule.report.charts.energy import break_even, by_class, by_layer, by_profile, by_term
 from spikejoule.report.charts.learning import (
     confusion_matrix,
     per_class_accuracy,
     training_curves,
-    training_energy,
 )
-from spikejoule.report.charts.raster import SpikeRaster, raster_of, spike_raster
+from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
 if TYPE_CHECKING:
     from spikejoule.model.trained import TrainedNetwork
-
-__all__ = [
-    "Chart",
-    "NoChart",
-    "Point",
-    "SpikeRaster",
-    "accuracy_front",
-    "break_even",
-    "by_class",
-    "by_layer",
-    "by_profile",
-    "by_step",
-    "by_term",
-    "confusion_matrix",
-    "per_class_accuracy",
-    "pictures",
-    "raster_of",
-    "recorded_fronts",
-    "search_front",
-    "spike_raster",
-    "training_curves",
-    "training_energy",
-]
 
 
 def pictures(

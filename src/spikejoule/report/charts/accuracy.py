@@ -4,45 +4,25 @@ Accuracies are spaced by the logarithm of the errors. A Pareto front is a stair,
 much buys is the best point that needs no more.
 """
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matplotlib.axes import Axes
 
+from spikejoule.data.subject import Subject
 from spikejoule.energy.estimates import joules
 from spikejoule.evaluation.front_rows import FrontRow
-from spikejoule.report.charts.canvas import (
-    BLUE,
-    GREY,
-    INK,
-    MUTED,
-    PAPER,
-    VERMILION,
-    Chart,
-    NoChart,
-    accuracy_axis,
-    decades,
-    error_percent,
-    from_zero,
-    house_style,
-    legend_below,
-    new_figure,
-    plain_number,
-    tip,
-)
+from spikejoule.report.charts import canvas
+from spikejoule.report.charts.canvas import Chart, NoChart
 
 if TYPE_CHECKING:
     from spikejoule.energy.fronts import FrontsRow
 
 EVENTS_TITLE: Final = "Synaptic events per inference, mean over the test set, log scale"
-FRONT_COMMAND: Final = (
-    "make sweep (or, for runs that are recorded already, make front), then dvc repro"
-)
 SETTINGS_SHOWN: Final = 4
 """Parameters that fit beside a point."""
 
 _LISTED = 12
-_SIDES = (("spiking", BLUE), ("conventional", VERMILION))
 
 
 class Point(NamedTuple):
@@ -61,27 +41,43 @@ class Point(NamedTuple):
     on_front: bool = True
 
 
-def _draw(
-    axes: Axes, points: Sequence[Point], colour: str, label: str = "", **style: object
-) -> None:
-    """A mark for each point."""
-    settings = {"marker": "o", "markersize": 6, "linestyle": "", "clip_on": False, "zorder": 4}
-    settings |= {"color": colour, **style}
-    for place, point in enumerate(points):
-        y = error_percent(point.accuracy_percent)
-        shown = label if place == 0 and label else None
-        tip(axes.plot([point.cost], [y], label=shown, **settings), point.words)  # type: ignore[arg-type]
+def no_front() -> Chart | NoChart:
+    """In place of the front of a sweep: how to make one."""
+    reason = "No sweep is recorded. To make one: make sweep (or, for runs that are recorded "
+    reason += "already, make front), then dvc repro."
+    return NoChart("front", "The front: the least energy for an accuracy", reason)
+
+
+def _set_axes(axes: Axes, points: Sequence[Point], label: Callable[[float], str]) -> None:
+    """Cost and accuracy, both on logarithmic scales that hold all points."""
+    canvas.decades(axes, "x", (point.cost for point in points), label)
+    canvas.accuracy_axis(axes, (point.accuracy_percent for point in points))
+
+
+def _draw(axes: Axes, points: Iterable[Point], colour: str, label: str, **style: Any) -> None:
+    """A mark for each point; the legend has the first."""
+    for point in points:
+        y = canvas.error_percent(point.accuracy_percent)
+        canvas.mark(axes, point.cost, y, point.words, color=colour, label=label, **style)
+        label = ""
 
 
 def _stairs(axes: Axes, points: Sequence[Point], dearest: float, colour: str) -> None:
     """The line of a front, which holds a value until the next, on to the dearest of all points."""
-    if points:
-        x = [*(point.cost for point in points), dearest]
-        y = [error_percent(point.accuracy_percent) for point in (*points, points[-1])]
-        axes.plot(x, y, color=colour, linewidth=1.4, drawstyle="steps-post", alpha=0.6, zorder=3)
+    x = [*(point.cost for point in points), dearest]
+    y = [canvas.error_percent(point.accuracy_percent) for point in (*points, *points[-1:])]
+    axes.plot(x[: len(y)], y, color=colour, linewidth=1.4, drawstyle="steps-post", alpha=0.6)
 
 
-@house_style()
+def _number(axes: Axes, points: Iterable[tuple[str, Point]]) -> None:
+    """Write a name above the left of each point."""
+    for name, point in points:
+        place = (point.cost, canvas.error_percent(point.accuracy_percent))
+        axes.annotate(name, place, (-4, 6), textcoords="offset points", ha="right",
+                      color=canvas.BLUE, fontweight="bold")  # fmt: skip
+
+
+@canvas.house_style()
 def accuracy_front(
     runs: Sequence[FrontRow], target_percent: float | None, source: str, listed: bool = True
 ) -> Chart:
@@ -105,48 +101,47 @@ def accuracy_front(
     if not drawn:
         raise ValueError("no run has synaptic events")
     front = [run for run in drawn if run.on_front]
-    if listed:
-        figure = new_figure(5.0, 10.4)
-        axes, beside = figure.subplots(1, 2, width_ratios=(1.5, 1))
-        _list_runs(beside, front)
-    else:
-        figure = new_figure(4.4)
-        axes = figure.subplots()
-    decades(axes, "x", (run.synaptic_events_per_inference for run in drawn), plain_number)
-    accuracy_axis(
-        axes,
-        (
-            value
-            for run in drawn
-            for value in (run.validation_accuracy_percent, run.test_accuracy_percent)
-        ),
-    )
-    _stairs(axes, [_validated(run) for run in front], _events(drawn[-1]), BLUE)
-    for early, marker in ((False, "o"), (True, "s")):
-        also = ", squares answer before the end of the window" if early else ""
-        others = [_validated(run) for run in drawn if not run.on_front and run.early_exit == early]
-        _draw(axes, others, GREY, f"validation, all others{also}", marker=marker, markersize=5)
-        best = [_validated(run) for run in front if run.early_exit == early]
-        _draw(axes, best, BLUE, f"validation, on the front{also}", marker=marker, markersize=7)
+    validated = [_validated(run) for run in front]
     tested = [
-        Point(_events(run), run.test_accuracy_percent,
+        Point(run.synaptic_events_per_inference, run.test_accuracy_percent,
               f"{run.name}, test: {run.test_accuracy_percent:.2f} %")
-        for run in front
+        for run in drawn
     ]  # fmt: skip
-    _draw(axes, tested, VERMILION, "test, of the same", marker="D", markerfacecolor=PAPER)
+    figure = canvas.new_figure(*((5.2, 10.4) if listed else (4.4,)))
+    grid = figure.add_gridspec(1, 1 + listed, width_ratios=(1.5, 1)[: 1 + listed])
+    axes = figure.add_subplot(grid[0])
+    _set_axes(axes, [*(_validated(run) for run in drawn), *tested], canvas.plain_number)
+    _stairs(axes, validated, tested[-1].cost, canvas.BLUE)
+    for on_front, colour, words in (
+        (False, canvas.GREY, "validation, all others"),
+        (True, canvas.BLUE, "validation, on the front"),
+    ):
+        for early, marker in ((False, "o"), (True, "s")):
+            label = f"{words}, early exit" if early else words
+            some = [run for run in drawn if (run.on_front, run.early_exit) == (on_front, early)]
+            _draw(axes, map(_validated, some), colour, label, marker=marker)
+    _draw(
+        axes,
+        (point for run, point in zip(drawn, tested, strict=True) if run.on_front),
+        canvas.VERMILION,
+        "test, of the same",
+        marker="D",
+        markerfacecolor=canvas.PAPER,
+    )
     if listed:
-        _number(axes, [_validated(run) for run in front])
-    least, worst = sorted(axes.get_ylim())
-    if target_percent is not None and least <= error_percent(target_percent) <= worst:
-        axes.axhline(error_percent(target_percent), color=MUTED, linewidth=1, linestyle=(0, (5, 3)))
-    axes.set_xlabel(EVENTS_TITLE if listed else EVENTS_TITLE.replace(", mean", ",\nmean"))
-    legend_below(figure)
+        _number(axes, ((str(place), point) for place, point in enumerate(validated, start=1)))
+        _list_runs(figure.add_subplot(grid[1]), front)
+    worst, least = axes.get_ylim()
+    if target_percent is not None and least <= canvas.error_percent(target_percent) <= worst:
+        canvas.level(axes, canvas.error_percent(target_percent))
+    axes.set_xlabel(EVENTS_TITLE)
+    canvas.legend_below(figure)
     return Chart(
         "front",
         _finding(front, drawn, target_percent),
         figure,
         f"{source}; validation accuracy decides what is on the front",
-        "; ".join(_validated(run).words for run in front),
+        "; ".join(point.words for point in validated),
         f"{len({run.run_id for run in drawn})} runs on {drawn[0].data_source}, recorded earlier by "
         "`make front` and not made by this run of the pipeline. Validation accuracy decides what "
         "is on the front; the test accuracy of the same runs is beside it. Runs differ in window "
@@ -154,73 +149,34 @@ def accuracy_front(
     )
 
 
-def _events(run: FrontRow) -> float:
-    return run.synaptic_events_per_inference
-
-
 def _validated(run: FrontRow) -> Point:
-    settings = run_settings(run)
-    words = f"{run.name}: {run.validation_accuracy_percent:.2f} % on validation, "
-    words += f"{_events(run):,.0f} events{f' ({settings})' if settings else ''}"
-    return Point(_events(run), run.validation_accuracy_percent, words, run.on_front)
+    events, settings = run.synaptic_events_per_inference, run_settings(run)
+    words = f"{run.name}: {run.validation_accuracy_percent:.2f} % on validation, {events:,.0f} "
+    words += f"events ({settings})" if settings else "events"
+    return Point(events, run.validation_accuracy_percent, words, run.on_front)
 
 
 def _finding(front: Sequence[FrontRow], drawn: Sequence[FrontRow], target: float | None) -> str:
-    if target is not None:
-        enough = [run for run in front if run.validation_accuracy_percent >= target]
-        if enough:
-            return (
-                f"{target:g} % on validation for {_events(enough[0]):,.0f} synaptic events per "
-                "inference"
-            )
+    enough = [run for run in front if target and run.validation_accuracy_percent >= target]
     best = max(front or drawn, key=lambda run: run.validation_accuracy_percent)
-    return (
-        f"The front: at most {best.validation_accuracy_percent:.2f} % on validation for "
-        f"{_events(best):,.0f} synaptic events per inference"
-    )
-
-
-def _number(axes: Axes, points: Sequence[Point]) -> None:
-    """Write each front point's number above it, or below it where the next one is too close."""
-    to_fraction = axes.transData + axes.transAxes.inverted()
-    places = [
-        to_fraction.transform((point.cost, error_percent(point.accuracy_percent)))
-        for point in points
-    ]
-    for number, point in enumerate(points, start=1):
-        close = number < len(places) and bool(
-            (abs(places[number] - places[number - 1]) < (0.03, 0.05)).all()
-        )
-        axes.annotate(
-            str(number),
-            xy=(point.cost, error_percent(point.accuracy_percent)),
-            xytext=(-4, -11) if close else (-4, 6),
-            textcoords="offset points",
-            ha="right",
-            color=BLUE,
-            fontweight="bold",
-        )
+    run, accuracy = best, f"The front: at most {best.validation_accuracy_percent:.2f}"
+    if enough:
+        run, accuracy = enough[0], f"{target:g}"
+    events = run.synaptic_events_per_inference
+    return f"{accuracy} % on validation for {events:,.0f} synaptic events per inference"
 
 
 def _list_runs(axes: Axes, front: Sequence[FrontRow]) -> None:
     """The last runs on the front as a table, each with what distinguishes it below."""
     axes.set_axis_off()
-    columns = (0.05, 0.27, 0.55, 0.75)
-    step = 1 / (_LISTED + 2)
-
-    def write(row: int, cells: Sequence[str], colours: Sequence[str]) -> None:
-        for x, cell, colour in zip(columns, cells, colours, strict=True):
-            axes.text(x, 1 - row * step, cell, ha="right", va="top", color=colour,
-                      transform=axes.transAxes)  # fmt: skip
-
-    write(0, ("", "events", "validation %", "test %"), [MUTED] * 4)
-    numbered = list(enumerate(front, start=1))[-_LISTED:]
-    for row, (number, run) in enumerate(numbered, start=1):
-        accuracies = (run.validation_accuracy_percent, run.test_accuracy_percent)
-        cells = (str(number), f"{_events(run):,.0f}", *(f"{value:.2f}" for value in accuracies))
-        write(row, cells, (BLUE, INK, INK, INK))
-        axes.text(0.09, 1 - (row + 0.46) * step, run_label(run), va="top", fontsize=7.5,
-                  color=MUTED, transform=axes.transAxes)  # fmt: skip
+    lines = ["      events  validation %  test %"]
+    for number, run in list(enumerate(front, start=1))[-_LISTED:]:
+        accuracies = f"{run.validation_accuracy_percent:14.2f}{run.test_accuracy_percent:8.2f}"
+        lines.append(f"{number:2}{run.synaptic_events_per_inference:10,.0f}{accuracies}")
+        lines.append(f"    {run_label(run)}")
+    text = "\n".join(lines)
+    listed = axes.text(0, 1, text, va="top", family="DejaVu Sans Mono", fontsize=8)
+    listed.set_in_layout(False)  # a long label must not take the chart's place
 
 
 def run_settings(run: FrontRow) -> str:
@@ -250,7 +206,7 @@ def setting_text(text: str) -> str:
     return text[1:-1] if text.startswith("[") and "," not in text else text
 
 
-@house_style()
+@canvas.house_style()
 def search_front(trials: Sequence[Point], energy_title: str, source: str) -> Chart:
     """Validation accuracy against energy of the trials of a search, the Pareto front marked.
 
@@ -266,67 +222,63 @@ def search_front(trials: Sequence[Point], energy_title: str, source: str) -> Cha
     if not drawn:
         raise ValueError("no trial has a positive energy")
     front = [trial for trial in drawn if trial.on_front]
-    figure = new_figure(4.6, 7.2)
+    figure = canvas.new_figure(4.6, 7.2)
     axes = figure.subplots()
-    decades(axes, "x", (trial.cost for trial in drawn), plain_number)
-    accuracy_axis(axes, (trial.accuracy_percent for trial in drawn))
-    _draw(axes, [trial for trial in drawn if not trial.on_front], GREY, "other trials")
-    _stairs(axes, front, drawn[-1].cost, BLUE)
-    _draw(axes, front, BLUE, "on the front", markersize=7)
-    for trial in front:
-        axes.annotate(
-            trial.words, xy=(trial.cost, error_percent(trial.accuracy_percent)), xytext=(-4, 6),
-            textcoords="offset points", ha="right", color=BLUE,
-        )  # fmt: skip
+    _set_axes(axes, drawn, canvas.plain_number)
+    others = [trial for trial in drawn if not trial.on_front]
+    _draw(axes, others, canvas.GREY, "other trials")
+    _stairs(axes, front, drawn[-1].cost, canvas.BLUE)
+    _draw(axes, front, canvas.BLUE, "on the front")
+    _number(axes, ((trial.words, trial) for trial in front))
     axes.set_xlabel(energy_title)
-    legend_below(figure, columns=2)
+    canvas.legend_below(figure, columns=2)
     best = max(drawn, key=lambda trial: (trial.accuracy_percent, -trial.cost))
     finding = f"Up to {best.accuracy_percent:.2f} % on the validation set; {len(front)} trials on "
     return Chart("search", f"{finding}the front", figure, source)
 
 
-@house_style()
+@canvas.house_style()
 def recorded_fronts(rows: Sequence["FrontsRow"], profile_id: str) -> Chart | None:
     """Both Pareto fronts of the recorded runs under one profile; None where it has none."""
     shown = [row for row in rows if row.profile == profile_id]
     if not shown:
         return None
-    figure = new_figure(4.2)
+    validated = [
+        Point(row.middle_pj, row.validation_percent,
+              f"{row.network}: {row.validation_percent:.2f} % for {joules(row.middle_pj, 3)}")
+        for row in shown
+    ]  # fmt: skip
+    tested = [
+        Point(row.middle_pj, row.test_percent, f"{row.network}, test: {row.test_percent:.2f} %")
+        for row in shown
+    ]
+    figure = canvas.new_figure(4.2)
     axes = figure.subplots()
-    decades(axes, "x", (row.middle_pj for row in shown))
-    accuracy_axis(axes, (v for row in shown for v in (row.validation_percent, row.test_percent)))
-    told = []
-    for side, colour in _SIDES:
-        front = [row for row in shown if row.side == side]
-        points = [
-            Point(row.middle_pj, row.validation_percent,
-                  f"{row.network}: {row.validation_percent:.2f} % for {joules(row.middle_pj, 3)}")
-            for row in front
-        ]  # fmt: skip
-        tested = [
-            Point(row.middle_pj, row.test_percent, f"{row.network}, test: {row.test_percent:.2f} %")
-            for row in front
-        ]
-        _stairs(axes, points, max(row.middle_pj for row in shown), colour)
-        _draw(axes, points, colour, f"{side}, validation")
-        _draw(axes, tested, colour, f"{side}, test", markerfacecolor=PAPER)
-        told += [f"{side}: {point.words}" for point in points]
+    _set_axes(axes, [*validated, *tested], joules)
+    for side, colour in (("spiking", canvas.BLUE), ("conventional", canvas.VERMILION)):
+        places = [place for place, row in enumerate(shown) if row.side == side]
+        front = [validated[place] for place in places]
+        _stairs(axes, front, max(row.middle_pj for row in shown), colour)
+        _draw(axes, front, colour, f"{side}, validation")
+        same = [tested[place] for place in places]
+        _draw(axes, same, colour, f"{side}, test", markerfacecolor=canvas.PAPER)
     axes.set_xlabel("Energy per inference, log scale")
-    legend_below(figure, columns=2)
+    canvas.legend_below(figure, columns=2)
+    told = zip(shown, validated, strict=True)
     return Chart(
         "fronts",
         f"Both fronts under {profile_id}: what an accuracy costs either side",
         figure,
         "recorded runs",
-        "; ".join(told),
+        "; ".join(f"{row.side}: {point.words}" for row, point in told),
         "Networks of the recorded runs that none of their side beats; validation accuracy "
         "decides, rings show the test accuracy of the same networks.",
     )
 
 
-@house_style()
+@canvas.house_style()
 def by_step(
-    steps: Sequence[Point], early: Point | None, rule: str, under: str, samples: tuple[str, str]
+    steps: Sequence[Point], early: Point | None, rule: str, under: str, subject: Subject
 ) -> Chart | NoChart:
     """Test accuracy against energy if every sample is answered at the same step, or once sure.
 
@@ -335,35 +287,36 @@ def by_step(
         early: early exit; None where it was not measured.
         rule: of early exit, in words.
         under: the profile's id.
-        samples: what one is, and what several are.
+        subject: what the samples show.
     """
-    heading, (sample, plural) = "Accuracy against energy, step by step", samples
+    heading, samples = "Accuracy against energy, step by step", subject.samples
     if not steps:
         return NoChart("by-step", heading, "Accuracy at every step was not measured.")
-    figure = new_figure(4.0)
+    figure = canvas.new_figure(4.0)
     axes = figure.subplots()
-    from_zero(axes, "x", 1.02 * max(point.cost for point in steps))
+    canvas.from_zero(axes, "x", 1.02 * max(point.cost for point in steps))
     drawn = steps if early is None else [*steps, early]
-    accuracy_axis(axes, (point.accuracy_percent for point in drawn))
-    x, y = [point.cost for point in steps], [error_percent(one.accuracy_percent) for one in steps]
-    axes.plot(x, y, color=BLUE, linewidth=1.6)
-    _draw(axes, steps, BLUE, f"every {sample} answered at the same step", markersize=3.5)
+    canvas.accuracy_axis(axes, (point.accuracy_percent for point in drawn))
+    y = [canvas.error_percent(point.accuracy_percent) for point in steps]
+    axes.plot([point.cost for point in steps], y, color=canvas.BLUE, linewidth=1.6)
+    label = f"every {subject.sample} answered at the same step"
+    _draw(axes, steps, canvas.BLUE, label, markersize=3.5)
     finding = heading
     if early is not None:
-        _draw(axes, [early], VERMILION, f"early exit {rule}", markersize=8)
+        _draw(axes, [early], canvas.VERMILION, f"early exit {rule}", markersize=8)
         finding = (
             f"Early exit: {early.accuracy_percent:.2f} % for {early.words.rpartition(', ')[2]}"
         )
     axes.set_ylabel("Test accuracy (%), log scale of errors")
     axes.set_xlabel(f"Energy per inference under {under}, mean")
-    legend_below(figure)
+    canvas.legend_below(figure)
     return Chart(
         "by-step",
         finding,
         figure,
-        f"test {plural}",
+        f"test {samples}",
         "; ".join(point.words for point in steps[:: max(len(steps) // 10, 1)]),
-        f"All points come from one pass over the test {plural}. Energy is that of the events and "
+        f"All points come from one pass over the test {samples}. Energy is that of the events and "
         "the steps until the answer; with a profile that prices routed spikes or active updates, "
         "these are taken to be in proportion to the events.",
     )

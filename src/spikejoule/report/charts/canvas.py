@@ -125,7 +125,7 @@ class Chart:
     def png(self) -> bytes:
         """The chart under its title as PNG bytes that hold no date and no version."""
         width, height = (float(size) for size in self.figure.get_size_inches())
-        lines = textwrap.wrap(self.finding, int(9.5 * width))
+        lines = textwrap.wrap(self.finding, int(10.2 * width))
         head = 0.38 + 0.2 * len(lines)
         whole = height + head
         layout = self.figure.get_layout_engine()
@@ -215,6 +215,12 @@ def tip(artists: Iterable[Artist], words: str) -> None:
         artist.set_gid(f"{_TIP}{words}")
 
 
+def mark(axes: Axes, x: float, y: float, words: str, **style: Any) -> None:
+    """A mark at a place (a dot, unless `style` says), with a text for when it is pointed at."""
+    settings: dict[str, Any] = {"marker": "o", "linestyle": "", "clip_on": False, "zorder": 4}
+    tip(axes.plot([x], [y], **(settings | style)), words)
+
+
 def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figure:
     """An empty figure outside pyplot's registry of open windows."""
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
@@ -222,8 +228,15 @@ def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figu
 
 
 def legend_below(figure: Figure, columns: int = 1) -> None:
-    """The legend of everything that has a label, below the axes."""
-    figure.legend(loc="outside lower left", ncols=columns, fontsize=8.5)
+    """The legend of everything that has a label, each once, below the axes."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    once = dict(zip(labels, handles, strict=True))
+    figure.legend(once.values(), once.keys(), loc="outside lower left", ncols=columns, fontsize=8.5)
+
+
+def level(axes: Axes, value: float) -> None:
+    """A dashed line over the whole width at a value."""
+    axes.axhline(value, color=MUTED, linewidth=1, linestyle=(0, (5, 3)), zorder=1)
 
 
 def layer_colours(n_layers: int) -> list[str]:
@@ -259,7 +272,7 @@ def decades(
 def from_zero(axes: Axes, axis: str, last: float, label: Callable[[float], str] = joules) -> None:
     """A linear axis from 0 on with a few round ticks."""
     last = last if last > 0 else 1.0
-    steps = MaxNLocator(_MOST_TICKS).tick_values(0, last)
+    steps = MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]).tick_values(0, last)
     ticks = [float(step) for step in steps if 0 <= step <= last]
     labels = [label(step) if step else "0" for step in ticks]
     _set_axis(axes, axis, "linear", (0, last), ticks, labels)

@@ -1,31 +1,15 @@
 """Energy by hardware profile, and under one profile by term, by layer, by class; break-even."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 
 from spikejoule.energy.estimates import Energy, joules
 from spikejoule.energy.silicon import MEASURED_ON_MNIST, MeasuredChip
 from spikejoule.energy.verdict_words import energy_words
-from spikejoule.report.charts.canvas import (
-    BLUE,
-    GREEN,
-    INK,
-    MUTED,
-    PAPER,
-    PINK,
-    VERMILION,
-    Chart,
-    NoChart,
-    decades,
-    from_zero,
-    house_style,
-    legend_below,
-    new_figure,
-    plain_number,
-    tip,
-)
+from spikejoule.report.charts import canvas
+from spikejoule.report.charts.canvas import Chart, NoChart
 from spikejoule.report.words import place_words, term_words, terms_words
 
 if TYPE_CHECKING:
@@ -36,7 +20,7 @@ _ROW_INCHES = 0.62
 _BAR_INCHES = 0.46
 
 
-@house_style()
+@canvas.house_style()
 def by_profile(analysis: "EnergyAnalysis") -> Chart:
     """Every profile on one logarithmic axis, and the baselines it can price.
 
@@ -46,53 +30,42 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
     chips = [1e6 * chip.microjoules for chip in MEASURED_ON_MNIST]
     baselines = [end for item in entries for other in item.comparisons for end in _ends(other.ann)]
     own = [end for item in entries for end in (item.total.lowest_pj, item.total.highest_pj)]
-    figure = new_figure(_ROW_INCHES * (len(entries) + 1) + 1.5)
+    figure = canvas.new_figure(_ROW_INCHES * (len(entries) + 1) + 1.5)
     axes = figure.subplots()
-    decades(axes, "x", [*own, *baselines, *chips])
+    canvas.decades(axes, "x", [*own, *baselines, *chips])
     _rows(axes, len(entries) + 1)
-    names = list(dict.fromkeys(item.name for entry in entries for item in entry.comparisons))
-    networks = list(dict.fromkeys(name.rpartition(", ")[0] for name in names))
+    networks: dict[str, str] = {}
     for row, entry in enumerate(entries):
-        profile, total = entry.profile, entry.total
+        profile, total, y = entry.profile, entry.total, row + 0.25
         chosen = profile.id == analysis.chosen
-        colour = VERMILION if chosen else BLUE
+        colour = canvas.VERMILION if chosen else canvas.BLUE
         about = f"{energy_words(total)} · {profile.scope.replace('_', '-')} · {profile.evidence}"
         _name_row(axes, row, profile.title, about, chosen)
         for item in entry.comparisons:
-            # A shape by method, a colour and a size by network: under the same prices two networks
-            # all but coincide.
-            second = networks.index(item.name.rpartition(", ")[0]) % 2
-            mark = axes.plot(
-                [sum(_ends(item.ann)) / 2],
-                [row + 0.25],
-                "D" if item.name.endswith(", dense") else "^",
-                color=PINK if second else GREEN,
-                markerfacecolor=PAPER,
-                markersize=4 if second else 7,
-                label=item.name,
-            )
-            tip(mark, f"{item.name}: {energy_words(item.ann)}")
+            # A shape by method, a colour by network: under the same prices two all but coincide.
+            other = (canvas.GREEN, canvas.PINK)[len(networks) % 2]
+            other = networks.setdefault(item.baseline.network, other)
+            shape = "D" if item.name.endswith(", dense") else "^"
+            words = f"{item.name}: {energy_words(item.ann)}"
+            canvas.mark(axes, sum(_ends(item.ann)) / 2, y, words, marker=shape, color=other,
+                        markerfacecolor=canvas.PAPER, label=item.name)  # fmt: skip
         words = f"{profile.title}: {energy_words(total)}"
-        _span(axes, total, row + 0.25, colour, words)
+        _span(axes, total, y, colour, words)
         if total.value is not None:
             label = f"spiking network{f', chosen profile ({analysis.chosen})' if chosen else ''}"
-            tip(axes.plot([total.value.mean], [row + 0.25], "o", color=colour, label=label), words)
-    _name_row(axes, len(entries), "Chips that read MNIST digits",
-              "another network each · scope unconfirmed · measured", False)  # fmt: skip
+            canvas.mark(axes, total.value.mean, y, words, color=colour, label=label)
+    about = "another network each · scope unconfirmed · measured"
+    _name_row(axes, len(entries), "Chips that read MNIST digits", about, False)
     for chip, energy in zip(MEASURED_ON_MNIST, chips, strict=True):
-        label = "another network, measured on its chip"
-        mark = axes.plot([energy], [len(entries) + 0.25], "o", color=BLUE, markerfacecolor=PAPER,
-                         label=label)  # fmt: skip
-        tip(mark, _chip_words(chip))
+        canvas.mark(axes, energy, len(entries) + 0.25, _chip_words(chip), color=canvas.BLUE,
+                    markerfacecolor=canvas.PAPER,
+                    label="another network, measured on its chip")  # fmt: skip
     axes.set_xlabel("Energy per inference, log scale")
-    handles, labels = axes.get_legend_handles_labels()
-    once = dict(zip(labels, handles, strict=True))
-    figure.legend(once.values(), once.keys(), loc="outside lower left", fontsize=8.5)
+    canvas.legend_below(figure)
     return Chart(
         "by-profile",
         f"The same counts under {len(entries)} price lists: "
-        f"{joules(min([*own, *baselines]), 3)} to "
-        f"{joules(max(entry.total.highest_pj for entry in entries), 3)} per inference",
+        f"{joules(min([*own, *baselines]), 3)} to {joules(max(own), 3)} per inference",
         figure,
         analysis.inputs.title,
         "; ".join(
@@ -117,23 +90,23 @@ def _rows(axes: Axes, n_rows: int) -> None:
 
 def _name_row(axes: Axes, row: int, name: str, about: str, strong: bool) -> None:
     weight = "bold" if strong else "normal"
-    at = axes.get_yaxis_transform()
-    axes.text(0, row - 0.2, name, transform=at, va="bottom", fontweight=weight)
-    axes.text(0, row - 0.17, about, transform=at, va="top", fontsize=8, color=MUTED)
+    at: dict[str, Any] = {"transform": axes.get_yaxis_transform(), "fontsize": 8.5}
+    axes.text(0, row - 0.2, name, va="bottom", fontweight=weight, in_layout=False, **at)
+    axes.text(0, row - 0.17, about, va="top", color=canvas.MUTED, in_layout=False, **at)
 
 
 def _span(axes: Axes, energy: Energy, y: float, colour: str, words: str) -> None:
     """A band from the least to the most that a mean can be."""
     ends = [energy.lowest_pj, energy.highest_pj]
     band = axes.plot(ends, [y, y], color=colour, linewidth=4, alpha=0.45, solid_capstyle="round")
-    tip(band, words)
+    canvas.tip(band, words)
 
 
 def _chip_words(chip: MeasuredChip) -> str:
     return f"{chip.name}: {joules(1e6 * chip.microjoules)}, {chip.accuracy_percent:g} %"
 
 
-@house_style()
+@canvas.house_style()
 def by_term(analysis: "EnergyAnalysis") -> Chart | NoChart:
     """The chosen profile's terms, largest first."""
     entry = analysis.chosen_inference
@@ -149,7 +122,7 @@ def by_term(analysis: "EnergyAnalysis") -> Chart | NoChart:
     )
 
 
-@house_style()
+@canvas.house_style()
 def by_layer(analysis: "EnergyAnalysis") -> Chart | NoChart:
     """The chosen profile's energy by layer and connection, in the order of the network."""
     sums: dict[str, list[tuple[float, float, float]]] = {}
@@ -175,9 +148,9 @@ def _bars(
     if not rows or max(row[3] for row in rows) <= 0:
         return NoChart(key, finding, "The profile prices nothing that was counted.")
     total = sum(row[2] for row in rows) or 1.0
-    figure = new_figure(_BAR_INCHES * len(rows) + 0.7)
+    figure = canvas.new_figure(_BAR_INCHES * len(rows) + 0.7)
     axes = figure.subplots()
-    from_zero(axes, "x", max(row[3] for row in rows))
+    canvas.from_zero(axes, "x", max(row[3] for row in rows))
     _rows(axes, len(rows))
     at, told = axes.get_yaxis_transform(), []
     for place, (name, low, value, high) in enumerate(rows):
@@ -186,13 +159,15 @@ def _bars(
         told.append(f"{name}: {size}")
         axes.text(0, place + 0.02, name, transform=at, va="bottom")
         axes.text(1, place + 0.02, size, transform=at, va="bottom", ha="right")
-        tip(axes.barh([place + 0.25], [high], height=0.3, color=BLUE, alpha=0.3), told[-1])
-        tip(axes.barh([place + 0.25], [low], height=0.3, color=BLUE), told[-1])
+        canvas.tip(
+            axes.barh([place + 0.25], [high], height=0.3, color=canvas.BLUE, alpha=0.3), told[-1]
+        )
+        canvas.tip(axes.barh([place + 0.25], [low], height=0.3, color=canvas.BLUE), told[-1])
     axes.set_xlabel("Energy per inference, mean")
     return Chart(key, finding, figure, description="; ".join(told), caption=caption)
 
 
-@house_style()
+@canvas.house_style()
 def by_class(analysis: "EnergyAnalysis") -> Chart | NoChart:
     """The chosen profile's energy by class, with intervals."""
     classes, subject = analysis.chosen_inference.by_class, analysis.inputs.subject
@@ -202,17 +177,17 @@ def by_class(analysis: "EnergyAnalysis") -> Chart | NoChart:
             f"Some {subject.nouns} cost more than others",
             f"Counts are known as means over all {subject.samples} alone.",
         )
-    figure = new_figure(0.24 * len(classes) + 0.7)
+    figure = canvas.new_figure(0.24 * len(classes) + 0.7)
     axes = figure.subplots()
-    from_zero(axes, "x", 1.05 * max(item.energy.highest_pj for item in classes))
+    canvas.from_zero(axes, "x", 1.05 * max(item.energy.highest_pj for item in classes))
     axes.set_ylim(len(classes) - 0.5, -0.5)
     axes.set_yticks(range(len(classes)), [subject.class_names[item.label] for item in classes])
     for row, item in enumerate(classes):
         name = subject.class_names[item.label]
         words = f"{name}: {energy_words(item.energy)}, {item.n_images:,} {subject.samples}"
-        _span(axes, item.energy, row, BLUE, words)
+        _span(axes, item.energy, row, canvas.BLUE, words)
         if item.energy.value is not None:
-            tip(axes.plot([item.energy.value.mean], [row], "o", color=BLUE), words)
+            canvas.mark(axes, item.energy.value.mean, row, words, color=canvas.BLUE)
     axes.set_xlabel(f"Energy per inference under {analysis.chosen}, mean and interval")
     dearest = subject.one(max(classes, key=lambda item: item.energy.highest_pj).label)
     cheapest = subject.one(min(classes, key=lambda item: item.energy.highest_pj).label)
@@ -226,7 +201,7 @@ def by_class(analysis: "EnergyAnalysis") -> Chart | NoChart:
     )
 
 
-@house_style()
+@canvas.house_style()
 def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
     """The spiking network's energy against the spikes of an input, and the baselines'.
 
@@ -248,26 +223,26 @@ def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
     _, widest = max(solved, key=lambda pair: pair[1].curve_spikes_per_input[-1])
     assert entry.total.value is not None  # no break-even without
     measured, energy = widest.measured_spikes_per_input, entry.total.value.mean
-    figure = new_figure(4.4)
+    spikes, energies = widest.curve_spikes_per_input, widest.curve_snn_pj
+    figure = canvas.new_figure(4.4)
     axes = figure.subplots()
-    decades(axes, "x", widest.curve_spikes_per_input, plain_number)
-    decades(axes, "y", [*widest.curve_snn_pj, *(limit.ann_pj for _, limit in solved)])
-    axes.plot(widest.curve_spikes_per_input, widest.curve_snn_pj, color=BLUE, linewidth=1.8,
-              label="spiking network")  # fmt: skip
+    canvas.decades(axes, "x", spikes, canvas.plain_number)
+    canvas.decades(axes, "y", [*energies, *(limit.ann_pj for _, limit in solved)])
+    axes.plot(spikes, energies, color=canvas.BLUE, linewidth=1.8, label="spiking network")
     for place, (name, limit) in enumerate(solved):
         # Dense and zero-skipping of a network look alike; those of the next are in their gaps.
         second = place // 2 % 2
-        colour, dashes = (PINK, (-7.5, (1.5, 5.5))) if second else (GREEN, (0, (6, 5)))
-        axes.axhline(limit.ann_pj, color=colour, linewidth=1.6, linestyle=dashes, label=name)
+        colour, dashes = (canvas.GREEN, canvas.PINK)[second], ((0, (6, 5)), (-7.5, (1.5, 5.5)))
+        axes.axhline(limit.ann_pj, color=colour, linestyle=dashes[second], label=name)
         if limit.spikes_per_input is not None:
-            crossing = axes.plot([limit.spikes_per_input], [limit.ann_pj], "o", color=colour)
-            tip(crossing, _limit_words(name, limit))
+            words = _limit_words(name, limit)
+            canvas.mark(axes, limit.spikes_per_input, limit.ann_pj, words, color=colour)
     told = f"measured: {measured:.3g} spikes per input, {joules(energy)}"
-    tip(axes.plot([measured], [energy], "o", color=VERMILION, markersize=8, label="as measured",
-                  markeredgecolor=INK), told)  # fmt: skip
+    canvas.mark(axes, measured, energy, told, color=canvas.VERMILION, markersize=8,
+                label="as measured")  # fmt: skip
     axes.set_xlabel("Spikes of an input unit over the window, mean, log scale")
     axes.set_ylabel("Energy per inference, log scale")
-    legend_below(figure)
+    canvas.legend_below(figure)
     first, limit = solved[0]
     under = f"under {entry.profile.title}"
     finding = f"Break-even: {first} needs less at any number of spikes, {under}"

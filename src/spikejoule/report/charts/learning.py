@@ -7,40 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject, numbered
 from spikejoule.evaluation.accuracy import Accuracy
-from spikejoule.report.charts.canvas import (
-    BLUE,
-    GREY,
-    GRID,
-    INK,
-    MUTED,
-    PAPER,
-    VERMILION,
-    Chart,
-    NoChart,
-    accuracy_axis,
-    error_percent,
-    from_zero,
-    house_style,
-    layer_colours,
-    legend_below,
-    new_figure,
-    tip,
-)
+from spikejoule.report.charts import canvas
+from spikejoule.report.charts.canvas import Chart, NoChart
 from spikejoule.report.words import amount_words, middle_pj
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
 
-# Of a curve's name, as a fraction of the height of its axes.
-_NAME_HEIGHT = 0.065
 _MOST_NUMBERED = 40  # classes whose cells hold numbers
 
 
-@house_style()
+@canvas.house_style()
 def training_curves(
     history: Sequence[Mapping[str, Any]],
     layer_names: Sequence[str],
@@ -59,41 +41,39 @@ def training_curves(
             then says.
     """
     epochs = [int(record["epoch"]) for record in history]
-    held_out = "Test (validated on it)" if validated_on_test else "Validation"
-    validation = [float(record["validation_accuracy_percent"]) for record in history]
-    training = [float(record["train_accuracy_percent"]) for record in history]
+    accuracies = {
+        name: [float(record[f"{key}_accuracy_percent"]) for record in history]
+        for name, key in (
+            ("Training", "train"),
+            ("Test (validated on it)" if validated_on_test else "Validation", "validation"),
+        )
+    }
+    held_out, validation = list(accuracies.items())[-1]
     best = validation[epochs.index(best_epoch)]
-    figure = new_figure(5.6, 9.6)
-    (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2, sharex=True)
-    accuracy_axis(top_left, [*training, *validation])
-    _draw_curves(
-        top_left,
-        epochs,
-        {
-            "Training": ([error_percent(value) for value in training], BLUE),
-            held_out: ([error_percent(value) for value in validation], VERMILION),
-        },
-    )
-    top_left.plot([best_epoch], [error_percent(best)], "o", markersize=9, markerfacecolor="none",
-                  color=INK, clip_on=False)  # fmt: skip
-    top_left.set_title(f"Accuracy (circle: the weights kept, epoch {best_epoch})")
-    loss = [float(record["train_loss"]) for record in history]
-    _draw_curves(top_right, epochs, {"": (loss, BLUE)}, is_from_zero=True)
-    top_right.set(title="Training loss", ylabel="Cross-entropy (nats)")
+    errors = {name: list(map(canvas.error_percent, each)) for name, each in accuracies.items()}
     spikes = {
-        name.capitalize(): (
-            [record["spikes"][layer] / record["samples"] for record in history], colour
-        )
-        for layer, (name, colour) in enumerate(
-            zip(layer_names, layer_colours(len(layer_names)), strict=True)
-        )
-    }  # fmt: skip
-    _draw_curves(bottom_left, epochs, spikes, is_from_zero=True)
-    bottom_left.set(title="Activity while training", ylabel="Spikes per training sample")
-    rates = [float(record["learning_rate"]) for record in history]
-    _draw_curves(bottom_right, epochs, {"": (rates, MUTED)}, is_from_zero=True)
-    bottom_right.set(title="Learning rate", ylabel="Learning rate (dimensionless)")
-    bottom_right.yaxis.set_major_formatter(lambda rate, _position: f"{rate:g}")
+        name.capitalize(): [record["spikes"][layer] / record["samples"] for record in history]
+        for layer, name in enumerate(layer_names)
+    }
+    figure = canvas.new_figure(5.6, 9.6)
+    (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2, sharex=True)
+    canvas.accuracy_axis(top_left, [*accuracies["Training"], *validation])
+    _draw_curves(top_left, epochs, errors, (canvas.BLUE, canvas.VERMILION))
+    ring = {"markersize": 9, "markerfacecolor": "none", "color": canvas.INK, "clip_on": False}
+    top_left.plot([best_epoch], [canvas.error_percent(best)], "o", **ring)
+    top_left.set_title(f"Accuracy (circle: the weights kept, epoch {best_epoch})")
+    losses = {"": [float(record["train_loss"]) for record in history]}
+    rates = {"": [float(record["learning_rate"]) for record in history]}
+    layers = canvas.layer_colours(len(spikes))
+    per_sample, learning_rate = "Spikes per training sample", "Learning rate (dimensionless)"
+    for axes, curves, colours, title, unit in (
+        (top_right, losses, [canvas.BLUE], "Training loss", "Cross-entropy (nats)"),
+        (bottom_left, spikes, layers, "Activity while training", per_sample),
+        (bottom_right, rates, [canvas.MUTED], "Learning rate", learning_rate),
+    ):
+        _draw_curves(axes, epochs, curves, colours)
+        canvas.from_zero(axes, "y", 1.08 * max(map(max, curves.values())), canvas.plain_number)
+        axes.set(title=title, ylabel=unit)
     for axes in (bottom_left, bottom_right):
         axes.set_xlabel("Epoch")
     finding = f"{held_out.split(' (')[0]} accuracy peaks at {best:.2f} % in epoch {best_epoch} "
@@ -103,44 +83,18 @@ def training_curves(
 def _draw_curves(
     axes: Axes,
     epochs: Sequence[int],
-    curves: Mapping[str, tuple[Sequence[float], str]],
-    is_from_zero: bool = False,
+    curves: Mapping[str, Sequence[float]],
+    colours: Sequence[str],
 ) -> None:
-    """Lines with their names at their ends, kept apart where the ends are close."""
-    for values, colour in curves.values():
-        axes.plot(epochs, values, color=colour, linewidth=1.8, marker="o", markersize=3.2)
-    step = next(
-        step for step in (1, 2, 5, 10, 20, 50, 100, 200, 500, 10_000) if len(epochs) <= 10 * step
-    )
-    # The first epoch and then at most ten round ones.
-    axes.set_xticks(sorted({epochs[0], *(epoch for epoch in epochs if epoch % step == 0)}))
-    axes.set_xlim(epochs[0] - 0.02 * len(epochs), epochs[-1] + 0.02 * len(epochs))
+    for (name, values), colour in zip(curves.items(), colours, strict=True):
+        axes.plot(epochs, values, color=colour, linewidth=1.8, marker="o", markersize=3, label=name)
+    axes.xaxis.set_major_locator(MaxNLocator(10, steps=[1, 2, 5, 10], integer=True))
     axes.grid(True, axis="y")
-    if is_from_zero:
-        axes.set_ylim(0, 1.08 * max(max(values) for values, _ in curves.values()) or 1)
-    to_fraction = axes.transData + axes.transAxes.inverted()
-    ends = sorted(
-        (float(to_fraction.transform((epochs[-1], values[-1]))[1]), name, colour)
-        for name, (values, colour) in curves.items()
-    )
-    places: list[float] = []
-    for fraction, _, _ in ends:
-        places.append(max(fraction, places[-1] + _NAME_HEIGHT) if places else fraction)
-    excess = max(places[-1] - 1.0, 0.0)
-    for place, (_, name, colour) in zip(places, ends, strict=True):
-        axes.annotate(
-            name,
-            xy=(1.0, place - excess),
-            xycoords="axes fraction",
-            xytext=(3, 0),
-            textcoords="offset points",
-            color=colour,
-            va="center",
-            annotation_clip=False,
-        )
+    if len(curves) > 1:
+        axes.legend(fontsize=8.5)
 
 
-@house_style()
+@canvas.house_style()
 def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
     """Validation accuracy after each epoch against the energy spent until then."""
     priced = analysis.chosen_training
@@ -153,26 +107,24 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
         return NoChart("training", "What training costs", reason)
     spent = [middle_pj(epoch.cumulative) for epoch in priced.epochs]
     accuracies = [epoch.validation_accuracy_percent for epoch in priced.epochs]
-    errors = [error_percent(accuracy) for accuracy in accuracies]
-    figure = new_figure(4.0)
+    errors = [canvas.error_percent(accuracy) for accuracy in accuracies]
+    figure = canvas.new_figure(4.0)
     axes = figure.subplots()
-    from_zero(axes, "x", 1.02 * spent[-1])
-    accuracy_axis(axes, accuracies)
+    canvas.from_zero(axes, "x", 1.02 * spent[-1])
+    canvas.accuracy_axis(axes, accuracies)
     label = "validation accuracy after each epoch"
-    axes.plot(spent, errors, color=BLUE, linewidth=1.6, label=label)
+    axes.plot(spent, errors, color=canvas.BLUE, linewidth=1.6, label=label)
     told = []
     for epoch, x, y in zip(priced.epochs, spent, errors, strict=True):
         words = f"epoch {epoch.epoch}: {epoch.validation_accuracy_percent:.2f} %, "
         told.append(f"{words}{amount_words(epoch.cumulative)}")
-        kept = epoch.epoch == analysis.training.best_epoch
-        colour, size = (VERMILION, 8) if kept else (BLUE, 3.5)
-        kept_label = f"the weights kept, epoch {epoch.epoch}" if kept else None
-        mark = axes.plot(
-            [x], [y], "o", color=colour, markersize=size, clip_on=False, label=kept_label
-        )
-        tip(mark, told[-1])
+        style: dict[str, Any] = {"color": canvas.BLUE, "markersize": 3.5}
+        if epoch.epoch == analysis.training.best_epoch:
+            kept = f"the weights kept, epoch {epoch.epoch}"
+            style = {"color": canvas.VERMILION, "markersize": 8, "label": kept}
+        canvas.mark(axes, x, y, told[-1], **style)
     axes.set_xlabel(f"Energy of training until then, under {analysis.chosen}")
-    legend_below(figure)
+    canvas.legend_below(figure)
     shares = ", ".join(f"{phase} {amount_words(one)}" for phase, one in priced.by_phase.items())
     ends = "" if priced.total.value_pj is not None else " Drawn at the prices' upper ends."
     return Chart(
@@ -184,7 +136,7 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
     )
 
 
-@house_style()
+@canvas.house_style()
 def confusion_matrix(
     confusion: NDArray[np.integer[Any]], source: str, subject: Subject = DIGITS
 ) -> Chart:
@@ -199,12 +151,16 @@ def confusion_matrix(
     row_sums = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     diagonal = np.eye(n_classes, dtype=bool)
     percent = np.ma.masked_array(100 * counts / row_sums, mask=diagonal)
-    colours = LinearSegmentedColormap.from_list("errors", [PAPER, "#F6B58C", VERMILION])
+    colours = LinearSegmentedColormap.from_list(
+        "errors", [canvas.PAPER, "#F6B58C", canvas.VERMILION]
+    )
     highest = max(float(percent.max()), 0.1)
     side = max(1.0, min(n_classes, _MOST_NUMBERED) / 14)
-    figure = new_figure(6.6 * side, 7.6 * side)
+    figure = canvas.new_figure(6.6 * side, 7.6 * side)
     axes = figure.subplots()
-    picture = axes.imshow(percent, cmap=colours.with_extremes(bad=GRID), vmin=0, vmax=highest)
+    picture = axes.imshow(
+        percent, cmap=colours.with_extremes(bad=canvas.GRID), vmin=0, vmax=highest
+    )
     for actual, predicted in np.ndindex(counts.shape if n_classes <= _MOST_NUMBERED else (0, 0)):
         count, correct = int(counts[actual, predicted]), actual == predicted
         dark = not correct and percent[actual, predicted] > 0.75 * highest
@@ -215,7 +171,7 @@ def confusion_matrix(
             ha="center",
             va="center",
             fontweight="bold" if correct else "normal",
-            color=PAPER if dark else INK if count else GREY,
+            color=canvas.PAPER if dark else canvas.INK if count else canvas.GREY,
         )
     every = range(0, n_classes, 1 + n_classes // _MOST_NUMBERED)
     names = [subject.class_names[label] for label in every]
@@ -224,7 +180,7 @@ def confusion_matrix(
     axes.set_yticks(every, names)
     axes.set_xticks(np.arange(n_classes + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(n_classes + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=PAPER, linewidth=1.5)
+    axes.grid(which="minor", color=canvas.PAPER, linewidth=1.5)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
     axes.set_xlabel(f"Predicted {subject.noun} (cells: number of {subject.samples})")
@@ -244,7 +200,7 @@ def confusion_matrix(
     return Chart("confusion", finding, figure, source)
 
 
-@house_style()
+@canvas.house_style()
 def per_class_accuracy(
     per_class: Sequence[Accuracy],
     overall: Accuracy,
@@ -270,25 +226,16 @@ def per_class_accuracy(
     if not known or overall.percent is None:
         raise ValueError("no class has a sample")
     hardest = min(known, key=lambda entry: entry[1])
-    figure = new_figure(4.2, 8.0 * max(1.0, min(len(known), 64) / 10))
+    figure = canvas.new_figure(4.2, 8.0 * max(1.0, min(len(known), 64) / 10))
     axes = figure.subplots()
-    beside: dict[str, Any] = {
-        "textcoords": "offset points", "va": "center", "annotation_clip": False
-    }  # fmt: skip
     for label, percent, low, high, _ in known:
-        colour = VERMILION if label == hardest[0] else BLUE
-        axes.plot([label, label], [low, high], color=colour, linewidth=2, alpha=0.55)
-        axes.plot([label], [percent], "o", color=colour, markersize=7, clip_on=False, zorder=3)
-        axes.annotate(f"{percent:.1f}", (label, percent), (8, 0), color=colour, **beside)
-    axes.axhline(overall.percent, color=MUTED, linewidth=1, linestyle=(0, (5, 3)), zorder=1)
-    axes.annotate(
-        f"all {subject.nouns}\n{overall.percent:.2f} %",
-        (1, overall.percent),
-        (4, 0),
-        xycoords=("axes fraction", "data"),
-        color=MUTED,
-        **beside,
-    )
+        colour = canvas.VERMILION if label == hardest[0] else canvas.BLUE
+        axes.errorbar([label], [percent], [[percent - low], [high - percent]], fmt="o",
+                      color=colour, markersize=7)  # fmt: skip
+        axes.text(label + 0.12, percent, f"{percent:.1f}", va="center", color=colour)
+    canvas.level(axes, overall.percent)
+    axes.text(len(per_class) - 0.25, overall.percent, f"all {subject.nouns}\n"
+              f"{overall.percent:.2f} %", va="center", color=canvas.MUTED)  # fmt: skip
     lowest = min(entry[2] for entry in known)
     # Down to a whole number below the lowest interval, which the axis label can state.
     bottom = max(0, math.floor(lowest - 0.02 * (100 - lowest)))

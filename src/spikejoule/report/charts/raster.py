@@ -14,14 +14,8 @@ from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.events import STEP_MS, EventList
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.report.charts.canvas import (
-    GREY,
-    VERMILION,
-    Chart,
-    house_style,
-    layer_colours,
-    new_figure,
-)
+from spikejoule.report.charts import canvas
+from spikejoule.report.charts.canvas import Chart
 
 _MOST_NUMBERED_UNITS = 16
 
@@ -114,7 +108,7 @@ def raster_of(measured: Measurement, samples: Samples, sample: int, step_ms: flo
     )
 
 
-@house_style()
+@canvas.house_style()
 def spike_raster(raster: SpikeRaster, source: str, with_counts: bool = True) -> Chart:
     """The spikes of all layers over time.
 
@@ -125,15 +119,15 @@ def spike_raster(raster: SpikeRaster, source: str, with_counts: bool = True) -> 
             then.
     """
     layers, n_layers = raster.layers, len(raster.layers)
-    figure = new_figure(1.6 + 1.7 * (n_layers - 1), 9.6) if with_counts else new_figure(
-        1.6 * n_layers
-    )  # fmt: skip
-    rows = figure.add_gridspec(
-        n_layers, 2 if with_counts else 1, width_ratios=(1, 4.2) if with_counts else None,
-        height_ratios=(1.25,) * (n_layers - 1) + (1,),
-    )  # fmt: skip
+    columns, height, width = (
+        ((1, 4.2), 2.2, 9.6) if with_counts else ((1,), 1.8, canvas.WIDTH_INCHES)
+    )
+    figure = canvas.new_figure(height * n_layers, width)
+    rows = figure.add_gridspec(n_layers, len(columns), width_ratios=columns)
     shared: Axes | None = None
-    for place, (layer, colour) in enumerate(zip(layers, layer_colours(n_layers), strict=True)):
+    for place, (layer, colour) in enumerate(
+        zip(layers, canvas.layer_colours(n_layers), strict=True)
+    ):
         axes = figure.add_subplot(rows[place, -1], sharex=shared)
         shared, last = axes, place == n_layers - 1
         _draw_spikes(axes, layer, colour, raster.step_ms)
@@ -145,7 +139,7 @@ def spike_raster(raster: SpikeRaster, source: str, with_counts: bool = True) -> 
         axes.tick_params(labelbottom=last)
         if last and layer.n_inputs <= _MOST_NUMBERED_UNITS:
             axes.set_yticks(range(layer.n_inputs), raster.subject.class_names[: layer.n_inputs])
-            axes.tick_params(axis="y", labelsize=8 if with_counts else 6)
+            axes.tick_params(axis="y", labelsize=7)
     # The spikes of step t are drawn at t, in the middle of it.
     axes.set_xlim(-0.5 * raster.step_ms, (layers[0].n_steps - 0.5) * raster.step_ms)
     axes.set_xlabel("Time (ms)")
@@ -167,7 +161,7 @@ def spike_raster(raster: SpikeRaster, source: str, with_counts: bool = True) -> 
         "raster",
         finding,
         figure,
-        f"{source}; {raster.source}",
+        "; ".join(filter(None, (source, raster.source))),
         "; ".join(raster.title(place) for place in range(n_layers)),
         f"Each mark is a spike. The input's units are {units}; output neurons are the classes, "
         "and the one with the most spikes is the answer.",
@@ -178,7 +172,7 @@ def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> N
     """A vertical stroke a spike, all of them one line with gaps: small in the page's SVG."""
     times = layer.row_of_each_event() * step_ms
     units = layer.sources.astype(np.float64)
-    half = max(0.35, 0.008 * layer.n_inputs)
+    half = max(0.35, 0.01 * layer.n_inputs)
     gaps = np.full(len(times), np.nan)
     x = np.stack([times, times, gaps], axis=1).ravel()
     y = np.stack([units - half, units + half, gaps], axis=1).ravel()
@@ -201,7 +195,7 @@ def _draw_image(axes: Axes, raster: SpikeRaster) -> None:
 
 def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
     counts, answer = raster.spikes_per_unit[-1], raster.answer
-    colours = [VERMILION if label == answer else GREY for label in range(counts.size)]
+    colours = [canvas.VERMILION if label == answer else canvas.GREY for label in range(counts.size)]
     bars = axes.barh(range(counts.size), counts, color=colours, height=0.7)
     axes.bar_label(bars, [str(count) if count else "" for count in counts], padding=3, fontsize=8)
     axes.set_xlim(0, max(int(counts.max()) * 1.2, 1))
