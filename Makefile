@@ -168,7 +168,7 @@ docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, bu
 	$(MKDOCS) serve --dev-addr 127.0.0.1:8000
 
 experiments: $(INSTALLED)  ## DVC's experiments as a table: what differs, files left out
-	$(DVC) exp show --only-changed --drop '.*/.*|recording_failures'
+	$(DVC) exp show --only-changed --drop '.*/.*'
 
 ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
 	@echo 'The runs, with the columns that matter: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview'

@@ -31,9 +31,7 @@ from stages.shared.resuming import Resume, resumable
 
 logger = logging.getLogger(__name__)
 
-OUTPUTS = ("baseline", "teacher", "baseline_metrics", "baseline_timings")
 _SPLITS = ("train", "validation", "test")
-PATHS = (*_SPLITS, *OUTPUTS)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
@@ -171,4 +169,4 @@ def _headline(
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, PATHS))
+    sys.exit(run_stage(main, __doc__))

@@ -19,8 +19,6 @@ from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
-PATHS = ("validation", "test", "events_validation", "events_test", "encode_metrics")
-
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the events of both splits; training draws its own afresh in every epoch."""
@@ -57,4 +55,4 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, PATHS))
+    sys.exit(run_stage(main, __doc__))

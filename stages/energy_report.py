@@ -38,37 +38,6 @@ from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
-PATHS = (
-    "trained",
-    "test",
-    "events_test",
-    "inference_spikes",
-    "inference_events",
-    "evaluate_metrics",
-    "per_class",
-    "confusion",
-    "accuracy_by_step",
-    "early_exit",
-    "train_timings",
-    "inference_timings",
-    "baseline",
-    "hardware",
-    "front",
-    "verdict",
-    "fronts",
-    "checkpoint",
-    "contenders",
-    "nir",
-    "energy_metrics",
-    "energy_table",
-    "energy_page",
-    "energy_card",
-    "training_curves",
-    "spike_raster",
-    "confusion_figure",
-    "per_class_figure",
-)
-
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the checkpoint, the energy analysis and the figures; every input is read before."""
@@ -155,4 +124,4 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, PATHS))
+    sys.exit(run_stage(main, __doc__))

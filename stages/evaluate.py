@@ -15,20 +15,6 @@ from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
-PATHS = (
-    "trained",
-    "validation",
-    "test",
-    "events_validation",
-    "events_test",
-    "predictions",
-    "evaluate_metrics",
-    "confusion",
-    "per_class",
-    "accuracy_by_step",
-    "early_exit",
-)
-
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write predictions, accuracies with their intervals, early answers."""
@@ -74,4 +60,4 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, PATHS))
+    sys.exit(run_stage(main, __doc__))

@@ -19,15 +19,6 @@ from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
-PATHS = (
-    "trained",
-    "events_test",
-    "inference_spikes",
-    "inference_events",
-    "inference_metrics",
-    "inference_timings",
-)
-
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write spike counts, spikes, the summary, and the time it took."""
@@ -69,4 +60,4 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, PATHS))
+    sys.exit(run_stage(main, __doc__))

@@ -11,11 +11,9 @@ from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.params import Params
 from stages.shared.common import run_stage
-from stages.shared.root import project_root
+from stages.shared.project import project_root
 
 logger = logging.getLogger(__name__)
-
-PATHS = ("train", "validation", "test", "data_metrics")
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
@@ -46,4 +44,4 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, PATHS))
+    sys.exit(run_stage(main, __doc__))

@@ -2,31 +2,30 @@
 
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
 
 from spikejoule.core.host_energy import gpu_uuids, measure_host_energy
 from spikejoule.data.images import DataDescription, load_samples, samples_sha256
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
-from spikejoule.engine import engine_to_train
+from spikejoule.engine import BatchOutcome, engine_to_train
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.model.training_files import TrainMetrics, TrainTimings
 from spikejoule.params import Params
+from spikejoule.training.course import EpochRecord
 from spikejoule.training.history import history_table
 from spikejoule.training.outcome import trained_network
 from spikejoule.training.teacher import load_teacher
 from spikejoule.training.training import TrainingData, train
-from stages.progress import JournalKeeper, ProgressBar
-from stages.shared import journal
 from stages.shared.common import run_stage
+from stages.shared.project import shown_run
 from stages.shared.resuming import resumable
 
 logger = logging.getLogger(__name__)
-
-INPUTS = ("train", "validation", "events_validation", "data_metrics", "teacher")
-OUTPUTS = ("trained", "history", "train_metrics", "train_timings")
-PATHS = (*INPUTS, *OUTPUTS)
 
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
@@ -53,20 +52,21 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     data = TrainingData(
         samples.inputs, samples.labels, samples.index, encoder, events, validation.labels, teacher
     )
-    bar = ProgressBar(len(samples), params.train.max_epochs)
     facts = {"engine": engine.name, "device": engine.device}
     if engine.name == "dense":  # rounds by its threads
         facts["threads"] = str(params.train.threads)
-    with resumable("train", params, facts, after=("baseline",)) as resume:
-        journal.tell("training", layer_names=names)
-        try:
-            with measure_host_energy(gpu_uuids(engine.device)) as host:
-                result = train(
-                    data, engine, names, params.train, params.seed, (JournalKeeper(), bar),
-                    keeper=resume.keeper(host),
-                )  # fmt: skip
-        finally:
-            bar.close()
+    with (
+        resumable("train", params, facts) as resume,
+        shown_run(params, names, resume.key) as run,
+        tqdm(total=len(samples), unit=" samples", leave=False, disable=None) as bar,
+    ):
+        progress = Progress(bar, params.train.max_epochs)
+        observers = (progress,) if run is None else (progress, run)
+        with measure_host_energy(gpu_uuids(engine.device)) as host:
+            result = train(
+                data, engine, names, params.train, params.seed, observers,
+                keeper=resume.keeper(host),
+            )  # fmt: skip
         network = trained_network(
             result,
             encoder,
@@ -76,7 +76,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             engine.name,
         )
         save_trained(paths["trained"], network)
-        journal.tell("trained", path=str(paths["trained"].resolve()))
+        if run is not None:
+            run.trained(paths["trained"])
         history, further_columns = history_table(result.history, names)
         history.write(paths["history"], further_columns)
         TrainMetrics(
@@ -103,5 +104,34 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         )  # fmt: skip
 
 
+class Progress:
+    """Shows training on a terminal; elsewhere a line for each epoch has to do."""
+
+    def __init__(self, bar: "tqdm[Any]", max_epochs: int) -> None:
+        self._bar, self._max_epochs = bar, max_epochs
+
+    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
+        """After each step."""
+        self._bar.set_description(f"epoch {epoch}/{self._max_epochs}", refresh=False)
+        self._bar.update(samples)
+
+    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
+        """After each epoch's validation."""
+        self._bar.reset()
+        with tqdm.external_write_mode():
+            logger.info(
+                "epoch %d/%d: loss %.4f, training %.2f %%, validation %.2f %%, %.1f s",
+                record.epoch, self._max_epochs, record.train_loss, record.train_accuracy_percent,
+                record.validation_accuracy_percent, seconds,
+            )  # fmt: skip
+
+    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
+        """Before a training goes on."""
+        logger.info(
+            "resumes after epoch %d of %d, %.1f s of training",
+            len(history), self._max_epochs, sum(seconds),
+        )  # fmt: skip
+
+
 if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__, PATHS))
+    sys.exit(run_stage(main, __doc__))

@@ -19,7 +19,8 @@ from packaging.requirements import Requirement
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.params import Params, load_params, parse_params
-from stages.shared import common, root
+from stages.shared import common
+from stages.shared.project import project_root
 from tests.tools.pipeline_tools import write_paths
 from tests.tools.without_torch import needs_torch
 
@@ -436,14 +437,36 @@ class TestStages:
         shutil.copy(repository / "params.yaml", tmp_path)
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr(common, "set_up_logging", lambda: None)
+        write_paths(tmp_path, {"test": "c"})
         return tmp_path
+
+    @pytest.mark.usefixtures("workspace")
+    def test_paths_that_dvc_knows_of_and_parameters_arrive(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        seen: list[tuple[Mapping[str, Path], Params]] = []
+        write_paths(Path(), {"train": "a", "data_metrics": "b", "test": "c"})
+        with Path("dvc.yaml").open("a") as stream:  # the stage is named like this file
+            stream.write("stages: {test_house: {deps: ['${paths.train}'], metrics: [")
+            stream.write("'${paths.data_metrics}': {cache: false}]}}\n")
+
+        def stage(paths: Mapping[str, Path], params: Params) -> None:
+            seen.append((paths, params))
+            paths["test"].touch()
+
+        assert common.run_stage(stage, "A stage.", []) == 1
+        ((paths, params),) = seen
+        assert paths == {"train": Path("a"), "data_metrics": Path("b")}
+        assert params.seed == 42
+        said = capsys.readouterr().err
+        assert said == "error: dvc.yaml must list ${paths.test} in this stage.\n"
 
     @pytest.mark.usefixtures("workspace")
     def test_error_is_printed_without_a_traceback(self, capsys: pytest.CaptureFixture[str]) -> None:
         def fail(paths: Mapping[str, Path], params: Params) -> None:
             raise ParameterError("first problem\nsecond problem")
 
-        assert common.run_stage(fail, None, (), []) == 1
+        assert common.run_stage(fail, None, []) == 1
         assert capsys.readouterr().err == "error: first problem\nerror: second problem\n"
 
     @pytest.mark.usefixtures("workspace")
@@ -451,7 +474,7 @@ class TestStages:
         def interrupt(paths: Mapping[str, Path], params: Params) -> None:
             raise KeyboardInterrupt
 
-        assert common.run_stage(interrupt, None, (), []) == 130
+        assert common.run_stage(interrupt, None, []) == 130
         assert capsys.readouterr().err.startswith("error: interrupted")
 
     @pytest.mark.parametrize(
@@ -475,14 +498,14 @@ class TestStages:
     @pytest.mark.parametrize("arguments", [["--train", "a"], ["many"]])
     def test_usage_error(self, arguments: list[str]) -> None:
         with pytest.raises(SystemExit) as error:
-            common.run_stage(lambda paths, params: None, None, (), arguments)
+            common.run_stage(lambda paths, params: None, None, arguments)
         assert error.value.code == 2
 
     @pytest.mark.usefixtures("workspace")
-    def test_a_path_that_dvc_yaml_does_not_name(self, capsys: pytest.CaptureFixture[str]) -> None:
-        write_paths(Path(), {"test": "c"})
-        assert common.run_stage(lambda paths, params: None, None, ("train",), []) == 1
-        assert "dvc.yaml must name the path of train" in capsys.readouterr().err
+    def test_a_folder_without_a_pipeline(self, capsys: pytest.CaptureFixture[str]) -> None:
+        Path("dvc.yaml").unlink()
+        assert common.run_stage(lambda paths, params: None, None, []) == 1
+        assert "dvc.yaml" in capsys.readouterr().err
 
     def test_whole_launcher(self, repository: Path, tmp_path: Path) -> None:
         # As DVC calls it: a wrong parameter ends with one line and 1, and leaves no output.
@@ -509,7 +532,7 @@ class TestProjectRoot:
     def test_working_directory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("DVC_ROOT", raising=False)
-        assert root.project_root() == tmp_path.resolve()
+        assert project_root() == tmp_path.resolve()
 
     def test_experiment_in_a_folder_of_its_own(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -518,7 +541,7 @@ class TestProjectRoot:
         inner.mkdir(parents=True)
         monkeypatch.chdir(inner)
         monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-        assert root.project_root() == tmp_path.resolve()
+        assert project_root() == tmp_path.resolve()
 
     def test_inherited_root_of_another_project(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -527,7 +550,7 @@ class TestProjectRoot:
             (tmp_path / name).mkdir(parents=True)
         monkeypatch.chdir(tmp_path / "here")
         monkeypatch.setenv("DVC_ROOT", str(tmp_path / "other"))
-        assert root.project_root() == (tmp_path / "here").resolve()
+        assert project_root() == (tmp_path / "here").resolve()
 
 
 class TestRepository:

@@ -1,57 +1,53 @@
-"""What every stage shares: path options, parameters, logging, and errors without a traceback."""
+"""What every stage shares: its artifacts, parameters, logging, and errors without a traceback."""
 
 import argparse
+import inspect
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
-from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, artifact_paths
+from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, paths_of, read_mapping
 from spikejoule.params import Params, load_params
-from stages.shared import journal
+from stages.shared.project import pipeline, project_root
 from stages.shared.resuming import forget_recorded
-from stages.shared.root import project_root
 
 Stage = Callable[[Mapping[str, Path], Params], None]
 
 
-def run_stage(
-    stage: Stage,
-    description: str | None,
-    path_names: Sequence[str],
-    arguments: Sequence[str] | None = None,
-) -> int:
+class StagePaths(dict[str, Path]):
+    """Where the artifacts of a stage are: of those that dvc.yaml lists for it, and of no others.
+
+    What a stage reads or writes beside them DVC would not know of: ArtifactError.
+    """
+
+    def __missing__(self, name: str) -> Path:
+        raise ArtifactError(f"{PIPELINE_FILE} must list ${{paths.{name}}} in this stage.")
+
+
+def run_stage(stage: Stage, description: str | None, arguments: Sequence[str] | None = None) -> int:
     """Call `stage(paths, params)` and return the exit status.
 
-    `path_names` are the artifacts that the stage reads and writes: the keys of `paths`. Where they
-    lie, and the parameters, is read from dvc.yaml and params.yaml in the working directory. Numbers
-    among the arguments are for DVC alone, which runs a stage again when its command has changed. A
-    SpikejouleError is printed as `error: ...` and gives 1, an interruption from the keyboard 130.
-    Beginning and end go into the journal.
+    The stage is that of dvc.yaml which is named like the file of `stage`; `paths` holds the
+    artifacts that are listed there, and the parameters are those of params.yaml, both in the
+    working directory. A SpikejouleError is printed as `error: ...` and gives 1, an interruption
+    from the keyboard 130.
     """
-    parser = argparse.ArgumentParser(description=description, allow_abbrev=False)
-    parser.add_argument("changed", nargs="*", type=int, help=argparse.SUPPRESS)
-    parser.parse_args(arguments)
+    argparse.ArgumentParser(description=description, allow_abbrev=False).parse_args(arguments)
     set_up_logging()
     try:
-        paths = _paths(path_names)
+        paths = stage_paths(Path(inspect.getfile(stage)).stem)
         params = load_params(PARAMS_FILE)
-        journal.begin(
-            project_root(),
-            directory=str(Path.cwd()),
-            parameters=params.flattened(),
-            experiment=params.publish.experiment,
-        )
+        pipeline()
         forget_recorded(project_root())
         stage(paths, params)
     except SpikejouleError as error:
-        journal.tell("failed", reason=str(error))
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         return 1
     except MemoryError as error:
-        journal.tell("failed", reason=f"not enough memory ({error})")
         print(
             f"error: not enough memory ({error}); smaller train.batch_size, model.hidden or "
             "encode.time_window need less.",
@@ -59,23 +55,25 @@ def run_stage(
         )
         return 1
     except KeyboardInterrupt:
-        journal.tell("interrupted")
         print("error: interrupted from the keyboard.", file=sys.stderr)
         return 130
-    except Exception as error:
-        journal.tell("failed", reason=f"{type(error).__name__}: {error}")
-        raise
-    journal.tell("done")
     return 0
 
 
-def _paths(names: Sequence[str]) -> dict[str, Path]:
-    """Where some artifacts lie; ArtifactError if dvc.yaml does not say it."""
-    known = artifact_paths(Path()) if names else {}
-    for name in names:
-        if name not in known:
-            raise ArtifactError(f"{PIPELINE_FILE} must name the path of {name} under vars.paths.")
-    return {name: known[name] for name in names}
+def stage_paths(name: str) -> StagePaths:
+    """Where the artifacts are that the dvc.yaml in the working directory lists for a stage.
+
+    All that it names, where it has no such stage. ArtifactError if it names no paths.
+    """
+    content = read_mapping(Path(PIPELINE_FILE))
+    paths = paths_of(content, Path())
+    stage: Mapping[str, Any] | None = content.get("stages", {}).get(name)
+    if stage is None:
+        return StagePaths(paths)
+    lists = [stage.get(kind, ()) for kind in ("deps", "outs", "metrics", "plots")]
+    entries = [entry for entries in lists for entry in entries]
+    listed = {next(iter(entry)) if isinstance(entry, Mapping) else entry for entry in entries}
+    return StagePaths({key: path for key, path in paths.items() if f"${{paths.{key}}}" in listed})
 
 
 def set_up_logging() -> None:

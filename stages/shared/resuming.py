@@ -1,4 +1,4 @@
-"""Trainings that go on after a kill: where their state lies, what it is known by, when it goes.
+"""Trainings that resume after a kill: where their state is, what it is known by, when it goes.
 
 The state lies in `.resume` of the project's root, which experiments in folders of their own share,
 and is known by all that DVC knows the stage by (`dvc.yaml`: its code, files and parameters), but
@@ -8,8 +8,7 @@ then a kill of DVC itself would have the stage run again.
 
 import logging
 import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
@@ -19,7 +18,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from spikejoule.core.errors import ArtifactError, SpikejouleError
+from spikejoule.core.errors import ArtifactError
 from spikejoule.core.host_energy import HostEnergy, HostEnergyEntry, added_up
 from spikejoule.core.provenance import (
     computing_environment,
@@ -31,15 +30,12 @@ from spikejoule.core.resume import Kept, ResumeFile
 from spikejoule.core.store import read_json, write_json
 from spikejoule.core.yaml_files import PIPELINE_FILE, paths_of, read_mapping
 from spikejoule.params import WITHOUT_EFFECT, Params
-from stages.shared import journal
-from stages.shared.root import project_root
+from stages.shared.project import end_with_the_pipeline, project_root
 
 logger = logging.getLogger(__name__)
 
 FOLDER = ".resume"
 
-_LOCK_FILE = "dvc.lock"
-_GONE_FOR_SECONDS = 3600.0
 # The dense engine rounds by its threads; those that a state was begun with are part of it.
 _OF_THE_MACHINE = ("train.threads", *WITHOUT_EFFECT)
 
@@ -93,7 +89,7 @@ class Resume:
             "host_energy": [entry.model_dump(mode="json") for entry in energy],
         }
         self._file.save(replace(kept, plain=plain))
-        _end_with_the_pipeline()
+        end_with_the_pipeline()
 
     def refuse(self, reason: str) -> None:
         """Forget a state that nobody can go on from, and say why."""
@@ -125,7 +121,6 @@ def resumable(
     stage: str,
     params: Params,
     facts: Mapping[str, str] | None = None,
-    after: Sequence[str] = (),
 ) -> Iterator[Resume]:
     """What keeps the state of a stage's training, of which this process is the only owner.
 
@@ -136,7 +131,6 @@ def resumable(
         stage: its name in dvc.yaml.
         params: all parameters.
         facts: what else the result depends on, by name.
-        after: stages whose training came before: a pipeline that was killed then has the same run.
     """
     pipeline = read_mapping(Path(PIPELINE_FILE)) if params.train.resume else {}
     key = _key(pipeline, stage, params, facts or {})
@@ -145,51 +139,32 @@ def resumable(
         return
     folder = project_root() / FOLDER
     with ResumeFile(folder, key, f"the training of stage {stage}") as file:
-        _end_with_the_pipeline()
+        end_with_the_pipeline()
         if file.is_owned:
             if _is_recorded(_mark_of(file.path)):
                 file.done()
             with suppress(OSError):
                 _mark_of(file.path).unlink(missing_ok=True)
-        earlier = [(of, _key(pipeline, of, params, {})) for of in after]
-        for name, known in [(stage, key), *earlier]:
-            journal.tell("resumable", stage=name, key=known)
         yield Resume(file if file.is_owned else None, key)
 
 
 def forget_recorded(root: Path) -> None:
     """Remove the states of trainings whose results DVC has recorded by now."""
     for mark in (root / FOLDER).glob("*.done"):
-        # Whoever has the lock goes on from it this very moment.
-        with suppress(OSError, Timeout):
+        lock = mark.with_suffix(".lock")
+        # One that somebody resumes from this very moment is locked.
+        with suppress(OSError, Timeout), FileLock(lock, timeout=0):
             if _is_recorded(mark):
-                lock = mark.with_suffix(".lock")
-                with FileLock(lock, timeout=0):
-                    # Again: it may be of another training by now.
-                    if _is_recorded(mark):
-                        mark.with_suffix(".npz").unlink(missing_ok=True)
-                        mark.unlink(missing_ok=True)
-                    lock.unlink()
-
-
-def _end_with_the_pipeline() -> None:
-    if journal.pipeline_has_ended():
-        raise SpikejouleError(
-            "the pipeline that started this stage has ended: the next one goes on from here"
-        )
+                mark.with_suffix(".npz").unlink(missing_ok=True)
+                mark.unlink()
+            lock.unlink()
 
 
 def _is_recorded(mark: Path) -> bool:
-    """Whether the dvc.lock beside a finished training's outputs records them.
-
-    DVC removes the folder of an experiment that has ended: it is taken for recorded after a while.
-    """
+    """Whether the dvc.lock beside a finished training's outputs records them."""
     try:
-        told = read_json(mark)
-        folder = Path(told["folder"])
-        if not folder.exists():
-            return time.time() - mark.stat().st_mtime > _GONE_FOR_SECONDS
-        return str(told["md5"]).encode() in (folder / _LOCK_FILE).read_bytes()
+        content = read_json(mark)
+        return str(content["md5"]).encode() in (Path(content["folder"]) / "dvc.lock").read_bytes()
     except (ArtifactError, KeyError, OSError):
         return False
 

@@ -71,7 +71,7 @@ import importlib, sys
 from stages.shared.common import run_stage
 for name in sys.argv[1:]:
     stage = importlib.import_module(f"stages.{name}")
-    if status := run_stage(stage.main, None, stage.PATHS, []):
+    if status := run_stage(stage.main, None, []):
         sys.exit(f"{name} ended with {status}")
 """
 # Of the engines' tests, those of surrogates: all kernels are new beside a new surrogate, and take

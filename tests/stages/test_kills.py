@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from tests.tools.kills import Project
 from tests.tools.pipeline_tools import dvc, stages_that_ran
 from tests.tools.recorded_project import Project as RecordedProject
-from tests.tools.recorded_project import end_of_followers
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,14 +21,13 @@ pytestmark = [
 
 
 @pytest.fixture
-def project(recorded_project: RecordedProject, tmp_path: Path) -> Iterator[Project]:
+def project(recorded_project: RecordedProject, tmp_path: Path) -> Project:
     """The project without its store, whose results are those of an undisturbed run."""
     folder = tmp_path / "a clone"
     aside = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "dvc_plots", ".cache")
     shutil.copytree(recorded_project.folder, folder, symlinks=True, ignore=aside)
     shutil.rmtree(folder / ".dvc" / "tmp")
-    yield Project(folder, recorded_project.environment, random.Random(5))
-    end_of_followers(folder)
+    return Project(folder, recorded_project.environment, random.Random(5))
 
 
 def test_six_kills_end_with_the_same_bytes_and_one_run(project: Project) -> None:
@@ -42,7 +39,6 @@ def test_six_kills_end_with_the_same_bytes_and_one_run(project: Project) -> None
     assert len(project.kills) >= 4, "too quick for the kills"
     output = dvc(project.folder, project.environment, "repro")
     assert stages_that_ran(output)[-1] == "publish"
-    end_of_followers(project.folder)
     assert len(project.runs()) == 1
     assert project.epochs_shown() == [1, 2]
     assert not list((project.folder / ".resume").iterdir())

@@ -40,7 +40,7 @@ def main(paths: object, params: Params) -> None:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_stage(main, None, ()))
+    raise SystemExit(run_stage(main, None))
 """
 
 

@@ -5,19 +5,22 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 import yaml
+from filelock import FileLock
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
 from spikejoule.core.host_energy import HostEnergy, measure_host_energy
 from spikejoule.core.provenance import computing_environment
 from spikejoule.core.resume import Kept
 from spikejoule.params import Params, load_params
-from stages.shared import journal, resuming
+from stages.shared import project as shared
+from stages.shared import resuming
 from stages.shared.resuming import Resume, forget_recorded, resumable
 from tests.core.test_host_energy import add, make_zone
 from tests.tools.pipeline_tools import set_parameters
@@ -192,19 +195,6 @@ class TestEnd:
         forget_recorded(project)
         assert self.states(project) == []
 
-    def test_that_of_an_experiment_whose_folder_is_gone_goes_after_a_while(
-        self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("DVC_STAGE", "train")
-        train_to_the_end(timings)
-        (mark,) = (project / ".resume").glob("*.done")
-        mark.write_text(mark.read_text().replace(str(project), str(project / "gone")))
-        forget_recorded(project)
-        assert self.states(project) == [".done", ".npz"]
-        os.utime(mark, (0, 0))
-        forget_recorded(project)
-        assert self.states(project) == []
-
     def test_one_that_is_recorded_is_not_taken_up(
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -220,18 +210,12 @@ class TestEnd:
         monkeypatch.setenv("DVC_STAGE", "train")
         train_to_the_end(timings)
         record(timings)
-        is_recorded = resuming._is_recorded
-
-        def another_begins(mark: Path) -> bool:
-            monkeypatch.setattr(resuming, "_is_recorded", is_recorded)
-            found = is_recorded(mark)
-            with resumable("train", params()) as resume:
-                save(resume)
-            return found
-
-        monkeypatch.setattr(resuming, "_is_recorded", another_begins)
+        (mark,) = (project / ".resume").glob("*.done")
+        with FileLock(mark.with_suffix(".lock")):
+            forget_recorded(project)
+        assert self.states(project)[:1] + self.states(project)[-1:] == [".done", ".npz"]
         forget_recorded(project)
-        assert self.states(project) == [".npz"]
+        assert self.states(project) == []
 
     @pytest.mark.parametrize("full", [False, True], ids=["no folder", "full disk"])
     def test_a_state_that_cannot_be_kept_costs_no_result(
@@ -257,50 +241,51 @@ class TestEnd:
             assert "cannot be kept" in caplog.text
 
     def test_a_stage_whose_pipeline_was_killed_keeps_its_epoch_and_ends(
-        self, project: Path, monkeypatch: pytest.MonkeyPatch
+        self, project: Path, pipeline: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        ended = iter([False, True, True])
-        with monkeypatch.context() as patch:
-            patch.setattr(journal, "pipeline_has_ended", lambda: next(ended))
-            with (
-                pytest.raises(SpikejouleError, match="the next one goes on from here"),
-                resumable("train", params()) as resume,
-            ):
-                save(resume)
-            with (
-                pytest.raises(SpikejouleError, match="the next one goes on from here"),
-                resumable("train", params()),
-            ):
-                pytest.fail("it would take the state up, for nobody")
+        with resumable("train", params()) as resume:
+            pipeline.kill()
+            with pytest.raises(SpikejouleError, match="the next one resumes from here"):
+                save_when_it_has_ended(resume)
+        with (
+            pytest.raises(SpikejouleError, match="the next one resumes from here"),
+            resumable("train", params()),
+        ):
+            pytest.fail("it would take the state up, for nobody")
+        pipeline.wait()
+        monkeypatch.setattr(shared, "pipeline", lambda: None)
         with resumable("train", params()) as resume:
             assert resume.load() is not None
 
-    def test_a_pipeline_ends_with_its_process(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture
+    def pipeline(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+        """A process that stands for DVC."""
         process = subprocess.Popen(["sleep", "600"])
-        for pid, has_ended in ((None, False), (process.pid, False)):
-            monkeypatch.setattr(journal, "_pipeline_pid", pid)
-            assert journal.pipeline_has_ended() == has_ended
+        monkeypatch.setattr(shared, "pipeline", lambda: psutil.Process(process.pid))
+        yield process
         process.kill()
-        while not journal.pipeline_has_ended():  # a zombie, whom nobody has asked for its status
-            time.sleep(0.01)
         process.wait()
-        assert journal.pipeline_has_ended()
+
+
+def save_when_it_has_ended(resume: Resume) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        save(resume)
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("pid", [1, os.getpid()], ids=["init", "session"])
 def test_a_stage_that_begins_after_the_end_of_its_pipeline_is_refused(
-    pid: int, project: Path, monkeypatch: pytest.MonkeyPatch
+    pid: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has been adopted, by `init` or by the manager of a user's session."""
     adopter = psutil.Process(pid)
     monkeypatch.setattr(adopter, "name", lambda: "systemd")
     monkeypatch.setattr(adopter, "cmdline", lambda: ["/usr/lib/systemd/systemd", "--user"])
+    monkeypatch.setattr(psutil.Process, "parents", lambda process: [adopter])
     monkeypatch.setenv("DVC_STAGE", "train")
-    monkeypatch.setattr(journal, "_pipeline", lambda: adopter)
-    monkeypatch.setattr(journal, "_start_follower", lambda path, root: pytest.fail("followed"))
     with pytest.raises(SpikejouleError, match="has ended already"):
-        journal.begin(project)
-    assert not (project / ".cache").exists()
+        shared.pipeline.__wrapped__()
 
 
 def test_energy_is_the_sum_over_the_processes_until_their_last_epoch(

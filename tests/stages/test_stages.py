@@ -22,7 +22,6 @@ from spikejoule.data.images import Dataset, load_images, save_images
 from spikejoule.encoding.events import load_events, save_events
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.trained import load_trained, save_trained
-from stages import train
 from stages.shared.common import run_stage
 from tests.tools.examples import trained_network
 from tests.tools.finished_project import (
@@ -42,6 +41,7 @@ from tests.tools.pipeline_tools import (
 )
 
 PROCESS_SECONDS = 240
+TRAIN_OUTPUTS = ("trained", "history", "train_metrics", "train_timings")
 
 
 @pytest.fixture
@@ -397,7 +397,7 @@ class TestOutputsThatCannotBeWritten:
         (project / "blocked").write_text("a file")
         write_paths(project, paths | {name: f"blocked/{name}" for name in outputs})
         capsys.readouterr()
-        assert run_stage(module.main, None, module.PATHS, []) == 1
+        assert run_stage(module.main, None, []) == 1
         errors = [line for line in capsys.readouterr().err.splitlines() if line]
         assert len(errors) == 1
         assert errors[0].startswith("error: blocked/")
@@ -446,7 +446,7 @@ class TestEndedFromOutside:
     @pytest.fixture
     def long_training(self, project: Path) -> None:
         """Parameters with which the second epoch is sure to be cut short; no old outputs."""
-        for name in train.OUTPUTS:
+        for name in TRAIN_OUTPUTS:
             path_of(name).unlink()
         # 80 images in batches of one: some seconds per epoch would be too few on a fast machine.
         set_parameters(project, {"train.max_epochs": 100_000, "train.batch_size": 1})
@@ -496,7 +496,7 @@ class TestEndedFromOutside:
         assert process.returncode == 130
         rest = [line for line in errors.splitlines() if not line.startswith("epoch ")]
         assert rest == ["error: interrupted from the keyboard."]
-        assert not any(path_of(name).exists() for name in train.OUTPUTS)
+        assert not any(path_of(name).exists() for name in TRAIN_OUTPUTS)
         assert not list(project.rglob("*.tmp"))
 
     def test_an_error_as_dvc_sees_it(

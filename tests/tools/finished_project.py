@@ -150,18 +150,19 @@ def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
 def call(stage: str) -> int:
     """Run a stage as its script does, on the files of the working directory."""
     module = MODULES[stage]
-    return run_stage(module.main, module.__doc__, module.PATHS, [])
+    return run_stage(module.main, module.__doc__, [])
 
 
 def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[str]]:
     """The names of the artifacts that a stage reads, and of those that it writes."""
     definition = pipeline_definition(repository)["stages"][stage]
-    dependencies = {entry.removeprefix("${paths.").rstrip("}") for entry in definition["deps"]}
-    names = list(MODULES[stage].PATHS)
-    return (
-        [name for name in names if name in dependencies],
-        [name for name in names if name not in dependencies],
-    )
+
+    def named(*kinds: str) -> list[str]:
+        entries = [entry for kind in kinds for entry in definition.get(kind, ())]
+        names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+        return [name[len("${paths.") : -1] for name in names if name.startswith("$")]
+
+    return named("deps"), named("outs", "metrics", "plots")
 
 
 def content_of(folder: Path) -> dict[str, bytes]:

@@ -39,7 +39,6 @@ _GIVEN = (
     "metrics/front.csv",
     "metrics/verdict.csv",
     "metrics/fronts.csv",
-    "metrics/unrecorded.json",
 )
 
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import sys
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ PARAMETERS = {
     # A third of what the report takes, which every experiment makes anew
     "energy_report.bootstrap_samples": 100,
 }
-FOLLOWER_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -67,13 +65,4 @@ def run_pipeline(repository: Path, folder: Path) -> str:
     clone_of_working_tree(repository, folder, environment, PARAMETERS)
     output = dvc(folder, environment, "repro")
     commit(folder, environment, "Results")
-    end_of_followers(folder)
     return output
-
-
-def end_of_followers(folder: Path) -> None:
-    """Wait until no process follows a pipeline of the project any more."""
-    deadline = time.monotonic() + FOLLOWER_SECONDS
-    while list((folder / ".cache" / "runs").glob("*.jsonl")):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)

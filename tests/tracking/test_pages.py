@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from spikejoule.params import load_params
 from spikejoule.tracking import RunRecord, project_store, publish
-from spikejoule.tracking.pages import VIEW, dataset_input, experiment_tags, run_name, run_note
+from spikejoule.tracking.writing import VIEW, dataset_input, experiment_tags, run_name, run_note
 
 
 def columns() -> list[str]:

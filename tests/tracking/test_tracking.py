@@ -27,9 +27,8 @@ from spikejoule.tracking import (
     project_store,
     publish,
 )
-from spikejoule.tracking.keeper import keeper_tags
 from spikejoule.tracking.run_record import FILES, OUTPUTS, build_run_record, files_of
-from spikejoule.tracking.store import in_one_line
+from spikejoule.tracking.store import in_one_line, keeper_tags
 from tests.tools.examples import (
     BASELINE_TIMINGS,
     ENERGY_METRICS,

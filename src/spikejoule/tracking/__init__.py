@@ -1,21 +1,16 @@
 """Runs in an MLflow store: the only package that imports mlflow.
 
 A run is written from a `RunRecord`, once for each distinct result: publishing the same result again
-finds the run and adds nothing. While a pipeline trains, `live` shows its run as it grows. Whatever
-goes wrong takes bounded time and is a warning to the pipeline, never an error: one whose outputs
-are on disk has not failed because a server is down.
+finds the run and adds nothing. While a network is trained, `training_run` shows its run as it
+grows, which costs the training nothing: whatever goes wrong is one warning. What goes wrong while a
+run is published is one error, in bounded time, and is made up for by publishing again.
 """
 
-from spikejoule.tracking.publishing import (
-    PIPELINE_TAG,
-    TIME_LIMIT_SECONDS,
-    TRAINED_TAG,
-    Publication,
-    publish,
-)
+from spikejoule.tracking.publishing import Publication, publish
 from spikejoule.tracking.queries import compare_citations, finished_runs, front_citations
 from spikejoule.tracking.records import (
     RESULT_TAG,
+    TRAINED_TAG,
     CitedRun,
     ModelFiles,
     RunRecord,
@@ -26,9 +21,7 @@ from spikejoule.tracking.registry import Registration
 from spikejoule.tracking.store import Store, opened, project_store
 
 __all__ = [
-    "PIPELINE_TAG",
     "RESULT_TAG",
-    "TIME_LIMIT_SECONDS",
     "TRAINED_TAG",
     "CitedRun",
     "ModelFiles",

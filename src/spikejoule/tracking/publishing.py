@@ -1,4 +1,4 @@
-"""Writing a `RunRecord` into a store, once for each distinct result, and never at any price."""
+"""Writing a `RunRecord` into a store: once for each distinct result, in bounded time."""
 
 import logging
 import threading
@@ -6,14 +6,25 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from spikejoule.core.errors import ArtifactError, StoreError
-from spikejoule.tracking.keeper import FAILURE_TAG, HOST_TAG, PROCESS_TAG, is_kept, keeper_tags
 from spikejoule.tracking.queries import refuse_wrong_citations
-from spikejoule.tracking.records import RESULT_TAG, RunRecord
+from spikejoule.tracking.records import RESULT_TAG, TRAINED_TAG, RunRecord
 from spikejoule.tracking.registry import Registration, register
-from spikejoule.tracking.store import Store, in_one_line, opened, without_passwords
+from spikejoule.tracking.store import (
+    FAILURE_TAG,
+    HOST_TAG,
+    PROCESS_TAG,
+    Store,
+    in_one_line,
+    is_kept,
+    keeper_tags,
+    opened,
+    without_passwords,
+)
 from spikejoule.tracking.writing import (
-    log_dataset,
+    dataset_input,
     log_history,
     log_metrics,
     log_parameters,
@@ -26,8 +37,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PIPELINE_TAG = "spikejoule.pipeline"
-TRAINED_TAG = "trained.sha256"
 TIME_LIMIT_SECONDS = 120.0
 
 # What a server answers that has no registry, and will have none tomorrow.
@@ -42,33 +51,40 @@ class Publication:
         run_id: MLflow's identifier.
         added: whether it was added now, or had been there before.
         registration: the result's version in the model registry; None if it has none.
-        is_complete: whether publishing it again, at another time, could add nothing.
     """
 
     run_id: str
     added: bool
     registration: Registration | None = None
-    is_complete: bool = True
 
 
 def publish(
     record: RunRecord,
     store: Store,
     time_limit_seconds: float = TIME_LIMIT_SECONDS,
-    pipeline: str | None = None,
+    keeper: psutil.Process | None = None,
 ) -> Publication:
     """Write `record` as one finished run unless the store holds its result already.
 
-    A run that was shown live while `pipeline` ran, or that a killed pipeline left behind with the
-    same weights, is completed; else a new one is made. Raises StoreError if the store could not be
-    reached, refused, or took longer than `time_limit_seconds`; ArtifactError if the record's
-    files say what the store's runs do not hold.
+    The run in which its training was shown is completed; where there is none, a new one is made.
+
+    Args:
+        record: what to write.
+        store: where to.
+        time_limit_seconds: after which a store that does not answer is given up.
+        keeper: the process without which the run has ended; by default this one.
+
+    Raises:
+        StoreError: the store could not be reached, refused, or took too long. What is missing then
+            is added when the record is published again.
+        ArtifactError: the record's files say what the store's runs do not hold.
     """
     outcome: list[Publication | Exception] = []
+    where = without_passwords(store.tracking_uri)
 
     def work() -> None:
         try:
-            outcome.append(_register(record, _publish(record, store, pipeline), store))
+            outcome.append(_register(record, _publish(record, store, keeper), store, where))
         # Whatever a server, a database or a disk answers.
         except Exception as error:
             outcome.append(error)
@@ -78,115 +94,124 @@ def publish(
     worker.start()
     worker.join(time_limit_seconds)
     result = outcome[0] if outcome else TimeoutError(f"no end after {time_limit_seconds:g} s")
-    if isinstance(result, ArtifactError):
+    if isinstance(result, ArtifactError | StoreError):
         raise result
     if isinstance(result, Exception):
         raise StoreError(
-            f"the run was not recorded at {without_passwords(store.tracking_uri)} "
-            f"({in_one_line(result)})"
+            f"the run was not recorded at {where} ({in_one_line(result)})."
         ) from result
     return result
 
 
-def _register(record: RunRecord, publication: Publication, store: Store) -> Publication:
-    """The publication with its version in the registry, or without one and a warning."""
+def _register(record: RunRecord, publication: Publication, store: Store, where: str) -> Publication:
+    """The publication with its version in the registry; without one if there is no registry."""
     try:
         return replace(publication, registration=register(record, publication.run_id, store))
-    # The run is recorded without a version, and some servers have no registry.
     except Exception as error:
-        logger.warning(
-            "the run %s is recorded, but its checkpoint is no version in the model registry of %s "
-            "(%s).",
-            publication.run_id, without_passwords(store.tracking_uri), in_one_line(error),
-        )  # fmt: skip
-        return replace(
-            publication, is_complete=getattr(error, "error_code", None) in _WITHOUT_REGISTRY
+        said = (
+            f"the run {publication.run_id} is recorded, but its checkpoint is no version in the "
+            f"model registry of {where} ({in_one_line(error)})."
         )
+        if getattr(error, "error_code", None) not in _WITHOUT_REGISTRY:
+            raise StoreError(said) from error
+        logger.warning("%s", said)
+        return publication
 
 
-def _publish(record: RunRecord, store: Store, pipeline: str | None) -> Publication:
+def _publish(record: RunRecord, store: Store, keeper: psutil.Process | None) -> Publication:
     # The store is held while a run is claimed, not while it is written: with its result's tag on
     # it, no other process takes it up or repeats it.
+    own = keeper_tags(keeper)
     with opened(store) as (client, experiment_id):
-        live = _live_run(client, experiment_id, record, pipeline)
+        shown = _shown_run(client, experiment_id, record, own[PROCESS_TAG])
         try:
             refuse_wrong_citations(record.cited, client, experiment_id)
         except ArtifactError as error:
-            if live is not None:
-                _fail(client, live.info.run_id, error)
+            if shown is not None:
+                _fail(client, shown.info.run_id, error)
             raise
-        found = _run_with_result(client, experiment_id, record.result_id)
+        found = _run_with_result(client, experiment_id, record.result_id, shown)
         if found is not None:
-            if live is not None and live.info.run_id != found:
-                client.delete_run(live.info.run_id)  # it has shown nothing new
+            if shown is not None and shown.info.run_id != found:
+                client.delete_run(shown.info.run_id)  # it has shown nothing new
             return Publication(run_id=found, added=False)
-        run_id = _claim(client, experiment_id, record, live)
-    _write(client, run_id, record, live is not None)
+        tags = with_context({**record.tags, **own, RESULT_TAG: record.result_id})
+        run_id = _claim(client, experiment_id, record, shown, tags)
+    _write(client, run_id, record, shown is not None)
     return Publication(run_id=run_id, added=True)
 
 
-def _run_with_result(client: "MlflowClient", experiment_id: str, result_id: str) -> str | None:
+def _run_with_result(
+    client: "MlflowClient", experiment_id: str, result_id: str, shown: Any | None
+) -> str | None:
     """The run that holds a result, or that another process is writing it to."""
     runs = client.search_runs([experiment_id], f"tags.`{RESULT_TAG}` = '{result_id}'")
     for run in runs:
         if run.info.status == "FINISHED":
             return str(run.info.run_id)
     for run in runs:
-        if run.info.status == "RUNNING" and is_kept(run.data.tags):
+        is_own = shown is not None and run.info.run_id == shown.info.run_id
+        if run.info.status == "RUNNING" and is_kept(run.data.tags) and not is_own:
             return str(run.info.run_id)
     return None
 
 
-def _live_run(
-    client: "MlflowClient", experiment_id: str, record: RunRecord, pipeline: str | None
+def _shown_run(
+    client: "MlflowClient", experiment_id: str, record: RunRecord, own_process: str
 ) -> Any | None:
-    """The run to complete: the one shown live, or one that was left before it was published."""
+    """The run in which the record's network was trained, of this pipeline or one that has ended.
+
+    Parameters of a run cannot be changed, so it must have had these.
+    """
     trained = record.tags.get(TRAINED_TAG)
     if trained is None:
         return None
-    # Parameters of a run cannot be changed, so it must have had these.
     parameters = {name: str(value) for name, value in record.parameters.items()}
     runs = [
         run
         for run in client.search_runs([experiment_id], f"tags.`{TRAINED_TAG}` = '{trained}'")
         if run.data.params.items() <= parameters.items()
     ]
-    for run in runs:
-        own = pipeline is not None and run.data.tags.get(PIPELINE_TAG) == pipeline
-        if own and run.info.status != "FINISHED":
-            return run
-    for run in runs:
-        is_left = run.info.status == "KILLED" and PIPELINE_TAG in run.data.tags
-        is_half_published = run.data.tags.get(RESULT_TAG) == record.result_id
-        if is_left or (is_half_published and run.info.status in ("FAILED", "KILLED")):
-            return run
-    return None
+    running = (
+        run
+        for run in runs
+        if run.info.status == "RUNNING" and run.data.tags.get(PROCESS_TAG) == own_process
+    )
+    ended = (run for run in runs if run.info.status in ("KILLED", "FAILED"))
+    return next(running, None) or next(ended, None)
 
 
-def _claim(client: "MlflowClient", experiment_id: str, record: RunRecord, live: Any | None) -> str:
+def _claim(
+    client: "MlflowClient",
+    experiment_id: str,
+    record: RunRecord,
+    shown: Any | None,
+    tags: dict[str, str],
+) -> str:
     """The id of a run that is marked as this process's, with the record's tags on it."""
-    tags = with_context({**record.tags, **keeper_tags(), RESULT_TAG: record.result_id})
-    if live is None:
+    if shown is None:
         run = client.create_run(
             experiment_id, start_time=_started_ms(record), run_name=record.name, tags=tags
         )
         return str(run.info.run_id)
-    run_id = str(live.info.run_id)
-    client.update_run(run_id, status="RUNNING")
-    if FAILURE_TAG in live.data.tags:
+    run_id = str(shown.info.run_id)
+    client.update_run(run_id, status="RUNNING", name=record.name)
+    if FAILURE_TAG in shown.data.tags:
         client.delete_tag(run_id, FAILURE_TAG)
     log_tags(client, run_id, tags)
     return run_id
 
 
-def _write(client: "MlflowClient", run_id: str, record: RunRecord, was_live: bool) -> None:
+def _write(client: "MlflowClient", run_id: str, record: RunRecord, was_shown: bool) -> None:
     now_ms = time.time_ns() // 1_000_000
     started_ms = _started_ms(record)
-    ended_ms = now_ms if was_live or record.ended_ms is None else record.ended_ms
+    ended_ms = now_ms if was_shown or record.ended_ms is None else record.ended_ms
     try:
         log_parameters(client, run_id, record.parameters)
-        log_dataset(client, run_id, record.tags)
-        log_history(client, run_id, record.history, started_ms, repeated=was_live)
+        dataset = dataset_input(record.tags)
+        if dataset is not None:
+            client.log_inputs(run_id, [dataset])
+        log_history(client, run_id, record.history, started_ms, repeated=was_shown)
         log_metrics(client, run_id, record.metrics, ended_ms)
         for artifact in record.artifacts:
             client.log_artifact(run_id, str(artifact.path), artifact.folder)

@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 RESULT_TAG = "spikejoule.result_id"
+TRAINED_TAG = "trained.sha256"
+TRAINING_TAG = "spikejoule.training"
+"""What the training of a run is known by, in whichever process it goes on."""
 
 _NOT_METRICS = ("epoch", "samples", "spikes", "input_macs")
 
@@ -92,7 +95,7 @@ class RunRecord:
 def epoch_row(
     record: Mapping[str, Any], layer_names: Sequence[str], elapsed_seconds: float
 ) -> dict[str, float]:
-    """One epoch of a `RunRecord.history`, whether it is told live or afterwards.
+    """One epoch of a `RunRecord.history`, whether it is shown live or afterwards.
 
     `record` holds the fields of `training.EpochRecord`; spikes become means over its samples.
     """

@@ -24,7 +24,7 @@ from spikejoule.tracking import (
     epoch_row,
     front_citations,
 )
-from spikejoule.tracking.pages import run_name, run_note
+from spikejoule.tracking.writing import run_name, run_note
 
 # The outputs that a record is made of, by the names of dvc.yaml. None of the metrics contains a
 # clock; with the parameters and the trained network they decide whether a result is a new one.

@@ -11,9 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from spikejoule.tracking.keeper import FAILURE_TAG, keeper_tags
 from spikejoule.tracking.records import epoch_row
-from spikejoule.tracking.store import Store, in_one_line, opened, without_passwords
+from spikejoule.tracking.store import (
+    FAILURE_TAG,
+    Store,
+    in_one_line,
+    keeper_tags,
+    opened,
+    without_passwords,
+)
 from spikejoule.tracking.writing import log_history, log_metrics, log_parameters, with_context
 
 if TYPE_CHECKING:

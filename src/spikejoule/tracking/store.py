@@ -1,29 +1,34 @@
-"""The MLflow store of a project: where it is, and how it is opened."""
+"""The MLflow store of a project: where it is, how it is opened, and who ends the runs in it."""
 
 import logging
 import os
 import re
 import socket
+import sqlite3
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
+import psutil
 from filelock import FileLock
 
-from spikejoule.tracking.keeper import close_abandoned_runs
-from spikejoule.tracking.pages import experiment_tags
+from spikejoule.core.processes import is_running, start_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-# SQLAlchemy takes any character but @ in a password, and further settings after the question mark.
-_PASSWORDS = re.compile(
-    r"(?P<before>://[^\s/:@]*:)[^\s@]+(?=@)|(?P<name>[?&](?:password|token)=)[^\s&#'\")]+"
-)
+HOST_TAG = "spikejoule.keeper.host"
+PROCESS_TAG = "spikejoule.keeper.process"
+FAILURE_TAG = "spikejoule.failure"
+
+# An address up to the next blank: a password may hold anything else.
+_ADDRESS = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*)://(?P<rest>\S*?)(?P<stop>[)\]'\".,:;]*)(?!\S)")
+_HOST = re.compile(r"\[[\w.:]*\](?::\d+)?|[\w.:-]*")
+_SETTING = re.compile(r"(?i)\b(\w*(?:passw(?:or)?d|pwd|token|api_?key|secret))=[^\s&'\")]+")
 # What SQLAlchemy adds to the cause: advice, the statement with its values, and a link.
 _NO_CAUSE = re.compile(
     r"^\(raised as a result of [^()]*\) | (\[SQL: |\(Background on this error at: ).*"
@@ -31,6 +36,15 @@ _NO_CAUSE = re.compile(
 _CONNECTION_SECONDS = 5.0
 _LOCK_SECONDS = 60.0
 _DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SQLITE = "sqlite:///"
+_ARTIFACTS = "mlartifacts"
+# Where MLflow keeps absolute addresses of files.
+_ADDRESSES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
 # MLflow reads these when it is imported; what the user has set stays.
 _MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -50,8 +64,8 @@ class Store:
         experiment: name of the experiment; created if it does not exist.
         artifact_location: URI under which a new experiment keeps files; None leaves the choice to
             the server.
-        lock_path: file that serialises writers: two processes that create a database at once
-            break it.
+        lock_path: file at the project's root that serialises writers: two processes that create a
+            database at once break it.
         experiment_id: of an experiment that exists, in place of the name; None goes by the name.
     """
 
@@ -60,6 +74,13 @@ class Store:
     artifact_location: str | None
     lock_path: Path
     experiment_id: str | None = None
+
+    @property
+    def database(self) -> Path | None:
+        """The file of an SQLite database; None for any other store, or one named `file:...`."""
+        path = unquote(self.tracking_uri.removeprefix(_SQLITE).partition("?")[0])
+        is_file = self.tracking_uri.startswith(_SQLITE) and not path.startswith((":", "file:"))
+        return Path(path) if is_file else None
 
 
 def project_store(
@@ -77,7 +98,7 @@ def project_store(
     uri = _at_root(root, environment.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
     # A server has a place for artifacts of its own.
     served = uri.partition(":")[0] in ("http", "https", "databricks")
-    artifacts = environment.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or "mlartifacts"
+    artifacts = environment.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or _ARTIFACTS
     if "://" not in artifacts:
         artifacts = (root / artifacts).as_uri()
     name = environment.get("MLFLOW_EXPERIMENT_NAME")
@@ -95,8 +116,9 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
     """A client of `store` and the id of its experiment, which is created if it does not exist.
 
     No other process of this project opens the store meanwhile; the client may be used beyond.
-    Runs that a process of this machine left unfinished when it died are ended on the way. Raises
-    OSError within seconds if nobody listens at the store's address.
+    On the way, runs that a process of this machine left unfinished when it died are ended, and a
+    store whose project was moved or copied is told where its files are now. Raises OSError within
+    seconds if nobody listens at the store's address.
     """
     _check_reachable(store.tracking_uri)
     for name, value in _MLFLOW_SETTINGS.items():
@@ -109,14 +131,52 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
     store.lock_path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(store.lock_path, timeout=_LOCK_SECONDS):
         client = MlflowClient(tracking_uri=store.tracking_uri)
-        experiment_id = _experiment_id(client, store)
-        close_abandoned_runs(client, experiment_id)
-        yield client, experiment_id
+        experiment = _experiment(client, store)
+        _remove_folder_of_quoted_name(store)
+        _follow_a_move(store, experiment.artifact_location)
+        close_abandoned_runs(client, experiment.experiment_id)
+        yield client, str(experiment.experiment_id)
+
+
+def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
+    """Tags that name a process, by default this one, as the one without which a run has ended."""
+    process = process or psutil.Process()
+    return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{process.pid} {start_of(process)}"}
+
+
+def is_kept(tags: Mapping[str, str]) -> bool:
+    """Whether the keeper that a run's tags name is a process of this machine that exists still."""
+    keeper = _keeper(tags)
+    return keeper is not None and is_running(*keeper)
+
+
+def is_abandoned(tags: Mapping[str, str]) -> bool:
+    """Whether the keeper that a run's tags name was a process of this machine and is gone."""
+    keeper = _keeper(tags)
+    return keeper is not None and not is_running(*keeper)
+
+
+def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
+    """Mark as killed the runs that this machine's dead processes have left unfinished."""
+    runs = client.search_runs(
+        [experiment_id],
+        filter_string=(
+            f"attributes.status = 'RUNNING' and tags.`{HOST_TAG}` = '{socket.gethostname()}'"
+        ),
+    )
+    for run in runs:
+        if is_abandoned(run.data.tags):
+            reason = "its processes ended before it was published"
+            client.set_tag(run.info.run_id, FAILURE_TAG, reason)
+            client.set_terminated(run.info.run_id, status="KILLED")
 
 
 def without_passwords(text: str) -> str:
-    """A URI, or a message with URIs in it, as it may be shown."""
-    return _PASSWORDS.sub(lambda match: f"{match['before'] or match['name']}***", text)
+    """A URI, or a message with URIs in it, as it may be shown: scheme and host; of SQLite a path.
+
+    What stands in a URI before the host, as a path or as a setting may be a secret.
+    """
+    return _SETTING.sub(r"\1=***", _ADDRESS.sub(_shown, text))
 
 
 def in_one_line(error: BaseException) -> str:
@@ -125,31 +185,80 @@ def in_one_line(error: BaseException) -> str:
     return without_passwords(text)[:300] or type(error).__name__
 
 
+def _shown(address: re.Match[str]) -> str:
+    scheme, rest, stop = address["scheme"], address["rest"], address["stop"]
+    if scheme.split("+")[0] in ("sqlite", "file"):
+        return f"{scheme}://{rest.partition('?')[0]}{stop}"
+    host = _HOST.match(rest.rpartition("@")[2])
+    return f"{scheme}://{host[0] if host else ''}{stop}"
+
+
 def _at_root(root: Path, uri: str) -> str:
     """A URI of SQLite with its path made absolute; any other as it is."""
     scheme, separator, path = uri.partition(":///")
     if not separator or scheme.split("+")[0] != "sqlite" or path.startswith(("/", ":", "file:")):
         return uri
-    return f"{scheme}:///{root / path}"
+    # SQLAlchemy reads what stands for a character in a path, and ends the path at a question mark.
+    quoted = str(root).replace("%", "%25").replace("?", "%3F")
+    return f"{scheme}:///{quoted}/{path}"
 
 
-def _experiment_id(client: "MlflowClient", store: Store) -> str:
+def _remove_folder_of_quoted_name(store: Store) -> None:
+    """MLflow, which does not read `%3F` as SQLAlchemy does, makes a folder of that name."""
+    written = Path(store.tracking_uri.removeprefix(_SQLITE)).parent
+    if store.database is not None and written != store.database.parent:
+        with suppress(OSError):  # there is none, or it holds something
+            os.removedirs(written)
+
+
+def _follow_a_move(store: Store, recorded: str) -> None:
+    """Let the files of a project that was moved or copied be those below its root.
+
+    MLflow keeps absolute addresses: it would go on writing into the old folder. Only in the
+    project's own database, and only for the folder that it has by default.
+    """
+    root, new, database = store.lock_path.parent, store.artifact_location, store.database
+    if new != (root / _ARTIFACTS).as_uri() or database is None or recorded == new:
+        return
+    if not database.is_relative_to(root) or not re.fullmatch(rf"file:.*/{_ARTIFACTS}", recorded):
+        return
+    old = f"{recorded}/"
+    with closing(sqlite3.connect(database, timeout=_LOCK_SECONDS)) as connection, connection:
+        for table, column in _ADDRESSES:
+            connection.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, ?) "  # noqa: S608
+                f"WHERE substr({column} || '/', 1, ?) = ?",
+                (new, len(recorded) + 1, len(old), old),
+            )
+
+
+def _experiment(client: "MlflowClient", store: Store) -> Any:
     if store.experiment_id is not None:
-        return str(client.get_experiment(store.experiment_id).experiment_id)
-    experiment = client.get_experiment_by_name(store.experiment)
-    if experiment is not None:
-        return str(experiment.experiment_id)
+        return client.get_experiment(store.experiment_id)
+    name = store.experiment
+    if client.get_experiment_by_name(name) is None:
+        from spikejoule.tracking.writing import experiment_tags
+
+        try:
+            client.create_experiment(
+                name, artifact_location=store.artifact_location, tags=experiment_tags()
+            )
+        except Exception:
+            # Another machine, which our lock does not stop, may have been faster.
+            if client.get_experiment_by_name(name) is None:
+                raise
+    return client.get_experiment_by_name(name)
+
+
+def _keeper(tags: Mapping[str, str]) -> tuple[int, float] | None:
+    """Process number and start of a run's keeper; None if it is not of this machine."""
+    if tags.get(HOST_TAG) != socket.gethostname():
+        return None
     try:
-        created = client.create_experiment(
-            store.experiment, artifact_location=store.artifact_location, tags=experiment_tags()
-        )
-    except Exception:
-        # Another machine, which our lock does not stop, may have been faster.
-        experiment = client.get_experiment_by_name(store.experiment)
-        if experiment is None:
-            raise
-        return str(experiment.experiment_id)
-    return str(created)
+        pid, started = tags.get(PROCESS_TAG, "").split()
+        return int(pid), float(started)
+    except ValueError:
+        return None
 
 
 def _check_reachable(uri: str) -> None:

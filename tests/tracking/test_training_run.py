@@ -1,0 +1,217 @@
+"""The run of a training while it goes on: its epochs once, an end in every case, no cost."""
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from spikejoule.core.provenance import file_digest
+from spikejoule.tracking import RunRecord, Store, opened, project_store, publish
+from spikejoule.tracking.training_run import TrainingRun
+
+SECONDS = 60
+LAYERS = ("input", "hidden", "output")
+PARAMETERS = {"train.lr": 0.003, "seed": 7, "train.threads": 0}
+CURVE = "by_epoch/train_loss"
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What training says of one."""
+
+    number: int
+
+    def entry(self) -> dict[str, Any]:
+        n = self.number
+        return {"epoch": n, "train_loss": 1 / n, "spikes": [600, 400, 20], "samples": 2}
+
+
+EPOCHS = [Epoch(number) for number in (1, 2, 3)]
+
+
+@pytest.fixture
+def store(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    shutil.copy(empty_database, tmp_path)
+    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
+    return project_store(tmp_path, "shown", {})
+
+
+Start = Callable[[], psutil.Process]
+
+
+@pytest.fixture
+def pipeline() -> Iterator[Start]:
+    """Starts a process that stands for DVC."""
+    started = []
+
+    def start() -> psutil.Process:
+        started.append(subprocess.Popen(["sleep", "600"]))
+        return psutil.Process(started[-1].pid)
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def runs(store: Store) -> list[Any]:
+    with opened(store) as (client, experiment_id):
+        return list(client.search_runs([experiment_id]))
+
+
+def steps(store: Store, run: Any) -> list[int]:
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    return sorted(point.step for point in client.get_metric_history(run.info.run_id, CURVE))
+
+
+def shown(
+    store: Store, keeper: psutil.Process, key: str | None = "a-key", **parameters: Any
+) -> TrainingRun:
+    return TrainingRun(store, PARAMETERS | parameters, LAYERS, key, keeper)
+
+
+def cut_short(training: TrainingRun, error: BaseException) -> None:
+    """A training with an error in its second epoch."""
+    with training as run:
+        run.on_epoch(EPOCHS[0], 0.5)
+        raise error
+
+
+def test_curves_grow_and_the_run_is_completed_when_it_is_published(
+    store: Store, pipeline: Start, tmp_path: Path
+) -> None:
+    weights, keeper = tmp_path / "trained.pth", pipeline()
+    weights.write_bytes(b"weights")
+    with shown(store, keeper) as run:
+        run.on_epoch(EPOCHS[0], 0.5)
+        deadline = time.monotonic() + SECONDS
+        while [steps(store, each) for each in runs(store)] != [[1]]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        run.on_epoch(EPOCHS[1], 0.5)
+        run.trained(weights)
+    (live,) = runs(store)
+    assert live.info.status == "RUNNING"
+    assert live.data.params == {name: str(value) for name, value in PARAMETERS.items()}
+    assert live.data.metrics["by_epoch/hidden_spikes_per_sample"] == 200.0
+    assert live.data.tags["library.numpy"]
+    record = RunRecord(
+        "a-result",
+        parameters={**PARAMETERS, "evaluate.confidence": 0.95},
+        history=[{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2, 3)],
+        tags={"trained.sha256": file_digest(weights, "sha256")},
+    )
+    # Another pipeline, with this one still at work, has a run of its own.
+    other = publish(RunRecord("another", tags=record.tags), store, keeper=pipeline())
+    assert other.run_id != live.info.run_id
+    published = publish(record, store, keeper=keeper)
+    assert (published.run_id, published.added) == (live.info.run_id, True)
+    again = publish(record, store)
+    assert (again.run_id, again.added) == (published.run_id, False)
+    (found,) = (run for run in runs(store) if run.info.run_id == published.run_id)
+    assert found.info.status == "FINISHED"
+    assert steps(store, found) == [1, 2, 3]
+    assert len(runs(store)) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "reason"),
+    [
+        (OSError("http://me:secret@host/ failed"), "FAILED", "stage train: http://host failed"),
+        (MemoryError(), "FAILED", "stage train: MemoryError"),
+        (KeyboardInterrupt(), "KILLED", "stage train was interrupted from the keyboard"),
+    ],
+)
+def test_a_training_that_ends_early_ends_its_run(
+    error: BaseException, status: str, reason: str, store: Store, pipeline: Start
+) -> None:
+    with pytest.raises(type(error)):
+        cut_short(shown(store, pipeline()), error)
+    (left,) = runs(store)
+    assert left.info.status == status
+    assert left.data.tags["spikejoule.failure"] == reason
+    assert steps(store, left) == [1]
+
+
+def test_a_training_that_resumes_is_one_run_with_each_epoch_once(
+    store: Store, pipeline: Start
+) -> None:
+    keeper = pipeline()
+    with shown(store, keeper) as run:
+        run.on_resume(EPOCHS[:2], [0.5, 0.5])
+    (before,) = runs(store)
+    assert before.info.status == "RUNNING"
+    keeper.kill()
+    keeper.wait()
+    (left,) = runs(store)  # opened, as the next start opens it
+    assert left.info.status == "KILLED"
+    assert left.data.tags["spikejoule.failure"] == "its processes ended before it was published"
+    with shown(store, pipeline()) as run:
+        run.on_resume(EPOCHS[:2], [0.5, 0.5])
+        run.on_epoch(EPOCHS[2], 0.5)
+    (after,) = runs(store)
+    assert after.info.run_id == before.info.run_id
+    assert after.info.start_time == before.info.start_time
+    assert after.info.status == "RUNNING"
+    assert "spikejoule.failure" not in after.data.tags
+    assert steps(store, after) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("key", "threads", "n_runs"), [("a-key", 2, 1), ("another-key", 0, 2), (None, 0, 2)]
+)
+def test_another_training_is_another_run_and_other_threads_take_the_place_of_the_run(
+    key: str | None, threads: int, n_runs: int, store: Store, pipeline: Start
+) -> None:
+    with pytest.raises(OSError, match="first"):
+        cut_short(shown(store, pipeline()), OSError("first"))
+    (before,) = runs(store)
+    with shown(store, pipeline(), key, **{"train.threads": threads}) as run:
+        run.on_resume(EPOCHS, [0.5] * 3)
+    found = [run for run in runs(store) if run.info.run_id != before.info.run_id]
+    assert [steps(store, run) for run in found] == [[1, 2, 3]]
+    assert len(runs(store)) == n_runs
+
+
+def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
+    store: Store, pipeline: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("spikejoule.tracking.training_run._LAST_WORDS_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # which accepts and never answers
+        for uri in ("http://me:secret@127.0.0.1:9", f"http://127.0.0.1:{silent.getsockname()[1]}"):
+            away = project_store(tmp_path, "shown", {"MLFLOW_TRACKING_URI": uri})
+            started = time.monotonic()
+            with shown(away, pipeline()) as run:
+                for epoch in EPOCHS:
+                    run.on_epoch(epoch, 0.5)
+            assert time.monotonic() - started < 5
+    (message,) = (entry.getMessage() for entry in caplog.records)
+    assert message.startswith("the run cannot be followed at http://127.0.0.1:9 (")
+
+
+def test_a_store_that_comes_back_gets_all(
+    store: Store, pipeline: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = tmp_path / "mlflow.db"
+    aside = database.rename(tmp_path / "aside.db")
+    database.mkdir()  # no database can be opened here
+    with shown(store, pipeline()) as run:
+        run.on_epoch(EPOCHS[0], 0.5)
+        deadline = time.monotonic() + SECONDS
+        while not caplog.records:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        database.rmdir()
+        aside.rename(database)
+        run.on_epoch(EPOCHS[1], 0.5)
+    (found,) = runs(store)
+    assert steps(store, found) == [1, 2]
