@@ -19,7 +19,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from spikejoule.search.study import JOB, State, number_of
 from spikejoule.tracking.search_runs import PARENT_TAG, TRIAL_TAG
-from spikejoule.tracking.store import PROCESS_TAG
 
 SECONDS = 300
 """How long something is waited for."""

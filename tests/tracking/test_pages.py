@@ -69,7 +69,7 @@ def test_names() -> None:
 def test_a_description_says_what_is_known() -> None:
     metrics = {"test_accuracy_percent": 98.654, "synaptic_events_per_inference": 158120.4}
     assert run_note({"title": "MNIST"}, metrics) == (
-        "- **98.65 %** of the test digits read correctly\n"
+        "- **98.65 %** of the test digits classified correctly\n"
         "- **158,120** synaptic events per inference\n\n"
         "MNIST"
     )

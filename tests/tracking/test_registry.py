@@ -208,11 +208,11 @@ class TestChampion:
 
 class TestTrouble:
     @pytest.mark.parametrize(
-        ("code", "is_complete"),
-        [("ENDPOINT_NOT_FOUND", True), ("TEMPORARILY_UNAVAILABLE", False)],
+        ("code", "has_registry"),
+        [("ENDPOINT_NOT_FOUND", False), ("TEMPORARILY_UNAVAILABLE", True)],
     )
-    def test_without_a_registry_the_run_is_complete(
-        self, code: str, is_complete: bool, publish: Publish,
+    def test_a_registry_out_of_reach_is_an_error_and_none_a_warning(
+        self, code: str, has_registry: bool, publish: Publish, store: Store,
         monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
     ) -> None:  # fmt: skip
         def refuse(*arguments: Any, **options: Any) -> None:
@@ -221,20 +221,15 @@ class TestTrouble:
 
         with monkeypatch.context() as patch:
             patch.setattr(MlflowClient, "search_model_versions", refuse)
-            run = publish("one")
-        assert (run.added, run.registration, run.is_complete) == (True, None, is_complete)
-        assert "is recorded, but its checkpoint is no version" in caplog.text
-        assert "no such endpoint: /model-versions" in caplog.text
-        assert publish("one").registration.added
-
-    def test_an_unknown_profile_is_a_warning(
-        self, store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        record = record_of(tmp_path / "one.pth", "one")
-        assert record.model is not None
-        broken = replace(record, model=replace(record.model, profile="silver"))
-        assert tracking.publish(broken, store).registration is None
-        assert "'silver' is not allowed" in caplog.text
+            if has_registry:
+                with pytest.raises(StoreError, match="no version .* no such endpoint: /model-v"):
+                    publish("one")
+            else:
+                assert publish("one").registration is None
+                assert "is recorded, but its checkpoint is no version" in caplog.text
+        again = publish("one")
+        assert not again.added, "the run was whole"
+        assert again.registration.added
 
     def test_reading_makes_no_store(self, tmp_path: Path) -> None:
         store = project_store(tmp_path / "nowhere", "spikejoule", {})

@@ -83,8 +83,8 @@ def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
     error of this project's own stays as it is.
     """
     # Reading must not leave an empty database behind.
-    database = store.tracking_uri.partition("sqlite:///")[2]
-    if database and not Path(database).is_file():
+    database = store.database
+    if database is not None and not database.is_file():
         raise StoreError(f"there is no MLflow store at {database}: run the pipeline first.")
     try:
         with opened(store) as found:

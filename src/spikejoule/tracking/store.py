@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import psutil
 from filelock import FileLock
 
-from spikejoule.core.processes import is_running, start_of
+from spikejoule.core.resume import is_running, start_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,7 +28,7 @@ FAILURE_TAG = "spikejoule.failure"
 # An address up to the next blank: a password may hold anything else.
 _ADDRESS = re.compile(r"(?P<scheme>[a-zA-Z][\w+.-]*)://(?P<rest>\S*?)(?P<stop>[)\]'\".,:;]*)(?!\S)")
 _HOST = re.compile(r"\[[\w.:]*\](?::\d+)?|[\w.:-]*")
-_SETTING = re.compile(r"(?i)\b(\w*(?:passw(?:or)?d|pwd|token|api_?key|secret))=[^\s&'\")]+")
+_SETTING = re.compile(r"(?i)\b(\w*(?:passw(?:or)?d|pwd|token|api_?key|secret))=('[^']*'|[^\s&]+)")
 # What SQLAlchemy adds to the cause: advice, the statement with its values, and a link.
 _NO_CAUSE = re.compile(
     r"^\(raised as a result of [^()]*\) | (\[SQL: |\(Background on this error at: ).*"
