@@ -25,15 +25,15 @@ from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
 from spikejoule.model.checkpoint import (
     build_complete,
     complete_checkpoint,
-    load_trained,
     write_complete,
 )
-from spikejoule.model.training_files import TrainTimings
+from spikejoule.model.trained import load_trained
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts import pictures
 from spikejoule.report.charts.raster import raster_of
 from spikejoule.report.content import front_provenance, network_provenance
+from spikejoule.training.outcome import TrainTimings
 from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)

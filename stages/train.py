@@ -14,11 +14,9 @@ from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.engine import BatchOutcome, engine_to_train
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
-from spikejoule.model.training_files import TrainMetrics, TrainTimings
 from spikejoule.params import Params
-from spikejoule.training.course import EpochRecord
-from spikejoule.training.history import history_table
-from spikejoule.training.outcome import trained_network
+from spikejoule.training.outcome import TrainMetrics, TrainTimings, history_table, trained_network
+from spikejoule.training.state import EpochRecord
 from spikejoule.training.teacher import load_teacher
 from spikejoule.training.training import TrainingData, train
 from stages.shared.common import run_stage

@@ -29,7 +29,7 @@ from spikejoule.core.npz import read_npz, write_npz
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state
-from spikejoule.training.relu_network import activations, one_thread
+from spikejoule.training.teacher import activations, one_thread
 from tests.tools.settings import changed
 
 SMALL = Architecture(784, (12, 9), 10)

@@ -10,7 +10,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.counting import TrainingSpikes, class_counts, count_spikes, predict
 from spikejoule.encoding.events import EventList
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.fan_out import synaptic_events_per_connection
+from spikejoule.model.pruning import synaptic_events_per_connection
 from tests import naive
 
 dense_spikes = hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 3), elements=st.integers(0, 1))

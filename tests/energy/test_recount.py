@@ -47,9 +47,8 @@ from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.evaluation.early_exit import exit_steps
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
 from tests.energy import recount
 
 LEAD = 2

@@ -17,10 +17,9 @@ from spikejoule.engine.choice import resolve_device
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import Engine, EngineSettings
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.quantisation import Quantisation, with_grids
 from spikejoule.model.surrogates import SURROGATES
 from tests import naive
 from tests.tools.settings import changed, draw_key, encode

@@ -9,9 +9,14 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.integer import IntegerNetwork
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.integers import floats_of, integers_of, quantisation_of, with_grids
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.quantisation import (
+    Quantisation,
+    floats_of,
+    integers_of,
+    quantisation_of,
+    with_grids,
+)
 from tests import naive
 from tests.tools.integers import integer_network, spike_trains
 

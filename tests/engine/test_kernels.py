@@ -219,7 +219,7 @@ import torch
 started = time.process_time()
 import numpy as np
 from spikejoule.model.architecture import Architecture
-from spikejoule.training.augmentation import augment
+from spikejoule.training.kernels.augment import augment
 from spikejoule.training.settings import Augmentation
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine

@@ -10,10 +10,9 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
 from spikejoule.engine.interface import Engine
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.integers import layer_constants, quantisation_of, with_grids
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.quantisation import Quantisation, layer_constants, quantisation_of, with_grids
 from tests import naive
 from tests.tools.integers import integer_network, spike_trains
 from tests.tools.without_torch import WITH_TORCH, needs_torch

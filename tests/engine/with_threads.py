@@ -18,10 +18,9 @@ from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine.event import EventEngine
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.quantisation import Quantisation, with_grids
 
 POISSON = Poisson(time_window=9, max_rate=300.0)
 # Sizes, batch, what is not the default.

@@ -24,7 +24,7 @@ from spikejoule.evaluation.early_exit import (
     exit_outcome,
     exit_steps,
 )
-from spikejoule.model.fan_out import synaptic_events_per_sample
+from spikejoule.model.pruning import synaptic_events_per_sample
 
 
 def random_layers(

@@ -10,8 +10,8 @@ from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.lazy_updates import count_bits
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.fan_out import targets_by_source
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.pruning import targets_by_source
 from tests import naive
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 

@@ -12,7 +12,7 @@ from spikejoule.baselines.counts import nonzero_macs
 from spikejoule.data.images import Dataset
 from spikejoule.energy import count_operations
 from spikejoule.model.architecture import Architecture
-from spikejoule.training.relu_network import activations, intensities
+from spikejoule.training.teacher import activations, intensities
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
 from tests.interop.networks import (

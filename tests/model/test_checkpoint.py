@@ -15,7 +15,7 @@ import torch
 
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
-from spikejoule.model import checkpoint
+from spikejoule.model import checkpoint, trained
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork
 from tests.tools.examples import complete_content, trained_network, write_example
@@ -106,7 +106,7 @@ class TestTorchFiles:
             _use_new_zipfile_serialization=new_format,
         )
         refusal(checkpoint.read_complete, tmp_path / "evil.pth")
-        refusal(checkpoint.load_trained, tmp_path / "evil.pth")
+        refusal(trained.load_trained, tmp_path / "evil.pth")
         assert not flag.exists()
         torch.load(tmp_path / "evil.pth", weights_only=False)
         assert flag.exists(), "the file was harmless, so the test above showed nothing"
@@ -199,8 +199,8 @@ class TestTrainedNetwork:
         self, tmp_path: Path, hidden: tuple[int, ...], neuron: dict[str, Any], model_class: str
     ) -> None:
         network = network_of(hidden, neuron)
-        checkpoint.save_trained(tmp_path / "t.pth", network)
-        found = checkpoint.load_trained(tmp_path / "t.pth")
+        trained.save_trained(tmp_path / "t.pth", network)
+        found = trained.load_trained(tmp_path / "t.pth")
         assert found.architecture == network.architecture
         assert list(found.state) == list(network.state)
         for name, weights in network.state.items():
@@ -214,43 +214,43 @@ class TestTrainedNetwork:
 
     def test_optimizer_state_loads_into_adam(self, tmp_path: Path) -> None:
         network = trained_network()
-        checkpoint.save_trained(tmp_path / "t.pth", network)
-        found = checkpoint.load_trained(tmp_path / "t.pth").optimizer_state
+        trained.save_trained(tmp_path / "t.pth", network)
+        found = trained.load_trained(tmp_path / "t.pth").optimizer_state
         parameters = [torch.nn.Parameter(torch.zeros(a.shape)) for a in network.state.values()]
         optimizer = torch.optim.Adam(parameters)
         optimizer.load_state_dict(found)
         assert optimizer.state[parameters[0]]["step"] == 1
 
     def test_same_bytes_again_under_another_name(self, tmp_path: Path) -> None:
-        checkpoint.save_trained(tmp_path / "one.pth", trained_network())
-        checkpoint.save_trained(tmp_path / "two.pth", trained_network())
+        trained.save_trained(tmp_path / "one.pth", trained_network())
+        trained.save_trained(tmp_path / "two.pth", trained_network())
         assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
-        checkpoint.save_trained(tmp_path / "two.pth", trained_network(seed=2))
+        trained.save_trained(tmp_path / "two.pth", trained_network(seed=2))
         assert (tmp_path / "one.pth").read_bytes() != (tmp_path / "two.pth").read_bytes()
 
     def test_what_was_read_is_written_as_the_same_bytes(self, tmp_path: Path) -> None:
-        checkpoint.save_trained(tmp_path / "one.pth", trained_network())
-        checkpoint.save_trained(tmp_path / "two.pth", checkpoint.load_trained(tmp_path / "one.pth"))
+        trained.save_trained(tmp_path / "one.pth", trained_network())
+        trained.save_trained(tmp_path / "two.pth", trained.load_trained(tmp_path / "one.pth"))
         assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
 
     def test_weights_that_do_not_fit_are_not_written(self, tmp_path: Path) -> None:
         network = trained_network()
         other = replace(network, state=trained_network((30,)).state)
         with pytest.raises(ValueError, match=r"layer1\.synapses\.weight has the shape \(30, 784\)"):
-            checkpoint.save_trained(tmp_path / "t.pth", other)
+            trained.save_trained(tmp_path / "t.pth", other)
         assert list(tmp_path.iterdir()) == []
 
     def test_complete_checkpoint_is_no_trained_network(self, tmp_path: Path) -> None:
         path = write_example(tmp_path / "c.pth")
-        assert "'surrogate_complete_v1'" in refusal(checkpoint.load_trained, path)
+        assert "'surrogate_complete_v1'" in refusal(trained.load_trained, path)
 
     @pytest.mark.parametrize("name", ["state", "architecture", "history", "training_spikes"])
     def test_missing_entry(self, tmp_path: Path, name: str) -> None:
-        checkpoint.save_trained(tmp_path / "t.pth", trained_network())
+        trained.save_trained(tmp_path / "t.pth", trained_network())
         content = torch_files.read(tmp_path / "t.pth")
         del content[name]
         torch_files.write(tmp_path / "t.pth", content)
-        assert name in refusal(checkpoint.load_trained, tmp_path / "t.pth")
+        assert name in refusal(trained.load_trained, tmp_path / "t.pth")
 
 
 # Every key of the schema `surrogate_complete_v1`, by section.
@@ -565,14 +565,14 @@ class TestReadComplete:
     def test_a_trained_network_that_breaks_its_schema(
         self, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
     ) -> None:
-        checkpoint.save_trained(tmp_path / "t.pth", trained_network())
+        trained.save_trained(tmp_path / "t.pth", trained_network())
         content = torch.load(tmp_path / "t.pth", weights_only=True)
         change(content)
         torch.save(content, tmp_path / "t.pth")
-        assert words in refusal(checkpoint.load_trained, tmp_path / "t.pth")
+        assert words in refusal(trained.load_trained, tmp_path / "t.pth")
 
     def test_trained_network_is_no_complete_checkpoint(self, tmp_path: Path) -> None:
-        checkpoint.save_trained(tmp_path / "t.pth", trained_network())
+        trained.save_trained(tmp_path / "t.pth", trained_network())
         assert "spikejoule/trained/1" in refusal(checkpoint.read_complete, tmp_path / "t.pth")
 
     @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])

@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from spikejoule.engine.event import EventEngine
-from spikejoule.model.fan_out import fan_outs_by_source, synaptic_events_per_sample
 from spikejoule.model.learning import LearningSettings
-from spikejoule.model.pruning import PruningSettings, pruning_masks
+from spikejoule.model.pruning import (
+    PruningSettings,
+    fan_outs_by_source,
+    pruning_masks,
+    synaptic_events_per_sample,
+)
 from tests.engine.test_engines import batch, network, witnesses
 from tests.tools.without_torch import needs_torch
 
@@ -25,20 +29,24 @@ class TestShare:
         expected = [0, 0]
         expected += [0.5 * (1 - (1 - x) ** 3) for x in (0.25, 0.5, 0.75, 1.0)]
         expected += [0.5] * 4
-        assert [HALF.pruned_share(epoch, 10) for epoch in range(1, 11)] == pytest.approx(expected)
+        assert [HALF.pruned_fraction_at(epoch, 10) for epoch in range(1, 11)] == pytest.approx(
+            expected
+        )
 
     def test_final_from_the_last_pruning_epoch_on(self) -> None:
         assert [HALF.is_pruned_by(epoch, 10) for epoch in range(1, 11)] == [False] * 5 + [True] * 5
 
     def test_off_is_final_at_once(self) -> None:
-        assert PruningSettings().pruned_share(1, 10) == 0
+        assert PruningSettings().pruned_fraction_at(1, 10) == 0
         assert PruningSettings().is_pruned_by(1, 10)
 
     @pytest.mark.parametrize("max_epochs", [1, 2, 3, 7])
     @pytest.mark.parametrize(("start", "end"), [(0.0, 0.1), (0.2, 0.6), (0.9, 1.0), (0.99, 1.0)])
     def test_always_done_by_the_last_epoch(self, max_epochs: int, start: float, end: float) -> None:
         settings = PruningSettings(pruned_fraction=0.8, prune_start=start, prune_end=end)
-        shares = [settings.pruned_share(epoch, max_epochs) for epoch in range(1, max_epochs + 1)]
+        shares = [
+            settings.pruned_fraction_at(epoch, max_epochs) for epoch in range(1, max_epochs + 1)
+        ]
         assert shares == sorted(shares)
         assert settings.is_pruned_by(max_epochs, max_epochs)
 

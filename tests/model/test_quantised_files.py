@@ -13,8 +13,8 @@ from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine, run_network
-from spikejoule.model import checkpoint
-from spikejoule.model.integers import integers_of
+from spikejoule.model import checkpoint, trained
+from spikejoule.model.quantisation import integers_of
 from tests.tools.examples import quantised_network, write_example
 from tests.tools.integers import spike_trains
 
@@ -25,12 +25,12 @@ class TestRoundTrip:
     @WIDTHS
     def test_the_trained_network(self, tmp_path: Path, weight_bits: int, state_bits: int) -> None:
         network = quantised_network(weight_bits, state_bits)
-        checkpoint.save_trained(tmp_path / "one.pth", network)
-        found = checkpoint.load_trained(tmp_path / "one.pth")
+        trained.save_trained(tmp_path / "one.pth", network)
+        found = trained.load_trained(tmp_path / "one.pth")
         assert found.architecture == network.architecture
         for name, weights in network.state.items():
             assert np.array_equal(found.state[name], weights)
-        checkpoint.save_trained(tmp_path / "two.pth", found)
+        trained.save_trained(tmp_path / "two.pth", found)
         assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
 
     @WIDTHS
@@ -49,7 +49,7 @@ class TestRoundTrip:
         network = quantised_network()
         network.state["layer1.synapses.weight"][3, 4] += np.float32(0.001)
         with pytest.raises(ValueError, match=r"layer1\.synapses\.weight do not lie on their grid"):
-            checkpoint.save_trained(tmp_path / "t.pth", network)
+            trained.save_trained(tmp_path / "t.pth", network)
         assert list(tmp_path.iterdir()) == []
 
 
@@ -99,10 +99,10 @@ def _state(content: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("damage", list(DAMAGE))
 def test_damage_is_refused_in_a_sentence(damage: str, tmp_path: Path) -> None:
     network = quantised_network()
-    trained, complete = tmp_path / "t.pth", write_example(tmp_path / "c.pth", network)
-    checkpoint.save_trained(trained, network)
+    own, complete = tmp_path / "t.pth", write_example(tmp_path / "c.pth", network)
+    trained.save_trained(own, network)
     change, reason = DAMAGE[damage]
-    for path, read in ((trained, checkpoint.load_trained), (complete, checkpoint.read_complete)):
+    for path, read in ((own, trained.load_trained), (complete, checkpoint.read_complete)):
         content = torch_files.read(path)
         change(content)
         torch_files.write(path, content)

@@ -35,8 +35,8 @@ from spikejoule.search.trial import (  # noqa: E402
 from spikejoule.search.worker import run_trials  # noqa: E402
 from spikejoule.tracking.search_runs import SearchRun  # noqa: E402
 from spikejoule.tracking.store import Store  # noqa: E402
-from spikejoule.training.course import EpochRecord  # noqa: E402
 from spikejoule.training.settings import TrainingSettings  # noqa: E402
+from spikejoule.training.state import EpochRecord  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
 RESULT = TrialResult(90.0, 1000.0, None, 1, "0" * 64)

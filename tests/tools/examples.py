@@ -14,14 +14,13 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import (
-    TrainedNetwork,
     build_complete,
     write_complete,
 )
-from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
+from spikejoule.model.trained import TrainedNetwork
 
 TRAIN_TIMINGS = {
     "training_time_seconds": 12.5,

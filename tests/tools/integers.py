@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.integers import with_grids
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.quantisation import Quantisation, with_grids
 
 
 def integer_network(

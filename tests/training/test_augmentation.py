@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 from scipy import stats
 
-from spikejoule.training.augmentation import augment
+from spikejoule.training.kernels.augment import augment
 from spikejoule.training.settings import Augmentation
 from tests import naive
 

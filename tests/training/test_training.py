@@ -17,7 +17,7 @@ from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state
-from spikejoule.training.history import history_table
+from spikejoule.training.outcome import history_table
 from spikejoule.training.schedules import SCHEDULES
 from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.teacher import TeacherAnswer, load_teacher, save_teacher
@@ -487,7 +487,7 @@ class TestPruning:
         )
         engine = fresh_engine()
         result = train(problem(), engine, ARCHITECTURE.layer_names, settings, SEED)
-        shares = [record.pruned_share for record in result.history]
+        shares = [record.pruned_fraction for record in result.history]
         assert shares[0] == 0.0
         assert shares == sorted(shares)
         assert shares[-1] == 0.5
@@ -499,13 +499,13 @@ class TestPruning:
     def test_events_are_spikes_times_fan_out_until_synapses_go(self) -> None:
         settings = changed(SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7)
         result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
-        assert {record.pruned_share == 0 for record in result.history} == {True, False}
+        assert {record.pruned_fraction == 0 for record in result.history} == {True, False}
         for record in result.history:
             full = tuple(
                 spikes * fan_out
                 for spikes, fan_out in zip(record.spikes, ARCHITECTURE.fan_outs, strict=False)
             )
-            if record.pruned_share == 0:
+            if record.pruned_fraction == 0:
                 assert record.synaptic_events == full
             else:
                 assert sum(record.synaptic_events) < sum(full)

@@ -27,7 +27,7 @@ from spikejoule.model.architecture import State
 from spikejoule.model.network import initial_state
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.model.quantisation import FLOAT_BITS
-from spikejoule.training.relu_network import intensities
+from spikejoule.training.teacher import intensities
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """The entries of Adam's state."""
@@ -241,7 +241,7 @@ class BatchedNetworks:
 
     def _prune(self, epoch: int) -> None:
         for variant, kept, masks in zip(self.variants, self._kept, self._masks, strict=True):
-            fraction = variant.pruning.pruned_share(epoch, self._settings.max_epochs)
+            fraction = variant.pruning.pruned_fraction_at(epoch, self._settings.max_epochs)
             if fraction:
                 state = {name: values.detach().numpy() for name, values in kept.items()}
                 for name, mask in pruning_masks(state, fraction).items():

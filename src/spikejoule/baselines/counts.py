@@ -234,7 +234,7 @@ def _layers(
     if isinstance(network, QuantisedNetwork):
         return quantised_activations(network, images)
     # Here and not above: reading counts needs no PyTorch.
-    from spikejoule.training.relu_network import activations
+    from spikejoule.training.teacher import activations
 
     return activations(network, images)
 

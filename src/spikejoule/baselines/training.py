@@ -25,8 +25,8 @@ from spikejoule.core.resume import Keeper, Kept
 from spikejoule.data.images import LabelledImages
 from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS
-from spikejoule.training.augmentation import augment
-from spikejoule.training.relu_network import one_thread
+from spikejoule.training.kernels.augment import augment
+from spikejoule.training.teacher import one_thread
 
 
 @dataclass(frozen=True, eq=False)

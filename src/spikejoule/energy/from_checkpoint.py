@@ -36,7 +36,7 @@ from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.evaluation.early_exit import EarlyExit, exit_steps
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint
-from spikejoule.model.fan_out import fan_outs_by_source
+from spikejoule.model.pruning import fan_outs_by_source
 
 _COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
 

@@ -58,7 +58,7 @@ from spikejoule.energy.operations import Block, Column, MeanOperations, Operatio
 from spikejoule.energy.spiking_places import SpikingPlaces
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.fan_out import synaptic_events_per_connection
+from spikejoule.model.pruning import synaptic_events_per_connection
 
 _PIXEL_BITS = 8
 

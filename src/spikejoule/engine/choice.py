@@ -10,8 +10,8 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import Engine, EngineSettings
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import LearningSettings
+from spikejoule.model.quantisation import with_grids
 
 logger = logging.getLogger(__name__)
 

@@ -24,9 +24,9 @@ from spikejoule.engine.interface import (
     with_exponents,
 )
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.integers import floats_of, integers_of, with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.network import SpikingNetwork
+from spikejoule.model.quantisation import floats_of, integers_of, with_grids
 
 CHUNK_ELEMENTS = 1 << 26
 """Dense spikes of the widest layer held at a time when the network only runs."""

@@ -58,9 +58,9 @@ from spikejoule.engine.workspace import (
     slots_for,
 )
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.integers import with_grids
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import with_grids
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it; it does

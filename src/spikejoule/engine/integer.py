@@ -12,7 +12,7 @@ from spikejoule.engine.interface import check_input
 from spikejoule.engine.kernels.integer import integer_forward_lanes
 from spikejoule.engine.kernels.structures import IntegerParameters, Spikes
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.integers import integers_of, layer_constants, quantisation_of
+from spikejoule.model.quantisation import integers_of, layer_constants, quantisation_of
 
 _STATE_TYPES = {16: np.int16, 32: np.int32}
 

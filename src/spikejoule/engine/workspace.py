@@ -19,7 +19,7 @@ from spikejoule.engine.kernels.structures import (
     Workspace,
 )
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.integers import layer_constants, neuron_constants, quantisation_of
+from spikejoule.model.quantisation import layer_constants, neuron_constants, quantisation_of
 
 logger = logging.getLogger(__name__)
 

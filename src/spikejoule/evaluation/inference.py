@@ -29,7 +29,7 @@ from spikejoule.encoding.events import EventList, events_of_rows
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.checkpoint import TrainedNetwork, load_trained
+from spikejoule.model.trained import TrainedNetwork, load_trained
 
 
 def measure_network(

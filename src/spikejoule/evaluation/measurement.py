@@ -30,7 +30,7 @@ from spikejoule.encoding.counting import SpikeCounts, class_counts, count_spikes
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.lazy_updates import lazy_updates_per_sample
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.fan_out import (
+from spikejoule.model.pruning import (
     fan_outs_by_source,
     synaptic_events_per_connection,
     synaptic_events_per_sample,

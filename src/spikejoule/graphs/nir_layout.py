@@ -15,7 +15,7 @@ from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Record
-from spikejoule.model.quantised_file import QuantisationEntry
+from spikejoule.model.trained import QuantisationEntry
 
 FORMAT: Final = "spikejoule_nir_v1"
 

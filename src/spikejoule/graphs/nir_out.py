@@ -28,9 +28,9 @@ from spikejoule.core.store import write_bytes
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.graphs.nir_layout import DT, FLOAT_LEAK, FORMAT, INTEGER_LEAK
 from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.integers import layer_constants, neuron_constants
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantised_file import quantisation_section
+from spikejoule.model.quantisation import layer_constants, neuron_constants
+from spikejoule.model.trained import quantisation_section
 
 
 class Network(Protocol):

@@ -22,9 +22,8 @@ from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Real, Section, chooses
-from spikejoule.model.by_layer import ByLayer, allowed_lengths, number_or_list
-from spikejoule.model.surrogate import Surrogate
-from spikejoule.model.surrogates import SURROGATES
+from spikejoule.model.neuron import ByLayer, allowed_lengths, number_or_list
+from spikejoule.model.surrogates import SURROGATES, Surrogate
 
 ADAM_BETAS: Final = (0.9, 0.999)
 ADAM_EPSILON: Final = 1e-8

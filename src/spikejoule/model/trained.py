@@ -1,31 +1,286 @@
 """The train stage's result: the best weights, how they came about, and nothing with a clock.
 
 The file's bytes depend on its content alone, so that training twice gives the same file twice.
+
+A network of integers states its widths, grids and integers besides; its weights stand under their
+usual names too, as the float32 numbers that the integers stand for.
 """
 
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.schema import first_problem
+from spikejoule.core.schema import Count, NotNegative, Percent, PlainValue, Record, first_problem
+from spikejoule.data.images import DataDescription
 from spikejoule.encoding.counting import TrainingSpikes
 from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.neuron import UNNAMED, Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.pruning import is_pruned
-from spikejoule.model.quantised_file import quantisation_section, quantised_architecture
-from spikejoule.model.trained_file import SCHEMA, TrainedFile
+from spikejoule.model.quantisation import (
+    LEAK_ONE,
+    Quantisation,
+    floats_of,
+    integers_of,
+    layer_constants,
+    quantisation_of,
+)
+
+SECTION = "quantisation"
+"""The key under which it stands; absent from the files of other networks."""
+
+Exponent = Annotated[int, Field(ge=-150, le=150)]
+
+
+class QuantisationEntry(Record):
+    """A network of integers; the lists have one number for each layer after the input.
+
+    Attributes:
+        weight_bits, state_bits: widths of the weights and of the membrane potentials.
+        exponents: k of the grid 2^-k.
+        thresholds: on the grid.
+        leak_factors: m of the leak floor(m u / 256).
+        integers: weights int8 [target, source] and biases int32 [target], by name.
+    """
+
+    weight_bits: int = Field(ge=2, le=8)
+    state_bits: int = Field(ge=16, le=32, multiple_of=16)
+    exponents: list[Exponent]
+    thresholds: list[Annotated[int, Field(ge=1)]]
+    leak_factors: list[Annotated[int, Field(ge=0, le=LEAK_ONE)]]
+    integers: dict[str, Any]
+
+
+def quantisation_section(architecture: Architecture, state: State) -> dict[str, Any]:
+    """What files say of a quantised network, under its key; of another, nothing.
+
+    Raises ValueError if the weights do not lie on the grids.
+    """
+    if architecture.quantisation is None:
+        return {}
+    quantisation, layers = quantisation_of(architecture), layer_constants(architecture)
+    integers = integers_of(architecture, state)
+    problem = _integers_problem(architecture, integers, state)
+    if problem:
+        raise ValueError(problem)
+    entry = {
+        "weight_bits": quantisation.weight_bits,
+        "state_bits": quantisation.state_bits,
+        "exponents": list(quantisation.exponents),
+        "thresholds": [layer.threshold for layer in layers],
+        "leak_factors": [layer.leak for layer in layers],
+        "integers": integers,
+    }
+    return {SECTION: entry}
+
+
+def quantised_architecture(
+    path: str | os.PathLike[str],
+    content: Mapping[str, Any],
+    architecture: Architecture,
+    state: State,
+) -> Architecture:
+    """The architecture with the widths and grids that a file's content states, if any.
+
+    Raises:
+        ArtifactError: they are impossible, or the integers are not those of the weights.
+    """
+    if SECTION not in content:
+        return architecture
+    if not isinstance(content[SECTION], Mapping):
+        raise ArtifactError(f"{path} must hold a dictionary under {SECTION!r}: write it again.")
+    entry = QuantisationEntry.from_content(path, content[SECTION])
+    quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
+    try:
+        quantised = replace(architecture, quantisation=quantisation)
+    except ParameterError as error:
+        raise ArtifactError(f"{path} states an impossible architecture: {error}") from error
+    if len(entry.exponents) != len(architecture.fan_outs):
+        raise ArtifactError(
+            f"{path} has grids of {len(entry.exponents)} layers, but {len(architecture.fan_outs)} "
+            "layers after the input: write it again."
+        )
+    layers = layer_constants(quantised)
+    stated = [entry.thresholds, entry.leak_factors]
+    if stated != [[one.threshold for one in layers], [one.leak for one in layers]]:
+        raise ArtifactError(
+            f"{path} states thresholds or leaks that are not those of its neurons on their grids: "
+            "write it again."
+        )
+    problem = _integers_problem(quantised, entry.integers, state)
+    if problem:
+        raise ArtifactError(f"{path} does not fit its own integers: {problem}: write it again.")
+    return quantised
+
+
+def _integers_problem(architecture: Architecture, integers: Mapping[str, Any], state: State) -> str:
+    """What keeps integers from being those of a state, in words; empty if nothing."""
+    found = {
+        name: values.numpy() if isinstance(values, torch.Tensor) else values
+        for name, values in integers.items()
+    }
+    expected = integers_of(architecture, state)
+    for name in sorted(found.keys() ^ expected.keys()):
+        return f"{name} is {'missing' if name in expected else 'unknown'}"
+    values = floats_of(architecture, expected)
+    for name, integer in expected.items():
+        same = isinstance(found[name], np.ndarray) and found[name].dtype == integer.dtype
+        if not (same and np.array_equal(found[name], integer)):
+            return f"{name} is not of the integers that the weights stand for"
+        if not np.array_equal(values[name], state[name]):
+            return f"the weights of {name} do not lie on their grid"
+    return ""
+
+
+SCHEMA: Literal["spikejoule/trained/1"] = "spikejoule/trained/1"
+
+EngineName = Annotated[str, Field(pattern="^(event|dense)$")]
+
+
+Size = Annotated[int, Field(ge=1, le=2**53)]
+
+
+class Section(Record):
+    """Some entries by name, any of which may be missing, and others that are anybody's."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class TrainingConfigSection(Section):
+    """The parameters of training that a count depends on."""
+
+    batch_size: Size | None = None
+    weight_decay: NotNegative | None = None
+    grad_clip_norm: NotNegative | None = None
+    grad_clip_max_norm: NotNegative | None = None
+    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
+
+
+class EpochEntry(Record):
+    """One epoch, with the fields of `training.EpochRecord`; some may be missing.
+
+    Older files lack synaptic events and the pruned fraction.
+    """
+
+    epoch: int = Field(ge=1)
+    learning_rate: NotNegative
+    train_loss: float
+    train_accuracy_percent: Percent
+    validation_accuracy_percent: Percent
+    spikes: tuple[Count, ...]
+    samples: int = Field(ge=1)
+    synaptic_events: tuple[Count, ...] | None = None
+    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
+    teacher_macs: Count | None = None
+    teacher_macs_nonzero: Count | None = None
+    input_macs: Count | None = None
+
+
+class ArchitectureEntry(Record):
+    """Sizes, of which `Architecture` has the ranges, and what `Neuron.entry` says."""
+
+    model_config = ConfigDict(extra="allow")
+
+    n_input: int
+    hidden: list[int]
+    n_output: int
+
+
+class TrainingSpikesEntry(Record):
+    """Spikes of each layer, the input first, over all samples of all epochs."""
+
+    layer_names: list[str]
+    totals: list[Count]
+    samples: int = Field(ge=1)
+
+
+class OptimizerState(Record):
+    """A state dict in the format of `torch.optim.Adam`."""
+
+    state: dict[int, dict[str, Any]]
+    param_groups: list[dict[str, Any]] = Field(min_length=1)
+
+
+class TrainedFile(Record):
+    """The content of the file; `trained.TrainedNetwork` says what the entries mean."""
+
+    schema_name: Literal["spikejoule/trained/1"] = Field(default=SCHEMA, alias="schema")
+    architecture: ArchitectureEntry
+    state: dict[str, Any]
+    quantisation: QuantisationEntry | None = None
+    encoding: dict[str, PlainValue]
+    training_config: dict[str, PlainValue | list[float]]
+    history: list[EpochEntry] = Field(min_length=1)
+    training_spikes: TrainingSpikesEntry
+    best_epoch: int
+    best_validation_accuracy_percent: Percent
+    data: DataDescription
+    engine: EngineName
+    optimizer_state: OptimizerState
+
+    @field_validator("encoding")
+    @classmethod
+    def _has_a_seed(cls, encoding: dict[str, Any]) -> dict[str, Any]:
+        seed = encoding.get("seed")
+        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+            raise ValueError(f"the seed is {seed!r:.40}; it must be a whole number below 2^32")
+        return encoding
+
+    @property
+    def seed(self) -> int:
+        """The seed of every draw."""
+        seed = self.encoding["seed"]
+        assert isinstance(seed, int)
+        return seed
+
+    @field_validator("training_config")
+    @classmethod
+    def _is_of_allowed_parameters(cls, config: dict[str, Any]) -> dict[str, Any]:
+        TrainingConfigSection.model_validate(config)
+        return config
+
+    @model_validator(mode="after")
+    def _epochs_follow_each_other(self) -> Self:
+        if [entry.epoch for entry in self.history] != list(range(1, len(self.history) + 1)):
+            raise ValueError("history: the epochs must be 1, 2, 3 and so on")
+        if not 1 <= self.best_epoch <= len(self.history):
+            raise ValueError(f"best_epoch: {self.best_epoch} is none of {len(self.history)} epochs")
+        best = self.history[self.best_epoch - 1].validation_accuracy_percent
+        if best != self.best_validation_accuracy_percent:
+            raise ValueError(
+                f"best_validation_accuracy_percent: {self.best_validation_accuracy_percent} is not "
+                f"the {best} of epoch {self.best_epoch}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _spikes_add_up(self) -> Self:
+        spikes, n_layers = self.training_spikes, len(self.architecture.hidden) + 2
+        if not len(spikes.layer_names) == len(spikes.totals) == n_layers:
+            raise ValueError(
+                f"training_spikes: it must have an entry for each of {n_layers} layers"
+            )
+        for entry in self.history:
+            events = entry.synaptic_events
+            if len(entry.spikes) != n_layers or len(events or range(n_layers - 1)) != n_layers - 1:
+                raise ValueError(f"history: epoch {entry.epoch} has not the {n_layers} layers")
+        totals = [sum(layer) for layer in zip(*(one.spikes for one in self.history), strict=True)]
+        samples = sum(entry.samples for entry in self.history)
+        if totals != spikes.totals or samples != spikes.samples:
+            raise ValueError("training_spikes: they are not the sum of those of the epochs")
+        return self
+
 
 _LARGEST_LEARNED = 69.0
 """Of a logit or a logarithm: e to its power is nearly 1e30, the largest threshold."""

@@ -29,9 +29,9 @@ from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.settings import StopSettings
 from spikejoule.tracking.lock import LOCK_FILE, result_of
-from spikejoule.training.course import EpochRecord
 from spikejoule.training.outcome import trained_network
 from spikejoule.training.settings import TrainingSettings
+from spikejoule.training.state import EpochRecord
 from spikejoule.training.training import TrainingData, TrainingObserver, train
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")

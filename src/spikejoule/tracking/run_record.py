@@ -14,7 +14,6 @@ from spikejoule.energy.tables import EnergyMetrics
 from spikejoule.evaluation.evaluation import EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceMetrics, InferenceTimings
 from spikejoule.model.trained import TrainedNetwork, load_trained
-from spikejoule.model.training_files import TrainMetrics, TrainTimings
 from spikejoule.params import Params
 from spikejoule.tracking import (
     TRAINED_TAG,
@@ -25,6 +24,7 @@ from spikejoule.tracking import (
     front_citations,
 )
 from spikejoule.tracking.writing import run_name, run_note
+from spikejoule.training.outcome import TrainMetrics, TrainTimings
 
 # The outputs that a record is made of, by the names of dvc.yaml. None of the metrics contains a
 # clock; with the parameters and the trained network they decide whether a result is a new one.

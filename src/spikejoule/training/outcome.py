@@ -1,12 +1,157 @@
-"""From the result of a training to the file that the pipeline goes on with."""
+"""The files of a training beside the network itself, and how its result becomes them.
 
-from collections.abc import Mapping
-from typing import Any
+Headline figures (metrics/train.json), clocks (results/timings/train.json) and the training curves
+(metrics/history.csv).
+"""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.host_energy import HostEnergyEntry
 from spikejoule.core.parameters import Section
+from spikejoule.core.schema import (
+    Count,
+    NotNegative,
+    Percent,
+    Record,
+    Row,
+    Seconds,
+    Table,
+    Text,
+    check_sum,
+)
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.model.trained import TrainedNetwork
+from spikejoule.model.trained import EngineName, TrainedNetwork
+from spikejoule.training.state import EpochRecord
 from spikejoule.training.training import TrainingResult
+
+
+class TrainMetrics(Record):
+    """Headline figures: metrics/train.json."""
+
+    best_validation_accuracy_percent: Percent
+    best_epoch: int = Field(ge=1)
+    epochs_trained: int = Field(ge=1)
+    stop_reason: Text
+
+    @model_validator(mode="after")
+    def _best_epoch_was_trained(self) -> Self:
+        if self.best_epoch > self.epochs_trained:
+            raise ValueError(
+                f"best_epoch is {self.best_epoch}, but {self.epochs_trained} epochs were trained"
+            )
+        return self
+
+
+class TrainTimings(Record):
+    """When, for how long and on what a network was trained: results/timings/train.json.
+
+    Attributes:
+        training_time_seconds: of all epochs, validation included.
+        epoch_times_seconds: of each epoch.
+        timestamp: when training began, as ISO 8601.
+        device, engine, threads: what computed.
+        host_energy: the energy of the machine meanwhile.
+    """
+
+    training_time_seconds: Seconds
+    epoch_times_seconds: list[Seconds] = Field(min_length=1)
+    timestamp: Text
+    device: Text
+    engine: EngineName
+    threads: Count
+    host_energy: HostEnergyEntry | None = None
+
+    @classmethod
+    def read_of(cls, path: Path, n_epochs: int) -> Self:
+        """Read the timings of a network of so many epochs; ArtifactError if they are of others."""
+        timings = cls.read(path)
+        if len(timings.epoch_times_seconds) != n_epochs:
+            raise ArtifactError(
+                f"{path} times {len(timings.epoch_times_seconds)} epochs, but the network has "
+                f"{n_epochs}: train again."
+            )
+        return timings
+
+    @field_validator("timestamp")
+    @classmethod
+    def _is_a_time(cls, text: str) -> str:
+        if not 1970 <= datetime.fromisoformat(text).year < 9000:
+            raise ValueError(f"{text!r} is not of this age")
+        return text
+
+    @model_validator(mode="after")
+    def _epochs_add_up(self) -> Self:
+        check_sum(self.training_time_seconds, self.epoch_times_seconds, "training_time_seconds")
+        return self
+
+
+class HistoryRow(Row):
+    """One epoch; spikes are means per training sample, `hidden` over all hidden layers together.
+
+    With several hidden layers a further column for each of them follows, and then, of a distilled
+    network, the teacher's multiply-accumulates per training sample.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    epoch: int = Field(ge=1)
+    learning_rate: NotNegative
+    train_loss: float
+    train_accuracy_percent: Percent
+    validation_accuracy_percent: Percent
+    input_spikes_per_sample: NotNegative
+    hidden_spikes_per_sample: NotNegative
+    output_spikes_per_sample: NotNegative
+
+
+class History(Table):
+    """The training curves: metrics/history.csv."""
+
+    row: ClassVar[type[Row]] = HistoryRow
+    rows: tuple[HistoryRow, ...]
+
+
+def history_table(
+    records: Sequence[EpochRecord], layer_names: Sequence[str]
+) -> tuple[History, tuple[str, ...]]:
+    """One row for each epoch, and the names of the columns that follow the fixed ones.
+
+    ``hidden_spikes_per_sample`` is the sum over all hidden layers; where there are several, a
+    column for each follows, and then, of a distilled network, those of its teacher.
+    """
+    hidden_names = layer_names[1:-1] if len(layer_names) > 3 else ()
+    columns = tuple(f"{name}_spikes_per_sample" for name in hidden_names)
+    if any(_of_teacher(record) for record in records):
+        columns += ("teacher_macs_per_sample", "teacher_macs_nonzero_per_sample")
+    rows = []
+    for record in records:
+        first, *hidden, last = (count / record.samples for count in record.spikes)
+        further = [*(hidden if hidden_names else ()), *_of_teacher(record)]
+        rows.append(
+            HistoryRow(
+                epoch=record.epoch,
+                learning_rate=record.learning_rate,
+                train_loss=record.train_loss,
+                train_accuracy_percent=record.train_accuracy_percent,
+                validation_accuracy_percent=record.validation_accuracy_percent,
+                input_spikes_per_sample=first,
+                hidden_spikes_per_sample=sum(hidden),
+                output_spikes_per_sample=last,
+                **dict(zip(columns, further, strict=True)),
+            )
+        )
+    return History(rows=tuple(rows)), columns
+
+
+def _of_teacher(record: EpochRecord) -> list[float]:
+    macs = (record.teacher_macs, record.teacher_macs_nonzero)
+    return [count / record.samples for count in macs if count is not None]
 
 
 def trained_network(

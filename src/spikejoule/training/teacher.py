@@ -3,14 +3,20 @@
 Hinton, Vinyals and Dean 2015, arXiv:1503.02531, at a temperature of 1. The teacher sees the
 deformed images themselves, the student their spikes. `train.distillation` says how much it counts.
 What its answers take is counted in multiply-accumulates (MACs), as those of a baseline are.
+
+Below it, the fully connected network of ReLU units itself: what a teacher and a baseline compute.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile
@@ -71,7 +77,7 @@ def load_teacher(
         # They take seconds, and a training without a teacher needs neither.
         from scipy.special import softmax
 
-        from spikejoule.training.relu_network import activations
+        from spikejoule.training.teacher import activations
 
         *layers, scores = activations(state, images)
         pairs = list(zip(layers, fan_outs, strict=True))
@@ -97,3 +103,46 @@ def _problem(state: State, names: Sequence[str], n_pixels: int, n_classes: int) 
             return f"{name} has {values.size} units, not {expected}"
         expected = values.shape[0]
     return "" if expected == n_classes else f"it tells {expected} classes apart, not {n_classes}"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute on one thread, so that the number of cores does not change its rounding."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def relu_layers(parameters: Mapping[str, Tensor], intensities: Tensor) -> list[Tensor]:
+    """Activations of every layer: the input, each hidden layer after its ReLU, the scores."""
+    values = list(parameters.values())
+    *hidden, last = zip(values[::2], values[1::2], strict=True)
+    layers = [intensities]
+    for weight, bias in hidden:
+        layers.append(functional.relu(functional.linear(layers[-1], weight, bias)))
+    layers.append(functional.linear(layers[-1], *last))
+    return layers
+
+
+def intensities(images: NDArray[np.uint8] | Tensor) -> Tensor:
+    """Pixels uint8 [N, ...] as float32 in [0, 1], [N, pixels]."""
+    pixels = torch.as_tensor(images)
+    return pixels.reshape(len(pixels), -1).to(torch.float32).div_(255)
+
+
+def activations(state: State, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
+    """Activations of every layer, float32 [N, units] each; the same on any number of cores.
+
+    Args:
+        state: parameters by name, in the order of the layers.
+        images: uint8 [N, ...].
+
+    Returns:
+        the pixels' intensities, the hidden layers after their ReLUs, the scores of the classes.
+    """
+    parameters = {name: torch.from_numpy(values) for name, values in state.items()}
+    with one_thread(), torch.no_grad():
+        return tuple(layer.numpy() for layer in relu_layers(parameters, intensities(images)))

@@ -19,10 +19,10 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import pruning_masks
-from spikejoule.training.augmentation import augment
-from spikejoule.training.course import Course, EpochRecord
+from spikejoule.training.kernels.augment import augment
 from spikejoule.training.schedule import RunningSchedule
 from spikejoule.training.settings import TrainingSettings
+from spikejoule.training.state import Course, EpochRecord
 from spikejoule.training.teacher import TeacherAnswer
 
 logger = logging.getLogger(__name__)
@@ -214,8 +214,8 @@ def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: Event
 
     Where the traffic of synapses counts, it is that of the first `events`.
     """
-    share = settings.pruned_share(epoch, settings.max_epochs)
-    if share > (settings.pruned_share(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
+    share = settings.pruned_fraction_at(epoch, settings.max_epochs)
+    if share > (settings.pruned_fraction_at(epoch - 1, settings.max_epochs) if epoch > 1 else 0.0):
         traffic = None
         if settings.prune_by == "events":
             seen = events.select(slice(TRAFFIC_SAMPLES))
@@ -245,7 +245,7 @@ def _train_epoch(
     schedule: RunningSchedule,
     settings: TrainingSettings,
     seed: int,
-    pruned_share: float,
+    pruned_fraction: float,
     observers: tuple[TrainingObserver, ...],
 ) -> EpochRecord:
     """One pass over the training set in random order; of its validation nothing is known yet."""
@@ -290,7 +290,7 @@ def _train_epoch(
         math.nan,
         spikes,
         synaptic_events,
-        pruned_share,
+        pruned_fraction,
         n_samples,
         sum(answer.macs for answer in answers) if answers else None,
         sum(answer.macs_nonzero for answer in answers) if answers else None,

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spikejoule.model.surrogate import Surrogate
+from spikejoule.model.surrogates import Surrogate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,14 +20,14 @@ class Arctangent(Surrogate):
     default_slope: ClassVar = 2.0
 
     def derivative(self, x: "Tensor") -> "Tensor":
-        """See :meth:`spikejoule.model.surrogate.Surrogate.derivative`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         return (self.slope / 2) / (1 + (math.pi / 2 * self.slope * x) ** 2)
 
     def constants(self) -> tuple[float, float]:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.constants`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.constants`."""
         return self.slope / 2, (math.pi / 2 * self.slope) ** 2
 
     @staticmethod
     def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.emit`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         return lanes.divide(a, lanes.multiply_add(b, lanes.multiply(x, x), lanes.constant(1.0)))

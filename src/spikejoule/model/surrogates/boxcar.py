@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spikejoule.model.surrogate import Surrogate
+from spikejoule.model.surrogates import Surrogate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,14 +21,14 @@ class Boxcar(Surrogate):
     default_slope: ClassVar = 1.0
 
     def derivative(self, x: "Tensor") -> "Tensor":
-        """See :meth:`spikejoule.model.surrogate.Surrogate.derivative`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         return self.slope * (x.abs() < 1 / (2 * self.slope)).to(x.dtype)
 
     def constants(self) -> tuple[float, float]:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.constants`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.constants`."""
         return self.slope, 1 / (2 * self.slope)
 
     @staticmethod
     def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.emit`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         return lanes.where_below(lanes.absolute(x), b, a, lanes.constant(0.0))

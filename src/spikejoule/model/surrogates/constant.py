@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spikejoule.model.surrogate import Surrogate
+from spikejoule.model.surrogates import Surrogate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,14 +21,14 @@ class Constant(Surrogate):
     default_slope: ClassVar = 0.3
 
     def derivative(self, x: "Tensor") -> "Tensor":
-        """See :meth:`spikejoule.model.surrogate.Surrogate.derivative`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         return x.new_full(x.shape, self.slope)
 
     def constants(self) -> tuple[float, float]:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.constants`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.constants`."""
         return self.slope, 0.0
 
     @staticmethod
     def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.emit`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         return a

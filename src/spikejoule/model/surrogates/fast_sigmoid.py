@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spikejoule.model.surrogate import Surrogate
+from spikejoule.model.surrogates import Surrogate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,16 +21,16 @@ class FastSigmoid(Surrogate):
     default_slope: ClassVar = 10.0
 
     def derivative(self, x: "Tensor") -> "Tensor":
-        """See :meth:`spikejoule.model.surrogate.Surrogate.derivative`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         derivative: Tensor = 1 / (1 + self.slope * x.abs()) ** 2
         return derivative
 
     def constants(self) -> tuple[float, float]:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.constants`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.constants`."""
         return 1.0, self.slope
 
     @staticmethod
     def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.emit`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         root = lanes.divide(a, lanes.multiply_add(b, lanes.absolute(x), lanes.constant(1.0)))
         return lanes.multiply(root, root)

@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spikejoule.model.surrogate import Surrogate
+from spikejoule.model.surrogates import Surrogate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,16 +22,16 @@ class Gaussian(Surrogate):
     default_slope: ClassVar = 2.0
 
     def derivative(self, x: "Tensor") -> "Tensor":
-        """See :meth:`spikejoule.model.surrogate.Surrogate.derivative`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         height = self.slope / math.sqrt(2 * math.pi)
         return height * (-((self.slope * x) ** 2) / 2).exp()
 
     def constants(self) -> tuple[float, float]:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.constants`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.constants`."""
         return self.slope / math.sqrt(2 * math.pi), self.slope**2 / 2
 
     @staticmethod
     def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.emit`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         exponent = lanes.negate(lanes.multiply(b, lanes.multiply(x, x)))
         return lanes.multiply(a, lanes.exponential(exponent))

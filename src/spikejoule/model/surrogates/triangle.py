@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from spikejoule.model.surrogate import Surrogate
+from spikejoule.model.surrogates import Surrogate
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,15 +19,15 @@ class Triangle(Surrogate):
     default_slope: ClassVar = 0.3
 
     def derivative(self, x: "Tensor") -> "Tensor":
-        """See :meth:`spikejoule.model.surrogate.Surrogate.derivative`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.derivative`."""
         return self.slope * (1 - x.abs()).clamp(min=0)
 
     def constants(self) -> tuple[float, float]:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.constants`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.constants`."""
         return self.slope, 1.0
 
     @staticmethod
     def emit(lanes: "Lanes", x: Any, a: Any, b: Any) -> Any:
-        """See :meth:`spikejoule.model.surrogate.Surrogate.emit`."""
+        """See :meth:`spikejoule.model.surrogates.Surrogate.emit`."""
         height = lanes.subtract(lanes.constant(1.0), lanes.absolute(x))
         return lanes.multiply(a, lanes.maximum(height, lanes.constant(0.0)))

@@ -1,13 +1,22 @@
-"""Random small deformations of images: one affine map per image, bilinear interpolation."""
+"""Random deformations of training images, drawn afresh for every epoch.
 
+Small shifts, rotations and changes of size leave a digit what it is, and a network that sees them
+generalises better (Simard, Steinkraus and Platt, ICDAR 2003, doi:10.1109/ICDAR.2003.1227801).
+
+Each image has one affine map, with bilinear interpolation.
+"""
+
+import hashlib
 import math
 from typing import NamedTuple
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from spikejoule.core.compiling import compiled, compiled_parallel
 from spikejoule.core.compiling.streams import GOLDEN, mix, stream_start
+from spikejoule.training.settings import Augmentation
 
 _STATE_STEP = np.uint64(GOLDEN)
 _UNIT = 1.0 / 9007199254740992.0
@@ -127,3 +136,43 @@ def augment_images(images, samples, key, limits, out):
             move(images[image], transform.down, transform.right, out[image])
         else:
             warp(images[image], transform, out[image])
+
+
+def augment(
+    images: NDArray[np.uint8],
+    augmentation: Augmentation,
+    seed: int,
+    epoch: int,
+    samples: NDArray[np.int64],
+) -> NDArray[np.uint8]:
+    """Deform images; a draw depends on (seed, epoch, sample) alone.
+
+    Args:
+        images: uint8 [N, height, width].
+        augmentation: largest deformations.
+        seed: the experiment's seed.
+        epoch: from 1 on.
+        samples: identity of each image, int64 [N].
+
+    Returns:
+        uint8 [N, height * width].
+    """
+    n_images, height, width = images.shape
+    if augmentation.deforms_nothing:
+        return images.reshape(n_images, height * width)
+    text = f"spikejoule augmentation {seed} {epoch}"
+    key = np.uint64(int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little"))
+    out = np.empty((n_images, height * width), dtype=np.uint8)
+    augment_images(
+        np.ascontiguousarray(images),
+        np.ascontiguousarray(samples, dtype=np.int64),
+        key,
+        Limits(
+            shift=float(augmentation.shift_pixels),
+            rotation=math.radians(augmentation.rotate_degrees),
+            scaling=float(augmentation.scale_fraction),
+            shear=math.radians(augmentation.shear_degrees),
+        ),
+        out,
+    )
+    return out

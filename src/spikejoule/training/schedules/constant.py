@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from spikejoule.training.schedule import RunningSchedule, Schedule
-from spikejoule.training.stand_in import StandIn
+from spikejoule.training.schedules._torch import TorchSchedule
 
 
 class Constant(Schedule):
@@ -14,4 +14,4 @@ class Constant(Schedule):
 
     def start(self, lr: float, total_steps: int) -> RunningSchedule:
         """See :meth:`spikejoule.training.schedule.Schedule.start`; `lr` is the rate."""
-        return StandIn(lr, total_steps)
+        return TorchSchedule(lr, total_steps)

@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from spikejoule.training.schedule import RunningSchedule, Schedule
-from spikejoule.training.stand_in import StandIn
+from spikejoule.training.schedules._torch import TorchSchedule
 
 
 class Cosine(Schedule):
@@ -16,4 +16,4 @@ class Cosine(Schedule):
         """See :meth:`spikejoule.training.schedule.Schedule.start`; `lr` is the first rate."""
         from torch.optim.lr_scheduler import CosineAnnealingLR
 
-        return StandIn(lr, total_steps, lambda its: CosineAnnealingLR(its, T_max=total_steps))
+        return TorchSchedule(lr, total_steps, lambda its: CosineAnnealingLR(its, T_max=total_steps))

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from spikejoule.core.parameters import Real
 from spikejoule.training.schedule import RunningSchedule, Schedule
-from spikejoule.training.stand_in import StandIn
+from spikejoule.training.schedules._torch import TorchSchedule
 
 
 class OneCycle(Schedule):
@@ -27,11 +27,11 @@ class OneCycle(Schedule):
 
         # torch divides by the rising steps less one; and a cycle has at least three steps.
         if total_steps < 3:
-            return StandIn(lr, total_steps)
+            return TorchSchedule(lr, total_steps)
         rising = self.warmup_fraction
         if rising * total_steps == 1:
             rising = 1.5 / total_steps
-        return StandIn(
+        return TorchSchedule(
             lr,
             total_steps,
             lambda its: OneCycleLR(

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from spikejoule.core.parameters import Real
 from spikejoule.training.schedule import RunningSchedule, Schedule
-from spikejoule.training.stand_in import StandIn
+from spikejoule.training.schedules._torch import TorchSchedule
 
 
 class Plateau(Schedule):
@@ -27,7 +27,7 @@ class Plateau(Schedule):
         """See :meth:`spikejoule.training.schedule.Schedule.start`; `lr` is the first rate."""
         from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-        return StandIn(
+        return TorchSchedule(
             lr,
             total_steps,
             by_accuracy=lambda its: ReduceLROnPlateau(

@@ -1,4 +1,4 @@
-"""How far a training has come: its epochs, the best weights of them, and when it is to end.
+"""The state of a training: its epochs, the best weights of them, and when it is to end.
 
 All that, with the engine's snapshot, is the state from which a training that was killed goes on.
 The schedule is no part of it: told again of every batch and epoch, it stands where it stood.
@@ -14,7 +14,6 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.resume import Kept
 from spikejoule.engine.interface import Engine, Snapshot, exponents_of, with_exponents
 from spikejoule.model.architecture import Architecture
-from spikejoule.training.averaging import WeightAverage
 from spikejoule.training.schedule import RunningSchedule
 from spikejoule.training.settings import TrainingSettings
 
@@ -31,7 +30,7 @@ class EpochRecord:
         validation_accuracy_percent: after the epoch, of the averaged weights where they are.
         spikes: of each layer over the epoch's training samples, the input first.
         synaptic_events: of each weight matrix in the epoch's forward passes, validation excluded.
-        pruned_share: of the synapses, removed before the epoch.
+        pruned_fraction: of the synapses, removed before the epoch.
         samples: training samples of the epoch.
         teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the epoch's samples
             (`learn.teacher`); None without a teacher.
@@ -45,7 +44,7 @@ class EpochRecord:
     validation_accuracy_percent: float
     spikes: tuple[int, ...]
     synaptic_events: tuple[int, ...]
-    pruned_share: float
+    pruned_fraction: float
     samples: int
     teacher_macs: int | None = None
     teacher_macs_nonzero: int | None = None
@@ -193,3 +192,28 @@ class Course:
 
 def _shapes(state: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in state.items()}
+
+
+class WeightAverage:
+    """The mean of the parameters after each of some epochs, added up in float64.
+
+    Args:
+        sums: of the parameters after some epochs, by name.
+        epochs: how many there were.
+    """
+
+    def __init__(self, sums: Mapping[str, NDArray[Any]] | None = None, epochs: int = 0) -> None:
+        self.sums = dict(sums or {})
+        self.epochs = epochs
+
+    def add(self, state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Take in the parameters after one more epoch; returns the mean, in their type.
+
+        A removed synapse stays removed: it is zero in all epochs that are averaged.
+        """
+        self.epochs += 1
+        self.sums = {name: self.sums.get(name, 0) + values for name, values in state.items()}
+        return {
+            name: (self.sums[name] / self.epochs).astype(values.dtype)
+            for name, values in state.items()
+        }

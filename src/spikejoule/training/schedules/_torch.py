@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-class StandIn:
+class TorchSchedule:
     """A schedule by one of torch's schedulers.
 
     Args:
