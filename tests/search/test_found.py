@@ -1,81 +1,105 @@
 """The table of what was found, the front in it, and the commands that repeat its points."""
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from spikejoule.core.errors import ArtifactError
-from spikejoule.core.store import read_csv
-from spikejoule.core.yaml_files import read_yaml
-from spikejoule.params import load_params, parse_params
-from spikejoule.search.found import (
+pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
+optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
+
+from optuna.trial import create_trial  # noqa: E402
+
+from spikejoule.core.errors import ArtifactError  # noqa: E402
+from spikejoule.core.store import read_csv  # noqa: E402
+from spikejoule.core.yaml_files import read_yaml  # noqa: E402
+from spikejoule.params import Params, load_params, parse_params  # noqa: E402
+from spikejoule.search.found import (  # noqa: E402
     COLUMNS,
-    FoundTrial,
-    found_trials,
+    Row,
+    found_rows,
     front_png,
     front_text,
     write_table,
 )
-from spikejoule.search.settings import load_search
-from spikejoule.search.space import search_space, with_values
-from spikejoule.search.trial import TrialResult
-from tests.search.test_space import Draws
+from spikejoule.search.settings import load_search  # noqa: E402
+from spikejoule.search.space import SearchSpace, search_space, with_values  # noqa: E402
+from spikejoule.search.study import ENDED, Search  # noqa: E402
+from spikejoule.search.trial import TrialResult  # noqa: E402
+from spikejoule.tracking.search_runs import EndedTrial, SearchRun  # noqa: E402
+from spikejoule.tracking.store import Store  # noqa: E402
+from tests.search.test_space import Draws  # noqa: E402
 
 RESULTS = [(90.0, 5.0), (95.0, 7.0), (94.0, 9.0), (97.0, 20.0), (97.0, 21.0)]
 FRONT = {0, 1, 3}
 
 
 @pytest.fixture
-def trials(repository: Path) -> list[FoundTrial]:
-    current = load_params(repository / "params.yaml")
-    settings = load_search(repository / "search.yaml")
-    space = search_space(settings, current, "search.yaml")
-    found = {
-        number: (
-            TrialResult(accuracy, 100 * energy, energy, 3, f"{number:064x}"),
-            space.draw(Draws(number)),
-        )
-        for number, (accuracy, energy) in enumerate(RESULTS)
-    }
-    return found_trials(found, space, settings.fixed, current)
+def current(repository: Path) -> Params:
+    return load_params(repository / "params.yaml")
 
 
-def test_the_front(trials: list[FoundTrial]) -> None:
-    assert [one.trial for one in trials] == [0, 1, 2, 3, 4]
-    assert {one.trial for one in trials if one.on_front} == FRONT
-    lines = front_text(trials, "45nm-fp32").splitlines()
+@pytest.fixture
+def space(repository: Path, current: Params) -> SearchSpace:
+    return search_space(load_search(repository / "search.yaml"), current, "search.yaml")
+
+
+@pytest.fixture
+def rows(repository: Path, tmp_path: Path, space: SearchSpace, current: Params) -> list[Row]:
+    trials = []
+    for number, (accuracy, energy) in enumerate(RESULTS):
+        result = TrialResult(accuracy, 100 * energy, energy, 3, f"{number:064x}")
+        ended = asdict(EndedTrial.trained(asdict(result), space.draw(Draws(number))))
+        trial = create_trial(values=result.objectives, user_attrs={ENDED: ended})
+        trial.number = number
+        trials.append(trial)
+    search = Search(
+        storage="sqlite:///search.db",
+        study="a",
+        trials=5,
+        specification={"base": space.base, "space": space.entries},
+        paths={},
+        price_list=tmp_path,
+        folder=tmp_path,
+        run=SearchRun(Store("", "", None, tmp_path), "a"),
+    )
+    fixed = load_search(repository / "search.yaml").fixed
+    return found_rows(trials, search, fixed, current)
+
+
+def test_the_front(rows: list[Row]) -> None:
+    assert [row["trial"] for row in rows] == [0, 1, 2, 3, 4]
+    assert {row["trial"] for row in rows if row["on_front"]} == FRONT
+    lines = front_text(rows, "45nm-fp32").splitlines()
     assert [line.strip() for line in lines if "dvc exp run" in line] == [
-        one.command for one in trials if one.on_front
+        row["command"] for row in rows if row["on_front"]
     ]
 
 
 def test_a_command_sets_the_same_after_any_other(
-    repository: Path, trials: list[FoundTrial], tmp_path: Path
+    rows: list[Row], space: SearchSpace, current: Params, tmp_path: Path
 ) -> None:
     """`dvc exp run` leaves what it sets in params.yaml."""
-    current = load_params(repository / "params.yaml")
-    settings = load_search(repository / "search.yaml")
-    space = search_space(settings, current, "search.yaml")
     left = current.model_dump(mode="json")
-    for one in (*trials, *reversed(trials)):
-        words = shlex.split(one.command)
+    for row in (*rows, *reversed(rows)):
+        words = shlex.split(row["command"])
         assert words[:3] == ["dvc", "exp", "run"]
         (tmp_path / "set.yaml").write_text(
             "\n".join(word.replace("=", ": ", 1) for word in words[3:] if word != "-S")
         )
         left = with_values(left, read_yaml(tmp_path / "set.yaml", ArtifactError))
-        assert parse_params(left) == space.params(one.drawn)
+        assert parse_params(left) == space.params(space.draw(Draws(row["trial"])))
 
 
-def test_the_table_and_the_figure(trials: list[FoundTrial], tmp_path: Path) -> None:
+def test_the_table_and_the_figure(rows: list[Row], tmp_path: Path) -> None:
     file = tmp_path / "search.csv"
-    write_table(trials, ["model.hidden"], file)
-    rows = read_csv(file, [*COLUMNS, "model.hidden"])
-    assert {int(row["trial"]) for row in rows if row["on_front"] == "1"} == FRONT
-    assert [row["command"] for row in rows] == [one.command for one in trials]
-    assert [float(row["energy_nj_per_inference"]) for row in rows] == [e for _, e in RESULTS]
-    png = front_png(trials, "45nm-fp32", "5 trials")
+    write_table(rows, ["model.hidden"], file)
+    read = read_csv(file, [*COLUMNS, "model.hidden"])
+    assert {int(row["trial"]) for row in read if row["on_front"] == "1"} == FRONT
+    assert [row["command"] for row in read] == [row["command"] for row in rows]
+    assert [float(row["energy_nj_per_inference"]) for row in read] == [e for _, e in RESULTS]
+    png = front_png(rows, "45nm-fp32", "5 trials")
     assert png.startswith(b"\x89PNG")
-    assert png == front_png(trials, "45nm-fp32", "5 trials")
-    assert png != front_png(trials[:1], "45nm-fp32", "5 trials")
+    assert png == front_png(rows, "45nm-fp32", "5 trials")
+    assert png != front_png(rows[:1], "45nm-fp32", "5 trials")

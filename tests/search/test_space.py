@@ -90,9 +90,11 @@ def test_the_projects_own_file_is_allowed(repository: Path, params: Params) -> N
          "search.yaml: space.train.lr: {'from': 0.1, 'upto': 1} is not allowed; allowed: a range "
          "{from: A, to: B}, with step or log"),
         ({"space": {"train.lr": {"from": 0.1, "to": 1, "log": True, "step": 0.1}}},
-         "search.yaml: space.train.lr.step: 0.1 is not allowed with log; allowed: one of the two"),
+         "search.yaml: space.train.lr.log: true is not allowed; allowed: true with from above 0 "
+         "and no step"),
         ({"space": {"model.decay": {"from": 0, "to": 1, "log": True}}},
-         "search.yaml: space.model.decay.from: 0 is not allowed with log; allowed: above 0"),
+         "search.yaml: space.model.decay.log: true is not allowed; allowed: true with from above 0 "
+         "and no step"),
         ({"space": {"encode.time_window": {"from": 5, "to": 10, "step": 0.5}}},
          "search.yaml: space.encode.time_window.step: 0.5 is not allowed; allowed: a whole number "
          "up to to - from"),
@@ -148,7 +150,7 @@ def test_a_key_that_trains_nothing_else(tmp_path: Path, params: Params, key: str
         ({"study": "a b"}, "study: 'a b' is not allowed; allowed: a name of 1 to 100 letters"),
         ({"study": ".hidden"}, "study: '.hidden' is not allowed"),
         ({"spaces": {}}, "spaces: {} is given to an unknown key (did you mean space?)"),
-        ({"space": {}}, "space: is empty; allowed: at least one parameter"),
+        ({"space": {}}, "space: {} is not allowed; allowed: parameters by full key"),
         ({"space": [1]}, "space: [1] is not allowed; allowed: parameters by full key"),
         ({"fixed": {"train.lr": 0.1}}, "fixed.train.lr: is in space, too; allowed: one of the two"),
         ({"stop": {"after_fraction": 2, "margin_percent": 1}}, "stop.after_fraction: 2 is not"),

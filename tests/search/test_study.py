@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +12,36 @@ import pytest
 optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
+from optuna.trial import FrozenTrial  # noqa: E402
+
 from spikejoule.core.errors import ArtifactError, ParameterError, StoreError  # noqa: E402
-from spikejoule.params import load_params  # noqa: E402
+from spikejoule.params import Params, load_params  # noqa: E402
 from spikejoule.search import worker as worker_module  # noqa: E402
 from spikejoule.search.launch import private_folder  # noqa: E402
 from spikejoule.search.settings import StopSettings  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
-    FAILURE,
+    ENDED,
+    FAILED,
     JOB,
+    RUNNING,
+    TRAINED,
+    WAITING,
     Search,
-    State,
+    by_state,
     check_storage,
     number_of,
     open_study,
     run_again,
 )
 from spikejoule.search.trial import (  # noqa: E402
-    Curve,
     HopelessError,
     StopRule,
     TrialResult,
 )
 from spikejoule.search.worker import run_trials  # noqa: E402
+from spikejoule.tracking.keeper import FAILURE_TAG  # noqa: E402
 from spikejoule.tracking.search_runs import SearchRun  # noqa: E402
 from spikejoule.tracking.store import Store  # noqa: E402
-from spikejoule.training.settings import TrainingSettings  # noqa: E402
 from spikejoule.training.state import EpochRecord  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
@@ -90,8 +96,8 @@ class Named:
     layer_names = ("input", "output")
 
 
-def state_of(search: Search) -> State:
-    return State.of(open_study(search).trials)
+def state_of(search: Search) -> dict[str, list[FrozenTrial]]:
+    return by_state(open_study(search).trials)
 
 
 @needs_torch
@@ -103,8 +109,8 @@ class TestWorker:
         train(unfit, MemoryError("9 TB"))
         run_trials(search, "here 1")
         state = state_of(search)
-        assert (len(state.complete), state.settled) == (2, 4)
-        reasons = [trial.user_attrs[FAILURE] for trial in state.failed]
+        assert (len(state[TRAINED]), len(state[FAILED])) == (2, 2)
+        reasons = [trial.user_attrs[ENDED]["tags"][FAILURE_TAG] for trial in state[FAILED]]
         assert reasons == [str(unfit), "not enough memory (9 TB)"]
 
     def test_a_combination_that_is_not_allowed_is_no_trial(
@@ -112,7 +118,7 @@ class TestWorker:
     ) -> None:
         search.specification["space"]["encode.encoding"] = ["direct", "poisson"]
         run_trials(search.model_copy(update={"trials": 12}), "here 1")
-        complete = state_of(search).complete
+        complete = state_of(search)[TRAINED]
         assert len(complete) == 12
         assert {trial.params["encode.encoding"] for trial in complete} == {"poisson"}
         assert 12 < len(open_study(search).trials) < 50  # the sampler learns to avoid the other
@@ -128,9 +134,9 @@ class TestWorker:
         train()
         run_trials(search, "slurm 7")
         state = state_of(search)
-        assert sorted(number_of(trial) for trial in state.complete) == [0, 3, 4, 5]
+        assert sorted(number_of(trial) for trial in state[TRAINED]) == [0, 3, 4, 5]
         first, *_ = open_study(search).trials
-        assert next(one.params for one in state.complete if not number_of(one)) == first.params
+        assert next(one.params for one in state[TRAINED] if not number_of(one)) == first.params
 
     def test_one_worker_draws_the_same_again_and_more_can_be_requested(
         self, search: Search, train: Callable[..., None]
@@ -158,7 +164,7 @@ class TestWorker:
             worker.start()
         for worker in workers:
             worker.join()
-        numbers = [number_of(trial) for trial in state_of(search).complete]
+        numbers = [number_of(trial) for trial in state_of(search)[TRAINED]]
         assert 4 <= len(numbers) <= 6
         assert len(set(numbers)) == len(numbers)
 
@@ -178,11 +184,11 @@ def test_a_trial_whose_worker_was_killed_is_run_again_as_often_as_allowed(search
         drawn.append(trial.suggest_float("x", 0, 1))
         trial.set_user_attr(JOB, ["here 1", trial.number])
         run_again(study, ["here 2"], search.retries)
-        assert len(State.of(study.trials).running) == 1
+        assert len(by_state(study.trials)[RUNNING]) == 1
         run_again(study, ["here 1"], search.retries)
-        state = State.of(study.trials)
-        assert not state.running
-        assert state.waiting == (attempt < search.retries)
+        state = by_state(study.trials)
+        assert not state[RUNNING]
+        assert len(state[WAITING]) == (attempt < search.retries)
     assert len(set(drawn)) == 1
 
 
@@ -222,47 +228,70 @@ class TestOpening:
             private_folder(tmp_path / "link")
 
 
+def curve(accuracies: list[float], events: list[float], bits: int) -> dict[str, Any]:
+    return {"accuracies": accuracies, "events": events, "weight_bits": bits}
+
+
 class TestHopeless:
-    OTHER = Curve([50.0, 80.0, 90.0, 95.0], [900.0, 800.0, 700.0, 600.0], 8)
+    @pytest.fixture
+    def params(self, repository: Path) -> Params:
+        return load_params(repository / "params.yaml")
+
+    def rule(
+        self,
+        params: Params,
+        other: dict[str, Any],
+        after: float | None,
+        margin: float,
+        **train: Any,
+    ) -> StopRule:
+        settings = params.train.model_copy(update={"max_epochs": 4, **train})
+        stop = StopSettings(after_fraction=after, margin_percent=margin)
+        return StopRule(params.model_copy(update={"train": settings}), stop, lambda: [other])
+
+    def records(self, accuracies: tuple[float, ...]) -> list[Any]:
+        """Of 100 events per image."""
+        return [
+            EpochRecord(epoch, 0.1, 1.0, 50.0, accuracy, (1, 1), (600, 400), 0.0, samples=10)
+            for epoch, accuracy in enumerate(accuracies, start=1)
+        ]
 
     @pytest.mark.parametrize(
-        ("accuracy", "events", "bits", "margin", "hopeless"),
+        ("events", "bits", "margin", "hopeless"),
         [
-            (77.0, 800.0, 8, 3.0, True),
-            (77.0, 800.0, 8, 3.1, False),  # not by the margin
-            (50.0, 799.0, 8, 3.0, False),  # fewer events
-            (50.0, 900.0, 4, 3.0, False),  # narrower weights
+            (100.0, 32, 3.0, True),
+            (100.0, 32, 3.1, False),  # not by the margin
+            (100.1, 32, 3.0, False),  # fewer events
+            (100.0, 33, 3.0, False),  # narrower weights
         ],
     )
     def test_another_is_better_in_both_respects_at_the_same_point(
-        self, accuracy: float, events: float, bits: int, margin: float, hopeless: bool
+        self, params: Params, events: float, bits: int, margin: float, hopeless: bool
     ) -> None:
-        mine = Curve([40.0, accuracy], [900.0, events], bits)
-        assert bool(mine.hopeless(0.5, [self.OTHER], margin)) is hopeless
-        assert not mine.hopeless(0.5, [], margin)
+        # Of eight epochs, where this one has four.
+        other = curve([*[0.0] * 3, 80.0, *[0.0] * 4], [*[0.0] * 3, events, *[0.0] * 4], bits)
+        rule = self.rule(params, other, 0.5, margin, pruned_fraction=0.0)
+        first, second, *_ = self.records((40.0, 77.0))
+        rule.on_epoch(first, 1.0)
+        with pytest.raises(HopelessError) if hopeless else nullcontext():
+            rule.on_epoch(second, 1.0)
 
     @pytest.mark.parametrize(
         ("after", "pruned", "stopped_at"),
         [(0.5, 0.0, 2), (0.1, 0.0, 1), (0.5, 0.5, 3), (None, 0.0, None), (1.0, 0.0, None)],
     )
     def test_a_trial_ends_when_it_may_and_not_before_its_last_synapse_is_gone(
-        self, after: float | None, pruned: float, stopped_at: int | None
+        self, params: Params, after: float | None, pruned: float, stopped_at: int | None
     ) -> None:
-        better = Curve([90.0] * 4, [100.0] * 4, 32)
-        settings = TrainingSettings(
-            max_epochs=4, pruned_fraction=pruned, prune_start=0.0, prune_end=0.7
-        )
-        stop = StopSettings(after_fraction=after, margin_percent=2.0)
-        records: Any = [
-            EpochRecord(epoch, 0.1, 1.0, 50.0, accuracy, (1, 1), (600, 400), 0.0, samples=10)
-            for epoch, accuracy in zip(range(1, 5), (50.0, 60.0, 70.0, 80.0), strict=True)
-        ]
+        better = curve([90.0] * 4, [100.0] * 4, 32)
+        pruning = {"pruned_fraction": pruned, "prune_start": 0.0, "prune_end": 0.7}
+        records = self.records((50.0, 60.0, 70.0, 80.0))
         for resumed in range(stopped_at or 4):
-            rule = StopRule(settings, 32, stop, lambda: [better])
+            rule = self.rule(params, better, after, 2.0, **pruning)
             rule.on_resume(records[:resumed], [1.0] * resumed)
             for record in records[resumed : stopped_at and stopped_at - 1]:
                 rule.on_epoch(record, 1.0)
             if stopped_at:
                 with pytest.raises(HopelessError, match=f"^after epoch {stopped_at} of 4: "):
                     rule.on_epoch(records[stopped_at - 1], 1.0)
-            assert list(rule.curve.events) == [100.0] * (stopped_at or 4)
+            assert rule.curve["events"] == [100.0] * (stopped_at or 4)

@@ -17,6 +17,7 @@ pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 from spikejoule.core.provenance import file_digest  # noqa: E402
 from spikejoule.core.store import read_csv  # noqa: E402
 from spikejoule.data.images import Dataset  # noqa: E402
+from spikejoule.search.study import RUNNING, TRAINED, WAITING  # noqa: E402
 from tests.tools.finished_project import call, finish_project, isolate, path_of  # noqa: E402
 from tests.tools.pipeline_tools import (  # noqa: E402
     artifact_paths,
@@ -79,13 +80,13 @@ def test_killed_and_stopped_and_started_again(small: Search) -> None:
     victims = small.wait_for(lambda state: small.states_kept() and small.workers(state), process)
     os.kill(victims[0], signal.SIGKILL)
     # ... and when a trial is through, the launcher is stopped.
-    small.wait_for(lambda state: state.settled >= 1, process)
+    small.wait_for(lambda state: state[TRAINED], process)
     process.terminate()
     assert "error: interrupted" in small.output_of(process, 130)
     before = small.state()
-    assert before.settled < 4
-    assert not before.running
-    assert before.waiting
+    assert len(before[TRAINED]) < 4
+    assert not before[RUNNING]
+    assert before[WAITING]
 
     printed = small.output_of(small.start("--workers", "2"))
     small.check(4, workers=2)
@@ -134,7 +135,7 @@ def test_a_job_of_slurm_that_is_preempted_resumes(small: Search, tmp_path: Path)
             *("--cluster", "slurm", "--partition", "debug", "--workers", "1"),
             *("--minutes", "5", "--trials", "2", "--slurm", "comment=tiny"),
         )
-        small.wait_for(lambda state: state.running and small.states_kept(), process)
+        small.wait_for(lambda state: state[RUNNING] and small.states_kept(), process)
         slurm.client(
             *("sbatch", "--partition", "high", "--cpus-per-task", "2"),
             *("--output", "/dev/null", "--wrap", "true"),

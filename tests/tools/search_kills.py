@@ -23,7 +23,7 @@ import yaml
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import read_csv
-from spikejoule.search.study import number_of
+from spikejoule.search.study import STOPPED, TRAINED, number_of
 from tests.tools.pipeline_tools import (
     REPOSITORY,
     artifact_paths,
@@ -46,7 +46,8 @@ def killed(search: Search, trials: int, kills: int, draw: random.Random) -> None
         victim = draw.choice(search.wait_for(search.workers, process))
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-            print(f"kill {number}: worker {victim}, {search.state().settled} trials were over")
+            over = len(search.state()[TRAINED])
+            print(f"kill {number}: worker {victim}, {over} trials were trained", flush=True)
         search.wait_for(lambda state, gone=victim: gone not in search.workers(state), process)
     search.output_of(process, seconds=SEARCH_SECONDS)
 
@@ -81,10 +82,11 @@ def main(trials: int, kills: int, points: int, seed: int, folder: Path) -> int:
     search.check(trials, workers=2, all_complete=False)
     state = search.state()
     again = sum(number_of(trial) != trial.number for trial in search.trials())
+    trained, stopped = len(state[TRAINED]), len(state[STOPPED])
     print(
-        f"{trials} trials requested, {state.settled} made in {time.monotonic() - started:.0f} s, "
-        f"{len(state.complete)} complete, {len(state.stopped)} stopped as hopeless; {again} "
-        "were run again, each in its one run, which is FINISHED and has every epoch once",
+        f"{trials} trials requested, {trained + stopped} made in {time.monotonic() - started:.0f} "
+        f"s: {trained} complete, {stopped} stopped as hopeless; {again} were run again, each in "
+        "its one run, which is FINISHED and has every epoch once",
         flush=True,
     )
     return int(repeated(search, points, draw) > 0)

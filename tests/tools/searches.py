@@ -17,7 +17,16 @@ import psutil
 from mlflow import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 
-from spikejoule.search.study import JOB, State, number_of
+from spikejoule.search.study import (
+    FAILED,
+    JOB,
+    RUNNING,
+    STOPPED,
+    TRAINED,
+    WAITING,
+    by_state,
+    number_of,
+)
 from spikejoule.tracking.search_runs import PARENT_TAG, TRIAL_TAG
 
 SECONDS = 300
@@ -95,11 +104,13 @@ class Search:
             storage.remove_session()
             storage.engine.dispose()
 
-    def state(self) -> State:
+    def state(self) -> dict[str, list[FrozenTrial]]:
         """What became of them."""
-        return State.of(self.trials())
+        return by_state(self.trials())
 
-    def wait_for(self, what: Callable[[State], Any], process: subprocess.Popen[str]) -> Any:
+    def wait_for(
+        self, what: Callable[[dict[str, list[FrozenTrial]]], Any], process: subprocess.Popen[str]
+    ) -> Any:
         """What a function makes of the state, as soon as that is something."""
         deadline = time.monotonic() + SECONDS
         while not (found := what(self.state())):
@@ -112,10 +123,10 @@ class Search:
         """Whether a trial has kept a state from which it can resume."""
         return any((self.folder / ".cache/search" / self.study / "resume").glob("*.npz"))
 
-    def workers(self, state: State) -> list[int]:
+    def workers(self, state: Mapping[str, list[FrozenTrial]]) -> list[int]:
         """The processes on this machine that are training."""
         pids = []
-        for trial in state.running:
+        for trial in state[RUNNING]:
             name, _ = trial.user_attrs.get(JOB, ("", 0))
             with suppress(psutil.NoSuchProcess, ValueError):
                 pids += [one.pid for one in psutil.Process(int(name.split()[-1])).children()]
@@ -130,11 +141,12 @@ class Search:
             all_complete: none may have been stopped as hopeless.
         """
         state = self.state()
-        ended = [*state.complete, *state.stopped]
-        assert trials <= len(ended) == state.settled <= trials + workers - 1
-        assert not state.running
-        assert not state.waiting
-        assert not (all_complete and state.stopped)
+        ended = [*state[TRAINED], *state[STOPPED]]
+        assert trials <= len(ended) <= trials + workers - 1
+        assert not state[FAILED]
+        assert not state[RUNNING]
+        assert not state[WAITING]
+        assert not (all_complete and state[STOPPED])
         client = MlflowClient(tracking_uri=f"sqlite:///{self.folder}/mlflow.db")
         (experiment,) = client.search_experiments(filter_string="name = 'spikejoule-search'")
         runs = client.search_runs([experiment.experiment_id])

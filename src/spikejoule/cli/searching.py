@@ -1,15 +1,14 @@
-"""The command `search`: workers that look for a front of accuracy and energy."""
+"""The command `search`: workers that look for a Pareto front of accuracy and energy."""
 
 import argparse
 import json
 import logging
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from spikejoule.cli.arguments import add_command, add_project_directory, positive
 
@@ -20,6 +19,37 @@ if TYPE_CHECKING:
 
 _STORAGE = "sqlite:///search.db"
 _STORAGE_VARIABLE = "SPIKEJOULE_SEARCH_STORAGE"
+_OPTIONS: tuple[tuple[str, Any, str, Any, str], ...] = (
+    ("--space", Path, "FILE", None, "what is searched (default: search.yaml of the project)"),
+    ("--study", str, "NAME", None, "in place of the file's `study`"),
+    ("--trials", positive, "N", None, "in place of the file's `trials`"),
+    (
+        *("--storage", str, "URL", None),
+        "the study's database, sqlite:///FILE or postgresql://USER@HOST/DATABASE (default: "
+        f"${_STORAGE_VARIABLE}, or search.db in the project)",
+    ),
+    (
+        *("--workers", positive, "N", None),
+        "trainings at once (default: as many as the process may use cores; in Slurm 2)",
+    ),
+    ("--threads", positive, "N", 1, "cores of a worker (default: 1)"),
+    ("--partition", str, "NAME", None, "of Slurm (default: its own default)"),
+    (
+        *("--minutes", positive, "N", 60),
+        "that a job of Slurm may take before it is queued again (default: 60)",
+    ),
+    (
+        *("--heartbeat", positive, "SECONDS", 10),
+        "how often a worker reports that it lives; after four times that other machines take it "
+        "for dead (default: 10)",
+    ),
+    (
+        *("--retries", positive, "N", 5),
+        "how often a trial is run again whose worker was killed (default: 5)",
+    ),
+    ("--figure", Path, "FILE", None, "write the front (PNG)"),
+    ("--table", Path, "FILE", None, "write every trial (CSV)"),
+)
 
 
 def add_search_command(commands: Any) -> None:
@@ -28,66 +58,13 @@ def add_search_command(commands: Any) -> None:
         commands, "search", "search parameters for a front of validation accuracy and energy"
     )
     add_project_directory(search)
-    search.add_argument(
-        "--space",
-        type=Path,
-        metavar="FILE",
-        help="what is searched (default: search.yaml of the project)",
-    )
-    search.add_argument("--study", metavar="NAME", help="in place of the file's `study`")
-    search.add_argument(
-        "--trials", type=positive, metavar="N", help="in place of the file's `trials`"
-    )
-    search.add_argument(
-        "--storage",
-        metavar="URL",
-        help="the study's database, sqlite:///FILE or postgresql://USER@HOST/DATABASE (default: "
-        f"${_STORAGE_VARIABLE}, or search.db in the project)",
-    )
-    _add_cluster(search)
-    search.add_argument(
-        "--heartbeat",
-        type=positive,
-        default=10,
-        metavar="SECONDS",
-        help="how often a worker says that it lives; after four times that other machines take it "
-        "for dead (default: 10)",
-    )
-    search.add_argument(
-        "--retries",
-        type=positive,
-        default=5,
-        metavar="N",
-        help="how often a trial is run again whose worker was killed (default: 5)",
-    )
-    search.add_argument("--figure", type=Path, metavar="FILE", help="write the front (PNG)")
-    search.add_argument("--table", type=Path, metavar="FILE", help="write every trial (CSV)")
-    search.set_defaults(command=_search)
-
-
-def _add_cluster(search: argparse.ArgumentParser) -> None:
-    search.add_argument(
-        "--workers",
-        type=positive,
-        metavar="N",
-        help="trainings at once (default: as many as the process may use cores; in Slurm 2)",
-    )
-    search.add_argument(
-        "--threads", type=positive, default=1, metavar="N", help="cores of a worker (default: 1)"
-    )
+    for name, kind, metavar, default, words in _OPTIONS:
+        search.add_argument(name, type=kind, metavar=metavar, default=default, help=words)
     search.add_argument(
         "--cluster",
         choices=("local", "slurm"),
         default="local",
         help="where workers run (default: local)",
-    )
-    search.add_argument("--partition", metavar="NAME", help="of Slurm (default: its own default)")
-    search.add_argument(
-        "--minutes",
-        type=positive,
-        default=60,
-        metavar="N",
-        help="that a job of Slurm may take before it is queued again (default: 60)",
     )
     search.add_argument(
         "--slurm",
@@ -97,6 +74,14 @@ def _add_cluster(search: argparse.ArgumentParser) -> None:
         metavar="OPTION=VALUE",
         help="a further option of sbatch, as account=biology (repeatable)",
     )
+    search.set_defaults(command=_search)
+
+
+def _slurm_option(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"{text} is no OPTION=VALUE, as account=biology")
+    return name.lstrip("-").replace("-", "_"), value
 
 
 def _search(options: argparse.Namespace) -> str:
@@ -108,8 +93,15 @@ def _search(options: argparse.Namespace) -> str:
             f"`spikejoule search` needs {' and '.join(missing)}, which a project has after `make "
             "search`, or `pip install 'spikejoule[search]'`."
         )
-    with _progress_reported():
+    # Its messages go to the standard error, which may be a file.
+    logger, handler = logging.getLogger("spikejoule"), logging.StreamHandler()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
         return _searched(options)
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(logging.NOTSET)
 
 
 def _searched(options: argparse.Namespace) -> str:
@@ -118,12 +110,10 @@ def _searched(options: argparse.Namespace) -> str:
     from spikejoule.core.store import write_bytes
     from spikejoule.core.yaml_files import PARAMS_FILE
     from spikejoule.params import load_params
-    from spikejoule.search.found import found_trials, front_png, front_text, write_table
+    from spikejoule.search.found import found_rows, front_png, front_text, write_table
     from spikejoule.search.launch import run_search
     from spikejoule.search.settings import load_search
-    from spikejoule.search.study import number_of
-    from spikejoule.search.trial import TrialResult
-    from spikejoule.search.worker import PARAMETERS, RESULT
+    from spikejoule.search.study import FAILED, STOPPED, TRAINED
     from spikejoule.tracking.store import without_passwords
 
     root = options.directory.resolve()
@@ -135,30 +125,23 @@ def _searched(options: argparse.Namespace) -> str:
         settings.model_dump() | {name: value for name, value in changes.items() if value}
     )
     search = _plan(options, root, params, settings, str(file))
-    state = run_search(search, provenance_tags(root))
-    if not state.complete:
+    found = run_search(search, provenance_tags(root))
+    trained, failed = len(found[TRAINED]), len(found[FAILED])
+    if not trained:
         raise ParameterError(
-            f"none of the {state.settled} trials was trained to its end: see their reasons in "
-            "MLflow, and widen the space."
+            "none of the trials was trained to its end: see their reasons in MLflow, and widen the "
+            "space."
         )
-    found = {
-        number_of(trial): (
-            TrialResult(**trial.user_attrs[RESULT]),
-            trial.user_attrs[PARAMETERS],
-        )
-        for trial in state.complete
-    }
-    trials = found_trials(found, search.space, settings.fixed, params)
+    rows = found_rows(found[TRAINED], search, settings.fixed, params)
     if options.table is not None:
-        write_table(trials, list(search.space.entries), options.table)
+        write_table(rows, search.space.entries, options.table)
     if options.figure is not None:
-        counts = f"{len(state.complete)} trials trained, {len(state.stopped)} stopped early"
-        write_bytes(options.figure, front_png(trials, settings.energy, counts))
-    failed = f"{len(state.failed)} trials failed.\n" if state.failed else ""
+        counts = f"{trained} trials trained, {len(found[STOPPED])} stopped early"
+        write_bytes(options.figure, front_png(rows, settings.energy, counts))
     dashboard = f"optuna-dashboard {without_passwords(search.storage)}"
-    return (
-        f"{front_text(trials, settings.energy)}{failed}\nThe study in a browser:\n  {dashboard}\n"
-    )
+    left_out = f"{failed} trials failed.\n" if failed else ""
+    front = front_text(rows, settings.energy)
+    return f"{front}{left_out}\nThe study in a browser:\n  {dashboard}\n"
 
 
 def _plan(
@@ -221,29 +204,7 @@ def _plan(
 def _default_workers(options: argparse.Namespace) -> int:
     if options.cluster == "slurm":
         return 2
-    allowed = getattr(os, "sched_getaffinity", None)  # Linux alone has it
-    cores = (os.cpu_count() or 1) if allowed is None else len(allowed(0))
-    return max(cores // int(options.threads), 1)
-
-
-def _slurm_option(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text} is no OPTION=VALUE, as account=biology")
-    return name.lstrip("-").replace("-", "_"), value
-
-
-@contextmanager
-def _progress_reported() -> Iterator[None]:
-    """Show the messages of the search on the standard error, which may be a file."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("spikejoule")
-    before = logger.handlers, logger.level, logger.propagate
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.handlers, level, logger.propagate = before
-        logger.setLevel(level)
+    process = psutil.Process()
+    # Not everywhere does the system say which cores a process may use.
+    cores = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count()
+    return max((cores or 1) // int(options.threads), 1)

@@ -9,9 +9,8 @@ import logging
 import os
 import shutil
 import signal
-import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,34 +20,39 @@ import optuna
 import psutil
 import submitit
 from optuna.storages import fail_stale_trials
+from optuna.trial import FrozenTrial
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from spikejoule.core.errors import ArtifactError, ClusterError, SpikejouleError
 from spikejoule.search.study import (
-    FAILURE,
+    ENDED,
+    FAILED,
     IDENTITY,
+    RUNNING,
     STOPPED,
+    TRAINED,
+    WAITING,
     Search,
-    State,
+    by_state,
     database_errors,
     number_of,
     open_study,
     run_again,
+    settled,
 )
-from spikejoule.search.worker import PARAMETERS, RESULT, Work, job_name
+from spikejoule.search.worker import Work, job_name
 from spikejoule.tracking.search_runs import EndedTrial
 from spikejoule.tracking.store import without_passwords
 
 logger = logging.getLogger(__name__)
 
-_PRIVATE: Final = 0o700
 _WEEK_MINUTES: Final = 7 * 24 * 60
 _FRUITLESS_ENDS: Final = 3
 _LAST_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = {"local": 0.5, "slurm": 5.0}
 
 
-def run_search(search: Search, tags: dict[str, str]) -> State:
+def run_search(search: Search, tags: Mapping[str, str]) -> dict[str, list[FrozenTrial]]:
     """Run the search until it has all its trials; returns what became of them.
 
     Args:
@@ -65,25 +69,31 @@ def run_search(search: Search, tags: dict[str, str]) -> State:
     executor = _executor(search)
     study = open_study(search)
     run = replace(search.run, search_id=study.user_attrs[IDENTITY])
-    run.begin(
-        {
-            "search.energy": search.specification["energy"],
-            "search.storage": without_passwords(search.storage),
-            "search.study": search.study,
-            **{f"space.{key}": value for key, value in search.specification["space"].items()},
-        },
-        tags,
-    )
+    shared = search.specification
+    about = {
+        "energy": shared["energy"],
+        "storage": without_passwords(search.storage),
+        "study": search.study,
+    }
+    space = {f"space.{key}": value for key, value in shared["space"].items()}
+    run.begin({f"search.{key}": value for key, value in about.items()} | space, tags)
     search = search.model_copy(update={"run": run})
     jobs = _earlier_jobs(search)
     try:
         with _stopped_by_sigterm(), database_errors(search.storage):
-            state = _supervised(search, study, executor, jobs)
-        run.settle(_ended(state))
-        counts = {"trials": state.settled, "complete": len(state.complete)}
-        counts |= {"stopped_early": len(state.stopped), "failed": len(state.failed)}
-        run.end({name: float(count) for name, count in counts.items()}, "FINISHED")
-        return state
+            found = _supervised(search, study, executor, jobs)
+        over = {word: found[word] for word in (TRAINED, STOPPED, FAILED)}
+        run.settle(
+            {
+                number_of(trial): EndedTrial(**trial.user_attrs[ENDED])
+                for trials in over.values()
+                for trial in trials
+            }
+        )
+        names = {TRAINED: "complete", STOPPED: "stopped_early", FAILED: "failed"}
+        counts = {names[word]: float(len(trials)) for word, trials in over.items()}
+        run.end({"trials": sum(counts.values()), **counts}, "FINISHED")
+        return found
     except BaseException as error:
         if search.cluster == "local":
             _stop(search, study, jobs)
@@ -93,10 +103,11 @@ def run_search(search: Search, tags: dict[str, str]) -> State:
         raise
 
 
-def _supervised(search: Search, study: optuna.Study, executor: Any, jobs: list[Any]) -> State:
+def _supervised(
+    search: Search, study: optuna.Study, executor: Any, jobs: list[Any]
+) -> dict[str, list[FrozenTrial]]:
     """Keep as many workers as there is work for, until there is none; `jobs` are those alive."""
-    reported = ""
-    settled = in_vain = 0
+    reported, over, in_vain = "", 0, 0
     idle_since = time.monotonic()
     while True:
         ended = [job for job in jobs if job.done(force_check=True)]
@@ -104,21 +115,24 @@ def _supervised(search: Search, study: optuna.Study, executor: Any, jobs: list[A
             jobs.remove(job)
         run_again(study, _names(search, ended), search.retries)
         fail_stale_trials(study)
-        state = State.of(study.get_trials(deepcopy=False))
-        if (report := state.in_words(search.trials)) != reported:
-            logger.info("%s", reported := report)
-        in_vain = 0 if state.settled > settled else in_vain + len(ended)
-        settled = state.settled
-        if jobs or state.settled < search.trials or state.waiting:
+        found = by_state(study.get_trials(deepcopy=False))
+        in_vain = in_vain + len(ended) if settled(study) == over else 0
+        over = settled(study)
+        report = ", ".join(f"{len(trials)} {word}" for word, trials in found.items() if trials)
+        if report != reported:
+            logger.info("%d of %d trials: %s", over, search.trials, report)
+            reported = report
+        waiting = len(found[WAITING])
+        if jobs or over < search.trials or waiting:
             idle_since = time.monotonic()
-        elif not state.running or time.monotonic() > idle_since + 1.5 * search.grace_seconds:
-            return state  # what still runs is another launcher's
+        elif not found[RUNNING] or time.monotonic() > idle_since + 1.5 * search.grace_seconds:
+            return found  # what still runs is another launcher's
         _check_last_words(ended, in_vain >= _FRUITLESS_ENDS + search.workers)
-        # Of what is to be run again beyond the number of trials, each by one worker: more workers
-        # would draw more.
-        wanted = search.trials - state.settled if state.settled < search.trials else state.waiting
+        # Beyond the number of trials there is only what is to be run again, each by one worker:
+        # more of them would draw more.
+        wanted = search.trials - over if over < search.trials else waiting
         missing = min(search.workers, wanted) - len(jobs)
-        if missing > 0 and (state.settled < search.trials or not jobs):
+        if missing > 0 and (over < search.trials or not jobs):
             jobs += _started(search, executor, missing)
         time.sleep(_POLL_SECONDS[search.cluster])
 
@@ -205,30 +219,16 @@ def _earlier_jobs(search: Search) -> list[Any]:
 def private_folder(folder: Path) -> Path:
     """Make a folder that its user alone may enter; ArtifactError if it is someone else's."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=_PRIVATE)
-        found = folder.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
             raise ArtifactError(
                 f"{folder} must be a folder of the user who searches, as code is started from it: "
                 "remove it."
             )
-        folder.chmod(_PRIVATE)
+        folder.chmod(0o700)
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be made: {error.strerror or error}.") from error
     return folder
-
-
-def _ended(state: State) -> dict[int, EndedTrial]:
-    """How each trial ended, by its number."""
-    ended = {
-        number_of(trial): EndedTrial.trained(trial.user_attrs[RESULT], trial.user_attrs[PARAMETERS])
-        for trial in state.complete
-    }
-    for trial in state.stopped:
-        ended[number_of(trial)] = EndedTrial.stopped(str(trial.user_attrs.get(STOPPED)))
-    for trial in state.failed:
-        ended[number_of(trial)] = EndedTrial.failed(trial.user_attrs[FAILURE])
-    return ended
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class SearchSettings(Section):
     """The whole of search.yaml, but for what `space` says of its entries.
 
     Attributes:
-        study: name; a study that exists goes on.
+        study: name; a study that exists is continued.
         trials: number of trainings.
         energy: id of the hardware profile whose prices make the second objective, or
             ``synaptic_events``.
@@ -57,7 +57,8 @@ class SearchSettings(Section):
     energy: Line = Field(description=f"the id of a hardware profile, or {SYNAPTIC_EVENTS}")
     fixed: Entries = Field(description="parameters by full key, or {}")
     space: Entries = Field(
-        description="parameters by full key, each a list of values or a range {from: A, to: B}"
+        min_length=1,
+        description="parameters by full key, each a list of values or a range {from: A, to: B}",
     )
     stop: StopSettings
 
@@ -70,17 +71,13 @@ class SearchSettings(Section):
                 "fixed.{key}: is in space, too; allowed: one of the two",
                 {"key": both[0]},
             )
-        if not self.space:
-            raise PydanticCustomError(
-                WHOLE_LINE, "space: is empty; allowed: at least one parameter", {}
-            )
         return self
 
 
 def load_search(path: str | os.PathLike[str]) -> SearchSettings:
     """Read a search.yaml; ParameterError with one line, naming the file, for each problem.
 
-    What stands under `fixed` and `space` is for :func:`spikejoule.search.space.search_space`.
+    What is under `fixed` and `space` is for :func:`spikejoule.search.space.search_space`.
     """
     content = read_sections(path, SearchSettings)
     try:

@@ -188,25 +188,22 @@ def _range_problems(key: str, content: Mapping[str, Any]) -> Iterator[str]:
         yield f": {shown(content)} is not allowed; allowed: {_RANGE}"
         return
     for end in ("from", "to"):
-        if not _is_number(content[end]) or not _fits(key, content[end]):
+        number = isinstance(content[end], int | float) and not isinstance(content[end], bool)
+        if not number or not _fits(key, content[end]):
             words = allowed_words(_field_of(key))
             yield f".{end}: {shown(content[end])} is not allowed; allowed: {words}"
             return
     low, high = content["from"], content["to"]
     step, log = content.get("step"), content.get("log", False)
-    whole = " whole" if _is_integer(key) else ""
+    kinds = (int,) if _is_integer(key) else (int, float)
+    fits = isinstance(step, kinds) and step is not True and 0 < step <= high - low
     if low >= high:
         yield f".to: {shown(high)} is not allowed; allowed: above from, which is {shown(low)}"
-    if not isinstance(log, bool):
-        yield f".log: {shown(log)} is not allowed; allowed: true or false"
-    elif log and low <= 0:
-        yield f".from: {shown(low)} is not allowed with log; allowed: above 0"
-    elif log and step is not None:
-        yield f".step: {shown(step)} is not allowed with log; allowed: one of the two"
-    if step is not None and not (
-        _is_number(step) and 0 < step <= high - low and (not whole or isinstance(step, int))
-    ):
-        yield f".step: {shown(step)} is not allowed; allowed: a{whole} number up to to - from"
+    elif not isinstance(log, bool) or (log and (low <= 0 or step is not None)):
+        yield f".log: {shown(log)} is not allowed; allowed: true with from above 0 and no step"
+    elif step is not None and not fits:
+        whole = "whole " if kinds == (int,) else ""
+        yield f".step: {shown(step)} is not allowed; allowed: a {whole}number up to to - from"
 
 
 def _section_of(name: str) -> type[Section]:
@@ -224,10 +221,6 @@ def _chooses_a_kind(key: str) -> bool:
     """Whether a parameter chooses one of several kinds, such as an encoder."""
     name, _, own = key.partition(".")
     return own in {kinds.key for kinds in _section_of(name).choices()}
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_integer(key: str) -> bool:

@@ -5,14 +5,12 @@ process started, or that was queued again by Slurm, is known by its job at once.
 enqueued again with the same parameters, and keeps the number by which it is known.
 """
 
-import random
 import uuid
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import optuna
 import sqlalchemy
@@ -40,11 +38,15 @@ NUMBER: Final = "number"
 JOB: Final = "job"
 """Attribute of a trial: the job that runs it, and its own number, as who repeats it inherits it."""
 
-STOPPED: Final = "stopped"
-"""Attribute of a trial that was ended as planned, as hopeless or because it diverged: why."""
+ENDED: Final = "ended"
+"""Attribute of a trial: the fields of the `EndedTrial` that it came to, what was drawn included."""
 
-FAILURE: Final = "failure"
-"""Attribute of a trial that nobody could train, so that it is given up: why."""
+TRAINED: Final = "trained"
+STOPPED: Final = "stopped early"
+FAILED: Final = "failed"
+RUNNING: Final = "running"
+WAITING: Final = "to be run again"
+"""What may have become of a trial; the first three are over."""
 
 OBJECTIVES: Final = ("validation_accuracy_percent", "energy_per_inference")
 
@@ -112,56 +114,6 @@ class Search(BaseModel):
     def space(self) -> SearchSpace:
         """What trials draw."""
         return SearchSpace(self.specification["base"], self.specification["space"])
-
-
-@dataclass(frozen=True)
-class State:
-    """What has become of the trials of a study; combinations that are not allowed are no trials.
-
-    Attributes:
-        complete: trained to the end and measured.
-        stopped: ended early, as hopeless or because training diverged.
-        failed: given up.
-        running: with a worker now, or with one that has died unnoticed.
-        waiting: number of those to be run again.
-    """
-
-    complete: list[FrozenTrial]
-    stopped: list[FrozenTrial]
-    failed: list[FrozenTrial]
-    running: list[FrozenTrial]
-    waiting: int
-
-    @classmethod
-    def of(cls, trials: Iterable[FrozenTrial]) -> "State":
-        """That of Optuna's trials."""
-        by_state: dict[TrialState, list[FrozenTrial]] = {state: [] for state in TrialState}
-        for trial in trials:
-            by_state[trial.state].append(trial)
-        pruned = by_state[TrialState.PRUNED]
-        return cls(
-            by_state[TrialState.COMPLETE],
-            [trial for trial in pruned if STOPPED in trial.user_attrs],
-            [trial for trial in pruned if FAILURE in trial.user_attrs],
-            by_state[TrialState.RUNNING],
-            len(by_state[TrialState.WAITING]),
-        )
-
-    @property
-    def settled(self) -> int:
-        """The number of trials that are over."""
-        return len(self.complete) + len(self.stopped) + len(self.failed)
-
-    def in_words(self, trials: int) -> str:
-        """How far a search of so many trials is."""
-        parts = [
-            (len(self.stopped), "stopped early"),
-            (len(self.failed), "failed"),
-            (len(self.running), "running"),
-            (self.waiting, "to be run again"),
-        ]
-        listed = "".join(f", {number} {what}" for number, what in parts if number)
-        return f"{self.settled} of {trials} trials: {len(self.complete)} trained{listed}"
 
 
 def check_storage(url: str) -> None:
@@ -248,19 +200,29 @@ def number_of(trial: FrozenTrial | optuna.Trial) -> int:
     return number
 
 
-def sampler_of(search: Search, number: int) -> optuna.samplers.BaseSampler:
-    """TPE, seeded by the trial, so that one worker alone draws the same again.
+def by_state(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
+    """Trials of Optuna's by what has become of them.
 
-    Its parameters are drawn independently, as which there are depends on the kinds that are chosen.
+    Those that were killed and are run again as others are left out, as are combinations that are
+    not allowed: they are no trials of the search.
     """
-    seed = random.Random(f"{search.study} {number}").getrandbits(32)  # noqa: S311
-    return optuna.samplers.TPESampler(seed=seed)
+    words = {TrialState.COMPLETE: TRAINED, TrialState.RUNNING: RUNNING, TrialState.WAITING: WAITING}
+    found: dict[str, list[FrozenTrial]] = {
+        word: [] for word in (TRAINED, STOPPED, FAILED, RUNNING, WAITING)
+    }
+    for trial in trials:
+        if trial.state in words:
+            found[words[trial.state]].append(trial)
+        elif trial.state == TrialState.PRUNED and ENDED in trial.user_attrs:
+            given_up = trial.user_attrs[ENDED]["status"] == "FAILED"
+            found[FAILED if given_up else STOPPED].append(trial)
+    return found
 
 
-def end_not_allowed(trial: optuna.Trial, reason: str) -> NoReturn:
-    """End a trial whose combination is not allowed, so that the sampler learns to avoid it."""
-    trial.set_constraint("allowed", 1.0)
-    raise optuna.TrialPruned(reason)
+def settled(study: optuna.Study) -> int:
+    """The number of the search's trials that are over."""
+    found = by_state(study.get_trials(deepcopy=False))
+    return sum(len(found[word]) for word in (TRAINED, STOPPED, FAILED))
 
 
 def run_again(study: optuna.Study, jobs: Collection[str], retries: int | None) -> None:
@@ -288,13 +250,13 @@ def database_errors(url: str) -> Iterator[None]:
     except (
         sqlalchemy.exc.SQLAlchemyError,
         optuna.exceptions.StorageInternalError,
+        ModuleNotFoundError,
         OSError,
     ) as error:
+        advice = ""
+        if isinstance(error, ModuleNotFoundError):
+            advice = ": install 'spikejoule[shared]'"
         raise StoreError(
-            f"the study's database {without_passwords(url)} cannot be used ({in_one_line(error)})."
-        ) from error
-    except ModuleNotFoundError as error:
-        raise StoreError(
-            f"{without_passwords(url)} needs the package {error.name}: install "
-            "'spikejoule[shared]'."
+            f"the study's database {without_passwords(url)} cannot be used "
+            f"({in_one_line(error)}){advice}."
         ) from error

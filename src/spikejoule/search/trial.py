@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import file_digest
@@ -30,7 +30,6 @@ from spikejoule.params import Params
 from spikejoule.search.settings import StopSettings
 from spikejoule.tracking.lock import LOCK_FILE, result_of
 from spikejoule.training.outcome import trained_network
-from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.state import EpochRecord
 from spikejoule.training.training import TrainingData, TrainingObserver, train
 
@@ -201,66 +200,28 @@ class HopelessError(Exception):
     """The trial need not go on; says why."""
 
 
-@dataclass(frozen=True)
-class Curve:
-    """How a trial went, epoch by epoch.
-
-    Attributes:
-        accuracies: on validation images, in percent.
-        events: synaptic events per training image.
-        weight_bits: width of its weights.
-    """
-
-    accuracies: Sequence[float]
-    events: Sequence[float]
-    weight_bits: int
-
-    def at(self, fraction: float) -> tuple[float, float]:
-        """Accuracy and events after a fraction of the training, above 0 to 1."""
-        place = max(math.ceil(fraction * len(self.accuracies) - 1e-9), 1) - 1
-        return self.accuracies[place], self.events[place]
-
-    def hopeless(self, fraction: float, others: Iterable["Curve"], margin_percent: float) -> str:
-        """In words why another trial beats this one so far; empty if none does.
-
-        Args:
-            fraction: of its epochs that are over.
-            others: curves of trials that were trained to the end.
-            margin_percent: by how many percentage points the other must be ahead.
-        """
-        accuracy, events = self.accuracies[-1], self.events[-1]
-        for other in others:
-            its_accuracy, its_events = other.at(fraction)
-            ahead = its_accuracy - accuracy >= margin_percent
-            if ahead and its_events <= events and other.weight_bits <= self.weight_bits:
-                return (
-                    f"{accuracy:.2f} % for {events:,.0f} synaptic events, where another trial had "
-                    f"{its_accuracy:.2f} % for {its_events:,.0f}"
-                )
-        return ""
-
-
 class StopRule:
     """An observer that keeps the curve of a trial, and ends the trial where it is hopeless.
 
     Args:
-        settings: how the trial is trained.
-        weight_bits: width of its weights.
+        params: of the trial.
         stop: when a trial may be ended.
         others: gives the curves of the trials that were trained to the end.
+
+    Attributes:
+        curve: how the trial went: `accuracies` on validation images in percent and synaptic
+            `events` per training image, both by epoch, and the `weight_bits`.
     """
 
     def __init__(
-        self,
-        settings: TrainingSettings,
-        weight_bits: int,
-        stop: StopSettings,
-        others: Callable[[], Iterable[Curve]],
+        self, params: Params, stop: StopSettings, others: Callable[[], Iterable[Mapping[str, Any]]]
     ) -> None:
-        self._settings = settings
-        self._stop = stop
-        self._others = others
-        self.curve = Curve([], [], weight_bits)
+        self._settings, self._stop, self._others = params.train, stop, others
+        self.curve: dict[str, Any] = {
+            "accuracies": [],
+            "events": [],
+            "weight_bits": params.model.weight_bits,
+        }
 
     def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
         """After each step: nothing to do."""
@@ -268,25 +229,29 @@ class StopRule:
     def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
         """Take over the epochs of a trial that resumes."""
         for record in history:
-            self._add(record)
+            self.curve["accuracies"].append(round(record.validation_accuracy_percent, 4))
+            events = sum(record.synaptic_events) / record.samples
+            self.curve["events"].append(round(events, 1))
 
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """Keep the epoch; raises HopelessError where another trial beats this one."""
-        self._add(record)
-        epoch, last = record.epoch, self._settings.max_epochs
-        after = self._stop.after_fraction
+        self.on_resume([record], [seconds])
+        epoch, last, after = record.epoch, self._settings.max_epochs, self._stop.after_fraction
         if after is None or epoch == last or epoch < after * last:
             return
         if not self._settings.is_pruned_by(epoch, last):
             return
-        reason = self.curve.hopeless(epoch / last, self._others(), self._stop.margin_percent)
-        if reason:
-            raise HopelessError(f"after epoch {epoch} of {last}: {reason}")
-
-    def _add(self, record: EpochRecord) -> None:
-        events = sum(record.synaptic_events) / record.samples
-        self.curve = Curve(
-            [*self.curve.accuracies, round(record.validation_accuracy_percent, 4)],
-            [*self.curve.events, round(events, 1)],
-            self.curve.weight_bits,
-        )
+        accuracy, events = self.curve["accuracies"][-1], self.curve["events"][-1]
+        for other in self._others():
+            # Another one may have another number of epochs.
+            place = max(math.ceil(epoch / last * len(other["events"]) - 1e-9), 1) - 1
+            its_accuracy, its_events = other["accuracies"][place], other["events"][place]
+            if (
+                its_accuracy - accuracy >= self._stop.margin_percent
+                and its_events <= events
+                and other["weight_bits"] <= self.curve["weight_bits"]
+            ):
+                raise HopelessError(
+                    f"after epoch {epoch} of {last}: {accuracy:.2f} % for {events:,.0f} synaptic "
+                    f"events, where another trial had {its_accuracy:.2f} % for {its_events:,.0f}"
+                )

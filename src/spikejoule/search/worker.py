@@ -4,10 +4,11 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -20,27 +21,21 @@ from spikejoule.core.provenance import computing_environment, content_digest, tr
 from spikejoule.core.resume import ResumeFile
 from spikejoule.energy import load_profiles, select_profile
 from spikejoule.engine.choice import resolve_device
-from spikejoule.params import Params
 from spikejoule.search.settings import SYNAPTIC_EVENTS, StopSettings
 from spikejoule.search.space import check_trial
 from spikejoule.search.study import (
-    FAILURE,
+    ENDED,
     JOB,
     NUMBER,
-    STOPPED,
     Search,
-    State,
-    end_not_allowed,
     number_of,
     open_study,
     run_again,
-    sampler_of,
+    settled,
 )
 from spikejoule.search.trial import (
-    Curve,
     HopelessError,
     StopRule,
-    TrialResult,
     architecture_of,
     load_data,
     run_trial,
@@ -51,14 +46,8 @@ from spikejoule.training.training import DivergedError
 
 logger = logging.getLogger(__name__)
 
-RESULT: Final = "result"
-"""Attribute of a trial: the fields of its `TrialResult`."""
-
-PARAMETERS: Final = "parameters"
-"""Attribute of a trial: what was drawn, by full key, as it was used."""
-
 CURVE: Final = "curve"
-"""Attribute of a trial: the fields of its `Curve`."""
+"""Attribute of a trial: the curve of its `StopRule`."""
 
 
 class Work(Checkpointable):
@@ -92,7 +81,7 @@ def run_trials(search: Search, job: str) -> None:
 
     def stop_with_enough(study: optuna.Study, trial: FrozenTrial) -> None:
         # As Optuna's MaxTrialsCallback, which would count combinations that are not allowed, too.
-        if State.of(study.get_trials(deepcopy=False)).settled >= search.trials:
+        if settled(study) >= search.trials:
             study.stop()
 
     while True:
@@ -136,67 +125,54 @@ class Objective:
 
     def __call__(self, trial: Trial) -> tuple[float, float]:
         """Accuracy and energy; raises TrialPruned for a trial that comes to neither."""
-        number = number_of(trial)
+        search, number = self._search, number_of(trial)
         trial.set_user_attr(NUMBER, number)
         trial.set_user_attr(JOB, [self._job, trial.number])
-        self._study.sampler = sampler_of(self._search, number)
-        drawn = self._search.space.draw(trial)
-        trial.set_user_attr(PARAMETERS, drawn)
+        # By the trial, so that one worker alone draws the same again. Parameters are independent of
+        # each other: which there are depends on the kinds that are drawn.
+        seed = zlib.crc32(f"{search.study} {number}".encode())
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed)
+        drawn = search.space.draw(trial)
         try:
-            params = self._search.space.params(drawn)
+            params = search.space.params(drawn)
             check_trial(params, self._profile)
             names = architecture_of(params, self._data).layer_names
         except ParameterError as error:
-            end_not_allowed(trial, str(error).splitlines()[0])
+            trial.set_constraint("allowed", 1.0)  # the sampler learns to avoid it
+            raise optuna.TrialPruned(str(error)) from error
         logger.info("trial %d: %s", number, drawn)
-        run = TrialRun(self._search.run, number, params.flattened(), names)
-        rule = StopRule(params.train, params.model.weight_bits, self._stop, self._curves)
-        try:
-            result = self._trained(params, number, run, rule)
-        except (DivergedError, HopelessError) as reason:
-            trial.set_user_attr(STOPPED, str(reason))
-            run.end(EndedTrial.stopped(str(reason)))
-            raise optuna.TrialPruned(str(reason)) from reason
-        except (MemoryError, ParameterError) as error:
-            reason_in_words = in_one_line(error)
-            if isinstance(error, MemoryError):
-                reason_in_words = f"not enough memory ({error})"
-            trial.set_user_attr(FAILURE, reason_in_words)
-            run.end(EndedTrial.failed(reason_in_words))
-            raise optuna.TrialPruned(reason_in_words) from error
-        except Exception as error:
-            run.end(EndedTrial.failed(in_one_line(error)))
-            raise
-        trial.set_user_attr(RESULT, asdict(result))
-        trial.set_user_attr(CURVE, asdict(rule.curve))
-        run.end(EndedTrial.trained(asdict(result)))
-        logger.info("trial %d: %.2f %%, %s", number, *result.objectives)
-        return result.objectives
-
-    def _trained(self, params: Params, number: int, run: TrialRun, rule: StopRule) -> TrialResult:
-        """Train and measure; of a trial that is to be run again alone a state is kept."""
-        known_by = {"search": self._search.run.search_id, "trial": number, "code": self._code}
+        run = TrialRun(search.run, number, params.flattened(), names)
+        rule = StopRule(params, self._stop, self._curves)
+        known_by = {"search": search.run.search_id, "trial": number, "code": self._code}
         resume = ResumeFile(
-            self._search.folder / "resume",
-            content_digest(known_by),
-            f"trial {number} of the search",
+            search.folder / "resume", content_digest(known_by), f"trial {number} of the search"
         )
         with resume:
             try:
+                keeper = resume if params.train.resume else None
                 result = run_trial(
-                    params,
-                    self._data,
-                    self._profile,
-                    self._search.threads,
-                    (run, rule),
-                    resume if params.train.resume else None,
+                    params, self._data, self._profile, search.threads, (run, rule), keeper
                 )
-            except Exception:
-                resume.done()
+                ended = EndedTrial.trained(asdict(result), drawn)
+            except (DivergedError, HopelessError) as reason:
+                ended = EndedTrial.stopped(str(reason))
+            except MemoryError as error:
+                ended = EndedTrial.failed(f"not enough memory ({error})")
+            except ParameterError as error:
+                ended = EndedTrial.failed(in_one_line(error))
+            except Exception as error:
+                run.end(EndedTrial.failed(in_one_line(error)))
                 raise
+            # Of a trial that is to be run again alone a state is kept.
             resume.done()
-        return result
+        trial.set_user_attr(CURVE, rule.curve)
+        trial.set_user_attr(ENDED, asdict(ended))
+        run.end(ended)
+        logger.info("trial %d: %s %s", number, ended.status, ended.metrics or ended.tags)
+        if not ended.metrics:
+            raise optuna.TrialPruned(str(ended.tags))
+        return result.objectives
 
-    def _curves(self) -> Iterator[Curve]:
+    def _curves(self) -> Iterator[Mapping[str, Any]]:
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            yield Curve(**trial.user_attrs[CURVE])
+            yield trial.user_attrs[CURVE]
