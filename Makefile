@@ -149,7 +149,7 @@ test-rest: $(INSTALLED_SEARCH)  ## run the slow tests: servers, the pipeline aga
 OTHERS_PAGES := hand-a-network-to-another-simulator price-any-nir-graph price-a-snntorch-model
 
 test-interop: $(INSTALLED_INTEROP)  ## hold spikes and counts against other simulators and estimators
-	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/encoding/test_deterministic_codes.py \
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS) tests/interop tests/encoding/test_encoders.py \
 	    $(foreach page,$(OTHERS_PAGES),'tests/docs/test_pages.py::test_page[$(page)]')
 
 test-all: $(INSTALLED_INTEROP) $(INSTALLED_SEARCH)  ## run all tests

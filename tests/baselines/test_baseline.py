@@ -3,7 +3,6 @@
 import math
 from pathlib import Path
 
-import numba
 import numpy as np
 import pytest
 import torch
@@ -24,12 +23,12 @@ from spikejoule.baselines.quantised import (
 )
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.baselines.training import TrainedBaseline, train_baselines
-from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import read_npz, write_npz
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state
-from spikejoule.training.teacher import activations, one_thread
+from spikejoule.training.teacher import activations
 from tests.tools.settings import changed
 
 SMALL = Architecture(784, (12, 9), 10)
@@ -107,11 +106,6 @@ class TestActivations:
                 sources = sums if layer == 3 else [max(value, 0.0) for value in sums]
                 np.testing.assert_allclose(layers[layer][image], sources, rtol=1e-4, atol=1e-5)
 
-    def test_scores_may_be_negative_and_hidden_activations_not(self) -> None:
-        layers = activations(random_state(SMALL), random_images(20))
-        assert layers[-1].min() < 0
-        assert all(layer.min() == 0 for layer in layers[:-1])
-
 
 class TestMacs:
     def test_nonzero_equal_a_loop(self) -> None:
@@ -131,19 +125,6 @@ class TestMacs:
         assert counted.tolist() == expected
         assert 0 < counted.sum(axis=1).min() < counted.sum() < 5 * sum(SMALL.synapses)
 
-    def test_a_network_written_down(self) -> None:
-        # 3 inputs, 2 hidden units, 4 outputs: [0, 5, 7] and one hidden unit at 0.
-        architecture = Architecture(3, (2,), 4)
-        layers = [np.array([[0.0, 5.0, 7.0]]), np.array([[0.0, 1.5]]), np.array([[1.0, 0, 0, 0]])]
-        assert nonzero_macs(layers, all_kept(architecture)).tolist() == [[2 * 2, 1 * 4]]
-
-    def test_a_black_image_costs_what_its_biases_awake(self) -> None:
-        state = random_state(SMALL)
-        layers = activations(state, np.zeros((1, 28, 28), dtype=np.uint8))
-        awake = int((state["layer1.synapses.bias"] > 0).sum())
-        counted = nonzero_macs(layers[:2] + layers[-1:], all_kept(Architecture(784, (12,), 9)))
-        assert counted.tolist() == [[0, 9 * awake]]
-
 
 class TestTraining:
     def test_learns(self, digits: tuple[LabelledImages, LabelledImages]) -> None:
@@ -160,31 +141,14 @@ class TestTraining:
         assert accuracy == pytest.approx(result.best_validation_accuracy_percent)
         assert list(result.network) == list(SMALL.parameter_shapes())
 
-    def test_same_to_the_bit_whatever_the_threads(
-        self, digits: tuple[LabelledImages, LabelledImages]
-    ) -> None:
-        torch_threads, numba_threads = torch.get_num_threads(), numba.get_num_threads()
-        states = []
-        try:
-            for threads in (1, min(2, numba.config.NUMBA_NUM_THREADS)):
-                torch.set_num_threads(threads)
-                numba.set_num_threads(threads)
-                states.append(train_baseline(*digits, SMALL, SETTINGS, SEED).network)
-                assert torch.get_num_threads() == threads
-        finally:
-            torch.set_num_threads(torch_threads)
-            numba.set_num_threads(numba_threads)
-        for name, values in states[0].items():
-            assert values.tobytes() == states[1][name].tobytes()
-
-    def test_depends_on_seed_and_deformations(
+    def test_depends_on_seed_and_augmentation(
         self, digits: tuple[LabelledImages, LabelledImages]
     ) -> None:
         one_epoch = changed(SETTINGS, max_epochs=1)
-        undeformed = changed(one_epoch, shift_pixels=0, rotate_degrees=0.0, scale_fraction=0.0)
+        not_augmented = changed(one_epoch, shift_pixels=0, rotate_degrees=0.0, scale_fraction=0.0)
         weights = [
             train_baseline(*digits, SMALL, settings, seed).network["layer1.synapses.weight"]
-            for settings, seed in ((one_epoch, SEED), (one_epoch, 4), (undeformed, SEED))
+            for settings, seed in ((one_epoch, SEED), (one_epoch, 4), (not_augmented, SEED))
         ]
         assert not np.array_equal(weights[0], weights[1])
         assert not np.array_equal(weights[0], weights[2])
@@ -217,25 +181,11 @@ class TestTraining:
             close = np.isclose(parameter.detach().numpy(), values, atol=1e-5)
             assert close.mean() > 0.999, name
 
-    def test_diverging_is_refused(self, digits: tuple[LabelledImages, LabelledImages]) -> None:
-        settings = SETTINGS.model_copy(update={"schedule": "constant", "lr": 1e30})
-        with pytest.raises(ParameterError, match=r"diverged in epoch 1.*baseline\.lr"):
-            train_baseline(*digits, SMALL, settings, SEED)
-
-    def test_one_thread_gives_the_threads_back(self) -> None:
-        before = torch.get_num_threads()
-        with one_thread():
-            assert torch.get_num_threads() == 1
-        assert torch.get_num_threads() == before
-
 
 class TestActivationBits:
     def test_is_the_formula(self) -> None:
         for window in range(1, 2000):
             assert activation_bits(window) == math.ceil(math.log2(window + 1))
-
-    def test_window_of_the_defaults(self) -> None:
-        assert activation_bits(50) == 6
 
 
 def naive_quantised(
@@ -283,19 +233,6 @@ class TestQuantised:
             assert values.min() == 0
             assert values.max() <= 2**bits - 1
 
-    def test_more_bits_come_closer_to_the_real_numbers(self) -> None:
-        state, images = random_state(SMALL), random_images(50)
-        exact = activations(state, images)
-        deviations = []
-        for bits in (2, 4, 8, 14):
-            network = quantise(state, exact, bits, 16)
-            scores = quantised_activations(network, images)[-1]
-            # The last layer's scale, from two numbers that mean the same.
-            scale = np.vdot(scores, exact[-1]) / np.vdot(scores, scores)
-            deviations.append(float(np.abs(scores * scale - exact[-1]).max()))
-        assert deviations == sorted(deviations, reverse=True)
-        assert deviations[-1] < 0.01 * np.abs(exact[-1]).max()
-
     def test_pixels_take_the_nearest_level(self) -> None:
         ones, zero = np.ones((1, 784), dtype=np.int64), np.zeros(1, dtype=np.int64)
         network = QuantisedNetwork((QuantisedLayer(ones, zero, 1, 1),), 2, 8)
@@ -304,27 +241,6 @@ class TestQuantised:
         levels, scores = quantised_activations(network, image)
         assert levels[0, :6].tolist() == [0, 1, 1, 2, 2, 3]
         assert scores.tolist() == [[9]]
-
-    def test_a_silent_layer_stays_silent(self) -> None:
-        state = random_state(SMALL)
-        state["layer1.synapses.bias"][:] = -1000
-        images = random_images(5)
-        network = quantise(state, activations(state, images), 6, 8)
-        layers = quantised_activations(network, images)
-        assert not layers[1].any()
-        assert nonzero_macs(layers, all_kept(SMALL)).tolist() == [
-            [12 * int((layers[0][n] > 0).sum()), 0, 10 * int((layers[2][n] > 0).sum())]
-            for n in range(5)
-        ]
-
-    def test_dark_pixels_that_round_to_nothing_cost_nothing(self) -> None:
-        state = random_state(SMALL)
-        images = np.full((1, 28, 28), 30, dtype=np.uint8)
-        exact = activations(state, images)
-        layers = quantised_activations(quantise(state, exact, 2, 8), images)
-        assert not layers[0].any()
-        assert nonzero_macs(exact, all_kept(SMALL))[0, 0] == 784 * 12
-        assert nonzero_macs(layers, all_kept(SMALL))[0, 0] == 0
 
 
 LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)
@@ -373,31 +289,6 @@ class TestFile:
         assert exact.macs_dense == coarse.macs_dense == 784 * 12 + 120
         assert few.macs_dense < exact.macs_dense / 2
 
-    def test_accuracy_is_that_of_the_predictions(self, saved: Path) -> None:
-        arrays = read_npz(saved, "spikejoule/baseline/2")
-        arrays["predictions"][1] = [3, 1, 4, 0]
-        write_npz(saved, "spikejoule/baseline/2", arrays)
-        assert load_baseline(saved)[1].accuracy_percent == 75.0
-
-    def test_weights_recount(self, saved: Path) -> None:
-        with np.load(saved, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        for baseline in (2, 3):
-            layers = tuple(
-                QuantisedLayer(
-                    arrays[f"baseline{baseline}.layer{number}.integer_weight"].astype(np.int64),
-                    arrays[f"baseline{baseline}.layer{number}.integer_bias"],
-                    *map(int, arrays[f"baseline{baseline}.layer{number}.requantisation"]),
-                )
-                for number in (1, 2)
-            )
-            bits = int(arrays["activation_bits"][baseline - 1])
-            found = quantised_activations(QuantisedNetwork(layers, bits, 8), random_images(4))
-            kept = [layer.weight != 0 if baseline == 3 else layer.weight < 999 for layer in layers]
-            counts = load_baseline(saved)[baseline - 1]
-            np.testing.assert_array_equal(nonzero_macs(found, kept), counts.macs_nonzero)
-            assert [int(of.sum()) for of in kept] == list(counts.synapses)
-
     def test_nothing_is_compared_with_a_network_that_multiplies_nothing(self, saved: Path) -> None:
         arrays = read_npz(saved, "spikejoule/baseline/2")
         arrays["baseline2.macs_nonzero"][:] = 0
@@ -412,27 +303,20 @@ class TestFile:
         ("name", "change", "words"),
         [
             ("labels", lambda labels: labels[:-1], "labels.* has N = "),
-            ("labels", lambda labels: labels[:0], "labels.* has N = "),
-            ("names", lambda names: names[:2], "has K = "),
-            ("baseline1.macs_nonzero", lambda macs: macs[:1], "macs_nonzero.* has N = "),
-            ("baseline1.macs_nonzero", lambda macs: macs - 10**7, "must be at least 0"),
             ("baseline1.macs_nonzero", lambda macs: macs + 9409, r"between 0 and \(9408, 120\)"),
             (
                 "baseline2.active",
                 lambda active: active * 99,
-                r"active .* between 0 and \(784, 12\)",
+                r"active .* 0 and \(784, 12\)",
             ),
-            ("baseline2.active", lambda active: active[:, :1], "active must be"),
-            ("activation_bits", lambda bits: bits * 0, "must be at least 1"),
             ("weight_bits", lambda bits: bits // 4 * 2, "baseline1 has no integer_weight"),
             ("baseline2.synapses", lambda left: left - 1, "not the number of its weights"),
-            ("baseline3.synapses", lambda left: left + 1, "not the number of its weights"),
             ("baseline3.layer1.integer_weight", lambda of: of * 2, "weights beyond 4 bits"),
             ("baseline1.layer2.weight", lambda of: of[:, 1:], "do not follow one another"),
-            ("baseline1.layer2.weight", lambda of: of.astype(np.float64), "type 'float32'"),
             ("baseline3.synapses", lambda left: left[:0], "has no integer_weight"),
             ("predictions", lambda classes: classes + 10, "tells 10 classes apart"),
-            ("predictions", lambda classes: classes.astype(np.int32), "predictions"),
+            ("baseline4.synapses", lambda _: np.array([9408, 120]), "names of 3 networks"),
+            ("baseline2.active", lambda _: None, "baseline2.active is missing"),
         ],
     )
     def test_what_does_not_belong_together_is_refused(
@@ -440,30 +324,8 @@ class TestFile:
     ) -> None:
         with np.load(saved, allow_pickle=False) as archive:
             arrays = {key: value for key, value in archive.items() if key != "schema"}
-        write_npz(saved, "spikejoule/baseline/2", {**arrays, name: change(arrays[name])})
+        arrays[name] = change(arrays.get(name))
+        held = {key: value for key, value in arrays.items() if value is not None}
+        write_npz(saved, "spikejoule/baseline/2", held)
         with pytest.raises(ArtifactError, match=words):
-            load_baseline(saved)
-
-    @pytest.mark.parametrize("name", ["baseline2.active", "baseline3.layer2.integer_weight"])
-    def test_what_is_missing_is_named(self, saved: Path, name: str) -> None:
-        arrays = read_npz(saved, "spikejoule/baseline/2")
-        del arrays[name]
-        write_npz(saved, "spikejoule/baseline/2", arrays)
-        with pytest.raises(ArtifactError, match=name.split(".")[0]):
-            load_baseline(saved)
-
-    def test_a_network_without_a_name_is_refused(self, saved: Path) -> None:
-        arrays = read_npz(saved, "spikejoule/baseline/2")
-        write_npz(
-            saved,
-            "spikejoule/baseline/2",
-            {**arrays, "baseline4.synapses": arrays["baseline1.synapses"]},
-        )
-        with pytest.raises(ArtifactError, match="names of 3 networks, but holds 4"):
-            load_baseline(saved)
-
-    def test_another_schema_is_refused(self, saved: Path) -> None:
-        arrays = read_npz(saved, "spikejoule/baseline/2")
-        write_npz(saved, "spikejoule/baseline/1", arrays)
-        with pytest.raises(ArtifactError, match="baseline/2"):
             load_baseline(saved)

@@ -68,11 +68,11 @@ def test_steps_as_microseconds_and_back(seed: int, step_us: int) -> None:
 
 def test_a_code_is_for_images_or_for_events() -> None:
     events = SensorEvents(some_events(1, 2, 6, 99), (2, 3))
-    code = NoEncoding(time_window=4, window_ms=0.1)
-    assert code.step_ms == pytest.approx(0.025)
-    assert code.density(events) == code.events(events, KEY).density > 0
+    encoder = NoEncoding(time_window=4, window_ms=0.1)
+    assert encoder.step_ms == pytest.approx(0.025)
+    assert encoder.density(events) == encoder.events(events, KEY).density > 0
     with pytest.raises(ParameterError, match="takes samples that are events"):
-        code.events(np.zeros((1, 4), np.uint8), KEY)
+        encoder.events(np.zeros((1, 4), np.uint8), KEY)
     assert Poisson(time_window=4, max_rate=1.0).step_ms == 1.0
     assert Poisson.takes == "images"
 
@@ -89,10 +89,10 @@ def test_summed_images_are_the_counts_of_the_spikes() -> None:
     samples = LabelledEvents(
         events, np.zeros(40, np.uint8), np.arange(40), EventSetting("x", DIGITS, (2, 3), 100)
     )
-    code = NoEncoding(time_window=5, window_ms=0.1)
-    counts = code.events(samples.inputs, KEY).to_dense(np.int64).sum(axis=1)
-    assert largest_count(samples, code) == counts.max()
-    images = summed_images(samples, code, gain=100)
+    encoder = NoEncoding(time_window=5, window_ms=0.1)
+    counts = encoder.events(samples.inputs, KEY).to_dense(np.int64).sum(axis=1)
+    assert largest_count(samples, encoder) == counts.max()
+    images = summed_images(samples, encoder, gain=100)
     assert images.images.shape == (40, 2, 3)
     np.testing.assert_array_equal(images.images.reshape(40, 6), np.minimum(100 * counts, 255))
 

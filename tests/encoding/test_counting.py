@@ -56,16 +56,6 @@ def test_the_first_of_equals_wins_and_silence_is_class_zero() -> None:
     assert predict(event_list(dense)).tolist() == [1, 0]
 
 
-def test_no_sample() -> None:
-    empty = event_list(np.zeros((0, 3, 2), dtype=np.uint8))
-    counts = count_spikes([empty, empty], ["input", "output"])
-    assert counts.totals == {"input": 0, "output": 0}
-    assert counts.means == {"input": 0.0, "output": 0.0}
-    assert counts.per_step.tolist() == [[0, 0, 0], [0, 0, 0]]
-    assert class_counts(empty).shape == (0, 2)
-    assert predict(empty).shape == (0,)
-
-
 @pytest.mark.parametrize("shape", [(2, 3, 4), (3, 2, 4)])
 def test_layers_of_other_samples_or_steps_are_refused(shape: tuple[int, ...]) -> None:
     layers = [event_list(np.zeros((2, 2, 4))), event_list(np.zeros(shape))]

@@ -1,23 +1,18 @@
-"""encoding.py against the Bernoulli law, and what a draw may depend on.
+"""The Poisson encoding against the Bernoulli law, and what a draw may depend on.
 
 The tests of randomness draw from fixed seeds: they pass or fail for good. Their bounds are those
 of a level of 1 in 1000 for the whole test, split over the comparisons within it (Bonferroni).
 """
 
 import hashlib
-from collections.abc import Iterator
 from itertools import pairwise
 
-import numba
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset
-from spikejoule.encoding.encoders.poisson import firing_probabilities
 from spikejoule.encoding.events import EventList
 from tests import naive
 from tests.tools.processes import start_python
@@ -25,14 +20,6 @@ from tests.tools.settings import draw_key, encode
 
 LEVEL = 1e-3
 EVERY_LEVEL = np.arange(256, dtype=np.uint8)
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(request.param, numba.config.NUMBA_NUM_THREADS))
-    yield request.param
-    numba.set_num_threads(before)
 
 
 def digest(events: EventList) -> str:
@@ -78,21 +65,6 @@ class TestBernoulliLaw:
         counts = encode(ramp(n), n_steps, 84.0, draw_key(0, "train", 1)).counts_per_source()
         p = EVERY_LEVEL[1:] / 255 * 80.0 / 1000
         assert two_sided(counts[1:], n * n_steps, p).min() < LEVEL / 255
-
-    def test_rate_of_every_step(self) -> None:
-        """The first and the last step are no exception."""
-        n, n_steps = 400, 50
-        events = encode(np.full((n, 256), 255, np.uint8), n_steps, 80.0, draw_key(3, "test", 0))
-        values = two_sided(events.counts_per_step(), n * 256, np.full(n_steps, 0.08))
-        assert values.min() > LEVEL / n_steps
-
-    @pytest.mark.parametrize("n_steps", [1, 2, 7])
-    def test_short_windows(self, n_steps: int) -> None:
-        n = 3000
-        events = encode(ramp(n), n_steps, 900.0, draw_key(n_steps, "train", 2))
-        p = EVERY_LEVEL[1:] / 255 * 0.9
-        values = two_sided(events.counts_per_source()[1:], n * n_steps, p)
-        assert values.min() > LEVEL / 255
 
     @pytest.mark.parametrize("max_rate_hz", [80.0, 700.0])
     def test_steps_pixels_and_samples_are_independent(self, max_rate_hz: float) -> None:
@@ -141,20 +113,6 @@ class TestBernoulliLaw:
         value = stats.chisquare(observed, expected * observed.sum()).pvalue
         assert LEVEL < value < 1 - LEVEL
 
-    def test_as_the_step_by_step_code(self) -> None:
-        """The same distribution of counts as from one comparison a step and pixel."""
-        intensities = np.linspace(0, 1, 12)
-        n, n_steps = 150, 20
-        dense = naive.bernoulli(
-            [intensities.tolist()] * n, n_steps, 400.0, np.random.default_rng(1)
-        )
-        events = encode(np.tile(intensities, (n, 1)), n_steps, 400.0, draw_key(1, "train", 1))
-        for pixel in range(1, 12):
-            ours = events.to_dense(np.int64)[:, :, pixel].sum(axis=1)
-            theirs = dense[:, :, pixel].sum(axis=1)
-            assert stats.ks_2samp(ours, theirs).pvalue > LEVEL / 11
-        assert dense[:, :, 0].sum() == events.counts_per_source()[0] == 0
-
     def test_never_and_always(self) -> None:
         images = np.tile(np.array([0, 255], np.uint8), (20, 8))
         events = encode(images, 30, 1000.0, draw_key(1, "train", 1))
@@ -190,38 +148,6 @@ class TestStream:
 
 
 class TestKey:
-    def test_same_draw_whatever_the_batch_and_the_order(self, threads: int) -> None:
-        generator = np.random.default_rng(0)
-        images = generator.integers(0, 256, (40, 6, 5)).astype(np.uint8)
-        samples = generator.permutation(1_000_000)[:40]
-        key = draw_key(7, "train", 3)
-        whole = encode(images, 25, 300.0, key, samples)
-        for order in (np.arange(40)[::-1], generator.permutation(40), np.arange(3, 30)):
-            part = encode(images[order], 25, 300.0, key, samples[order])
-            assert digest(part) == digest(whole.select(order))
-        for size in (1, 2, 7):
-            for first in range(0, 40, size):
-                chosen = slice(first, first + size)
-                part = encode(images[chosen], 25, 300.0, key, samples[chosen])
-                assert digest(part) == digest(whole.select(chosen))
-
-    def test_same_draw_from_any_number_of_threads(self) -> None:
-        images = np.random.default_rng(0).integers(0, 256, (33, 50)).astype(np.uint8)
-        before = numba.get_num_threads()
-        found = set()
-        for count in range(1, numba.config.NUMBA_NUM_THREADS + 1):
-            numba.set_num_threads(count)
-            found.add(digest(encode(images, 25, 300.0, draw_key(7, "train", 3))))
-        numba.set_num_threads(before)
-        assert len(found) == 1
-
-    def test_same_draw_in_small_chunks(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        images = np.random.default_rng(0).integers(0, 256, (33, 50)).astype(np.uint8)
-        whole = encode(images, 25, 300.0, draw_key(7, "train", 3))
-        for chunk_bytes in (1, 2 * 50 * 25 * 4, 2 * 50 * 25 * 33):
-            monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", chunk_bytes)
-            assert digest(encode(images, 25, 300.0, draw_key(7, "train", 3))) == digest(whole)
-
     def test_same_draw_in_another_process(self) -> None:
         code = (
             "import hashlib, numpy as np\n"
@@ -244,17 +170,6 @@ class TestKey:
             encode(images, 20, 80.0, key, np.arange(6))
         )
 
-    def test_layout_and_memory_order_of_images_do_not_matter(self) -> None:
-        images = np.random.default_rng(0).integers(0, 256, (9, 6, 7)).astype(np.uint8)
-        key = draw_key(1, "train", 1)
-        expected = digest(encode(images, 20, 300.0, key))
-        assert digest(encode(np.asfortranarray(images), 20, 300.0, key)) == expected
-        assert digest(encode(images.reshape(9, 42), 20, 300.0, key)) == expected
-        assert digest(encode(np.repeat(images, 2, axis=0)[::2], 20, 300.0, key)) == expected
-        read_only = images.copy()
-        read_only.flags.writeable = False
-        assert digest(encode(read_only, 20, 300.0, key)) == expected
-
     def test_each_part_of_the_key_changes_the_draw(self) -> None:
         images = np.full((8, 400), 255, np.uint8)
         draws = [
@@ -274,35 +189,14 @@ class TestKey:
             for other in noise[place + 1 :]:
                 assert abs(one @ other) < bound
 
-    def test_keys_of_nearby_names_differ(self) -> None:
-        keys = {
-            int(draw_key(seed, split, epoch))
-            for seed in (0, 1, 11, 111, -1)
-            for split in ("train", "validation", "test")
-            for epoch in (0, 1, 11, 111)
-        }
-        assert len(keys) == 5 * 3 * 4
-
 
 class TestImages:
-    def test_bytes_and_floats_agree(self) -> None:
-        images = np.random.default_rng(2).integers(0, 256, (50, 8, 8)).astype(np.uint8)
-        key = draw_key(3, "test", 0)
-        expected = digest(encode(images, 50, 80.0, key))
-        assert digest(encode(images / 255, 50, 80.0, key)) == expected
-        assert digest(encode((images / 255).astype(np.float32), 50, 80.0, key)) == expected
-
     def test_bytes_are_fractions_of_255(self) -> None:
         """A byte of 1 is not an intensity of 1."""
         images = np.ones((50, 100), np.uint8)
         key = draw_key(3, "test", 0)
         assert encode(images, 50, 1000.0, key).density == pytest.approx(1 / 255, rel=0.1)
         assert encode(images.astype(np.float64), 50, 1000.0, key).density == 1.0
-
-    @given(st.floats(0, 1, allow_subnormal=False), st.floats(1e-3, 1000))
-    def test_probability(self, intensity: float, max_rate_hz: float) -> None:
-        p = firing_probabilities(np.array([intensity]), max_rate_hz)
-        assert p[0] == pytest.approx(intensity * max_rate_hz / 1000, rel=1e-15)
 
     @pytest.mark.parametrize("rate", [0.0, -1.0, 1000.001, np.nan, np.inf])
     def test_rates_out_of_range(self, rate: float) -> None:
@@ -313,45 +207,3 @@ class TestImages:
     def test_windows_out_of_range(self, window: int) -> None:
         with pytest.raises(ParameterError, match=f"time_window is {window}; it must be at least 1"):
             encode(np.zeros((1, 4), np.uint8), window, 80.0, draw_key(1, "train", 1))
-
-    @pytest.mark.parametrize("value", [-0.001, 1.001, 255.0, np.nan, np.inf, -np.inf])
-    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_pixels_out_of_range(self, value: float, dtype: type) -> None:
-        images = np.full((2, 4), 0.5, dtype)
-        images[1, 2] = value
-        with pytest.raises(ParameterError, match="pixels .*in \\[0, 1\\]") as error:
-            encode(images, 5, 80.0, draw_key(1, "train", 1))
-        assert "\n" not in str(error.value)
-
-    def test_wide_integers_are_intensities_and_so_out_of_range(self) -> None:
-        with pytest.raises(ParameterError, match="run from 0.0 to 255.0"):
-            encode(np.array([[0, 255]], np.int64), 5, 80.0, draw_key(1, "train", 1))
-
-    def test_no_pixels_dimension(self) -> None:
-        with pytest.raises(ParameterError, match="1 dimensions"):
-            encode(np.zeros(4, np.uint8), 5, 80.0, draw_key(1, "train", 1))
-
-    @pytest.mark.parametrize("n_pixels", [0, 65_536])
-    def test_too_many_or_no_pixels(self, n_pixels: int) -> None:
-        with pytest.raises(ParameterError, match=f"images have {n_pixels} pixels"):
-            encode(np.zeros((1, n_pixels), np.uint8), 5, 80.0, draw_key(1, "train", 1))
-
-    def test_no_image(self) -> None:
-        events = encode(np.zeros((0, 4, 3), np.uint8), 5, 80.0, draw_key(1, "train", 1))
-        events.check()
-        assert (events.n_samples, events.n_steps, events.n_inputs) == (0, 5, 12)
-
-    def test_the_faintest_pixels(self) -> None:
-        images = np.full((3, 4), 1e-310)
-        assert encode(images, 5, 80.0, draw_key(1, "train", 1)).n_events == 0
-
-    @pytest.mark.parametrize("n_samples", [1, 3])
-    def test_samples_of_another_number(self, n_samples: int) -> None:
-        images = np.full((2, 4), 255, np.uint8)
-        with pytest.raises(ParameterError):
-            encode(images, 5, 80.0, draw_key(1, "train", 1), np.arange(n_samples))
-
-    def test_too_many_intensities(self) -> None:
-        images = np.linspace(0, 1, 65_538).reshape(2, -1)
-        with pytest.raises(ParameterError, match="65538 distinct intensities"):
-            encode(images, 1, 80.0, draw_key(1, "train", 1))

@@ -332,7 +332,7 @@ MUTATIONS = (
         "encoding/encoders/latency.py",
         "fires = intensities > code.latency_threshold",
         "fires = intensities >= code.latency_threshold",
-        ("tests/encoding/test_deterministic_codes.py",),
+        ("tests/encoding/test_encoders.py",),
     ),
     Mutation(
         "a deformed image is rounded down",

@@ -1,12 +1,11 @@
-"""The codes without chance, against plain loops and against other simulators.
+"""What every encoding does alike, and those without chance against loops and other simulators.
 
-What is said of each image alone is in `test_encoding.py` for the Poisson code; the checks of images
-are shared, and tested here once more for each code.
+The law of the Poisson encoding is in `test_encoding.py`.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Curve, Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.encoders.regular import Regular
@@ -26,117 +26,115 @@ from tests import naive
 
 EVERY_LEVEL = np.arange(256, dtype=np.uint8)[None]
 CURVES: tuple[Curve, ...] = ("linear", "logarithmic")
-CODES = [
+WITHOUT_CHANCE = [
     Latency(time_window=20, latency_threshold=0.2),
     Latency(time_window=20, latency_threshold=0.0, latency_curve="logarithmic"),
     Regular(time_window=50, max_rate=80.0),
     Regular(time_window=9, max_rate=1000.0),
 ]
+EVERY = [*WITHOUT_CHANCE, Poisson(time_window=25, max_rate=300.0), Direct(time_window=4)]
 KEY = np.uint64(0)
 
 
-@pytest.fixture(params=CODES, ids=lambda code: f"{code.name}-{code.time_window}")
-def code(request: pytest.FixtureRequest) -> Encoder:
+@pytest.fixture(params=WITHOUT_CHANCE, ids=lambda encoder: f"{encoder.name}-{encoder.time_window}")
+def encoder(request: pytest.FixtureRequest) -> Encoder:
     chosen: Encoder = request.param
     return chosen
 
 
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = numba.get_num_threads()
-    numba.set_num_threads(min(request.param, numba.config.NUMBA_NUM_THREADS))
-    yield request.param
-    numba.set_num_threads(before)
-
-
 def same(one: EventList, other: EventList) -> bool:
+    if one.currents is not None and other.currents is not None:
+        mine, theirs = (
+            currents.to_dense(one.n_inputs) for currents in (one.currents, other.currents)
+        )
+        return np.array_equal(mine, theirs)
     return np.array_equal(one.sources, other.sources) and np.array_equal(one.offsets, other.offsets)
 
 
-def loops(code: Encoder, images: np.ndarray) -> np.ndarray:
+def loops(encoder: Encoder, images: np.ndarray) -> np.ndarray:
     """Dense spikes of 8-bit images [N, P] from the plain loops."""
     intensities = (images / 255).tolist()
-    if isinstance(code, Latency):
-        parameters = (code.time_window, code.latency_threshold, code.latency_curve)
+    if isinstance(encoder, Latency):
+        parameters = (encoder.time_window, encoder.latency_threshold, encoder.latency_curve)
         return np.array([naive.latency(image, *parameters) for image in intensities])
-    assert isinstance(code, Regular)
+    assert isinstance(encoder, Regular)
     return np.array(
-        [naive.regular(image, code.time_window, code.max_rate) for image in intensities]
+        [naive.regular(image, encoder.time_window, encoder.max_rate) for image in intensities]
     )
 
 
-class TestEveryCode:
-    def test_every_spike_is_that_of_plain_loops(self, code: Encoder) -> None:
+@pytest.mark.parametrize("encoder", EVERY, ids=lambda encoder: encoder.name)
+class TestEveryEncoder:
+    def test_an_image_and_its_identity_alone_decide(
+        self, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Not the batch, the order, the chunks, the layout in memory, nor the number of threads."""
+        images = np.random.default_rng(0).integers(0, 256, (33, 6, 5)).astype(np.uint8)
+        samples = np.random.default_rng(1).permutation(1_000_000)[:33]
+        key = encoder.draw_key(7, "train", 3)
+        whole = encoder.events(images, key, samples)
+        order = np.random.default_rng(2).permutation(33)
+        assert same(encoder.events(images[order], key, samples[order]), whole.select(order))
+        for first in range(0, 33, 5):
+            chosen = slice(first, first + 5)
+            part = encoder.events(images[chosen], key, samples[chosen])
+            assert same(part, whole.select(chosen))
+        for other in (images / 255, np.asfortranarray(images)):
+            assert same(encoder.events(other, key, samples), whole)
+        before = numba.get_num_threads()
+        for threads in range(1, numba.config.NUMBA_NUM_THREADS + 1):
+            numba.set_num_threads(threads)
+            assert same(encoder.events(images, key, samples), whole)
+        numba.set_num_threads(before)
+        for chunk_bytes in (1, 2 * 30 * encoder.time_window * 4):
+            monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", chunk_bytes)
+            assert same(encoder.events(images, key, samples), whole)
+
+    @pytest.mark.parametrize(
+        ("images", "words"),
+        [
+            *((np.array([[0.5, value]]), "in \\[0, 1\\]") for value in (-0.001, 1.001, np.nan)),
+            (np.array([[0, 255]], np.int64), r"run from 0\.0 to 255\.0"),
+            (np.zeros(4, np.uint8), "1 dimensions"),
+            (np.zeros((1, 0), np.uint8), "images have 0 pixels"),
+            (np.zeros((1, 65_536), np.uint8), "images have 65536 pixels"),
+            (np.linspace(0, 1, 65_538).reshape(2, -1), "65538 distinct intensities"),
+        ],
+    )
+    def test_images_that_are_refused(
+        self, encoder: Encoder, images: np.ndarray, words: str
+    ) -> None:
+        for refusing in (encoder.operations, lambda given: encoder.events(given, KEY)):
+            with pytest.raises(ParameterError, match=words) as error:
+                refusing(images)
+            assert "\n" not in str(error.value)
+
+    def test_no_image_and_no_spike(self, encoder: Encoder) -> None:
+        events = encoder.events(np.zeros((0, 4, 3), np.uint8), KEY)
+        events.check()
+        assert (events.n_samples, events.n_steps, events.n_inputs) == (0, encoder.time_window, 12)
+        assert encoder.events(np.zeros((3, 4), np.uint8), KEY).n_events == 0
+        with pytest.raises(ParameterError, match="samples name 3 images, but there are 2"):
+            encoder.events(np.zeros((2, 4), np.uint8), KEY, np.arange(3))
+
+
+class TestWithoutChance:
+    def test_every_spike_is_that_of_plain_loops(self, encoder: Encoder) -> None:
         generator = np.random.default_rng(3)
         images = generator.choice(np.array([0, 1, 51, 52, 128, 254, 255], np.uint8), (7, 90))
         for some in (images, EVERY_LEVEL):
-            events = code.events(some, KEY)
+            events = encoder.events(some, KEY)
             events.check()
-            assert np.array_equal(events.to_dense(np.uint8), loops(code, some))
+            assert np.array_equal(events.to_dense(np.uint8), loops(encoder, some))
 
-    def test_real_digits(self, code: Encoder, mnist5k: Dataset) -> None:
-        images = mnist5k.test.images[:20]
-        found = code.events(images, KEY).to_dense(np.uint8)
-        assert np.array_equal(found, loops(code, images.reshape(20, -1)))
-
-    def test_the_image_alone_decides(self, code: Encoder, threads: int) -> None:
-        """Not the key, the identity, the batch, the order, nor the number of threads."""
-        images = np.random.default_rng(0).integers(0, 256, (33, 6, 5)).astype(np.uint8)
-        whole = code.events(images, code.draw_key(1, "train", 1))
-        assert same(whole, code.events(images, code.draw_key(2, "test", 3), np.arange(33) + 7))
-        order = np.random.default_rng(1).permutation(33)
-        assert same(code.events(images[order], KEY), whole.select(order))
-        for size in (1, 5):
-            for first in range(0, 33, size):
-                chosen = slice(first, first + size)
-                assert same(code.events(images[chosen], KEY), whole.select(chosen))
-
-    def test_small_chunks(self, code: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
-        images = np.random.default_rng(0).integers(0, 256, (33, 50)).astype(np.uint8)
-        whole = code.events(images, KEY)
-        for chunk_bytes in (1, 2 * 50 * code.time_window * 4):
-            monkeypatch.setattr("spikejoule.encoding.kernels.CHUNK_BYTES", chunk_bytes)
-            assert same(code.events(images, KEY), whole)
-
-    def test_bytes_and_floats_agree(self, code: Encoder) -> None:
-        images = np.random.default_rng(2).integers(0, 256, (30, 8, 8)).astype(np.uint8)
-        whole = code.events(images, KEY)
-        assert same(code.events(images / 255, KEY), whole)
-        assert same(code.events(np.asfortranarray(images), KEY), whole)
-
-    def test_density_is_that_of_the_spikes(self, code: Encoder, mnist5k: Dataset) -> None:
+    def test_density_is_that_of_the_spikes(self, encoder: Encoder, mnist5k: Dataset) -> None:
         images = mnist5k.test.images[:300]
-        assert code.density(images) == pytest.approx(code.events(images, KEY).density, rel=1e-12)
+        assert encoder.density(images) == pytest.approx(
+            encoder.events(images, KEY).density, rel=1e-12
+        )
 
-    @pytest.mark.parametrize("value", [-0.001, 1.001, 255.0, np.nan, np.inf])
-    def test_pixels_out_of_range(self, code: Encoder, value: float) -> None:
-        images = np.full((2, 4), 0.5)
-        images[1, 2] = value
-        with pytest.raises(ParameterError, match="pixels .*in \\[0, 1\\]"):
-            code.events(images, KEY)
-
-    def test_other_images_that_are_refused(self, code: Encoder) -> None:
-        with pytest.raises(ParameterError, match=r"run from 0\.0 to 255\.0"):
-            code.events(np.array([[0, 255]], np.int64), KEY)
-        with pytest.raises(ParameterError, match="1 dimensions"):
-            code.events(np.zeros(4, np.uint8), KEY)
-        for n_pixels in (0, 65_536):
-            with pytest.raises(ParameterError, match=f"images have {n_pixels} pixels"):
-                code.events(np.zeros((1, n_pixels), np.uint8), KEY)
-        with pytest.raises(ParameterError, match="samples name 3 images, but there are 2"):
-            code.events(np.zeros((2, 4), np.uint8), KEY, np.arange(3))
-        with pytest.raises(ParameterError, match="65538 distinct intensities"):
-            code.events(np.linspace(0, 1, 65_538).reshape(2, -1), KEY)
-
-    def test_no_image_and_no_spike(self, code: Encoder) -> None:
-        events = code.events(np.zeros((0, 4, 3), np.uint8), KEY)
-        events.check()
-        assert (events.n_samples, events.n_steps, events.n_inputs) == (0, code.time_window, 12)
-        assert code.events(np.zeros((3, 4), np.uint8), KEY).n_events == 0
-        assert code.events(np.full((3, 4), 1e-310), KEY).n_events in (0, 12)
-
-    def test_the_longest_window(self, code: Encoder) -> None:
-        long = type(code).model_validate(code.model_dump() | {"time_window": 10_000})
+    def test_the_longest_window(self, encoder: Encoder) -> None:
+        long = type(encoder).model_validate(encoder.model_dump() | {"time_window": 10_000})
         events = long.events(EVERY_LEVEL, KEY)
         assert np.array_equal(events.to_dense(np.uint8), loops(long, EVERY_LEVEL))
 
@@ -148,8 +146,8 @@ class TestLatency:
     def test_one_spike_the_brighter_the_earlier(
         self, curve: Curve, threshold: float, n_steps: int
     ) -> None:
-        code = Latency(time_window=n_steps, latency_threshold=threshold, latency_curve=curve)
-        dense = code.events(EVERY_LEVEL, KEY).to_dense(np.uint8)[0]
+        encoder = Latency(time_window=n_steps, latency_threshold=threshold, latency_curve=curve)
+        dense = encoder.events(EVERY_LEVEL, KEY).to_dense(np.uint8)[0]
         bright = EVERY_LEVEL[0] / 255 > threshold
         assert np.array_equal(dense.sum(axis=0), bright)
         steps = dense.argmax(axis=0)[bright]
@@ -157,14 +155,14 @@ class TestLatency:
         assert np.all(np.diff(steps) <= 0)
 
     def test_steps_by_hand(self) -> None:
-        code = Latency(time_window=5, latency_threshold=0.25)
+        encoder = Latency(time_window=5, latency_threshold=0.25)
         # 4 (1 - x): 3 is at the threshold, and fires no more
         intensities = np.array([0.0, 0.25, 0.26, 0.5, 0.75, 1.0])
-        assert code.steps_of(intensities).tolist() == [5, 5, 3, 2, 1, 0]
-        code = Latency(time_window=5, latency_threshold=0.0, latency_curve="logarithmic")
+        assert encoder.steps_of(intensities).tolist() == [5, 5, 3, 2, 1, 0]
+        encoder = Latency(time_window=5, latency_threshold=0.0, latency_curve="logarithmic")
         # 4 - ln(1 + 53.598 x)
-        assert code.steps_of(intensities).tolist() == [5, 1, 1, 1, 0, 0]
-        assert code.steps_of(np.array([0.005, 0.01, 0.1])).tolist() == [4, 4, 2]
+        assert encoder.steps_of(intensities).tolist() == [5, 1, 1, 1, 0, 0]
+        assert encoder.steps_of(np.array([0.005, 0.01, 0.1])).tolist() == [4, 4, 2]
 
     def test_no_byte_lies_between_two_steps(self) -> None:
         """2 (255 - level) (T - 1) is even and 255 (2 m + 1) is odd: how halves go says nothing."""
@@ -178,13 +176,13 @@ class TestLatency:
         torch = pytest.importorskip("torch")
         spikegen = pytest.importorskip("snntorch.spikegen")
         # No byte lies at this threshold: 0.2 is 51 / 255, and 0.2001 lies between two.
-        code = Latency(time_window=n_steps, latency_threshold=0.2001)
+        encoder = Latency(time_window=n_steps, latency_threshold=0.2001)
         for images in (EVERY_LEVEL, mnist5k.test.images[:10].reshape(10, -1)):
             data = torch.tensor(images / 255, dtype=torch.float32)
             theirs = spikegen.latency(
                 data, num_steps=n_steps, threshold=0.2001, normalize=True, linear=True, clip=True
             )
-            ours = code.events(images, KEY).to_dense(np.uint8)
+            ours = encoder.events(images, KEY).to_dense(np.uint8)
             assert np.array_equal(theirs.numpy().swapaxes(0, 1), ours)
 
     @pytest.mark.slow
@@ -193,14 +191,14 @@ class TestLatency:
     def test_as_spikingjelly(self, n_steps: int, curve: Curve, mnist5k: Dataset) -> None:
         torch = pytest.importorskip("torch")
         encoding = pytest.importorskip("spikingjelly.activation_based.encoding")
-        code = Latency(time_window=n_steps, latency_threshold=0.0, latency_curve=curve)
+        encoder = Latency(time_window=n_steps, latency_threshold=0.0, latency_curve=curve)
         function = {"linear": "linear", "logarithmic": "log"}[curve]
         for images in (EVERY_LEVEL, mnist5k.test.images[:10].reshape(10, -1)):
             encoder = encoding.LatencyEncoder(n_steps, enc_function=function)
             data = torch.tensor(images / 255, dtype=torch.float32)
             theirs = np.stack([encoder(data).numpy() for _ in range(n_steps)], axis=1)
             theirs[np.broadcast_to(images[:, None] == 0, theirs.shape)] = 0  # black fires there
-            assert np.array_equal(theirs, code.events(images, KEY).to_dense(np.uint8))
+            assert np.array_equal(theirs, encoder.events(images, KEY).to_dense(np.uint8))
 
     @pytest.mark.slow
     def test_a_batch_takes_at_most_half_the_time_of_a_poisson_batch(self, mnist5k: Dataset) -> None:
@@ -211,9 +209,9 @@ class TestLatency:
         before = numba.get_num_threads()
         numba.set_num_threads(1)
         for _ in range(1000):
-            for place, code in enumerate(codes):
+            for place, encoder in enumerate(codes):
                 started = time.perf_counter()
-                code.events(images, KEY, samples)
+                encoder.events(images, KEY, samples)
                 best[place] = min(best[place], time.perf_counter() - started)
         numba.set_num_threads(before)
         assert best[0] <= best[1] / 2
@@ -248,10 +246,6 @@ class TestRegular:
         )
         assert counts.sum() == pytest.approx(784 * 50 * 0.08, abs=2)
         assert np.all(np.abs(counts - 784 * 0.08) < 3)
-
-    def test_white_at_the_highest_rate_fires_in_every_step(self) -> None:
-        events = Regular(time_window=7, max_rate=1000.0).events(np.full((2, 9), 255, np.uint8), KEY)
-        assert events.density == 1.0
 
 
 @pytest.mark.parametrize(
