@@ -14,15 +14,6 @@ if TYPE_CHECKING:
 
 def add_run_commands(commands: Any) -> None:
     """Add the commands on a project to the parser's."""
-    _add_publish(commands)
-    _add_check(commands)
-    _add_front(commands)
-    _add_verdict(commands)
-    _add_seeds(commands)
-    _add_version(commands)
-
-
-def _add_publish(commands: Any) -> None:
     publish = add_command(
         commands,
         "publish",
@@ -40,24 +31,17 @@ def _add_publish(commands: Any) -> None:
     which.add_argument("--experiments", action="store_true", help="every experiment that DVC keeps")
     publish.set_defaults(command=_publish)
 
-
-def _add_check(commands: Any) -> None:
     check = add_command(
         commands, "check", "fail if the recorded run needs more energy, or is worse, than allowed"
     )
     add_project_directory(check)
     check.set_defaults(command=_check)
 
-
-def _add_front(commands: Any) -> None:
-    front = add_command(
-        commands, "front", "compare a project's recorded runs: accuracy against synaptic events"
-    )
-    add_project_directory(front)
-    front.add_argument(
-        "--data",
-        metavar="SOURCE",
-        help="compare runs of this data, as mnist or mnist5k (default: of the most frequent)",
+    front = _add_comparison(
+        commands,
+        "front",
+        "compare a project's recorded runs: accuracy against synaptic events",
+        "every run",
     )
     front.add_argument(
         "--at-least",
@@ -67,45 +51,30 @@ def _add_front(commands: Any) -> None:
         help="validation accuracy whose least energy is asked for (default: 98)",
     )
     front.add_argument("--figure", type=Path, metavar="FILE", help="write the figure (PNG)")
-    front.add_argument("--table", type=Path, metavar="FILE", help="write every run (CSV)")
     front.add_argument(
         "--check", type=Path, metavar="FILE", help="compare a written table with its runs instead"
     )
     front.set_defaults(command=_front)
 
-
-def _add_verdict(commands: Any) -> None:
-    verdict = add_command(
+    verdict = _add_comparison(
         commands,
         "verdict",
         "which side needs less energy at equal accuracy, over a project's recorded runs",
+        "every pair",
     )
-    add_project_directory(verdict)
     verdict.add_argument(
-        "--data",
-        metavar="SOURCE",
-        help="of runs of this data, as mnist or mnist5k (default: of the most frequent)",
+        "--fronts", type=Path, metavar="FILE", help="write both Pareto fronts (CSV)"
     )
-    verdict.add_argument("--table", type=Path, metavar="FILE", help="write every pair (CSV)")
-    verdict.add_argument("--fronts", type=Path, metavar="FILE", help="write both fronts (CSV)")
     verdict.set_defaults(command=_verdict)
 
-
-def _add_seeds(commands: Any) -> None:
-    seeds = add_command(
-        commands, "seeds", "average a project's recorded runs that differ in their seed alone"
+    seeds = _add_comparison(
+        commands,
+        "seeds",
+        "average a project's recorded runs that differ in their seed alone",
+        "the means",
     )
-    add_project_directory(seeds)
-    seeds.add_argument(
-        "--data",
-        metavar="SOURCE",
-        help="of runs of this data, as mnist or mnist5k (default: of the latest run)",
-    )
-    seeds.add_argument("--table", type=Path, metavar="FILE", help="write the means (CSV)")
     seeds.set_defaults(command=_seeds)
 
-
-def _add_version(commands: Any) -> None:
     version = add_command(
         commands, "version", "tell where a version of the model comes from, and how to restore it"
     )
@@ -117,6 +86,22 @@ def _add_version(commands: Any) -> None:
     add_project_directory(version, option=True)
     version.add_argument("--json", action="store_true", help="print JSON")
     version.set_defaults(command=_version)
+
+
+def _add_comparison(
+    commands: Any, name: str, description: str, rows: str
+) -> argparse.ArgumentParser:
+    """A command that compares recorded runs of the same images."""
+    parser = add_command(commands, name, description)
+    add_project_directory(parser)
+    parser.add_argument(
+        "--data",
+        metavar="SOURCE",
+        help="of runs of this data, as mnist or mnist5k (default: of the most frequent; for seeds "
+        "of the latest run)",
+    )
+    parser.add_argument("--table", type=Path, metavar="FILE", help=f"write {rows} (CSV)")
+    return parser
 
 
 def _publish(options: argparse.Namespace) -> str:
