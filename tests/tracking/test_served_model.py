@@ -202,7 +202,7 @@ class TestAnswer:
 
 
 class TestFolder:
-    def test_nothing_is_pickled(self, folder: Path) -> None:
+    def test_nothing_is_pickled(self, folder: Path, checkpoint_path: Path) -> None:
         flavor = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]
         assert flavor["loader_module"] == "mlflow.pyfunc.loaders.code_model"
         assert "python_model" not in flavor
@@ -216,10 +216,7 @@ class TestFolder:
         assert weights.name == "snn.pth"
         assert zipfile.is_zipfile(weights)
         assert torch.load(weights, weights_only=True)["schema_version"]
-
-    def test_files_are_the_runs(self, folder: Path, checkpoint_path: Path) -> None:
-        assert (folder / "artifacts" / "snn.pth").read_bytes() == checkpoint_path.read_bytes()
-        assert (folder / "artifacts" / PACKAGED.name).read_bytes() == PACKAGED.read_bytes()
+        assert weights.read_bytes() == checkpoint_path.read_bytes()
 
     def test_signature(self, model: Any) -> None:
         assert model.metadata.run_id == "a-run"
