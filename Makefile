@@ -156,6 +156,8 @@ test-all: $(INSTALLED_INTEROP) $(INSTALLED_SEARCH)  ## run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
 mutations: $(INSTALLED)  ## break kernels, counts and prices on purpose: tests must notice each
+	$(BIN)/python -m mutmut run
+	$(BIN)/python -m mutmut results
 	$(BIN)/python -m tests.tools.mutations
 
 lint: $(INSTALLED)  ## the pre-commit hooks: ruff, mypy, the direction of imports
@@ -184,7 +186,7 @@ profile: $(INSTALLED)  ## measure where the event engine's time of training goes
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks profile --output metrics/profile.json
 
 clean:  ## remove .venv and the tools' caches; results stay
-	rm -rf $(VENV) build src/*.egg-info .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build mutants src/*.egg-info .hypothesis .import_linter_cache .grimp_cache .mypy_cache .pytest_cache .ruff_cache
 	find src stages tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## show this list
