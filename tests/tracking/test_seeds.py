@@ -101,7 +101,12 @@ def test_from_the_store_to_the_table(
     assert (row.name, row.seeds) == ("n", "42 43")
     assert (row.nj_45nm_fp32, row.nj_45nm_int8, row.neuron_updates_clocked) == (10.0, None, 8200)
 
-    # A file that is gone is one sentence.
-    (project / "mlartifacts").rename(project / "elsewhere")
-    assert cli.main(["seeds", str(project)]) == 1
-    assert capsys.readouterr().err.startswith(f"error: run {run_id} has no metrics/energy.csv at ")
+    # A project may be moved; a file that is gone is one sentence.
+    moved = project.rename(tmp_path / "moved")
+    assert cli.main(["seeds", str(moved)]) == 0
+    (moved / "mlartifacts").rename(tmp_path / "elsewhere")
+    capsys.readouterr()
+    assert cli.main(["seeds", str(moved)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: metrics/energy.csv of run {run_id} cannot be read from ")
+    assert "if the run's files were moved or removed, bring them back" in line

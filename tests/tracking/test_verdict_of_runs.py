@@ -182,7 +182,7 @@ class TestCommand:
         assert "contenders.npz" in said
         (project / "mlartifacts").rename(project / "moved")
         said = refusal(project, capsys)
-        assert "has no results/contenders.npz at " in said
-        assert "if its files were moved or removed, bring them back" in said
+        assert said.startswith("error: results/contenders.npz of run ")
+        assert "if the run's files were moved or removed, bring them back" in said
         (project / "mlflow.db").unlink()
         assert "there is no MLflow store at" in refusal(project, capsys)

@@ -216,6 +216,7 @@ def _checked_front(path: Path, store: "Store") -> str:
 def _seeds(options: argparse.Namespace) -> str:
     from spikejoule.core.yaml_files import artifact_paths
     from spikejoule.tracking import finished_runs
+    from spikejoule.tracking.queries import TAG, column
     from spikejoule.tracking.seeds import comparable_runs, priced_runs, seed_rows, seeds_text
 
     _, store = _recorded(options)
@@ -224,7 +225,8 @@ def _seeds(options: argparse.Namespace) -> str:
     table = seed_rows(priced_runs(store, runs, energy_table))
     if options.table is not None:
         table.write(options.table)
-    return seeds_text(table, runs["tags.data.title"].iloc[0])
+    title = column(runs, f"{TAG}data.title").fillna("data without a title")
+    return seeds_text(table, title.iloc[0])
 
 
 def _version(options: argparse.Namespace) -> str:

@@ -112,8 +112,8 @@ def read_stored(
         except Exception as error:
             place = without_passwords(client.get_run(run_id).info.artifact_uri)
             raise ArtifactError(
-                f"run {run_id} has no {artifact} at {place}: if its files were moved or removed, "
-                "bring them back, or delete the run."
+                f"{artifact} of run {run_id} cannot be read from {place} ({in_one_line(error)}): "
+                "if the run's files were moved or removed, bring them back, or delete the run."
             ) from error
         try:
             return read(path)
