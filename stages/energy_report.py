@@ -12,12 +12,17 @@ from spikejoule.core.provenance import library_versions
 from spikejoule.core.store import write_bytes, write_csv, write_text
 from spikejoule.data.images import LabelledImages, load_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-from spikejoule.energy.contender_files import save_contenders
 from spikejoule.energy.from_checkpoint import analysis_inputs, early_answers
-from spikejoule.energy.fronts import read_fronts
-from spikejoule.energy.summary import verdict_lines
-from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headline
-from spikejoule.energy.verdict_rows import read_verdicts
+from spikejoule.energy.ledger import save_variants
+from spikejoule.energy.tables import (
+    COLUMNS,
+    EnergyMetrics,
+    FrontsTable,
+    VerdictTable,
+    energy_rows,
+    headline,
+)
+from spikejoule.energy.words import verdict_lines
 from spikejoule.evaluation.evaluation import read_evaluation
 from spikejoule.evaluation.front_rows import read_front
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
@@ -55,7 +60,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     raster = raster_of(measured, samples, sample, network.encoder.step_ms)
     labels = samples.labels[: measured.counts.n_samples]
     baselines = load_baseline(paths["baseline"], labels)
-    front, levels = read_front(paths["front"]), read_verdicts(paths["verdict"])
+    front, levels = read_front(paths["front"]), VerdictTable.read(paths["verdict"]).rows
 
     content = build_complete(
         network,
@@ -101,7 +106,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         evaluation.early_exit,
         front,
         levels,
-        read_fronts(paths["fronts"]),
+        FrontsTable.read(paths["fronts"]).rows,
         raster,
         provenance,
         str(network.data["source"]),
@@ -111,7 +116,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     drawn = pictures(network, evaluation, raster, confidence)
 
     write_complete(paths["checkpoint"], content)
-    save_contenders(paths["contenders"], [*inputs.ways, *analysis.baselines])
+    save_variants(paths["contenders"], [*inputs.variants, *analysis.baselines])
     write_nir(paths["nir"], graph)
     metrics.write(paths["energy_metrics"])
     write_csv(paths["energy_table"], COLUMNS, energy_rows(analysis))

@@ -26,7 +26,7 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
-from spikejoule.energy.baseline_operations import count_baseline
+from spikejoule.energy.counting import count_baseline
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture

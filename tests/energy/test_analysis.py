@@ -1,10 +1,11 @@
-"""Statistics, comparisons and tables: closed forms and hand-worked numbers."""
+"""The analysis: statistics, what it selects from the ledger, its tables; hand-worked numbers."""
 
 import dataclasses
 import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
@@ -15,82 +16,64 @@ from spikejoule.energy import (
     load_profiles,
     mean_operations,
 )
-from spikejoule.energy.estimates import Estimate, joules
+from spikejoule.energy.estimates import Estimate, count_statistics, estimate_of, joules
 from spikejoule.energy.prices import Price
-from spikejoule.energy.statistics import count_statistics
-from spikejoule.energy.summary import energy_text, verdict_lines
 from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headline
+from spikejoule.energy.words import energy_text, verdict_lines
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
-from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, profile
+from tests.energy.by_hand import analysis, baseline, comparisons, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 
+def estimated(counts: NDArray[np.int64], settings: BootstrapSettings, *prices: float) -> Estimate:
+    """The sum of columns under prices, with its spread."""
+    (statistics,) = count_statistics([counts], settings)
+    return estimate_of(statistics.spread(np.array([prices], dtype=float))[:, 0])
+
+
 class TestStatistics:
-    def counts(self, images: int = 4000) -> np.ndarray:
+    def counts(self, images: int = 4000) -> NDArray[np.int64]:
         generator = np.random.default_rng(3)
         first = generator.poisson(900, images)
         return np.stack([first, 2 * first + generator.poisson(50, images), 0 * first + 7], axis=1)
 
     def test_mean_and_deviation_are_those_of_the_sums(self) -> None:
-        counts, prices = self.counts(), np.array([0.9, 3.7, 11.0])
-        found = count_statistics(counts, BootstrapSettings()).estimate(prices)
-        energies = counts @ prices
+        counts, prices = self.counts(), (0.9, 3.7, 11.0)
+        found, energies = estimated(counts, BootstrapSettings(), *prices), counts @ prices
         assert found.mean == pytest.approx(energies.mean(), rel=1e-13)
         assert found.standard_deviation == pytest.approx(energies.std(ddof=1), rel=1e-10)
 
     def test_the_interval_is_the_normal_one_for_many_images(self) -> None:
-        counts, prices = self.counts(), np.array([1.0, 0.0, 0.0])
-        found = count_statistics(counts, BootstrapSettings(4000)).estimate(prices)
+        counts = self.counts()
+        found = estimated(counts, BootstrapSettings(4000), 1, 0, 0)
         error = counts[:, 0].std(ddof=1) / math.sqrt(len(counts))
         assert found.low == pytest.approx(found.mean - 1.96 * error, abs=0.1 * error)
         assert found.high == pytest.approx(found.mean + 1.96 * error, abs=0.1 * error)
 
     def test_the_same_seed_and_no_other_gives_the_same_interval(self) -> None:
-        counts, prices = self.counts(300), np.ones(3)
         one, again, other = (
-            count_statistics(counts, BootstrapSettings(500, 0.95, seed)).estimate(prices)
+            estimated(self.counts(300), BootstrapSettings(500, 0.95, seed), 1, 1, 1)
             for seed in (1, 1, 2)
         )
         assert one == again
         assert one.low != other.low
 
-    def test_blocks_of_draws_make_no_difference(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        counts = self.counts(50)
-        whole = count_statistics(counts, BootstrapSettings(300)).resampled
-        monkeypatch.setattr("spikejoule.energy.statistics._DRAWS_AT_ONCE", 1000)
-        parts = count_statistics(counts, BootstrapSettings(300)).resampled
-        assert whole is not None
-        np.testing.assert_array_equal(whole, parts)
-
-    def test_resamples_are_drawn_once_for_all_profiles(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        asked = []
-        drawn = np.random.default_rng
-        monkeypatch.setattr("numpy.random.default_rng", lambda *_: asked.append(0) or drawn(8))
-        counts, settings = drawn(3).poisson(900, (50, 3)), BootstrapSettings(300, seed=8)
-        kept = [count_statistics(counts, settings).resampled for _ in range(3)]
-        assert len(asked) == 1
-        monkeypatch.setattr("spikejoule.energy.statistics._DRAWS_KEPT", 0)
-        again = [count_statistics(counts, settings).resampled for _ in range(3)]
-        assert len(asked) == 4
-        np.testing.assert_array_equal(kept, again)
-
-    def test_every_resample_is_a_mean_of_images(self) -> None:
+    def test_every_resample_is_a_mean_of_the_same_images_in_every_column(self) -> None:
         counts = np.array([[0, 10], [1, 20]], dtype=np.int64)
-        resampled = count_statistics(counts, BootstrapSettings(300)).resampled
-        assert resampled is not None
+        (found,) = count_statistics([counts], BootstrapSettings(300))
+        resampled = found.resampled_sums(np.eye(2)).T
         assert {tuple(row) for row in resampled.tolist()} == {(0, 10), (0.5, 15), (1, 20)}
 
     def test_counts_that_never_vary_have_no_spread(self) -> None:
-        found = count_statistics(np.full((9, 1), 7), BootstrapSettings(100)).column(0)
-        assert (found.mean, found.standard_deviation, found.low, found.high) == (7, 0, 7, 7)
+        found = estimated(np.full((9, 1), 7), BootstrapSettings(100), 1)
+        assert found == Estimate(7, 0, 7, 7)
 
     def test_one_image(self) -> None:
-        found = count_statistics(np.array([[3]]), BootstrapSettings(100)).column(0)
-        assert found == Estimate(3, None, None, None)
+        assert estimated(np.array([[3]]), BootstrapSettings(100), 1) == Estimate(
+            3, None, None, None
+        )
         alone = analysis(inputs((baseline(10, [6]),), images=1))
         assert not alone.has_intervals
         assert "a mean, 1 images: no interval" in " ".join(verdict_lines(alone))
@@ -116,7 +99,6 @@ class TestInference:
                 ("bias_addition", "output"): 5.4,
             }
         )
-        assert result.image_energy_pj == pytest.approx([69.6] * SAMPLES)
 
     def test_classes_are_their_images(self) -> None:
         given = inputs(labels=[1, 0, 1, 1])
@@ -136,7 +118,6 @@ class TestInference:
         total = result.chosen_inference.total
         assert total.value is None
         assert (total.lowest_pj, total.highest_pj) == (325.0, 79_700.0)
-        assert result.image_energy_pj == pytest.approx([79_700.0] * SAMPLES)
         assert "energy_per_inference_pj" not in headline(result)
         assert headline(result)["energy_per_inference_low_pj"] == 325.0
 
@@ -245,7 +226,6 @@ class TestMeansAlone:
         assert (total.value.mean, total.value.low) == (pytest.approx(69.6), None)
         assert total.value.standard_deviation is None
         assert not result.has_intervals
-        assert result.image_energy_pj is None
         ratio = comparisons(result)["zero-skipping"].ratio
         assert ratio.low == ratio.high == pytest.approx(69.6 / 72.6)
         assert "no interval" in energy_text("T", result)

@@ -23,22 +23,20 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
+from spikejoule.energy.comparison import window_cost
 from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_proxies, training_record
-from spikejoule.energy.summary import energy_text
 from spikejoule.energy.tables import EnergyMetrics, headline
-from spikejoule.energy.training_counts import count_training
-from spikejoule.energy.window import WindowCost, window_cost
+from spikejoule.energy.training import count_training
+from spikejoule.energy.words import energy_text
 from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import (
     CompleteCheckpoint,
     build_complete,
     read_complete,
     write_complete,
 )
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.report import PageContent, energy_page
 from tests.energy.by_hand import TRAINING
 from tests.tools.tiny_network import ARCHITECTURE, STATE
@@ -52,18 +50,14 @@ EACH = pytest.mark.parametrize("products", PRODUCTS)
 TIMES = {"once": 1, "every_step": 3}
 
 
-def tiny(products: Products = "once", pruned: bool = False, bias: bool = True) -> Measurement:
+def tiny(products: Products = "once", pruned: bool = False) -> Measurement:
     """The tiny network on one image, over 3 steps, worked out by hand.
 
     Potentials of hidden 0: 0.6, 0.9, 1.05 (a spike); of hidden 1: 0.2, 0.3, 0.35; of output 0:
     0.1, 0.15, 0.075 + 0.1 + 1.2 (a spike), of output 1: 0, 0, 0.4.
     """
     events = Direct(time_window=3, direct_products=products).events(IMAGE, np.uint64(0))
-    state, architecture = STATE, ARCHITECTURE
-    if not bias:
-        architecture = Architecture(3, (2,), 2, LeakyIntegrateAndFire(decay=0.5, bias=False))
-        state = {name: values for name, values in STATE.items() if name.endswith("weight")}
-    return measure_network(state, architecture, events, pruned=pruned)
+    return measure_network(STATE, ARCHITECTURE, events, pruned=pruned)
 
 
 @EACH
@@ -89,21 +83,6 @@ class TestByHand:
         assert counts.of("zero_comparison").tolist() == [[3]]
         assert counts.counts.dtype == np.int64
 
-    def test_sums_that_are_kept_are_added_as_a_bias_is(self, products: Products) -> None:
-        measured = tiny(products, bias=False)
-        added = 6 if products == "once" else 0
-        counts = count_operations(measured)
-        assert counts.of("bias_addition").tolist() == [[added, 0]]
-        assert counts.of("bias_read").tolist() == [[added, 0]]
-        held = next(one for one in counts.columns if one.term == "bias_read")
-        assert held.memory_bits == 2 * 32
-        # 6 weights, and a sum for each of 2 neurons, where there are sums.
-        assert held.parameters_bits == 32 * (8 if products == "once" else 6)
-
-    def test_every_neuron_behind_the_currents_is_updated(self, products: Products) -> None:
-        # The output's, without a bias, when the hidden neuron's spike reaches them.
-        assert tiny(products, bias=False).lazy_updates.tolist() == [[6, 2]]
-
     def test_prices(self, products: Products) -> None:
         counts, profiles = count_operations(tiny(products)), load_profiles()
         macs = 4 * TIMES[products]
@@ -120,25 +99,15 @@ class TestByHand:
 
     def test_stopping_early(self, products: Products) -> None:
         measured = tiny(products)
-        outcomes = step_outcomes(measured, np.array([0]))
-        assert outcomes.synaptic_events.tolist() == [[0, 0, 2]]
-        cost = cost_of(analysis(measured, products))
+        assert step_outcomes(measured, np.array([0])).synaptic_events.tolist() == [[0, 0, 2]]
+        counts, fp32 = count_operations(measured), load_profiles()["45nm-fp32"]
+        cost = window_cost(counts, fp32, products)
+        assert cost is not None
         # A leak and a bias for each of 4 neurons in each step.
         step = 4 * (3.7 + 0.9)
         products_pj = {"once": 4 * 4.6, "every_step": 2 * 4 * 4.6}[products]
         assert cost.energy(0, 2).value_pj == pytest.approx(products_pj + 2 * step)
-        assert cost.energy(2, 3).value_pj == pytest.approx(
-            price(count_operations(measured), load_profiles()["45nm-fp32"]).per_sample_pj[0]  # type: ignore[index]
-        )
-
-    def test_the_whole_window_under_every_profile(self, products: Products) -> None:
-        result = analysis(tiny(products), products)
-        for entry in result.inference:
-            cost = window_cost(entry, result.counts, 3, products)
-            assert cost is not None
-            found = cost.energy(2, 3)
-            assert found.low_pj == pytest.approx(entry.total.low.mean)
-            assert found.high_pj == pytest.approx(entry.total.high.mean)
+        assert cost.energy(2, 3).value_pj == pytest.approx(price(counts, fp32).per_sample_pj[0])  # type: ignore[index]
 
 
 def analysis(measured: Measurement, products: Products) -> EnergyAnalysis:
@@ -155,13 +124,6 @@ def analysis(measured: Measurement, products: Products) -> EnergyAnalysis:
     )
     profiles = load_profiles()
     return analyse(given, profiles, *[profiles["45nm-fp32"]] * 2, BootstrapSettings(100))
-
-
-def cost_of(result: EnergyAnalysis) -> WindowCost:
-    products = result.inputs.encoder.input_products
-    cost = window_cost(result.chosen_inference, result.counts, 3, products)
-    assert cost is not None
-    return cost
 
 
 def training(products: Products) -> Any:
@@ -183,25 +145,16 @@ class TestTraining:
     def test_products_of_both_passes(self, products: Products) -> None:
         counts = count_training(training(products), ARCHITECTURE)
         of = {
-            (entry.phase, entry.column.term, entry.column.place): counts.counts[:, place].tolist()
-            for place, entry in enumerate(counts.columns)
+            (phase, column.term, column.place): counted.tolist()
+            for phase, column, counted in zip(
+                counts.phases, counts.columns, counts.counts.T, strict=True
+            )
         }
         macs = 4 * TIMES[products]
         assert of["forward", "input_mac", "input_to_hidden"] == [macs] * 2
         assert of["backward", "input_gradient_mac", "input_to_hidden"] == [macs] * 2
         assert of["backward", "gradient_accumulation", "input_to_hidden"] == [0, 0]
         assert of["backward", "bias_gradient_accumulation", "hidden"] == [6, 6]
-
-    def test_without_a_bias(self, products: Products) -> None:
-        architecture = Architecture(3, (2,), 2, LeakyIntegrateAndFire(decay=0.5, bias=False))
-        counts = count_training(training(products), architecture)
-        sums = [
-            counts.counts[0, place]
-            for place, entry in enumerate(counts.columns)
-            if entry.column.term in ("bias_addition", "bias_gradient_accumulation")
-        ]
-        added = 6 if products == "once" else 0
-        assert sums == [added, 0, added, 0]
 
     def test_are_told_and_priced(self, products: Products) -> None:
         result = analysis(tiny(products), products)

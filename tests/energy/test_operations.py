@@ -14,12 +14,8 @@ from spikejoule.energy import (
     mean_operations,
     price,
 )
-from spikejoule.energy.spiking_operations import (
-    clocked_updates,
-    count_spiking,
-    spiking_counts,
-)
-from spikejoule.energy.terms import DESCRIPTIONS
+from spikejoule.energy.counting import Column, clocked_updates, counted
+from spikejoule.energy.terms import TERMS
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
@@ -81,9 +77,8 @@ class TestByHand:
         """Of two classes: the larger count, none to find the second, and their distance."""
         measured = Measurement.of(STATE, ARCHITECTURE, tiny_layers())
         steps = np.array([2])
-        counted = spiking_counts(measured, None, clocked_updates(ARCHITECTURE, steps), steps)
-        columns, counts = count_spiking(ARCHITECTURE, counted)
-        assert OperationCounts(columns, counts, 3).of("decision_comparison").tolist() == [[2 * 2]]
+        early = counted(measured, None, clocked_updates(ARCHITECTURE, steps), steps)
+        assert early.of("decision_comparison").tolist() == [[2 * 2]]
 
     def test_pruned_synapses_carry_no_event(self) -> None:
         # input 0 and 2 reach one hidden neuron each, input 1 both: 1 x 1 + 3 x 2 + 1 x 1
@@ -159,34 +154,22 @@ class TestByHand:
             "addition, code logarithm, input mac, zero comparison, index read."
         )
 
-    def test_every_term_is_described_and_somewhere_in_the_result(self) -> None:
+    def test_every_term_is_in_the_table_and_somewhere_in_the_result(self) -> None:
         counted = {column.term for column in tiny_counts().columns}
-        assert counted <= set(DESCRIPTIONS)
+        assert counted <= set(TERMS)
+        with pytest.raises(ValueError, match="'synaptic_events' has no row in the table of terms"):
+            Column("synaptic_events", "hidden")
         for profile in load_profiles().values():
             energy = price(tiny_counts(), profile)
             priced = {column.term for column in energy.columns}
             assert sorted([*priced, *energy.unpriced, *energy.covered]) == sorted(counted)
 
 
-class TestMeans:
-    def test_of_a_network_are_the_means_of_its_counts(self) -> None:
-        layers = tuple(
-            EventList.from_dense(np.stack([spikes, np.roll(spikes, 1, axis=0) * keep]))
-            for spikes, keep in ((INPUT, 1), (HIDDEN, 1), (OUTPUT, 0))
-        )
-        counts = count_operations(Measurement.of(STATE, ARCHITECTURE, layers))
-        means = mean_operations({"input": 5.0, "hidden": 3.0, "output": 1.0}, ARCHITECTURE, 3)
-        assert means.columns == counts.columns
-        assert means.means.tolist() == counts.counts.mean(axis=0).tolist()
-
-    def test_events_of_a_pruned_network(self) -> None:
-        means = mean_operations(
-            {"input": 5.0, "hidden": 3.0, "output": 2.0},
-            ARCHITECTURE,
-            3,
-            [8.0, 6.0],
-            synapses=(4, 4),
-        )
-        counted = tiny_counts(pruned=True)
-        assert means.columns == counted.columns
-        assert means.means.tolist() == counted.counts[0].tolist()
+@pytest.mark.parametrize("pruned", [False, True])
+def test_means_of_a_network_are_those_of_its_counts(pruned: bool) -> None:
+    counts = tiny_counts(pruned)
+    events, synapses = ([8.0, 6.0], (4, 4)) if pruned else (None, None)
+    spikes = {"input": 5.0, "hidden": 3.0, "output": 2.0}
+    means = mean_operations(spikes, ARCHITECTURE, 3, events, synapses=synapses)
+    assert means.columns == counts.columns
+    assert means.means.tolist() == counts.counts[0].tolist()

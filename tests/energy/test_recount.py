@@ -32,15 +32,15 @@ from spikejoule.energy import (
     mean_operations,
     price,
 )
-from spikejoule.energy.contenders import (
-    Contender,
+from spikejoule.energy.counting import InputMacs
+from spikejoule.energy.ledger import (
     EarlyAnswers,
-    baseline_contenders,
+    Variant,
+    baseline_variants,
     code_until,
-    spiking_contenders,
+    spiking_variants,
 )
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.energy.spiking_operations import InputMacs
 from spikejoule.energy.tables import COLUMNS, energy_rows
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import step_outcomes
@@ -113,13 +113,13 @@ class Case:
             **bits,
         )
 
-    def ways(self) -> dict[str, Contender]:
+    def ways(self) -> dict[str, Variant]:
         """The network in every way of running it, stopping at the lead among them."""
         steps = exit_steps(step_outcomes(self.measured, np.zeros(len(self.images), int)), LEAD)
         assert len(set(steps.tolist())) > 1
         early = EarlyAnswers(steps, None), code_until(self.encoder, self.images, steps)
         code = self.encoder.operations(self.images)
-        ways = spiking_contenders("n", self.measured, code, None, early)
+        ways = spiking_variants("n", self.measured, code, None, early)
         return {way.method: way for way in ways}
 
 
@@ -403,7 +403,7 @@ def check_baseline(images: NDArray[np.uint8], name: str) -> None:
     """Both ways of running it, their energies, and its rows beside a spiking network's."""
     sizes, pruned, bits = BASELINES[name]
     counted, layers, weights = baseline(images, sizes, pruned, bits)
-    found = {one.method: one for one in baseline_contenders((counted,), len(images))}
+    found = {one.method: one for one in baseline_variants((counted,), len(images))}
     widths = None if bits == 32 else Quantisation(8, 32)
     network = case(images[:2], Poisson(time_window=9, max_rate=90.0), (5,), widths=widths)
     rows = tables(replace(network, images=images[:2]), (counted,))

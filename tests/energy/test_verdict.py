@@ -4,68 +4,65 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.energy import BootstrapSettings, HardwareProfile, OperationCounts, load_profiles
-from spikejoule.energy.comparison import Ratio
-from spikejoule.energy.contenders import Accuracies, Contender, Side
-from spikejoule.energy.operations import Column
+from spikejoule.energy.comparison import Ratio, Verdict, verdicts, won
+from spikejoule.energy.counting import Column
+from spikejoule.energy.ledger import Accuracies, Side, Variant
 from spikejoule.energy.prices import Price
-from spikejoule.energy.verdict import Verdict, verdict_of_run, verdicts, won
-from spikejoule.energy.verdict_rows import VerdictTable, read_verdicts
-from spikejoule.energy.verdict_words import verdict_sentences
+from spikejoule.energy.tables import FrontsTable, VerdictTable, fronts_table
+from spikejoule.energy.words import verdict_sentences
 from tests.energy.by_hand import analysis, baseline, inputs, profile
-from tests.tools.damage import damaged
 
 SETTINGS = BootstrapSettings(300)
 PLAIN = profile({"mac": 1, "addition": 1})
 
 
-def contender(
+def variant(
     side: Side,
     counts: Sequence[int],
     validation: float | None = 98.0,
     bits: int = 32,
     network: str = "",
     test: float = 97.5,
-) -> Contender:
+) -> Variant:
     """One that takes so many additions (or MACs) for each image: as many pJ under `PLAIN`."""
     term = "synaptic_event" if side == "spiking" else "mac"
     column = Column(term, "x", bits)
     operations = OperationCounts((column,), np.array([counts]).T, 1)
     known = None if validation is None else Accuracies(validation, test)
-    return Contender(side, network or side, "way", known, bits, bits < 32, operations)
+    return Variant(side, network or side, "way", known, bits, bits < 32, operations)
 
 
 def judged(
-    contenders: Sequence[Contender],
+    variants: Sequence[Variant],
     level: float = 97.0,
     under: HardwareProfile = PLAIN,
     settings: BootstrapSettings = SETTINGS,
 ) -> Verdict:
-    (found,) = verdicts(contenders, {under.id: under}, (level,), settings)
+    (found,) = verdicts(variants, {under.id: under}, (level,), settings)
     return found
 
 
 class TestChoice:
     def test_each_side_sends_the_cheapest_that_reaches_the_level_on_validation_images(self) -> None:
         # What reaches more on test images is not chosen for it.
-        contenders = [
-            contender("spiking", [9] * 3, 97.9, network="a"),
-            contender("spiking", [5] * 3, 98.5, network="b"),
-            contender("spiking", [1] * 3, 97.4, network="c", test=99.9),
-            contender("conventional", [7] * 3, 98.0, network="d"),
-            contender("conventional", [4] * 3, 97.5, network="e"),
-            contender("conventional", [6] * 3, None, network="f"),
+        variants = [
+            variant("spiking", [9] * 3, 97.9, network="a"),
+            variant("spiking", [5] * 3, 98.5, network="b"),
+            variant("spiking", [1] * 3, 97.4, network="c", test=99.9),
+            variant("conventional", [7] * 3, 98.0, network="d"),
+            variant("conventional", [4] * 3, 97.5, network="e"),
+            variant("conventional", [6] * 3, None, network="f"),
         ]
-        found = verdicts(contenders, {"p": PLAIN}, (97.0, 97.5, 98.0, 98.5, 99.0), SETTINGS)
+        found = verdicts(variants, {"p": PLAIN}, (97.0, 97.5, 98.0, 98.5, 99.0), SETTINGS)
         sent = [
             tuple(
-                None if choice is None else choice.contender.network
+                None if choice is None else choice.variant.network
                 for choice in (one.spiking, one.conventional)
             )
             for one in found
@@ -76,7 +73,7 @@ class TestChoice:
         assert won(found) == (3, 5)
 
     def test_a_side_that_does_not_reach_the_level_has_lost(self) -> None:
-        cheap, dear = contender("spiking", [1, 1], 96.0), contender("conventional", [900, 900])
+        cheap, dear = variant("spiking", [1, 1], 96.0), variant("conventional", [900, 900])
         assert judged([cheap, dear]).outcome == "ann"
         assert judged([cheap, dear]).spiking is None
         assert judged([cheap, dear], 96.0).outcome == "snn"
@@ -84,26 +81,26 @@ class TestChoice:
     def test_brackets_are_chosen_by_their_middle(self) -> None:
         bracket = profile({"mac": Price(1.0, None, 3.0), "addition": Price(1.0, None, 9.0)})
         found = judged(
-            [contender("spiking", [10, 10]), contender("conventional", [10, 10])], 97.0, bracket
+            [variant("spiking", [10, 10]), variant("conventional", [10, 10])], 97.0, bracket
         )
         assert found.ratio == Ratio(None, 10 / 30, 90 / 10)
         assert found.outcome == "undecided"
 
     def test_integers_alone_compete_under_a_profile_of_integers(self) -> None:
         everyone = [
-            contender("spiking", [1, 1], network="float"),
-            contender("spiking", [5, 5], bits=8, network="of 8 bits"),
-            contender("conventional", [2, 2], network="ReLU"),
-            contender("conventional", [6, 6], bits=8, network="ReLU of 8 bits"),
-            contender("conventional", [3, 3], bits=4, network="ReLU of 4 bits"),
+            variant("spiking", [1, 1], network="float"),
+            variant("spiking", [5, 5], bits=8, network="of 8 bits"),
+            variant("conventional", [2, 2], network="ReLU"),
+            variant("conventional", [6, 6], bits=8, network="ReLU of 8 bits"),
+            variant("conventional", [3, 3], bits=4, network="ReLU of 4 bits"),
         ]
         chosen = {}
         for numbers in ("any", "float32", "int32", "int8", "float16"):
             under = dataclasses.replace(PLAIN, numbers=numbers)
             found = verdicts(everyone, {"p": under}, (97.0,), SETTINGS)
             chosen[numbers] = [
-                (one.spiking and one.spiking.contender.network,
-                 one.conventional and one.conventional.contender.network)
+                (one.spiking and one.spiking.variant.network,
+                 one.conventional and one.conventional.variant.network)
                 for one in found
             ]  # fmt: skip
         of_integers = [("of 8 bits", "ReLU of 4 bits")]
@@ -114,14 +111,14 @@ class TestChoice:
             "int8": of_integers,
             "float16": [],
         }
-        wide = [contender(side, [1, 1], bits=16) for side in ("spiking", "conventional")]  # type: ignore[arg-type]
+        wide = [variant(side, [1, 1], bits=16) for side in ("spiking", "conventional")]  # type: ignore[arg-type]
         assert (
             verdicts(wide, {"p": dataclasses.replace(PLAIN, numbers="int8")}, (97.0,), SETTINGS)
             == ()
         )
 
     def test_chips_judge_nobody(self) -> None:
-        everyone = [contender("spiking", [1, 1], bits=8), contender("conventional", [2, 2], bits=8)]
+        everyone = [variant("spiking", [1, 1], bits=8), variant("conventional", [2, 2], bits=8)]
         profiles = load_profiles()
         found = {one.profile.id for one in verdicts(everyone, profiles, (97.0,), SETTINGS)}
         assert found == {
@@ -133,7 +130,7 @@ class TestChoice:
     @pytest.mark.parametrize("term", ["synaptic_event", "mac"])
     def test_a_profile_that_prices_nothing_of_a_side_judges_nothing(self, term: str) -> None:
         """Nothing is divided by an energy of zero, and nobody wins by being left out."""
-        everyone = [contender("spiking", [1, 1]), contender("conventional", [2, 2])]
+        everyone = [variant("spiking", [1, 1]), variant("conventional", [2, 2])]
         one_sided = profile({term: 1.0}, "system")
         assert verdicts(everyone, {one_sided.id: one_sided}, (97.0,), SETTINGS) == ()
         of_memory = profile({"state_access": 1.0}, "memory")
@@ -142,8 +139,8 @@ class TestChoice:
 
     def test_a_width_that_one_side_was_not_run_in_judges_nothing(self) -> None:
         everyone = [
-            contender("spiking", [1, 1]),
-            replace(contender("conventional", [2, 2]), weight_bits=8, integers=True),
+            variant("spiking", [1, 1]),
+            replace(variant("conventional", [2, 2]), weight_bits=8, integers=True),
         ]
         of_integers = replace(profile({"mac": 1.0, "addition": 1.0}, "arithmetic"), numbers="int8")
         assert verdicts(everyone, {of_integers.id: of_integers}, (97.0,), SETTINGS) == ()
@@ -159,7 +156,7 @@ class TestInterval:
         events = generator.poisson(900, 300)
         macs = events + generator.poisson(90, 300)
         ratio = judged(
-            [contender("spiking", events.tolist()), contender("conventional", macs.tolist())],
+            [variant("spiking", events.tolist()), variant("conventional", macs.tolist())],
             settings=BootstrapSettings(3000),
         ).ratio
         assert ratio is not None
@@ -175,30 +172,25 @@ class TestInterval:
         ("events", "outcome"), [([8, 9, 10], "snn"), ([10, 11, 12], "undecided"), ([12] * 3, "ann")]
     )
     def test_one_within_it_decides_nothing(self, events: list[int], outcome: str) -> None:
-        found = judged([contender("spiking", events), contender("conventional", [11] * 3)])
+        found = judged([variant("spiking", events), variant("conventional", [11] * 3)])
         assert found.outcome == outcome
 
 
 class TestOfARun:
     def test_the_level_is_the_networks_own_accuracy(self) -> None:
-        network = contender("spiking", [5, 5], 98.25)
-        baselines = [
-            contender("conventional", [1, 1], 98.24, network="worse"),
-            contender("conventional", [9, 9], 98.25, network="equal"),
+        given = [
+            baseline(5, [1] * 4, "worse", validation_accuracy_percent=87.9),
+            baseline(9, [9] * 4, "equal", validation_accuracy_percent=88.0),
         ]
-        (found,) = verdict_of_run(network, baselines, {"p": PLAIN}, SETTINGS)
-        assert (found.level_percent, found.outcome) == (98.25, "snn")
+        found = analysis(inputs(tuple(given))).verdict
+        assert found is not None
+        assert found.level_percent == 88.0
         assert found.conventional is not None
-        assert found.conventional.contender.network == "equal"
-        integers = {"p": dataclasses.replace(PLAIN, numbers="int8")}
-        assert verdict_of_run(network, baselines, integers, SETTINGS) == ()
-        unknown = contender("spiking", [5, 5], None)
-        assert verdict_of_run(unknown, baselines, {"p": PLAIN}, SETTINGS) == ()
+        assert found.conventional.variant.network == "equal"
 
     def test_in_words(self) -> None:
-        def first(**baseline: float) -> str:
-            macs = int(baseline.pop("macs"))
-            given = inputs((baseline(macs, [macs] * 4, **baseline),))
+        def first(macs: int, **changed: float) -> str:
+            given = inputs((baseline(macs, [macs] * 4, **changed),))
             return verdict_sentences(analysis(given))[0]
 
         at = "at equal accuracy (88.00 % on validation images) under 45nm-fp32"
@@ -225,25 +217,25 @@ class TestOfARun:
 
 class TestTable:
     def table(self) -> VerdictTable:
-        contenders = [
-            contender("spiking", [3, 5, 7, 9], 98.7),
-            contender("conventional", [6, 5, 4, 7], 98.2),
-            contender("conventional", [60, 50, 40, 70], 98.8, network="large, ReLU"),
+        variants = [
+            variant("spiking", [3, 5, 7, 9], 98.7),
+            variant("conventional", [6, 5, 4, 7], 98.2),
+            variant("conventional", [60, 50, 40, 70], 98.8, network="large, ReLU"),
         ]
         memory = profile({"weight_read": Price(1.0, None, 2.0)}, "memory")
         profiles = {"p": PLAIN, "m": dataclasses.replace(memory, id="m")}
-        for one in contenders:
+        for one in variants:
             columns = (one.operations.columns[0], Column("weight_read", "x"))
             assert isinstance(one.operations, OperationCounts)
             counts = np.repeat(one.operations.counts, 2, axis=1)
             object.__setattr__(one, "operations", OperationCounts(columns, counts, 1))
         levels = (97.0, 98.5, 98.75, 99.0)
-        return VerdictTable.of(verdicts(contenders, profiles, levels, SETTINGS))
+        return VerdictTable.of(verdicts(variants, profiles, levels, SETTINGS))
 
     def test_is_read_as_it_was_written(self, tmp_path: Path) -> None:
         table = self.table()
         table.write(tmp_path / "verdict.csv")
-        rows = read_verdicts(tmp_path / "verdict.csv")
+        rows = VerdictTable.read(tmp_path / "verdict.csv").rows
         assert rows == table.rows
         assert [row.outcome for row in rows[:4]] == ["undecided", "snn", "ann", "neither"]
         assert (rows[0].spiking_pj, rows[0].conventional_pj) == (6.0, 5.5)
@@ -283,31 +275,10 @@ class TestTable:
         lines[row + 1] = ",".join(f'"{cell}"' if "," in cell else cell for cell in cells)
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         with pytest.raises(ArtifactError, match=words):
-            read_verdicts(path)
-
-    def test_drawn_damage_is_refused_by_name_or_is_another_table(self, tmp_path: Path) -> None:
-        path = tmp_path / "verdict.csv"
-        table = self.table()
-        table.write(path)
-        whole, problems, refused = path.read_bytes(), [], 0
-        for seed in range(400):
-            damage = damaged("verdict", path, Random(seed))
-            damage.put(path)
-            try:
-                if read_verdicts(path) != table.rows and not damage.content_only:
-                    problems.append(f"{seed}: accepted: {damage.words}")
-            except ArtifactError as error:
-                refused += 1
-                if str(path) not in str(error) or "\n" in str(error):
-                    problems.append(f"{seed}: {damage.words}: {error}")
-            if path.is_dir():
-                path.rmdir()
-            path.write_bytes(whole)
-        assert problems == []
-        assert refused > 200
+            VerdictTable.read(path)
 
     def test_an_end_that_rounds_to_one_decides_nothing(self) -> None:
-        found = judged([contender("spiking", [5, 5]), contender("conventional", [5, 5])])
+        found = judged([variant("spiking", [5, 5]), variant("conventional", [5, 5])])
         close = dataclasses.replace(found, ratio=Ratio(0.5, 0.4, 1 - 1e-12))
         assert close.outcome == "snn"
         (row,) = VerdictTable.of([close]).rows
@@ -318,3 +289,56 @@ def _cells(line: str) -> list[str]:
     import csv
 
     return next(csv.reader([line]))
+
+
+BOTH = profile({"synaptic_event": 1.0, "mac": 1.0}, "system")
+
+
+def field(side: str, n: int) -> list[Variant]:
+    """Networks of chance, some of them equal in energy or accuracy."""
+    generator = np.random.default_rng(n)
+    found = []
+    for k in range(n):
+        energy, percent = int(generator.integers(1, 12)), float(generator.integers(90, 99))
+        one = variant(side, [energy, energy], network=f"{side} {k}")
+        found.append(replace(one, accuracies=Accuracies(percent, percent - 1)))
+    return found
+
+
+def test_nobody_on_a_front_is_beaten_and_nobody_else_is_not() -> None:
+    everyone = field("spiking", 40) + field("conventional", 30)
+    rows = fronts_table(everyone, {BOTH.id: BOTH}).rows
+    for side in ("spiking", "conventional"):
+        members = [(one, one.operations.rows.mean()) for one in everyone if one.side == side]
+        unbeaten = set()
+        for one, energy in members:
+            assert one.accuracies is not None
+            here = one.accuracies.validation_percent
+            if not any(
+                other.accuracies is not None
+                and spent <= energy
+                and other.accuracies.validation_percent >= here
+                and (spent < energy or other.accuracies.validation_percent > here)
+                for other, spent in members
+            ):
+                unbeaten.add(one.name)
+        assert {row.network for row in rows if row.side == side} == unbeaten
+
+
+def test_a_side_that_did_not_run_in_the_numbers_has_no_front() -> None:
+    of_integers = replace(BOTH, numbers="int8")
+    everyone = field("spiking", 3) + field("conventional", 3)
+    assert fronts_table(everyone, {"p": of_integers}).rows == ()
+
+
+def test_round_trip_and_refusal(tmp_path: Path) -> None:
+    path = tmp_path / "fronts.csv"
+    table = fronts_table(field("spiking", 20) + field("conventional", 20), {BOTH.id: BOTH})
+    table.write(path)
+    assert FrontsTable.read(path).rows == table.rows
+    header, *lines = path.read_text().splitlines()
+    turned = [line for line in lines if ",spiking," in line][::-1]
+    path.write_text("\n".join([header, *turned, ""]))
+    with pytest.raises(ArtifactError, match="spiking front under p.* must ascend"):
+        FrontsTable.read(path)
+    assert FrontsTable.columns()[:3] == ("profile", "side", "network")

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from benchmarks.paper_graphs import DT, PAPER, fully_connected
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import load_profiles
-from spikejoule.energy.graph_operations import count_graph
-from spikejoule.energy.pricing import sample_energies
+from spikejoule.energy import load_profiles, price
+from spikejoule.energy.from_graph import count_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of, read_nir
 from spikejoule.graphs.running import run_graph
@@ -253,15 +252,15 @@ class TestCounts:
         graph = names["graph_of"](network, torch.zeros(STEPS, 1, 30))
         spikes = spikes_for("fully connected", 8)
         run = run_graph(graph, events_of(spikes), names["GIVEN"])
-        found = sample_energies(count_graph(run), load_profiles()["lemaire-spikingjelly"])
+        found = price(count_graph(run), load_profiles()["lemaire-spikingjelly"]).per_sample_pj
         inputs = torch.from_numpy(spikes.astype(np.float32)).transpose(0, 1)
         for sample in range(8):
             functional.reset_net(network)
             theirs = estimate_lemaire_energy(
                 network, inputs[:, sample : sample + 1], config=LemaireEnergyConfig(strict=True)
             )
-            assert found.value_pj is not None
-            assert found.value_pj[sample] == pytest.approx(theirs.total_pj, rel=1e-9)
+            assert found is not None
+            assert found[sample] == pytest.approx(theirs.total_pj, rel=1e-9)
 
     @pytest.mark.parametrize("kind", ["fully connected", "convolutional", "recurrent"])
     @torch.no_grad()

@@ -16,11 +16,10 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.store import write_csv, write_text
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import HardwareProfile, Price, mean_operations
+from spikejoule.energy.comparison import window_cost
 from spikejoule.energy.estimates import Amount
-from spikejoule.energy.fronts import FrontsRow
-from spikejoule.energy.verdict_rows import VerdictTable
-from spikejoule.energy.verdict_words import OUTCOMES
-from spikejoule.energy.window import window_cost
+from spikejoule.energy.tables import FrontsRow, VerdictTable
+from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import StepRow
 from spikejoule.evaluation.early_exit import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS, FrontRow, read_front
@@ -142,7 +141,7 @@ class TestWindow:
         result = analysis(inputs())
         events = sum(item.count.mean for item in result.counts if item.term == "synaptic_event")
         for entry in result.inference:
-            cost = window_cost(entry, result.counts, 3)
+            cost = window_cost(result.inputs.operations, entry.profile)
             assert cost is not None
             found, total = cost.energy(events, 3), entry.total
             assert found.low_pj == pytest.approx(total.low.mean)
@@ -154,7 +153,7 @@ class TestWindow:
 
     def test_part_of_it_by_hand(self) -> None:
         result = analysis(inputs())
-        cost = window_cost(result.chosen_inference, result.counts, 3)
+        cost = window_cost(result.inputs.operations, result.chosen_inference.profile)
         assert cost is not None
         # An addition for each event; a leak and a bias for each of 4 neurons in each of 2 steps.
         expected = 5 * 0.9 + 2 * 4 * (3.7 + 0.9)
@@ -163,7 +162,7 @@ class TestWindow:
 
     def test_an_active_update_replaces_an_inactive_one(self) -> None:
         result = analysis(inputs(), "loihi-1")
-        cost = window_cost(result.chosen_inference, result.counts, 3)
+        cost = window_cost(result.inputs.operations, result.chosen_inference.profile)
         assert cost is not None
         assert cost.per_step.value_pj == pytest.approx(4 * 52)
 

@@ -16,9 +16,8 @@ from mlflow import MlflowClient
 from spikejoule.core.store import write_csv, write_json
 from spikejoule.data.images import Dataset, samples_sha256, save_images
 from spikejoule.encoding.events import load_events, save_events
-from spikejoule.energy.fronts import FrontsTable
 from spikejoule.energy.profile_files import PACKAGED
-from spikejoule.energy.verdict_rows import VerdictTable
+from spikejoule.energy.tables import FrontsTable, VerdictTable
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from spikejoule.evaluation.inference import load_inference_events, load_inference_spikes
 from spikejoule.graphs import nir_graph, write_nir

@@ -10,8 +10,7 @@ import pytest
 
 from spikejoule.core.store import write_csv
 from spikejoule.data.images import Dataset, describe, save_images
-from spikejoule.energy.fronts import FrontsTable
-from spikejoule.energy.verdict_rows import VerdictTable
+from spikejoule.energy.tables import FrontsTable, VerdictTable
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from stages import (
     baseline,

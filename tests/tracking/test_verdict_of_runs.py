@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from spikejoule import cli
-from spikejoule.energy.contender_files import save_contenders
-from spikejoule.energy.contenders import Contender
-from spikejoule.energy.verdict_rows import VerdictRow, read_verdicts
+from spikejoule.energy.ledger import Variant, save_variants
+from spikejoule.energy.tables import VerdictRow, VerdictTable
 from spikejoule.tracking import StoredFile, finished_runs
 from spikejoule.tracking.pareto import compare_runs
 from spikejoule.tracking.verdict import RecordedContenders, recorded_contenders
-from tests.energy.test_verdict import contender
+from tests.energy.test_verdict import variant
 from tests.tools import recorded as recorded_runs
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 from tests.tools.recorded import project_folder, run
@@ -22,14 +21,14 @@ from tests.tools.recorded import project_folder, run
 PROFILE = "45nm-fp32"
 SMALL_BASELINE, LARGE_BASELINE = "ReLU 784-9-10", "ReLU 784-100-10"
 LEAN = [
-    contender("spiking", [50, 60, 70, 80], 97.4, network="spiking 784-16-10 (latency)"),
-    contender("conventional", [10, 20, 30, 4000], 98.2, network=SMALL_BASELINE),
+    variant("spiking", [50, 60, 70, 80], 97.4, network="spiking 784-16-10 (latency)"),
+    variant("conventional", [10, 20, 30, 4000], 98.2, network=SMALL_BASELINE),
 ]
 # Of one image less, and with the baseline that the other run has, too.
 WIDE = [
-    contender("spiking", [100, 200, 300], 98.6, network="spiking 784-400-10 (latency)"),
-    contender("conventional", [10, 20, 30], 98.2, network=SMALL_BASELINE),
-    contender("conventional", [1000, 1000, 1000], 99.2, network=LARGE_BASELINE),
+    variant("spiking", [100, 200, 300], 98.6, network="spiking 784-400-10 (latency)"),
+    variant("conventional", [10, 20, 30], 98.2, network=SMALL_BASELINE),
+    variant("conventional", [1000, 1000, 1000], 99.2, network=LARGE_BASELINE),
 ]
 
 
@@ -48,14 +47,14 @@ def project(
 
 
 def record(
-    project: Path, name: str, contenders: Sequence[Contender] = (), source: str = "mnist5k"
+    project: Path, name: str, contenders: Sequence[Variant] = (), source: str = "mnist5k"
 ) -> None:
     """A run of that name; without contenders, as one from before networks were stored."""
     artifacts = [StoredFile(project / "params.yaml", "")]
     if contenders:
         path = project.parent / name / "contenders.npz"
         path.parent.mkdir()
-        save_contenders(path, contenders)
+        save_variants(path, contenders)
         artifacts.append(StoredFile(path, "results"))
     size = {"model.hidden": f"[{len(name)}]"}
     one = run(name, 98, 97, 4000 + len(name), parameters=size, tags={"data.source": source})
@@ -73,7 +72,9 @@ def judged(project: Path, *arguments: str) -> dict[float, VerdictRow]:
     """The rows of `PROFILE` in the table that the command writes, by accuracy."""
     table = project / "metrics" / "verdict.csv"
     assert cli.main(["verdict", str(project), "--table", str(table), *arguments]) == 0
-    return {row.level_percent: row for row in read_verdicts(table) if row.profile == PROFILE}
+    return {
+        row.level_percent: row for row in VerdictTable.read(table).rows if row.profile == PROFILE
+    }
 
 
 def refusal(project: Path, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -119,7 +120,7 @@ class TestContenders:
 
     def test_networks_of_one_name_that_were_trained_otherwise_are_two(self, project: Path) -> None:
         record(project, "lean", LEAN)
-        record(project, "wider", [contender("conventional", [7], 97.9, network=SMALL_BASELINE)])
+        record(project, "wider", [variant("conventional", [7], 97.9, network=SMALL_BASELINE)])
         baselines = [one for one in recorded(project).contenders if one.network == SMALL_BASELINE]
         assert {one.accuracies.validation_percent for one in baselines if one.accuracies} == {
             98.2,

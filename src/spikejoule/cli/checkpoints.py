@@ -133,7 +133,7 @@ def _energy(options: argparse.Namespace) -> str:
     from spikejoule.data.images import LabelledImages
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
     from spikejoule.energy.from_checkpoint import analysis_inputs
-    from spikejoule.energy.summary import analysis_values, energy_text
+    from spikejoule.energy.words import analysis_values, energy_text
     from spikejoule.evaluation.inference import measure_network
     from spikejoule.model.checkpoint import read_complete
 

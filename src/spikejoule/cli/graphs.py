@@ -89,7 +89,7 @@ def graph_energy(options: argparse.Namespace) -> str:
     from spikejoule.cli.graph_events import read_given_events
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
     from spikejoule.energy.from_graph import graph_inputs
-    from spikejoule.energy.summary import analysis_values, energy_text
+    from spikejoule.energy.words import analysis_values, energy_text
     from spikejoule.graphs.conventions import Conventions
     from spikejoule.graphs.nir_in import read_nir
     from spikejoule.graphs.running import run_graph
@@ -117,7 +117,7 @@ def graph_energy(options: argparse.Namespace) -> str:
         _write_page(options, analysis)
     if options.neurobench is not None:
         from spikejoule.core.store import write_text
-        from spikejoule.energy.neurobench import neurobench_results
+        from spikejoule.energy.from_graph import neurobench_results
 
         write_text(options.neurobench, json_text(neurobench_results(run, inputs)))
     if options.json:

@@ -173,7 +173,7 @@ def _front(options: argparse.Namespace) -> str:
 def _verdict(options: argparse.Namespace) -> str:
     from spikejoule.core.yaml_files import artifact_paths
     from spikejoule.energy import BootstrapSettings, load_profiles
-    from spikejoule.energy.fronts import fronts_table
+    from spikejoule.energy.tables import fronts_table
     from spikejoule.tracking import finished_runs
     from spikejoule.tracking.pareto import compare_runs
     from spikejoule.tracking.verdict import recorded_contenders, verdict_table, verdict_text

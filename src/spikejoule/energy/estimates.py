@@ -1,6 +1,16 @@
-"""A mean with its spread, and an energy under a bracket of prices."""
+"""Means of counts over images, their spread, bootstrap intervals, and energies under a bracket.
 
+Energies are sums of counts times prices. The resampled means of the counts are therefore drawn
+once, and every energy of every profile follows from them: the means m of N images, their deviations
+D [N, C] from it and resampled means M [B, C] give an energy of prices p the mean m p, the standard
+deviation |D p| / sqrt(N - 1), and the resampled means M p. Two energies share their resamples, so
+that their ratio is a paired one. Percentile bootstrap: Efron and Tibshirani, An Introduction to the
+Bootstrap, 1993, chapter 13.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _UNITS = ((1e12, "J"), (1e9, "mJ"), (1e6, "µJ"), (1e3, "nJ"), (1.0, "pJ"))
+_DRAWS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -52,23 +63,17 @@ class Amount:
     value_pj: float | None
     high_pj: float
 
-    def __add__(self, other: "Amount") -> "Amount":
-        known = self.value_pj is not None and other.value_pj is not None
-        return Amount(
-            self.low_pj + other.low_pj,
-            (self.value_pj or 0.0) + (other.value_pj or 0.0) if known else None,
-            self.high_pj + other.high_pj,
-        )
+    @classmethod
+    def of(cls, ends: NDArray[Any]) -> "Amount":
+        """Of low, value and high, float64 [3]; a value of NaN is none."""
+        low, value, high = (float(end) for end in ends)
+        return cls(low, None if np.isnan(value) else value, high)
 
-    def times(self, factor: float) -> "Amount":
-        """The amount of `factor` units."""
-        value = None if self.value_pj is None else self.value_pj * factor
-        return Amount(self.low_pj * factor, value, self.high_pj * factor)
-
-    def over(self, divisor: float) -> "Amount":
-        """The amount for each of `divisor` units."""
-        value = None if self.value_pj is None else self.value_pj / divisor
-        return Amount(self.low_pj / divisor, value, self.high_pj / divisor)
+    @property
+    def ends(self) -> Floats:
+        """Low, value and high, float64 [3]; the value NaN where there is none."""
+        value = np.nan if self.value_pj is None else self.value_pj
+        return np.array([self.low_pj, value, self.high_pj])
 
 
 def joules(energy_pj: float, digits: int = 4) -> str:
@@ -77,3 +82,141 @@ def joules(energy_pj: float, digits: int = 4) -> str:
         if abs(energy_pj) >= size:
             return f"{energy_pj / size:.{digits}g} {unit}"
     return f"{energy_pj:.{digits}g} pJ"
+
+
+@dataclass(frozen=True)
+class BootstrapSettings:
+    """How intervals are drawn.
+
+    Attributes:
+        resamples: how many.
+        confidence: level of the interval, above 0 and below 1.
+        seed: of the draws; the same seed gives the same intervals.
+    """
+
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class CountStatistics:
+    """Counts of C columns over N images.
+
+    Attributes:
+        mean: float64 [C].
+        varying: the V columns that are not the same for all images; they alone are resampled.
+        centred: counts of the varying ones less their mean, float64 [N, V]; None for one image, or
+            where the means alone are known.
+        resampled: means of resamples of the varying ones, float64 [B, V]; None likewise.
+        confidence: level of intervals.
+    """
+
+    mean: Floats
+    varying: NDArray[np.intp]
+    centred: Floats | None
+    resampled: Floats | None
+    confidence: float
+
+    def resampled_sums(self, weights: Floats) -> Floats:
+        """Sums of the columns under K weights [K, C] in every resample, float64 [K, B]; [K, 1] of
+        the means where these alone are known."""
+        means = self.mean[None]
+        if self.resampled is not None:
+            means = np.tile(self.mean, (len(self.resampled), 1))
+            means[:, self.varying] = self.resampled
+        return np.stack([means @ each for each in weights])
+
+    def spread(self, weights: Floats) -> Floats:
+        """Mean, standard deviation and interval of sums under K weights, float64 [4, K]; all but
+        the means NaN where there is no spread."""
+        found = np.full((4, len(weights)), np.nan)
+        found[0] = [self.mean @ each for each in weights]
+        if self.centred is not None:
+            of_images = self.centred @ weights[:, self.varying].T
+            found[1] = np.sqrt((of_images**2).sum(axis=0) / (len(of_images) - 1))
+            found[2:] = interval(self.resampled_sums(weights), self.confidence)
+        return found
+
+    def spread_of_columns(self, weights: Floats) -> Floats:
+        """The same of each column by itself, float64 [4, K, C]."""
+        n_columns = weights.shape[1]
+        alone = np.zeros((*weights.shape, n_columns))
+        alone[:, range(n_columns), range(n_columns)] = weights
+        return self.spread(alone.reshape(-1, n_columns)).reshape(4, *weights.shape)
+
+    def energy(self, weights: Floats) -> Energy:
+        """The energy of all columns together, under prices [3, C] with NaN values for brackets."""
+        return energy_of(self.spread(weights))
+
+
+def estimate_of(spread: Floats) -> Estimate:
+    """Of mean, standard deviation and the ends of the interval, float64 [4], NaN for none."""
+    mean, *others = (None if np.isnan(number) else float(number) for number in spread)
+    assert mean is not None
+    return Estimate(mean, *others)
+
+
+def energy_of(spread: Floats) -> Energy:
+    """Of the same under lower ends, values and upper ends, float64 [4, 3]."""
+    low, high = estimate_of(spread[:, 0]), estimate_of(spread[:, 2])
+    return Energy(low, None if np.isnan(spread[0, 1]) else estimate_of(spread[:, 1]), high)
+
+
+def interval(resampled: Floats, confidence: float) -> Floats:
+    """The percentile intervals of resampled values [K, B]: their ends, float64 [2, K]."""
+    ends = np.full((2, len(resampled)), np.nan)
+    known = ~np.isnan(resampled[:, 0])
+    quantiles = [(1 - confidence) / 2, (1 + confidence) / 2]
+    ends[:, known] = np.quantile(resampled[known], quantiles, axis=1)
+    return ends
+
+
+def count_statistics(
+    rows: Sequence[NDArray[Any]], settings: BootstrapSettings
+) -> tuple[CountStatistics, ...]:
+    """Statistics of some counts [N, C] each, all of the same N images, which share the draws.
+
+    One row alone, an image or a mean, has a mean without spread or interval.
+    """
+    means = [counts.mean(axis=0, dtype=np.float64) for counts in rows]
+    if len(rows[0]) == 1:
+        none = np.empty(0, dtype=np.intp)
+        return tuple(CountStatistics(mean, none, None, None, settings.confidence) for mean in means)
+    # Counts that are equal for all images (one addition per neuron and step) need no resampling.
+    varying = [np.flatnonzero(counts.min(axis=0) != counts.max(axis=0)) for counts in rows]
+    chosen = [counts[:, places] for counts, places in zip(rows, varying, strict=True)]
+    return tuple(
+        CountStatistics(mean, places, counts - mean[places], resampled, settings.confidence)
+        for mean, places, counts, resampled in zip(
+            means, varying, chosen, resampled_means(chosen, settings), strict=True
+        )
+    )
+
+
+def resampled_means(
+    values: Sequence[NDArray[Any]], settings: BootstrapSettings
+) -> tuple[Floats, ...]:
+    """Means of resamples of N images with replacement, float64 [B, C] of each [N, C].
+
+    A resample is the number of times that each image was drawn; all columns share the draws. Sums
+    of whole numbers are exact in float64, whatever the order in which they are added.
+    """
+    n_images, first = len(values[0]), 0
+    means = tuple(np.empty((settings.resamples, each.shape[1])) for each in values)
+    for times in _resamples(n_images, settings):
+        for found, each in zip(means, values, strict=True):
+            found[first : first + len(times)] = times @ each / n_images
+        first += len(times)
+    return means
+
+
+def _resamples(n_images: int, settings: BootstrapSettings) -> Iterator[Floats]:
+    """How often each image was drawn, [some resamples, N] at a time."""
+    generator, block = np.random.default_rng(settings.seed), max(_DRAWS_AT_ONCE // n_images, 1)
+    for first in range(0, settings.resamples, block):
+        rows = min(block, settings.resamples - first)
+        drawn = generator.integers(0, n_images, (rows, n_images))
+        drawn += np.arange(rows)[:, None] * n_images
+        times = np.bincount(drawn.ravel(), minlength=rows * n_images).reshape(rows, n_images)
+        yield times.astype(np.float64)

@@ -24,13 +24,13 @@ from spikejoule.energy import (
     energy_proxies,
     mean_operations,
 )
-from spikejoule.energy.contenders import (
+from spikejoule.energy.analysis import network_name
+from spikejoule.energy.ledger import (
     Accuracies,
-    Contender,
     EarlyAnswers,
+    Variant,
     code_until,
-    network_name,
-    spiking_contenders,
+    spiking_variants,
 )
 from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.evaluation.early_exit import EarlyExit, exit_steps
@@ -80,9 +80,9 @@ def analysis_inputs(
             spikes, architecture, encoder.time_window, events, inputs, _synapses(checkpoint)
         )
     accuracy, pruned = _accuracy(checkpoint), _pruned_percent(checkpoint)
-    ways: tuple[Contender, ...] = ()
+    variants: tuple[Variant, ...] = ()
     if measured is not None:
-        ways = spiking_contenders(
+        variants = spiking_variants(
             network_name(architecture, encoder, pruned),
             measured,
             code,
@@ -102,7 +102,7 @@ def analysis_inputs(
         baselines=baselines,
         training=training_record(checkpoint),
         pruned_percent=pruned,
-        ways=ways,
+        variants=variants,
         subject=subject_of_data(_mapping(checkpoint.section("spikejoule"), "data")),
     )
 

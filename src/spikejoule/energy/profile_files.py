@@ -1,41 +1,47 @@
-"""Reading price files: YAML that is refused with its line and the reason if anything is wrong.
-
-Of YAML, the structure alone is used. What a scalar means is said here and depends on no version of
-YAML: numbers are decimal (`010` is ten), and `0x10`, `1_000`, `1:30` and `.inf` are none.
-"""
+"""Reading price files: YAML that is refused with its line and the reason if anything is wrong."""
 
 import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Annotated, Any, Final, Literal, Self
 
-import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    model_validator,
+)
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.energy.price_nodes import (
-    Fields,
-    Node,
-    PriceReader,
-    compose,
-    entries,
-    refuse,
-    shown,
+from spikejoule.core.schema import first_problem
+from spikejoule.core.yaml_files import read_yaml
+from spikejoule.energy.prices import (
+    EVIDENCE,
+    NUMBERS,
+    SCOPES,
+    TERMS_OF,
+    AnyPrice,
+    HardwareProfile,
+    Memory,
+    Price,
+    PriceBySize,
+    PriceByWidth,
 )
-from spikejoule.energy.prices import AnyPrice, Memory, Price
-from spikejoule.energy.profiles import EVIDENCE, NUMBERS, SCOPES, TERMS_OF, HardwareProfile
-from spikejoule.energy.terms import NEURON_UPDATE_ACTIVE, NEURON_UPDATE_INACTIVE, SYNAPTIC_EVENT
+from spikejoule.energy.terms import UPDATES
 
 PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
 """The prices that come with the project."""
 
-_PICOJOULES = {"pJ": Decimal(1), "nJ": Decimal(1000)}
-_REQUIRED = ("title", "process", "year", "source", "scope", "evidence", "unit", "prices")
-_OPTIONAL = ("notes", "numbers", "memory", "static_uw")
-# Prices that depend on a width or a size: where it is clear of what.
-_DEPENDING = ("system", "memory")
-_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_UNITS = {"pJ": 1, "nJ": 1000}
 _REFERENCE = re.compile(r"doi:10\.|arXiv:\d|https?://", flags=re.IGNORECASE)
 
 
@@ -50,11 +56,10 @@ def load_profiles(path: str | os.PathLike[str] | None = None) -> dict[str, Hardw
             sentence with the file, the line and the reason.
     """
     file = Path(PACKAGED if path is None else path)
-    root = compose(file)
-    return {
-        id_node.value: _Reader(file, str(id_node.value)).profile(id_node, body)
-        for id_node, body in entries(file, root, "a price file", "profiles by their ids")
-    }
+    content = read_yaml(file, ParameterError)
+    if not isinstance(content, dict) or not content:
+        raise ParameterError(f"{file} must hold profiles of prices, each under its id.")
+    return {name: _profile(file, name, content[name]) for name in content}
 
 
 def select_profile(
@@ -68,119 +73,213 @@ def select_profile(
     return profiles[profile_id]
 
 
-class _Reader:
-    """Reads one profile; every refusal names the file, the line and the profile."""
+def _profile(file: Path, name: str, content: Any) -> HardwareProfile:
+    """A checked profile; ParameterError at the line of what is wrong first."""
+    given = {"id": name, **content} if isinstance(content, dict) else content
+    try:
+        return _Profile.model_validate(given).profile()
+    except ValidationError as error:
+        raise ParameterError(
+            f"{file}, line {_line(file, name, error)}: profile {name}: {first_problem(error)}."
+        ) from error
 
-    def __init__(self, file: Path, profile_id: str) -> None:
-        self._file = file
-        self._id = profile_id
 
-    def profile(self, id_node: Node, body: Node) -> HardwareProfile:
-        """The profile, or ParameterError."""
-        if not _ID.fullmatch(id_node.value):
-            self._refuse(
-                id_node, "an id consists of lower-case letters, digits, dots, hyphens, underscores"
+def _line(file: Path, name: str, error: ValidationError) -> int:
+    """The line of what is wrong; of what is missing, that of the name that it is missing under."""
+    problem = error.errors(include_url=False)[0]
+    within = getattr(problem.get("ctx", {}).get("error"), "within", ())
+    # Composed a second time, for the marks that the checked content does not have.
+    node: Node = YAML(typ="safe", pure=True).compose(file.read_bytes())
+    mark: Node = node
+    for step in (name, *problem["loc"], *within):
+        if isinstance(node, MappingNode):
+            entries = [pair for pair in node.value if pair[0].value == step]
+            mark, node = entries[0] if entries else (mark, node)
+        elif isinstance(step, int) and isinstance(node.value, list) and step < len(node.value):
+            mark = node = node.value[step]
+    return int(mark.start_mark.line) + 1
+
+
+class _EntryError(ValueError):
+    """What is wrong with an entry `within` a value, not with the whole of it."""
+
+    def __init__(self, reason: str, *within: str) -> None:
+        super().__init__(f"{'.'.join(within)} {reason}")
+        self.within = within
+
+
+def _one_of(allowed: Mapping[str, object]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"{value!r} is not allowed; allowed: {', '.join(allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _with_reference(source: str) -> str:
+    if not _REFERENCE.search(source):
+        raise ValueError("it lacks a doi:, an arXiv: number or an address")
+    return source
+
+
+def _ascending(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    if len(numbers) not in (2, 3) or sorted(numbers) != list(numbers):
+        raise ValueError("a bracket must be [low, high] or [low, number, high], ascending")
+    return numbers
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+# From below what erasing a bit takes at room temperature (3e-9 pJ) to a joule in pJ: what lies
+# beyond is a slip. A price that is not there is left out.
+Number = Annotated[float, Field(strict=True, ge=1e-9, le=1e12)]
+
+
+class _Mapping(BaseModel):
+    """A mapping of a price file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _ByWidth(_Mapping):
+    """A price by the width b of what is computed or read."""
+
+    constant: Number = 0.0
+    per_bit: Number = 0.0
+    per_bit_squared: Number = 0.0
+
+    @model_validator(mode="after")
+    def _gives_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("it is empty")
+        return self
+
+
+def _form(value: Any) -> str:
+    for kind, form in ((dict, "[by width]"), (list, "[bracket]"), (str, "[by size]")):
+        if isinstance(value, kind):
+            return form
+    return "[number]"
+
+
+# The names of the forms, in brackets, are no part of a place in the file (`first_problem`).
+PriceNode = Annotated[
+    Annotated[_ByWidth, Tag("[by width]")]
+    | Annotated[tuple[Number, ...], AfterValidator(_ascending), Tag("[bracket]")]
+    | Annotated[Literal["by_size"], Tag("[by size]")]
+    | Annotated[Number, Tag("[number]")],
+    Discriminator(_form),
+]
+"""The forms of a price: numbers by the bits, a bracket, `by_size` of a memory, or a number."""
+
+
+class _Memory(_Mapping):
+    """The prices of an access by size: points for each byte, or a sum for each access."""
+
+    pj_per_byte: (
+        tuple[
+            tuple[
+                Annotated[float, Field(strict=True, ge=0, le=1e15)],
+                Annotated[float, Field(strict=True, ge=0, le=1e12)],
+            ],
+            ...,
+        ]
+        | None
+    ) = None
+    access: Number | None = None
+    access_per_bit_stored: Number | None = None
+    parameters: Literal["joined", "separate"] = "separate"
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        points = self.pj_per_byte
+        if (points is None) == (self.access is None):
+            raise ValueError("it needs either pj_per_byte or access")
+        if points is not None:
+            if self.access_per_bit_stored is not None:
+                raise ValueError("access_per_bit_stored goes with access, not with pj_per_byte")
+            sizes = [size for size, _ in points]
+            if not points or sorted(set(sizes)) != sizes or points[-1][1] == 0:
+                raise ValueError(
+                    "pj_per_byte must be points [bytes, price] of ascending sizes, the last not "
+                    "free"
+                )
+        return self
+
+
+class _Profile(_Mapping):
+    """A profile of a price file."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
+    title: Text
+    process: Text
+    year: Annotated[int, Field(strict=True, ge=1900, le=2099)]
+    source: Annotated[Text, AfterValidator(_with_reference)]
+    scope: Annotated[str, _one_of(SCOPES)]
+    evidence: Annotated[str, _one_of(EVIDENCE)]
+    unit: Annotated[str, _one_of(_UNITS)]
+    numbers: Annotated[str, _one_of(NUMBERS)] = "any"
+    notes: Text | None = None
+    static_uw: PriceNode | None = None
+    memory: _Memory | None = None
+    prices: Annotated[dict[str, PriceNode], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _prices_fit(self) -> Self:
+        """What must hold between the scope and the prices, and between prices."""
+        allowed = TERMS_OF[self.scope]
+        for term, price in self.prices.items():
+            reason = ""
+            if term not in allowed:
+                reason = f"is nothing that scope {self.scope} can price; allowed: "
+                reason += ", ".join(allowed)
+            elif isinstance(price, _ByWidth | str) and self.scope not in ("system", "memory"):
+                reason = f"depends on a width or a size, which scope {self.scope} does not allow; "
+                reason += "allowed: system and memory"
+            elif isinstance(price, str) and self.memory is None:
+                reason = "is by_size, but there is no memory"
+            if reason:
+                raise _EntryError(reason, "prices", term)
+        brackets = [one for one in self.prices.values() if isinstance(one, tuple)]
+        if self.scope == "contested" and not any(one[0] < one[-1] for one in brackets):
+            raise _EntryError("of scope contested need a bracket [low, high]", "prices")
+        if sum(update in self.prices for update in UPDATES) == 1:
+            raise _EntryError(
+                "need active and inactive neuron updates, both or neither, as one of the two "
+                "would be free",
+                "prices",
             )
-        fields = self._fields(body, f"profile {self._id}", (*_REQUIRED, *_OPTIONAL))
-        for name in _REQUIRED:
-            if name not in fields:
-                self._refuse(id_node, f"the {name} is missing")
-        scope = self._choice(fields["scope"], "scope", SCOPES)
-        source = self._text(fields["source"], "source")
-        if not _REFERENCE.search(source):
-            self._refuse(
-                fields["source"], "the source lacks a doi:, an arXiv: number or an address"
-            )
-        numbers, notes = fields.get("numbers"), fields.get("notes")
+        if isinstance(self.static_uw, _ByWidth | str):
+            raise _EntryError("must be a number of microwatts, or [low, high]", "static_uw")
+        return self
+
+    def profile(self) -> HardwareProfile:
+        watts = None if self.static_uw is None else self._price(self.static_uw, 1)
+        assert watts is None or isinstance(watts, Price)
+        prices = {term: self._price(one, _UNITS[self.unit]) for term, one in self.prices.items()}
         return HardwareProfile(
-            id=id_node.value,
-            title=self._text(fields["title"], "title"),
-            process=self._text(fields["process"], "process"),
-            year=self._year(fields["year"]),
-            source=source,
-            scope=scope,
-            evidence=self._choice(fields["evidence"], "evidence", EVIDENCE),
-            prices=self._prices(fields, scope),
-            notes="" if notes is None else self._text(notes, "notes"),
-            numbers="any" if numbers is None else self._choice(numbers, "numbers", NUMBERS),
-            static_uw=self._static(fields),
+            prices=prices,
+            notes=self.notes or "",
+            static_uw=None if watts is None else (watts.low_pj, watts.high_pj),
+            **self.model_dump(exclude={"unit", "memory", "prices", "notes", "static_uw"}),
         )
 
-    def _refuse(self, node: Node, reason: str) -> NoReturn:
-        refuse(self._file, node, f"profile {self._id}: {reason}")
-
-    def _fields(self, node: Node, what: str, allowed: tuple[str, ...]) -> Fields:
-        fields = {}
-        for key, value in entries(self._file, node, what, "fields"):
-            if key.value not in allowed:
-                self._refuse(key, f"{key.value!r} is no field; allowed: {', '.join(allowed)}")
-            fields[key.value] = value
-        return fields
-
-    def _text(self, node: Node, name: str) -> str:
-        text = node.value.strip() if isinstance(node, yaml.ScalarNode) else ""
-        if not text or node.tag == "tag:yaml.org,2002:null":
-            self._refuse(node, f"the {name} must be text, not {shown(node)}")
-        return str(text)
-
-    def _choice(self, node: Node, name: str, allowed: Mapping[str, object]) -> str:
-        value = node.value if isinstance(node, yaml.ScalarNode) else None
-        if value not in allowed:
-            self._refuse(node, f"{shown(node)} is no {name}; allowed: {', '.join(allowed)}")
-        return str(value)
-
-    def _year(self, node: Node) -> int:
-        value = node.value if isinstance(node, yaml.ScalarNode) else ""
-        if not re.fullmatch(r"(19|20)\d\d", value, flags=re.ASCII):
-            self._refuse(node, f"the year must be one from 1900 to 2099, not {shown(node)}")
-        return int(value)
-
-    def _static(self, fields: Fields) -> tuple[float, float] | None:
-        """Microwatts, a number or a bracket; read as a price is."""
-        if "static_uw" not in fields:
-            return None
-        node = fields["static_uw"]
-        power = PriceReader(self._refuse, self._fields, Decimal(1)).price(node, "static_uw", None)
-        if not isinstance(power, Price):
-            self._refuse(node, "static_uw must be a number of microwatts, or [low, high]")
-        return power.low_pj, power.high_pj
-
-    def _prices(self, fields: Fields, scope: str) -> dict[str, AnyPrice]:
-        allowed, node = TERMS_OF[scope], fields["prices"]
-        unit = _PICOJOULES[self._choice(fields["unit"], "unit", _PICOJOULES)]
-        reader = PriceReader(self._refuse, self._fields, unit)
-        memory: Memory | None = None
-        if "memory" in fields:
-            memory = reader.memory(fields["memory"])
-        prices: dict[str, AnyPrice] = {}
-        for key, value in entries(self._file, node, f"prices of {self._id}", "terms and prices"):
-            if key.value not in allowed:
-                self._refuse(
-                    key,
-                    f"{key.value!r} is nothing that scope {scope} can price; allowed: "
-                    f"{', '.join(allowed)}",
-                )
-            price = reader.price(value, key.value, memory)
-            if scope not in _DEPENDING and not isinstance(price, Price):
-                self._refuse(
-                    value,
-                    f"the price of {key.value} depends on a width or a size, which scope {scope} "
-                    f"does not allow; allowed: {' and '.join(_DEPENDING)}",
-                )
-            prices[key.value] = price
-        self._check(node, scope, prices)
-        return prices
-
-    def _check(self, node: Node, scope: str, prices: Mapping[str, AnyPrice]) -> None:
-        """What must hold between the prices of one profile."""
-        is_exact = [isinstance(one, Price) and one.low_pj == one.high_pj for one in prices.values()]
-        if scope == "contested" and all(is_exact):
-            self._refuse(node, "scope contested needs at least one bracket [low, high]")
-        if scope == "all_in" and SYNAPTIC_EVENT not in prices:
-            self._refuse(node, "scope all_in needs the price of a synaptic_event")
-        if (NEURON_UPDATE_ACTIVE in prices) != (NEURON_UPDATE_INACTIVE in prices):
-            self._refuse(
-                node,
-                "active and inactive neuron updates need a price both or neither, as one of the "
-                "two would be free",
+    def _price(self, price: Any, unit: int) -> AnyPrice:
+        if isinstance(price, _ByWidth):
+            return PriceByWidth(*(_times(unit, number) for _, number in price))
+        if isinstance(price, str) and self.memory is not None:
+            memory = self.memory
+            points = memory.pj_per_byte and tuple(
+                (size, _times(unit, number)) for size, number in memory.pj_per_byte
             )
+            access = _times(unit, memory.access)
+            per_bit = _times(unit, memory.access_per_bit_stored)
+            return PriceBySize(Memory(points, access, per_bit, memory.parameters == "joined"))
+        bracket = price if isinstance(price, tuple) else (price, price, price)
+        low, *value, high = (_times(unit, one) for one in bracket)
+        return Price(low, value[0] if value else None, high)
+
+
+def _times(unit: int, number: float | None) -> float:
+    """Picojoules of a number as it stands in the file, without a rounding of its own."""
+    return float(Decimal(str(number or 0.0)) * unit)

@@ -1,11 +1,10 @@
-"""The analysis as metrics and as one long table.
+"""What is written of the analysis: metrics/energy.json, energy.csv, verdict.csv and fronts.csv.
 
-`headline` is the content of metrics/energy.json, a handful of numbers. `energy_rows` has a row for
-every profile, network, phase, term, layer and class:
+`energy_rows` prints the ledger, and training's counts under the same prices:
 
     network            ``snn``, or a baseline and its method
     phase              ``inference``, or ``forward``, ``backward``, ``optimizer`` of training
-    term               an operation (`terms.DESCRIPTIONS`), or ``total``
+    term               an operation (`terms.TERMS`), or ``total``
     layer, class       empty: all of them
     count              operations per inference (a mean); of training, all of them (an integer)
     pj_low, pj, pj_high                    energy at the lower end, the value, the upper end of the
@@ -15,20 +14,35 @@ every profile, network, phase, term, layer and class:
                        prices to the upper
     status             ``priced``, ``unpriced`` (not in the total) or ``covered`` (within another
                        price)
+
+A network is on the Pareto front of its side if no other is at least as accurate on validation
+images for at most its energy. What it reaches on test images stands beside that, and decides
+nothing.
 """
 
 import math
-from collections.abc import Iterator
-from typing import Any, ClassVar, Final, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, Self, get_args
 
 from pydantic import Field, model_validator
 
-from spikejoule.core.schema import NotNegative, Record, Text
+from spikejoule.core.schema import (
+    MaybeNotNegative,
+    MaybePercent,
+    NotNegative,
+    Percent,
+    Record,
+    Row,
+    Table,
+    Text,
+)
 from spikejoule.energy.analysis import EnergyAnalysis, ProfileInference
+from spikejoule.energy.comparison import Choice, Outcome, Ratio, Verdict, won
 from spikejoule.energy.estimates import Amount, Energy
-from spikejoule.energy.pricing import price_vector
-from spikejoule.energy.training_energy import ProfileTraining, TrainingEnergy
-from spikejoule.energy.verdict import won
+from spikejoule.energy.ledger import Side, Variant, runs
+from spikejoule.energy.prices import HardwareProfile, price_vector
+from spikejoule.energy.training import ProfileTraining, TrainingEnergy
+from spikejoule.evaluation.front_rows import pareto_front
 
 COLUMNS: Final = (
     "profile",
@@ -48,6 +62,12 @@ COLUMNS: Final = (
 )
 
 PJ_PER_MJ: Final = 1e9
+
+Cells = tuple[Any, ...]
+
+_NOTHING: Final = ("",) * 6
+# Beyond these digits, sums differ with the order in which a processor adds.
+_DIGITS, _DIGITS_OF_RUNS = 10, 8
 
 
 class EnergyMetrics(Record):
@@ -100,148 +120,119 @@ class EnergyMetrics(Record):
         return self
 
 
-Cells = tuple[Any, ...]
-
-_SNN = "snn"
-_TOTAL = "total"
-_NOTHING = ("",) * 6
-# Beyond these digits, sums differ with the order in which a processor adds.
-_DIGITS = 10
-
-
 def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     """The headline numbers under the chosen profile; those that are not known are left out.
 
     `energy_per_inference_low_pj` and `_high_pj` are the ends of the interval of the mean, at the
     lower and at the upper end of the prices. Ratios are to the first baseline. Neuron updates are
-    one a neuron and step, and those of event-driven hardware (`measure.lazy_updates`).
+    one a neuron and step, and those of event-driven hardware (`Measurement.lazy_updates`).
     """
-    chosen, training, proxies = (
-        analysis.chosen_inference,
-        analysis.chosen_training,
-        analysis.inputs.proxies,
-    )
+    chosen, training = analysis.chosen_inference, analysis.chosen_training
+    proxies, verdict = analysis.inputs.proxies, analysis.verdict
     clocked, lazy = analysis.inputs.neuron_updates
-    ratios = {one.baseline.method: one.ratio for one in chosen.comparisons[:2]}
-    value = chosen.total.value
     numbers: dict[str, float | int | str | None] = {
         "profile": analysis.chosen,
-        "energy_per_inference_pj": None if value is None else value.mean,
+        "energy_per_inference_pj": _value(chosen.total),
         "energy_per_inference_low_pj": chosen.total.lowest_pj,
         "energy_per_inference_high_pj": chosen.total.highest_pj,
-    }
-    for method, ratio in ratios.items():
-        name = f"ratio_to_{method.replace('-', '_')}_ann"
-        numbers |= {name: ratio.value, f"{name}_low": ratio.low, f"{name}_high": ratio.high}
-    numbers |= _equal_accuracy(analysis)
-    if training is not None:
-        per_point = training.per_percentage_point
-        numbers |= {
-            "training_energy_mj": _millijoules(training.total),
-            "training_energy_per_percentage_point_mj": (
-                None if per_point is None else _millijoules(per_point)
-            ),
-            "training_energy_in_inferences": training.inferences_of_the_same_energy,
-        }
-    numbers |= {
         "neuron_updates_per_inference": clocked,
         "neuron_updates_lazy_per_inference": lazy,
     }
-    macs = proxies.input_macs_per_inference
-    return {
-        **{name: _rounded(number) for name, number in numbers.items() if number is not None},
+    for one in chosen.comparisons[:2]:
+        method = one.baseline.method.replace("-", "_")
+        numbers |= _ratio(f"ratio_to_{method}_ann", one.ratio)
+    if analysis.verdicts:
+        numbers["profiles_won"], numbers["profiles_compared"] = won(analysis.verdicts)
+    if verdict is not None:
+        numbers |= {
+            "verdict_profile": verdict.profile.id,
+            "equal_accuracy_energy_pj": _energy_of(verdict.spiking),
+            **_ratio("equal_accuracy_ratio", verdict.ratio),
+        }
+    if verdict is not None and verdict.conventional is not None:
+        numbers |= {
+            "equal_accuracy_baseline": verdict.conventional.variant.name,
+            "equal_accuracy_baseline_energy_pj": _energy_of(verdict.conventional),
+        }
+    if training is not None:
+        numbers |= {
+            "training_energy_mj": _millijoules(training.total),
+            "training_energy_per_percentage_point_mj": _millijoules(training.per_percentage_point),
+            "training_energy_in_inferences": training.inferences_of_the_same_energy,
+        }
+    exact = {
         "dense_operations_per_inference": proxies.dense_operations_per_inference,
         "synaptic_events_per_inference": proxies.synaptic_events_per_inference,
         "sparsity_ratio": proxies.sparsity_ratio,
-        **({} if macs is None else {"input_macs_per_inference": macs}),
+        "input_macs_per_inference": proxies.input_macs_per_inference,
     }
+    found = {name: _rounded(number) for name, number in numbers.items()} | exact
+    return {name: number for name, number in found.items() if number is not None}
 
 
-def _equal_accuracy(analysis: EnergyAnalysis) -> dict[str, float | int | str | None]:
-    """The verdict; nothing where no conventional network was counted."""
-    verdict, (wins, n_profiles) = analysis.verdict, won(analysis.verdicts)
-    if not analysis.verdicts:
-        return {}
-    numbers: dict[str, float | int | str | None] = {
-        "profiles_won": wins,
-        "profiles_compared": n_profiles,
-    }
-    if verdict is None:
-        return numbers
-    numbers |= {"verdict_profile": verdict.profile.id}
-    if verdict.spiking is not None:
-        numbers |= {"equal_accuracy_energy_pj": _value(verdict.spiking.energy)}
-    if verdict.conventional is not None:
-        numbers |= {
-            "equal_accuracy_baseline": verdict.conventional.contender.name,
-            "equal_accuracy_baseline_energy_pj": _value(verdict.conventional.energy),
-        }
-    if verdict.ratio is not None:
-        ratio = verdict.ratio
-        numbers |= {
-            "equal_accuracy_ratio": ratio.value,
-            "equal_accuracy_ratio_low": ratio.low,
-            "equal_accuracy_ratio_high": ratio.high,
-        }
-    return numbers
+def _value(energy: Energy | None) -> float | None:
+    return None if energy is None or energy.value is None else energy.value.mean
 
 
-def _value(energy: Energy) -> float | None:
-    return None if energy.value is None else energy.value.mean
+def _energy_of(choice: Choice | None) -> float | None:
+    return None if choice is None else _value(choice.energy)
+
+
+def _millijoules(amount: Amount | None) -> float | None:
+    return None if amount is None or amount.value_pj is None else amount.value_pj / PJ_PER_MJ
+
+
+def _ratio(name: str, ratio: Ratio | None) -> dict[str, float | None]:
+    ends = (None, None, None) if ratio is None else (ratio.value, ratio.low, ratio.high)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
+
+
+def _rounded(number: Any, digits: int = _DIGITS) -> Any:
+    return float(f"{number:.{digits}g}") if isinstance(number, float) else number
 
 
 def energy_rows(analysis: EnergyAnalysis) -> Iterator[Cells]:
-    """The rows of the long table, with a cell for each of `COLUMNS`."""
-    for entry in analysis.inference:
-        yield from _inference_rows(analysis, entry)
-        yield from _baseline_rows(entry)
+    """The rows of metrics/energy.csv, with a cell for each of `COLUMNS`."""
+    ledger = analysis.ledger
+    for place, entry in enumerate(analysis.inference):
+        own = (entry.profile.id, "snn", "inference")
+        energies = {(item.term, item.place): item.energy for item in entry.by_term}
+        for item in analysis.counts:
+            cells = _cells(energies.get((item.term, item.place)))
+            count, status = _rounded(item.count.mean), _status(item.term, entry)
+            yield (*own, item.term, item.place, "", count, *cells, status)
+        yield (*own, "total", "", "", "", *_cells(entry.total), "priced")
+        for one in entry.by_class:
+            yield (*own, "total", "", one.label, "", *_cells(one.energy), "priced")
+        for compared in entry.comparisons:
+            variant = ledger.variants.index(compared.baseline)
+            head = (entry.profile.id, compared.name, "inference")
+            rows = zip(
+                ledger.columns_of(variant),
+                ledger.counts(variant),
+                ledger.rows(variant, place),
+                strict=True,
+            )
+            for column, estimate, amount in rows:
+                status = "unpriced" if amount is None else "priced"
+                count = _rounded(estimate.mean)
+                yield (*head, column.term, column.place, "", count, *_cells(amount), status)
+            yield (*head, "total", "", "", "", *_cells(compared.ann), "priced")
     if analysis.training is not None:
         for priced in analysis.training.profiles:
             yield from _training_rows(analysis.training, priced)
 
 
-def _inference_rows(analysis: EnergyAnalysis, entry: ProfileInference) -> Iterator[Cells]:
-    head = (entry.profile.id, _SNN, "inference")
-    energies = {(item.term, item.place): item.energy for item in entry.by_term}
-    for item in analysis.counts:
-        cells = _energy_cells(energies.get((item.term, item.place)))
-        count = _rounded(item.count.mean)
-        yield (*head, item.term, item.place, "", count, *cells, _status(item.term, entry))
-    yield (*head, _TOTAL, "", "", "", *_energy_cells(entry.total), "priced")
-    for of_class in entry.by_class:
-        yield (*head, _TOTAL, "", of_class.label, "", *_energy_cells(of_class.energy), "priced")
-
-
-def _baseline_rows(entry: ProfileInference) -> Iterator[Cells]:
-    """The conventional networks of equal size: every term, and the total."""
-    for item in entry.comparisons:
-        head = (entry.profile.id, item.name, "inference")
-        columns, means = item.baseline.operations.columns, item.baseline.operations.means.tolist()
-        prices = price_vector(columns, entry.profile)
-        for place, (column, mean) in enumerate(zip(columns, means, strict=True)):
-            cells, status = _NOTHING, "unpriced"
-            if prices.priced[place]:
-                value = None if prices.value_pj is None else mean * prices.value_pj[place]
-                low, high = mean * prices.low_pj[place], mean * prices.high_pj[place]
-                cells, status = _amount_cells(Amount(low, value, high)), "priced"
-            yield (*head, column.term, column.place, "", _rounded(mean), *cells, status)
-        yield (*head, _TOTAL, "", "", "", *_energy_cells(item.ann), "priced")
-
-
 def _training_rows(training: TrainingEnergy, priced: ProfileTraining) -> Iterator[Cells]:
-    amounts = {(item.phase, item.term, item.place): amount for item, amount in priced.by_term}
-    profile = priced.profile.id
+    amounts = dict(priced.by_term)
     for item in training.terms:
-        amount = amounts.get((item.phase, item.term, item.place))
-        status = _status(item.term, priced)
-        head = (profile, _SNN, item.phase, item.term, item.place, "", item.count)
-        yield (*head, *_amount_cells(amount), status)
-    with_price = {item.phase for item, _ in priced.by_term}
+        head = (priced.profile.id, "snn", item.phase, item.term, item.place, "", item.count)
+        yield (*head, *_cells(amounts.get(item)), _status(item.term, priced))
+    with_price = {item.phase for item in amounts}
     for phase, amount in priced.by_phase.items():
-        if phase in with_price:
-            yield (profile, _SNN, phase, _TOTAL, "", "", "", *_amount_cells(amount), "priced")
-        else:
-            yield (profile, _SNN, phase, _TOTAL, "", "", "", *_NOTHING, "unpriced")
+        has_price = phase in with_price
+        cells = (*_cells(amount if has_price else None), "priced" if has_price else "unpriced")
+        yield (priced.profile.id, "snn", phase, "total", "", "", "", *cells)
 
 
 def _status(term: str, entry: ProfileInference | ProfileTraining) -> str:
@@ -250,30 +241,197 @@ def _status(term: str, entry: ProfileInference | ProfileTraining) -> str:
     return "covered" if term in entry.covered else "priced"
 
 
-def _energy_cells(energy: Energy | None) -> Cells:
+def _cells(energy: Energy | Amount | None) -> Cells:
     if energy is None:
         return _NOTHING
-    value, spread = energy.value, (energy.value or energy.high).standard_deviation
-    return (
-        _rounded(energy.low.mean),
-        "" if value is None else _rounded(value.mean),
-        _rounded(energy.high.mean),
-        "" if spread is None else _rounded(spread),
-        "" if energy.low.low is None else _rounded(energy.low.low),
-        "" if energy.high.high is None else _rounded(energy.high.high),
+    numbers: tuple[float | None, ...]
+    if isinstance(energy, Amount):
+        numbers = (energy.low_pj, energy.value_pj, energy.high_pj, None, None, None)
+    else:
+        numbers = (
+            energy.low.mean,
+            _value(energy),
+            energy.high.mean,
+            (energy.value or energy.high).standard_deviation,
+            energy.low.low,
+            energy.high.high,
+        )
+    return tuple("" if number is None else _rounded(number) for number in numbers)
+
+
+class VerdictRow(Row):
+    """One accuracy under one profile.
+
+    Accuracies are in percent, energies pJ per inference, both means over test images; a side that
+    does not reach the accuracy has an empty name and no figures. An energy is empty where the
+    profile has brackets alone.
+
+    Attributes:
+        profile: its id.
+        level_percent: validation accuracy that both sides must reach.
+        outcome: ``snn``, ``ann``, ``undecided``, or ``neither`` reaches it.
+        ratio: the spiking side's energy over the other's; `ratio_low` and `ratio_high` are the ends
+            of its interval.
+    """
+
+    profile: Text
+    level_percent: Percent
+    outcome: Outcome
+    ratio: MaybeNotNegative
+    ratio_low: MaybeNotNegative
+    ratio_high: MaybeNotNegative
+    spiking: str
+    spiking_validation_percent: MaybePercent
+    spiking_test_percent: MaybePercent
+    spiking_pj_low: MaybeNotNegative
+    spiking_pj: MaybeNotNegative
+    spiking_pj_high: MaybeNotNegative
+    conventional: str
+    conventional_validation_percent: MaybePercent
+    conventional_test_percent: MaybePercent
+    conventional_pj_low: MaybeNotNegative
+    conventional_pj: MaybeNotNegative
+    conventional_pj_high: MaybeNotNegative
+
+    @classmethod
+    def of(cls, verdict: Verdict) -> Self:
+        """The row of a verdict."""
+        ratio = _ratio("ratio", verdict.ratio)
+        row = cls(
+            profile=verdict.profile.id,
+            level_percent=verdict.level_percent,
+            outcome=verdict.outcome,
+            **{name: _rounded(number, _DIGITS_OF_RUNS) for name, number in ratio.items()},
+            **_of_side("spiking", verdict.spiking),
+            **_of_side("conventional", verdict.conventional),
+        )
+        # An end that rounds to 1 decides nothing.
+        return row.model_copy(update={"outcome": row.outcome_by_figures})
+
+    @property
+    def outcome_by_figures(self) -> Outcome:
+        """What the names and the ratio say."""
+        if not self.spiking:
+            return "ann" if self.conventional else "neither"
+        if not self.conventional:
+            return "snn"
+        low, high = self.ratio_low or 0.0, self.ratio_high
+        return Ratio(None, low, math.inf if high is None else high).verdict
+
+
+def _of_side(name: str, choice: Choice | None) -> dict[str, Any]:
+    figures: Cells = (None,) * 5
+    if choice is not None:
+        known, energy = choice.variant.accuracies, choice.energy
+        accuracies = (None, None) if known is None else (
+            known.validation_percent, known.test_percent
+        )  # fmt: skip
+        energies = (energy.lowest_pj, _value(energy), energy.highest_pj)
+        figures = (*accuracies, *(_rounded(end, _DIGITS_OF_RUNS) for end in energies))
+    keys = ("validation_percent", "test_percent", "pj_low", "pj", "pj_high")
+    named = {f"{name}_{key}": figure for key, figure in zip(keys, figures, strict=True)}
+    return {name: "" if choice is None else choice.variant.name, **named}
+
+
+class VerdictTable(Table):
+    """The file: metrics/verdict.csv."""
+
+    row: ClassVar[type[Row]] = VerdictRow
+    rows: tuple[VerdictRow, ...]
+
+    @classmethod
+    def of(cls, found: Sequence[Verdict]) -> Self:
+        """The table of some verdicts, in their order."""
+        return cls(rows=tuple(VerdictRow.of(one) for one in found))
+
+    @model_validator(mode="after")
+    def _outcomes_follow(self) -> Self:
+        if len({(row.profile, row.level_percent) for row in self.rows}) < len(self.rows):
+            raise ValueError("a profile has two rows for one accuracy")
+        for number, row in enumerate(self.rows, start=2):
+            if row.outcome != row.outcome_by_figures:
+                raise ValueError(
+                    f"row {number}: the outcome is {row.outcome}, but by its figures "
+                    f"{row.outcome_by_figures}"
+                )
+        return self
+
+
+class FrontsRow(Row):
+    """A network on the Pareto front of its side under a profile.
+
+    Energies are pJ per inference, means over test images; `pj` is empty where the profile has
+    brackets alone.
+    """
+
+    profile: Text
+    side: Side
+    network: Text
+    validation_percent: Percent
+    test_percent: Percent
+    pj_low: NotNegative
+    pj: MaybeNotNegative
+    pj_high: NotNegative
+
+    @property
+    def middle_pj(self) -> float:
+        """The energy, or half-way between the ends of its bracket."""
+        return (self.pj_low + self.pj_high) / 2 if self.pj is None else self.pj
+
+
+class FrontsTable(Table):
+    """The file: metrics/fronts.csv."""
+
+    row: ClassVar[type[Row]] = FrontsRow
+    rows: tuple[FrontsRow, ...]
+
+    @model_validator(mode="after")
+    def _each_front_ascends(self) -> Self:
+        fronts: dict[tuple[str, str], list[FrontsRow]] = {}
+        for row in self.rows:
+            fronts.setdefault((row.profile, row.side), []).append(row)
+        for (profile, side), members in fronts.items():
+            energies = [row.middle_pj for row in members]
+            accuracies = [row.validation_percent for row in members]
+            if sorted(energies) != energies or sorted(accuracies) != accuracies:
+                raise ValueError(
+                    f"the {side} front under {profile} must ascend in energy and accuracy"
+                )
+        return self
+
+
+def fronts_table(
+    variants: Sequence[Variant], profiles: Mapping[str, HardwareProfile]
+) -> FrontsTable:
+    """Both fronts under every profile that compares and in whose numbers both sides ran."""
+    rows: list[FrontsRow] = []
+    for profile in profiles.values():
+        able = [_fronts_row(one, profile) for one in variants if profile.compares]
+        of_side = {
+            side: [row for row in able if row and row.side == side] for side in get_args(Side)
+        }
+        for side in of_side.values() if all(of_side.values()) else ():
+            side.sort(key=lambda row: (row.middle_pj, -row.validation_percent, row.network))
+            accuracies = [row.validation_percent for row in side]
+            on_front = pareto_front([row.middle_pj for row in side], accuracies)
+            rows += [row for row, is_on_front in zip(side, on_front, strict=True) if is_on_front]
+    return FrontsTable(rows=tuple(rows))
+
+
+def _fronts_row(variant: Variant, profile: HardwareProfile) -> FrontsRow | None:
+    """The row of a variant; None if its accuracy is not known, or its numbers are not priced."""
+    accuracies = variant.accuracies
+    if accuracies is None or not runs(variant, profile):
+        return None
+    ends = price_vector(variant.operations.columns, profile).weights @ variant.operations.means
+    low, value, high = (_rounded(float(end), _DIGITS_OF_RUNS) for end in ends)
+    return FrontsRow(
+        profile=profile.id,
+        side=variant.side,
+        network=variant.name,
+        validation_percent=accuracies.validation_percent,
+        test_percent=accuracies.test_percent,
+        pj_low=low,
+        pj=None if math.isnan(value) else value,
+        pj_high=high,
     )
-
-
-def _amount_cells(amount: Amount | None) -> Cells:
-    if amount is None:
-        return _NOTHING
-    value = "" if amount.value_pj is None else _rounded(amount.value_pj)
-    return (_rounded(amount.low_pj), value, _rounded(amount.high_pj), "", "", "")
-
-
-def _millijoules(amount: Amount) -> float | None:
-    return None if amount.value_pj is None else amount.value_pj / PJ_PER_MJ
-
-
-def _rounded(number: Any) -> Any:
-    return float(f"{number:.{_DIGITS}g}") if isinstance(number, float) else number

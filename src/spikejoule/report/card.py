@@ -3,8 +3,8 @@
 import re
 
 from spikejoule.core.text import NOT_RECORDED
-from spikejoule.energy.profiles import EVIDENCE, SCOPES
-from spikejoule.energy.verdict_words import (
+from spikejoule.energy.prices import EVIDENCE, SCOPES
+from spikejoule.energy.words import (
     break_even_sentences,
     energy_words,
     ratio_words,
@@ -25,7 +25,7 @@ def energy_card(content: PageContent) -> str:
     of_images = f"of {inputs.n_images:,} test {samples}"
     counted = f"{samples} {NOT_RECORDED}" if inputs.n_images is None else of_images
     facts = [
-        ("network", inputs.contender.network),
+        ("network", inputs.variant.network),
         ("data", inputs.title),
         ("accuracy", _accuracy(content)),
         (

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.energy import EnergyAnalysis
-from spikejoule.energy.comparison import Ratio
-from spikejoule.energy.contenders import CONVENTIONAL
+from spikejoule.energy.comparison import Choice, Outcome, Ratio, Verdict
 from spikejoule.energy.estimates import Energy
-from spikejoule.energy.fronts import FrontsRow
-from spikejoule.energy.verdict import Choice, Outcome, Verdict
-from spikejoule.energy.verdict_rows import VerdictRow
-from spikejoule.energy.verdict_words import (
+from spikejoule.energy.ledger import CONVENTIONAL
+from spikejoule.energy.tables import FrontsRow, VerdictRow
+from spikejoule.energy.words import (
     accuracy_words,
     energy_words,
     ratio_words,
@@ -217,9 +215,9 @@ def _standing(verdict: Verdict, recorded: Sequence[FrontsRow]) -> Standing:
     if best is None or (own is not None and _middle_pj(own) <= best.middle_pj * (1 + _ROUNDING)):
         if own is None:
             return Standing(verdict, "", "", "", None, False)
-        words = accuracy_words(own.contender)
+        words = accuracy_words(own.variant)
         energy = energy_words(own.energy)
-        return Standing(verdict, own.contender.name, words, energy, verdict.ratio, False)
+        return Standing(verdict, own.variant.name, words, energy, verdict.ratio, False)
     return Standing(
         verdict,
         best.network,

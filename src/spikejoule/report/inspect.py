@@ -9,7 +9,7 @@ import numpy as np
 
 from spikejoule.core.text import NOT_RECORDED, Rows, mapping_rows, number, render, text_table
 from spikejoule.data.images import subject_of_data
-from spikejoule.energy.summary import input_macs_row
+from spikejoule.energy.words import input_macs_row
 from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.quantisation import Quantisation

@@ -8,11 +8,11 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from spikejoule.energy import EnergyAnalysis, profiles, terms, verdict_words
+from spikejoule.energy import EnergyAnalysis, prices, terms
+from spikejoule.energy import words as verdict_words
+from spikejoule.energy.comparison import WindowCost, energy_by_part, window_cost
 from spikejoule.energy.estimates import joules
-from spikejoule.energy.parts import energy_by_part
-from spikejoule.energy.silicon import MEASURED_ON_MNIST
-from spikejoule.energy.window import WindowCost, window_cost
+from spikejoule.energy.prices import MEASURED_ON_MNIST
 from spikejoule.report import words
 from spikejoule.report.charts import accuracy, energy
 from spikejoule.report.charts.canvas import PALETTE, Chart, NoChart
@@ -67,7 +67,7 @@ def _template() -> Template:
     environment.globals |= {
         "chips": MEASURED_ON_MNIST,
         "palette": PALETTE,
-        "profiles": profiles,
+        "profiles": prices,
         "terms": terms,
         "verdict_words": verdict_words,
     }
@@ -106,9 +106,8 @@ def _cost_of_answers(analysis: EnergyAnalysis) -> WindowCost | None:
     inputs, encoder = analysis.inputs, analysis.inputs.encoder
     has_rate = encoder.rate_hz is not None
     return window_cost(
-        analysis.chosen_inference,
-        analysis.counts,
-        inputs.time_window,
+        inputs.operations,
+        analysis.chosen_inference.profile,
         encoder.input_products,
         has_rate,
     )
@@ -156,7 +155,7 @@ def _parts(analysis: EnergyAnalysis) -> list[tuple[str, float, float]]:
     if verdict is None or verdict.spiking is None or verdict.conventional is None:
         return []
     snn, ann = (
-        energy_by_part(one.contender, verdict.profile)
+        energy_by_part(one.variant, verdict.profile)
         for one in (verdict.spiking, verdict.conventional)
     )
     rows = [(part, snn[part], ann[part]) for part in snn]
@@ -167,6 +166,6 @@ def _largest_part(standing: Standing) -> tuple[str, float] | None:
     """What most of the spiking network's energy goes to, and how many percent."""
     if standing.verdict.spiking is None:
         return None
-    parts = energy_by_part(standing.verdict.spiking.contender, standing.verdict.profile)
+    parts = energy_by_part(standing.verdict.spiking.variant, standing.verdict.profile)
     part = max(parts, key=lambda name: parts[name])
     return part, 100 * parts[part] / (sum(parts.values()) or 1.0)

@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from spikejoule.core.errors import ParameterError, shown
 from spikejoule.core.parameters import Section, allowed_words
-from spikejoule.energy.profiles import HardwareProfile
+from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
 from spikejoule.params import RENAMED, Params, Value, Values, parse_params
 from spikejoule.search.settings import SYNAPTIC_EVENTS, SearchSettings

@@ -20,7 +20,7 @@ from spikejoule.core.resume import Keeper
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy import HardwareProfile, count_operations
-from spikejoule.energy.pricing import sample_energies
+from spikejoule.energy.prices import middle_pj
 from spikejoule.engine import engine_to_train
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.evaluation.inference import measure_network
@@ -171,7 +171,7 @@ def run_trial(
         if isinstance(validation, LabelledImages):
             code = encoder.operations(validation.images)
         operations = count_operations(measured, code)
-        energy = sample_energies(operations, profile).middle_pj / _PJ_PER_NJ
+        energy = middle_pj(operations, profile) / _PJ_PER_NJ
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
         save_trained(file, network)

@@ -248,21 +248,18 @@ def _version_tags(record: RunRecord, model: ModelFiles) -> dict[str, str]:
 def _energy_pj(model: ModelFiles, checkpoint: "CompleteCheckpoint") -> dict[str, float | None]:
     """Mean energy of an inference under the model's profile, with the ends of its bracket."""
     from spikejoule.energy import MeanOperations, load_profiles, select_profile
+    from spikejoule.energy.estimates import Amount
     from spikejoule.energy.from_checkpoint import analysis_inputs
-    from spikejoule.energy.pricing import price_vector
+    from spikejoule.energy.prices import price_vector
 
     operations = analysis_inputs(checkpoint).operations
     assert isinstance(operations, MeanOperations)
     profile = select_profile(load_profiles(model.price_list), model.profile, "profile")
-    vector = price_vector(operations.columns, profile)
-
-    def total(prices: NDArray[np.float64] | None) -> float | None:
-        return None if prices is None else float(operations.means @ prices)
-
+    total = Amount.of(price_vector(operations.columns, profile).weights @ operations.means)
     return {
-        "energy_pj_per_inference": total(vector.value_pj),
-        "energy_low_pj_per_inference": total(vector.low_pj),
-        "energy_high_pj_per_inference": total(vector.high_pj),
+        "energy_pj_per_inference": total.value_pj,
+        "energy_low_pj_per_inference": total.low_pj,
+        "energy_high_pj_per_inference": total.high_pj,
     }
 
 

@@ -1,6 +1,6 @@
 """The verdict over all recorded runs: their spiking networks against their conventional ones.
 
-Every run stores the networks that it counted, of both sides (`energy.contender_files`). Those of
+Every run stores the networks that it counted, of both sides (`energy.ledger`). Those of
 the runs that `pareto.compare_runs` compares, which were all measured on the same images, are
 compared here, with the conventional ones of runs with the same spiking network again.
 """
@@ -11,15 +11,13 @@ from pathlib import Path
 
 from spikejoule.core.errors import StoreError
 from spikejoule.core.text import text_table
-from spikejoule.energy.contender_files import load_contenders
-from spikejoule.energy.contenders import SPIKING, Contender
-from spikejoule.energy.estimates import joules
-from spikejoule.energy.operations import OperationCounts
-from spikejoule.energy.profiles import HardwareProfile
-from spikejoule.energy.statistics import BootstrapSettings
-from spikejoule.energy.verdict import LEVELS_PERCENT, verdicts
-from spikejoule.energy.verdict_rows import VerdictRow, VerdictTable
-from spikejoule.energy.verdict_words import OUTCOMES
+from spikejoule.energy.comparison import LEVELS_PERCENT, verdicts
+from spikejoule.energy.counting import OperationCounts
+from spikejoule.energy.estimates import BootstrapSettings, joules
+from spikejoule.energy.ledger import SPIKING, Variant, load_variants
+from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.tables import VerdictRow, VerdictTable
+from spikejoule.energy.words import OUTCOMES
 from spikejoule.tracking.pareto import ComparedRuns
 from spikejoule.tracking.queries import opened_to_read, read_stored
 from spikejoule.tracking.store import Store
@@ -35,7 +33,7 @@ class RecordedContenders:
         without: names of the runs that stored none, from before networks were.
     """
 
-    contenders: tuple[Contender, ...]
+    contenders: tuple[Variant, ...]
     n_runs: int
     without: tuple[str, ...]
 
@@ -53,7 +51,7 @@ def recorded_contenders(store: Store, compared: ComparedRuns, artifact: Path) ->
         ArtifactError: a stored file is missing or damaged.
     """
     names = dict(zip(compared.points["run_id"], compared.points["name"], strict=True))
-    found: list[Contender] = []
+    found: list[Variant] = []
     without: list[str] = []
     with opened_to_read(store) as (client, _):
         for run_id in (*names, *compared.repeated):
@@ -67,7 +65,7 @@ def recorded_contenders(store: Store, compared: ComparedRuns, artifact: Path) ->
             # A repeated run brings its conventional networks alone.
             found += [
                 one if name is None else _named(one, name)
-                for one in read_stored(client, run_id, artifact, load_contenders)
+                for one in read_stored(client, run_id, artifact, load_variants)
                 if name is not None or one.side != SPIKING
             ]
     if not found:
@@ -79,7 +77,7 @@ def recorded_contenders(store: Store, compared: ComparedRuns, artifact: Path) ->
 
 
 def verdict_table(
-    found: Sequence[Contender],
+    found: Sequence[Variant],
     profiles: Mapping[str, HardwareProfile],
     settings: BootstrapSettings,
 ) -> VerdictTable:
@@ -113,17 +111,17 @@ def _cell(row: VerdictRow, name: str, energy_pj: float | None) -> str:
     return name if energy_pj is None else f"{name}: {joules(energy_pj, 3)}"
 
 
-def _named(contender: Contender, run: str) -> Contender:
+def _named(contender: Variant, run: str) -> Variant:
     """A spiking network bears the name of its run, by which it can be trained again."""
     if contender.side != SPIKING:
         return contender
     return replace(contender, network=f"{run}: {contender.network.removeprefix('spiking ')}")
 
 
-def _distinct(found: Sequence[Contender]) -> tuple[Contender, ...]:
+def _distinct(found: Sequence[Variant]) -> tuple[Variant, ...]:
     """Each network once, all on as many images as every run has."""
     n_images = min(len(_counts(one).counts) for one in found)
-    kept: dict[tuple[object, ...], Contender] = {}
+    kept: dict[tuple[object, ...], Variant] = {}
     for one in found:
         counts = _counts(one)
         identity = (one.side, one.network, one.method, one.accuracies)
@@ -132,7 +130,7 @@ def _distinct(found: Sequence[Contender]) -> tuple[Contender, ...]:
     return tuple(kept.values())
 
 
-def _counts(contender: Contender) -> OperationCounts:
+def _counts(contender: Variant) -> OperationCounts:
     operations = contender.operations
     if not isinstance(operations, OperationCounts):
         raise TypeError(f"{contender.name} was read from a file, which holds no means")

@@ -16,7 +16,7 @@ from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
 
 if TYPE_CHECKING:
-    from spikejoule.energy.fronts import FrontsRow
+    from spikejoule.energy.tables import FrontsRow
 
 EVENTS_TITLE: Final = "Synaptic events per inference, mean over the test set, log scale"
 SETTINGS_SHOWN: Final = 4

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.axes import Axes
 
 from spikejoule.energy.estimates import Energy, joules
-from spikejoule.energy.silicon import MEASURED_ON_MNIST, MeasuredChip
-from spikejoule.energy.verdict_words import energy_words
+from spikejoule.energy.prices import MEASURED_ON_MNIST, MeasuredChip
+from spikejoule.energy.words import energy_words
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
 from spikejoule.report.words import place_words, term_words, terms_words
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
-    from spikejoule.energy.break_even import BreakEven
+    from spikejoule.energy.comparison import BreakEven
 
 _ROW_INCHES = 0.62
 _BAR_INCHES = 0.46

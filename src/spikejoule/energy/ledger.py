@@ -1,0 +1,430 @@
+"""The ledger: variants of networks, counted on the same images, priced in one long table.
+
+A network gives several variants: a spiking one runs its whole window or answers early, and updates
+its neurons in every step or only those that have something to do; a conventional one takes every
+product, or skips those with a zero. `Ledger` has a row for each term of each variant at each place,
+with its count, and under each profile its price; every total, ratio and verdict is selected from
+it.
+
+The file of variants, from which a verdict over many runs is made, holds for variant k of K: `text`
+[K, 3] (side, network, how it is run), `accuracies` float64 [K, 2] in percent (validation, test; NaN
+is not allowed, so one that is not known is -1), `widths` int64 [K, 2] (bits of a weight; 1 for
+integers), and of its C columns `k.columns` [C, 2] (term, place), `k.sizes` int64 [C, 3] (width,
+bits of its memory, bits of its layer's parameters) and the counts of N images: `k.constant` int64
+[C], -1 where they vary, and those that do, `k.varying` uint32 [N, C'].
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from spikejoule.baselines.counts import BaselineCounts
+from spikejoule.core.schema import Array, ArrayFile, Arrays
+from spikejoule.encoding.encoder import Encoder, EncodingOperations
+from spikejoule.energy.counting import (
+    METHODS,
+    Column,
+    MeanOperations,
+    OperationCounts,
+    clocked_updates,
+    count_baseline,
+    counted,
+)
+from spikejoule.energy.estimates import (
+    Amount,
+    BootstrapSettings,
+    CountStatistics,
+    Energy,
+    Estimate,
+    Floats,
+    count_statistics,
+    energy_of,
+    estimate_of,
+)
+from spikejoule.energy.prices import HardwareProfile, PriceVector, price_vector
+from spikejoule.energy.terms import TERMS
+from spikejoule.evaluation.early_exit import stopped_after
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.model.quantisation import FLOAT_BITS
+
+Side = Literal["spiking", "conventional"]
+SPIKING: Final = "spiking"
+CONVENTIONAL: Final = "conventional"
+
+WHOLE_WINDOW: Final = "whole window"
+EARLY_EXIT: Final = "early exit"
+_LAZILY: Final = ", lazy updates"
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """In percent, on validation images, by which a network is chosen, and on test images."""
+
+    validation_percent: float
+    test_percent: float
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """A network in one way of running it.
+
+    Attributes:
+        side: ``spiking`` or ``conventional``.
+        network: what it is, such as ``ReLU 784-100-10, 90 % pruned``.
+        method: how it is run: ``whole window``, ``early exit``, ``dense``, ``zero-skipping``.
+        accuracies: None where they are not known.
+        weight_bits: width of its weights.
+        integers: whether it was run in integers.
+        operations: of each of N images, or of a mean.
+    """
+
+    side: Side
+    network: str
+    method: str
+    accuracies: Accuracies | None
+    weight_bits: int
+    integers: bool
+    operations: OperationCounts | MeanOperations
+
+    @property
+    def name(self) -> str:
+        """The network and how it is run."""
+        return f"{self.network}, {self.method}"
+
+
+@dataclass(frozen=True, eq=False)
+class EarlyAnswers:
+    """When each of N images is answered early, int64 [N], and how well."""
+
+    exit_steps: NDArray[np.int64]
+    accuracies: Accuracies | None
+
+
+def spiking_variants(
+    name: str,
+    measured: Measurement,
+    code: EncodingOperations | None,
+    accuracies: Accuracies | None,
+    early: tuple[EarlyAnswers, EncodingOperations | None] | None = None,
+) -> tuple[Variant, ...]:
+    """The ways of running a spiking network, the whole window with clocked updates first.
+
+    Args:
+        name: of the network.
+        measured: N images in it.
+        code: what encoding them took; None where that is not known.
+        accuracies: of the whole window; None where not known.
+        early: when it answers early, and what encoding takes until then; None where that is not
+            known, or saves nothing.
+    """
+    whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
+    found = [*_spiking(name, WHOLE_WINDOW, measured, code, accuracies, whole, None)]
+    if early is not None:
+        answers, until = early
+        steps = answers.exit_steps
+        stopped = stopped_after(measured, steps)
+        found += _spiking(name, EARLY_EXIT, stopped, until, answers.accuracies, steps, steps)
+    return tuple(found)
+
+
+def _spiking(
+    name: str,
+    method: str,
+    measured: Measurement,
+    code: EncodingOperations | None,
+    accuracies: Accuracies | None,
+    steps: NDArray[np.int64],
+    exit_steps: NDArray[np.int64] | None,
+) -> Iterator[Variant]:
+    """With updates in every step, and, where that is less, of neurons that have something to do."""
+    clocked = clocked_updates(measured.architecture, steps)
+    # Where all are updated in every step, lazy updates are counted over the whole window.
+    lazy = np.minimum(measured.lazy_updates, clocked)
+    updates = {method: clocked}
+    if (lazy < clocked).any():
+        updates[f"{method}{_LAZILY}"] = lazy
+    widths = measured.architecture.quantisation
+    for way, made in updates.items():
+        yield Variant(
+            side=SPIKING,
+            network=name,
+            method=way,
+            accuracies=accuracies,
+            weight_bits=FLOAT_BITS if widths is None else widths.weight_bits,
+            integers=widths is not None,
+            operations=counted(measured, code, made, exit_steps),
+        )
+
+
+def baseline_variants(baselines: Sequence[BaselineCounts], n_samples: int) -> tuple[Variant, ...]:
+    """The ways of running conventional networks, of the first `n_samples` test images."""
+    return tuple(
+        Variant(
+            side=CONVENTIONAL,
+            network=baseline.name,
+            method=method.replace("_", "-"),
+            accuracies=Accuracies(baseline.validation_accuracy_percent, baseline.accuracy_percent),
+            weight_bits=baseline.weight_bits,
+            integers=baseline.weight_bits < FLOAT_BITS,
+            operations=count_baseline(baseline, method, n_samples),
+        )
+        for baseline in baselines
+        for method in METHODS
+    )
+
+
+def code_until(
+    encoder: Encoder, images: NDArray[np.uint8], steps: NDArray[np.int64]
+) -> EncodingOperations | None:
+    """What encoding takes if each image is encoded for so many steps alone, int64 [N].
+
+    A code with a rate draws step by step. Another one turns the whole image into spikes at once.
+    """
+    if encoder.rate_hz is None:
+        return encoder.operations(images)
+    found: dict[str, NDArray[np.int64]] = {}
+    for last in np.unique(steps):
+        chosen = steps == last
+        shorter = encoder.model_copy(update={"time_window": int(last)})
+        some = shorter.operations(images[chosen])
+        if some is None:
+            return None
+        for name, values in vars(some).items():
+            found.setdefault(name, np.zeros(len(steps), dtype=np.int64))[chosen] = values
+    return EncodingOperations(**found)
+
+
+@dataclass(frozen=True, eq=False)
+class Ledger:
+    """The long table: R rows, a term of a variant at a place each, under P profiles.
+
+    Attributes:
+        variants: whose rows follow one another.
+        profiles: in their order.
+        variant: number of each row's variant, int64 [R].
+        columns: term, place, width and memory of each row.
+        count: operations per inference: mean, standard deviation over images and the ends of the
+            bootstrap interval of the mean, float64 [4, R]; all but the mean NaN where counts are
+            means.
+        price_pj: low, value and high of one operation, float64 [P, 3, R]; NaN where a profile has
+            no price, and the value NaN where it has a bracket alone.
+        images: counts of each variant, [N, its rows]; of means, one row.
+        statistics: of these; all share the draws of images.
+    """
+
+    variants: tuple[Variant, ...]
+    profiles: tuple[HardwareProfile, ...]
+    variant: NDArray[np.int64]
+    columns: tuple[Column, ...]
+    count: Floats
+    price_pj: Floats
+    images: tuple[NDArray[Any], ...]
+    statistics: tuple[CountStatistics, ...]
+
+    @classmethod
+    def of(
+        cls,
+        variants: Sequence[Variant],
+        profiles: Mapping[str, HardwareProfile],
+        settings: BootstrapSettings,
+    ) -> "Ledger":
+        """Price variants of the same images; where one is known as a mean alone, all are means."""
+        operations = [one.operations for one in variants]
+        rows = [one.rows for one in operations]
+        if any(isinstance(one, MeanOperations) for one in operations):
+            rows = [one.means[None] for one in operations]
+        statistics = count_statistics(rows, settings)
+        columns = tuple(column for one in operations for column in one.columns)
+        listed = tuple(profiles.values())
+        prices = [price_vector(columns, profile).pj for profile in listed]
+        return cls(
+            variants=tuple(variants),
+            profiles=listed,
+            variant=np.repeat(np.arange(len(rows)), [len(one.columns) for one in operations]),
+            columns=columns,
+            count=np.hstack([one.spread(np.eye(len(one.mean))) for one in statistics]),
+            price_pj=np.stack(prices) if prices else np.empty((0, 3, len(columns))),
+            images=tuple(rows),
+            statistics=statistics,
+        )
+
+    def place_of(self, profile: HardwareProfile) -> int:
+        """The number of a profile."""
+        return next(place for place, one in enumerate(self.profiles) if one.id == profile.id)
+
+    def columns_of(self, variant: int) -> tuple[Column, ...]:
+        """The columns of a variant's rows."""
+        return self.variants[variant].operations.columns
+
+    def counts(self, variant: int) -> list[Estimate]:
+        """Operations per inference in each row of a variant."""
+        return [estimate_of(spread) for spread in self.count[:, self.variant == variant].T]
+
+    def prices(self, variant: int, profile: int) -> PriceVector:
+        """The prices of a variant's rows under a profile."""
+        return PriceVector(self.price_pj[profile][:, self.variant == variant])
+
+    def rows(self, variant: int, profile: int) -> list[Amount | None]:
+        """The mean energy of each row of a variant under a profile; None where it has no price.
+
+        None has a value if one of the rows has a bracket alone.
+        """
+        prices, means = self.prices(variant, profile), self.count[0, self.variant == variant]
+        return [
+            Amount.of(ends) if priced else None
+            for ends, priced in zip((prices.weights * means).T, prices.priced, strict=True)
+        ]
+
+    def row_energies(self, variant: int, profile: int) -> list[Energy | None]:
+        """The same with the spread over images."""
+        prices = self.prices(variant, profile)
+        spread = self.statistics[variant].spread_of_columns(prices.weights)
+        return [
+            energy_of(spread[:, :, row]) if priced else None
+            for row, priced in enumerate(prices.priced)
+        ]
+
+    def total(self, variant: int, profile: int) -> Energy:
+        """The energy of an inference: of all rows that have a price."""
+        return self.statistics[variant].energy(self.prices(variant, profile).weights)
+
+    def resampled(self, variant: int, profile: int) -> Floats:
+        """The same in every resample of images, under lower ends, values and upper ends, [3, B]."""
+        return self.statistics[variant].resampled_sums(self.prices(variant, profile).weights)
+
+    def image_means(self, variant: int, profile: int) -> Floats:
+        """The mean of the energies of the images, under lower ends, values and upper ends, [3].
+
+        It is the mean of `total` but for the rounding of sums: what is compared is priced image by
+        image.
+        """
+        rows, weights = self.images[variant], self.prices(variant, profile).weights
+        return np.array([(rows @ each).mean() for each in weights])
+
+    def compared_total(self, variant: int, profile: int) -> Energy:
+        """The total of what is compared (`image_means`)."""
+        spread = self.statistics[variant].spread(self.prices(variant, profile).weights)
+        spread[0] = self.image_means(variant, profile)
+        return energy_of(spread)
+
+    def middle_pj(self, variant: int, profile: int) -> float:
+        """The mean under the values; of brackets alone, half-way between their ends."""
+        low, value, high = self.image_means(variant, profile)
+        return float((low + high) / 2 if np.isnan(value) else value)
+
+
+def runs(variant: Variant, profile: HardwareProfile) -> bool:
+    """Whether a profile's prices are of numbers as a variant was run in, and of what it does.
+
+    One that nothing has a price of, not at the lower end either, would need no energy.
+    """
+    if not profile.runs(variant.weight_bits, variant.integers):
+        return False
+    return bool(price_vector(variant.operations.columns, profile).weights[0].any())
+
+
+_UNKNOWN: Final = -1.0
+_VARIES: Final = -1
+_OF_EACH: Final = ("columns", "sizes", "constant", "varying")
+
+
+def _problem(arrays: Arrays) -> str:
+    known = {f"{number}.{name}" for number in range(len(arrays["text"])) for name in _OF_EACH}
+    for name in sorted(known - set(arrays)):
+        return f"it lacks {name}"
+    for name in sorted(set(arrays) - known - {"text", "accuracies", "widths"}):
+        return f"the array {name!r} is unknown"
+    for number in range(len(arrays["text"])):
+        columns, sizes, constant, varying = (arrays[f"{number}.{name}"] for name in _OF_EACH)
+        n_varying = int((constant == _VARIES).sum())
+        if not len(columns) == len(sizes) == len(constant) or varying.shape[1] != n_varying:
+            return f"the columns of {number} do not fit each other"
+        for term in sorted(set(columns[:, 0].tolist()) - set(TERMS)):
+            return f"{term!r} is no term"
+    if (arrays["widths"][:, 1] > 1).any():
+        return "the second of widths is 1 for integers, else 0"
+    for side in sorted(set(arrays["text"][:, 0].tolist()) - {SPIKING, CONVENTIONAL}):
+        return f"a side is {SPIKING} or {CONVENTIONAL}, not {side}"
+    return ""
+
+
+VARIANTS = ArrayFile(
+    "spikejoule/contenders/1",
+    {
+        "text": Array("U", ("K", 3)),
+        "accuracies": Array("float64", ("K", 2), low=-1, high=100),
+        "widths": Array("int64", ("K", 2), low=0, high=64),
+        "*.columns": Array("U", ("*", 2)),
+        "*.sizes": Array("int64", ("*", 3), low=0),
+        "*.constant": Array("int64", ("*",), low=_VARIES),
+        "*.varying": Array("uint32", ("N", "*")),
+    },
+    _problem,
+)
+
+
+def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> None:
+    """Write variants that were counted image by image, all on the same N images.
+
+    Raises:
+        ValueError: one is known as a mean alone, or has a count of 2**32 or more.
+    """
+    known = [one.accuracies or Accuracies(_UNKNOWN, _UNKNOWN) for one in variants]
+    arrays: dict[str, NDArray[Any]] = {
+        "text": np.array([(one.side, one.network, one.method) for one in variants], dtype=np.str_),
+        "accuracies": np.array([(one.validation_percent, one.test_percent) for one in known]),
+        "widths": np.array(
+            [(one.weight_bits, int(one.integers)) for one in variants], dtype=np.int64
+        ),
+    }
+    for number, one in enumerate(variants):
+        if not isinstance(one.operations, OperationCounts):
+            raise ValueError(f"{one.name} is known as a mean alone")
+        columns, counts = one.operations.columns, one.operations.counts
+        varies = (counts != counts[:1]).any(axis=0)
+        if counts.max(initial=0) > np.iinfo(np.uint32).max:
+            raise ValueError(f"{one.name} has counts of more than the file can hold")
+        places = [(column.term, column.place) for column in columns]
+        sizes = [(column.bits, column.memory_bits, column.parameters_bits) for column in columns]
+        arrays |= {
+            f"{number}.columns": np.array(places, dtype=np.str_),
+            f"{number}.sizes": np.array(sizes, dtype=np.int64),
+            f"{number}.constant": np.where(varies, _VARIES, counts[0]).astype(np.int64),
+            f"{number}.varying": counts[:, varies].astype(np.uint32),
+        }
+    VARIANTS.write(path, arrays)
+
+
+def load_variants(path: str | os.PathLike[str]) -> tuple[Variant, ...]:
+    """Read a file of `save_variants`; ArtifactError if it is missing or damaged."""
+    arrays = VARIANTS.read(path)
+    return tuple(_variant(arrays, number) for number in range(len(arrays["text"])))
+
+
+def _variant(arrays: Arrays, number: int) -> Variant:
+    side, network, method = (str(text) for text in arrays["text"][number])
+    validation, test = (float(percent) for percent in arrays["accuracies"][number])
+    weight_bits, integers = (int(width) for width in arrays["widths"][number])
+    places, sizes, constant, varying = (arrays[f"{number}.{name}"] for name in _OF_EACH)
+    counts = np.broadcast_to(constant, (len(varying), len(constant))).copy()
+    counts[:, constant == _VARIES] = varying
+    return Variant(
+        side=SPIKING if side == SPIKING else CONVENTIONAL,
+        network=network,
+        method=method,
+        accuracies=None if validation == _UNKNOWN else Accuracies(validation, test),
+        weight_bits=weight_bits,
+        integers=bool(integers),
+        operations=OperationCounts(
+            tuple(
+                Column(term, place, *widths)
+                for (term, place), widths in zip(places.tolist(), sizes.tolist(), strict=True)
+            ),
+            counts,
+            1,
+        ),
+    )

@@ -1,0 +1,316 @@
+"""The analysis in words: sentences that page, card and terminal share, and plain values for JSON.
+
+The first sentence of the verdict says who wins, and a loss as plainly as a win.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from spikejoule.core.text import NOT_RECORDED, Rows, number, render, text_table
+from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis
+from spikejoule.energy.comparison import Comparison, Ratio, Verdict, won
+from spikejoule.energy.estimates import Amount, Energy, joules
+from spikejoule.energy.ledger import Variant
+from spikejoule.energy.tables import VerdictRow, headline
+from spikejoule.evaluation.measurement import EnergyProxies
+
+OUTCOMES = {
+    "snn": "spiking network wins",
+    "ann": "conventional network wins",
+    "undecided": "undecided",
+    "neither": "neither reaches it",
+}
+EQUAL_SIZE = {
+    "snn": "the spiking network needs less",
+    "ann": "the spiking network needs more",
+    "undecided": "undecided",
+}
+
+
+def verdict_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
+    """Who needs less energy at equal accuracy; why it cannot be said, if it cannot."""
+    found, verdict, early = analysis.verdicts, analysis.verdict, analysis.early_verdict
+    if not analysis.inputs.baselines:
+        return ("No conventional network was counted: what follows is the spiking network alone.",)
+    if analysis.inputs.variant.accuracies is None:
+        return (
+            "The file does not record the network's validation accuracy, so that no conventional "
+            "network can be chosen for it.",
+        )
+    if verdict is None:
+        sentences = [
+            f"The profile {analysis.verdict_profile} does not compare this network with "
+            "conventional ones."
+        ]
+    else:
+        sentences = [_first(verdict, analysis.inputs.subject.samples)]
+        if early is not None and early.spiking is not None and early.ratio is not None:
+            sentences.append(
+                f"Answering early, it needs {energy_words(early.spiking.energy)}, "
+                f"{ratio_words(early.ratio)} times what the cheapest of equal accuracy does."
+            )
+    if found:
+        wins, n_profiles = won(found)
+        ratios = [one.ratio.value for one in found if one.ratio is not None and one.ratio.value]
+        spread = ""
+        if ratios:
+            spread = "; where prices are no brackets, the ratio is "
+            spread += f"{min(ratios):.3g} to {max(ratios):.3g}"
+        sentences.append(f"It wins under {wins} of the {n_profiles} profiles that compare{spread}.")
+    return tuple(sentences)
+
+
+def _first(verdict: Verdict, samples: str) -> str:
+    snn, ann, under = verdict.spiking, verdict.conventional, f"under {verdict.profile.id}"
+    level = f"{verdict.level_percent:.2f} % on validation {samples}"
+    if snn is None:
+        return f"No spiking network reaches {level}."
+    if ann is None or verdict.ratio is None:
+        return (
+            f"At its accuracy ({level}) it stands alone {under}: no conventional network that was "
+            f"counted reaches it. It needs {energy_words(snn.energy)} per inference."
+        )
+    against = (
+        f"{energy_words(snn.energy)} per inference, {ratio_words(verdict.ratio)} times the "
+        f"{energy_words(ann.energy)} of {ann.variant.name} ({accuracy_words(ann.variant)})"
+    )
+    at = f"at equal accuracy ({level})"
+    return {
+        "ann": f"The spiking network loses {at} {under}: {against}.",
+        "snn": f"The spiking network wins {at} {under}: {against}.",
+        "undecided": f"Undecided {at} {under}, since the interval of the ratio holds 1: {against}.",
+    }[verdict.ratio.verdict]
+
+
+def break_even_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
+    """Where the network would stop losing, or winning, against the baseline of equal accuracy."""
+    item = analysis.equal_accuracy
+    if item is None or item.break_even is None:
+        return ()
+    limit = item.break_even
+    if limit.spikes_per_input is None:
+        return (f"Against {item.name} it would lose even without a single spike.",)
+    return (
+        f"Break-even against {item.name}: {limit.spikes_per_input:.3g} spikes an input (it has "
+        f"{limit.measured_spikes_per_input:.3g}), all spikes in proportion, all else as it is.",
+    )
+
+
+def static_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
+    """The static power of the profiles that state one, if a step's duration was declared."""
+    inputs = analysis.inputs
+    profiles = [entry.profile for entry in analysis.inference]
+    drawn = [one.static_energy_pj(inputs.time_window, inputs.step_us) for one in profiles]
+    return tuple(
+        f"Static power of {profile.id}, assumed and in no total: {joules(ends[0])} to "
+        f"{joules(ends[1])} per inference at {inputs.step_us:g} µs a step."
+        for profile, ends in zip(profiles, drawn, strict=True)
+        if ends is not None
+    )
+
+
+def energy_words(energy: Energy, digits: int = 4) -> str:
+    """A mean, or the bracket where there is nothing else."""
+    if energy.value is not None:
+        return joules(energy.value.mean, digits)
+    return f"{joules(energy.low.mean, digits)} to {joules(energy.high.mean, digits)}"
+
+
+def ratio_words(ratio: Ratio) -> str:
+    """A ratio of energies with its interval."""
+    span = f"{ratio.low:.3g} to {ratio.high:.3g}"
+    return span if ratio.value is None else f"{ratio.value:.3g} ({span})"
+
+
+def accuracy_words(variant: Variant) -> str:
+    """The accuracies of a network: ``98.57 % validation, 98.72 % test``."""
+    known = variant.accuracies
+    if known is None:
+        return "accuracy not recorded"
+    return f"{known.validation_percent:.2f} % validation, {known.test_percent:.2f} % test"
+
+
+def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
+    """The verdict at equal accuracy, the network's own energy, the comparison of equal sizes."""
+    chosen, n_images = analysis.chosen_inference, analysis.inputs.n_images
+    samples, total = analysis.inputs.subject.samples, chosen.total
+    counted = f"{samples} not recorded" if n_images is None else f"{n_images:,} {samples}"
+    bracket = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
+    mean = bracket if total.value is None else joules(total.value.mean)
+    if not analysis.has_intervals:
+        extent = f"a mean, {counted}: no interval"
+    elif total.value is None:
+        extent = f"prices in brackets, {counted}"
+    else:
+        extent = f"{100 * analysis.bootstrap.confidence:g} % interval {bracket}, {counted}"
+    sizes = [
+        f"Equal size, not accuracy: {ratio_words(item.ratio)} times the energy of {item.name} "
+        f"({accuracy_words(item.baseline)}): {EQUAL_SIZE[item.verdict]}."
+        for item in chosen.comparisons
+    ]
+    return (
+        *verdict_sentences(analysis),
+        *break_even_sentences(analysis),
+        f"{mean} per inference under {chosen.profile.id} ({extent}).",
+        *sizes,
+        *static_sentences(analysis),
+        chosen.contains,
+    )
+
+
+def energy_text(title: str, analysis: EnergyAnalysis) -> str:
+    """All of it as text: the answer, every profile, terms, training, assumptions."""
+    assumptions = [*analysis.assumptions]
+    if not analysis.inputs.assumed:
+        none = ("The checkpoint does not record what the energy of training needs.",)
+        assumptions += none if analysis.training is None else analysis.training.assumptions
+    parts = [
+        title,
+        "",
+        *(f"  {line}" for line in verdict_lines(analysis)),
+        "",
+        render("Network", [("Measured", _facts(analysis.inputs))]),
+        "Energy per inference by hardware profile",
+        _profiles(analysis),
+        "",
+        f"Energy per inference by term, under {analysis.chosen}",
+        _terms(analysis),
+        "",
+        *_training(analysis),
+        "What is counted and assumed",
+        *(f"  - {sentence}" for sentence in assumptions),
+        "",
+    ]
+    return "\n".join(parts)
+
+
+def _facts(inputs: AnalysisInputs) -> Rows:
+    proxies, accuracy, macs = inputs.proxies, inputs.accuracy, inputs.value_macs_per_inference
+    known = NOT_RECORDED if accuracy is None else number(accuracy.percent, 2, " %")
+    of_values = [] if macs is None else [("MACs of values that are no spikes", number(macs, 1))]
+    return [
+        ("layers", " - ".join(str(size) for size in inputs.architecture.layer_sizes)),
+        ("data", inputs.title),
+        inputs.window_in_words,
+        ("recorded accuracy", known),
+        ("synaptic events", number(proxies.synaptic_events_per_inference, 1)),
+        *input_macs_row(proxies),
+        *of_values,
+        ("dense operations", number(proxies.dense_operations_per_inference)),
+        ("sparsity ratio", f"{proxies.sparsity_ratio:.6f}"),
+        ("neuron updates", inputs.updates_in_words),
+        *inputs.facts,
+    ]
+
+
+def input_macs_row(proxies: EnergyProxies) -> Rows:
+    """The products of constant currents, if the input has them."""
+    macs = proxies.input_macs_per_inference
+    return [] if macs is None else [("input MACs", number(macs, 1))]
+
+
+def _profiles(analysis: EnergyAnalysis) -> str:
+    names = [item.name for item in analysis.chosen_inference.comparisons]
+    rows = []
+    for entry in analysis.inference:
+        known = {item.name: item.ratio.value for item in entry.comparisons}
+        ratios = [known.get(name) for name in names]
+        cells = ["-" if ratio is None else f"x {ratio:.3g}" for ratio in ratios]
+        profile = entry.profile
+        rows.append((profile.id, profile.scope, profile.evidence, *_cells(entry.total), *cells))
+    return text_table(("profile", "scope", "evidence", "low", "value", "high", *names), rows)
+
+
+def _terms(analysis: EnergyAnalysis) -> str:
+    chosen = analysis.chosen_inference
+    energies = {(item.term, item.place): item.energy for item in chosen.by_term}
+    rows = []
+    for item in analysis.counts:
+        energy = energies.get((item.term, item.place))
+        covered = "within another" if item.term in chosen.covered else "unpriced"
+        cells = (covered, "", "") if energy is None else _cells(energy)
+        rows.append((item.term, item.place, number(item.count.mean, 1), *cells))
+    return text_table(("term", "layer", "operations", "low", "value", "high"), rows)
+
+
+def _training(analysis: EnergyAnalysis) -> list[str]:
+    training = analysis.chosen_training
+    if training is None or analysis.training is None:
+        return []
+    amounts = [*training.by_phase.items(), ("total", training.total)]
+    if training.per_percentage_point is not None:
+        amounts.append(("per percentage point", training.per_percentage_point))
+    rows = [(phase, *_cells(amount)) for phase, amount in amounts]
+    lines = [
+        f"Energy of training, under {analysis.chosen}: {analysis.training.n_epochs} epochs, "
+        f"{analysis.training.samples:,} samples",
+        text_table(("phase", "low", "value", "high"), rows),
+        f"  {training.contains}",
+    ]
+    if training.inferences_of_the_same_energy is not None:
+        lines.append(f"  As much as {training.inferences_of_the_same_energy:,.0f} inferences.")
+    for name, inferences in training.inferences_to_amortise.items():
+        paid = "never" if inferences is None else f"after {inferences:,.0f} inferences"
+        lines.append(f"  The saving against {name} has paid for it {paid}.")
+    return [*lines, ""]
+
+
+def _cells(energy: Energy | Amount) -> tuple[str, str, str]:
+    if isinstance(energy, Energy):
+        value = None if energy.value is None else energy.value.mean
+        energy = Amount(energy.low.mean, value, energy.high.mean)
+    middle = "-" if energy.value_pj is None else joules(energy.value_pj)
+    return joules(energy.low_pj), middle, joules(energy.high_pj)
+
+
+def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
+    """The analysis as JSON can hold it; of arrays over images, nothing."""
+    inputs, bootstrap = analysis.inputs, analysis.bootstrap
+    macs = inputs.value_macs_per_inference
+    return {
+        "headline": headline(analysis),
+        "answer": list(verdict_lines(analysis)),
+        "has_intervals": analysis.has_intervals,
+        "bootstrap": {
+            "samples": bootstrap.resamples,
+            "confidence": bootstrap.confidence,
+            "seed": bootstrap.seed,
+        },
+        "inputs": {
+            "data": inputs.title,
+            "layer_sizes": list(inputs.architecture.layer_sizes),
+            "time_window": inputs.time_window,
+            "max_rate_hz": inputs.encoder.rate_hz,
+            "accuracy": _plain(inputs.accuracy),
+            "n_images": inputs.n_images,
+            "spikes_per_inference": inputs.spikes_per_inference,
+            "proxies": inputs.proxies.as_metrics(),
+            **({} if macs is None else {"value_macs_per_inference": macs}),
+            **({"graph": dict(inputs.facts)} if inputs.facts else {}),
+        },
+        "counts": _plain(analysis.counts),
+        "inference": _plain(analysis.inference),
+        "verdicts": _verdicts(analysis.verdicts),
+        "early_verdicts": _verdicts(analysis.early_verdicts),
+        "training": _plain(analysis.training),
+        "assumptions": list(analysis.assumptions),
+    }
+
+
+def _verdicts(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
+    return [VerdictRow.of(verdict).model_dump() for verdict in verdicts]
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        named = ("name", "verdict") if isinstance(value, Comparison) else ()
+        fields = (field.name for field in dataclasses.fields(value) if field.name != "operations")
+        return {name: _plain(getattr(value, name)) for name in (*named, *fields)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,70 @@
+"""The table of terms, and what has to follow each of its rows."""
+
+import ast
+import re
+from pathlib import Path
+
+from spikejoule.energy.prices import TERMS_OF
+from spikejoule.energy.terms import PARTS, TERMS
+from tests.energy import recount
+
+# A chip's own units of work: their price is of several parts at once.
+WHOLE = {"neuron_update_active", "neuron_update_inactive", "spike_routed"}
+INFERENCE = [
+    term for term in TERMS.values() if term.side not in ("training", "arithmetic", "route")
+]
+
+
+def literals(path: Path) -> set[str]:
+    """Every text in a module's code, docstrings aside."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)
+            and isinstance(node.value, str)}  # fmt: skip
+
+
+def test_every_term_of_inference_is_counted_twice(repository: Path) -> None:
+    """By the library and, in loops that know nothing of it, by the recount."""
+    counting = literals(repository / "src/spikejoule/energy/counting.py")
+    again = literals(Path(recount.__file__))
+    names = {term.name for term in INFERENCE}
+    assert sorted(names - counting) == []
+    assert sorted(names - again) == []
+
+
+def test_every_term_of_training_is_counted(repository: Path) -> None:
+    counted = literals(repository / "src/spikejoule/energy/training.py")
+    assert (
+        sorted(t.name for t in TERMS.values() if t.side == "training" and t.name not in counted)
+        == []
+    )
+
+
+def test_rows_fit_each_other() -> None:
+    for term in TERMS.values():
+        assert term.sentence
+        assert set(term.within) <= set(TERMS)
+        assert term.operation in ("", "mac", "addition", "multiplication")
+        assert term.part in ("", *PARTS)
+        assert not term.optional_as or TERMS[term.optional_as].part == term.part
+    assert {term.name for term in INFERENCE if not term.part} == WHOLE
+    for terms in TERMS_OF.values():
+        assert set(terms) <= set(TERMS)
+
+
+def test_the_recount_prices_what_terms_consist_of() -> None:
+    counted = {term.name: term.operation for term in INFERENCE if term.operation}
+    assert counted == recount.CONSISTS_OF
+    assert {name for name, term in TERMS.items() if term.optional_as} == set(recount.OPTIONAL)
+
+
+def test_the_page_says_what_is_counted(repository: Path) -> None:
+    """docs/explanation/energy-ledger.md names every term of a spiking network's inference."""
+    page = (repository / "docs/explanation/energy-ledger.md").read_text(encoding="utf-8").lower()
+    words = re.sub(r"[^a-z]+", " ", page)
+    named = [term for term in INFERENCE if term.side in ("encoding", "spiking", "input", "answer")]
+    missing = [
+        term.name
+        for term in named
+        if not all(word in words for word in term.name.replace("code_", "").split("_"))
+    ]
+    assert missing == []
