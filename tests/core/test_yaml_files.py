@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 from dvc.utils.serialize import parse_yaml
-from ruamel.yaml.error import ReusedAnchorWarning
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.yaml_files import MAX_VALUES, read_yaml
-from tests.tools.mutated_params import NASTY, mutated
+from tests.tools.mutated_params import NASTY
 
 
 def read(path: Path, text: str | bytes) -> Any:
@@ -46,23 +45,17 @@ def test_yaml_1_2(text: str, value: object, path: Path) -> None:
     assert (type(found), found) == (type(value), value)
 
 
-@pytest.mark.filterwarnings(f"ignore::{ReusedAnchorWarning.__module__}.ReusedAnchorWarning")
-def test_any_other_is_read_as_dvc_reads_it(path: Path, repository: Path) -> None:
-    original = (repository / "params.yaml").read_text(encoding="utf-8")
-    files = [mutated(original, number) for number in range(250)]
-    files += [f"a: {value}\n".encode() for value in NASTY]
+def test_odd_values_are_read_as_dvc_reads_them(path: Path) -> None:
     n_read = 0
-    for content in files:
+    for value in NASTY:
         try:
-            found = read(path, content)
+            found = read(path, f"a: {value}\n")
         except ParameterError:
             continue
         # By their texts: no number is equal to itself where it is none.
-        assert repr(found or {}) == repr(parse_yaml(path.read_text(encoding="utf-8"), path)), (
-            content
-        )
+        assert repr(found) == repr(parse_yaml(path.read_text(encoding="utf-8"), path)), value
         n_read += 1
-    assert n_read > 100
+    assert n_read > 50
 
 
 @pytest.mark.parametrize(

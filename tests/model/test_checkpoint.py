@@ -1,9 +1,6 @@
 """Checkpoints: the schema key by key, equal bytes for equal content, and nothing ever executed."""
 
-import contextlib
 import os
-import pickle
-import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from spikejoule.cli import main
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.model import checkpoint, trained
@@ -32,16 +30,6 @@ def refusal(read: Callable[[Path], Any], path: Path) -> str:
 
 
 class TestTorchFiles:
-    def test_equal_content_gives_equal_bytes_whatever_is_shared_in_memory(self) -> None:
-        tensor = torch.arange(6.0)
-        text = "a text that is not interned"
-        shared = {"a": [text, text], "b": {"t": tensor, "u": tensor}}
-        separate = {
-            "a": ["".join(list(text)), "".join(list(text))],
-            "b": {"t": torch.arange(6.0), "u": torch.arange(6.0)},
-        }
-        assert torch_files.encode(shared) == torch_files.encode(separate)
-
     def test_a_view_is_stored_without_the_rest_of_its_storage(self) -> None:
         large = torch.zeros(1_000_000)
         assert len(torch_files.encode({"x": large[:3]})) < 10_000
@@ -52,10 +40,6 @@ class TestTorchFiles:
         )
         assert [type(plain[key]) for key in "nxb"] == [int, float, bool]
         assert torch.equal(plain["a"], torch.eye(2, dtype=torch.float64))
-
-    def test_what_is_not_plain_is_refused(self) -> None:
-        with pytest.raises(TypeError, match="set"):
-            torch_files.to_plain({"x": {1, 2}})
 
     @pytest.mark.parametrize(
         ("number", "expected"),
@@ -115,21 +99,6 @@ class TestTorchFiles:
         torch.save({"x": _Scalar()}, tmp_path / "a.pth")
         assert "safely" in refusal(torch_files.read, tmp_path / "a.pth")
 
-    def test_every_truncation_and_every_changed_byte_is_noticed(self, tmp_path: Path) -> None:
-        content = {"x": torch.arange(300), "y": {"name": "value"}}
-        whole = torch_files.encode(content)
-        path = tmp_path / "a.pth"
-        for position in range(0, len(whole), 11):
-            changed = bytearray(whole)
-            changed[position] ^= 0x5A
-            for damaged in (whole[:position], bytes(changed)):
-                path.write_bytes(damaged)
-                # Padding between the members carries nothing: a change there may pass.
-                with contextlib.suppress(ArtifactError):
-                    found = torch_files.read(path)
-                    assert torch.equal(found["x"], content["x"])
-                    assert found["y"] == content["y"]
-
     def test_changed_weight_is_noticed(self, tmp_path: Path) -> None:
         whole = bytearray(torch_files.encode({"x": torch.full((1000,), 3.0)}))
         position = whole.index(np.float32(3.0).tobytes() * 10)
@@ -137,23 +106,17 @@ class TestTorchFiles:
         (tmp_path / "a.pth").write_bytes(whole)
         assert "damaged" in refusal(torch_files.read, tmp_path / "a.pth")
 
-    @pytest.mark.parametrize("content", [b"", b"not a checkpoint", pickle.dumps({"x": 1})])
-    def test_not_a_checkpoint(self, tmp_path: Path, content: bytes) -> None:
-        (tmp_path / "a.pth").write_bytes(content)
-        assert "not a PyTorch file" in refusal(torch_files.read, tmp_path / "a.pth")
-
-    def test_another_zip_file(self, tmp_path: Path) -> None:
-        with zipfile.ZipFile(tmp_path / "a.pth", "w") as archive:
-            archive.writestr("x", "y")
-        refusal(torch_files.read, tmp_path / "a.pth")
-
-    def test_no_dictionary(self, tmp_path: Path) -> None:
-        torch.save([1, 2], tmp_path / "a.pth")
-        assert "list" in refusal(torch_files.read, tmp_path / "a.pth")
-
-    def test_missing_file_and_directory(self, tmp_path: Path) -> None:
-        assert "does not exist" in refusal(torch_files.read, tmp_path / "none.pth")
-        refusal(torch_files.read, tmp_path)
+    def test_what_a_checkpoint_says_does_not_reach_the_terminal(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        content = complete_content()
+        content["spikejoule"]["data"] = {"title": "\x1b[2J\x07gone"}
+        content["training_config"]["optimizer"] = "\x1b]0;title\x07"
+        checkpoint.write_complete(tmp_path / "c.pth", content)
+        assert main(["inspect", str(tmp_path / "c.pth")]) == 0
+        shown = capsys.readouterr().out
+        assert "\\x1b" in shown
+        assert shown.replace("\n", "").isprintable()
 
 
 class _Call:
@@ -212,26 +175,12 @@ class TestTrainedNetwork:
         ):  # fmt: skip
             assert getattr(found, name) == getattr(network, name)
 
-    def test_optimizer_state_loads_into_adam(self, tmp_path: Path) -> None:
-        network = trained_network()
-        trained.save_trained(tmp_path / "t.pth", network)
-        found = trained.load_trained(tmp_path / "t.pth").optimizer_state
-        parameters = [torch.nn.Parameter(torch.zeros(a.shape)) for a in network.state.values()]
-        optimizer = torch.optim.Adam(parameters)
-        optimizer.load_state_dict(found)
-        assert optimizer.state[parameters[0]]["step"] == 1
-
     def test_same_bytes_again_under_another_name(self, tmp_path: Path) -> None:
-        trained.save_trained(tmp_path / "one.pth", trained_network())
-        trained.save_trained(tmp_path / "two.pth", trained_network())
-        assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
-        trained.save_trained(tmp_path / "two.pth", trained_network(seed=2))
-        assert (tmp_path / "one.pth").read_bytes() != (tmp_path / "two.pth").read_bytes()
-
-    def test_what_was_read_is_written_as_the_same_bytes(self, tmp_path: Path) -> None:
         trained.save_trained(tmp_path / "one.pth", trained_network())
         trained.save_trained(tmp_path / "two.pth", trained.load_trained(tmp_path / "one.pth"))
         assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
+        trained.save_trained(tmp_path / "two.pth", trained_network(seed=2))
+        assert (tmp_path / "one.pth").read_bytes() != (tmp_path / "two.pth").read_bytes()
 
     def test_weights_that_do_not_fit_are_not_written(self, tmp_path: Path) -> None:
         network = trained_network()
@@ -243,14 +192,6 @@ class TestTrainedNetwork:
     def test_complete_checkpoint_is_no_trained_network(self, tmp_path: Path) -> None:
         path = write_example(tmp_path / "c.pth")
         assert "'surrogate_complete_v1'" in refusal(trained.load_trained, path)
-
-    @pytest.mark.parametrize("name", ["state", "architecture", "history", "training_spikes"])
-    def test_missing_entry(self, tmp_path: Path, name: str) -> None:
-        trained.save_trained(tmp_path / "t.pth", trained_network())
-        content = torch_files.read(tmp_path / "t.pth")
-        del content[name]
-        torch_files.write(tmp_path / "t.pth", content)
-        assert name in refusal(trained.load_trained, tmp_path / "t.pth")
 
 
 # Every key of the schema `surrogate_complete_v1`, by section.
@@ -378,10 +319,6 @@ class TestBuildComplete:
         for name, weights in network.state.items():
             assert torch.equal(content["model_state_dict"][name], torch.from_numpy(weights))
 
-    def test_same_bytes_again(self, tmp_path: Path) -> None:
-        one, two = write_example(tmp_path / "one.pth"), write_example(tmp_path / "two.pth")
-        assert one.read_bytes() == two.read_bytes()
-
 
 def _without(section: str, key: str = "") -> Callable[[dict[str, Any]], None]:
     def change(content: dict[str, Any]) -> None:
@@ -450,13 +387,8 @@ class TestReadComplete:
 
     @pytest.mark.parametrize(
         "section",
-        [
-            "timestamp", "model_class", "n_input", "n_hidden", "n_output", "training_config",
-            "training_results", "training_history", "test_accuracy", "training_spikes",
-            "inference_spikes", "connectivity", "energy_proxies", "optimizer_state_dict",
-            "spikejoule",
-        ],
-    )  # fmt: skip
+        ["timestamp", "n_hidden", "training_config", "inference_spikes", "spikejoule"],
+    )
     def test_optional_sections_may_be_missing(self, tmp_path: Path, section: str) -> None:
         content = complete_content()
         del content[section]
@@ -470,28 +402,16 @@ class TestReadComplete:
             (_without("architecture"), "architecture"),
             (_without("encoding"), "encoding"),
             (_without("schema_version"), "no schema"),
-            (_with("", "schema_version", "surrogate_complete_v2"), "surrogate_complete_v2"),
             (_with("architecture", "n_hidden", 30), "twice"),
-            (_with("architecture", "n_hidden", "many"), "twice"),
             (_with("architecture", "threshold", None), "threshold is null"),
-            (_with("architecture", "decay", 1.5), "decay is 1.5"),
             (_with("architecture", "decay", [0.9, 1.5]), "decay.1 is 1.5"),
             (
                 _with("architecture", "decay", [0.9]),
                 "decay of the neurons is [0.9]; all",
             ),
-            (_with("architecture", "reset", "half"), "reset is 'half'"),
-            (_with("architecture", "bias", 1), "bias is 1"),
             (_with("architecture", "bias", False), "layer1.synapses.bias is unknown"),
             (_with("encoding", "time_window", 0), "encoding.time_window is 0"),
-            (_with("encoding", "time_window", 2.5), "encoding.time_window is 2.5"),
-            (_with("encoding", "time_window", True), "encoding.time_window is true"),
-            (_with("architecture", "threshold", True), "threshold is true"),
-            (_with("training_config", "pruned_fraction", "x"), "pruned_fraction is 'x'"),
-            (_with("training_config", "batch_size", 0.5), "batch_size is 0.5"),
             (_with("", "test_accuracy", 5.0), "90.1 to 5.0 to 92.2 is no interval"),
-            (_with("inference_spikes", "n_samples", 10**300), "n_samples is 1"),
-            (_with("spikejoule", "history", [{"spikes": (5 * 10**17, 1, 1)}]), "spikes.0"),
             (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "not the sum"),
             (_with("encoding", "max_rate_hz", 2000), "2000"),
             (_with("connectivity", "n_synapses_total", 1), "15880"),
@@ -503,10 +423,6 @@ class TestReadComplete:
                 "(20, 783), not (20, 784)",
             ),
             (
-                _with("model_state_dict", "layer1.synapses.bias", torch.full((20,), torch.nan)),
-                "not finite",
-            ),
-            (
                 _with(
                     "model_state_dict",
                     "layer1.synapses.bias",
@@ -515,18 +431,7 @@ class TestReadComplete:
                 "not finite in float32",
             ),
             (_with("", "test_accuracy", 500.0), "test_accuracy is 500.0"),
-            (_with("", "test_accuracy", "x"), "test_accuracy is 'x'"),
-            (_with("inference_spikes", "n_samples", 0), "inference_spikes.n_samples is 0"),
-            (_with("inference_spikes", "hidden_per_inference", float("nan")), "is nan"),
             (_with("inference_spikes", "total_hidden", 1201), "hidden_per_inference is 300.0"),
-            (_with("training_spikes", "total_input", -1), "training_spikes.total_input is -1"),
-            (_with("energy_proxies", "per_layer", {"a": {}}), "per_layer.a.synaptic_events"),
-            (_with("spikejoule", "history", "none"), "spikejoule.history is 'none'"),
-            (_with("spikejoule", "seed", -1), "spikejoule.seed is -1"),
-            (
-                _with("model_state_dict", "layer1.synapses.bias", torch.zeros(20).to_sparse()),
-                "element by element",
-            ),
             (_with("model_state_dict", "layer1.synapses.bias", "zeros"), "no floating-point"),
         ],
     )
@@ -541,18 +446,10 @@ class TestReadComplete:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            (_with("", "history", []), "history is []"),
             (_with("", "best_epoch", 3), "best_epoch: 3 is none of 2 epochs"),
             (_with("", "best_validation_accuracy_percent", 86.0), "is not the 87.0 of epoch 2"),
-            (_with("training_spikes", "samples", 0), "training_spikes.samples is 0"),
             (_with("training_spikes", "totals", [1, 2, 3]), "not the sum"),
             (_with("training_spikes", "layer_names", ["a", "b", "c"]), "['a', 'b', 'c']"),
-            (_with("encoding", "max_rate_hz", -80.0), "encoding.max_rate_hz is -80.0"),
-            (_with("training_config", "weight_decay", -1.0), "weight_decay is -1.0"),
-            (_with("training_config", "pruned_fraction", "most"), "pruned_fraction is 'most'"),
-            (_without("data", "title"), "data.title is missing"),
-            (_with("data", "validated_on_test", "no"), "data.validated_on_test is 'no'"),
-            (_with("", "engine", "steam"), "engine is 'steam'"),
             (_with("architecture", "hidden", [21]), "(20, 784), not (21, 784)"),
             (
                 _with(
@@ -574,9 +471,3 @@ class TestReadComplete:
     def test_trained_network_is_no_complete_checkpoint(self, tmp_path: Path) -> None:
         trained.save_trained(tmp_path / "t.pth", trained_network())
         assert "spikejoule/trained/1" in refusal(checkpoint.read_complete, tmp_path / "t.pth")
-
-    @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
-    def test_truncated(self, tmp_path: Path, share: float) -> None:
-        path = write_example(tmp_path / "c.pth")
-        path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-        refusal(checkpoint.read_complete, path)
