@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -69,76 +70,77 @@ def test_nothing_else_needs_the_extra() -> None:
     code = (
         "import sys; sys.modules['optuna'] = sys.modules['submitit'] = None\n"
         "from spikejoule import cli\n"
-        "import spikejoule.search.space, spikejoule.search.settings\n"
+        "import spikejoule.search.space\n"
         "cli.build_parser()\n"
     )
     assert exit_status_of(code) == 0
 
 
-class TestRefused:
-    @pytest.fixture(autouse=True)
-    def extra(self) -> None:
-        pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
-        pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
+@pytest.fixture
+def extra() -> None:
+    pytest.importorskip("optuna", reason="needs optuna: the extra `search`")
+    pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
-    @pytest.mark.usefixtures("prepared")
-    def test_a_file_that_is_not_there(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert refused(capsys, "--space", "none.yaml").startswith("error: none.yaml cannot be read")
 
-    def test_an_entry(self, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8"))
-        content["space"]["train.lr"]["to"] = 20
-        (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-        assert refused(capsys) == (
-            f"error: {prepared}/search.yaml: space.train.lr.to: 20 is not allowed; allowed: a "
-            "number above 0 and of at most 10"
-        )
+@pytest.mark.usefixtures("extra")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"space": {"train.lr": {"from": 1, "to": 20}}},
+            "search.yaml: space.train.lr.to: 20 is not allowed; allowed: a number above 0 and of "
+            "at most 10",
+        ),
+        ({"energy": "45nm-fp23"}, "search.yaml: energy: '45nm-fp23'"),
+        (
+            {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits": [4, 8]}},
+            "none of 200 combinations of the space is allowed: encode.encoding: 'direct'",
+        ),
+    ],
+)
+def test_a_space_that_is_not_allowed(
+    prepared: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], words: str
+) -> None:
+    content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8")) | changes
+    (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert words in refused(capsys)
 
-    def test_a_profile(self, prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        text = (prepared / "search.yaml").read_text(encoding="utf-8")
-        changed = text.replace("energy: 45nm-fp32", "energy: 45nm-fp23")
-        (prepared / "search.yaml").write_text(changed, encoding="utf-8")
-        assert "45nm-fp23" in refused(capsys)
 
-    @pytest.mark.usefixtures("prepared")
-    def test_a_database(self, capsys: pytest.CaptureFixture[str]) -> None:
-        line = refused(capsys, "--storage", "mysql://me:secret@a/b")
-        assert line.startswith("error: --storage: mysql://")
-        assert "is not allowed; allowed: sqlite:///FILE" in line
-        assert "secret" not in line
+@pytest.mark.usefixtures("extra", "prepared")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--space", "none.yaml"), "error: none.yaml cannot be read"),
+        (("--storage", "mysql://me:secret@a/b"), "is not allowed; allowed: sqlite:///FILE, or"),
+        (("--cluster", "slurm"), "error: --cluster slurm needs srun and sbatch on the PATH"),
+    ],
+)
+def test_an_option_that_is_not_allowed(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
+    monkeypatch.setattr("spikejoule.search.launch.shutil.which", lambda program: None)
+    line = refused(capsys, *options)
+    assert words in line
+    assert "secret" not in line
 
-    def test_a_space_without_an_allowed_combination(
-        self, prepared: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8"))
-        content["fixed"] = {"encode.encoding": "direct"}
-        content["space"] = {"model.weight_bits": [4, 8]}
-        (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-        line = refused(capsys)
-        assert "none of 200 combinations of the space is allowed: encode.encoding: 'direct'" in line
 
-    @pytest.mark.usefixtures("prepared")
-    def test_a_cluster_that_is_not_here(
-        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr("spikejoule.search.launch.shutil.which", lambda program: None)
-        said = refused(capsys, "--cluster", "slurm")
-        assert said.startswith("error: --cluster slurm needs srun and sbatch on the PATH")
+@pytest.mark.usefixtures("extra")
+def test_images_of_other_parameters(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    set_parameters(prepared, {"seed": 7})
+    line = refused(capsys)
+    assert "seed 42 (now 7)" in line
+    assert "dvc repro" in line
 
-    def test_images_of_other_parameters(
-        self, prepared: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        set_parameters(prepared, {"seed": 7})
-        line = refused(capsys)
-        assert "seed 42 (now 7)" in line
-        assert "dvc repro" in line
 
-    def test_images_that_are_not_the_recorded_ones(
-        self, prepared: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        path = artifact_paths(prepared)["validation"]
-        shutil.copy(artifact_paths(prepared)["train"], path)
-        assert refused(capsys) == (
-            f"error: {path} is not the file that dvc.lock records: `dvc repro prepare` puts it "
-            "right."
-        )
+@pytest.mark.usefixtures("extra")
+def test_images_that_are_not_the_recorded_ones(
+    prepared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = artifact_paths(prepared)["validation"]
+    shutil.copy(artifact_paths(prepared)["train"], path)
+    assert refused(capsys) == (
+        f"error: {path} is not the file that dvc.lock records: `dvc repro prepare` puts it right."
+    )

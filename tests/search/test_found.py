@@ -23,13 +23,17 @@ from spikejoule.search.found import (  # noqa: E402
     front_text,
     write_table,
 )
-from spikejoule.search.settings import load_search  # noqa: E402
-from spikejoule.search.space import SearchSpace, search_space, with_values  # noqa: E402
+from spikejoule.search.space import (  # noqa: E402
+    SearchSpace,
+    load_search,
+    search_space,
+    with_values,
+)
 from spikejoule.search.study import ENDED, Search  # noqa: E402
 from spikejoule.search.trial import TrialResult  # noqa: E402
 from spikejoule.tracking.search_runs import EndedTrial, SearchRun  # noqa: E402
 from spikejoule.tracking.store import Store  # noqa: E402
-from tests.search.test_space import Draws  # noqa: E402
+from tests.search.test_space import draws  # noqa: E402
 
 RESULTS = [(90.0, 5.0), (95.0, 7.0), (94.0, 9.0), (97.0, 20.0), (97.0, 21.0)]
 FRONT = {0, 1, 3}
@@ -50,7 +54,7 @@ def rows(repository: Path, tmp_path: Path, space: SearchSpace, current: Params) 
     trials = []
     for number, (accuracy, energy) in enumerate(RESULTS):
         result = TrialResult(accuracy, 100 * energy, energy, 3, f"{number:064x}")
-        ended = asdict(EndedTrial.trained(asdict(result), space.draw(Draws(number))))
+        ended = asdict(EndedTrial.trained(asdict(result), draws(space, len(RESULTS))[number][1]))
         trial = create_trial(values=result.objectives, user_attrs={ENDED: ended})
         trial.number = number
         trials.append(trial)
@@ -81,6 +85,7 @@ def test_a_command_sets_the_same_after_any_other(
     rows: list[Row], space: SearchSpace, current: Params, tmp_path: Path
 ) -> None:
     """`dvc exp run` leaves what it sets in params.yaml."""
+    drawn = draws(space, len(RESULTS))
     left = current.model_dump(mode="json")
     for row in (*rows, *reversed(rows)):
         words = shlex.split(row["command"])
@@ -89,7 +94,7 @@ def test_a_command_sets_the_same_after_any_other(
             "\n".join(word.replace("=", ": ", 1) for word in words[3:] if word != "-S")
         )
         left = with_values(left, read_yaml(tmp_path / "set.yaml", ArtifactError))
-        assert parse_params(left) == space.params(space.draw(Draws(row["trial"])))
+        assert parse_params(left) == space.params(drawn[row["trial"]][1])
 
 
 def test_the_table_and_the_figure(rows: list[Row], tmp_path: Path) -> None:

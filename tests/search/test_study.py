@@ -16,9 +16,9 @@ from optuna.trial import FrozenTrial  # noqa: E402
 
 from spikejoule.core.errors import ArtifactError, ParameterError, StoreError  # noqa: E402
 from spikejoule.params import Params, load_params  # noqa: E402
-from spikejoule.search import worker as worker_module  # noqa: E402
-from spikejoule.search.launch import private_folder  # noqa: E402
-from spikejoule.search.settings import StopSettings  # noqa: E402
+from spikejoule.search import trial as trial_module  # noqa: E402
+from spikejoule.search.launch import private_folder, run_trials  # noqa: E402
+from spikejoule.search.space import StopSettings  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     ENDED,
     FAILED,
@@ -38,10 +38,8 @@ from spikejoule.search.trial import (  # noqa: E402
     StopRule,
     TrialResult,
 )
-from spikejoule.search.worker import run_trials  # noqa: E402
-from spikejoule.tracking.keeper import FAILURE_TAG  # noqa: E402
 from spikejoule.tracking.search_runs import SearchRun  # noqa: E402
-from spikejoule.tracking.store import Store  # noqa: E402
+from spikejoule.tracking.store import FAILURE_TAG, Store  # noqa: E402
 from spikejoule.training.state import EpochRecord  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
@@ -84,10 +82,10 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 raise outcome
             return RESULT
 
-        monkeypatch.setattr(worker_module, "run_trial", run_trial)
+        monkeypatch.setattr(trial_module, "run_trial", run_trial)
 
-    monkeypatch.setattr(worker_module, "load_data", lambda paths, digests: None)
-    monkeypatch.setattr(worker_module, "architecture_of", lambda params, data: Named())
+    monkeypatch.setattr(trial_module, "load_data", lambda paths, digests: None)
+    monkeypatch.setattr(trial_module, "architecture_of", lambda params, data: Named())
     come_to()
     return come_to
 

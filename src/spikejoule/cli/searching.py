@@ -14,7 +14,7 @@ from spikejoule.cli.arguments import add_command, add_project_directory, positiv
 
 if TYPE_CHECKING:
     from spikejoule.params import Params
-    from spikejoule.search.settings import SearchSettings
+    from spikejoule.search.space import SearchSettings
     from spikejoule.search.study import Search
 
 _STORAGE = "sqlite:///search.db"
@@ -112,7 +112,7 @@ def _searched(options: argparse.Namespace) -> str:
     from spikejoule.params import load_params
     from spikejoule.search.found import found_rows, front_png, front_text, write_table
     from spikejoule.search.launch import run_search
-    from spikejoule.search.settings import load_search
+    from spikejoule.search.space import load_search
     from spikejoule.search.study import FAILED, STOPPED, TRAINED
     from spikejoule.tracking.store import without_passwords
 
@@ -153,8 +153,7 @@ def _plan(
 ) -> "Search":
     from spikejoule.core.yaml_files import artifact_paths
     from spikejoule.energy import load_profiles, select_profile
-    from spikejoule.search.settings import SYNAPTIC_EVENTS
-    from spikejoule.search.space import search_space
+    from spikejoule.search.space import SYNAPTIC_EVENTS, search_space
     from spikejoule.search.study import Search, check_possible, check_storage
     from spikejoule.search.trial import ARTIFACTS, check_artifacts, digests
     from spikejoule.tracking import project_store

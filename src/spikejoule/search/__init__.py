@@ -5,5 +5,5 @@ trains as the pipeline does, and is judged on validation images alone. Workers a
 submitit starts, here or through Slurm; all that they share is the study's database. Optuna's
 heartbeat finds the trials of workers that were killed, and has them run again.
 
-`space` and `settings` read `search.yaml` and need neither package.
+`space` reads `search.yaml` and needs neither package.
 """

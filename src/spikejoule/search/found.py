@@ -15,7 +15,7 @@ from spikejoule.core.text import text_table
 from spikejoule.evaluation.front_rows import pareto_front
 from spikejoule.params import Params
 from spikejoule.report.charts.accuracy import Point, search_front
-from spikejoule.search.settings import SYNAPTIC_EVENTS
+from spikejoule.search.space import SYNAPTIC_EVENTS
 from spikejoule.search.study import ENDED, Search, number_of
 from spikejoule.tracking.pareto import experiment_command
 

@@ -9,6 +9,8 @@ import logging
 import os
 import shutil
 import signal
+import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,7 +23,9 @@ import psutil
 import submitit
 from optuna.storages import fail_stale_trials
 from optuna.trial import FrozenTrial
+from submitit import JobEnvironment
 from submitit.core.utils import FailedJobError, FailedSubmissionError
+from submitit.helpers import Checkpointable
 
 from spikejoule.core.errors import ArtifactError, ClusterError, SpikejouleError
 from spikejoule.search.study import (
@@ -40,7 +44,7 @@ from spikejoule.search.study import (
     run_again,
     settled,
 )
-from spikejoule.search.worker import Work, job_name
+from spikejoule.search.trial import Objective
 from spikejoule.tracking.search_runs import EndedTrial
 from spikejoule.tracking.store import without_passwords
 
@@ -50,6 +54,51 @@ _WEEK_MINUTES: Final = 7 * 24 * 60
 _FRUITLESS_ENDS: Final = 3
 _LAST_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = {"local": 0.5, "slurm": 5.0}
+
+
+class Work(Checkpointable):
+    """What submitit calls, and calls again where the job is preempted or its time is up.
+
+    Its argument is JSON, and nothing comes back: what a trial gave is in the study.
+    """
+
+    def __call__(self, text: str) -> None:
+        """Run trials; a SpikejouleError is the last line of the standard error."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the launcher
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        search = Search.model_validate_json(text)
+        try:
+            run_trials(search, job_name(search.cluster, JobEnvironment().job_id))
+        except SpikejouleError as error:
+            print(f"error: {error}", file=sys.stderr)  # noqa: T201
+            sys.exit(1)
+
+
+def job_name(cluster: str, job_id: str) -> str:
+    """A name for a job that no other has: a local one's is the number of a process."""
+    return f"{socket.gethostname() if cluster == 'local' else cluster} {job_id}"
+
+
+def run_trials(search: Search, job: str) -> None:
+    """Run trials of a study until it has as many as it should, under the name of a job."""
+    study = open_study(search)
+    run_again(study, [job], None)  # that which this job ran when it was preempted
+    objective = Objective(search, study, job)
+
+    def stop_with_enough(study: optuna.Study, trial: FrozenTrial) -> None:
+        # As Optuna's MaxTrialsCallback, which would count combinations that are not allowed, too.
+        if settled(study) >= search.trials:
+            study.stop()
+
+    while True:
+        try:
+            study.optimize(objective, callbacks=[stop_with_enough])
+            return
+        except ValueError as error:
+            # Of a machine that was asleep for longer than a worker may be silent.
+            if not str(error).startswith("Cannot tell a "):
+                raise
+            logger.warning("another worker has taken over the trial of this one")
 
 
 def run_search(search: Search, tags: Mapping[str, str]) -> dict[str, list[FrozenTrial]]:

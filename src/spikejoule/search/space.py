@@ -1,28 +1,47 @@
-"""The space of parameters that a search draws from, with the ranges that params.yaml has.
+"""search.yaml: what is searched, how long, by which measure of energy, and what trials draw.
 
-What a parameter may hold is what its field in `spikejoule.params` allows, by itself; whether values
-go together is decided by the whole of params.yaml, for each trial.
+The space has the keys and the ranges of params.yaml: what a parameter may hold is what its field in
+`spikejoule.params` allows, by itself; whether values go together is decided by the whole of
+params.yaml, for each trial.
 """
 
 import difflib
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import (
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from spikejoule.core.errors import ParameterError, shown
-from spikejoule.core.parameters import Section, allowed_words
+from spikejoule.core.parameters import (
+    WHOLE_LINE,
+    Line,
+    Real,
+    Section,
+    allowed_words,
+    parsed,
+    read_sections,
+)
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
 from spikejoule.params import RENAMED, Params, Value, Values, parse_params
-from spikejoule.search.settings import SYNAPTIC_EVENTS, SearchSettings
 
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
+
+SYNAPTIC_EVENTS: Final = "synaptic_events"
+"""The measure of energy that needs no prices."""
 
 SECTIONS: Final = ("encode", "model", "train")
 NEVER: Final = (
@@ -36,6 +55,57 @@ NEVER: Final = (
 
 _DIGITS = 4
 _RANGE = "a range {from: A, to: B}, with step or log"
+
+
+class StopSettings(Section):
+    """When a trial that is hopeless ends early.
+
+    Attributes:
+        after_fraction: of its epochs, after which a trial may be stopped; None never does.
+        margin_percent: by how many percentage points another trial must have been more accurate at
+            the same point of its training, for no more synaptic events and no wider weights.
+    """
+
+    after_fraction: Real | None = Field(gt=0, le=1)
+    margin_percent: Real = Field(gt=0, le=100)
+
+
+class SearchSettings(Section):
+    """The whole of search.yaml, but for what `space` says of its entries.
+
+    Attributes:
+        study: name; a study that exists is continued.
+        trials: number of trainings.
+        energy: id of the hardware profile whose prices make the second objective, or
+            ``synaptic_events``.
+        fixed: parameters that differ from params.yaml in all trials, by full key.
+        space: parameters that are searched, by full key: a list of values, or a range.
+        stop: when a hopeless trial ends early.
+    """
+
+    study: str = Field(
+        pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
+        description="a name of 1 to 100 letters, digits, dots, dashes and underscores",
+    )
+    trials: int = Field(ge=1, le=100_000)
+    energy: Line = Field(description=f"the id of a hardware profile, or {SYNAPTIC_EVENTS}")
+    fixed: dict[str, Any] = Field(description="parameters by full key, or {}")
+    space: dict[str, Any] = Field(
+        min_length=1,
+        description="parameters by full key, each a list of values or a range {from: A, to: B}",
+    )
+    stop: StopSettings
+
+    @model_validator(mode="after")
+    def _each_key_once(self) -> Self:
+        both = sorted(self.fixed.keys() & self.space.keys())
+        if both:
+            raise PydanticCustomError(
+                WHOLE_LINE,
+                "fixed.{key}: is in space, too; allowed: one of the two",
+                {"key": both[0]},
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -69,6 +139,19 @@ class SearchSpace:
             if own in kinds.parameters() and own not in kinds[str(chosen)].model_fields:
                 return True
         return False
+
+
+def load_search(path: str | os.PathLike[str]) -> SearchSettings:
+    """Read a search.yaml; ParameterError with one line, naming the file, for each problem.
+
+    What is under `fixed` and `space` is for `search_space`.
+    """
+    content = read_sections(path, SearchSettings)
+    try:
+        return parsed(content, SearchSettings, {}, {})
+    except ParameterError as error:
+        lines = str(error).splitlines()
+        raise ParameterError("\n".join(f"{path}: {line}" for line in lines)) from error
 
 
 def search_space(settings: SearchSettings, params: Params, file: str) -> SearchSpace:

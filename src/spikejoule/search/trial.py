@@ -7,36 +7,66 @@ training image, and with weights no wider. A trial that removes synapses is judg
 gone: before, it has events that it will not have.
 """
 
+import logging
 import math
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from spikejoule.core.errors import ArtifactError
-from spikejoule.core.provenance import file_digest
-from spikejoule.core.resume import Keeper
+import optuna
+from optuna.trial import Trial, TrialState
+
+import spikejoule
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.provenance import (
+    computing_environment,
+    content_digest,
+    file_digest,
+    tree_digests,
+)
+from spikejoule.core.resume import Keeper, ResumeFile
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
-from spikejoule.energy import HardwareProfile, count_operations
+from spikejoule.energy import (
+    HardwareProfile,
+    count_operations,
+    load_profiles,
+    select_profile,
+)
 from spikejoule.energy.prices import middle_pj
 from spikejoule.engine import engine_to_train
+from spikejoule.engine.choice import resolve_device
 from spikejoule.engine.interface import BatchOutcome
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
-from spikejoule.search.settings import StopSettings
+from spikejoule.search.space import SYNAPTIC_EVENTS, StopSettings, check_trial
+from spikejoule.search.study import ENDED, JOB, NUMBER, Search, number_of
 from spikejoule.tracking.lock import LOCK_FILE, result_of
+from spikejoule.tracking.search_runs import EndedTrial, TrialRun
+from spikejoule.tracking.store import in_one_line
 from spikejoule.training.outcome import trained_network
 from spikejoule.training.state import EpochRecord
-from spikejoule.training.training import TrainingData, TrainingObserver, train
+from spikejoule.training.training import (
+    DivergedError,
+    TrainingData,
+    TrainingObserver,
+    train,
+)
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
 """What a search reads of a pipeline's artifacts: no test images are among them."""
 
+CURVE: Final = "curve"
+"""Attribute of a trial: the curve of its `StopRule`."""
+
 _PJ_PER_NJ = 1000.0
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,3 +285,86 @@ class StopRule:
                     f"after epoch {epoch} of {last}: {accuracy:.2f} % for {events:,.0f} synaptic "
                     f"events, where another trial had {its_accuracy:.2f} % for {its_events:,.0f}"
                 )
+
+
+class Objective:
+    """Runs one trial after the other.
+
+    Args:
+        search: what is searched.
+        study: the trials.
+        job: the name of the worker's job.
+
+    Raises:
+        ParameterError, ArtifactError: the machine lacks what every trial needs.
+    """
+
+    def __init__(self, search: Search, study: optuna.Study, job: str) -> None:
+        self._search, self._study, self._job = search, study, job
+        shared = search.specification
+        resolve_device(shared["base"]["train"]["device"])
+        self._stop = StopSettings.model_validate(shared["stop"])
+        self._profile = None
+        if shared["energy"] != SYNAPTIC_EVENTS:
+            profiles = load_profiles(search.price_list)
+            self._profile = select_profile(profiles, shared["energy"], "energy")
+        self._data = load_data(search.paths, shared["data"])
+        # Code that computes otherwise must not resume from a state.
+        self._code = {
+            **(tree_digests([Path(spikejoule.__file__).parent]) or {}),
+            **computing_environment(),
+        }
+
+    def __call__(self, trial: Trial) -> tuple[float, float]:
+        """Accuracy and energy; raises TrialPruned for a trial that comes to neither."""
+        search, number = self._search, number_of(trial)
+        trial.set_user_attr(NUMBER, number)
+        trial.set_user_attr(JOB, [self._job, trial.number])
+        # By the trial, so that one worker alone draws the same again. Parameters are independent of
+        # each other: which there are depends on the kinds that are drawn.
+        seed = zlib.crc32(f"{search.study} {number}".encode())
+        self._study.sampler = optuna.samplers.TPESampler(seed=seed)
+        drawn = search.space.draw(trial)
+        try:
+            params = search.space.params(drawn)
+            check_trial(params, self._profile)
+            names = architecture_of(params, self._data).layer_names
+        except ParameterError as error:
+            trial.set_constraint("allowed", 1.0)  # the sampler learns to avoid it
+            raise optuna.TrialPruned(str(error)) from error
+        logger.info("trial %d: %s", number, drawn)
+        run = TrialRun(search.run, number, params.flattened(), names)
+        rule = StopRule(params, self._stop, self._curves)
+        known_by = {"search": search.run.search_id, "trial": number, "code": self._code}
+        resume = ResumeFile(
+            search.folder / "resume", content_digest(known_by), f"trial {number} of the search"
+        )
+        with resume:
+            try:
+                keeper = resume if params.train.resume else None
+                result = run_trial(
+                    params, self._data, self._profile, search.threads, (run, rule), keeper
+                )
+                ended = EndedTrial.trained(asdict(result), drawn)
+            except (DivergedError, HopelessError) as reason:
+                ended = EndedTrial.stopped(str(reason))
+            except MemoryError as error:
+                ended = EndedTrial.failed(f"not enough memory ({error})")
+            except ParameterError as error:
+                ended = EndedTrial.failed(in_one_line(error))
+            except Exception as error:
+                run.end(EndedTrial.failed(in_one_line(error)))
+                raise
+            # Of a trial that is to be run again alone a state is kept.
+            resume.done()
+        trial.set_user_attr(CURVE, rule.curve)
+        trial.set_user_attr(ENDED, asdict(ended))
+        run.end(ended)
+        logger.info("trial %d: %s %s", number, ended.status, ended.metrics or ended.tags)
+        if not ended.metrics:
+            raise optuna.TrialPruned(str(ended.tags))
+        return result.objectives
+
+    def _curves(self) -> Iterator[Mapping[str, Any]]:
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            yield trial.user_attrs[CURVE]

@@ -1,8 +1,8 @@
 """The runs of a search: one for the search, and below it one for each trial.
 
-A trial that is run again goes on in the run that it has: the run is found by the search and the
-number of the trial. What goes wrong is a warning, as everywhere in this package; what a search has
-found is in its study, and `SearchRun.settle` writes what is missing at the end.
+A trial that is run again is continued in the run that it has: the run is found by the search and
+the number of the trial. What goes wrong is a warning, as everywhere in this package; what a search
+has found is in its study, and `SearchRun.settle` writes what is missing at the end.
 """
 
 import logging
@@ -110,19 +110,13 @@ class EndedTrial:
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def trained(
-        cls, result: Mapping[str, Any], parameters: Mapping[str, Any] | None = None
-    ) -> "EndedTrial":
+    def trained(cls, result: Mapping[str, Any], parameters: Mapping[str, Any]) -> "EndedTrial":
         """To its end: numbers are metrics, text is a tag, and None is nothing."""
-        tags = {
-            f"spikejoule.{name}": value for name, value in result.items() if isinstance(value, str)
-        }
-        metrics = {
-            name: float(value)
-            for name, value in result.items()
-            if value is not None and not isinstance(value, str)
-        }
-        return cls("FINISHED", metrics, tags, parameters or {})
+        given = {name: value for name, value in result.items() if value is not None}
+        tags = {name: value for name, value in given.items() if isinstance(value, str)}
+        metrics = {name: float(value) for name, value in given.items() if name not in tags}
+        named = {f"spikejoule.{name}": value for name, value in tags.items()}
+        return cls("FINISHED", metrics, named, parameters)
 
     @classmethod
     def stopped(cls, reason: str) -> "EndedTrial":
@@ -173,13 +167,14 @@ class TrialRun:
         """After each step: nothing to write."""
 
     def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
-        """Before a trial goes on: the epochs that it has, of which the run may lack some."""
-        for record, took in zip(history, seconds, strict=True):
-            self._add(record, took)
+        """Before a trial resumes: the epochs that it has, of which the run may lack some."""
+        for record, lasted in zip(history, seconds, strict=True):
+            self._elapsed += lasted
+            self._rows.append(epoch_row(record.entry(), self._names, self._elapsed))
 
     def on_epoch(self, record: Any, seconds: float) -> None:
         """After each epoch; written every few seconds."""
-        self._add(record, seconds)
+        self.on_resume([record], [seconds])
         if time.monotonic() - self._flushed >= _FLUSH_SECONDS:
             self._flush()
 
@@ -188,10 +183,6 @@ class TrialRun:
         self._flush()
         if self.run_id:
             _carefully(self._search.store, lambda client, _: _end(client, self.run_id, trial))
-
-    def _add(self, record: Any, seconds: float) -> None:
-        self._elapsed += seconds
-        self._rows.append(epoch_row(record.entry(), self._names, self._elapsed))
 
     def _flush(self) -> None:
         rows, self._rows, self._flushed = self._rows, [], time.monotonic()
