@@ -51,13 +51,7 @@ def _write(
     resume: Resume,
 ) -> None:
     baselines = list(_measured(training, splits, params))
-    save_baseline(
-        paths["baseline"],
-        [baseline.counts for baseline in baselines],
-        [baseline.network for baseline in baselines],
-        [baseline.predictions for baseline in baselines],
-        splits["test"].labels,
-    )
+    save_baseline(paths["baseline"], baselines, splits["test"].labels)
     save_teacher(paths["teacher"], _floating_point(training))
     headline = {
         f"{key}_{name}": value
@@ -106,7 +100,7 @@ def _train(
 ) -> BaselinesTraining:
     """The network of equal size, then the family.
 
-    All have the spiking network's budget and deformations, and learning constants of their own.
+    All have the spiking network's budget and augmentation, and learning constants of their own.
     """
     n_input, n_classes = splits["train"].images[0].size, splits["train"].subject.n_classes
     settings = params.baseline.training(params.train)

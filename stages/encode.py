@@ -32,8 +32,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     for split, samples in splits.items():
         encoded = encode_samples(encoder, samples, params.seed, split)
         events = encoded.events
-        code = EncodedImages(encoder, params.seed, split, samples_sha256(samples))
-        save_events(paths[f"events_{split}"], events, code.entry())
+        made_from = EncodedImages(
+            encoder=encoder,
+            seed=params.seed,
+            split=split,
+            images_sha256=samples_sha256(samples),
+        )
+        save_events(paths[f"events_{split}"], events, made_from.entry())
         from_sensor = encoder.takes == "events"
         figures[split] = SplitFigures.of(encoded, from_sensor)
         logger.info(

@@ -32,8 +32,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     description = DataDescription.read(paths["data_metrics"])
     description.check_counts(paths["data_metrics"], len(samples), len(validation))
     encoder = params.encode.encoder
-    code = EncodedImages(encoder, params.seed, "validation", samples_sha256(validation))
-    events = load_events_of(paths["events_validation"], code)
+    made_from = EncodedImages(
+        encoder=encoder,
+        seed=params.seed,
+        split="validation",
+        images_sha256=samples_sha256(validation),
+    )
+    events = load_events_of(paths["events_validation"], made_from)
     architecture = Architecture(
         events.n_inputs,
         params.model.hidden,

@@ -531,7 +531,7 @@ class TestEvents:
         content["train"] |= train
         return content
 
-    def test_they_need_no_code_and_no_deformation(self, repository: Path) -> None:
+    def test_they_need_no_encoder_and_no_augmentation(self, repository: Path) -> None:
         assert parse_params(self.of_events(repository)).encode.encoder.takes == "events"
 
     @pytest.mark.parametrize("key", ["shift_pixels", "shear_degrees", "distillation"])

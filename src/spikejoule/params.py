@@ -250,13 +250,13 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _events_are_not_deformed(self) -> Self:
+    def _events_are_not_augmented(self) -> Self:
         changed = [key for key in NOT_FOR_EVENTS if getattr(self.train, key)]
         if self.samples_are == "events" and changed:
             raise PydanticCustomError(
                 WHOLE_LINE,
                 "train.{key}: {value} is not allowed with data.source {source}, whose samples are "
-                "events that are neither deformed nor shown to a teacher; allowed: {zeros}",
+                "events that are neither augmented nor shown to a teacher; allowed: {zeros}",
                 {
                     "key": changed[0],
                     "value": shown(getattr(self.train, changed[0])),

@@ -264,13 +264,7 @@ def measured() -> list[MeasuredBaseline]:
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     path, baselines = tmp_path / "baseline.npz", measured()
-    save_baseline(
-        path,
-        [baseline.counts for baseline in baselines],
-        [baseline.network for baseline in baselines],
-        [baseline.predictions for baseline in baselines],
-        LABELS,
-    )
+    save_baseline(path, baselines, LABELS)
     return path
 
 

@@ -75,7 +75,7 @@ def test_what_is_written_in_blocks_is_read_in_parts(
     assert equal(file.read(slice(None)), events)
     assert file.labels.tolist() == labels.tolist()
     assert file.setting == SETTING
-    whole = np.concatenate([part.times for _, part in file.blocks()])
+    whole = np.concatenate([part.times for part in file.samples().inputs.blocks()])
     np.testing.assert_array_equal(whole, events.times)
 
 

@@ -43,7 +43,7 @@ CHOSEN = {
     "train.schedule": "linear",
     "energy_report.profile": "my-board",
 }
-# Little to learn, nothing to compile: no deformed image, and the engine that runs every neuron.
+# Little to learn, nothing to compile: no augmented image, and the engine that runs every neuron.
 SMALL = {
     "encode.time_window": 8,
     "encode.max_rate": 500,

@@ -122,7 +122,7 @@ class TestLayout:
 
 class TestFiles:
     def header(self, encoder: Any) -> dict[str, Any]:
-        return EncodedImages(encoder, 1, "test", "ab" * 32).entry()
+        return EncodedImages(encoder=encoder, seed=1, split="test", images_sha256="ab" * 32).entry()
 
     @pytest.mark.parametrize("products", PRODUCTS)
     def test_come_back(self, tmp_path: Path, products: Products) -> None:

@@ -117,10 +117,10 @@ class TestLoadNetworkAndEvents:
             (some_events(n_steps=40), {"time_window": 40}, "time_window 40,"),
             (some_events(n_steps=40), {}, "holds 40 steps, but states a window of 50"),
             (some_events(), {"max_rate_hz": 100.0}, "max_rate_hz 100.0,"),
-            (some_events(), {"type": "morse"}, "made with the code 'morse'"),
+            (some_events(), {"type": "morse"}, "made with the encoding 'morse'"),
             (some_events(n_inputs=100), {}, "100 inputs"),
         ],
-        ids=["window", "window of the events", "rate", "code", "inputs"],
+        ids=["window", "window of the events", "rate", "encoding", "inputs"],
     )
     def test_what_does_not(
         self,

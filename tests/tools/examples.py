@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from spikejoule.baselines.counts import BaselineCounts, save_baseline
+from spikejoule.baselines.counts import BaselineCounts, MeasuredBaseline, save_baseline
 from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
@@ -244,5 +244,6 @@ def write_baselines(
         active=np.tile(np.array([150, 12], dtype=np.int64), (n_images, 1)),
         macs_nonzero=np.stack([np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1),
     )
-    save_baseline(path, [counts], [trained_network().state], [labels], labels)
+    measured = MeasuredBaseline(counts, trained_network().state, labels, len(labels))
+    save_baseline(path, [measured], labels)
     return path

@@ -1,19 +1,31 @@
-"""Shorthands for what tests build often: spikes of the default code, changed settings."""
+"""Shorthands for what tests build often: spikes of the default encoding, changed settings."""
 
 from typing import TypeVar
 
 import numpy as np
 
 from spikejoule.core.parameters import Section
-from spikejoule.encoding.encoders.poisson import Poisson, encode
+from spikejoule.encoding.encoders.poisson import Poisson
+from spikejoule.encoding.events import EventList
 
 __all__ = ["changed", "draw_key", "encode"]
 
 S = TypeVar("S", bound=Section)
 
 
+def encode(
+    images: np.ndarray,
+    time_window: int,
+    max_rate_hz: float,
+    key: np.uint64,
+    samples: np.ndarray | None = None,
+) -> EventList:
+    """Spikes of the Poisson encoding."""
+    return Poisson(time_window=time_window, max_rate=max_rate_hz).events(images, key, samples)
+
+
 def draw_key(seed: int, split: str, epoch: int) -> np.uint64:
-    """Key of the Poisson code's random streams."""
+    """Key of the Poisson encoding's random streams."""
     return Poisson(time_window=1, max_rate=1.0).draw_key(seed, split, epoch)
 
 

@@ -119,12 +119,6 @@ class BaselineCounts:
                 return f"{name} must lie between 0 and {most}"
         if len(self.active) != len(self.macs_nonzero):
             return f"active of {len(self.active)} images, macs_nonzero of {len(self.macs_nonzero)}"
-        for percent in (self.accuracy_percent, self.validation_accuracy_percent):
-            if not 0 <= percent <= 100:
-                return f"an accuracy of {percent} %"
-        for bits in (self.weight_bits, self.activation_bits):
-            if not 1 <= bits <= FLOAT_BITS:
-                return f"a width of {bits} bits"
         return ""
 
 
@@ -350,28 +344,25 @@ BASELINE = ArrayFile(
 
 
 def save_baseline(
-    path: str | os.PathLike[str],
-    counts: Sequence[BaselineCounts],
-    networks: Sequence[State | QuantisedNetwork],
-    predictions: Sequence[NDArray[np.integer]],
-    labels: NDArray[np.uint8],
+    path: str | os.PathLike[str], measured: Sequence[MeasuredBaseline], labels: NDArray[np.uint8]
 ) -> None:
-    """Write the counts and predictions [N] of networks on the test images, and their weights."""
+    """Write networks on the test images: their counts, predictions and weights, and labels [N]."""
+    counts = [of.counts for of in measured]
     arrays: dict[str, NDArray[Any]] = {
         "names": np.array([of.name for of in counts], dtype=np.str_),
         "weight_bits": np.array([of.weight_bits for of in counts], dtype=np.int64),
         "activation_bits": np.array([of.activation_bits for of in counts], dtype=np.int64),
         "equal_size": np.array([of.equal_size for of in counts], dtype=np.uint8),
         "validation_accuracy_percent": np.array([of.validation_accuracy_percent for of in counts]),
-        "predictions": np.stack(predictions).astype(np.uint8),
+        "predictions": np.stack([of.predictions for of in measured]).astype(np.uint8),
         "labels": labels,
     }
-    for number, (of, network) in enumerate(zip(counts, networks, strict=True), start=1):
+    for number, of in enumerate(measured, start=1):
         own = {
-            "synapses": np.array(of.synapses, dtype=np.int64),
-            "active": of.active,
-            "macs_nonzero": of.macs_nonzero,
-            **weight_arrays(network),
+            "synapses": np.array(of.counts.synapses, dtype=np.int64),
+            "active": of.counts.active,
+            "macs_nonzero": of.counts.macs_nonzero,
+            **weight_arrays(of.network),
         }
         arrays |= {f"baseline{number}.{name}": array for name, array in own.items()}
     BASELINE.write(path, arrays)

@@ -109,10 +109,9 @@ class EventFile:
             offsets_of(lengths),
         )
 
-    def blocks(self) -> Iterator[tuple[slice, EventSamples]]:
-        """All samples in order, some megabytes at a time: which they are, and their events."""
-        for samples in blocks_of(np.diff(self.offsets)):
-            yield samples, self.read(samples)
+    def samples(self) -> "LabelledEvents":
+        """All samples with their labels."""
+        return LabelledEvents(self, self.labels, self.index, self.setting)
 
 
 def _problem(arrays: Arrays) -> str:
@@ -339,5 +338,4 @@ class LabelledEvents:
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "LabelledEvents":
         """Open a file of `save`; one that is missing, damaged or another: ArtifactError."""
-        file = open_event_file(path)
-        return LabelledEvents(file, file.labels, file.index, file.setting)
+        return open_event_file(path).samples()

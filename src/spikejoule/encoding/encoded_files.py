@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SerializeAsAny, ValidationError
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Count, NotNegative, Record, Sha256, first_problem
@@ -18,16 +17,7 @@ from spikejoule.encoding.events import EventList, load_events
 Split = Literal["validation", "test"]
 
 
-class _Draws(Record):
-    """What an encoded split depends on beside its encoding."""
-
-    seed: int = Field(ge=0, lt=2**32)
-    split: Split
-    images_sha256: Sha256
-
-
-@dataclass(frozen=True)
-class EncodedImages:
+class EncodedImages(Record):
     """What an event list was made from.
 
     Attributes:
@@ -37,19 +27,14 @@ class EncodedImages:
         images_sha256: SHA-256 of the pixels.
     """
 
-    encoder: Encoder
-    seed: int
+    encoder: SerializeAsAny[Encoder]
+    seed: int = Field(ge=0, lt=2**32)
     split: Split
-    images_sha256: str
+    images_sha256: Sha256
 
     def entry(self) -> dict[str, Any]:
         """The header of the event list: plain values."""
-        return {
-            **self.encoder.entry(),
-            "seed": self.seed,
-            "split": self.split,
-            "images_sha256": self.images_sha256,
-        }
+        return {**self.encoder.entry(), **self.model_dump(exclude={"encoder"})}
 
 
 def encode_samples(encoder: Encoder, samples: Samples, seed: int, split: str) -> Encoded:
@@ -114,9 +99,8 @@ def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
     """
     events, header = load_events(path)
     encoder = encoder_of_entry(path, header)
-    own = encoder.entry()
-    draws = _Draws.from_content(path, {k: v for k, v in header.items() if k not in own})
-    made_from = EncodedImages(encoder, draws.seed, draws.split, draws.images_sha256)
+    others = {key: value for key, value in header.items() if key not in encoder.entry()}
+    made_from = EncodedImages.from_content(path, {"encoder": encoder, **others})
     if encoder.time_window != events.n_steps:
         raise ArtifactError(
             f"{path} holds {events.n_steps} steps, but states a window of {encoder.time_window}: "

@@ -114,9 +114,7 @@ class Currents:
 
     def sum_per_sample(self, of_source: NDArray[np.int64]) -> NDArray[np.int64]:
         """The sum over each sample's sources of a number that each unit has, int64 [N]."""
-        before = np.zeros(self.sources.size + 1, dtype=np.int64)
-        np.cumsum(of_source[self.sources], out=before[1:])
-        return np.diff(before[self.offsets])
+        return np.diff(offsets_of(of_source[self.sources])[self.offsets])
 
     def to_dense(self, n_inputs: int) -> NDArray[np.float32]:
         """The same as one value a unit, float32 [N, n_inputs]."""

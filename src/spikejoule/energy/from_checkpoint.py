@@ -183,7 +183,7 @@ def _recorded_macs(checkpoint: CompleteCheckpoint) -> float | None:
     macs: Any = checkpoint.section("energy_proxies").get("input_macs_per_inference")
     if macs is None or macs > most:
         raise ArtifactError(
-            f"the checkpoint is of a network with the code {encoder.name}, and must record its "
+            f"the checkpoint is of a network with the encoding {encoder.name}, and must record its "
             f"input_macs_per_inference, from 0 to {most:,}, but records {macs!r:.80}: count them "
             f"with {_COUNTING}."
         )

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.schema import NotNegative, Percent, Row, Table, accuracy_interval
+from spikejoule.core.schema import NotNegative, Percent, Record, Row, Table, accuracy_interval
+from spikejoule.data.events import offsets_of
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.measurement import Measurement
 
@@ -34,6 +35,12 @@ class Accuracy:
     percent: float | None
     low_percent: float | None
     high_percent: float | None
+
+    @classmethod
+    def of(cls, n_samples: int, n_correct: int, record: Record, name: str = "accuracy") -> Self:
+        """The accuracy that a record states under such names, of counted samples."""
+        low, percent, high = (getattr(record, field) for field in accuracy_interval(name))
+        return cls(n_samples, n_correct, percent, low, high)
 
     def entries(self, name: str = "accuracy") -> dict[str, float | None]:
         """The percentages as files name them, such as `accuracy_low_percent`."""
@@ -119,9 +126,7 @@ def synaptic_events_by_step(
     first = layers[0]
     total = np.zeros(first.n_samples * first.n_steps, dtype=np.int64)
     for events, fan_out in zip(layers[:-1], fan_outs, strict=True):
-        before = np.zeros(events.n_events + 1, dtype=np.int64)
-        np.cumsum(fan_out[events.sources], out=before[1:])
-        total += np.diff(before[events.offsets])
+        total += np.diff(offsets_of(fan_out[events.sources])[events.offsets])
     return total.reshape(first.n_samples, first.n_steps)
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import NotNegative, Percent, Record, accuracy_interval
+from spikejoule.data.events import offsets_of
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation import ExitRule
 from spikejoule.evaluation.accuracy import StepOutcomes, accuracy
@@ -232,6 +233,4 @@ def _until(layer: EventList, steps: NDArray[np.int64]) -> EventList:
     lengths = np.diff(layer.offsets)
     runs = np.arange(layer.n_steps) < steps[:, None]
     kept = np.repeat(runs.ravel(), lengths)
-    offsets = np.zeros_like(layer.offsets)
-    np.cumsum(lengths * runs.ravel(), out=offsets[1:])
-    return replace(layer, sources=layer.sources[kept], offsets=offsets)
+    return replace(layer, sources=layer.sources[kept], offsets=offsets_of(lengths * runs.ravel()))

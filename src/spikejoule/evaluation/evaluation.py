@@ -258,26 +258,15 @@ class EvaluationFiles:
     @property
     def overall(self) -> Accuracy:
         """Accuracy over all test images."""
-        return Accuracy(
-            self.n_samples,
-            int(np.trace(self.confusion.matrix)),
-            self.metrics.test_accuracy_percent,
-            self.metrics.test_accuracy_low_percent,
-            self.metrics.test_accuracy_high_percent,
-        )
+        n_correct = int(np.trace(self.confusion.matrix))
+        return Accuracy.of(self.n_samples, n_correct, self.metrics, "test_accuracy")
 
     @property
     def of_each_class(self) -> tuple[Accuracy, ...]:
         """Accuracy of each class's test images."""
         matrix = self.confusion.matrix
         return tuple(
-            Accuracy(
-                row.n_samples,
-                int(matrix[row.label, row.label]),
-                row.accuracy_percent,
-                row.accuracy_low_percent,
-                row.accuracy_high_percent,
-            )
+            Accuracy.of(row.n_samples, int(matrix[row.label, row.label]), row)
             for row in self.per_class.rows
         )
 

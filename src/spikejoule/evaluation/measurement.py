@@ -19,7 +19,7 @@ of their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -126,17 +126,11 @@ class EnergyProxies:
         return {} if macs is None else {"input_macs_per_inference": macs}
 
     def _per_layer(self) -> dict[str, dict[str, float | int]]:
-        return {
-            one.name: {
-                "spikes_per_inference": one.spikes_per_inference,
-                "fan_out": one.fan_out,
-                "synapses": one.synapses,
-                "synaptic_events_per_inference": one.synaptic_events_per_inference,
-                "dense_operations_per_inference": one.dense_operations_per_inference,
-                "sparsity_ratio": one.sparsity_ratio,
-            }
-            for one in self.connections
-        }
+        per_layer = {}
+        for one in self.connections:
+            counts = asdict(one)
+            per_layer[counts.pop("name")] = counts | {"sparsity_ratio": one.sparsity_ratio}
+        return per_layer
 
 
 def energy_proxies(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.data.event_file import EventFile, LabelledEvents, open_event_file
+from spikejoule.data.event_file import LabelledEvents, open_event_file
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import FileSource, Places
 
@@ -24,8 +24,13 @@ class Events(FileSource):
             file = open_event_file(places.resolved(self.files))
         except ArtifactError as error:
             raise DataError(f"data.files: {error}") from error
-        n_train = _n_train(file)
-        whole = LabelledEvents(file, file.labels, file.index, file.setting)
+        n_train = file.n_train
+        if n_train is None:
+            raise DataError(
+                f"data.files: {file.path} must say how many of its samples are for training "
+                "(n_train), but does not: write it again."
+            )
+        whole = file.samples()
         train, test = whole.select(slice(n_train)), whole.select(slice(n_train, None))
         return Dataset(
             self.name,
@@ -44,14 +49,4 @@ def samples_of_file(path: Path) -> tuple[str, LabelledEvents]:
         ArtifactError: it is missing or damaged.
     """
     file = open_event_file(path)
-    whole = LabelledEvents(file, file.labels, file.index, file.setting)
-    return file.setting.title, whole.select(slice(file.n_train, None))
-
-
-def _n_train(file: EventFile) -> int:
-    if file.n_train is None:
-        raise DataError(
-            f"data.files: {file.path} must say how many of its samples are for training (n_train), "
-            "but does not: write it again."
-        )
-    return file.n_train
+    return file.setting.title, file.samples().select(slice(file.n_train, None))

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Real
 from spikejoule.encoding.encoder import (
     BYTE_INTENSITIES,
@@ -49,7 +48,23 @@ class Poisson(Encoder):
         samples: NDArray[np.integer] | None = None,
     ) -> EventList:
         """The spikes of images; see :meth:`spikejoule.encoding.encoder.Encoder.events`."""
-        return encode(images, self.time_window, self.max_rate, key, samples)
+        # Compiling takes numba, which reading parameters does not need.
+        from spikejoule.encoding.kernels import collect_events
+        from spikejoule.encoding.kernels.poisson import encode_lanes
+
+        levels, intensities = levels_of(images)
+        n_images, n_pixels = levels.shape
+        identities = identities_of(samples, n_images)
+        if intensities is BYTE_INTENSITIES:
+            scale, first_lit = _gap_scale_of_bytes(self.max_rate)
+        else:
+            scale, first_lit = _gap_scale(intensities, self.max_rate)
+
+        def fill(chosen: slice, out: LaneSpikes) -> None:
+            chosen_levels, chosen_ones = levels[chosen], identities[chosen]
+            encode_lanes(chosen_levels, chosen_ones, key, scale, first_lit, self.time_window, *out)
+
+        return collect_events(n_images, self.time_window, n_pixels, fill)
 
     def density(self, images: NDArray[np.uint8]) -> float:
         """Mean intensity times the probability that a white pixel fires in a step."""
@@ -70,27 +85,15 @@ class Poisson(Encoder):
         return self.max_rate
 
 
-def firing_probabilities(
+def _gap_scale(
     intensities: NDArray[np.float64], max_rate_hz: float
-) -> NDArray[np.float64]:
-    """Probability of a spike in one step, ``intensity * max_rate_hz / 1000``.
-
-    Raises:
-        ParameterError: a rate outside (0, 1000] Hz.
-    """
-    if not 0 < max_rate_hz * STEP_MS <= 1000:
-        raise ParameterError(
-            f"max_rate is {max_rate_hz} Hz; it must lie in (0, 1000], since a pixel can fire at "
-            "most once in a step of 1 ms"
-        )
-    return intensities * (max_rate_hz * STEP_MS / 1000)
-
-
-def _gap_scale(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+) -> tuple[NDArray[np.float64], int]:
     """-1 / log(1 - p) of levels in ascending order, and the lowest level that may fire.
 
-    The scale is zero where p is 1, and minus one where p is 0: such a level never fires.
+    p is the probability of a spike in one step, ``intensity * max_rate_hz / 1000``. The scale is
+    zero where p is 1, and minus one where p is 0: such a level never fires.
     """
+    probabilities = intensities * (max_rate_hz * STEP_MS / 1000)
     with np.errstate(divide="ignore", over="ignore"):
         scale = np.abs(1 / np.log1p(-probabilities))
     never = np.isinf(scale)
@@ -100,47 +103,4 @@ def _gap_scale(probabilities: NDArray[np.float64]) -> tuple[NDArray[np.float64],
 @functools.lru_cache(maxsize=8)
 def _gap_scale_of_bytes(max_rate_hz: float) -> tuple[NDArray[np.float64], int]:
     """That of the 8-bit levels; kept, because training asks for it in every batch."""
-    return _gap_scale(firing_probabilities(BYTE_INTENSITIES, max_rate_hz))
-
-
-def encode(
-    images: NDArray[np.generic],
-    time_window: int,
-    max_rate_hz: float,
-    key: np.uint64,
-    samples: NDArray[np.integer] | None = None,
-) -> EventList:
-    """Poisson rate encoding of images.
-
-    Args:
-        images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
-        time_window: T, steps of 1 ms, at least 1.
-        max_rate_hz: firing rate of a white pixel, in (0, 1000] Hz.
-        key: random streams of the pass, from :meth:`Encoder.draw_key`.
-        samples: identity of each image within its split, [N]; its position if not given.
-
-    Returns:
-        the spikes, [N, T, P] as an event list.
-
-    Raises:
-        ParameterError: a window below 1, a rate or a pixel out of range.
-    """
-    # Compiling takes numba, which reading parameters does not need.
-    from spikejoule.encoding.kernels import collect_events
-    from spikejoule.encoding.kernels.poisson import encode_lanes
-
-    if time_window < 1:
-        raise ParameterError(f"time_window is {time_window}; it must be at least 1 step of 1 ms")
-    levels, intensities = levels_of(images)
-    n_images, n_pixels = levels.shape
-    identities = identities_of(samples, n_images)
-    if intensities is BYTE_INTENSITIES:
-        scale, first_lit = _gap_scale_of_bytes(max_rate_hz)
-    else:
-        scale, first_lit = _gap_scale(firing_probabilities(intensities, max_rate_hz))
-
-    def fill(chosen: slice, out: LaneSpikes) -> None:
-        chosen_levels, chosen_ones = levels[chosen], identities[chosen]
-        encode_lanes(chosen_levels, chosen_ones, key, scale, first_lit, time_window, *out)
-
-    return collect_events(n_images, time_window, n_pixels, fill)
+    return _gap_scale(BYTE_INTENSITIES, max_rate_hz)
