@@ -1,15 +1,13 @@
 """What a reader sees: the energy report as a page, charts, a card, a checkpoint as text.
 
 content         what page and card show, and the verdict against all known networks
-page            the page: what its template `energy.html.j2` is given
+page            page and card: what their templates are given
 charts          charts, one function each, as PNG and as SVG of the page
-card            a network's energy on one sheet, as Markdown
 inspect         the content of a checkpoint in words
 words           counts, places, energies and sources in words
 """
 
-from spikejoule.report.card import energy_card
 from spikejoule.report.content import PageContent
-from spikejoule.report.page import energy_page
+from spikejoule.report.page import energy_card, energy_page
 
 __all__ = ["PageContent", "energy_card", "energy_page"]

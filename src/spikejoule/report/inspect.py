@@ -12,7 +12,6 @@ from spikejoule.data.images import subject_of_data
 from spikejoule.energy.words import input_macs_row
 from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies
 from spikejoule.model.checkpoint import CompleteCheckpoint
-from spikejoule.model.quantisation import Quantisation
 
 
 def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
@@ -24,7 +23,7 @@ def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
         ("Metadata", _metadata(checkpoint)),
         ("Architecture", _architecture(checkpoint)),
         ("Encoding", mapping_rows(checkpoint.section("encoding"))),
-        ("Data", _data(checkpoint)),
+        ("Data", mapping_rows(checkpoint.section("spikejoule").get("data", {}))),
         ("Training configuration", mapping_rows(checkpoint.section("training_config"))),
         ("Training results", _training_results(checkpoint)),
         ("Test accuracy", _test(checkpoint)),
@@ -111,35 +110,26 @@ def _metadata(checkpoint: CompleteCheckpoint) -> Rows:
 
 
 def _architecture(checkpoint: CompleteCheckpoint) -> Rows:
-    architecture = checkpoint.architecture
-    return [
+    architecture, quantisation = checkpoint.architecture, checkpoint.architecture.quantisation
+    rows = [
         ("layers", " - ".join(str(size) for size in architecture.layer_sizes)),
         ("synapses", number(sum(architecture.synapses))),
         *((name, _in_words(value)) for name, value in architecture.neuron.entry().items()),
-        *_widths(architecture.quantisation),
     ]
-
-
-def _widths(quantisation: Quantisation | None) -> Rows:
-    """The widths and grids of a network of integers."""
-    if quantisation is None:
-        return []
-    grids = ", ".join(f"2^{-exponent}" for exponent in quantisation.exponents)
-    return [
-        ("weights", f"integers of {quantisation.weight_bits} bits"),
-        ("potentials", f"integers of {quantisation.state_bits} bits"),
-        ("grids of the layers", f"steps of {grids}"),
-    ]
+    if quantisation is not None:
+        grids = ", ".join(f"2^{-exponent}" for exponent in quantisation.exponents)
+        rows += [
+            ("weights", f"integers of {quantisation.weight_bits} bits"),
+            ("potentials", f"integers of {quantisation.state_bits} bits"),
+            ("grids of the layers", f"steps of {grids}"),
+        ]
+    return rows
 
 
 def _in_words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(number(one) for one in value)
     return str(value).lower() if isinstance(value, bool | str) else number(value)
-
-
-def _data(checkpoint: CompleteCheckpoint) -> Rows:
-    return mapping_rows(checkpoint.section("spikejoule").get("data", {}))
 
 
 def _training_results(checkpoint: CompleteCheckpoint) -> Rows:
@@ -157,34 +147,34 @@ def _training_results(checkpoint: CompleteCheckpoint) -> Rows:
 
 def _test(checkpoint: CompleteCheckpoint) -> Rows:
     rows = [("accuracy", number(checkpoint.content.get("test_accuracy"), 2, " %"))]
-    test = _section(checkpoint.section("spikejoule"), "test")
-    low, high = (test.get(f"test_accuracy_{end}_percent") for end in ("low", "high"))
+    ours = checkpoint.section("spikejoule")
+    test = dict(_section(ours, "test"))
+    test.pop("test_accuracy_percent", None)
+    low, high = (test.pop(f"test_accuracy_{end}_percent", None) for end in ("low", "high"))
     if low is not None and high is not None:
         rows.append(("interval", f"{number(low, 2)} to {number(high, 2, ' %')}"))
     per_class = _section(test, "per_class")
-    if per_class:
-        subject = subject_of_data(_section(checkpoint.section("spikejoule"), "data"))
+    if test.pop("per_class", None) is not None and per_class:
+        subject = subject_of_data(_section(ours, "data"))
         cells = (
             f"{subject.class_names[int(label)]}: {number(percent, 1)}"
             for label, percent in per_class.items()
         )
         rows.append((f"each {subject.noun}, %", ", ".join(cells)))
-    shown = ("test_accuracy_percent", "test_accuracy_low_percent", "test_accuracy_high_percent")
-    rest = {key: value for key, value in test.items() if key not in (*shown, "per_class")}
-    return rows + mapping_rows(rest)
+    return rows + mapping_rows(test)
 
 
 def _energy(checkpoint: CompleteCheckpoint) -> Rows:
-    recorded = checkpoint.section("energy_proxies")
+    recorded = dict(checkpoint.section("energy_proxies"))
     per_layer = _section(recorded, "per_layer")
-    rows = mapping_rows({key: value for key, value in recorded.items() if key != "per_layer"})
+    recorded.pop("per_layer", None)
+    rows = mapping_rows(recorded)
     for name in per_layer:
         layer = _section(per_layer, name)
         events = number(layer.get("synaptic_events_per_inference"), 1)
         dense = number(layer.get("dense_operations_per_inference"))
-        rows.append(
-            (name.replace("_", " "), f"{events} synaptic events of {dense} dense operations")
-        )
+        words = f"{events} synaptic events of {dense} dense operations"
+        rows.append((name.replace("_", " "), words))
     return rows
 
 
@@ -192,19 +182,17 @@ def _spikes(checkpoint: CompleteCheckpoint, section: str, unit: str) -> Rows:
     recorded = checkpoint.section(section)
     if not recorded:
         return []
+    totals, means = (
+        {layer: recorded.get(key.format(layer)) for layer in ("input", "hidden", "output")}
+        for key in ("total_{}", f"{{}}_per_{unit}")
+    )
+    of_each = _section(recorded, "total_per_layer")
+    if len(of_each) > 3:
+        totals |= of_each
+        means |= _section(recorded, f"per_{unit}_per_layer")
     rows = [("samples", number(recorded.get("total_samples", recorded.get("n_samples"))))]
-    for name in ("input", "hidden", "output"):
-        total = number(recorded.get(f"total_{name}"), 0)
-        mean = number(recorded.get(f"{name}_per_{unit}"), 2)
-        rows.append((name, f"{total} ({mean} per {unit})"))
-    totals = _section(recorded, "total_per_layer")
-    if len(totals) > 3:
-        means = _section(recorded, f"per_{unit}_per_layer")
-        rows += [
-            (name, f"{number(total, 0)} ({number(means.get(name), 2)} per {unit})")
-            for name, total in totals.items()
-            if name not in ("input", "output")
-        ]
+    for layer, total in totals.items():
+        rows.append((layer, f"{number(total, 0)} ({number(means.get(layer), 2)} per {unit})"))
     if "measurement_time_seconds" in recorded:
         rows.append(("measurement time", number(recorded["measurement_time_seconds"], 2, " s")))
     return rows

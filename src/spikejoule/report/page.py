@@ -1,12 +1,13 @@
-"""The energy report as one self-contained page: no script, no network, the same bytes each time.
+"""The energy report as a self-contained page, and as a card; the same content, the same bytes.
 
-What it says is in the template `energy.html.j2`; here is what the template is given.
+What they say is in the templates `energy.html.j2` and `energy_card.md.j2`; here is what these are
+given.
 """
 
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from spikejoule.energy import EnergyAnalysis, prices, terms
 from spikejoule.energy import words as verdict_words
@@ -22,13 +23,14 @@ from spikejoule.report.content import PageContent, Standing, answer_sentences
 
 
 def energy_page(content: PageContent) -> str:
-    """The page as text; the same content gives the same text."""
+    """The page as HTML, without scripts and without a network."""
     analysis, chosen = content.analysis, content.analysis.chosen_inference
     training, verdict = analysis.chosen_training, content.standing
     ratios = [(one.ratio, one) for one in content.standings if one.ratio is not None]
     _, best = min(ratios, key=lambda pair: pair[0].high, default=(None, None))
     _, worst = max(ratios, key=lambda pair: pair[0].low, default=(None, None))
-    return _template().render(
+    page = _templates().get_template("energy.html.j2")
+    return page.render(
         content=content,
         sentences=answer_sentences(content),
         outcome="" if verdict is None else verdict.outcome,
@@ -48,11 +50,17 @@ def energy_page(content: PageContent) -> str:
     )
 
 
+def energy_card(content: PageContent) -> str:
+    """The card as Markdown."""
+    card = _templates().get_template("energy_card.md.j2")
+    return card.render(content=content, sentences=answer_sentences(content))
+
+
 @cache
-def _template() -> Template:
+def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("spikejoule.report", ""),
-        autoescape=True,
+        autoescape=select_autoescape(("html.j2",)),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -71,7 +79,7 @@ def _template() -> Template:
         "terms": terms,
         "verdict_words": verdict_words,
     }
-    return environment.get_template("energy.html.j2")
+    return environment
 
 
 def _charts(content: PageContent) -> dict[str, Chart | NoChart | None]:

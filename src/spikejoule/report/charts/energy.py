@@ -34,7 +34,7 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
     axes = figure.subplots()
     canvas.decades(axes, "x", [*own, *baselines, *chips])
     _rows(axes, len(entries) + 1)
-    networks: dict[str, str] = {}
+    networks: dict[str, tuple[str, int]] = {}
     for row, entry in enumerate(entries):
         profile, total, y = entry.profile, entry.total, row + 0.25
         chosen = profile.id == analysis.chosen
@@ -42,13 +42,13 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         about = f"{energy_words(total)} · {profile.scope.replace('_', '-')} · {profile.evidence}"
         _name_row(axes, row, profile.title, about, chosen)
         for item in entry.comparisons:
-            # A shape by method, a colour by network: under the same prices two all but coincide.
-            other = (canvas.GREEN, canvas.PINK)[len(networks) % 2]
-            other = networks.setdefault(item.baseline.network, other)
+            # A shape by method, a colour and a size by network: some all but coincide.
+            style = ((canvas.GREEN, 7), (canvas.PINK, 4))[len(networks) % 2]
+            colour_of, size = networks.setdefault(item.baseline.network, style)
             shape = "D" if item.name.endswith(", dense") else "^"
             words = f"{item.name}: {energy_words(item.ann)}"
-            canvas.mark(axes, sum(_ends(item.ann)) / 2, y, words, marker=shape, color=other,
-                        markerfacecolor=canvas.PAPER, label=item.name)  # fmt: skip
+            canvas.mark(axes, sum(_ends(item.ann)) / 2, y, words, marker=shape, color=colour_of,
+                        markerfacecolor=canvas.PAPER, markersize=size, label=item.name)  # fmt: skip
         words = f"{profile.title}: {energy_words(total)}"
         _span(axes, total, y, colour, words)
         if total.value is not None:
