@@ -17,10 +17,9 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.graphs import executor, graph_without_nodes, nir_graph
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.counts import GraphRun
 from spikejoule.graphs.network import Convolution, Identity
 from spikejoule.graphs.nir_in import network_of, read_nir
-from spikejoule.graphs.order import order_of
+from spikejoule.graphs.plan import GraphRun, order_of
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests.graphs.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
@@ -430,8 +429,41 @@ class TestFiles:
             path.write_bytes(whole[:n_bytes])
             with pytest.raises(ArtifactError, match="damaged or not a NIR file"):
                 read_nir(path)
-        with pytest.raises(ArtifactError, match="damaged or not a NIR file") as refused:
+        with pytest.raises(ArtifactError, match="no regular file"):
             read_nir(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("words", "change"),
+        [
+            ("from another file", {"external": "elsewhere"}),
+            ("from another file", {"link": "elsewhere.h5"}),
+            ("declares arrays of 18,446,744,073", {"shape": (2**31, 2**31)}),
+            ("declares arrays of 10,737,418", {"shape": (10, 2**28)}),
+            ("groups more than 64 deep", {"within_itself": True}),
+        ],
+    )
+    def test_what_hdf5_would_read_elsewhere_or_without_end(
+        self, words: str, change: dict[str, Any], tmp_path: Any
+    ) -> None:
+        import h5py
+
+        path = tmp_path / "graph.nir"
+        nir.write(path, GRAPHS["fully connected"](Maker()))
+        with h5py.File(path, "r+") as file:
+            node = file["node/nodes/a"]
+            del node["weight"]
+            if "external" in change:
+                (tmp_path / "elsewhere").write_bytes(bytes(120))
+                place = [(str(tmp_path / "elsewhere"), 0, 120)]
+                node.create_dataset("weight", (5, 6), "f4", external=place)
+            elif "link" in change:
+                node["weight"] = h5py.ExternalLink(str(tmp_path / change["link"]), "/weight")
+            elif "shape" in change:
+                node.create_dataset("weight", change["shape"], "f4", chunks=(1, 1024))
+            else:
+                node["weight"] = file["node"]
+        with pytest.raises(ArtifactError, match=words) as refused:
+            read_nir(path)
         assert "\n" not in str(refused.value)
 
     def test_no_file_and_no_graph(self, tmp_path: Any) -> None:

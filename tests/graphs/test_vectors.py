@@ -12,8 +12,7 @@ import pytest
 
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.graphs.kernels import synapses, vectors
-from spikejoule.graphs.kernels.lists import take_nonzero
-from spikejoule.graphs.kernels.structures import Given, Membrane
+from spikejoule.graphs.kernels.lists import Given, Membrane, take_nonzero
 from tests.engine.twins import like, multiply_add
 
 FLOATS = pytest.mark.parametrize("kind", [np.float32, np.float64])

@@ -46,7 +46,6 @@ from spikejoule.energy.profile_files import load_profiles, select_profile
 from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.counts import GraphRun
 from spikejoule.graphs.dynamics import dynamics_of
 from spikejoule.graphs.network import (
     Convolution,
@@ -59,7 +58,7 @@ from spikejoule.graphs.network import (
     Step,
     Waiting,
 )
-from spikejoule.graphs.plan import NEEDS_UNITS
+from spikejoule.graphs.plan import NEEDS_UNITS, GraphRun
 from spikejoule.graphs.running import Graph, run_graph
 from spikejoule.model.quantisation import FLOAT_BITS
 

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.graphs.network import Network, Neurons, Step, Waiting
-from spikejoule.graphs.nir_layout import FORMAT, metadata_from
+from spikejoule.graphs.nir_out import FORMAT, metadata_from
 
 Reset = Literal["zero", "subtract"]
 Comparison = Literal["ge", "gt"]

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.kernels.structures import Membrane
+from spikejoule.graphs.kernels.lists import Membrane
 from spikejoule.graphs.network import Neurons, Waiting
 
 _WHOLE = 1e-3

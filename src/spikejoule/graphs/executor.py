@@ -1,7 +1,17 @@
-"""Running a planned network on event lists, batches of samples side by side."""
+"""Running a planned network on event lists, batches of samples side by side.
 
-from collections.abc import Mapping, Sequence
+Samples go sixteen abreast (kernels/structures.py). What a node gives in a step is an array and,
+where somebody needs it, a list of the units that give something (`Given`); what arrives at one is
+an array. An edge that waits needs no memory of its own: its target takes its step before its source
+does, and finds there what the step before has left.
+
+Fully connected nodes and convolutions multiply what gives something to any of the sixteen samples.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numba
@@ -10,13 +20,403 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
-from spikejoule.graphs.actions import actions_of
-from spikejoule.graphs.batch import Batch
-from spikejoule.graphs.constants import constants_of
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.counts import KINDS, Counts, GraphRun
-from spikejoule.graphs.kernels import lists
-from spikejoule.graphs.plan import Plan
+from spikejoule.graphs.dynamics import Dynamics, dynamics_of, limit_of
+from spikejoule.graphs.kernels import lists, neurons, synapses
+from spikejoule.graphs.kernels.lists import Given, Slide
+from spikejoule.graphs.network import (
+    Convolution,
+    Dense,
+    Input,
+    Neurons,
+    Node,
+    Output,
+    Pooling,
+    Scaling,
+    Step,
+    Waiting,
+)
+from spikejoule.graphs.plan import KINDS, NEEDS_UNITS, Counts, GraphRun, Plan
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """What the nodes of a plan compute with, in the type of the run, by name.
+
+    Attributes:
+        weights: of Dense [n_in, n_out] and Convolution [C_in, kernel, channels of a group].
+        biases: [n_out].
+        slides: windows.
+        dynamics: neurons.
+        vectors: scale, or the limit of a Threshold, [n].
+    """
+
+    weights: Mapping[str, Array]
+    biases: Mapping[str, Array]
+    slides: Mapping[str, Slide]
+    dynamics: Mapping[str, Dynamics]
+    vectors: Mapping[str, Array]
+
+
+def constants_of(plan: Plan, conventions: Conventions, dtype: DTypeLike) -> Constants:
+    """The constants of a plan under checked conventions; ParameterError as `dynamics_of`."""
+    weights: dict[str, Array] = {}
+    biases: dict[str, Array] = {}
+    slides: dict[str, Slide] = {}
+    dynamics: dict[str, Dynamics] = {}
+    vectors: dict[str, Array] = {}
+    for node in plan.nodes:
+        if isinstance(node, Dense):
+            weights[node.name] = np.ascontiguousarray(node.weight.T, dtype=dtype)
+        elif isinstance(node, Convolution):
+            weights[node.name] = _by_channel(node).astype(dtype)
+        elif isinstance(node, Neurons):
+            dynamics[node.name] = dynamics_of(node, conventions).cast(dtype, conventions.comparison)
+        elif isinstance(node, Scaling):
+            vectors[node.name] = node.scale.astype(dtype)
+        elif isinstance(node, Step):
+            vectors[node.name] = limit_of(node.threshold.astype(dtype), conventions.comparison)
+        if isinstance(node, Convolution | Pooling):
+            slides[node.name] = _slide(node)
+        if isinstance(node, Dense | Convolution) and node.bias is not None:
+            bias = node.bias.astype(dtype)
+            biases[node.name] = np.repeat(bias, node.n_out // bias.size)
+    return Constants(weights, biases, slides, dynamics, vectors)
+
+
+def _by_channel(node: Convolution) -> Array:
+    """Weights by channel of the input: [C_in, kernel, channels of a group of the output]."""
+    by_group = node.weight.reshape(node.groups, -1, *node.weight.shape[1:])
+    by_group = np.moveaxis(by_group, 1, -1)  # [groups, C_in / groups, kernel, channels]
+    by_channel = by_group.reshape(node.in_shape[0], *by_group.shape[2:])
+    return np.ascontiguousarray(by_channel)
+
+
+def _slide(node: Convolution | Pooling) -> Slide:
+    windows = node.windows
+    (channels, height, width), (_, rows, columns) = node.in_shape, node.out_shape
+    return Slide(
+        height=height,
+        width=width,
+        rows=rows,
+        columns=columns,
+        kernel_y=windows.kernel[0],
+        kernel_x=windows.kernel[1],
+        stride_y=windows.stride[0],
+        stride_x=windows.stride[1],
+        padding_y=windows.padding[0],
+        padding_x=windows.padding[1],
+        dilation_y=windows.dilation[0],
+        dilation_x=windows.dilation[1],
+        channels=channels,
+        per_group=node.weight.shape[1] if isinstance(node, Convolution) else 1,
+    )
+
+
+Action = Callable[[int], object]
+"""Something that is done in a step, which it is told."""
+
+
+class Batch:
+    """Some samples, with what each node gives in the present step and what was counted so far.
+
+    Attributes:
+        plan, constants, conventions: of the network.
+        events: spikes of the input, of all samples.
+        first, size: which samples these are; B blocks of LANES, of which the last has room left.
+        counts: by kind and node, int64 [B, LANES].
+        arrays: by node, what it gives, real [B, n, LANES]; none for nodes of spikes and the output.
+        given: by node, the same with its list; none where nobody needs one. A copy for a node of
+            sums that is its own source.
+        output: what the output received, int64 or float64 [B, n, LANES].
+        output_spikes: see `GraphRun`.
+    """
+
+    output: Array
+    output_spikes: bool
+
+    def __init__(
+        self,
+        plan: Plan,
+        constants: Constants,
+        conventions: Conventions,
+        events: EventList,
+        samples: slice,
+        dtype: np.dtype[Any],
+    ) -> None:
+        self.plan, self.constants, self.conventions = plan, constants, conventions
+        self.events, self.dtype = events, dtype
+        self.first = samples.start
+        self.size = min(samples.stop, events.n_samples) - samples.start
+        self.n_blocks = -(-self.size // LANES)
+        self.counts: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
+        self.arrays: dict[str, Array] = {}
+        self.given: dict[str, Given] = {}
+        self._alike: list[tuple[Counts, Counts, int]] = []
+        for node in plan.nodes:
+            self._make_room(node)
+
+    def zeros(self, n_units: int) -> Array:
+        """Real [B, n, LANES]."""
+        return np.zeros((self.n_blocks, n_units, LANES), self.dtype)
+
+    def _make_room(self, node: Node) -> None:
+        """The array or the list that others find a node's step in."""
+        spikes = node.name in self.plan.spiking
+        if not spikes and not isinstance(node, Output):
+            self.arrays[node.name] = self.zeros(node.n_out)
+        reads_units = [isinstance(one, NEEDS_UNITS) for one in self.plan.consumers_of(node.name)]
+        if spikes or isinstance(node, Waiting) or any(reads_units):
+            n_blocks, n_units = self.n_blocks, node.n_out
+            # Who adds up what it gave the step before does not begin its sums in the same place.
+            adds_own = isinstance(node, NEEDS_UNITS) and node.name in self.plan.sources[node.name]
+            self.given[node.name] = Given(
+                self.zeros(n_units) if spikes or adds_own else self.arrays[node.name],
+                np.zeros((n_blocks, n_units), np.uint8),
+                np.zeros((n_blocks, n_units + 1), np.int32),
+                np.zeros(n_blocks, np.int64),
+                np.zeros((n_blocks, LANES), np.int64),
+            )
+            self.counts["spikes" if spikes else "values"][node.name] = self.given[node.name].totals
+
+    def givens(self, node: Node) -> list[Given]:
+        """What each source of a node gives."""
+        return [self.given[source] for source in self.plan.sources[node.name]]
+
+    def arriving(self, node: Node) -> tuple[Array, list[Action]]:
+        """The array in which what a node's sources give is added up, and how."""
+        sources = self.plan.sources[node.name]
+        if len(sources) == 1 and sources[0] in self.arrays:
+            return self.arrays[sources[0]], []
+        sums = self.zeros(node.n_in)
+
+        def gather(step: int) -> None:
+            sums.fill(0)
+            for source in sources:
+                if source in self.arrays:
+                    np.add(sums, self.arrays[source], out=sums)
+                else:
+                    lists.add_given(self.given[source], sums)
+
+        return sums, [gather]
+
+    def count(self, kind: str, name: str) -> Counts:
+        """Where a kind of operation is counted, int64 [B, LANES]."""
+        return self.counts[kind].setdefault(name, np.zeros((self.n_blocks, LANES), np.int64))
+
+    def by_sample(self, values: Array) -> Array:
+        """Values [B, ..., LANES] as [samples, ...]."""
+        apart = np.moveaxis(values, -1, 1)
+        return apart.reshape(-1, *apart.shape[2:])[: self.size]
+
+    def tallies(self, node: Node, of_spikes: str, of_values: str) -> list[Action]:
+        """Counting what arrives, each edge as the kind of operation that its source makes it.
+
+        Where all units have the same fan-out, `count_alike` does it from what was given in all.
+        """
+        actions: list[Action] = []
+        fan_out = self.plan.fan_outs[node.name]
+        for source, given in zip(self.plan.sources[node.name], self.givens(node), strict=True):
+            total = self.count(of_spikes if source in self.plan.spiking else of_values, node.name)
+            if np.ptp(fan_out) or (source, node.name) in self.plan.waiting:
+                actions.append(partial(tally, given, fan_out, total))
+            else:
+                self._alike.append((total, given.totals, int(fan_out[0])))
+        return actions
+
+    def count_alike(self) -> None:
+        """After the last step."""
+        for total, given, fan_out in self._alike:
+            total += fan_out * given
+
+
+def tally(given: Given, fan_out: Counts, total: Counts, step: int) -> None:
+    """Count what is given in the present step, each unit as often as its fan-out."""
+    lists.tally(given, fan_out, total)
+
+
+def actions_of(batch: Batch) -> list[Action]:
+    """All that is done in a step, in order; it makes the batch's output, too."""
+    actions: list[Action] = []
+    later: list[Action] = []
+    for node in batch.plan.nodes:
+        if isinstance(node, Waiting):
+            now, at_the_end = _waiting(batch, node)
+            later += at_the_end
+        else:
+            now = _MAKE[type(node)](batch, node)
+        actions += now
+        if node.name in batch.given and node.name in batch.arrays:
+            actions.append(_listing(batch.given[node.name], batch.arrays[node.name]))
+    return actions + later
+
+
+def _listing(given: Given, values: Array) -> Action:
+    def take(step: int) -> None:
+        if given.amounts is not values:
+            np.copyto(given.amounts, values)
+        lists.take_nonzero(given)
+
+    return take
+
+
+def _input(batch: Batch, node: Input) -> list[Action]:
+    events, given = batch.events, batch.given[node.name]
+    sources, offsets, n_steps = events.sources, events.offsets, events.n_steps
+    first = batch.first * n_steps
+    size = batch.size
+    return [lambda step: lists.take_events(sources, offsets, first + step, n_steps, size, given)]
+
+
+def _sums(batch: Batch, node: Dense | Convolution) -> tuple[Any, Action]:
+    """The array of a node's sums, and that they begin with the biases."""
+    sums, bias = batch.arrays[node.name], batch.constants.biases.get(node.name)
+    if bias is None:
+        return sums, lambda step: sums.fill(0)
+    return sums, lambda step: lists.fill(bias, sums)
+
+
+def _dense(batch: Batch, node: Dense) -> list[Action]:
+    weights, givens = batch.constants.weights[node.name], batch.givens(node)
+    sums, begin = _sums(batch, node)
+
+    def add(step: int) -> None:
+        for given in givens:
+            synapses.add_dense(given, weights, sums)
+
+    return [*batch.tallies(node, "events", "macs"), begin, add]
+
+
+def _convolution(batch: Batch, node: Convolution) -> list[Action]:
+    weights, givens = batch.constants.weights[node.name], batch.givens(node)
+    slide = batch.constants.slides[node.name]
+    sums, begin = _sums(batch, node)
+
+    def add(step: int) -> None:
+        for given in givens:
+            synapses.add_convolution(given, slide, weights, sums)
+
+    return [*batch.tallies(node, "events", "macs"), begin, add]
+
+
+def _pooling(batch: Batch, node: Pooling) -> list[Action]:
+    sums, slide = batch.arrays[node.name], batch.constants.slides[node.name]
+    givens = batch.givens(node)
+    share = batch.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
+
+    def add(step: int) -> None:
+        sums.fill(0)
+        for given in givens:
+            synapses.add_pooling(given, slide, sums)
+
+    actions: list[Action] = [*batch.tallies(node, "additions", "additions"), add]
+    if node.average:
+        total = batch.count("multiplications", node.name)
+
+        def divide(step: int) -> None:
+            np.add(total, np.count_nonzero(sums, axis=1), out=total)
+            np.multiply(sums, share, out=sums)
+
+        actions.append(divide)
+    return actions
+
+
+def _scaling(batch: Batch, node: Scaling) -> list[Action]:
+    sums, scale = batch.arrays[node.name], batch.constants.vectors[node.name]
+    givens, total = batch.givens(node), batch.count("multiplications", node.name)
+    sources, spiking = batch.plan.sources[node.name], batch.plan.spiking
+    values = [batch.given[source] for source in sources if source not in spiking]
+    once = np.ones(node.n_in, np.int64)
+
+    def add(step: int) -> None:
+        sums.fill(0)
+        for given in givens:
+            lists.add_scaled(given, scale, sums)
+
+    return [add, *(partial(tally, given, once, total) for given in values)]
+
+
+def _neurons(batch: Batch, node: Neurons) -> list[Action]:
+    arriving, actions = batch.arriving(node)
+    dynamics = batch.constants.dynamics[node.name]
+    membrane = dynamics.membrane
+    # Neurons without spikes give their potential: 0 before the first step, as everything.
+    potential = batch.zeros(node.n_out) if node.spikes else batch.arrays[node.name]
+    current = batch.zeros(node.n_out) if node.has_current else arriving
+    keep, gain = dynamics.keep_current, dynamics.gain_current
+    subtracts, given = batch.conventions.reset == "subtract", batch.given.get(node.name)
+
+    def follow(step: int) -> None:
+        neurons.follow(keep, gain, arriving, current)
+
+    def integrate(step: int) -> None:
+        if step == 0:
+            lists.fill(dynamics.initial, potential)
+        if node.spikes:
+            neurons.integrate_and_fire(membrane, subtracts, current, potential, given)
+        else:
+            neurons.integrate(membrane, current, potential)
+
+    own: list[Action] = [follow, integrate] if node.has_current else [integrate]
+    later = batch.conventions.current == "next_step"
+    return [*actions, *(own[::-1] if later else own)]
+
+
+def _step(batch: Batch, node: Step) -> list[Action]:
+    arriving, actions = batch.arriving(node)
+    limit, given = batch.constants.vectors[node.name], batch.given[node.name]
+    return [*actions, lambda step: neurons.compare(limit, arriving, given)]
+
+
+def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
+    """A ring of what arrived; what needs nothing of the same step is stored at its end.
+
+    What waits longer than the samples last is never given, and needs no place.
+    """
+    arriving, actions = batch.arriving(node)
+    steps = np.minimum(batch.plan.delays[node.name], batch.events.n_steps)
+    depth = int(steps.max()) + 1
+    given = batch.given[node.name]
+    ring = np.zeros((depth, *given.amounts.shape), batch.dtype)
+
+    def store(step: int) -> None:
+        ring[step % depth] = arriving
+
+    def give(step: int) -> None:
+        lists.take_delayed(ring, step % depth, steps, given.amounts)
+        if node.name in batch.plan.spiking:
+            lists.take_nonzero(given)
+
+    if steps.min() >= 1:
+        return [give], [*actions, store]
+    return [*actions, store, give], []
+
+
+def _output(batch: Batch, node: Output) -> list[Action]:
+    sources = batch.plan.sources[node.name]
+    batch.output_spikes = len(sources) == 1 and sources[0] in batch.plan.spiking
+    if batch.output_spikes:
+        given = batch.given[sources[0]]
+        batch.output = spikes = np.zeros(given.amounts.shape, np.int64)
+        return [lambda step: lists.add_to_totals(given, spikes)]
+    arriving, actions = batch.arriving(node)
+    batch.output = sums = np.zeros(arriving.shape, np.float64)
+    return [*actions, lambda step: np.add(sums, arriving, out=sums)]
+
+
+_MAKE: dict[type[Node], Callable[[Batch, Any], list[Action]]] = {
+    Input: _input,
+    Dense: _dense,
+    Convolution: _convolution,
+    Pooling: _pooling,
+    Scaling: _scaling,
+    Neurons: _neurons,
+    Step: _step,
+    Output: _output,
+}
+
 
 _BATCH_NUMBERS = 1 << 22
 _ALL_NUMBERS = 1 << 28

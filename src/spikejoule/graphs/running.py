@@ -1,21 +1,130 @@
-"""Running a NIR graph on events, and counting."""
+"""Running a NIR graph on events, and counting.
+
+Foreign networks that the project's own event engine runs, faster and with the same spikes.
+
+It runs a chain of fully connected layers whose neurons are LIF or IF, alike within a layer, with
+currents of gain 1, v_leak = 0 and v_reset = 0. Firing above the threshold alone is firing at or
+above the next number, so that it runs these, too, unless a reset subtracts the threshold.
+"""
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import nir
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.events import EventList
+from spikejoule.engine.event import EventEngine
 from spikejoule.graphs.conventions import Conventions, conventions_of
-from spikejoule.graphs.counts import GraphRun
+from spikejoule.graphs.dynamics import dynamics_of
 from spikejoule.graphs.executor import execute
-from spikejoule.graphs.fully_connected import execute_layers, layers_of
-from spikejoule.graphs.network import Network
+from spikejoule.graphs.network import Dense, Input, Network, Neurons, Output
 from spikejoule.graphs.nir_in import network_of
-from spikejoule.graphs.plan import plan_of
+from spikejoule.graphs.plan import KINDS, Counts, GraphRun, Plan, plan_of
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+
+Layer = tuple[Dense, Neurons, float, float]
+"""Synapses, neurons, decay and threshold."""
+
+
+def layers_of(plan: Plan, conventions: Conventions) -> list[Layer]:
+    """The layers of a network that the event engine computes exactly; none for another one."""
+    nodes = plan.nodes
+    chain = all(plan.sources[b.name] == (a.name,) for a, b in pairwise(nodes))
+    inner = nodes[1:-1]
+    if (
+        not chain
+        or len(inner) < 4
+        or not isinstance(nodes[0], Input)
+        or not isinstance(nodes[-1], Output)
+        or (conventions.comparison == "gt" and conventions.reset == "subtract")
+    ):
+        return []
+    layers: list[Layer] = []
+    for synapses, neurons in zip(inner[::2], inner[1::2], strict=False):
+        if not isinstance(synapses, Dense) or not isinstance(neurons, Neurons):
+            return []
+        constants = _constants(neurons, conventions)
+        if constants is None:
+            return []
+        layers.append((synapses, neurons, *constants))
+    sizes = [nodes[0].n_out, *(neurons.n_out for _, neurons, *_ in layers)]
+    return layers if 2 * len(layers) == len(inner) and max(sizes) <= 65_535 else []
+
+
+def _constants(node: Neurons, conventions: Conventions) -> tuple[float, float] | None:
+    """Decay and threshold of all neurons of a node, in float32; None if the engine has none."""
+    if not node.spikes or node.has_current:
+        return None
+    dynamics = dynamics_of(node, conventions)
+    dynamics = dynamics.cast(np.float32, conventions.comparison)
+    membrane = dynamics.membrane
+    if (membrane.gain != 1).any() or any(
+        values.any() for values in (membrane.drive, membrane.reset, dynamics.initial)
+    ):
+        return None
+    if np.ptp(membrane.keep) or np.ptp(membrane.limit):
+        return None
+    return float(membrane.keep[0]), float(membrane.limit[0])
+
+
+def execute_layers(
+    plan: Plan, conventions: Conventions, events: EventList, layers: list[Layer],
+    record: tuple[str, ...] = (),
+) -> GraphRun | None:  # fmt: skip
+    """Run the layers in the event engine; None if a constant is out of its range."""
+    state: dict[str, NDArray[Any]] = {}
+    has_bias = any(synapses.bias is not None for synapses, *_ in layers)
+    for number, (synapses, neurons, *_) in enumerate(layers, start=1):
+        state[f"layer{number}.synapses.weight"] = synapses.weight.astype(np.float32)
+        if has_bias:
+            bias = np.zeros(neurons.n_out) if synapses.bias is None else synapses.bias
+            state[f"layer{number}.synapses.bias"] = bias.astype(np.float32)
+    try:
+        neuron = LeakyIntegrateAndFire(
+            threshold=tuple(threshold for *_, threshold in layers),
+            decay=tuple(decay for *_, decay, _ in layers),
+            reset=conventions.reset or "zero",
+            bias=has_bias,
+        )
+        sizes = tuple(neurons.n_out for _, neurons, *_ in layers)
+        architecture = Architecture(events.n_inputs, sizes[:-1], sizes[-1], neuron)
+    except (ParameterError, ValueError):
+        return None
+    emitted = EventEngine(architecture, state).run(events)
+    counts: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
+    before, name = events, plan.nodes[0].name
+    recorded = {name: events} if name in record else {}
+    counts["spikes"][name] = events.counts_per_sample()
+    for (synapses, neurons, *_), layer in zip(layers, emitted, strict=True):
+        fan_out = plan.fan_outs[synapses.name]
+        counts["events"][synapses.name] = _events(before, fan_out)
+        counts["spikes"][neurons.name] = layer.counts_per_sample()
+        if neurons.name in record:
+            recorded[neurons.name] = layer
+        before = layer
+    return GraphRun(
+        plan,
+        conventions,
+        "event",
+        events.n_steps,
+        counts,
+        class_counts(emitted[-1]),
+        True,
+        recorded,
+    )
+
+
+def _events(spikes: EventList, fan_out: Counts) -> Counts:
+    """Synaptic events of each sample, int64 [N]."""
+    sums = np.concatenate([[0], np.cumsum(fan_out[spikes.sources])])
+    return np.diff(sums[spikes.offsets[:: spikes.n_steps]]).astype(np.int64)
+
 
 Graph: TypeAlias = "nir.NIRGraph | Network"
 """A graph in memory, of nir or checked."""

@@ -1,1 +1,1 @@
-"""One step of each node of a foreign network, for blocks of samples (graphs/actions.py)."""
+"""One step of each node of a foreign network, for blocks of samples (graphs/executor.py)."""
