@@ -12,8 +12,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -118,30 +118,28 @@ def run_search(search: Search, tags: Mapping[str, str]) -> dict[str, list[Frozen
     executor = _executor(search)
     study = open_study(search)
     run = replace(search.run, search_id=study.user_attrs[IDENTITY])
-    shared = search.specification
     about = {
-        "energy": shared["energy"],
-        "storage": without_passwords(search.storage),
-        "study": search.study,
+        "search.energy": search.specification["energy"],
+        "search.storage": without_passwords(search.storage),
+        "search.study": search.study,
     }
-    space = {f"space.{key}": value for key, value in shared["space"].items()}
-    run.begin({f"search.{key}": value for key, value in about.items()} | space, tags)
+    space = {f"space.{key}": value for key, value in search.space.entries.items()}
+    run.begin(about | space, tags)
     search = search.model_copy(update={"run": run})
     jobs = _earlier_jobs(search)
     try:
-        with _stopped_by_sigterm(), database_errors(search.storage):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as an interruption by Ctrl-C
+        with database_errors(search.storage):
             found = _supervised(search, study, executor, jobs)
-        over = {word: found[word] for word in (TRAINED, STOPPED, FAILED)}
-        run.settle(
-            {
-                number_of(trial): EndedTrial(**trial.user_attrs[ENDED])
-                for trials in over.values()
-                for trial in trials
-            }
-        )
-        names = {TRAINED: "complete", STOPPED: "stopped_early", FAILED: "failed"}
-        counts = {names[word]: float(len(trials)) for word, trials in over.items()}
-        run.end({"trials": sum(counts.values()), **counts}, "FINISHED")
+        over = {
+            "complete": found[TRAINED],
+            "stopped_early": found[STOPPED],
+            "failed": found[FAILED],
+        }
+        trials = [trial for some in over.values() for trial in some]
+        run.settle({number_of(one): EndedTrial(**one.user_attrs[ENDED]) for one in trials})
+        counts = {name: float(len(some)) for name, some in over.items()}
+        run.end({"trials": float(len(trials)), **counts}, "FINISHED")
         return found
     except BaseException as error:
         if search.cluster == "local":
@@ -262,7 +260,9 @@ def _earlier_jobs(search: Search) -> list[Any]:
     folder = search.folder / "jobs"
     ids = [file.name.removesuffix("_submitted.pkl") for file in folder.glob("*_submitted.pkl")]
     jobs: list[Any] = [submitit.SlurmJob(folder=folder, job_id=one, tasks=[0]) for one in ids]
-    return [job for job in jobs if not job.paths.result_pickle.exists() and not job.done(True)]
+    # One that Slurm has forgotten is over, too.
+    left = [job for job in jobs if not job.paths.result_pickle.exists()]
+    return [job for job in left if job.state != "UNKNOWN" and not job.done()]
 
 
 def private_folder(folder: Path) -> Path:
@@ -278,17 +278,3 @@ def private_folder(folder: Path) -> Path:
     except OSError as error:
         raise ArtifactError(f"{folder} cannot be made: {error.strerror or error}.") from error
     return folder
-
-
-@contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Take SIGTERM for an interruption from the keyboard: workers are ended, and the run."""
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

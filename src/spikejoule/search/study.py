@@ -7,7 +7,7 @@ enqueued again with the same parameters, and keeps the number by which it is kno
 
 import uuid
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -176,22 +176,16 @@ def open_study(search: Search) -> optuna.Study:
             study.set_metric_names(list(OBJECTIVES))
             study.set_user_attr(IDENTITY, uuid.uuid4().hex)
             study.set_user_attr(SPECIFICATION, found := search.specification)
-    _check_same(found, search.specification, where)
-    return study
-
-
-def _check_same(begun: Mapping[str, Any], now: Mapping[str, Any], where: str) -> None:
-    then, asked = flat(begun), flat(now)
     # `base` holds the sections of params.yaml with what search.yaml has under `fixed`.
-    differing = sorted(
-        name.removeprefix("base.")
-        for name in then.keys() | asked.keys()
-        if name not in then or name not in asked or then[name] != asked[name]
+    begun, now = (
+        {(name.removeprefix("base."), repr(value)) for name, value in flat(of).items()}
+        for of in (found, search.specification)
     )
-    if differing:
+    if differing := sorted({name for name, _ in begun ^ now}):
         raise ParameterError(
             f"{where} was begun with other {', '.join(differing)}: restore them, or {_ANOTHER_NAME}"
         )
+    return study
 
 
 def number_of(trial: FrozenTrial | optuna.Trial) -> int:
@@ -253,10 +247,7 @@ def database_errors(url: str) -> Iterator[None]:
         ModuleNotFoundError,
         OSError,
     ) as error:
-        advice = ""
-        if isinstance(error, ModuleNotFoundError):
-            advice = ": install 'spikejoule[shared]'"
         raise StoreError(
             f"the study's database {without_passwords(url)} cannot be used "
-            f"({in_one_line(error)}){advice}."
+            f"({in_one_line(error)}); PostgreSQL needs 'spikejoule[shared]'."
         ) from error
