@@ -120,14 +120,14 @@ sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `mak
 # What search.yaml says. `make search SEARCH="--workers 8 --trials 200"` says it otherwise.
 SEARCH ?=
 
-search: $(INSTALLED_SEARCH)  ## search parameters for a front of accuracy and energy (SEARCH=...)
+search: $(INSTALLED_SEARCH)  ## search parameters for a Pareto front of accuracy and energy (SEARCH=...)
 	$(DVC) repro prepare
 	$(BIN)/spikejoule search --figure figures/search.png --table metrics/search.csv $(SEARCH)
 
 front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs: figures/front.png
 	$(BIN)/spikejoule front --figure figures/front.png --table metrics/front.csv $(FRONT)
 
-verdict: $(INSTALLED)  ## who needs less energy at equal accuracy, over the recorded runs: metrics/{verdict,fronts}.csv
+verdict: $(INSTALLED)  ## which side needs less energy at equal accuracy, over the recorded runs: metrics/{verdict,fronts}.csv
 	$(BIN)/spikejoule verdict --table metrics/verdict.csv --fronts metrics/fronts.csv
 
 seeds: $(INSTALLED)  ## means of the recorded runs that differ in their seed alone: metrics/seeds.csv

@@ -159,7 +159,7 @@ class TestCommand:
         assert "conventional network wins" in line
         assert f"{wider}: 180 pJ" in line
         (line,) = (each for each in text.splitlines() if each.split()[:2] == [PROFILE, "99"])
-        assert "nobody" in line
+        assert "none" in line
 
     def test_of_the_runs_of_other_data(self, project: Path) -> None:
         record(project, "lean", LEAN)

@@ -76,7 +76,7 @@ def add_run_commands(commands: Any) -> None:
     seeds.set_defaults(command=_seeds)
 
     version = add_command(
-        commands, "version", "tell where a version of the model comes from, and how to restore it"
+        commands, "version", "show where a version of the model comes from, and how to restore it"
     )
     version.add_argument(
         "reference",

@@ -211,7 +211,7 @@ def front_text(
         lines.append(
             f"Least energy at {at_least_percent:g} % on validation: {best['name']}, "
             f"{best[_EVENTS]:,.0f} synaptic events per inference"
-            f"{', answering early' if best['early_exit'] else ''}. Again:"
+            f"{', with early exit' if best['early_exit'] else ''}. Again:"
         )
         parameters = {
             name.removeprefix(PARAMETER): text

@@ -103,7 +103,7 @@ def register(record: RunRecord, run_id: str, store: Store) -> Registration | Non
     if registered is not None:
         return registered
     tags = _version_tags(record, record.model)
-    # A slow server keeps nobody waiting: the store is held for the short steps before and after.
+    # A slow server makes no other process wait: the store is held before and after alone.
     with tempfile.TemporaryDirectory() as folder:
         model = Path(folder) / MODEL_FOLDER
         # MLflow refuses a link, which a file of another revision is, into DVC's cache.
@@ -169,7 +169,7 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
     artifacts = {CHECKPOINT: files.checkpoint, PRICE_LIST: files.price_list}
     if files.nir is not None:
         artifacts[NIR] = files.nir
-    # MLflow's, on being imported, and for an example of 784 numbers, which would tell a reader less
+    # MLflow's, on being imported, and for an example of 784 numbers, which would say less
     # than the signature.
     with warnings.catch_warnings(action="ignore"):
         from mlflow.models import Model
@@ -246,7 +246,7 @@ def _version_tags(record: RunRecord, model: ModelFiles) -> dict[str, str]:
 
 
 def _energy_pj(model: ModelFiles, checkpoint: "CompleteCheckpoint") -> dict[str, float | None]:
-    """Mean energy of an inference under the model's profile, with the ends of its bracket."""
+    """Mean energy of an inference under the model's profile, with its lowest and highest price."""
     from spikejoule.energy import MeanOperations, load_profiles, select_profile
     from spikejoule.energy.estimates import Amount
     from spikejoule.energy.from_checkpoint import analysis_inputs

@@ -96,8 +96,8 @@ def answer(
 
     Returns:
         a row per image: `class`, `spikes_NAME` of each layer, `synaptic_events`, `input_macs`
-        (where the input are constant currents), `energy_pj` (null where the profile has a bracket
-        alone), `energy_low_pj` and `energy_high_pj`.
+        (where the input are constant currents), `energy_pj` (null where the profile has a price
+        range alone), `energy_low_pj` and `energy_high_pj`.
 
     Raises:
         DataError: the images are of another form, or too many.

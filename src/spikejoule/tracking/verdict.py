@@ -107,7 +107,7 @@ def verdict_text(table: VerdictTable, found: RecordedContenders) -> str:
 
 def _cell(row: VerdictRow, name: str, energy_pj: float | None) -> str:
     if not name:
-        return "nobody"
+        return "none"
     return name if energy_pj is None else f"{name}: {joules(energy_pj, 3)}"
 
 
