@@ -8,6 +8,7 @@ from spikejoule.energy.prices import TERMS_OF
 from spikejoule.energy.terms import PARTS, TERMS
 from tests.energy import recount
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 # A chip's own units of work: their price is of several parts at once.
 WHOLE = {"neuron_update_active", "neuron_update_inactive", "spike_routed"}
 INFERENCE = [
@@ -22,17 +23,17 @@ def literals(path: Path) -> set[str]:
             and isinstance(node.value, str)}  # fmt: skip
 
 
-def test_every_term_of_inference_is_counted_twice(repository: Path) -> None:
+def test_every_term_of_inference_is_counted_twice() -> None:
     """By the library and, in loops that know nothing of it, by the recount."""
-    counting = literals(repository / "src/spikejoule/energy/counting.py")
+    counting = literals(REPOSITORY / "src/spikejoule/energy/counting.py")
     again = literals(Path(recount.__file__))
     names = {term.name for term in INFERENCE}
     assert sorted(names - counting) == []
     assert sorted(names - again) == []
 
 
-def test_every_term_of_training_is_counted(repository: Path) -> None:
-    counted = literals(repository / "src/spikejoule/energy/training.py")
+def test_every_term_of_training_is_counted() -> None:
+    counted = literals(REPOSITORY / "src/spikejoule/energy/training.py")
     assert (
         sorted(t.name for t in TERMS.values() if t.side == "training" and t.name not in counted)
         == []
@@ -57,9 +58,9 @@ def test_the_recount_prices_what_terms_consist_of() -> None:
     assert {name for name, term in TERMS.items() if term.optional_as} == set(recount.OPTIONAL)
 
 
-def test_the_page_says_what_is_counted(repository: Path) -> None:
+def test_the_page_says_what_is_counted() -> None:
     """docs/explanation/energy-ledger.md names every term of a spiking network's inference."""
-    page = (repository / "docs/explanation/energy-ledger.md").read_text(encoding="utf-8").lower()
+    page = (REPOSITORY / "docs/explanation/energy-ledger.md").read_text(encoding="utf-8").lower()
     words = re.sub(r"[^a-z]+", " ", page)
     named = [term for term in INFERENCE if term.side in ("encoding", "spiking", "input", "answer")]
     missing = [
