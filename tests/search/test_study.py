@@ -39,7 +39,7 @@ from spikejoule.search.trial import (  # noqa: E402
     TrialResult,
 )
 from spikejoule.tracking.search_runs import SearchRun  # noqa: E402
-from spikejoule.tracking.store import FAILURE_TAG, Store  # noqa: E402
+from spikejoule.tracking.store import FAILURE_TAG, Store, at_root  # noqa: E402
 from spikejoule.training.state import EpochRecord  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
@@ -219,6 +219,14 @@ class TestOpening:
             open_study(search.model_copy(update={"storage": url}))
         assert "secret" not in str(error.value)
         assert "\n" not in str(error.value)
+
+    def test_a_project_whose_path_has_the_marks_of_urls(
+        self, search: Search, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "a%20b?c"
+        storage = at_root(folder, "sqlite:///x/search.db")
+        open_study(search.model_copy(update={"storage": storage}))
+        assert (folder / "x" / "search.db").is_file()
 
     def test_a_folder_of_someone_else(self, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(os.sep)

@@ -158,6 +158,7 @@ def _plan(
     from spikejoule.search.trial import ARTIFACTS, check_artifacts, digests
     from spikejoule.tracking import project_store
     from spikejoule.tracking.search_runs import SearchRun
+    from spikejoule.tracking.store import at_root
 
     space = search_space(settings, params, file)
     paths = artifact_paths(root)
@@ -166,9 +167,7 @@ def _plan(
     if settings.energy != SYNAPTIC_EVENTS:
         profile = select_profile(load_profiles(price_list), settings.energy, f"{file}: energy")
     check_possible(space, profile, file)
-    storage = options.storage or os.environ.get(_STORAGE_VARIABLE) or _STORAGE
-    if storage.startswith("sqlite:///"):
-        storage = f"sqlite:///{root / storage.removeprefix('sqlite:///')}"
+    storage = at_root(root, options.storage or os.environ.get(_STORAGE_VARIABLE) or _STORAGE)
     check_storage(storage)
     check_artifacts(root, [paths[name] for name in ARTIFACTS])
     artifacts = {name: root / paths[name] for name in ARTIFACTS}

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import optuna
 import sqlalchemy
@@ -150,7 +151,8 @@ def open_study(search: Search) -> optuna.Study:
     check_storage(search.storage)
     arguments: dict[str, Any] = {"pool_pre_ping": True}
     if search.storage.startswith(_SQLITE):
-        Path(search.storage.removeprefix(_SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+        path = unquote(search.storage.removeprefix(_SQLITE).partition("?")[0])
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
     with database_errors(search.storage):
         storage = RDBStorage(

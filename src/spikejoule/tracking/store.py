@@ -95,7 +95,7 @@ def project_store(
     vanish.
     """
     root = root.resolve()
-    uri = _at_root(root, environment.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
+    uri = at_root(root, environment.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
     # A server has a place for artifacts of its own.
     served = uri.partition(":")[0] in ("http", "https", "databricks")
     artifacts = environment.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or _ARTIFACTS
@@ -193,7 +193,7 @@ def _shown(address: re.Match[str]) -> str:
     return f"{scheme}://{host[0] if host else ''}{stop}"
 
 
-def _at_root(root: Path, uri: str) -> str:
+def at_root(root: Path, uri: str) -> str:
     """A URI of SQLite with its path made absolute; any other as it is."""
     scheme, separator, path = uri.partition(":///")
     if not separator or scheme.split("+")[0] != "sqlite" or path.startswith(("/", ":", "file:")):
