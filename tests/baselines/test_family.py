@@ -16,7 +16,6 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import PruningSettings
-from spikejoule.training.schedules import SCHEDULES
 from tests.tools.interrupted import cut_short_after_every_epoch
 from tests.tools.settings import changed
 
@@ -128,25 +127,6 @@ class TestSideBySide:
         ):
             assert mine.tobytes() == its.tobytes() == the_others.tobytes()
 
-    def test_each_has_its_own_schedule(
-        self, digits: tuple[LabelledImages, LabelledImages], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        told: list[list[float]] = []
-        start = SCHEDULES["plateau"].start
-
-        def spied(self: object, lr: float, total_steps: int) -> object:
-            running = start(self, lr, total_steps)
-            told.append([])
-            of_this, after_epoch = told[-1], running.after_epoch
-            running.after_epoch = lambda percent: (of_this.append(percent), after_epoch(percent))
-            return running
-
-        monkeypatch.setattr(SCHEDULES["plateau"], "start", spied)
-        settings = changed(SETTINGS, schedule="plateau", max_epochs=2)
-        pair = [Variant(Architecture(784, (7,), 10), bits=bits) for bits in (32, 8)]
-        baselines = train_baselines(*digits, pair, settings, SEED).baselines
-        assert told == [list(baseline.validation_accuracies_percent) for baseline in baselines]
-
     def test_diverging_is_refused(
         self, digits: tuple[LabelledImages, LabelledImages], variants: list[Variant]
     ) -> None:
@@ -156,17 +136,6 @@ class TestSideBySide:
 
 
 class TestPruned:
-    def test_the_epoch_is_one_of_the_final_fraction(
-        self, trained: tuple[TrainedBaseline, ...]
-    ) -> None:
-        for baseline in trained:
-            accuracies = baseline.validation_accuracies_percent
-            first = math.ceil(0.6 * EPOCHS) if baseline.variant.pruning.pruned_fraction else 1
-            assert len(accuracies) == EPOCHS
-            assert baseline.best_epoch == first + accuracies[first - 1 :].index(
-                max(accuracies[first - 1 :])
-            )
-
     def test_a_removed_weight_never_returns(
         self, digits: tuple[LabelledImages, LabelledImages], monkeypatch: pytest.MonkeyPatch
     ) -> None:

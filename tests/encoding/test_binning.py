@@ -77,13 +77,6 @@ def test_a_code_is_for_images_or_for_events() -> None:
     assert Poisson.takes == "images"
 
 
-@pytest.mark.parametrize("n_steps", [0, 10_001])
-def test_steps_that_no_window_has(n_steps: int) -> None:
-    """Places of samples, steps and units are then beyond 64 bits."""
-    with pytest.raises(ParameterError, match="1 us and more in 1 to 10,000 steps"):
-        bin_events(some_events(0, 3, 9, 999), 9, n_steps, 1000)
-
-
 def test_summed_images_are_the_counts_of_the_spikes() -> None:
     events = some_events(3, 40, 6, 99)
     samples = LabelledEvents(

@@ -63,14 +63,6 @@ def test_layers_of_other_samples_or_steps_are_refused(shape: tuple[int, ...]) ->
         count_spikes(layers, ["input", "output"])
 
 
-def test_synaptic_events_are_spikes_times_fan_out() -> None:
-    architecture = Architecture(4, (3, 5), 2)
-    totals = {"input": 10, "hidden1": 7, "hidden2": 2, "output": 100}
-    assert synaptic_events_per_connection(totals, architecture) == (30, 35, 4)
-    means = {"input": 0.5, "hidden1": 0.25, "hidden2": 1.5, "output": 9.0}
-    assert synaptic_events_per_connection(means, architecture) == (1.5, 1.25, 3.0)
-
-
 def test_synaptic_events_are_the_additions_of_the_naive_loops() -> None:
     architecture = Architecture(6, (5,), 3)
     generator = np.random.default_rng(2)

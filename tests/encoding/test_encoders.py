@@ -164,12 +164,6 @@ class TestLatency:
         assert encoder.steps_of(intensities).tolist() == [5, 1, 1, 1, 0, 0]
         assert encoder.steps_of(np.array([0.005, 0.01, 0.1])).tolist() == [4, 4, 2]
 
-    def test_no_byte_lies_between_two_steps(self) -> None:
-        """2 (255 - level) (T - 1) is even and 255 (2 m + 1) is odd: how halves go says nothing."""
-        for last in range(10_000):
-            halves = 2 * np.arange(256) * last % 510
-            assert not np.any(halves == 255)
-
     @pytest.mark.slow
     @pytest.mark.parametrize("n_steps", [2, 5, 20, 50, 1000])
     def test_as_snntorch(self, n_steps: int, mnist5k: Dataset) -> None:
@@ -237,15 +231,6 @@ class TestRegular:
                     math.floor(1 / rate + 1e-5),
                     math.ceil(1 / rate - 1e-5),
                 }
-
-    def test_an_area_of_equal_pixels_does_not_fire_at_once(self) -> None:
-        counts = (
-            Regular(time_window=50, max_rate=80.0)
-            .events(np.full((1, 28, 28), 255, np.uint8), KEY)
-            .counts_per_step()
-        )
-        assert counts.sum() == pytest.approx(784 * 50 * 0.08, abs=2)
-        assert np.all(np.abs(counts - 784 * 0.08) < 3)
 
 
 @pytest.mark.parametrize(

@@ -112,12 +112,6 @@ class TestBernoulliLaw:
         value = stats.chisquare(observed, expected * observed.sum()).pvalue
         assert LEVEL < value < 1 - LEVEL
 
-    def test_never_and_always(self) -> None:
-        images = np.tile(np.array([0, 255], np.uint8), (20, 8))
-        events = encode(images, 30, 1000.0, draw_key(1, "train", 1))
-        expected = np.tile(np.array([0, 1], np.uint8), (20, 30, 8))
-        assert np.array_equal(events.to_dense(np.uint8), expected)
-
     def test_real_digits(self, mnist5k: Dataset) -> None:
         images = mnist5k.test.images
         events = encode(images, 50, 80.0, draw_key(0, "test", 0))
@@ -161,13 +155,6 @@ class TestKey:
         told, _ = process.communicate(timeout=120)
         images = np.random.default_rng(4).integers(0, 256, (21, 784)).astype(np.uint8)
         assert told.strip() == digest(encode(images, 50, 80.0, draw_key(11, "validation", 0)))
-
-    def test_position_is_the_default_identity(self) -> None:
-        images = np.full((6, 30), 200, np.uint8)
-        key = draw_key(1, "train", 1)
-        assert digest(encode(images, 20, 80.0, key)) == digest(
-            encode(images, 20, 80.0, key, np.arange(6))
-        )
 
     def test_each_part_of_the_key_changes_the_draw(self) -> None:
         images = np.full((8, 400), 255, np.uint8)

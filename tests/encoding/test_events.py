@@ -1,6 +1,5 @@
 """events.py: the layout against dense tensors, and the refusal of everything that breaks it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -234,67 +233,25 @@ class TestFiles:
         save_events(path, back, dict(reversed(told.items())))
         assert path.read_bytes() == first
 
-    @pytest.mark.parametrize("value", [np.float64(80.0), np.int64(50), np.float32(0.5)])
-    def test_numpy_numbers_are_plain_values(self, tmp_path: Path, value: Any) -> None:
-        save_events(tmp_path / "e.npz", example(), {"max_rate_hz": value})
-        assert load_events(tmp_path / "e.npz")[1] == {"max_rate_hz": value}
-
-    def test_row_lengths_that_wrap_around(self, tmp_path: Path) -> None:
-        arrays: dict[str, Any] = {
-            "sources": sources(0, 1, 2),
-            "row_lengths": np.array([2**63 - 1, 2**63 - 1, 5], dtype=np.uint64),
-            "shape": np.array([1, 3, 4], dtype=np.int64),
-            "encoding_keys": np.array([], dtype=np.str_),
-            "encoding_values": np.array([], dtype=np.str_),
-        }
-        write_npz(tmp_path / "e.npz", EVENTS.schema, arrays)
-        with pytest.raises(ArtifactError):
-            load_events(tmp_path / "e.npz")
-
-    def test_the_widest_layer_with_every_unit_firing(self, tmp_path: Path) -> None:
-        events = EventList.from_dense(np.ones((1, 2, 65_536), dtype=np.uint8))
-        save_events(tmp_path / "e.npz", events, {})
-        assert same(load_events(tmp_path / "e.npz")[0], events)
-
     @pytest.mark.parametrize(
-        ("change", "needle"),
+        ("changes", "words"),
         [
-            (
-                lambda a: a.update(shape=np.array([2, 3], dtype=np.int64)),
-                "3 is needed where it has 2",
-            ),
-            (lambda a: a.update(shape=np.array([2, 4, 5], dtype=np.int64)), "there must be 9"),
-            (lambda a: a.update(shape=np.array([2, 3, 4], dtype=np.int64)), "source 4"),
-            (lambda a: a.update(shape=np.array([-2, -3, 5], dtype=np.int64)), "holds -3"),
-            (lambda a: a.update(sources=a["sources"].astype(np.int64)), "sources"),
-            (lambda a: a.update(sources=a["sources"][:-1]), "to 7 for 6 events"),
-            (lambda a: a.update(sources=a["sources"][::-1]), "ascending"),
-            (lambda a: a.update(row_lengths=a["row_lengths"].astype(np.int16)), "row_lengths"),
-            (lambda a: a.update(encoding_values=a["encoding_values"][:-1]), "events.npz"),
-            (lambda a: a.update(encoding_values=np.array(["x", "1"])), "events.npz"),
-            (lambda a: a.pop("encoding_keys"), "encoding_keys"),
-            (lambda a: a.pop("sources"), "sources"),
+            ({"shape": np.array([2, 4, 5])}, "there must be 9"),
+            ({"sources": example().sources[::-1]}, "ascending"),
+            ({"row_lengths": np.array([2**63 - 1, 2**63 - 1, 5, 0, 0, 0], np.uint64)}, "at most"),
+            ({"encoding_values": np.array(["x"])}, "events.npz"),
         ],
     )
-    def test_broken_content(
-        self, tmp_path: Path, change: Callable[[dict[str, Any]], Any], needle: str
+    def test_arrays_that_make_no_list(
+        self, tmp_path: Path, changes: dict[str, np.ndarray], words: str
     ) -> None:
-        arrays: dict[str, Any] = {
-            "sources": example().sources,
-            "row_lengths": np.diff(example().offsets).astype(np.uint16),
-            "shape": np.array([2, 3, 5], dtype=np.int64),
-            "encoding_keys": np.array(["seed", "type"]),
-            "encoding_values": np.array(["1", '"poisson"']),
-        }
         path = tmp_path / "events.npz"
-        write_npz(path, EVENTS.schema, arrays)
-        assert load_events(path)[1] == {"seed": 1, "type": "poisson"}
-        change(arrays)
-        write_npz(path, EVENTS.schema, arrays)
-        with pytest.raises(ArtifactError, match=needle) as error:
+        save_events(path, example(), {"seed": np.int64(1)})
+        assert load_events(path)[1] == {"seed": 1}
+        write_npz(path, EVENTS.schema, EVENTS.read(path) | changes)
+        with pytest.raises(ArtifactError, match=words) as error:
             load_events(path)
         assert "events.npz" in str(error.value)
-        assert "\n" not in str(error.value)
 
     def test_the_test_set_takes_about_ten_megabytes(
         self, tmp_path: Path, real_mnist: Dataset

@@ -102,11 +102,6 @@ class TestByStep:
         assert not outcomes.margins.any()
         assert exit_at_first_spike(outcomes, outcomes).test.mean_exit_step == 3
 
-    def test_a_single_class_leads_by_all_of_its_spikes(self) -> None:
-        spikes = EventList.from_dense(np.ones((1, 3, 1)))
-        outcomes = outcomes_by_step(spikes, np.array([0]), np.zeros((1, 3), dtype=np.int64))
-        assert outcomes.margins.tolist() == [[1, 2, 3]]
-
     @pytest.mark.parametrize(
         ("n_samples", "n_labels", "events"),
         [(5, 4, (5, 12)), (5, 5, (5, 11)), (5, 5, (60,)), (0, 0, (0, 12))],
@@ -146,11 +141,6 @@ class TestExit:
                 "synaptic_events_high": mean + half,
             }
         )
-
-    def test_one_sample_has_no_spread(self) -> None:
-        layers, fan_outs, labels = random_layers(1)
-        result = exit_outcome(outcomes_of(layers, fan_outs, labels), 2)
-        assert result.synaptic_events_low == result.synaptic_events_high
 
 
 class TestChoice:

@@ -34,21 +34,6 @@ def test_wilson_interval(n_correct: int, n_samples: int, confidence: float, z: f
     assert found.high_percent == pytest.approx(high, abs=1e-4)
 
 
-@given(st.integers(1, 10_000), st.data())
-def test_interval_holds_the_accuracy_and_stays_in_range(n: int, data: st.DataObject) -> None:
-    found = accuracy(data.draw(st.integers(0, n)), n)
-    assert found.percent is not None
-    assert found.low_percent is not None
-    assert found.high_percent is not None
-    assert -1e-9 <= found.low_percent <= found.percent + 1e-9
-    assert found.percent - 1e-9 <= found.high_percent <= 100 + 1e-9
-
-
-def test_impossible_counts() -> None:
-    with pytest.raises(ValueError, match="k"):
-        accuracy(5, 4)
-
-
 def test_by_hand() -> None:
     labels = np.array([0, 0, 1, 1, 1, 2], dtype=np.uint8)
     predictions = np.array([0, 1, 1, 1, 2, 2])

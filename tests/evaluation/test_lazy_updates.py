@@ -58,18 +58,6 @@ class TestAgainstLoops:
         assert (found.lazy_updates <= clocked).all()
         assert bool((found.lazy_updates == clocked).all()) == bias
 
-    def test_a_removed_synapse_reaches_nobody(self) -> None:
-        architecture = Architecture(9, (65,), 3, LeakyIntegrateAndFire(bias=False))
-        state, events = random_state(architecture), events_of(0.1, 4, 8, 9)
-        full, pruned = (measure_network(state, architecture, events, pruned=p) for p in (0, 1))
-        assert full.counts.totals == pruned.counts.totals
-        assert (pruned.lazy_updates < full.lazy_updates)[:, 0].all()
-
-    def test_of_a_silent_network_there_are_none(self) -> None:
-        architecture = Architecture(9, (7,), 3, LeakyIntegrateAndFire(bias=False))
-        found = measure_network(random_state(architecture), architecture, events_of(0.0, 2, 5, 9))
-        assert found.lazy_updates.tolist() == [[0, 0], [0, 0]]
-
 
 def test_by_hand() -> None:
     """INPUT reaches both hidden neurons in each step in which any input fires; see the file."""

@@ -17,7 +17,6 @@ from spikejoule.evaluation.inference import (
     save_inference_spikes,
 )
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import TrainedNetwork, save_trained
 from tests.tools.examples import trained_network
 
@@ -69,19 +68,6 @@ class TestMeasureNetwork:
         assert full.proxies.synaptic_events_per_inference - missing == pytest.approx(
             pruned.proxies.synaptic_events_per_inference
         )
-
-    def test_first_of_equals_wins(self) -> None:
-        architecture = Architecture(3, (2,), 4)
-        silent = {
-            name: np.zeros(shape, dtype=np.float32)
-            for name, shape in architecture.parameter_shapes().items()
-        }
-        found = measure_network(silent, architecture, some_events(2, 5, 3))
-        assert found.predictions.tolist() == [0, 0]
-
-    def test_events_of_another_number_of_inputs(self, network: TrainedNetwork) -> None:
-        with pytest.raises(ArtifactError, match="783 inputs, but the network has 784"):
-            measure_network(network.state, network.architecture, some_events(n_inputs=783))
 
     def test_no_sample(self, network: TrainedNetwork) -> None:
         with pytest.raises(ArtifactError, match="no sample"):
