@@ -528,18 +528,6 @@ class TestAdam:
             for key, value in one.state().items():
                 assert np.array_equal(value, other.state()[key])
 
-    def test_the_state_is_a_copy(self) -> None:
-        architecture, state = network(12, 17, 4)
-        for name in ("event", "dense"):
-            given = {key: np.asarray(value, np.float32) for key, value in state.items()}
-            engine = make_engine(name, architecture, given, self.SETTINGS)
-            engine.state()["layer1.synapses.bias"][:] = 99
-            assert engine.state()["layer1.synapses.bias"].max() < 99
-            _, events, labels = batch(architecture, 5, 6)
-            engine.train_batch(events, labels, 0.1)
-            for key, value in given.items():
-                assert np.array_equal(value, np.asarray(state[key], np.float32))
-
 
 @pytest.mark.parametrize(("rate", "decay"), [(0.01, 0.1), (0.001, 1e-4)])
 def test_weights_of_pixels_that_never_fire_do_not_slow_training_down(

@@ -60,7 +60,7 @@ class TestExactSpikes:
     """No rounding anywhere, so spikes must be those of the loops even where v is the threshold."""
 
     @both_engines
-    @pytest.mark.parametrize("n_hidden", [1, 15, 16, 17, 32, 33, 208, 209, 400, 417])
+    @pytest.mark.parametrize("n_hidden", [1, 16, 17, 209, 400])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_hidden_sizes(self, n_hidden: int, dtype: type, engine: str) -> None:
         architecture = Architecture(
@@ -79,19 +79,6 @@ class TestExactSpikes:
         outcome, _ = runner.gradients(events, np.array([0, 1, 2]))
         assert outcome.spikes == (dense.sum(), *(int(spikes.sum()) for spikes in expected))
 
-    @pytest.mark.parametrize("n_output", [1, 10, 16, 17, 40])
-    def test_output_sizes(self, n_output: int) -> None:
-        architecture = Architecture(
-            11, (18, 20), n_output, LeakyIntegrateAndFire(threshold=0.75, decay=0.5)
-        )
-        state = dyadic_state(architecture, n_output)
-        dense = np.random.default_rng(2).integers(0, 2, (4, 7, 11))
-        expected = naive.run(state, dense.tolist(), 0.75, 0.5)
-        layers = EventEngine(architecture, state).run(EventList.from_dense(dense))
-        assert [layer.n_inputs for layer in layers] == [18, 20, n_output]
-        for layer, spikes in zip(layers, expected, strict=True):
-            assert np.array_equal(layer.to_dense(np.int64), spikes)
-
     def test_the_threshold_itself_fires(self) -> None:
         architecture = Architecture(2, (2,), 1, LeakyIntegrateAndFire(threshold=1.0, decay=0.5))
         below = np.nextafter(np.float32(1), np.float32(0))
@@ -104,18 +91,6 @@ class TestExactSpikes:
         dense = np.array([[[1, 0], [0, 0], [0, 1]]])
         hidden, _ = EventEngine(architecture, state).run(EventList.from_dense(dense))
         assert hidden.to_dense(np.int64).tolist() == [[[1, 0], [0, 0], [0, 0]]]
-
-    def test_padding_never_fires(self) -> None:
-        """Sizes are padded to 16 with neurons of no weight; none of them ever shows."""
-        architecture = Architecture(3, (17,), 2, LeakyIntegrateAndFire(threshold=2**-99, decay=1.0))
-        state = {
-            name: np.full(shape, 1.0, np.float32)
-            for name, shape in architecture.parameter_shapes().items()
-        }
-        events = EventList.from_dense(np.ones((2, 5, 3), dtype=np.uint8))
-        hidden, output = EventEngine(architecture, state).run(events)
-        assert np.array_equal(hidden.to_dense(), np.ones((2, 5, 17)))
-        assert np.array_equal(output.to_dense(), np.ones((2, 5, 2)))
 
     def test_the_widest_layers(self) -> None:
         architecture = Architecture(
@@ -168,13 +143,6 @@ class TestExponentials:
         np.testing.assert_allclose(out, expected, rtol=1e-14)
         # Mean and variance of the standard exponential law are 1.
         assert abs(out.mean() - 1) < 4 / math.sqrt(out.size)
-
-    def test_parts_of_a_stream_join(self) -> None:
-        whole, first, second = np.empty(16 * 8), np.empty(16 * 3), np.empty(16 * 5)
-        _fill(np.uint64(77), 8, whole)
-        _fill(np.uint64(77), 3, first)
-        _fill(np.uint64((77 + 48 * naive.GOLDEN) & naive.MASK), 5, second)
-        assert np.concatenate([first, second]).tobytes() == whole.tobytes()
 
     def test_both_ends(self) -> None:
         """The output 2^64 - 1 gives u = 1 and the number 0; the output 0 the largest, 53 log 2."""

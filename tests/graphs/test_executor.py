@@ -1,9 +1,7 @@
 """Foreign graphs: every spike and every count as plain loops have them."""
 
 import tracemalloc
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import nir
@@ -19,7 +17,7 @@ from spikejoule.graphs import executor, graph_without_nodes, nir_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.network import Convolution, Identity
 from spikejoule.graphs.nir_in import network_of, read_nir
-from spikejoule.graphs.plan import GraphRun, order_of
+from spikejoule.graphs.plan import GraphRun
 from spikejoule.graphs.running import run_graph
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests.graphs.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
@@ -157,13 +155,6 @@ def test_a_result_does_not_depend_on_the_batch(name: str, monkeypatch: pytest.Mo
             assert np.array_equal(apart.counts[kind][node], found), (kind, node)
 
 
-def test_a_long_chain_is_ordered_at_once() -> None:
-    names = [f"n{k}" for k in range(3000)]
-    order = order_of(list(pairwise(names)), "n0")
-    assert order.names == tuple(names)
-    assert not order.waiting
-
-
 class TestMemory:
     def peak(self, graph: nir.NIRGraph, events: EventList) -> int:
         """Bytes that a run on one thread has at most."""
@@ -195,36 +186,6 @@ class TestMemory:
             run = run_graph(graph, events, GIVEN)
             assert not run.of("spikes", "a").any()
             assert not run.output.any()
-
-    def test_blocks_of_many_units_are_not_held_by_all_threads(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """A block of sixteen samples has as many numbers as all threads may hold together."""
-        graph = GRAPHS["convolution"](Maker())
-        n_units = sum(node.n_in + node.n_out for node in network_of(graph).nodes.values())
-        asked: list[int] = []
-
-        class Pool(ThreadPoolExecutor):
-            def __init__(self, max_workers: int) -> None:
-                asked.append(max_workers)
-                super().__init__(max_workers)
-
-        monkeypatch.setattr(executor, "ThreadPoolExecutor", Pool)
-        monkeypatch.setattr(executor, "_THREAD_NUMBERS", 1)
-        monkeypatch.setattr(numba, "get_num_threads", lambda: 8)
-        for n_blocks, n_threads in ((1, []), (3, [3]), (100, [8])):
-            asked.clear()
-            monkeypatch.setattr(executor, "_ALL_NUMBERS", n_blocks * 16 * n_units)
-            run_graph(graph, spikes_for(graph, samples=130), GIVEN)
-            assert asked == n_threads
-
-    def test_what_delays_hold_makes_batches_smaller(self) -> None:
-        """A delay of 2,000 steps of 100 units; for 256 samples at once it would be 200 MB."""
-        nodes = {"a": nir.Delay(DT * np.full(100, 2000)), "b": Maker().linear(100, 3)}
-        graph = graph_of(nodes, (100,), (3,))
-        rows = np.arange(256) * 2000
-        events = EventList.from_rows(rows, rows % 100, 256, 2000, 100)
-        assert self.peak(graph, events) < 40e6
 
 
 @pytest.mark.parametrize("seed", range(18))
@@ -309,11 +270,6 @@ class TestEventEngine:
             assert fast.of("spikes", "b").sum() <= share * events.n_events
             assert (fast.of("spikes", "b").sum() == events.n_events) == (comparison == "ge")
 
-    @pytest.mark.parametrize("name", [name for name in GRAPHS if name != "fully connected"])
-    def test_others_are_not_forced_into_it(self, name: str) -> None:
-        graph = GRAPHS[name](Maker())
-        assert run_graph(graph, spikes_for(graph), GIVEN).engine == "graph"
-
 
 class TestConventions:
     def test_what_is_missing_is_named_all_at_once(self) -> None:
@@ -377,19 +333,6 @@ class TestConventions:
 
 
 class TestFiles:
-    @pytest.mark.parametrize("name", GRAPHS)
-    def test_a_file_gives_the_same(self, name: str, tmp_path: Any) -> None:
-        graph = GRAPHS[name](Maker())
-        events = spikes_for(graph)
-        for key, node in graph.nodes.items():
-            if isinstance(node, nir.Conv2d):  # without it, nir does not write
-                node.input_shape = network_of(graph).nodes[key].in_shape[1:]
-        nir.write(tmp_path / "graph.nir", graph)
-        read = run_graph(read_nir(tmp_path / "graph.nir"), events, GIVEN)
-        there = run_graph(graph, events, GIVEN)
-        assert np.array_equal(read.output, there.output)
-        assert read.total("events").tolist() == there.total("events").tolist()
-
     def test_an_unknown_node_is_refused_by_name(self, tmp_path: Any) -> None:
         import h5py
 
@@ -518,16 +461,6 @@ class TestStructure:
         graph = graph_of({"a": Maker().conv2d(2, 2, (3, 3), **options)}, (2, 5, 5), (1,))
         with pytest.raises(ArtifactError, match="the window of the node 'a' does not fit"):
             network_of(graph)
-
-    def test_a_place_between_two(self) -> None:
-        node = Maker().conv2d(2, 2, (3, 3), padding=(1.5, 1))
-        with pytest.raises(ArtifactError, match=r"\[1.5, 1.0\] where whole numbers are needed"):
-            network_of(graph_of({"a": node}, (2, 5, 5), (1,)))
-
-    def test_one_dimension_is_not_slid_over_a_plane(self) -> None:
-        node = nir.Conv1d(None, Maker().numbers(3, 2, 3), 1, 0, 1, 1, np.zeros(3))
-        with pytest.raises(ArtifactError, match="'a' takes .channels, length., but is given"):
-            network_of(graph_of({"a": node}, (2, 5, 5), (1,)))
 
     def test_as_many_numbers_in_another_shape(self) -> None:
         """Rows for columns; a flat list of numbers counts in C order."""

@@ -2,7 +2,6 @@
 
 import time
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,32 +104,6 @@ class TestNeurons:
         assert found.tolist() == expected.tolist()
         assert 0.01 < expected.mean() < 0.99
 
-    def test_nodes_and_their_parameters(self, name: str, tmp_path: Path) -> None:
-        network = with_neuron(**NEURONS[name])
-        graph = through_a_file(tmp_path, network)
-        chain = ["input", "output"]
-        for number, neuron in enumerate(network.architecture.neurons, start=1):
-            assert isinstance(neuron, LeakyIntegrateAndFire)
-            threshold, decay = neuron.constants
-            synapses, neurons = graph.nodes[f"synapses{number}"], graph.nodes[f"neurons{number}"]
-            weight = network.state[f"layer{number}.synapses.weight"]
-            assert synapses.weight.dtype == np.float32
-            assert np.array_equal(synapses.weight, weight)
-            assert type(synapses) is (nir.Affine if neuron.bias else nir.Linear)
-            if neuron.bias:
-                assert np.array_equal(synapses.bias, network.state[f"layer{number}.synapses.bias"])
-            assert type(neurons) is (nir.IF if decay == 1 else nir.LIF)
-            assert neurons.v_threshold == pytest.approx(np.full(len(weight), threshold), rel=1e-6)
-            assert not neurons.v_reset.any()
-            if decay == 1:
-                assert neurons.r == pytest.approx(np.full(len(weight), 1e4))
-            else:
-                assert 1 - DT / neurons.tau == pytest.approx(np.full(len(weight), decay), rel=1e-6)
-                assert neurons.r == pytest.approx(neurons.tau / DT)
-                assert not neurons.v_leak.any()
-            chain[-1:-1] = [f"synapses{number}", f"neurons{number}"]
-        assert graph.edges == list(pairwise(chain))
-
 
 class TestMetadata:
     @pytest.mark.parametrize("reset", ["zero", "subtract"])
@@ -155,11 +128,6 @@ class TestMetadata:
         assert stated.encoding == encoder.entry()
         assert stated.step_ms == (2.5 if code == "none" else 1)
         assert stated.input == ("currents" if code == "direct" else "spikes")
-
-    def test_pruned(self, tmp_path: Path) -> None:
-        network = trained_network()
-        pruned = replace(network, training_config={**network.training_config, **PRUNED})
-        assert metadata_of(through_a_file(tmp_path, pruned)).pruned
 
     def test_of_another_writer(self) -> None:
         graph = nir.NIRGraph({}, [], {"producer": "somebody"})
@@ -191,17 +159,6 @@ class TestIntegers:
             assert found.integers[name].dtype == integers.numpy().dtype
             assert np.array_equal(found.integers[name], integers.numpy())
         assert metadata_of(graph).leak == "floor(m u / 256)"
-
-    def test_the_nodes_have_what_they_stand_for(self, tmp_path: Path) -> None:
-        graph = through_a_file(tmp_path, quantised_network(4, 16, threshold=0.8))
-        found = integers_of(graph)
-        for number, exponent in enumerate(found.exponents, start=1):
-            synapses, neurons = graph.nodes[f"synapses{number}"], graph.nodes[f"neurons{number}"]
-            for values, name in ((synapses.weight, "weight"), (synapses.bias, "bias")):
-                integers = found.integers[f"layer{number}.synapses.{name}"]
-                assert np.array_equal(values, integers * 2.0**-exponent)
-            assert set(neurons.v_threshold) == {found.thresholds[number - 1] * 2.0**-exponent}
-            assert 1 - DT / neurons.tau[0] == pytest.approx(found.leak_factors[number - 1] / 256)
 
     @pytest.mark.parametrize("reset", ["zero", "subtract"])
     def test_the_network_of_integers_comes_back(self, reset: str, tmp_path: Path) -> None:
@@ -240,11 +197,6 @@ class TestFile:
         before = network.state["layer1.synapses.weight"].copy()
         nir_graph(network).nodes["synapses1"].weight[:] = 0
         assert np.array_equal(network.state["layer1.synapses.weight"], before)
-
-    def test_a_file_that_cannot_be_written(self, tmp_path: Path) -> None:
-        (tmp_path / "folder").write_text("a file")
-        with pytest.raises(ArtifactError, match="cannot be written"):
-            write_nir(tmp_path / "folder" / "network.nir", nir_graph(trained_network()))
 
 
 class Odd(Neuron):
