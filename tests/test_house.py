@@ -123,13 +123,11 @@ class TestImports:
         )
         environment = {**os.environ, "PYTHONPATH": str(repository / "src")}
         assert run([sys.executable, "-c", code], repository, environment).stdout.split() == [
-            "spikejoule",
-            "spikejoule.core",
-            "spikejoule",
+            "spikejoule"
         ]
 
     def test_no_torch_where_none_is_needed(self, repository: Path) -> None:
-        modules = ["params", "data.images", "data.loading", "core.store"]
+        modules = ["params", "data.images", "data.source", "core.store"]
         modules += [
             "encoding.encoders.poisson",
             "encoding.counting",
