@@ -1,9 +1,6 @@
 """The machine's own energy, with a made-up sysfs and a made-up NVML."""
 
-import json
-import subprocess
 import sys
-import threading
 import time
 import types
 from collections.abc import Sequence
@@ -21,8 +18,6 @@ from spikejoule.core.host_energy import (
     gpu_uuids,
     measure_host_energy,
 )
-from spikejoule.core.store import write_json
-from tests.tools.processes import start_python
 from tests.tools.without_torch import needs_torch
 
 
@@ -93,14 +88,6 @@ class TestRapl:
         entry = host.as_entry()
         assert (entry.energy_j, entry.idle_w, entry.above_idle_j) == (90, 6, 30)
 
-    def test_nothing_is_waited_for_where_nothing_can_be_measured(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(host_energy.time, "sleep", lambda seconds: pytest.fail("waited"))
-        with measure_host_energy(powercap=tmp_path) as host:
-            pass
-        assert (host.as_entry().energy_j, host.as_entry().idle_w) == (None, None)
-
     def test_counter_that_wraps_around(self, tmp_path: Path) -> None:
         zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 999_000_000)
         with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
@@ -108,42 +95,13 @@ class TestRapl:
             assert int((zone / "energy_uj").read_text()) == 2_000_000
         assert host.parts[0].energy_j == 3.0
 
-    def test_counter_that_wraps_around_again_and_again(self, tmp_path: Path) -> None:
-        # Nobody would see the first wrap at the end; who looks often does.
-        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=1000)
-        counter = host_energy._Counter(zone)
-        for _ in range(10):
-            add(zone, 700)
-            counter.update()
-        assert counter.total_uj == 7000
-
-    def test_is_read_in_between(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_counters_that_wrap_around_twice_are_read_in_between(self, tmp_path: Path) -> None:
         zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=1_000_000)
-        made: list[host_energy._Counter] = []
-
-        class Watched(host_energy._Counter):
-            def __init__(self, zone: Path) -> None:
-                super().__init__(zone)
-                made.append(self)
-
-        monkeypatch.setattr(host_energy, "_Counter", Watched)
-        finish = host_energy._rapl_meter(tmp_path, poll_seconds=0.01)
-        for total in (700_000, 1_400_000):
-            add(zone, 700_000)
-            deadline = time.monotonic() + 10
-            while made[0].total_uj < total and time.monotonic() < deadline:
-                time.sleep(0.005)
-        assert finish()[0].energy_j == 1.4
-        assert "RAPL" not in {thread.name for thread in threading.enumerate()}
-
-    def test_unreadable_at_the_end_is_unavailable(self, tmp_path: Path) -> None:
-        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
-            (zone / "energy_uj").unlink()
-        entry = host.as_entry()
-        assert (entry.kind, entry.energy_j) == ("unavailable", None)
-        assert "energy_uj" in entry.method
-        assert entry.seconds > 0
+        with measure_host_energy(powercap=tmp_path, idle_seconds=0, poll_seconds=0.01) as host:
+            for _ in range(3):
+                add(zone, 700_000)
+                time.sleep(0.3)
+        assert host.parts[0].energy_j == pytest.approx(2.1)
 
     @pytest.mark.parametrize("damage", ["energy_uj", "max_energy_range_uj", "name"])
     def test_one_unreadable_counter_makes_it_unavailable(self, damage: str, tmp_path: Path) -> None:
@@ -158,14 +116,6 @@ class TestRapl:
         assert [(part.kind, part.energy_j) for part in host.parts] == [("unavailable", None)]
         assert f"intel-rapl:1/{damage}" in host.as_entry().method
 
-    def test_a_counter_that_holds_no_number(self, tmp_path: Path) -> None:
-        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-        (zone / "energy_uj").write_text("many\n")
-        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
-            pass
-        assert host.as_entry().kind == "unavailable"
-        assert "many" in host.as_entry().method
-
     def test_none_is_unavailable_and_nothing_is_estimated(self, tmp_path: Path) -> None:
         ticks = iter([10.0, 12.5])
         with measure_host_energy(
@@ -176,39 +126,6 @@ class TestRapl:
         assert (entry.kind, entry.energy_j, entry.seconds) == ("unavailable", None, 2.5)
         assert entry.method == f"there is no RAPL counter in {tmp_path}"
         assert entry.device == "processor"
-
-    def test_reaches_no_network_writes_no_file_and_is_quick(self, tmp_path: Path) -> None:
-        code = """
-import json, sys, time
-seen = []
-def watch(event, arguments):
-    if event.startswith(("socket.", "subprocess.")):
-        seen.append(event)
-    if event == "open" and isinstance(arguments[0], str) and set(arguments[1] or "") & set("wax+"):
-        seen.append(arguments[0])
-from pathlib import Path
-from typing import Any
-from spikejoule.core.host_energy import measure_host_energy
-sys.addaudithook(watch)
-started = time.process_time()
-with measure_host_energy(powercap=Path(sys.argv[1])) as host:
-    pass
-print(json.dumps([seen, time.process_time() - started, host.as_entry().kind]))
-"""
-        powercap = tmp_path / "powercap"
-        make_zone(powercap, "intel-rapl:0", "package-0", 0)
-        work = tmp_path / "work"
-        work.mkdir()
-        process = start_python(
-            "-W", "error", "-c", code, str(powercap),
-            cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        output, errors = process.communicate(timeout=120)
-        assert (process.returncode, errors) == (0, "")
-        seen, seconds, kind = json.loads(output)
-        assert (seen, kind) == ([], "measured")
-        assert seconds < 0.1
-        assert list(work.iterdir()) == []
 
 
 class FakeNvml(types.ModuleType):
@@ -258,11 +175,6 @@ class TestGpus:
         assert (entry.kind, entry.method) == ("measured", "RAPL; NVML")
         assert nvml.open == 0
 
-    def test_none_in_use(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        host, nvml = self.measure(monkeypatch, tmp_path, [])
-        assert len(host.parts) == 1
-        assert len(nvml.counters["GPU-a"]) == 2
-
     def test_unknown_gpu_makes_the_sum_unavailable(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -271,15 +183,6 @@ class TestGpus:
         assert (entry.kind, entry.energy_j) == ("unavailable", None)
         assert entry.parts[0].energy_j == 1.0
         assert "no GPU-c" in entry.method
-
-    def test_gpu_alone_is_no_measure_of_the_machine(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        monkeypatch.setitem(sys.modules, "pynvml", FakeNvml({"GPU-a": [0, 1000]}))
-        with measure_host_energy(["GPU-a"], powercap=tmp_path, idle_seconds=0) as host:
-            pass
-        assert [part.energy_j for part in host.parts] == [None, 1.0]
-        assert (host.as_entry().kind, host.as_entry().energy_j) == ("unavailable", None)
 
     def test_an_estimate_of_an_earlier_version_is_read_as_one(self) -> None:
         part = {"device": "memory", "kind": "estimated", "method": "constant", "energy_j": 2.0}
@@ -313,22 +216,6 @@ class TestBlock:
         with pytest.raises(KeyboardInterrupt):
             work()
         assert results[0].parts[0].energy_j == 4.0
-
-    def test_entry_can_be_written(self, tmp_path: Path) -> None:
-        make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
-            pass
-        write_json(tmp_path / "timings.json", {"host_energy": host.as_entry().model_dump()})
-
-    def test_nothing_metered_is_unavailable(self) -> None:
-        assert HostEnergy().as_entry().kind == "unavailable"
-
-    def test_the_module_imports_no_meter(self) -> None:
-        code = (
-            "import sys, spikejoule.core.host_energy; "
-            "sys.exit(any(name in sys.modules for name in ('pynvml', 'torch')))"
-        )
-        assert start_python("-c", code).wait(timeout=60) == 0
 
 
 class TestSoFar:
@@ -366,7 +253,3 @@ class TestSoFar:
     def test_one_that_could_not_measure_makes_the_sum_unavailable(self) -> None:
         both = added_up([self.entry(10.0, 2.0, 1.0), self.entry(None, 3.0, None)])
         assert (both.kind, both.energy_j, both.seconds) == ("unavailable", None, 5.0)
-
-    def test_without_idle_watts_in_one_there_are_none(self) -> None:
-        both = added_up([self.entry(10.0, 2.0, 1.0), self.entry(4.0, 1.0, None)])
-        assert (both.energy_j, both.idle_w, both.above_idle_j) == (14.0, None, None)

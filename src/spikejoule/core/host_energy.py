@@ -126,6 +126,7 @@ def measure_host_energy(
     powercap: Path = POWERCAP,
     clock: Callable[[], float] = time.perf_counter,
     idle_seconds: float = _IDLE_SECONDS,
+    poll_seconds: float = _POLL_SECONDS,
 ) -> Iterator[HostEnergy]:
     """Meter the block; the object that it yields is filled in when the block ends.
 
@@ -135,10 +136,11 @@ def measure_host_energy(
         clock: seconds.
         idle_seconds: how long to measure before the block what the machine draws idle, where
             anything can be measured; 0 for not at all.
+        poll_seconds: how often the counters are read meanwhile, before they wrap around twice.
     """
 
     def start() -> list[Meter]:
-        meters = [_started("processor", lambda: _rapl_meter(powercap))]
+        meters = [_started("processor", lambda: _rapl_meter(powercap, poll_seconds))]
         if gpu_uuids:
             meters.append(_started("GPU", lambda: _nvidia_meter(gpu_uuids)))
         return meters
@@ -245,7 +247,7 @@ class _Counter:
         self._last_uj = now_uj
 
 
-def _rapl_meter(powercap: Path, poll_seconds: float = _POLL_SECONDS) -> Meter:
+def _rapl_meter(powercap: Path, poll_seconds: float) -> Meter:
     counters = [_Counter(zone) for zone in _rapl_zones(powercap)]
     if not counters:
         raise FileNotFoundError(f"there is no RAPL counter in {powercap}")
