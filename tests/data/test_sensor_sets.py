@@ -1,5 +1,6 @@
 """The readers of N-MNIST and SHD, and event files as data."""
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from spikejoule.core.errors import DataError
 from spikejoule.data.event_file import EventBlock, EventSetting, LabelledEvents, write_event_file
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import Places
-from spikejoule.data.sources import SOURCES, shd
+from spikejoule.data.sources import SOURCES, n_mnist, shd
 from spikejoule.data.sources.events import Events
 from spikejoule.data.subject import DIGITS
 from tests.tools import sensor_files
@@ -149,3 +150,16 @@ def test_an_event_file_says_which_samples_are_for_the_test(tmp_path: Path) -> No
     with pytest.raises(DataError, match="data.files: null is not allowed"):
         Events().load(places(tmp_path))
     assert shd.SETTING.n_units == 700
+
+
+def test_a_pipe_and_a_member_that_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensor_files.write_n_mnist(tmp_path / "raw", 3, 3, zipped=True)
+    monkeypatch.setattr(n_mnist, "MAX_BYTES", 100)
+    with pytest.raises(DataError, match=r"Train/0/00001.bin is larger than 100 bytes"):
+        load(tmp_path, "n_mnist", "raw")
+    (tmp_path / "raw" / "train.zip").unlink()
+    os.mkfifo(tmp_path / "raw" / "train.zip")
+    with pytest.raises(DataError, match="no regular file"):
+        load(tmp_path, "n_mnist", "raw")

@@ -42,10 +42,7 @@ class EventSamples:
 
     def read(self, samples: slice | NDArray[np.integer]) -> "EventSamples":
         """The events of some samples, in the order given."""
-        chosen = np.arange(len(self))[samples]
-        firsts, lengths = self.offsets[chosen], np.diff(self.offsets)[chosen]
-        offsets = offsets_of(lengths)
-        places = np.repeat(firsts - offsets[:-1], lengths) + np.arange(offsets[-1])
+        places, offsets = places_of(self.offsets, np.arange(len(self))[samples])
         return EventSamples(self.times[places], self.units[places], offsets)
 
 
@@ -69,14 +66,18 @@ def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
     return offsets
 
 
-def joined(parts: list[EventSamples]) -> EventSamples:
-    """The samples of several, one after another."""
-    lengths = [np.diff(part.offsets) for part in parts]
-    return EventSamples(
-        np.concatenate([part.times for part in parts]),
-        np.concatenate([part.units for part in parts]),
-        offsets_of(np.concatenate(lengths)),
-    )
+def places_of(
+    offsets: NDArray[np.int64], rows: NDArray[np.integer]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of all elements of some rows, in the order given, and where each of these begins.
+
+    Args:
+        offsets: where every row begins, the end of the last included.
+        rows: which ones, [n].
+    """
+    lengths = offsets[rows + 1] - offsets[rows]
+    begins = offsets_of(lengths)
+    return np.repeat(offsets[rows] - begins[:-1], lengths) + np.arange(begins[-1]), begins
 
 
 def blocks_of(lengths: NDArray[np.integer], events_per_block: int = 1 << 20) -> Iterator[slice]:

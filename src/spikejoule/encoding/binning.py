@@ -18,6 +18,7 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.data.event_file import LabelledEvents
 from spikejoule.data.events import EventSamples, SensorEvents
 from spikejoule.data.images import LabelledImages
+from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import MAX_STEPS, MAX_UNITS, EventList, concatenate_samples
 
@@ -123,19 +124,11 @@ WHITE = 255
 _BLOCK_SAMPLES, _BLOCK_COUNTS = 1024, 1 << 22
 
 
-def counts_per_unit(events: EventList) -> NDArray[np.int64]:
-    """Spikes of each unit in each sample, int64 [N, units]."""
-    rows = events.row_of_each_event() // events.n_steps
-    places = rows * events.n_inputs + events.sources
-    counts = np.bincount(places, minlength=events.n_samples * events.n_inputs)
-    return counts.reshape(events.n_samples, events.n_inputs)
-
-
 def largest_count(samples: LabelledEvents, encoder: Encoder) -> int:
     """Most spikes of a unit in a sample, 1 at least."""
     return (
         max(
-            (int(counts_per_unit(events).max(initial=0)) for events in _blocks(samples, encoder)),
+            (int(class_counts(events).max(initial=0)) for events in _blocks(samples, encoder)),
             default=1,
         )
         or 1
@@ -160,7 +153,7 @@ def summed_images(samples: LabelledEvents, encoder: Encoder, gain: int) -> Label
     first = 0
     for events in _blocks(samples, encoder):
         last = first + events.n_samples
-        images[first:last] = np.minimum(counts_per_unit(events) * gain, WHITE)
+        images[first:last] = np.minimum(class_counts(events) * gain, WHITE)
         first = last
     return LabelledImages(
         images.reshape(len(samples), -1, width), samples.labels, samples.index, samples.subject

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile, Arrays
-from spikejoule.data.events import offsets_of
+from spikejoule.data.events import offsets_of, places_of
 
 STEP_MS = 1.0
 """Duration of one step in milliseconds."""
@@ -103,9 +103,7 @@ class Currents:
 
     def select(self, samples: NDArray[np.integer]) -> "Currents":
         """Those of some samples, in the order given."""
-        lengths = np.diff(self.offsets)[samples]
-        offsets = offsets_of(lengths)
-        places = np.repeat(self.offsets[samples] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        places, offsets = places_of(self.offsets, samples)
         return Currents(self.sources[places], self.values[places], offsets, self.products)
 
     def times(self, n_steps: int) -> int:
@@ -297,9 +295,7 @@ class EventList:
         """
         chosen = np.arange(self.n_samples)[samples]
         rows = (chosen[:, None] * self.n_steps + np.arange(self.n_steps)).reshape(-1)
-        lengths = self.offsets[rows + 1] - self.offsets[rows]
-        offsets = offsets_of(lengths)
-        places = np.repeat(self.offsets[rows] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        places, offsets = places_of(self.offsets, rows)
         currents = None if self.currents is None else self.currents.select(chosen)
         return EventList(
             self.sources[places], offsets, int(chosen.size), self.n_steps, self.n_inputs, currents

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
+from spikejoule.core.store import open_regular, read_bytes
 from spikejoule.data.event_file import EventBlock, EventSetting
 from spikejoule.data.events import EventSamples, offsets_of
 from spikejoule.data.source import Part, SensorSource
@@ -24,6 +25,9 @@ SIDE = 34
 SETTING = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)
 
 _ADDRESS = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
+MAX_BYTES = 64 << 20
+"""Size of a sample: 13 million events, where those of the set have some thousands."""
+
 _OVERFLOW_ROW, _OVERFLOW_US = 240, 8192
 _BLOCK_SAMPLES = 256
 
@@ -82,9 +86,19 @@ def read_samples(place: Path) -> Iterator[EventBlock]:
     try:
         if place.is_dir():
             files = [str(file.relative_to(place)) for file in place.glob("*/*.bin")]
-            yield from _blocks(place, files, lambda path: (place / path).read_bytes())
+            yield from _blocks(
+                place, files, lambda path: read_bytes(place / path, MAX_BYTES, DataError)
+            )
             return
-        with zipfile.ZipFile(place) as archive:
+        with (
+            open_regular(place, error_type=DataError) as stream,
+            zipfile.ZipFile(stream) as archive,
+        ):
+            large = [
+                member.filename for member in archive.infolist() if member.file_size > MAX_BYTES
+            ]
+            if large:
+                raise DataError(f"{place}: {large[0]} is larger than {MAX_BYTES:,} bytes.")
             files = [name for name in archive.namelist() if name.endswith(".bin")]
             yield from _blocks(place, files, archive.read)
     except DataError:
