@@ -141,7 +141,6 @@ def accuracy_front(
         _finding(front, drawn, target_percent),
         figure,
         f"{source}; validation accuracy decides what is on the front",
-        "; ".join(point.words for point in validated),
         f"{len({run.run_id for run in drawn})} runs on {drawn[0].data_source}, recorded earlier by "
         "`make front` and not made by this run of the pipeline. Validation accuracy decides what "
         "is on the front; the test accuracy of the same runs is beside it. Runs differ in window "
@@ -264,13 +263,11 @@ def recorded_fronts(rows: Sequence["FrontsRow"], profile_id: str) -> Chart | Non
         _draw(axes, same, colour, f"{side}, test", markerfacecolor=canvas.PAPER)
     axes.set_xlabel("Energy per inference, log scale")
     canvas.legend_below(figure, columns=2)
-    told = zip(shown, validated, strict=True)
     return Chart(
         "fronts",
         f"Both fronts under {profile_id}: what an accuracy costs either side",
         figure,
         "recorded runs",
-        "; ".join(f"{row.side}: {point.words}" for row, point in told),
         "Networks of the recorded runs that none of their side beats; validation accuracy "
         "decides, rings show the test accuracy of the same networks.",
     )
@@ -315,7 +312,6 @@ def by_step(
         finding,
         figure,
         f"test {samples}",
-        "; ".join(point.words for point in steps[:: max(len(steps) // 10, 1)]),
         f"All points come from one pass over the test {samples}. Energy is that of the events and "
         "the steps until the answer; with a profile that prices routed spikes or active updates, "
         "these are taken to be in proportion to the events.",

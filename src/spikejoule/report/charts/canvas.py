@@ -50,6 +50,7 @@ _DOTS_PER_INCH = 150
 _ERROR_TICKS_PERCENT = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 80, 100)
 _LEAST_ERROR_PERCENT = _ERROR_TICKS_PERCENT[0]
 _MOST_TICKS = 5
+_MOST_TOLD = 40
 _SETTINGS = {
     "axes.edgecolor": MUTED,
     "axes.facecolor": "none",
@@ -110,16 +111,17 @@ class Chart:
         finding: the title: what it shows.
         figure: the drawing, without the title.
         source: what it was measured on, below the title of a PNG.
-        description: the same as the drawing for those who do not see it, with its numbers.
         caption: below it on the page.
+        description: the drawing with its numbers, for those who do not see it; empty for the tips
+            of its marks, or some of them where they are many.
     """
 
     key: str
     finding: str
     figure: Figure
     source: str = ""
-    description: str = ""
     caption: str = ""
+    description: str = ""
 
     @house_style()
     def png(self) -> bytes:
@@ -162,17 +164,18 @@ class Chart:
                 "aria-labelledby": " ".join(names.values()),
             },
         )
-        for tag, words in (("title", self.finding), ("desc", self.description)):
-            ElementTree.SubElement(root, tag, id=names[tag]).text = words
+        for tag, name in names.items():
+            ElementTree.SubElement(root, tag, id=name).text = self.finding
         # What comes first is matplotlib's style sheet, which would hold for the whole page.
         root.extend(list(drawn)[1:])
         referred = set(re.findall(r"#([\w-]+)", buffer.getvalue().decode()))
-        for node in list(root.iter())[3:]:
-            self._of_the_page(node, referred)
+        told = [self._of_the_page(node, referred) for node in list(root.iter())[3:]]
+        tips = list(dict.fromkeys(filter(None, told)))
+        root[1].text = self.description or "; ".join(tips[:: 1 + len(tips) // _MOST_TOLD])
         return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704
 
-    def _of_the_page(self, node: ElementTree.Element, referred: set[str]) -> None:
-        """Free one element of name spaces, of fonts and fixed colours, and of what is unused."""
+    def _of_the_page(self, node: ElementTree.Element, referred: set[str]) -> str:
+        """Free an element of name spaces, fonts and fixed colours; gives its tip, now its title."""
         node.tag = _local(node.tag)
         given = {_local(name): value for name, value in node.attrib.items()}
         name = given.pop("id", "")
@@ -191,10 +194,12 @@ class Chart:
         for part in ("text", "tail"):
             if not (getattr(node, part) or "").strip():
                 setattr(node, part, None)
-        if name.startswith(_TIP):
-            title = ElementTree.Element("title")
-            title.text = name.removeprefix(_TIP)
-            node.insert(0, title)
+        if not name.startswith(_TIP):
+            return ""
+        title = ElementTree.Element("title")
+        title.text = name.removeprefix(_TIP)
+        node.insert(0, title)
+        return title.text
 
 
 _TIP = "tip: "

@@ -68,12 +68,6 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         f"{joules(min([*own, *baselines]), 3)} to {joules(max(own), 3)} per inference",
         figure,
         analysis.inputs.title,
-        "; ".join(
-            [
-                *(f"{entry.profile.title}: {energy_words(entry.total)}" for entry in entries),
-                *(f"measured, {_chip_words(chip)}" for chip in MEASURED_ON_MNIST),
-            ]
-        ),
         "A bar spans the price range and the bootstrap interval of the mean. Profiles cover "
         "different things (see their scope), so that they bound each other and do not rank chips. "
         "A profile without a price of a multiply-accumulate shows no baseline. The last row holds "
@@ -152,19 +146,18 @@ def _bars(
     axes = figure.subplots()
     canvas.from_zero(axes, "x", max(row[3] for row in rows))
     _rows(axes, len(rows))
-    at, told = axes.get_yaxis_transform(), []
+    at = axes.get_yaxis_transform()
     for place, (name, low, value, high) in enumerate(rows):
         span = f"{joules(low)} to {joules(high)}"
         size = f"{joules(value)} ({100 * value / total:.3g} %)" if low == high else span
-        told.append(f"{name}: {size}")
+        words = f"{name}: {size}"
         axes.text(0, place + 0.02, name, transform=at, va="bottom")
         axes.text(1, place + 0.02, size, transform=at, va="bottom", ha="right")
-        canvas.tip(
-            axes.barh([place + 0.25], [high], height=0.3, color=canvas.BLUE, alpha=0.3), told[-1]
-        )
-        canvas.tip(axes.barh([place + 0.25], [low], height=0.3, color=canvas.BLUE), told[-1])
+        for end, alpha in ((high, 0.3), (low, 1)):
+            bar = axes.barh([place + 0.25], [end], height=0.3, color=canvas.BLUE, alpha=alpha)
+            canvas.tip(bar, words)
     axes.set_xlabel("Energy per inference, mean")
-    return Chart(key, finding, figure, description="; ".join(told), caption=caption)
+    return Chart(key, finding, figure, caption=caption)
 
 
 @canvas.house_style()
@@ -195,9 +188,6 @@ def by_class(analysis: "EnergyAnalysis") -> Chart | NoChart:
         "by-class",
         f"{dearest[:1].upper()}{dearest[1:]} costs the most, {cheapest} the least",
         figure,
-        description="; ".join(
-            f"{subject.class_names[item.label]}: {energy_words(item.energy)}" for item in classes
-        ),
     )
 
 
@@ -233,9 +223,10 @@ def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
         # Dense and zero-skipping of a network look alike; those of the next are in their gaps.
         second = place // 2 % 2
         colour, dashes = (canvas.GREEN, canvas.PINK)[second], ((0, (6, 5)), (-7.5, (1.5, 5.5)))
-        axes.axhline(limit.ann_pj, color=colour, linestyle=dashes[second], label=name)
+        line = axes.axhline(limit.ann_pj, color=colour, linestyle=dashes[second], label=name)
+        words = _limit_words(name, limit)
+        canvas.tip([line], words)
         if limit.spikes_per_input is not None:
-            words = _limit_words(name, limit)
             canvas.mark(axes, limit.spikes_per_input, limit.ann_pj, words, color=colour)
     told = f"measured: {measured:.3g} spikes per input, {joules(energy)}"
     canvas.mark(axes, measured, energy, told, color=canvas.VERMILION, markersize=8,
@@ -253,7 +244,6 @@ def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
         "break-even",
         finding,
         figure,
-        description="; ".join([told, *(_limit_words(name, limit) for name, limit in solved)]),
         caption="The spiking network needs less to the left of where its line crosses a "
         "baseline's. All spikes are taken to grow in proportion to the input's, at the weights "
         "that were trained; leaks and biases stay.",

@@ -114,15 +114,14 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
     canvas.accuracy_axis(axes, accuracies)
     label = "validation accuracy after each epoch"
     axes.plot(spent, errors, color=canvas.BLUE, linewidth=1.6, label=label)
-    told = []
     for epoch, x, y in zip(priced.epochs, spent, errors, strict=True):
         words = f"epoch {epoch.epoch}: {epoch.validation_accuracy_percent:.2f} %, "
-        told.append(f"{words}{amount_words(epoch.cumulative)}")
+        words += amount_words(epoch.cumulative)
         style: dict[str, Any] = {"color": canvas.BLUE, "markersize": 3.5}
         if epoch.epoch == analysis.training.best_epoch:
             kept = f"the weights kept, epoch {epoch.epoch}"
             style = {"color": canvas.VERMILION, "markersize": 8, "label": kept}
-        canvas.mark(axes, x, y, told[-1], **style)
+        canvas.mark(axes, x, y, words, **style)
     axes.set_xlabel(f"Energy of training until then, under {analysis.chosen}")
     canvas.legend_below(figure)
     shares = ", ".join(f"{phase} {amount_words(one)}" for phase, one in priced.by_phase.items())
@@ -131,7 +130,6 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
         "training",
         f"Training costs {total}",
         figure,
-        description="; ".join(told[:: max(len(told) // 10, 1)]),
         caption=f"{shares}.{ends}",
     )
 

@@ -162,9 +162,9 @@ def spike_raster(raster: SpikeRaster, source: str, with_counts: bool = True) -> 
         finding,
         figure,
         "; ".join(filter(None, (source, raster.source))),
-        "; ".join(raster.title(place) for place in range(n_layers)),
         f"Each mark is a spike. The input's units are {units}; output neurons are the classes, "
         "and the one with the most spikes is the answer.",
+        "; ".join(raster.title(place) for place in range(n_layers)),
     )
 
 
