@@ -112,7 +112,10 @@ baselines: $(INSTALLED)  ## experiments with 16 more ReLU networks to compare wi
 SWEEP := train.lr=0.003,0.006 train.surrogate=arctangent,fast_sigmoid model.hidden=100,200 \
     encode.time_window=20,40 train.max_epochs=30
 
+# A task whose worker was killed stays "Running" for DVC, and `exp run --run-all` would wait for it.
 sweep: $(INSTALLED)  ## run a grid of experiments through DVC's queue, then `make front` (SWEEP=...)
+	@! $(DVC) queue status | grep -q 'Worker status: 0 active, 0 idle' || \
+	    $(BIN)/python -m dvc queue stop --kill
 	$(DVC) exp run --queue $(addprefix -S ,$(SWEEP))
 	-$(DVC) exp run --run-all --jobs 1
 	$(MAKE) front
@@ -175,8 +178,7 @@ experiments: $(INSTALLED)  ## DVC's experiments as a table: what differs, files 
 ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
 	@echo 'The runs, with the columns that matter: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview'
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/python -m mlflow ui --host 127.0.0.1 --port "$(PORT)" --workers 1 \
-	    --backend-store-uri "sqlite:///$(ROOT)/mlflow.db" \
-	    --default-artifact-root "$(ROOT)/mlartifacts"
+	    --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
 
 bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks speed --output metrics/benchmark.json
