@@ -184,20 +184,6 @@ class TestPaths:
                 folder = paths[name_in_vars(reference)].split("/")[0]
                 assert cached == (folder in ("data", "models", "results")), reference
 
-    def test_what_holds_clocks_says_so_and_is_no_metric(
-        self, definition: dict[str, Any], paths: dict[str, str]
-    ) -> None:
-        said = {
-            name_in_vars(reference)
-            for stage in definition["stages"].values()
-            for entry in stage.get("outs", ())
-            if isinstance(entry, dict)
-            for reference, options in entry.items()
-            if "clocks" in options.get("desc", "")
-        }
-        timings = {name for name, path in paths.items() if path.startswith("results/timings/")}
-        assert said == {*timings, "checkpoint"}
-
 
 @pytest.mark.parametrize("name", STAGES)
 class TestStage:
@@ -234,18 +220,6 @@ class TestStage:
             report = {f"energy_report.{key}" for key in EnergyReportParams.model_fields}
             read |= report - set(LIMITS)
         assert by_key == read
-
-
-def test_every_section_of_the_parameters_is_used(
-    definition: dict[str, Any], repository: Path
-) -> None:
-    used = {
-        entry.partition(".")[0]
-        for stage in definition["stages"].values()
-        for entry in stage["params"]
-    }
-    sections = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
-    assert used == set(sections) == set(Params.model_fields)
 
 
 def test_every_parameter_is_read(repository: Path) -> None:
@@ -302,13 +276,3 @@ def test_grimp_sees_this_very_code(import_graph: Any) -> None:
         "spikejoule.engine.kernels.backward",
     }
     assert "spikejoule" in sys.modules
-
-
-def test_no_stage_needs_the_executor_of_foreign_graphs(import_graph: Any) -> None:
-    for stage in STAGES:
-        needed = import_graph.find_upstream_modules(f"stages.{stage}")
-        assert "spikejoule.graphs.executor" not in needed
-        assert "spikejoule.energy.from_graph" not in needed
-    assert "spikejoule.graphs.executor" in import_graph.find_upstream_modules(
-        "spikejoule.energy.from_graph"
-    )

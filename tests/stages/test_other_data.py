@@ -11,11 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
-from spikejoule.data.events import EventSamples, offsets_of
 from spikejoule.data.idx import encode_idx
 from spikejoule.data.sources import fashion_mnist, kmnist
-from spikejoule.data.subject import Subject
 from spikejoule.params import Params, load_params, parse_params
 from tests.tools import sensor_files
 from tests.tools.pipeline_tools import artifact_paths
@@ -126,28 +123,6 @@ def test_shd_and_its_record(
     assert "spike by spike: word zero" in page
     assert "Some words cost more than others" in page or "costs the most, word" in page
     assert "of the test words read correctly" in recorded_note(paths, params, tmp_path)
-
-
-@pytest.mark.slow
-def test_an_event_file_of_three_gestures(
-    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    random = np.random.default_rng(0)
-    labels = np.arange(120) % 3
-    units = (20 * labels[:, None] + random.integers(0, 20, (120, 30))).ravel().astype(np.uint16)
-    times = random.integers(0, 50_000, units.size).astype(np.uint32)
-    events = EventSamples(times, units, offsets_of(np.full(120, 30)))
-    setting = EventSetting("Gestures", Subject("gesture", ("left", "right", "up")), (60,), 50_000)
-    write_event_file(tmp_path / "mine.npz", setting, [EventBlock(events, labels)], n_train=90)
-    paths, _ = run_pipeline(
-        tmp_path, repository, monkeypatch, measure_inference__n_samples=30,
-        data__source="events", data__files="mine.npz", encode__encoding="none",
-        encode__window_ms=50.0,
-    )  # fmt: skip
-    assert percent(paths) > 80
-    rows = paths["confusion"].read_text().splitlines()
-    assert len(rows) == 1 + 9
-    assert "gesture left" in paths["energy_page"].read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

@@ -1,14 +1,12 @@
 """The page of `dvc plots` in a browser: every chart drawn, and nothing taken from the network."""
 
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 
-from tests.tools.pipeline_tools import artifact_paths, pipeline_definition
+from tests.tools.pipeline_tools import pipeline_definition
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -106,25 +104,9 @@ def test_every_chart_is_drawn_without_a_network(
         assert marks.count() >= len(REVISIONS), (name, definition["title"])
 
 
-def test_configuration_names_the_page(repository: Path) -> None:
-    configured = (repository / ".dvc" / "config").read_text(encoding="utf-8")
-    (template,) = re.findall(r"html_template = (\S+)", configured)
-    text = (repository / ".dvc" / template).read_text(encoding="utf-8")
-    for placeholder in ("{plot_divs}", "{refresh_tag}"):
-        assert placeholder in text
-    assert ".cache/vega.js" in text
-    assert "> .cache/vega.js" in (repository / "Makefile").read_text(encoding="utf-8")
-
-
 def test_templates_are_valid_and_use_the_data(repository: Path) -> None:
     for path in sorted((repository / TEMPLATES).glob("*.json")):
         text = path.read_text(encoding="utf-8")
         assert json.loads(text)["data"] == {"values": "<DVC_METRIC_DATA>"}, path
         for anchor in ("TITLE", "X", "Y", "X_LABEL", "Y_LABEL"):
             assert f"<DVC_METRIC_{anchor}>" in text, (path, anchor)
-
-
-def test_plots_name_artifacts(repository: Path) -> None:
-    text = (repository / "dvc.yaml").read_text(encoding="utf-8")
-    references = set(re.findall(r"\$\{paths\.(\w+)\}", yaml.dump(yaml.safe_load(text)["plots"])))
-    assert references <= artifact_paths(repository).keys()

@@ -132,17 +132,6 @@ class TestKey:
             keys.add(key())
         assert len(keys) == 3 + len(environment)
 
-    def test_none_where_it_cannot_be_known_or_is_not_wanted(self, project: Path) -> None:
-        set_parameters(project, {"train.resume": "false"})
-        assert key() is None
-        set_parameters(project, {"train.resume": "true"})
-        (project / "src/code").rename(project / "src/elsewhere")
-        assert key() is None
-        with resumable("train", params()) as resume:
-            assert resume.keeper(HostEnergy()) is None
-            resume.done(project / "params.yaml")
-        assert not (project / ".resume").exists()
-
 
 class TestPlace:
     def test_an_experiment_in_a_folder_of_its_own_finds_the_state(
@@ -194,15 +183,6 @@ class TestEnd:
         record(timings)
         forget_recorded(project)
         assert self.states(project) == []
-
-    def test_one_that_is_recorded_is_not_taken_up(
-        self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("DVC_STAGE", "train")
-        train_to_the_end(timings)
-        record(timings)
-        with resumable("train", params()) as resume:
-            assert resume.load() is None
 
     def test_one_that_is_begun_anew_meanwhile_stays(
         self, project: Path, timings: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,29 +1,22 @@
 """What can go wrong in a stage: wrong parameters, wrong files, a kill, an interruption."""
 
 import csv
-import gzip
-import logging
 import os
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from spikejoule.data.images import Dataset, load_images, save_images
-from spikejoule.encoding.events import load_events, save_events
+from spikejoule.data.images import load_images, save_images
 from spikejoule.model.checkpoint import read_complete
-from spikejoule.model.trained import load_trained, save_trained
 from stages.shared.common import run_stage
-from tests.tools.examples import trained_network
 from tests.tools.finished_project import (
     MODULES,
     call,
@@ -87,67 +80,6 @@ class TestParameters:
         for name in artifact_paths(project):
             path_of(name).unlink()
 
-    @pytest.mark.parametrize(
-        ("stage", "old", "new", "words"),
-        [
-            (
-                "prepare",
-                "  lr: ",
-                "  learning_rate: 1\n  lr: ",
-                ["train.learning_rate", "unknown key"],
-            ),
-            (
-                "encode",
-                "  time_window: 12",
-                "  time_window: 12.5",
-                ["encode.time_window", "12.5", "whole"],
-            ),
-            (
-                "train",
-                "  time_window: 12",
-                "  time_window: 0",
-                ["encode.time_window", "0", "at least 1"],
-            ),
-            (
-                "measure_inference",
-                "  max_rate: 80",
-                "  max_rate: 1001",
-                ["encode.max_rate", "1001", "1000"],
-            ),
-            (
-                "evaluate",
-                "  confidence: 0.95",
-                "  confidence: 1",
-                ["evaluate.confidence", "0.999999"],
-            ),
-            (
-                "baseline",
-                "  n_samples: 25",
-                "  n_samples: many",
-                ["measure_inference.n_samples", "'many'"],
-            ),
-            ("energy_report", "seed: 42", "seed: true", ["seed", "true", "whole number"]),
-            ("publish", "model:", "modle:", ["modle", "did you mean model?"]),
-        ],
-    )
-    def test_one_line_names_key_value_and_what_is_allowed(
-        self,
-        stage: str,
-        old: str,
-        new: str,
-        words: Sequence[str],
-        project: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        text = Path("params.yaml").read_text(encoding="utf-8")
-        assert old in text
-        Path("params.yaml").write_text(text.replace(old, new, 1), encoding="utf-8")
-        lines = refusal(stage, project, capsys)
-        for word in (*words, "allowed: "):
-            assert any(word in line for line in lines), lines
-        # A misspelt section is two problems: one key too many and one too few.
-        assert len(lines) == (2 if old == "model:" else 1)
-
     def test_a_line_for_each_problem(
         self, project: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -157,73 +89,14 @@ class TestParameters:
         keys = [line.split(":")[1].strip() for line in refusal("prepare", project, capsys)]
         assert sorted(keys) == ["encode.max_rate", "model.decay", "seed", "train.lr"]
 
-    @pytest.mark.parametrize(
-        ("stage", "text", "words"),
-        [
-            ("encode", "", "is empty"),
-            ("train", "seed: [1", "not valid YAML"),
-            ("evaluate", "- 1\n", "must hold sections"),
-            ("publish", "\x00\x01", "not valid YAML"),
-        ],
-    )
-    def test_a_file_of_another_kind(
-        self, stage: str, text: str, words: str, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        Path("params.yaml").write_text(text, encoding="utf-8")
-        (line,) = refusal(stage, project, capsys)
-        assert words in line
-
-    def test_no_file(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        Path("params.yaml").unlink()
-        (line,) = refusal("baseline", project, capsys)
-        assert line.startswith("error: params.yaml ")
-
-
-def _absent(path: Path) -> None:
-    path.unlink()
-
-
-def _empty(path: Path) -> None:
-    path.write_bytes(b"")
-
 
 def _truncated(path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
 
 
-def _last_byte_lost(path: Path) -> None:
-    # The line feed at the end of a text file is no loss: the bracket before it is.
-    path.write_bytes(path.read_bytes().rstrip(b"\n")[:-1])
-
-
-def _garbage(path: Path) -> None:
-    path.write_bytes(np.random.default_rng(1).bytes(5000))
-
-
 class TestMismatchedInputs:
     """Whole files that do not belong together."""
-
-    @pytest.mark.parametrize("stage", ["measure_inference", "evaluate"])
-    def test_test_events_of_another_window(
-        self, stage: str, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        set_parameters(project, {"encode.time_window": 9})
-        assert call("encode") == 0
-        (line,) = refusal(stage, project, capsys)
-        assert str(path_of("events_test")) in line
-        assert "time_window 9" in line
-        assert "12" in line
-
-    @pytest.mark.parametrize("stage", ["measure_inference", "evaluate"])
-    def test_test_events_of_another_rate(
-        self, stage: str, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        set_parameters(project, {"encode.max_rate": 99})
-        assert call("encode") == 0
-        (line,) = refusal(stage, project, capsys)
-        assert "max_rate_hz 99" in line
-        assert "80" in line
 
     @pytest.mark.parametrize(
         ("key", "value", "words"),
@@ -248,14 +121,6 @@ class TestMismatchedInputs:
         assert words in line
         assert str(value) in line
 
-    def test_validation_events_of_other_images(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        samples = load_images(path_of("validation"))
-        save_images(path_of("validation"), samples.select(np.arange(len(samples))[::-1]))
-        (line,) = refusal("train", project, capsys)
-        assert "images_sha256" in line
-
     def test_test_events_of_other_images(
         self, project: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -263,35 +128,6 @@ class TestMismatchedInputs:
         save_images(path_of("test"), samples.select(np.arange(len(samples))[::-1]))
         (line,) = refusal("evaluate", project, capsys)
         assert str(path_of("events_test")) in line
-
-    @pytest.mark.parametrize("stage", ["measure_inference", "evaluate"])
-    def test_events_of_smaller_images(
-        self, stage: str, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        events, encoding = load_events(path_of("events_test"))
-        smaller = replace(
-            events,
-            sources=np.empty(0, dtype=np.uint16),
-            offsets=np.zeros_like(events.offsets),
-            n_inputs=100,
-        )
-        save_events(path_of("events_test"), smaller, encoding)
-        (line,) = refusal(stage, project, capsys)
-        assert "100" in line
-        assert "784" in line
-
-    def test_a_network_of_another_architecture_in_the_report(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        network = load_trained(path_of("trained"))
-        other = trained_network((20,))
-        save_trained(
-            path_of("trained"),
-            replace(network, architecture=other.architecture, state=other.state),
-        )
-        (line,) = refusal("energy_report", project, capsys)
-        assert str(path_of("inference_spikes")) in line
-        assert "20" in line
 
     def test_spikes_of_other_events_in_the_report(
         self, project: Path, capsys: pytest.CaptureFixture[str]
@@ -313,13 +149,6 @@ class TestMismatchedInputs:
             (line,) = refusal(stage, project, capsys)
             assert "does not fit its own architecture" in line
 
-    def test_a_figure_of_an_image_that_was_not_measured(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        set_parameters(project, {"energy_report.figure_sample": 25})
-        (line,) = refusal("energy_report", project, capsys)
-        assert "allowed: below measure_inference.n_samples" in line
-
     @pytest.mark.parametrize("engine", ["event", "dense"])
     def test_training_that_diverges(
         self, engine: str, project: Path, capsys: pytest.CaptureFixture[str]
@@ -328,62 +157,6 @@ class TestMismatchedInputs:
         (line,) = refusal("train", project, capsys)
         assert "diverged" in line
         assert "train.lr" in line
-
-    @pytest.mark.parametrize("threshold", ["1e-300", "1e300"])
-    def test_a_threshold_that_is_none_in_single_precision(
-        self, threshold: str, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        set_parameters(project, {"model.threshold": threshold})
-        (line,) = refusal("train", project, capsys)
-        assert line.startswith("error: model.threshold: ")
-
-
-class TestPrepare:
-    @pytest.fixture
-    def digits(self, project: Path, mnist5k: Dataset) -> Path:
-        """A directory of four small IDX files, which params.yaml names."""
-        folder = project / "digits"
-        folder.mkdir()
-        for part, samples in (("train", mnist5k.train), ("t10k", mnist5k.test)):
-            few = samples.select(slice(60))
-            images = struct.pack(">4I", 2051, 60, 28, 28) + few.images.tobytes()
-            labels = struct.pack(">2I", 2049, 60) + few.labels.tobytes()
-            (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images, mtime=0))
-            (folder / f"{part}-labels-idx1-ubyte").write_bytes(labels)
-        set_parameters(project, {"data.source": "digits", "data.validation_size": 0.5})
-        return folder
-
-    @pytest.mark.usefixtures("digits")
-    def test_the_directory_itself_is_fine(self) -> None:
-        assert call("prepare") == 0
-
-    @pytest.mark.parametrize("damage", [_absent, _empty, _truncated, _last_byte_lost, _garbage])
-    @pytest.mark.parametrize("name", ["train-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte"])
-    def test_damaged_files(
-        self,
-        name: str,
-        damage: Callable[[Path], None],
-        digits: Path,
-        project: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:
-        damage(digits / name)
-        (line,) = refusal("prepare", project, capsys)
-        assert name.removesuffix(".gz") in line
-
-    def test_no_directory(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        set_parameters(project, {"data.source": "nowhere"})
-        (line,) = refusal("prepare", project, capsys)
-        assert "data.source" in line
-        assert "nowhere" in line
-
-    @pytest.mark.usefixtures("digits")
-    def test_a_split_that_cannot_be(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        set_parameters(project, {"data.validation_size": 0.01})
-        (line,) = refusal("prepare", project, capsys)
-        assert "data.validation_size: 0.01" in line
 
 
 class TestOutputsThatCannotBeWritten:
@@ -477,14 +250,6 @@ class TestEndedFromOutside:
         }
 
     @pytest.mark.usefixtures("long_training")
-    def test_the_next_stage_has_nothing_to_take_for_a_result(
-        self, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        for stage in ("measure_inference", "evaluate", "energy_report"):
-            (line,) = refusal(stage, project, capsys)
-            assert f"{path_of('trained')} does not exist: run the stage" in line
-
-    @pytest.mark.usefixtures("long_training")
     def test_interruption_from_the_keyboard(
         self, project: Path, launch: Callable[..., subprocess.Popen[str]]
     ) -> None:
@@ -498,18 +263,6 @@ class TestEndedFromOutside:
         assert rest == ["error: interrupted from the keyboard."]
         assert not any(path_of(name).exists() for name in TRAIN_OUTPUTS)
         assert not list(project.rglob("*.tmp"))
-
-    def test_an_error_as_dvc_sees_it(
-        self, project: Path, launch: Callable[..., subprocess.Popen[str]]
-    ) -> None:
-        _truncated(path_of("events_test"))
-        before = path_of("inference_spikes").read_bytes()
-        process = launch("measure_inference")
-        _, errors = process.communicate(timeout=PROCESS_SECONDS)
-        assert process.returncode == 1
-        assert errors.count("\n") == 1
-        assert errors.startswith(f"error: {path_of('events_test')} is damaged")
-        assert path_of("inference_spikes").read_bytes() == before
 
     def test_a_kill_in_the_middle_of_writing(self, project: Path, repository: Path) -> None:
         """The old file stays whole; of the new one neither git nor DVC sees anything."""
@@ -538,12 +291,6 @@ class TestEndedFromOutside:
         assert git(project, environment, "status", "--porcelain", "-uall") == seen
         ignored = dvc(project, environment, "check-ignore", *temporary)
         assert ignored.split() == temporary
-
-
-def test_warnings_of_stages_do_not_reach_the_tests() -> None:
-    # `isolate` leaves logging as pytest set it up: a handler of a stage would outlive its stream.
-    handlers = logging.getLogger().handlers
-    assert not [handler for handler in handlers if "stages" in type(handler.formatter).__module__]
 
 
 class TestNeurons:

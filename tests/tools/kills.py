@@ -56,7 +56,7 @@ WITHOUT_CLOCKS = (
     *("trained", "history", "train_metrics"),
 )
 VICTIMS = ("the stage", "dvc", "both")
-COMMAND_SECONDS = 300
+COMMAND_SECONDS = 900
 WRITING_SECONDS = 2.0
 """After the last epoch, in which outputs are written, and hashed by DVC."""
 

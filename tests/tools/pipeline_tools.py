@@ -25,7 +25,7 @@ STAGES = (
     "energy_report",
     "publish",
 )
-COMMAND_SECONDS = 300
+COMMAND_SECONDS = 900
 
 # What a user's shell may carry and the tests must not depend on.
 _FOREIGN_PREFIXES = ("DVC_", "MLFLOW_", "GIT_", "AWS_")
