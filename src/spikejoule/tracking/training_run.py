@@ -86,6 +86,10 @@ class TrainingRun:
         self._thread = threading.Thread(target=self._work, name="spikejoule-run", daemon=True)
 
     def __enter__(self) -> Self:
+        # Its import keeps a warning quiet, which is for the main thread to do: filters are no
+        # thread's own, and the thread below imports it with MLflow.
+        import requests  # noqa: F401
+
         self._thread.start()
         return self
 
