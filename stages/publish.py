@@ -11,11 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.core.provenance import provenance_tags
-from spikejoule.core.yaml_files import PARAMS_FILE
 from spikejoule.params import Params
-from spikejoule.tracking import StoredFile, project_store, publish
-from spikejoule.tracking.project import check_against_lock
-from spikejoule.tracking.run_record import FILES, build_run_record, model_files
+from spikejoule.tracking.run_record import publish_outputs
 from stages.shared.common import run_stage
 from stages.shared.project import pipeline, project_root
 
@@ -24,16 +21,8 @@ logger = logging.getLogger(__name__)
 
 def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the run, unless the store holds this very result; refuse what DVC does not record."""
-    root = project_root()
-    code = check_against_lock([paths[name] for name in FILES], root)
-    record = build_run_record(
-        paths,
-        params,
-        provenance_tags(Path.cwd()) | code,
-        [StoredFile(Path(PARAMS_FILE), "")],
-        model_files(paths, params),
-    )
-    publication = publish(record, project_store(root, params.publish.experiment), keeper=pipeline())
+    tags = provenance_tags(Path.cwd())
+    publication = publish_outputs(paths, params, project_root(), tags, pipeline())
     logger.info(
         "MLflow run %s %s",
         publication.run_id,

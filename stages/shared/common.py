@@ -6,10 +6,9 @@ import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
-from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, paths_of, read_mapping
+from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, stage_paths
 from spikejoule.params import Params, load_params
 from stages.shared.project import pipeline, project_root
 from stages.shared.resuming import forget_recorded
@@ -38,7 +37,7 @@ def run_stage(stage: Stage, description: str | None, arguments: Sequence[str] | 
     argparse.ArgumentParser(description=description, allow_abbrev=False).parse_args(arguments)
     set_up_logging()
     try:
-        paths = stage_paths(Path(inspect.getfile(stage)).stem)
+        paths = StagePaths(stage_paths(Path(), Path(inspect.getfile(stage)).stem))
         params = load_params(PARAMS_FILE)
         pipeline()
         forget_recorded(project_root())
@@ -58,22 +57,6 @@ def run_stage(stage: Stage, description: str | None, arguments: Sequence[str] | 
         print("error: interrupted from the keyboard.", file=sys.stderr)
         return 130
     return 0
-
-
-def stage_paths(name: str) -> StagePaths:
-    """Where the artifacts are that the dvc.yaml in the working directory lists for a stage.
-
-    All that it names, where it has no such stage. ArtifactError if it names no paths.
-    """
-    content = read_mapping(Path(PIPELINE_FILE))
-    paths = paths_of(content, Path())
-    stage: Mapping[str, Any] | None = content.get("stages", {}).get(name)
-    if stage is None:
-        return StagePaths(paths)
-    lists = [stage.get(kind, ()) for kind in ("deps", "outs", "metrics", "plots")]
-    entries = [entry for entries in lists for entry in entries]
-    listed = {next(iter(entry)) if isinstance(entry, Mapping) else entry for entry in entries}
-    return StagePaths({key: path for key, path in paths.items() if f"${{paths.{key}}}" in listed})
 
 
 def set_up_logging() -> None:

@@ -126,7 +126,7 @@ def sections_read(script: Path) -> set[str]:
         for node in nodes
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
-    if "build_run_record" in calls:
+    if "publish_outputs" in calls:
         return set(Params.model_fields)
     return {
         node.attr

@@ -93,14 +93,15 @@ def test_n_mnist(tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPat
 
 def recorded_note(paths: dict[str, Path], params: Params, root: Path) -> str:
     """Publish the run, with its model, into a store of its own; returns the run's description."""
+    from spikejoule.core.yaml_files import stage_paths
     from spikejoule.tracking import project_store, publish
-    from spikejoule.tracking.run_record import build_run_record, model_files
+    from spikejoule.tracking.run_record import build_run_record
 
     relative = {
         name: path.relative_to(root) for name, path in paths.items() if root in path.parents
     }
-    inside = {**paths, **relative}
-    record = build_run_record(inside, params, {}, model=model_files(inside, params))
+    names = stage_paths(Path(__file__).parents[2], "publish")
+    record = build_run_record({name: {**paths, **relative}[name] for name in names}, params, {})
     store = project_store(root, "others", {})
     publication = publish(record, store)
     assert publication.added
@@ -122,7 +123,7 @@ def test_shd_and_its_record(
     page = paths["energy_page"].read_text(encoding="utf-8")
     assert "spike by spike: word zero" in page
     assert "Some words cost more than others" in page or "costs the most, word" in page
-    assert "of the test words read correctly" in recorded_note(paths, params, tmp_path)
+    assert "of the test words classified correctly" in recorded_note(paths, params, tmp_path)
 
 
 @pytest.mark.slow

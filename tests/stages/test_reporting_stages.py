@@ -13,6 +13,7 @@ import torch
 from mlflow import MlflowClient
 
 from spikejoule.core.store import write_csv, write_json
+from spikejoule.core.yaml_files import stage_paths
 from spikejoule.data.images import Dataset, samples_sha256, save_images
 from spikejoule.encoding.events import load_events, save_events
 from spikejoule.energy.profile_files import PACKAGED
@@ -21,7 +22,6 @@ from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from spikejoule.evaluation.inference import load_inference_spikes
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.model.trained import load_trained, save_trained
-from spikejoule.tracking.run_record import FILES, OUTPUTS
 from stages import energy_report, evaluate, measure_inference, publish
 from stages.shared.common import run_stage
 from tests.tools.examples import (
@@ -41,6 +41,9 @@ ENCODING: dict[str, str | int | float] = {
     "type": "poisson", "time_window": 50, "max_rate_hz": 80.0, "seed": 7,
 }  # fmt: skip
 CLOCKS = ("inference_timings", "train_timings", "checkpoint")
+
+
+GIVEN = ("hardware", "front")
 
 
 def path_of(name: str) -> Path:
@@ -64,8 +67,9 @@ def path_of(name: str) -> Path:
 def run(stage: Any, **paths: Path) -> int:
     """Start a stage with every artifact at its place, or at the place given."""
     if stage is publish:
-        given = [name for name in FILES if name not in OUTPUTS]
-        write_lock(Path(), [path_of(name) for name in OUTPUTS], [path_of(name) for name in given])
+        names = stage_paths(Path(__file__).parents[2], "publish")
+        made = [path_of(name) for name in names if name not in GIVEN]
+        write_lock(Path(), made, [path_of(name) for name in GIVEN])
     names = artifact_paths(Path(__file__).parents[2])
     write_paths(Path(), {name: paths.get(name, path_of(name)) for name in names})
     return run_stage(stage.main, stage.__doc__, [])

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.yaml_files import artifact_paths
 from spikejoule.tracking.project import (
     Revision,
     checked_out,
@@ -22,35 +21,6 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
 WEIGHTS = b"weights"
 MD5 = hashlib.md5(WEIGHTS).hexdigest()
-
-
-class TestPaths:
-    def test_they_stand_in_the_variables(self, tmp_path: Path) -> None:
-        content = {"vars": ["other.yaml", {"paths": {"trained": "models/trained.pth"}}]}
-        (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(content))
-        assert artifact_paths(tmp_path) == {"trained": Path("models/trained.pth")}
-
-    @pytest.mark.parametrize(
-        ("text", "words"),
-        [
-            (None, "cannot be read"),
-            ("stages: {}\n", "has no vars with the entry paths"),
-            ("stages: [\n", "not valid YAML"),
-            ("stages: {}\nstages: {}\n", "'stages' is given twice"),
-            ("- 1\n", "must hold keys and values"),
-        ],
-    )
-    def test_refusals(self, text: str | None, words: str, tmp_path: Path) -> None:
-        if text is not None:
-            (tmp_path / "dvc.yaml").write_text(text)
-        with pytest.raises(ArtifactError, match=words) as error:
-            artifact_paths(tmp_path)
-        assert str(tmp_path / "dvc.yaml") in str(error.value)
-
-    def test_they_are_read_as_dvc_reads_them(self, tmp_path: Path) -> None:
-        text = "vars:\n  - paths:\n      first: on\n      second: 1:30\n"
-        (tmp_path / "dvc.yaml").write_text(text)
-        assert artifact_paths(tmp_path) == {"first": Path("on"), "second": Path("1:30")}
 
 
 @pytest.fixture
@@ -120,7 +90,3 @@ class TestRevisions:
             checked_out(repository_of_two, revision),
         ):
             pass
-
-    def test_no_repository(self, tmp_path: Path) -> None:
-        with pytest.raises(ArtifactError, match="not a git repository"):
-            experiments(tmp_path)

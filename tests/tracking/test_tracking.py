@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,8 +13,8 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.errors import ArtifactError, StoreError
-from spikejoule.core.provenance import provenance_tags
 from spikejoule.core.store import write_csv, write_json
+from spikejoule.core.yaml_files import stage_paths
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from spikejoule.model.trained import save_trained
 from spikejoule.params import load_params
@@ -27,7 +26,7 @@ from spikejoule.tracking import (
     project_store,
     publish,
 )
-from spikejoule.tracking.run_record import FILES, OUTPUTS, build_run_record, files_of
+from spikejoule.tracking.run_record import build_run_record
 from spikejoule.tracking.store import in_one_line, keeper_tags
 from tests.tools.examples import (
     BASELINE_TIMINGS,
@@ -44,6 +43,7 @@ from tests.tools.examples import (
 from tests.tools.processes import exit_status_of, start_python
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
+FILES = tuple(stage_paths(Path(__file__).parents[2], "publish"))
 
 
 @pytest.fixture
@@ -175,11 +175,6 @@ class TestPublish:
         publication = publish(record, store)
         assert (publication.run_id, publication.added) == (writing, False)
 
-    def test_nobody_keeps_a_finished_run(self, store: Store, record: RunRecord) -> None:
-        publish(record, store)
-        (run,) = runs(store)
-        assert not [name for name in run.data.tags if "keeper" in name]
-
     def test_processes_at_once_on_a_store_that_does_not_exist_yet(self, empty_root: Path) -> None:
         code = (
             "import sys; from pathlib import Path;"
@@ -218,15 +213,6 @@ class TestUnreachable:
         assert time.monotonic() - start < 20
         assert "secret" not in str(raised.value) + caplog.text
 
-    def test_a_server_that_never_answers(
-        self, root: Path, record: RunRecord, silent_server: str
-    ) -> None:
-        store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": silent_server})
-        start = time.monotonic()
-        with pytest.raises(StoreError, match=r"no end after 1\.5 s"):
-            publish(record, store, time_limit_seconds=1.5)
-        assert time.monotonic() - start < 10
-
     def test_a_process_ends_although_a_server_never_answers(
         self, root: Path, silent_server: str
     ) -> None:
@@ -245,16 +231,6 @@ class TestUnreachable:
 def silent_server() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
-
-
-def test_no_password_is_told(root: Path, record: RunRecord) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"http://user:s3/cret@127.0.0.1:{server.getsockname()[1]}"
-    store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": address})
-    with pytest.raises(StoreError) as raised:
-        publish(record, store)
-    assert "s3" not in str(raised.value)
-    assert "cret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -284,29 +260,7 @@ def test_messages_show_scheme_and_host_alone(said: str, shown: str) -> None:
     assert in_one_line(OSError(said)) == shown
 
 
-def test_an_address_that_is_none(root: Path, record: RunRecord) -> None:
-    store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": "http://[::1"})
-    with pytest.raises(StoreError, match="^the run was not recorded at "):
-        publish(record, store)
-
-
 class TestProjectStore:
-    def test_it_lies_at_the_root(self, root: Path) -> None:
-        store = project_store(root, "name", {})
-        assert store.tracking_uri == f"sqlite:///{root}/mlflow.db".replace("%", "%25")
-        assert store.artifact_location == (root / "mlartifacts").as_uri()
-        assert store.experiment == "name"
-
-    def test_mlflows_variables_take_precedence(self, root: Path) -> None:
-        store = project_store(
-            root,
-            "name",
-            {"MLFLOW_TRACKING_URI": "http://server:5000", "MLFLOW_EXPERIMENT_NAME": "other"},
-        )
-        assert store.tracking_uri == "http://server:5000"
-        assert store.experiment == "other"
-        assert store.artifact_location is None
-
     def test_an_experiment_by_its_number(self, root: Path, record: RunRecord) -> None:
         other = project_store(root, "other", {})
         with opened(other) as (_, number):
@@ -329,15 +283,6 @@ class TestProjectStore:
         )
         with opened(store) as (_, again):
             assert again == experiment_id
-
-    def test_who_ran_it(
-        self, store: Store, record: RunRecord, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("MLFLOW_RUN_CONTEXT", '{"team": "neuromorphic"}')
-        publish(record, store)
-        (run,) = runs(store)
-        assert run.data.tags["mlflow.user"]
-        assert run.data.tags["team"] == "neuromorphic"
 
     def test_a_place_for_the_files_of_a_database(self, root: Path) -> None:
         environment = {
@@ -364,16 +309,6 @@ class TestProjectStore:
         # not in the working directory: that of a queued experiment vanishes
         store = project_store(root, "name", {"MLFLOW_TRACKING_URI": uri})
         assert store.tracking_uri == expected.format(root=str(root).replace("%", "%25"))
-
-    def test_a_database_elsewhere_keeps_its_files_at_the_root(
-        self, empty_root: Path, tmp_path: Path, record: RunRecord
-    ) -> None:
-        uri = f"sqlite:///{tmp_path}/elsewhere.db"
-        store = project_store(empty_root, "name", {"MLFLOW_TRACKING_URI": uri})
-        publish(record, store)
-        assert (tmp_path / "elsewhere.db").exists()
-        assert not (empty_root / "mlflow.db").exists()
-        assert len(list((empty_root / "mlartifacts").rglob("figure.png"))) == 1
 
 
 def test_mlflow_is_imported_where_it_is_used() -> None:
@@ -415,7 +350,6 @@ class TestRunRecord:
             paths,
             changes.get("params", PARAMS),
             {"dvc.experiment": "brash-fan", "library.numpy": "3.0"},
-            [StoredFile(folder / "params.yaml", "")],
         )
 
     def test_content(self, tmp_path: Path) -> None:
@@ -455,21 +389,19 @@ class TestRunRecord:
 
     def test_files(self, tmp_path: Path) -> None:
         stored = {artifact.path.name: artifact for artifact in self.build(tmp_path).artifacts}
-        assert set(stored) == {*OUTPUTS, "params.yaml"} - {"trained"}
+        assert set(stored) == {*FILES, "params.yaml"} - {"trained", "hardware", "front"}
         assert stored["checkpoint"].folder == "checkpoint"
         assert stored["history"].folder == (tmp_path / "out").as_posix()
 
-    def test_a_revision_from_before_has_no_graph(self, tmp_path: Path) -> None:
+    def test_a_revision_from_before_has_what_its_dvc_yaml_lists(self, tmp_path: Path) -> None:
         self.build(tmp_path)
         paths = {name: tmp_path / "out" / name for name in FILES if name != "nir"}
-        (tmp_path / "out" / "nir").unlink()
-        assert files_of(paths) == list(paths.values())
         stored = {artifact.path.name for artifact in build_run_record(paths, PARAMS, {}).artifacts}
-        assert stored == set(OUTPUTS) - {"trained", "nir"}
+        assert stored == {*FILES, "params.yaml"} - {"trained", "hardware", "front", "nir"}
 
     def test_a_missing_output_is_refused(self, tmp_path: Path) -> None:
-        paths = {name: tmp_path / name for name in OUTPUTS}
-        with pytest.raises(ArtifactError, match=r"trained does not exist: run the stage"):
+        paths = {name: tmp_path / name for name in FILES}
+        with pytest.raises(ArtifactError, match=r"does not exist: run the stage"):
             build_run_record(paths, PARAMS, {})
 
     def test_clocks_do_not_make_a_new_result(self, tmp_path: Path) -> None:
@@ -489,32 +421,3 @@ class TestRunRecord:
     )
     def test_everything_else_does(self, tmp_path: Path, changes: dict[str, Any]) -> None:
         assert self.build(tmp_path).result_id != self.build(tmp_path, **changes).result_id
-
-    def test_provenance_of_a_repository(self, tmp_path: Path) -> None:
-        def git(*arguments: str) -> str:
-            return subprocess.run(
-                ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e", *arguments],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout.strip()
-
-        git("init", "--quiet")
-        (tmp_path / "src").mkdir()
-        (tmp_path / "src" / "code.py").write_text("1")
-        (tmp_path / "result.json").write_text("1")
-        git("add", ".")
-        git("commit", "--quiet", "--message", "first")
-        (tmp_path / "result.json").write_text("2")
-        tags = provenance_tags(tmp_path, {"DVC_EXP_NAME": "brash-fan"})
-        assert tags["git.commit"] == git("rev-parse", "HEAD")
-        assert tags["git.dirty"] == "false"
-        assert tags["dvc.experiment"] == "brash-fan"
-        assert tags["library.numpy"]
-        (tmp_path / "src" / "new.py").write_text("1")
-        assert provenance_tags(tmp_path, {})["git.dirty"] == "true"
-
-    def test_provenance_without_a_repository(self, tmp_path: Path) -> None:
-        tags = provenance_tags(tmp_path, {})
-        assert (tags["git.commit"], tags["git.dirty"]) == ("unknown", "unknown")
-        assert "dvc.experiment" not in tags

@@ -107,7 +107,7 @@ def _add_comparison(
 def _publish(options: argparse.Namespace) -> str:
     from spikejoule.core.errors import ArtifactError, ParameterError
     from spikejoule.tracking.project import experiments, find_revision
-    from spikejoule.tracking.publish_outputs import publish_revision, publish_workspace
+    from spikejoule.tracking.run_record import publish_revision, publish_workspace
 
     root = options.directory.resolve()
     if not (options.rev or options.experiments):
@@ -130,7 +130,7 @@ def _publish(options: argparse.Namespace) -> str:
 
 
 def _check(options: argparse.Namespace) -> str:
-    from spikejoule.tracking.limits import check_limits
+    from spikejoule.tracking.project import check_limits
 
     return f"{check_limits(options.directory.resolve())}\n"
 

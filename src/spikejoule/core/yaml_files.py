@@ -132,3 +132,20 @@ def paths_of(content: Mapping[str, Any], directory: Path) -> dict[str, Path]:
         if isinstance(variables, Mapping) and isinstance(variables.get("paths"), Mapping):
             return {str(name): Path(path) for name, path in variables["paths"].items()}
     raise ArtifactError(f"{directory / PIPELINE_FILE} has no vars with the entry paths.")
+
+
+def stage_paths(directory: Path, name: str) -> dict[str, Path]:
+    """Of the artifacts in `directory` those that its dvc.yaml lists for a stage, read or written.
+
+    All of them where it has no such stage. Raises ArtifactError as above.
+    """
+    content = read_mapping(directory / PIPELINE_FILE)
+    paths = paths_of(content, directory)
+    stage = content.get("stages", {}).get(name)
+    if stage is None:
+        return paths
+    entries = [
+        entry for kind in ("deps", "outs", "metrics", "plots") for entry in stage.get(kind, ())
+    ]
+    listed = {next(iter(entry)) if isinstance(entry, Mapping) else entry for entry in entries}
+    return {key: path for key, path in paths.items() if f"${{paths.{key}}}" in listed}

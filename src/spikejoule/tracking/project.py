@@ -1,5 +1,6 @@
-"""The outputs of a project on disk: named by dvc.yaml, and checked against its dvc.lock."""
+"""The outputs of a project on disk, at any revision: checked against dvc.lock, and the limits."""
 
+import contextlib
 import io
 import os
 import subprocess
@@ -7,14 +8,18 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from spikejoule.core.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError, LimitError, ParameterError
 from spikejoule.core.provenance import file_digest
+from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
+from spikejoule.energy.tables import EnergyMetrics
+from spikejoule.evaluation.evaluation import EvaluationMetrics
+from spikejoule.params import EnergyReportParams, load_params
 from spikejoule.tracking.lock import LOCK_FILE, WrongFile, read_lock, result_of
 
+_LIMITED = ("energy_metrics", "evaluate_metrics")
 _EXPERIMENTS = "refs/exps/"
 _PRIVATE_EXPERIMENTS = ("exec", "stash", "celery", "tempPath")
 
@@ -103,7 +108,7 @@ def records_in_workspace(directory: Path, md5: str) -> bool:
     return lock.is_file() and md5.encode() in lock.read_bytes()
 
 
-@contextmanager
+@contextlib.contextmanager
 def checked_out(directory: Path, revision: Revision) -> Iterator[Path]:
     """A temporary folder with a revision's files; outputs of DVC are links into its cache.
 
@@ -161,6 +166,58 @@ def check_against_lock(files: Collection[Path], root: Path) -> dict[str, str]:
         raise ArtifactError("\n".join(problems.values()))
     changed = result.changed_code()
     return {"git.dirty": "true", "dvc.changed_code": ", ".join(changed)} if changed else {}
+
+
+def check_limits(root: Path) -> str:
+    """Hold the metrics that dvc.lock records against the limits of params.yaml.
+
+    Energy is that of the counted operations under the profile of the metrics, per inference over
+    the whole window: the mean, or the upper end where the profile has brackets alone. What the
+    profile has no price for is not in it.
+
+    Args:
+        root: of the project.
+
+    Returns:
+        what was kept, in a sentence.
+
+    Raises:
+        LimitError: a limit is exceeded; one sentence for each.
+        ParameterError: no limit is set.
+        ArtifactError: there are no metrics, or they are not those of dvc.lock.
+    """
+    artifact_paths(root)  # refuses a folder that is no project, by its full name
+    with contextlib.chdir(root):
+        limits = load_params(PARAMS_FILE).energy_report
+        if limits.budget_nj is None and limits.min_accuracy_percent is None:
+            raise ParameterError(
+                "nothing to check: energy_report.budget_nj and energy_report.min_accuracy_percent "
+                "are null in params.yaml; set one of them."
+            )
+        paths = artifact_paths(Path())
+        check_against_lock([paths[name] for name in _LIMITED], root)
+        energy = EnergyMetrics.read(paths["energy_metrics"])
+        evaluated = EvaluationMetrics.read(paths["evaluate_metrics"])
+    return _verdict(limits, energy, evaluated.test_accuracy_percent)
+
+
+def _verdict(limits: EnergyReportParams, energy: EnergyMetrics, accuracy: float) -> str:
+    kept: list[str] = []
+    broken: list[str] = []
+    if limits.budget_nj is not None:
+        mean = energy.energy_per_inference_pj
+        spent = (energy.energy_per_inference_high_pj if mean is None else mean) / 1000
+        what = f"an inference takes {spent:.10g} nJ under {energy.profile}"
+        allowed = f"energy_report.budget_nj is {limits.budget_nj:.10g}"
+        (kept if spent <= limits.budget_nj else broken).append(f"{what}; {allowed}")
+    if limits.min_accuracy_percent is not None:
+        what = f"the test accuracy is {accuracy:.10g} %"
+        allowed = f"energy_report.min_accuracy_percent is {limits.min_accuracy_percent:.10g}"
+        enough = accuracy >= limits.min_accuracy_percent
+        (kept if enough else broken).append(f"{what}; {allowed}")
+    if broken:
+        raise LimitError("\n".join(f"{sentence}." for sentence in broken))
+    return "\n".join(f"{sentence}." for sentence in kept)
 
 
 def _in_words(file: WrongFile, cache: Path | None) -> str:

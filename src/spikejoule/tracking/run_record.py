@@ -1,28 +1,39 @@
-"""What a pipeline's outputs tell MLflow: they are read and arranged as a `RunRecord`."""
+"""What a pipeline's outputs tell MLflow: they are read, arranged as a `RunRecord`, and published.
 
+What is stored with a run is what dvc.yaml lists for the stage `publish`.
+"""
+
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from spikejoule.baselines.counts import BaselineTimings
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.provenance import content_digest, file_digest
+from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.schema import Record
+from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, stage_paths
 from spikejoule.energy.tables import EnergyMetrics
 from spikejoule.evaluation.evaluation import EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceMetrics, InferenceTimings
 from spikejoule.model.trained import TrainedNetwork, load_trained
-from spikejoule.params import Params
+from spikejoule.params import Params, load_params
 from spikejoule.tracking import (
     TRAINED_TAG,
     ModelFiles,
+    Publication,
     RunRecord,
     StoredFile,
     epoch_row,
     front_citations,
+    project_store,
+    publish,
 )
+from spikejoule.tracking.project import Revision, check_against_lock, checked_out
 from spikejoule.tracking.writing import run_name, run_note
 from spikejoule.training.outcome import TrainMetrics, TrainTimings
 
@@ -39,79 +50,72 @@ TIMINGS: Mapping[str, type[Record]] = {
     "inference_timings": InferenceTimings,
     "train_timings": TrainTimings,
 }
-OUTPUTS = (
-    "trained",
-    "checkpoint",
-    "nir",
-    "data_metrics",
-    "encode_metrics",
-    "history",
-    "confusion",
-    "per_class",
-    "accuracy_by_step",
-    "early_exit",
-    "baseline_metrics",
-    "contenders",
-    "energy_table",
-    "energy_page",
-    "energy_card",
-    "training_curves",
-    "spike_raster",
-    "confusion_figure",
-    "per_class_figure",
-    *METRICS,
-    *TIMINGS,
-)
-
-# All that it is made of: the prices and the front come with the project.
-FILES = (*OUTPUTS, "hardware", "front")
-
-_CHECKPOINT_FOLDER = "checkpoint"
-# What a revision from before may lack, which is published all the same.
-_LATER = ("nir", "contenders", "energy_card", "encode_metrics")
-# Training's optimizer state and all: for DVC to keep.
-_NOT_STORED = ("trained",)
+_STAGE = "publish"
+# For DVC to keep, or a part of the project.
+_NOT_STORED = ("trained", "hardware", "front")
 # Entries of the metrics files that are no figure of merit.
 _SKIPPED = ("n_samples", "confidence", "per_layer", "spikes_total")
 
 
-def files_of(paths: Mapping[str, Path], names: Sequence[str] = FILES) -> list[Path]:
-    """The files of these names, at the paths that a revision's dvc.yaml gives them."""
-    return [paths[name] for name in names if name in paths or name not in _LATER]
+def publish_workspace(root: Path) -> Publication:
+    """Record the outputs in the workspace of the project at `root`.
+
+    Raises ArtifactError for outputs that are missing, damaged or not those of dvc.lock,
+    ParameterError for parameters that are, StoreError if the store cannot be written.
+    """
+    artifact_paths(root)  # refuses a folder that is no project, by its full name
+    with contextlib.chdir(root):
+        params = load_params(PARAMS_FILE, of_a_result=True)
+        return publish_outputs(stage_paths(Path(), _STAGE), params, root, provenance_tags(root))
 
 
-def model_files(paths: Mapping[str, Path], params: Params) -> ModelFiles:
-    """What a version of the model is made of, at the paths that a revision's dvc.yaml gives."""
-    return ModelFiles(
-        paths["checkpoint"],
-        paths["hardware"],
-        params.energy_report.profile,
-        nir=paths.get("nir"),
-        card=paths.get("energy_card"),
-    )
+def publish_revision(root: Path, revision: Revision) -> Publication:
+    """Record the outputs of another revision, which git and DVC's cache hold; errors as above."""
+    with checked_out(root, revision) as folder, contextlib.chdir(folder):
+        params = load_params(PARAMS_FILE, of_a_result=True)
+        return publish_outputs(stage_paths(Path(), _STAGE), params, root, revision.tags)
+
+
+def publish_outputs(
+    paths: Mapping[str, Path],
+    params: Params,
+    root: Path,
+    tags: Mapping[str, str],
+    keeper: psutil.Process | None = None,
+) -> Publication:
+    """Record the outputs in the working directory.
+
+    Args:
+        paths: what the stage `publish` depends on, by the names of dvc.yaml.
+        params: the pipeline's parameters.
+        root: of the project whose store and cache these are.
+        tags: those of `provenance_tags`.
+        keeper: the process without which the run has ended; by default this one.
+
+    Raises as `publish_workspace` does.
+    """
+    code = check_against_lock(list(paths.values()), root)
+    record = build_run_record(paths, params, {**tags, **code})
+    return publish(record, project_store(root, params.publish.experiment), keeper=keeper)
 
 
 def build_run_record(
     paths: Mapping[str, Path],
     params: Params,
     tags: Mapping[str, str],
-    further_files: Sequence[StoredFile] = (),
-    model: ModelFiles | None = None,
 ) -> RunRecord:
     """Arrange the outputs of a pipeline.
 
     Args:
-        paths: the files of `files_of`, each with its folder within the project, which becomes its
-            folder within the run.
+        paths: what the stage `publish` depends on, each in its folder within the project, which
+            becomes its folder within the run.
         params: the pipeline's parameters.
         tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
-        further_files: files to store beside the outputs.
-        model: what to register as a version of the model; None for nothing.
 
     Raises:
         ArtifactError: an output is missing or damaged.
     """
-    for path in files_of(paths, OUTPUTS):
+    for path in paths.values():
         if not path.is_file():
             raise ArtifactError(f"{path} does not exist: run the stage that writes it.")
     network = load_trained(paths["trained"])
@@ -142,8 +146,14 @@ def build_run_record(
             TRAINED_TAG: trained_sha256,
             "mlflow.note.content": run_note(network.data, final),
         },
-        artifacts=[*_stored_files(paths), *further_files],
-        model=model,
+        artifacts=[*_stored_files(paths), StoredFile(Path(PARAMS_FILE), "")],
+        model=ModelFiles(
+            paths["checkpoint"],
+            paths["hardware"],
+            params.energy_report.profile,
+            nir=paths.get("nir"),
+            card=paths.get("energy_card"),
+        ),
         cited=front_citations(paths["front"]),
         started_ms=started_ms,
         ended_ms=ended_ms,
@@ -205,11 +215,10 @@ def _library_tags(checkpoint: Path) -> dict[str, str]:
 
 
 def _stored_files(paths: Mapping[str, Path]) -> Iterator[StoredFile]:
-    for name in OUTPUTS:
-        if name == "checkpoint":
-            yield StoredFile(paths[name], _CHECKPOINT_FOLDER)
-        elif name in paths and name not in _NOT_STORED:
-            yield StoredFile(paths[name], paths[name].parent.as_posix())
+    for name, path in paths.items():
+        if name not in _NOT_STORED:
+            folder = "checkpoint" if name == "checkpoint" else path.parent.as_posix()
+            yield StoredFile(path, folder)
 
 
 def _span_ms(timings: Mapping[str, Any]) -> tuple[int | None, int | None]:
