@@ -443,10 +443,12 @@ class TestStages:
         self, capsys: pytest.CaptureFixture[str]
     ) -> None:
         seen: list[tuple[Mapping[str, Path], Params]] = []
-        write_paths(Path(), {"train": "a", "data_metrics": "b", "test": "c"})
-        with Path("dvc.yaml").open("a") as stream:  # the stage is named like this file
-            stream.write("stages: {test_house: {deps: ['${paths.train}'], metrics: [")
-            stream.write("'${paths.data_metrics}': {cache: false}]}}\n")
+        # The stage is named like this file.
+        Path("dvc.yaml").write_text(
+            "vars: [{paths: {train: a, data_metrics: b, test: c}}]\n"
+            "stages: {test_house: {deps: ['${paths.train}'], metrics: [{'${paths.data_metrics}': {"
+            "cache: false}}]}}\n"
+        )
 
         def stage(paths: Mapping[str, Path], params: Params) -> None:
             seen.append((paths, params))

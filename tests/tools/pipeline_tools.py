@@ -65,8 +65,11 @@ def artifact_paths(folder: Path) -> dict[str, str]:
 
 
 def write_paths(folder: Path, paths: Mapping[str, str | Path]) -> None:
-    """A dvc.yaml in `folder` that says where artifacts lie, and nothing else."""
-    content = {"vars": [{"paths": {name: str(path) for name, path in paths.items()}}]}
+    """The project's dvc.yaml in `folder`, with these artifacts and no others."""
+    content = {
+        "vars": [{"paths": {name: str(path) for name, path in paths.items()}}],
+        "stages": pipeline_definition(REPOSITORY)["stages"],
+    }
     (folder / "dvc.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
