@@ -261,6 +261,26 @@ def test_messages_show_scheme_and_host_alone(said: str, shown: str) -> None:
 
 
 class TestProjectStore:
+    def test_a_project_of_any_name_is_moved_with_its_files(
+        self, tmp_path: Path, record: RunRecord
+    ) -> None:
+        root = tmp_path / "here" / "a?b%20c"
+        root.mkdir(parents=True)
+        (root / ".mlflow.db.tmp").write_bytes(b"half made, by a process that was killed")
+        publish(record, project_store(root, "name", {}))
+        assert {file.name for file in root.iterdir()} == {
+            "mlflow.db", "mlflow.db.lock", "mlartifacts",
+        }  # fmt: skip
+        assert [folder.name for folder in root.parent.iterdir()] == [root.name]
+        moved = root.rename(tmp_path / "there")
+        store = project_store(moved, "name", {})
+        publish(replace(record, result_id="another"), store)
+        for run in runs(store):
+            files = moved / "mlartifacts" / run.info.run_id / "artifacts"
+            assert run.info.artifact_uri == files.as_uri()
+            assert (files / "note.txt").is_file()
+        assert not root.exists()
+
     def test_an_experiment_by_its_number(self, root: Path, record: RunRecord) -> None:
         other = project_store(root, "other", {})
         with opened(other) as (_, number):

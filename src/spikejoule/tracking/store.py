@@ -130,6 +130,8 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     store.lock_path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(store.lock_path, timeout=_LOCK_SECONDS):
+        if store.database is not None and not store.database.exists():
+            _create(store.database)
         client = MlflowClient(tracking_uri=store.tracking_uri)
         experiment = _experiment(client, store)
         _remove_folder_of_quoted_name(store)
@@ -198,9 +200,26 @@ def at_root(root: Path, uri: str) -> str:
     scheme, separator, path = uri.partition(":///")
     if not separator or scheme.split("+")[0] != "sqlite" or path.startswith(("/", ":", "file:")):
         return uri
-    # SQLAlchemy reads what stands for a character in a path, and ends the path at a question mark.
-    quoted = str(root).replace("%", "%25").replace("?", "%3F")
-    return f"{scheme}:///{quoted}/{path}"
+    return f"{scheme}:///{_quoted(root)}/{path}"
+
+
+def _quoted(path: Path) -> str:
+    """A path in a URI: SQLAlchemy reads `%3F` as a character, and ends it at a question mark."""
+    return str(path).replace("%", "%25").replace("?", "%3F")
+
+
+def _create(database: Path) -> None:
+    """Create a database under its name when it is whole: no kill leaves one that is half made.
+
+    MLflow would refuse that for good, since its tables are there and its version is not.
+    """
+    from mlflow import MlflowClient
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = database.with_name(f".{database.name}.tmp")
+    unfinished.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"{_SQLITE}{_quoted(unfinished)}").search_experiments(max_results=1)
+    os.replace(unfinished, database)
 
 
 def _remove_folder_of_quoted_name(store: Store) -> None:
