@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from numba.extending import intrinsic
 
-from spikejoule.core.compiling import bits
-from spikejoule.core.compiling import exponential as exponential_numbers
+from spikejoule.core.compiling import bits, streams
 from spikejoule.core.compiling.emit import LANES, Lanes, broadcast
 from spikejoule.core.compiling.streams import GOLDEN, fill_exponentials
 from spikejoule.encoding import kernels as emitting
@@ -406,7 +405,7 @@ class TestExponentials:
         assert_same(exponentials, twins.fill_exponentials, np.uint64(state), n_vectors, out, 5)
 
 
-@pytest.mark.parametrize("module", [vector, through_time, exponential_numbers, bits, emitting])
+@pytest.mark.parametrize("module", [vector, through_time, streams, bits, emitting])
 def test_every_intrinsic_has_a_twin(module: Any) -> None:
     names = [name for name, value in vars(module).items() if type(value) is type(fill_exponentials)]
     assert names

@@ -340,7 +340,7 @@ def install() -> None:
         RuntimeError: a kernel that calls them is imported already.
     """
     from spikejoule.core.compiling import bits
-    from spikejoule.core.compiling import exponential as numbers
+    from spikejoule.core.compiling import streams as numbers
     from spikejoule.encoding import kernels as emitting
     from spikejoule.engine.kernels import through_time, vector
 
