@@ -149,6 +149,8 @@ class TestPage:
         assert page == energy_page(content())
         found = {node.get("id") for node in tree_of(page).iter("figure")}
         assert found == FIGURES
+        told = words_of(page, "by-profile-description")
+        assert all(one.profile.title in told for one in content().analysis.inference)
 
     def test_loads_nothing(self) -> None:
         page = default_page()

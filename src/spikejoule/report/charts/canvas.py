@@ -50,7 +50,7 @@ _DOTS_PER_INCH = 150
 _ERROR_TICKS_PERCENT = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 80, 100)
 _LEAST_ERROR_PERCENT = _ERROR_TICKS_PERCENT[0]
 _MOST_TICKS = 5
-_MOST_TOLD = 40
+_MOST_TOLD = 80
 _SETTINGS = {
     "axes.edgecolor": MUTED,
     "axes.facecolor": "none",
