@@ -96,16 +96,6 @@ class TestMeasure:
         for words in ("5 test images of mnist5k", "95 % interval", "91.25 %", "input to hidden"):
             assert words in text
 
-    def test_several_hidden_layers(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        file = write_example(tmp_path / "deep.pth", trained_network((12, 8)))
-        command = ["measure", str(file), "--images", "mnist5k", "--samples", "5", "--json"]
-        assert main(command) == 0
-        assert set(json.loads(capsys.readouterr().out)["spikes_total"]) == {
-            "input", "hidden1", "hidden2", "output",
-        }  # fmt: skip
-
     def test_directory_of_idx_files(
         self, file: Path, real_mnist_directory: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -117,9 +107,6 @@ class TestMeasure:
         text = failure(capsys, "measure", str(file), "--images", "mnist5k", "--samples", "1001")
         assert "1001" in text
         assert "1000" in text
-
-    def test_no_such_directory(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert "nowhere" in failure(capsys, "measure", str(file), "--images", "nowhere")
 
 
 class TestFailures:

@@ -13,7 +13,7 @@ import pytest
 from spikejoule.cli import main
 from spikejoule.core.errors import ArtifactError
 from spikejoule.data.images import Dataset
-from spikejoule.energy.from_checkpoint import analysis_inputs, training_record
+from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.checkpoint import (
     build_complete,
@@ -191,14 +191,6 @@ class TestVerdict:
         named = [one for entry in found["inference"] for one in entry["comparisons"]]
         assert {one["name"] for one in named} >= {system["conventional"]}
 
-    def test_a_baseline_of_less_accuracy_does_not_count(
-        self, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        baselines = write_baselines(tmp_path / "b.npz", np.zeros(4, np.uint8), 86.9)
-        assert "it stands alone under 45nm-fp32" in self.answer(
-            capsys, checkpoint, "--baselines", baselines, *self.UNDER
-        )
-
     def test_measured_images_give_the_interval_of_pairs(
         self, checkpoint: Path, baselines: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -217,42 +209,6 @@ class TestVerdict:
         assert "others.npz was counted on other test images" in refusal(
             capsys, checkpoint, "--baselines", others, *images
         )
-
-    def test_without_baselines_nobody_wins(
-        self, checkpoint: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert self.answer(capsys, checkpoint).startswith("No conventional network was counted")
-        assert "verdict_profile" not in printed(capsys, checkpoint)["headline"]
-
-    def test_an_accuracy_that_is_not_recorded(
-        self, baselines: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        content = complete_content()
-        del content["training_results"]
-        write_complete(tmp_path / "c.pth", content)
-        said = self.answer(capsys, tmp_path / "c.pth", "--baselines", baselines)
-        assert said.startswith("The file does not record the network's validation accuracy")
-
-    def test_profiles_that_cannot_judge(
-        self, checkpoint: Path, baselines: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        given = (checkpoint, "--baselines", baselines, "--verdict-profile")
-        assert self.answer(capsys, *given, "truenorth") == (
-            "The profile truenorth does not compare this network with conventional ones."
-        )
-        assert "--verdict-profile" in refusal(capsys, *given, "brain")
-
-    def test_the_page_begins_with_it(
-        self, seed_checkpoint: Path, baselines: Path, tmp_path: Path,
-        capsys: pytest.CaptureFixture[str],
-    ) -> None:  # fmt: skip
-        page = tmp_path / "energy.html"
-        said = self.answer(
-            capsys, seed_checkpoint, "--baselines", baselines, *self.UNDER, "--html", page
-        )
-        text = page.read_text(encoding="utf-8")
-        assert said.partition(":")[0] in text
-        assert "ReLU 784-20-10, zero-skipping" in text
 
 
 class TestForeignCheckpoints:
@@ -288,27 +244,6 @@ class TestForeignCheckpoints:
         assert printed(capsys, tmp_path / "c.pth")["training"] is None
         assert main(["energy", str(tmp_path / "c.pth")]) == 0
         assert "does not record what the energy of training needs" in capsys.readouterr().out
-
-    def test_a_garbled_history_is_no_history(self, tmp_path: Path) -> None:
-        content = complete_content()
-        content["spikejoule"]["history"] = [{"epoch": 1}]
-        write_complete(tmp_path / "c.pth", content)
-        record = training_record(read_complete(tmp_path / "c.pth"))
-        assert record is not None
-        assert record.epochs == ()
-        assert record.samples == 200
-
-    def test_several_hidden_layers(
-        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        path = write_example(tmp_path / "c.pth", trained_network((12, 8)))
-        found = printed(capsys, path)
-        places = {item["place"] for item in found["counts"] if item["term"] == "synaptic_event"}
-        assert places == {"input_to_hidden1", "hidden1_to_hidden2", "hidden2_to_output"}
-        macs = [
-            item for item in found["training"]["terms"] if item["term"] == "backpropagation_mac"
-        ]
-        assert [item["count"] for item in macs] == [200 * 50 * 12 * 8, 200 * 50 * 8 * 10]
 
     def test_inputs_without_spikes_are_refused_in_one_sentence(self, tmp_path: Path) -> None:
         content = complete_content()

@@ -22,7 +22,6 @@ from spikejoule.energy.tables import COLUMNS, EnergyMetrics, energy_rows, headli
 from spikejoule.energy.words import energy_text, verdict_lines
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation
 from tests.energy.by_hand import analysis, baseline, comparisons, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
@@ -181,12 +180,6 @@ class TestComparison:
         assert ratio.value == pytest.approx(0.9 / 9.2)
         assert (ratio.low, ratio.high) == pytest.approx((0.9 / 9.2, 0.9 / 9.2))
 
-    def test_a_chip_without_a_mac_has_none(self) -> None:
-        result = analysis(inputs((baseline(10, [6] * 4),)), "loihi-1")
-        assert result.chosen_inference.comparisons == ()
-        assert result.chosen_inference.wins is None
-        assert verdict_lines(result)[0].startswith("The profile loihi-1 does not compare")
-
     def test_brackets_widen_the_ratio(self) -> None:
         bracket = profile({"mac": Price(1.0, None, 2.0), "addition": Price(1.0, 1.0, 4.0)})
         found = comparisons(analysis(inputs((baseline(24, [24] * 4),)), "p", bracket))["dense"]
@@ -199,21 +192,6 @@ class TestComparison:
     def test_too_few_images_of_a_baseline(self) -> None:
         with pytest.raises(ArtifactError, match=r"counted on 3 test images, but the network on 4"):
             analysis(inputs((baseline(10, [6] * 3),)))
-
-    def test_more_images_of_a_baseline_are_left_out(self) -> None:
-        found = comparisons(analysis(inputs((baseline(10, [6, 6, 6, 6, 0, 0]),))))
-        assert found["zero-skipping"].macs == 6
-
-    def test_what_a_wider_or_narrower_number_takes_is_said(self) -> None:
-        said = " ".join(analysis(inputs()).assumptions)
-        assert "A profile whose numbers are integers takes no part in a verdict" in said
-        integers = Quantisation(weight_bits=4, state_bits=16, exponents=(3, 3))
-        architecture = dataclasses.replace(ARCHITECTURE, quantisation=integers)
-        given = dataclasses.replace(inputs(), architecture=architecture)
-        of_integers = " ".join(analysis(given).assumptions)
-        assert "reads one weight of 4 bits; every potential, of 16 bits" in of_integers
-        assert "weights of 4 bits, potentials of 16" in of_integers
-        assert "takes no part in a verdict" not in of_integers
 
 
 class TestMeansAlone:

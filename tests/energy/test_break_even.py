@@ -123,13 +123,6 @@ class TestBreakEven:
         assert limits.max_rate_hz is None
         assert limits.time_window == (window if window is None else pytest.approx(window))
 
-    def test_no_rate_wins_if_updates_alone_cost_more(self) -> None:
-        limits = comparisons(analysis(inputs((baseline(10, [6] * 4),))))["dense"].break_even
-        assert limits is not None
-        assert limits.spikes_per_input is None
-        assert limits.max_rate_hz is None
-        assert limits.time_window == pytest.approx(3 * 49.6 / 69.6)
-
     @pytest.mark.parametrize(
         ("name", "limit"),
         [("45nm-fp32", 5.11), ("45nm-fp16", 3.75), ("45nm-int8", 7.67), ("45nm-int32", 32.0)],
@@ -146,11 +139,6 @@ class TestBreakEven:
         # A fifth of the MACs: a fifth of the spikes.
         fifth = dense.compute_only_spikes_per_input / 5  # type: ignore[operator]
         assert skipping.compute_only_spikes_per_input == pytest.approx(fifth)
-
-    def test_a_core_has_no_single_price_of_an_event(self) -> None:
-        found = comparisons(analysis(inputs((baseline(100, [50] * 4),)), "lemaire-qualia"))
-        assert found["dense"].break_even is not None
-        assert found["dense"].break_even.compute_only_spikes_per_input is None
 
 
 IMAGES = np.array([[[255, 128, 0]]] * SAMPLES, dtype=np.uint8)

@@ -62,12 +62,6 @@ def tiny(products: Products = "once", pruned: bool = False) -> Measurement:
 
 @EACH
 class TestByHand:
-    def test_spikes(self, products: Products) -> None:
-        measured = tiny(products)
-        assert measured.counts.totals == {"input": 0, "hidden": 1, "output": 1}
-        assert measured.layers[1].to_dense(int)[0].tolist() == [[0, 0], [0, 0], [1, 0]]
-        assert measured.layers[2].to_dense(int)[0].tolist() == [[0, 0], [0, 0], [1, 0]]
-
     @pytest.mark.parametrize(("pruned", "synapses"), [(False, 4), (True, 2)])
     def test_counts(self, products: Products, pruned: bool, synapses: int) -> None:
         counts = count_operations(tiny(products, pruned))
@@ -82,20 +76,6 @@ class TestByHand:
         # Whoever leaves out the black pixel has compared all with zero.
         assert counts.of("zero_comparison").tolist() == [[3]]
         assert counts.counts.dtype == np.int64
-
-    def test_prices(self, products: Products) -> None:
-        counts, profiles = count_operations(tiny(products)), load_profiles()
-        macs = 4 * TIMES[products]
-        rest = 2 * 0.9 + 12 * 0.9 + 12 * 3.7
-        found = price(counts, profiles["45nm-fp32"]).per_sample_pj
-        assert found == pytest.approx([macs * 4.6 + rest])
-        narrow = price(counts, profiles["45nm-int8"]).per_sample_pj
-        assert narrow == pytest.approx([macs * 0.23 + 14 * 0.03 + 12 * 0.2])
-        for name in ("loihi-1", "truenorth", "darwin3"):
-            energy = price(counts, profiles[name])
-            assert "input_mac" in energy.unpriced
-            assert "not included: " in energy.contains
-            assert "input mac" in energy.contains
 
     def test_stopping_early(self, products: Products) -> None:
         measured = tiny(products)
@@ -155,19 +135,6 @@ class TestTraining:
         assert of["backward", "input_gradient_mac", "input_to_hidden"] == [macs] * 2
         assert of["backward", "gradient_accumulation", "input_to_hidden"] == [0, 0]
         assert of["backward", "bias_gradient_accumulation", "hidden"] == [6, 6]
-
-    def test_are_told_and_priced(self, products: Products) -> None:
-        result = analysis(tiny(products), products)
-        assert result.training is not None
-        assert "stands for another one in the backward pass" in result.training.assumptions[-1]
-        by_term = {
-            (item.phase, item.term): amount.value_pj
-            for item, amount in result.training.profiles[0].by_term
-            if item.place == "input_to_hidden"
-        }
-        assert by_term["backward", "input_gradient_mac"] == pytest.approx(
-            2 * 4 * TIMES[products] * 4.6
-        )
 
 
 @needs_torch

@@ -1,6 +1,5 @@
 """What a foreign graph costs: as this project's own networks where it is one, else by hand."""
 
-from dataclasses import replace
 from typing import Any
 
 import nir
@@ -136,14 +135,6 @@ def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
     for term in ("spike_write", "spike_read"):
         assert np.array_equal(found[term, "d"], run.of("spikes", "d"))
     assert 0 < run.of("spikes", "d").sum() < run.of("spikes", "c").sum()
-
-
-def test_what_a_page_says_of_how_it_was_run() -> None:
-    run = run_graph(
-        GRAPHS["fully connected"](Maker()), spikes(4, 6, 0.3), replace(GIVEN, pruned=True)
-    )
-    assert "a weight of zero is no synapse" in run.conventions.in_words
-    assert graph_inputs(run, "events").subject.nouns == "classes"
 
 
 def test_every_graph_is_priced_and_gets_its_page() -> None:

@@ -80,14 +80,6 @@ class TestByHand:
         early = counted(measured, None, clocked_updates(ARCHITECTURE, steps), steps)
         assert early.of("decision_comparison").tolist() == [[2 * 2]]
 
-    def test_pruned_synapses_carry_no_event(self) -> None:
-        # input 0 and 2 reach one hidden neuron each, input 1 both: 1 x 1 + 3 x 2 + 1 x 1
-        assert tiny_counts(pruned=True).of("synaptic_event").tolist() == [[8, 6]]
-        assert tiny_counts(pruned=True).of("weight_read").tolist() == [[8, 6]]
-        assert tiny_counts(pruned=True).of("index_read").tolist() == [[8, 6]]
-        assert tiny_counts().of("index_read").shape == (1, 0)
-        assert tiny_counts(pruned=True).of("spike_routed").tolist() == [[5, 3, 2]]
-
     @pytest.mark.parametrize(
         ("profile", "low", "value", "high"),
         [

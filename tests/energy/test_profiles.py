@@ -109,9 +109,6 @@ class TestShipped:
             assert entry.evidence in EVIDENCE
             assert set(entry.prices) <= set(TERMS_OF[entry.scope])
 
-    def test_loihi_2_is_not_shipped(self) -> None:
-        assert not any("loihi-2" in name or "loihi2" in name for name in load_profiles())
-
     def test_a_mac_is_a_multiplication_and_an_addition(self) -> None:
         chosen = [each for each in load_profiles().values() if each.scope == "arithmetic"]
         assert chosen
@@ -137,10 +134,6 @@ def exactly(number: float) -> object:
 
 
 class TestForms:
-    def test_by_width(self) -> None:
-        column = Column("mac", "x", 4)
-        assert PriceByWidth(1, 2, 3).at(column) == exactly(57.0)
-
     @pytest.mark.parametrize(
         ("size_bytes", "per_byte"), [(0, 2), (100, 2), (150, 3), (300, 6), (10**9, 6)]
     )

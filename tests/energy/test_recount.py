@@ -310,13 +310,6 @@ def test_spiking_networks(mnist5k: Dataset, name: str) -> None:
     check(case(mnist5k.test.images[:6], encoder, **network), lazily)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", list(NETWORKS)[:4])
-def test_spiking_networks_on_200_images(mnist5k: Dataset, name: str) -> None:
-    network, encoder, lazily = NETWORKS[name]
-    check(case(mnist5k.test.images[:200], encoder, **network), lazily)
-
-
 @pytest.mark.parametrize("products", PRODUCTS)
 def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: Any) -> None:
     given = case(
@@ -439,12 +432,6 @@ def check_baseline(images: NDArray[np.uint8], name: str) -> None:
 @pytest.mark.parametrize("name", BASELINES)
 def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
     check_baseline(mnist5k.test.images[:4], name)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["80 % pruned", "8 bits"])
-def test_conventional_networks_on_200_images(mnist5k: Dataset, name: str) -> None:
-    check_baseline(mnist5k.test.images[:200], name)
 
 
 def test_the_loops_price_the_file_that_is_shipped() -> None:

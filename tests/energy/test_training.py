@@ -99,15 +99,6 @@ class TestTraining:
             "ReLU, zero-skipping": None,
         }
 
-    def test_chips_price_the_forward_pass_alone(self) -> None:
-        training = analysis(inputs(), "truenorth").chosen_training
-        assert training is not None
-        assert training.by_phase["forward"].value_pj == 32 * 26
-        assert training.by_phase["backward"].value_pj == 0
-        assert "gradient_accumulation" in training.unpriced
-        assert "optimizer_addition" in training.unpriced
-        assert "leak_multiplication" in training.covered
-
     def test_terms_add_up_to_phases_and_phases_to_the_total(self) -> None:
         result = analysis(inputs())
         assert result.training is not None
@@ -139,10 +130,6 @@ class TestTraining:
         assert parts.epochs == ()
         assert parts.total == whole.total
         assert parts.by_term == whole.by_term
-
-    def test_the_last_batch_may_be_smaller(self) -> None:
-        record = dataclasses.replace(TRAINING, samples=210, n_epochs=2, batch_size=50)
-        assert record.optimizer_steps == 2 * 3
 
 
 class TestOtherNeurons:

@@ -137,18 +137,6 @@ class TestChoice:
         result = analysis(inputs((baseline(10, [6] * 4),)), "p", of_memory)
         assert result.chosen_inference.comparisons == ()
 
-    def test_a_width_that_one_side_was_not_run_in_judges_nothing(self) -> None:
-        everyone = [
-            variant("spiking", [1, 1]),
-            replace(variant("conventional", [2, 2]), weight_bits=8, integers=True),
-        ]
-        of_integers = replace(profile({"mac": 1.0, "addition": 1.0}, "arithmetic"), numbers="int8")
-        assert verdicts(everyone, {of_integers.id: of_integers}, (97.0,), SETTINGS) == ()
-        assert (
-            len(verdicts(everyone, {"p": replace(of_integers, numbers="any")}, (97.0,), SETTINGS))
-            == 1
-        )
-
 
 class TestInterval:
     def test_is_that_of_the_ratio_of_means_of_the_same_draws(self) -> None:
@@ -205,14 +193,6 @@ class TestOfARun:
             "does not record the network's validation accuracy"
             in (verdict_sentences(analysis(nameless))[0])
         )
-
-    def test_all_profiles_are_summed_up(self) -> None:
-        result = analysis(inputs((baseline(10, [6] * 4),)))
-        wins, n_profiles = won(result.verdicts)
-        assert n_profiles == len(result.verdicts) > wins
-        assert {one.profile.numbers for one in result.verdicts} == {"any", "float32"}
-        said = verdict_sentences(result)[-1]
-        assert said.startswith(f"It wins under {wins} of the {n_profiles} profiles that compare; ")
 
 
 class TestTable:
@@ -323,12 +303,6 @@ def test_nobody_on_a_front_is_beaten_and_nobody_else_is_not() -> None:
             ):
                 unbeaten.add(one.name)
         assert {row.network for row in rows if row.side == side} == unbeaten
-
-
-def test_a_side_that_did_not_run_in_the_numbers_has_no_front() -> None:
-    of_integers = replace(BOTH, numbers="int8")
-    everyone = field("spiking", 3) + field("conventional", 3)
-    assert fronts_table(everyone, {"p": of_integers}).rows == ()
 
 
 def test_round_trip_and_refusal(tmp_path: Path) -> None:
