@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikejoule.cli.arguments import checkpoint_command, json_text, not_negative, positive
-from spikejoule.cli.graphs import add_graph_options, graph_energy, is_graph
+from spikejoule.cli.graphs import add_graph_options, energy_result, graph_energy, is_graph
 from spikejoule.core.errors import ArtifactError, DataError
 
 if TYPE_CHECKING:
@@ -59,39 +59,21 @@ def _add_energy(commands: Any) -> None:
     energy = checkpoint_command(
         commands, "energy", "price what the network of a checkpoint or a NIR graph does, in joules"
     )
-    energy.add_argument(
-        "--hardware", type=Path, metavar="FILE", help="a price file (default: the packaged list)"
-    )
-    energy.add_argument(
-        "--profile",
-        metavar="ID",
-        help="the hardware profile of the headline (default: the first of the price file)",
-    )
-    energy.add_argument(
-        "--images",
-        metavar="DIRECTORY|SOURCE",
-        help="count the spikes of each of these test images, for intervals and classes (default: "
-        "the means that the file records)",
-    )
-    energy.add_argument(
-        "--samples",
-        type=positive,
-        metavar="N",
-        help="with --images or --events: the first N of them (default: all of them)",
-    )
-    energy.add_argument(
-        "--verdict-profile",
-        metavar="ID",
-        help="the hardware profile of the verdict (default: the first of scope system)",
-    )
-    energy.add_argument(
-        "--baselines",
-        "--baseline",
-        type=Path,
-        metavar="FILE",
-        help="compare with the conventional networks that the baseline stage has counted",
-    )
-    energy.add_argument("--html", type=Path, metavar="FILE", help="write the report as a page, too")
+    add = energy.add_argument
+    packaged = "a price file (default: the packaged list)"
+    add("--hardware", type=Path, metavar="FILE", help=packaged)
+    first = "the hardware profile of the headline (default: the first of the price file)"
+    add("--profile", metavar="ID", help=first)
+    counted = "count the spikes of each of these test images, for intervals and classes (default: "
+    counted += "the means that the file records)"
+    add("--images", metavar="DIRECTORY|SOURCE", help=counted)
+    some = "with --images or --events: the first N of them (default: all of them)"
+    add("--samples", type=positive, metavar="N", help=some)
+    system = "the hardware profile of the verdict (default: the first of scope system)"
+    add("--verdict-profile", metavar="ID", help=system)
+    others = "compare with the conventional networks that the baseline stage has counted"
+    add("--baselines", "--baseline", type=Path, metavar="FILE", help=others)
+    add("--html", type=Path, metavar="FILE", help="write the report as a page, too")
     add_graph_options(energy)
     energy.set_defaults(command=_energy)
 
@@ -130,10 +112,10 @@ def _proxies(options: argparse.Namespace) -> str:
 
 def _energy(options: argparse.Namespace) -> str:
     from spikejoule.baselines.counts import load_baseline
+    from spikejoule.core.provenance import file_digest
     from spikejoule.data.images import LabelledImages
     from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
     from spikejoule.energy.from_checkpoint import analysis_inputs
-    from spikejoule.energy.words import analysis_values, energy_text
     from spikejoule.evaluation.inference import measure_network
     from spikejoule.model.checkpoint import read_complete
 
@@ -161,17 +143,9 @@ def _energy(options: argparse.Namespace) -> str:
     with _naming(options.file):
         inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown)
     analysis = analyse(inputs, profiles, chosen, verdict, BootstrapSettings())
-    if options.html is not None:
-        from spikejoule.core.provenance import file_digest
-        from spikejoule.core.store import write_text
-        from spikejoule.report import PageContent, energy_page
-
-        digest = file_digest(options.file, "sha256")
-        provenance = (("checkpoint", options.file.name), ("SHA-256 of the checkpoint", digest))
-        write_text(options.html, energy_page(PageContent(analysis, provenance=provenance)))
-    if options.json:
-        return json_text({"checkpoint": options.file.name, **analysis_values(analysis)})
-    return energy_text(f"Energy of {options.file.name}", analysis)
+    digest = file_digest(options.file, "sha256")
+    provenance = {"checkpoint": options.file.name, "SHA-256 of the checkpoint": digest}
+    return energy_result(options, "checkpoint", analysis, provenance)
 
 
 def _encoding_seed(checkpoint: "CompleteCheckpoint", given: int | None) -> int:
