@@ -205,6 +205,13 @@ class RecordedAccuracy:
     high_percent: float | None
     validation_percent: float | None = None
 
+    @property
+    def both(self) -> Accuracies | None:
+        """On validation and test images; None where the first is not recorded."""
+        if self.validation_percent is None:
+            return None
+        return Accuracies(self.validation_percent, self.percent)
+
 
 @dataclass(frozen=True, eq=False)
 class AnalysisInputs:
@@ -280,15 +287,12 @@ class AnalysisInputs:
     @property
     def variant(self) -> Variant:
         """The network over its whole window, every neuron updated in every step."""
-        widths, accuracy = self.architecture.quantisation, self.accuracy
-        known = None
-        if accuracy is not None and accuracy.validation_percent is not None:
-            known = Accuracies(accuracy.validation_percent, accuracy.percent)
+        widths = self.architecture.quantisation
         return Variant(
             side=SPIKING,
             network=network_name(self.architecture, self.encoder, self.pruned_percent),
             method=WHOLE_WINDOW,
-            accuracies=known,
+            accuracies=None if self.accuracy is None else self.accuracy.both,
             weight_bits=FLOAT_BITS if widths is None else widths.weight_bits,
             integers=widths is not None,
             operations=self.operations,

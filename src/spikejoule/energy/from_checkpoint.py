@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.text import NOT_RECORDED
 from spikejoule.data.images import subject_of_data
-from spikejoule.encoding.encoder import Encoder, EncodingOperations
 from spikejoule.energy import (
     AnalysisInputs,
     BaselineCounts,
@@ -64,11 +63,23 @@ def analysis_inputs(
         ArtifactError: there is no `measured`, and `recorded_proxies` finds none.
     """
     architecture, encoder = checkpoint.architecture, checkpoint.encoder
+    data = _mapping(checkpoint.section("spikejoule"), "data")
+    accuracy, synapses = _accuracy(checkpoint), _synapses(checkpoint)
+    left = 1.0 if synapses is None else sum(synapses) / sum(architecture.synapses)
+    pruned = 100 * (1 - left)
     operations: OperationCounts | MeanOperations
-    code = None if images is None else encoder.operations(images)
+    variants: tuple[Variant, ...] = ()
     if measured is not None:
+        code = None if images is None else encoder.operations(images)
         spikes, n_images = measured.counts.means, measured.counts.n_samples
         operations, proxies = count_operations(measured, code), measured.proxies
+        stopping = None
+        if early is not None:
+            until = None if images is None else code_until(encoder, images, early.exit_steps)
+            stopping = (early, until)
+        name = network_name(architecture, encoder, pruned)
+        known = None if accuracy is None else accuracy.both
+        variants = spiking_variants(name, measured, code, known, stopping)
     else:
         spikes = _recorded_spikes(checkpoint)
         n_images = checkpoint.section("inference_spikes").get("n_samples", 0)
@@ -77,20 +88,10 @@ def analysis_inputs(
         macs, products = proxies.input_macs_per_inference, encoder.input_products
         inputs = None if macs is None or products is None else InputMacs(np.array([macs]), products)
         operations = mean_operations(
-            spikes, architecture, encoder.time_window, events, inputs, _synapses(checkpoint)
-        )
-    accuracy, pruned = _accuracy(checkpoint), _pruned_percent(checkpoint)
-    variants: tuple[Variant, ...] = ()
-    if measured is not None:
-        variants = spiking_variants(
-            network_name(architecture, encoder, pruned),
-            measured,
-            code,
-            _accuracies(accuracy),
-            None if early is None else (early, _code_until(encoder, images, early)),
+            spikes, architecture, encoder.time_window, events, inputs, synapses
         )
     return AnalysisInputs(
-        title=str(_mapping(checkpoint.section("spikejoule"), "data").get("title", NOT_RECORDED)),
+        title=str(data.get("title", NOT_RECORDED)),
         architecture=architecture,
         encoder=encoder,
         accuracy=accuracy,
@@ -103,7 +104,7 @@ def analysis_inputs(
         training=training_record(checkpoint),
         pruned_percent=pruned,
         variants=variants,
-        subject=subject_of_data(_mapping(checkpoint.section("spikejoule"), "data")),
+        subject=subject_of_data(data),
     )
 
 
@@ -113,24 +114,6 @@ def _synapses(checkpoint: CompleteCheckpoint) -> tuple[int, ...] | None:
         return None
     fan_outs = fan_outs_by_source(checkpoint.state, checkpoint.architecture, True)
     return tuple(int(fan_out.sum()) for fan_out in fan_outs)
-
-
-def _pruned_percent(checkpoint: CompleteCheckpoint) -> float:
-    """Share of the synapses that were removed."""
-    left, all_of_them = _synapses(checkpoint), sum(checkpoint.architecture.synapses)
-    return 0.0 if left is None else 100 * (1 - sum(left) / all_of_them)
-
-
-def _accuracies(accuracy: RecordedAccuracy | None) -> Accuracies | None:
-    if accuracy is None or accuracy.validation_percent is None:
-        return None
-    return Accuracies(accuracy.validation_percent, accuracy.percent)
-
-
-def _code_until(
-    encoder: Encoder, images: NDArray[np.uint8] | None, early: EarlyAnswers
-) -> EncodingOperations | None:
-    return None if images is None else code_until(encoder, images, early.exit_steps)
 
 
 def early_answers(measured: Measurement, labels: NDArray[Any], early: EarlyExit) -> EarlyAnswers:
