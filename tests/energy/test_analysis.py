@@ -121,6 +121,19 @@ class TestInference:
         assert headline(result)["energy_per_inference_low_pj"] == 325.0
 
 
+def test_totals_are_sums_of_the_long_table() -> None:
+    result = analysis(inputs((baseline(100, [10, 20, 10, 20]),)))
+    ledger = result.ledger
+    n_rows = [len(one.operations.columns) for one in ledger.variants]
+    assert ledger.price_pj.shape == (len(load_profiles()), 3, sum(n_rows))
+    for place, entry in enumerate(result.inference):
+        for variant, total in ((0, entry.total), *((1, one.ann) for one in entry.comparisons[:1])):
+            own = ledger.variant == variant
+            low, value, high = np.nansum(ledger.price_pj[place][:, own] * ledger.count[0, own], 1)
+            assert (low, high) == pytest.approx((total.low.mean, total.high.mean))
+            assert total.value is None or total.value.mean == pytest.approx(value)
+
+
 class TestComparison:
     def test_ratios_and_verdicts_by_hand(self) -> None:
         result = analysis(inputs((baseline(100, [10, 20, 10, 20]),)))
