@@ -19,6 +19,11 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Kind
 from spikejoule.encoding.events import MAX_SOURCES, MAX_STEPS, STEP_MS, EventList, Products
 
+Images = NDArray[np.generic]
+"""Images [N, ...]; uint8 (0 to 255) or floating point in [0, 1]."""
+Identities = NDArray[np.integer] | None
+"""Identity of each image within its split, [N]; None for its position."""
+
 BYTE_INTENSITIES: NDArray[np.float64] = np.arange(256) / 255
 """Intensity of each 8-bit level, float64 [256]."""
 BYTE_INTENSITIES.flags.writeable = False
@@ -36,7 +41,7 @@ class Levels(NamedTuple):
     intensities: NDArray[np.float64]
 
 
-def levels_of(images: NDArray[np.generic]) -> Levels:
+def levels_of(images: Images) -> Levels:
     """The levels of images.
 
     Args:
@@ -69,7 +74,7 @@ def levels_of(images: NDArray[np.generic]) -> Levels:
     return Levels(levels.reshape(flat.shape).astype(np.uint16), intensities)
 
 
-def identities_of(samples: NDArray[np.integer] | None, n_images: int) -> NDArray[np.int64]:
+def identities_of(samples: Identities, n_images: int) -> NDArray[np.int64]:
     """The identity of each image within its split, int64 [N]: its position if none is given.
 
     Raises:
@@ -123,9 +128,7 @@ class PerPixel:
     additions_per_image: int = 0
 
 
-def operations_of_pixels(
-    images: NDArray[np.generic], threshold: float, each: PerPixel
-) -> EncodingOperations:
+def operations_of_pixels(images: Images, threshold: float, each: PerPixel) -> EncodingOperations:
     """Operations where every pixel is compared with a threshold, and only those above go on.
 
     Args:
@@ -181,12 +184,7 @@ class Encoder(Kind):
     time_window: int = Field(ge=1, le=MAX_STEPS)
 
     @abstractmethod
-    def events(
-        self,
-        images: NDArray[np.generic],
-        key: np.uint64,
-        samples: NDArray[np.integer] | None = None,
-    ) -> EventList:
+    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The spikes of images.
 
         Args:
@@ -203,9 +201,7 @@ class Encoder(Kind):
             ParameterError: a pixel or a parameter out of range.
         """
 
-    def encode(
-        self, images: Any, key: np.uint64, samples: NDArray[np.integer] | None = None
-    ) -> Encoded:
+    def encode(self, images: Any, key: np.uint64, samples: Identities = None) -> Encoded:
         """The spikes, and what became of the events that gave none; as of :meth:`events`."""
         return Encoded(self.events(images, key, samples))
 
@@ -213,7 +209,7 @@ class Encoder(Kind):
     def density(self, images: Any) -> float:
         """Expected fraction of ones among the input bits [N, T, P] of images, in [0, 1]."""
 
-    def operations(self, images: NDArray[np.generic]) -> EncodingOperations | None:
+    def operations(self, images: Images) -> EncodingOperations | None:
         """What encoding each image takes; None where it is not stated, which is not zero.
 
         Args:

@@ -44,13 +44,11 @@ class Evaluation:
         overall: accuracy over all N samples.
         per_class: accuracy of each class's samples, class 0 first (the class's recall).
         confusion: int64 [C, C], rows the actual class, columns the predicted one.
-        confidence: level of the intervals, 0.95 for 95 %.
     """
 
     overall: Accuracy
     per_class: tuple[Accuracy, ...]
     confusion: NDArray[np.int64]
-    confidence: float
 
 
 def evaluate_predictions(
@@ -83,7 +81,6 @@ def evaluate_predictions(
             for label, row in enumerate(confusion)
         ),
         confusion=confusion,
-        confidence=confidence,
     )
 
 

@@ -16,7 +16,14 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.encoding.encoder import Encoder, EncodingOperations, identities_of, levels_of
+from spikejoule.encoding.encoder import (
+    Encoder,
+    EncodingOperations,
+    Identities,
+    Images,
+    identities_of,
+    levels_of,
+)
 from spikejoule.encoding.events import Currents, EventList, Products
 
 
@@ -36,12 +43,7 @@ class Direct(Encoder):
 
     direct_products: Products = "once"
 
-    def events(
-        self,
-        images: NDArray[np.generic],
-        key: np.uint64,
-        samples: NDArray[np.integer] | None = None,
-    ) -> EventList:
+    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The intensities of images, rounded to float32; there are no spikes."""
         levels, intensities = levels_of(images)
         n_images, n_pixels = levels.shape
@@ -54,7 +56,7 @@ class Direct(Encoder):
         """No input bit is a one."""
         return 0.0
 
-    def operations(self, images: NDArray[np.generic]) -> EncodingOperations:
+    def operations(self, images: Images) -> EncodingOperations:
         """None at all: what is done to a pixel is an operation of the first layer."""
         nothing = np.zeros(len(levels_of(images).levels), dtype=np.int64)
         return EncodingOperations(*[nothing] * 5)

@@ -31,6 +31,8 @@ from spikejoule.encoding.encoder import (
     BYTE_INTENSITIES,
     Encoder,
     EncodingOperations,
+    Identities,
+    Images,
     PerPixel,
     identities_of,
     levels_of,
@@ -60,12 +62,7 @@ class Latency(Encoder):
     latency_threshold: Real = Field(default=0.2, ge=0, lt=1)
     latency_curve: Curve = "linear"
 
-    def events(
-        self,
-        images: NDArray[np.generic],
-        key: np.uint64,
-        samples: NDArray[np.integer] | None = None,
-    ) -> EventList:
+    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The spikes of images, which depend on nothing else."""
         # Compiling takes numba, which reading parameters does not need.
         from spikejoule.encoding.kernels import collect_events
@@ -89,7 +86,7 @@ class Latency(Encoder):
             images.size * self.time_window
         )
 
-    def operations(self, images: NDArray[np.generic]) -> EncodingOperations:
+    def operations(self, images: Images) -> EncodingOperations:
         """For each pixel that fires its t, and two additions to put it in order.
 
         A counting sort counts the spikes of each step, adds these up, and counts again.

@@ -8,14 +8,13 @@ dropped, those that repeat the unit and step of another are merged with it, and 
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Real
 from spikejoule.data.events import SensorEvents
 from spikejoule.encoding.binning import bin_all
-from spikejoule.encoding.encoder import Encoded, Encoder
+from spikejoule.encoding.encoder import Encoded, Encoder, Identities
 from spikejoule.encoding.events import EventList
 
 _DENSITY_SAMPLES = 1000
@@ -45,9 +44,7 @@ class NoEncoding(Encoder):
         """Milliseconds of a step."""
         return self.window_ms / self.time_window
 
-    def encode(
-        self, images: Any, key: np.uint64, samples: NDArray[np.integer] | None = None
-    ) -> Encoded:
+    def encode(self, images: Any, key: np.uint64, samples: Identities = None) -> Encoded:
         """The events in steps, and how many were dropped and merged.
 
         Args:
@@ -61,9 +58,7 @@ class NoEncoding(Encoder):
         binned = bin_all(_events_alone(images), self.time_window, self.window_us)
         return Encoded(binned.events, int(binned.dropped.sum()), int(binned.merged.sum()))
 
-    def events(
-        self, images: Any, key: np.uint64, samples: NDArray[np.integer] | None = None
-    ) -> EventList:
+    def events(self, images: Any, key: np.uint64, samples: Identities = None) -> EventList:
         """The events in steps; arguments and errors as of :meth:`encode`."""
         return self.encode(images, key, samples).events
 

@@ -17,6 +17,8 @@ from spikejoule.encoding.encoder import (
     BYTE_INTENSITIES,
     Encoder,
     EncodingOperations,
+    Identities,
+    Images,
     PerPixel,
     identities_of,
     levels_of,
@@ -41,12 +43,7 @@ class Poisson(Encoder):
 
     max_rate: Real = Field(gt=0, le=1000)
 
-    def events(
-        self,
-        images: NDArray[np.generic],
-        key: np.uint64,
-        samples: NDArray[np.integer] | None = None,
-    ) -> EventList:
+    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The spikes of images; see :meth:`spikejoule.encoding.encoder.Encoder.events`."""
         # Compiling takes numba, which reading parameters does not need.
         from spikejoule.encoding.kernels import collect_events
@@ -70,7 +67,7 @@ class Poisson(Encoder):
         """Mean intensity times the probability that a white pixel fires in a step."""
         return float(images.mean()) / 255 * self.max_rate / 1000
 
-    def operations(self, images: NDArray[np.generic]) -> EncodingOperations:
+    def operations(self, images: Images) -> EncodingOperations:
         """For each pixel that is not black its p, and in every step a number that p is compared to.
 
         A generator that does not know which pixels are black draws T numbers for those as well.

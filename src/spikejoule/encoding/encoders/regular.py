@@ -23,6 +23,8 @@ from spikejoule.encoding.encoder import (
     BYTE_INTENSITIES,
     Encoder,
     EncodingOperations,
+    Identities,
+    Images,
     PerPixel,
     identities_of,
     levels_of,
@@ -51,12 +53,7 @@ class Regular(Encoder):
 
     max_rate: Real = Field(gt=0, le=1000)
 
-    def events(
-        self,
-        images: NDArray[np.generic],
-        key: np.uint64,
-        samples: NDArray[np.integer] | None = None,
-    ) -> EventList:
+    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The spikes of images, which depend on nothing else."""
         # Compiling takes numba, which reading parameters does not need.
         from spikejoule.encoding.kernels import collect_events
@@ -84,7 +81,7 @@ class Regular(Encoder):
         )
         return spikes / (images.size * self.time_window)
 
-    def operations(self, images: NDArray[np.generic]) -> EncodingOperations:
+    def operations(self, images: Images) -> EncodingOperations:
         """For each pixel that is not black its r; in every step an addition and a comparison."""
         steps = self.time_window
         each = PerPixel(comparisons=steps, multiplications=1, additions=steps)
