@@ -75,9 +75,10 @@ def select_profile(
 
 def _profile(file: Path, name: str, content: Any) -> HardwareProfile:
     """A checked profile; ParameterError at the line of what is wrong first."""
-    given = {"id": name, **content} if isinstance(content, dict) else content
+    if not isinstance(content, dict):
+        raise ParameterError(f"{file}: profile {name} must be a mapping of fields.")
     try:
-        return _Profile.model_validate(given).profile()
+        return _Profile.model_validate({"id": name, **content}).profile()
     except ValidationError as error:
         raise ParameterError(
             f"{file}, line {_line(file, name, error)}: profile {name}: {first_problem(error)}."
@@ -213,7 +214,7 @@ class _Profile(_Mapping):
     id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")]
     title: Text
     process: Text
-    year: Annotated[int, Field(strict=True, ge=1900, le=2099)]
+    year: Annotated[int, Field(ge=1900, le=2099)]
     source: Annotated[Text, AfterValidator(_with_reference)]
     scope: Annotated[str, _one_of(SCOPES)]
     evidence: Annotated[str, _one_of(EVIDENCE)]
