@@ -64,7 +64,6 @@ class Work(Checkpointable):
 
     def __call__(self, text: str) -> None:
         """Run trials; a SpikejouleError is the last line of the standard error."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the launcher
         logging.basicConfig(level=logging.INFO, format="%(message)s")
         search = Search.model_validate_json(text)
         try:
@@ -187,11 +186,15 @@ def _supervised(
 def _started(search: Search, executor: Any, number: int) -> list[Any]:
     """Start so many workers, in Slurm as an array."""
     work: Any = Work
+    # Ctrl-C reaches all processes of a terminal: those started here leave it to the launcher.
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return list(executor.map_array(work(), [search.model_dump_json()] * number))
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ClusterError(f"no worker can be started ({reason}).") from error
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
@@ -212,7 +215,7 @@ def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
 def _stop(search: Search, study: optuna.Study, jobs: list[Any]) -> None:
     """End the workers of this machine, and enqueue their trials again."""
     for job in jobs:
-        # Each is a child of submitit's controller; both may be gone by an interrupt of their own.
+        # Each is a child of submitit's controller.
         with suppress(psutil.NoSuchProcess):
             controller = psutil.Process(int(job.job_id))
             for process in (*controller.children(), controller):
