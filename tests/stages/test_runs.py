@@ -329,13 +329,13 @@ class TestPipeline:
             assert "Traceback" not in said
         assert set(dvc_json(clone.folder, clone.environment, "status")) == {"publish"}
         assert stages_that_ran(clone.dvc("repro")) == ["publish"]
-        # An experiment in a folder of its own fails with it, and is run again: from the cache.
+        # An experiment in a folder of its own fails with it, and is run again.
         command = [*command[:-1], "exp", "run", "--temp", "-n", "away"]
         command += ["-S", "energy_report.figure_sample=2"]
         said = run_command(command, clone.folder, environment, status=255)
         assert stages_that_ran(said) == ["energy_report", "publish"]
-        said = clone.dvc(*command[3:])
-        assert stages_that_ran(said) == ["publish"]
+        # Trainings come out of the run cache; the report, with outputs outside of it, is made anew.
+        assert stages_that_ran(clone.dvc(*command[3:])) == ["energy_report", "publish"]
         recorded = {run.data.params["energy_report.figure_sample"]: run for run in clone.all_runs()}
         assert {run.info.status for run in recorded.values()} == {"FINISHED"}
         assert {image: run.data.tags.get("dvc.experiment") for image, run in recorded.items()} == {
