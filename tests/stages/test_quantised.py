@@ -13,8 +13,9 @@ from spikejoule.encoding.events import EventList, load_events
 from spikejoule.engine import run_network
 from spikejoule.engine.integer import IntegerNetwork
 from spikejoule.evaluation.inference import load_inference_spikes
-from spikejoule.model.checkpoint import load_trained, read_complete
+from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.trained import load_trained
 from tests import naive
 from tests.tools.finished_project import call, content_of
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
