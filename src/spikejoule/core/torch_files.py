@@ -2,12 +2,11 @@
 
 Written with the same bytes for the same content; read with PyTorch's restricted unpickler, which
 builds containers and tensors and refuses every other global. The one addition are NumPy numbers,
-as `torch.save` writes them when a script stores, say, `numpy.mean(...)`: they are decoded here,
-by this module's own code, so that NumPy never interprets bytes from an untrusted file.
+as `torch.save` writes them when a script stores, say, `numpy.mean(...)`: they are decoded here, as
+numbers of a few bytes, so that NumPy's own unpickling never meets bytes of an untrusted file.
 """
 
 import io
-import struct
 import sys
 import warnings
 import zipfile
@@ -20,21 +19,8 @@ import torch
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.store import MAX_BYTES, FilePath, plain_leaves, read_bytes, write_bytes
 
-# NumPy's type characters of booleans, integers and floats, beside those of `struct`.
-_NUMBER_FORMATS = {
-    "b1": "?",
-    "i1": "b",
-    "u1": "B",
-    "i2": "h",
-    "u2": "H",
-    "i4": "i",
-    "u4": "I",
-    "i8": "q",
-    "u8": "Q",
-    "f2": "e",
-    "f4": "f",
-    "f8": "d",
-}
+_NUMBERS = frozenset(["b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"])
+"""NumPy's codes of booleans, integers and floats."""
 
 
 def to_plain(value: Any) -> Any:
@@ -140,7 +126,7 @@ class _NumberType:
     """Stands in for `numpy.dtype` while a file is read: numbers only, nothing of NumPy's."""
 
     def __init__(self, code: str, *_flags: bool) -> None:
-        if code not in _NUMBER_FORMATS:
+        if code not in _NUMBERS:
             raise ValueError(f"the NumPy type {code!r} is no number")
         self.code = code
         self.byte_order = "="
@@ -149,16 +135,16 @@ class _NumberType:
         byte_order = state[1]
         if byte_order not in ("<", ">", "|", "="):
             raise ValueError(f"the byte order {byte_order!r} is unknown")
-        self.byte_order = "=" if byte_order == "|" else byte_order
+        self.byte_order = byte_order
 
 
 def _read_number(number_type: Any, data: Any) -> bool | int | float:
     """Stands in for NumPy's scalar reconstruction while a file is read."""
     if not isinstance(number_type, _NumberType) or not isinstance(data, bytes):
         raise ValueError("a NumPy scalar that is no number")
-    layout = number_type.byte_order + _NUMBER_FORMATS[number_type.code]
-    number: bool | int | float = struct.unpack(layout, data)[0]
-    return number
+    (number,) = np.frombuffer(data, np.dtype(number_type.byte_order + number_type.code)).tolist()
+    plain: bool | int | float = number
+    return plain
 
 
 def _number_globals() -> list[Any]:

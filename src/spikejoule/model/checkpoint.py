@@ -67,27 +67,19 @@ class TrainingHistory(Section):
     epoch_times: list[NotNegative] = Field(default_factory=list)
 
 
-class _Spikes(Section):
+class SpikesSection(Section):
+    """Spikes of all training samples or of the measured test images, and their means by unit."""
+
+    n_samples: Size | None = None
+    total_samples: Size | None = None
     total_input: Spikes | None = None
     total_hidden: Spikes | None = None
     total_output: Spikes | None = None
     total_per_layer: ByName = Field(default_factory=dict)
-
-
-class TrainingSpikesSection(_Spikes):
-    """Spikes of all training samples, and their means."""
-
-    total_samples: Size | None = None
     input_per_sample: NotNegative | None = None
     hidden_per_sample: NotNegative | None = None
     output_per_sample: NotNegative | None = None
     per_sample_per_layer: ByName = Field(default_factory=dict)
-
-
-class InferenceSpikesSection(_Spikes):
-    """Spikes of the measured test images, and their means."""
-
-    n_samples: Size | None = None
     input_per_inference: NotNegative | None = None
     hidden_per_inference: NotNegative | None = None
     output_per_inference: NotNegative | None = None
@@ -150,8 +142,8 @@ class CompleteFile(Section):
     training_config: TrainingConfigSection = TrainingConfigSection()
     training_results: TrainingResults = TrainingResults()
     training_history: TrainingHistory = TrainingHistory()
-    training_spikes: TrainingSpikesSection = TrainingSpikesSection()
-    inference_spikes: InferenceSpikesSection = InferenceSpikesSection()
+    training_spikes: SpikesSection = SpikesSection()
+    inference_spikes: SpikesSection = SpikesSection()
     energy_proxies: EnergyProxiesSection = EnergyProxiesSection()
     spikejoule: ProjectSection = ProjectSection()
 

@@ -33,7 +33,7 @@ class EpochRecord:
         pruned_fraction: of the synapses, removed before the epoch.
         samples: training samples of the epoch.
         teacher_macs, teacher_macs_nonzero: of the teacher's forward passes of the epoch's samples
-            (`learn.teacher`); None without a teacher.
+            (`training.teacher`); None without a teacher.
         input_macs: multiply-accumulates of constant currents, likewise; None for a code of spikes.
     """
 

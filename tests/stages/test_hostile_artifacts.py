@@ -1,0 +1,158 @@
+"""Hostile artifacts before every reader: all stages but `publish`, and the command line.
+
+What a reader may do with one is refuse it in one sentence that names a file, before anything is
+written, or work on; a file whose checksums show the damage is refused, or read as it was. The
+campaign of the slow tests has 200 of them; more: SPIKEJOULE_DAMAGED=2000.
+"""
+
+import json
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from spikejoule.cli import main as spikejoule
+from tests.tools.finished_project import MODULES, call, content_of, inputs_and_outputs, path_of
+from tests.tools.hostile import FORMATS, MARK, Hostile, hostile
+from tests.tools.pipeline_tools import artifact_paths
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CAMPAIGN = int(os.environ.get("SPIKEJOULE_DAMAGED", "200"))
+COMMANDS = {
+    "inspect": ["inspect", "{checkpoint}"],
+    "report": ["report", "{checkpoint}"],
+    "measure": ["measure", "{checkpoint}", "--images", "mnist5k", "--samples", "5"],
+    "energy": ["energy", "{checkpoint}", "--hardware", "{hardware}", "--baseline", "{baseline}"],
+}
+READERS = [
+    *(
+        (stage, artifact)
+        for stage in MODULES
+        if stage != "publish"
+        for artifact in inputs_and_outputs(stage, REPOSITORY)[0]
+    ),
+    *(
+        (command, artifact)
+        for command, words in COMMANDS.items()
+        for artifact in ("checkpoint", "hardware", "baseline")
+        if f"{{{artifact}}}" in words
+    ),
+]
+
+
+def run(reader: str) -> int | str:
+    """The exit status of a stage or a command, or the end of its traceback."""
+    try:
+        if reader in MODULES:
+            return call(reader)
+        paths = artifact_paths(Path())
+        return spikejoule([word.format(**paths) for word in COMMANDS[reader]])
+    except Exception as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
+
+
+def inputs_of(reader: str) -> list[str]:
+    names = (
+        inputs_and_outputs(reader, REPOSITORY)[0]
+        if reader in MODULES
+        else [artifact for one, artifact in READERS if one == reader]
+    )
+    return [str(path_of(name)) for name in names]
+
+
+def without_clocks(files: dict[str, bytes]) -> dict[str, Any]:
+    return {
+        name: sorted(json.loads(data)) if name.startswith("results/timings/") else data
+        for name, data in files.items()
+    }
+
+
+def put_back(before: dict[str, bytes]) -> None:
+    for name in content_of(Path()).keys() - before.keys():
+        Path(name).unlink()
+    for name, data in before.items():
+        if not Path(name).is_file() or Path(name).read_bytes() != data:
+            Path(name).write_bytes(data)
+
+
+def problem(reader: str, path: Path, case: Hostile, capsys: pytest.CaptureFixture[str]) -> str:
+    """What is wrong with what a reader makes of a hostile file, in words; empty if nothing."""
+    undamaged = content_of(Path())
+    path.unlink()
+    if case.data is not None:
+        path.write_bytes(case.data)
+    before = content_of(Path())
+    capsys.readouterr()
+    status = run(reader)
+    said, after = capsys.readouterr(), content_of(Path())
+    put_back(undamaged)
+    lines = said.err.splitlines()
+    if Path(MARK).exists():
+        return "a pickle was executed"
+    if status == 0:
+        ours = {str(path): b""}
+        same = without_clocks(after | ours) == without_clocks(undamaged | ours)
+        return "" if same or not case.same else "accepted, with another result"
+    if status != 1:
+        return f"a traceback: {status}"
+    if after != before or said.out:
+        return f"refused after something was written or printed: {lines}"
+    if len(lines) != 1 or not lines[0].startswith("error: ") or not lines[0].isprintable():
+        return f"refused in other than one sentence: {lines}"
+    if not any(name in lines[0] for name in inputs_of(reader)) or len(lines[0]) > 500:
+        return f"refused without a file's name, or at length: {lines}"
+    return ""
+
+
+def campaign(
+    readers: list[tuple[str, str]], examples: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.sampled_from(readers), st.data())
+    def check(reader_and_artifact: tuple[str, str], data: st.DataObject) -> None:
+        reader, artifact = reader_and_artifact
+        path = path_of(artifact)
+        case = data.draw(hostile(path))
+        found = problem(reader, path, case, capsys)
+        assert not found, f"{reader}: {path}: {case.words}: {found}"
+
+    check()
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_hostile_file_is_refused_by_name_or_without_effect(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    campaign(READERS, 12, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize(("reader", "artifact"), READERS)
+def test_hostile_files_of_every_kind_before_every_reader(
+    reader: str, artifact: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    campaign([(reader, artifact)], CAMPAIGN // len(READERS) + 1, capsys)
+
+
+@pytest.mark.usefixtures("copied")
+def test_whole_files_are_put_together_as_they_were() -> None:
+    """So what a hostile file is refused for is its change."""
+    for path in map(Path, artifact_paths(Path()).values()):
+        if path.suffix in FORMATS and path.suffix != ".yaml":
+            decode, encode = FORMATS[path.suffix]
+            assert repr(decode(encode(decode(path.read_bytes())))) == repr(
+                decode(path.read_bytes())
+            )

@@ -1,0 +1,214 @@
+"""Hostile artifacts, drawn by Hypothesis: a file's bytes damaged, or one place of its content.
+
+A file is taken apart, one value of it is replaced, lost, added or moved, and it is put together
+again, whatever a writer of the project would say to that.
+"""
+
+import csv
+import io
+import json
+import math
+import os
+import pickle
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from hypothesis import strategies as st
+
+MARK = "executed"
+
+
+class Pickled:
+    """Where a pickle of it is loaded, a folder `MARK` comes into being."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (MARK,)
+
+
+def _read_npz(data: bytes) -> dict[str, Any]:
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _write_npz(arrays: Any) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items() if isinstance(arrays, Mapping) else [("x", arrays)]:
+            with archive.open(f"{name}.npy", "w") as member:
+                try:
+                    array = np.asarray(array)
+                except ValueError:
+                    array = np.array(str(array))
+                np.lib.format.write_array(member, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+def _read_torch(data: bytes) -> Any:
+    return torch.load(io.BytesIO(data), weights_only=True)
+
+
+def _write_torch(content: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _write_csv(rows: Any) -> bytes:
+    buffer = io.StringIO()
+    for row in rows if isinstance(rows, list) else [rows]:
+        csv.writer(buffer, lineterminator="\n").writerow(row if isinstance(row, list) else [row])
+    return buffer.getvalue().encode("utf-8", "surrogatepass")
+
+
+FORMATS: Mapping[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
+    ".csv": (lambda data: list(csv.reader(io.StringIO(data.decode(), newline=""))), _write_csv),
+    ".json": (json.loads, lambda content: json.dumps(content, default=str).encode()),
+    ".npz": (_read_npz, _write_npz),
+    ".pth": (_read_torch, _write_torch),
+    ".yaml": (
+        yaml.safe_load,
+        lambda content: yaml.safe_dump(content, sort_keys=False, allow_unicode=False).encode(),
+    ),
+}
+CHECKED = (".npz", ".pth")
+"""Formats with a checksum for every member: damaged bytes cannot be read as other values."""
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """What to put in an artifact's place: in words, bytes (None: nothing), whether it may differ.
+
+    `same`: if it is read at all, then as the artifact was.
+    """
+
+    words: str
+    data: bytes | None
+    same: bool = False
+
+
+@st.composite
+def hostile(draw: st.DrawFn, path: Path) -> Hostile:
+    """A hostile file in the place of the artifact at `path`."""
+    data = path.read_bytes()
+    if path.suffix not in FORMATS or not draw(st.integers(0, 3)):
+        return draw(_damaged(data, path.suffix in CHECKED))
+    decode, encode = FORMATS[path.suffix]
+    words, content = draw(_changed(decode(data), draw(st.integers(0, 4))))
+    with warnings.catch_warnings(action="ignore"):
+        return Hostile(words, encode(content))
+
+
+@st.composite
+def _damaged(draw: st.DrawFn, data: bytes, checked: bool) -> Hostile:
+    place = draw(st.integers(0, len(data) - 1))
+    flipped = bytes([data[place] ^ 1 << draw(st.integers(0, 7))])
+    return draw(
+        st.sampled_from(
+            [
+                Hostile(f"cut at {place}", data[:place], checked),
+                Hostile(f"flipped at {place}", data[:place] + flipped + data[place + 1 :], checked),
+                Hostile(f"beginning at {place}", data[place:], checked),
+                Hostile("twice", data + data, checked),
+                Hostile("missing", None, True),
+                Hostile("empty", b"", checked),
+                Hostile("a pickle", pickle.dumps(Pickled()), True),
+            ]
+        )
+    )
+
+
+@st.composite
+def _changed(draw: st.DrawFn, value: Any, depth: int) -> tuple[str, Any]:
+    """`value` with one change in it, `depth` levels down if it is so deep."""
+    if depth and isinstance(value, dict | list | tuple) and value:
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        key = draw(st.sampled_from(keys))
+        words, inner = draw(_changed(value[key], depth - 1))
+        copy: Any = dict(value) if isinstance(value, dict) else list(value)
+        copy[key] = inner
+        return f"{key}.{words}", copy
+    changes = {name: make for name, make in _changes(value).items() if make is not None}
+    name = draw(st.sampled_from(sorted(changes)))
+    return name, changes[name]()
+
+
+def _changes(value: Any) -> dict[str, Callable[[], Any]]:
+    """What may stand in the place of a value, by its name."""
+    odd = [None, True, -1, 0, 500, 0.5, 1e300, math.nan, math.inf, 10**30, 10**400, "", "x"]
+    odd += ["\x1b[2J\0", "half \ud800", "9" * 5000, [], {}, [value], {"value": value}]
+    changes: dict[str, Callable[[], Any]] = {
+        f"becomes {one!r:.20}": lambda one=one: one for one in odd
+    }
+    changes |= {"is nested": lambda: _nested(2000), "is a pickle": Pickled}
+    if isinstance(value, dict):
+        items = list(value.items())
+        changes |= {
+            "loses its first": lambda: dict(items[1:]),
+            "loses its last": lambda: dict(items[:-1]),
+            "has one more": lambda: {**value, "unknown": 1},
+            "has another name": lambda: {f"{key}_": item for key, item in items},
+            "is turned round": lambda: dict(zip(value, list(value.values())[::-1], strict=True)),
+            "is a list": lambda: list(value.values()),
+        }
+    elif isinstance(value, list | tuple):
+        changes |= {
+            "loses its first": lambda: value[1:],
+            "loses its last": lambda: value[:-1],
+            "is doubled": lambda: value + value,
+            "is turned round": lambda: value[::-1],
+        }
+    elif isinstance(value, np.ndarray):
+        changes |= _array_changes(value)
+    elif isinstance(value, torch.Tensor):
+        changes |= {
+            name: lambda make=make: torch.from_numpy(make().copy())
+            for name, make in _array_changes(value.numpy()).items()
+        }
+        changes |= {
+            "is sparse": lambda: value.to_sparse(),
+            "is complex": lambda: value.to(torch.complex64),
+            "is short": lambda: value.to(torch.bfloat16),
+            "is endless": lambda: torch.zeros(1).expand(2**31, 2**31),
+        }
+    elif isinstance(value, int | float):
+        changes |= {"is one more": lambda: value + 1, "is negative": lambda: -1 - abs(value)}
+    return changes
+
+
+def _array_changes(array: np.ndarray[Any, Any]) -> dict[str, Callable[[], Any]]:
+    changes: dict[str, Callable[[], Any]] = {
+        "loses its last": lambda: array[:-1] if array.ndim else array,
+        "is doubled": lambda: np.concatenate([np.atleast_1d(array)] * 2),
+        "is turned round": lambda: array[::-1] if array.ndim else array,
+        "is empty": lambda: np.atleast_1d(array)[:0],
+        "has a dimension more": lambda: array[None],
+        "is flat": lambda: array.reshape(-1),
+    }
+    if array.dtype.kind in "iuf":
+        changes |= {
+            "is zero": lambda: np.zeros_like(array),
+            "is negative": lambda: -1 - array.astype(np.int64),
+            "is huge": lambda: np.full_like(array, _top(array.dtype)),
+            "is NaN": lambda: np.full(array.shape, np.nan),
+            "is float64": lambda: array.astype(np.float64),
+            "is one byte": lambda: array.astype(np.int8),
+        }
+    return changes
+
+
+def _top(dtype: np.dtype[Any]) -> Any:
+    return np.finfo(dtype).max if dtype.kind == "f" else np.iinfo(dtype).max
+
+
+def _nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
