@@ -1,6 +1,6 @@
 """Running a planned network on event lists, batches of samples side by side.
 
-Samples go sixteen abreast (kernels/structures.py). What a node gives in a step is an array and,
+Samples go sixteen abreast (kernels/lists.py). What a node gives in a step is an array and,
 where somebody needs it, a list of the units that give something (`Given`); what arrives at one is
 an array. An edge that waits needs no memory of its own: its target takes its step before its source
 does, and finds there what the step before has left.
