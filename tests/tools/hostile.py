@@ -74,7 +74,7 @@ FORMATS: Mapping[str, tuple[Callable[[bytes], Any], Callable[[Any], bytes]]] = {
     ".pth": (_read_torch, _write_torch),
     ".yaml": (
         yaml.safe_load,
-        lambda content: yaml.safe_dump(content, sort_keys=False, allow_unicode=False).encode(),
+        lambda content: yaml.dump(content, sort_keys=False, allow_unicode=False).encode(),
     ),
 }
 CHECKED = (".npz", ".pth")
@@ -146,7 +146,7 @@ def _changes(value: Any) -> dict[str, Callable[[], Any]]:
     changes: dict[str, Callable[[], Any]] = {
         f"becomes {one!r:.20}": lambda one=one: one for one in odd
     }
-    changes |= {"is nested": lambda: _nested(2000), "is a pickle": Pickled}
+    changes |= {"is nested": lambda: _nested(100), "is a pickle": Pickled}
     if isinstance(value, dict):
         items = list(value.items())
         changes |= {
