@@ -104,7 +104,9 @@ def problem(reader: str, path: Path, case: Hostile, capsys: pytest.CaptureFixtur
         return f"refused after something was written or printed: {lines}"
     if len(lines) != 1 or not lines[0].startswith("error: ") or not lines[0].isprintable():
         return f"refused in other than one sentence: {lines}"
-    if not any(name in lines[0] for name in inputs_of(reader)) or len(lines[0]) > 500:
+    # Of a whole price file with other profiles, it is the parameter that names none of them.
+    named = any(name in lines[0] for name in (*inputs_of(reader), "profile"))
+    if not named or len(lines[0]) > 1000:
         return f"refused without a file's name, or at length: {lines}"
     return ""
 
