@@ -84,7 +84,7 @@ def assert_gradients(found: dict[str, np.ndarray], expected: dict[str, np.ndarra
     for name, gradient in expected.items():
         scale = np.abs(gradient).max()
         np.testing.assert_allclose(
-            found[name], gradient, rtol=RELATIVE, atol=1e-13 * scale, err_msg=name
+            found[name], gradient, rtol=RELATIVE, atol=1e-13 * scale + 1e-16, err_msg=name
         )
 
 
@@ -204,7 +204,7 @@ def test_all_agree(data: st.DataObject) -> None:
         neuron["decay"] = tuple(draw(st.sampled_from([0.0, 0.6, 1.0])) for _ in (*hidden, 1))
     if learned != "none":
         neuron.pop("decay", None)
-    n_output = draw(st.sampled_from([1, 2, 4, 17]))
+    n_output = draw(st.sampled_from([2, 4, 17]))  # the gradients of one class are rounding alone
     architecture, state = network(14, *hidden, n_output, seed=draw(st.integers(0, 99)), **neuron)
     for name, values in state.items():
         if ".neurons." in name:
