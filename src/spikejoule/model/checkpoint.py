@@ -34,6 +34,7 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import is_pruned
 from spikejoule.model.quantisation import floats_suffice
 from spikejoule.model.trained import (
+    QuantisationEntry,
     Section,
     Size,
     TrainedNetwork,
@@ -136,8 +137,14 @@ class ProjectSection(Section):
 
 
 class CompleteFile(Section):
-    """All sections but weights, architecture and encoding."""
+    """All sections; those whose entries are not named here are read one by one."""
 
+    model_state_dict: dict[str, Any]
+    architecture: dict[str, Any]
+    encoding: dict[str, Any]
+    quantisation: QuantisationEntry | None = None
+    connectivity: dict[str, Any] = Field(default_factory=dict)
+    optimizer_state_dict: dict[str, Any] = Field(default_factory=dict)
     test_accuracy: Percent | None = None
     training_config: TrainingConfigSection = TrainingConfigSection()
     training_results: TrainingResults = TrainingResults()
@@ -253,9 +260,6 @@ def build_complete(
         "test_accuracy": test["test_accuracy_percent"],
         "training_spikes": {
             **_spikes_entry(
-                network.training_spikes.totals, network.training_spikes.samples, "sample"
-            ),
-            **_per_layer_entry(
                 network.training_spikes.layer_names,
                 network.training_spikes.totals,
                 network.training_spikes.samples,
@@ -265,8 +269,7 @@ def build_complete(
         },
         "inference_spikes": {
             "n_samples": inference.n_samples,
-            **_spikes_entry(totals, inference.n_samples, "inference"),
-            **_per_layer_entry(inference.layer_names, totals, inference.n_samples, "inference"),
+            **_spikes_entry(inference.layer_names, totals, inference.n_samples, "inference"),
             "measurement_time_seconds": measurement_time_seconds,
         },
         "connectivity": _connectivity_entry(architecture),
@@ -346,19 +349,14 @@ def _training_config_entry(config: Mapping[str, Any]) -> dict[str, Any]:
     return {**renamed, **config}
 
 
-def _spikes_entry(totals: Sequence[int], n_samples: int, unit: str) -> dict[str, float | int]:
-    """Totals and means of input, hidden (all hidden layers together) and output."""
+def _spikes_entry(
+    names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
+) -> dict[str, Any]:
+    """Totals and means of input, hidden (all hidden layers together) and output; by layer, too."""
     summed = {"input": totals[0], "hidden": sum(totals[1:-1]), "output": totals[-1]}
     return {
         **{f"total_{name}": total for name, total in summed.items()},
         **{f"{name}_per_{unit}": total / n_samples for name, total in summed.items()},
-    }
-
-
-def _per_layer_entry(
-    names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
-) -> dict[str, dict[str, float | int]]:
-    return {
         "total_per_layer": dict(zip(names, totals, strict=True)),
         f"per_{unit}_per_layer": {
             name: total / n_samples for name, total in zip(names, totals, strict=True)
@@ -379,19 +377,6 @@ def _timestamp(training_timings: Mapping[str, Any]) -> str:
         return text
     ended = began + timedelta(seconds=training_timings["training_time_seconds"])
     return ended.strftime("%Y-%m-%d %H:%M:%S")
-
-
-_OPTIONAL_SECTIONS = (
-    "training_config",
-    "training_results",
-    "training_history",
-    "training_spikes",
-    "inference_spikes",
-    "connectivity",
-    "energy_proxies",
-    "optimizer_state_dict",
-    "spikejoule",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -463,20 +448,12 @@ def complete_checkpoint(
             f"{path} must be a complete checkpoint of the schema {SCHEMA_VERSION!r}, but is one of "
             f"{found!r}."
         )
-    for name in ("model_state_dict", "architecture", "encoding"):
-        if not isinstance(content.get(name), Mapping):
-            raise ArtifactError(f"{path} lacks the section {name!r} of a complete checkpoint.")
-    for name in _OPTIONAL_SECTIONS:
-        if not isinstance(content.get(name, {}), Mapping):
-            raise ArtifactError(
-                f"{path} must hold a dictionary under {name!r}, not {content[name]!r:.80}."
-            )
-    CompleteFile.from_content(path, content)
+    file = CompleteFile.from_content(path, content)
     architecture = _read_architecture(path, content)
     state = state_arrays(path, content["model_state_dict"], architecture)
     return CompleteCheckpoint(
         content=dict(content),
-        architecture=quantised_architecture(path, content, architecture, state),
+        architecture=quantised_architecture(path, file.quantisation, architecture, state),
         state=state,
         encoder=encoder_of_entry(path, content["encoding"]),
     )

@@ -37,9 +37,6 @@ from spikejoule.model.quantisation import (
     quantisation_of,
 )
 
-SECTION = "quantisation"
-"""The key under which it stands; absent from the files of other networks."""
-
 Exponent = Annotated[int, Field(ge=-150, le=150)]
 
 
@@ -82,25 +79,22 @@ def quantisation_section(architecture: Architecture, state: State) -> dict[str, 
         "leak_factors": [layer.leak for layer in layers],
         "integers": integers,
     }
-    return {SECTION: entry}
+    return {"quantisation": entry}
 
 
 def quantised_architecture(
     path: str | os.PathLike[str],
-    content: Mapping[str, Any],
+    entry: QuantisationEntry | None,
     architecture: Architecture,
     state: State,
 ) -> Architecture:
-    """The architecture with the widths and grids that a file's content states, if any.
+    """The architecture with the widths and grids that a file states, if any.
 
     Raises:
         ArtifactError: they are impossible, or the integers are not those of the weights.
     """
-    if SECTION not in content:
+    if entry is None:
         return architecture
-    if not isinstance(content[SECTION], Mapping):
-        raise ArtifactError(f"{path} must hold a dictionary under {SECTION!r}: write it again.")
-    entry = QuantisationEntry.from_content(path, content[SECTION])
     quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
     try:
         quantised = replace(architecture, quantisation=quantisation)
@@ -392,7 +386,7 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
         )
     state = state_arrays(path, file.state, architecture)
     return TrainedNetwork(
-        architecture=quantised_architecture(path, content, architecture, state),
+        architecture=quantised_architecture(path, file.quantisation, architecture, state),
         state=state,
         encoder=encoder_of_entry(path, file.encoding),
         seed=file.seed,
@@ -457,11 +451,9 @@ def _is_number(value: Any) -> bool:
 
 
 def state_arrays(
-    path: str | os.PathLike[str], state: Any, architecture: Architecture
+    path: str | os.PathLike[str], state: Mapping[str, Any], architecture: Architecture
 ) -> dict[str, NDArray[np.float32]]:
     """The weights of a file as float32 arrays; ArtifactError if they do not fit `architecture`."""
-    if not isinstance(state, Mapping):
-        raise ArtifactError(f"{path} must hold its weights by name, not as {type(state).__name__}.")
     try:
         arrays = {
             str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else value
