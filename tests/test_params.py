@@ -151,7 +151,7 @@ REFUSED: dict[str, list[Any]] = {
     "encode.direct_products": ["twice"],
     "model.hidden": [0, [], [400, 0], [65_536], [10] * 9, True, [400.0], "400", None],
     "model.neuron": ["perceptron"],
-    "model.threshold": [0, [1.0, 0], [1.0, 1.0, 1.0], True],
+    "model.threshold": [0, 1e-50, math.nan, [1.0, 0], [1.0, 1.0, 1.0], True],
     "model.decay": [1.01, [0.9], [], [0.9, "0.9"]],
     "model.reset": ["half"],
     "model.bias": ["yes"],

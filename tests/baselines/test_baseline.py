@@ -15,7 +15,6 @@ from spikejoule.baselines.counts import (
     save_baseline,
 )
 from spikejoule.baselines.quantised import (
-    QuantisedLayer,
     QuantisedNetwork,
     activation_bits,
     quantise,
@@ -52,12 +51,6 @@ def random_state(architecture: Architecture, seed: int = 1) -> dict[str, np.ndar
         name: generator.normal(0, 0.2, shape).astype(np.float32)
         for name, shape in architecture.parameter_shapes().items()
     }
-
-
-def all_kept(architecture: Architecture) -> list[np.ndarray]:
-    """Masks that remove nothing."""
-    shapes = architecture.parameter_shapes().values()
-    return [np.ones(shape, dtype=np.bool_) for shape in shapes if len(shape) == 2]
 
 
 def train_baseline(
@@ -219,15 +212,6 @@ class TestQuantised:
         for values in quantised_activations(network, random_images(30, 5))[:-1]:
             assert values.min() == 0
             assert values.max() <= 2**bits - 1
-
-    def test_pixels_take_the_nearest_level(self) -> None:
-        ones, zero = np.ones((1, 784), dtype=np.int64), np.zeros(1, dtype=np.int64)
-        network = QuantisedNetwork((QuantisedLayer(ones, zero, 1, 1),), 2, 8)
-        image = np.zeros((1, 28, 28), dtype=np.uint8)
-        image.ravel()[:6] = [42, 43, 127, 128, 212, 213]
-        levels, scores = quantised_activations(network, image)
-        assert levels[0, :6].tolist() == [0, 1, 1, 2, 2, 3]
-        assert scores.tolist() == [[9]]
 
 
 LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)

@@ -184,11 +184,6 @@ class TestGpus:
         assert entry.parts[0].energy_j == 1.0
         assert "no GPU-c" in entry.method
 
-    def test_an_estimate_of_an_earlier_version_is_read_as_one(self) -> None:
-        part = {"device": "memory", "kind": "estimated", "method": "constant", "energy_j": 2.0}
-        entry = HostEnergyEntry.model_validate({**part, "seconds": 1.0, "parts": [part]})
-        assert entry.kind == "estimated"
-
     @needs_torch
     def test_uuids_of_torch_devices(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import torch

@@ -287,7 +287,9 @@ class TestTorch:
             (lambda: SURROGATE, "half a character"),
             (lambda: {SURROGATE: 1}, "half a character"),
             (lambda: 10**400, "bits"),
+            (lambda: np.zeros(3), "opened safely"),
             (lambda: np.array(["a"], dtype=object), "opened safely"),
+            (lambda: np.array((1, 2.0), dtype=[("a", "i4"), ("b", "f8")])[()], "opened safely"),
             (lambda: Path("a"), "opened safely"),
         ],
     )

@@ -98,12 +98,3 @@ def test_aliases_cannot_multiply_without_bound(item: str, levels: int, path: Pat
 @pytest.mark.parametrize("text", ["a: &a [*a]", "a: &a {b: *a}"])
 def test_an_alias_of_itself(text: str, path: Path) -> None:
     assert f"more than {MAX_VALUES:,} values" in refusal(path, text)
-
-
-def test_a_reused_anchor_is_no_warning(path: Path) -> None:
-    assert read(path, "a: &x 1\nb: &x 2\nc: *x\n") == {"a": 1, "b": 2, "c": 2}
-
-
-def test_missing_file(path: Path) -> None:
-    with pytest.raises(ParameterError, match="cannot be read"):
-        read_yaml(path, ParameterError)

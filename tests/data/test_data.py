@@ -192,12 +192,6 @@ class TestRealMnist:
         assert real_mnist.test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
         assert real_mnist.train.images.mean() == pytest.approx(33.318, abs=0.001)
 
-    def test_the_cache_is_known_by_its_content(
-        self, real_mnist_directory: Path, tmp_path: Path
-    ) -> None:
-        places = Places(tmp_path, real_mnist_directory)
-        assert load_dataset("mnist", places).source == "mnist"
-
 
 class TestMnist5k:
     def test_counts_and_names(self, mnist5k: Dataset) -> None:

@@ -4,7 +4,6 @@ The law of the Poisson encoding is in `test_encoding.py`.
 """
 
 import math
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -193,22 +192,6 @@ class TestLatency:
             theirs = np.stack([encoder(data).numpy() for _ in range(n_steps)], axis=1)
             theirs[np.broadcast_to(images[:, None] == 0, theirs.shape)] = 0  # black fires there
             assert np.array_equal(theirs, encoder.events(images, KEY).to_dense(np.uint8))
-
-    @pytest.mark.slow
-    def test_a_batch_takes_at_most_half_the_time_of_a_poisson_batch(self, mnist5k: Dataset) -> None:
-        """The best of many on one thread: whoever else is busy can only make it longer."""
-        images, samples = mnist5k.train.images[:64], np.arange(64)
-        codes = (Latency(time_window=20), Poisson(time_window=50, max_rate=80.0))
-        best = [math.inf, math.inf]
-        before = numba.get_num_threads()
-        numba.set_num_threads(1)
-        for _ in range(1000):
-            for place, encoder in enumerate(codes):
-                started = time.perf_counter()
-                encoder.events(images, KEY, samples)
-                best[place] = min(best[place], time.perf_counter() - started)
-        numba.set_num_threads(before)
-        assert best[0] <= best[1] / 2
 
 
 class TestRegular:

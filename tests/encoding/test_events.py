@@ -153,26 +153,15 @@ class TestInvariants:
             ({"n_inputs": 65_537}, "must be uint32"),
             ({"n_inputs": 2**24 + 1}, "16777217 inputs"),
             ({"n_samples": 3}, "there must be 10"),
-            ({"n_steps": 2}, "there must be 5"),
             ({"offsets": example().offsets.reshape(1, 7)}, "there must be 7"),
             ({"offsets": offsets(1, 2, 2, 3, 3, 4, 7)}, "offsets run from 1"),
-            ({"offsets": offsets(0, 2, 2, 3, 3, 4, 6)}, "to 6 for 7 events"),
             ({"offsets": offsets(0, 2, 2, 3, 3, 4, 8)}, "to 8 for 7 events"),
             ({"offsets": offsets(0, 2, 2, 5, 4, 5, 7)}, "offsets decrease"),
-            ({"offsets": offsets(0, 9, 2, 3, 3, 4, 7)}, "offsets decrease"),
-            ({"offsets": offsets(0, -1, 2, 3, 3, 4, 7)}, "offsets decrease"),
-            pytest.param(
-                {"offsets": offsets(0, 2**63 - 1, -2, 7, 7, 7, 7)},
-                "offsets",
-            ),
-            pytest.param(
-                {"sources": example().sources.reshape(7, 1)},
-                "sources",
-            ),
+            ({"offsets": offsets(0, 2**63 - 1, -2, 7, 7, 7, 7)}, "offsets"),
+            ({"sources": example().sources.reshape(7, 1)}, "sources"),
             ({"n_inputs": 4}, "source 4 in a layer of 4"),
             ({"sources": sources(3, 1, 0, 2, 0, 1, 4)}, "ascending"),
             ({"sources": sources(3, 3, 0, 2, 0, 1, 4)}, "ascending"),
-            ({"sources": sources(1, 3, 0, 2, 0, 4, 1)}, "ascending"),
         ],
     )
     def test_each_is_checked(self, changes: dict[str, Any], needle: str) -> None:

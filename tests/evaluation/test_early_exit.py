@@ -214,14 +214,6 @@ class TestFirstSpike:
         assert found.test.accuracy_percent == 100 * right / 80
         assert found.whole_window.test == exit_outcome(outcomes, 13, 0.9)
 
-    def test_a_tie_is_no_lead_but_a_first_spike(self) -> None:
-        output = EventList.from_dense([[[0, 0, 0], [0, 1, 1], [0, 0, 1]]])
-        outcomes = outcomes_by_step(output, np.array([1]), np.ones((1, 3), np.int64))
-        assert exit_steps(outcomes, None).tolist() == [2]
-        assert exit_steps(outcomes, 1).tolist() == [3]
-        assert exit_outcome(outcomes, None).accuracy_percent == 100
-        assert exit_outcome(outcomes, 1).accuracy_percent == 0
-
 
 @pytest.mark.parametrize("rule", ["lead", "first_spike"])
 def test_the_file_has_a_margin_with_a_lead_alone(rule: str, tmp_path: Path) -> None:

@@ -7,18 +7,11 @@ import pytest
 
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.evaluation.lazy_updates import count_bits
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.pruning import targets_by_source
 from tests import naive
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
-
-
-@pytest.mark.parametrize("word", [0, 1, 2**63, 2**64 - 1, 0xDEADBEEFCAFEF00D, 0x5555555555555555])
-def test_count_bits(word: int) -> None:
-    assert count_bits(np.uint64(word)) == word.bit_count()
 
 
 def random_state(architecture: Architecture, seed: int = 1) -> dict[str, Any]:
@@ -82,16 +75,3 @@ def test_above_its_threshold_a_neuron_fires_on() -> None:
     found = measure_network(state, architecture, events)
     assert found.layers[1].to_dense(np.int64).ravel().tolist() == [1, 1, 1, 0, 0]
     assert found.lazy_updates.tolist() == [[3, 3]]
-
-
-@pytest.mark.parametrize("n_targets", [1, 63, 64, 65, 400])
-def test_bits_of_the_targets(n_targets: int) -> None:
-    architecture = Architecture(5, (n_targets,), 2, LeakyIntegrateAndFire(bias=False))
-    state = random_state(architecture)
-    for pruned in (False, True):
-        words, _ = targets_by_source(state, architecture, pruned)
-        assert words.shape == (5, -(-n_targets // 64))
-        bits = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little").astype(bool)
-        expected = state["layer1.synapses.weight"].T != 0 if pruned else True
-        assert (bits[:, :n_targets] == expected).all()
-        assert not bits[:, n_targets:].any()

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.model.architecture import Architecture
@@ -67,27 +66,6 @@ def test_out_of_range(arguments: dict[str, Any], needle: str) -> None:
     with pytest.raises(ParameterError, match=needle) as error:
         Architecture(**{**valid, **arguments})
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [
-        *({"threshold": value} for value in (0.0, -1.0, math.nan, 1e-50, math.inf)),
-        *({"decay": value} for value in (-0.1, 1.1, math.nan)),
-        *({"threshold": value} for value in ((), (1.0, 0.0), (1.0,) * 10, "high", True)),
-        {"decay": (0.9, 1.1)},
-        {"reset": "half"},
-    ],
-)
-def test_neurons_out_of_range(parameters: dict[str, float]) -> None:
-    with pytest.raises(ValidationError, match=next(iter(parameters))):
-        LeakyIntegrateAndFire(**parameters)
-
-
-@pytest.mark.parametrize("decay", [0.0, 1.0])
-def test_limits_of_the_decay_are_allowed(decay: float) -> None:
-    neuron = LeakyIntegrateAndFire(decay=decay)
-    assert Architecture(1, (1,), 1, neuron).neuron.entry() == {"threshold": 1.0, "decay": decay}
 
 
 def test_the_neurons_of_the_layers() -> None:

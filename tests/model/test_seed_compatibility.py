@@ -138,16 +138,6 @@ class TestOurNetworkInTheSeedsCode:
             assert words in text
         assert content["test_accuracy"] == 91.25
 
-    def test_the_seeds_inspection_of_several_hidden_layers(
-        self, seed: dict[str, Any], tmp_path: Path
-    ) -> None:
-        path = write_example(tmp_path / "c.pth", trained_network((12, 8)))
-        printed = io.StringIO()
-        with redirect_stdout(printed):
-            seed["inspect_surrogate_checkpoint"](path)
-        assert "Hidden: [12, 8]" in printed.getvalue()
-        assert "Sparsity ratio:" in printed.getvalue()
-
     def test_the_seeds_inspection_of_another_code(
         self, seed: dict[str, Any], tmp_path: Path
     ) -> None:

@@ -150,17 +150,6 @@ class TestLearning:
         found = accuracy_percent(kept, data.validation_events, data.validation_labels)
         assert found == result.best_validation_accuracy_percent
 
-    def test_again_the_same_to_the_bit(self) -> None:
-        settings = changed(SETTINGS, shift_pixels=1, rotate_degrees=5.0)
-        runs = [
-            train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
-            for _ in range(2)
-        ]
-        assert runs[0].history == runs[1].history
-        assert runs[0].spikes == runs[1].spikes
-        for name, value in runs[0].state.items():
-            assert value.tobytes() == runs[1].state[name].tobytes()
-
     @pytest.mark.parametrize(
         "change",
         [{"seed": 4}, {"shift_pixels": 1}, {"max_rate": 390.0}],
@@ -459,20 +448,6 @@ class TestPruning:
         weights = [values for values in result.state.values() if values.ndim == 2]
         n_synapses = sum(values.size for values in weights)
         assert sum(np.count_nonzero(values) for values in weights) == n_synapses - n_synapses // 2
-
-    def test_events_are_spikes_times_fan_out_until_synapses_go(self) -> None:
-        settings = changed(SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7)
-        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
-        assert {record.pruned_fraction == 0 for record in result.history} == {True, False}
-        for record in result.history:
-            full = tuple(
-                spikes * fan_out
-                for spikes, fan_out in zip(record.spikes, ARCHITECTURE.fan_outs, strict=False)
-            )
-            if record.pruned_fraction == 0:
-                assert record.synaptic_events == full
-            else:
-                assert sum(record.synaptic_events) < sum(full)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
