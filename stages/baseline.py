@@ -18,7 +18,7 @@ from spikejoule.baselines.counts import (
 from spikejoule.baselines.settings import Variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.host_energy import measure_host_energy
-from spikejoule.core.resume import Keeper
+from spikejoule.core.resume import StateStore
 from spikejoule.data.event_file import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.encoding.binning import WHITE, largest_count, summed_images
@@ -39,7 +39,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     splits = _images({name: load_samples(paths[name]) for name in _SPLITS}, params)
     with resumable("baseline", params) as resume:
         with measure_host_energy() as host:
-            training = _train(splits, params, resume.keeper(host))
+            training = _train(splits, params, resume.state_store(host))
         _write(paths, params, splits, training, resume)
 
 
@@ -96,7 +96,7 @@ def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, Labelled
 
 
 def _train(
-    splits: Mapping[str, LabelledImages], params: Params, keeper: Keeper | None
+    splits: Mapping[str, LabelledImages], params: Params, state_store: StateStore | None
 ) -> BaselinesTraining:
     """The network of equal size, then the family.
 
@@ -113,7 +113,7 @@ def _train(
     with tqdm(total=settings.max_epochs, unit=" epochs", leave=False, disable=None) as bar:
         training = train_baselines(
             splits["train"], splits["validation"], variants, settings, params.seed,
-            lambda epoch: bar.update(epoch - bar.n), keeper,
+            lambda epoch: bar.update(epoch - bar.n), state_store,
         )  # fmt: skip
     equal_size = training.baselines[0]
     logger.info(

@@ -68,7 +68,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         with measure_host_energy(gpu_uuids(engine.device)) as host:
             result = train(
                 data, engine, names, params.train, params.seed, observers,
-                keeper=resume.keeper(host),
+                state_store=resume.state_store(host),
             )  # fmt: skip
         network = trained_network(
             result,

@@ -26,7 +26,7 @@ from spikejoule.core.provenance import (
     file_digest,
     tree_digests,
 )
-from spikejoule.core.resume import Kept, ResumeFile
+from spikejoule.core.resume import Checkpoint, ResumeFile
 from spikejoule.core.store import read_json, write_json
 from spikejoule.core.yaml_files import PIPELINE_FILE, paths_of, read_mapping
 from spikejoule.params import WITHOUT_EFFECT, Params
@@ -41,7 +41,7 @@ _OF_THE_MACHINE = ("train.threads", *WITHOUT_EFFECT)
 
 
 class Resume:
-    """A `Keeper` of a stage: beside the state of its training, when it began and what it took.
+    """A `StateStore` of a stage: beside the state of its training, when it began and what it took.
 
     Attributes:
         key: what the state is known by; None where none is kept.
@@ -55,12 +55,12 @@ class Resume:
         self._host = HostEnergy()
         self._earlier: list[HostEnergyEntry] = []
 
-    def keeper(self, host: HostEnergy) -> "Resume | None":
+    def state_store(self, host: HostEnergy) -> "Resume | None":
         """What training is given, while `host` is measured; None where no state is kept."""
         self._host = host
         return None if self._file is None else self
 
-    def load(self) -> Kept | None:
+    def load(self) -> Checkpoint | None:
         """The state that an earlier process has left."""
         kept = None if self._file is None else self._file.load()
         if kept is None:
@@ -71,12 +71,12 @@ class Resume:
             self._earlier = [
                 HostEnergyEntry.model_validate(entry) for entry in kept.plain["host_energy"]
             ]
-            return Kept(dict(kept.plain["training"]), kept.arrays)
+            return Checkpoint(dict(kept.plain["training"]), kept.arrays)
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             self.refuse(f"the state lacks what belongs to it ({error})")
             return None
 
-    def save(self, kept: Kept) -> None:
+    def save(self, kept: Checkpoint) -> None:
         """Keep a state in place of the one before.
 
         Raises SpikejouleError if the pipeline was killed: the next one goes on from here.

@@ -222,7 +222,9 @@ def test_cut_short_after_every_epoch(
     trained: tuple[TrainedBaseline, ...],
 ) -> None:
     ended, cuts = cut_short_after_every_epoch(
-        lambda keeper: train_baselines(*digits, variants, SETTINGS, SEED, keeper=keeper)
+        lambda state_store: train_baselines(
+            *digits, variants, SETTINGS, SEED, state_store=state_store
+        )
     )
     assert cuts == len(ended.epoch_seconds) == EPOCHS
     for one, other in zip(ended.baselines, trained, strict=True):

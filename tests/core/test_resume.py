@@ -16,10 +16,10 @@ import pytest
 from spikejoule.core import npz, store
 from spikejoule.core import resume as resume_files
 from spikejoule.core.npz import write_npz
-from spikejoule.core.resume import SCHEMA, Kept, ResumeFile, sweep
+from spikejoule.core.resume import SCHEMA, Checkpoint, ResumeFile, sweep
 from tests.tools.processes import start_python
 
-KEPT = Kept(
+KEPT = Checkpoint(
     {"epochs": [1, 2], "loss": 0.1 + 0.2, "rate": np.float64(1 / 3), "none": None, "text": "ü"},
     {
         "b": np.array([[1.5, -0.0], [np.float32(1e-45), 3]], dtype=np.float32),
@@ -29,7 +29,7 @@ KEPT = Kept(
 )
 
 
-def same(one: Kept | None, other: Kept) -> bool:
+def same(one: Checkpoint | None, other: Checkpoint) -> bool:
     if one is None or one.plain != other.plain or one.arrays.keys() != other.arrays.keys():
         return False
     return all(
@@ -47,7 +47,7 @@ class TestState:
     def test_comes_back_to_the_bit(self, tmp_path: Path) -> None:
         with ResumeFile(tmp_path / "new", "k") as file:
             assert file.load() is None
-            file.save(Kept({}, {}))
+            file.save(Checkpoint({}, {}))
             file.save(KEPT)
         with ResumeFile(tmp_path / "new", "k") as file:
             assert same(file.load(), KEPT)
@@ -106,8 +106,8 @@ class TestDisk:
             file.save(KEPT)
             with monkeypatch.context() as patch:
                 patch.setattr(store.os, "fsync", full)
-                file.save(Kept({}, {}))
-                file.save(Kept({}, {}))
+                file.save(Checkpoint({}, {}))
+                file.save(Checkpoint({}, {}))
             (record,) = caplog.records
             assert "the state of this work cannot be kept" in record.getMessage()
             assert os.strerror(errno.ENOSPC) in record.getMessage()
@@ -180,9 +180,9 @@ def full(descriptor: int) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from spikejoule.core.resume import Kept, ResumeFile
+from spikejoule.core.resume import Checkpoint, ResumeFile
 with ResumeFile(Path(sys.argv[1]), "k") as file:
-    file.save(Kept({"by": "holder"}, {}))
+    file.save(Checkpoint({"by": "holder"}, {}))
     print("held", flush=True)
     time.sleep(600)
 """

@@ -17,7 +17,7 @@ from filelock import FileLock
 from spikejoule.core.errors import ArtifactError, SpikejouleError
 from spikejoule.core.host_energy import HostEnergy, measure_host_energy
 from spikejoule.core.provenance import computing_environment
-from spikejoule.core.resume import Kept
+from spikejoule.core.resume import Checkpoint
 from spikejoule.params import Params, load_params
 from stages.shared import project as shared
 from stages.shared import resuming
@@ -28,7 +28,7 @@ from tests.tools.without_torch import needs_torch
 
 pytestmark = needs_torch
 
-KEPT = Kept({"history": [1, 2]}, {"weights": np.arange(3.0)})
+KEPT = Checkpoint({"history": [1, 2]}, {"weights": np.arange(3.0)})
 PIPELINE = {
     "vars": [{"paths": {"train": "data/train.npz", "train_timings": "results/timings/train.json"}}],
     "stages": {
@@ -65,10 +65,10 @@ def key(**facts: str) -> str | None:
         return resume.key
 
 
-def save(resume: Resume, kept: Kept = KEPT) -> None:
-    keeper = resume.keeper(HostEnergy())
-    assert keeper is not None
-    keeper.save(kept)
+def save(resume: Resume, kept: Checkpoint = KEPT) -> None:
+    state_store = resume.state_store(HostEnergy())
+    assert state_store is not None
+    state_store.save(kept)
 
 
 def train_to_the_end(timings: Path) -> None:
@@ -210,7 +210,7 @@ class TestEnd:
         if not full:
             (project / ".resume").write_text("no folder")
         with resumable("train", params()) as resume:
-            assert (resume.keeper(HostEnergy()) is not None) == full
+            assert (resume.state_store(HostEnergy()) is not None) == full
             if full:
                 save(resume)
                 monkeypatch.setattr(resuming, "write_json", no_space)
@@ -276,13 +276,13 @@ def test_energy_is_the_sum_over_the_processes_until_their_last_epoch(
     for spent in (5, 7, 11):
         with resumable("train", params()) as resume:
             with measure_host_energy(powercap=tmp_path / "powercap", idle_seconds=0) as host:
-                keeper = resume.keeper(host)
-                assert keeper is not None
-                assert (keeper.load() is None) == (spent == 5)
+                state_store = resume.state_store(host)
+                assert state_store is not None
+                assert (state_store.load() is None) == (spent == 5)
                 started = started or resume.started
                 assert resume.started == started
                 add(zone, spent * 1_000_000)
-                keeper.save(KEPT)
+                state_store.save(KEPT)
                 add(zone, 1_000_000)  # in an epoch that is cut short, but for the last process
             entry = resume.host_energy()
     assert entry.energy_j == 5 + 7 + 12

@@ -87,10 +87,16 @@ def fresh_engine(name: str, case: dict[str, Any]) -> Engine:
     return make_engine(name, architecture, state, settings_of(case))
 
 
-def trained(name: str, case: dict[str, Any], keeper: Any = None) -> TrainingResult:
+def trained(name: str, case: dict[str, Any], state_store: Any = None) -> TrainingResult:
     names = network(case).layer_names
     return train(
-        data_of(case), fresh_engine(name, case), names, settings_of(case), SEED, (), keeper=keeper
+        data_of(case),
+        fresh_engine(name, case),
+        names,
+        settings_of(case),
+        SEED,
+        (),
+        state_store=state_store,
     )
 
 
@@ -113,7 +119,9 @@ def content(result: TrainingResult) -> bytes:
 @pytest.mark.parametrize("name", ["event", "dense"])
 def test_cut_short_after_every_epoch(name: str, case: str) -> None:
     whole = content(trained(name, CASES[case]))
-    result, cuts = cut_short_after_every_epoch(lambda keeper: trained(name, CASES[case], keeper))
+    result, cuts = cut_short_after_every_epoch(
+        lambda state_store: trained(name, CASES[case], state_store)
+    )
     assert content(result) == whole
     assert cuts == len(result.history)
     if case == "stopped early":
@@ -147,11 +155,11 @@ def test_on_another_number_of_threads(name: str, set_threads: Any, mnist5k: Data
     state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
     settings = TrainingSettings(batch_size=64, max_epochs=2, lr=0.01)
 
-    def run(threads: int, keeper: Any = None) -> bytes:
+    def run(threads: int, state_store: Any = None) -> bytes:
         set_threads(threads)
         engine = make_engine(name, architecture, state, settings)
         names = architecture.layer_names
-        return content(train(data, engine, names, settings, SEED, keeper=keeper))
+        return content(train(data, engine, names, settings, SEED, state_store=state_store))
 
     whole, memory = run(2), Memory(epochs=1)
     with pytest.raises(KilledError):

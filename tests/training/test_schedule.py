@@ -1,11 +1,10 @@
-"""schedule.py against torch's schedulers, used in the usual way on a real optimizer."""
+"""The schedules against torch's schedulers, used in the usual way on a real optimizer."""
 
 import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from spikejoule.training.schedule import RunningSchedule
-from spikejoule.training.schedules import SCHEDULES
+from spikejoule.training.schedules import SCHEDULES, RunningSchedule
 
 EPOCHS, BATCHES = 6, 5
 ACCURACIES = [60.0, 70.0, 69.0, 70.0, 68.0, 67.0, 70.5, 70.0, 70.0, 70.0]

@@ -21,7 +21,7 @@ from spikejoule.baselines.batched import BatchedNetworks
 from spikejoule.baselines.quantised import QuantisedNetwork, network_of, weight_arrays
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.resume import Keeper, Kept
+from spikejoule.core.resume import Checkpoint, StateStore
 from spikejoule.data.images import LabelledImages
 from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS
@@ -106,7 +106,7 @@ class Group:
     states: Sequence[TrainingState]
 
 
-def state_of_all(groups: Sequence[Group], seconds: Sequence[float]) -> Kept:
+def state_of_all(groups: Sequence[Group], seconds: Sequence[float]) -> Checkpoint:
     """The state of all networks after epochs of so many seconds."""
     arrays: dict[str, NDArray[Any]] = {}
     entries: list[list[dict[str, Any]]] = []
@@ -115,10 +115,10 @@ def state_of_all(groups: Sequence[Group], seconds: Sequence[float]) -> Kept:
         for k, state in enumerate(group.states):
             for part, of in (("next", group.networks.arrays(k)), ("best", state.best_arrays())):
                 arrays |= {f"{number}.{k}.{part}.{name}": values for name, values in of.items()}
-    return Kept({"seconds": list(seconds), "groups": entries}, arrays)
+    return Checkpoint({"seconds": list(seconds), "groups": entries}, arrays)
 
 
-def resume_from(kept: Kept, groups: Sequence[Group]) -> list[float]:
+def resume_from(kept: Checkpoint, groups: Sequence[Group]) -> list[float]:
     """Let fresh networks resume from a state of `state_of_all`; returns the seconds of its epochs.
 
     Raises ArtifactError if it is of other networks; some may have resumed from it then.
@@ -165,7 +165,7 @@ def train_baselines(
     settings: BaselineTraining,
     seed: int,
     on_epoch: Callable[[int], object] = lambda epoch: None,
-    keeper: Keeper | None = None,
+    state_store: StateStore | None = None,
 ) -> BaselinesTraining:
     """Train ReLU networks side by side; the result does not depend on the number of cores.
 
@@ -179,8 +179,8 @@ def train_baselines(
         settings: how to train.
         seed: of the first weights, the order of the images and their augmentation.
         on_epoch: told of every epoch that is done.
-        keeper: keeps the state of all networks after every epoch, and has that of a process which
-            was killed: the result is the same to the bit as without the kill.
+        state_store: keeps the state of all networks after every epoch, and has that of a process
+            which was killed: the result is the same to the bit as without the kill.
 
     Raises:
         ParameterError: training diverged.
@@ -211,12 +211,12 @@ def train_baselines(
         ThreadPoolExecutor(len(variants), initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         groups, seconds = start(), list[float]()
-        kept = None if keeper is None else keeper.load()
-        if keeper is not None and kept is not None:
+        kept = None if state_store is None else state_store.load()
+        if state_store is not None and kept is not None:
             try:
                 seconds = resume_from(kept, groups)
             except ArtifactError as error:
-                keeper.refuse(str(error))
+                state_store.refuse(str(error))
                 groups = start()
         epochs = range(len(seconds) + 1, settings.max_epochs + 1)
         upcoming = [drawer.submit(_drawn_epoch, train, settings, seed, of) for of in epochs[:1]]
@@ -229,8 +229,8 @@ def train_baselines(
             for job in jobs:
                 job.result()
             seconds.append(time.perf_counter() - started)
-            if keeper is not None:
-                keeper.save(state_of_all(groups, seconds))
+            if state_store is not None:
+                state_store.save(state_of_all(groups, seconds))
             on_epoch(epoch)
     by_variant = {state.variant: state for group in groups for state in group.states}
     return BaselinesTraining(tuple(by_variant[of].ended() for of in variants), tuple(seconds))

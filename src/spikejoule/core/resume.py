@@ -4,7 +4,7 @@
         kept = file.load()              # None: begin at the beginning
         for each part that is left:
             work
-            file.save(Kept(plain, arrays))
+            file.save(Checkpoint(plain, arrays))
         write the result
         file.done()
 
@@ -47,8 +47,8 @@ _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
-    """The state of a work.
+class Checkpoint:
+    """The state of a work, from which another process can resume it.
 
     Attributes:
         plain: what JSON can hold; its floats come back to the bit, its tuples as lists.
@@ -59,13 +59,13 @@ class Kept:
     arrays: Mapping[str, NDArray[Any]]
 
 
-class Keeper(Protocol):
-    """Whoever keeps the state of a work."""
+class StateStore(Protocol):
+    """What keeps the state of a work: a file, or the memory of a test."""
 
-    def load(self) -> Kept | None:
+    def load(self) -> Checkpoint | None:
         """The last state that was saved; None if there is none."""
 
-    def save(self, kept: Kept) -> None:
+    def save(self, kept: Checkpoint) -> None:
         """Keep a state in place of the one before."""
 
     def refuse(self, reason: str) -> None:
@@ -73,7 +73,7 @@ class Keeper(Protocol):
 
 
 class ResumeFile:
-    """A `Keeper` whose state is a file; see the module. Used as a context, which holds the lock.
+    """A `StateStore` in a file; see the module. Used as a context, which holds the lock.
 
     Args:
         folder: of all states; created, and swept of old ones.
@@ -117,7 +117,7 @@ class ResumeFile:
                 _lock_of(self.path).unlink()
             self._lock.release()
 
-    def load(self) -> Kept | None:
+    def load(self) -> Checkpoint | None:
         """The last state that was saved; None, with a warning, if it is damaged."""
         if not self.is_owned or not self.path.exists():
             return None
@@ -127,7 +127,7 @@ class ResumeFile:
             self.refuse(str(error))
             return None
 
-    def save(self, kept: Kept) -> None:
+    def save(self, kept: Checkpoint) -> None:
         """Keep a state in place of the one before; on the disk when this returns.
 
         If that fails, the state before stays, and a warning is given once.
@@ -187,7 +187,7 @@ def sweep(folder: Path, older_than_seconds: float = SWEPT_AFTER_SECONDS) -> None
                     lock.unlink()  # once: the next of that name may be another's already
 
 
-def _kept(path: Path, key: str) -> Kept:
+def _kept(path: Path, key: str) -> Checkpoint:
     arrays = read_npz(path, SCHEMA)
     try:
         head = json.loads(arrays.pop(_PLAIN).tobytes())
@@ -197,7 +197,7 @@ def _kept(path: Path, key: str) -> Kept:
         raise ArtifactError(f"{path} is damaged ({error}).") from error
     if not whole:
         raise ArtifactError(f"{path} is the state of something else.")
-    return Kept(plain, arrays)
+    return Checkpoint(plain, arrays)
 
 
 def _lock_of(path: Path) -> Path:

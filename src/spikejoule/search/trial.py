@@ -27,7 +27,7 @@ from spikejoule.core.provenance import (
     file_digest,
     tree_digests,
 )
-from spikejoule.core.resume import Keeper, ResumeFile
+from spikejoule.core.resume import ResumeFile, StateStore
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy import (
@@ -154,7 +154,7 @@ def run_trial(
     profile: HardwareProfile | None,
     threads: int,
     observers: tuple[TrainingObserver, ...] = (),
-    keeper: Keeper | None = None,
+    state_store: StateStore | None = None,
 ) -> TrialResult:
     """Train a network and measure it.
 
@@ -164,7 +164,7 @@ def run_trial(
         profile: prices of energy; None where synaptic events are all that is asked for.
         threads: CPU threads, on which no result depends.
         observers: told of every batch and epoch.
-        keeper: has the state of a trial that was killed.
+        state_store: has the state of a trial that was killed.
 
     Raises:
         ParameterError: training diverged, or the engine cannot be had.
@@ -184,7 +184,7 @@ def run_trial(
         params.train,
         seed,
         observers,
-        keeper=keeper,
+        state_store=state_store,
     )
     network = trained_network(
         result,
@@ -341,9 +341,9 @@ class Objective:
         )
         with resume:
             try:
-                keeper = resume if params.train.resume else None
+                state_store = resume if params.train.resume else None
                 result = run_trial(
-                    params, self._data, self._profile, search.threads, (run, rule), keeper
+                    params, self._data, self._profile, search.threads, (run, rule), state_store
                 )
                 ended = EndedTrial.trained(asdict(result), drawn)
             except (DivergedError, HopelessError) as reason:

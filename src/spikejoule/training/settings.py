@@ -5,8 +5,7 @@ from pydantic import Field
 from spikejoule.core.parameters import Real, Section, chooses
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.pruning import PruningSettings
-from spikejoule.training.schedule import Schedule
-from spikejoule.training.schedules import SCHEDULES
+from spikejoule.training.schedules import SCHEDULES, Schedule
 
 
 class Augmentation(Section):

@@ -11,10 +11,10 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.resume import Kept
+from spikejoule.core.resume import Checkpoint
 from spikejoule.engine.interface import Engine, Snapshot, exponents_of, with_exponents
 from spikejoule.model.architecture import Architecture
-from spikejoule.training.schedule import RunningSchedule
+from spikejoule.training.schedules import RunningSchedule
 from spikejoule.training.settings import TrainingSettings
 
 
@@ -61,7 +61,7 @@ class EpochRecord:
         return cls(**{**entry, **tuples})
 
 
-class Course:
+class TrainingState:
     """The epochs of a training so far, and what is kept of them.
 
     Args:
@@ -121,7 +121,7 @@ class Course:
             self.best, self.best_state = record, runner.state()
             self.best_architecture = runner.architecture
 
-    def kept(self) -> Kept:
+    def checkpoint(self) -> Checkpoint:
         """The state after the last epoch."""
         parts = {
             "engine": self._engine.snapshot().arrays(),
@@ -135,27 +135,27 @@ class Course:
             "best_exponents": exponents_of(self.best_architecture),
             "averaged_epochs": self._average.epochs,
         }
-        return Kept(
+        return Checkpoint(
             plain,
             {f"{part}.{name}": of for part, all_of in parts.items() for name, of in all_of.items()},
         )
 
-    def go_on_from(self, kept: Kept) -> None:
-        """Take up the state of `kept`, which another process has left.
+    def resume_from(self, checkpoint: Checkpoint) -> None:
+        """Take up the state of `checkpoint`, which another process has left.
 
         Raises ArtifactError, with nothing taken up, if it is no state of this training.
         """
         parts: dict[str, dict[str, NDArray[Any]]] = {"engine": {}, "best": {}, "average": {}}
         try:
-            for full_name, array in kept.arrays.items():
+            for full_name, array in checkpoint.arrays.items():
                 part, _, name = full_name.partition(".")
                 parts[part][name] = array
             snapshot = Snapshot.of_arrays(parts["engine"], self._engine.architecture)
-            history = [EpochRecord.of_entry(entry) for entry in kept.plain["history"]]
-            best_epoch = int(kept.plain["best_epoch"])
-            exponents = tuple(map(int, kept.plain["best_exponents"]))
-            averaged = int(kept.plain["averaged_epochs"])
-            seconds = list(map(float, kept.plain["seconds"]))
+            history = [EpochRecord.of_entry(entry) for entry in checkpoint.plain["history"]]
+            best_epoch = int(checkpoint.plain["best_epoch"])
+            exponents = tuple(map(int, checkpoint.plain["best_exponents"]))
+            averaged = int(checkpoint.plain["averaged_epochs"])
+            seconds = list(map(float, checkpoint.plain["seconds"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
         self._check(parts, history, best_epoch, averaged)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.resume import Keeper
+from spikejoule.core.resume import StateStore
 from spikejoule.data.events import SensorEvents
 from spikejoule.encoding.counting import TrainingSpikes, predict
 from spikejoule.encoding.encoder import Encoder
@@ -20,9 +20,9 @@ from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.training.kernels.augment import augment
-from spikejoule.training.schedule import RunningSchedule
+from spikejoule.training.schedules import RunningSchedule
 from spikejoule.training.settings import TrainingSettings
-from spikejoule.training.state import Course, EpochRecord
+from spikejoule.training.state import EpochRecord, TrainingState
 from spikejoule.training.teacher import TeacherAnswer
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class TrainingObserver(Protocol):
         """After each epoch's validation."""
 
     def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
-        """Before the first epoch of a training that goes on: the epochs that it has, with times."""
+        """Before the first epoch of a training that resumes: the epochs that it has, with times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ def train(
     seed: int,
     observers: tuple[TrainingObserver, ...] = (),
     clock: Callable[[], float] = time.perf_counter,
-    keeper: Keeper | None = None,
+    state_store: StateStore | None = None,
 ) -> TrainingResult:
     """Train a network.
 
@@ -130,8 +130,9 @@ def train(
         seed: of every draw: shuffling, deformations, spikes.
         observers: told of every batch and epoch.
         clock: seconds, for the epochs' wall times.
-        keeper: keeps the state after every epoch, and has that of a process which was killed: the
-            result is the same to the bit as without the kill. Observers are told of epochs again.
+        state_store: keeps the state after every epoch, and has that of a process which was killed:
+            the result is the same to the bit as without the kill. Observers are told of epochs
+            again.
 
     Raises:
         ParameterError: the window is not that of the validation events.
@@ -144,41 +145,41 @@ def train(
         )
     n_batches = -(-len(data.labels) // settings.batch_size)
     schedule = settings.chosen_schedule.start(settings.lr, n_batches * settings.max_epochs)
-    course = Course(engine, schedule, settings, n_batches)
-    if keeper is not None:
-        _go_on(course, keeper, observers)
+    training_state = TrainingState(engine, schedule, settings, n_batches)
+    if state_store is not None:
+        _resume(training_state, state_store, observers)
     _warm_up(data, engine, settings, seed)
-    for epoch in course.epochs_left():
+    for epoch in training_state.epochs_left():
         started = clock()
         share = _prune(epoch, engine, settings, data.validation_events)
         engine.choose_grids()
         learned = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
         state = engine.learned_state()
         _check_finite(learned, state, settings)
-        runner = course.runner(epoch, state)
+        runner = training_state.runner(epoch, state)
         accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
         schedule.after_epoch(accuracy)
         record = replace(learned, validation_accuracy_percent=accuracy)
-        course.add(record, clock() - started, runner)
-        if keeper is not None:
-            keeper.save(course.kept())
+        training_state.add(record, clock() - started, runner)
+        if state_store is not None:
+            state_store.save(training_state.checkpoint())
         for observer in observers:
-            observer.on_epoch(record, course.seconds[-1])
-    best = course.best
+            observer.on_epoch(record, training_state.seconds[-1])
+    best, history = training_state.best, training_state.history
     assert best is not None
     totals = tuple(
-        sum(column) for column in zip(*(record.spikes for record in course.history), strict=True)
+        sum(column) for column in zip(*(record.spikes for record in history), strict=True)
     )
     return TrainingResult(
-        course.best_state,
-        course.best_architecture,
+        training_state.best_state,
+        training_state.best_architecture,
         best.epoch,
         best.validation_accuracy_percent,
-        tuple(course.history),
-        TrainingSpikes(layer_names, totals, sum(record.samples for record in course.history)),
+        tuple(history),
+        TrainingSpikes(layer_names, totals, sum(record.samples for record in history)),
         engine.optimizer_state(schedule.learning_rate),
-        course.stop_reason,
-        tuple(course.seconds),
+        training_state.stop_reason,
+        tuple(training_state.seconds),
     )
 
 
@@ -195,18 +196,20 @@ def _warm_up(data: TrainingData, engine: Engine, settings: TrainingSettings, see
         logger.info("compiling the kernels, once per machine: %.0f s", seconds)
 
 
-def _go_on(course: Course, keeper: Keeper, observers: tuple[TrainingObserver, ...]) -> None:
-    """Take up what is kept, if it is sound, and tell the observers."""
-    kept = keeper.load()
-    if kept is None:
+def _resume(
+    training_state: TrainingState, state_store: StateStore, observers: tuple[TrainingObserver, ...]
+) -> None:
+    """Resume from what the store has, if it is sound, and tell the observers."""
+    checkpoint = state_store.load()
+    if checkpoint is None:
         return
     try:
-        course.go_on_from(kept)
+        training_state.resume_from(checkpoint)
     except ArtifactError as error:
-        keeper.refuse(str(error))
+        state_store.refuse(str(error))
         return
     for observer in observers:
-        observer.on_resume(course.history, course.seconds)
+        observer.on_resume(training_state.history, training_state.seconds)
 
 
 def _prune(epoch: int, engine: Engine, settings: TrainingSettings, events: EventList) -> float:

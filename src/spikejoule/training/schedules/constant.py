@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from spikejoule.training.schedule import RunningSchedule, Schedule
+from spikejoule.training.schedules import RunningSchedule, Schedule
 from spikejoule.training.schedules._torch import TorchSchedule
 
 
@@ -13,5 +13,5 @@ class Constant(Schedule):
     reference: ClassVar = "none"
 
     def start(self, lr: float, total_steps: int) -> RunningSchedule:
-        """See :meth:`spikejoule.training.schedule.Schedule.start`; `lr` is the rate."""
+        """See :meth:`spikejoule.training.schedules.Schedule.start`; `lr` is the rate."""
         return TorchSchedule(lr, total_steps)

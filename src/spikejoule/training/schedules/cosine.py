@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from spikejoule.training.schedule import RunningSchedule, Schedule
+from spikejoule.training.schedules import RunningSchedule, Schedule
 from spikejoule.training.schedules._torch import TorchSchedule
 
 
@@ -13,7 +13,7 @@ class Cosine(Schedule):
     reference: ClassVar = "Loshchilov and Hutter 2017, arXiv:1608.03983"
 
     def start(self, lr: float, total_steps: int) -> RunningSchedule:
-        """See :meth:`spikejoule.training.schedule.Schedule.start`; `lr` is the first rate."""
+        """See :meth:`spikejoule.training.schedules.Schedule.start`; `lr` is the first rate."""
         from torch.optim.lr_scheduler import CosineAnnealingLR
 
         return TorchSchedule(lr, total_steps, lambda its: CosineAnnealingLR(its, T_max=total_steps))

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from spikejoule.core.parameters import Real
-from spikejoule.training.schedule import RunningSchedule, Schedule
+from spikejoule.training.schedules import RunningSchedule, Schedule
 from spikejoule.training.schedules._torch import TorchSchedule
 
 
@@ -22,7 +22,7 @@ class OneCycle(Schedule):
     warmup_fraction: Real = Field(default=0.3, gt=0, lt=1)
 
     def start(self, lr: float, total_steps: int) -> RunningSchedule:
-        """See :meth:`spikejoule.training.schedule.Schedule.start`; `lr` is the peak."""
+        """See :meth:`spikejoule.training.schedules.Schedule.start`; `lr` is the peak."""
         from torch.optim.lr_scheduler import OneCycleLR
 
         # torch divides by the rising steps less one; and a cycle has at least three steps.

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from spikejoule.core.parameters import Real
-from spikejoule.training.schedule import RunningSchedule, Schedule
+from spikejoule.training.schedules import RunningSchedule, Schedule
 from spikejoule.training.schedules._torch import TorchSchedule
 
 
@@ -24,7 +24,7 @@ class Plateau(Schedule):
     plateau_patience: int = Field(default=2, ge=0)
 
     def start(self, lr: float, total_steps: int) -> RunningSchedule:
-        """See :meth:`spikejoule.training.schedule.Schedule.start`; `lr` is the first rate."""
+        """See :meth:`spikejoule.training.schedules.Schedule.start`; `lr` is the first rate."""
         from torch.optim.lr_scheduler import ReduceLROnPlateau
 
         return TorchSchedule(
