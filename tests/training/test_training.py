@@ -62,6 +62,17 @@ def fresh_engine(name: str = "event", learning: LearningSettings = LEARNING) -> 
     return make_engine(name, ARCHITECTURE, state, learning)
 
 
+def trained(
+    engine: Any,
+    settings: TrainingSettings = SETTINGS,
+    data: TrainingData | None = None,
+    seed: int = SEED,
+    **others: Any,
+) -> TrainingResult:
+    names = ARCHITECTURE.layer_names
+    return train(data or problem(), engine, names, settings, seed, **others)
+
+
 class Recorder:
     """An observer that remembers every call."""
 
@@ -128,14 +139,13 @@ def scripted(percentages: list[float], **changes: Any) -> tuple[TrainingResult, 
     data = problem()
     engine = Scripted(percentages, data.validation_labels)
     settings = changed(SETTINGS, max_epochs=len(percentages), **changes)
-    names = ARCHITECTURE.layer_names
-    return train(data, engine, names, settings, SEED), engine  # type: ignore[arg-type]
+    return trained(engine, settings, data), engine
 
 
 class TestLearning:
     @pytest.mark.parametrize("name", ["event", "dense"])
     def test_a_separable_problem(self, name: str) -> None:
-        result = train(problem(), fresh_engine(name), ARCHITECTURE.layer_names, SETTINGS, SEED)
+        result = trained(fresh_engine(name))
         assert result.best_validation_accuracy_percent == 100.0
         assert result.history[-1].train_loss < 0.5 * result.history[0].train_loss
         assert result.history[-1].train_accuracy_percent > 95
@@ -145,7 +155,7 @@ class TestLearning:
     def test_the_kept_weights_have_the_accuracy_that_is_told(self) -> None:
         data = problem()
         settings = changed(SETTINGS, lr=0.05)
-        result = train(data, fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+        result = trained(fresh_engine(), settings, data)
         kept = make_engine("event", ARCHITECTURE, result.state)
         found = accuracy_percent(kept, data.validation_events, data.validation_labels)
         assert found == result.best_validation_accuracy_percent
@@ -155,12 +165,12 @@ class TestLearning:
         [{"seed": 4}, {"shift_pixels": 1}, {"max_rate": 390.0}],
     )
     def test_draws_follow_the_settings(self, change: dict[str, Any]) -> None:
-        data, names, seed = problem(), ARCHITECTURE.layer_names, change.pop("seed", SEED)
-        one = train(data, fresh_engine(), names, SETTINGS, SEED)
+        data, seed = problem(), change.pop("seed", SEED)
+        one = trained(fresh_engine())
         if "max_rate" in change:
             data = replace(data, encoder=changed(data.encoder, **change))
             change = {}
-        other = train(data, fresh_engine(), names, changed(SETTINGS, **change), seed)
+        other = trained(fresh_engine(), changed(SETTINGS, **change), data, seed)
         assert one.history[0].spikes != other.history[0].spikes
 
 
@@ -194,8 +204,8 @@ class TestKeepingAndStopping:
         assert result.stop_reason == expected
 
 
-class Recounting:
-    """An engine that runs the network once more before each step and counts by itself."""
+class Watched:
+    """An engine that recounts every batch by itself, and keeps what it was given and learned."""
 
     name, device = "event", "cpu"
 
@@ -204,38 +214,37 @@ class Recounting:
         self.totals = np.zeros(3, dtype=np.int64)
         self.correct = 0
         self.seen: list[np.ndarray] = []
-        self.state, self.learned_state = engine.state, engine.learned_state
-        self.run, self.choose_grids = engine.run, engine.choose_grids
-        self.architecture = engine.architecture
-        self.optimizer_state = engine.optimizer_state
+        self.told: list[np.ndarray | None] = []
+        self.states: list[dict[str, np.ndarray]] = []
+        self.architecture, self.state, self.run = engine.architecture, engine.state, engine.run
+        self.choose_grids, self.prune = engine.choose_grids, engine.prune
+        self.with_parameters, self.optimizer_state = engine.with_parameters, engine.optimizer_state
 
     def warm_up(self, events: EventList) -> None:
         pass
 
     def train_batch(
-        self, events: EventList, labels: np.ndarray, rate: float, teacher: None = None
+        self, events: EventList, labels: np.ndarray, rate: float, teacher: Any = None
     ) -> BatchOutcome:
         layers = [layer.to_dense(np.int64) for layer in self._engine.run(events)]
         self.totals += [int(events.to_dense(np.int64).sum()), *(layer.sum() for layer in layers)]
         self.correct += int((layers[-1].sum(axis=1).argmax(axis=1) == labels).sum())
         self.seen.append(np.asarray(labels))
-        return self._engine.train_batch(events, labels, rate)
+        self.told.append(teacher)
+        return self._engine.train_batch(events, labels, rate, teacher)
+
+    def learned_state(self) -> dict[str, np.ndarray]:
+        self.states.append(self._engine.learned_state())
+        return self.states[-1]
 
 
 class TestCounting:
     @pytest.mark.parametrize("name", ["event", "dense"])
     def test_equals_a_recount_without_validation(self, name: str) -> None:
         data = problem()
-        engine = Recounting(fresh_engine(name))
+        engine = Watched(fresh_engine(name))
         recorder = Recorder()
-        result = train(
-            data,
-            engine,  # type: ignore[arg-type]
-            ARCHITECTURE.layer_names,
-            SETTINGS,
-            SEED,
-            (recorder,),
-        )
+        result = trained(engine, data=data, observers=(recorder,))
         assert result.spikes.layer_names == ("input", "hidden", "output")
         assert result.spikes.totals == tuple(engine.totals)
         assert all(total > 0 for total in result.spikes.totals)
@@ -249,14 +258,8 @@ class TestCounting:
 
     def test_each_epoch_sees_each_sample_once_in_another_order(self) -> None:
         data = problem()
-        engine = Recounting(fresh_engine())
-        train(
-            data,
-            engine,  # type: ignore[arg-type]
-            ARCHITECTURE.layer_names,
-            changed(SETTINGS, max_epochs=2),
-            SEED,
-        )
+        engine = Watched(fresh_engine())
+        trained(engine, changed(SETTINGS, max_epochs=2), data)
         epochs = [np.concatenate(engine.seen[:6]), np.concatenate(engine.seen[6:])]
         for labels in epochs:
             assert np.array_equal(np.sort(labels), np.sort(data.labels))
@@ -268,14 +271,8 @@ class TestObservers:
         one, other = Recorder(), Recorder()
         ticks = iter(range(1000))
         settings = changed(SETTINGS, max_epochs=2)
-        result = train(
-            problem(),
-            fresh_engine(),
-            ARCHITECTURE.layer_names,
-            settings,
-            SEED,
-            (one, other),
-            clock=lambda: float(next(ticks)),
+        result = trained(
+            fresh_engine(), settings, observers=(one, other), clock=lambda: float(next(ticks))
         )
         assert one.order == (["batch"] * 6 + ["epoch"]) * 2 == other.order
         assert [(epoch, samples) for epoch, samples, _ in one.batches] == [
@@ -295,60 +292,24 @@ class TestRefusals:
         settings = SETTINGS.model_copy(update={"lr": 1e30})
         learning = changed(LEARNING, weight_decay=0.1)
         with pytest.raises(ParameterError, match="training diverged in epoch 1.*smaller") as error:
-            train(
-                problem(), fresh_engine(learning=learning), ARCHITECTURE.layer_names, settings, SEED
-            )
+            trained(fresh_engine(learning=learning), settings)
         assert "\n" not in str(error.value)
         assert "1e+30" in str(error.value)
 
     @pytest.mark.parametrize("window", [1, N_STEPS - 1, N_STEPS + 1])
     def test_validation_events_of_another_window(self, window: int) -> None:
-        engine = Recounting(fresh_engine())
+        engine = Watched(fresh_engine())
         with pytest.raises(ParameterError, match=f"validation events have {window} steps"):
-            train(
-                problem(n_steps=window),
-                engine,  # type: ignore[arg-type]
-                ARCHITECTURE.layer_names,
-                SETTINGS,
-                SEED,
-            )
+            trained(engine, data=problem(n_steps=window))
         assert not engine.seen
-
-
-class Remembering:
-    """An engine that keeps its weights after every epoch, and what the teacher said."""
-
-    name, device = "event", "cpu"
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self.states: list[dict[str, np.ndarray]] = []
-        self.told: list[np.ndarray | None] = []
-        self.run, self.prune = engine.run, engine.prune
-        self.with_parameters, self.optimizer_state = engine.with_parameters, engine.optimizer_state
-        self.choose_grids, self.state = engine.choose_grids, engine.state
-        self.architecture = engine.architecture
-
-    def warm_up(self, events: EventList) -> None:
-        pass
-
-    def train_batch(
-        self, events: EventList, labels: np.ndarray, rate: float, teacher: Any = None
-    ) -> BatchOutcome:
-        self.told.append(teacher)
-        return self._engine.train_batch(events, labels, rate, teacher)
-
-    def learned_state(self) -> dict[str, np.ndarray]:
-        self.states.append(self._engine.learned_state())
-        return self.states[-1]
 
 
 class TestAveraging:
     @pytest.mark.parametrize("name", ["event", "dense"])
     def test_the_mean_of_the_last_epochs_is_validated_and_kept(self, name: str) -> None:
         settings = changed(SETTINGS, average_epochs=3, lr=0.003)
-        engine, data = Remembering(fresh_engine(name)), problem()
-        result = train(data, engine, ARCHITECTURE.layer_names, settings, SEED)
+        engine, data = Watched(fresh_engine(name)), problem()
+        result = trained(engine, settings, data)
         assert len(engine.states) == 6
         for epoch in (4, 5, 6):
             seen = engine.states[3:epoch]
@@ -369,7 +330,7 @@ class TestAveraging:
         settings = changed(
             SETTINGS, average_epochs=6, pruned_fraction=0.5, prune_start=0.2, prune_end=0.8
         )
-        result = train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)
+        result = trained(fresh_engine(), settings)
         weights = [values for values in result.state.values() if values.ndim == 2]
         n_synapses = sum(values.size for values in weights)
         assert sum(np.count_nonzero(values) for values in weights) == n_synapses - n_synapses // 2
@@ -386,10 +347,10 @@ class TestTeacher:
 
         settings = changed(SETTINGS, shift_pixels=1, max_epochs=2)
         learning = changed(LEARNING, distillation=1.0)
-        engine = Remembering(fresh_engine(learning=learning))
+        engine = Watched(fresh_engine(learning=learning))
         data = problem()
         names = ARCHITECTURE.layer_names
-        result = train(replace(data, teacher=teacher), engine, names, settings, SEED)
+        result = trained(engine, settings, replace(data, teacher=teacher))
         for record in result.history:
             assert (record.teacher_macs, record.teacher_macs_nonzero) == (440, 44)
             assert record.entry()["teacher_macs"] == 440
@@ -439,7 +400,7 @@ class TestPruning:
             SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7, patience=1
         )
         engine = fresh_engine()
-        result = train(problem(), engine, ARCHITECTURE.layer_names, settings, SEED)
+        result = trained(engine, settings)
         shares = [record.pruned_fraction for record in result.history]
         assert shares[0] == 0.0
         assert shares == sorted(shares)
@@ -456,7 +417,7 @@ def test_the_event_engine_trains_without_torchs_compiler(schedule: str) -> None:
         "import sys\n"
         "from tests.training.test_training import *\n"
         f"settings = changed(SETTINGS, max_epochs=1, schedule={schedule!r})\n"
-        "train(problem(), fresh_engine(), ARCHITECTURE.layer_names, settings, SEED)\n"
+        "trained(fresh_engine(), settings)\n"
         "sys.exit('torch._dynamo' in sys.modules)\n"
     )
     assert exit_status_of(code) == 0
