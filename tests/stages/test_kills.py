@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.kills import Project
-from tests.tools.pipeline_tools import dvc, stages_that_ran
+from tests.tools.pipeline_tools import stages_that_ran
 from tests.tools.recorded_project import Project as RecordedProject
 
 pytestmark = [
@@ -23,11 +23,8 @@ pytestmark = [
 @pytest.fixture
 def project(recorded_project: RecordedProject, tmp_path: Path) -> Project:
     """The project without its store, whose results are those of an undisturbed run."""
-    folder = tmp_path / "a clone"
-    aside = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "dvc_plots", ".cache")
-    shutil.copytree(recorded_project.folder, folder, symlinks=True, ignore=aside)
-    shutil.rmtree(folder / ".dvc" / "tmp")
-    return Project(folder, recorded_project.environment, random.Random(5))
+    folder = recorded_project.copy_to(tmp_path / "a clone")
+    return Project(folder, recorded_project.environment, draw=random.Random(5))
 
 
 def test_six_kills_end_with_the_same_bytes_and_one_run(project: Project) -> None:
@@ -37,8 +34,8 @@ def test_six_kills_end_with_the_same_bytes_and_one_run(project: Project) -> None
     project.survive(6, longest)
     assert project.digests() == expected
     assert len(project.kills) >= 4, "too quick for the kills"
-    output = dvc(project.folder, project.environment, "repro")
+    output = project.dvc("repro")
     assert stages_that_ran(output)[-1] == "publish"
-    assert len(project.runs()) == 1
+    assert len(project.all_runs()) == 1
     assert project.epochs_shown() == [1, 2]
     assert not list((project.folder / ".resume").iterdir())

@@ -3,7 +3,7 @@
 import random
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +18,11 @@ pytestmark = SHARED
 
 
 @dataclass(frozen=True)
-class Remote:
+class Remote(Project):
     """A copy of a recorded project that keeps its outputs in an S3 store, and what was pushed."""
 
-    folder: Path
-    environment: Mapping[str, str]
-    bucket: Path
-    outputs: Mapping[str, bytes]
-
-    def dvc(self, *arguments: str) -> str:
-        return dvc(self.folder, self.environment, *arguments)
+    bucket: Path = Path()
+    outputs: Mapping[str, bytes] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Delete the cache and every output in it."""
@@ -77,7 +72,7 @@ def remote(
     ):
         dvc(folder, environment, *command)
     outputs = {path: (folder / path).read_bytes() for path in cached_outputs(folder)}
-    return Remote(folder, environment, s3.folder / "outputs", outputs)
+    return Remote(folder, environment, bucket=s3.folder / "outputs", outputs=outputs)
 
 
 def test_every_output_is_pushed(remote: Remote) -> None:
@@ -105,7 +100,7 @@ def test_a_large_object_comes_back_to_the_byte(remote: Remote) -> None:
 
 def test_a_colleague_gets_them_with_a_clone(remote: Remote, tmp_path: Path) -> None:
     """The remote is in git; the keys are not."""
-    git(remote.folder, remote.environment, "commit", "-q", "-a", "-m", "A remote for the team")
+    remote.git("commit", "-q", "-a", "-m", "A remote for the team")
     git(tmp_path, remote.environment, "clone", "-q", str(remote.folder), "theirs")
     theirs = tmp_path / "theirs"
     # A cache of one's own, and what DVC remembers of files

@@ -10,13 +10,11 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from filelock import FileLock
 from mlflow import MlflowClient
 
 from spikejoule.cli import main as spikejoule
@@ -25,9 +23,7 @@ from spikejoule.tracking import project_store
 from tests.tools.pipeline_tools import (
     COMMAND_SECONDS,
     commit,
-    dvc,
     dvc_json,
-    git,
     set_parameters,
     stages_that_ran,
     start_dvc,
@@ -53,21 +49,8 @@ QUEUED: Mapping[str, tuple[str, str]] = {
 CURVE = "by_epoch/validation_accuracy_percent"
 
 
-@dataclass(frozen=True)
-class Workspace:
+class Workspace(Project):
     """A clone with results and without a store."""
-
-    folder: Path
-    environment: Mapping[str, str]
-
-    @property
-    def client(self) -> MlflowClient:
-        # While the pipeline creates the database, nobody else may.
-        with FileLock(self.folder / "mlflow.db.lock"):
-            return MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
-
-    def dvc(self, *arguments: str) -> str:
-        return dvc(self.folder, self.environment, *arguments)
 
     def spikejoule(self, *arguments: str, status: int = 0) -> str:
         """What the command says, in this process: the imports of one take longer than it does."""
@@ -83,22 +66,7 @@ class Workspace:
 
     def experiments(self) -> set[str]:
         """The names of the experiments that DVC has kept."""
-        asked = ("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps")
-        return set(git(self.folder, self.environment, *asked).split())
-
-    def all_runs(self) -> list[Any]:
-        if not (self.folder / "mlflow.db").exists():
-            return []
-        client = self.client
-        experiment = client.get_experiment_by_name("spikejoule")
-        return list(client.search_runs([experiment.experiment_id])) if experiment else []
-
-    def runs(self) -> dict[str, Any]:
-        """Name -> run; no name may be there twice."""
-        found = self.all_runs()
-        runs = {run.info.run_name: run for run in found}
-        assert len(runs) == len(found)
-        return runs
+        return set(self.git("for-each-ref", "--format=%(refname:lstrip=4)", "refs/exps").split())
 
     def artifacts(self, run: Any) -> set[str]:
         """The files of a run, on the disk below the root."""
@@ -107,12 +75,9 @@ class Workspace:
         return {path.relative_to(folder).as_posix() for path in files if path.stat().st_size}
 
 
-def copy_of(project: Project | Workspace, folder: Path) -> Workspace:
+def copy_of(project: Project, folder: Path) -> Workspace:
     """The project and its cache, without its store."""
-    aside = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "dvc_plots", ".cache")
-    shutil.copytree(project.folder, folder, symlinks=True, ignore=aside)
-    shutil.rmtree(folder / ".dvc" / "tmp")
-    return Workspace(folder, project.environment)
+    return Workspace(project.copy_to(folder), project.environment)
 
 
 @pytest.fixture(scope="module")

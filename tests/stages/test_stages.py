@@ -1,6 +1,7 @@
 """What can go wrong in a stage: wrong parameters, wrong files, a kill, an interruption."""
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -13,12 +14,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mlflow import MlflowClient
 
+from spikejoule.core import torch_files
+from spikejoule.core.store import write_csv
 from spikejoule.data.images import load_images, save_images
+from spikejoule.encoding.events import load_events, save_events
+from spikejoule.evaluation.front_rows import FRONT_COLUMNS
+from spikejoule.evaluation.inference import load_inference_spikes
+from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.model.checkpoint import read_complete
+from spikejoule.model.trained import load_trained
 from stages.shared.common import run_stage
 from tests.tools.finished_project import (
+    GIVEN,
     MODULES,
+    N_TEST,
     call,
     content_of,
     inputs_and_outputs,
@@ -30,6 +41,7 @@ from tests.tools.pipeline_tools import (
     dvc,
     git,
     set_parameters,
+    write_lock,
     write_paths,
 )
 
@@ -90,11 +102,6 @@ class TestParameters:
         assert sorted(keys) == ["encode.max_rate", "model.decay", "seed", "train.lr"]
 
 
-def _truncated(path: Path) -> None:
-    data = path.read_bytes()
-    path.write_bytes(data[: len(data) // 2])
-
-
 class TestMismatchedInputs:
     """Whole files that do not belong together."""
 
@@ -140,14 +147,42 @@ class TestMismatchedInputs:
     def test_a_network_whose_weights_do_not_fit_its_own_architecture(
         self, project: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        from spikejoule.core import torch_files
-
         content = torch_files.read(path_of("trained"))
         content["architecture"]["hidden"] = [17]
         torch_files.write(path_of("trained"), content)
         for stage in ("measure_inference", "evaluate", "energy_report"):
             (line,) = refusal(stage, project, capsys)
             assert "does not fit its own architecture" in line
+
+    @pytest.mark.parametrize("stage", ["measure_inference", "evaluate"])
+    def test_test_events_of_another_rate(
+        self, stage: str, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        events, encoding = load_events(path_of("events_test"))
+        save_events(path_of("events_test"), events, {**encoding, "max_rate_hz": 79.5})
+        (line,) = refusal(stage, project, capsys)
+        assert "was encoded with" in line
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"energy_report.profile": "brain"}, "energy_report.profile: 'brain' is not allowed"),
+            (
+                {"energy_report.figure_sample": 25, "measure_inference.n_samples": "null"},
+                "allowed: 0 to 24",
+            ),
+        ],
+    )
+    def test_a_report_of_what_is_not_there(
+        self,
+        changes: dict[str, Any],
+        words: str,
+        project: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        set_parameters(project, changes)
+        (line,) = refusal("energy_report", project, capsys)
+        assert words in line
 
     @pytest.mark.parametrize("engine", ["event", "dense"])
     def test_training_that_diverges(
@@ -157,6 +192,78 @@ class TestMismatchedInputs:
         (line,) = refusal("train", project, capsys)
         assert "diverged" in line
         assert "train.lr" in line
+
+
+class TestReport:
+    def test_energy_is_the_counted_events_times_their_prices(self, finished: Path) -> None:
+        paths = artifact_paths(finished)
+        energy = json.loads((finished / paths["energy_metrics"]).read_text(encoding="utf-8"))
+        events, macs = energy["synaptic_events_per_inference"], 16 * 794
+        # Additions of events and biases, multiplications of leaks: 26 neurons, 12 steps
+        expected = 0.9 * events + (0.9 + 3.7) * 12 * 26
+        assert energy["energy_per_inference_pj"] == pytest.approx(expected)
+        low, high = (energy[f"energy_per_inference_{end}_pj"] for end in ("low", "high"))
+        assert low < expected < high
+        # The baseline's biases: an addition a neuron
+        assert energy["ratio_to_dense_ann"] == pytest.approx(expected / (4.6 * macs + 0.9 * 26))
+        proxies = torch_files.read(finished / paths["checkpoint"])["energy_proxies"]
+        assert proxies["event_syn_per_inference"] == events
+        dense = energy["dense_operations_per_inference"]
+        assert proxies["dense_ops_per_inference"] == dense == macs * 12
+
+    def test_the_graph_is_the_network(self, copied: Path) -> None:
+        write_nir(Path("again.nir"), nir_graph(load_trained(path_of("trained"))))
+        assert path_of("nir").read_bytes() == Path("again.nir").read_bytes()
+
+    @pytest.mark.parametrize(("asked", "warns"), [(4096, True), ("null", False)])
+    def test_all_test_images_are_measured_by_default(
+        self, asked: object, warns: bool, project: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        set_parameters(project, {"measure_inference.n_samples": asked})
+        assert call("measure_inference") == 0
+        assert (f"4,096, but there are {N_TEST} test samples" in caplog.text) == warns
+        assert load_inference_spikes(path_of("inference_spikes")).n_samples == N_TEST
+
+
+class TestPublish:
+    def test_a_report_that_repeats_itself_adds_no_run_and_a_front_that_is_belied_is_refused(
+        self, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        checkpoint = path_of("checkpoint").read_bytes()
+        for _ in range(2):
+            assert call("energy_report") == 0
+            record(project)
+            assert call("publish") == 0
+        assert path_of("checkpoint").read_bytes() == checkpoint
+        client = MlflowClient(tracking_uri=f"sqlite:///{project / 'mlflow.db'}")
+        experiment = client.get_experiment_by_name("spikejoule").experiment_id
+        (recorded,) = client.search_runs([experiment])
+        point = (99.9, 99.9, 100.0, "mnist5k", recorded.data.tags["git.commit"])
+        row = (recorded.info.run_name, 0, 1, *point, recorded.info.run_id)
+        write_csv(path_of("front"), FRONT_COLUMNS, [row])
+        assert call("energy_report") == 0
+        page = path_of("energy_page").read_text(encoding="utf-8")
+        assert f"the front: MLflow run {recorded.info.run_id}" in page
+        record(project)
+        capsys.readouterr()
+        assert call("publish") == 1
+        assert f"row 2 is not what run {recorded.info.run_id} holds" in capsys.readouterr().err
+        assert len(client.search_runs([experiment])) == 1
+
+    def test_a_checkpoint_that_the_lock_does_not_record(
+        self, project: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        content = torch_files.read(path_of("checkpoint"))
+        torch_files.write(path_of("checkpoint"), content | {"test_accuracy": 99.9})
+        (line,) = refusal("publish", project, capsys)
+        assert f"{path_of('checkpoint')} is not the file that dvc.lock records: its MD5" in line
+
+
+def record(project: Path) -> None:
+    """A dvc.lock of the files that are there."""
+    paths = artifact_paths(project)
+    given = [Path(paths[name]) for name in GIVEN]
+    write_lock(project, [Path(path) for path in paths.values() if Path(path) not in given], given)
 
 
 class TestOutputsThatCannotBeWritten:

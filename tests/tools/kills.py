@@ -31,12 +31,12 @@ import yaml
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import read_npz
 from spikejoule.core.resume import SCHEMA
+from tests.tools import recorded_project
 from tests.tools.pipeline_tools import (
     REPOSITORY,
     artifact_paths,
     clean_environment,
     clone_of_working_tree,
-    dvc,
     start_dvc,
 )
 
@@ -61,20 +61,16 @@ WRITING_SECONDS = 2.0
 """After the last epoch, in which outputs are written, and hashed by DVC."""
 
 
-@dataclass
-class Project:
+@dataclass(frozen=True)
+class Project(recorded_project.Project):
     """A clone in which pipelines are killed.
 
     Attributes:
-        folder: its root.
-        environment: of every command.
         draw: of the victims and moments.
         kills: what was killed, when, and which epochs were whole then.
     """
 
-    folder: Path
-    environment: Mapping[str, str]
-    draw: random.Random
+    draw: random.Random = field(default_factory=random.Random)
     kills: list[str] = field(default_factory=list)
 
     @property
@@ -147,7 +143,7 @@ class Project:
                 assert process.returncode == 0, f"{self.kills}\n{said}"
                 return
         self._mend()
-        dvc(self.folder, self.environment, "repro", "train")
+        self.dvc("repro", "train")
 
     def _mend(self) -> None:
         """As the Makefile does before DVC, which a kill may have left with a damaged list."""
@@ -164,25 +160,14 @@ class Project:
                         return
             time.sleep(0.02)
 
-    def runs(self) -> list[Any]:
-        """The runs in the store."""
-        from mlflow import MlflowClient
-
-        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
-        experiment = client.get_experiment_by_name("spikejoule")
-        assert experiment is not None
-        return list(client.search_runs([experiment.experiment_id]))
-
     def epochs_shown(self) -> list[int]:
         """The epochs of the run that was published; no other is running or finished."""
-        from mlflow import MlflowClient
-
-        by_status = Counter(run.info.status for run in self.runs())
+        runs = self.all_runs()
+        by_status = Counter(run.info.status for run in runs)
         assert by_status["FINISHED"] == 1, by_status
         assert by_status["RUNNING"] == 0, by_status
-        (run,) = (run for run in self.runs() if run.info.status == "FINISHED")
-        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder / 'mlflow.db'}")
-        curve = client.get_metric_history(run.info.run_id, "by_epoch/train_loss")
+        (run,) = (run for run in runs if run.info.status == "FINISHED")
+        curve = self.client.get_metric_history(run.info.run_id, "by_epoch/train_loss")
         return [point.step for point in curve]
 
 
@@ -213,19 +198,19 @@ def clone(folder: Path, draw: random.Random) -> Project:
     """A fresh clone of this working tree."""
     environment = clean_environment(folder.parent)
     clone_of_working_tree(REPOSITORY, folder, environment, PARAMETERS)
-    return Project(folder, environment, draw)
+    return Project(folder, environment, draw=draw)
 
 
 def main(n_kills: int, seed: int, folder: Path) -> int:
     """Print every kill and every round; returns 1 if a round ended with other bytes."""
     draw = random.Random(seed)
     whole, project = clone(folder / "whole", draw), clone(folder / "killed", draw)
-    dvc(whole.folder, whole.environment, "repro", "train")
+    whole.dvc("repro", "train")
     lasted = {stage: whole.training_seconds(stage) for stage in ("baseline", "train")}
     print(", ".join(f"{stage}: {seconds:.1f} s of training" for stage, seconds in lasted.items()))
     expected = whole.digests()
     rounds = different = 0
-    dvc(project.folder, project.environment, "repro", "encode")
+    project.dvc("repro", "encode")
     while len(project.kills) < n_kills:
         told = len(project.kills)
         project.forget_training()
@@ -237,7 +222,7 @@ def main(n_kills: int, seed: int, folder: Path) -> int:
         different += not same
         print(*project.kills[told:], sep="\n")
         print(f"round {rounds}: {'the same bytes' if same else 'OTHER BYTES'}", flush=True)
-    dvc(project.folder, project.environment, "repro")
+    project.dvc("repro")
     shown = project.epochs_shown()
     left = [file.name for file in (project.folder / ".resume").iterdir()]
     print(

@@ -6,11 +6,15 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
 
-from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, commit, dvc
+from tests.tools.pipeline_tools import clean_environment, clone_of_working_tree, commit, dvc, git
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 PARAMETERS = {
     "data.source": "mnist5k",
@@ -25,23 +29,62 @@ class Project:
     """A clone of the project in which the pipeline has run, with its results committed.
 
     Attributes:
-        folder: its root; the path has a space.
+        folder: its root.
         environment: of a shell in which the tests' virtual environment is active.
         output: what DVC said when it ran the pipeline.
     """
 
     folder: Path
     environment: Mapping[str, str]
-    output: str
+    output: str = ""
 
     @property
     def tracking_uri(self) -> str:
         return f"sqlite:///{self.folder / 'mlflow.db'}"
 
+    @property
+    def client(self) -> "MlflowClient":
+        from mlflow import MlflowClient
+
+        # While the pipeline creates the database, nobody else may.
+        with FileLock(self.folder / "mlflow.db.lock"):
+            return MlflowClient(tracking_uri=self.tracking_uri)
+
+    def dvc(self, *arguments: str) -> str:
+        return dvc(self.folder, self.environment, *arguments)
+
+    def git(self, *arguments: str) -> str:
+        return git(self.folder, self.environment, *arguments)
+
+    def all_runs(self) -> list[Any]:
+        """The runs in the project's store, the oldest first."""
+        if not (self.folder / "mlflow.db").exists():
+            return []
+        client = self.client
+        experiment = client.get_experiment_by_name("spikejoule")
+        if experiment is None:
+            return []
+        order = ["attributes.start_time"]
+        return list(client.search_runs([experiment.experiment_id], order_by=order))
+
+    def runs(self) -> dict[str, Any]:
+        """Name -> run; no name may be there twice."""
+        found = self.all_runs()
+        runs = {run.info.run_name: run for run in found}
+        assert len(runs) == len(found)
+        return runs
+
+    def copy_to(self, folder: Path) -> Path:
+        """Copy the project and its cache, without its store, to `folder`; returns that."""
+        aside = shutil.ignore_patterns("mlflow.db*", "mlartifacts", "dvc_plots", ".cache")
+        shutil.copytree(self.folder, folder, symlinks=True, ignore=aside)
+        shutil.rmtree(folder / ".dvc" / "tmp")
+        return folder
+
 
 @pytest.fixture(scope="session")
 def recorded_project(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """This worker's copy; the files in its MLflow store are those of the original."""
+    """This worker's copy, at a path with a space; the files in its store are the original's."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     original, output = shared / "recorded" / "a project", shared / "recorded" / "output"
