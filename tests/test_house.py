@@ -99,13 +99,6 @@ class TestDependencies:
         assert not re.search(r"[@+]|://|file:", text)
         assert "+cpu" not in (repository / "pyproject.toml").read_text(encoding="utf-8")
 
-    def test_python_versions(self, project: dict[str, Any]) -> None:
-        assert project["project"]["requires-python"] == ">=3.11,<3.14"
-
-    def test_types_and_licence_are_shipped(self, repository: Path) -> None:
-        assert (repository / "src" / "spikejoule" / "py.typed").is_file()
-        assert (repository / "LICENSE").is_file()
-
 
 class TestImports:
     def test_direction(self, repository: Path) -> None:
@@ -324,13 +317,6 @@ class TestContinuousIntegration:
             *CHECKS[1:],
         ]
 
-    def test_installs_only_what_is_missing(self, machine: Path) -> None:
-        fake_program(machine / "chromium", "")
-        self.check(machine)
-        (installed,) = (line for line in self.log(machine) if " install " in line)
-        assert " postgresql slurmctld" in installed
-        assert "chromium" not in installed
-
     @pytest.mark.parametrize("lacking", ["root", "apt-get"])
     def test_says_what_it_cannot_install(self, machine: Path, lacking: str) -> None:
         if lacking == "root":
@@ -355,16 +341,6 @@ class TestContinuousIntegration:
         assert done.returncode == 0
         assert done.stderr.startswith(f"note: {self.PACKAGES} could not be installed")
         assert self.log(machine) == CHECKS
-
-    def test_failing_lint_fails(self, machine: Path) -> None:
-        fake_program(machine / "make", "exit 3")
-        assert self.check(machine).returncode == 3
-
-    def test_missing_tool_is_named(self, machine: Path) -> None:
-        (machine / "git").unlink()
-        done = self.check(machine)
-        assert done.returncode == 1
-        assert done.stderr == "error: git is needed, but is not on the PATH.\n"
 
 
 class TestLauncher:
@@ -469,14 +445,6 @@ class TestStages:
         assert common.run_stage(fail, None, []) == 1
         assert capsys.readouterr().err == "error: first problem\nerror: second problem\n"
 
-    @pytest.mark.usefixtures("workspace")
-    def test_interruption(self, capsys: pytest.CaptureFixture[str]) -> None:
-        def interrupt(paths: Mapping[str, Path], params: Params) -> None:
-            raise KeyboardInterrupt
-
-        assert common.run_stage(interrupt, None, []) == 130
-        assert capsys.readouterr().err.startswith("error: interrupted")
-
     @pytest.mark.parametrize(
         ("error", "status", "first_line"),
         [
@@ -494,18 +462,6 @@ class TestStages:
         done = run([sys.executable, "-m", "stages.slow"], tmp_path, environment)
         assert (done.returncode, done.stderr.splitlines()[0]) == (status, first_line)
         assert (len(done.stderr.splitlines()) == 1) == (status == 130)
-
-    @pytest.mark.parametrize("arguments", [["--train", "a"], ["many"]])
-    def test_usage_error(self, arguments: list[str]) -> None:
-        with pytest.raises(SystemExit) as error:
-            common.run_stage(lambda paths, params: None, None, arguments)
-        assert error.value.code == 2
-
-    @pytest.mark.usefixtures("workspace")
-    def test_a_folder_without_a_pipeline(self, capsys: pytest.CaptureFixture[str]) -> None:
-        Path("dvc.yaml").unlink()
-        assert common.run_stage(lambda paths, params: None, None, []) == 1
-        assert "dvc.yaml" in capsys.readouterr().err
 
     def test_whole_launcher(self, repository: Path, tmp_path: Path) -> None:
         # As DVC calls it: a wrong parameter ends with one line and 1, and leaves no output.

@@ -115,13 +115,6 @@ class TestParameters:
         assert "<br>`slope` | `surrogate_slope`, 0.3 in the source |" in table
         assert "[arXiv:2007.05785](https://arxiv.org/abs/2007.05785)" in table
 
-    def test_profiles(self) -> None:
-        assert (
-            "| `truenorth` | IBM TrueNorth: 28 nm, 0.775 V (2014) | `all_in`;"
-            in parameters.profile_table()
-        )
-
-
 class TestCommands:
     def test_each_command_with_its_arguments(self) -> None:
         text = commands.spikejoule_commands()

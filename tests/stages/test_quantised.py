@@ -17,7 +17,7 @@ from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.quantisation import Quantisation
 from spikejoule.model.trained import load_trained
 from tests import naive
-from tests.tools.finished_project import call, content_of
+from tests.tools.finished_project import call
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 
 CHOICES = {
@@ -108,10 +108,3 @@ def test_the_same_files_twice(copied: Path) -> None:
     trained.unlink()
     assert call("train") == 0
     assert trained.read_bytes() == first
-
-
-def test_floats_say_nothing_of_integers(finished: Path) -> None:
-    paths = artifact_paths(finished)
-    for name in ("trained", "checkpoint"):
-        assert "quantisation" not in torch.load(finished / paths[name], weights_only=True)
-        assert b"quantisation" not in content_of(finished)[paths[name]]

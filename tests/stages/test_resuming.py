@@ -150,10 +150,6 @@ class TestPlace:
             assert kept.arrays["weights"].tolist() == [0, 1, 2]
         assert not (inner / ".resume").exists()
 
-    def test_git_and_dvc_ignore_it(self, repository: Path) -> None:
-        assert "/.resume/" in (repository / ".gitignore").read_text().splitlines()
-        assert ".resume" in (repository / ".dvcignore").read_text().splitlines()
-
 
 class TestEnd:
     @pytest.fixture
@@ -288,14 +284,3 @@ def test_energy_is_the_sum_over_the_processes_until_their_last_epoch(
     assert entry.energy_j == 5 + 7 + 12
     assert "added up over 3 processes" in entry.method
     assert entry.kind == "measured"
-
-
-def test_a_state_that_lacks_what_the_stage_keeps_is_refused(
-    project: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    with resumable("train", params()) as resume:
-        assert resume._file is not None
-        resume._file.save(KEPT)
-        assert resume.load() is None
-        assert "begins at the beginning" in caplog.text
-        assert resume._file.load() is None
