@@ -78,8 +78,7 @@ for name in sys.argv[1:]:
 # minutes to compile.
 HOLD_FOR_EVERY_KIND = (
     "tests/model/test_network.py",
-    "tests/engine/test_engines.py::TestAgreement::test_surrogates_and_depths",
-    "tests/engine/test_engines.py::TestWhatMustDiffer::test_surrogates",
+    "tests/engine/test_engines.py::test_all_agree",
     "tests/training/test_schedule.py",
     "tests/energy/test_profiles.py",
     "tests/stages/test_dvc_yaml.py",

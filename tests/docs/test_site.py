@@ -115,6 +115,7 @@ class TestParameters:
         assert "<br>`slope` | `surrogate_slope`, 0.3 in the source |" in table
         assert "[arXiv:2007.05785](https://arxiv.org/abs/2007.05785)" in table
 
+
 class TestCommands:
     def test_each_command_with_its_arguments(self) -> None:
         text = commands.spikejoule_commands()
