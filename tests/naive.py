@@ -443,17 +443,6 @@ def adam(weights, gradient, first, second, step, rate, weight_decay=0.0):
     return weights - rate * mean / (np.sqrt(square) + epsilon), first, second
 
 
-def bernoulli(intensities, n_steps, max_rate_hz, generator):
-    """Dense spikes [N, T, P] of a rate code: each fires with p = intensity max_rate_hz / 1000."""
-    dense = np.zeros((len(intensities), n_steps, len(intensities[0])), dtype=np.uint8)
-    for sample, image in enumerate(intensities):
-        for step in range(n_steps):
-            for pixel, intensity in enumerate(image):
-                if generator.random() < intensity * max_rate_hz / 1000:
-                    dense[sample, step, pixel] = 1
-    return dense
-
-
 def poisson(probabilities, n_steps, key, sample):
     """Dense spikes [T, P] of one image: geometric gaps from the stream of (key, sample).
 

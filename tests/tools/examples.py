@@ -48,10 +48,6 @@ NO_HOST_ENERGY = {
     "seconds": 0.5,
     "parts": [],
 }
-ENCODE_METRICS = {
-    split: {"samples": 60, "spikes": 24_000, "density": 24_000 / (60 * 50 * 784)}
-    for split in ("validation", "test")
-}
 TRAIN_METRICS = {
     "best_validation_accuracy_percent": 87.0,
     "best_epoch": 2,
@@ -80,17 +76,6 @@ ENERGY_METRICS = {
     "dense_operations_per_inference": 794_000,
     "synaptic_events_per_inference": 9000.0,
     "sparsity_ratio": 9000.0 / 794_000,
-}
-BASELINE_METRICS = {
-    f"{network}_{name}": value
-    for network in ("relu", "quantised")
-    for name, value in {
-        "test_accuracy_percent": 90.0,
-        "test_accuracy_low_percent": 88.0,
-        "test_accuracy_high_percent": 92.0,
-        "macs_dense": 15_880,
-        "macs_nonzero_per_inference": 3000.5,
-    }.items()
 }
 BASELINE_TIMINGS = {
     "training_time_seconds": 1.5,
