@@ -367,18 +367,19 @@ class TestLauncher:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip().split("|")
 
-    def test_activated_environment_with_spikejoule(self, workspace: Path) -> None:
+    @pytest.mark.parametrize("has_spikejoule", [True, False])
+    def test_an_activated_environment_is_taken_if_it_has_spikejoule(
+        self, workspace: Path, has_spikejoule: bool
+    ) -> None:
         active = workspace.parent / "active"
-        python = fake_program(active / "bin" / "python", self.ECHO)
-        fake_program(workspace / ".venv" / "bin" / "python", self.ECHO)
-        fake_program(active / "bin" / "spikejoule", "")
-        assert self.launch(workspace, VIRTUAL_ENV=str(active))[0] == str(python)
-
-    def test_activated_environment_without_spikejoule_is_passed_over(self, workspace: Path) -> None:
-        active = workspace.parent / "active"
-        fake_program(active / "bin" / "python", self.ECHO)
-        python = fake_program(workspace / ".venv" / "bin" / "python", self.ECHO)
-        assert self.launch(workspace, VIRTUAL_ENV=str(active))[0] == str(python)
+        pythons = [
+            fake_program(folder / "bin" / "python", self.ECHO)
+            for folder in (workspace / ".venv", active)
+        ]
+        if has_spikejoule:
+            fake_program(active / "bin" / "spikejoule", "")
+        found = self.launch(workspace, VIRTUAL_ENV=str(active))[0]
+        assert found == str(pythons[has_spikejoule])
 
     def test_environment_of_the_workspace_of_an_experiment(self, workspace: Path) -> None:
         root = workspace.parent / "root"
@@ -390,13 +391,10 @@ class TestLauncher:
         assert done.returncode == 1
         assert done.stderr.startswith("error: no environment with spikejoule was found")
 
-    def test_own_code_is_first_on_the_path(self, workspace: Path) -> None:
-        path = self.launch(workspace, PYTHONPATH="/other")[1]
-        assert path == f"{workspace}/src:{workspace}:/other"
-        assert self.launch(workspace)[1] == f"{workspace}/src:{workspace}"
-
-    def test_arguments_and_telemetry(self, workspace: Path) -> None:
-        assert self.launch(workspace)[2:] == ["true", "-m stages.train 1 a b"]
+    def test_own_code_arguments_and_telemetry(self, workspace: Path) -> None:
+        own = f"{workspace}/src:{workspace}"
+        assert self.launch(workspace, PYTHONPATH="/other")[1] == f"{own}:/other"
+        assert self.launch(workspace)[1:] == [own, "true", "-m stages.train 1 a b"]
 
     @pytest.mark.parametrize("arguments", [[], ["nothing"]])
     def test_unknown_stage_is_a_usage_error(self, workspace: Path, arguments: list[str]) -> None:
@@ -484,29 +482,28 @@ class TestStages:
         assert not any((tmp_path / name).exists() for name in "abcd")
 
 
-class TestProjectRoot:
-    def test_working_directory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.delenv("DVC_ROOT", raising=False)
-        assert project_root() == tmp_path.resolve()
-
-    def test_experiment_in_a_folder_of_its_own(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        inner = tmp_path / ".dvc" / "tmp" / "exps" / "tmp1"
-        inner.mkdir(parents=True)
-        monkeypatch.chdir(inner)
-        monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-        assert project_root() == tmp_path.resolve()
-
-    def test_inherited_root_of_another_project(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        for name in ("other/.dvc", "here"):
-            (tmp_path / name).mkdir(parents=True)
-        monkeypatch.chdir(tmp_path / "here")
-        monkeypatch.setenv("DVC_ROOT", str(tmp_path / "other"))
-        assert project_root() == (tmp_path / "here").resolve()
+@pytest.mark.parametrize(
+    ("here", "dvc_root", "expected"),
+    [
+        ("one", None, "one"),
+        ("one/.dvc/tmp/exps/tmp1", "one", "one"),  # an experiment in a folder of its own
+        ("two", "one", "two"),  # inherited from another project
+    ],
+)
+def test_project_root(
+    here: str,
+    dvc_root: str | None,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("one/.dvc", here):
+        (tmp_path / name).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / here)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    if dvc_root:
+        monkeypatch.setenv("DVC_ROOT", str(tmp_path / dvc_root))
+    assert project_root() == (tmp_path / expected).resolve()
 
 
 class TestRepository:

@@ -312,13 +312,6 @@ class TestSpeed:
         with pytest.raises(SpikejouleError, match=r"seed_loop could not be.*absent\.npz"):
             measure_row("seed_loop", SEED_JOB, Plan(), tmp_path / "absent.npz", 1)
 
-    @pytest.mark.parametrize("option", ["--rounds", "--batches", "--threads"])
-    def test_nothing_to_measure_is_a_usage_error(self, option, capsys):
-        with pytest.raises(SystemExit) as error:
-            main(["speed", option, "0"])
-        assert error.value.code == 2
-        assert "must be at least 1" in capsys.readouterr().err
-
     def test_medians_and_ratios(self):
         def row(seconds, rate, **further):
             return Measurement(seconds, [rate], loss=1.0, peak_bytes=2 << 20, **further)
