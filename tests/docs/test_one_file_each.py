@@ -222,8 +222,8 @@ def test_the_tests_that_hold_for_every_kind_pass(repository: Path, tmp_path: Pat
         ("naive.py", '    if name == "constant":\n', NAIVE_LAPLACIAN),
         (
             "test_params.py",
-            '    ("seed", -1),\n',
-            '    ("encode.phase", 1),\n    ("data.test_images", 0),\n    ("model.leak", 2),\n',
+            '    "seed": [-1, 2**32, 1.0, True, None],\n',
+            '    "encode.phase": [1],\n    "data.test_images": [0],\n    "model.leak": [2],\n',
         ),
     ):
         file = folder / "tests" / name
