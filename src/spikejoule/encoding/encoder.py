@@ -116,38 +116,27 @@ class EncodingOperations:
         return {field.name: int(getattr(self, field.name).sum()) for field in fields(self)}
 
 
-@dataclass(frozen=True)
-class PerPixel:
-    """Operations for each pixel that can fire, and for each image; as of `EncodingOperations`."""
-
-    random_draws: int = 0
-    comparisons: int = 0
-    multiplications: int = 0
-    additions: int = 0
-    logarithms: int = 0
-    additions_per_image: int = 0
-
-
-def operations_of_pixels(images: Images, threshold: float, each: PerPixel) -> EncodingOperations:
+def operations_of_pixels(
+    images: Images, threshold: float, additions_per_image: int = 0, **per_pixel: int
+) -> EncodingOperations:
     """Operations where every pixel is compared with a threshold, and only those above go on.
 
     Args:
         images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
         threshold: intensity that a pixel must exceed to fire.
-        each: what one that does takes.
+        additions_per_image: whatever the pixels are.
+        per_pixel: what each that does takes, by the names of `EncodingOperations`.
 
     Raises:
         ParameterError: as of `levels_of`.
     """
     levels, intensities = levels_of(images)
     above = (intensities > threshold)[levels].sum(axis=1, dtype=np.int64)
-    return EncodingOperations(
-        random_draws=above * each.random_draws,
-        comparisons=levels.shape[1] + above * each.comparisons,
-        multiplications=above * each.multiplications,
-        additions=above * each.additions + each.additions_per_image,
-        logarithms=above * each.logarithms,
-    )
+    counts = {field.name: np.zeros_like(above) for field in fields(EncodingOperations)}
+    counts |= {name: above * number for name, number in per_pixel.items()}
+    counts["comparisons"] = counts["comparisons"] + levels.shape[1]
+    counts["additions"] = counts["additions"] + additions_per_image
+    return EncodingOperations(**counts)
 
 
 class Encoded(NamedTuple):

@@ -2,7 +2,6 @@
 
 import logging
 
-import numba
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -22,6 +21,8 @@ def use_threads(count: int) -> int:
     Returns:
         the number in force; more threads than cores are not given, and a warning says so.
     """
+    # Here and not above: who reads parameters needs neither.
+    import numba
     import torch
 
     available = int(numba.config.NUMBA_NUM_THREADS)

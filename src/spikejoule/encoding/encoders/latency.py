@@ -33,13 +33,11 @@ from spikejoule.encoding.encoder import (
     EncodingOperations,
     Identities,
     Images,
-    PerPixel,
     identities_of,
     levels_of,
     operations_of_pixels,
 )
 from spikejoule.encoding.events import EventList
-from spikejoule.encoding.kernels import LaneSpikes
 
 Curve = Literal["linear", "logarithmic"]
 
@@ -65,7 +63,7 @@ class Latency(Encoder):
     def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The spikes of images, which depend on nothing else."""
         # Compiling takes numba, which reading parameters does not need.
-        from spikejoule.encoding.kernels import collect_events
+        from spikejoule.encoding.kernels import LaneSpikes, collect_events
         from spikejoule.encoding.kernels.deterministic import latency_lanes
 
         levels, intensities = levels_of(images)
@@ -91,16 +89,15 @@ class Latency(Encoder):
 
         A counting sort counts the spikes of each step, adds these up, and counts again.
         """
-        if self.latency_curve == "linear":
-            each = PerPixel(multiplications=1, additions=3, additions_per_image=self.time_window)
-        else:
-            each = PerPixel(
-                multiplications=1,
-                additions=4,
-                logarithms=1,
-                additions_per_image=self.time_window,
-            )
-        return operations_of_pixels(images, self.latency_threshold, each)
+        logarithms = int(self.latency_curve == "logarithmic")
+        return operations_of_pixels(
+            images,
+            self.latency_threshold,
+            multiplications=1,
+            additions=3 + logarithms,
+            logarithms=logarithms,
+            additions_per_image=self.time_window,
+        )
 
     def steps_of(self, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
         """The step in which each intensity fires, uint16 [L]; T for one that never does."""

@@ -19,13 +19,11 @@ from spikejoule.encoding.encoder import (
     EncodingOperations,
     Identities,
     Images,
-    PerPixel,
     identities_of,
     levels_of,
     operations_of_pixels,
 )
 from spikejoule.encoding.events import STEP_MS, EventList
-from spikejoule.encoding.kernels import LaneSpikes
 
 
 class Poisson(Encoder):
@@ -46,7 +44,7 @@ class Poisson(Encoder):
     def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The spikes of images; see :meth:`spikejoule.encoding.encoder.Encoder.events`."""
         # Compiling takes numba, which reading parameters does not need.
-        from spikejoule.encoding.kernels import collect_events
+        from spikejoule.encoding.kernels import LaneSpikes, collect_events
         from spikejoule.encoding.kernels.poisson import encode_lanes
 
         levels, intensities = levels_of(images)
@@ -73,8 +71,9 @@ class Poisson(Encoder):
         A generator that does not know which pixels are black draws T numbers for those as well.
         """
         steps = self.time_window
-        each = PerPixel(random_draws=steps, comparisons=steps, multiplications=1)
-        return operations_of_pixels(images, 0.0, each)
+        return operations_of_pixels(
+            images, 0.0, random_draws=steps, comparisons=steps, multiplications=1
+        )
 
     @property
     def rate_hz(self) -> float:

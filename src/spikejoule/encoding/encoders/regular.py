@@ -25,13 +25,11 @@ from spikejoule.encoding.encoder import (
     EncodingOperations,
     Identities,
     Images,
-    PerPixel,
     identities_of,
     levels_of,
     operations_of_pixels,
 )
 from spikejoule.encoding.events import STEP_MS, EventList
-from spikejoule.encoding.kernels import LaneSpikes
 
 _BITS = 32
 _CHUNK = 1024  # images whose pixels' spike counts are held at a time
@@ -56,7 +54,7 @@ class Regular(Encoder):
     def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
         """The spikes of images, which depend on nothing else."""
         # Compiling takes numba, which reading parameters does not need.
-        from spikejoule.encoding.kernels import collect_events
+        from spikejoule.encoding.kernels import LaneSpikes, collect_events
         from spikejoule.encoding.kernels.deterministic import regular_lanes
 
         levels, intensities = levels_of(images)
@@ -84,8 +82,9 @@ class Regular(Encoder):
     def operations(self, images: Images) -> EncodingOperations:
         """For each pixel that is not black its r; in every step an addition and a comparison."""
         steps = self.time_window
-        each = PerPixel(comparisons=steps, multiplications=1, additions=steps)
-        return operations_of_pixels(images, 0.0, each)
+        return operations_of_pixels(
+            images, 0.0, comparisons=steps, multiplications=1, additions=steps
+        )
 
     @property
     def rate_hz(self) -> float:
