@@ -22,7 +22,6 @@ from spikejoule.evaluation.early_exit import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
-from spikejoule.report.content import answer_sentences
 from spikejoule.report.words import linked
 from tests.energy.by_hand import analysis, baseline, inputs
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT
@@ -243,7 +242,7 @@ class TestPage:
         ],
     )
     def test_the_first_sentence(self, changes: dict[str, Any], said: str) -> None:
-        assert re.search(said, answer_sentences(content(**changes))[0])
+        assert re.search(said, content(**changes).answer[0])
 
     def test_both_opinions_find_a_number(self) -> None:
         found = content()

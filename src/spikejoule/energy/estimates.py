@@ -53,6 +53,11 @@ class Energy:
         """The most that the mean can be."""
         return self.high.mean if self.high.high is None else self.high.high
 
+    @property
+    def middle_pj(self) -> float:
+        """The mean under the values; of brackets alone, half-way between their ends."""
+        return (self.low.mean + self.high.mean) / 2 if self.value is None else self.value.mean
+
 
 @dataclass(frozen=True)
 class Amount:

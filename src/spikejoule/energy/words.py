@@ -5,16 +5,16 @@ The first sentence of the verdict says who wins, and a loss as plainly as a win.
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from spikejoule.core.text import NOT_RECORDED, Rows, number, render, text_table
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis
-from spikejoule.energy.comparison import Comparison, Ratio, Verdict, won
+from spikejoule.energy.comparison import Choice, Comparison, Outcome, Ratio, Verdict
 from spikejoule.energy.estimates import Amount, Energy, joules
 from spikejoule.energy.ledger import Variant
-from spikejoule.energy.tables import VerdictRow, headline
+from spikejoule.energy.tables import FrontsRow, VerdictRow, headline
 from spikejoule.evaluation.measurement import EnergyProxies
 
 OUTCOMES = {
@@ -28,11 +28,109 @@ EQUAL_SIZE = {
     "ann": "the spiking network needs more",
     "undecided": "undecided",
 }
+# Of two energies that differ by less, one was rounded when it was recorded.
+_ROUNDING: Final = 1e-6
 
 
-def verdict_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
-    """Who needs less energy at equal accuracy; why it cannot be said, if it cannot."""
-    found, verdict, early = analysis.verdicts, analysis.verdict, analysis.early_verdict
+@dataclasses.dataclass(frozen=True)
+class Standing:
+    """A spiking network against the cheapest conventional one of at least its accuracy, by a
+    profile.
+
+    Attributes:
+        verdict: against the networks of its own run.
+        network: the cheapest of all that are known, and how it is run; "" if none reaches the
+            accuracy.
+        accuracies: that one's, in words.
+        energy: that one's, in words.
+        ratio: the spiking network's energy over it; None unless both reach the accuracy.
+        is_recorded: whether it is of a recorded run, and not of this one.
+    """
+
+    verdict: Verdict
+    network: str
+    accuracies: str
+    energy: str
+    ratio: Ratio | None
+    is_recorded: bool
+
+    @classmethod
+    def of(cls, verdict: Verdict, recorded: Sequence[FrontsRow] = ()) -> "Standing":
+        """A verdict among conventional networks of recorded runs, too."""
+        own, snn = verdict.conventional, verdict.spiking
+        reaching = [
+            row
+            for row in recorded
+            if row.profile == verdict.profile.id and row.validation_percent >= verdict.level_percent
+        ]
+        best = min(reaching, key=lambda row: row.middle_pj, default=None)
+        if own is not None and (
+            best is None or own.energy.middle_pj <= best.middle_pj * (1 + _ROUNDING)
+        ):
+            words = accuracy_words(own.variant)
+            energy = energy_words(own.energy)
+            return cls(verdict, own.variant.name, words, energy, verdict.ratio, False)
+        if best is None:
+            return cls(verdict, "", "", "", None, False)
+        return cls(
+            verdict,
+            best.network,
+            f"{best.validation_percent:.2f} % validation, {best.test_percent:.2f} % test",
+            range_words(best.pj_low, best.pj, best.pj_high, 4),
+            None if snn is None else _ratio_to(best, snn.energy),
+            True,
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        """Who wins."""
+        return self.verdict.outcome if self.ratio is None else self.ratio.verdict
+
+    @property
+    def network_words(self) -> str:
+        """The network that is compared with, with its accuracies and where it is from."""
+        if not self.network:
+            return "nobody reaches it"
+        recorded = ", recorded" if self.is_recorded else ""
+        return f"{self.network} ({self.accuracies}{recorded})"
+
+
+def _ratio_to(row: FrontsRow, energy: Energy) -> Ratio:
+    """An energy over a recorded one, from the least to the most by both their ranges."""
+    value = None
+    if energy.value is not None and row.pj:
+        value = energy.value.mean / row.pj
+    low = energy.lowest_pj / row.pj_high if row.pj_high else float("inf")
+    return Ratio(value, low, energy.highest_pj / row.pj_low if row.pj_low else float("inf"))
+
+
+def compared_words(
+    analysis: EnergyAnalysis, recorded: Sequence[FrontsRow] = (), aside: str = ""
+) -> str:
+    """Which conventional networks the verdict's profile compares with: how many, and whose.
+
+    Args:
+        analysis: with this run's own.
+        recorded: conventional networks of recorded runs.
+        aside: what else there is to say where none of these was compared.
+    """
+    own = len({one.network for one in analysis.baselines})
+    under = analysis.verdict_profile
+    names = {row.network.rpartition(", ")[0] for row in recorded if row.profile == under}
+    if names:
+        return (
+            f"{own + len(names)} conventional networks ({own} of this run, and the "
+            f"{len(names)} of recorded runs that no other recorded one beats)"
+        )
+    return f"{own} conventional network{'' if own == 1 else 's'} (of this run alone{aside})"
+
+
+def verdict_sentences(
+    analysis: EnergyAnalysis, recorded: Sequence[FrontsRow] = (), aside: str = ""
+) -> tuple[str, ...]:
+    """Who needs less energy at equal accuracy, among networks of recorded runs, too, if they are
+    given (see `compared_words`); why it cannot be said, if it cannot."""
+    verdict, early = analysis.verdict, analysis.early_verdict
     if not analysis.inputs.baselines:
         return ("No conventional network was counted: what follows is the spiking network alone.",)
     if analysis.inputs.variant.accuracies is None:
@@ -40,49 +138,56 @@ def verdict_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
             "The file does not record the network's validation accuracy, so that no conventional "
             "network can be chosen for it.",
         )
-    if verdict is None:
+    if verdict is None or verdict.spiking is None:
         sentences = [
             f"The profile {analysis.verdict_profile} does not compare this network with "
             "conventional ones."
         ]
     else:
-        sentences = [_first(verdict, analysis.inputs.subject.samples)]
-        if early is not None and early.spiking is not None and early.ratio is not None:
+        among = compared_words(analysis, recorded, aside)
+        samples = analysis.inputs.subject.samples
+        sentences = [_first(Standing.of(verdict, recorded), verdict.spiking, samples, among)]
+    if early is not None and early.spiking is not None:
+        ratio = Standing.of(early, recorded).ratio
+        if ratio is not None:
             sentences.append(
-                f"Answering early, it needs {energy_words(early.spiking.energy)}, "
-                f"{ratio_words(early.ratio)} times what the cheapest of equal accuracy does."
+                f"With early exit it needs {energy_words(early.spiking.energy)}, "
+                f"{ratio_words(ratio)} times what the cheapest of equal accuracy does."
             )
-    if found:
-        wins, n_profiles = won(found)
-        ratios = [one.ratio.value for one in found if one.ratio is not None and one.ratio.value]
+    standings = [Standing.of(one, recorded) for one in analysis.verdicts]
+    if standings:
+        ratios = [one.ratio.value for one in standings if one.ratio is not None and one.ratio.value]
         spread = ""
         if ratios:
-            spread = "; where prices are no brackets, the ratio is "
+            spread = "; where prices have a value, the ratio is "
             spread += f"{min(ratios):.3g} to {max(ratios):.3g}"
-        sentences.append(f"It wins under {wins} of the {n_profiles} profiles that compare{spread}.")
+        wins = sum(one.outcome == "snn" for one in standings)
+        sentences.append(
+            f"It wins under {wins} of the {len(standings)} profiles that compare{spread}."
+        )
     return tuple(sentences)
 
 
-def _first(verdict: Verdict, samples: str) -> str:
-    snn, ann, under = verdict.spiking, verdict.conventional, f"under {verdict.profile.id}"
-    level = f"{verdict.level_percent:.2f} % on validation {samples}"
-    if snn is None:
-        return f"No spiking network reaches {level}."
-    if ann is None or verdict.ratio is None:
-        return (
-            f"At its accuracy ({level}) it stands alone {under}: no conventional network that was "
-            f"counted reaches it. It needs {energy_words(snn.energy)} per inference."
-        )
-    against = (
-        f"{energy_words(snn.energy)} per inference, {ratio_words(verdict.ratio)} times the "
-        f"{energy_words(ann.energy)} of {ann.variant.name} ({accuracy_words(ann.variant)})"
+def _first(standing: Standing, snn: Choice, samples: str, among: str) -> str:
+    level = f"{standing.verdict.level_percent:.2f} % on validation {samples}"
+    under, needs = (
+        f"under {standing.verdict.profile.id}",
+        f"{energy_words(snn.energy)} per inference",
     )
-    at = f"at equal accuracy ({level})"
-    return {
-        "ann": f"The spiking network loses {at} {under}: {against}.",
-        "snn": f"The spiking network wins {at} {under}: {against}.",
-        "undecided": f"Undecided {at} {under}, since the interval of the ratio holds 1: {against}.",
-    }[verdict.ratio.verdict]
+    if standing.ratio is None:
+        return (
+            f"At its accuracy ({level}) it stands alone {under}: none of {among} reaches it. It "
+            f"needs {needs}."
+        )
+    outcome = {
+        "ann": "The spiking network loses at equal accuracy ({}) {}",
+        "snn": "The spiking network wins at equal accuracy ({}) {}",
+        "undecided": "Undecided at equal accuracy ({}) {}, since the range of the ratio holds 1",
+    }[standing.ratio.verdict].format(level, under)
+    return (
+        f"{outcome}: {needs}, {ratio_words(standing.ratio)} times the {standing.energy} of "
+        f"{standing.network_words}, the cheapest of at least that accuracy among {among}."
+    )
 
 
 def break_even_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
@@ -112,11 +217,21 @@ def static_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
     )
 
 
-def energy_words(energy: Energy, digits: int = 4) -> str:
-    """A mean, or the bracket where there is nothing else."""
-    if energy.value is not None:
-        return joules(energy.value.mean, digits)
-    return f"{joules(energy.low.mean, digits)} to {joules(energy.high.mean, digits)}"
+def range_words(
+    low_pj: float | None, value_pj: float | None, high_pj: float | None, digits: int = 3
+) -> str:
+    """The value, or the range where there is nothing else; nothing where there is neither."""
+    if value_pj is not None:
+        return joules(value_pj, digits)
+    if low_pj is None or high_pj is None:
+        return ""
+    return f"{joules(low_pj, digits)} to {joules(high_pj, digits)}"
+
+
+def energy_words(energy: Energy) -> str:
+    """The same of the means of an energy."""
+    value = None if energy.value is None else energy.value.mean
+    return range_words(energy.low.mean, value, energy.high.mean, 4)
 
 
 def ratio_words(ratio: Ratio) -> str:

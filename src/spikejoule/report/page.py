@@ -14,12 +14,13 @@ from spikejoule.energy import words as verdict_words
 from spikejoule.energy.comparison import WindowCost, energy_by_part, window_cost
 from spikejoule.energy.estimates import joules
 from spikejoule.energy.prices import MEASURED_ON_MNIST
+from spikejoule.energy.words import Standing
 from spikejoule.report import words
 from spikejoule.report.charts import accuracy, energy
 from spikejoule.report.charts.canvas import PALETTE, Chart, NoChart
 from spikejoule.report.charts.learning import training_energy
 from spikejoule.report.charts.raster import spike_raster
-from spikejoule.report.content import PageContent, Standing, answer_sentences
+from spikejoule.report.content import PageContent
 
 
 def energy_page(content: PageContent) -> str:
@@ -32,7 +33,6 @@ def energy_page(content: PageContent) -> str:
     page = _templates().get_template("energy.html.j2")
     return page.render(
         content=content,
-        sentences=answer_sentences(content),
         outcome="" if verdict is None else verdict.outcome,
         best=best,
         worst=worst,
@@ -53,7 +53,7 @@ def energy_page(content: PageContent) -> str:
 def energy_card(content: PageContent) -> str:
     """The card as Markdown."""
     card = _templates().get_template("energy_card.md.j2")
-    return card.render(content=content, sentences=answer_sentences(content))
+    return card.render(content=content)
 
 
 @cache
