@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 
 from spikejoule.cli import main
-from spikejoule.core.errors import ArtifactError
 from spikejoule.data.images import Dataset
-from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.checkpoint import (
     build_complete,
-    read_complete,
     write_complete,
 )
 from spikejoule.model.pruning import pruning_masks
@@ -244,13 +241,6 @@ class TestForeignCheckpoints:
         assert printed(capsys, tmp_path / "c.pth")["training"] is None
         assert main(["energy", str(tmp_path / "c.pth")]) == 0
         assert "does not record what the energy of training needs" in capsys.readouterr().out
-
-    def test_inputs_without_spikes_are_refused_in_one_sentence(self, tmp_path: Path) -> None:
-        content = complete_content()
-        content["inference_spikes"] = {}
-        write_complete(tmp_path / "c.pth", content)
-        with pytest.raises(ArtifactError, match="records no inference spikes"):
-            analysis_inputs(read_complete(tmp_path / "c.pth"))
 
 
 class TestPruned:

@@ -35,6 +35,7 @@ from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
 from tests.tools.settings import draw_key, encode
 
+TOOLS = ("lemaire-spikingjelly", "lemaire-qualia", "yan-spyx")
 STEPS, SIZES, IMAGES = 25, (784, 30, 20, 10), 8
 SPIKING = {
     "operations": (
@@ -119,40 +120,21 @@ def same(found: Items, expected: Items, total: float | None = None) -> None:
         assert total == pytest.approx(sum(expected.values()), rel=1e-9)
 
 
-NEURONS = pytest.mark.parametrize(
+@pytest.mark.parametrize(
     "neuron", [{}, {"bias": False, "decay": 1.0, "threshold": 2.0}, {"reset": "subtract"}], ids=str
 )
-
-
-@NEURONS
-def test_spikingjelly(mnist5k: Dataset, neuron: dict[str, object]) -> None:
+def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
     measured = run(mnist5k.test.images[:IMAGES], **neuron)
     assert measured.counts.per_sample.sum(axis=0).min() > 0
     counts = count_operations(measured)
-    totals = price(counts, load_profiles()["lemaire-spikingjelly"]).per_sample_pj
+    jelly, qualia, spyx = (items(counts, name, SPIKING) for name in TOOLS)
+    totals = price(counts, load_profiles()[TOOLS[0]]).per_sample_pj
     assert totals is not None
-    how = {"bias": bool(neuron.get("bias", True)), "leak": neuron.get("decay") != 1.0}
-    for image, found in enumerate(items(counts, "lemaire-spikingjelly", SPIKING)):
-        layers = spiking_layers(measured, image, **how)
+    bias, leak = bool(neuron.get("bias", True)), neuron.get("decay") != 1.0
+    for image in range(IMAGES):
+        layers = spiking_layers(measured, image, bias=bias, leak=leak)
         expected = estimators.network(estimators.spikingjelly_spiking, layers)
-        same(found, expected, totals[image])
-
-
-def test_spikingjelly_relu() -> None:
-    counts = relu()
-    totals = price(counts, load_profiles()["lemaire-spikingjelly"]).per_sample_pj
-    assert totals is not None
-    expected = estimators.network(estimators.spikingjelly_relu, relu_layers())
-    same(items(counts, "lemaire-spikingjelly", RELU)[0], expected, totals[0])
-
-
-@NEURONS
-def test_qualia(mnist5k: Dataset, neuron: dict[str, object]) -> None:
-    measured = run(mnist5k.test.images[:IMAGES], **neuron)
-    counts = count_operations(measured)
-    bias = bool(neuron.get("bias", True))
-    for image, found in enumerate(items(counts, "lemaire-qualia", SPIKING)):
-        layers = spiking_layers(measured, image, bias=bias, leak=neuron.get("decay") != 1.0)
+        same(jelly[image], expected, totals[image])
         expected = estimators.network(estimators.qualia_spiking, layers)
         # Its addresses are those of the mean spikes of an input.
         per_input = sum(0.1 * layer.events / layer.inputs for layer in layers)
@@ -160,32 +142,24 @@ def test_qualia(mnist5k: Dataset, neuron: dict[str, object]) -> None:
         expected["addressing"] = sum(0.1 * layer.events for layer in layers)
         # It adds biases that are not there.
         expected["operations"] -= 0 if bias else sum(0.1 * layer.updates for layer in layers)
-        same(found, expected)
-        assert sum(found[item] for item in expected) == pytest.approx(sum(expected.values()))
-
-
-def test_qualia_relu() -> None:
-    expected = estimators.network(estimators.qualia_relu, relu_layers())
-    counts = relu()
-    totals = price(counts, load_profiles()["lemaire-qualia"]).per_sample_pj
-    assert totals is not None
-    same(items(counts, "lemaire-qualia", RELU)[0], expected, totals[0])
-
-
-@NEURONS
-def test_spyx(mnist5k: Dataset, neuron: dict[str, object]) -> None:
-    measured = run(mnist5k.test.images[:IMAGES], **neuron)
-    for image, found in enumerate(items(count_operations(measured), "yan-spyx", SPIKING)):
-        layers = spiking_layers(measured, image)
-        expected = estimators.network(estimators.spyx_spiking, layers)
+        same(qualia[image], expected)
+        expected = estimators.network(estimators.spyx_spiking, spiking_layers(measured, image))
         wider = 32 / estimators.SPYX_BITS
         expected |= {item: wider * expected[item] for item in ("weights", "potentials")}
-        same(found, expected)
+        same(spyx[image], expected)
 
 
-def test_spyx_relu() -> None:
+def test_relu_networks() -> None:
+    counts = relu()
+    for name, formula in zip(
+        TOOLS, (estimators.spikingjelly_relu, estimators.qualia_relu), strict=False
+    ):
+        totals = price(counts, load_profiles()[name]).per_sample_pj
+        assert totals is not None
+        expected = estimators.network(formula, relu_layers())
+        same(items(counts, name, RELU)[0], expected, totals[0])
     expected = estimators.spyx_quantised(relu_layers(), 32)
     scores = SIZES[-1]
     expected["operations"] -= scores * 2 * estimators.YAN_ADD_PJ
     expected["activations"] -= scores * 32 * estimators.ON_CHIP_PJ_PER_BIT
-    same(items(relu(), "yan-spyx", RELU)[0], expected)
+    same(items(counts, TOOLS[2], RELU)[0], expected)

@@ -51,14 +51,6 @@ class TestStatistics:
         assert found.low == pytest.approx(found.mean - 1.96 * error, abs=0.1 * error)
         assert found.high == pytest.approx(found.mean + 1.96 * error, abs=0.1 * error)
 
-    def test_the_same_seed_and_no_other_gives_the_same_interval(self) -> None:
-        one, again, other = (
-            estimated(self.counts(300), BootstrapSettings(500, 0.95, seed), 1, 1, 1)
-            for seed in (1, 1, 2)
-        )
-        assert one == again
-        assert one.low != other.low
-
     def test_every_resample_is_a_mean_of_the_same_images_in_every_column(self) -> None:
         counts = np.array([[0, 10], [1, 20]], dtype=np.int64)
         (found,) = count_statistics([counts], BootstrapSettings(300))
@@ -79,26 +71,6 @@ class TestStatistics:
 
 
 class TestInference:
-    def test_energies_of_the_network_by_hand(self) -> None:
-        result = analysis(inputs())
-        total = result.chosen_inference.total
-        assert total.value is not None
-        assert total.value.mean == pytest.approx(69.6, rel=1e-14)
-        by_term = {
-            (item.term, item.place): item.energy.value for item in result.chosen_inference.by_term
-        }
-        means = {key: value.mean for key, value in by_term.items() if value is not None}
-        assert means == pytest.approx(
-            {
-                ("synaptic_event", "input_to_hidden"): 9.0,
-                ("synaptic_event", "hidden_to_output"): 5.4,
-                ("leak_multiplication", "hidden"): 22.2,
-                ("leak_multiplication", "output"): 22.2,
-                ("bias_addition", "hidden"): 5.4,
-                ("bias_addition", "output"): 5.4,
-            }
-        )
-
     def test_classes_are_their_images(self) -> None:
         given = inputs(labels=[1, 0, 1, 1])
         counts = given.operations
@@ -156,8 +128,8 @@ class TestComparison:
         assert lines[0] == (
             "The spiking network loses at equal accuracy (88.00 % on validation images) under "
             "45nm-fp32: 69.6 pJ per inference, 2.23 (2.23 to 2.23) times the 31.2 pJ of ReLU, "
-            "zero-skipping (95.00 % validation, 94.00 % test), the cheapest of at least that accuracy "
-            "among 1 conventional network (of this run alone)."
+            "zero-skipping (95.00 % validation, 94.00 % test), the cheapest of at least that "
+            "accuracy among 1 conventional network (of this run alone)."
         )
         assert any(line.startswith("Equal size, not accuracy: 1.4 ") for line in lines)
 
@@ -168,31 +140,6 @@ class TestComparison:
         assert result.equal_accuracy is not None
         assert result.equal_accuracy.name == "small, zero-skipping"
         assert "small, zero-skipping" in verdict_lines(result)[0]
-
-    @pytest.mark.parametrize("size", ["equal", "other"])
-    def test_images_are_paired(self, size: str) -> None:
-        # Where the MACs are in proportion to the energy of each image, the ratio has no spread.
-        given = inputs(images=6)
-        counts = given.operations
-        assert isinstance(counts, OperationCounts)
-        events = np.array([10, 20, 30, 40, 50, 60])
-        varied = np.zeros_like(counts.counts)
-        varied[:, 0] = events
-        given = dataclasses.replace(
-            given,
-            operations=dataclasses.replace(counts, counts=varied),
-            baselines=(baseline(1000, (2 * events).tolist(), equal_size=size == "equal"),),
-        )
-        macs_alone = profile({"mac": 4.6, "synaptic_event": 0.9}, "system")
-        result = analysis(given, "p", macs_alone)
-        ratio = (
-            comparisons(result)["zero-skipping"].ratio
-            if size == "equal"
-            else result.verdicts[-1].ratio
-        )
-        assert ratio is not None
-        assert ratio.value == pytest.approx(0.9 / 9.2)
-        assert (ratio.low, ratio.high) == pytest.approx((0.9 / 9.2, 0.9 / 9.2))
 
     def test_brackets_widen_the_ratio(self) -> None:
         bracket = profile({"mac": Price(1.0, None, 2.0), "addition": Price(1.0, 1.0, 4.0)})

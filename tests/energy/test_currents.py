@@ -12,9 +12,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, EventList, Products
 from spikejoule.energy import (
-    AnalysisInputs,
     BootstrapSettings,
-    EnergyAnalysis,
     EpochSpikes,
     MeanOperations,
     OperationCounts,
@@ -62,21 +60,6 @@ def tiny(products: Products = "once", pruned: bool = False) -> Measurement:
 
 @EACH
 class TestByHand:
-    @pytest.mark.parametrize(("pruned", "synapses"), [(False, 4), (True, 2)])
-    def test_counts(self, products: Products, pruned: bool, synapses: int) -> None:
-        counts = count_operations(tiny(products, pruned))
-        macs = synapses * TIMES[products]
-        assert counts.of("input_mac").tolist() == [[macs]]
-        assert counts.of("synaptic_event").tolist() == [[0, 2]]
-        assert counts.of("bias_addition").tolist() == [[6, 6]]
-        assert counts.of("weight_read").tolist() == [[macs, 2]]
-        assert counts.of("state_access_per_event").tolist() == [[2 * macs, 4]]
-        assert counts.of("address_event").tolist() == [[macs, 2]]
-        assert counts.of("spike_routed").tolist() == [[0, 1, 1]]
-        # Whoever leaves out the black pixel has compared all with zero.
-        assert counts.of("zero_comparison").tolist() == [[3]]
-        assert counts.counts.dtype == np.int64
-
     def test_stopping_early(self, products: Products) -> None:
         measured = tiny(products)
         assert step_outcomes(measured, np.array([0])).synaptic_events.tolist() == [[0, 0, 2]]
@@ -88,22 +71,6 @@ class TestByHand:
         products_pj = {"once": 4 * 4.6, "every_step": 2 * 4 * 4.6}[products]
         assert cost.energy(0, 2).value_pj == pytest.approx(products_pj + 2 * step)
         assert cost.energy(2, 3).value_pj == pytest.approx(price(counts, fp32).per_sample_pj[0])  # type: ignore[index]
-
-
-def analysis(measured: Measurement, products: Products) -> EnergyAnalysis:
-    given = AnalysisInputs(
-        title="by hand",
-        architecture=measured.architecture,
-        encoder=Direct(time_window=3, direct_products=products),
-        accuracy=None,
-        spikes_per_inference=measured.counts.means,
-        proxies=measured.proxies,
-        operations=count_operations(measured),
-        n_images=1,
-        training=training(products),
-    )
-    profiles = load_profiles()
-    return analyse(given, profiles, *[profiles["45nm-fp32"]] * 2, BootstrapSettings(100))
 
 
 def training(products: Products) -> Any:

@@ -45,34 +45,6 @@ def test_the_engines_emit_the_spikes_that_are_written_down(engine: str) -> None:
 
 
 class TestByHand:
-    @pytest.mark.parametrize(
-        ("term", "expected"),
-        [
-            ("synaptic_event", [5 * 2, 3 * 2]),
-            ("neuron_update_active", [3, 2]),
-            ("neuron_update_inactive", [6 - 3, 6 - 2]),
-            ("leak_multiplication", [6, 6]),
-            ("bias_addition", [6, 6]),
-            ("threshold_comparison", [6, 6]),
-            ("reset", [3, 2]),
-            ("spike_routed", [5, 3, 2]),
-            ("address_event", [10, 6]),
-            ("weight_read", [10, 6]),
-            ("bias_read", [6, 6]),
-            ("spike_read", [5, 3]),
-            ("spike_write", [3, 2]),
-            ("spike_counted", [2]),
-            ("decision_comparison", [1]),
-            ("state_access", [12, 12]),
-            ("state_access_per_event", [20, 12]),
-        ],
-    )
-    def test_counts(self, term: str, expected: list[int]) -> None:
-        counts = tiny_counts()
-        assert counts.of(term).tolist() == [expected]
-        assert counts.counts.dtype == np.int64
-        assert counts.time_window == 3
-
     def test_what_early_answers_compare(self) -> None:
         """Of two classes: the larger count, none to find the second, and their distance."""
         measured = Measurement.of(STATE, ARCHITECTURE, tiny_layers())

@@ -67,39 +67,11 @@ def written(tmp_path: Path, text: str) -> Path:
 
 
 class TestShipped:
-    # Values of the sources, in pJ, typed a second time.
-    @pytest.mark.parametrize(
-        ("profile", "term", "low", "value", "high"),
-        [
-            ("45nm-fp32", "mac", 4.6, 4.6, 4.6),
-            ("45nm-fp32", "addition", 0.9, 0.9, 0.9),
-            ("45nm-fp16", "mac", 1.5, 1.5, 1.5),
-            ("45nm-fp16", "addition", 0.4, 0.4, 0.4),
-            ("45nm-int32", "mac", 3.2, 3.2, 3.2),
-            ("45nm-int32", "addition", 0.1, 0.1, 0.1),
-            ("45nm-int8", "mac", 0.23, 0.23, 0.23),
-            ("45nm-int8", "addition", 0.03, 0.03, 0.03),
-            ("45nm-memory", "weight_read", 5.0, None, 2600.0),
-            ("lemaire-2022-memory", "weight_read", 5.0, None, 123.0),
-            ("loihi-1", "synaptic_event", 23.6, 23.6, 23.6),
-            ("loihi-1", "neuron_update_active", 81.0, 81.0, 81.0),
-            ("loihi-1", "neuron_update_inactive", 52.0, 52.0, 52.0),
-            ("loihi-1", "spike_routed", 1.7, 1.7, 1.7),
-            ("truenorth", "synaptic_event", 26.0, 26.0, 26.0),
-            ("odin", "synaptic_event", 12.7, 12.7, 12.7),
-            ("odin-incremental", "synaptic_event", 8.43, 8.43, 8.43),
-            ("darwin3", "synaptic_event", 5.47, 5.47, 5.47),
-            ("seneca", "synaptic_event", 2.8, 2.8, 2.8),
-            ("spinnaker-1", "synaptic_event", 11_300.0, 13_300.0, 110_000.0),
-            ("spinnaker-1", "neuron_update_active", 26_000.0, 26_000.0, 26_000.0),
-            ("spinnaker-2", "synaptic_event", 10.0, 450.0, 450.0),
-            ("spinnaker-2", "neuron_update_active", 1_500.0, 2_190.0, 2_190.0),
-        ],
-    )
-    def test_prices_are_those_of_the_sources(
-        self, profile: str, term: str, low: float, value: float | None, high: float
-    ) -> None:
-        assert load_profiles()[profile].prices[term] == Price(low, value, high)
+    def test_macs_are_those_of_the_sources(self) -> None:
+        """In pJ, typed a second time; the other prices are in `test_operations.py`."""
+        profiles = load_profiles()
+        for name, pj in (("fp32", 4.6), ("fp16", 1.5), ("int32", 3.2), ("int8", 0.23)):
+            assert profiles[f"45nm-{name}"].prices["mac"] == Price(pj, pj, pj)
 
     def test_every_profile_is_complete(self) -> None:
         for name, entry in load_profiles().items():
@@ -217,9 +189,7 @@ FAULTS = [
     (GOOD, "unit: pJ", "unit: fJ", 8, "'fJ' is not allowed; allowed: pJ, nJ"),
     (GOOD, "synaptic_event: 2", "synaptic_event: -2", 10, "is -2, but must be greater"),
     (GOOD, "synaptic_event: 2", "synaptic_event: 0", 10, "prices.synaptic_event is 0"),
-    (GOOD, "synaptic_event: 2", "synaptic_event: .inf", 10, "must be"),
     (GOOD, "synaptic_event: 2", "synaptic_event: 1e99999999999999", 10, "must be"),
-    (GOOD, "synaptic_event: 2", "synaptic_event: yes", 10, "must be"),
     (GOOD, "synaptic_event: 2", "synaptic_event: true", 10, "must be a valid number"),
     (GOOD, "synaptic_event: 2", "synaptic_event: [3, 2]", 10, "ascending"),
     (GOOD, "synaptic_event: 2", "synaptic_event: [3]", 10, "[low, high]"),
@@ -229,9 +199,7 @@ FAULTS = [
     (GOOD, "  prices:\n    synaptic_event: 2", "  prices: {}", 9, "at least 1 item"),
     (GOOD, "scope: per_event", "scope: everything", 6, "allowed: arithmetic"),
     (GOOD, "scope: per_event", "scope: contested", 9, "need a bracket"),
-    (GOOD, "year: 2020", "year: soon", 4, "year is 'soon'"),
     (GOOD, "title: A chip", "title:", 2, "title is null"),
-    (GOOD, "title: A chip", "name: A chip", 1, "title is missing"),
     (GOOD, "title: A chip", "title: A chip\n  name: A", 3, "name is unknown"),
     (GOOD, "chip:", "My Chip:", 1, "must match"),
     (CORE, "weight_read: by_size", "weight_read: by_width", 14, "must be 'by_size'"),
@@ -239,11 +207,9 @@ FAULTS = [
     (CORE, "{per_bit: 1, per_bit_squared: 0.5}", "{}", 13, "is empty"),
     (CORE, "[[0, 0], [8192, 2.5]]", "[[9, 1], [8, 2]]", 9, "of ascending sizes"),
     (CORE, "[[0, 0], [8192, 2.5]]", "[[0, 0], [8, 0]]", 9, "the last not free"),
-    (CORE, "[8192, 2.5]", "[8192]", 10, "missing"),
     (CORE, "parameters: joined", "access: 3", 9, "either pj_per_byte or access"),
     (CORE, "  memory:\n    pj_per_byte: [[0, 0], [8192, 2.5]]\n    parameters: joined\n", "", 11,
      "is by_size, but there is no memory"),
-    (CORE, "scope: system", "scope: per_event", 13, "prices.mac is nothing that scope"),
     (CORE.replace("mac: {per_bit: 1, per_bit_squared: 0.5}\n    ", ""), "scope: system",
      "scope: arithmetic", 13, "nothing that scope arithmetic"),
     (CORE, "unit: nJ", "unit: nJ\n  static_uw: {per_bit: 1}", 9, "a number of microwatts"),

@@ -121,16 +121,6 @@ class TestTraining:
         assert counts["optimizer_multiplication"] == 28 * operations[0]
         assert counts["optimizer_addition"] == 28 * operations[1]
 
-    def test_without_epochs_the_totals_are_the_same(self) -> None:
-        whole = analysis(inputs()).chosen_training
-        record = dataclasses.replace(TRAINING, epochs=())
-        parts = analysis(dataclasses.replace(inputs(), training=record)).chosen_training
-        assert whole is not None
-        assert parts is not None
-        assert parts.epochs == ()
-        assert parts.total == whole.total
-        assert parts.by_term == whole.by_term
-
 
 class TestOtherNeurons:
     @pytest.mark.parametrize(

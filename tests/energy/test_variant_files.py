@@ -87,9 +87,7 @@ def test_counts_that_the_file_cannot_hold_are_refused(tmp_path: Path) -> None:
         ("widths", lambda values: values + 1, "1 for integers, else 0"),
         ("0.columns", lambda values: np.char.add(values, "s"), "is no term"),
         ("0.columns", None, r"lacks 0\.columns"),
-        ("1.sizes", lambda values: values[1:], "the columns of 1 do not fit"),
         ("1.varying", lambda values: values[:, 1:], "the columns of 1 do not fit"),
-        ("1.varying", lambda values: values[1:], "N"),
         ("7.varying", np.array([[1], [2], [3]], np.uint32), "unknown"),
     ],
 )  # fmt: skip

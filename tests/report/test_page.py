@@ -27,7 +27,7 @@ from tests.energy.by_hand import analysis, baseline, inputs
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 FIGURES = {
     "by-profile", "by-term", "by-layer", "by-step", "front", "break-even", "training", "by-class",
@@ -371,10 +371,3 @@ def colours_in(png: bytes) -> int:
     """How many colours a screenshot has: a blank one has a single one."""
     pixels = (imread(io.BytesIO(png), format="png") * 255).astype(np.uint8)
     return len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0))
-
-
-def test_the_colour_count_knows_a_blank_figure(chromium: "Browser") -> None:
-    page = chromium.new_page()
-    page.set_content("<svg width='300' height='100'></svg>")
-    assert colours_in(page.locator("svg").screenshot()) == 1
-    page.close()
