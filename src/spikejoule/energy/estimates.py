@@ -54,9 +54,24 @@ class Energy:
         return self.high.mean if self.high.high is None else self.high.high
 
     @property
+    def low_pj(self) -> float:
+        """The mean under the prices' lower ends, as of `Amount`."""
+        return self.low.mean
+
+    @property
+    def value_pj(self) -> float | None:
+        """The mean under their values."""
+        return None if self.value is None else self.value.mean
+
+    @property
+    def high_pj(self) -> float:
+        """The mean under their upper ends."""
+        return self.high.mean
+
+    @property
     def middle_pj(self) -> float:
         """The mean under the values; of brackets alone, half-way between their ends."""
-        return (self.low.mean + self.high.mean) / 2 if self.value is None else self.value.mean
+        return (self.low_pj + self.high_pj) / 2 if self.value_pj is None else self.value_pj
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,22 @@ def joules(energy_pj: float, digits: int = 4) -> str:
         if abs(energy_pj) >= size:
             return f"{energy_pj / size:.{digits}g} {unit}"
     return f"{energy_pj:.{digits}g} pJ"
+
+
+def range_words(
+    low_pj: float | None, value_pj: float | None, high_pj: float | None, digits: int = 3
+) -> str:
+    """The value, or the range where there is nothing else; nothing where there is neither."""
+    if value_pj is not None:
+        return joules(value_pj, digits)
+    if low_pj is None or high_pj is None:
+        return ""
+    return f"{joules(low_pj, digits)} to {joules(high_pj, digits)}"
+
+
+def energy_words(energy: Energy | Amount) -> str:
+    """The same of a mean, or of an amount."""
+    return range_words(energy.low_pj, energy.value_pj, energy.high_pj, 4)
 
 
 @dataclass(frozen=True)

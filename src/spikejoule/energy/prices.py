@@ -296,12 +296,6 @@ class Coverage:
     covered: tuple[str, ...]
     words: str
 
-    def status(self, term: str) -> str:
-        """``priced``, ``unpriced`` or ``covered``."""
-        if term in self.unpriced:
-            return "unpriced"
-        return "covered" if term in self.covered else "priced"
-
 
 def coverage(columns: Iterable[Column], profile: HardwareProfile) -> Coverage:
     """What a total over a spiking network's columns holds under a profile, and what it does not."""

@@ -132,7 +132,7 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     clocked, lazy = analysis.inputs.neuron_updates
     numbers: dict[str, float | int | str | None] = {
         "profile": analysis.chosen,
-        "energy_per_inference_pj": _value(chosen.total),
+        "energy_per_inference_pj": chosen.total.value_pj,
         "energy_per_inference_low_pj": chosen.total.lowest_pj,
         "energy_per_inference_high_pj": chosen.total.highest_pj,
         "neuron_updates_per_inference": clocked,
@@ -170,12 +170,8 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     return {name: number for name, number in found.items() if number is not None}
 
 
-def _value(energy: Energy | None) -> float | None:
-    return None if energy is None or energy.value is None else energy.value.mean
-
-
 def _energy_of(choice: Choice | None) -> float | None:
-    return None if choice is None else _value(choice.energy)
+    return None if choice is None else choice.energy.value_pj
 
 
 def _millijoules(amount: Amount | None) -> float | None:
@@ -244,18 +240,11 @@ def _status(term: str, entry: ProfileInference | ProfileTraining) -> str:
 def _cells(energy: Energy | Amount | None) -> Cells:
     if energy is None:
         return _NOTHING
-    numbers: tuple[float | None, ...]
-    if isinstance(energy, Amount):
-        numbers = (energy.low_pj, energy.value_pj, energy.high_pj, None, None, None)
-    else:
-        numbers = (
-            energy.low.mean,
-            _value(energy),
-            energy.high.mean,
-            (energy.value or energy.high).standard_deviation,
-            energy.low.low,
-            energy.high.high,
-        )
+    spread: tuple[float | None, ...] = (None, None, None)
+    if isinstance(energy, Energy):
+        deviation = (energy.value or energy.high).standard_deviation
+        spread = (deviation, energy.low.low, energy.high.high)
+    numbers = (energy.low_pj, energy.value_pj, energy.high_pj, *spread)
     return tuple("" if number is None else _rounded(number) for number in numbers)
 
 
@@ -326,7 +315,7 @@ def _of_side(name: str, choice: Choice | None) -> dict[str, Any]:
         accuracies = (None, None) if known is None else (
             known.validation_percent, known.test_percent
         )  # fmt: skip
-        energies = (energy.lowest_pj, _value(energy), energy.highest_pj)
+        energies = (energy.lowest_pj, energy.value_pj, energy.highest_pj)
         figures = (*accuracies, *(_rounded(end, _DIGITS_OF_RUNS) for end in energies))
     keys = ("validation_percent", "test_percent", "pj_low", "pj", "pj_high")
     named = {f"{name}_{key}": figure for key, figure in zip(keys, figures, strict=True)}

@@ -388,11 +388,11 @@ def _under(
 
     totals, cumulative = counts.counts.sum(axis=0), counts.counts.cumsum(axis=0)
     total = amount(totals)
-    inference_pj = None if energy.value is None else energy.value.mean
+    inference_pj = energy.value_pj
     amortised = {}
     for one in comparisons:
-        ann = one.ann.value
-        saving = None if ann is None or inference_pj is None else ann.mean - inference_pj
+        ann = one.ann.value_pj
+        saving = None if ann is None or inference_pj is None else ann - inference_pj
         amortised[one.name] = _quotient(total.value_pj, saving)
     return ProfileTraining(
         profile=profile,

@@ -12,7 +12,7 @@ import numpy as np
 from spikejoule.core.text import NOT_RECORDED, Rows, number, render, text_table
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis
 from spikejoule.energy.comparison import Choice, Comparison, Outcome, Ratio, Verdict
-from spikejoule.energy.estimates import Amount, Energy, joules
+from spikejoule.energy.estimates import Amount, Energy, energy_words, joules, range_words
 from spikejoule.energy.ledger import Variant
 from spikejoule.energy.tables import FrontsRow, VerdictRow, headline
 from spikejoule.evaluation.measurement import EnergyProxies
@@ -97,9 +97,7 @@ class Standing:
 
 def _ratio_to(row: FrontsRow, energy: Energy) -> Ratio:
     """An energy over a recorded one, from the least to the most by both their ranges."""
-    value = None
-    if energy.value is not None and row.pj:
-        value = energy.value.mean / row.pj
+    value = energy.value_pj / row.pj if energy.value_pj is not None and row.pj else None
     low = energy.lowest_pj / row.pj_high if row.pj_high else float("inf")
     return Ratio(value, low, energy.highest_pj / row.pj_low if row.pj_low else float("inf"))
 
@@ -217,23 +215,6 @@ def static_sentences(analysis: EnergyAnalysis) -> tuple[str, ...]:
     )
 
 
-def range_words(
-    low_pj: float | None, value_pj: float | None, high_pj: float | None, digits: int = 3
-) -> str:
-    """The value, or the range where there is nothing else; nothing where there is neither."""
-    if value_pj is not None:
-        return joules(value_pj, digits)
-    if low_pj is None or high_pj is None:
-        return ""
-    return f"{joules(low_pj, digits)} to {joules(high_pj, digits)}"
-
-
-def energy_words(energy: Energy) -> str:
-    """The same of the means of an energy."""
-    value = None if energy.value is None else energy.value.mean
-    return range_words(energy.low.mean, value, energy.high.mean, 4)
-
-
 def ratio_words(ratio: Ratio) -> str:
     """A ratio of energies with its interval."""
     span = f"{ratio.low:.3g} to {ratio.high:.3g}"
@@ -254,7 +235,7 @@ def verdict_lines(analysis: EnergyAnalysis) -> tuple[str, ...]:
     samples, total = analysis.inputs.subject.samples, chosen.total
     counted = f"{samples} not recorded" if n_images is None else f"{n_images:,} {samples}"
     bracket = f"{joules(total.lowest_pj)} to {joules(total.highest_pj)}"
-    mean = bracket if total.value is None else joules(total.value.mean)
+    mean = bracket if total.value_pj is None else joules(total.value_pj)
     if not analysis.has_intervals:
         extent = f"a mean, {counted}: no interval"
     elif total.value is None:
@@ -374,9 +355,6 @@ def _training(analysis: EnergyAnalysis) -> list[str]:
 
 
 def _cells(energy: Energy | Amount) -> tuple[str, str, str]:
-    if isinstance(energy, Energy):
-        value = None if energy.value is None else energy.value.mean
-        energy = Amount(energy.low.mean, value, energy.high.mean)
     middle = "-" if energy.value_pj is None else joules(energy.value_pj)
     return joules(energy.low_pj), middle, joules(energy.high_pj)
 

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from spikejoule.energy import EnergyAnalysis, prices, terms
 from spikejoule.energy import words as verdict_words
 from spikejoule.energy.comparison import WindowCost, energy_by_part, window_cost
-from spikejoule.energy.estimates import joules
+from spikejoule.energy.estimates import energy_words, joules
 from spikejoule.energy.prices import MEASURED_ON_MNIST
 from spikejoule.energy.words import Standing
 from spikejoule.report import words
@@ -135,7 +135,7 @@ def _by_step(content: PageContent) -> Chart | NoChart:
     for steps, percent, events in answers:
         if cost is not None and events > 0:
             spent = cost.energy(events, steps)
-            said = f"step {steps:.3g}: {percent:.2f} %, {words.amount_words(spent)}"
+            said = f"step {steps:.3g}: {percent:.2f} %, {energy_words(spent)}"
             points.append(accuracy.Point(words.middle_pj(spent), percent, said))
     stops = early is not None and early.test.synaptic_events_per_inference > 0
     stopped = points.pop() if stops and points else None

@@ -7,15 +7,9 @@ from markupsafe import Markup, escape
 
 from spikejoule.energy.estimates import Amount, Energy, joules
 from spikejoule.energy.prices import AnyPrice, PriceBySize, PriceByWidth
-from spikejoule.energy.words import range_words
 
 # A DOI may hold almost anything but spaces; what closes a sentence or a list does not belong to it.
 _REFERENCE = re.compile(r"(doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;]+)")
-
-
-def amount_words(amount: Amount) -> str:
-    """The value of an amount, or the range where there is nothing else."""
-    return range_words(amount.low_pj, amount.value_pj, amount.high_pj, 4)
 
 
 def middle_pj(amount: Amount) -> float:

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.axes import Axes
 
-from spikejoule.energy.estimates import Energy, joules
+from spikejoule.energy.estimates import Energy, energy_words, joules
 from spikejoule.energy.prices import MEASURED_ON_MNIST, MeasuredChip
-from spikejoule.energy.words import energy_words
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
 from spikejoule.report.words import place_words, term_words, terms_words
@@ -47,13 +46,13 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
             colour_of, size = networks.setdefault(item.baseline.network, style)
             shape = "D" if item.name.endswith(", dense") else "^"
             words = f"{item.name}: {energy_words(item.ann)}"
-            canvas.mark(axes, sum(_ends(item.ann)) / 2, y, words, marker=shape, color=colour_of,
+            canvas.mark(axes, item.ann.middle_pj, y, words, marker=shape, color=colour_of,
                         markerfacecolor=canvas.PAPER, markersize=size, label=item.name)  # fmt: skip
         words = f"{profile.title}: {energy_words(total)}"
         _span(axes, total, y, colour, words)
-        if total.value is not None:
+        if total.value_pj is not None:
             label = f"spiking network{f', chosen profile ({analysis.chosen})' if chosen else ''}"
-            canvas.mark(axes, total.value.mean, y, words, color=colour, label=label)
+            canvas.mark(axes, total.value_pj, y, words, color=colour, label=label)
     about = "another network each · scope unconfirmed · measured"
     _name_row(axes, len(entries), "Chips that read MNIST digits", about, False)
     for chip, energy in zip(MEASURED_ON_MNIST, chips, strict=True):
@@ -179,8 +178,8 @@ def by_class(analysis: "EnergyAnalysis") -> Chart | NoChart:
         name = subject.class_names[item.label]
         words = f"{name}: {energy_words(item.energy)}, {item.n_images:,} {subject.samples}"
         _span(axes, item.energy, row, canvas.BLUE, words)
-        if item.energy.value is not None:
-            canvas.mark(axes, item.energy.value.mean, row, words, color=canvas.BLUE)
+        if item.energy.value_pj is not None:
+            canvas.mark(axes, item.energy.value_pj, row, words, color=canvas.BLUE)
     axes.set_xlabel(f"Energy per inference under {analysis.chosen}, mean and interval")
     dearest = subject.one(max(classes, key=lambda item: item.energy.highest_pj).label)
     cheapest = subject.one(min(classes, key=lambda item: item.energy.highest_pj).label)
@@ -211,8 +210,8 @@ def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
         return NoChart("break-even", "Break-even", reason)
     solved = [(one.name, one.break_even) for one in entry.comparisons if one.break_even is not None]
     _, widest = max(solved, key=lambda pair: pair[1].curve_spikes_per_input[-1])
-    assert entry.total.value is not None  # no break-even without
-    measured, energy = widest.measured_spikes_per_input, entry.total.value.mean
+    measured, energy = widest.measured_spikes_per_input, entry.total.value_pj
+    assert energy is not None  # no break-even without
     spikes, energies = widest.curve_spikes_per_input, widest.curve_snn_pj
     figure = canvas.new_figure(4.4)
     axes = figure.subplots()
@@ -258,10 +257,9 @@ def _limit_words(name: str, limit: "BreakEven") -> str:
 
 
 def _low_value_high(energy: Energy) -> tuple[float, float, float]:
-    low, high = energy.low.mean, energy.high.mean
-    return low, (low + high) / 2 if energy.value is None else energy.value.mean, high
+    return energy.low_pj, energy.middle_pj, energy.high_pj
 
 
 def _ends(energy: Energy) -> tuple[float, float]:
-    low, value, high = _low_value_high(energy)
-    return (low, high) if energy.value is None else (value, value)
+    low, middle, high = _low_value_high(energy)
+    return (low, high) if energy.value is None else (middle, middle)

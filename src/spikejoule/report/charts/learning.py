@@ -11,10 +11,11 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject, numbered
+from spikejoule.energy.estimates import energy_words
 from spikejoule.evaluation.accuracy import Accuracy
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
-from spikejoule.report.words import amount_words, middle_pj
+from spikejoule.report.words import middle_pj
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
@@ -101,7 +102,7 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
     if priced is None or analysis.training is None:
         reason = "The checkpoint does not record what training's energy needs."
         return NoChart("training", "What training costs", reason)
-    total = amount_words(priced.total)
+    total = energy_words(priced.total)
     if not priced.epochs or priced.total.high_pj <= 0:
         reason = f"{total} in all; single epochs are not recorded."
         return NoChart("training", "What training costs", reason)
@@ -116,7 +117,7 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
     axes.plot(spent, errors, color=canvas.BLUE, linewidth=1.6, label=label)
     for epoch, x, y in zip(priced.epochs, spent, errors, strict=True):
         words = f"epoch {epoch.epoch}: {epoch.validation_accuracy_percent:.2f} %, "
-        words += amount_words(epoch.cumulative)
+        words += energy_words(epoch.cumulative)
         style: dict[str, Any] = {"color": canvas.BLUE, "markersize": 3.5}
         if epoch.epoch == analysis.training.best_epoch:
             kept = f"the weights kept, epoch {epoch.epoch}"
@@ -124,7 +125,7 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
         canvas.mark(axes, x, y, words, **style)
     axes.set_xlabel(f"Energy of training until then, under {analysis.chosen}")
     canvas.legend_below(figure)
-    shares = ", ".join(f"{phase} {amount_words(one)}" for phase, one in priced.by_phase.items())
+    shares = ", ".join(f"{phase} {energy_words(one)}" for phase, one in priced.by_phase.items())
     ends = "" if priced.total.value_pj is not None else " Drawn at the prices' upper ends."
     return Chart(
         "training",
