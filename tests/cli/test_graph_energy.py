@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from spikejoule.cli import main
-from spikejoule.data import events as events_module
-from spikejoule.data.event_file import EventBlock, EventFile, EventSetting, write_event_file
-from spikejoule.data.events import EventSamples, blocks_of
+from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
+from spikejoule.data.events import EventSamples
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import as_event_samples
 from spikejoule.encoding.events import EventList, load_events, save_events
@@ -161,8 +160,8 @@ def test_what_lies_outside_of_the_window_is_said(
     assert "5 ms in 10 steps" in capsys.readouterr().out  # whatever --dt is
 
 
-def test_an_event_file_is_read_in_blocks_and_in_steps_that_memory_holds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_an_event_file_is_read_in_steps_that_memory_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
@@ -171,12 +170,6 @@ def test_an_event_file_is_read_in_blocks_and_in_steps_that_memory_holds(
     write_event_file(path, setting, [EventBlock(as_event_samples(spikes, 500), np.zeros(6, int))])
     errors = refusal(capsys, graph, "--events", path, "--step-us", 1, *SAID)
     assert "in 4,294,967,296 steps; allowed are 1 us and more in 1 to 10,000 steps" in errors
-    blocks = []
-    read = EventFile.read
-    monkeypatch.setattr(EventFile, "read", lambda *given: blocks.append(1) or read(*given))
-    monkeypatch.setattr(events_module, "blocks_of", lambda lengths: blocks_of(lengths, 1))
-    printed(capsys, graph, "--events", path, "--step-us", 2**20, *SAID)
-    assert len(blocks) == 6
 
 
 def test_a_step_of_ours_stands_for_what_the_network_says(

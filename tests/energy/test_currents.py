@@ -48,14 +48,14 @@ EACH = pytest.mark.parametrize("products", PRODUCTS)
 TIMES = {"once": 1, "every_step": 3}
 
 
-def tiny(products: Products = "once", pruned: bool = False) -> Measurement:
+def tiny(products: Products) -> Measurement:
     """The tiny network on one image, over 3 steps, worked out by hand.
 
     Potentials of hidden 0: 0.6, 0.9, 1.05 (a spike); of hidden 1: 0.2, 0.3, 0.35; of output 0:
     0.1, 0.15, 0.075 + 0.1 + 1.2 (a spike), of output 1: 0, 0, 0.4.
     """
     events = Direct(time_window=3, direct_products=products).events(IMAGE, np.uint64(0))
-    return measure_network(STATE, ARCHITECTURE, events, pruned=pruned)
+    return measure_network(STATE, ARCHITECTURE, events)
 
 
 @EACH
