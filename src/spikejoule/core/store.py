@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final, NoReturn
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def open_regular(
     """Open a file for reading, if it is a regular one of at most `max_bytes`.
 
     Raises `error_type` in one sentence otherwise. For a library that opens files itself, close the
-    stream and give it the path; what a compressed file unpacks to is bounded by `read_bounded`.
+    stream and give it the path; what a compressed file unpacks to is the reader's to bound.
     """
     try:
         # Without waiting for whoever would write to a pipe.
@@ -64,19 +64,6 @@ def open_regular(
     if not stat.S_ISREG(found.st_mode):
         raise error_type(f"{path} is no regular file.")
     raise error_type(f"{path} has {found.st_size:,} bytes, but may have {max_bytes:,}.")
-
-
-def read_bounded(
-    path: FilePath,
-    stream: IO[bytes],
-    max_bytes: int = MAX_BYTES,
-    error_type: type[SpikejouleError] = ArtifactError,
-) -> bytes:
-    """All that an unpacking stream of `path` gives; `error_type` if it is beyond `max_bytes`."""
-    content = stream.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise error_type(f"{path} unpacks to more than {max_bytes:,} bytes.")
-    return content
 
 
 def read_bytes(
