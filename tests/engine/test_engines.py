@@ -84,7 +84,7 @@ def assert_gradients(found: dict[str, np.ndarray], expected: dict[str, np.ndarra
     for name, gradient in expected.items():
         scale = np.abs(gradient).max()
         np.testing.assert_allclose(
-            found[name], gradient, rtol=RELATIVE, atol=1e-13 * scale + 1e-16, err_msg=name
+            found[name], gradient, rtol=RELATIVE, atol=1e-13 * scale + 1e-14, err_msg=name
         )
 
 
