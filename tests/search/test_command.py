@@ -141,6 +141,6 @@ def test_images_that_are_not_the_recorded_ones(
 ) -> None:
     path = artifact_paths(prepared)["validation"]
     shutil.copy(artifact_paths(prepared)["train"], path)
-    assert refused(capsys) == (
-        f"error: {path} is not the file that dvc.lock records: `dvc repro prepare` puts it right."
-    )
+    line = refused(capsys)
+    assert line.startswith(f"error: {path} is not the file that dvc.lock records: its MD5 is ")
+    assert line.endswith("; `dvc repro prepare` puts it right.")

@@ -103,24 +103,8 @@ def test_run_list_shows_runs_with_their_metrics(
         )
 
 
-def test_run_page_shows_metrics_and_parameters(
-    page: "Page", ui: str, recorded: Any, recorded_project: Project
-) -> None:
-    from playwright.sync_api import expect
-
-    page.goto(run_address(ui, recorded))
-    expect(page.get_by_role("heading", name=recorded.info.run_name)).to_be_visible()
-    accuracy = metric(recorded_project, "evaluate_metrics", "test_accuracy_percent")
-    row = page.get_by_role("row").filter(has_text=re.compile(r"^test_accuracy_percent"))
-    expect(row).to_contain_text(f"{accuracy:g}")
-    row = page.get_by_role("row").filter(has_text=re.compile(r"^train\.max_epochs"))
-    expect(row).to_have_text("train.max_epochs2")
-
-
-@pytest.mark.parametrize(
-    "name", ["train_loss", "validation_accuracy_percent", "hidden_spikes_per_sample"]
-)
-def test_run_page_shows_curves(page: "Page", ui: str, recorded: Any, name: str) -> None:
+def test_run_page_shows_curves(page: "Page", ui: str, recorded: Any) -> None:
+    name = "validation_accuracy_percent"
     page.goto(f"{run_address(ui, recorded)}/model-metrics")
     page.get_by_placeholder("Search metric charts").fill(name)
     card = page.get_by_test_id("experiment-view-compare-runs-card").filter(
@@ -149,16 +133,6 @@ def test_artifact_page_shows_every_figure(
         image = page.get_by_role("img", name=path)
         image.wait_for()
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
-
-
-def test_model_page_shows_version_and_alias(page: "Page", ui: str) -> None:
-    from playwright.sync_api import expect
-
-    page.goto(f"{ui}/models/{MODEL}")
-    expect(page.get_by_role("heading", name=MODEL)).to_be_visible()
-    row = page.get_by_role("row").filter(has=page.get_by_role("link", name="Version 1"))
-    expect(row).to_contain_text("@ champion")
-    expect(row).to_contain_text("validation_accuracy_percent")
 
 
 def test_version_page_leads_back_to_the_run(page: "Page", ui: str, recorded: Any) -> None:

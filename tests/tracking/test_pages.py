@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from spikejoule.params import load_params
 from spikejoule.tracking import RunRecord, project_store, publish
-from spikejoule.tracking.writing import VIEW, dataset_input, experiment_tags, run_name, run_note
+from spikejoule.tracking.writing import VIEW, experiment_tags, run_name, run_note
 
 
 def columns() -> list[str]:
@@ -45,18 +45,6 @@ def test_a_new_experiment_has_view_description_and_data_sets(
     assert json.loads(used.dataset.source)["data.sha256.images"] == "ab" * 32
     # Curves form a group of charts of their own.
     assert run.data.metrics == {"by_epoch/loss": 0.5}
-
-
-def test_data_sets_are_told_apart_by_their_bytes() -> None:
-    one, same, other = (
-        dataset_input({"data.source": "mnist", "data.sha256.images": digest})
-        for digest in ("ab", "ab", "cd")
-    )
-    assert one is not None
-    assert same is not None
-    assert other is not None
-    assert one.dataset.digest == same.dataset.digest != other.dataset.digest
-    assert dataset_input({}) is None
 
 
 def test_names() -> None:

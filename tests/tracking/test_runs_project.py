@@ -67,8 +67,6 @@ class TestRevisions:
         assert head == Revision(head.commit)
         assert "dvc.experiment" not in head.tags
         assert find_revision(repository_of_two, "brash-fan") == found
-
-    def test_an_unknown_one(self, repository_of_two: Path) -> None:
         with pytest.raises(ArtifactError, match="has no experiment, branch, tag or commit 'none'"):
             find_revision(repository_of_two, "none")
 

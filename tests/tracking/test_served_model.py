@@ -157,21 +157,17 @@ class TestAnswer:
         [
             (lambda images: images / 255, "the pixels are of the type float64; allowed are 784"),
             (lambda images: images.astype(int) + 1, "the pixels run from 1 to 256; allowed"),
-            (lambda images: images > 0, "the pixels are of the type bool; allowed"),
             (lambda images: images[0], r"the images have the shape \[28, 28\]; allowed"),
             (lambda images: images[:0], "the request has 0 images; allowed are 1 to 10,000 images"),
             (
                 lambda images: np.zeros((10_001, 784), np.uint8),
                 "the request has 10,001 images; allowed are 1 to 10,000 images",
             ),
-            (lambda images: images[:, :14], r"the shape \[6, 14, 28\]; allowed"),
             # As JSON brings them.
             (lambda images: (images / 255).astype(object), "pixels are of the types float; allow"),
             (lambda images: np.array([[1, True]], dtype=object), "of the types bool, int; allowed"),
             (lambda images: np.array([[1, 2], [3]], dtype=object), "of the types list; allowed"),
             (lambda images: np.array([[10**30]], dtype=object), "allowed are 784 whole numbers"),
-            (lambda images: np.array([None]), "the pixels are of the types NoneType; allowed"),
-            (lambda images: np.array(["AAAA"]), r"the shape \[1, 3\]; allowed"),
             (lambda images: np.array(["AAAA", "AAAAAAAA"]), "allowed are 784 whole numbers"),
             (lambda images: np.array(["???"]), "allowed are 784 whole numbers"),
         ],

@@ -291,19 +291,6 @@ class TestProjectStore:
         both = {"MLFLOW_EXPERIMENT_ID": number, "MLFLOW_EXPERIMENT_NAME": "third"}
         assert project_store(root, "name", both).experiment_id is None
 
-    def test_an_experiment_that_another_machine_creates_meanwhile(
-        self, store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        with opened(store) as (client, experiment_id):
-            pass
-        found = client.get_experiment_by_name(store.experiment)
-        answers = iter([None, found, found])
-        monkeypatch.setattr(
-            MlflowClient, "get_experiment_by_name", lambda client, name: next(answers)
-        )
-        with opened(store) as (_, again):
-            assert again == experiment_id
-
     def test_a_place_for_the_files_of_a_database(self, root: Path) -> None:
         environment = {
             "MLFLOW_TRACKING_URI": "postgresql://user@host/mlflow",
@@ -331,11 +318,6 @@ class TestProjectStore:
         assert store.tracking_uri == expected.format(root=str(root).replace("%", "%25"))
 
 
-def test_mlflow_is_imported_where_it_is_used() -> None:
-    code = "import sys, spikejoule.tracking; sys.exit('mlflow' in sys.modules)"
-    assert exit_status_of(code) == 0
-
-
 class TestRunRecord:
     def build(self, folder: Path, **changes: Any) -> RunRecord:
         network = changes.get("network", trained_network())
@@ -352,20 +334,10 @@ class TestRunRecord:
         write_json(paths["energy_metrics"], ENERGY_METRICS)
         estimated = {**HOST_ENERGY, "kind": "estimated"}
         write_json(paths["baseline_timings"], {**BASELINE_TIMINGS, "host_energy": estimated})
-        write_json(
-            paths["train_timings"],
-            {
-                **changes.get("timings", TRAIN_TIMINGS),
-                "host_energy": HOST_ENERGY,
-            },
-        )
-        write_json(
-            paths["inference_timings"],
-            {
-                "measurement_time_seconds": 0.5,
-                "host_energy": NO_HOST_ENERGY,
-            },
-        )
+        timings = changes.get("timings", TRAIN_TIMINGS)
+        write_json(paths["train_timings"], {**timings, "host_energy": HOST_ENERGY})
+        measured = {"measurement_time_seconds": 0.5, "host_energy": NO_HOST_ENERGY}
+        write_json(paths["inference_timings"], measured)
         return build_run_record(
             paths,
             changes.get("params", PARAMS),
@@ -407,17 +379,14 @@ class TestRunRecord:
         assert record.ended_ms is not None
         assert record.ended_ms - record.started_ms == 12_500
 
-    def test_files(self, tmp_path: Path) -> None:
-        stored = {artifact.path.name: artifact for artifact in self.build(tmp_path).artifacts}
-        assert set(stored) == {*FILES, "params.yaml"} - {"trained", "hardware", "front"}
-        assert stored["checkpoint"].folder == "checkpoint"
-        assert stored["history"].folder == (tmp_path / "out").as_posix()
-
-    def test_a_revision_from_before_has_what_its_dvc_yaml_lists(self, tmp_path: Path) -> None:
+    def test_files_are_those_that_the_revisions_dvc_yaml_lists(self, tmp_path: Path) -> None:
         self.build(tmp_path)
         paths = {name: tmp_path / "out" / name for name in FILES if name != "nir"}
-        stored = {artifact.path.name for artifact in build_run_record(paths, PARAMS, {}).artifacts}
-        assert stored == {*FILES, "params.yaml"} - {"trained", "hardware", "front", "nir"}
+        found = build_run_record(paths, PARAMS, {}).artifacts
+        stored = {artifact.path.name: artifact for artifact in found}
+        assert set(stored) == {*FILES, "params.yaml"} - {"trained", "hardware", "front", "nir"}
+        assert stored["checkpoint"].folder == "checkpoint"
+        assert stored["history"].folder == (tmp_path / "out").as_posix()
 
     def test_a_missing_output_is_refused(self, tmp_path: Path) -> None:
         paths = {name: tmp_path / name for name in FILES}

@@ -89,26 +89,6 @@ def refusal(project: Path, capsys: pytest.CaptureFixture[str], *arguments: str) 
 
 
 class TestContenders:
-    def test_every_network_stands_once_cut_to_the_images_that_every_run_counted(
-        self, project: Path
-    ) -> None:
-        """Spiking networks bear the names of their runs."""
-        record(project, "lean", LEAN)
-        record(project, "wider", WIDE)
-        record(project, "before", ())
-        found = recorded(project)
-        counts = {
-            one.network: one.operations.counts[:, 0].tolist()  # type: ignore[union-attr]
-            for one in found.contenders
-        }
-        assert counts == {
-            "lean: 784-16-10 (latency)": [50, 60, 70],
-            "wider: 784-400-10 (latency)": [100, 200, 300],
-            SMALL_BASELINE: [10, 20, 30],
-            LARGE_BASELINE: [1000, 1000, 1000],
-        }
-        assert (found.n_runs, found.without) == (2, ("before",))
-
     def test_a_run_that_gave_the_same_again_brings_its_baselines(self, project: Path) -> None:
         record(project, "lean", LEAN)
         record(project, "same", WIDE)  # of as many letters: the same parameters and figures
@@ -132,6 +112,7 @@ class TestCommand:
     def test_from_the_store_to_the_table(
         self, project: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
+        """Spiking networks bear the names of their runs; all are cut to the images of every run."""
         record(project, "lean", LEAN)
         record(project, "wider", WIDE)
         record(project, "before", ())
@@ -160,13 +141,6 @@ class TestCommand:
         assert f"{wider}: 180 pJ" in line
         (line,) = (each for each in text.splitlines() if each.split()[:2] == [PROFILE, "99"])
         assert "none" in line
-
-    def test_of_the_runs_of_other_data(self, project: Path) -> None:
-        record(project, "lean", LEAN)
-        record(project, "lean again", LEAN)
-        record(project, "wider", WIDE, "mnist")
-        assert judged(project)[98.5].spiking == ""
-        assert judged(project, "--data", "mnist")[98.5].spiking.startswith("wider: ")
 
     def test_refusals(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "holds no finished run that could be compared" in refusal(project, capsys)

@@ -1,6 +1,7 @@
 """The command `search`: workers that look for a Pareto front of accuracy and energy."""
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -155,8 +156,9 @@ def _plan(
     from spikejoule.energy import load_profiles, select_profile
     from spikejoule.search.space import SYNAPTIC_EVENTS, search_space
     from spikejoule.search.study import Search, check_possible, check_storage
-    from spikejoule.search.trial import ARTIFACTS, check_artifacts, digests
+    from spikejoule.search.trial import ARTIFACTS, digests
     from spikejoule.tracking import project_store
+    from spikejoule.tracking.project import check_against_lock
     from spikejoule.tracking.search_runs import SearchRun
     from spikejoule.tracking.store import at_root
 
@@ -169,7 +171,8 @@ def _plan(
     check_possible(space, profile, file)
     storage = at_root(root, options.storage or os.environ.get(_STORAGE_VARIABLE) or _STORAGE)
     check_storage(storage)
-    check_artifacts(root, [paths[name] for name in ARTIFACTS])
+    with contextlib.chdir(root):
+        check_against_lock([paths[name] for name in ARTIFACTS], root, "dvc repro prepare")
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
     specification = {
         "base": space.base,

@@ -11,7 +11,7 @@ import logging
 import math
 import tempfile
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,7 +46,6 @@ from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import SYNAPTIC_EVENTS, StopSettings, check_trial
 from spikejoule.search.study import ENDED, JOB, NUMBER, Search, number_of
-from spikejoule.tracking.lock import LOCK_FILE, result_of
 from spikejoule.tracking.search_runs import EndedTrial, TrialRun
 from spikejoule.tracking.store import in_one_line
 from spikejoule.training.outcome import trained_network
@@ -110,28 +109,6 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
         if not paths[name].is_file():
             raise ArtifactError(f"there is no {paths[name]}: `dvc repro prepare` makes it.")
     return {name: file_digest(paths[name], "sha256") for name in ARTIFACTS}
-
-
-def check_artifacts(root: Path, files: Collection[Path]) -> None:
-    """See that files are what dvc.lock records, of the parameters that params.yaml has.
-
-    Args:
-        root: of the project.
-        files: relative to it.
-
-    Raises:
-        ArtifactError: one line for each that is not; `dvc repro prepare` puts it right.
-    """
-    result = result_of(root, files)
-    problems = result.problems()
-    lines = list(problems.values())
-    lines += [
-        f"{file.path} is not the file that {LOCK_FILE} records: `dvc repro prepare` puts it right."
-        for file in result.wrong_files()
-        if file.path not in problems and Path(file.path) in {*files}
-    ]
-    if lines:
-        raise ArtifactError("\n".join(lines))
 
 
 def load_data(paths: Mapping[str, Path], expected: Mapping[str, str]) -> SearchData:

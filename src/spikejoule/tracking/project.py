@@ -139,7 +139,9 @@ def checked_out(directory: Path, revision: Revision) -> Iterator[Path]:
         yield folder
 
 
-def check_against_lock(files: Collection[Path], root: Path) -> dict[str, str]:
+def check_against_lock(
+    files: Collection[Path], root: Path, remedy: str = "dvc repro"
+) -> dict[str, str]:
     """See that files of the working directory are the one whole result that its dvc.lock records.
 
     Every file that they were made from is looked at, too, where it is on the disk, and every
@@ -149,6 +151,7 @@ def check_against_lock(files: Collection[Path], root: Path) -> dict[str, str]:
     Args:
         files: relative to the working directory.
         root: of the project, which knows where DVC's cache is.
+        remedy: the command that makes the files anew.
 
     Returns:
         What is to be said of the code, as a run's tags.
@@ -160,8 +163,10 @@ def check_against_lock(files: Collection[Path], root: Path) -> dict[str, str]:
     problems = result.problems()
     wrong = [file for file in result.wrong_files() if file.path not in problems]
     if wrong:
-        cache = _cache_if_any(root)
-        problems |= {file.path: _in_words(file, cache) for file in wrong}
+        cache = None
+        with contextlib.suppress(ArtifactError):  # of a folder that is none of DVC's
+            cache = _cache_of(root)
+        problems |= {file.path: _in_words(file, cache, remedy) for file in wrong}
     if problems:
         raise ArtifactError("\n".join(problems.values()))
     changed = result.changed_code()
@@ -220,9 +225,9 @@ def _verdict(limits: EnergyReportParams, energy: EnergyMetrics, accuracy: float)
     return "\n".join(f"{sentence}." for sentence in kept)
 
 
-def _in_words(file: WrongFile, cache: Path | None) -> str:
+def _in_words(file: WrongFile, cache: Path | None, remedy: str) -> str:
     if file.found is None:
-        return f"there is no file {file.path}: `dvc checkout` or `dvc repro` brings it."
+        return f"there is no file {file.path}: `dvc checkout` or `{remedy}` brings it."
     told = (
         f"{file.path} is not the file that {LOCK_FILE} records: its MD5 is {file.found}, not "
         f"{file.recorded}"
@@ -231,20 +236,13 @@ def _in_words(file: WrongFile, cache: Path | None) -> str:
     if copy is not None and copy.is_file() and file_digest(copy, "md5") != file.recorded:
         return (
             f"{told}, and DVC's own copy is another file, too; remove both ({copy}), then "
-            "`dvc pull` or `dvc repro` brings the right one."
+            f"`dvc pull` or `{remedy}` brings the right one."
         )
-    return f"{told}; `dvc repro` puts it right."
+    return f"{told}; `{remedy}` puts it right."
 
 
 def _place_in(cache: Path, md5: str) -> Path:
     return cache / "files" / "md5" / md5[:2] / md5[2:]
-
-
-def _cache_if_any(directory: Path) -> Path | None:
-    try:
-        return _cache_of(directory)
-    except ArtifactError:
-        return None
 
 
 def _cache_of(directory: Path) -> Path:

@@ -23,14 +23,7 @@ from spikejoule.tracking.store import (
     opened,
     without_passwords,
 )
-from spikejoule.tracking.writing import (
-    dataset_input,
-    log_history,
-    log_metrics,
-    log_parameters,
-    log_tags,
-    with_context,
-)
+from spikejoule.tracking.writing import dataset_input, log, log_history, take_up
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -135,8 +128,8 @@ def _publish(record: RunRecord, store: Store, keeper: psutil.Process | None) -> 
             if shown is not None and shown.info.run_id != found:
                 client.delete_run(shown.info.run_id)  # it has shown nothing new
             return Publication(run_id=found, added=False)
-        tags = with_context({**record.tags, **own, RESULT_TAG: record.result_id})
-        run_id = _claim(client, experiment_id, record, shown, tags)
+        tags = {**record.tags, **own, RESULT_TAG: record.result_id}
+        run_id = take_up(client, experiment_id, shown, record.name, tags, _started_ms(record))
     _write(client, run_id, record, shown is not None)
     return Publication(run_id=run_id, added=True)
 
@@ -181,38 +174,16 @@ def _shown_run(
     return next(running, None) or next(ended, None)
 
 
-def _claim(
-    client: "MlflowClient",
-    experiment_id: str,
-    record: RunRecord,
-    shown: Any | None,
-    tags: dict[str, str],
-) -> str:
-    """The id of a run that is marked as this process's, with the record's tags on it."""
-    if shown is None:
-        run = client.create_run(
-            experiment_id, start_time=_started_ms(record), run_name=record.name, tags=tags
-        )
-        return str(run.info.run_id)
-    run_id = str(shown.info.run_id)
-    client.update_run(run_id, status="RUNNING", name=record.name)
-    if FAILURE_TAG in shown.data.tags:
-        client.delete_tag(run_id, FAILURE_TAG)
-    log_tags(client, run_id, tags)
-    return run_id
-
-
 def _write(client: "MlflowClient", run_id: str, record: RunRecord, was_shown: bool) -> None:
     now_ms = time.time_ns() // 1_000_000
     started_ms = _started_ms(record)
     ended_ms = now_ms if was_shown or record.ended_ms is None else record.ended_ms
     try:
-        log_parameters(client, run_id, record.parameters)
+        log(client, run_id, record.parameters, metrics=record.metrics, time_ms=ended_ms)
         dataset = dataset_input(record.tags)
         if dataset is not None:
             client.log_inputs(run_id, [dataset])
         log_history(client, run_id, record.history, started_ms, repeated=was_shown)
-        log_metrics(client, run_id, record.metrics, ended_ms)
         for artifact in record.artifacts:
             client.log_artifact(run_id, str(artifact.path), artifact.folder)
     except BaseException as error:

@@ -6,6 +6,7 @@ What is stored with a run is what dvc.yaml lists for the stage `publish`.
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate, chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -126,27 +127,46 @@ def build_run_record(
     training = timings["train"]
     trained_sha256 = file_digest(paths["trained"], "sha256")
     started_ms, ended_ms = _span_ms(training)
-    final = _final_metrics(metrics, timings)
+    # What the computer itself spent in each stage that says so.
+    host_energies = {
+        name: content["host_energy"]
+        for name, content in timings.items()
+        if content.get("host_energy") is not None
+    }
+    final = _final_metrics(metrics, timings, host_energies)
     return RunRecord(
         result_id=content_digest(
             {"parameters": params.deciding(), "trained": trained_sha256, "metrics": metrics}
         ),
         name=run_name(tags),
         parameters=params.flattened(),
-        history=_history(network, training.get("epoch_times_seconds", ())),
+        history=[
+            epoch_row(record, network.architecture.layer_names, elapsed)
+            for record, elapsed in zip(network.history, _elapsed(training), strict=False)
+        ],
         metrics=final,
         tags={
             **tags,
             **_data_tags(network),
             "engine": network.engine,
             "device": str(training.get("device", "unknown")),
-            **_host_energy_tags(timings),
+            **{
+                f"host_energy.{name}": f"{entry.get('kind')}: {entry.get('method')}"
+                for name, entry in host_energies.items()
+            },
             **_library_tags(paths["checkpoint"]),
             "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
             TRAINED_TAG: trained_sha256,
             "mlflow.note.content": run_note(network.data, final),
         },
-        artifacts=[*_stored_files(paths), StoredFile(Path(PARAMS_FILE), "")],
+        artifacts=[
+            *(
+                StoredFile(path, name if name == "checkpoint" else path.parent.as_posix())
+                for name, path in paths.items()
+                if name not in _NOT_STORED
+            ),
+            StoredFile(Path(PARAMS_FILE), ""),
+        ],
         model=ModelFiles(
             paths["checkpoint"],
             paths["hardware"],
@@ -165,7 +185,9 @@ def _plain(kind: type[Record], path: Path) -> dict[str, Any]:
 
 
 def _final_metrics(
-    metrics: Sequence[Mapping[str, Any]], timings: Mapping[str, Mapping[str, Any]]
+    metrics: Sequence[Mapping[str, Any]],
+    timings: Mapping[str, Mapping[str, Any]],
+    host_energies: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, float]:
     final: dict[str, float] = {}
     for content in metrics:
@@ -175,28 +197,12 @@ def _final_metrics(
         ("measurement_time_seconds", timings["inference"]),
     )
     final.update((name, float(content[name])) for name, content in times if name in content)
-    for name, entry in _host_energies(timings):
+    for name, entry in host_energies.items():
         if entry.get("kind") == "measured":
             final[f"host_energy_j/{name}"] = float(entry["energy_j"])
             if entry.get("above_idle_j") is not None:
                 final[f"host_energy_above_idle_j/{name}"] = float(entry["above_idle_j"])
     return final
-
-
-def _host_energies(
-    timings: Mapping[str, Mapping[str, Any]],
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What the computer itself spent in each stage that says so."""
-    for name, content in timings.items():
-        if isinstance(content.get("host_energy"), Mapping):
-            yield name, content["host_energy"]
-
-
-def _host_energy_tags(timings: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    return {
-        f"host_energy.{name}": f"{entry.get('kind')}: {entry.get('method')}"
-        for name, entry in _host_energies(timings)
-    }
 
 
 def _data_tags(network: TrainedNetwork) -> dict[str, str]:
@@ -214,13 +220,6 @@ def _library_tags(checkpoint: Path) -> dict[str, str]:
     return {f"library.{name}": str(found) for name, found in versions.items()}
 
 
-def _stored_files(paths: Mapping[str, Path]) -> Iterator[StoredFile]:
-    for name, path in paths.items():
-        if name not in _NOT_STORED:
-            folder = "checkpoint" if name == "checkpoint" else path.parent.as_posix()
-            yield StoredFile(path, folder)
-
-
 def _span_ms(timings: Mapping[str, Any]) -> tuple[int | None, int | None]:
     """Start and end of training, in milliseconds since 1970, as far as they are known."""
     try:
@@ -232,16 +231,9 @@ def _span_ms(timings: Mapping[str, Any]) -> tuple[int | None, int | None]:
     )
 
 
-def _history(
-    network: TrainedNetwork, epoch_times_seconds: Sequence[float]
-) -> tuple[dict[str, float], ...]:
-    rows = []
-    elapsed = 0.0
-    for number, record in enumerate(network.history):
-        if number < len(epoch_times_seconds):
-            elapsed += epoch_times_seconds[number]
-        rows.append(epoch_row(record, network.architecture.layer_names, elapsed))
-    return tuple(rows)
+def _elapsed(timings: Mapping[str, Any]) -> Iterator[float]:
+    """Seconds since the start of training at the end of each epoch, as far as they are known."""
+    return accumulate(chain(timings.get("epoch_times_seconds", ()), repeat(0.0)))
 
 
 def _numbers(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

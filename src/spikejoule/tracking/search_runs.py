@@ -7,7 +7,8 @@ has found is in its study, and `SearchRun.settle` writes what is missing at the 
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from spikejoule.tracking.store import (
     opened,
     without_passwords,
 )
-from spikejoule.tracking.writing import log_history, log_metrics, log_parameters, with_context
+from spikejoule.tracking.writing import log, log_history, take_up
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,42 +56,36 @@ class SearchRun:
 
     def begin(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Find the run or make it; it is running, and this process is the one that ends it."""
-
-        def write(client: "MlflowClient", experiment_id: str) -> None:
-            condition = f"tags.`{SEARCH_TAG}` = '{self.search_id}' AND tags.`{TRIAL_TAG}` = 'all'"
-            own = {SEARCH_TAG: self.search_id, TRIAL_TAG: "all"}
-            self.run_id = _begin(client, experiment_id, condition, self.name, {**tags, **own})
-            log_parameters(client, self.run_id, parameters)
-
-        _carefully(self.store, write)
+        condition = f"tags.`{SEARCH_TAG}` = '{self.search_id}' AND tags.`{TRIAL_TAG}` = 'all'"
+        tags = {**tags, SEARCH_TAG: self.search_id, TRIAL_TAG: "all"}
+        with _carefully(self.store), opened(self.store) as (client, experiment_id):
+            self.run_id = _begin(client, experiment_id, condition, self.name, tags)
+            log(client, self.run_id, parameters)
 
     def end(self, metrics: Mapping[str, float], status: str) -> None:
         """Write what came out and end the run: FINISHED, FAILED or KILLED."""
         if not self.run_id:
             return
-
-        def write(client: "MlflowClient", experiment_id: str) -> None:
-            log_metrics(client, self.run_id, metrics, _now_ms())
+        with _carefully(self.store), opened(self.store) as (client, _):
+            log(client, self.run_id, metrics=metrics, time_ms=_now_ms())
             client.set_terminated(self.run_id, status=status)
-
-        _carefully(self.store, write)
 
     def settle(self, ended: Mapping[int, "EndedTrial"]) -> None:
         """Write the end of every trial that has none in the store: its worker could not."""
         if not self.run_id:
             return
-
-        def write(client: "MlflowClient", experiment_id: str) -> None:
+        with _carefully(self.store), opened(self.store) as (client, experiment_id):
             below = f"tags.`{PARENT_TAG}` = '{self.run_id}'"
             runs = client.search_runs([experiment_id], below, max_results=_MOST_TRIALS)
-            written = {run.data.tags[TRIAL_TAG]: run.info.status for run in runs}
+            known = {run.data.tags[TRIAL_TAG]: run for run in runs}
             for number, trial in ended.items():
-                if written.get(str(number)) != trial.status:
+                run = known.get(str(number))
+                if run is None or run.info.status != trial.status:
                     run_id = _begin_trial(client, experiment_id, self, number)
-                    log_parameters(client, run_id, trial.parameters)
+                    # Those that a run has are its worker's: all, and not to be changed.
+                    if run is None or not run.data.params:
+                        log(client, run_id, trial.parameters)
                     _end(client, run_id, trial)
-
-        _carefully(self.store, write)
 
 
 @dataclass(frozen=True)
@@ -157,11 +152,9 @@ class TrialRun:
         if not search.run_id:
             return
 
-        def write(client: "MlflowClient", experiment_id: str) -> None:
+        with _carefully(search.store), opened(search.store) as (client, experiment_id):
             self.run_id = _begin_trial(client, experiment_id, search, number)
-            log_parameters(client, self.run_id, parameters)
-
-        _carefully(search.store, write)
+            log(client, self.run_id, parameters)
 
     def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
         """After each step: nothing to write."""
@@ -182,7 +175,8 @@ class TrialRun:
         """Write what is left and end the run."""
         self._flush()
         if self.run_id:
-            _carefully(self._search.store, lambda client, _: _end(client, self.run_id, trial))
+            with _carefully(self._search.store), opened(self._search.store) as (client, _):
+                _end(client, self.run_id, trial)
 
     def _flush(self) -> None:
         rows, self._rows, self._flushed = self._rows, [], time.monotonic()
@@ -190,10 +184,8 @@ class TrialRun:
             return
         # Of a trial that is run again, the run may have them; later ones it cannot have.
         repeated, self._repeated = self._repeated, False
-        _carefully(
-            self._search.store,
-            lambda client, _: log_history(client, self.run_id, rows, self._started_ms, repeated),
-        )
+        with _carefully(self._search.store), opened(self._search.store) as (client, _):
+            log_history(client, self.run_id, rows, self._started_ms, repeated)
 
 
 def _begin_trial(client: "MlflowClient", experiment_id: str, search: SearchRun, number: int) -> str:
@@ -211,32 +203,21 @@ def _begin(
 ) -> str:
     """The id of the run that fulfils a condition, made if there is none, and running."""
     found = client.search_runs([experiment_id], filter_string=condition, max_results=1)
-    if not found:
-        run = client.create_run(
-            experiment_id, run_name=name, tags=with_context({**tags, **keeper_tags()})
-        )
-        return str(run.info.run_id)
-    run_id = str(found[0].info.run_id)
-    for tag, value in keeper_tags().items():
-        client.set_tag(run_id, tag, value)
-    if FAILURE_TAG in found[0].data.tags:
-        client.delete_tag(run_id, FAILURE_TAG)
-    client.update_run(run_id, status="RUNNING")
-    return run_id
+    left = found[0] if found else None
+    return take_up(client, experiment_id, left, name, {**tags, **keeper_tags()})
 
 
 def _end(client: "MlflowClient", run_id: str, trial: EndedTrial) -> None:
-    log_metrics(client, run_id, trial.metrics, _now_ms())
-    for tag, value in trial.tags.items():
-        client.set_tag(run_id, tag, without_passwords(value)[:500])
+    tags = {name: without_passwords(text)[:500] for name, text in trial.tags.items()}
+    log(client, run_id, tags=tags, metrics=trial.metrics, time_ms=_now_ms())
     client.set_terminated(run_id, status=trial.status)
 
 
-def _carefully(store: Store, write: Callable[["MlflowClient", str], None]) -> None:
-    """Write to a store; if that fails, for whatever reason, warn."""
+@contextmanager
+def _carefully(store: Store) -> Iterator[None]:
+    """Warn of whatever goes wrong within."""
     try:
-        with opened(store) as (client, experiment_id):
-            write(client, experiment_id)
+        yield
     # Whatever a server, a database or a disk answers: the study has the result.
     except Exception as error:
         logger.warning(

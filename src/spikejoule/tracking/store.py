@@ -152,12 +152,6 @@ def is_kept(tags: Mapping[str, str]) -> bool:
     return keeper is not None and is_running(*keeper)
 
 
-def is_abandoned(tags: Mapping[str, str]) -> bool:
-    """Whether the keeper that a run's tags name was a process of this machine and is gone."""
-    keeper = _keeper(tags)
-    return keeper is not None and not is_running(*keeper)
-
-
 def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
     """Mark as killed the runs that this machine's dead processes have left unfinished."""
     runs = client.search_runs(
@@ -167,7 +161,7 @@ def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
         ),
     )
     for run in runs:
-        if is_abandoned(run.data.tags):
+        if not is_kept(run.data.tags):
             reason = "its processes ended before it was published"
             client.set_tag(run.info.run_id, FAILURE_TAG, reason)
             client.set_terminated(run.info.run_id, status="KILLED")

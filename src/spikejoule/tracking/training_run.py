@@ -28,13 +28,7 @@ from spikejoule.tracking.store import (
     opened,
     without_passwords,
 )
-from spikejoule.tracking.writing import (
-    log_history,
-    log_parameters,
-    log_tags,
-    run_name,
-    with_context,
-)
+from spikejoule.tracking.writing import log, log_history, run_name, take_up
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -170,25 +164,19 @@ class TrainingRun:
         Parameters of a run cannot be changed: if they are others now (`train.threads`), a new run
         takes the place of the old one, which held nothing that the new one will not.
         """
-        tags = with_context({**provenance_tags(self._directory), **self._tags})
+        tags = {**provenance_tags(self._directory), **self._tags}
         text = {name: str(value) for name, value in self._parameters.items()}
         with opened(self._store) as (client, experiment_id):
             left = self._left_run(client, experiment_id)
             if left is not None and left.data.params.items() <= text.items():
-                self._run_id, self._started_ms = left.info.run_id, left.info.start_time
-                self._may_repeat = True
-                client.update_run(self._run_id, status="RUNNING", name=run_name(tags))
-                log_tags(client, self._run_id, tags)
-                if FAILURE_TAG in left.data.tags:
-                    client.delete_tag(self._run_id, FAILURE_TAG)
-            else:
-                if left is not None:
-                    client.delete_run(left.info.run_id)
-                run = client.create_run(
-                    experiment_id, self._started_ms, tags, run_name=run_name(tags)
-                )
-                self._run_id = run.info.run_id
-        log_parameters(client, self._run_id, text)
+                self._started_ms, self._may_repeat = left.info.start_time, True
+            elif left is not None:
+                client.delete_run(left.info.run_id)
+                left = None
+            self._run_id = take_up(
+                client, experiment_id, left, run_name(tags), tags, self._started_ms
+            )
+        log(client, self._run_id, text)
         return client
 
     def _left_run(self, client: "MlflowClient", experiment_id: str) -> Any | None:

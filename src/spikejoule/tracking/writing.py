@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from spikejoule.data.images import subject_of_data
+from spikejoule.tracking.store import FAILURE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput
+    from mlflow.entities import DatasetInput, Run
 
 # MLflow groups charts by what stands before the slash, sorted: the curves come first.
 CURVES = "by_epoch/"
@@ -49,8 +50,6 @@ _RUN_NOTE = {
     "early_exit_synaptic_events_per_inference": "**{:,.0f}** synaptic events then",
 }
 _NOT_CURVES = ("epoch", "elapsed_seconds")
-# What MLflow takes in a call.
-_MOST = {"params": 100, "tags": 100, "metrics": 1000}
 
 
 def experiment_tags() -> dict[str, str]:
@@ -130,35 +129,49 @@ def dataset_input(tags: Mapping[str, str]) -> "DatasetInput | None":
     )
 
 
-def with_context(tags: Mapping[str, str]) -> dict[str, str]:
-    """`tags` beside those that MLflow gives a run of its own: the user, MLFLOW_RUN_CONTEXT."""
+def take_up(
+    client: "MlflowClient",
+    experiment_id: str,
+    left: "Run | None",
+    name: str | None,
+    tags: Mapping[str, str],
+    started_ms: int | None = None,
+) -> str:
+    """The id of a running run with some tags: of one that was left, or else of a new one.
+
+    The tags stand beside those that MLflow gives a run of its own: the user, MLFLOW_RUN_CONTEXT.
+    """
     from mlflow.tracking.context.registry import resolve_tags
 
-    return dict(resolve_tags(dict(tags)))
+    whole = dict(resolve_tags(dict(tags)))
+    if left is None:
+        run = client.create_run(experiment_id, started_ms, whole, run_name=name)
+        return str(run.info.run_id)
+    run_id = str(left.info.run_id)
+    client.update_run(run_id, status="RUNNING", name=name)
+    log(client, run_id, tags=whole)
+    if FAILURE_TAG in left.data.tags:
+        client.delete_tag(run_id, FAILURE_TAG)
+    return run_id
 
 
-def log_parameters(client: "MlflowClient", run_id: str, parameters: Mapping[str, Any]) -> None:
-    """Log parameters as text; those that the run has already must be the same."""
-    from mlflow.entities import Param
-
-    _log(client, run_id, "params", [Param(name, str(value)) for name, value in parameters.items()])
-
-
-def log_tags(client: "MlflowClient", run_id: str, tags: Mapping[str, str]) -> None:
-    """Set tags, in place of those of the same name."""
-    from mlflow.entities import RunTag
-
-    _log(client, run_id, "tags", [RunTag(name, value) for name, value in tags.items()])
-
-
-def log_metrics(
-    client: "MlflowClient", run_id: str, metrics: Mapping[str, float], time_ms: int
+def log(
+    client: "MlflowClient",
+    run_id: str,
+    parameters: Mapping[str, Any] = {},
+    tags: Mapping[str, str] = {},
+    metrics: Mapping[str, float] = {},
+    time_ms: int = 0,
 ) -> None:
-    """Log final figures."""
-    from mlflow.entities import Metric
+    """Log parameters as text (those that the run has must be the same), tags and final figures."""
+    from mlflow.entities import Metric, Param, RunTag
 
-    entries = [Metric(name, float(value), time_ms, 0) for name, value in metrics.items()]
-    _log(client, run_id, "metrics", entries)
+    client.log_batch(
+        run_id,
+        [Metric(name, float(value), time_ms, 0) for name, value in metrics.items()],
+        [Param(name, str(value)) for name, value in parameters.items()],
+        [RunTag(name, value) for name, value in tags.items()],
+    )
 
 
 def log_history(
@@ -188,11 +201,4 @@ def log_history(
         for name, value in row.items()
         if name in names and (name, int(row["epoch"])) not in present
     ]
-    _log(client, run_id, "metrics", entries)
-
-
-def _log(client: "MlflowClient", run_id: str, kind: str, entries: Sequence[Any]) -> None:
-    """Log entries of one kind, in as many calls as MLflow's limits ask for."""
-    for start in range(0, len(entries), _MOST[kind]):
-        some: dict[str, Any] = {kind: entries[start : start + _MOST[kind]]}
-        client.log_batch(run_id, **some)
+    client.log_batch(run_id, entries)
