@@ -93,7 +93,8 @@ def test_killed_and_stopped_and_started_again(small: Search) -> None:
     assert before[WAITING] or before[RUNNING]
 
     printed = small.output_of(small.start("--workers", "2"))
-    small.check(4, workers=2)
+    # One more than two workers may make: the trial that is left to the heartbeat comes on top.
+    small.check(4, workers=3)
     assert f"optuna-dashboard sqlite:///{small.folder}/search.db" in printed
     cache = small.folder / ".cache" / "search" / STUDY
     # Nobody else may put a pickle where one is read, and of trials no state is left.
