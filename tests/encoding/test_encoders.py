@@ -187,9 +187,9 @@ class TestLatency:
         encoder = Latency(time_window=n_steps, latency_threshold=0.0, latency_curve=curve)
         function = {"linear": "linear", "logarithmic": "log"}[curve]
         for images in (EVERY_LEVEL, mnist5k.test.images[:10].reshape(10, -1)):
-            encoder = encoding.LatencyEncoder(n_steps, enc_function=function)
+            other = encoding.LatencyEncoder(n_steps, enc_function=function)
             data = torch.tensor(images / 255, dtype=torch.float32)
-            theirs = np.stack([encoder(data).numpy() for _ in range(n_steps)], axis=1)
+            theirs = np.stack([other(data).numpy() for _ in range(n_steps)], axis=1)
             theirs[np.broadcast_to(images[:, None] == 0, theirs.shape)] = 0  # black fires there
             assert np.array_equal(theirs, encoder.events(images, KEY).to_dense(np.uint8))
 
