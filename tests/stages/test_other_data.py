@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,9 @@ def recorded_note(paths: dict[str, Path], params: Params, root: Path) -> str:
     relative = {
         name: path.relative_to(root) for name, path in paths.items() if root in path.parents
     }
-    names = stage_paths(Path(__file__).parents[2], "publish")
+    repository = Path(__file__).parents[2]
+    shutil.copy(repository / "params.yaml", root)  # a file of every run
+    names = stage_paths(repository, "publish")
     record = build_run_record({name: {**paths, **relative}[name] for name in names}, params, {})
     store = project_store(root, "others", {})
     publication = publish(record, store)
