@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ import numpy as np
 import pytest
 
 from spikejoule.data.idx import encode_idx
-from spikejoule.data.sources import fashion_mnist, kmnist
+from spikejoule.data.source import IdxSource
+from spikejoule.data.sources.fashion_mnist import FashionMnist
+from spikejoule.data.sources.kmnist import Kmnist
 from spikejoule.params import Params, load_params, parse_params
 from tests.tools import sensor_files
 from tests.tools.pipeline_tools import artifact_paths
@@ -131,22 +132,17 @@ def test_shd_and_its_record(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("source", "module", "words"),
-    [
-        ("fashion_mnist", fashion_mnist, "garment T-shirt/top"),
-        ("kmnist", kmnist, "character o"),
-    ],
+    ("kind", "words"), [(FashionMnist, "garment T-shirt/top"), (Kmnist, "character o")]
 )
 def test_sets_of_mnists_form(
     tmp_path: Path,
     repository: Path,
     monkeypatch: pytest.MonkeyPatch,
-    source: str,
-    module: Any,
+    kind: type[IdxSource],
     words: str,
 ) -> None:
     random = np.random.default_rng(0)
-    cache = tmp_path / ".cache" / source
+    cache = tmp_path / ".cache" / kind.name
     cache.mkdir(parents=True)
     sums = {}
     for part, n_samples in (("train", 160), ("t10k", 60)):
@@ -158,10 +154,9 @@ def test_sets_of_mnists_form(
             path = cache / f"{part}-{name}-ubyte.gz"
             path.write_bytes(gzip.compress(encode_idx(array)))
             sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
-    name = source.upper()
-    monkeypatch.setattr(module, name, replace(getattr(module, name), md5=sums))
+    monkeypatch.setattr(kind, "md5", sums)
     paths, _ = run_pipeline(
-        tmp_path, repository, monkeypatch, data__source=source, encode__max_rate=300.0
+        tmp_path, repository, monkeypatch, data__source=kind.name, encode__max_rate=300.0
     )
     assert percent(paths) > 60
     assert words in paths["energy_page"].read_text(encoding="utf-8")
