@@ -13,7 +13,6 @@ from spikejoule.encoding.encoders.regular import Regular
 from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     AnalysisInputs,
-    OperationCounts,
     count_operations,
     load_profiles,
     price,
@@ -59,7 +58,6 @@ class TestBreakEven:
         compared = result.equal_accuracy.ann.value
         assert compared is not None
         operations = given.operations
-        assert isinstance(operations, OperationCounts)
         means = operations.counts.mean(axis=0)
         prices = price_vector(operations.columns, load_profiles()[name]).weights[1]
         places = [(column.term, column.place) for column in operations.columns]
@@ -77,7 +75,6 @@ class TestBreakEven:
         # So many times the window: two windows lie on the line that meets it.
         assert limits.time_window is not None
         longer = with_code(Poisson(time_window=6, max_rate=80.0)).operations
-        assert isinstance(longer, OperationCounts)
         slope = (energy_of(longer.counts, twice(places), prices, means) - means @ prices) / 3
         assert means @ prices + slope * (limits.time_window - 3) == pytest.approx(compared.mean)
 

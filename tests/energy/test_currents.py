@@ -14,8 +14,6 @@ from spikejoule.encoding.events import PRODUCTS, EventList, Products
 from spikejoule.energy import (
     BootstrapSettings,
     EpochSpikes,
-    MeanOperations,
-    OperationCounts,
     analyse,
     count_operations,
     load_profiles,
@@ -144,8 +142,7 @@ class TestCheckpoint:
         checkpoint = self.read(tmp_path, content)
         assert content["inference_spikes"]["total_input"] == 0
         recorded, counted = analysis_inputs(checkpoint), analysis_inputs(checkpoint, measured)
-        assert isinstance(recorded.operations, MeanOperations)
-        assert isinstance(counted.operations, OperationCounts)
+        assert recorded.operations.n_images is None
         assert recorded.operations.columns == counted.operations.columns
         assert recorded.operations.means.tolist() == pytest.approx(
             counted.operations.counts.mean(axis=0).tolist()

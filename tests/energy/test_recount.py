@@ -161,7 +161,6 @@ def same_counts(
     operations: Any, expected: Sequence[dict[tuple[str, str], int]], words: dict[Any, Any]
 ) -> None:
     """The same terms at the same places, equal counts of each image, the same widths and sizes."""
-    assert isinstance(operations, OperationCounts)
     assert operations.counts.dtype == np.int64
     places = [(column.term, column.place) for column in operations.columns]
     assert len(set(places)) == len(places)
@@ -247,7 +246,6 @@ def check(given: Case, lazily: bool) -> None:
     for method, counts in expected.items():
         operations = ways[method].operations
         same_counts(operations, counts, words)
-        assert isinstance(operations, OperationCounts)
         same_energies(operations, counts, words)
     found = tables(given)
     assert {network for _, network in found} == {"snn"}
@@ -416,7 +414,6 @@ def check_baseline(images: NDArray[np.uint8], name: str) -> None:
         ]
         operations = found[method].operations
         same_counts(operations, expected, words)
-        assert isinstance(operations, OperationCounts)
         same_energies(operations, expected, words)
         of_baseline = {profile for profile, other in rows if other == f"ReLU, {method}"}
         assert of_baseline == {

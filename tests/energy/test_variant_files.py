@@ -56,8 +56,8 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     for one, other in zip(read, written, strict=True):
         assert vars(one) | {"operations": None} == vars(other) | {"operations": None}
         assert one.operations.columns == other.operations.columns
-        assert one.operations.counts.dtype == np.int64  # type: ignore[union-attr]
-        np.testing.assert_array_equal(one.operations.counts, other.operations.counts)  # type: ignore[union-attr]
+        assert one.operations.counts.dtype == np.int64
+        np.testing.assert_array_equal(one.operations.counts, other.operations.counts)
     profiles, settings = load_profiles(), BootstrapSettings(100)
     levels = (97.0, 98.0)
     assert [(one.outcome, one.ratio) for one in verdicts(read, profiles, levels, settings)] == [
@@ -74,7 +74,7 @@ def test_means_are_refused(tmp_path: Path) -> None:
 
 def test_counts_that_the_file_cannot_hold_are_refused(tmp_path: Path) -> None:
     one = variants()[0]
-    one.operations.counts[0, 0] = 2**32  # type: ignore[union-attr]
+    one.operations.counts[0, 0] = 2**32
     with pytest.raises(ValueError, match="more than the file can hold"):
         save_variants(tmp_path / "c.npz", [one])
 

@@ -4,7 +4,6 @@ from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, RecordedAccuracy, analyse
 from spikejoule.energy.counting import (
     InputMacs,
-    MeanOperations,
     OperationCounts,
     count_operations,
     mean_operations,
@@ -25,7 +24,6 @@ __all__ = [
     "EpochSpikes",
     "HardwareProfile",
     "InputMacs",
-    "MeanOperations",
     "OperationCounts",
     "Price",
     "PricedEnergy",

@@ -26,7 +26,7 @@ from spikejoule.energy.comparison import (
     verdicts_in,
     winner,
 )
-from spikejoule.energy.counting import METHODS, MeanOperations, OperationCounts
+from spikejoule.energy.counting import METHODS, OperationCounts
 from spikejoule.energy.estimates import (
     BootstrapSettings,
     CountStatistics,
@@ -247,7 +247,7 @@ class AnalysisInputs:
     accuracy: RecordedAccuracy | None
     spikes_per_inference: dict[str, float]
     proxies: EnergyProxies
-    operations: OperationCounts | MeanOperations
+    operations: OperationCounts
     n_images: int | None
     labels: NDArray[np.int64] | None = None
     baselines: tuple[BaselineCounts, ...] = ()
@@ -301,8 +301,8 @@ class AnalysisInputs:
     @property
     def n_compared(self) -> int:
         """Images that baselines are compared on: N, or all of them where means alone are known."""
-        if isinstance(self.operations, OperationCounts):
-            return len(self.operations.counts)
+        if self.operations.n_images is not None:
+            return self.operations.n_images
         return min((len(baseline.active) for baseline in self.baselines), default=0)
 
     @property
@@ -326,7 +326,7 @@ class AnalysisInputs:
         clocked = self.time_window * sum(architecture.layer_sizes[1:])
         if architecture.neuron.has_bias:
             return clocked, float(clocked)
-        if isinstance(operations, MeanOperations) or operations.lazy_updates is None:
+        if operations.lazy_updates is None:
             return clocked, None
         return clocked, float(operations.lazy_updates.sum(axis=1).mean())
 
@@ -450,8 +450,7 @@ class EnergyAnalysis:
     @property
     def has_intervals(self) -> bool:
         """Whether counts are known image by image, of more than one; if not, there are means."""
-        operations = self.inputs.operations
-        return isinstance(operations, OperationCounts) and len(operations.counts) > 1
+        return (self.inputs.operations.n_images or 0) > 1
 
     @property
     def chosen_inference(self) -> ProfileInference:
@@ -555,7 +554,7 @@ def _class_statistics(
 ) -> dict[int, tuple[int, CountStatistics]]:
     """Images and statistics of each class; nothing without labels."""
     operations, labels = inputs.operations, inputs.labels
-    if labels is None or isinstance(operations, MeanOperations):
+    if labels is None or operations.n_images is None:
         return {}
     chosen = {int(label): labels == label for label in np.unique(labels)}
     return {

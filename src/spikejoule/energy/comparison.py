@@ -14,7 +14,7 @@ from typing import Final, Literal
 import numpy as np
 
 from spikejoule.encoding.events import Products
-from spikejoule.energy.counting import Column, MeanOperations, OperationCounts
+from spikejoule.energy.counting import Column, OperationCounts
 from spikejoule.energy.estimates import Amount, BootstrapSettings, Energy, Floats, interval
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Ledger, Side, Variant, runs
 from spikejoule.energy.prices import HardwareProfile, Price, price_vector
@@ -132,7 +132,7 @@ class WindowCost:
 
 
 def window_cost(
-    operations: OperationCounts | MeanOperations,
+    operations: OperationCounts,
     profile: HardwareProfile,
     products: Products | None = None,
     has_rate: bool = True,

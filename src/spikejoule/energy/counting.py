@@ -123,55 +123,35 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class OperationCounts:
-    """Operations of N samples.
+    """Operations of N samples, or of one inference on average.
 
     Attributes:
         columns: C columns, a term at a place each.
-        counts: int64 [N, C].
+        counts: int64 [N, C]; of a mean whose samples are not known one by one, float64 [1, C].
         time_window: T; 1 for a conventional network.
         lazy_updates: neuron updates that event-driven hardware makes (`Measurement.lazy_updates`),
             of each layer after the input, int64 [N, L - 1]; None where they were not counted.
     """
 
     columns: tuple[Column, ...]
-    counts: NDArray[np.int64]
+    counts: NDArray[Any]
     time_window: int
     lazy_updates: NDArray[np.int64] | None = None
 
     @property
-    def rows(self) -> NDArray[np.int64]:
-        """Operations of each sample, [N, C], as of `MeanOperations`."""
-        return self.counts
+    def n_images(self) -> int | None:
+        """N; None of a mean."""
+        return None if self.counts.dtype.kind == "f" else len(self.counts)
 
     @property
     def means(self) -> NDArray[np.float64]:
-        """Operations of one inference on average, float64 [C], as of `MeanOperations`."""
+        """Operations of one inference on average, float64 [C]."""
         found: NDArray[np.float64] = self.counts.mean(axis=0)
         return found
 
-    def of(self, term: str) -> NDArray[np.int64]:
-        """Counts of a term, int64 [N, places of the term]."""
+    def of(self, term: str) -> NDArray[Any]:
+        """Counts of a term, [N, places of the term]."""
         return self.counts[:, [column.term == term for column in self.columns]]
-
-
-@dataclass(frozen=True, eq=False)
-class MeanOperations:
-    """Operations of one inference on average, for networks whose spikes are known as means alone.
-
-    Attributes:
-        columns: C columns.
-        means: float64 [C].
-        time_window: T.
-    """
-
-    columns: tuple[Column, ...]
-    means: NDArray[np.float64]
-    time_window: int
-
-    @property
-    def rows(self) -> NDArray[np.float64]:
-        """The mean as the one row that there is, float64 [1, C]."""
-        return self.means[None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,7 +286,7 @@ def mean_operations(
     synaptic_events: Sequence[float] | None = None,
     inputs: InputMacs | None = None,
     synapses: tuple[int, ...] | None = None,
-) -> MeanOperations:
+) -> OperationCounts:
     """Operations of one inference from the mean spikes of each layer.
 
     Args:
@@ -329,7 +309,7 @@ def mean_operations(
         inputs=inputs,
     )
     columns, means = count_spiking(architecture, counts)
-    return MeanOperations(columns, means[0].astype(np.float64), time_window)
+    return OperationCounts(columns, means.astype(np.float64), time_window)
 
 
 def clocked_updates(architecture: Architecture, steps: NDArray[np.int64]) -> NDArray[np.int64]:

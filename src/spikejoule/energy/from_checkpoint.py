@@ -15,8 +15,6 @@ from spikejoule.energy import (
     EnergyProxies,
     EpochSpikes,
     InputMacs,
-    MeanOperations,
-    OperationCounts,
     RecordedAccuracy,
     TrainingRecord,
     count_operations,
@@ -67,7 +65,6 @@ def analysis_inputs(
     accuracy, synapses = _accuracy(checkpoint), _synapses(checkpoint)
     left = 1.0 if synapses is None else sum(synapses) / sum(architecture.synapses)
     pruned = 100 * (1 - left)
-    operations: OperationCounts | MeanOperations
     variants: tuple[Variant, ...] = ()
     if measured is not None:
         code = None if images is None else encoder.operations(images)

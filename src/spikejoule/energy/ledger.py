@@ -28,7 +28,6 @@ from spikejoule.encoding.encoder import Encoder, EncodingOperations
 from spikejoule.energy.counting import (
     METHODS,
     Column,
-    MeanOperations,
     OperationCounts,
     clocked_updates,
     count_baseline,
@@ -88,7 +87,7 @@ class Variant:
     accuracies: Accuracies | None
     weight_bits: int
     integers: bool
-    operations: OperationCounts | MeanOperations
+    operations: OperationCounts
 
     @property
     def name(self) -> str:
@@ -234,8 +233,8 @@ class Ledger:
     ) -> "Ledger":
         """Price variants of the same images; where one is known as a mean alone, all are means."""
         operations = [one.operations for one in variants]
-        rows = [one.rows for one in operations]
-        if any(isinstance(one, MeanOperations) for one in operations):
+        rows = [one.counts for one in operations]
+        if any(one.n_images is None for one in operations):
             rows = [one.means[None] for one in operations]
         statistics = count_statistics(rows, settings)
         columns = tuple(column for one in operations for column in one.columns)
@@ -382,7 +381,7 @@ def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> 
         ),
     }
     for number, one in enumerate(variants):
-        if not isinstance(one.operations, OperationCounts):
+        if one.operations.n_images is None:
             raise ValueError(f"{one.name} is known as a mean alone")
         columns, counts = one.operations.columns, one.operations.counts
         varies = (counts != counts[:1]).any(axis=0)

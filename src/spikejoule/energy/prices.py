@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.energy.counting import Column, MeanOperations, OperationCounts
+from spikejoule.energy.counting import Column, OperationCounts
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.terms import PARTS_OF_UPDATE, TERMS, UPDATES, in_words, priceable
 
@@ -366,10 +366,10 @@ class PricedEnergy:
         return totals
 
 
-def price(counts: OperationCounts | MeanOperations, profile: HardwareProfile) -> PricedEnergy:
+def price(counts: OperationCounts, profile: HardwareProfile) -> PricedEnergy:
     """Price every count that the profile has a price for: integers in, picojoules out."""
     prices, held = price_vector(counts.columns, profile), coverage(counts.columns, profile)
-    chosen, pj = counts.rows[:, prices.priced], prices.pj[:, prices.priced]
+    chosen, pj = counts.counts[:, prices.priced], prices.pj[:, prices.priced]
     return PricedEnergy(
         profile=profile,
         columns=tuple(column for column in counts.columns if column.term in held.priced),
@@ -382,7 +382,7 @@ def price(counts: OperationCounts | MeanOperations, profile: HardwareProfile) ->
     )
 
 
-def middle_pj(counts: OperationCounts | MeanOperations, profile: HardwareProfile) -> float:
+def middle_pj(counts: OperationCounts, profile: HardwareProfile) -> float:
     """Mean energy of an inference under the values; of brackets alone, half-way between their ends.
 
     By this number the cheapest of some networks is chosen.

@@ -247,13 +247,12 @@ def _version_tags(record: RunRecord, model: ModelFiles) -> dict[str, str]:
 
 def _energy_pj(model: ModelFiles, checkpoint: "CompleteCheckpoint") -> dict[str, float | None]:
     """Mean energy of an inference under the model's profile, with its lowest and highest price."""
-    from spikejoule.energy import MeanOperations, load_profiles, select_profile
+    from spikejoule.energy import load_profiles, select_profile
     from spikejoule.energy.estimates import Amount
     from spikejoule.energy.from_checkpoint import analysis_inputs
     from spikejoule.energy.prices import price_vector
 
     operations = analysis_inputs(checkpoint).operations
-    assert isinstance(operations, MeanOperations)
     profile = select_profile(load_profiles(model.price_list), model.profile, "profile")
     total = Amount.of(price_vector(operations.columns, profile).weights @ operations.means)
     return {

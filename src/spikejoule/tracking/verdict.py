@@ -12,7 +12,6 @@ from pathlib import Path
 from spikejoule.core.errors import StoreError
 from spikejoule.core.text import text_table
 from spikejoule.energy.comparison import LEVELS_PERCENT, verdicts
-from spikejoule.energy.counting import OperationCounts
 from spikejoule.energy.estimates import BootstrapSettings, joules
 from spikejoule.energy.ledger import SPIKING, Variant, load_variants
 from spikejoule.energy.prices import HardwareProfile
@@ -120,18 +119,11 @@ def _named(contender: Variant, run: str) -> Variant:
 
 def _distinct(found: Sequence[Variant]) -> tuple[Variant, ...]:
     """Each network once, all on as many images as every run has."""
-    n_images = min(len(_counts(one).counts) for one in found)
+    n_images = min(len(one.operations.counts) for one in found)
     kept: dict[tuple[object, ...], Variant] = {}
     for one in found:
-        counts = _counts(one)
+        counts = one.operations
         identity = (one.side, one.network, one.method, one.accuracies)
         shorter = replace(counts, counts=counts.counts[:n_images])
         kept.setdefault(identity, replace(one, operations=shorter))
     return tuple(kept.values())
-
-
-def _counts(contender: Variant) -> OperationCounts:
-    operations = contender.operations
-    if not isinstance(operations, OperationCounts):
-        raise TypeError(f"{contender.name} was read from a file, which holds no means")
-    return operations
