@@ -1,7 +1,6 @@
 """baseline: train ReLU networks, of the same size and a family, and count multiplications."""
 
 import logging
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -26,8 +25,7 @@ from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.params import Params
 from spikejoule.training.teacher import save_teacher
-from stages.shared.common import run_stage
-from stages.shared.resuming import Resume, resumable
+from stages.shared.resuming import resumable
 
 logger = logging.getLogger(__name__)
 
@@ -38,44 +36,31 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write counts and predictions of all networks, headline figures, and the times."""
     splits = _images({name: load_samples(paths[name]) for name in _SPLITS}, params)
     with resumable("baseline", params) as resume:
-        with measure_host_energy() as host:
-            training = _train(splits, params, resume.state_store(host))
-        _write(paths, params, splits, training, resume)
-
-
-def _write(
-    paths: Mapping[str, Path],
-    params: Params,
-    splits: Mapping[str, LabelledImages],
-    training: BaselinesTraining,
-    resume: Resume,
-) -> None:
-    baselines = list(_measured(training, splits, params))
-    save_baseline(paths["baseline"], baselines, splits["test"].labels)
-    save_teacher(paths["teacher"], _floating_point(training))
-    headline = {
-        f"{key}_{name}": value
-        for key, baseline in zip(("relu", "quantised"), baselines[:2], strict=True)
-        for name, value in _headline(
-            baseline, len(splits["test"]), params.evaluate.confidence
-        ).items()
-    }
-    BaselineMetrics.model_validate(headline).write(paths["baseline_metrics"])
-    BaselineTimings(
-        training_time_seconds=sum(training.epoch_seconds),
-        epoch_times_seconds=list(training.epoch_seconds),
-        timestamp=resume.started,
-        host_energy=resume.host_energy(),
-    ).write(paths["baseline_timings"])
-    resume.done(paths["baseline_timings"])
-    for baseline in baselines:
-        logger.info(
-            "%s: test accuracy %.2f %%, %s MACs, %s without zeros",
-            baseline.counts.name,
-            baseline.counts.accuracy_percent,
-            f"{baseline.counts.macs_dense:,}",
-            f"{baseline.counts.macs_nonzero.sum(axis=1).mean():,.0f}",
-        )  # fmt: skip
+        with measure_host_energy() as resume.host:
+            training = _train(splits, params, resume if resume.is_owned else None)
+        baselines = list(_measured(training, splits, params))
+        save_baseline(paths["baseline"], baselines, splits["test"].labels)
+        save_teacher(paths["teacher"], _floating_point(training))
+        n_images, confidence = len(splits["test"]), params.evaluate.confidence
+        BaselineMetrics.model_validate(
+            _headline("relu", baselines[0], n_images, confidence)
+            | _headline("quantised", baselines[1], n_images, confidence)
+        ).write(paths["baseline_metrics"])
+        BaselineTimings(
+            training_time_seconds=sum(training.epoch_seconds),
+            epoch_times_seconds=list(training.epoch_seconds),
+            timestamp=resume.started,
+            host_energy=resume.host_energy(),
+        ).write(paths["baseline_timings"])
+        resume.end(paths["baseline_timings"])
+        for baseline in baselines:
+            logger.info(
+                "%s: test accuracy %.2f %%, %s MACs, %s without zeros",
+                baseline.counts.name,
+                baseline.counts.accuracy_percent,
+                f"{baseline.counts.macs_dense:,}",
+                f"{baseline.counts.macs_nonzero.sum(axis=1).mean():,.0f}",
+            )  # fmt: skip
 
 
 def _images(splits: Mapping[str, Samples], params: Params) -> dict[str, LabelledImages]:
@@ -150,17 +135,15 @@ def _floating_point(training: BaselinesTraining) -> State:
 
 
 def _headline(
-    baseline: MeasuredBaseline, n_images: int, confidence: float
+    name: str, baseline: MeasuredBaseline, n_images: int, confidence: float
 ) -> dict[str, float | int | None]:
     overall = accuracy(baseline.n_correct, n_images, confidence)
     return {
-        "test_accuracy_percent": overall.percent,
-        "test_accuracy_low_percent": overall.low_percent,
-        "test_accuracy_high_percent": overall.high_percent,
-        "macs_dense": baseline.counts.macs_dense,
-        "macs_nonzero_per_inference": float(baseline.counts.macs_nonzero.sum(axis=1).mean()),
+        f"{name}_test_accuracy_percent": overall.percent,
+        f"{name}_test_accuracy_low_percent": overall.low_percent,
+        f"{name}_test_accuracy_high_percent": overall.high_percent,
+        f"{name}_macs_dense": baseline.counts.macs_dense,
+        f"{name}_macs_nonzero_per_inference": float(
+            baseline.counts.macs_nonzero.sum(axis=1).mean()
+        ),
     }
-
-
-if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__))

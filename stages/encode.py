@@ -1,7 +1,6 @@
 """encode: turn the validation and test samples into event lists, once."""
 
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from spikejoule.encoding.encoded_files import (
 )
 from spikejoule.encoding.events import save_events
 from spikejoule.params import Params
-from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +55,3 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     EncodeMetrics(validation=figures["validation"], test=figures["test"]).write(
         paths["encode_metrics"]
     )
-
-
-if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__))

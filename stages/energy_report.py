@@ -1,7 +1,6 @@
 """energy_report: the complete checkpoint, the NIR graph, the energy analysis, and the figures."""
 
 import logging
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +38,6 @@ from spikejoule.report.charts import pictures
 from spikejoule.report.charts.raster import raster_of
 from spikejoule.report.content import front_provenance, network_provenance
 from spikejoule.training.outcome import TrainTimings
-from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +124,3 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         write_bytes(paths[name], picture)
     for line in verdict_lines(analysis):
         logger.info("%s", line)
-
-
-if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__))

@@ -1,7 +1,6 @@
 """evaluate: read the whole test set and say how well, at the end of the window and before it."""
 
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from spikejoule.evaluation.early_exit import choose_early_exit, exit_at_first_sp
 from spikejoule.evaluation.evaluation import EvaluationFiles, evaluate_predictions, save_predictions
 from spikejoule.evaluation.inference import load_network_and_events, measure_network
 from spikejoule.params import Params
-from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +55,3 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         overall.percent, 100 * confidence, overall.low_percent, overall.high_percent,
         f"{overall.n_samples:,}", test.subject.samples, network.data["title"],
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__))

@@ -1,7 +1,6 @@
 """measure_inference: count the spikes of every layer on the test samples."""
 
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from spikejoule.evaluation.inference import (
     save_inference_spikes,
 )
 from spikejoule.params import Params
-from stages.shared.common import run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +46,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         hidden_spikes_per_inference=sum(counts.means[name] for name in names[1:-1]),
         output_spikes_per_inference=counts.means[names[-1]],
     ).write(paths["inference_metrics"])
-    InferenceTimings(measurement_time_seconds=host.seconds, host_energy=host.as_entry()).write(
+    spent = host.entry()
+    InferenceTimings(measurement_time_seconds=spent.seconds, host_energy=spent).write(
         paths["inference_timings"]
     )
     logger.info(
@@ -57,7 +56,3 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         ", ".join(f"{name} {counts.means[name]:.1f}" for name in names),
         f"{measured.proxies.synaptic_events_per_inference:,.0f}",
     )
-
-
-if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__))

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from spikejoule.data.images import describe, save_samples, split_validation
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.params import Params
-from stages.shared.common import run_stage
 from stages.shared.project import project_root
 
 logger = logging.getLogger(__name__)
@@ -41,7 +39,3 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         "%s: %s to train, %s to validate, %s to test",
         dataset.title, f"{len(train):,}", f"{len(validation):,}", f"{len(dataset.test):,}",
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__))

@@ -6,14 +6,12 @@ else is kept, and the next `dvc repro` runs this stage alone.
 """
 
 import logging
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.core.provenance import provenance_tags
 from spikejoule.params import Params
 from spikejoule.tracking.run_record import publish_outputs
-from stages.shared.common import run_stage
 from stages.shared.project import pipeline, project_root
 
 logger = logging.getLogger(__name__)
@@ -35,7 +33,3 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             registration.version,
             ", the new champion" if registration.is_champion else "",
         )
-
-
-if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__))

@@ -1,7 +1,6 @@
 """train: learn from freshly drawn spikes, count every one of them, keep the best weights."""
 
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from spikejoule.training.outcome import TrainMetrics, TrainTimings, history_tabl
 from spikejoule.training.state import EpochRecord
 from spikejoule.training.teacher import load_teacher
 from spikejoule.training.training import TrainingData, train
-from stages.shared.common import run_stage
 from stages.shared.project import shown_run
 from stages.shared.resuming import resumable
 
@@ -65,10 +63,10 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     ):
         progress = Progress(bar, params.train.max_epochs)
         observers = (progress,) if run is None else (progress, run)
-        with measure_host_energy(gpu_uuids(engine.device)) as host:
+        with measure_host_energy(gpu_uuids(engine.device)) as resume.host:
             result = train(
                 data, engine, names, params.train, params.seed, observers,
-                state_store=resume.state_store(host),
+                state_store=resume if resume.is_owned else None,
             )  # fmt: skip
         network = trained_network(
             result,
@@ -98,7 +96,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             threads=threads,
             host_energy=resume.host_energy(),
         ).write(paths["train_timings"])
-        resume.done(paths["train_timings"])
+        resume.end(paths["train_timings"])
         logger.info(
             "best validation accuracy %.2f %% in epoch %d of %d (ended by %s), %.1f s with the %s "
             "engine on %s",
@@ -134,7 +132,3 @@ class Progress:
             "resumes after epoch %d of %d, %.1f s of training",
             len(history), self._max_epochs, sum(seconds),
         )  # fmt: skip
-
-
-if __name__ == "__main__":
-    sys.exit(run_stage(main, __doc__))

@@ -11,9 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic_core import ErrorDetails
-
-from spikejoule.core.parameters import Kind, Kinds, problem_lines
+from spikejoule.core.parameters import Kind, Kinds, allowed_words
 from spikejoule.energy.profile_files import load_profiles
 from spikejoule.params import Params
 
@@ -44,9 +42,11 @@ def parameters(params_file: Path) -> Iterator[Parameter]:
 
 
 def _allowed(location: tuple[str, ...]) -> str:
-    missing = ErrorDetails(type="missing", loc=location, msg="", input={})
-    (line,) = problem_lines([missing], {}, Params)
-    return line.partition("allowed: ")[2]
+    *sections, name = location
+    model: Any = Params
+    for section in sections:
+        model = model.model_fields[section].annotation
+    return allowed_words(model.model_fields[name])
 
 
 def choices() -> dict[str, Kinds[Any]]:

@@ -10,18 +10,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from spikejoule.baselines.settings import BaselineSettings
 from spikejoule.core.errors import shown
 from spikejoule.core.parameters import (
-    WHOLE_LINE,
     Line,
     Real,
     Section,
     chooses,
     parsed,
     read_sections,
+    refused,
     with_earlier,
     with_new_names,
 )
@@ -90,12 +89,11 @@ def _tuple_of_sizes(value: object) -> object:
     return (value,) if isinstance(value, int) else value
 
 
-def _not_allowed(name: str, problem: tuple[str, str], section: Section) -> PydanticCustomError:
+def _not_allowed(name: str, problem: tuple[str, str], section: Section) -> str:
     """The problem of a section of a name: a key, and what is allowed for it."""
     key, allowed = problem
     value = shown(section.model_dump(mode="json")[key])
-    line = f"{name}.{key}: {value} is not allowed; allowed: {allowed}"
-    return PydanticCustomError(WHOLE_LINE, "{line}", {"line": line})
+    return f"{name}.{key}: {value} is not allowed; allowed: {allowed}"
 
 
 LayerSizes = Annotated[
@@ -147,17 +145,13 @@ class ModelParams(WidthSettings):
         return NEURONS.chosen_in(self)
 
     @model_validator(mode="after")
-    def _neuron_fits_the_widths(self) -> Self:
-        problem = self.quantisation and unfit_for_integers(self.chosen_neuron)
-        if problem:
-            raise PydanticCustomError(WHOLE_LINE, "{problem}", {"problem": problem})
-        return self
-
-    @model_validator(mode="after")
-    def _neuron_fits_the_layers(self) -> Self:
+    def _neuron_fits(self) -> Self:
+        unfit = self.quantisation and unfit_for_integers(self.chosen_neuron)
+        if unfit:
+            raise refused(unfit)
         problem = self.chosen_neuron.problem(len(self.hidden) + 1)
         if problem:
-            raise _not_allowed("model", problem, self)
+            raise refused(_not_allowed("model", problem, self))
         return self
 
 
@@ -218,13 +212,6 @@ class Params(Section):
     energy_report: EnergyReportParams
     publish: PublishParams
 
-    @model_validator(mode="after")
-    def _penalties_fit_the_layers(self) -> Self:
-        problem = self.train.penalty_problem(len(self.model.hidden) + 1)
-        if problem:
-            raise _not_allowed("train", problem, self.train)
-        return self
-
     @property
     def samples_are(self) -> Literal["images", "events"]:
         """What the samples are; a directory holds images."""
@@ -232,66 +219,39 @@ class Params(Section):
         return source.gives if isinstance(source, Source) else "images"
 
     @model_validator(mode="after")
-    def _encoding_fits_the_samples(self) -> Self:
-        given = self.samples_are
-        if self.encode.encoder.takes != given:
+    def _sections_fit(self) -> Self:
+        problem = self._problem()
+        if problem:
+            raise refused(problem)
+        return self
+
+    def _problem(self) -> str:
+        """What is not allowed together, in a line; empty for nothing."""
+        given, encoder, train = self.samples_are, self.encode.encoder, self.train
+        penalty = train.penalty_problem(len(self.model.hidden) + 1)
+        if penalty:
+            return _not_allowed("train", penalty, train)
+        of_source = f"with data.source {self.data.source}, whose samples are {given}"
+        not_encoded = f"encode.encoding: '{self.encode.encoding}' is not allowed"
+        if encoder.takes != given:
             allowed = ", ".join(name for name, one in ENCODERS.items() if one.takes == given)
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "encode.encoding: '{encoding}' is not allowed with data.source {source}, whose "
-                "samples are {given}; allowed: {allowed}",
-                {
-                    "encoding": self.encode.encoding,
-                    "source": self.data.source,
-                    "given": given,
-                    "allowed": allowed,
-                },
+            return f"{not_encoded} {of_source}; allowed: {allowed}"
+        changed = [key for key in NOT_FOR_EVENTS if getattr(train, key)]
+        if given == "events" and changed:
+            value, zeros = getattr(train, changed[0]), (f"train.{key} 0" for key in changed)
+            return (
+                f"train.{changed[0]}: {shown(value)} is not allowed {of_source} that are neither "
+                f"augmented nor shown to a teacher; allowed: {', '.join(zeros)}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _events_are_not_augmented(self) -> Self:
-        changed = [key for key in NOT_FOR_EVENTS if getattr(self.train, key)]
-        if self.samples_are == "events" and changed:
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "train.{key}: {value} is not allowed with data.source {source}, whose samples are "
-                "events that are neither augmented nor shown to a teacher; allowed: {zeros}",
-                {
-                    "key": changed[0],
-                    "value": shown(getattr(self.train, changed[0])),
-                    "source": self.data.source,
-                    "zeros": ", ".join(f"train.{key} 0" for key in changed),
-                },
+        if self.model.quantisation and encoder.input_products is not None:
+            return f"{not_encoded} with model.weight_bits {self.model.weight_bits}: {NO_CURRENTS}"
+        measured, sample = self.measure_inference.n_samples, self.energy_report.figure_sample
+        if measured is not None and sample >= measured:
+            return (
+                f"energy_report.figure_sample: {sample} is not allowed; allowed: below "
+                f"measure_inference.n_samples, which is {measured}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _integers_add_spikes(self) -> Self:
-        if self.model.quantisation and self.encode.encoder.input_products is not None:
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "encode.encoding: '{encoding}' is not allowed with model.weight_bits {bits}: "
-                "{problem}",
-                {
-                    "encoding": self.encode.encoding,
-                    "bits": self.model.weight_bits,
-                    "problem": NO_CURRENTS,
-                },
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _figure_shows_a_measured_image(self) -> Self:
-        measured = self.measure_inference.n_samples
-        if measured is not None and self.energy_report.figure_sample >= measured:
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "energy_report.figure_sample: {sample} is not allowed; allowed: below "
-                "measure_inference.n_samples, which is {measured}",
-                {"sample": self.energy_report.figure_sample, "measured": measured},
-            )
-        return self
+        return ""
 
     def flattened(self) -> Values:
         """Every parameter under its full key (`train.lr`), as a plain YAML value."""

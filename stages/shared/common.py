@@ -1,19 +1,15 @@
 """What every stage shares: its artifacts, parameters, logging, and errors without a traceback."""
 
-import argparse
-import inspect
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
 from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, stage_paths
-from spikejoule.params import Params, load_params
+from spikejoule.params import load_params
 from stages.shared.project import pipeline, project_root
 from stages.shared.resuming import forget_recorded
-
-Stage = Callable[[Mapping[str, Path], Params], None]
 
 
 class StagePaths(dict[str, Path]):
@@ -26,22 +22,20 @@ class StagePaths(dict[str, Path]):
         raise ArtifactError(f"{PIPELINE_FILE} must list ${{paths.{name}}} in this stage.")
 
 
-def run_stage(stage: Stage, description: str | None, arguments: Sequence[str] | None = None) -> int:
-    """Call `stage(paths, params)` and return the exit status.
+def run_stage(name: str) -> int:
+    """Call `main(paths, params)` of the module `stages.NAME` and return the exit status.
 
-    The stage is that of dvc.yaml which is named like the file of `stage`; `paths` holds the
-    artifacts that are listed there, and the parameters are those of params.yaml, both in the
-    working directory. A SpikejouleError is printed as `error: ...` and gives 1, an interruption
-    from the keyboard 130.
+    `paths` holds the artifacts that dvc.yaml lists for the stage, and the parameters are those of
+    params.yaml, both in the working directory. A SpikejouleError is printed as `error: ...` and
+    gives 1.
     """
-    argparse.ArgumentParser(description=description, allow_abbrev=False).parse_args(arguments)
     set_up_logging()
     try:
-        paths = StagePaths(stage_paths(Path(), Path(inspect.getfile(stage)).stem))
+        paths = StagePaths(stage_paths(Path(), name))
         params = load_params(PARAMS_FILE)
         pipeline()
         forget_recorded(project_root())
-        stage(paths, params)
+        import_module(f"stages.{name}").main(paths, params)
     except SpikejouleError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -53,9 +47,6 @@ def run_stage(stage: Stage, description: str | None, arguments: Sequence[str] | 
             file=sys.stderr,
         )
         return 1
-    except KeyboardInterrupt:
-        print("error: interrupted from the keyboard.", file=sys.stderr)
-        return 130
     return 0
 
 
@@ -64,7 +55,7 @@ def set_up_logging() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_PlainFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in ("spikejoule", "stages", "__main__"):
+    for name in ("spikejoule", "stages"):
         logging.getLogger(name).setLevel(logging.INFO)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from spikejoule.core.errors import SpikejouleError
+from spikejoule.core.resume import is_running, start_of
 from spikejoule.params import Params
 
 if TYPE_CHECKING:
@@ -52,14 +53,10 @@ def pipeline() -> psutil.Process | None:
 def end_with_the_pipeline() -> None:
     """Raise SpikejouleError if the pipeline was killed: nobody waits for its outputs any more."""
     process = pipeline()
-    try:
-        if process is None or process.status() != psutil.STATUS_ZOMBIE:
-            return
-    except psutil.NoSuchProcess:
-        pass
-    raise SpikejouleError(
-        "the pipeline that started this stage has ended: the next one resumes from here."
-    )
+    if process is not None and not is_running(process.pid, start_of(process)):
+        raise SpikejouleError(
+            "the pipeline that started this stage has ended: the next one resumes from here."
+        )
 
 
 def launches_a_stage(command: list[str]) -> bool:

@@ -6,14 +6,12 @@ for what changes no result, and by the libraries. It goes when `dvc.lock` record
 then a kill of DVC itself would have the stage run again.
 """
 
-import logging
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
@@ -32,46 +30,44 @@ from spikejoule.core.yaml_files import PIPELINE_FILE, paths_of, read_mapping
 from spikejoule.params import WITHOUT_EFFECT, Params
 from stages.shared.project import end_with_the_pipeline, project_root
 
-logger = logging.getLogger(__name__)
-
 FOLDER = ".resume"
 
 # The dense engine rounds by its threads; those that a state was begun with are part of it.
 _OF_THE_MACHINE = ("train.threads", *WITHOUT_EFFECT)
 
 
-class Resume:
-    """A `StateStore` of a stage: beside the state of its training, when it began and what it took.
+class Resume(ResumeFile):
+    """The state of a stage's training; beside it, when it began and what it took.
 
     Attributes:
         key: what the state is known by; None where none is kept.
         started: when the training began, in the first of its processes, as ISO 8601.
+        host: the energy of this process, to be set before training begins.
     """
 
-    def __init__(self, file: ResumeFile | None, key: str | None) -> None:
-        self.key = key
-        self.started = datetime.now().astimezone().isoformat(timespec="seconds")
-        self._file = file
-        self._host = HostEnergy()
-        self._earlier: list[HostEnergyEntry] = []
+    host: HostEnergy
 
-    def state_store(self, host: HostEnergy) -> "Resume | None":
-        """What training is given, while `host` is measured; None where no state is kept."""
-        self._host = host
-        return None if self._file is None else self
+    def __init__(self, stage: str, key: str | None) -> None:
+        super().__init__(project_root() / FOLDER, key or "", f"the training of stage {stage}")
+        self.key = key
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.started = datetime.now().astimezone().isoformat(timespec="seconds")
+        self._earlier: list[HostEnergyEntry] = []
 
     def load(self) -> Checkpoint | None:
         """The state that an earlier process has left."""
-        kept = None if self._file is None else self._file.load()
+        kept = super().load()
         if kept is None:
             return None
         try:
-            self.started = str(kept.plain["started"])
+            plain, self.started = dict(kept.plain["training"]), str(kept.plain["started"])
             datetime.fromisoformat(self.started)
             self._earlier = [
                 HostEnergyEntry.model_validate(entry) for entry in kept.plain["host_energy"]
             ]
-            return Checkpoint(dict(kept.plain["training"]), kept.arrays)
+            return Checkpoint(plain, kept.arrays)
         except (KeyError, TypeError, ValueError, ValidationError) as error:
             self.refuse(f"the state lacks what belongs to it ({error})")
             return None
@@ -81,46 +77,39 @@ class Resume:
 
         Raises SpikejouleError if the pipeline was killed: the next one goes on from here.
         """
-        assert self._file is not None
-        energy = [*self._earlier, self._host.so_far().as_entry()]
+        energy = [*self._earlier, self.host.entry()]
         plain = {
             "training": kept.plain,
             "started": self.started,
             "host_energy": [entry.model_dump(mode="json") for entry in energy],
         }
-        self._file.save(replace(kept, plain=plain))
+        super().save(replace(kept, plain=plain))
         end_with_the_pipeline()
 
     def refuse(self, reason: str) -> None:
         """Forget a state that nobody can go on from, and say why."""
-        assert self._file is not None
-        self._earlier = []
-        self.started = datetime.now().astimezone().isoformat(timespec="seconds")
-        self._file.refuse(reason)
+        self._begin_anew()
+        super().refuse(reason)
 
     def host_energy(self) -> HostEnergyEntry:
         """What the machine spent, in all processes of the training."""
-        return added_up([*self._earlier, self._host.as_entry()])
+        return added_up([*self._earlier, self.host.entry()])
 
-    def done(self, timings: Path) -> None:
+    def end(self, timings: Path) -> None:
         """The outputs are written, `timings` with them; no other run writes the same of those."""
-        if self._file is None:
-            return
         if "DVC_STAGE" not in os.environ:
-            self._file.done()
-            return
-        mark = {"folder": str(Path.cwd()), "md5": file_digest(timings, "md5")}
-        try:
-            write_json(_mark_of(self._file.path), mark)
-        except ArtifactError:  # nobody would know when the state may go
-            self._file.done()
+            self.done()
+        elif self.is_owned:
+            mark = {"folder": str(Path.cwd()), "md5": file_digest(timings, "md5")}
+            try:
+                write_json(self.path.with_suffix(".done"), mark)
+            except ArtifactError:  # nobody would know when the state may go
+                self.done()
 
 
 @contextmanager
 def resumable(
-    stage: str,
-    params: Params,
-    facts: Mapping[str, str] | None = None,
+    stage: str, params: Params, facts: Mapping[str, str] | None = None
 ) -> Iterator[Resume]:
     """What keeps the state of a stage's training, of which this process is the only owner.
 
@@ -132,20 +121,10 @@ def resumable(
         params: all parameters.
         facts: what else the result depends on, by name.
     """
-    pipeline = read_mapping(Path(PIPELINE_FILE)) if params.train.resume else {}
-    key = _key(pipeline, stage, params, facts or {})
-    if key is None:
-        yield Resume(None, None)
-        return
-    folder = project_root() / FOLDER
-    with ResumeFile(folder, key, f"the training of stage {stage}") as file:
+    resume = Resume(stage, _key(stage, params, facts or {}) if params.train.resume else None)
+    with nullcontext() if resume.key is None else resume:
         end_with_the_pipeline()
-        if file.is_owned:
-            if _is_recorded(_mark_of(file.path)):
-                file.done()
-            with suppress(OSError):
-                _mark_of(file.path).unlink(missing_ok=True)
-        yield Resume(file if file.is_owned else None, key)
+        yield resume
 
 
 def forget_recorded(root: Path) -> None:
@@ -169,14 +148,9 @@ def _is_recorded(mark: Path) -> bool:
         return False
 
 
-def _mark_of(state: Path) -> Path:
-    return state.with_suffix(".done")
-
-
-def _key(
-    pipeline: Mapping[str, Any], stage: str, params: Params, facts: Mapping[str, str]
-) -> str | None:
+def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
     """A digest of all that a stage's result depends on; None where dvc.yaml does not say it."""
+    pipeline = read_mapping(Path(PIPELINE_FILE))
     definition = pipeline.get("stages", {}).get(stage)
     if definition is None:
         return None
@@ -184,20 +158,17 @@ def _key(
     files = tree_digests(paths.get(dep, Path(dep)) for dep in definition["deps"])
     if files is None:
         return None
+    parameters = {
+        key: value
+        for key, value in params.flattened().items()
+        if key not in _OF_THE_MACHINE
+        and any(key == name or key.startswith(f"{name}.") for name in definition["params"])
+    }
     return content_digest(
         {
             "files": files,
-            "parameters": _parameters(definition["params"], params),
+            "parameters": parameters,
             "computed_with": computing_environment(),
             "facts": dict(facts),
         }
     )
-
-
-def _parameters(names: list[str], params: Params) -> dict[str, Any]:
-    return {
-        key: value
-        for key, value in params.flattened().items()
-        if any(key == name or key.startswith(f"{name}.") for name in names)
-        and key not in _OF_THE_MACHINE
-    }

@@ -3,7 +3,6 @@
 import sys
 import time
 import types
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 from spikejoule.core import host_energy
 from spikejoule.core.host_energy import (
     EnergyPart,
-    HostEnergy,
     HostEnergyEntry,
     added_up,
     gpu_uuids,
@@ -45,21 +43,22 @@ class TestRapl:
         first = make_zone(tmp_path, "intel-rapl:0", "package-0", 5_000_000)
         core = make_zone(tmp_path, "intel-rapl:0:0", "core", 1)
         dram = make_zone(tmp_path, "intel-rapl:0:1", "dram", 7)
-        second = make_zone(tmp_path, "intel-rapl:1", "package-1", 0)
+        second = make_zone(tmp_path, "intel-rapl:1", "package-1", 999_000_000)
         platform = make_zone(tmp_path, "intel-rapl:2", "psys", 0)
         mirror = make_zone(tmp_path, "intel-rapl-mmio:0", "package-0", 5_000_000)
         with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
             add(first, 2_000_000)
             add(second, 3_500_000)
+            assert int((second / "energy_uj").read_text()) == 2_500_000, "it has wrapped around"
             add(dram, 250_000)
             for zone in (core, platform, mirror):
                 add(zone, 900_000_000)
-        assert host.parts == (
+        entry = host.entry()
+        assert entry.parts == [
             EnergyPart(device="package-0", kind="measured", method="RAPL", energy_j=2.0),
             EnergyPart(device="dram", kind="measured", method="RAPL", energy_j=0.25),
             EnergyPart(device="package-1", kind="measured", method="RAPL", energy_j=3.5),
-        )
-        entry = host.as_entry()
+        ]
         assert entry.energy_j == 5.75
         assert (entry.kind, entry.method) == ("measured", "RAPL")
         assert entry.device == "package-0, dram, package-1"
@@ -83,17 +82,10 @@ class TestRapl:
             now[0] += 10
             for counter, spent in ((zone, 80), (memory, 9), (other, 1), (unread, 0)):
                 add(counter, spent * 1_000_000)
-        found = [(part.energy_j, part.idle_w, part.above_idle_j) for part in host.parts]
+        entry = host.entry()
+        found = [(part.energy_j, part.idle_w, part.above_idle_j) for part in entry.parts]
         assert found == [(80, 5, 30), (9, 1, -1), (1, 0, 1), (0, 0, 0)]
-        entry = host.as_entry()
         assert (entry.energy_j, entry.idle_w, entry.above_idle_j) == (90, 6, 30)
-
-    def test_counter_that_wraps_around(self, tmp_path: Path) -> None:
-        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 999_000_000)
-        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
-            add(zone, 3_000_000)
-            assert int((zone / "energy_uj").read_text()) == 2_000_000
-        assert host.parts[0].energy_j == 3.0
 
     def test_counters_that_wrap_around_twice_are_read_in_between(self, tmp_path: Path) -> None:
         zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=1_000_000)
@@ -101,7 +93,7 @@ class TestRapl:
             for _ in range(3):
                 add(zone, 700_000)
                 time.sleep(0.3)
-        assert host.parts[0].energy_j == pytest.approx(2.1)
+        assert host.entry().energy_j == pytest.approx(2.1)
 
     @pytest.mark.parametrize("damage", ["energy_uj", "max_energy_range_uj", "name"])
     def test_one_unreadable_counter_makes_it_unavailable(self, damage: str, tmp_path: Path) -> None:
@@ -113,8 +105,9 @@ class TestRapl:
         with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
             pass
         # Half a machine measured would be no measure of it.
-        assert [(part.kind, part.energy_j) for part in host.parts] == [("unavailable", None)]
-        assert f"intel-rapl:1/{damage}" in host.as_entry().method
+        entry = host.entry()
+        assert [(part.kind, part.energy_j) for part in entry.parts] == [("unavailable", None)]
+        assert f"intel-rapl:1/{damage}" in entry.method
 
     def test_none_is_unavailable_and_nothing_is_estimated(self, tmp_path: Path) -> None:
         ticks = iter([10.0, 12.5])
@@ -122,18 +115,41 @@ class TestRapl:
             powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0
         ) as host:
             pass
-        entry = host.as_entry()
+        entry = host.entry()
         assert (entry.kind, entry.energy_j, entry.seconds) == ("unavailable", None, 2.5)
         assert entry.method == f"there is no RAPL counter in {tmp_path}"
         assert entry.device == "processor"
+
+    def test_it_is_told_while_the_block_lasts_and_when_an_exception_ends_it(
+        self, tmp_path: Path
+    ) -> None:
+        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+        ticks = iter([10.0, 12.0, 15.0])
+        told = []
+
+        def work() -> None:
+            with measure_host_energy(
+                powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0
+            ) as host:
+                told.append(host)
+                add(zone, 3_000_000)
+                so_far = host.entry()
+                assert (so_far.energy_j, so_far.seconds) == (3.0, 2.0)
+                add(zone, 1_000_000)
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        add(zone, 1_000_000)
+        assert (told[0].entry().energy_j, told[0].entry().seconds) == (4.0, 5.0)
 
 
 class FakeNvml(types.ModuleType):
     """NVML with a counter of millijoules a GPU."""
 
-    def __init__(self, counters: dict[str, list[int]]) -> None:
+    def __init__(self) -> None:
         super().__init__("pynvml")
-        self.counters = counters
+        self.counters = {"GPU-a": [5000, 12_500, 20_000], "GPU-b": [0, 1, 2]}
         self.open = 0
 
     def nvmlInit(self) -> None:  # noqa: N802
@@ -156,21 +172,20 @@ class FakeNvml(types.ModuleType):
 
 class TestGpus:
     def measure(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uuids: Sequence[str]
-    ) -> tuple[HostEnergy, FakeNvml]:
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uuid: str
+    ) -> tuple[HostEnergyEntry, FakeNvml]:
         make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-        nvml = FakeNvml({"GPU-a": [5000, 12_500], "GPU-b": [0, 1]})
+        nvml = FakeNvml()
         monkeypatch.setitem(sys.modules, "pynvml", nvml)
-        with measure_host_energy(uuids, powercap=tmp_path, idle_seconds=0) as host:
+        with measure_host_energy([uuid], powercap=tmp_path, idle_seconds=0) as host:
             add(tmp_path / "intel-rapl:0", 1_000_000)
-        return host, nvml
+        return host.entry(), nvml
 
     def test_the_gpu_in_use_is_added(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        host, nvml = self.measure(monkeypatch, tmp_path, ["GPU-a"])
-        assert host.parts[1:] == (
+        entry, nvml = self.measure(monkeypatch, tmp_path, "GPU-a")
+        assert entry.parts[1:] == [
             EnergyPart(device="GPU of GPU-a", kind="measured", method="NVML", energy_j=7.5),
-        )
-        entry = host.as_entry()
+        ]
         assert entry.energy_j == 8.5
         assert (entry.kind, entry.method) == ("measured", "RAPL; NVML")
         assert nvml.open == 0
@@ -178,8 +193,7 @@ class TestGpus:
     def test_unknown_gpu_makes_the_sum_unavailable(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
-        host, _ = self.measure(monkeypatch, tmp_path, ["GPU-c"])
-        entry = host.as_entry()
+        entry, _ = self.measure(monkeypatch, tmp_path, "GPU-c")
         assert (entry.kind, entry.energy_j) == ("unavailable", None)
         assert entry.parts[0].energy_j == 1.0
         assert "no GPU-c" in entry.method
@@ -197,54 +211,22 @@ class TestGpus:
         assert gpu_uuids("cuda:1") == ("GPU-uuid of cuda:1",)
 
 
-class TestBlock:
-    def test_an_exception_passes_and_the_block_is_metered(self, tmp_path: Path) -> None:
-        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-        results = []
-
-        def work() -> None:
-            with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
-                results.append(host)
-                add(zone, 4_000_000)
-                raise KeyboardInterrupt
-
-        with pytest.raises(KeyboardInterrupt):
-            work()
-        assert results[0].parts[0].energy_j == 4.0
+def entry(energy_j: float | None, seconds: float, idle_w: float | None) -> HostEnergyEntry:
+    kind: Any = "unavailable" if energy_j is None else "measured"
+    above = None if idle_w is None or energy_j is None else energy_j - idle_w * seconds
+    part = EnergyPart(
+        device="package-0", kind=kind, method="RAPL", energy_j=energy_j, idle_w=idle_w,
+        above_idle_j=above,
+    )  # fmt: skip
+    return HostEnergyEntry.of([part], seconds)
 
 
-class TestSoFar:
-    def test_is_told_while_the_block_lasts(self, tmp_path: Path) -> None:
-        zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-        ticks = iter([10.0, 12.0, 15.0])
-        with measure_host_energy(
-            powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0
-        ) as host:
-            add(zone, 3_000_000)
-            entry = host.so_far().as_entry()
-            assert (entry.energy_j, entry.seconds) == (3.0, 2.0)
-            add(zone, 1_000_000)
-        assert (host.as_entry().energy_j, host.as_entry().seconds) == (4.0, 5.0)
-
-    def entry(
-        self, energy_j: float | None, seconds: float, idle_w: float | None
-    ) -> HostEnergyEntry:
-        kind: Any = "unavailable" if energy_j is None else "measured"
-        above = None if idle_w is None or energy_j is None else energy_j - idle_w * seconds
-        part = EnergyPart(
-            device="package-0", kind=kind, method="RAPL", energy_j=energy_j, idle_w=idle_w,
-            above_idle_j=above,
-        )  # fmt: skip
-        return HostEnergy(seconds, (part,)).as_entry()
-
-    def test_several_processes_add_up(self) -> None:
-        one, other = self.entry(10.0, 2.0, 1.0), self.entry(40.0, 6.0, 3.0)
-        assert added_up([one]) == one
-        both = added_up([one, other])
-        assert (both.energy_j, both.seconds, both.idle_w) == (50.0, 8.0, 2.5)
-        assert both.above_idle_j == one.above_idle_j + other.above_idle_j == 30.0
-        assert "2 processes, without what they spent in epochs that were cut short" in both.method
-
-    def test_one_that_could_not_measure_makes_the_sum_unavailable(self) -> None:
-        both = added_up([self.entry(10.0, 2.0, 1.0), self.entry(None, 3.0, None)])
-        assert (both.kind, both.energy_j, both.seconds) == ("unavailable", None, 5.0)
+def test_several_processes_add_up() -> None:
+    one, other = entry(10.0, 2.0, 1.0), entry(40.0, 6.0, 3.0)
+    assert added_up([one]) == one
+    both = added_up([one, other])
+    assert (both.energy_j, both.seconds, both.idle_w) == (50.0, 8.0, 2.5)
+    assert both.above_idle_j == one.above_idle_j + other.above_idle_j == 30.0
+    assert "2 processes, without what they spent in epochs that were cut short" in both.method
+    unknown = added_up([one, entry(None, 3.0, None)])
+    assert (unknown.kind, unknown.energy_j, unknown.seconds) == ("unavailable", None, 5.0)

@@ -78,8 +78,8 @@ def test_kinds_are_found_and_chosen(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (TEA.replace('    name: ClassVar = "tea"\n', ""), "drinks.tea: Tea must say its name"),
-        (TEA.replace('    colour: ClassVar = "green"\n', ""), "must say its colour"),
+        (TEA.replace('    name: ClassVar = "tea"\n', ""), "drinks.tea: Tea must define name"),
+        (TEA.replace('    colour: ClassVar = "green"\n', ""), "must define colour"),
         (TEA.replace('"tea"', '"chai"'), "has the name 'chai', but must have that of its file"),
         (TEA.replace("poured", "drunk"), "drinks.tea: Tea must define poured"),
         (TEA.replace("degrees", "type"), "cannot call a parameter type"),

@@ -67,11 +67,10 @@ NAIVE_LAPLACIAN = """\
 """
 # All stages in one process: importing torch takes longer than they do.
 STAGES = """
-import importlib, sys
+import sys
 from stages.shared.common import run_stage
 for name in sys.argv[1:]:
-    stage = importlib.import_module(f"stages.{name}")
-    if status := run_stage(stage.main, None, []):
+    if status := run_stage(name):
         sys.exit(f"{name} ended with {status}")
 """
 # Of the engines' tests, those of surrogates: all kernels are new beside a new surrogate, and take

@@ -16,12 +16,11 @@ from spikejoule.params import LIMITS, EnergyReportParams, Params
 from spikejoule.training.schedules import SCHEDULES
 from spikejoule.training.settings import TrainingRegime
 from stages.shared.project import launches_a_stage
+from tests.tools.finished_project import GIVEN, inputs_and_outputs
 from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definition
 
 grimp = pytest.importorskip("grimp", reason="needs grimp, which comes with import-linter")
 
-# Inputs that no stage writes: they come with the project, and a user may name others.
-GIVEN = ("hardware", "front", "verdict", "fronts")
 # Imported late by what all stages share, to show what happens: no result depends on it.
 SHOWN_BY, SHOWS = "stages.shared.", "spikejoule.tracking"
 # Reading parameters checks the sections of all stages; what a stage computes with the sections that
@@ -56,18 +55,6 @@ def name_in_vars(reference: str) -> str:
     return match[1]
 
 
-def outputs_of(stage: dict[str, Any]) -> list[str]:
-    """The names in vars of what a stage writes, metrics and plots included."""
-    kinds = ("outs", "metrics", "plots")
-    entries = [entry for kind in kinds for entry in stage.get(kind, ())]
-    return [name_in_vars(*([entry] if isinstance(entry, str) else entry)) for entry in entries]
-
-
-def inputs_of(stage: dict[str, Any]) -> list[str]:
-    """The names in vars of the artifacts a stage depends on."""
-    return [name_in_vars(entry) for entry in stage["deps"] if entry.startswith("$")]
-
-
 def code_of(stage: dict[str, Any]) -> list[str]:
     return [entry for entry in stage["deps"] if not entry.startswith("$")]
 
@@ -88,9 +75,10 @@ def file_of(module: str, repository: Path) -> str:
     raise AssertionError(f"{module} has no file")
 
 
-def needed_code(graph: Any, script: str, repository: Path) -> set[str]:
+def needed_code(graph: Any, stage: str, repository: Path) -> set[str]:
     """What a stage's outputs depend on: all that its script imports, but what parameters check."""
-    found, pending = {script}, [script]
+    pending = [f"stages.{stage}", "stages.shared.__main__"]
+    found = set(pending)
     while pending:
         importer = pending.pop()
         for module in graph.find_modules_directly_imported_by(importer) - found:
@@ -158,12 +146,13 @@ class TestPaths:
                 assert not literals & set(paths.values()), file
 
     def test_each_is_written_by_one_stage_and_before_it_is_read(
-        self, definition: dict[str, Any], paths: dict[str, str]
+        self, repository: Path, paths: dict[str, str]
     ) -> None:
         written = list(GIVEN)
-        for name, stage in definition["stages"].items():
-            assert set(inputs_of(stage)) <= set(written), name
-            written += outputs_of(stage)
+        for stage in STAGES:
+            read, made = inputs_and_outputs(stage, repository)
+            assert set(read) <= set(written), stage
+            written += made
         assert sorted(written) == sorted(paths)
 
     def test_files_lie_where_git_or_dvc_keeps_them(
@@ -194,7 +183,7 @@ class TestStage:
     def test_code_is_all_that_the_script_imports(
         self, name: str, definition: dict[str, Any], import_graph: Any, repository: Path
     ) -> None:
-        needed = needed_code(import_graph, f"stages.{name}", repository)
+        needed = needed_code(import_graph, name, repository)
         listed = code_of(definition["stages"][name])
         assert len(set(listed)) == len(listed)
         assert set(listed) == needed

@@ -6,8 +6,6 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,48 +108,9 @@ def workspace(first: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
     return Clone(folder, clean_environment(folder.parent))
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """What DVC said of an experiment, and params.yaml afterwards."""
-
-    output: str
-    params_after: str
-
-
-@dataclass(frozen=True)
-class Experiments:
-    """A copy of the first clone after experiments, each by its name, with the runs they left."""
-
-    clone: Clone
-    done: dict[str, Experiment]
-    runs: dict[str, Any]
-
-    def shown(self) -> dict[str, dict[str, Any]]:
-        """Name -> data of each experiment in `dvc exp show`."""
-
-        def named(entry: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-            if isinstance(entry, list):
-                for item in entry:
-                    yield from named(item)
-            elif isinstance(entry, dict):
-                if entry.get("name") and entry.get("data"):
-                    yield entry["name"], entry["data"]
-                yield from named(entry.get("experiments"))
-                yield from named(entry.get("revs"))
-
-        shown = dvc_json(self.clone.folder, self.clone.environment, "exp", "show")
-        return dict(named(shown))
-
-
-def experiment(workspace: Clone, name: str, *arguments: str) -> Experiment:
-    """Run an experiment in the workspace."""
-    output = workspace.dvc("exp", "run", "--name", name, *arguments)
-    return Experiment(output, (workspace.folder / "params.yaml").read_text(encoding="utf-8"))
-
-
 @pytest.fixture(scope="module")
-def elsewhere(workspace: Clone) -> Experiment:
-    """An experiment in a folder of its own, as queued ones are, with code of its own."""
+def elsewhere(workspace: Clone) -> str:
+    """What DVC said of an experiment in a folder of its own, as queued ones are, with own code."""
     code = workspace.folder / "src" / "spikejoule" / "tracking" / "run_record.py"
     unchanged = code.read_text(encoding="utf-8")
     code.write_text(
@@ -161,20 +120,10 @@ def elsewhere(workspace: Clone) -> Experiment:
         + '    return _build(paths, parameters, {**tags, "test.code": __file__}, *others)\n',
         encoding="utf-8",
     )
-    done = experiment(workspace, "elsewhere", "--temp", "-S", "energy_report.figure_sample=1")
+    command = ("exp", "run", "--name", "elsewhere", "--temp", "-S", "energy_report.figure_sample=1")
+    said = workspace.dvc(*command)
     code.write_text(unchanged, encoding="utf-8")
-    return done
-
-
-@pytest.fixture(scope="module")
-def experiments(workspace: Clone, elsewhere: Experiment) -> Experiments:
-    """One in a folder of its own, and two in the workspace."""
-    slower = experiment(workspace, "slower", "-S", "train.lr=0.001")
-    workspace.git("checkout", "--quiet", "--", ".")
-    late = ("-S", "train.lr=1e-05", "-S", "train.max_epochs=1", "train")
-    slowest = experiment(workspace, "slowest", *late)
-    done = {"elsewhere": elsewhere, "slower": slower, "slowest": slowest}
-    return Experiments(workspace, done, workspace.runs())
+    return said
 
 
 class TestFirstRun:
@@ -197,14 +146,6 @@ class TestFirstRun:
         assert "Data and pipelines are up to date." in output
         assert first.git("status", "--porcelain") == ""
 
-    def test_5000_digits_are_said_to_be_5000(self, first: Clone) -> None:
-        data = first.metrics("data_metrics")
-        assert data["source"] == "mnist5k"
-        assert first.metrics("evaluate_metrics")["data_source"] == "mnist5k"
-        checkpoint = first.checkpoint()
-        assert checkpoint["spikejoule"]["data"] == data
-        assert "5,000" in data["title"]
-
 
 class TestAgreement:
     """The same fact in two files is the same number."""
@@ -212,7 +153,11 @@ class TestAgreement:
     def test_images(self, first: Clone, mnist5k: Dataset) -> None:
         sets = {name: load_images(first.path(name)) for name in ("train", "validation", "test")}
         counts = {name: len(samples) for name, samples in sets.items()}
-        assert first.metrics("data_metrics")["counts"] == counts
+        data = first.metrics("data_metrics")
+        assert data["counts"] == counts
+        assert "5,000" in data["title"]
+        assert first.checkpoint()["spikejoule"]["data"] == data
+        assert first.metrics("evaluate_metrics")["data_source"] == data["source"] == "mnist5k"
         assert counts == {"train": 3600, "validation": 400, "test": 1000}
         np.testing.assert_array_equal(sets["test"].images, mnist5k.test.images)
         np.testing.assert_array_equal(sets["test"].labels, mnist5k.test.labels)
@@ -317,102 +262,38 @@ class TestAgreement:
         assert first.metrics("evaluate_metrics")["test_accuracy_percent"] > 75
 
 
-# What runs again when something in a room is edited; what follows from it runs only if its own
-# inputs have changed then.
-RERUNS = {
-    "cli": set(),
-    "tracking": {"publish"},
-    "report": {"energy_report"},
-    "energy": {"energy_report", "publish"},
-    "graphs": {"energy_report"},
-    "baselines": {"baseline", "energy_report", "publish"},
-    "evaluation": {"measure_inference", "evaluate", "baseline", "energy_report", "publish"},
-    "training": {"train", "baseline", "energy_report", "publish"},
-    "engine": {"train", "measure_inference", "evaluate", "energy_report", "publish"},
-}
-
-
-# One process for all rooms: to start DVC takes longer than to ask it.
-EDIT_AND_ASK = """\
-import json, sys
-from pathlib import Path
-from dvc.repo import Repo
-found = {}
-for room in sys.argv[1:]:
-    edited = Path("src", "spikejoule", room, "__init__.py")
-    before = edited.read_bytes()
-    edited.write_bytes(before + b"# a comment\\n")
-    with Repo() as repo:
-        found[room] = list(repo.status())
-    edited.write_bytes(before)
-print(json.dumps(found))
-"""
-
-
-def test_an_edit_in_a_room_runs_the_stages_that_use_the_room(workspace: Clone) -> None:
-    command = [sys.executable, "-c", EDIT_AND_ASK, *RERUNS]
-    said = run(command, workspace.folder, workspace.environment)
-    found = json.loads(said.splitlines()[-1])
-    assert {room: set(stages) for room, stages in found.items()} == RERUNS
-
-
-class TestTracking:
-    @pytest.fixture(scope="class")
-    def tracked(self, first: Clone) -> Any:
-        (only,) = first.all_runs()
-        return only
-
-    def test_one_finished_run(self, tracked: Any, first: Clone) -> None:
-        assert tracked.info.status == "FINISHED"
-        seconds = first.metrics("train_timings")["training_time_seconds"]
-        lasted = (tracked.info.end_time - tracked.info.start_time) / 1000
-        # seen from the beginning of training until the last stage, since it was shown live
-        assert seconds - 0.5 < lasted < COMMAND_SECONDS
-
-    def test_files_are_the_outputs(self, tracked: Any, first: Clone) -> None:
-        stored = first.folder / "mlartifacts" / tracked.info.run_id / "artifacts"
-        files = {path.name: path for path in stored.rglob("*") if path.is_file()}
-        for name, path in artifact_paths(first.folder).items():
-            if name in GIVEN:
-                continue
-            kept_by_git = path.startswith(("figures/", "metrics/", "reports/"))
-            if kept_by_git or name in ("checkpoint", "nir"):
-                original = first.path(name)
-                if name == "train_timings":
-                    stored_copy = stored / "results" / "timings" / original.name
-                elif name == "train_metrics":
-                    stored_copy = stored / "metrics" / original.name
-                else:
-                    stored_copy = files[original.name]
-                assert stored_copy.read_bytes() == original.read_bytes(), name
-        assert files["params.yaml"].is_file()
-
-    def test_nothing_lies_elsewhere(self, first: Clone) -> None:
-        assert not (first.folder / "mlruns").exists()
+def test_the_run_is_finished_and_its_files_are_the_outputs(first: Clone) -> None:
+    (tracked,) = first.all_runs()
+    assert tracked.info.status == "FINISHED"
+    seconds = first.metrics("train_timings")["training_time_seconds"]
+    lasted = (tracked.info.end_time - tracked.info.start_time) / 1000
+    # Seen from the beginning of training until the last stage, since it was shown live
+    assert seconds - 0.5 < lasted < COMMAND_SECONDS
+    stored = first.folder / "mlartifacts" / tracked.info.run_id / "artifacts"
+    contents = [path.read_bytes() for path in stored.rglob("*") if path.is_file()]
+    for name, path in artifact_paths(first.folder).items():
+        kept_by_git = path.startswith(("figures/", "metrics/", "reports/"))
+        if name not in GIVEN and (kept_by_git or name in ("checkpoint", "nir")):
+            assert first.path(name).read_bytes() in contents, name
+    assert list(stored.rglob("params.yaml"))
+    assert not (first.folder / "mlruns").exists()
 
 
 @pytest.mark.slow
-class TestSecondClone:
-    def test_ran_without_an_activated_environment(self, second: Clone) -> None:
-        assert "VIRTUAL_ENV" not in second.environment
-        assert str(Path(sys.executable).parent) not in second.environment["PATH"].split(":")
-        assert stages_that_ran(second.output) == list(STAGES)
-
-    def test_same_bytes_but_for_clocks(self, first: Clone, second: Clone) -> None:
-        differing = {
-            name
-            for name in artifact_paths(first.folder)
-            if first.path(name).read_bytes() != second.path(name).read_bytes()
-        }
-        assert differing <= CLOCKS
-        assert "train_timings" in differing, "the clocks stood still: this compared nothing"
-
-    def test_the_lock_files_too(self, first: Clone, second: Clone) -> None:
-        paths = artifact_paths(first.folder)
-        clocks = {paths[name] for name in CLOCKS}
-        one, other = (settled(clone.lock(), clocks) for clone in (first, second))
-        assert one == other
-        assert set(one) == set(STAGES)
+def test_a_second_clone_gives_the_same_bytes_but_for_clocks(first: Clone, second: Clone) -> None:
+    assert "VIRTUAL_ENV" not in second.environment
+    assert str(Path(sys.executable).parent) not in second.environment["PATH"].split(":")
+    assert stages_that_ran(second.output) == list(STAGES)
+    paths = artifact_paths(first.folder)
+    differing = {
+        name for name in paths if first.path(name).read_bytes() != second.path(name).read_bytes()
+    }
+    assert differing <= CLOCKS
+    assert "train_timings" in differing, "the clocks stood still: this compared nothing"
+    clocks = {paths[name] for name in CLOCKS}
+    one, other = (settled(clone.lock(), clocks) for clone in (first, second))
+    assert one == other
+    assert set(one) == set(STAGES)
 
 
 def settled(lock: dict[str, Any], clocks: set[str]) -> dict[str, Any]:
@@ -474,62 +355,34 @@ class TestModel:
             assert rows[column].mean() == pytest.approx(stated, rel=1e-9), column
 
 
-class TestElsewhere:
-    """One experiment whose folder is gone when it has ended."""
-
-    @pytest.fixture(scope="class")
-    def tracked(self, elsewhere: Experiment, workspace: Clone) -> Any:
-        return workspace.runs()["elsewhere"]
-
-    def test_a_change_of_the_report_runs_the_report_alone(self, elsewhere: Experiment) -> None:
-        assert stages_that_ran(elsewhere.output) == ["energy_report", "publish"]
-
-    def test_in_a_folder_of_its_own_it_runs_its_own_code(
-        self, tracked: Any, workspace: Clone
-    ) -> None:
-        code = Path(tracked.data.tags["test.code"])
-        inside = code.relative_to(workspace.folder.resolve())
-        assert inside.parts[:3] == (".dvc", "tmp", "exps")
-        assert inside.parts[-3:] == ("spikejoule", "tracking", "run_record.py")
+def test_an_experiment_in_a_folder_of_its_own_runs_its_own_code(
+    elsewhere: str, workspace: Clone
+) -> None:
+    assert stages_that_ran(elsewhere) == ["energy_report", "publish"]
+    code = Path(workspace.runs()["elsewhere"].data.tags["test.code"])
+    inside = code.relative_to(workspace.folder.resolve())
+    assert inside.parts[:3] == (".dvc", "tmp", "exps")
+    assert inside.parts[-3:] == ("spikejoule", "tracking", "run_record.py")
 
 
 @pytest.mark.slow
-class TestExperiments:
-    def test_a_change_of_training_leaves_prepare_and_encode(self, experiments: Experiments) -> None:
-        of_the_network = [stage for stage in STAGES[2:] if stage != "baseline"]
-        assert stages_that_ran(experiments.done["slower"].output) == of_the_network
-
-    def test_all_show(self, experiments: Experiments) -> None:
-        shown = experiments.shown()
-        rates = {
-            name: shown[name]["params"]["params.yaml"]["data"]["train"]["lr"]
-            for name in ("elsewhere", "slower", "slowest")
-        }
-        assert rates == {"elsewhere": 0.003, "slower": 0.001, "slowest": 1e-05}
-        accuracy = shown["slower"]["metrics"]["metrics/evaluate.json"]["data"]
-        tracked = experiments.runs["slower"].data.metrics
-        assert accuracy["test_accuracy_percent"] == tracked["test_accuracy_percent"]
-        epochs = shown["slowest"]["metrics"]["metrics/train.json"]["data"]["epochs_trained"]
-        assert epochs == 1
-
-    def test_a_rate_that_dvc_writes_as_text_arrives(self, experiments: Experiments) -> None:
-        text = experiments.done["slowest"].params_after
-        assert yaml.safe_load(text)["train"]["lr"] == "1e-05", "the trap that this test is about"
-        trained = torch.load(experiments.clone.path("trained"), weights_only=True)
-        assert trained["training_config"]["lr"] == 1e-05
-
-    def test_comments_of_the_parameters_survive(self, experiments: Experiments) -> None:
-        committed = experiments.clone.git("show", "HEAD:params.yaml")
-        comments = re.findall(r"#.*", committed)
-        for name, done in experiments.done.items():
-            assert re.findall(r"#.*", done.params_after) == comments, name
-        changed = yaml.safe_load(experiments.done["slower"].params_after)
-        changed["train"]["lr"] = 0.003
-        assert changed == yaml.safe_load(committed)
-
-    def test_each_run_bears_the_name_of_its_experiment(self, experiments: Experiments) -> None:
-        finished = {name for name, run in experiments.runs.items() if run.info.status == "FINISHED"}
-        assert finished == {"elsewhere", "slower"}
-        slower = experiments.runs["slower"].data
-        assert slower.params["train.lr"] == "0.001"
-        assert slower.tags["dvc.experiment"] == "slower"
+@pytest.mark.usefixtures("elsewhere")
+def test_an_experiment_in_the_workspace(workspace: Clone) -> None:
+    # DVC writes this value as text, and anew the file in which it stands.
+    said = workspace.dvc("exp", "run", "--name", "slower", "-S", "train.lr=1e-05")
+    assert stages_that_ran(said) == [stage for stage in STAGES[2:] if stage != "baseline"]
+    text = (workspace.folder / "params.yaml").read_text(encoding="utf-8")
+    assert yaml.safe_load(text)["train"]["lr"] == "1e-05", "the trap that this test is about"
+    trained = torch.load(workspace.path("trained"), weights_only=True)
+    assert trained["training_config"]["lr"] == 1e-05
+    committed = workspace.git("show", "HEAD:params.yaml")
+    assert re.findall(r"#.*", text) == re.findall(r"#.*", committed)
+    changed = yaml.safe_load(text)
+    changed["train"]["lr"] = 0.003
+    assert changed == yaml.safe_load(committed)
+    runs = workspace.runs()
+    assert {runs[name].info.status for name in ("elsewhere", "slower")} == {"FINISHED"}
+    assert runs["slower"].data.params["train.lr"] == "1e-05"
+    assert runs["slower"].data.tags["dvc.experiment"] == "slower"
+    shown = dvc_json(workspace.folder, workspace.environment, "exp", "show")
+    assert '"name": "slower"' in json.dumps(shown)

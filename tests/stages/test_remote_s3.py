@@ -1,6 +1,5 @@
 """A DVC remote in an S3 store: what is pushed comes back to the byte, or not at all."""
 
-import random
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,22 +79,6 @@ def test_every_output_is_pushed(remote: Remote) -> None:
     for path, content in remote.outputs.items():
         assert remote.stored(path).read_bytes() == content, path
     assert dvc_json(remote.folder, remote.environment, "status", "--cloud") == {}
-
-
-def test_a_large_object_comes_back_to_the_byte(remote: Remote) -> None:
-    """Larger than any output of 5,000 digits: it travels in several parts."""
-    content = random.Random(0).randbytes(64 * 1024 * 1024)
-    file = remote.folder / "large.bin"
-    file.write_bytes(content)
-    remote.dvc("add", "large.bin")
-    remote.dvc("push", "large.bin.dvc")
-    remote.forget()
-    file.unlink()
-    remote.dvc("pull")
-    assert file.read_bytes() == content
-    assert remote.found() == remote.outputs
-    remote.dvc("remove", "large.bin.dvc")
-    file.unlink()
 
 
 def test_a_colleague_gets_them_with_a_clone(remote: Remote, tmp_path: Path) -> None:

@@ -12,34 +12,15 @@ from spikejoule.core.store import write_csv
 from spikejoule.data.images import Dataset, describe, save_images
 from spikejoule.energy.tables import FrontsTable, VerdictTable
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS
-from stages import (
-    baseline,
-    encode,
-    energy_report,
-    evaluate,
-    measure_inference,
-    prepare,
-    publish,
-    train,
-)
 from stages.shared.common import run_stage
 from tests.tools.pipeline_tools import (
+    STAGES,
     artifact_paths,
     pipeline_definition,
     set_parameters,
     write_lock,
 )
 
-MODULES = {
-    "prepare": prepare,
-    "encode": encode,
-    "baseline": baseline,
-    "train": train,
-    "measure_inference": measure_inference,
-    "evaluate": evaluate,
-    "energy_report": energy_report,
-    "publish": publish,
-}
 PARAMETERS = {
     "data.source": "mnist5k",
     "encode.time_window": 12,
@@ -129,8 +110,7 @@ def finish_project(
     described.write(folder / paths["data_metrics"])
     with pytest.MonkeyPatch.context() as patch:
         isolate(patch, folder)
-        names = list(MODULES)
-        for name in names[1 : names.index(last) + 1]:
+        for name in STAGES[1 : STAGES.index(last) + 1]:
             if name == "publish":
                 made = [Path(path) for each, path in paths.items() if each not in GIVEN]
                 write_lock(folder, made, [Path(paths[each]) for each in GIVEN])
@@ -147,9 +127,8 @@ def isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 def call(stage: str) -> int:
-    """Run a stage as its script does, on the files of the working directory."""
-    module = MODULES[stage]
-    return run_stage(module.main, module.__doc__, [])
+    """Run a stage as DVC does, on the files of the working directory."""
+    return run_stage(stage)
 
 
 def inputs_and_outputs(stage: str, repository: Path) -> tuple[list[str], list[str]]:

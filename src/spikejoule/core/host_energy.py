@@ -20,7 +20,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
@@ -69,55 +68,65 @@ class HostEnergyEntry(EnergyPart):
     seconds: NotNegative
     parts: list[EnergyPart]
 
-
-@dataclass
-class HostEnergy:
-    """What `measure_host_energy` fills in at its end.
-
-    Attributes:
-        seconds: wall time of the block.
-        parts: processor, memory, GPUs, as far as they are known.
-        so_far: the same while the block lasts.
-    """
-
-    seconds: float = 0.0
-    parts: tuple[EnergyPart, ...] = ()
-    so_far: "Callable[[], HostEnergy]" = lambda: HostEnergy()
-
-    def as_entry(self) -> HostEnergyEntry:
-        """The entry of a file: the sum over the parts, and each of them."""
-        is_measured = {part.kind for part in self.parts} == {"measured"}
-        has_idle = is_measured and all(part.idle_w is not None for part in self.parts)
-        return HostEnergyEntry(
-            energy_j=sum(part.energy_j or 0.0 for part in self.parts) if is_measured else None,
-            idle_w=sum(part.idle_w or 0.0 for part in self.parts) if has_idle else None,
-            above_idle_j=sum(part.above_idle_j or 0.0 for part in self.parts) if has_idle else None,
-            seconds=self.seconds,
+    @classmethod
+    def of(cls, parts: Sequence[EnergyPart], seconds: float) -> Self:
+        """The sum over parts that were measured for so many seconds."""
+        is_measured = {part.kind for part in parts} == {"measured"}
+        has_idle = is_measured and all(part.idle_w is not None for part in parts)
+        return cls(
+            energy_j=sum(part.energy_j or 0.0 for part in parts) if is_measured else None,
+            idle_w=sum(part.idle_w or 0.0 for part in parts) if has_idle else None,
+            above_idle_j=sum(part.above_idle_j or 0.0 for part in parts) if has_idle else None,
+            seconds=seconds,
             kind="measured" if is_measured else "unavailable",
-            method="; ".join(dict.fromkeys(part.method for part in self.parts)),
-            device=", ".join(part.device for part in self.parts),
-            parts=list(self.parts),
+            method="; ".join(dict.fromkeys(part.method for part in parts)),
+            device=", ".join(part.device for part in parts),
+            parts=list(parts),
         )
 
 
-@dataclass(frozen=True)
-class Meter:
-    """Running since it was made.
+class HostEnergy:
+    """What the machine spends from now on, until it is stopped.
 
-    Attributes:
-        read: what was spent until now.
-        stop: let go of what it needs; it can be read once more.
+    Args:
+        gpu_uuids, powercap, clock, poll_seconds: as of `measure_host_energy`.
+        idle_w: watts of each part before; empty where they are not known.
     """
 
-    read: Callable[[], tuple[EnergyPart, ...]]
-    stop: Callable[[], None] = lambda: None
+    def __init__(
+        self,
+        gpu_uuids: Sequence[str],
+        powercap: Path,
+        clock: Callable[[], float],
+        poll_seconds: float,
+        idle_w: Sequence[float | None] = (),
+    ) -> None:
+        self._counters = {"processor": _started(lambda: _Rapl(powercap, poll_seconds))}
+        if gpu_uuids:
+            self._counters["GPU"] = _started(lambda: _Nvml(gpu_uuids))
+        self._idle_w, self._clock, self._began = idle_w, clock, clock()
+        self._at_end: HostEnergyEntry | None = None
 
-    def __call__(self) -> tuple[EnergyPart, ...]:
-        """What was spent, at the end."""
-        try:
-            return self.read()
-        finally:
-            self.stop()
+    def entry(self) -> HostEnergyEntry:
+        """What was spent until now, or until the end."""
+        if self._at_end is not None:
+            return self._at_end
+        seconds = self._clock() - self._began
+        parts = [part for each in self._counters.items() for part in _read(*each)]
+        if len(self._idle_w) == len(parts):
+            parts = [
+                _above_idle(part, idle_w, seconds)
+                for part, idle_w in zip(parts, self._idle_w, strict=True)
+            ]
+        return HostEnergyEntry.of(parts, seconds)
+
+    def stop(self) -> HostEnergyEntry:
+        """Read the counters a last time, and let go of them."""
+        self._at_end = self.entry()
+        for counter in self._counters.values():
+            if not isinstance(counter, Exception):
+                counter.close()
+        return self._at_end
 
 
 @contextmanager
@@ -128,7 +137,7 @@ def measure_host_energy(
     idle_seconds: float = _IDLE_SECONDS,
     poll_seconds: float = _POLL_SECONDS,
 ) -> Iterator[HostEnergy]:
-    """Meter the block; the object that it yields is filled in when the block ends.
+    """Meter the block; what it yields tells of it while the block lasts and after it.
 
     Args:
         gpu_uuids: NVIDIA GPUs that work for the block, from `gpu_uuids`.
@@ -138,47 +147,18 @@ def measure_host_energy(
             anything can be measured; 0 for not at all.
         poll_seconds: how often the counters are read meanwhile, before they wrap around twice.
     """
-
-    def start() -> list[Meter]:
-        meters = [_started("processor", lambda: _rapl_meter(powercap, poll_seconds))]
-        if gpu_uuids:
-            meters.append(_started("GPU", lambda: _nvidia_meter(gpu_uuids)))
-        return meters
-
-    result = HostEnergy()
-    idle_w = _idle_watts(start, idle_seconds, clock)
-    meters, started = start(), clock()
-
-    def spent(parts: Sequence[EnergyPart], seconds: float) -> HostEnergy:
-        known = idle_w if len(idle_w) == len(parts) else [None] * len(parts)
-        above = [_above_idle(*of, seconds) for of in zip(parts, known, strict=True)]
-        return HostEnergy(seconds, tuple(above))
-
-    result.so_far = lambda: spent(
-        [part for meter in meters for part in meter.read()], clock() - started
-    )
+    idle_w: list[float | None] = []
+    if idle_seconds > 0:
+        idle = HostEnergy(gpu_uuids, powercap, clock, poll_seconds)
+        if any(part.energy_j is not None for part in idle.entry().parts):
+            time.sleep(idle_seconds)
+        spent = idle.stop()
+        idle_w = [part.energy_j and part.energy_j / spent.seconds for part in spent.parts]
+    host = HostEnergy(gpu_uuids, powercap, clock, poll_seconds, idle_w)
     try:
-        yield result
+        yield host
     finally:
-        seconds = clock() - started
-        at_end = spent(_parts(meters), seconds)
-        result.seconds, result.parts = seconds, at_end.parts
-
-
-def _idle_watts(
-    start: Callable[[], list[Meter]], seconds: float, clock: Callable[[], float]
-) -> list[float | None]:
-    """Watts of each part while this process waits; nothing where no part can be measured."""
-    if seconds <= 0 or all(part.energy_j is None for part in _parts(start())):
-        return []
-    meters, started = start(), clock()
-    time.sleep(seconds)
-    lasted = clock() - started
-    return [None if part.energy_j is None else part.energy_j / lasted for part in _parts(meters)]
-
-
-def _parts(meters: Sequence[Meter]) -> list[EnergyPart]:
-    return [part for meter in meters for part in meter()]
+        host.stop()
 
 
 def _above_idle(part: EnergyPart, idle_w: float | None, seconds: float) -> EnergyPart:
@@ -197,46 +177,42 @@ def gpu_uuids(device: str) -> tuple[str, ...]:
     return (f"GPU-{torch.cuda.get_device_properties(device).uuid}",)
 
 
-def _started(device: str, start: Callable[[], Meter]) -> Meter:
-    """The meter that `start` makes, with every exception turned into an unavailable part."""
-
-    def unavailable(error: Exception) -> tuple[EnergyPart, ...]:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        return (EnergyPart(device=device, kind="unavailable", method=reason, energy_j=None),)
-
+def _started(start: Callable[[], "_Rapl | _Nvml"]) -> "_Rapl | _Nvml | Exception":
+    """The counters that `start` opens, or why they cannot be had."""
     try:
-        meter = start()
+        return start()
     except Exception as error:
-        part = unavailable(error)
-        return Meter(lambda: part)
-
-    def read() -> tuple[EnergyPart, ...]:
-        try:
-            return meter.read()
-        except Exception as error:
-            return unavailable(error)
-
-    return Meter(read, meter.stop)
+        return error
 
 
-def _rapl_zones(powercap: Path) -> list[Path]:
-    """Folders of the packages and of the memory beside them; their parts are left out."""
-    zones = []
-    for zone in sorted(powercap.glob("intel-rapl:*")):
-        name = (zone / "name").read_text().strip()
-        is_package = re.fullmatch(r"intel-rapl:\d+", zone.name) and name.startswith("package")
-        if is_package or name == "dram":
-            zones.append(zone)
-    return zones
+def _read(device: str, counters: "_Rapl | _Nvml | Exception") -> list[EnergyPart]:
+    """What counters say, with every exception turned into an unavailable part."""
+    try:
+        if isinstance(counters, Exception):
+            raise counters
+        return [
+            EnergyPart(device=name, kind="measured", method=counters.method, energy_j=energy_j)
+            for name, energy_j in counters.read()
+        ]
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        return [EnergyPart(device=device, kind="unavailable", method=reason, energy_j=None)]
 
 
-class _Counter:
+def _is_counted(zone: Path) -> bool:
+    """Whether it is a package, whose parts are in its own counter, or memory beside one."""
+    name = (zone / "name").read_text().strip()
+    is_package = re.fullmatch(r"intel-rapl:\d+", zone.name) and name.startswith("package")
+    return bool(is_package) or name == "dram"
+
+
+class _Zone:
     """A counter of microjoules that starts from zero again beyond its range."""
 
-    def __init__(self, zone: Path) -> None:
-        self.name = (zone / "name").read_text().strip()
-        self._file = zone / "energy_uj"
-        self._range_uj = int((zone / "max_energy_range_uj").read_text())
+    def __init__(self, folder: Path) -> None:
+        self.name = (folder / "name").read_text().strip()
+        self._file = folder / "energy_uj"
+        self._range_uj = int((folder / "max_energy_range_uj").read_text())
         self._last_uj = int(self._file.read_text())
         self.total_uj = 0
 
@@ -247,64 +223,60 @@ class _Counter:
         self._last_uj = now_uj
 
 
-def _rapl_meter(powercap: Path, poll_seconds: float) -> Meter:
-    counters = [_Counter(zone) for zone in _rapl_zones(powercap)]
-    if not counters:
-        raise FileNotFoundError(f"there is no RAPL counter in {powercap}")
-    over = threading.Event()
-    updating = threading.Lock()
-    failures: list[OSError | ValueError] = []
+class _Rapl:
+    """The packages and the memory beside them, read now and then lest a counter wrap twice."""
 
-    def update() -> None:
-        with updating:
-            for counter in counters:
-                counter.update()
+    method = "RAPL"
 
-    def poll() -> None:
-        while not over.wait(poll_seconds):
+    def __init__(self, powercap: Path, poll_seconds: float) -> None:
+        folders = sorted(powercap.glob("intel-rapl:*"))
+        self._zones = [_Zone(folder) for folder in folders if _is_counted(folder)]
+        if not self._zones:
+            raise FileNotFoundError(f"there is no RAPL counter in {powercap}")
+        self._failure: Exception | None = None
+        self._over, self._reading = threading.Event(), threading.Lock()
+        self._poller = threading.Thread(target=self._poll, args=(poll_seconds,), daemon=True)
+        self._poller.start()
+
+    def _poll(self, poll_seconds: float) -> None:
+        while self._failure is None and not self._over.wait(poll_seconds):
             try:
-                update()
+                self.read()
             except (OSError, ValueError) as error:
-                failures.append(error)
-                return
+                self._failure = error
 
-    poller = threading.Thread(target=poll, name="RAPL", daemon=True)
-    poller.start()
+    def read(self) -> list[tuple[str, float]]:
+        """Names and joules since it was made."""
+        if self._failure is not None:
+            raise self._failure
+        with self._reading:
+            for zone in self._zones:
+                zone.update()
+            return [(zone.name, zone.total_uj / 1e6) for zone in self._zones]
 
-    def read() -> tuple[EnergyPart, ...]:
-        if failures:
-            raise failures[0]
-        update()
-        return tuple(
-            EnergyPart(
-                device=counter.name, kind="measured", method="RAPL", energy_j=counter.total_uj / 1e6
-            )
-            for counter in counters
-        )
-
-    def stop() -> None:
-        over.set()
-        poller.join()
-
-    return Meter(read, stop)
+    def close(self) -> None:
+        """End the thread."""
+        self._over.set()
+        self._poller.join()
 
 
-def _nvidia_meter(uuids: Sequence[str]) -> Meter:
-    import pynvml
+class _Nvml:
+    """NVIDIA's GPUs by their UUIDs."""
 
-    pynvml.nvmlInit()
-    handles = [pynvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in uuids]
-    names = [str(pynvml.nvmlDeviceGetName(handle)) for handle in handles]
-    before_mj = [pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles]
+    method = "NVML"
 
-    def read() -> tuple[EnergyPart, ...]:
-        after_mj = [pynvml.nvmlDeviceGetTotalEnergyConsumption(handle) for handle in handles]
-        return tuple(
-            EnergyPart(device=name, kind="measured", method="NVML", energy_j=(after - before) / 1e3)
-            for name, before, after in zip(names, before_mj, after_mj, strict=True)
-        )
+    def __init__(self, uuids: Sequence[str]) -> None:
+        import pynvml
 
-    return Meter(read, pynvml.nvmlShutdown)
+        pynvml.nvmlInit()
+        self._spent_mj = pynvml.nvmlDeviceGetTotalEnergyConsumption
+        self.close = pynvml.nvmlShutdown
+        handles = [pynvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in uuids]
+        self._gpus = [(of, str(pynvml.nvmlDeviceGetName(of)), self._spent_mj(of)) for of in handles]
+
+    def read(self) -> list[tuple[str, float]]:
+        """Names and joules since it was made."""
+        return [(name, (self._spent_mj(of) - before) / 1e3) for of, name, before in self._gpus]
 
 
 def added_up(entries: Sequence[HostEnergyEntry]) -> HostEnergyEntry:
@@ -319,25 +291,23 @@ def added_up(entries: Sequence[HostEnergyEntry]) -> HostEnergyEntry:
     for entry in entries:
         for part in entry.parts:
             by_device.setdefault(part.device, []).append((part, entry.seconds))
-    parts = tuple(_of_device(parts, len(entries)) for parts in by_device.values())
-    return HostEnergy(sum(entry.seconds for entry in entries), parts).as_entry()
+    parts = [_of_device(parts, len(entries)) for parts in by_device.values()]
+    return HostEnergyEntry.of(parts, sum(entry.seconds for entry in entries))
 
 
 def _of_device(parts: Sequence[tuple[EnergyPart, float]], n_processes: int) -> EnergyPart:
-    first = parts[0][0]
-    for part, _ in parts:
-        if part.energy_j is None:
-            return part
-    idle_j = [seconds * part.idle_w for part, seconds in parts if part.idle_w is not None]
-    has_idle = len(idle_j) == len(parts)
-    energy_j = sum(part.energy_j or 0.0 for part, _ in parts)
+    unavailable = next((part for part, _ in parts if part.energy_j is None), None)
+    if unavailable is not None:
+        return unavailable
     seconds = sum(of for _, of in parts)
-    return EnergyPart(
-        device=first.device,
+    idle_j = [of * part.idle_w for part, of in parts if part.idle_w is not None]
+    energy_j = sum(part.energy_j or 0.0 for part, _ in parts)
+    spent = EnergyPart(
+        device=parts[0][0].device,
         kind="measured",
-        method=f"{first.method}, added up over {n_processes} processes, without what they spent in "
-        "epochs that were cut short",
+        method=f"{parts[0][0].method}, added up over {n_processes} processes, without what they "
+        "spent in epochs that were cut short",
         energy_j=energy_j,
-        idle_w=sum(idle_j) / seconds if has_idle and seconds else None,
-        above_idle_j=energy_j - sum(idle_j) if has_idle and seconds else None,
     )
+    has_idle = len(idle_j) == len(parts) and seconds > 0
+    return _above_idle(spent, sum(idle_j) / seconds if has_idle else None, seconds)

@@ -14,10 +14,10 @@ import difflib
 import inspect
 import os
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -90,15 +90,13 @@ class Kind(Section):
 
 def _problem_of(kind: type[Kind], name: str) -> str:
     """What a kind in the module `name` lacks or has too much; nothing if it is whole."""
-    stated = [key for base in kind.__mro__ for key in inspect.get_annotations(base)]
-    missing = [key for key in kind.__class_vars__ if key in stated and not hasattr(kind, key)]
+    stated = {key for base in kind.__mro__ for key in inspect.get_annotations(base)}
+    missing = {key for key in kind.__class_vars__ & stated if not hasattr(kind, key)}
+    missing |= getattr(kind, "__abstractmethods__", frozenset())
     if missing:
-        return f"must say its {', '.join(sorted(missing))}"
+        return f"must define {', '.join(sorted(missing))}"
     if kind.name != name:
         return f"has the name {kind.name!r}, but must have that of its file, {name!r}"
-    abstract: frozenset[str] = getattr(kind, "__abstractmethods__", frozenset())
-    if abstract:
-        return f"must define {', '.join(sorted(abstract))}"
     taken = sorted(kind.reserved & kind.model_fields.keys())
     return f"cannot call a parameter {taken[0]}" if taken else ""
 
@@ -295,79 +293,70 @@ def parsed(
         earlier: as for :func:`with_earlier`; a key that is missing is told with what it stood for.
         renamed: as for :func:`with_new_names`; an old name is refused with the new one.
     """
-    problems = [
-        _old_name(old, new, mapping[name])
+    lines = [
+        f"{old}: is called {new} now; rename the key"
         for old, new in renamed.items()
         for name, _, key in (old.partition("."),)
         if isinstance(mapping.get(name), Mapping) and key in mapping[name]
     ]
     mapping = with_new_names(mapping, renamed)
-    problems += _unwritten(mapping, root, earlier)
+    lines += [
+        _missing(f"{name}.{key}", field, earlier)
+        for name, section in _sections(root)
+        if isinstance(written := mapping.get(name), Mapping)
+        for key, field in section.model_fields.items()
+        if key not in written
+    ]
     try:
         made = root.model_validate(dict(mapping))
     except ValidationError as error:
-        # A key that is missing is told already, with what to write.
-        problems += [
-            problem
-            for problem in error.errors(include_url=False)
-            if problem["type"] != "missing" or len(problem["loc"]) == 1
-        ]
-    if problems:
-        raise ParameterError("\n".join(problem_lines(problems, mapping, root)))
+        lines += _problem_lines(error.errors(include_url=False), mapping, root)
+    if lines:
+        raise ParameterError("\n".join(lines))
     return made
 
 
 def _sections(root: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
     for name, field in root.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield name, field.annotation
+        if _is_section(field.annotation):
+            yield name, field.annotation  # type: ignore[misc]
 
 
-def _unwritten(
-    mapping: Mapping[str, Any], root: type[BaseModel], earlier: Mapping[str, Any]
-) -> list[ErrorDetails]:
-    """The keys that are missing, whether their classes have defaults or not."""
-    return [
-        _missing(f"{name}.{key}", written, earlier)
-        for name, section in _sections(root)
-        if isinstance(written := mapping.get(name), Mapping)
-        for key in section.model_fields
-        if key not in written
-    ]
-
-
-def _old_name(old: str, new: str, written: Mapping[str, Any]) -> ErrorDetails:
-    line = f"{old}: is called {new} now; rename the key"
-    return ErrorDetails(type=WHOLE_LINE, loc=tuple(old.split(".")), msg=line, input=written)
-
-
-def _missing(full_key: str, written: Mapping[str, Any], earlier: Mapping[str, Any]) -> ErrorDetails:
-    location = tuple(full_key.split("."))
+def _missing(full_key: str, field: FieldInfo, earlier: Mapping[str, Any]) -> str:
     if full_key not in earlier:
-        return ErrorDetails(type="missing", loc=location, msg="", input=written)
+        return f"{full_key}: is missing; allowed: {allowed_words(field)}"
     value = earlier[full_key]
-    text = value if isinstance(value, str) else shown(value)
-    line = f"{full_key}: is missing; add `{location[-1]}: {text}`, which is what there was before"
-    return ErrorDetails(type=WHOLE_LINE, loc=location, msg=line, input=written)
+    written = f"{full_key.partition('.')[2]}: {value if isinstance(value, str) else shown(value)}"
+    return f"{full_key}: is missing; add `{written}`, which is what there was before"
 
 
 ADDENDUM = "addendum"
 """The type of a problem with one parameter whose message follows what its field allows."""
 
-WHOLE_LINE = "whole_line"
-"""The type of a problem between several parameters, whose message is the whole line."""
+_WHOLE_LINE = "whole_line"
 
 
-def problem_lines(
+def refused(line: str) -> PydanticCustomError:
+    """The problem of several parameters, for a validator to raise; `line` is all that is said."""
+    return PydanticCustomError(_WHOLE_LINE, "{line}", {"line": line})
+
+
+def _problem_lines(
     problems: Sequence[ErrorDetails], mapping: Mapping[str, Any], root: type[BaseModel]
-) -> list[str]:
+) -> Iterable[str]:
     """Say pydantic's problems with `mapping` in the form of this project: one line for each key."""
-    # A list's elements and pydantic's own steps lie below the two levels that keys have.
-    by_key = {(problem["type"] == WHOLE_LINE, problem["loc"][:2]): problem for problem in problems}
-    return [
-        problem["msg"] if whole_line else _problem_line(problem, location, mapping, root)
-        for (whole_line, location), problem in by_key.items()
-    ]
+    lines: dict[tuple[Any, ...], str] = {}
+    for problem in problems:
+        # A list's elements and pydantic's own steps lie below the two levels that keys have.
+        location = problem["loc"][:2]
+        if problem["type"] == _WHOLE_LINE:
+            lines[_WHOLE_LINE, location] = problem["msg"]
+        elif problem["type"] != "missing":
+            lines[location] = _problem_line(problem, location, mapping, root)
+        elif len(location) == 1:
+            (name,) = location
+            lines[location] = _missing(str(name), root.model_fields[str(name)], {})
+    return lines.values()
 
 
 def _problem_line(
@@ -377,12 +366,11 @@ def _problem_line(
     root: type[BaseModel],
 ) -> str:
     key = ".".join(str(part) for part in location)
-    section, field = _field_at(root, location)
-    if problem["type"] == "missing":
-        return f"{key}: is missing; allowed: {allowed_words(field)}"
-    value: Any = mapping
+    section: Any = root
+    field, value = None, cast(Any, mapping)
     for part in location:
-        value = value[part]
+        section = section if field is None else field.annotation
+        field, value = section.model_fields.get(str(part)), value[part]
     if field is None:
         names = list(section.model_fields)
         near = difflib.get_close_matches(str(location[-1]).lower(), names, n=1)
@@ -394,26 +382,12 @@ def _problem_line(
     return f"{key}: {shown(value)} is not allowed; allowed: {allowed}"
 
 
-def _field_at(
-    root: type[BaseModel], location: tuple[int | str, ...]
-) -> tuple[type[BaseModel], FieldInfo | None]:
-    section = root
-    field: FieldInfo | None = None
-    for part in location:
-        if field is not None and _is_section(field.annotation):
-            section = field.annotation  # type: ignore[assignment]
-        field = section.model_fields.get(str(part))
-    return section, field
-
-
 def _is_section(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
-def allowed_words(field: FieldInfo | None) -> str:
+def allowed_words(field: FieldInfo) -> str:
     """What a field may hold, in words."""
-    if field is None:
-        return "nothing"
     if field.description:
         return field.description
     annotation = field.annotation
@@ -422,18 +396,15 @@ def allowed_words(field: FieldInfo | None) -> str:
     if get_origin(annotation) is Literal:
         return ", ".join(str(choice) for choice in get_args(annotation))
     kinds: dict[Any, str] = {int: "a whole number", bool: "true or false", str: "text"}
-    kind = kinds.get(annotation, "a number")
-    bounds = " and ".join(_bound(constraint) for constraint in field.metadata if _bound(constraint))
-    or_null = ", or null" if type(None) in get_args(annotation) else ""
-    return f"{kind} {bounds}".rstrip() + or_null
-
-
-def _bound(constraint: object) -> str:
     words = {"gt": "above", "ge": "of at least", "lt": "below", "le": "of at most"}
-    for attribute, phrase in words.items():
-        if hasattr(constraint, attribute):
-            return f"{phrase} {getattr(constraint, attribute)}"
-    return ""
+    bounds = " and ".join(
+        f"{phrase} {getattr(constraint, attribute)}"
+        for constraint in field.metadata
+        for attribute, phrase in words.items()
+        if hasattr(constraint, attribute)
+    )
+    or_null = ", or null" if type(None) in get_args(annotation) else ""
+    return f"{kinds.get(annotation, 'a number')} {bounds}".rstrip() + or_null
 
 
 def names_of(section: type[BaseModel]) -> str:

@@ -11,10 +11,9 @@ from typing import Any, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.parameters import WHOLE_LINE, Section
+from spikejoule.core.parameters import Section, refused
 from spikejoule.encoding.events import EventList
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON
@@ -203,11 +202,10 @@ class EngineSettings(Section):
     @model_validator(mode="after")
     def _engine_fits_device(self) -> Self:
         if self.engine == "event" and self.device.startswith("cuda"):
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "train.engine: 'event' runs on the CPU alone, but train.device is '{device}'; "
-                "allowed: engine auto or dense with this device, or device auto or cpu",
-                {"device": self.device},
+            raise refused(
+                "train.engine: 'event' runs on the CPU alone, but train.device is "
+                f"'{self.device}'; allowed: engine auto or dense with this device, or device auto "
+                "or cpu"
             )
         return self
 

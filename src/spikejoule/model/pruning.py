@@ -24,9 +24,8 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
 
-from spikejoule.core.parameters import WHOLE_LINE, Real, Section
+from spikejoule.core.parameters import Real, Section, refused
 from spikejoule.encoding.events import EventList
 from spikejoule.model.architecture import Architecture
 
@@ -53,11 +52,9 @@ class PruningSettings(Section):
     @model_validator(mode="after")
     def _ends_after_its_start(self) -> Self:
         if self.prune_start >= self.prune_end:
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "train.prune_end: {end} is not allowed; allowed: more than train.prune_start, "
-                "which is {start}",
-                {"end": self.prune_end, "start": self.prune_start},
+            raise refused(
+                f"train.prune_end: {self.prune_end} is not allowed; allowed: more than "
+                f"train.prune_start, which is {self.prune_start}"
             )
         return self
 

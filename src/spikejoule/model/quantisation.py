@@ -37,9 +37,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
-from spikejoule.core.parameters import WHOLE_LINE, Section
+from spikejoule.core.parameters import Section, refused
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
@@ -81,11 +80,9 @@ class WidthSettings(Section):
     @model_validator(mode="after")
     def _floating_point_has_one_width(self) -> Self:
         if self.weight_bits == FLOAT_BITS and self.state_bits != FLOAT_BITS:
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "model.state_bits: {bits} is not allowed; allowed: 32 with model.weight_bits 32, "
-                "which is floating point",
-                {"bits": self.state_bits},
+            raise refused(
+                f"model.state_bits: {self.state_bits} is not allowed; allowed: 32 with "
+                "model.weight_bits 32, which is floating point"
             )
         return self
 

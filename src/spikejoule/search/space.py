@@ -21,17 +21,16 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticCustomError
 
 from spikejoule.core.errors import ParameterError, shown
 from spikejoule.core.parameters import (
-    WHOLE_LINE,
     Line,
     Real,
     Section,
     allowed_words,
     parsed,
     read_sections,
+    refused,
 )
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
@@ -100,11 +99,7 @@ class SearchSettings(Section):
     def _each_key_once(self) -> Self:
         both = sorted(self.fixed.keys() & self.space.keys())
         if both:
-            raise PydanticCustomError(
-                WHOLE_LINE,
-                "fixed.{key}: is in space, too; allowed: one of the two",
-                {"key": both[0]},
-            )
+            raise refused(f"fixed.{both[0]}: is in space, too; allowed: one of the two")
         return self
 
 
