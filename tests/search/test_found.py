@@ -63,13 +63,13 @@ def rows(repository: Path, tmp_path: Path, space: SearchSpace, current: Params) 
         study="a",
         trials=5,
         specification={"base": space.base, "space": space.entries},
+        fixed=tuple(load_search(repository / "search.yaml").fixed),
         paths={},
         price_list=tmp_path,
         folder=tmp_path,
         run=SearchRun(Store("", "", None, tmp_path), "a"),
     )
-    fixed = load_search(repository / "search.yaml").fixed
-    return found_rows(trials, search, fixed, current)
+    return found_rows(trials, search, current)
 
 
 def test_the_front(rows: list[Row]) -> None:

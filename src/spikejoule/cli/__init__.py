@@ -1,8 +1,6 @@
 """The command `spikejoule`: complete checkpoints, their energy, and a project's recorded runs.
 
 Exit status: 0 for success, 1 for an error (one sentence on the standard error), 2 for a wrong call.
-Modules of the library are imported inside the commands: PyTorch alone takes seconds, and
-`spikejoule --help` needs none of it.
 """
 
 import argparse
@@ -11,9 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from spikejoule import __version__
-from spikejoule.cli.checkpoints import add_checkpoint_commands
-from spikejoule.cli.runs import add_run_commands
-from spikejoule.cli.searching import add_search_command
+from spikejoule.cli.arguments import (
+    add_checkpoint_commands,
+    add_run_commands,
+    add_search_command,
+)
 from spikejoule.core.errors import SpikejouleError
 
 _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends

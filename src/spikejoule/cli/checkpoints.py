@@ -5,77 +5,25 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from spikejoule.cli.arguments import checkpoint_command, json_text, not_negative, positive
-from spikejoule.cli.graphs import add_graph_options, energy_result, graph_energy, is_graph
+from spikejoule.baselines.counts import load_baseline
+from spikejoule.cli.arguments import DEFAULT_SEED, json_text
+from spikejoule.cli.graphs import energy_result, graph_energy, is_graph
 from spikejoule.core.errors import ArtifactError, DataError
-
-if TYPE_CHECKING:
-    from spikejoule.data.images import Samples
-    from spikejoule.encoding.events import EventList
-    from spikejoule.model.checkpoint import CompleteCheckpoint
-
-DEFAULT_SEED = 42
-
-
-def add_checkpoint_commands(commands: Any) -> None:
-    """Add `inspect`, `measure`, `proxies` and `energy` to the parser's commands."""
-    inspect = checkpoint_command(
-        commands, "inspect", "print everything that a complete checkpoint holds"
-    )
-    inspect.set_defaults(command=_inspect)
-    measure = checkpoint_command(
-        commands, "measure", "run a complete checkpoint on test images and count its spikes"
-    )
-    measure.add_argument(
-        "--images",
-        required=True,
-        metavar="DIRECTORY|SOURCE",
-        help="a directory of the four IDX files, an event file, or the name of a source: mnist5k "
-        "has 1,000 test digits and needs no network",
-    )
-    measure.add_argument(
-        "--samples",
-        type=positive,
-        metavar="N",
-        help="the first N test images (default: all of them)",
-    )
-    measure.add_argument(
-        "--seed",
-        type=not_negative,
-        help="of what the encoding draws (default: the checkpoint's own, "
-        f"or {DEFAULT_SEED} where it records none)",
-    )
-    measure.set_defaults(command=_measure)
-    proxies = checkpoint_command(
-        commands, "proxies", "print the energy proxies of a complete checkpoint", ["report"]
-    )
-    proxies.set_defaults(command=_proxies)
-    _add_energy(commands)
-
-
-def _add_energy(commands: Any) -> None:
-    energy = checkpoint_command(
-        commands, "energy", "price what the network of a checkpoint or a NIR graph does, in joules"
-    )
-    add = energy.add_argument
-    packaged = "a price file (default: the packaged list)"
-    add("--hardware", type=Path, metavar="FILE", help=packaged)
-    first = "the hardware profile of the headline (default: the first of the price file)"
-    add("--profile", metavar="ID", help=first)
-    counted = "count the spikes of each of these test images, for intervals and classes (default: "
-    counted += "the means that the file records)"
-    add("--images", metavar="DIRECTORY|SOURCE", help=counted)
-    some = "with --images or --events: the first N of them (default: all of them)"
-    add("--samples", type=positive, metavar="N", help=some)
-    system = "the hardware profile of the verdict (default: the first of scope system)"
-    add("--verdict-profile", metavar="ID", help=system)
-    others = "compare with the conventional networks that the baseline stage has counted"
-    add("--baselines", "--baseline", type=Path, metavar="FILE", help=others)
-    add("--html", type=Path, metavar="FILE", help="write the report as a page, too")
-    add_graph_options(energy)
-    energy.set_defaults(command=_energy)
+from spikejoule.core.provenance import file_digest
+from spikejoule.core.text import number, render, text_table
+from spikejoule.data.images import LabelledImages, Samples
+from spikejoule.data.source import Places
+from spikejoule.data.sources import load_dataset
+from spikejoule.data.sources.events import samples_of_file
+from spikejoule.encoding.encoded_files import encode_samples
+from spikejoule.encoding.events import EventList
+from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
+from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_proxies
+from spikejoule.evaluation.evaluation import evaluate_predictions
+from spikejoule.evaluation.inference import measure_network
+from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
+from spikejoule.report.inspect import checkpoint_text, checkpoint_values, proxies_text
 
 
 @contextmanager
@@ -87,21 +35,16 @@ def _naming(file: Path) -> Iterator[None]:
         raise ArtifactError(f"{file}: {error}") from error
 
 
-def _inspect(options: argparse.Namespace) -> str:
-    from spikejoule.model.checkpoint import read_complete
-    from spikejoule.report.inspect import checkpoint_text, checkpoint_values
-
+def inspect(options: argparse.Namespace) -> str:
+    """Everything that a complete checkpoint holds."""
     checkpoint = read_complete(options.file)
     if options.json:
         return json_text(checkpoint_values(checkpoint))
     return checkpoint_text(options.file.name, checkpoint)
 
 
-def _proxies(options: argparse.Namespace) -> str:
-    from spikejoule.energy.from_checkpoint import recorded_proxies
-    from spikejoule.model.checkpoint import read_complete
-    from spikejoule.report.inspect import proxies_text
-
+def proxies(options: argparse.Namespace) -> str:
+    """The energy proxies of a complete checkpoint."""
     checkpoint = read_complete(options.file)
     with _naming(options.file):
         proxies = recorded_proxies(checkpoint)
@@ -110,15 +53,8 @@ def _proxies(options: argparse.Namespace) -> str:
     return proxies_text(f"Energy proxies of {options.file.name}", proxies)
 
 
-def _energy(options: argparse.Namespace) -> str:
-    from spikejoule.baselines.counts import load_baseline
-    from spikejoule.core.provenance import file_digest
-    from spikejoule.data.images import LabelledImages
-    from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-    from spikejoule.energy.from_checkpoint import analysis_inputs
-    from spikejoule.evaluation.inference import measure_network
-    from spikejoule.model.checkpoint import read_complete
-
+def energy(options: argparse.Namespace) -> str:
+    """The energy of a checkpoint's network, or of a graph."""
     if is_graph(options):
         return graph_energy(options)
     if options.samples is not None and options.images is None:
@@ -148,27 +84,20 @@ def _energy(options: argparse.Namespace) -> str:
     return energy_result(options, "checkpoint", analysis, provenance)
 
 
-def _encoding_seed(checkpoint: "CompleteCheckpoint", given: int | None) -> int:
+def _encoding_seed(checkpoint: CompleteCheckpoint, given: int | None) -> int:
     """The seed given, else that of the checkpoint's own encoding, else the default."""
     recorded = checkpoint.section("spikejoule").get("seed")
     seed: int = DEFAULT_SEED if recorded is None else recorded
     return seed if given is None else given
 
 
-def _encoded(checkpoint: "CompleteCheckpoint", samples: "Samples", seed: int) -> "EventList":
+def _encoded(checkpoint: CompleteCheckpoint, samples: Samples, seed: int) -> EventList:
     """The samples as spikes, in the way that the checkpoint's network was trained on."""
-    from spikejoule.encoding.encoded_files import encode_samples
-
     return encode_samples(checkpoint.encoder, samples, seed, "test").events
 
 
-def _measure(options: argparse.Namespace) -> str:
-    from spikejoule.core.text import number, render, text_table
-    from spikejoule.evaluation.evaluation import evaluate_predictions
-    from spikejoule.evaluation.inference import measure_network
-    from spikejoule.model.checkpoint import read_complete
-    from spikejoule.report.inspect import proxies_text
-
+def measure(options: argparse.Namespace) -> str:
+    """What the network does on test images: spikes, accuracy, energy proxies."""
     checkpoint = read_complete(options.file)
     title, images = _test_images(options.images, options.samples)
     seed = _encoding_seed(checkpoint, options.seed)
@@ -217,12 +146,8 @@ def _measure(options: argparse.Namespace) -> str:
     )
 
 
-def _test_images(source: str, n_samples: int | None) -> "tuple[str, Samples]":
+def _test_images(source: str, n_samples: int | None) -> tuple[str, Samples]:
     """The data set's title and its first `n_samples` test images, or samples of an event file."""
-    from spikejoule.data.source import Places
-    from spikejoule.data.sources import load_dataset
-    from spikejoule.data.sources.events import samples_of_file
-
     here = Path.cwd()
     places = Places(here, here / ".cache" / "mnist", os.environ.get("MNIST_DIR"))
     file = places.resolved(source)

@@ -1,48 +1,37 @@
-"""`spikejoule energy GRAPH.nir`: any network given as a graph of NIR."""
+"""`spikejoule energy GRAPH.nir`: any network given as a graph of NIR, run on given events."""
 
 import argparse
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from spikejoule.cli.arguments import json_text, positive
-from spikejoule.core.errors import DataError, ParameterError
+import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from spikejoule.energy import EnergyAnalysis
+from spikejoule.cli.arguments import GRAPH_CHOICES, json_text
+from spikejoule.core.errors import ArtifactError, DataError, ParameterError
+from spikejoule.core.npz import schema_of
+from spikejoule.core.provenance import file_digest
+from spikejoule.core.store import write_text
+from spikejoule.data.sources.events import samples_of_file
+from spikejoule.data.subject import Subject
+from spikejoule.encoding.binning import bin_all
+from spikejoule.encoding.events import EVENTS, EventList, load_events
+from spikejoule.energy import (
+    BootstrapSettings,
+    EnergyAnalysis,
+    analyse,
+    load_profiles,
+    select_profile,
+)
+from spikejoule.energy.from_graph import graph_inputs, neurobench_results
+from spikejoule.energy.words import analysis_values, energy_text
+from spikejoule.graphs.conventions import Conventions
+from spikejoule.graphs.nir_in import read_nir
+from spikejoule.graphs.running import run_graph
+from spikejoule.report import PageContent, energy_page
 
 _OF_CHECKPOINTS = ("images", "baselines", "verdict_profile")
-_CHOICES = {
-    "reset": ("zero subtract", "to v_reset, or by v_threshold"),
-    "threshold": ("ge gt", "fire at v >= v_threshold, or at v > v_threshold"),
-    "current": (
-        "same_step next_step",
-        "of CubaLIF and CubaLI: when what arrives moves the potential",
-    ),
-    "initial": ("zero leak reset", "where potentials begin, if v_leak or v_reset is not 0"),
-    "integration": (
-        "euler exponential",
-        "a state keeps 1 - dt/tau of itself in a step (default), or exp(-dt/tau)",
-    ),
-}
-_OF_GRAPHS = ("events", "step_us", "dt", *_CHOICES, "pruned", "neurobench")
-
-
-def add_graph_options(parser: argparse.ArgumentParser) -> None:
-    """Add what the graph of another writer does not say, and the events to run it on."""
-    add = parser.add_argument_group(
-        "graphs of NIR",
-        "What a graph does not say of how it is run has to be given; one of this project says it.",
-    ).add_argument
-    add("--events", type=Path, metavar="FILE", help="spikes of the input, or an event file")
-    step = "microseconds of an event file that make one step"
-    add("--step-us", type=positive, metavar="N", help=step)
-    add("--dt", type=float, metavar="SECONDS", help="of one step of the events")
-    for name, (choices, words) in _CHOICES.items():
-        add(f"--{name}", choices=tuple(choices.split()), help=words)
-    no_synapse = "a weight of zero is no synapse"
-    add("--pruned", action="store_true", default=None, help=no_synapse)
-    add("--neurobench", type=Path, metavar="FILE", help="write NeuroBench's metrics as JSON, too")
+_OF_GRAPHS = ("events", "step_us", "dt", *GRAPH_CHOICES, "pruned", "neurobench")
 
 
 def is_graph(options: argparse.Namespace) -> bool:
@@ -60,14 +49,6 @@ def is_graph(options: argparse.Namespace) -> bool:
 
 def graph_energy(options: argparse.Namespace) -> str:
     """Run the graph on the events, count, price; the text of the command."""
-    from spikejoule.cli.graph_events import read_given_events
-    from spikejoule.core.provenance import file_digest
-    from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-    from spikejoule.energy.from_graph import graph_inputs
-    from spikejoule.graphs.conventions import Conventions
-    from spikejoule.graphs.nir_in import read_nir
-    from spikejoule.graphs.running import run_graph
-
     if options.events is None:
         raise DataError("--events is needed: a graph is run on the spikes of its input.")
     profiles = load_profiles(options.hardware)
@@ -88,9 +69,6 @@ def graph_energy(options: argparse.Namespace) -> str:
     inputs = replace(inputs, facts=(*inputs.facts, *found.facts))
     analysis = analyse(inputs, profiles, chosen, chosen, BootstrapSettings())
     if options.neurobench is not None:
-        from spikejoule.core.store import write_text
-        from spikejoule.energy.from_graph import neurobench_results
-
         write_text(options.neurobench, json_text(neurobench_results(run, inputs)))
     files = {"graph": options.file, "events": options.events}
     provenance = {
@@ -101,17 +79,77 @@ def graph_energy(options: argparse.Namespace) -> str:
 
 
 def energy_result(
-    options: argparse.Namespace, kind: str, analysis: "EnergyAnalysis", provenance: dict[str, str]
+    options: argparse.Namespace, kind: str, analysis: EnergyAnalysis, provenance: dict[str, str]
 ) -> str:
     """What `spikejoule energy` prints of a file of a kind; the page, if one is to be written."""
-    from spikejoule.energy.words import analysis_values, energy_text
-
     if options.html is not None:
-        from spikejoule.core.store import write_text
-        from spikejoule.report import PageContent, energy_page
-
         content = PageContent(analysis, provenance=tuple(provenance.items()))
         write_text(options.html, energy_page(content))
     if options.json:
         return json_text({kind: options.file.name, **analysis_values(analysis)})
     return energy_text(f"Energy of {options.file.name}", analysis)
+
+
+@dataclass(frozen=True, eq=False)
+class GivenEvents:
+    """Events by step, and what their file says beside them.
+
+    Attributes:
+        events: of N samples.
+        title: what they are.
+        labels: class of each sample, [N]; None where the file has none.
+        subject: what the samples show; None where the file does not say it.
+        step_ms: what a step stands for; None where the file does not say it.
+        facts: how stamps of time became steps, label and value.
+    """
+
+    events: EventList
+    title: str
+    labels: NDArray[np.integer] | None = None
+    subject: Subject | None = None
+    step_ms: float | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+
+
+def read_given_events(path: Path, step_us: int | None, n_samples: int | None) -> GivenEvents:
+    """The first samples of a file of `save_events`, or of an event file's test samples.
+
+    Args:
+        path: of the file.
+        step_us: microseconds of one step, of an event file.
+        n_samples: how many; None for all.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+        ParameterError: `step_us` is missing or makes too many steps, or the file has steps already.
+        DataError: there are fewer samples.
+    """
+    if not path.exists():
+        raise ArtifactError(
+            f"--events: {path} does not exist; allowed: a file of spikes by step, or an event file."
+        )
+    if schema_of(path) in ("", EVENTS.schema):
+        events, _ = load_events(path)
+        if step_us is not None:
+            raise ParameterError(f"--step-us is for event files; {path} has its events in steps.")
+        return GivenEvents(events.select(_first(n_samples, events.n_samples, path)), path.name)
+    title, samples = samples_of_file(path)
+    if step_us is None:
+        raise ParameterError(
+            f"{path} has stamps of time in microseconds: --step-us says how many make a step."
+        )
+    samples = samples.select(_first(n_samples, len(samples), path))
+    n_steps = -(-samples.setting.duration_us // step_us)
+    binned = bin_all(samples.inputs, n_steps, n_steps * step_us)
+    return GivenEvents(
+        binned.events, title, samples.labels.astype(np.int64), samples.subject, step_us / 1000,
+        (("a step of the events", f"{step_us:,} us"),
+         ("events outside of the window", f"{binned.dropped.mean():,.1f} per sample"),
+         ("events merged in a step", f"{binned.merged.mean():,.1f} per sample")),
+    )  # fmt: skip
+
+
+def _first(n_samples: int | None, available: int, path: Path) -> slice:
+    if n_samples is not None and n_samples > available:
+        raise DataError(f"--samples {n_samples} is more than the {available} samples of {path}.")
+    return slice(0, available if n_samples is None else n_samples)

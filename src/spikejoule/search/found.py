@@ -36,15 +36,12 @@ is as accurate for as little energy; what it gave, `trained_sha256` as that of `
 after the command; the experiment that repeats it; and its parameters by full key."""
 
 
-def found_rows(
-    trials: Sequence[FrozenTrial], search: Search, fixed: Collection[str], current: Params
-) -> list[Row]:
+def found_rows(trials: Sequence[FrozenTrial], search: Search, current: Params) -> list[Row]:
     """The trials that were trained to their end, the cheapest first.
 
     Args:
         trials: of them.
         search: which they belong to.
-        fixed: the parameters that search.yaml has fixed, by full key.
         current: params.yaml, which the commands start from.
     """
     space, now = search.space, {key: str(value) for key, value in current.flattened().items()}
@@ -62,7 +59,7 @@ def found_rows(
                 **ended["metrics"],
                 **{name.removeprefix("spikejoule."): text for name, text in ended["tags"].items()},
                 # `dvc exp run` leaves what it sets in params.yaml: what one sets, all set.
-                "command": experiment_command(whole, now, {*space.entries, *fixed}),
+                "command": experiment_command(whole, now, {*space.entries, *search.fixed}),
                 **{key: str(value) for key, value in drawn.items()},
             }
         )
@@ -89,16 +86,12 @@ def front_text(rows: Sequence[Row], energy: str) -> str:
         del shown["nJ"]
     front = [row for row in rows if row["on_front"]]
     cells = [[format(row[name], style) for name, style in shown.values()] for row in front]
-    lines = [
+    commands = "".join(f"  {row['command']}\n" for row in front)
+    return (
         f"On the front of validation accuracy and {measure}, both per inference on the validation "
-        "set:",
-        "",
-        text_table(list(shown), cells),
-        "",
-        "Each again through the pipeline, to the same weights:",
-        *(f"  {row['command']}" for row in front),
-    ]
-    return "\n".join(lines) + "\n"
+        f"set:\n\n{text_table(list(shown), cells)}\n\nEach again through the pipeline, to the same "
+        f"weights:\n{commands}"
+    )
 
 
 def front_png(rows: Sequence[Row], energy: str, source: str) -> bytes:

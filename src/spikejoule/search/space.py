@@ -5,33 +5,30 @@ The space has the keys and the ranges of params.yaml: what a parameter may hold 
 params.yaml, for each trial.
 """
 
-import difflib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
-from pydantic.fields import FieldInfo
+from pydantic import Field, ValidationError, model_validator
 
 from spikejoule.core.errors import ParameterError, shown
 from spikejoule.core.parameters import (
+    WHOLE_LINE,
+    Kinds,
     Line,
     Real,
     Section,
-    allowed_words,
     parsed,
+    problem_lines,
     read_sections,
     refused,
 )
+from spikejoule.energy import load_profiles, select_profile
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
 from spikejoule.params import RENAMED, Params, Value, Values, parse_params
@@ -52,8 +49,15 @@ NEVER: Final = (
 )
 """Keys of them that no trial may set: they change no result, or ask for a teacher."""
 
+TRIED: Final = 200
+"""Combinations that are drawn before a space is refused in which none is allowed."""
+
 _DIGITS = 4
-_RANGE = "a range {from: A, to: B}, with step or log"
+_RANGE_KEYS: Final = {"from", "to", "step", "log"}
+_ENTRY = (
+    "a list of values, each once, or a range {from: A, to: B} of numbers with A below B, and with "
+    "a step up to B - A, or log: true if A is above 0"
+)
 
 
 class StopSettings(Section):
@@ -118,22 +122,21 @@ class SearchSpace:
     def draw(self, trial: "BaseTrial") -> Values:
         """Values by full key; parameters of kinds that were not chosen are left alone."""
         drawn: Values = {}
-        for key in sorted(self.entries, key=lambda key: not _chooses_a_kind(key)):
-            if not self._is_idle(key, drawn):
+        choices = _choices()
+        for key in sorted(self.entries, key=lambda key: key not in choices):
+            section, _, own = key.partition(".")
+            made = with_values(self.base, drawn)[section]
+            if not any(
+                own in kinds.parameters() and own not in kinds[made[kinds.key]].model_fields
+                for choice, kinds in choices.items()
+                if choice.startswith(f"{section}.")
+            ):
                 drawn[key] = _drawn(trial, key, self.entries[key])
         return drawn
 
     def params(self, drawn: Mapping[str, Value]) -> Params:
         """All parameters of a trial; ParameterError if the combination is not allowed."""
         return parse_params(with_values(self.base, drawn))
-
-    def _is_idle(self, key: str, drawn: Mapping[str, Value]) -> bool:
-        name, _, own = key.partition(".")
-        for kinds in _section_of(name).choices():
-            chosen = drawn.get(f"{name}.{kinds.key}", self.base[name][kinds.key])
-            if own in kinds.parameters() and own not in kinds[str(chosen)].model_fields:
-                return True
-        return False
 
 
 def load_search(path: str | os.PathLike[str]) -> SearchSettings:
@@ -161,10 +164,10 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
         ParameterError: one line for each entry that is not allowed.
     """
     problems = [
-        f"{file}: {part}.{key}{problem}"
+        f"{file}: {part}.{problem}"
         for part, contents in (("fixed", settings.fixed), ("space", settings.space))
         for key, content in contents.items()
-        for problem in _problems_of(key, content, part)
+        if (problem := _problem_of(key, content, part))
     ]
     if params.train.distillation > 0:
         problems.append(
@@ -176,6 +179,36 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
     return SearchSpace(
         with_values(params.model_dump(mode="json"), settings.fixed), dict(settings.space)
     )
+
+
+def profile_of(
+    price_list: str | os.PathLike[str], energy: str, where: str
+) -> HardwareProfile | None:
+    """The prices that a measure of energy needs, from the file of hardware profiles.
+
+    None for synaptic events; ParameterError, which says `where`, for what is no measure.
+    """
+    if energy == SYNAPTIC_EVENTS:
+        return None
+    return select_profile(load_profiles(price_list), energy, where)
+
+
+def check_possible(space: SearchSpace, profile: HardwareProfile | None, file: str) -> None:
+    """Raise ParameterError if no combination of the space seems to be allowed.
+
+    That is, none of so many random ones (:data:`TRIED`); the message has the last one's problem.
+    """
+    import optuna
+
+    draws = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    problem = ""
+    for _ in range(TRIED):
+        try:
+            check_trial(space.params(space.draw(draws.ask())), profile)
+            return
+        except ParameterError as error:
+            problem = str(error).splitlines()[0]
+    raise ParameterError(f"{file}: none of {TRIED} combinations of the space is allowed: {problem}")
 
 
 def check_trial(params: Params, profile: HardwareProfile | None) -> None:
@@ -201,10 +234,7 @@ def check_trial(params: Params, profile: HardwareProfile | None) -> None:
 
 def with_values(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters by section with some values, by full key, in place of those that are there."""
-    made: dict[str, Any] = {
-        name: dict(content) if isinstance(content, Mapping) else content
-        for name, content in base.items()
-    }
+    made = deepcopy(dict(base))
     for key, value in values.items():
         name, _, own = key.partition(".")
         made[name][own] = value
@@ -231,90 +261,85 @@ def _drawn(trial: "BaseTrial", key: str, content: Any) -> Value:
     return float(f"{trial.suggest_float(key, low, last, step=step):.10g}")
 
 
-def _problems_of(key: str, content: object, part: str) -> Iterator[str]:
-    """What is wrong with an entry: the rest of a line that begins with its key."""
+def _problem_of(key: str, content: object, part: str) -> str:
+    """The line that says what is wrong with an entry; nothing if it fits.
+
+    Args:
+        key: of the parameter.
+        content: the value that is fixed, or the list or range that is searched.
+        part: ``fixed`` or ``space``.
+    """
     if key in RENAMED:
-        yield f": is called {RENAMED[key]} now; rename the key"
-        return
-    known = {f"{name}.{own}" for name in SECTIONS for own in _section_of(name).model_fields}
-    if key not in known - {*NEVER}:
-        near = difflib.get_close_matches(key.lower(), sorted(known - {*NEVER}), n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        yield (
-            f": is no parameter of a trial{hint}; allowed: those of {', '.join(SECTIONS)} in "
+        return f"{key}: is called {RENAMED[key]} now; rename the key"
+    if key.partition(".")[0] not in SECTIONS or key in NEVER:
+        return (
+            f"{key}: is no parameter of a trial; allowed: those of {', '.join(SECTIONS)} in "
             f"params.yaml, but {', '.join(NEVER)}"
         )
-        return
-    values = content if isinstance(content, list) and part == "space" else [content]
-    if part == "space" and isinstance(content, Mapping):
-        yield from _range_problems(key, content)
-    elif part == "space" and not isinstance(content, list):
-        yield f": {shown(content)} is not allowed; allowed: a list of values, or {_RANGE}"
-    elif not values:
-        yield f": {shown(content)} is not allowed; allowed: a list of at least one value"
-    elif len({json.dumps(value, default=str) for value in values}) < len(values):
-        yield f": {shown(content)} is not allowed; allowed: each value once"
-    else:
-        words = allowed_words(_field_of(key))
-        for value in values:
-            if not _fits(key, value):
-                yield f": {shown(value)} is not allowed; allowed: {words}"
+    problems = None
+    if part == "fixed":
+        problems = [_misfit(key, content)]
+    elif isinstance(content, list) and content:
+        if len({json.dumps(value, default=str) for value in content}) == len(content):
+            problems = [_misfit(key, value) for value in content]
+    elif isinstance(content, Mapping) and {"from", "to"} <= content.keys() <= _RANGE_KEYS:
+        ends = [_misfit(key, content[end], f"{key}.{end}") for end in ("from", "to")]
+        if any(ends) or _is_range(key, content):
+            problems = ends
+    if problems is None:
+        return f"{key}: {shown(content)} is not allowed; allowed: {_ENTRY}"
+    return next(filter(None, problems), "")
 
 
-def _range_problems(key: str, content: Mapping[str, Any]) -> Iterator[str]:
-    if not {"from", "to"} <= content.keys() <= {"from", "to", "step", "log"}:
-        yield f": {shown(content)} is not allowed; allowed: {_RANGE}"
-        return
-    for end in ("from", "to"):
-        number = isinstance(content[end], int | float) and not isinstance(content[end], bool)
-        if not number or not _fits(key, content[end]):
-            words = allowed_words(_field_of(key))
-            yield f".{end}: {shown(content[end])} is not allowed; allowed: {words}"
-            return
-    low, high = content["from"], content["to"]
-    step, log = content.get("step"), content.get("log", False)
+def _misfit(key: str, value: object, where: str = "") -> str:
+    """The line that says what is wrong with a value by itself; nothing if it fits.
+
+    Args:
+        key: of the parameter.
+        value: of it.
+        where: what the line begins with in place of the key.
+    """
+    section, _, own = key.partition(".")
+    content = {section: {own: value}}
+    try:
+        Params.model_validate(content)
+    except ValidationError as error:
+        # All others are missing, which is none of its faults, nor is what it says beside defaults.
+        problems = [
+            problem
+            for problem in error.errors(include_url=False)
+            if problem["loc"][:2] == (section, own) and problem["type"] != WHOLE_LINE
+        ]
+        lines = problem_lines(problems, content, Params)
+        return "".join((where or key) + line.removeprefix(key) for line in lines)
+    return ""
+
+
+def _is_range(key: str, content: Mapping[str, Any]) -> bool:
+    """Whether the ends, which fit by themselves, make a range with its step and its log."""
+    low, high, step = content["from"], content["to"], content.get("step")
+    log = content.get("log", False)
     kinds = (int,) if _is_integer(key) else (int, float)
-    fits = isinstance(step, kinds) and step is not True and 0 < step <= high - low
-    if low >= high:
-        yield f".to: {shown(high)} is not allowed; allowed: above from, which is {shown(low)}"
-    elif not isinstance(log, bool) or (log and (low <= 0 or step is not None)):
-        yield f".log: {shown(log)} is not allowed; allowed: true with from above 0 and no step"
-    elif step is not None and not fits:
-        whole = "whole " if kinds == (int,) else ""
-        yield f".step: {shown(step)} is not allowed; allowed: a {whole}number up to to - from"
+    numbers = (low, high) if step is None else (low, high, step)
+    if not all(type(number) in kinds for number in numbers) or low >= high:
+        return False
+    if step is not None and not 0 < step <= high - low:
+        return False
+    return log is False or (log is True and low > 0 and step is None)
 
 
-def _section_of(name: str) -> type[Section]:
-    section: Any = Params.model_fields[name].annotation
-    made: type[Section] = section
-    return made
-
-
-def _field_of(key: str) -> FieldInfo:
-    name, _, own = key.partition(".")
-    return _section_of(name).model_fields[own]
-
-
-def _chooses_a_kind(key: str) -> bool:
-    """Whether a parameter chooses one of several kinds, such as an encoder."""
-    name, _, own = key.partition(".")
-    return own in {kinds.key for kinds in _section_of(name).choices()}
-
-
+@cache
 def _is_integer(key: str) -> bool:
     """Whether a parameter takes whole numbers alone: what its field says to a half."""
-    return not any(_fits(key, half) for half in (0.5, 1.5))
+    return all(_misfit(key, half) for half in (0.5, 1.5))
 
 
-def _fits(key: str, value: object) -> bool:
-    """Whether the field of params.yaml admits a value, by itself."""
-    field = _field_of(key)
-    kind: Any = field.annotation
-    if field.metadata:
-        kind = Annotated[(kind, *field.metadata)]
-    strict = ConfigDict(strict=True, allow_inf_nan=False)
-    try:
-        TypeAdapter(kind, config=strict).validate_python(value)
-    except ValidationError:
-        return False
-    return True
+@cache
+def _choices() -> dict[str, Kinds[Any]]:
+    """By full key, what a parameter chooses between, such as the encoders."""
+    sections = {name: cast(Any, Params.model_fields[name].annotation) for name in SECTIONS}
+    return {
+        f"{name}.{kinds.key}": kinds
+        for name, section in sections.items()
+        for kinds in section.choices()
+    }

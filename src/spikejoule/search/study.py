@@ -1,28 +1,26 @@
-"""The study that all workers of a search share: its database, and which trials are run again.
+"""The study that all workers of a search share: its database, and what has become of its trials.
 
-A worker that was killed is found by Optuna's heartbeat, wherever it ran; one whose job this
-process started, or that was queued again by Slurm, is known by its job at once. Its trial is
-enqueued again with the same parameters, and keeps the number by which it is known.
+A worker that was killed is found by Optuna's heartbeat, wherever it ran. Its trial is enqueued
+again with the same parameters, and keeps the number by which it is known.
 """
 
 import uuid
 import warnings
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
 import optuna
 import sqlalchemy
-from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
-from pydantic import BaseModel, ConfigDict
 
 from spikejoule.core.errors import ParameterError, StoreError
-from spikejoule.energy import HardwareProfile
-from spikejoule.search.space import SearchSpace, check_trial
+from spikejoule.search.space import SearchSpace
 from spikejoule.tracking.lock import flat
 from spikejoule.tracking.search_runs import SearchRun
 from spikejoule.tracking.store import in_one_line, without_passwords
@@ -36,9 +34,6 @@ IDENTITY: Final = "identity"
 NUMBER: Final = "number"
 """Attribute of a trial: the number by which the search knows it, however often it is run again."""
 
-JOB: Final = "job"
-"""Attribute of a trial: the job that runs it, and its own number, as who repeats it inherits it."""
-
 ENDED: Final = "ended"
 """Attribute of a trial: the fields of the `EndedTrial` that it came to, what was drawn included."""
 
@@ -47,15 +42,11 @@ STOPPED: Final = "stopped early"
 FAILED: Final = "failed"
 RUNNING: Final = "running"
 WAITING: Final = "to be run again"
-"""What may have become of a trial; the first three are over."""
-
-OBJECTIVES: Final = ("validation_accuracy_percent", "energy_per_inference")
-
-TRIED: Final = 200
-"""Combinations that are drawn before a space is refused in which none is allowed."""
+SETTLED: Final = (TRAINED, STOPPED, FAILED)
+"""What may have become of a trial; those that are settled are over."""
 
 _SQLITE = "sqlite:///"
-_POSTGRESQL = ("postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
+_DATABASES = (_SQLITE, "postgresql://", "postgresql+psycopg://", "postgresql+psycopg2://")
 _BUSY_SECONDS = 60
 _MISSED_BEATS = 4
 _ANOTHER_NAME = "give this search another name (`study` in search.yaml, or --study)"
@@ -65,51 +56,49 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=ExperimentalWarning)
 
 
-class Search(BaseModel):
-    """What is searched, where, and with what; as JSON it is all that a worker is given.
+@dataclass(frozen=True)
+class Search:
+    """What is searched, where, and with what: all that a worker is given.
 
     Attributes:
         storage: URL of the study's database: ``sqlite:///FILE`` or ``postgresql://...``.
         study: its name there.
         trials: number of trainings.
-        heartbeat_seconds: how often a worker reports that it lives; one that misses four is dead.
-        retries: how often a trial is run again whose worker was killed.
-        specification: what all trials share: `base`, `space`, `energy`, `prices`, `stop`, `data`.
+        specification: what all trials share, as plain values: `base`, `space`, `energy`, `prices`,
+            `stop`, `data`.
+        fixed: full keys of the parameters that search.yaml fixes in place of params.yaml's.
         paths: of the artifacts, by name, absolute.
         price_list: the file of hardware profiles.
         folder: of the search's own files.
         run: where it is tracked.
+        heartbeat: seconds from one sign of life of a worker to the next; one that misses four is
+            dead.
+        retries: how often a trial is run again whose worker was killed.
         cluster: ``local`` or ``slurm``.
         workers: how many at once.
         threads: CPU threads of each.
         minutes: that a job of Slurm's may take before it is queued again.
         partition: of Slurm; None for the default one.
-        options: further options of sbatch, by name without the dashes.
+        slurm: further options of sbatch, by name without the dashes.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     storage: str
     study: str
     trials: int
-    heartbeat_seconds: int = 10
-    retries: int = 5
-    specification: dict[str, Any]
-    paths: dict[str, Path]
+    specification: Mapping[str, Any]
+    fixed: tuple[str, ...]
+    paths: Mapping[str, Path]
     price_list: Path
     folder: Path
     run: SearchRun
+    heartbeat: int = 10
+    retries: int = 5
     cluster: str = "local"
     workers: int = 1
     threads: int = 1
     minutes: int = 60
     partition: str | None = None
-    options: dict[str, str] = {}
-
-    @property
-    def grace_seconds(self) -> int:
-        """After so long without a heartbeat a worker counts as dead."""
-        return _MISSED_BEATS * self.heartbeat_seconds
+    slurm: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def space(self) -> SearchSpace:
@@ -117,38 +106,18 @@ class Search(BaseModel):
         return SearchSpace(self.specification["base"], self.specification["space"])
 
 
-def check_storage(url: str) -> None:
-    """Raise ParameterError unless a study can be kept there by several workers."""
-    if not (url.startswith(_POSTGRESQL) or (url.startswith(_SQLITE) and url != _SQLITE)):
-        raise ParameterError(
-            f"--storage: {without_passwords(url)} is not allowed; allowed: {_SQLITE}FILE, or "
-            "postgresql://USER@HOST/DATABASE where workers are on several machines"
-        )
-
-
-def check_possible(space: SearchSpace, profile: HardwareProfile | None, file: str) -> None:
-    """Raise ParameterError if no combination of the space seems to be allowed.
-
-    That is, none of so many random ones (:data:`TRIED`); the message has the last one's problem.
-    """
-    draws = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    problem = ""
-    for _ in range(TRIED):
-        try:
-            check_trial(space.params(space.draw(draws.ask())), profile)
-            return
-        except ParameterError as error:
-            problem = str(error).splitlines()[0]
-    raise ParameterError(f"{file}: none of {TRIED} combinations of the space is allowed: {problem}")
-
-
 def open_study(search: Search) -> optuna.Study:
     """The study, made if there is none: once, by the launcher, as workers would race.
 
-    Raises ParameterError if it was begun with another specification, StoreError if the database
-    cannot be used.
+    Raises ParameterError if it was begun with another specification, or cannot be kept there by
+    several workers, and StoreError if the database cannot be used.
     """
-    check_storage(search.storage)
+    shown = without_passwords(search.storage)
+    if not search.storage.startswith(_DATABASES) or search.storage == _SQLITE:
+        raise ParameterError(
+            f"--storage: {shown} is not allowed; allowed: {_SQLITE}FILE, or "
+            "postgresql://USER@HOST/DATABASE where workers are on several machines"
+        )
     arguments: dict[str, Any] = {"pool_pre_ping": True}
     if search.storage.startswith(_SQLITE):
         path = unquote(search.storage.removeprefix(_SQLITE).partition("?")[0])
@@ -158,8 +127,8 @@ def open_study(search: Search) -> optuna.Study:
         storage = RDBStorage(
             search.storage,
             engine_kwargs=arguments,
-            heartbeat_interval=search.heartbeat_seconds,
-            grace_period=search.grace_seconds,
+            heartbeat_interval=search.heartbeat,
+            grace_period=_MISSED_BEATS * search.heartbeat,
             heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(search.retries),
         )
         study = optuna.create_study(
@@ -169,13 +138,13 @@ def open_study(search: Search) -> optuna.Study:
             load_if_exists=True,
         )
         found = study.user_attrs.get(SPECIFICATION)
-        where = f"the study {search.study} in {without_passwords(search.storage)}"
+        where = f"the study {search.study} in {shown}"
         if found is None and study.get_trials(deepcopy=False):
             raise ParameterError(
                 f"{where} is none of this version of `spikejoule search`: {_ANOTHER_NAME}"
             )
         if found is None:
-            study.set_metric_names(list(OBJECTIVES))
+            study.set_metric_names(["validation_accuracy_percent", "energy_per_inference"])
             study.set_user_attr(IDENTITY, uuid.uuid4().hex)
             study.set_user_attr(SPECIFICATION, found := search.specification)
     # `base` holds the sections of params.yaml with what search.yaml has under `fixed`.
@@ -203,9 +172,7 @@ def by_state(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
     not allowed: they are no trials of the search.
     """
     words = {TrialState.COMPLETE: TRAINED, TrialState.RUNNING: RUNNING, TrialState.WAITING: WAITING}
-    found: dict[str, list[FrozenTrial]] = {
-        word: [] for word in (TRAINED, STOPPED, FAILED, RUNNING, WAITING)
-    }
+    found: dict[str, list[FrozenTrial]] = {word: [] for word in (*SETTLED, RUNNING, WAITING)}
     for trial in trials:
         if trial.state in words:
             found[words[trial.state]].append(trial)
@@ -213,29 +180,6 @@ def by_state(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
             given_up = trial.user_attrs[ENDED]["status"] == "FAILED"
             found[FAILED if given_up else STOPPED].append(trial)
     return found
-
-
-def settled(study: optuna.Study) -> int:
-    """The number of the search's trials that are over."""
-    found = by_state(study.get_trials(deepcopy=False))
-    return sum(len(found[word]) for word in (TRAINED, STOPPED, FAILED))
-
-
-def run_again(study: optuna.Study, jobs: Collection[str], retries: int | None) -> None:
-    """Enqueue the trials again that some jobs were running, which are gone.
-
-    Args:
-        study: of the trials.
-        jobs: their names, as in the attribute `JOB`.
-        retries: how often a trial is run again at most; None for a job that had to go.
-    """
-    enqueue = RetryHeartbeatStaleTrialCallback(retries)
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if trial.user_attrs.get(JOB) in [[job, trial.number] for job in jobs]:
-            # Whoever marks it first, by the heartbeat or here, enqueues it.
-            with suppress(ValueError, UpdateFinishedTrialError):
-                study.tell(trial.number, state=TrialState.FAIL)
-                enqueue(study, trial)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import logging
 import math
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -30,12 +30,7 @@ from spikejoule.core.provenance import (
 from spikejoule.core.resume import ResumeFile, StateStore
 from spikejoule.data.images import DataDescription, LabelledImages, Samples, load_samples
 from spikejoule.encoding.encoded_files import encode_samples
-from spikejoule.energy import (
-    HardwareProfile,
-    count_operations,
-    load_profiles,
-    select_profile,
-)
+from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.prices import middle_pj
 from spikejoule.engine import engine_to_train
 from spikejoule.engine.choice import resolve_device
@@ -44,18 +39,13 @@ from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
-from spikejoule.search.space import SYNAPTIC_EVENTS, StopSettings, check_trial
-from spikejoule.search.study import ENDED, JOB, NUMBER, Search, number_of
+from spikejoule.search.space import StopSettings, check_trial, profile_of
+from spikejoule.search.study import ENDED, NUMBER, Search, number_of
 from spikejoule.tracking.search_runs import EndedTrial, TrialRun
 from spikejoule.tracking.store import in_one_line
 from spikejoule.training.outcome import trained_network
 from spikejoule.training.state import EpochRecord
-from spikejoule.training.training import (
-    DivergedError,
-    TrainingData,
-    TrainingObserver,
-    train,
-)
+from spikejoule.training.training import DivergedError, TrainingData, TrainingObserver, train
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
 """What a search reads of a pipeline's artifacts: no test images are among them."""
@@ -270,21 +260,17 @@ class Objective:
     Args:
         search: what is searched.
         study: the trials.
-        job: the name of the worker's job.
 
     Raises:
         ParameterError, ArtifactError: the machine lacks what every trial needs.
     """
 
-    def __init__(self, search: Search, study: optuna.Study, job: str) -> None:
-        self._search, self._study, self._job = search, study, job
+    def __init__(self, search: Search, study: optuna.Study) -> None:
+        self._search, self._study = search, study
         shared = search.specification
         resolve_device(shared["base"]["train"]["device"])
         self._stop = StopSettings.model_validate(shared["stop"])
-        self._profile = None
-        if shared["energy"] != SYNAPTIC_EVENTS:
-            profiles = load_profiles(search.price_list)
-            self._profile = select_profile(profiles, shared["energy"], "energy")
+        self._profile = profile_of(search.price_list, shared["energy"], "energy")
         self._data = load_data(search.paths, shared["data"])
         # Code that computes otherwise must not resume from a state.
         self._code = {
@@ -296,7 +282,6 @@ class Objective:
         """Accuracy and energy; raises TrialPruned for a trial that comes to neither."""
         search, number = self._search, number_of(trial)
         trial.set_user_attr(NUMBER, number)
-        trial.set_user_attr(JOB, [self._job, trial.number])
         # By the trial, so that one worker alone draws the same again. Parameters are independent of
         # each other: which there are depends on the kinds that are drawn.
         seed = zlib.crc32(f"{search.study} {number}".encode())
@@ -318,20 +303,15 @@ class Objective:
         )
         with resume:
             try:
-                state_store = resume if params.train.resume else None
+                store = resume if params.train.resume else None
                 result = run_trial(
-                    params, self._data, self._profile, search.threads, (run, rule), state_store
+                    params, self._data, self._profile, search.threads, (run, rule), store
                 )
                 ended = EndedTrial.trained(asdict(result), drawn)
             except (DivergedError, HopelessError) as reason:
                 ended = EndedTrial.stopped(str(reason))
-            except MemoryError as error:
-                ended = EndedTrial.failed(f"not enough memory ({error})")
-            except ParameterError as error:
+            except (MemoryError, ParameterError) as error:
                 ended = EndedTrial.failed(in_one_line(error))
-            except Exception as error:
-                run.end(EndedTrial.failed(in_one_line(error)))
-                raise
             # Of a trial that is to be run again alone a state is kept.
             resume.done()
         trial.set_user_attr(CURVE, rule.curve)
@@ -342,6 +322,6 @@ class Objective:
             raise optuna.TrialPruned(str(ended.tags))
         return result.objectives
 
-    def _curves(self) -> Iterator[Mapping[str, Any]]:
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-            yield trial.user_attrs[CURVE]
+    def _curves(self) -> list[Mapping[str, Any]]:
+        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return [trial.user_attrs[CURVE] for trial in complete]
