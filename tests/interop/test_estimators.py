@@ -1,6 +1,9 @@
-"""The formulas of `estimators` against the tools themselves, and the tools' counts against ours."""
+"""The formulas of `estimators` against the tools themselves, and the tools' counts against ours.
 
-from types import SimpleNamespace
+One network in several simulators: random weights, and the spikes that all of them must emit.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,23 +13,20 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import nonzero_macs
 from spikejoule.data.images import Dataset
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import count_operations
-from spikejoule.model.architecture import Architecture
+from spikejoule.engine import run_network
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.training.teacher import activations, intensities
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
-from tests.interop.networks import (
-    STEPS,
-    Example,
-    in_snntorch,
-    in_spikingjelly,
-    random_state,
-    spiking_example,
-    weighted,
-)
+from tests.tools.settings import draw_key, encode
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
+STEPS = 50
 N_IMAGES = 64
 RELU = Architecture(784, (40,), 10)
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -38,6 +38,120 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "reset by subtraction": {"reset": "subtract"},
     "pruned": {"pruned": True},
 }
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A spiking network that has run.
+
+    Attributes:
+        architecture: its layers and neurons.
+        state: its weights.
+        layers: the spikes of every layer, the input first.
+        pruned: whether nine synapses of ten are gone.
+    """
+
+    architecture: Architecture
+    state: State
+    layers: tuple[EventList, ...]
+    pruned: bool
+
+    def measured(self) -> Measurement:
+        """Its counts."""
+        return Measurement.of(self.state, self.architecture, self.layers, self.pruned)
+
+    def dense(self, layer: int) -> torch.Tensor:
+        """Spikes of a layer, float32 [T, N, units]."""
+        spikes = torch.from_numpy(self.layers[layer].to_dense(np.float32))
+        return spikes.transpose(0, 1).contiguous()
+
+
+def random_state(architecture: Architecture, pruned: bool, seed: int = 1) -> State:
+    """Weights that make every layer fire.
+
+    They are multiples of 1/64, so that any order of sums is exact, and zero only where pruned.
+    """
+    generator = np.random.default_rng(seed)
+    state = {}
+    for name, shape in architecture.parameter_shapes().items():
+        values = np.rint(64 * generator.normal(0.05, 0.35, shape)) / 64
+        values[values == 0] = 1 / 64
+        if pruned and name.endswith("weight"):
+            values = np.where(generator.random(shape) < 0.9, 0, 3 * values)
+        state[name] = values.astype(np.float32)
+    return state
+
+
+def spiking_example(
+    images: NDArray[np.uint8],
+    hidden: tuple[int, ...] = (40,),
+    pruned: bool = False,
+    **neuron: Any,
+) -> Example:
+    """A network of 784-...-10 that has run over the images in this project's engine."""
+    architecture = Architecture(784, hidden, 10, LeakyIntegrateAndFire(**neuron))
+    state = random_state(architecture, pruned)
+    events = encode(images, STEPS, 80.0, draw_key(7, "test", 0))
+    layers = (events, *run_network(state, architecture, events))
+    return Example(architecture, state, layers, pruned)
+
+
+def weighted(
+    linear: Any, state: State, number: int, shape: tuple[int, int], **arguments: Any
+) -> torch.nn.Module:
+    """A linear layer of a simulator with the parameters of layer `number`; `shape` [in, out]."""
+    parameters = {
+        name: torch.from_numpy(state[key])
+        for name in ("weight", "bias")
+        if (key := f"layer{number}.synapses.{name}") in state
+    }
+    module: torch.nn.Module = linear(*shape, bias="bias" in parameters, **arguments)
+    module.load_state_dict(parameters)
+    return module
+
+
+def in_spikingjelly(example: Example) -> list[torch.nn.Module]:
+    """Linear layers and neurons in turn, in multi-step mode."""
+    from spikingjelly.activation_based import layer, neuron
+
+    sizes = example.architecture.layer_sizes
+    modules: list[torch.nn.Module] = []
+    for number, ours in enumerate(example.architecture.neurons, start=1):
+        assert isinstance(ours, LeakyIntegrateAndFire)
+        threshold, decay = ours.constants
+        common = {
+            "v_threshold": threshold,
+            "v_reset": 0.0 if ours.reset == "zero" else None,
+            "step_mode": "m",
+        }
+        shape = (sizes[number - 1], sizes[number])
+        modules += [
+            weighted(layer.Linear, example.state, number, shape, step_mode="m"),
+            neuron.LIFNode(tau=1 / (1 - decay), decay_input=False, **common)
+            if decay < 1
+            else neuron.IFNode(**common),
+        ]
+    return modules
+
+
+def in_snntorch(example: Example) -> torch.nn.Sequential:
+    """Linear layers and leaky neurons in turn, for NeuroBench's SNNTorchModel."""
+    from snntorch import Leaky
+
+    sizes, neurons = example.architecture.layer_sizes, example.architecture.neurons
+    modules: list[torch.nn.Module] = []
+    for number, ours in enumerate(neurons, start=1):
+        assert isinstance(ours, LeakyIntegrateAndFire)
+        threshold, decay = ours.constants
+        modules += [
+            weighted(torch.nn.Linear, example.state, number, (sizes[number - 1], sizes[number])),
+            Leaky(
+                beta=decay, threshold=threshold, reset_mechanism="zero", reset_delay=True,
+                init_hidden=True, output=number == len(neurons),
+                spike_grad=lambda x: (x >= 0).to(x.dtype),
+            ),
+        ]  # fmt: skip
+    return torch.nn.Sequential(*modules)
 
 
 @pytest.fixture(scope="module")
@@ -135,13 +249,6 @@ class TestSpikingJelly:
         for pixels in intensities(digits):
             assert_equal_items(self.estimate(net, pixels[None], strict=False), expected)
 
-    def test_a_binary_image_is_taken_for_spikes(self) -> None:
-        net = torch.nn.Sequential(*relu_modules(bias=True))
-        expected = estimators.network(estimators.spikingjelly_relu, relu_layers(RELU))
-        found = self.estimate(net, torch.ones(1, 784), strict=False)
-        assert found["operations"] < expected["operations"]
-        assert found["potentials"] > 0
-
     def test_synaptic_operations(self, example: Example) -> None:
         """Zero weights count there: ours and the zero synapses of each spike make up the sum."""
         from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
@@ -158,106 +265,6 @@ class TestSpikingJelly:
                 removed += int((spikes * (weight == 0).sum(axis=0)).sum())
             assert removed > ours
         assert counter.get_total() == ours + removed
-
-
-class TestQualia:
-    """`pip install qualia-plugin-snn qualia-codegen-plugin-snn`, which no extra asks for."""
-
-    @pytest.fixture(autouse=True)
-    def installed(self) -> None:
-        for name in ("qualia_plugin_snn", "qualia_codegen_plugin_snn"):
-            pytest.importorskip(name, reason=f"needs {name.replace('_', '-')} from PyPI")
-
-    @staticmethod
-    def estimate(
-        model: torch.nn.Module,
-        inputs: torch.Tensor,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> Items:
-        from qualia_plugin_snn.learningframework.SpikingJelly import SpikingJelly
-        from qualia_plugin_snn.postprocessing import EnergyEstimationMetric
-
-        class Framework(SpikingJelly):
-            def __init__(self) -> None:
-                pass
-
-            def predict(self, model: Any, **_: Any) -> torch.Tensor:
-                with torch.no_grad():
-                    return torch.as_tensor(model(inputs))
-
-        metric = EnergyEstimationMetric(mem_width=32, fifo_size=estimators.FIFO_WORDS)
-        kept: list[Any] = []
-        summary = metric._energy_summary
-        monkeypatch.setattr(
-            metric, "_energy_summary", lambda rows: kept.extend(rows) or summary(rows)
-        )
-        result = SimpleNamespace(
-            model=model, framework=Framework(), testset=None, batch_size=N_IMAGES,
-            dataaugmentations=[], name="example",
-        )  # fmt: skip
-        metric(result, {})
-        total = kept[-1]
-        assert total.name == "Total"
-        return {
-            "operations": total.ops,
-            "addressing": total.addr,
-            "in_out": total.mem_io,
-            "weights": total.mem_weights,
-            "biases": total.mem_bias,
-            "potentials": total.mem_pot,
-        }
-
-    @pytest.fixture(autouse=True)
-    def elsewhere(self, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(tmp_path)  # it writes logs/ where it runs
-
-    # Qualia-CodeGen reads no layer without biases.
-    @pytest.mark.parametrize("name", [name for name in NETWORKS if "biases" not in name])
-    def test_a_spiking_network(
-        self, digits: NDArray[np.uint8], name: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        from qualia_plugin_snn.learningmodel.pytorch.SNN import SNN
-
-        example = spiking_example(digits, **NETWORKS[name])
-
-        class Spiking(SNN):
-            def __init__(self) -> None:
-                super().__init__(
-                    input_shape=(784,), output_shape=(10,), timesteps=STEPS,
-                    neuron={"kind": "IFNode", "params": {"step_mode": "m"}},
-                )  # fmt: skip
-                self.layers = torch.nn.Sequential(*in_spikingjelly(example))
-
-            def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-                for module in self.layers:
-                    spikes = module(spikes)
-                return spikes
-
-        found = self.estimate(Spiking().eval(), example.dense(0), monkeypatch)
-        means = example.measured().counts.per_sample.mean(axis=0)
-        expected = estimators.network(estimators.qualia_spiking, layers_of(example, means))
-        assert_equal_items(found, expected)
-
-    def test_a_relu_network(
-        self, digits: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        net = torch.nn.Sequential(*relu_modules(bias=True))
-        net.input_shape = (784,)
-        found = self.estimate(net, intensities(digits), monkeypatch)
-        expected = estimators.network(estimators.qualia_relu, relu_layers(RELU))
-        assert_equal_items(found, expected)
-
-    def test_a_layer_without_biases_reads_none_and_adds_them(self) -> None:
-        from qualia_plugin_snn.postprocessing import EnergyEstimationMetric
-
-        metric = EnergyEstimationMetric(mem_width=32, fifo_size=estimators.FIFO_WORDS)
-        dense = SimpleNamespace(input_shape=((1, 6),), output_shape=((1, 4),), use_bias=False)
-        spiking = estimators.qualia_spiking(Layer(6, 4, STEPS, 12.0, 8.0, bias=False))
-        relu = estimators.qualia_relu(Layer(6, 4, bias=False))
-        assert metric._e_ops_fc_snn(dense, 2.0, 2.0, STEPS, True) == spiking["operations"]
-        assert metric._e_ops_fc_fnn(dense) == relu["operations"]
-        assert metric._e_rdbias_fc_snn(dense, STEPS, float) == spiking["biases"] == 0
-        assert metric._e_rdbias_fc_fnn(dense, float) == relu["biases"] == 0
 
 
 class TestNeuroBench:

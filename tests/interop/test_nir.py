@@ -33,13 +33,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "nothing kept": {"decay": 0.0},
     "subtracts": {"reset": "subtract"},
 }
-# What a simulator cannot run, as the page says, and how that ends.
+# What a simulator cannot run, as the page says.
 CANNOT = {
-    ("spikingjelly", "nothing kept"): ValueError,
-    ("snntorch", "no leak"): AssertionError,
-    ("snntorch", "subtracts"): AssertionError,
-    ("norse", "subtracts"): AssertionError,
-    ("sinabs", "no bias"): KeyError,
+    ("spikingjelly", "nothing kept"),
+    ("snntorch", "no leak"),
+    ("snntorch", "subtracts"),
+    ("norse", "subtracts"),
+    ("sinabs", "no bias"),
 }
 
 Run = Callable[[str, torch.Tensor], torch.Tensor]
@@ -123,7 +123,7 @@ def test_it_emits_our_spikes(
 ) -> None:
     network = trained_network((40, 30), neuron=LeakyIntegrateAndFire(**NETWORKS[name]))
     if (simulator, name) in CANNOT:
-        with pytest.raises(CANNOT[simulator, name]):
+        with pytest.raises((AssertionError, KeyError, ValueError)):
             differing(run, tmp_path, network, events)
     else:
         # Of 500,000; Norse's parameters are float32.

@@ -49,14 +49,13 @@ def test_a_small_run_is_priced_the_same(
     headline = json.loads(paths["energy_metrics"].read_text(encoding="utf-8"))
     found = {name: value for name, value in headline.items() if name in reference["energy"]}
     assert identity.differing_values(found, reference["energy"]) == []
-    expected = identity.energy_rows(identity.REFERENCES / "small_energy.csv")
-    rows = identity.energy_rows(paths["energy_table"])
-    spiking = {key: figures for key, figures in rows.items() if key[1] == "snn"}
-    assert identity.differing_energy(spiking, expected) == []
+    expected = identity.energy_values(identity.REFERENCES / "small_energy.csv")
+    spiking = identity.energy_values(paths["energy_table"], "snn")
+    assert identity.differing_values(spiking, expected) == []
 
 
 def test_the_recorded_run_is_priced_the_same(repository: Path) -> None:
     paths = artifact_paths(repository)
-    expected = identity.energy_rows(identity.REFERENCES / "full_energy.csv")
-    rows = identity.energy_rows(repository / paths["energy_table"])
-    assert identity.differing_energy(rows, expected) == []
+    expected = identity.energy_values(identity.REFERENCES / "full_energy.csv")
+    found = identity.energy_values(repository / paths["energy_table"])
+    assert identity.differing_values(found, expected) == []

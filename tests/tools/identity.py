@@ -53,28 +53,18 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     return found
 
 
-def energy_rows(path: Path) -> dict[tuple[str, ...], list[float | None]]:
-    """The figures of metrics/energy.csv; None where a term has no value."""
+def energy_values(path: Path, network: str = "") -> dict[str, float | None]:
+    """The figures of metrics/energy.csv, of one network if it is named, by row and column.
+
+    None where a term has no value.
+    """
     with open(path, encoding="utf-8", newline="") as stream:
-        return {
-            tuple(row[name] for name in ROW): [
-                float(row[name]) if row[name] else None for name in FIGURES
-            ]
-            for row in csv.DictReader(stream)
-        }
-
-
-def differing_energy(
-    found: Mapping[tuple[str, ...], list[float | None]],
-    expected: Mapping[tuple[str, ...], list[float | None]],
-) -> list[str]:
-    """Rows of one table that the other lacks or gives other figures for, in words."""
-    lines = [f"{' '.join(key)}: in one of them" for key in sorted(found.keys() ^ expected.keys())]
-    for key in found.keys() & expected.keys():
-        for name, ours, theirs in zip(FIGURES, found[key], expected[key], strict=True):
-            if not _equal(ours, theirs):
-                lines.append(f"{' '.join(key)}: {name} is {ours}, and was {theirs}")
-    return lines
+        rows = [row for row in csv.DictReader(stream) if network in ("", row["network"])]
+    return {
+        f"{', '.join(row[of] for of in ROW)}: {name}": float(row[name]) if row[name] else None
+        for row in rows
+        for name in FIGURES
+    }
 
 
 def differing_values(found: Mapping[str, Any], expected: Mapping[str, Any]) -> list[str]:
@@ -122,8 +112,8 @@ def main(project: Path) -> int:
     differing = [
         *differing_values(found["digests"], expected["digests"]),
         *differing_values(found["energy"], expected["energy"]),
-        *differing_energy(
-            energy_rows(paths["energy_table"]), energy_rows(REFERENCES / "full_energy.csv")
+        *differing_values(
+            energy_values(paths["energy_table"]), energy_values(REFERENCES / "full_energy.csv")
         ),
     ]
     print("\n".join(differing) or "the same arrays, curves and energies")

@@ -82,12 +82,6 @@ MUTATIONS = (
 # fmt: on
 
 
-def times_found(mutation: Mutation) -> int:
-    """How often the expression stands in its file; a mutation needs it once."""
-    path = REPOSITORY / mutation.file
-    return path.read_text(encoding="utf-8").count(mutation.before) if path.is_file() else 0
-
-
 def run_tests(project: Path, tests: str) -> int:
     """Run quick tests in the copy until one fails, with kernels of its own; the exit status."""
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(project.parent / "kernels")}
@@ -119,6 +113,7 @@ def main(words: list[str]) -> int:
         for each in chosen:
             path = project / each.file
             content = path.read_text(encoding="utf-8")
+            assert content.count(each.before) == 1, f"{each.name}: not at one place of {each.file}"
             path.write_text(content.replace(each.before, each.after), encoding="utf-8")
             status = run_tests(project, each.tests)
             path.write_text(content, encoding="utf-8")

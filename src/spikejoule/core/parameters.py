@@ -310,7 +310,7 @@ def parsed(
     try:
         made = root.model_validate(dict(mapping))
     except ValidationError as error:
-        lines += _problem_lines(error.errors(include_url=False), mapping, root)
+        lines += problem_lines(error.errors(include_url=False), mapping, root)
     if lines:
         raise ParameterError("\n".join(lines))
     return made
@@ -341,7 +341,7 @@ def refused(line: str) -> PydanticCustomError:
     return PydanticCustomError(_WHOLE_LINE, "{line}", {"line": line})
 
 
-def _problem_lines(
+def problem_lines(
     problems: Sequence[ErrorDetails], mapping: Mapping[str, Any], root: type[BaseModel]
 ) -> Iterable[str]:
     """Say pydantic's problems with `mapping` in the form of this project: one line for each key."""

@@ -18,7 +18,6 @@ from pydantic import Field, ValidationError, model_validator
 
 from spikejoule.core.errors import ParameterError, shown
 from spikejoule.core.parameters import (
-    WHOLE_LINE,
     Kinds,
     Line,
     Real,
@@ -304,13 +303,10 @@ def _misfit(key: str, value: object, where: str = "") -> str:
     try:
         Params.model_validate(content)
     except ValidationError as error:
-        # All others are missing, which is none of its faults, nor is what it says beside defaults.
-        problems = [
-            problem
-            for problem in error.errors(include_url=False)
-            if problem["loc"][:2] == (section, own) and problem["type"] != WHOLE_LINE
-        ]
-        lines = problem_lines(problems, content, Params)
+        # All others are missing, which is none of its faults.
+        problems = error.errors(include_url=False)
+        own_problems = [one for one in problems if one["loc"][:2] == (section, own)]
+        lines = problem_lines(own_problems, content, Params)
         return "".join((where or key) + line.removeprefix(key) for line in lines)
     return ""
 
