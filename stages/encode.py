@@ -37,19 +37,17 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             images_sha256=samples_sha256(samples),
         )
         save_events(paths[f"events_{split}"], events, made_from.entry())
-        from_sensor = encoder.takes == "events"
-        figures[split] = SplitFigures.of(encoded, from_sensor)
+        figures[split] = SplitFigures.of(encoded)
         logger.info(
             "%s: %s %s, %.1f spikes per %s, %.2f %% of the input bits",
-            split, f"{len(samples):,}", "samples" if from_sensor else "images",
-            events.n_events / len(samples), "sample" if from_sensor else "image",
-            100 * events.density,
+            split, f"{len(samples):,}", samples.subject.samples,
+            events.n_events / len(samples), samples.subject.sample, 100 * events.density,
         )  # fmt: skip
-        if from_sensor:
+        if encoder.takes == "events":
             logger.info(
                 "%s: %s events outside of the window dropped, %s that repeat another's unit and "
                 "step merged",
-                split, f"{encoded.dropped:,}", f"{encoded.merged:,}",
+                split, f"{figures[split].events_dropped:,}", f"{figures[split].events_merged:,}",
             )  # fmt: skip
     # Last: it tells of the two files above.
     EncodeMetrics(validation=figures["validation"], test=figures["test"]).write(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.event_file import EventSetting, LabelledEvents
-from spikejoule.data.events import EventSamples, SensorEvents, offsets_of
+from spikejoule.data.events import EventSamples, offsets_of
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.binning import as_event_samples, bin_events, largest_count, summed_images
 from spikejoule.encoding.encoders.none import NoEncoding
@@ -67,10 +67,8 @@ def test_steps_as_microseconds_and_back(seed: int, step_us: int) -> None:
 
 
 def test_a_code_is_for_images_or_for_events() -> None:
-    events = SensorEvents(some_events(1, 2, 6, 99), (2, 3))
     encoder = NoEncoding(time_window=4, window_ms=0.1)
     assert encoder.step_ms == pytest.approx(0.025)
-    assert encoder.density(events) == encoder.events(events, KEY).density > 0
     with pytest.raises(ParameterError, match="takes samples that are events"):
         encoder.events(np.zeros((1, 4), np.uint8), KEY)
     assert Poisson(time_window=4, max_rate=1.0).step_ms == 1.0

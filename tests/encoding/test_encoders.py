@@ -126,12 +126,6 @@ class TestWithoutChance:
             events.check()
             assert np.array_equal(events.to_dense(np.uint8), loops(encoder, some))
 
-    def test_density_is_that_of_the_spikes(self, encoder: Encoder, mnist5k: Dataset) -> None:
-        images = mnist5k.test.images[:300]
-        assert encoder.density(images) == pytest.approx(
-            encoder.events(images, KEY).density, rel=1e-12
-        )
-
     def test_the_longest_window(self, encoder: Encoder) -> None:
         long = type(encoder).model_validate(encoder.model_dump() | {"time_window": 10_000})
         events = long.events(EVERY_LEVEL, KEY)
@@ -157,11 +151,11 @@ class TestLatency:
         encoder = Latency(time_window=5, latency_threshold=0.25)
         # 4 (1 - x): 3 is at the threshold, and fires no more
         intensities = np.array([0.0, 0.25, 0.26, 0.5, 0.75, 1.0])
-        assert encoder.steps_of(intensities).tolist() == [5, 5, 3, 2, 1, 0]
+        assert encoder.table(intensities).tolist() == [5, 5, 3, 2, 1, 0]
         encoder = Latency(time_window=5, latency_threshold=0.0, latency_curve="logarithmic")
         # 4 - ln(1 + 53.598 x)
-        assert encoder.steps_of(intensities).tolist() == [5, 1, 1, 1, 0, 0]
-        assert encoder.steps_of(np.array([0.005, 0.01, 0.1])).tolist() == [4, 4, 2]
+        assert encoder.table(intensities).tolist() == [5, 1, 1, 1, 0, 0]
+        assert encoder.table(np.array([0.005, 0.01, 0.1])).tolist() == [4, 4, 2]
 
     @pytest.mark.slow
     @pytest.mark.parametrize("n_steps", [2, 5, 20, 50, 1000])

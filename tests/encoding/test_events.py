@@ -155,7 +155,7 @@ class TestInvariants:
             ({"n_samples": 3}, "there must be 10"),
             ({"offsets": example().offsets.reshape(1, 7)}, "there must be 7"),
             ({"offsets": offsets(1, 2, 2, 3, 3, 4, 7)}, "offsets run from 1"),
-            ({"offsets": offsets(0, 2, 2, 3, 3, 4, 8)}, "to 8 for 7 events"),
+            ({"offsets": offsets(0, 2, 2, 3, 3, 4, 8)}, "to 8 for 7 sources"),
             ({"offsets": offsets(0, 2, 2, 5, 4, 5, 7)}, "offsets decrease"),
             ({"offsets": offsets(0, 2**63 - 1, -2, 7, 7, 7, 7)}, "offsets"),
             ({"sources": example().sources.reshape(7, 1)}, "sources"),

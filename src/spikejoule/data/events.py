@@ -181,7 +181,3 @@ class SensorEvents:
             return
         for samples in parts:
             yield self.source.read(samples)
-
-    def select(self, samples: NDArray[np.integer]) -> "SensorEvents":
-        """Some samples, whose events are read when they are asked for."""
-        return replace(self, source=SelectedEvents(self.source, samples.astype(np.int64)))

@@ -9,7 +9,6 @@ window.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,41 +18,24 @@ from spikejoule.data.event_file import LabelledEvents
 from spikejoule.data.events import EventSamples, SensorEvents
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import class_counts
-from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoder import Encoded, Encoder
 from spikejoule.encoding.events import MAX_STEPS, MAX_UNITS, EventList, concatenate_samples
 
 _CELLS_PER_EVENT = 64
 
 
-class Binned(NamedTuple):
-    """Events in steps, and what became of the others.
-
-    Attributes:
-        events: [N, T, units].
-        dropped: events outside of the window, of each sample, int64 [N].
-        merged: events that repeated another's unit and step, of each sample, int64 [N].
-    """
-
-    events: EventList
-    dropped: NDArray[np.int64]
-    merged: NDArray[np.int64]
-
-
-def bin_all(samples: SensorEvents, n_steps: int, window_us: int) -> Binned:
+def bin_all(samples: SensorEvents, n_steps: int, window_us: int) -> Encoded:
     """Bring the events of all samples to steps, some megabytes of them at a time.
 
     Arguments and errors as of :func:`bin_events`.
     """
     parts = [bin_events(block, samples.n_units, n_steps, window_us) for block in samples.blocks()]
-    return Binned(
-        concatenate_samples([part.events for part in parts]),
-        np.concatenate([part.dropped for part in parts]),
-        np.concatenate([part.merged for part in parts]),
-    )
+    events, dropped, merged = zip(*parts, strict=True)
+    return Encoded(concatenate_samples(events), np.concatenate(dropped), np.concatenate(merged))
 
 
-def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int) -> Binned:
-    """Bring events to steps.
+def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int) -> Encoded:
+    """Bring events to steps, and count those of each sample that are dropped and merged.
 
     Args:
         samples: events of N samples.
@@ -83,7 +65,7 @@ def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int
     kept_rows, sources = np.divmod(places, n_units)
     events = EventList.from_rows(kept_rows, sources, n_samples, n_steps, n_units)
     merged = np.bincount(of_sample[inside], minlength=n_samples) - events.counts_per_sample()
-    return Binned(events, dropped.astype(np.int64), merged.astype(np.int64))
+    return Encoded(events, dropped.astype(np.int64), merged.astype(np.int64))
 
 
 def _each_once(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
@@ -101,7 +83,7 @@ def _each_once(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
 def as_event_samples(events: EventList, step_us: int) -> EventSamples:
     """Events in steps as events stamped in microseconds: each at the beginning of its step.
 
-    Binned again with a window of ``n_steps * step_us`` they are the same.
+    Encoded again with a window of ``n_steps * step_us`` they are the same.
 
     Raises:
         ParameterError: constant currents, which are no events; or a time beyond 32 bits.
@@ -126,13 +108,7 @@ _BLOCK_SAMPLES, _BLOCK_COUNTS = 1024, 1 << 22
 
 def largest_count(samples: LabelledEvents, encoder: Encoder) -> int:
     """Most spikes of a unit in a sample, 1 at least."""
-    return (
-        max(
-            (int(class_counts(events).max(initial=0)) for events in _blocks(samples, encoder)),
-            default=1,
-        )
-        or 1
-    )
+    return max([1, *(int(counts.max(initial=0)) for counts in _counts(samples, encoder))])
 
 
 def summed_images(samples: LabelledEvents, encoder: Encoder, gain: int) -> LabelledImages:
@@ -148,20 +124,15 @@ def summed_images(samples: LabelledEvents, encoder: Encoder, gain: int) -> Label
     Returns:
         images uint8 [N, H, W]: the last axis of the units is W.
     """
-    n_units, width = samples.inputs.n_units, samples.shape[-1]
-    images = np.empty((len(samples), n_units), dtype=np.uint8)
-    first = 0
-    for events in _blocks(samples, encoder):
-        last = first + events.n_samples
-        images[first:last] = np.minimum(class_counts(events) * gain, WHITE)
-        first = last
-    return LabelledImages(
-        images.reshape(len(samples), -1, width), samples.labels, samples.index, samples.subject
-    )
+    dimmed = (np.minimum(counts * gain, WHITE) for counts in _counts(samples, encoder))
+    images = np.concatenate([counts.astype(np.uint8) for counts in dimmed])
+    shape = (len(samples), -1, samples.shape[-1])
+    return LabelledImages(images.reshape(shape), samples.labels, samples.index, samples.subject)
 
 
-def _blocks(samples: LabelledEvents, encoder: Encoder) -> Iterator[EventList]:
+def _counts(samples: LabelledEvents, encoder: Encoder) -> Iterator[NDArray[np.int64]]:
+    """How often each unit spikes in some samples, [n, units], until all had their turn."""
     inputs = samples.inputs
     size = max(1, min(_BLOCK_SAMPLES, _BLOCK_COUNTS // inputs.n_units))
     for first in range(0, len(samples), size):
-        yield encoder.encode(inputs[first : first + size], np.uint64(0)).events
+        yield class_counts(encoder.encode(inputs[first : first + size], np.uint64(0)).events)

@@ -42,21 +42,10 @@ class SpikeCounts:
         """Mean spikes of each layer a sample; 0 where there is no sample."""
         return {name: total / max(self.n_samples, 1) for name, total in self.totals.items()}
 
-    def first_difference(self, other: "SpikeCounts") -> str:
-        """Where another count of the same samples and layers differs, in words; else empty."""
-        samples = np.flatnonzero((self.per_sample != other.per_sample).any(axis=1))
-        if samples.size:
-            sample = samples[0]
-            mine, theirs = self.per_sample[sample].tolist(), other.per_sample[sample].tolist()
-            return f"{mine} and not {theirs} of sample {sample}"
-        if not np.array_equal(self.per_step, other.per_step):
-            return "in other steps"
-        for name, mine, theirs in zip(
-            self.layer_names, self.per_neuron, other.per_neuron, strict=True
-        ):
-            if not np.array_equal(mine, theirs):
-                return f"of other neurons of the layer {name}"
-        return ""
+    def agree_with(self, other: "SpikeCounts") -> bool:
+        """Whether another count, of the same layers, is the same."""
+        mine, theirs = ((of.per_sample, of.per_step, *of.per_neuron) for of in (self, other))
+        return all(map(np.array_equal, mine, theirs))
 
 
 @dataclass(frozen=True)

@@ -133,17 +133,16 @@ class SplitFigures(Record):
     events_merged: Count | None = None
 
     @staticmethod
-    def of(encoded: Encoded, from_sensor: bool) -> "SplitFigures":
-        """The figures of a split, from a sensor or from images."""
+    def of(encoded: Encoded) -> "SplitFigures":
+        """The figures of a split."""
         events = encoded.events
-        figures = {
-            "samples": events.n_samples,
-            "spikes": events.n_events,
-            "density": events.density,
-        }
-        if from_sensor:
-            figures |= {"events_dropped": encoded.dropped, "events_merged": encoded.merged}
-        return SplitFigures.model_validate(figures)
+        lost = {"events_dropped": encoded.dropped, "events_merged": encoded.merged}
+        return SplitFigures(
+            samples=events.n_samples,
+            spikes=events.n_events,
+            density=events.density,
+            **{name: int(counts.sum()) for name, counts in lost.items() if counts.size},
+        )
 
 
 class EncodeMetrics(Record):

@@ -4,6 +4,7 @@ Images are taken as levels of intensity; what encoding takes is counted as the d
 encoding says it.
 """
 
+import functools
 import hashlib
 import math
 from abc import abstractmethod
@@ -144,13 +145,13 @@ class Encoded(NamedTuple):
 
     Attributes:
         events: the spikes, or constant currents.
-        dropped: events of the samples themselves that lie outside of the window.
-        merged: events that repeat the unit and step of another.
+        dropped: events of each sample that lie outside of the window, int64 [N]; empty for images.
+        merged: events of each that repeat the unit and step of another, likewise.
     """
 
     events: EventList
-    dropped: int = 0
-    merged: int = 0
+    dropped: NDArray[np.int64] = np.empty(0, np.int64)
+    merged: NDArray[np.int64] = np.empty(0, np.int64)
 
 
 class Encoder(Kind):
@@ -194,10 +195,6 @@ class Encoder(Kind):
         """The spikes, and what became of the events that gave none; as of :meth:`events`."""
         return Encoded(self.events(images, key, samples))
 
-    @abstractmethod
-    def density(self, images: Any) -> float:
-        """Expected fraction of ones among the input bits [N, T, P] of images, in [0, 1]."""
-
     def operations(self, images: Images) -> EncodingOperations | None:
         """What encoding each image takes; None where it is not stated, which is not zero.
 
@@ -237,3 +234,47 @@ class Encoder(Kind):
         values = self.model_dump(mode="json")
         named = {self.header_names.get(name, name): value for name, value in values.items()}
         return {"type": self.name, **named}
+
+
+class ByLevel(Encoder):
+    """An encoding that treats each intensity alike wherever it stands: by a table of them."""
+
+    @abstractmethod
+    def table(self, intensities: NDArray[np.float64]) -> Any:
+        """What :meth:`emit` needs to know of intensities in ascending order, float64 [L]."""
+
+    @abstractmethod
+    def emit(
+        self, levels: NDArray[Any], samples: NDArray[np.int64], key: np.uint64, table: Any, out: Any
+    ) -> None:
+        """Let a kernel write the spikes of some images.
+
+        Args:
+            levels: place of each pixel's intensity in the table, [n, P].
+            samples: identity of each image, int64 [n].
+            key: as of :meth:`events`.
+            table: of :meth:`table`.
+            out: receives, `spikejoule.encoding.kernels.LaneSpikes`.
+        """
+
+    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
+        """The spikes of images; see :meth:`Encoder.events`."""
+        # Compiling takes numba, which reading parameters does not need.
+        from spikejoule.encoding.kernels import LaneSpikes, collect_events
+
+        levels, intensities = levels_of(images)
+        n_images, n_pixels = levels.shape
+        identities = identities_of(samples, n_images)
+        of_bytes = intensities is BYTE_INTENSITIES
+        table = _table_of_bytes(self) if of_bytes else self.table(intensities)
+
+        def fill(chosen: slice, out: LaneSpikes) -> None:
+            self.emit(levels[chosen], identities[chosen], key, table, out)
+
+        return collect_events(n_images, self.time_window, n_pixels, fill)
+
+
+@functools.lru_cache(maxsize=8)
+def _table_of_bytes(encoder: ByLevel) -> Any:
+    """That of the 8-bit levels; kept, because training asks for it in every batch."""
+    return encoder.table(BYTE_INTENSITIES)

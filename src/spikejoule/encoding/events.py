@@ -53,6 +53,30 @@ Products = Literal["once", "every_step"]
 PRODUCTS: Final[tuple[str, ...]] = get_args(Products)
 
 
+def layout_problem(
+    sources: NDArray[Any], offsets: NDArray[np.int64], n_rows: int, n_inputs: int
+) -> str:
+    """What breaks a list of rows, in words; an empty text for nothing.
+
+    Row r has the units ``sources[offsets[r] : offsets[r + 1]]``, strictly ascending and below
+    `n_inputs`, and the rows follow one another without a gap.
+    """
+    if sources.ndim != 1:
+        return f"sources have {sources.ndim} dimensions, not 1"
+    if offsets.shape != (n_rows + 1,):
+        return f"{offsets.size} offsets for {n_rows} rows; there must be {n_rows + 1}"
+    if offsets[0] != 0 or offsets[-1] != sources.size:
+        return f"offsets run from {offsets[0]} to {offsets[-1]} for {sources.size} sources"
+    if np.any(offsets[1:] < offsets[:-1]):
+        return "offsets decrease"
+    if sources.size and int(sources.max()) >= n_inputs:
+        return f"source {sources.max()} in a layer of {n_inputs} units"
+    ascending = np.diff(sources.astype(np.int32)) > 0
+    starts = offsets[1:-1]
+    ascending[starts[(starts > 0) & (starts < sources.size)] - 1] = True
+    return "" if ascending.all() else "sources of a row are not in strictly ascending order"
+
+
 @dataclass(frozen=True, eq=False)
 class Currents:
     """The constant inputs of N samples.
@@ -81,25 +105,15 @@ class Currents:
                 f"currents: of {', '.join(types)}, products {self.products}; needed are uint16, "
                 f"float32, int64, and one of {', '.join(PRODUCTS)}"
             )
-        if self.offsets.shape != (n_samples + 1,) or self.sources.shape != self.values.shape:
+        if self.sources.shape != self.values.shape:
             raise ArtifactError(
-                f"currents: {self.offsets.size} offsets for {n_samples} samples, and "
-                f"{self.values.size} values of {self.sources.size} sources"
-            )
-        lengths = np.diff(self.offsets)
-        ends = (int(self.offsets[0]), int(self.offsets[-1]))
-        if ends != (0, self.sources.size) or (lengths < 0).any():
-            raise ArtifactError(
-                f"currents: offsets run from {ends[0]} to {ends[1]} for {self.sources.size} "
-                "sources, or decrease"
+                f"currents: {self.values.size} values of {self.sources.size} sources"
             )
         if not np.isfinite(self.values).all() or not self.values.all():
             raise ArtifactError("currents: a value is zero or not finite")
-        places = np.repeat(np.arange(n_samples) * n_inputs, lengths) + self.sources
-        if (self.sources >= n_inputs).any() or (np.diff(places) <= 0).any():
-            raise ArtifactError(
-                f"currents: sources are not in strictly ascending order below {n_inputs}"
-            )
+        problem = layout_problem(self.sources, self.offsets, n_samples, n_inputs)
+        if problem:
+            raise ArtifactError(f"currents: {problem}")
 
     def select(self, samples: NDArray[np.integer]) -> "Currents":
         """Those of some samples, in the order given."""
@@ -170,37 +184,14 @@ class EventList:
                 f"event list: sources are {self.sources.dtype} and offsets {self.offsets.dtype}; "
                 f"they must be {kind} and int64"
             )
-        if self.sources.ndim != 1:
-            raise ArtifactError(f"event list: sources have {self.sources.ndim} dimensions, not 1")
-        rows = self.n_samples * self.n_steps
-        if self.offsets.shape != (rows + 1,):
-            raise ArtifactError(
-                f"event list: {self.offsets.size} offsets for {self.n_samples} samples of "
-                f"{self.n_steps} steps; there must be {rows + 1}"
-            )
-        if self.offsets[0] != 0 or self.offsets[-1] != self.sources.size:
-            raise ArtifactError(
-                f"event list: offsets run from {self.offsets[0]} to {self.offsets[-1]} for "
-                f"{self.sources.size} events"
-            )
-        if np.any(self.offsets[1:] < self.offsets[:-1]):
-            raise ArtifactError("event list: offsets decrease")
+        n_rows = self.n_samples * self.n_steps
+        problem = layout_problem(self.sources, self.offsets, n_rows, self.n_inputs)
+        if problem:
+            raise ArtifactError(f"event list: {problem}")
         if self.currents is not None:
             if self.sources.size:
                 raise ArtifactError("event list: an input of constant currents holds spikes too")
             self.currents.check(self.n_samples, self.n_inputs)
-        if self.sources.size == 0:
-            return
-        if int(self.sources.max()) >= self.n_inputs:
-            raise ArtifactError(
-                f"event list: source {self.sources.max()} in a layer of {self.n_inputs} units"
-            )
-        ascending = np.diff(self.sources.astype(np.int32)) > 0
-        row_starts = self.offsets[1:-1]
-        boundary = row_starts[(row_starts > 0) & (row_starts < self.sources.size)] - 1
-        ascending[boundary] = True
-        if not ascending.all():
-            raise ArtifactError("event list: sources of a step are not in strictly ascending order")
 
     @property
     def n_events(self) -> int:
@@ -261,6 +252,32 @@ class EventList:
         rows, sources = np.nonzero(dense.reshape(n_samples * n_steps, n_inputs))
         return cls.from_rows(rows, sources, n_samples, n_steps, n_inputs)
 
+    def row_arrays(self) -> dict[str, NDArray[Any]]:
+        """The spikes as files hold them: sources, how many each row has, and (N, T, units)."""
+        kind = np.uint16 if self.n_inputs < MAX_SOURCES else np.uint32
+        return {
+            "sources": self.sources,
+            "row_lengths": np.diff(self.offsets).astype(kind),
+            "shape": np.array([self.n_samples, self.n_steps, self.n_inputs], dtype=np.int64),
+        }
+
+    @classmethod
+    def from_row_arrays(cls, arrays: Arrays, prefix: str = "") -> "EventList":
+        """The event list of `row_arrays`, whose names have a prefix.
+
+        Raises:
+            ArtifactError: the first invariant that does not hold, or an array that is missing.
+        """
+        names = [f"{prefix}{name}" for name in ("sources", "row_lengths", "shape")]
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise ArtifactError(f"it lacks the array {missing[0]!r}")
+        sources, row_lengths, (n_samples, n_steps, n_inputs) = (arrays[name] for name in names)
+        offsets = offsets_of(row_lengths.astype(np.int64))
+        events = cls(sources, offsets, int(n_samples), int(n_steps), int(n_inputs))
+        events.check()
+        return events
+
     @classmethod
     def from_rows(
         cls,
@@ -315,11 +332,9 @@ def concatenate_samples(parts: Sequence[EventList]) -> EventList:
     first = parts[0]
     if any(part.currents is not None for part in parts):
         raise ArtifactError("constant currents are encoded at once, and not joined")
-    lengths = np.concatenate([np.diff(part.offsets) for part in parts])
-    offsets = offsets_of(lengths)
     return EventList(
         np.concatenate([part.sources for part in parts]),
-        offsets,
+        offsets_of(np.concatenate([np.diff(part.offsets) for part in parts])),
         sum(part.n_samples for part in parts),
         first.n_steps,
         first.n_inputs,
@@ -339,11 +354,7 @@ def save_events(path: Path, events: EventList, encoding: Encoding) -> None:
     """
     keys = sorted(encoding)
     arrays: dict[str, NDArray[Any]] = {
-        "sources": events.sources,
-        "row_lengths": np.diff(events.offsets).astype(np.uint16)
-        if events.n_inputs < MAX_SOURCES
-        else np.diff(events.offsets).astype(np.uint32),
-        "shape": np.array([events.n_samples, events.n_steps, events.n_inputs], dtype=np.int64),
+        **events.row_arrays(),
         "encoding_keys": np.array(keys, dtype=np.str_),
         "encoding_values": np.array([_text(encoding[key]) for key in keys], dtype=np.str_),
     }
@@ -365,7 +376,7 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
     """
     arrays = EVENTS.read(path)
     try:
-        events = events_of_rows(arrays["sources"], arrays["row_lengths"], arrays["shape"])
+        events = EventList.from_row_arrays(arrays)
         if any(name in arrays for name in EVENTS.optional):
             events = replace(events, currents=_currents(arrays))
             events.check()
@@ -378,29 +389,11 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
     return events, encoding
 
 
-def events_of_rows(
-    sources: NDArray[np.uint16] | NDArray[np.uint32],
-    row_lengths: NDArray[Any],
-    shape: NDArray[np.int64],
-) -> EventList:
-    """The event list that a file holds: sources [E], events of each row [N * T], (N, T, units).
-
-    Raises:
-        ArtifactError: the first invariant that does not hold.
-    """
-    offsets = offsets_of(row_lengths.astype(np.int64))
-    n_samples, n_steps, n_inputs = (int(size) for size in shape)
-    events = EventList(sources, offsets, n_samples, n_steps, n_inputs)
-    events.check()
-    return events
-
-
 def _currents(arrays: Arrays) -> Currents:
     missing = [name for name in EVENTS.optional if name not in arrays]
     if missing:
         raise ArtifactError(f"it lacks the arrays {', '.join(missing)}")
-    lengths = arrays["current_lengths"].astype(np.int64)
-    offsets = offsets_of(lengths)
+    offsets = offsets_of(arrays["current_lengths"].astype(np.int64))
     products: Any = str(arrays["current_products"])
     return Currents(arrays["current_sources"], arrays["current_values"], offsets, products)
 

@@ -25,7 +25,7 @@ from spikejoule.core.schema import Array, ArrayFile, Arrays, NotNegative, Record
 from spikejoule.data.images import Samples, samples_sha256
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoded_files import load_encoded_images
-from spikejoule.encoding.events import EventList, events_of_rows
+from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
@@ -181,28 +181,20 @@ def save_inference_events(path: str | os.PathLike[str], layers: Mapping[str, Eve
     """Write the spikes of the layers after the input, by their names."""
     arrays: dict[str, NDArray[Any]] = {"layer_names": np.array(list(layers), dtype=np.str_)}
     for name, events in layers.items():
-        arrays[f"{name}_sources"] = events.sources
-        arrays[f"{name}_row_lengths"] = np.diff(events.offsets).astype(np.uint16)
-        arrays[f"{name}_shape"] = np.array(
-            [events.n_samples, events.n_steps, events.n_inputs], dtype=np.int64
-        )
+        arrays |= {f"{name}_{key}": array for key, array in events.row_arrays().items()}
     INFERENCE_EVENTS.write(path, arrays)
 
 
 def load_inference_events(path: str | os.PathLike[str]) -> dict[str, EventList]:
     """Read a file of `save_inference_events`; a missing or damaged one raises ArtifactError."""
     arrays = INFERENCE_EVENTS.read(path)
-    layers = {}
-    for name in (str(name) for name in arrays["layer_names"]):
-        try:
-            layers[name] = events_of_rows(
-                arrays[f"{name}_sources"], arrays[f"{name}_row_lengths"], arrays[f"{name}_shape"]
-            )
-        except KeyError as error:
-            raise ArtifactError(f"{path} lacks the array {error}: write it again.") from error
-        except ArtifactError as error:
-            raise ArtifactError(f"{path}: {name}: {error}: write it again.") from error
-    return layers
+    try:
+        return {
+            name: EventList.from_row_arrays(arrays, f"{name}_")
+            for name in arrays["layer_names"].tolist()
+        }
+    except ArtifactError as error:
+        raise ArtifactError(f"{path}: {error}: write it again.") from error
 
 
 def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Measurement:
@@ -231,11 +223,10 @@ def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Meas
             "measure again."
         )
     measured = Measurement.of(network.state, network.architecture, layers, network.pruned)
-    differing = counts.first_difference(measured.counts)
-    if differing:
+    if not counts.agree_with(measured.counts):
         raise ArtifactError(
             f"{path} counts other spikes than {paths['events_test']} and "
-            f"{paths['inference_events']} hold: {differing}: measure again."
+            f"{paths['inference_events']} hold: measure again."
         )
     return measured
 

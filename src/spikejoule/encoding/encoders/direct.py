@@ -14,7 +14,6 @@ every step, or multiply in every step anew.
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.encoding.encoder import (
     Encoder,
@@ -51,10 +50,6 @@ class Direct(Encoder):
         values = intensities.astype(np.float32)
         currents = Currents.from_dense(values[levels], self.direct_products)
         return EventList.of_currents(currents, self.time_window, n_pixels)
-
-    def density(self, images: NDArray[np.uint8]) -> float:
-        """No input bit is a one."""
-        return 0.0
 
     def operations(self, images: Images) -> EncodingOperations:
         """None at all: what is done to a pixel is an operation of the first layer."""

@@ -19,8 +19,7 @@ snnTorch's has its pole at the threshold, and that of T2FSNN (Park et al., DAC 2
 constant.
 """
 
-import functools
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,21 +27,16 @@ from pydantic import Field
 
 from spikejoule.core.parameters import Real
 from spikejoule.encoding.encoder import (
-    BYTE_INTENSITIES,
-    Encoder,
+    ByLevel,
     EncodingOperations,
-    Identities,
     Images,
-    identities_of,
-    levels_of,
     operations_of_pixels,
 )
-from spikejoule.encoding.events import EventList
 
 Curve = Literal["linear", "logarithmic"]
 
 
-class Latency(Encoder):
+class Latency(ByLevel):
     """One spike a pixel above a threshold, the brighter the earlier; depends on the image alone.
 
     Attributes:
@@ -60,29 +54,27 @@ class Latency(Encoder):
     latency_threshold: Real = Field(default=0.2, ge=0, lt=1)
     latency_curve: Curve = "linear"
 
-    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
-        """The spikes of images, which depend on nothing else."""
-        # Compiling takes numba, which reading parameters does not need.
-        from spikejoule.encoding.kernels import LaneSpikes, collect_events
+    def table(self, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
+        """The step in which each intensity fires, uint16 [L]; T for one that never does."""
+        last = self.time_window - 1
+        if self.latency_curve == "linear":
+            times = last * (1 - intensities)
+        else:
+            # As a sum of exponentials' logarithms: e^(T - 1) itself overflows from T = 711 on.
+            with np.errstate(divide="ignore"):
+                scale = last + np.log(-np.expm1(-float(last)))
+                times = last - np.logaddexp(0, scale + np.log(intensities))
+        fires = intensities > self.latency_threshold
+        return np.where(fires, np.rint(times), self.time_window).astype(np.uint16)
+
+    def emit(
+        self, levels: NDArray[Any], samples: NDArray[np.int64], key: np.uint64, table: Any, out: Any
+    ) -> None:
+        """Each pixel's one spike, which depends on nothing else."""
         from spikejoule.encoding.kernels.deterministic import latency_lanes
 
-        levels, intensities = levels_of(images)
-        n_images, n_pixels = levels.shape
-        identities_of(samples, n_images)
-        steps = self.steps_of(intensities)
-        first_level = np.count_nonzero(steps == self.time_window)  # intensities ascend
-
-        def fill(chosen: slice, out: LaneSpikes) -> None:
-            latency_lanes(levels[chosen], first_level, steps, self.time_window, *out)
-
-        return collect_events(n_images, self.time_window, n_pixels, fill)
-
-    def density(self, images: NDArray[np.uint8]) -> float:
-        """Fraction of the pixels that fire, in one of T steps."""
-        fires = self.steps_of(BYTE_INTENSITIES) < self.time_window
-        return float(fires @ np.bincount(images.ravel(), minlength=256)) / (
-            images.size * self.time_window
-        )
+        first_level = np.count_nonzero(table == self.time_window)  # intensities ascend
+        latency_lanes(levels, first_level, table, self.time_window, *out)
 
     def operations(self, images: Images) -> EncodingOperations:
         """For each pixel that fires its t, and two additions to put it in order.
@@ -98,28 +90,3 @@ class Latency(Encoder):
             logarithms=logarithms,
             additions_per_image=self.time_window,
         )
-
-    def steps_of(self, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
-        """The step in which each intensity fires, uint16 [L]; T for one that never does."""
-        if intensities is BYTE_INTENSITIES:
-            return _steps_of_bytes(self)
-        return _steps(self, intensities)
-
-
-def _steps(encoder: Latency, intensities: NDArray[np.float64]) -> NDArray[np.uint16]:
-    last = encoder.time_window - 1
-    if encoder.latency_curve == "linear":
-        times = last * (1 - intensities)
-    else:
-        # As a sum of exponentials' logarithms: e^(T - 1) itself overflows from T = 711 on.
-        with np.errstate(divide="ignore"):
-            scale = last + np.log(-np.expm1(-float(last)))
-            times = last - np.logaddexp(0, scale + np.log(intensities))
-    fires = intensities > encoder.latency_threshold
-    return np.where(fires, np.rint(times), encoder.time_window).astype(np.uint16)
-
-
-@functools.lru_cache(maxsize=8)
-def _steps_of_bytes(encoder: Latency) -> NDArray[np.uint16]:
-    """The step of each 8-bit level; kept, because training asks for it in every batch."""
-    return _steps(encoder, BYTE_INTENSITIES)

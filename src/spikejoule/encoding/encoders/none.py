@@ -17,8 +17,6 @@ from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.encoder import Encoded, Encoder, Identities
 from spikejoule.encoding.events import EventList
 
-_DENSITY_SAMPLES = 1000
-
 
 class NoEncoding(Encoder):
     """Events as they are, in steps of ``window_ms / time_window``.
@@ -55,24 +53,12 @@ class NoEncoding(Encoder):
         Raises:
             ParameterError: the samples are images.
         """
-        binned = bin_all(_events_alone(images), self.time_window, self.window_us)
-        return Encoded(binned.events, int(binned.dropped.sum()), int(binned.merged.sum()))
+        if not isinstance(images, SensorEvents):
+            raise ParameterError(
+                "encode.encoding: 'none' takes samples that are events, but these are images"
+            )
+        return bin_all(images, self.time_window, self.window_us)
 
     def events(self, images: Any, key: np.uint64, samples: Identities = None) -> EventList:
         """The events in steps; arguments and errors as of :meth:`encode`."""
         return self.encode(images, key, samples).events
-
-    def density(self, images: Any) -> float:
-        """Fraction of ones, counted on up to 1,000 samples that are spread over all of them."""
-        inputs = _events_alone(images)
-        n_chosen = min(len(inputs), _DENSITY_SAMPLES)
-        chosen = np.linspace(0, len(inputs) - 1, n_chosen).astype(np.int64)
-        return self.events(inputs.select(chosen), np.uint64(0)).density
-
-
-def _events_alone(samples: object) -> SensorEvents:
-    if not isinstance(samples, SensorEvents):
-        raise ParameterError(
-            "encode.encoding: 'none' takes samples that are events, but these are images"
-        )
-    return samples

@@ -11,8 +11,7 @@ an area of equal pixels does not fire all at once. Over T steps a pixel fires ex
 times, with r and phase rounded to multiples of 2^-32.
 """
 
-import functools
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,22 +19,15 @@ from pydantic import Field
 
 from spikejoule.core.parameters import Real
 from spikejoule.encoding.encoder import (
-    BYTE_INTENSITIES,
-    Encoder,
+    ByLevel,
     EncodingOperations,
-    Identities,
     Images,
-    identities_of,
-    levels_of,
     operations_of_pixels,
 )
-from spikejoule.encoding.events import STEP_MS, EventList
-
-_BITS = 32
-_CHUNK = 1024  # images whose pixels' spike counts are held at a time
+from spikejoule.encoding.events import STEP_MS
 
 
-class Regular(Encoder):
+class Regular(ByLevel):
     """The rate of the Poisson encoding in even intervals; depends on the image alone.
 
     Attributes:
@@ -51,33 +43,17 @@ class Regular(Encoder):
 
     max_rate: Real = Field(gt=0, le=1000)
 
-    def events(self, images: Images, key: np.uint64, samples: Identities = None) -> EventList:
-        """The spikes of images, which depend on nothing else."""
-        # Compiling takes numba, which reading parameters does not need.
-        from spikejoule.encoding.kernels import LaneSpikes, collect_events
+    def table(self, intensities: NDArray[np.float64]) -> NDArray[np.uint64]:
+        """What each intensity adds to an accumulator in a step, in units of 2^-32, uint64 [L]."""
+        return np.rint(intensities * (self.max_rate * STEP_MS / 1000) * 2.0**32).astype(np.uint64)
+
+    def emit(
+        self, levels: NDArray[Any], samples: NDArray[np.int64], key: np.uint64, table: Any, out: Any
+    ) -> None:
+        """Evenly spaced spikes, which depend on nothing else."""
         from spikejoule.encoding.kernels.deterministic import regular_lanes
 
-        levels, intensities = levels_of(images)
-        n_images, n_pixels = levels.shape
-        identities_of(samples, n_images)
-        increments = self.increments_of(intensities)
-
-        def fill(chosen: slice, out: LaneSpikes) -> None:
-            regular_lanes(levels[chosen], increments, self.time_window, *out)
-
-        return collect_events(n_images, self.time_window, n_pixels, fill)
-
-    def density(self, images: NDArray[np.uint8]) -> float:
-        """Spikes of all pixels by the closed form, over the places for one."""
-        levels, intensities = levels_of(images)
-        phases = phases_of(levels.shape[1])
-        counts = (phases + self.time_window * self.increments_of(intensities)[:, None]) >> _BITS
-        pixels = np.arange(levels.shape[1])
-        spikes = sum(
-            int(counts[levels[first : first + _CHUNK], pixels].sum())
-            for first in range(0, len(levels), _CHUNK)
-        )
-        return spikes / (images.size * self.time_window)
+        regular_lanes(levels, table, self.time_window, *out)
 
     def operations(self, images: Images) -> EncodingOperations:
         """For each pixel that is not black its r; in every step an addition and a comparison."""
@@ -90,26 +66,3 @@ class Regular(Encoder):
     def rate_hz(self) -> float:
         """Firing rate of a white pixel in Hz."""
         return self.max_rate
-
-    def increments_of(self, intensities: NDArray[np.float64]) -> NDArray[np.uint64]:
-        """What each intensity adds to an accumulator in a step, in units of 2^-32, uint64 [L]."""
-        if intensities is BYTE_INTENSITIES:
-            return _increments_of_bytes(self.max_rate)
-        return _increments(intensities, self.max_rate)
-
-
-def phases_of(n_pixels: int) -> NDArray[np.uint64]:
-    """What each pixel's accumulator begins with, in units of 2^-32, uint64 [P]."""
-    from spikejoule.encoding.kernels.deterministic import PHASE_STEP
-
-    return np.arange(n_pixels, dtype=np.uint64) * np.uint64(PHASE_STEP) % np.uint64(1 << _BITS)
-
-
-def _increments(intensities: NDArray[np.float64], max_rate_hz: float) -> NDArray[np.uint64]:
-    return np.rint(intensities * (max_rate_hz * STEP_MS / 1000) * (1 << _BITS)).astype(np.uint64)
-
-
-@functools.lru_cache(maxsize=8)
-def _increments_of_bytes(max_rate_hz: float) -> NDArray[np.uint64]:
-    """The increment of each 8-bit level; kept, because training asks for it in every batch."""
-    return _increments(BYTE_INTENSITIES, max_rate_hz)

@@ -81,24 +81,20 @@ CHUNK_BYTES = 256 * 1024 * 1024
 the pages that spikes are written to become memory."""
 
 
-class _Kept(threading.local):
-    """The buffer of the calls before, which each thread keeps.
+_kept = threading.local()
 
-    A new one of tens of megabytes comes from the operating system page by page, and while two
-    threads write to it that takes longer than encoding.
+
+def _room(lanes: int, size: int) -> NDArray[np.uint16]:
+    """Memory of the calling thread, uint16 [lanes, size], whatever is in it.
+
+    It is kept from call to call: new tens of megabytes come from the operating system page by page,
+    and while two threads write to them that takes longer than encoding.
     """
+    if getattr(_kept, "buffer", np.empty(0)).size < lanes * size:
+        _kept.buffer = np.empty(lanes * size, np.uint16)
+    kept: NDArray[np.uint16] = _kept.buffer
+    return kept[: lanes * size].reshape(lanes, size)
 
-    def __init__(self) -> None:
-        self._buffer = np.empty(0, np.uint16)
-
-    def room(self, lanes: int, size: int) -> NDArray[np.uint16]:
-        """Uint16 [lanes, size], whatever is in it."""
-        if self._buffer.size < lanes * size:
-            self._buffer = np.empty(lanes * size, np.uint16)
-        return self._buffer[: lanes * size].reshape(lanes, size)
-
-
-_kept = _Kept()
 
 Fill = Callable[[slice, LaneSpikes], Any]
 """Emits the spikes of the samples of a chunk, ``fill(samples, out)``: bounds and lengths of `out`
@@ -125,7 +121,7 @@ def collect_events(n_samples: int, n_steps: int, n_units: int, fill: Fill) -> Ev
         rows = slice(first * n_steps, (first + size) * n_steps)
         out = LaneSpikes(
             bounds=even_parts(size, lanes),
-            buffers=_kept.room(lanes, most_spikes + SPARE_SPIKES),
+            buffers=_room(lanes, most_spikes + SPARE_SPIKES),
             counts=np.empty(lanes, dtype=np.int64),
             lengths=lengths[rows],
         )

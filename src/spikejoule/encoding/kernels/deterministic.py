@@ -16,19 +16,29 @@ from spikejoule.core.compiling.bits import LISTED_AT_ONCE, list_at_least
 from spikejoule.encoding.kernels import order_by_step
 
 
-class LatencyScratch(NamedTuple):
+class Scratch(NamedTuple):
     """Memory that encoding an image of P pixels over T steps needs.
 
     Attributes:
         places: where each step's next spike goes, int32 [T].
         bright: the pixels that fire, ascending, uint16 [P + LISTED_AT_ONCE].
-        steps, pixels: of each spike, by pixel, uint16 [P].
+        steps, pixels: of each spike, by pixel, uint16 [most spikes].
     """
 
     places: NDArray[Any]
     bright: NDArray[Any]
     steps: NDArray[Any]
     pixels: NDArray[Any]
+
+
+@compiled
+def _scratch(n_pixels, n_steps, most_spikes):
+    return Scratch(
+        np.empty(n_steps, np.int32),
+        np.empty(n_pixels + LISTED_AT_ONCE, np.uint16),
+        np.empty(most_spikes, np.uint16),
+        np.empty(most_spikes, np.uint16),
+    )
 
 
 @compiled
@@ -40,7 +50,7 @@ def latency_of_sample(levels, first_level, step_of_level, n_steps, scratch, sour
         first_level: the lowest level that fires.
         step_of_level: the step in which a level fires, uint16 [L].
         n_steps: T.
-        scratch: ``LatencyScratch``.
+        scratch: ``Scratch``.
         sources: receives the pixels, uint16.
         lengths: receives the number of spikes of each step, int64 [T].
 
@@ -67,12 +77,7 @@ def latency_lanes(levels, first_level, step_of_level, n_steps, bounds, buffers, 
     """
     n_pixels = levels.shape[1]
     for lane in numba.prange(bounds.size - 1):
-        scratch = LatencyScratch(
-            np.empty(n_steps, np.int32),
-            np.empty(n_pixels + LISTED_AT_ONCE, np.uint16),
-            np.empty(n_pixels, np.uint16),
-            np.empty(n_pixels, np.uint16),
-        )
+        scratch = _scratch(n_pixels, n_steps, n_pixels)
         total = 0
         for image in range(bounds[lane], bounds[lane + 1]):
             total += latency_of_sample(
@@ -87,27 +92,12 @@ def latency_lanes(levels, first_level, step_of_level, n_steps, bounds, buffers, 
         counts[lane] = total
 
 
-FULL = 1 << 32
+_FULL = np.uint64(1 << 32)
 """What overflows."""
-PHASE_STEP = 0x9E3779B9
+_PHASE_STEP = np.uint64(0x9E3779B9)
 """From a pixel's phase to the next pixel's: 2^32 divided by the golden ratio, which spreads the
 phases of any run of pixels evenly (Knuth, The Art of Computer Programming, volume 3, section 6.4).
 """
-_FULL = np.uint64(FULL)
-_PHASE_STEP = np.uint64(PHASE_STEP)
-
-
-class RegularScratch(NamedTuple):
-    """Memory that encoding an image of P pixels over T steps needs.
-
-    Attributes:
-        places: where each step's next spike goes, int32 [T].
-        steps, pixels: of each spike, by pixel, uint16 [P * T].
-    """
-
-    places: NDArray[Any]
-    steps: NDArray[Any]
-    pixels: NDArray[Any]
 
 
 @compiled
@@ -118,14 +108,14 @@ def regular_of_sample(levels, increments, n_steps, scratch, sources, lengths):
         levels: index into `increments` of each pixel, [P].
         increments: what the accumulator grows by in a step, uint64 [L], 0 to 2^32.
         n_steps: T.
-        scratch: ``RegularScratch``.
+        scratch: ``Scratch``.
         sources: receives the pixels, uint16.
         lengths: receives the number of spikes of each step, int64 [T].
 
     Returns:
         the number of spikes.
     """
-    places, steps, pixels = scratch
+    places, _, steps, pixels = scratch
     one = np.uint64(1)
     window = np.uint64(n_steps)
     count = np.uint64(0)
@@ -160,11 +150,7 @@ def regular_lanes(levels, increments, n_steps, bounds, buffers, counts, lengths)
     """
     n_pixels = levels.shape[1]
     for lane in numba.prange(bounds.size - 1):
-        scratch = RegularScratch(
-            np.empty(n_steps, np.int32),
-            np.empty(n_pixels * n_steps, np.uint16),
-            np.empty(n_pixels * n_steps, np.uint16),
-        )
+        scratch = _scratch(n_pixels, n_steps, n_pixels * n_steps)
         total = 0
         for image in range(bounds[lane], bounds[lane + 1]):
             total += regular_of_sample(
