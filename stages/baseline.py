@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from spikejoule.baselines.counts import (
@@ -11,9 +13,9 @@ from spikejoule.baselines.counts import (
     BaselineTimings,
     MeasuredBaseline,
     measure_baseline,
-    quantise_for_window,
     save_baseline,
 )
+from spikejoule.baselines.quantised import CALIBRATION_IMAGES, activation_bits, quantise
 from spikejoule.baselines.settings import Variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.host_energy import measure_host_energy
@@ -24,7 +26,7 @@ from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.params import Params
-from spikejoule.training.teacher import save_teacher
+from spikejoule.training.teacher import activations, save_teacher
 from stages.shared.resuming import resumable
 
 logger = logging.getLogger(__name__)
@@ -41,10 +43,10 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         baselines = list(_measured(training, splits, params))
         save_baseline(paths["baseline"], baselines, splits["test"].labels)
         save_teacher(paths["teacher"], _floating_point(training))
-        n_images, confidence = len(splits["test"]), params.evaluate.confidence
+        labels, confidence = splits["test"].labels, params.evaluate.confidence
         BaselineMetrics.model_validate(
-            _headline("relu", baselines[0], n_images, confidence)
-            | _headline("quantised", baselines[1], n_images, confidence)
+            _headline("relu", baselines[0], labels, confidence)
+            | _headline("quantised", baselines[1], labels, confidence)
         ).write(paths["baseline_metrics"])
         BaselineTimings(
             training_time_seconds=sum(training.epoch_seconds),
@@ -118,12 +120,11 @@ def _measured(
         pruned = variant.pruning.pruned_fraction > 0
         yield measure_baseline(name, trained.network, variant.equal_size, pruned, splits)
         if variant.equal_size:
-            quantised = quantise_for_window(
-                _floating_point(training),
-                splits["train"],
-                params.encode.time_window,
-                params.baseline.weight_bits,
-            )
+            state = _floating_point(training)
+            calibration = activations(state, splits["train"].images[:CALIBRATION_IMAGES])
+            # As many levels as a neuron has counts in the window.
+            bits = activation_bits(params.encode.time_window)
+            quantised = quantise(state, calibration, bits, params.baseline.weight_bits)
             yield measure_baseline(f"quantised {name}", quantised, True, False, splits)
 
 
@@ -135,13 +136,11 @@ def _floating_point(training: BaselinesTraining) -> State:
 
 
 def _headline(
-    name: str, baseline: MeasuredBaseline, n_images: int, confidence: float
+    name: str, baseline: MeasuredBaseline, labels: NDArray[np.uint8], confidence: float
 ) -> dict[str, float | int | None]:
-    overall = accuracy(baseline.n_correct, n_images, confidence)
+    n_correct = int((baseline.predictions == labels).sum())
     return {
-        f"{name}_test_accuracy_percent": overall.percent,
-        f"{name}_test_accuracy_low_percent": overall.low_percent,
-        f"{name}_test_accuracy_high_percent": overall.high_percent,
+        **accuracy(n_correct, len(labels), confidence).entries(f"{name}_test_accuracy"),
         f"{name}_macs_dense": baseline.counts.macs_dense,
         f"{name}_macs_nonzero_per_inference": float(
             baseline.counts.macs_nonzero.sum(axis=1).mean()

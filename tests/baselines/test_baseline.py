@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from spikejoule.baselines.batched import TrainedBaseline
 from spikejoule.baselines.counts import (
     MeasuredBaseline,
     load_baseline,
@@ -21,7 +22,7 @@ from spikejoule.baselines.quantised import (
     quantised_activations,
 )
 from spikejoule.baselines.settings import BaselineTraining, Variant
-from spikejoule.baselines.training import TrainedBaseline, train_baselines
+from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
@@ -264,14 +265,18 @@ class TestFile:
                 lambda active: active * 99,
                 r"active .* 0 and \(784, 12\)",
             ),
-            ("weight_bits", lambda bits: bits // 4 * 2, "baseline1 has no integer_weight"),
+            (
+                "weight_bits",
+                lambda bits: bits // 4 * 2,
+                "baseline1 lacks the array 'layer1.integer_weight'",
+            ),
             ("baseline2.synapses", lambda left: left - 1, "not the number of its weights"),
             ("baseline3.layer1.integer_weight", lambda of: of * 2, "weights beyond 4 bits"),
             ("baseline1.layer2.weight", lambda of: of[:, 1:], "do not follow one another"),
-            ("baseline3.synapses", lambda left: left[:0], "has no integer_weight"),
+            ("baseline3.synapses", lambda left: left[:0], "it has no weights"),
             ("predictions", lambda classes: classes + 10, "tells 10 classes apart"),
             ("baseline4.synapses", lambda _: np.array([9408, 120]), "names of 3 networks"),
-            ("baseline2.active", lambda _: None, "baseline2.active is missing"),
+            ("baseline2.active", lambda _: None, "baseline2 lacks the array 'active'"),
         ],
     )
     def test_what_does_not_belong_together_is_refused(

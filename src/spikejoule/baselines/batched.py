@@ -33,6 +33,61 @@ _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """The entries of Adam's state."""
 
 
+class TrainedBaseline:
+    """The epochs of a network so far, and the best weights of them.
+
+    Attributes:
+        variant: which network.
+        validation_accuracies_percent: after each epoch; of integers, as they are in floating point.
+        best_epoch: that with the best validation accuracy (the first of equals), from 1 on, of
+            those in which its pruning was done; 0 before.
+        weights: of that epoch: the parameters and, of integers, what they are multiples of.
+    """
+
+    def __init__(self, variant: Variant) -> None:
+        self.variant = variant
+        self.validation_accuracies_percent: list[float] = []
+        self.best_epoch = 0
+        self.weights: dict[str, NDArray[Any]] = {}
+
+    @property
+    def best_validation_accuracy_percent(self) -> float:
+        """Of the weights that were kept."""
+        return self.validation_accuracies_percent[self.best_epoch - 1]
+
+    @property
+    def network(self) -> State | QuantisedNetwork:
+        """The best network: its parameters, or its integers."""
+        state = {name: self.weights[name] for name in self.variant.architecture.parameter_shapes()}
+        bits = self.variant.bits
+        if bits == FLOAT_BITS:
+            return state
+        units, activation_units = self.weights["weight_units"], self.weights["activation_units"]
+        return in_integers(state, units.tolist(), activation_units.tolist(), bits, bits)
+
+    def is_best(self, accuracy_percent: float, max_epochs: int) -> bool:
+        """Add the accuracy of an epoch; whether its weights are the best until now."""
+        best = self.best_validation_accuracy_percent if self.best_epoch else -1.0
+        self.validation_accuracies_percent.append(accuracy_percent)
+        epoch = len(self.validation_accuracies_percent)
+        if not self.variant.pruning.is_pruned_by(epoch, max_epochs) or accuracy_percent <= best:
+            return False
+        self.best_epoch = epoch
+        return True
+
+    def entry(self) -> dict[str, Any]:
+        """What JSON holds of it."""
+        accuracies = self.validation_accuracies_percent
+        return {"accuracies_percent": accuracies, "best_epoch": self.best_epoch}
+
+    def resume_from(self, entry: Mapping[str, Any], weights: dict[str, NDArray[Any]]) -> None:
+        """Resume from what `entry` and `weights` were; KeyError if a part of them is missing."""
+        self.validation_accuracies_percent = [float(of) for of in entry["accuracies_percent"]]
+        self.best_epoch, self.weights = int(entry["best_epoch"]), weights
+        if self.best_epoch:
+            _ = self.network
+
+
 class BatchedNetworks:
     """K networks that differ in pruning and width alone.
 
@@ -54,6 +109,7 @@ class BatchedNetworks:
         calibration: NDArray[np.uint8],
     ) -> None:
         self.variants = tuple(variants)
+        self.trained = [TrainedBaseline(variant) for variant in variants]
         self._first = sum(variant.bits == FLOAT_BITS for variant in self.variants)
         self._settings = settings
         self._calibration = calibration
@@ -104,28 +160,33 @@ class BatchedNetworks:
                 f"baseline.lr is {self._settings.lr}, use a smaller one"
             )
 
-    def validate(self, images: NDArray[np.uint8], labels: Tensor) -> tuple[float, ...]:
-        """Accuracy of each network in percent; its schedule gets it."""
+    def validate(self, images: NDArray[np.uint8], labels: Tensor) -> None:
+        """Measure the accuracy of each network after an epoch, and keep those that are the best."""
         with torch.no_grad():
             values = self._pixels(images)
             for layer in range(self._n_hidden):
                 values = self._activations(layer, self._sums(layer, values))
             answers = self._sums(self._n_hidden, values).argmax(dim=2)
         correct = (answers == labels).sum(dim=1).tolist()
-        accuracies = tuple(100 * n / len(labels) for n in correct)
-        for schedule, accuracy in zip(self._schedules, accuracies, strict=True):
-            schedule.after_epoch(accuracy)
-        return accuracies
+        for k, (trained, n_correct) in enumerate(zip(self.trained, correct, strict=True)):
+            accuracy = 100 * n_correct / len(labels)
+            self._schedules[k].after_epoch(accuracy)
+            if trained.is_best(accuracy, self._settings.max_epochs):
+                trained.weights = self._weights(k)
 
-    def network(self, k: int) -> State | QuantisedNetwork:
-        """A copy of network k as it is: its parameters, or its integers."""
-        state = {name: values.detach().numpy().copy() for name, values in self._kept[k].items()}
+    def _weights(self, k: int) -> dict[str, NDArray[Any]]:
+        """A copy of network k as it is: parameters and, of integers, their units, float64."""
+        weights = {name: values.detach().numpy().copy() for name, values in self._kept[k].items()}
         if k < self._first:
-            return state
-        bits, at = self.variants[k].bits, k - self._first
-        weight_units = [float(units[at]) for units in self._weight_units.values()]
-        activation_units = [float(units[at]) for units in self._activation_units]
-        return in_integers(state, weight_units, activation_units, bits, bits)
+            return weights
+        units = {
+            "weight_units": list(self._weight_units.values()),
+            "activation_units": self._activation_units,
+        }
+        return weights | {
+            name: np.array([float(of_all[k - self._first]) for of_all in of_layers])
+            for name, of_layers in units.items()
+        }
 
     def arrays(self, k: int) -> dict[str, NDArray[Any]]:
         """All that network k's next epoch depends on: parameters, Adam's state, masks."""
@@ -141,15 +202,8 @@ class BatchedNetworks:
             for name, values in of.items()
         }
 
-    def restore(
-        self, k: int, arrays: Mapping[str, NDArray[Any]], accuracies_percent: Sequence[float]
-    ) -> None:
-        """Let network k resume from its `arrays`, to the same bits.
-
-        Args:
-            k: which network.
-            arrays: after some epochs.
-            accuracies_percent: what the schedule got after each of them.
+    def restore(self, k: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Let network k, whose accuracies are known, resume from its `arrays`, to the same bits.
 
         Raises:
             ArtifactError: they are those of another network; it is as it was then.
@@ -175,7 +229,7 @@ class BatchedNetworks:
                     moment: torch.tensor(arrays[f"{moment}.{name}"]) for moment in _MOMENTS
                 }
         self._masks[k] = masks
-        for accuracy in accuracies_percent:
+        for accuracy in self.trained[k].validation_accuracies_percent:
             for _ in range(self._n_batches):
                 schedule.after_batch()
             schedule.after_epoch(accuracy)
@@ -213,8 +267,10 @@ class BatchedNetworks:
     def _activations(self, layer: int, sums: Tensor) -> Tensor:
         if not self._exact:
             return functional.relu(sums)
-        units = self._activation_units[layer]
-        return rounded_relu(sums, units, self._activation_tops, self._first)
+        activations: Tensor = _RoundedReLU.apply(  # type: ignore[no-untyped-call]
+            sums, self._activation_units[layer], self._activation_tops, self._first
+        )
+        return activations
 
     def _step(self, pixels: Tensor, labels: Tensor) -> None:
         values = pixels
@@ -294,6 +350,12 @@ class BatchedNetworks:
 
 
 class _RoundedReLU(torch.autograd.Function):
+    """ReLU of K networks; for those from `first` on, a multiple of a unit up to `top` of them.
+
+    The gradient is that of the ReLU, and 0 beyond the range. `sums` are [K, ...], `unit` and `top`
+    [K - first, ...].
+    """
+
     @staticmethod
     def forward(ctx: Any, sums: Tensor, unit: Tensor, top: Tensor, first: int) -> Tensor:
         values = sums.clamp(min=0)
@@ -309,20 +371,3 @@ class _RoundedReLU(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         (passes,) = ctx.saved_tensors
         return gradient * passes, None, None, None
-
-
-def rounded_relu(sums: Tensor, unit: Tensor, top: Tensor, first: int) -> Tensor:
-    """ReLU of K networks; for those from `first` on, a multiple of a unit.
-
-    The gradient is that of the ReLU, and 0 beyond the range.
-
-    Args:
-        sums: what reaches the units, [K, ...].
-        unit: [K - first, ...].
-        top: the largest multiple, [K - first, ...].
-        first: the first network whose activations are rounded.
-    """
-    activations: Tensor = _RoundedReLU.apply(  # type: ignore[no-untyped-call]
-        sums, unit, top, first
-    )
-    return activations

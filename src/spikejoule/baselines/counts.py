@@ -24,8 +24,6 @@ from pydantic import model_validator
 
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
-    activation_bits,
-    quantise,
     quantised_activations,
     weight_arrays,
 )
@@ -122,11 +120,6 @@ class BaselineCounts:
         return ""
 
 
-CALIBRATION_IMAGES = 2000
-"""The first training images, as they are: from them come the ranges of the activations of a network
-that is quantised after its training."""
-
-
 @dataclass(frozen=True, eq=False)
 class MeasuredBaseline:
     """A conventional network on N test images.
@@ -135,24 +128,11 @@ class MeasuredBaseline:
         counts: its accuracies and multiplications.
         network: its parameters, or its integers.
         predictions: class of each image, [N].
-        n_correct: images that it reads right.
     """
 
     counts: BaselineCounts
     network: State | QuantisedNetwork
     predictions: NDArray[np.integer]
-    n_correct: int
-
-
-def quantise_for_window(
-    state: State,
-    train: LabelledImages,
-    time_window: int,
-    weight_bits: int,
-) -> QuantisedNetwork:
-    """The network whose activations have as many levels as a neuron has counts in `time_window`."""
-    calibration = _layers(state, train.images[:CALIBRATION_IMAGES])
-    return quantise(state, calibration, activation_bits(time_window), weight_bits)
 
 
 def measure_baseline(
@@ -170,35 +150,31 @@ def measure_baseline(
         pruned: whether weights were removed; those of 0 are no synapses then.
         splits: the images of `validation` and `test`.
     """
-    test, weights = splits["test"], weights_of(network)
-    widths = {"weight_bits": FLOAT_BITS, "activation_bits": FLOAT_BITS}
+    test = splits["test"]
     if isinstance(network, QuantisedNetwork):
-        widths = {name: getattr(network, name) for name in widths}
+        weights: list[NDArray[Any]] = [layer.weight for layer in network.layers]
+        widths = network.weight_bits, network.activation_bits
+    else:
+        weights = [values for values in network.values() if values.ndim == 2]
+        widths = FLOAT_BITS, FLOAT_BITS
     layers = _layers(network, test.images)
     predictions = layers[-1].argmax(axis=1)
-    n_correct = int((predictions == test.labels).sum())
     of_validation = _layers(network, splits["validation"].images)[-1].argmax(axis=1)
     kept = [of != 0 if pruned else np.ones_like(of, dtype=np.bool_) for of in weights]
     counts = BaselineCounts(
         name=name,
-        layer_sizes=(*(of.shape[1] for of in weights), len(weights[-1])),
+        layer_sizes=_layer_sizes(weights),
         synapses=tuple(int(of.sum()) for of in kept),
-        **widths,
+        weight_bits=widths[0],
+        activation_bits=widths[1],
         equal_size=equal_size,
         validation_accuracy_percent=100
         * float(np.mean(of_validation == splits["validation"].labels)),
-        accuracy_percent=100 * n_correct / len(test),
+        accuracy_percent=100 * int((predictions == test.labels).sum()) / len(test),
         active=np.stack([np.count_nonzero(of, axis=1) for of in layers[:-1]], axis=1),
         macs_nonzero=nonzero_macs(layers, kept),
     )
-    return MeasuredBaseline(counts, network, predictions, n_correct)
-
-
-def weights_of(network: State | QuantisedNetwork) -> list[NDArray[Any]]:
-    """The weight matrices [target, source] from the input side, integers if it has some."""
-    if isinstance(network, QuantisedNetwork):
-        return [layer.weight for layer in network.layers]
-    return [values for values in network.values() if values.ndim == 2]
+    return MeasuredBaseline(counts, network, predictions)
 
 
 def nonzero_macs(
@@ -274,51 +250,21 @@ class BaselineTimings(Record):
 
 def _networks_problem(arrays: Arrays) -> str:
     """Of each network there are its counts and weights, and these fit one another."""
-    if len(arrays["names"]) == 0 or len(arrays["labels"]) == 0:
+    n_networks = len(arrays["names"])
+    if n_networks == 0 or len(arrays["labels"]) == 0:
         return "it must hold a network and a label"
-    for number in range(1, len(arrays["names"]) + 1):
-        problem = _problem_of(f"baseline{number}", arrays)
-        if problem:
-            return f"baseline{number}{problem}"
+    for number in range(1, n_networks + 1):
         try:
             _counts(arrays, number)
+        except KeyError as error:
+            return f"baseline{number} lacks the array {error}"
         except ValueError as error:
             return f"baseline{number}: {error}"
     numbered = {name.partition(".")[0] for name in arrays if name.startswith("baseline")}
-    if len(numbered) > len(arrays["names"]):
-        return f"it has the names of {len(arrays['names'])} networks, but holds {len(numbered)}"
+    if len(numbered) > n_networks:
+        return f"it has the names of {n_networks} networks, but holds {len(numbered)}"
     return ""
 
-
-def _problem_of(baseline: str, arrays: Arrays) -> str:
-    for needed in _COUNTS:
-        if f"{baseline}.{needed}" not in arrays:
-            return f".{needed} is missing"
-    synapses = arrays[f"{baseline}.synapses"]
-    bits = int(arrays["weight_bits"][int(baseline.removeprefix("baseline")) - 1])
-    kind = "weight" if bits == FLOAT_BITS else "integer_weight"
-    weights = [
-        arrays.get(f"{baseline}.layer{layer}.{kind}") for layer in range(1, len(synapses) + 1)
-    ]
-    if not weights or any(of is None or of.size == 0 for of in weights):
-        return f" has no {kind} for each of its {len(synapses)} matrices"
-    known = [of for of in weights if of is not None]
-    if any(one.shape[0] != other.shape[1] for one, other in pairwise(known)):
-        return " has weights of shapes that do not follow one another"
-    if bits != FLOAT_BITS and max(np.abs(of).max() for of in known) >= 2 ** (bits - 1):
-        return f" has weights beyond {bits} bits"
-    all_of = np.array([of.size for of in known])
-    if (synapses != all_of).any() and (synapses != [np.count_nonzero(of) for of in known]).any():
-        return f".synapses is {synapses.tolist()}, which is not the number of its weights"
-    for name in ("labels", "predictions"):
-        if arrays[name].max() >= known[-1].shape[0]:
-            return (
-                f" tells {known[-1].shape[0]} classes apart, but {name} holds {arrays[name].max()}"
-            )
-    return ""
-
-
-_COUNTS = ("synapses", "active", "macs_nonzero")
 
 BASELINE = ArrayFile(
     "spikejoule/baseline/2",
@@ -393,23 +339,51 @@ def load_baseline(
 
 
 def _counts(arrays: Arrays, number: int) -> BaselineCounts:
-    baseline, place = f"baseline{number}", number - 1
-    bits = int(arrays["weight_bits"][place])
+    """What a file says of a network; KeyError or ValueError if it is not whole."""
+    prefix, place = f"baseline{number}.", number - 1
+    own = {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+    bits, synapses = int(arrays["weight_bits"][place]), own["synapses"]
     kind = "weight" if bits == FLOAT_BITS else "integer_weight"
-    synapses = arrays[f"{baseline}.synapses"]
-    shapes = [
-        arrays[f"{baseline}.layer{layer}.{kind}"].shape for layer in range(1, 1 + len(synapses))
-    ]
+    weights = [own[f"layer{layer}.{kind}"] for layer in range(1, 1 + len(synapses))]
+    classes = max(arrays["labels"].max(), arrays["predictions"][place].max()) + 1
+    problem = _weights_problem(weights, bits, synapses, classes)
+    if problem:
+        raise ValueError(problem)
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=str(arrays["names"][place]),
-        layer_sizes=(*(sources for _, sources in shapes), shapes[-1][0]),
-        synapses=tuple(int(of) for of in synapses),
+        layer_sizes=_layer_sizes(weights),
+        synapses=tuple(synapses.tolist()),
         weight_bits=bits,
         activation_bits=int(arrays["activation_bits"][place]),
         equal_size=bool(arrays["equal_size"][place]),
         validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
         accuracy_percent=100 * correct / len(arrays["labels"]),
-        active=arrays[f"{baseline}.active"],
-        macs_nonzero=arrays[f"{baseline}.macs_nonzero"],
+        active=own["active"],
+        macs_nonzero=own["macs_nonzero"],
     )
+
+
+def _weights_problem(
+    weights: Sequence[NDArray[Any]], bits: int, synapses: NDArray[np.int64], classes: int
+) -> str:
+    if not weights or any(of.size == 0 for of in weights):
+        return "it has no weights"
+    if any(one.shape[0] != other.shape[1] for one, other in pairwise(weights)):
+        return "its weights are of shapes that do not follow one another"
+    if bits != FLOAT_BITS and max(np.abs(of).max() for of in weights) >= 2 ** (bits - 1):
+        return f"it has weights beyond {bits} bits"
+    counted = ([of.size for of in weights], [np.count_nonzero(of) for of in weights])
+    if synapses.tolist() not in counted:
+        return f"synapses is {synapses.tolist()}, which is not the number of its weights"
+    if classes > len(weights[-1]):
+        return f"it tells {len(weights[-1])} classes apart, but there are {classes}"
+    return ""
+
+
+def _layer_sizes(weights: Sequence[NDArray[Any]]) -> tuple[int, ...]:
+    return (*(of.shape[1] for of in weights), len(weights[-1]))

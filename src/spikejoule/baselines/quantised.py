@@ -21,12 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import ArtifactError
 from spikejoule.model.architecture import State
-from spikejoule.model.quantisation import FLOAT_BITS
 
 MULTIPLIER_BITS = 24
 _CLIPPING_CANDIDATES = 64
+
+CALIBRATION_IMAGES = 2000
+"""The first training images, as they are: from them come the ranges of the activations of a network
+that is quantised after its training."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,19 +162,18 @@ def _accumulate(sources: NDArray[np.int64], layer: QuantisedLayer) -> NDArray[np
     return product.astype(np.int64) + layer.bias
 
 
-def least_error_range(values: NDArray[np.float32], top: int, signed: bool = False) -> float:
+def least_error_range(values: NDArray[np.float32], top: int) -> float:
     """The end of the range in equal steps that fits `values` with least mean squared error.
 
     Args:
         values: of any shape.
         top: steps from 0 to the end.
-        signed: whether the range goes from minus the end on, and not from 0.
     """
-    largest = _or_one(float(np.abs(values).max() if signed else values.max()))
+    largest = _or_one(float(values.max()))
     candidates = largest * np.arange(1, _CLIPPING_CANDIDATES + 1) / _CLIPPING_CANDIDATES
     errors = []
     for end in candidates:
-        levels = np.clip(np.rint(values * np.float32(top / end)), -top if signed else 0, top)
+        levels = np.clip(np.rint(values * np.float32(top / end)), 0, top)
         error = levels * np.float32(end / top) - values
         errors.append(float(np.mean(np.square(error, dtype=np.float64))))
     return float(candidates[int(np.argmin(errors))])
@@ -208,28 +209,3 @@ def weight_arrays(network: State | QuantisedNetwork) -> dict[str, NDArray[Any]]:
             [layer.multiplier, layer.shift], dtype=np.int64
         )
     return arrays
-
-
-def network_of(
-    arrays: Mapping[str, NDArray[Any]], n_matrices: int, bits: int
-) -> State | QuantisedNetwork:
-    """The network of `weight_arrays`, of so many matrices and bits; ArtifactError if it is none."""
-    layers = range(1, n_matrices + 1)
-    try:
-        if bits == FLOAT_BITS:
-            return {
-                f"layer{number}.synapses.{kind}": arrays[f"layer{number}.{kind}"]
-                for number in layers
-                for kind in ("weight", "bias")
-            }
-        in_integers = tuple(
-            QuantisedLayer(
-                arrays[f"layer{number}.integer_weight"].astype(np.int64),
-                arrays[f"layer{number}.integer_bias"],
-                *map(int, arrays[f"layer{number}.requantisation"]),
-            )
-            for number in layers
-        )
-    except (KeyError, TypeError) as error:
-        raise ArtifactError(f"the weights of a network are not whole ({error})") from error
-    return QuantisedNetwork(in_integers, bits, bits)

@@ -6,10 +6,9 @@ spiking network, and of each the weights with the best validation accuracy are k
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,108 +16,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from spikejoule.baselines.batched import BatchedNetworks
-from spikejoule.baselines.quantised import QuantisedNetwork, network_of, weight_arrays
+from spikejoule.baselines.batched import BatchedNetworks, TrainedBaseline
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.resume import Checkpoint, StateStore
 from spikejoule.data.images import LabelledImages
-from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.training.kernels.augment import augment
 from spikejoule.training.teacher import one_thread
 
 
-@dataclass(frozen=True, eq=False)
-class TrainedBaseline:
-    """The best weights of a network, and how they came about.
-
-    Attributes:
-        variant: which network.
-        network: its parameters, or its integers, after the epoch with the best validation accuracy
-            (the first of equals) of those in which its pruning was done.
-        best_epoch: that epoch, from 1 on.
-        validation_accuracies_percent: after each epoch; of integers, as they are in floating point.
-    """
-
-    variant: Variant
-    network: State | QuantisedNetwork
-    best_epoch: int
-    validation_accuracies_percent: tuple[float, ...]
-
-    @property
-    def best_validation_accuracy_percent(self) -> float:
-        """Of the weights that were kept."""
-        return self.validation_accuracies_percent[self.best_epoch - 1]
-
-
-class TrainingState:
-    """The epochs of a network so far, and the best weights of them."""
-
-    def __init__(self, variant: Variant) -> None:
-        self.variant = variant
-        self.accuracies_percent: list[float] = []
-        self._best_epoch = 0
-        self._network: State | QuantisedNetwork = {}
-
-    def add(
-        self,
-        accuracy: float,
-        epoch: int,
-        max_epochs: int,
-        network: Callable[[], State | QuantisedNetwork],
-    ) -> None:
-        """Add an epoch, and keep the network if it is the best until now."""
-        self.accuracies_percent.append(accuracy)
-        if not self.variant.pruning.is_pruned_by(epoch, max_epochs):
-            return
-        if not self._best_epoch or accuracy > self.accuracies_percent[self._best_epoch - 1]:
-            self._best_epoch, self._network = epoch, network()
-
-    def ended(self) -> TrainedBaseline:
-        """What came of it."""
-        accuracies = tuple(self.accuracies_percent)
-        return TrainedBaseline(self.variant, self._network, self._best_epoch, accuracies)
-
-    def entry(self) -> dict[str, Any]:
-        """What JSON holds of it."""
-        return {"accuracies_percent": self.accuracies_percent, "best_epoch": self._best_epoch}
-
-    def best_arrays(self) -> dict[str, NDArray[Any]]:
-        """The best weights; nothing before the network is pruned."""
-        return weight_arrays(self._network)
-
-    def resume_from(self, entry: Mapping[str, Any], best: Mapping[str, NDArray[Any]]) -> None:
-        """Resume from what `entry` and `best_arrays` said."""
-        self.accuracies_percent = [float(of) for of in entry["accuracies_percent"]]
-        self._best_epoch = int(entry["best_epoch"])
-        if self._best_epoch:
-            self._network = network_of(
-                best, len(self.variant.architecture.fan_outs), self.variant.bits
-            )
-
-
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Networks that are one computation, and the training state of each."""
-
-    networks: BatchedNetworks
-    states: Sequence[TrainingState]
-
-
-def state_of_all(groups: Sequence[Group], seconds: Sequence[float]) -> Checkpoint:
+def state_of_all(groups: Sequence[BatchedNetworks], seconds: Sequence[float]) -> Checkpoint:
     """The state of all networks after epochs of so many seconds."""
     arrays: dict[str, NDArray[Any]] = {}
     entries: list[list[dict[str, Any]]] = []
-    for number, group in enumerate(groups):
-        entries.append([state.entry() for state in group.states])
-        for k, state in enumerate(group.states):
-            for part, of in (("next", group.networks.arrays(k)), ("best", state.best_arrays())):
+    for number, networks in enumerate(groups):
+        entries.append([trained.entry() for trained in networks.trained])
+        for k, trained in enumerate(networks.trained):
+            for part, of in (("next", networks.arrays(k)), ("best", trained.weights)):
                 arrays |= {f"{number}.{k}.{part}.{name}": values for name, values in of.items()}
     return Checkpoint({"seconds": list(seconds), "groups": entries}, arrays)
 
 
-def resume_from(kept: Checkpoint, groups: Sequence[Group]) -> list[float]:
+def resume_from(kept: Checkpoint, groups: Sequence[BatchedNetworks]) -> list[float]:
     """Let fresh networks resume from a state of `state_of_all`; returns the seconds of its epochs.
 
     Raises ArtifactError if it is of other networks; some may have resumed from it then.
@@ -129,13 +49,14 @@ def resume_from(kept: Checkpoint, groups: Sequence[Group]) -> list[float]:
         parts.setdefault(".".join(place), {})[name] = values
     try:
         seconds = [float(of) for of in kept.plain["seconds"]]
-        for number, (group, entries) in enumerate(zip(groups, kept.plain["groups"], strict=True)):
-            for k, (state, entry) in enumerate(zip(group.states, entries, strict=True)):
-                state.resume_from(entry, parts.get(f"{number}.{k}.best", {}))
-                if len(state.accuracies_percent) != len(seconds):
+        for number, (networks, entries) in enumerate(
+            zip(groups, kept.plain["groups"], strict=True)
+        ):
+            for k, (trained, entry) in enumerate(zip(networks.trained, entries, strict=True)):
+                trained.resume_from(entry, parts.get(f"{number}.{k}.best", {}))
+                if len(trained.validation_accuracies_percent) != len(seconds):
                     raise ArtifactError("the state has not the same epochs of all networks")
-                its_arrays = parts.get(f"{number}.{k}.next", {})
-                group.networks.restore(k, its_arrays, state.accuracies_percent)
+                networks.restore(k, parts.get(f"{number}.{k}.next", {}))
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
     return seconds
@@ -189,18 +110,13 @@ def train_baselines(
     calibration = train.images[:CALIBRATION_IMAGES]
     labels = _class_indices(validation.labels)
 
-    def run(group: Group, epoch: int, drawn: tuple[Tensor, Tensor]) -> None:
-        group.networks.learn(epoch, *drawn)
-        accuracies = group.networks.validate(validation.images, labels)
-        for k, (state, accuracy) in enumerate(zip(group.states, accuracies, strict=True)):
-            state.add(accuracy, epoch, settings.max_epochs, partial(group.networks.network, k))
+    def run(networks: BatchedNetworks, epoch: int, drawn: tuple[Tensor, Tensor]) -> None:
+        networks.learn(epoch, *drawn)
+        networks.validate(validation.images, labels)
 
-    def start() -> list[Group]:
+    def start() -> list[BatchedNetworks]:
         return [
-            Group(
-                BatchedNetworks(of, settings, n_batches, seed, calibration),
-                [TrainingState(one) for one in of],
-            )
+            BatchedNetworks(of, settings, n_batches, seed, calibration)
             for of in _side_by_side(variants)
         ]
 
@@ -225,15 +141,15 @@ def train_baselines(
             drawn = upcoming.pop().result()
             if epoch < settings.max_epochs:
                 upcoming.append(drawer.submit(_drawn_epoch, train, settings, seed, epoch + 1))
-            jobs = [pool.submit(run, group, epoch, drawn) for group in groups]
+            jobs = [pool.submit(run, networks, epoch, drawn) for networks in groups]
             for job in jobs:
                 job.result()
             seconds.append(time.perf_counter() - started)
             if state_store is not None:
                 state_store.save(state_of_all(groups, seconds))
             on_epoch(epoch)
-    by_variant = {state.variant: state for group in groups for state in group.states}
-    return BaselinesTraining(tuple(by_variant[of].ended() for of in variants), tuple(seconds))
+    by_variant = {trained.variant: trained for networks in groups for trained in networks.trained}
+    return BaselinesTraining(tuple(by_variant[of] for of in variants), tuple(seconds))
 
 
 def _side_by_side(variants: Sequence[Variant]) -> list[list[Variant]]:
