@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.data.images import Samples, load_samples, samples_sha256
+from spikejoule.data.images import Samples, load_samples
 from spikejoule.encoding.encoded_files import (
     EncodedImages,
     EncodeMetrics,
@@ -34,7 +34,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             encoder=encoder,
             seed=params.seed,
             split=split,
-            images_sha256=samples_sha256(samples),
+            images_sha256=samples.sha256,
         )
         save_events(paths[f"events_{split}"], events, made_from.entry())
         figures[split] = SplitFigures.of(encoded)

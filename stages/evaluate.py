@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spikejoule.data.images import load_samples
 from spikejoule.evaluation.accuracy import accuracy_by_step, step_outcomes
-from spikejoule.evaluation.early_exit import choose_early_exit, exit_at_first_spike
+from spikejoule.evaluation.early_exit import choose_early_exit
 from spikejoule.evaluation.evaluation import EvaluationFiles, evaluate_predictions, save_predictions
 from spikejoule.evaluation.inference import load_network_and_events, measure_network
 from spikejoule.params import Params
@@ -32,13 +32,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     outcomes = step_outcomes(measured, test.labels)
     validated = step_outcomes(measured_validation, validation.labels)
     on_test_images = bool(network.data["validated_on_test"])
-    if params.evaluate.early_exit_rule == "first_spike":
-        early = exit_at_first_spike(validated, outcomes, confidence, on_test_images)
-    else:
-        tolerance_percent = params.evaluate.early_exit_tolerance_percent
-        early = choose_early_exit(
-            validated, outcomes, tolerance_percent, confidence, on_test_images
-        )
+    by_lead = params.evaluate.early_exit_rule == "lead"
+    tolerance_percent = params.evaluate.early_exit_tolerance_percent if by_lead else None
+    early = choose_early_exit(validated, outcomes, tolerance_percent, confidence, on_test_images)
     by_step = accuracy_by_step(outcomes, confidence)
     save_predictions(paths["predictions"], test, measured)
     EvaluationFiles.of(measured, evaluation, by_step, early, network.data["source"]).write(paths)

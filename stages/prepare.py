@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.data.images import describe, save_samples, split_validation
+from spikejoule.data.images import describe, split_validation
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.params import Params
@@ -30,9 +30,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         train, validation = split_validation(
             dataset.train, params.data.validation_size, params.seed
         )
-    save_samples(paths["train"], train)
-    save_samples(paths["validation"], validation)
-    save_samples(paths["test"], dataset.test)
+    train.save(paths["train"])
+    validation.save(paths["validation"])
+    dataset.test.save(paths["test"])
     # Last: it vouches for the three files above.
     describe(dataset, train, validation, validated_on_test).write(paths["data_metrics"])
     logger.info(

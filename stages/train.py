@@ -8,7 +8,7 @@ from typing import Any
 from tqdm import tqdm
 
 from spikejoule.core.host_energy import gpu_uuids, measure_host_energy
-from spikejoule.data.images import DataDescription, load_samples, samples_sha256
+from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.engine import BatchOutcome, engine_to_train
 from spikejoule.model.architecture import Architecture
@@ -34,7 +34,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         encoder=encoder,
         seed=params.seed,
         split="validation",
-        images_sha256=samples_sha256(validation),
+        images_sha256=validation.sha256,
     )
     events = load_events_of(paths["events_validation"], made_from)
     architecture = Architecture(

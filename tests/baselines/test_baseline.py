@@ -268,7 +268,7 @@ class TestFile:
             (
                 "weight_bits",
                 lambda bits: bits // 4 * 2,
-                "baseline1 lacks the array 'layer1.integer_weight'",
+                "baseline1 lacks .*layer1.integer_weight",
             ),
             ("baseline2.synapses", lambda left: left - 1, "not the number of its weights"),
             ("baseline3.layer1.integer_weight", lambda of: of * 2, "weights beyond 4 bits"),

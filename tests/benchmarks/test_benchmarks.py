@@ -25,7 +25,7 @@ from benchmarks.machine import foreign_busy_seconds
 from benchmarks.rows import FURTHER_ROWS, PEERS, Measurement, Plan, build, measure_row
 from benchmarks.speed import speed_table, summarize
 from spikejoule.core.errors import DataError, SpikejouleError
-from spikejoule.data.images import DataDescription, ImageCounts, LabelledImages, save_images
+from spikejoule.data.images import DataDescription, ImageCounts, LabelledImages
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import event
 from tests import naive
@@ -348,9 +348,9 @@ class TestImages:
         (tmp_path / "data").mkdir()
         shuffled = np.random.default_rng(0).permutation(80)
         kept = shuffled if validated_on_test else shuffled[:60]
-        save_images(tmp_path / "data" / "train.npz", digits.select(kept))
-        save_images(tmp_path / "data" / "validation.npz", digits.select(shuffled[60:]))
-        save_images(tmp_path / "data" / "test.npz", digits.select(slice(0, 10)))
+        digits.select(kept).save(tmp_path / "data" / "train.npz")
+        digits.select(shuffled[60:]).save(tmp_path / "data" / "validation.npz")
+        digits.select(slice(0, 10)).save(tmp_path / "data" / "test.npz")
         description = DataDescription(
             source="mnist", title="mnist", note="", sha256={}, validated_on_test=validated_on_test,
             counts=ImageCounts(train=len(kept), validation=20, test=10),

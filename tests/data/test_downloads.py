@@ -161,7 +161,7 @@ class TestAuto:
         assert load_dataset("auto", given).source == "directory"
 
     def test_unusable_given_directory_is_an_error(self, tmp_path: Path) -> None:
-        with pytest.raises(DataError, match="is not a directory"):
+        with pytest.raises(DataError, match="No such file"):
             load_dataset("auto", Places(tmp_path, tmp_path / "cache", str(tmp_path / "nowhere")))
 
     @pytest.mark.usefixtures("no_network")

@@ -19,7 +19,7 @@ from spikejoule.data.event_file import (
     write_event_file,
 )
 from spikejoule.data.events import EventSamples, blocks_of, offsets_of
-from spikejoule.data.images import load_samples, samples_sha256, save_samples
+from spikejoule.data.images import load_samples
 from spikejoule.data.subject import Subject
 
 SETTING = EventSetting("Gestures", Subject("gesture", ("left", "right", "up")), (2, 3, 4), 90_000)
@@ -71,11 +71,11 @@ def test_what_is_written_in_blocks_is_read_in_parts(
     write_event_file(path, SETTING, [EventBlock(events.read(p), labels[p]) for p in parts])
     file = open_event_file(path)
     chosen = np.random.default_rng(seed).integers(0, n_samples, 7)
-    assert equal(file.read(chosen), events.read(chosen))
-    assert equal(file.read(slice(None)), events)
+    assert equal(file.source.read(chosen), events.read(chosen))
+    assert equal(file.source.read(slice(None)), events)
     assert file.labels.tolist() == labels.tolist()
     assert file.setting == SETTING
-    whole = np.concatenate([part.times for part in file.samples().inputs.blocks()])
+    whole = np.concatenate([part.times for part in file.inputs.blocks()])
     np.testing.assert_array_equal(whole, events.times)
 
 
@@ -87,7 +87,7 @@ def test_the_bytes_are_those_of_numpys_format(tmp_path: Path) -> None:
     block = EventBlock(events, content["labels"])
     write_event_file(tmp_path / "own.npz", SETTING, [block])
     assert (tmp_path / "own.npz").read_bytes() == (tmp_path / "plain.npz").read_bytes()
-    assert equal(open_event_file(tmp_path / "numpy.npz").read(slice(None)), events)
+    assert equal(open_event_file(tmp_path / "numpy.npz").source.read(slice(None)), events)
     assert list(tmp_path.glob(".*")) == []
 
 
@@ -163,12 +163,12 @@ def test_selected_samples_are_saved_with_their_identities(tmp_path: Path) -> Non
     events, labels = samples(20)
     whole = LabelledEvents(events, labels.astype(np.uint8), np.arange(100, 120), SETTING)
     chosen = whole.select(np.array([3, 19, 4])).select(slice(1, 3))
-    save_samples(tmp_path / "a.npz", chosen)
+    chosen.save(tmp_path / "a.npz")
     read = load_samples(tmp_path / "a.npz")
     assert isinstance(read, LabelledEvents)
     assert read.index.tolist() == [119, 104]
     assert equal(read.source.read(slice(None)), events.read(np.array([19, 4])))
-    assert samples_sha256(read) == samples_sha256(chosen)
+    assert read.sha256 == chosen.sha256
     assert read.subject.samples == "samples"
 
 

@@ -20,7 +20,6 @@ from spikejoule.evaluation.accuracy import (
 from spikejoule.evaluation.early_exit import (
     EarlyExit,
     choose_early_exit,
-    exit_at_first_spike,
     exit_outcome,
     exit_steps,
 )
@@ -100,7 +99,7 @@ class TestByStep:
         outcomes = outcomes_by_step(silent, np.array([0, 1]), np.zeros((2, 3), dtype=np.int64))
         assert outcomes.correct.tolist() == [[True] * 3, [False] * 3]
         assert not outcomes.margins.any()
-        assert exit_at_first_spike(outcomes, outcomes).test.mean_exit_step == 3
+        assert choose_early_exit(outcomes, outcomes, None).test.mean_exit_step == 3
 
     @pytest.mark.parametrize(
         ("n_samples", "n_labels", "events"),
@@ -188,8 +187,6 @@ class TestChoice:
         sets = [outcomes_of(*random_layers(5, n_steps=steps)) for steps in (12, 11)]
         with pytest.raises(ArtifactError, match="windows must be equal"):
             choose_early_exit(*sets, 1.0)
-        with pytest.raises(ArtifactError, match="windows must be equal"):
-            exit_at_first_spike(*sets)
 
 
 class TestFirstSpike:
@@ -209,7 +206,7 @@ class TestFirstSpike:
             right += answer == label
         assert ties, "two classes that fire first in one step"
         assert exit_steps(outcomes, None).tolist() == steps
-        found = exit_at_first_spike(outcomes, outcomes, 0.9)
+        found = choose_early_exit(outcomes, outcomes, None, 0.9)
         assert found.test == found.validation == exit_outcome(outcomes, None, 0.9)
         assert found.test.accuracy_percent == 100 * right / 80
         assert found.whole_window.test == exit_outcome(outcomes, 13, 0.9)
@@ -219,7 +216,7 @@ class TestFirstSpike:
 def test_the_file_has_a_margin_with_a_lead_alone(rule: str, tmp_path: Path) -> None:
     sets = [outcomes_of(*random_layers(n_samples)) for n_samples in (60, 40)]
     path = tmp_path / "early_exit.json"
-    of_rule = choose_early_exit(*sets, 1.5) if rule == "lead" else exit_at_first_spike(*sets)
+    of_rule = choose_early_exit(*sets, 1.5 if rule == "lead" else None)
     of_rule.write(path)
     assert EarlyExit.read(path) == of_rule
     content = json.loads(path.read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from spikejoule.cli import main
-from spikejoule.data.images import Dataset, describe, save_images
+from spikejoule.data.images import Dataset, describe
 from tests.tools.finished_project import N_TRAIN, N_VALIDATION, PARAMETERS, isolate
 from tests.tools.pipeline_tools import artifact_paths, set_parameters, write_lock
 from tests.tools.processes import exit_status_of
@@ -29,8 +29,8 @@ def prepared(
     shutil.copy(repository / paths["hardware"], tmp_path / paths["hardware"])
     train = mnist5k.train.select(slice(N_TRAIN))
     validation = mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION))
-    save_images(tmp_path / paths["train"], train)
-    save_images(tmp_path / paths["validation"], validation)
+    train.save(tmp_path / paths["train"])
+    validation.save(tmp_path / paths["validation"])
     described = describe(mnist5k, train, validation, False)
     described.write(tmp_path / paths["data_metrics"])
     write_lock(tmp_path, [Path(paths[name]) for name in ARTIFACTS], [])

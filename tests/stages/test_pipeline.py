@@ -15,7 +15,7 @@ import pytest
 import torch
 import yaml
 
-from spikejoule.data.images import Dataset, load_images, samples_sha256
+from spikejoule.data.images import Dataset, load_images
 from spikejoule.encoding.events import load_events
 from tests.tools.pipeline_tools import (
     COMMAND_SECONDS,
@@ -170,7 +170,7 @@ class TestAgreement:
             samples = load_images(first.path(split))
             events, encoding = load_events(first.path(f"events_{split}"))
             assert (events.n_samples, events.n_steps, events.n_inputs) == (len(samples), 50, 784)
-            assert encoding["images_sha256"] == samples_sha256(samples)
+            assert encoding["images_sha256"] == samples.sha256
             # p = pixel x 80 Hz / 1000 a step of 1 ms: the mean within five standard deviations
             p = samples.images.reshape(len(samples), -1) / 255 * 0.08
             deviation = np.sqrt((50 * p * (1 - p)).sum())

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from spikejoule.core import torch_files
-from spikejoule.data.images import load_images, save_images
+from spikejoule.data.images import load_images
 from spikejoule.encoding.events import load_events, save_events
 from spikejoule.evaluation.inference import load_inference_spikes
 from spikejoule.graphs import nir_graph, write_nir
@@ -86,7 +86,7 @@ def test_parameters_are_checked_before_an_artifact_is_read(
 
 def other_order_of_images() -> None:
     samples = load_images(path_of("test"))
-    save_images(path_of("test"), samples.select(np.arange(len(samples))[::-1]))
+    samples.select(np.arange(len(samples))[::-1]).save(path_of("test"))
 
 
 def other_rate() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from spikejoule.core.store import write_csv
-from spikejoule.data.images import Dataset, describe, save_images
+from spikejoule.data.images import Dataset, describe
 from spikejoule.energy.tables import FrontsTable, VerdictTable
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from stages.shared.common import run_stage
@@ -104,7 +104,7 @@ def finish_project(
         "test": mnist5k.test.select(slice(N_TEST)),
     }
     for name, samples in splits.items():
-        save_images(folder / paths[name], samples)
+        samples.save(folder / paths[name])
     dataset = replace(mnist5k, test=splits["test"])
     described = describe(dataset, splits["train"], splits["validation"], False)
     described.write(folder / paths["data_metrics"])

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,33 +70,20 @@ class EventBlock:
 
 
 @dataclass(frozen=True, eq=False)
-class EventFile:
-    """An event file that was opened: all of it but the events, which `read` gives.
+class StoredEvents:
+    """Events of N samples in an event file that was opened; they are read when asked for.
 
     Attributes:
-        path: of the file.
-        setting: what all samples share.
-        labels: class of each sample, uint8 [N].
-        index: identity of each sample, int64 [N]; its position if the file does not say it.
-        offsets: where the events of each sample begin, int64 [N + 1].
-        n_train: how many samples, from the first on, are for training and the rest for the test;
-            None if the file does not say it.
-        sha256: of names and contents of the arrays.
         times, units: the arrays in the file.
+        offsets: where the events of each sample begin, int64 [N + 1].
     """
 
-    path: Path
-    setting: EventSetting
-    labels: NDArray[np.uint8]
-    index: NDArray[np.int64]
-    offsets: NDArray[np.int64]
-    n_train: int | None
-    sha256: str
     times: StoredArray
     units: StoredArray
+    offsets: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return self.offsets.size - 1
 
     def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
         """The events of some samples, in the order given."""
@@ -108,10 +94,6 @@ class EventFile:
             self.units.read_many(firsts, lengths),
             offsets_of(lengths),
         )
-
-    def samples(self) -> "LabelledEvents":
-        """All samples with their labels."""
-        return LabelledEvents(self, self.labels, self.index, self.setting)
 
 
 def _problem(arrays: Arrays) -> str:
@@ -175,16 +157,11 @@ def write_event_file(
     """
     dtype = np.dtype(np.uint16 if setting.n_units <= 2**16 else np.uint32)
     lengths: list[NDArray[np.int64]] = []
-    labels: list[NDArray[np.uint8]] = []
-    index: list[NDArray[np.int64]] = []
-    if setting.duration_us != int(setting.duration_us):
-        raise DataError(
-            f"{path}: samples last a whole number of microseconds, but {setting.duration_us} was "
-            "given."
-        )
+    labels: list[NDArray[Any]] = []
+    index: list[NDArray[Any]] = []
     small: dict[str, NDArray[Any]] = {
         "shape": np.array(setting.shape, dtype=np.int64),
-        "duration_us": np.array(setting.duration_us, dtype=np.int64),
+        "duration_us": _whole(setting.duration_us, np.int64, f"{path}: duration_us"),
         "title": np.array(setting.title, dtype=np.str_),
         **subject_arrays(setting.subject),
     }
@@ -195,20 +172,17 @@ def write_event_file(
         for block in blocks:
             check_events(block.events, setting.n_units, f"{path}")
             lengths.append(np.diff(block.events.offsets))
-            labels.append(_bytes(block.labels, path))
-            if len(labels[-1]) != len(block.events):
+            labels.append(_whole(block.labels, np.uint8, f"{path}: labels"))
+            if labels[-1].shape != lengths[-1].shape:
                 raise DataError(
                     f"{path}: every sample needs one label, but there are {len(block.events):,} "
-                    f"samples and {len(labels[-1]):,} labels."
+                    f"samples and {labels[-1].size:,} labels."
                 )
             if block.index is not None:
-                if np.asarray(block.index).dtype.kind not in "ui":
-                    raise DataError(f"{path}: what samples are known by must be whole numbers.")
-                index.append(np.asarray(block.index, dtype=np.int64))
+                index.append(_whole(block.index, np.int64, f"{path}: index"))
             yield {"times": block.events.times, "units": block.events.units.astype(dtype)}
-        nothing = np.empty(0, dtype=np.int64)
-        small["offsets"] = offsets_of(np.concatenate([nothing, *lengths]))
-        small["labels"] = np.concatenate([nothing.astype(np.uint8), *labels])
+        small["offsets"] = offsets_of(np.concatenate([np.empty(0, np.int64), *lengths]))
+        small["labels"] = np.concatenate([np.empty(0, np.uint8), *labels])
         if index:
             small["index"] = np.concatenate(index)
         problem = _SMALL.problem(small)
@@ -218,61 +192,12 @@ def write_event_file(
     write_spooled(path, _SMALL.schema, {"times": np.uint32, "units": dtype}, pieces(), small)
 
 
-def open_event_file(path: str | os.PathLike[str]) -> EventFile:
-    """Open an event file: every byte is checked, a block at a time, and no event is kept.
-
-    Raises:
-        ArtifactError: it is missing or damaged, or breaks the format.
-    """
-    sha256 = stored_digest(path)
-    arrays = read_npz(path, _SMALL.schema, leave_out=_EVENTS)
-    problem = _SMALL.problem(arrays)
-    if problem:
-        raise ArtifactError(f"{path}: {problem}: write it again.")
-    setting = EventSetting(
-        str(arrays["title"]),
-        subject_of(arrays),
-        tuple(arrays["shape"].tolist()),
-        int(arrays["duration_us"]),
-    )
-    times, units = (StoredArray(path, name) for name in _EVENTS)
-    n_events = int(arrays["offsets"][-1])
-    if times.dtype != np.uint32 or units.dtype not in (np.uint16, np.uint32):
-        raise ArtifactError(
-            f"{path}: times must be uint32 and units uint16 or uint32, but are {times.dtype} and "
-            f"{units.dtype}: write it again."
-        )
-    if not times.size == units.size == n_events:
-        raise ArtifactError(
-            f"{path}: offsets end at {n_events:,} events, but there are {times.size:,} times and "
-            f"{units.size:,} units: write it again."
-        )
-    highest = max((int(block.max()) for block in units.blocks()), default=0)
-    if highest >= setting.n_units:
-        raise ArtifactError(
-            f"{path}: unit {highest} is none of the {setting.n_units:,} units, which are numbered "
-            "from 0: write it again."
-        )
-    labels = arrays["labels"]
-    n_train = arrays.get("n_train")
-    return EventFile(
-        Path(path),
-        setting,
-        labels,
-        arrays.get("index", np.arange(len(labels), dtype=np.int64)),
-        arrays["offsets"],
-        None if n_train is None else int(n_train),
-        sha256,
-        times,
-        units,
-    )
-
-
-def _bytes(labels: NDArray[np.integer], path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    values = np.asarray(labels)
-    if values.ndim != 1 or values.dtype.kind not in "ui" or np.any((values < 0) | (values > 255)):
-        raise DataError(f"{path}: labels must be whole numbers from 0 to 255 in one dimension.")
-    return values.astype(np.uint8)
+def _whole(values: Any, kind: type[np.integer], what: str) -> NDArray[Any]:
+    """Numbers as of an integer type; DataError, naming `what`, if they are not."""
+    found, range_ = np.asarray(values), np.iinfo(kind)
+    if found.dtype.kind not in "ui" or np.any((found < range_.min) | (found > range_.max)):
+        raise DataError(f"{what} must be whole numbers from {range_.min} to {range_.max}.")
+    return found.astype(kind)
 
 
 @dataclass(frozen=True, eq=False)
@@ -282,12 +207,15 @@ class LabelledEvents:
     Attributes:
         source: the events, in memory or in a file.
         setting: what all samples share.
+        n_train: how many samples, from the first on, are for training and the rest for the test;
+            None if nothing says it.
     """
 
     source: EventSource
     labels: NDArray[np.uint8]
     index: NDArray[np.int64]
     setting: EventSetting
+    n_train: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -335,7 +263,44 @@ class LabelledEvents:
         )
         write_event_file(path, self.setting, blocks)
 
-    @staticmethod
-    def load(path: str | os.PathLike[str]) -> "LabelledEvents":
-        """Open a file of `save`; one that is missing, damaged or another: ArtifactError."""
-        return open_event_file(path).samples()
+
+def open_event_file(path: str | os.PathLike[str]) -> LabelledEvents:
+    """Open an event file: every byte is checked, a block at a time, and no event is kept.
+
+    Raises:
+        ArtifactError: it is missing or damaged, or breaks the format.
+    """
+    stored_digest(path)
+    arrays = read_npz(path, _SMALL.schema, leave_out=_EVENTS)
+    problem = _SMALL.problem(arrays)
+    if problem:
+        raise ArtifactError(f"{path}: {problem}: write it again.")
+    setting = EventSetting(
+        str(arrays["title"]),
+        subject_of(arrays),
+        tuple(arrays["shape"].tolist()),
+        int(arrays["duration_us"]),
+    )
+    times, units = (StoredArray(path, name) for name in _EVENTS)
+    n_events = int(arrays["offsets"][-1])
+    if times.dtype != np.uint32 or units.dtype not in (np.uint16, np.uint32):
+        problem = f"times must be uint32 and units uint16 or uint32, not {units.dtype}"
+    elif not times.size == units.size == n_events:
+        problem = (
+            f"offsets end at {n_events:,} events, but there are {times.size:,} times and "
+            f"{units.size:,} units"
+        )
+    else:
+        highest = max((int(block.max()) for block in units.blocks()), default=0)
+        if highest >= setting.n_units:
+            problem = f"unit {highest} is none of the {setting.n_units:,} units, numbered from 0"
+    if problem:
+        raise ArtifactError(f"{path}: {problem}: write it again.")
+    labels, n_train = arrays["labels"], arrays.get("n_train")
+    return LabelledEvents(
+        StoredEvents(times, units, arrays["offsets"]),
+        labels,
+        arrays.get("index", np.arange(len(labels), dtype=np.int64)),
+        setting,
+        None if n_train is None else int(n_train),
+    )

@@ -49,45 +49,30 @@ def read_idx(path: Path, n_dimensions: int) -> tuple[NDArray[np.uint8], str]:
     uncompressed content. Raises DataError for a file that is missing, truncated, corrupt, too
     large, or holds something else.
     """
+    magic = bytes((0, 0, _UNSIGNED_BYTE, n_dimensions))
     with open_regular(path, error_type=DataError) as raw:
         stream = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
         try:
             header = stream.read(4 + 4 * n_dimensions)
-            shape = _shape(path, header, n_dimensions)
+            if header[:4] != magic:
+                raise DataError(
+                    f"{path} must be an IDX file of unsigned bytes in {n_dimensions} dimension(s), "
+                    f"which begins with the bytes {magic.hex(' ')}, but it begins with "
+                    f"{header[:4].hex(' ') or 'nothing'}."
+                )
+            shape = struct.unpack(f">{n_dimensions}I", header[4:])
             n_expected = math.prod(shape)
+            announced = f"{path}: its header announces {' x '.join(map(str, shape))} bytes"
+            if n_expected > MAX_ELEMENTS:
+                raise DataError(f"{announced}; at most {MAX_ELEMENTS:,} are read.")
             content = stream.read(n_expected + 1)
-        except (OSError, EOFError, zlib.error) as error:
+        except (OSError, EOFError, zlib.error, struct.error) as error:
             raise DataError(f"{path} is truncated, corrupt or cannot be read ({error}).") from error
     if len(content) != n_expected:
-        truncated = len(content) < n_expected
-        raise DataError(
-            f"{path} is {'truncated' if truncated else 'too long'}: its header announces "
-            f"{' x '.join(map(str, shape))} = {n_expected:,} bytes, but "
-            f"{f'{len(content):,}' if truncated else 'more'} follow."
-        )
+        follow = f"{len(content):,}" if len(content) < n_expected else "more"
+        raise DataError(f"{announced}, but {follow} follow.")
     elements = np.frombuffer(content, dtype=np.uint8).reshape(shape).copy()
     return elements, hashlib.sha256(header + content).hexdigest()
-
-
-def _shape(path: Path, header: bytes, n_dimensions: int) -> tuple[int, ...]:
-    magic = bytes((0, 0, _UNSIGNED_BYTE, n_dimensions))
-    if header[:4] != magic:
-        raise DataError(
-            f"{path} must be an IDX file of unsigned bytes in {n_dimensions} dimension(s), which "
-            f"begins with the bytes {magic.hex(' ')}, but it begins with "
-            f"{header[:4].hex(' ') or 'nothing'}."
-        )
-    if len(header) < 4 + 4 * n_dimensions:
-        raise DataError(
-            f"{path} is truncated: its header must be {4 + 4 * n_dimensions} bytes long."
-        )
-    shape: tuple[int, ...] = struct.unpack_from(f">{n_dimensions}I", header, 4)
-    if math.prod(shape) > MAX_ELEMENTS:
-        raise DataError(
-            f"{path} announces {' x '.join(map(str, shape))} bytes; at most {MAX_ELEMENTS:,} are "
-            "read."
-        )
-    return shape
 
 
 def encode_idx(array: NDArray[np.uint8]) -> bytes:
@@ -121,16 +106,14 @@ def read_directory(
         DataError: a file is missing or damaged, or holds other classes than those of the subject.
     """
     try:
-        is_directory = directory.is_dir()
+        found = {path.name for path in directory.iterdir()}
     except OSError as error:
         raise DataError(f"data.source: {directory} cannot be read: {error.strerror}.") from error
-    if not is_directory:
-        raise DataError(f"data.source: {directory} is not a directory.")
     files = {
-        name: file
-        for name in sorted(MNIST_SHA256)
-        for file in (directory / f"{name}.gz", directory / name)
-        if file.exists()
+        name: directory / file
+        for name in MNIST_SHA256
+        for file in (f"{name}.gz", name)
+        if file in found
     }
     missing = sorted(MNIST_SHA256.keys() - files.keys())
     if missing:
@@ -150,11 +133,7 @@ def read_directory(
     train, test = parts["train"], parts["t10k"]
     if train.shape != test.shape:
         raise DataError(
-            f"{directory}: images must all have one size, but those to train have {_size(train)} "
-            f"pixels and those of the test {_size(test)}."
+            f"{directory}: images must all have one size, but those to train have {train.shape} "
+            f"pixels and those of the test {test.shape}."
         )
     return train, test, sha256
-
-
-def _size(images: LabelledImages) -> str:
-    return " x ".join(map(str, images.shape))

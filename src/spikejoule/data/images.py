@@ -6,7 +6,7 @@ Shapes: N samples, images of H x W pixels.
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from pydantic import Field
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.npz import schema_of
 from spikejoule.core.schema import Array, ArrayFile, Arrays, Record, Sha256, Text
-from spikejoule.data.event_file import EVENT_SAMPLES_SCHEMA, LabelledEvents
+from spikejoule.data.event_file import EVENT_SAMPLES_SCHEMA, LabelledEvents, open_event_file
 from spikejoule.data.subject import (
     DIGITS,
     SUBJECT_ARRAYS,
@@ -33,7 +33,7 @@ def _problem(arrays: Arrays) -> str:
         return "there must be at least one image, but there is none"
     if len(np.unique(index)) != len(index):
         return "an index is given to two images"
-    if arrays["images"][0].size == 0:
+    if 0 in arrays["images"].shape:
         return "the images have no pixels"
     return subject_problem(arrays)
 
@@ -126,6 +126,20 @@ class LabelledImages:
             self.images[positions], self.labels[positions], self.index[positions], self.subject
         )
 
+    @property
+    def sha256(self) -> str:
+        """SHA-256 (hexadecimal) of the pixels."""
+        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write images, labels and index to an .npz file, atomically and deterministically."""
+        arrays: dict[str, NDArray[Any]] = {
+            "images": self.images, "labels": self.labels, "index": self.index
+        }  # fmt: skip
+        if self.subject != DIGITS:
+            arrays |= subject_arrays(self.subject)
+        IMAGES.write(path, arrays)
+
 
 Samples = LabelledImages | LabelledEvents
 """Images, or samples that are events from birth."""
@@ -155,23 +169,12 @@ def check_images(
     subject: Subject = DIGITS,
 ) -> None:
     """Raise DataError unless these are N >= 1 images with N labels of the subject's classes."""
-    if images.ndim != 3 or 0 in images.shape[1:]:
-        raise DataError(
-            f"{what}: images must be rows of pixels, but have the shape {images.shape}."
-        )
-    if len(images) != len(labels):
-        raise DataError(
-            f"{what}: every image needs one label, but there are {len(images):,} images and "
-            f"{len(labels):,} labels."
-        )
-    if len(labels) == 0:
-        raise DataError(f"{what}: there must be at least one image, but there is none.")
-    if labels.max() >= subject.n_classes:
-        position = int(np.argmax(labels >= subject.n_classes))
-        raise DataError(
-            f"{what}: labels must be {subject.nouns} from 0 to {subject.n_classes - 1}, but the "
-            f"label at position {position} is {labels[position]}."
-        )
+    index: NDArray[Any] = np.arange(len(labels), dtype=np.int64)
+    problem = IMAGES.problem(
+        {"images": images, "labels": labels, "index": index, **subject_arrays(subject)}
+    )
+    if problem:
+        raise DataError(f"{what}: {problem}.")
 
 
 def split_validation(train: Samples, validation_size: float, seed: int) -> tuple[Samples, Samples]:
@@ -205,22 +208,20 @@ def describe(
 ) -> DataDescription:
     """What was used: the content of the metrics file of the data."""
     subject = train.subject
-    words: dict[str, Any] = {}
-    if subject != DIGITS:
-        words = {
-            "noun": subject.noun,
-            "class_names": list(subject.class_names),
-            "samples": subject.samples,
+    stated = asdict(subject) | {"class_names": list(subject.class_names)}
+    return DataDescription.model_validate(
+        {
+            "source": dataset.source,
+            "title": dataset.title,
+            "note": dataset.note,
+            "counts": {
+                "train": len(train), "validation": len(validation), "test": len(dataset.test)
+            },
+            "sha256": dict(dataset.sha256),
+            "validated_on_test": validated_on_test,
+            **({} if subject == DIGITS else stated),
         }
-    return DataDescription(
-        source=dataset.source,
-        title=dataset.title,
-        note=dataset.note,
-        counts=ImageCounts(train=len(train), validation=len(validation), test=len(dataset.test)),
-        sha256=dict(dataset.sha256),
-        validated_on_test=validated_on_test,
-        **words,
-    )
+    )  # fmt: skip
 
 
 def subject_of_data(data: Mapping[str, Any]) -> Subject:
@@ -231,39 +232,12 @@ def subject_of_data(data: Mapping[str, Any]) -> Subject:
     return Subject(str(noun), tuple(names), str(data.get("samples", DIGITS.samples)))
 
 
-def samples_sha256(samples: Samples) -> str:
-    """SHA-256 (hexadecimal) of the pixels or events: what an event list was made from."""
-    if isinstance(samples, LabelledEvents):
-        return samples.sha256
-    return hashlib.sha256(np.ascontiguousarray(samples.images).data).hexdigest()
-
-
-def save_images(path: str | os.PathLike[str], samples: LabelledImages) -> None:
-    """Write images, labels and index to an .npz file, atomically and deterministically."""
-    arrays: dict[str, NDArray[Any]] = {
-        "images": samples.images, "labels": samples.labels, "index": samples.index
-    }  # fmt: skip
-    if samples.subject != DIGITS:
-        arrays |= subject_arrays(samples.subject)
-    IMAGES.write(path, arrays)
-
-
 def load_images(path: str | os.PathLike[str]) -> LabelledImages:
-    """Read a file of `save_images`; one that is missing, damaged or another: ArtifactError."""
+    """Read images from a file; one that is missing, damaged or another: ArtifactError."""
     arrays = IMAGES.read(path)
     return LabelledImages(arrays["images"], arrays["labels"], arrays["index"], subject_of(arrays))
 
 
-def save_samples(path: str | os.PathLike[str], samples: Samples) -> None:
-    """Write samples of either kind, atomically and deterministically."""
-    if isinstance(samples, LabelledEvents):
-        samples.save(path)
-    else:
-        save_images(path, samples)
-
-
 def load_samples(path: str | os.PathLike[str]) -> Samples:
-    """Read a file of `save_samples`; one that is missing, damaged or another: ArtifactError."""
-    if schema_of(path) == EVENT_SAMPLES_SCHEMA:
-        return LabelledEvents.load(path)
-    return load_images(path)
+    """Read a file of either kind; one that is missing, damaged or another: ArtifactError."""
+    return open_event_file(path) if schema_of(path) == EVENT_SAMPLES_SCHEMA else load_images(path)

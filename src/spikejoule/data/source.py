@@ -16,7 +16,13 @@ from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.parameters import Kind, Line
-from spikejoule.data.event_file import EventBlock, EventSetting, LabelledEvents, write_event_file
+from spikejoule.data.event_file import (
+    EventBlock,
+    EventSetting,
+    LabelledEvents,
+    open_event_file,
+    write_event_file,
+)
 from spikejoule.data.idx import read_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.subject import Subject
@@ -173,20 +179,26 @@ class SensorSource(FileSource):
     Attributes:
         setting: what all samples share.
         downloads: of each part its address, the name of its file, and its MD5.
+        names: how publishers and Tonic call a part, ``{part}`` or ``{Part}``, within its folder.
         note: what is to be known of the set.
     """
 
     setting: ClassVar[EventSetting]
     downloads: ClassVar[Mapping[Part, tuple[str, str, str]]]
+    names: ClassVar[tuple[str, ...]]
     note: ClassVar[str]
-
-    @abstractmethod
-    def place_of(self, directory: Path, part: Part) -> Path:
-        """Where a part is in a directory of the user's own; DataError if it is not there."""
 
     @abstractmethod
     def samples(self, place: Path) -> Iterator[EventBlock]:
         """The samples of a part; DataError if there is none, or one is damaged."""
+
+    def place_of(self, directory: Path, part: Part) -> Path:
+        """Where a part is in a directory of the user's own; DataError if it is not there."""
+        names = [name.format(part=part, Part=part.capitalize()) for name in self.names]
+        for name in names:
+            if (directory / name).exists():
+                return directory / name
+        raise DataError(f"data.files: {directory} must hold {' or '.join(names)}, but does not.")
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""
@@ -199,8 +211,11 @@ class SensorSource(FileSource):
             )
             for url, name, md5 in self.downloads.values():
                 fetch(url, cache / name, md5, self.name, advice)
-            found = {part: cache / name for part, (_, name, _) in self.downloads.items()}
-            parts = self._kept(cache) or self._written(cache, found)
+            try:
+                parts = _kept(cache)
+            except ArtifactError:
+                found = {part: cache / name for part, (_, name, _) in self.downloads.items()}
+                parts = self._written(cache, found)
             return _dataset(self.name, title, self.note, parts)
         directory = places.resolved(self.files)
         if not directory.is_dir():
@@ -217,21 +232,19 @@ class SensorSource(FileSource):
             self._written(cache / "files", found),
         )
 
-    def _kept(self, folder: Path) -> dict[Part, LabelledEvents] | None:
-        """The event files of a folder; None if one is missing or damaged."""
-        try:
-            return {part: LabelledEvents.load(folder / f"{part}.npz") for part in PARTS}
-        except ArtifactError:
-            return None
-
     def _written(self, folder: Path, found: Mapping[Part, Path]) -> dict[Part, LabelledEvents]:
         """The event files of a folder, written from where the parts were found."""
         try:
             for part, place in found.items():
                 write_event_file(folder / f"{part}.npz", self.setting, self.samples(place))
+            return _kept(folder)
         except ArtifactError as error:
             raise DataError(f"data.source: {error}") from error
-        return {part: LabelledEvents.load(folder / f"{part}.npz") for part in PARTS}
+
+
+def _kept(folder: Path) -> dict[Part, LabelledEvents]:
+    """The event files of a folder; ArtifactError if one is missing or damaged."""
+    return {part: open_event_file(folder / f"{part}.npz") for part in PARTS}
 
 
 def _dataset(source: str, title: str, note: str, parts: Mapping[Part, LabelledEvents]) -> Dataset:

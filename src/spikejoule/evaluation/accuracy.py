@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.schema import NotNegative, Percent, Record, Row, Table, accuracy_interval
+from spikejoule.core.schema import NotNegative, Percent, Row, Table, accuracy_interval
 from spikejoule.data.events import offsets_of
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.measurement import Measurement
@@ -35,12 +35,6 @@ class Accuracy:
     percent: float | None
     low_percent: float | None
     high_percent: float | None
-
-    @classmethod
-    def of(cls, n_samples: int, n_correct: int, record: Record, name: str = "accuracy") -> Self:
-        """The accuracy that a record states under such names, of counted samples."""
-        low, percent, high = (getattr(record, field) for field in accuracy_interval(name))
-        return cls(n_samples, n_correct, percent, low, high)
 
     def entries(self, name: str = "accuracy") -> dict[str, float | None]:
         """The percentages as files name them, such as `accuracy_low_percent`."""

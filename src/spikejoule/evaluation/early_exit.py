@@ -147,7 +147,7 @@ def exit_outcome(
 def choose_early_exit(
     validation: StepOutcomes,
     test: StepOutcomes,
-    tolerance_percent: float,
+    tolerance_percent: float | None,
     confidence: float = 0.95,
     chosen_on_test_images: bool = False,
 ) -> EarlyExit:
@@ -157,58 +157,24 @@ def choose_early_exit(
     the whole window's, the one with the fewest mean synaptic events on the validation images; the
     larger of equals. The whole window itself is always among them.
 
-    Raises:
-        ArtifactError: the sets have different windows.
-    """
-    n_samples, n_steps = validation.margins.shape
-    samples = np.arange(n_samples)
-    # The sliver keeps a product such as 0.1 % of 6,000 from rounding to less than it is.
-    may_lose = math.floor(tolerance_percent / 100 * n_samples + 1e-9)
-    fewest_correct = int(validation.correct[:, -1].sum()) - may_lose
-    best_margin, best_spent = n_steps + 1, int(validation.synaptic_events[:, -1].sum())
-    for margin in range(n_steps, 0, -1):
-        last = exit_steps(validation, margin) - 1
-        spent = int(validation.synaptic_events[samples, last].sum())
-        if spent < best_spent and validation.correct[samples, last].sum() >= fewest_correct:
-            best_margin, best_spent = margin, spent
-    rule = {"margin_spikes": best_margin, "tolerance_percent": tolerance_percent}
-    return _early_exit(rule, validation, test, confidence, chosen_on_test_images)
-
-
-def exit_at_first_spike(
-    validation: StepOutcomes,
-    test: StepOutcomes,
-    confidence: float = 0.95,
-    chosen_on_test_images: bool = False,
-) -> EarlyExit:
-    """Stop at the first output spike: the class that spikes first, the lowest of equals.
-
-    Nothing is chosen, and the accuracy that it costs is not bounded. A sample without an output
-    spike takes the whole window, and is classified as the lowest class, as without stopping.
+    Without a tolerance the network stops at the first output spike: the class that spikes first,
+    the lowest of equals. Nothing is chosen then, and the accuracy that it costs is not bounded. A
+    sample without an output spike takes the whole window, and is classified as the lowest class.
 
     Raises:
         ArtifactError: the sets have different windows.
     """
-    rule = {"rule": "first_spike"}
-    return _early_exit(rule, validation, test, confidence, chosen_on_test_images)
-
-
-def _early_exit(
-    rule: dict[str, Any],
-    validation: StepOutcomes,
-    test: StepOutcomes,
-    confidence: float,
-    chosen_on_test_images: bool,
-) -> EarlyExit:
-    """The outcomes of a rule on validation and test images, and those of the whole window."""
     n_steps = validation.margins.shape[1]
     if test.margins.shape[1] != n_steps:
         raise ArtifactError(
             f"validation has {n_steps} steps and test {test.margins.shape[1]}: the windows must be "
             "equal"
         )
-
-    margin = rule.get("margin_spikes")
+    margin = None
+    rule: dict[str, Any] = {"rule": "first_spike"}
+    if tolerance_percent is not None:
+        margin = _cheapest_margin(validation, tolerance_percent)
+        rule = {"margin_spikes": margin, "tolerance_percent": tolerance_percent}
     return EarlyExit(
         **rule,
         chosen_on_test_images=chosen_on_test_images,
@@ -219,6 +185,21 @@ def _early_exit(
             test=exit_outcome(test, n_steps + 1, confidence),
         ),
     )
+
+
+def _cheapest_margin(validation: StepOutcomes, tolerance_percent: float) -> int:
+    n_samples, n_steps = map(int, validation.margins.shape)
+    samples = np.arange(n_samples)
+    # The sliver keeps a product such as 0.1 % of 6,000 from rounding to less than it is.
+    may_lose = math.floor(tolerance_percent / 100 * n_samples + 1e-9)
+    fewest_correct = int(validation.correct[:, -1].sum()) - may_lose
+    best_margin, best_spent = n_steps + 1, int(validation.synaptic_events[:, -1].sum())
+    for margin in range(n_steps, 0, -1):
+        last = exit_steps(validation, margin) - 1
+        spent = int(validation.synaptic_events[samples, last].sum())
+        if spent < best_spent and int(validation.correct[samples, last].sum()) >= fewest_correct:
+            best_margin, best_spent = margin, spent
+    return best_margin
 
 
 def stopped_after(measured: Measurement, steps: NDArray[np.int64]) -> Measurement:

@@ -41,14 +41,25 @@ class Evaluation:
     """Predictions compared with labels.
 
     Attributes:
-        overall: accuracy over all N samples.
-        per_class: accuracy of each class's samples, class 0 first (the class's recall).
-        confusion: int64 [C, C], rows the actual class, columns the predicted one.
+        confusion: samples, int64 [C, C], rows the actual class, columns the predicted one.
+        confidence: level of the intervals.
     """
 
-    overall: Accuracy
-    per_class: tuple[Accuracy, ...]
     confusion: NDArray[np.int64]
+    confidence: float
+
+    @property
+    def overall(self) -> Accuracy:
+        """Accuracy over all N samples."""
+        return accuracy(int(np.trace(self.confusion)), int(self.confusion.sum()), self.confidence)
+
+    @property
+    def per_class(self) -> tuple[Accuracy, ...]:
+        """Accuracy of each class's samples, class 0 first (the class's recall)."""
+        return tuple(
+            accuracy(int(row[label]), int(row.sum()), self.confidence)
+            for label, row in enumerate(self.confusion)
+        )
 
 
 def evaluate_predictions(
@@ -74,14 +85,7 @@ def evaluate_predictions(
             raise DataError(f"the {name} {outlier} is not a class from 0 to {n_classes - 1}.")
     confusion = np.zeros((n_classes, n_classes), np.int64)
     np.add.at(confusion, (labels, predictions), 1)
-    return Evaluation(
-        overall=accuracy(int(np.trace(confusion)), int(labels.size), confidence),
-        per_class=tuple(
-            accuracy(int(row[label]), int(row.sum()), confidence)
-            for label, row in enumerate(confusion)
-        ),
-        confusion=confusion,
-    )
+    return Evaluation(confusion, confidence)
 
 
 class EvaluationMetrics(Record):
@@ -247,32 +251,12 @@ class EvaluationFiles:
         self.by_step.write(paths["accuracy_by_step"])
         self.early_exit.write(paths["early_exit"])
 
-    @property
-    def n_samples(self) -> int:
-        """Number of test images."""
-        return int(self.confusion.matrix.sum())
-
-    @property
-    def overall(self) -> Accuracy:
-        """Accuracy over all test images."""
-        n_correct = int(np.trace(self.confusion.matrix))
-        return Accuracy.of(self.n_samples, n_correct, self.metrics, "test_accuracy")
-
-    @property
-    def of_each_class(self) -> tuple[Accuracy, ...]:
-        """Accuracy of each class's test images."""
-        matrix = self.confusion.matrix
-        return tuple(
-            Accuracy.of(row.n_samples, int(matrix[row.label, row.label]), row)
-            for row in self.per_class.rows
-        )
-
     def as_checkpoint_entry(self, confidence: float) -> dict[str, Any]:
         """What the complete checkpoint says of the test set; intervals have this confidence."""
         return {
             **self.metrics.model_dump(exclude_unset=True),
             "confidence": confidence,
-            "n_samples": self.n_samples,
+            "n_samples": int(self.confusion.matrix.sum()),
             "per_class": {str(row.label): row.accuracy_percent for row in self.per_class.rows},
         }
 
@@ -314,17 +298,18 @@ def read_evaluation(
             f"{paths['accuracy_by_step']} has {len(files.by_step.rows)} steps, but the window has "
             f"{n_steps}: run the evaluate stage again."
         )
-    stated = {
-        "evaluate_metrics": files.metrics.test_accuracy_percent,
-        "accuracy_by_step": files.by_step.rows[-1].accuracy_percent,
-        "early_exit": files.early_exit.whole_window.test.accuracy_percent,
-    }
-    compared = [(name, percent, files.overall) for name, percent in stated.items()]
-    compared += [
-        ("per_class", of.percent, of) for of in files.of_each_class if of.percent is not None
+    overall = 100 * int(np.trace(matrix)) / int(matrix.sum())
+    compared = [
+        ("evaluate_metrics", files.metrics.test_accuracy_percent, overall),
+        ("accuracy_by_step", files.by_step.rows[-1].accuracy_percent, overall),
+        ("early_exit", files.early_exit.whole_window.test.accuracy_percent, overall),
+        *(
+            ("per_class", row.accuracy_percent, 100 * int(correct) / row.n_samples)
+            for row, correct in zip(files.per_class.rows, matrix.diagonal(), strict=True)
+            if row.n_samples
+        ),
     ]
-    for name, percent, of in compared:
-        by_count = 100 * of.n_correct / of.n_samples
+    for name, percent, by_count in compared:
         if percent != by_count:
             raise ArtifactError(
                 f"{paths[name]} gives an accuracy of {percent} %, but by {paths['confusion']} it "

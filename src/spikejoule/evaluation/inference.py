@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.host_energy import HostEnergyEntry
 from spikejoule.core.schema import Array, ArrayFile, Arrays, NotNegative, Record
-from spikejoule.data.images import Samples, samples_sha256
+from spikejoule.data.images import Samples
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.encoding.events import EventList
@@ -81,7 +81,7 @@ def load_network_and_events(
                 f"{events_path} was encoded with {key} {found.get(key)}, but {network_path} was "
                 f"trained with {needed}: encode and train again from the same parameters."
             )
-    if samples is not None and made_from.images_sha256 != samples_sha256(samples):
+    if samples is not None and made_from.images_sha256 != samples.sha256:
         raise ArtifactError(
             f"{events_path} ({events.n_samples:,} samples) does not encode the {len(samples):,} "
             "images that it is to be compared with: run the encode stage again."

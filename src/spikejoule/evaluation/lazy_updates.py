@@ -18,24 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.compiling import compiled, compiled_parallel
+from spikejoule.core.compiling.bits import population_count
 from spikejoule.encoding.events import EventList
 
 WORD_BITS = 64
 """Neurons of one word of a mask."""
-
-_PAIRS = np.uint64(0x5555555555555555)
-_FOURS = np.uint64(0x3333333333333333)
-_BYTES = np.uint64(0x0F0F0F0F0F0F0F0F)
-_SUM = np.uint64(0x0101010101010101)
-
-
-@compiled
-def count_bits(word):
-    """Bits that are set in a word of 64 (Warren, Hacker's Delight, 2nd edition, figure 5-2)."""
-    word = word - ((word >> np.uint64(1)) & _PAIRS)
-    word = (word & _FOURS) + ((word >> np.uint64(2)) & _FOURS)
-    word = (word + (word >> np.uint64(4))) & _BYTES
-    return np.int64((word * _SUM) >> np.uint64(56))
 
 
 @compiled
@@ -45,7 +32,7 @@ def _updates_of_sample(sample, spikes, own, targets, n_steps, updates):
     updated = np.zeros(words, np.uint64)
     sources, offsets = spikes
     own_units, own_offsets = own
-    count = 0
+    count = np.int64(0)
     for row in range(sample * n_steps, (sample + 1) * n_steps):
         for word in range(words):
             updated[word] = np.uint64(0)
@@ -57,7 +44,7 @@ def _updates_of_sample(sample, spikes, own, targets, n_steps, updates):
             unit = np.int64(own_units[event])
             updated[unit // WORD_BITS] |= np.uint64(1) << np.uint64(unit % WORD_BITS)
         for word in range(words):
-            count += count_bits(updated[word])
+            count += np.int64(population_count(updated[word]))
     updates[sample] = count
 
 

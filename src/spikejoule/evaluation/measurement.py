@@ -96,41 +96,37 @@ class EnergyProxies:
         sources = zip(self.source_names, self.connections, strict=True)
         return " + ".join(f"S_{source} * fanout_{one.name}" for source, one in sources)
 
-    def as_checkpoint_entry(self) -> dict[str, Any]:
-        """The entry `energy_proxies` of the complete checkpoint: the seed's keys, and each layer.
-
-        `per_layer` maps a matrix's name to its counts; the seed's schema has no such key.
-        """
-        return {
-            "dense_ops_per_inference": self.dense_operations_per_inference,
-            "event_syn_per_inference": self.synaptic_events_per_inference,
-            "sparsity_ratio": self.sparsity_ratio,
-            "formula_event_syn": self.formula_synaptic_events,
-            "formula_dense": self.formula_dense,
-            **self._input_macs(),
-            "per_layer": self._per_layer(),
-        }
-
     def as_metrics(self) -> dict[str, Any]:
-        """What a command prints as JSON: totals per inference, and each weight matrix."""
+        """What a command prints as JSON: totals per inference, and each weight matrix by name."""
+        macs = self.input_macs_per_inference
         return {
             "dense_operations_per_inference": self.dense_operations_per_inference,
             "synaptic_events_per_inference": self.synaptic_events_per_inference,
             "sparsity_ratio": self.sparsity_ratio,
-            **self._input_macs(),
-            "per_layer": self._per_layer(),
+            **({} if macs is None else {"input_macs_per_inference": macs}),
+            "per_layer": {
+                one.name: {
+                    **{name: value for name, value in asdict(one).items() if name != "name"},
+                    "sparsity_ratio": one.sparsity_ratio,
+                }
+                for one in self.connections
+            },
         }
 
-    def _input_macs(self) -> dict[str, float]:
-        macs = self.input_macs_per_inference
-        return {} if macs is None else {"input_macs_per_inference": macs}
+    def as_checkpoint_entry(self) -> dict[str, Any]:
+        """The entry `energy_proxies` of the complete checkpoint: the same under the seed's keys.
 
-    def _per_layer(self) -> dict[str, dict[str, float | int]]:
-        per_layer = {}
-        for one in self.connections:
-            counts = asdict(one)
-            per_layer[counts.pop("name")] = counts | {"sparsity_ratio": one.sparsity_ratio}
-        return per_layer
+        The seed's schema has no key `per_layer`.
+        """
+        dense, events, sparsity, *others = self.as_metrics().items()
+        return {
+            "dense_ops_per_inference": dense[1],
+            "event_syn_per_inference": events[1],
+            "sparsity_ratio": sparsity[1],
+            "formula_event_syn": self.formula_synaptic_events,
+            "formula_dense": self.formula_dense,
+            **dict(others),
+        }
 
 
 def energy_proxies(

@@ -44,11 +44,9 @@ def _framed_warning(reason: str) -> str:
         "For the full MNIST, set MNIST_DIR to a directory that holds its four files and run "
         "`dvc repro --force prepare`, or name the directory as data.source in params.yaml.",
     )
-    width = 84
-    rule = "#" * (width + 4)
     lines = [
-        f"# {line:<{width}} #"
+        f"# {line:<84} #"
         for paragraph in paragraphs
-        for line in (*textwrap.wrap(paragraph, width, break_on_hyphens=False), "")
+        for line in (*textwrap.wrap(paragraph, 84, break_on_hyphens=False), "")
     ]
-    return "\n".join(["", rule, *lines[:-1], rule])
+    return "\n".join(["", "#" * 88, *lines[:-1], "#" * 88])

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.npz import stored_digest
 from spikejoule.data.event_file import LabelledEvents, open_event_file
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import FileSource, Places
@@ -21,22 +22,22 @@ class Events(FileSource):
             raise DataError("data.files: null is not allowed with data.source events; allowed: the "
                             "path of an event file.")  # fmt: skip
         try:
-            file = open_event_file(places.resolved(self.files))
+            path = places.resolved(self.files)
+            file, sha256 = open_event_file(path), stored_digest(path)
         except ArtifactError as error:
             raise DataError(f"data.files: {error}") from error
         n_train = file.n_train
         if n_train is None:
             raise DataError(
-                f"data.files: {file.path} must say how many of its samples are for training "
+                f"data.files: {path} must say how many of its samples are for training "
                 "(n_train), but does not: write it again."
             )
-        whole = file.samples()
-        train, test = whole.select(slice(n_train)), whole.select(slice(n_train, None))
+        train, test = file.select(slice(n_train)), file.select(slice(n_train, None))
         return Dataset(
             self.name,
             f"{file.setting.title} ({len(train):,} training and {len(test):,} test samples)",
-            f"An event file of the user's own, {file.path.name}.",
-            {"event-file-arrays": file.sha256},
+            f"An event file of the user's own, {path.name}.",
+            {"event-file-arrays": sha256},
             train,
             test,
         )
@@ -49,4 +50,4 @@ def samples_of_file(path: Path) -> tuple[str, LabelledEvents]:
         ArtifactError: it is missing or damaged.
     """
     file = open_event_file(path)
-    return file.setting.title, file.samples().select(slice(file.n_train, None))
+    return file.setting.title, file.select(slice(file.n_train, None))

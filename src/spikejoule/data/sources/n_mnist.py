@@ -9,7 +9,7 @@ and all later times.
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from spikejoule.core.errors import DataError
 from spikejoule.core.store import open_regular, read_bytes
 from spikejoule.data.event_file import EventBlock, EventSetting
 from spikejoule.data.events import EventSamples, offsets_of
-from spikejoule.data.source import Part, SensorSource
+from spikejoule.data.source import SensorSource
 from spikejoule.data.subject import DIGITS
 
 SIDE = 34
@@ -52,29 +52,12 @@ class NMnist(SensorSource):
     }
     note: ClassVar = "N-MNIST, known by its checksums: figures cannot be compared with MNIST's."
 
-    def place_of(self, directory: Path, part: Part) -> Path:
-        """The archive or folder of a part, as the set's publishers or Tonic name it."""
-        names = (part.capitalize(), part, f"{part.capitalize()}.zip", f"{part}.zip")
-        for root in (directory, directory / "NMNIST"):
-            for name in names:
-                if (root / name).exists():
-                    return root / name
-        raise DataError(
-            f"data.files: {directory} must hold {part.capitalize()} with a folder for each digit, "
-            f"or {part}.zip, but holds neither."
-        )
+    names: ClassVar = ("{Part}", "{part}", "{Part}.zip", "{part}.zip", "NMNIST/{Part}",
+                       "NMNIST/{part}", "NMNIST/{Part}.zip", "NMNIST/{part}.zip")  # fmt: skip
 
     def samples(self, place: Path) -> Iterator[EventBlock]:
         """The samples of an archive, or of a folder of folders, in the order of their numbers."""
         return read_samples(place)
-
-
-class _Sample(NamedTuple):
-    """Where a sample is: its number in the set, its label, its path."""
-
-    number: int
-    label: int
-    path: str
 
 
 def read_samples(place: Path) -> Iterator[EventBlock]:
@@ -94,12 +77,11 @@ def read_samples(place: Path) -> Iterator[EventBlock]:
             open_regular(place, error_type=DataError) as stream,
             zipfile.ZipFile(stream) as archive,
         ):
-            large = [
-                member.filename for member in archive.infolist() if member.file_size > MAX_BYTES
-            ]
-            if large:
-                raise DataError(f"{place}: {large[0]} is larger than {MAX_BYTES:,} bytes.")
-            files = [name for name in archive.namelist() if name.endswith(".bin")]
+            sizes = {member.filename: member.file_size for member in archive.infolist()}
+            if max(sizes.values(), default=0) > MAX_BYTES:
+                largest = max(sizes, key=sizes.__getitem__)
+                raise DataError(f"{place}: {largest} is larger than {MAX_BYTES:,} bytes.")
+            files = [name for name in sizes if name.endswith(".bin")]
             yield from _blocks(place, files, archive.read)
     except DataError:
         raise
@@ -108,31 +90,30 @@ def read_samples(place: Path) -> Iterator[EventBlock]:
 
 
 def _blocks(place: Path, files: list[str], read: Callable[[str], bytes]) -> Iterator[EventBlock]:
-    """The samples of files that lie in folders of their digits."""
-    samples = sorted(_sample(place, file) for file in files)
-    if len({sample.number for sample in samples}) < len(samples) or not samples:
+    """The samples of numbered files that lie in folders of their digits."""
+    samples = {PurePosixPath(file).stem: file for file in files}
+    digits = [PurePosixPath(file).parent.name for file in samples.values()]
+    if not (
+        0 < len(samples) == len(files)
+        and all(name.isdecimal() for name in samples)
+        and set(digits) <= set(DIGITS.class_names)
+    ):
         raise DataError(
             f"{place} must hold a folder for each digit with samples of different numbers, but "
-            f"holds {len(samples)} samples."
+            f"holds {len(files)} files."
         )
-    for first in range(0, len(samples), _BLOCK_SAMPLES):
-        chosen = samples[first : first + _BLOCK_SAMPLES]
-        events = [events_of_bytes(read(one.path), f"{place}: {one.path}") for one in chosen]
+    numbers, labels = np.array([*map(int, samples)]), np.array([*map(int, digits)])
+    order, paths = np.argsort(numbers), list(samples.values())
+    for first in range(0, len(order), _BLOCK_SAMPLES):
+        chosen = order[first : first + _BLOCK_SAMPLES]
+        events = [events_of_bytes(read(paths[k]), f"{place}: {paths[k]}") for k in chosen]
         times, units = zip(*events, strict=True)
-        lengths = np.array([len(each) for each in times], dtype=np.int64)
+        offsets = offsets_of(np.array([len(each) for each in times]))
         yield EventBlock(
-            EventSamples(np.concatenate(times), np.concatenate(units), offsets_of(lengths)),
-            np.array([one.label for one in chosen], dtype=np.uint8),
-            np.array([one.number for one in chosen], dtype=np.int64),
+            EventSamples(np.concatenate(times), np.concatenate(units), offsets),
+            labels[chosen],
+            numbers[chosen],
         )
-
-
-def _sample(place: Path, file: str) -> _Sample:
-    path = PurePosixPath(file)
-    label, number = path.parent.name, path.stem
-    if not (number.isdecimal() and label in DIGITS.class_names):
-        raise DataError(f"{place}: {file} must be a numbered sample in the folder of a digit.")
-    return _Sample(int(number), int(label), file)
 
 
 def events_of_bytes(content: bytes, what: str) -> tuple[NDArray[np.uint32], NDArray[np.uint16]]:

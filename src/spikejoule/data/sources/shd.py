@@ -4,6 +4,7 @@ The set is two HDF5 files: for each sample the times in seconds and the units of
 (`spikes/times`, `spikes/units`), and its label (`labels`): zero to nine in English, then in German.
 """
 
+import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from spikejoule.core.errors import DataError
 from spikejoule.data.event_file import EventBlock, EventSetting
 from spikejoule.data.events import EventSamples, offsets_of
-from spikejoule.data.source import Part, SensorSource
+from spikejoule.data.source import SensorSource
 from spikejoule.data.subject import Subject
 
 _ENGLISH = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -47,35 +48,15 @@ class Shd(SensorSource):
     }
     note: ClassVar = "The Spiking Heidelberg Digits, known by their checksums."
 
-    def place_of(self, directory: Path, part: Part) -> Path:
-        """The HDF5 file of a part, as the set's publishers or Tonic name it."""
-        name = f"shd_{part}.h5"
-        for file in (directory / name, directory / "SHD" / name):
-            if file.is_file():
-                return file
-        raise DataError(f"data.files: {directory} must hold {name}, but does not.")
+    names: ClassVar = ("shd_{part}.h5", "SHD/shd_{part}.h5")
 
     def samples(self, place: Path) -> Iterator[EventBlock]:
         """The samples of an HDF5 file, or of an archive of one, in its order."""
-        return _from_archive(place) if place.suffix == ".zip" else read_samples(place)
-
-
-def _from_archive(path: Path) -> Iterator[EventBlock]:
-    """The samples of a file within an archive, which is extracted for as long as it is read."""
-    extracted = path.with_suffix("")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            archive.extract(extracted.name, path.parent)
-    except Exception as error:
-        raise DataError(f"{path} cannot be extracted ({error}).") from error
-    try:
-        yield from read_samples(extracted)
-    finally:
-        extracted.unlink(missing_ok=True)
+        return read_samples(place)
 
 
 def read_samples(path: Path) -> Iterator[EventBlock]:
-    """The samples of an HDF5 file, in its order.
+    """The samples of an HDF5 file, or of an archive of one, in its order.
 
     Raises:
         DataError: it cannot be read, or holds something else.
@@ -84,7 +65,11 @@ def read_samples(path: Path) -> Iterator[EventBlock]:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        content: Any = path
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as archive:
+                content = io.BytesIO(archive.read(path.stem))
+        with h5py.File(content, "r") as file:
             times, units, labels = file["spikes/times"], file["spikes/units"], file["labels"]
             if not len(times) == len(units) == len(labels):
                 raise DataError(
@@ -94,7 +79,7 @@ def read_samples(path: Path) -> Iterator[EventBlock]:
             for first in range(0, len(labels), _BLOCK_SAMPLES):
                 part = slice(first, first + _BLOCK_SAMPLES)
                 yield _block(times[part], units[part], labels[part], first)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
         raise DataError(
             f"{path} is no file of spikes/times, spikes/units and labels ({error})."
         ) from error
@@ -106,12 +91,10 @@ def _block(times: Any, units: Any, labels: Any, first: int) -> EventBlock:
     if [len(each) for each in units] != lengths.tolist():
         raise ValueError("a sample has more times than units, or fewer")
     # The file has half precision: what is multiplied must be wider.
-    seconds = np.concatenate([np.asarray(each, dtype=np.float64) for each in times])
-    microseconds = seconds * 1e6
+    microseconds = np.concatenate(times).astype(np.float64) * 1e6
     if not ((microseconds >= 0) & (microseconds < 2**32)).all():
         raise ValueError(f"times must be seconds from 0 to {2**32 / 1e6:.0f}")
-    numbers = np.concatenate([np.asarray(each) for each in units])
-    classes = np.asarray(labels)
+    numbers, classes = np.concatenate(units), np.asarray(labels)
     if numbers.dtype.kind not in "ui" or classes.dtype.kind not in "ui":
         raise ValueError("units and labels must be whole numbers")
     if numbers.size and not 0 <= numbers.min() <= numbers.max() < SETTING.n_units:
