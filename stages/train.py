@@ -8,13 +8,14 @@ from typing import Any
 from tqdm import tqdm
 
 from spikejoule.core.host_energy import gpu_uuids, measure_host_energy
+from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.engine import BatchOutcome, engine_to_train
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
-from spikejoule.training.outcome import TrainMetrics, TrainTimings, history_table, trained_network
+from spikejoule.training.outcome import TrainMetrics, TrainTimings, history_rows, trained_network
 from spikejoule.training.state import EpochRecord
 from spikejoule.training.teacher import load_teacher
 from spikejoule.training.training import TrainingData, train
@@ -79,8 +80,8 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         save_trained(paths["trained"], network)
         if run is not None:
             run.trained(paths["trained"])
-        history, further_columns = history_table(result.history, names)
-        history.write(paths["history"], further_columns)
+        rows = history_rows(result.history, names)
+        write_csv(paths["history"], tuple(rows[0]), [tuple(row.values()) for row in rows])
         TrainMetrics(
             best_validation_accuracy_percent=result.best_validation_accuracy_percent,
             best_epoch=result.best_epoch,

@@ -16,7 +16,7 @@ from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state
-from spikejoule.training.outcome import history_table
+from spikejoule.training.outcome import history_rows
 from spikejoule.training.schedules import SCHEDULES
 from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.teacher import TeacherAnswer, load_teacher, save_teacher
@@ -354,10 +354,9 @@ class TestTeacher:
         for record in result.history:
             assert (record.teacher_macs, record.teacher_macs_nonzero) == (440, 44)
             assert record.entry()["teacher_macs"] == 440
-        assert history_table(result.history, names)[1] == (
-            "teacher_macs_per_sample",
-            "teacher_macs_nonzero_per_sample",
-        )
+        for row in history_rows(result.history, names):
+            macs = [row[f"teacher_macs{which}_per_sample"] for which in ("", "_nonzero")]
+            assert macs == [10, 1]
         assert [told.shape[0] for told in engine.told if told is not None] == [8, 8, 8, 8, 8, 4] * 2
         flat = data.inputs.reshape(len(data.inputs), -1)
         assert all(images.shape[1:] == (16,) and images.dtype == np.uint8 for images in asked)

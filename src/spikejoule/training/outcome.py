@@ -7,21 +7,18 @@ Headline figures (metrics/train.json), clocks (results/timings/train.json) and t
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.host_energy import HostEnergyEntry
 from spikejoule.core.parameters import Section
 from spikejoule.core.schema import (
     Count,
-    NotNegative,
     Percent,
     Record,
-    Row,
     Seconds,
-    Table,
     Text,
     check_sum,
 )
@@ -91,67 +88,37 @@ class TrainTimings(Record):
         return self
 
 
-class HistoryRow(Row):
-    """One epoch; spikes are means per training sample, `hidden` over all hidden layers together.
-
-    With several hidden layers a further column for each of them follows, and then, of a distilled
-    network, the teacher's multiply-accumulates per training sample.
-    """
-
-    model_config = ConfigDict(extra="allow")
-
-    epoch: int = Field(ge=1)
-    learning_rate: NotNegative
-    train_loss: float
-    train_accuracy_percent: Percent
-    validation_accuracy_percent: Percent
-    input_spikes_per_sample: NotNegative
-    hidden_spikes_per_sample: NotNegative
-    output_spikes_per_sample: NotNegative
-
-
-class History(Table):
-    """The training curves: metrics/history.csv."""
-
-    row: ClassVar[type[Row]] = HistoryRow
-    rows: tuple[HistoryRow, ...]
-
-
-def history_table(
+def history_rows(
     records: Sequence[EpochRecord], layer_names: Sequence[str]
-) -> tuple[History, tuple[str, ...]]:
-    """One row for each epoch, and the names of the columns that follow the fixed ones.
+) -> list[dict[str, float]]:
+    """The training curves, metrics/history.csv: of each epoch the columns and their values.
 
-    ``hidden_spikes_per_sample`` is the sum over all hidden layers; where there are several, a
-    column for each follows, and then, of a distilled network, those of its teacher.
+    Spikes are means per training sample. ``hidden_spikes_per_sample`` is the sum over all hidden
+    layers; where there are several, a column for each follows, and then, of a distilled network,
+    those of its teacher's multiply-accumulates.
     """
     hidden_names = layer_names[1:-1] if len(layer_names) > 3 else ()
-    columns = tuple(f"{name}_spikes_per_sample" for name in hidden_names)
-    if any(_of_teacher(record) for record in records):
-        columns += ("teacher_macs_per_sample", "teacher_macs_nonzero_per_sample")
     rows = []
     for record in records:
         first, *hidden, last = (count / record.samples for count in record.spikes)
-        further = [*(hidden if hidden_names else ()), *_of_teacher(record)]
-        rows.append(
-            HistoryRow(
-                epoch=record.epoch,
-                learning_rate=record.learning_rate,
-                train_loss=record.train_loss,
-                train_accuracy_percent=record.train_accuracy_percent,
-                validation_accuracy_percent=record.validation_accuracy_percent,
-                input_spikes_per_sample=first,
-                hidden_spikes_per_sample=sum(hidden),
-                output_spikes_per_sample=last,
-                **dict(zip(columns, further, strict=True)),
-            )
-        )
-    return History(rows=tuple(rows)), columns
-
-
-def _of_teacher(record: EpochRecord) -> list[float]:
-    macs = (record.teacher_macs, record.teacher_macs_nonzero)
-    return [count / record.samples for count in macs if count is not None]
+        row = {
+            "epoch": record.epoch,
+            "learning_rate": record.learning_rate,
+            "train_loss": record.train_loss,
+            "train_accuracy_percent": record.train_accuracy_percent,
+            "validation_accuracy_percent": record.validation_accuracy_percent,
+            "input_spikes_per_sample": first,
+            "hidden_spikes_per_sample": sum(hidden),
+            "output_spikes_per_sample": last,
+        }
+        for name, count in zip(hidden_names, hidden, strict=False):
+            row[f"{name}_spikes_per_sample"] = count
+        for name in ("teacher_macs", "teacher_macs_nonzero"):
+            macs = getattr(record, name)
+            if macs is not None:
+                row[f"{name}_per_sample"] = macs / record.samples
+        rows.append(row)
+    return rows
 
 
 def trained_network(

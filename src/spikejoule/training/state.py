@@ -78,7 +78,8 @@ class TrainingState:
         self._schedule = schedule
         self._settings = settings
         self._n_batches = n_batches
-        self._average = WeightAverage()
+        self._sums: dict[str, NDArray[Any]] = {}
+        self._averaged = 0
         self.history: list[EpochRecord] = []
         self.seconds: list[float] = []
         self.best: EpochRecord | None = None
@@ -105,10 +106,18 @@ class TrainingState:
             yield len(self.history) + 1
 
     def runner(self, epoch: int, state: Mapping[str, NDArray[Any]]) -> Engine:
-        """The network that is validated after an epoch: itself, or one of averaged weights."""
+        """The network that is validated after an epoch: itself, or one of averaged weights.
+
+        They are added up in float64; a removed synapse is zero in all epochs that are averaged.
+        """
         if not self._settings.is_averaged(epoch, self._settings.max_epochs):
             return self._engine
-        return self._engine.with_parameters(self._average.add(state))
+        self._averaged += 1
+        self._sums = {name: self._sums.get(name, 0) + of for name, of in state.items()}
+        means = {
+            name: (self._sums[name] / self._averaged).astype(of.dtype) for name, of in state.items()
+        }
+        return self._engine.with_parameters(means)
 
     def add(self, record: EpochRecord, seconds: float, runner: Engine) -> None:
         """Add an epoch, and keep the weights that were validated if they are the best."""
@@ -126,14 +135,14 @@ class TrainingState:
         parts = {
             "engine": self._engine.snapshot().arrays(),
             "best": self.best_state,
-            "average": self._average.sums,
+            "average": self._sums,
         }
         plain = {
             "history": [record.entry() for record in self.history],
             "seconds": self.seconds,
             "best_epoch": 0 if self.best is None else self.best.epoch,
             "best_exponents": exponents_of(self.best_architecture),
-            "averaged_epochs": self._average.epochs,
+            "averaged_epochs": self._averaged,
         }
         return Checkpoint(
             plain,
@@ -165,7 +174,7 @@ class TrainingState:
             self.best_state = {name: parts["best"][name] for name in self._engine.state()}
             self.best = history[best_epoch - 1]
             self.best_architecture = with_exponents(self._engine.architecture, exponents)
-        self._average = WeightAverage(parts["average"], averaged)
+        self._sums, self._averaged = parts["average"], averaged
         self._engine.restore(snapshot)
         for record in history:
             for _ in range(self._n_batches):
@@ -192,28 +201,3 @@ class TrainingState:
 
 def _shapes(state: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in state.items()}
-
-
-class WeightAverage:
-    """The mean of the parameters after each of some epochs, added up in float64.
-
-    Args:
-        sums: of the parameters after some epochs, by name.
-        epochs: how many there were.
-    """
-
-    def __init__(self, sums: Mapping[str, NDArray[Any]] | None = None, epochs: int = 0) -> None:
-        self.sums = dict(sums or {})
-        self.epochs = epochs
-
-    def add(self, state: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Take in the parameters after one more epoch; returns the mean, in their type.
-
-        A removed synapse stays removed: it is zero in all epochs that are averaged.
-        """
-        self.epochs += 1
-        self.sums = {name: self.sums.get(name, 0) + values for name, values in state.items()}
-        return {
-            name: (self.sums[name] / self.epochs).astype(values.dtype)
-            for name, values in state.items()
-        }

@@ -74,10 +74,8 @@ def load_teacher(
     fan_outs = [len(values) for values in state.values() if values.ndim == 2]
 
     def answer(images: NDArray[np.uint8]) -> TeacherAnswer:
-        # They take seconds, and a training without a teacher needs neither.
+        # It takes a second, and a training without a teacher does not need it.
         from scipy.special import softmax
-
-        from spikejoule.training.teacher import activations
 
         *layers, scores = activations(state, images)
         pairs = list(zip(layers, fan_outs, strict=True))

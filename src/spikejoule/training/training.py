@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -167,9 +167,7 @@ def train(
             observer.on_epoch(record, training_state.seconds[-1])
     best, history = training_state.best, training_state.history
     assert best is not None
-    totals = tuple(
-        sum(column) for column in zip(*(record.spikes for record in history), strict=True)
-    )
+    totals = _sums(record.spikes for record in history)
     return TrainingResult(
         training_state.best_state,
         training_state.best_architecture,
@@ -256,50 +254,43 @@ def _train_epoch(
     order = np.random.default_rng([seed, epoch]).permutation(n_samples)
     key = data.encoder.draw_key(seed, "train", epoch)
     loss = 0.0
-    correct = 0
-    spikes: tuple[int, ...] = ()
-    synaptic_events: tuple[int, ...] = ()
+    outcomes: list[BatchOutcome] = []
     answers: list[TeacherAnswer] = []
-    input_macs: int | None = None
     rate = schedule.learning_rate
     for first in range(0, n_samples, settings.batch_size):
         chosen = order[first : first + settings.batch_size]
         samples = data.samples[chosen]
         inputs = data.inputs[chosen]
-        images = None
+        taught = None
         if isinstance(inputs, np.ndarray):
-            inputs = images = augment(inputs, settings, seed, epoch, samples)
+            inputs = augment(inputs, settings, seed, epoch, samples)
+            if data.teacher is not None:
+                answers.append(data.teacher(inputs))
+                taught = answers[-1].probabilities
         events = data.encoder.encode(inputs, key, samples).events
         rate = schedule.learning_rate
-        taught = None
-        if data.teacher is not None and images is not None:
-            answers.append(data.teacher(images))
-            taught = answers[-1].probabilities
         outcome = engine.train_batch(events, data.labels[chosen], rate, taught)
+        outcomes.append(outcome)
         schedule.after_batch()
         loss += outcome.mean_loss * chosen.size
-        correct += outcome.correct
-        spikes = _sums(spikes, outcome.spikes)
-        synaptic_events = _sums(synaptic_events, outcome.synaptic_events)
-        if outcome.input_macs is not None:
-            input_macs = (input_macs or 0) + outcome.input_macs
         for observer in observers:
             observer.on_batch(epoch, int(chosen.size), outcome)
+    macs = [outcome.input_macs for outcome in outcomes if outcome.input_macs is not None]
     return EpochRecord(
         epoch,
         rate,
         loss / n_samples,
-        100.0 * correct / n_samples,
+        100.0 * sum(outcome.correct for outcome in outcomes) / n_samples,
         math.nan,
-        spikes,
-        synaptic_events,
+        _sums(outcome.spikes for outcome in outcomes),
+        _sums(outcome.synaptic_events for outcome in outcomes),
         pruned_fraction,
         n_samples,
         sum(answer.macs for answer in answers) if answers else None,
         sum(answer.macs_nonzero for answer in answers) if answers else None,
-        input_macs,
+        sum(macs) if macs else None,
     )
 
 
-def _sums(totals: tuple[int, ...], counts: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(map(sum, zip(totals, counts, strict=True))) if totals else counts
+def _sums(counts: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(map(sum, zip(*counts, strict=True)))

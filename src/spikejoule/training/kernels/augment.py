@@ -38,24 +38,6 @@ class Limits(NamedTuple):
     shear: float
 
 
-class InverseMap(NamedTuple):
-    """The place in the input that an output pixel shows, both relative to the centre.
-
-    An output pixel at (r, q), less the shift, shows the input at (a r + b q, c r + d q).
-
-    Attributes:
-        a, b, c, d: the matrix.
-        down, right: the shift, whole pixels.
-    """
-
-    a: float
-    b: float
-    c: float
-    d: float
-    down: int
-    right: int
-
-
 @compiled
 def symmetric_uniforms(state, numbers):
     """Fill `numbers` with uniform numbers in [-1, 1) that follow a state of a stream."""
@@ -66,21 +48,18 @@ def symmetric_uniforms(state, numbers):
 
 @compiled
 def inverse_map(numbers, limits):
-    """The map of five numbers in [-1, 1), float64 [5], as an ``InverseMap``."""
+    """The affine map of five numbers in [-1, 1), float64 [5]: (a, b, c, d, down, right).
+
+    An output pixel at (r, q) from the centre, less a shift of whole pixels, shows the input at
+    (a r + b q, c r + d q) from it.
+    """
     down = math.floor(numbers[0] * (limits.shift + 0.5) + 0.5)
     right = math.floor(numbers[1] * (limits.shift + 0.5) + 0.5)
     angle = limits.rotation * numbers[2]
     size = 1.0 + limits.scaling * numbers[3]
     slant = math.tan(limits.shear * numbers[4])
     cosine, sine = math.cos(angle) / size, math.sin(angle) / size
-    return InverseMap(
-        a=cosine,
-        b=sine,
-        c=-sine - slant * cosine,
-        d=cosine - slant * sine,
-        down=down,
-        right=right,
-    )
+    return cosine, sine, -sine - slant * cosine, cosine - slant * sine, down, right
 
 
 @compiled
@@ -133,7 +112,7 @@ def augment_images(images, samples, key, limits, out):
         symmetric_uniforms(stream_start(key, samples[image]), numbers)
         transform = inverse_map(numbers, limits)
         if only_moves:
-            move(images[image], transform.down, transform.right, out[image])
+            move(images[image], transform[4], transform[5], out[image])
         else:
             warp(images[image], transform, out[image])
 

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 from spikejoule.training.schedules import RunningSchedule, Schedule
-from spikejoule.training.schedules._torch import TorchSchedule
 
 
 class Constant(Schedule):
@@ -14,4 +13,4 @@ class Constant(Schedule):
 
     def start(self, lr: float, total_steps: int) -> RunningSchedule:
         """See :meth:`spikejoule.training.schedules.Schedule.start`; `lr` is the rate."""
-        return TorchSchedule(lr, total_steps)
+        return RunningSchedule(lr, total_steps)

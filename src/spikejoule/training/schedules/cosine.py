@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 from spikejoule.training.schedules import RunningSchedule, Schedule
-from spikejoule.training.schedules._torch import TorchSchedule
 
 
 class Cosine(Schedule):
@@ -16,4 +15,6 @@ class Cosine(Schedule):
         """See :meth:`spikejoule.training.schedules.Schedule.start`; `lr` is the first rate."""
         from torch.optim.lr_scheduler import CosineAnnealingLR
 
-        return TorchSchedule(lr, total_steps, lambda its: CosineAnnealingLR(its, T_max=total_steps))
+        return RunningSchedule(
+            lr, total_steps, lambda optimizer: CosineAnnealingLR(optimizer, T_max=total_steps)
+        )

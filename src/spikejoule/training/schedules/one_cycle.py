@@ -6,7 +6,6 @@ from pydantic import Field
 
 from spikejoule.core.parameters import Real
 from spikejoule.training.schedules import RunningSchedule, Schedule
-from spikejoule.training.schedules._torch import TorchSchedule
 
 
 class OneCycle(Schedule):
@@ -27,11 +26,11 @@ class OneCycle(Schedule):
 
         # torch divides by the rising steps less one; and a cycle has at least three steps.
         if total_steps < 3:
-            return TorchSchedule(lr, total_steps)
+            return RunningSchedule(lr, total_steps)
         rising = self.warmup_fraction
         if rising * total_steps == 1:
             rising = 1.5 / total_steps
-        return TorchSchedule(
+        return RunningSchedule(
             lr,
             total_steps,
             lambda its: OneCycleLR(

@@ -6,7 +6,6 @@ from pydantic import Field
 
 from spikejoule.core.parameters import Real
 from spikejoule.training.schedules import RunningSchedule, Schedule
-from spikejoule.training.schedules._torch import TorchSchedule
 
 
 class Plateau(Schedule):
@@ -27,7 +26,7 @@ class Plateau(Schedule):
         """See :meth:`spikejoule.training.schedules.Schedule.start`; `lr` is the first rate."""
         from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-        return TorchSchedule(
+        return RunningSchedule(
             lr,
             total_steps,
             by_accuracy=lambda its: ReduceLROnPlateau(
