@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from spikejoule.training.schedules import SCHEDULES, RunningSchedule
+from spikejoule.training.running_schedule import RunningSchedule
+from spikejoule.training.schedules import SCHEDULES
 
 EPOCHS, BATCHES = 6, 5
 ACCURACIES = [60.0, 70.0, 69.0, 70.0, 68.0, 67.0, 70.5, 70.0, 70.0, 70.0]

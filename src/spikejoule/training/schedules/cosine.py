@@ -2,7 +2,8 @@
 
 from typing import ClassVar
 
-from spikejoule.training.schedules import RunningSchedule, Schedule
+from spikejoule.training.running_schedule import RunningSchedule
+from spikejoule.training.schedules import Schedule
 
 
 class Cosine(Schedule):

@@ -5,7 +5,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from spikejoule.core.parameters import Real
-from spikejoule.training.schedules import RunningSchedule, Schedule
+from spikejoule.training.running_schedule import RunningSchedule
+from spikejoule.training.schedules import Schedule
 
 
 class OneCycle(Schedule):
