@@ -13,6 +13,7 @@ import pytest
 
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.accuracy import accuracy
+from spikejoule.evaluation.evaluation import ClassRow
 from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report.charts.accuracy import (
     SETTINGS_SHOWN,
@@ -88,11 +89,19 @@ def front(n_points: int = 8) -> list[FrontRow]:
     ]  # fmt: skip
 
 
+def class_rows(*counts: tuple[int, int]) -> list[ClassRow]:
+    """Rows of classes of which so many samples of so many are read right."""
+    return [
+        ClassRow.model_validate({"class": label, "n_samples": n, **accuracy(right, n).entries()})
+        for label, (right, n) in enumerate(counts)
+    ]
+
+
 CHARTS: dict[str, Callable[[], Chart]] = {
     "training curves": lambda: training_curves(history(20), LAYERS, 20, SOURCE),
     "confusion matrix": lambda: confusion_matrix(confusion(), SOURCE),
     "per-class accuracy": lambda: per_class_accuracy(
-        [accuracy(90 + digit, 100) for digit in range(10)], accuracy(945, 1000), 0.95, SOURCE
+        class_rows(*((90 + digit, 100) for digit in range(10))), 94.5, 0.95, SOURCE
     ),
     "spike raster": lambda: spike_raster(raster(), SOURCE),
     "accuracy front": lambda: accuracy_front(front(), 93, SOURCE),
@@ -224,10 +233,9 @@ class TestEdges:
         assert perfect.finding == "100.00 % of 1,000 digits read correctly"
 
     def test_classes_without_samples(self) -> None:
-        entries = [accuracy(9, 10), accuracy(0, 0), accuracy(0, 10)]
-        assert per_class_accuracy(entries, accuracy(9, 20), 0.95, SOURCE).png()
+        assert per_class_accuracy(class_rows((9, 10), (0, 0), (0, 10)), 45, 0.95, SOURCE).png()
         with pytest.raises(ValueError, match="no class"):
-            per_class_accuracy([accuracy(0, 0)], accuracy(0, 0), 0.95, SOURCE)
+            per_class_accuracy(class_rows((0, 0)), 0, 0.95, SOURCE)
 
     @pytest.mark.parametrize("density", [0.0, 1.0])
     def test_silent_and_full_rasters_of_deep_networks(self, density: float) -> None:

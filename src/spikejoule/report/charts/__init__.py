@@ -14,7 +14,7 @@ raster    one sample, spike by spike
 from typing import TYPE_CHECKING
 
 from spikejoule.data.images import subject_of_data
-from spikejoule.evaluation.evaluation import Evaluation, EvaluationFiles
+from spikejoule.evaluation.evaluation import EvaluationFiles
 from spikejoule.report.charts.learning import (
     confusion_matrix,
     per_class_accuracy,
@@ -37,7 +37,6 @@ def pictures(
         raster: the spikes of one test image.
         confidence: level of the intervals.
     """
-    counted = Evaluation(evaluation.confusion.matrix, confidence)
     title, subject = str(network.data["title"]), subject_of_data(network.data)
     charts = {
         "training_curves": training_curves(
@@ -48,9 +47,13 @@ def pictures(
             bool(network.data["validated_on_test"]),
         ),
         "spike_raster": spike_raster(raster, title),
-        "confusion_figure": confusion_matrix(counted.confusion, title, subject),
+        "confusion_figure": confusion_matrix(evaluation.confusion.matrix, title, subject),
         "per_class_figure": per_class_accuracy(
-            counted.per_class, counted.overall, confidence, title, subject
+            evaluation.per_class.rows,
+            evaluation.metrics.test_accuracy_percent,
+            confidence,
+            title,
+            subject,
         ),
     }
     return {name: chart.png() for name, chart in charts.items()}

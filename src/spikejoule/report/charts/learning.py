@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject, numbered
 from spikejoule.energy.estimates import energy_words
-from spikejoule.evaluation.accuracy import Accuracy
+from spikejoule.evaluation.evaluation import ClassRow
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
 from spikejoule.report.words import middle_pj
@@ -201,8 +201,8 @@ def confusion_matrix(
 
 @canvas.house_style()
 def per_class_accuracy(
-    per_class: Sequence[Accuracy],
-    overall: Accuracy,
+    per_class: Sequence[ClassRow],
+    overall_percent: float,
     confidence: float,
     source: str,
     subject: Subject = DIGITS,
@@ -216,13 +216,14 @@ def per_class_accuracy(
         ValueError: no class has a sample.
     """
     known = [
-        (label, entry.percent, entry.low_percent, entry.high_percent, entry.n_samples)
-        for label, entry in enumerate(per_class)
-        if entry.percent is not None
-        and entry.low_percent is not None
-        and entry.high_percent is not None
-    ]
-    if not known or overall.percent is None:
+        (row.label, row.accuracy_percent, row.accuracy_low_percent, row.accuracy_high_percent,
+         row.n_samples)
+        for row in per_class
+        if row.accuracy_percent is not None
+        and row.accuracy_low_percent is not None
+        and row.accuracy_high_percent is not None
+    ]  # fmt: skip
+    if not known:
         raise ValueError("no class has a sample")
     hardest = min(known, key=lambda entry: entry[1])
     figure = canvas.new_figure(4.2, 8.0 * max(1.0, min(len(known), 64) / 10))
@@ -232,9 +233,9 @@ def per_class_accuracy(
         axes.errorbar([label], [percent], [[percent - low], [high - percent]], fmt="o",
                       color=colour, markersize=7)  # fmt: skip
         axes.text(label + 0.12, percent, f"{percent:.1f}", va="center", color=colour)
-    canvas.level(axes, overall.percent)
-    axes.text(len(per_class) - 0.25, overall.percent, f"all {subject.nouns}\n"
-              f"{overall.percent:.2f} %", va="center", color=canvas.MUTED)  # fmt: skip
+    canvas.level(axes, overall_percent)
+    axes.text(len(per_class) - 0.25, overall_percent, f"all {subject.nouns}\n"
+              f"{overall_percent:.2f} %", va="center", color=canvas.MUTED)  # fmt: skip
     lowest = min(entry[2] for entry in known)
     # Down to a whole number below the lowest interval, which the axis label can state.
     bottom = max(0, math.floor(lowest - 0.02 * (100 - lowest)))
