@@ -18,29 +18,21 @@ _GIT_SECONDS = 20
 LIBRARIES = ("torch", "numpy", "numba", "scikit-learn", "dvc", "mlflow")
 
 
-def code_version(directory: str | os.PathLike[str], paths: Sequence[str] = ()) -> dict[str, str]:
-    """The git commit at `directory`, and whether `paths` differ from it.
+def provenance_tags(directory: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The git commit, whether `CODE` differs from it, DVC's experiment, library versions.
 
-    `paths` names what makes the result (code, parameters): a pipeline rewrites its own outputs, so
-    the whole tree would always count as changed. Returns the keys `commit` and `dirty` ("true" or
-    "false"), both "unknown" outside a repository or without git.
+    Commit and "true" or "false" are both "unknown" outside a repository or without git.
     """
     try:
         commit = _git(directory, "rev-parse", "HEAD")
-        changes = _git(directory, "status", "--porcelain", "--", *paths)
+        dirty = "true" if _git(directory, "status", "--porcelain", "--", *CODE) else "false"
     except (OSError, subprocess.SubprocessError):
-        return {"commit": "unknown", "dirty": "unknown"}
-    return {"commit": commit.strip(), "dirty": "true" if changes.strip() else "false"}
-
-
-def provenance_tags(directory: Path, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The git commit, whether `CODE` differs from it, DVC's experiment, library versions."""
-    code = code_version(directory, CODE)
+        commit = dirty = "unknown"
     tags = {
-        "git.commit": code["commit"],
-        "git.dirty": code["dirty"],
+        "git.commit": commit,
+        "git.dirty": dirty,
         # MLflow's own name for it: its pages show this one beside the run
-        "mlflow.source.git.commit": code["commit"],
+        "mlflow.source.git.commit": commit,
         "mlflow.source.name": "dvc.yaml",
         **{f"library.{name}": found for name, found in library_versions().items()},
     }
@@ -104,11 +96,12 @@ def content_digest(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:32]
 
 
-def _git(directory: str | os.PathLike[str], *arguments: str) -> str:
-    return subprocess.run(
+def _git(directory: Path, *arguments: str) -> str:
+    done = subprocess.run(
         ["git", "-C", os.fspath(directory), *arguments],
         check=True,
         capture_output=True,
         text=True,
         timeout=_GIT_SECONDS,
-    ).stdout
+    )
+    return done.stdout.strip()

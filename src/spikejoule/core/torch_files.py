@@ -9,7 +9,6 @@ numbers of a few bytes, so that NumPy's own unpickling never meets bytes of an u
 import io
 import sys
 import warnings
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +16,8 @@ import numpy as np
 import torch
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.store import MAX_BYTES, FilePath, plain_leaves, read_bytes, write_bytes
+from spikejoule.core.npz import check_archive, opened_archive
+from spikejoule.core.store import FilePath, plain_leaves, write_bytes
 
 _NUMBERS = frozenset(["b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"])
 """NumPy's codes of booleans, integers and floats."""
@@ -71,40 +71,27 @@ def read(path: FilePath) -> dict[str, Any]:
     A missing, truncated or corrupt file, one that is no PyTorch file, and one that names any global
     outside the allowed few raise ArtifactError; nothing in the file is ever executed.
     """
-    data = read_bytes(path)
-    _check_archive(path, data)
-    try:
-        with (
-            torch.serialization.safe_globals(_number_globals()),
-            warnings.catch_warnings(action="ignore"),
-        ):
-            content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    # Arbitrary bytes make the unpickler raise nearly anything, from EOFError to KeyError.
-    except Exception as error:
-        raise ArtifactError(f"{path} cannot be opened safely: {_reason(error)}.") from error
+    with opened_archive(path, "a PyTorch file") as archive:
+        # `torch.load` alone does not notice a changed weight.
+        check_archive(path, archive)
+        stream = archive.fp
+        assert stream is not None
+        stream.seek(0)
+        try:
+            with (
+                torch.serialization.safe_globals(_number_globals()),
+                warnings.catch_warnings(action="ignore"),
+            ):
+                content = torch.load(stream, map_location="cpu", weights_only=True)
+        # Arbitrary bytes make the unpickler raise nearly anything, from EOFError to KeyError.
+        except Exception as error:
+            raise ArtifactError(f"{path} cannot be opened safely: {_reason(error)}.") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} must hold a dictionary, but holds a {type(content).__name__}.")
     for leaf in plain_leaves(path, content):
         if isinstance(leaf, torch.Tensor) and not _is_plain(leaf):
             raise ArtifactError(f"{path} holds a tensor that is not stored element by element.")
     return content
-
-
-def _check_archive(path: FilePath, data: bytes) -> None:
-    """Compare the checksum of every member: `torch.load` alone does not notice a changed weight."""
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
-                raise ArtifactError(f"{path} unpacks to more than {MAX_BYTES:,} bytes.")
-            damaged = archive.testzip()
-    except (OSError, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}): write it again.") from error
-    except zipfile.BadZipFile as error:
-        raise ArtifactError(
-            f"{path} is truncated or not a PyTorch file ({error}): write it again."
-        ) from error
-    if damaged is not None:
-        raise ArtifactError(f"{path} is damaged (in {damaged}): write it again.")
 
 
 def _is_plain(tensor: torch.Tensor) -> bool:

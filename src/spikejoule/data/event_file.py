@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.core.npz import StoredArray, read_npz, stored_digest, write_spooled
+from spikejoule.core.npz import read_npz, stored_array, write_spooled
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.data.events import (
     MAX_UNITS,
@@ -67,33 +67,6 @@ class EventBlock:
     events: EventSamples
     labels: NDArray[np.integer]
     index: NDArray[np.int64] | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class StoredEvents:
-    """Events of N samples in an event file that was opened; they are read when asked for.
-
-    Attributes:
-        times, units: the arrays in the file.
-        offsets: where the events of each sample begin, int64 [N + 1].
-    """
-
-    times: StoredArray
-    units: StoredArray
-    offsets: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return self.offsets.size - 1
-
-    def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
-        """The events of some samples, in the order given."""
-        chosen = np.arange(len(self))[samples]
-        firsts, lengths = self.offsets[chosen], np.diff(self.offsets)[chosen]
-        return EventSamples(
-            self.times.read_many(firsts, lengths),
-            self.units.read_many(firsts, lengths),
-            offsets_of(lengths),
-        )
 
 
 def _problem(arrays: Arrays) -> str:
@@ -270,7 +243,6 @@ def open_event_file(path: str | os.PathLike[str]) -> LabelledEvents:
     Raises:
         ArtifactError: it is missing or damaged, or breaks the format.
     """
-    stored_digest(path)
     arrays = read_npz(path, _SMALL.schema, leave_out=_EVENTS)
     problem = _SMALL.problem(arrays)
     if problem:
@@ -281,7 +253,7 @@ def open_event_file(path: str | os.PathLike[str]) -> LabelledEvents:
         tuple(arrays["shape"].tolist()),
         int(arrays["duration_us"]),
     )
-    times, units = (StoredArray(path, name) for name in _EVENTS)
+    times, units = (stored_array(path, name) for name in _EVENTS)
     n_events = int(arrays["offsets"][-1])
     if times.dtype != np.uint32 or units.dtype not in (np.uint16, np.uint32):
         problem = f"times must be uint32 and units uint16 or uint32, not {units.dtype}"
@@ -291,14 +263,14 @@ def open_event_file(path: str | os.PathLike[str]) -> LabelledEvents:
             f"{units.size:,} units"
         )
     else:
-        highest = max((int(block.max()) for block in units.blocks()), default=0)
+        highest = int(units.max(initial=0))
         if highest >= setting.n_units:
             problem = f"unit {highest} is none of the {setting.n_units:,} units, numbered from 0"
     if problem:
         raise ArtifactError(f"{path}: {problem}: write it again.")
     labels, n_train = arrays["labels"], arrays.get("n_train")
     return LabelledEvents(
-        StoredEvents(times, units, arrays["offsets"]),
+        EventSamples(times, units, arrays["offsets"]),
         labels,
         arrays.get("index", np.arange(len(labels), dtype=np.int64)),
         setting,
