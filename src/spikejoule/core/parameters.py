@@ -14,10 +14,10 @@ import difflib
 import inspect
 import os
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -239,46 +239,6 @@ def read_sections(path: str | os.PathLike[str], root: type[BaseModel]) -> dict[s
     return content
 
 
-def with_earlier(
-    content: Mapping[str, Any], root: type[BaseModel], earlier: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The content of a file, with what keys that came later stand for.
-
-    Args:
-        content: sections by name.
-        root: a model whose fields are the sections.
-        earlier: by full key, what results from before it were made with; a key with a default in
-            its class needs no entry.
-    """
-    filled = dict(content)
-    for name, section in _sections(root):
-        if isinstance(filled.get(name), Mapping):
-            defaults = {
-                key: earlier.get(f"{name}.{key}", field.default)
-                for key, field in section.model_fields.items()
-                if f"{name}.{key}" in earlier or not field.is_required()
-            }
-            filled[name] = {**defaults, **filled[name]}
-    return filled
-
-
-def with_new_names(content: Mapping[str, Any], renamed: Mapping[str, str]) -> dict[str, Any]:
-    """The content of a file, its keys under the names that they have today.
-
-    Args:
-        content: sections by name.
-        renamed: by the old full key, the new one, in the same section.
-    """
-    made = dict(content)
-    for old, new in renamed.items():
-        (name, old_key), new_key = old.split("."), new.partition(".")[2]
-        if isinstance(made.get(name), Mapping):
-            made[name] = {
-                new_key if key == old_key else key: value for key, value in made[name].items()
-            }
-    return made
-
-
 def parsed(
     mapping: Mapping[str, Any],
     root: type[M],
@@ -290,29 +250,27 @@ def parsed(
     Args:
         mapping: sections by name.
         root: the model; its fields are the sections.
-        earlier: as for :func:`with_earlier`; a key that is missing is told with what it stood for.
-        renamed: as for :func:`with_new_names`; an old name is refused with the new one.
+        earlier: by full key, what results from before it were made with; a key that is missing is
+            told with it.
+        renamed: by the old full key, the new one; an old name is refused with the new one.
     """
-    lines = [
-        f"{old}: is called {new} now; rename the key"
-        for old, new in renamed.items()
-        for name, _, key in (old.partition("."),)
-        if isinstance(mapping.get(name), Mapping) and key in mapping[name]
-    ]
-    mapping = with_new_names(mapping, renamed)
-    lines += [
-        _missing(f"{name}.{key}", field, earlier)
+    lines: dict[str, str] = {}
+    try:
+        made = root.model_validate(dict(mapping))
+    except ValidationError as error:
+        lines = problem_lines(error.errors(include_url=False), mapping, root)
+    lines |= {
+        f"{name}.{key}": _missing(f"{name}.{key}", field, earlier)
         for name, section in _sections(root)
         if isinstance(written := mapping.get(name), Mapping)
         for key, field in section.model_fields.items()
         if key not in written
-    ]
-    try:
-        made = root.model_validate(dict(mapping))
-    except ValidationError as error:
-        lines += problem_lines(error.errors(include_url=False), mapping, root)
+    }
+    for old in renamed.keys() & lines.keys():
+        lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
+        lines.pop(renamed[old], None)
     if lines:
-        raise ParameterError("\n".join(lines))
+        raise ParameterError("\n".join(lines.values()))
     return made
 
 
@@ -343,37 +301,30 @@ def refused(line: str) -> PydanticCustomError:
 
 def problem_lines(
     problems: Sequence[ErrorDetails], mapping: Mapping[str, Any], root: type[BaseModel]
-) -> Iterable[str]:
-    """Say pydantic's problems with `mapping` in the form of this project: one line for each key."""
-    lines: dict[tuple[Any, ...], str] = {}
+) -> dict[str, str]:
+    """Pydantic's problems with `mapping` in the form of this project: a line for each key."""
+    lines = {}
     for problem in problems:
         # A list's elements and pydantic's own steps lie below the two levels that keys have.
         location = problem["loc"][:2]
+        key = ".".join(str(part) for part in location)
         if problem["type"] == _WHOLE_LINE:
-            lines[_WHOLE_LINE, location] = problem["msg"]
+            lines[problem["msg"]] = problem["msg"]
         elif problem["type"] != "missing":
-            lines[location] = _problem_line(problem, location, mapping, root)
-        elif len(location) == 1:
-            (name,) = location
-            lines[location] = _missing(str(name), root.model_fields[str(name)], {})
-    return lines.values()
+            lines[key] = _problem_line(key, problem, mapping, root)
+        elif key in root.model_fields:  # of a section's own keys all that are missing are told
+            lines[key] = _missing(key, root.model_fields[key], {})
+    return lines
 
 
-def _problem_line(
-    problem: ErrorDetails,
-    location: tuple[int | str, ...],
-    mapping: Mapping[str, Any],
-    root: type[BaseModel],
-) -> str:
-    key = ".".join(str(part) for part in location)
-    section: Any = root
-    field, value = None, cast(Any, mapping)
-    for part in location:
+def _problem_line(key: str, problem: ErrorDetails, value: Any, section: Any) -> str:
+    field = None
+    for part in problem["loc"][:2]:
         section = section if field is None else field.annotation
         field, value = section.model_fields.get(str(part)), value[part]
     if field is None:
         names = list(section.model_fields)
-        near = difflib.get_close_matches(str(location[-1]).lower(), names, n=1)
+        near = difflib.get_close_matches(str(part).lower(), names, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
         return (
             f"{key}: {shown(value)} is given to an unknown key{hint}; allowed: {names_of(section)}"
