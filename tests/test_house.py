@@ -22,10 +22,6 @@ from stages.shared.project import project_root
 from tests.tools.without_torch import needs_torch
 
 BY_MACHINE = {"torch"}
-CHECKS = [
-    *("make .venv/.installed-search", "make lint", "make test"),
-    *("make .venv/.installed-interop", "make test-rest", "make docs"),
-]
 
 
 def normalized(name: str) -> str:
@@ -261,66 +257,6 @@ class TestMakefile:
                 first = value if value.startswith("[") else value.split(",")[0]
                 (content[section] if section else content)[name] = yaml.safe_load(first)
             parse_params(content)
-
-
-class TestContinuousIntegration:
-    """`.ci/run` with fake programs: nothing is installed, linted or tested here."""
-
-    PARTS = ("chromium", "initdb", "slurmctld")
-    PACKAGES = "chromium postgresql slurmctld slurmd slurm-client munge"
-
-    @pytest.fixture
-    def machine(self, repository: Path, tmp_path: Path) -> Path:
-        """A machine with Python, make, git and apt-get, which log their arguments; we are root."""
-        (tmp_path / ".ci").mkdir()
-        shutil.copy(repository / ".ci" / "run", tmp_path / ".ci" / "run")
-        for name in ("bash", "sh", "dirname"):
-            found = shutil.which(name)
-            assert found is not None
-            (tmp_path / name).symlink_to(found)
-        for name in ("python3", "git"):
-            fake_program(tmp_path / name, "exit 0")
-        fake_program(tmp_path / "id", "echo 0")
-        for name in ("make", "apt-get"):
-            fake_program(tmp_path / name, f'echo "{name} $*" >> "{tmp_path}/log"')
-        return tmp_path
-
-    def check(self, machine: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [str(machine / "bash"), str(machine / ".ci" / "run")]
-        return run(command, machine, {"PATH": str(machine), **variables})
-
-    def log(self, machine: Path) -> list[str]:
-        return (machine / "log").read_text(encoding="utf-8").splitlines()
-
-    def test_installs_what_the_tests_start_then_lints_and_tests(self, machine: Path) -> None:
-        assert self.check(machine).returncode == 0
-        # The environment is made meanwhile.
-        log = self.log(machine)
-        log.remove(CHECKS[0])
-        assert log == [
-            "apt-get update",
-            f"apt-get install --yes --no-install-recommends {self.PACKAGES}",
-            *CHECKS[1:],
-        ]
-
-    def test_says_what_it_cannot_install(self, machine: Path) -> None:
-        fake_program(machine / "id", "echo 1000")
-        done = self.check(machine, CI="true")
-        assert done.returncode == 0
-        assert done.stderr.startswith("note: without chromium postgresql slurmctld")
-        assert self.log(machine) == CHECKS
-
-    def test_failed_installation_is_an_error_in_ci_and_a_note_elsewhere(
-        self, machine: Path
-    ) -> None:
-        fake_program(machine / "apt-get", "exit 100")
-        done = self.check(machine, CI="true")
-        assert done.returncode == 1
-        assert done.stderr == f"error: {self.PACKAGES} could not be installed.\n"
-        assert self.log(machine) == CHECKS[:1]
-        done = self.check(machine)
-        assert done.returncode == 0
-        assert done.stderr.startswith(f"note: {self.PACKAGES} could not be installed")
 
 
 class TestLauncher:

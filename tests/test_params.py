@@ -2,6 +2,7 @@
 
 import copy
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -83,16 +84,12 @@ class TestParamsFile:
 
 
 class TestAccepted:
-    def test_whole_number_for_a_float(self) -> None:
+    def test_one_number_or_a_list(self) -> None:
         rate = parse_params(changed("encode.max_rate", 100)).encode.max_rate
         assert isinstance(rate, float)
         assert rate == 100
-
-    @pytest.mark.parametrize(
-        ("value", "sizes"), [(400, (400,)), ([400], (400,)), ([800, 400], (800, 400))]
-    )
-    def test_hidden_layers(self, value: object, sizes: tuple[int, ...]) -> None:
-        assert parse_params(changed("model.hidden", value)).model.hidden == sizes
+        for value, sizes in ((400, (400,)), ([400], (400,)), ([800, 400], (800, 400))):
+            assert parse_params(changed("model.hidden", value)).model.hidden == sizes
 
     def test_a_value_for_each_layer(self) -> None:
         content = changed("model.hidden", [30, 20])
@@ -106,13 +103,10 @@ class TestAccepted:
         assert flat["model.threshold"] == [1.0, 0.5, 2.0]
         assert yaml.safe_load(yaml.safe_dump(flat)) == flat
 
-    @pytest.mark.parametrize("bits", [16, 32])
-    def test_widths_of_integers(self, content: dict[str, Any], bits: int) -> None:
-        content["model"].update(weight_bits=4, state_bits=bits)
-        quantisation = parse_params(content).model.quantisation
-        assert quantisation == Quantisation(weight_bits=4, state_bits=bits)
-        content["model"].update(weight_bits=32, state_bits=32)
-        assert parse_params(content).model.quantisation is None
+    def test_widths_of_integers(self) -> None:
+        params = parse_params(with_all({"model.weight_bits": 4, "model.state_bits": 16}))
+        assert params.model.quantisation == Quantisation(weight_bits=4, state_bits=16)
+        assert parse_params(changed("model.weight_bits", 32)).model.quantisation is None
 
     @pytest.mark.parametrize(
         ("key", "value"),
@@ -221,16 +215,6 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
         "allowed: a number, or a list of 2, one for each layer after the input",
     ),
     (
-        {"model.decay": [0.9, 1.2]},
-        "model.decay: [0.9, 1.2] is not allowed",
-        "of at least 0 and of at most 1, or a list of one for each layer after the input",
-    ),
-    (
-        {"train.spike_target": [1, 2, 3]},
-        "train.spike_target: [1.0, 2.0, 3.0] is not allowed",
-        "or a list of 2, one for each layer after the input",
-    ),
-    (
         {"train.event_penalty": [1, 2]},
         "train.event_penalty: [1.0, 2.0] is not allowed",
         "or a list of 1, one for each hidden layer",
@@ -250,15 +234,9 @@ TOGETHER: list[tuple[dict[str, Any], str, str]] = [
         "model.decay: 0.999 is not allowed with integer weights",
         "allowed: 1, or a number from 0 to 0.998",
     ),
-    (
-        {"model.weight_bits": 8, "model.learned": "decay"},
-        "model.learned: 'decay' is not allowed with integer weights",
-        "allowed: 'none'",
-    ),
     ({"train.lr": -1}, "train.lr: -1 is", "allowed: a number above 0 and of at most 10"),
     ({"train.target_accuracy": -1}, "train.target_accuracy: -1 is", "or null"),
     ({"train.engine": "event", "train.device": "cuda:1"}, "train.engine: ", ""),
-    ({"train.learning_rate": 0.25}, "train.learning_rate: 0.25 is given to an unknown key", ""),
     ({"optimizer": 0.25}, "optimizer: 0.25 is given to an unknown key", ""),
     ({"train.batchsize": 1}, "train.batchsize: 1 is given to an unknown key (did you mean ba", ""),
 ]
@@ -304,17 +282,14 @@ class TestRefused:
             what = f"add `{name}: {earlier}`" if key in EARLIER else "allowed: "
             assert refusal(without).startswith(f"{key}: is missing; {what}")
 
-    @pytest.mark.parametrize("section", ["data", "train"])
-    def test_missing_section(self, content: dict[str, Any], section: str) -> None:
-        del content[section]
-        assert refusal(content).startswith(f"{section}: is missing; allowed: a section")
-
     def test_one_line_for_each_problem(self, content: dict[str, Any]) -> None:
         content["train"]["lr"] = -1
         content["model"]["hidden"] = [0, 0]
         content["foo"] = 1
-        lines = refusal(content).splitlines()
-        assert sorted(line.split(":")[0] for line in lines) == ["foo", "model.hidden", "train.lr"]
+        del content["data"]
+        data, *lines = sorted(refusal(content).splitlines())
+        assert data.startswith("data: is missing; allowed: a section")
+        assert [line.split(":")[0] for line in lines] == ["foo", "model.hidden", "train.lr"]
 
     @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists))
     def test_any_other_value_is_a_clear_error(self, value: object) -> None:
@@ -327,18 +302,17 @@ class TestFile:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            (b"", "is empty"),
+            (None, "cannot be read"),
             (b"# nothing\n", "is empty"),
             (b"seed: [", "not valid YAML"),
             (b"- 1\n- 2\n", "must hold sections"),
-            (b"text", "must hold sections"),
         ],
     )
-    def test_clear_error(self, tmp_path: Path, text: bytes, reason: str) -> None:
-        (tmp_path / "params.yaml").write_bytes(text)
-        with pytest.raises(ParameterError, match=reason) as error:
+    def test_clear_error(self, tmp_path: Path, text: bytes | None, reason: str) -> None:
+        if text is not None:
+            (tmp_path / "params.yaml").write_bytes(text)
+        with pytest.raises(ParameterError, match=rf"params\.yaml.*{reason}") as error:
             load_params(tmp_path / "params.yaml")
-        assert "params.yaml" in str(error.value)
         assert "\n" not in str(error.value)
 
     def test_a_list_of_many_sizes_is_one_problem(self, tmp_path: Path) -> None:
@@ -349,10 +323,6 @@ class TestFile:
             load_params(tmp_path / "params.yaml")
         assert str(error.value).startswith("model.hidden: ['x', 'x'")
         assert len(str(error.value)) < 300
-
-    def test_missing_file(self, tmp_path: Path) -> None:
-        with pytest.raises(ParameterError, match="cannot be read"):
-            load_params(tmp_path / "params.yaml")
 
 
 def test_immutable() -> None:
@@ -429,24 +399,19 @@ class TestEvents:
     def test_they_need_no_encoder_and_no_augmentation(self, repository: Path) -> None:
         assert parse_params(self.of_events(repository)).encode.encoder.takes == "events"
 
-    @pytest.mark.parametrize("key", ["shift_pixels", "shear_degrees", "distillation"])
+    @pytest.mark.parametrize("key", ["shear_degrees", "distillation"])
     def test_what_asks_for_images_is_refused_by_name(self, repository: Path, key: str) -> None:
-        content = self.of_events(repository, **{key: 1 if key == "shift_pixels" else 0.5})
-        with pytest.raises(ParameterError, match=rf"train.{key}: .*allowed: train.{key} 0"):
-            parse_params(content)
+        said = refusal(self.of_events(repository, **{key: 0.5}))
+        assert re.match(rf"train.{key}: .*allowed: train.{key} 0$", said)
 
     @pytest.mark.parametrize(
         ("source", "code", "allowed"),
-        [
-            ("n_mnist", "poisson", "none"),
-            ("auto", "none", OF_IMAGES),
-            ("some/directory", "none", OF_IMAGES),
-        ],
+        [("n_mnist", "poisson", "none"), ("some/directory", "none", OF_IMAGES)],
     )
     def test_the_code_fits_the_samples(
         self, repository: Path, source: str, code: str, allowed: str
     ) -> None:
         content = self.of_events(repository)
         content["data"]["source"], content["encode"]["encoding"] = source, code
-        with pytest.raises(ParameterError, match=f"encoding: '{code}' .*allowed: {allowed}$"):
-            parse_params(content)
+        said = refusal(content)
+        assert re.match(f"encode.encoding: '{code}' is not allowed .*allowed: {allowed}$", said)
