@@ -153,25 +153,6 @@ class TestDisk:
         with ResumeFile(tmp_path, "used"):
             assert names(tmp_path) == {"used.npz", "used.lock", "new.npz"}, "of a killed writer"
 
-    def test_the_lock_that_another_makes_meanwhile_is_not_swept(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        lock = tmp_path / "k.lock"
-        unlink, made = Path.unlink, []
-
-        def unlinked_and_made(path: Path, missing_ok: bool = False) -> None:
-            unlink(path, missing_ok)
-            if path == lock:
-                made.append(os.open(lock, os.O_CREAT | os.O_EXCL))
-
-        lock.touch()
-        os.utime(lock, (0, 0))
-        monkeypatch.setattr(Path, "unlink", unlinked_and_made)
-        sweep(tmp_path)
-        (descriptor,) = made
-        assert os.fstat(descriptor).st_nlink == 1
-        os.close(descriptor)
-
 
 def full(descriptor: int) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
