@@ -306,7 +306,7 @@ def _misfit(key: str, value: object, where: str = "") -> str:
         # All others are missing, which is none of its faults.
         problems = error.errors(include_url=False)
         own_problems = [one for one in problems if one["loc"][:2] == (section, own)]
-        lines = problem_lines(own_problems, content, Params)
+        lines = problem_lines(own_problems, content, Params).values()
         return "".join((where or key) + line.removeprefix(key) for line in lines)
     return ""
 
