@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torchvision import datasets
 
 from spikejoule.core.errors import DataError
 from spikejoule.data import source
@@ -104,7 +105,7 @@ def test_a_server_that_never_answers(places: Places, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(source, "TIMEOUT_SECONDS", (1.0, 1.0))
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        monkeypatch.setattr(SOURCES["mnist"], "address", address)
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
         with pytest.raises(DataError, match="could not be downloaded .*timed out"):
             load_dataset("mnist", places)
 
@@ -112,19 +113,19 @@ def test_a_server_that_never_answers(places: Places, monkeypatch: pytest.MonkeyP
 def test_images_are_verified_and_kept(
     places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fashion, cache = SOURCES["fashion_mnist"], places.kept("fashion_mnist")
+    cache = places.kept("fashion_mnist")
     sums = write_idx_files(there)
-    monkeypatch.setattr(fashion, "address", address)
+    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [address])
     with pytest.raises(DataError, match="must have the MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d"):
         load_dataset("fashion_mnist", places)
     assert list(cache.iterdir()) == []
-    monkeypatch.setattr(fashion, "md5", sums)
+    monkeypatch.setattr(datasets.FashionMNIST, "resources", list(sums.items()))
     (cache / "train-images-idx3-ubyte.gz").write_bytes(b"damaged")
     dataset = load_dataset("fashion_mnist", places)
     assert dataset.title == "Fashion-MNIST (30 training and 20 test images)"
     assert dataset.train.subject.one(9) == "garment ankle boot"
     assert {path.name for path in cache.iterdir()} == sums.keys()
-    monkeypatch.setattr(fashion, "address", f"{NOWHERE}/")
+    monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [f"{NOWHERE}/"])
     assert load_dataset("fashion_mnist", places).sha256 == dataset.sha256
 
 
@@ -182,6 +183,6 @@ class TestAuto:
     def test_uses_the_download(
         self, places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(SOURCES["mnist"], "md5", write_idx_files(there))
-        monkeypatch.setattr(SOURCES["mnist"], "address", address)
+        monkeypatch.setattr(datasets.MNIST, "resources", list(write_idx_files(there).items()))
+        monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
         assert len(load_dataset("auto", places).train) == 30

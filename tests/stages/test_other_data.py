@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torchvision.datasets import FashionMNIST
 
 from spikejoule.data.idx import encode_idx
 from spikejoule.data.sources.fashion_mnist import FashionMnist
@@ -120,7 +121,7 @@ def test_a_set_of_mnists_form(
             path = cache / f"{part}-{name}-ubyte.gz"
             path.write_bytes(gzip.compress(encode_idx(array)))
             sums[path.name] = hashlib.md5(path.read_bytes()).hexdigest()
-    monkeypatch.setattr(FashionMnist, "md5", sums)
+    monkeypatch.setattr(FashionMNIST, "resources", list(sums.items()))
     paths = run_pipeline(
         tmp_path, repository, monkeypatch, data__source="fashion_mnist", encode__max_rate=300.0
     )

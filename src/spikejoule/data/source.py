@@ -127,21 +127,25 @@ class IdxSource(Source):
 
     Attributes:
         title: what people call it.
-        address: what the names of its files follow.
-        md5: of each of the four files, gzipped.
+        published: the class of `torchvision.datasets` that knows the address and the checksums of
+            its four files, gzipped.
         subject: what it shows.
     """
 
     title: ClassVar[str]
-    address: ClassVar[str]
-    md5: ClassVar[Mapping[str, str]]
+    published: ClassVar[str]
     subject: ClassVar[Subject]
 
     def fetch_into(self, cache: Path) -> None:
         """Fetch the files that a folder lacks or holds with another content; as of `fetch`."""
-        for name, md5 in self.md5.items():
-            advice = f"without a network, put {', '.join(self.md5)} into {cache}"
-            fetch(self.address + name, cache / name, md5, self.name, advice)
+        # Here and not above: PyTorch comes with it.
+        from torchvision import datasets
+
+        published = getattr(datasets, self.published)
+        files = dict(published.resources)
+        for name, md5 in files.items():
+            advice = f"without a network, put {', '.join(files)} into {cache}"
+            fetch(published.mirrors[0] + name, cache / name, md5, self.name, advice)
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""

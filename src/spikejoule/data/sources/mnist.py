@@ -20,13 +20,7 @@ class Mnist(IdxSource):
     name: ClassVar = "mnist"
     reference: ClassVar = "LeCun, Bottou, Bengio and Haffner 1998, doi:10.1109/5.726791"
     title: ClassVar = "MNIST"
-    address: ClassVar = "https://ossci-datasets.s3.amazonaws.com/mnist/"
-    md5: ClassVar = {
-        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-    }
+    published: ClassVar = "MNIST"
     subject: ClassVar = DIGITS
 
     def load(self, places: Places) -> Dataset:
