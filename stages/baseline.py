@@ -18,7 +18,7 @@ from spikejoule.baselines.counts import (
 from spikejoule.baselines.quantised import CALIBRATION_IMAGES, activation_bits, quantise
 from spikejoule.baselines.settings import Variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
-from spikejoule.core.host_energy import measure_host_energy
+from spikejoule.core.host_energy import HostEnergy
 from spikejoule.core.resume import StateStore
 from spikejoule.data.event_file import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
@@ -38,7 +38,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write counts and predictions of all networks, headline figures, and the times."""
     splits = _images({name: load_samples(paths[name]) for name in _SPLITS}, params)
     with resumable("baseline", params) as resume:
-        with measure_host_energy() as resume.host:
+        with HostEnergy() as resume.host:
             training = _train(splits, params, resume if resume.is_owned else None)
         baselines = list(_measured(training, splits, params))
         save_baseline(paths["baseline"], baselines, splits["test"].labels)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
-from spikejoule.core.host_energy import measure_host_energy
+from spikejoule.core.host_energy import HostEnergy
 from spikejoule.evaluation.inference import (
     InferenceMetrics,
     InferenceTimings,
@@ -30,7 +30,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     chosen = events.select(slice(n_samples))
     # The first call compiles or loads the kernels, which is no part of a measurement.
     measure_network(network.state, network.architecture, events.select(slice(1)))
-    with measure_host_energy() as host:
+    with HostEnergy() as host:
         measured = measure_network(
             network.state, network.architecture, chosen, pruned=network.pruned
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from spikejoule.core.host_energy import gpu_uuids, measure_host_energy
+from spikejoule.core.host_energy import HostEnergy, gpu_uuids
 from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
@@ -64,7 +64,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     ):
         progress = Progress(bar, params.train.max_epochs)
         observers = (progress,) if run is None else (progress, run)
-        with measure_host_energy(gpu_uuids(engine.device)) as resume.host:
+        with HostEnergy(gpu_uuids(engine.device)) as resume.host:
             result = train(
                 data, engine, names, params.train, params.seed, observers,
                 state_store=resume if resume.is_owned else None,

@@ -11,10 +11,10 @@ import pytest
 from spikejoule.core import host_energy
 from spikejoule.core.host_energy import (
     EnergyPart,
+    HostEnergy,
     HostEnergyEntry,
     added_up,
     gpu_uuids,
-    measure_host_energy,
 )
 from tests.tools.without_torch import needs_torch
 
@@ -46,7 +46,7 @@ class TestRapl:
         second = make_zone(tmp_path, "intel-rapl:1", "package-1", 999_000_000)
         platform = make_zone(tmp_path, "intel-rapl:2", "psys", 0)
         mirror = make_zone(tmp_path, "intel-rapl-mmio:0", "package-0", 5_000_000)
-        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
+        with HostEnergy(powercap=tmp_path, idle_seconds=0) as host:
             add(first, 2_000_000)
             add(second, 3_500_000)
             assert int((second / "energy_uj").read_text()) == 2_500_000, "it has wrapped around"
@@ -78,7 +78,7 @@ class TestRapl:
             add(memory, 2_000_000)
 
         monkeypatch.setattr(host_energy.time, "sleep", wait)
-        with measure_host_energy(powercap=tmp_path, clock=lambda: now[0], idle_seconds=2) as host:
+        with HostEnergy(powercap=tmp_path, clock=lambda: now[0], idle_seconds=2) as host:
             now[0] += 10
             for counter, spent in ((zone, 80), (memory, 9), (other, 1), (unread, 0)):
                 add(counter, spent * 1_000_000)
@@ -89,7 +89,7 @@ class TestRapl:
 
     def test_counters_that_wrap_around_twice_are_read_in_between(self, tmp_path: Path) -> None:
         zone = make_zone(tmp_path, "intel-rapl:0", "package-0", 0, range_uj=1_000_000)
-        with measure_host_energy(powercap=tmp_path, idle_seconds=0, poll_seconds=0.01) as host:
+        with HostEnergy(powercap=tmp_path, idle_seconds=0, poll_seconds=0.01) as host:
             for _ in range(3):
                 add(zone, 700_000)
                 time.sleep(0.3)
@@ -102,7 +102,7 @@ class TestRapl:
         # As root may read anything, a folder stands for a file without permission.
         (zone / damage).unlink()
         (zone / damage).mkdir()
-        with measure_host_energy(powercap=tmp_path, idle_seconds=0) as host:
+        with HostEnergy(powercap=tmp_path, idle_seconds=0) as host:
             pass
         # Half a machine measured would be no measure of it.
         entry = host.entry()
@@ -111,9 +111,7 @@ class TestRapl:
 
     def test_none_is_unavailable_and_nothing_is_estimated(self, tmp_path: Path) -> None:
         ticks = iter([10.0, 12.5])
-        with measure_host_energy(
-            powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0
-        ) as host:
+        with HostEnergy(powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0) as host:
             pass
         entry = host.entry()
         assert (entry.kind, entry.energy_j, entry.seconds) == ("unavailable", None, 2.5)
@@ -128,9 +126,7 @@ class TestRapl:
         told = []
 
         def work() -> None:
-            with measure_host_energy(
-                powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0
-            ) as host:
+            with HostEnergy(powercap=tmp_path, clock=lambda: next(ticks), idle_seconds=0) as host:
                 told.append(host)
                 add(zone, 3_000_000)
                 so_far = host.entry()
@@ -177,7 +173,7 @@ class TestGpus:
         make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
         nvml = FakeNvml()
         monkeypatch.setitem(sys.modules, "pynvml", nvml)
-        with measure_host_energy([uuid], powercap=tmp_path, idle_seconds=0) as host:
+        with HostEnergy([uuid], powercap=tmp_path, idle_seconds=0) as host:
             add(tmp_path / "intel-rapl:0", 1_000_000)
         return host.entry(), nvml
 

@@ -15,7 +15,7 @@ import yaml
 from filelock import FileLock
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
-from spikejoule.core.host_energy import measure_host_energy
+from spikejoule.core.host_energy import HostEnergy
 from spikejoule.core.provenance import computing_environment
 from spikejoule.core.resume import Checkpoint
 from spikejoule.params import Params, load_params
@@ -66,7 +66,7 @@ def key(**facts: str) -> str | None:
 
 
 def save(resume: Resume, kept: Checkpoint = KEPT) -> None:
-    with measure_host_energy(idle_seconds=0) as resume.host:
+    with HostEnergy(idle_seconds=0) as resume.host:
         resume.save(kept)
 
 
@@ -239,7 +239,7 @@ def test_energy_is_the_sum_over_the_processes_until_their_last_epoch(
     for spent in (5, 7, 11):
         with resumable("train", params()) as resume:
             powercap = tmp_path / "powercap"
-            with measure_host_energy(powercap=powercap, idle_seconds=0) as resume.host:
+            with HostEnergy(powercap=powercap, idle_seconds=0) as resume.host:
                 assert (resume.load() is None) == (spent == 5)
                 started = started or resume.started
                 assert resume.started == started

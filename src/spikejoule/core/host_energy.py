@@ -18,8 +18,7 @@ what it spent. A problem never stops the work.
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, Self
 
@@ -86,29 +85,52 @@ class HostEnergyEntry(EnergyPart):
 
 
 class HostEnergy:
-    """What the machine spends from now on, until it is stopped.
+    """What the machine spends while a block lasts: `with HostEnergy() as host`.
 
     Args:
-        gpu_uuids, powercap, clock, poll_seconds: as of `measure_host_energy`.
-        idle_w: watts of each part before; empty where they are not known.
+        gpu_uuids: NVIDIA GPUs that work for the block, from `gpu_uuids`.
+        powercap: folder of the RAPL counters.
+        clock: seconds.
+        idle_seconds: how long to measure before the block what the machine draws idle, where
+            anything can be measured; 0 for not at all.
+        poll_seconds: how often the counters are read meanwhile, before they wrap around twice.
     """
 
     def __init__(
         self,
-        gpu_uuids: Sequence[str],
-        powercap: Path,
-        clock: Callable[[], float],
-        poll_seconds: float,
-        idle_w: Sequence[float | None] = (),
+        gpu_uuids: Sequence[str] = (),
+        powercap: Path = POWERCAP,
+        clock: Callable[[], float] = time.perf_counter,
+        idle_seconds: float = _IDLE_SECONDS,
+        poll_seconds: float = _POLL_SECONDS,
     ) -> None:
-        self._counters = {"processor": _started(lambda: _Rapl(powercap, poll_seconds))}
+        self._start: dict[str, Callable[[], _Rapl | _Nvml]]
+        self._start = {"processor": lambda: _Rapl(powercap, poll_seconds)}
         if gpu_uuids:
-            self._counters["GPU"] = _started(lambda: _Nvml(gpu_uuids))
-        self._idle_w, self._clock, self._began = idle_w, clock, clock()
+            self._start["GPU"] = lambda: _Nvml(gpu_uuids)
+        self._clock, self._idle_seconds = clock, idle_seconds
+        self._idle_w: list[float | None] = []
+
+    def __enter__(self) -> Self:
+        if self._idle_seconds > 0:
+            self._begin()
+            if any(part.energy_j is not None for part in self.entry().parts):
+                time.sleep(self._idle_seconds)
+            idle = self._end()
+            self._idle_w = [part.energy_j and part.energy_j / idle.seconds for part in idle.parts]
+        self._begin()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._end()
+
+    def _begin(self) -> None:
+        self._counters = {device: _started(start) for device, start in self._start.items()}
         self._at_end: HostEnergyEntry | None = None
+        self._began = self._clock()
 
     def entry(self) -> HostEnergyEntry:
-        """What was spent until now, or until the end."""
+        """What was spent in the block, as far as it has come."""
         if self._at_end is not None:
             return self._at_end
         seconds = self._clock() - self._began
@@ -120,45 +142,12 @@ class HostEnergy:
             ]
         return HostEnergyEntry.of(parts, seconds)
 
-    def stop(self) -> HostEnergyEntry:
-        """Read the counters a last time, and let go of them."""
+    def _end(self) -> HostEnergyEntry:
         self._at_end = self.entry()
-        for counter in self._counters.values():
-            if not isinstance(counter, Exception):
-                counter.close()
+        for counters in self._counters.values():
+            if not isinstance(counters, Exception):
+                counters.close()
         return self._at_end
-
-
-@contextmanager
-def measure_host_energy(
-    gpu_uuids: Sequence[str] = (),
-    powercap: Path = POWERCAP,
-    clock: Callable[[], float] = time.perf_counter,
-    idle_seconds: float = _IDLE_SECONDS,
-    poll_seconds: float = _POLL_SECONDS,
-) -> Iterator[HostEnergy]:
-    """Meter the block; what it yields tells of it while the block lasts and after it.
-
-    Args:
-        gpu_uuids: NVIDIA GPUs that work for the block, from `gpu_uuids`.
-        powercap: folder of the RAPL counters.
-        clock: seconds.
-        idle_seconds: how long to measure before the block what the machine draws idle, where
-            anything can be measured; 0 for not at all.
-        poll_seconds: how often the counters are read meanwhile, before they wrap around twice.
-    """
-    idle_w: list[float | None] = []
-    if idle_seconds > 0:
-        idle = HostEnergy(gpu_uuids, powercap, clock, poll_seconds)
-        if any(part.energy_j is not None for part in idle.entry().parts):
-            time.sleep(idle_seconds)
-        spent = idle.stop()
-        idle_w = [part.energy_j and part.energy_j / spent.seconds for part in spent.parts]
-    host = HostEnergy(gpu_uuids, powercap, clock, poll_seconds, idle_w)
-    try:
-        yield host
-    finally:
-        host.stop()
 
 
 def _above_idle(part: EnergyPart, idle_w: float | None, seconds: float) -> EnergyPart:

@@ -24,7 +24,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -105,12 +104,7 @@ class ResumeFile:
             self._warn(f"{self.path.parent}: {error.strerror or error}")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.is_owned:
             # While it is held: who has opened it meanwhile sees that it is gone, and opens another.
             with suppress(OSError):
