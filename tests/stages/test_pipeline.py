@@ -126,25 +126,19 @@ def elsewhere(workspace: Clone) -> str:
     return said
 
 
-class TestFirstRun:
-    def test_every_stage_ran_in_order(self, first: Clone) -> None:
-        assert stages_that_ran(first.output) == list(STAGES)
-
-    def test_git_keeps_the_small_results_and_nothing_else(self, first: Clone) -> None:
-        added = first.git("show", "--name-only", "--pretty=", "HEAD").split()
-        kept = {
-            path
-            for name, path in artifact_paths(first.folder).items()
-            if path.startswith(("metrics/", "figures/", "reports/")) and name not in GIVEN
-        }
-        assert set(added) == {*kept, "dvc.lock"}
-        assert first.git("status", "--porcelain") == ""
-
-    def test_a_second_repro_runs_nothing(self, first: Clone) -> None:
-        output = first.dvc("repro")
-        assert stages_that_ran(output) == []
-        assert "Data and pipelines are up to date." in output
-        assert first.git("status", "--porcelain") == ""
+def test_every_stage_runs_once_and_git_keeps_the_small_results(first: Clone) -> None:
+    assert stages_that_ran(first.output) == list(STAGES)
+    added = first.git("show", "--name-only", "--pretty=", "HEAD").split()
+    kept = {
+        path
+        for name, path in artifact_paths(first.folder).items()
+        if path.startswith(("metrics/", "figures/", "reports/")) and name not in GIVEN
+    }
+    assert set(added) == {*kept, "dvc.lock"}
+    again = first.dvc("repro")
+    assert stages_that_ran(again) == []
+    assert "Data and pipelines are up to date." in again
+    assert first.git("status", "--porcelain") == ""
 
 
 class TestAgreement:
@@ -171,12 +165,8 @@ class TestAgreement:
             events, encoding = load_events(first.path(f"events_{split}"))
             assert (events.n_samples, events.n_steps, events.n_inputs) == (len(samples), 50, 784)
             assert encoding["images_sha256"] == samples.sha256
-            # p = pixel x 80 Hz / 1000 a step of 1 ms: the mean within five standard deviations
-            p = samples.images.reshape(len(samples), -1) / 255 * 0.08
-            deviation = np.sqrt((50 * p * (1 - p)).sum())
-            assert abs(events.n_events - 50 * p.sum()) < 5 * deviation
             fired = events.to_dense(np.uint8).any(axis=1)
-            assert not fired[p == 0].any()
+            assert not fired[samples.images.reshape(len(samples), -1) == 0].any()
 
     def test_spike_counts(self, first: Clone) -> None:
         """Counts in the checkpoint = a recount of the stored events = the metrics."""

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -188,54 +188,38 @@ class TestOutputsThatCannotBeWritten:
 class TestEndedFromOutside:
     """Real processes, started as DVC starts them."""
 
-    @pytest.fixture
-    def launch(
-        self, repository: Path, project: Path
-    ) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    def test_interruption_from_the_keyboard(self, repository: Path, project: Path) -> None:
         for name in ("stages", "src"):
-            # The fixture before this one leaves the price list alone in `src`.
+            # The project has the price list alone in `src`.
             shutil.rmtree(project / name, ignore_errors=True)
             (project / name).symlink_to(repository / name)
-        git(project, clean_environment(project.parent), "init", "-q")
-        started: list[subprocess.Popen[str]] = []
-
-        def launch(stage: str) -> subprocess.Popen[str]:
-            # A background job of a shell ignores the interruption from the keyboard; so would all
-            # that it starts.
-            restore = (
-                "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
-                "os.execv(sys.argv[1], sys.argv[1:])"
-            )
-            process = subprocess.Popen(
-                [sys.executable, "-c", restore, "stages/shared/run", stage],
-                cwd=project,
-                env=clean_environment(project.parent),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            started.append(process)
-            return process
-
-        yield launch
-        for process in started:
-            process.kill()
-            process.communicate()
-
-    def test_interruption_from_the_keyboard(
-        self, project: Path, launch: Callable[..., subprocess.Popen[str]]
-    ) -> None:
         for name in TRAIN_OUTPUTS:
             path_of(name).unlink()
         # 80 images in batches of one: some seconds per epoch would be too few on a fast machine.
         set_parameters(project, {"train.max_epochs": 100_000, "train.batch_size": 1})
-        process = launch("train")
+        # A background job of a shell ignores the interruption from the keyboard; so would all that
+        # it starts.
+        restore = (
+            "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+            "os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", restore, "stages/shared/run", "train"],
+            cwd=project,
+            env=clean_environment(project.parent),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         assert process.stderr is not None
         assert any(line.startswith("epoch 1/") for line in process.stderr)
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=PROCESS_SECONDS)
+        try:
+            _, errors = process.communicate(timeout=PROCESS_SECONDS)
+        finally:
+            process.kill()
         assert process.returncode == 130
         rest = [line for line in errors.splitlines() if not line.startswith("epoch ")]
         assert rest == ["error: interrupted from the keyboard."]
