@@ -6,7 +6,11 @@ Each message is one clear sentence that names the thing, its value and what is a
 traceback.
 """
 
+import re
 import reprlib
+from collections.abc import Mapping
+
+from pydantic import ValidationError
 
 # The whole text of a value of megabytes would be made only to be cut.
 _SHORT = reprlib.Repr()
@@ -36,6 +40,26 @@ def shown(value: object) -> str:
         return {None: "null", True: "true", False: "false"}[value]
     text = _SHORT.repr(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def first_problem(error: ValidationError, stated: Mapping[str, str] = {}) -> str:
+    """The first thing that is wrong, in words, with its place and its value.
+
+    `stated` has the names that a file gives to fields, where they differ.
+    """
+    problem = error.errors(include_url=False)[0]
+    # Of a field that may be of two types, pydantic names the type, too.
+    parts = (str(part) for part in problem["loc"])
+    place = ".".join(stated.get(part, part) for part in parts if "[" not in part)
+    if problem["type"] == "missing":
+        return f"{place} is missing"
+    if problem["type"] == "extra_forbidden":
+        return f"{place} is unknown"
+    if problem["type"] == "value_error":
+        reason = str(problem["ctx"]["error"])
+        return f"{place}: {reason}" if place else reason
+    reason = re.sub("^(Input|String) should", "must", problem["msg"])
+    return f"{place} is {shown(problem['input'])}, but {reason}"
 
 
 class SpikejouleError(Exception):

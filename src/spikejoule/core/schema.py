@@ -10,7 +10,6 @@ before it the figure is unknown, and everything else is read as ever.
 """
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -20,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from spikejoule.core.errors import ArtifactError, shown
+from spikejoule.core.errors import ArtifactError, first_problem
 from spikejoule.core.npz import read_npz, write_npz
 from spikejoule.core.store import FilePath, read_csv, read_json, write_csv, write_json
 
@@ -142,26 +141,6 @@ def check_sum(total: float, parts: Sequence[float], what: str) -> None:
     """Raise ValueError unless `parts` add up to `total`, but for rounding."""
     if not math.isclose(total, sum(parts), rel_tol=1e-9):
         raise ValueError(f"{what} is {total}, but its parts add up to {sum(parts)}")
-
-
-def first_problem(error: ValidationError, stated: Mapping[str, str] = {}) -> str:
-    """The first thing that is wrong, in words, with its place and its value.
-
-    `stated` has the names that a file gives to fields, where they differ.
-    """
-    problem = error.errors(include_url=False)[0]
-    # Of a field that may be of two types, pydantic names the type, too.
-    parts = (str(part) for part in problem["loc"])
-    place = ".".join(stated.get(part, part) for part in parts if "[" not in part)
-    if problem["type"] == "missing":
-        return f"{place} is missing"
-    if problem["type"] == "extra_forbidden":
-        return f"{place} is unknown"
-    if problem["type"] == "value_error":
-        reason = str(problem["ctx"]["error"])
-        return f"{place}: {reason}" if place else reason
-    reason = re.sub("^(Input|String) should", "must", problem["msg"])
-    return f"{place} is {shown(problem['input'])}, but {reason}"
 
 
 def _cell(value: Any) -> Any:

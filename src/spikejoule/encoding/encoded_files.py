@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import Field, SerializeAsAny, ValidationError
 
-from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.schema import Count, NotNegative, Record, Sha256, first_problem
+from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
+from spikejoule.core.schema import Count, NotNegative, Record, Sha256
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.encoding.encoder import Encoded, Encoder
 from spikejoule.encoding.encoders import ENCODERS

@@ -21,8 +21,7 @@ from pydantic import (
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, Node
 
-from spikejoule.core.errors import ParameterError
-from spikejoule.core.schema import first_problem
+from spikejoule.core.errors import ParameterError, first_problem
 from spikejoule.core.yaml_files import read_yaml
 from spikejoule.energy.prices import (
     EVIDENCE,

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from spikejoule.core import torch_files
-from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.core.schema import Count, NotNegative, Percent, PlainValue, Record, first_problem
+from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
+from spikejoule.core.schema import Count, NotNegative, Percent, PlainValue, Record
 from spikejoule.data.images import DataDescription
 from spikejoule.encoding.counting import TrainingSpikes
 from spikejoule.encoding.encoded_files import encoder_of_entry
