@@ -1,27 +1,21 @@
-"""The emitted kernels once more, as plain loops: what each of them computes, without LLVM.
+"""The engine's emitted kernels once more, as plain loops: what each computes, without LLVM.
 
 Every function here has the name, the arguments and the order of additions of an intrinsic of
-``engine/kernels/vector.py``, ``engine/kernels/through_time.py``, ``encoding/kernels/__init__.py``,
-``core/compiling`` or ``model/surrogates``, so the two are equal bit for bit
-(test_twins.py). numba compiles them as they stand; :func:`install` puts them in the place of the
-intrinsics.
+``engine/kernels/vector.py`` or ``engine/kernels/through_time.py``, and the surrogates have the
+formulas of ``model/surrogates``, so the two are equal bit for bit (test_twins.py). numba compiles
+them as they stand.
 
 Two things have no name in plain numba: a multiply-add that is rounded once, and a number in the
 type of another. They are the two intrinsics here, on single numbers.
 """
 
 import math
-import os
-import sys
-import tempfile
 
 import numba
 import numpy as np
 from numba.extending import intrinsic
 
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.core.compiling.streams import GOLDEN, mix
-from spikejoule.encoding.kernels import GAPS_AT_ONCE
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, RESET_TO_ZERO
 from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 
@@ -104,62 +98,6 @@ def accumulate_narrow_rows(gradient, start, stride, vectors, spikes, n_rows, del
             into = start + np.int64(spikes.sources[e]) * stride
             for j in range(LANES * vectors):
                 gradient[into + j] += deltas[row * stride + j]
-
-
-@numba.njit
-def list_set_bits(words, first_word, n_words, numbers, place):
-    """numbers[place], ... = the numbers of the bits that are set, ascending; where they end."""
-    for bit in range(n_words * LANES):
-        if words[first_word + bit // LANES] >> (bit % LANES) & 1:
-            numbers[place] = bit
-            place += 1
-    return place
-
-
-@numba.njit
-def list_at_least(values, n_values, least, numbers):
-    """numbers[0], ... = the places of the values that are least or more; how many."""
-    count = 0
-    for place in range(n_values):
-        if values[place] >= least:
-            numbers[count] = place
-            count += 1
-    return count
-
-
-@numba.njit
-def steps_after_gaps(numbers, first, scale, start, n_steps, pixel, steps, pixels, place):
-    """Eight spikes, each the whole part of a number times scale after the step behind the last."""
-    flags = 0
-    step = start
-    for k in range(GAPS_AT_ONCE):
-        step += int(min(numbers[first + k] * scale, n_steps))
-        steps[place + k] = step
-        pixels[place + k] = pixel
-        if step >= n_steps:
-            flags |= 1 << k
-        if step == n_steps - 1:
-            flags |= 1 << (GAPS_AT_ONCE + k)
-        step += 1
-    return flags
-
-
-@numba.njit
-def lowest_set_bit(word):
-    """Index of the lowest bit that is set in an integer of 64 bits; 64 where none is."""
-    index = np.uint64(0)
-    while index < 64 and not (word >> index) & np.uint64(1):
-        index += np.uint64(1)
-    return index
-
-
-@numba.njit
-def population_count(word):
-    """How many bits are set in an integer of 64 bits."""
-    count = np.uint64(0)
-    for index in range(np.uint64(64)):
-        count += (word >> index) & np.uint64(1)
-    return count
 
 
 LOG_2_HIGH = 0.693145751953125
@@ -300,61 +238,3 @@ def hidden_deltas(
             deltas.values[deltas.start + t * deltas.stride + j] = later
             total += later
         sums[sums_start + j] = total
-
-
-ROOT_HALF = math.sqrt(0.5)
-
-
-@numba.njit
-def minus_log(u):
-    """-log(u) for u in (0, 1]: u = m 2^e, log m = 2 (s + s^3 / 3 + s^5 / 5 + ...)."""
-    m, e = math.frexp(u)
-    if m < ROOT_HALF:
-        m, e = 2 * m, e - 1
-    s = (m - 1.0) / (m + 1.0)
-    square = s * s
-    series = 2 / 19
-    for term in range(8, -1, -1):
-        series = multiply_add(series, square, 2 / (2 * term + 1))
-    return -multiply_add(float(e), math.log(2), series * s)
-
-
-@numba.njit
-def fill_exponentials(state, n_vectors, out, first):
-    """-log(u) for the outputs of SplitMix64 that follow a state."""
-    for k in range(LANES * n_vectors):
-        state += np.uint64(GOLDEN)
-        u = float((mix(state) >> np.uint64(11)) + np.uint64(1)) * 2.0**-53
-        out[first + k] = minus_log(u)
-
-
-CALLERS = ("spikejoule.engine.kernels.forward", "spikejoule.encoding.kernels.poisson")
-
-
-def install() -> None:
-    """Put the twins in the place of the intrinsics, before any kernel that calls them is imported.
-
-    Kernels are compiled anew, into a cache of their own.
-
-    Raises:
-        RuntimeError: a kernel that calls them is imported already.
-    """
-    from spikejoule.core.compiling import bits
-    from spikejoule.core.compiling import streams as numbers
-    from spikejoule.encoding import kernels as emitting
-    from spikejoule.engine.kernels import through_time, vector
-
-    if sys.modules.keys() & set(CALLERS):
-        raise RuntimeError("the kernels are compiled with the intrinsics; install() comes first")
-    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="twins-")
-    vector.integrate_and_fire = integrate_and_fire
-    vector.accumulate_rows = accumulate_rows
-    vector.accumulate_narrow_rows = accumulate_narrow_rows
-    bits.list_set_bits = list_set_bits
-    bits.list_at_least = list_at_least
-    bits.lowest_set_bit = lowest_set_bit
-    bits.population_count = population_count
-    through_time.membrane_deltas = membrane_deltas
-    through_time.hidden_deltas = hidden_deltas
-    numbers.fill_exponentials = fill_exponentials
-    emitting.steps_after_gaps = steps_after_gaps

@@ -22,7 +22,7 @@ from spikejoule.core.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.dynamics import Dynamics, dynamics_of, limit_of
-from spikejoule.graphs.kernels import lists, neurons, synapses
+from spikejoule.graphs.kernels import lists, synapses
 from spikejoule.graphs.kernels.lists import Given, Slide
 from spikejoule.graphs.network import (
     Convolution,
@@ -349,15 +349,15 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
     subtracts, given = batch.conventions.reset == "subtract", batch.given.get(node.name)
 
     def follow(step: int) -> None:
-        neurons.follow(keep, gain, arriving, current)
+        lists.follow(keep, gain, arriving, current)
 
     def integrate(step: int) -> None:
         if step == 0:
             lists.fill(dynamics.initial, potential)
         if node.spikes:
-            neurons.integrate_and_fire(membrane, subtracts, current, potential, given)
+            lists.integrate_and_fire(membrane, subtracts, current, potential, given)
         else:
-            neurons.integrate(membrane, current, potential)
+            lists.integrate(membrane, current, potential)
 
     own: list[Action] = [follow, integrate] if node.has_current else [integrate]
     later = batch.conventions.current == "next_step"
@@ -367,7 +367,7 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
 def _step(batch: Batch, node: Step) -> list[Action]:
     arriving, actions = batch.arriving(node)
     limit, given = batch.constants.vectors[node.name], batch.given[node.name]
-    return [*actions, lambda step: neurons.compare(limit, arriving, given)]
+    return [*actions, lambda step: lists.compare(limit, arriving, given)]
 
 
 def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:

@@ -11,6 +11,7 @@ result.
 """
 
 import functools
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import DTypeLike, NDArray
 
 LANES = 16
@@ -85,6 +87,27 @@ def named_arguments(context, builder, signature, arguments):
         _named(context, builder, kind, value)
         for kind, value in zip(signature.args, arguments, strict=True)
     ]
+
+
+def emitted(emit: Callable[..., Any]) -> Any:
+    """An intrinsic of a function that emits its code.
+
+    Args:
+        emit: receives the builder and what `named_arguments` makes of the arguments of a call,
+            whose integers are taken as int64. It returns nothing, or one bit, and says so.
+    """
+    returned = types.boolean if inspect.signature(emit).return_annotation is bool else types.void
+
+    def define(typing_context, *kinds):
+        of = [types.int64 if isinstance(kind, types.Integer) else kind for kind in kinds]
+
+        def codegen(context, builder, signature, arguments):
+            found = emit(builder, *named_arguments(context, builder, signature, arguments))
+            return context.get_dummy_value() if returned is types.void else found
+
+        return returned(*of), codegen
+
+    return intrinsic(functools.update_wrapper(define, emit))
 
 
 def broadcast(builder: ir.IRBuilder, scalar: ir.Value, lanes: int = LANES) -> ir.Value:

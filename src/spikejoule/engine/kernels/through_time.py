@@ -6,18 +6,16 @@ The surrogate derivatives stand in spikejoule/model/surrogates.
 from collections.abc import Callable
 
 from llvmlite import ir
-from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic
 
 from spikejoule.core.compiling.emit import (
     LANES,
     Lanes,
     broadcast,
     constant,
+    emitted,
     for_each_block_size,
     multiply_add,
-    named_arguments,
     zeros,
 )
 from spikejoule.engine.kernels.structures import RESET_BY_SUBTRACTION, Neuron, Surrogate
@@ -80,18 +78,9 @@ def _delta(
     return multiply_add(builder, own, derivative, builder.fmul(kept, following))
 
 
-@intrinsic
+@emitted
 def membrane_deltas(
-    typing_context,
-    spike_gradient,
-    deltas,
-    potentials,
-    block,
-    n_steps,
-    neuron,
-    surrogate,
-    sums,
-    sums_start,
+    builder, spike_gradient, deltas, potentials, block, n_steps, neuron, surrogate, sums, sums_start
 ):
     """dL/dv of a block of units whose dL/ds is the same in every step, and its sum over the steps.
 
@@ -101,73 +90,52 @@ def membrane_deltas(
     ``d[t] = g * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is the decay, but 0 in a
     step with a reset to zero.
     """
-    signature = types.void(
-        spike_gradient,
-        deltas,
-        potentials,
-        block,
-        types.int64,
-        neuron,
-        surrogate,
-        sums,
-        types.int64,
-    )
+    vector = deltas.values.vector
+    constants = _broadcast_constants(builder, neuron, surrogate)
+    first = builder.add(deltas.start, block.column)
+    first_sum = builder.add(sums_start, block.column)
 
-    def codegen(context, builder, signature, arguments):
-        named = named_arguments(context, builder, signature, arguments)
-        spike_gradient, deltas, potentials, block, n_steps = named[:5]
-        neuron, surrogate, sums, sums_start = named[5:]
-        vector = deltas.values.vector
-        constants = _broadcast_constants(builder, neuron, surrogate)
-        first = builder.add(deltas.start, block.column)
-        first_sum = builder.add(sums_start, block.column)
+    def emit_for(code: int) -> Callable[[int], None]:
+        def emit(size: int) -> None:
+            places = [constant(LANES * k) for k in range(size)]
+            later = [cgutils.alloca_once(builder, vector) for _ in places]
+            totals = [cgutils.alloca_once(builder, vector) for _ in places]
+            for cell in later + totals:
+                builder.store(zeros(vector), cell)
+            gradients = [
+                spike_gradient.load_vector(builder.add(block.column, place)) for place in places
+            ]
+            with cgutils.for_range(builder, n_steps) as loop:
+                back = builder.sub(builder.sub(n_steps, constant(1)), loop.index)
+                row = builder.mul(back, deltas.stride)
+                delta_row, membrane_row = (
+                    builder.add(first, row),
+                    builder.add(block.column, row),
+                )
+                for place, own, next_delta, total in zip(
+                    places, gradients, later, totals, strict=True
+                ):
+                    position = builder.add(delta_row, place)
+                    membrane = potentials.load_vector(builder.add(membrane_row, place))
+                    following = builder.load(next_delta)
+                    delta = _delta(builder, code, membrane, own, following, constants)
+                    deltas.values.store_vector(delta, position)
+                    builder.store(delta, next_delta)
+                    builder.store(builder.fadd(builder.load(total), delta), total)
+            for place, total in zip(places, totals, strict=True):
+                sums.store_vector(builder.load(total), builder.add(first_sum, place))
 
-        def emit_for(code: int) -> Callable[[int], None]:
-            def emit(size: int) -> None:
-                places = [constant(LANES * k) for k in range(size)]
-                later = [cgutils.alloca_once(builder, vector) for _ in places]
-                totals = [cgutils.alloca_once(builder, vector) for _ in places]
-                for cell in later + totals:
-                    builder.store(zeros(vector), cell)
-                gradients = [
-                    spike_gradient.load_vector(builder.add(block.column, place)) for place in places
-                ]
-                with cgutils.for_range(builder, n_steps) as loop:
-                    back = builder.sub(builder.sub(n_steps, constant(1)), loop.index)
-                    row = builder.mul(back, deltas.stride)
-                    delta_row, membrane_row = (
-                        builder.add(first, row),
-                        builder.add(block.column, row),
-                    )
-                    for place, own, next_delta, total in zip(
-                        places, gradients, later, totals, strict=True
-                    ):
-                        position = builder.add(delta_row, place)
-                        membrane = potentials.load_vector(builder.add(membrane_row, place))
-                        following = builder.load(next_delta)
-                        delta = _delta(builder, code, membrane, own, following, constants)
-                        deltas.values.store_vector(delta, position)
-                        builder.store(delta, next_delta)
-                        builder.store(builder.fadd(builder.load(total), delta), total)
-                for place, total in zip(places, totals, strict=True):
-                    sums.store_vector(builder.load(total), builder.add(first_sum, place))
+        return emit
 
-            return emit
+    def emit_surrogate(code: int) -> None:
+        for_each_block_size(builder, block.vectors, range(1, MAX_DELTA_BLOCK + 1), emit_for(code))
 
-        def emit_surrogate(code: int) -> None:
-            for_each_block_size(
-                builder, block.vectors, range(1, MAX_DELTA_BLOCK + 1), emit_for(code)
-            )
-
-        for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit_surrogate)
-        return context.get_dummy_value()
-
-    return signature, codegen
+    for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit_surrogate)
 
 
-@intrinsic
+@emitted
 def hidden_deltas(
-    typing_context,
+    builder,
     following,
     n_following,
     weights,
@@ -190,90 +158,67 @@ def hidden_deltas(
     columns count. ``weights`` is [n_following, stride of the deltas] and ``costs`` is [stride];
     ``deltas``, ``potentials``, ``sums`` and ``sums_start`` are as there.
     """
-    signature = types.void(
-        following,
-        types.int64,
-        weights,
-        deltas,
-        potentials,
-        block,
-        types.int64,
-        neuron,
-        surrogate,
-        costs,
-        sums,
-        types.int64,
-    )
+    vector, stride = deltas.values.vector, deltas.stride
+    constants = _broadcast_constants(builder, neuron, surrogate)
 
-    def codegen(context, builder, signature, arguments):
-        named = named_arguments(context, builder, signature, arguments)
-        following, n_following, weights, deltas, potentials, block, n_steps = named[:7]
-        neuron, surrogate, costs, sums, sums_start = named[7:]
-        vector, stride = deltas.values.vector, deltas.stride
-        constants = _broadcast_constants(builder, neuron, surrogate)
+    def emit_products(first_step, size: int, places) -> list[list[ir.Value]]:
+        products = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(size)]
+        for number, place in enumerate(places):
+            cost = costs.load_vector(builder.add(block.column, place))
+            for cells in products:
+                builder.store(cost, cells[number])
+        first = builder.mul(first_step, following.stride)
+        first = builder.add(following.start, first)
+        next_rows = [
+            builder.add(first, builder.mul(following.stride, constant(row))) for row in range(size)
+        ]
+        with cgutils.for_range(builder, n_following) as loop:
+            base = builder.add(builder.mul(loop.index, stride), block.column)
+            weight_vectors = [weights.load_vector(builder.add(base, place)) for place in places]
+            for next_row, cells in zip(next_rows, products, strict=True):
+                delta = following.values.load(builder.add(next_row, loop.index))
+                delta = broadcast(builder, delta)
+                for weight, cell in zip(weight_vectors, cells, strict=True):
+                    total = multiply_add(builder, delta, weight, builder.load(cell))
+                    builder.store(total, cell)
+        return [[builder.load(cell) for cell in cells] for cells in products]
 
-        def emit_products(first_step, size: int, places) -> list[list[ir.Value]]:
-            products = [[cgutils.alloca_once(builder, vector) for _ in places] for _ in range(size)]
-            for number, place in enumerate(places):
-                cost = costs.load_vector(builder.add(block.column, place))
-                for cells in products:
-                    builder.store(cost, cells[number])
-            first = builder.mul(first_step, following.stride)
-            first = builder.add(following.start, first)
-            next_rows = [
-                builder.add(first, builder.mul(following.stride, constant(row)))
-                for row in range(size)
-            ]
-            with cgutils.for_range(builder, n_following) as loop:
-                base = builder.add(builder.mul(loop.index, stride), block.column)
-                weight_vectors = [weights.load_vector(builder.add(base, place)) for place in places]
-                for next_row, cells in zip(next_rows, products, strict=True):
-                    delta = following.values.load(builder.add(next_row, loop.index))
-                    delta = broadcast(builder, delta)
-                    for weight, cell in zip(weight_vectors, cells, strict=True):
-                        total = multiply_add(builder, delta, weight, builder.load(cell))
-                        builder.store(total, cell)
-            return [[builder.load(cell) for cell in cells] for cells in products]
+    def emit_tile(code: int, first_step: ir.Value, size: int, places, later, totals) -> None:
+        products = emit_products(first_step, size, places)
+        first = builder.add(builder.mul(first_step, stride), block.column)
+        for row in range(size - 1, -1, -1):
+            down = builder.add(first, builder.mul(stride, constant(row)))
+            for k, place in enumerate(places):
+                position = builder.add(down, place)
+                membrane = potentials.load_vector(position)
+                own, after = products[row][k], builder.load(later[k])
+                delta = _delta(builder, code, membrane, own, after, constants)
+                deltas.values.store_vector(delta, builder.add(deltas.start, position))
+                builder.store(delta, later[k])
+                builder.store(builder.fadd(builder.load(totals[k]), delta), totals[k])
 
-        def emit_tile(code: int, first_step: ir.Value, size: int, places, later, totals) -> None:
-            products = emit_products(first_step, size, places)
-            first = builder.add(builder.mul(first_step, stride), block.column)
-            for row in range(size - 1, -1, -1):
-                down = builder.add(first, builder.mul(stride, constant(row)))
-                for k, place in enumerate(places):
-                    position = builder.add(down, place)
-                    membrane = potentials.load_vector(position)
-                    own, after = products[row][k], builder.load(later[k])
-                    delta = _delta(builder, code, membrane, own, after, constants)
-                    deltas.values.store_vector(delta, builder.add(deltas.start, position))
-                    builder.store(delta, later[k])
-                    builder.store(builder.fadd(builder.load(totals[k]), delta), totals[k])
+    def emit_for(code: int) -> Callable[[int], None]:
+        def emit(width: int) -> None:
+            places = [constant(LANES * k) for k in range(width)]
+            later = [cgutils.alloca_once(builder, vector) for _ in places]
+            totals = [cgutils.alloca_once(builder, vector) for _ in places]
+            for cell in later + totals:
+                builder.store(zeros(vector), cell)
+            n_tiles = builder.udiv(n_steps, constant(TILE_STEPS))
+            rest = builder.sub(n_steps, builder.mul(n_tiles, constant(TILE_STEPS)))
+            for count, size in ((n_tiles, TILE_STEPS), (rest, 1)):
+                end = n_steps if size == TILE_STEPS else rest
+                with cgutils.for_range(builder, count) as loop:
+                    done = builder.mul(builder.add(loop.index, constant(1)), constant(size))
+                    first_step = builder.sub(end, done)
+                    emit_tile(code, first_step, size, places, later, totals)
+            first_sum = builder.add(sums_start, block.column)
+            for place, total in zip(places, totals, strict=True):
+                sums.store_vector(builder.load(total), builder.add(first_sum, place))
 
-        def emit_for(code: int) -> Callable[[int], None]:
-            def emit(width: int) -> None:
-                places = [constant(LANES * k) for k in range(width)]
-                later = [cgutils.alloca_once(builder, vector) for _ in places]
-                totals = [cgutils.alloca_once(builder, vector) for _ in places]
-                for cell in later + totals:
-                    builder.store(zeros(vector), cell)
-                n_tiles = builder.udiv(n_steps, constant(TILE_STEPS))
-                rest = builder.sub(n_steps, builder.mul(n_tiles, constant(TILE_STEPS)))
-                for count, size in ((n_tiles, TILE_STEPS), (rest, 1)):
-                    end = n_steps if size == TILE_STEPS else rest
-                    with cgutils.for_range(builder, count) as loop:
-                        done = builder.mul(builder.add(loop.index, constant(1)), constant(size))
-                        first_step = builder.sub(end, done)
-                        emit_tile(code, first_step, size, places, later, totals)
-                first_sum = builder.add(sums_start, block.column)
-                for place, total in zip(places, totals, strict=True):
-                    sums.store_vector(builder.load(total), builder.add(first_sum, place))
+        return emit
 
-            return emit
+    def emit_surrogate(code: int) -> None:
+        for_each_block_size(builder, block.vectors, TILE_VECTORS, emit_for(code))
 
-        def emit_surrogate(code: int) -> None:
-            for_each_block_size(builder, block.vectors, TILE_VECTORS, emit_for(code))
-
-        for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit_surrogate)
-        return context.get_dummy_value()
-
-    return signature, codegen
+    for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit_surrogate)

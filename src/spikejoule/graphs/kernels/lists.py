@@ -1,8 +1,8 @@
-"""Between what units give and what arrives.
+"""What units give, what arrives, and one step of neurons.
 
 Samples go sixteen abreast: an array of what n units have is real [B, n, LANES], its last axis being
 the samples of one of B blocks, so that a vector holds what a unit has in all of them. "Real" is
-float32 or float64.
+float32 or float64. Each neuron has its own constants (graphs/dynamics.py has the equations).
 """
 
 from typing import Any, NamedTuple
@@ -12,7 +12,12 @@ from numpy.typing import NDArray
 
 from spikejoule.core.compiling import compiled, compiled_inline
 from spikejoule.core.compiling.emit import LANES
-from spikejoule.graphs.kernels.vectors import add_vector, count_vector
+from spikejoule.graphs.kernels.vectors import (
+    add_vector,
+    count_vector,
+    fire_vectors,
+    follow_vectors,
+)
 
 Array = NDArray[Any]
 
@@ -195,3 +200,67 @@ def take_delayed(ring, slot, steps, values):
     for b in range(values.shape[0]):
         for unit in range(values.shape[1]):
             values[b, unit] = ring[(slot + depth - steps[unit]) % depth, b, unit]
+
+
+@compiled
+def follow(keep, gain, arriving, current):
+    """``current = keep * current + gain * arriving``; constants are [n]."""
+    n_units = current.shape[1]
+    for b in range(current.shape[0]):
+        follow_vectors(keep, gain, arriving, current, b * n_units * LANES, n_units)
+
+
+@compiled
+def integrate(membrane, current, potential):
+    """``potential = keep * potential + drive + gain * current``."""
+    for b in range(potential.shape[0]):
+        for unit in range(potential.shape[1]):
+            row, arrives = potential[b, unit], current[b, unit]
+            keep, gain, drive = membrane.keep[unit], membrane.gain[unit], membrane.drive[unit]
+            for lane in range(LANES):
+                row[lane] = keep * row[lane] + drive + gain * arrives[lane]
+
+
+@compiled
+def integrate_and_fire(membrane, subtracts, current, potential, given):
+    """The same, and spikes and resets after it.
+
+    Args:
+        membrane: constants.
+        subtracts: whether a reset lowers the potential by the threshold.
+        current, potential: as above.
+        given: receives the spikes.
+    """
+    amounts, active, n_units = given.amounts, given.active, potential.shape[1]
+    for b in range(given.counts.size):
+        fire_vectors(
+            membrane,
+            subtracts,
+            current,
+            potential,
+            amounts,
+            active,
+            given.totals,
+            b * n_units * LANES,
+            b * LANES,
+            n_units,
+        )
+        given.counts[b] = list_active(active[b], given.units[b])
+
+
+@compiled
+def compare(limit, values, given):
+    """A spike where a value is at or above its limit [n]."""
+    amounts, active, totals = given.amounts, given.active, given.totals
+    for b in range(given.counts.size):
+        total = totals[b]
+        for unit in range(values.shape[1]):
+            row, spikes = values[b, unit], amounts[b, unit]
+            n_spikes = 0
+            for lane in range(LANES):
+                fires = row[lane] >= limit[unit]
+                spikes[lane] = fires
+                total[lane] += fires
+                n_spikes += fires
+            active[b, unit] = n_spikes > 0
+        given.counts[b] = list_active(active[b], given.units[b])
