@@ -42,7 +42,7 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine import event
 from spikejoule.engine.kernels.backward import add_groups, prepare_groups
 from spikejoule.engine.kernels.structures import Batch, Learning, Network, Workspace
-from spikejoule.engine.sharing import share
+from spikejoule.engine.workspace import share
 
 CALLS = {"gradient_of_batch": "gradient", "gather_gradient": "gather", "adam_step": "optimizer"}
 THREADS = 1

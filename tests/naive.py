@@ -418,31 +418,6 @@ def integer_batch_gradient(state, exponents, bits, neuron, dense, labels, deriva
     return mean_loss, correct, totals, gradients, [s for _, s in run]
 
 
-def clip(gradients, max_norm):
-    """g min(1, max_norm / (|g| + 1e-6)), the norm being that of all parameters together."""
-    squares = 0.0
-    for gradient in gradients.values():
-        for value in np.ravel(gradient):
-            squares += float(value) ** 2
-    factor = min(1.0, max_norm / (math.sqrt(squares) + 1e-6))
-    return {key: factor * gradient for key, gradient in gradients.items()}
-
-
-def adam(weights, gradient, first, second, step, rate, weight_decay=0.0):
-    """Step number `step` (from 1): new (weights, first, second), of numbers or of arrays.
-
-    g += weight_decay w;  m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
-    w -= rate (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
-    """
-    beta1, beta2, epsilon = 0.9, 0.999, 1e-8
-    gradient = gradient + weight_decay * weights
-    first = beta1 * first + (1 - beta1) * gradient
-    second = beta2 * second + (1 - beta2) * gradient * gradient
-    mean = first / (1 - beta1**step)
-    square = second / (1 - beta2**step)
-    return weights - rate * mean / (np.sqrt(square) + epsilon), first, second
-
-
 def poisson(probabilities, n_steps, key, sample):
     """Dense spikes [T, P] of one image: geometric gaps from the stream of (key, sample).
 

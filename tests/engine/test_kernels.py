@@ -144,32 +144,6 @@ class TestExponentials:
         # Mean and variance of the standard exponential law are 1.
         assert abs(out.mean() - 1) < 4 / math.sqrt(out.size)
 
-    def test_both_ends(self) -> None:
-        """The output 2^64 - 1 gives u = 1 and the number 0; the output 0 the largest, 53 log 2."""
-        out = np.empty(16)
-        for output, expected in ((naive.MASK, 0.0), (0, 53 * math.log(2))):
-            before = (unmix(output) - naive.GOLDEN) & naive.MASK
-            assert naive.splitmix64(before, 1) == [output]
-            _fill(np.uint64(before), 1, out)
-            assert out[0] == pytest.approx(expected, rel=1e-14)
-            assert out[0] >= 0
-
-
-def unmix(z: int) -> int:
-    """The inverse of SplitMix64's output function."""
-
-    def unshift(value: int, shift: int) -> int:
-        result = value
-        for _ in range(64 // shift + 1):
-            result = value ^ (result >> shift)
-        return result
-
-    z = unshift(z, 31)
-    z = (z * pow(0x94D049BB133111EB, -1, 2**64)) & naive.MASK
-    z = unshift(z, 27)
-    z = (z * pow(0xBF58476D1CE4E5B9, -1, 2**64)) & naive.MASK
-    return unshift(z, 30)
-
 
 def told_by(code: str, *arguments: str, **options: Any) -> dict[str, Any]:
     process = start_python(

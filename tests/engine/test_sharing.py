@@ -3,16 +3,11 @@
 import json
 import subprocess
 import sys
-from itertools import pairwise
-from typing import Any
 
-import numpy as np
 import pytest
 
-from spikejoule.core.compiling.emit import LANES, even_parts
 from spikejoule.engine.kernels.layout import ParameterLayout
-from spikejoule.engine.sharing import share
-from spikejoule.engine.workspace import slots_for
+from spikejoule.engine.workspace import share, slots_for
 from spikejoule.model.architecture import Architecture
 from tests.engine import with_threads
 from tests.tools.processes import start_python
@@ -47,28 +42,6 @@ class TestTraining:
 
 
 class TestPlan:
-    @pytest.mark.parametrize("threads", [3, 7, 16, 64])
-    @pytest.mark.parametrize("n_samples", [1, 5, 64, 300])
-    @pytest.mark.parametrize("n_lanes", [1, 2, 3])
-    def test_everything_once(self, threads: int, n_samples: int, n_lanes: int) -> None:
-        bounds = tuple(even_parts(n_samples, n_lanes).tolist())
-        vectors = (25, 3, 2, 1)
-        strides = tuple(LANES * count for count in vectors)
-        slots = n_lanes * 4
-        turns, parts = share(strides, bounds, 4, slots, threads)
-        assert all(1 <= len(groups) <= slots for groups in turns)
-        groups = np.concatenate(turns)
-        assert (groups[:, 2] - groups[:, 1] <= 4).all()
-        for lane, (first, stop) in enumerate(pairwise(bounds)):
-            of_lane = groups[groups[:, 0] == lane]
-            samples = [s for _, start, end in of_lane.tolist() for s in range(start, end)]
-            assert samples == list(range(first, stop))
-            for number, count in enumerate(vectors):
-                blocks: list[Any] = parts[(parts[:, 0] == lane) & (parts[:, 1] == number)].tolist()
-                columns = [c for _, _, at, size in blocks for c in range(at, at + size * LANES)]
-                assert columns == list(range(count * LANES))
-        assert len(parts) == sum(len(parts[parts[:, 0] == lane]) for lane in range(n_lanes))
-
     def test_the_busiest_of_sixteen_threads(self) -> None:
         """The default network and batch: a sixteenth of the samples, and few columns, each."""
         turns, parts = share((400, 16), (0, 32, 64), 4, 32, 16)

@@ -5,7 +5,7 @@ choice     which of the two a run uses, and why
 event      event lists and compiled kernels (the default on a CPU)
 dense      the torch network (the reference, and the engine on a GPU)
 integer    a quantised network in integers alone
-sharing, workspace  of the event engine: threads, constants and memory
+workspace  of the event engine: constants, memory and threads
 """
 
 from spikejoule.engine.choice import choose_engine, engine_to_train, make_engine, run_network

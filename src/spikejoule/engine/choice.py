@@ -112,7 +112,6 @@ def engine_to_train(
     Raises:
         ParameterError: an engine or a device that cannot be had.
     """
-    from spikejoule.engine.choice import use_threads
     from spikejoule.model.network import initial_state
 
     threads = use_threads(settings.threads)

@@ -19,6 +19,7 @@ from spikejoule.engine.interface import (
     Labels,
     Snapshot,
     Teacher,
+    adam_state,
     check_input,
     exponents_of,
     with_exponents,
@@ -264,17 +265,9 @@ class DenseEngine:
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
-        told = self._optimizer.state_dict()
-        # Fused or not is a matter of the device, and none of whoever goes on from the state.
-        told["param_groups"][0].update(lr=learning_rate, fused=None)
-        state = {
-            index: {
-                name: value.cpu().numpy().copy() if name != "step" else np.float32(value.item())
-                for name, value in entry.items()
-            }
-            for index, entry in told["state"].items()
-        }
-        return {"state": state, "param_groups": told["param_groups"]}
+        taken = self.snapshot() if self._optimizer.state else None
+        weight_decay = self._settings.weight_decay
+        return adam_state(self._architecture, taken, learning_rate, weight_decay)
 
     def snapshot(self) -> Snapshot:
         """All that the next batch depends on; after one batch at least."""

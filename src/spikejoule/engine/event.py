@@ -48,8 +48,8 @@ from spikejoule.engine.kernels.structures import (
     Workspace,
 )
 from spikejoule.engine.kernels.through_time import SURROGATE_CODES
-from spikejoule.engine.sharing import gradient_of_batch
 from spikejoule.engine.workspace import (
+    gradient_of_batch,
     neuron_of_layer,
     neuron_table,
     new_workspace,
@@ -64,7 +64,7 @@ from spikejoule.model.quantisation import with_grids
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it; it does
-not depend on the machine, and more threads than these share the parts out (sharing.py)."""
+not depend on the machine, and more threads than these share the parts out (workspace.py)."""
 
 TABLE_CLASSES = 1000
 """Classes up to which the targets of all are computed once; of more, a batch computes its own."""
@@ -365,11 +365,9 @@ class EventEngine:
 
     def optimizer_state(self, learning_rate: float) -> dict[str, Any]:
         """Adam's state in the format of ``torch.optim.Adam.state_dict``, arrays for tensors."""
-        moments = self._moments or ()
-        by_name = [self._layout.unpack(moment) for moment in moments]
-        names = list(self._architecture.parameter_shapes())
+        taken = None if self._moments is None else self.snapshot()
         weight_decay = self._settings.weight_decay
-        return adam_state(names, by_name, self._steps_taken, learning_rate, weight_decay)
+        return adam_state(self._architecture, taken, learning_rate, weight_decay)
 
     def snapshot(self) -> Snapshot:
         """All that the next batch depends on; after one batch at least."""

@@ -4,7 +4,7 @@ Beside the protocol stand what a batch gives, and all that the next step of an e
 named arrays.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Self
 
@@ -110,22 +110,17 @@ def with_exponents(architecture: Architecture, exponents: tuple[int, ...]) -> Ar
 
 
 def adam_state(
-    names: Sequence[str],
-    moments: Sequence[Mapping[str, NDArray[Any]]],
-    steps_taken: int,
-    learning_rate: float,
-    weight_decay: float,
+    architecture: Architecture, taken: Snapshot | None, learning_rate: float, weight_decay: float
 ) -> dict[str, Any]:
     """The format of ``torch.optim.Adam.state_dict``, with arrays for tensors.
 
     Args:
-        names: of the parameters, in the order of their indices.
-        moments: the first and the second moment of each parameter, by name; nothing before the
-            first step.
-        steps_taken: steps of the optimizer so far.
+        architecture: whose parameters have the indices, in their order.
+        taken: the engine's snapshot; None before the first step.
         learning_rate: of the last step.
         weight_decay: L2 penalty.
     """
+    names = list(architecture.parameter_shapes())
     group = {
         "lr": learning_rate,
         "betas": ADAM_BETAS,
@@ -136,18 +131,17 @@ def adam_state(
         "foreach": None,
         "capturable": False,
         "differentiable": False,
-        "fused": None,
+        "fused": None,  # a matter of the device, and none of whoever goes on from the state
         "decoupled_weight_decay": False,
         "params": list(range(len(names))),
     }
     state: dict[int, dict[str, Any]] = {}
-    if moments:
-        first, second = moments
+    if taken is not None:
         for index, name in enumerate(names):
             state[index] = {
-                "step": np.float32(steps_taken),
-                "exp_avg": first[name],
-                "exp_avg_sq": second[name],
+                "step": np.float32(taken.steps_taken),
+                "exp_avg": taken.first[name],
+                "exp_avg_sq": taken.second[name],
             }
     return {"state": state, "param_groups": [group]}
 

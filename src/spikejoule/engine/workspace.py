@@ -1,23 +1,39 @@
-"""What the kernels of the event engine are given: constants of neurons, grids, and memory."""
+"""What the kernels of the event engine are given, and how a batch is shared out over threads.
+
+Given are constants of neurons, grids, and memory. No bit of a gradient depends on the number of
+threads. A thread a lane needs no plan. More threads take many groups of samples at a time: first
+the deltas of each group, then each part of the gradient (kernels/backward.py).
+"""
 
 import functools
+import itertools
 import logging
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from spikejoule.core.compiling.emit import aligned_zeros, padded
+from spikejoule.core.compiling.emit import LANES, aligned_zeros, padded
 from spikejoule.encoding.events import source_type
 from spikejoule.encoding.kernels import SPARE_SPIKES
+from spikejoule.engine.kernels.backward import (
+    GRADIENT_BLOCK,
+    add_groups,
+    batch_gradient,
+    prepare_groups,
+    transpose_in_parts,
+)
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import (
+    Batch,
     Grids,
+    Learning,
     Moments,
     Network,
     Neuron,
     Workspace,
 )
+from spikejoule.engine.kernels.vector import NARROW
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import layer_constants, neuron_constants, quantisation_of
 
@@ -138,3 +154,92 @@ def new_workspace(
 def no_moments(size: int, dtype: DTypeLike) -> Moments:
     """Adam's moments before the first step."""
     return Moments(first=aligned_zeros((size,), dtype), second=aligned_zeros((size,), dtype))
+
+
+class Sharing(NamedTuple):
+    """Who does what.
+
+    Attributes:
+        turns: the groups that are worked at once, turn after turn: lane, first sample and end of
+            each, int64 [groups, 3].
+        parts: of the gradient, see `add_groups`, int64 [parts, 4].
+    """
+
+    turns: tuple[NDArray[np.int64], ...]
+    parts: NDArray[np.int64]
+
+
+def gradient_of_batch(
+    batch: Batch, learning: Learning, network: Network, workspace: Workspace, threads: int
+) -> None:
+    """Leave the gradient of each lane in the workspace, and its losses and counts."""
+    lanes, slots = batch.bounds.size - 1, len(workspace.counts)
+    if slots == lanes:
+        batch_gradient(tuple(batch), tuple(learning), tuple(network), tuple(workspace))
+        return
+    strides = tuple(network.layers[:, 2].tolist())
+    bounds = tuple(batch.bounds.tolist())
+    sharing = share(strides, bounds, workspace.group_size, slots, threads)
+    workspace.counts[:] = 0
+    workspace.losses[:] = 0
+    transpose_in_parts(network, threads)
+    for groups in sharing.turns:
+        prepare_groups(groups, batch, learning, network, workspace)
+        add_groups(groups, sharing.parts, batch, network, workspace)
+
+
+@functools.lru_cache(maxsize=64)
+def share(
+    strides: tuple[int, ...], bounds: tuple[int, ...], most: int, slots: int, threads: int
+) -> Sharing:
+    """A plan for a batch.
+
+    Args:
+        strides: of each layer.
+        bounds: lane k has the samples ``bounds[k]`` to ``bounds[k + 1]``.
+        most: samples of a group.
+        slots: groups that the workspace holds, a multiple of the lanes.
+        threads: how many.
+    """
+    lanes = [range(first, stop) for first, stop in itertools.pairwise(bounds)]
+    size = _group_size(lanes, most, threads)
+    groups = [
+        [(lane, first, min(first + size, samples.stop)) for first in samples[::size]]
+        for lane, samples in enumerate(lanes)
+    ]
+    at_once = slots // len(lanes)
+    turns = [
+        np.array([group for of in groups for group in of[first : first + at_once]], dtype=np.int64)
+        for first in range(0, max(map(len, groups)), at_once)
+    ]
+    parts = [
+        (lane, number, *block)
+        for number, stride in enumerate(strides)
+        for block in _blocks(stride // LANES, len(lanes), threads)
+        for lane in range(len(lanes))
+    ]
+    return Sharing(tuple(turns), np.array(parts, dtype=np.int64))
+
+
+def _group_size(lanes: list[range], most: int, threads: int) -> int:
+    """The group size, of those up to `most`, with which the busiest thread has least to do."""
+
+    def samples_of_busiest(size: int) -> int:
+        n_groups = sum(-(-len(samples) // size) for samples in lanes)
+        return size * -(-n_groups // threads)
+
+    return min(range(most, 0, -1), key=samples_of_busiest)
+
+
+def _blocks(vectors: int, lanes: int, threads: int) -> list[tuple[int, int]]:
+    """First column and vectors of each block of a layer; a narrow one is a single block.
+
+    A block takes a step for each spike, and one for each of its vectors.
+    """
+
+    def steps_of_busiest(size: int) -> int:
+        return -(-lanes * -(-vectors // size) // threads) * (1 + size)
+
+    sizes = range(min(vectors, GRADIENT_BLOCK), 0, -1)
+    size = vectors if vectors <= NARROW else min(sizes, key=steps_of_busiest)
+    return [(first * LANES, min(size, vectors - first)) for first in range(0, vectors, size)]
