@@ -88,14 +88,6 @@ def test_entries_of_files_name_what_is_not_as_before() -> None:
     }
 
 
-def test_a_network_without_biases() -> None:
-    architecture = Architecture(784, (400,), 10, LeakyIntegrateAndFire(bias=False))
-    assert architecture.parameter_shapes() == {
-        "layer1.synapses.weight": (400, 784),
-        "layer2.synapses.weight": (10, 400),
-    }
-
-
 def test_what_neurons_have_learned() -> None:
     neuron = LeakyIntegrateAndFire(threshold=2.0, decay=(0.5, 0.75), learned="both")
     architecture = Architecture(4, (3,), 2, neuron)

@@ -18,25 +18,6 @@ from tests import naive
 ARCHITECTURE = Architecture(7, (11, 6), 3, LeakyIntegrateAndFire(threshold=1.0, decay=0.9))
 
 
-def dense_spikes(n_samples: int, n_steps: int) -> np.ndarray:
-    generator = np.random.default_rng([n_samples, n_steps])
-    return generator.integers(0, 2, (n_samples, n_steps, ARCHITECTURE.n_input))
-
-
-def firing_state() -> dict[str, torch.Tensor]:
-    generator = np.random.default_rng(1)
-    return {
-        name: torch.tensor(generator.normal(0.1, 0.5, shape))
-        for name, shape in ARCHITECTURE.parameter_shapes().items()
-    }
-
-
-def loaded_network(surrogate: str, slope: float) -> SpikingNetwork:
-    network = SpikingNetwork(ARCHITECTURE, SURROGATES[surrogate](surrogate_slope=slope)).double()
-    network.load_state_dict(firing_state(), strict=True)
-    return network
-
-
 class TestNames:
     def test_those_of_the_seed(self) -> None:
         network = SpikingNetwork(Architecture(784, (400,), 10), SURROGATES["constant"]())
@@ -83,37 +64,7 @@ class TestStart:
             assert state[f"layer{layer}.synapses.bias"].abs().max() <= bound
 
 
-class TestForward:
-    def test_spikes_against_loops(self) -> None:
-        dense = dense_spikes(4, 9)
-        network = loaded_network("constant", 0.3)
-        layers = network(torch.from_numpy(dense).double().transpose(0, 1))
-        expected = naive.run(firing_state(), dense.tolist(), 1.0, 0.9)
-        for layer, spikes in zip(layers, expected, strict=True):
-            assert np.array_equal(layer.detach().transpose(0, 1).numpy(), spikes)
-            assert 0 < spikes.mean() < 1
-
-
-class TestBackward:
-    @pytest.mark.parametrize("name", list(SURROGATES))
-    def test_autograd_against_loops(self, name: str) -> None:
-        dense = dense_spikes(3, 8)
-        labels = [0, 2, 1]
-        slope = SURROGATES[name].default_slope
-        network = loaded_network(name, slope)
-        counts = network(torch.from_numpy(dense).double().transpose(0, 1))[-1].sum(dim=0)
-        loss = torch.nn.CrossEntropyLoss(label_smoothing=0.1)(0.3 * counts, torch.tensor(labels))
-        loss.backward()
-        state = {key: value.numpy() for key, value in firing_state().items()}
-        expected_loss, _, _, gradients = naive.batch_gradient(
-            state, dense, labels, (1.0, 0.9), (name, slope), 0.3, 0.1
-        )
-        assert loss.item() == pytest.approx(expected_loss, rel=1e-12)
-        for key, parameter in network.named_parameters():
-            assert parameter.grad is not None
-            np.testing.assert_allclose(parameter.grad, gradients[key], rtol=1e-9, atol=1e-14)
-            assert np.abs(gradients[key]).max() > 0
-
+class TestSurrogates:
     @pytest.mark.parametrize("name", list(SURROGATES))
     @pytest.mark.parametrize("slope", [None, 0.7, 3.0])
     def test_derivatives_against_the_literature(self, name: str, slope: float | None) -> None:

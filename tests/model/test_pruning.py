@@ -78,10 +78,6 @@ class TestMasks:
         assert masks["layer1.synapses.weight"].tolist() == [[True, False, False]]
         assert masks["layer2.synapses.weight"].tolist() == [[True]]
 
-    def test_nothing_goes_at_zero(self) -> None:
-        masks = pruning_masks({"layer1.synapses.weight": np.zeros((3, 4))}, 0.0)
-        assert masks["layer1.synapses.weight"].all()
-
 
 class TestEngines:
     @needs_torch
@@ -124,21 +120,6 @@ class TestEngines:
             )
             outcome, _ = engine.gradients(events, labels)
             assert outcome.synaptic_events == expected, engine.name
-
-    def test_a_removed_synapse_carries_nothing(self) -> None:
-        architecture, state = network(7, 40, 3)
-        _, events, _ = batch(architecture, 5, 12)
-        engine = EventEngine(architecture, state, LEARNING, np.float64)
-        before = engine.run(events)
-        engine.prune(pruning_masks(state, 0.9))
-        after = engine.run(events)
-        zeroed = {
-            name: values * pruning_masks(state, 0.9).get(name, True)
-            for name, values in state.items()
-        }
-        expected = EventEngine(architecture, zeroed, LEARNING, np.float64).run(events)
-        assert np.array_equal(after[0].sources, expected[0].sources)
-        assert not np.array_equal(before[0].sources, after[0].sources)
 
 
 class TestCounts:

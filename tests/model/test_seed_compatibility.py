@@ -7,7 +7,6 @@ import io
 import json
 import re
 from contextlib import redirect_stdout
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,6 @@ import torch
 
 from spikejoule.cli import main
 from spikejoule.data.images import Dataset
-from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.engine import run_network
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.checkpoint import read_complete, write_complete
@@ -138,21 +136,6 @@ class TestOurNetworkInTheSeedsCode:
             assert words in text
         assert content["test_accuracy"] == 91.25
 
-    def test_the_seeds_inspection_of_another_code(
-        self, seed: dict[str, Any], tmp_path: Path
-    ) -> None:
-        """A code without a rate has no rate and no probability to print."""
-        network = replace(trained_network(), encoder=Latency(time_window=20))
-        printed = io.StringIO()
-        with redirect_stdout(printed):
-            content = seed["inspect_surrogate_checkpoint"](
-                write_example(tmp_path / "c.pth", network)
-            )
-        assert "Time window: 20" in printed.getvalue()
-        assert "Max rate: N/A Hz" in printed.getvalue()
-        assert content["encoding"]["type"] == "latency"
-        assert "spike_prob_formula" not in content["encoding"]
-
     def test_every_key_that_the_seed_writes_is_in_ours(self, seed_checkpoint: Path) -> None:
         theirs = torch.load(seed_checkpoint, weights_only=False)
         ours = complete_content()
@@ -218,15 +201,6 @@ class TestTheSeedsCheckpointHere:
         assert found["synaptic_events_per_inference"] == recorded["event_syn_per_inference"]
         assert found["dense_operations_per_inference"] == recorded["dense_ops_per_inference"]
         assert found["sparsity_ratio"] == recorded["sparsity_ratio"]
-
-    def test_measure(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        command = ["measure", str(seed_checkpoint), "--images", "mnist5k", "--samples", "40"]
-        assert main([*command, "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)
-        assert found["n_samples"] == 40
-        assert found["spikes_total"]["hidden"] > 0
-        assert main(command) == 0
-        assert "84.43 %" in capsys.readouterr().out
 
     def test_energy(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["energy", str(seed_checkpoint), "--json"]) == 0

@@ -1,6 +1,7 @@
 """What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from spikejoule.evaluation.early_exit import EarlyExit, exit_steps
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.pruning import fan_outs_by_source
+from spikejoule.model.trained import EpochEntry
 
 _COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
 
@@ -61,7 +63,8 @@ def analysis_inputs(
         ArtifactError: there is no `measured`, and `recorded_proxies` finds none.
     """
     architecture, encoder = checkpoint.architecture, checkpoint.encoder
-    data = _mapping(checkpoint.section("spikejoule"), "data")
+    stated = checkpoint.section("spikejoule").get("data")
+    data = stated if isinstance(stated, Mapping) else {}
     accuracy, synapses = _accuracy(checkpoint), _synapses(checkpoint)
     left = 1.0 if synapses is None else sum(synapses) / sum(architecture.synapses)
     pruned = 100 * (1 - left)
@@ -79,7 +82,7 @@ def analysis_inputs(
         variants = spiking_variants(name, measured, code, known, stopping)
     else:
         spikes = _recorded_spikes(checkpoint)
-        n_images = checkpoint.section("inference_spikes").get("n_samples", 0)
+        n_images = checkpoint.file.inference_spikes.n_samples or 0
         proxies = recorded_proxies(checkpoint)
         events = [one.synaptic_events_per_inference for one in proxies.connections]
         macs, products = proxies.input_macs_per_inference, encoder.input_products
@@ -131,43 +134,36 @@ def recorded_proxies(checkpoint: CompleteCheckpoint) -> EnergyProxies:
             and of a connection no events are recorded, or more than all its synapses give; or its
             input are constant currents, and the same holds of their products.
     """
-    spikes, n_steps = _recorded_spikes(checkpoint), checkpoint.encoder.time_window
-    macs = _recorded_macs(checkpoint)
-    full = energy_proxies(checkpoint.architecture, spikes, n_steps, None, macs)
+    spikes, encoder = _recorded_spikes(checkpoint), checkpoint.encoder
+    architecture, recorded = checkpoint.architecture, checkpoint.file.energy_proxies
+    macs = events = None
+    if encoder.input_products is not None:
+        most = architecture.synapses[0]
+        if encoder.input_products == "every_step":
+            most *= encoder.time_window
+        of = f"of a network with the encoding {encoder.name}", "input_macs_per_inference"
+        macs = _within(*of, recorded.input_macs_per_inference, most)
+    full = energy_proxies(architecture, spikes, encoder.time_window, None, macs)
     if not checkpoint.pruned:
         return full
-    per_layer = _mapping(checkpoint.section("energy_proxies"), "per_layer")
     events = []
     for connection in full.connections:
-        most = connection.synaptic_events_per_inference
-        recorded: Any = _mapping(per_layer, connection.name).get("synaptic_events_per_inference")
-        # A mean of integers, so a product of means may fall short of it by a rounding.
-        if recorded is None or recorded > most * (1 + 1e-9):
-            raise ArtifactError(
-                "the checkpoint is of a pruned network, and must record the synaptic events of "
-                f"{connection.name} per inference, from 0 to {most:,.1f}, but records "
-                f"{recorded!r:.80}: count them with {_COUNTING}."
-            )
-        events.append(float(recorded))
-    return energy_proxies(checkpoint.architecture, spikes, n_steps, events, macs)
+        entry = recorded.per_layer.get(connection.name)
+        found = None if entry is None else entry.synaptic_events_per_inference
+        of = "of a pruned network", f"synaptic events of {connection.name} per inference"
+        events.append(_within(*of, found, connection.synaptic_events_per_inference))
+    return energy_proxies(architecture, spikes, encoder.time_window, events, macs)
 
 
-def _recorded_macs(checkpoint: CompleteCheckpoint) -> float | None:
-    """The products of constant currents per inference that the file records."""
-    encoder = checkpoint.encoder
-    if encoder.input_products is None:
-        return None
-    most = checkpoint.architecture.synapses[0]
-    if encoder.input_products == "every_step":
-        most *= encoder.time_window
-    macs: Any = checkpoint.section("energy_proxies").get("input_macs_per_inference")
-    if macs is None or macs > most:
+def _within(network: str, what: str, found: float | None, most: float) -> float:
+    """A recorded mean; ArtifactError if there is none, or more than can be."""
+    # A mean of integers, so a product of means may fall short of it by a rounding.
+    if found is None or found > most * (1 + 1e-9):
         raise ArtifactError(
-            f"the checkpoint is of a network with the encoding {encoder.name}, and must record its "
-            f"input_macs_per_inference, from 0 to {most:,}, but records {macs!r:.80}: count them "
-            f"with {_COUNTING}."
+            f"the checkpoint is {network}, and must record its {what}, from 0 to {most:,.1f}, but "
+            f"records {found!r:.80}: count them with {_COUNTING}."
         )
-    return float(macs)
+    return found
 
 
 def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
@@ -175,45 +171,50 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
 
     Likewise if the network's input are constant currents whose products are not recorded.
     """
-    config, spikes = checkpoint.section("training_config"), checkpoint.section("training_spikes")
-    results, ours = checkpoint.section("training_results"), checkpoint.section("spikejoule")
-    names = checkpoint.architecture.layer_names
-    totals = spikes.get("total_per_layer") or {name: spikes.get(f"total_{name}") for name in names}
-    samples, n_epochs = results.get("total_samples"), results.get("epochs_trained")
-    batch_size = config.get("batch_size")
-    numbers = [*(totals.get(name) for name in names), samples, n_epochs, batch_size]
-    if not all(isinstance(number, int | float) and number >= 0 for number in numbers):
+    file, names = checkpoint.file, checkpoint.architecture.layer_names
+    config, results, spikes = file.training_config, file.training_results, file.training_spikes
+    totals = spikes.by_layer("total_{}", spikes.total_per_layer, names)
+    samples, n_epochs, batch_size = (
+        results.total_samples, results.epochs_trained, config.batch_size,
+    )  # fmt: skip
+    if totals is None or samples is None or n_epochs is None or batch_size is None:
         return None
-    if not (samples and n_epochs and batch_size):
-        return None
-    epochs = _epochs(ours.get("history", ()), len(names))
+    epochs = _epochs(file.spikejoule.history, len(names))
     products = checkpoint.encoder.input_products
     if products and not (epochs and all(epoch.input_macs is not None for epoch in epochs)):
         return None
+    clip = config.grad_clip_max_norm if config.grad_clip_norm is None else config.grad_clip_norm
     return TrainingRecord(
         epochs=epochs,
-        samples=int(samples),
+        samples=samples,
         spikes=tuple(round(totals[name]) for name in names),
-        n_epochs=int(n_epochs),
+        n_epochs=n_epochs,
         time_window=checkpoint.encoder.time_window,
-        batch_size=int(batch_size),
-        weight_decay=bool(config.get("weight_decay")),
-        clipping=bool(config.get("grad_clip_norm", config.get("grad_clip_max_norm"))),
-        best_epoch=ours.get("best_epoch"),
-        best_validation_accuracy_percent=results.get("best_val_accuracy"),
+        batch_size=batch_size,
+        weight_decay=bool(config.weight_decay),
+        clipping=bool(clip),
+        best_epoch=file.spikejoule.best_epoch,
+        best_validation_accuracy_percent=results.best_val_accuracy,
         pruned=checkpoint.pruned,
         input_products=products,
     )
 
 
+def _epochs(history: Sequence[EpochEntry], n_layers: int) -> tuple[EpochSpikes, ...]:
+    """The epochs of a history that has the spikes of each layer; else nothing."""
+    if any(len(row.spikes) != n_layers for row in history):
+        return ()
+    names = {one.name for one in fields(EpochSpikes)}
+    return tuple(EpochSpikes(**row.model_dump(include=names)) for row in history)
+
+
 def _accuracy(checkpoint: CompleteCheckpoint) -> RecordedAccuracy | None:
-    percent = checkpoint.content.get("test_accuracy")
-    if not isinstance(percent, int | float):
+    percent, test = checkpoint.file.test_accuracy, checkpoint.file.spikejoule.test
+    if percent is None:
         return None
-    test = _mapping(checkpoint.section("spikejoule"), "test")
-    low, high = (test.get(f"test_accuracy_{end}_percent") for end in ("low", "high"))
-    validation = checkpoint.section("training_results").get("best_val_accuracy")
-    return RecordedAccuracy(float(percent), low, high, validation)
+    low, high = test.test_accuracy_low_percent, test.test_accuracy_high_percent
+    validation = checkpoint.file.training_results.best_val_accuracy
+    return RecordedAccuracy(percent, low, high, validation)
 
 
 def _recorded_spikes(checkpoint: CompleteCheckpoint) -> dict[str, float]:
@@ -224,37 +225,3 @@ def _recorded_spikes(checkpoint: CompleteCheckpoint) -> dict[str, float]:
             f"count them with {_COUNTING}."
         )
     return spikes
-
-
-def _epochs(history: Any, n_layers: int) -> tuple[EpochSpikes, ...]:
-    """The epochs of a history that records the spikes of each; else nothing."""
-    if not isinstance(history, list | tuple):
-        return ()
-    needed = ("epoch", "samples", "spikes", "validation_accuracy_percent")
-    if not all(
-        isinstance(row, Mapping)
-        and all(name in row for name in needed)
-        and len(row["spikes"]) == n_layers
-        for row in history
-    ):
-        return ()
-    return tuple(
-        EpochSpikes(
-            row["epoch"],
-            row["samples"],
-            tuple(int(count) for count in row["spikes"]),
-            row["validation_accuracy_percent"],
-            tuple(int(count) for count in events)
-            if (events := row.get("synaptic_events"))
-            else None,
-            row.get("teacher_macs"),
-            row.get("teacher_macs_nonzero"),
-            row.get("input_macs"),
-        )
-        for row in history
-    )
-
-
-def _mapping(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = content.get(name)
-    return section if isinstance(section, Mapping) else {}

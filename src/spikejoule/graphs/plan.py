@@ -62,6 +62,7 @@ from spikejoule.graphs.network import (
     Waiting,
     Windows,
 )
+from spikejoule.model.pruning import fan_out_of
 
 Edge = tuple[str, str]
 
@@ -160,14 +161,6 @@ def convolution_fan_out(node: Convolution, pruned: bool) -> NDArray[np.int64]:
     fan_out: NDArray[np.int64] = np.einsum("yq,xr,cqr->cyx", rows, columns, taps, optimize=True)
     flat: NDArray[np.int64] = fan_out.reshape(-1)
     return flat
-
-
-def dense_fan_out(node: Dense, pruned: bool) -> NDArray[np.int64]:
-    """The same of a fully connected node."""
-    if pruned:
-        left: NDArray[np.int64] = (node.weight != 0).sum(axis=0, dtype=np.int64)
-        return left
-    return np.full(node.n_in, node.n_out, dtype=np.int64)
 
 
 def pooling_fan_out(node: Pooling) -> NDArray[np.int64]:
@@ -273,7 +266,7 @@ def _spiking(nodes: tuple[Node, ...], sources: Mapping[str, tuple[str, ...]]) ->
 
 def _fan_out(node: Node, pruned: bool) -> NDArray[np.int64]:
     if isinstance(node, Dense):
-        return dense_fan_out(node, pruned)
+        return fan_out_of(node.weight, pruned)
     if isinstance(node, Convolution):
         return convolution_fan_out(node, pruned)
     assert isinstance(node, Pooling)

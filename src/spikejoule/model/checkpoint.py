@@ -26,7 +26,7 @@ from pydantic import Field, model_validator
 from spikejoule import __version__
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.schema import Count, NotNegative, Percent, check_interval
+from spikejoule.core.schema import NotNegative, Percent, check_interval
 from spikejoule.encoding.counting import SpikeCounts
 from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
@@ -34,15 +34,14 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import is_pruned
 from spikejoule.model.quantisation import floats_suffice
 from spikejoule.model.trained import (
+    EpochEntry,
     QuantisationEntry,
     Section,
     Size,
     TrainedNetwork,
     TrainingConfigSection,
-    build_architecture,
     quantisation_section,
-    quantised_architecture,
-    state_arrays,
+    read_network,
 )
 
 # Spikes: sums of integers, which the notebook keeps as floats.
@@ -87,6 +86,21 @@ class SpikesSection(Section):
     per_inference_per_layer: ByName = Field(default_factory=dict)
     measurement_time_seconds: NotNegative | None = None
 
+    def by_layer(
+        self, name: str, each: Mapping[str, float], layers: Sequence[str]
+    ) -> dict[str, float] | None:
+        """One number for each layer: those of `each`, or, where there are none, entries by name.
+
+        None where a layer has none.
+        """
+        named = {
+            layer: getattr(self, name.format(layer)) for layer in ("input", "hidden", "output")
+        }
+        found = each or named
+        if any(found.get(layer) is None for layer in layers):
+            return None
+        return {layer: found[layer] for layer in layers}
+
 
 class LayerProxyEntry(Section):
     """The counts of one weight matrix per inference."""
@@ -114,25 +128,12 @@ class EvaluationSection(Section):
     per_class: dict[str, Percent | None] = Field(default_factory=dict)
 
 
-class EpochSection(Section):
-    """One epoch; its spikes are one number a layer."""
-
-    epoch: Size | None = None
-    samples: Size | None = None
-    validation_accuracy_percent: Percent | None = None
-    spikes: tuple[Count, ...] | list[Count] = ()
-    synaptic_events: tuple[Count, ...] | list[Count] | None = None
-    teacher_macs: Count | None = None
-    teacher_macs_nonzero: Count | None = None
-    input_macs: Count | None = None
-
-
 class ProjectSection(Section):
     """What this project adds."""
 
     seed: int | None = Field(default=None, ge=0, lt=2**32)
     best_epoch: Size | None = None
-    history: list[EpochSection] = Field(default_factory=list)
+    history: list[EpochEntry] = Field(default_factory=list)
     test: EvaluationSection = EvaluationSection()
 
 
@@ -164,7 +165,7 @@ class CompleteFile(Section):
 
     @model_validator(mode="after")
     def _epochs_add_up_to_the_training_spikes(self) -> Self:
-        spikes = [entry.spikes for entry in self.spikejoule.history if entry.spikes]
+        spikes = [entry.spikes for entry in self.spikejoule.history]
         totals = list(self.training_spikes.total_per_layer.values())
         if spikes and totals:
             if {len(of_epoch) for of_epoch in spikes} != {len(totals)}:
@@ -385,12 +386,14 @@ class CompleteCheckpoint:
 
     Attributes:
         content: the file's dictionary, sections that a writer left out absent.
+        file: the same by name, what is missing None or empty.
         architecture: the network's shape and neuron constants.
         state: the weights, float32, by their names in the file.
         encoder: the code by which images became spikes.
     """
 
     content: dict[str, Any]
+    file: CompleteFile
     architecture: Architecture
     state: dict[str, NDArray[np.float32]]
     encoder: Encoder
@@ -407,20 +410,9 @@ class CompleteCheckpoint:
 
     def spikes_per_inference(self) -> dict[str, float] | None:
         """Mean spikes of each layer per inference, by the layer's name; None if not recorded."""
-        names = self.architecture.layer_names
-        recorded = self.section("inference_spikes")
-        per_layer = recorded.get("per_inference_per_layer")
-        if per_layer is None and len(self.architecture.hidden) == 1:
-            per_layer = {name: recorded.get(f"{name}_per_inference") for name in names}
-        if not isinstance(per_layer, Mapping):
-            return None
-        spikes = {}
-        for name in names:
-            count = per_layer.get(name)
-            if not isinstance(count, int | float) or not 0 <= count < math.inf:
-                return None
-            spikes[name] = float(count)
-        return spikes
+        recorded = self.file.inference_spikes
+        each, names = recorded.per_inference_per_layer, self.architecture.layer_names
+        return recorded.by_layer("{}_per_inference", each, names)
 
 
 def write_complete(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
@@ -449,36 +441,26 @@ def complete_checkpoint(
             f"{found!r}."
         )
     file = CompleteFile.from_content(path, content)
-    architecture = _read_architecture(path, content)
-    state = state_arrays(path, content["model_state_dict"], architecture)
+    stated = content["architecture"]
+    names = ("n_input", "n_hidden", "n_output")
+    n_input, n_hidden, n_output = (stated.get(name, content.get(name)) for name in names)
+    for name in names:
+        if name in stated and content.get(name, stated[name]) != stated[name]:
+            raise ArtifactError(
+                f"{path} states {name} twice and differently: {stated[name]} in its architecture, "
+                f"{content[name]} beside it."
+            )
+    architecture, state = read_network(
+        path, (n_input, n_hidden, n_output), stated, file.model_state_dict, file.quantisation
+    )
+    total = sum(architecture.synapses)
+    recorded = file.connectivity.get("n_synapses_total", total)
+    if recorded != total:
+        raise ArtifactError(f"{path} states {recorded} synapses, but its architecture has {total}.")
     return CompleteCheckpoint(
         content=dict(content),
-        architecture=quantised_architecture(path, file.quantisation, architecture, state),
+        file=file,
+        architecture=architecture,
         state=state,
         encoder=encoder_of_entry(path, content["encoding"]),
     )
-
-
-def _read_architecture(path: str | os.PathLike[str], content: Mapping[str, Any]) -> Architecture:
-    """The architecture, after a check that the file does not state two different ones."""
-    stated = content["architecture"]
-    names = ("n_input", "n_hidden", "n_output")
-    sizes = {name: stated.get(name, content.get(name)) for name in names}
-    for name, size in sizes.items():
-        if content.get(name, size) != size:
-            raise ArtifactError(
-                f"{path} states {name} twice and differently: {size} in its architecture, "
-                f"{content[name]} beside it."
-            )
-    architecture = build_architecture(
-        path,
-        sizes["n_input"],
-        sizes["n_hidden"],
-        sizes["n_output"],
-        stated,
-    )
-    total = sum(architecture.synapses)
-    recorded = content.get("connectivity", {}).get("n_synapses_total", total)
-    if recorded != total:
-        raise ArtifactError(f"{path} states {recorded} synapses, but its architecture has {total}.")
-    return architecture

@@ -121,17 +121,18 @@ def fan_outs_by_source(
         pruned: whether synapses were removed in training. A removed synapse has a weight of exactly
             zero and carries no event; without pruning a weight of zero is a synapse like others.
     """
-    if not pruned:
-        return tuple(
-            np.full(size, fan_out, dtype=np.int64)
-            for size, fan_out in zip(
-                architecture.layer_sizes[:-1], architecture.fan_outs, strict=True
-            )
-        )
     return tuple(
-        np.count_nonzero(state[f"layer{layer}.synapses.weight"], axis=0).astype(np.int64)
+        fan_out_of(state[f"layer{layer}.synapses.weight"], pruned)
         for layer in range(1, len(architecture.layer_sizes))
     )
+
+
+def fan_out_of(weight: NDArray[Any], pruned: bool) -> NDArray[np.int64]:
+    """Synapses that a spike of each source reaches in a matrix [target, source], int64 [source]."""
+    if pruned:
+        left: NDArray[np.int64] = np.count_nonzero(weight, axis=0).astype(np.int64)
+        return left
+    return np.full(weight.shape[1], weight.shape[0], dtype=np.int64)
 
 
 def targets_by_source(

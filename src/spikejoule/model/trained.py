@@ -68,9 +68,7 @@ def quantisation_section(architecture: Architecture, state: State) -> dict[str, 
         return {}
     quantisation, layers = quantisation_of(architecture), layer_constants(architecture)
     integers = integers_of(architecture, state)
-    problem = _integers_problem(architecture, integers, state)
-    if problem:
-        raise ValueError(problem)
+    _check_integers(architecture, integers, state)
     entry = {
         "weight_bits": quantisation.weight_bits,
         "state_bits": quantisation.state_bits,
@@ -82,59 +80,51 @@ def quantisation_section(architecture: Architecture, state: State) -> dict[str, 
     return {"quantisation": entry}
 
 
-def quantised_architecture(
-    path: str | os.PathLike[str],
-    entry: QuantisationEntry | None,
-    architecture: Architecture,
-    state: State,
+def _quantised(
+    architecture: Architecture, entry: QuantisationEntry | None, state: State
 ) -> Architecture:
     """The architecture with the widths and grids that a file states, if any.
 
     Raises:
-        ArtifactError: they are impossible, or the integers are not those of the weights.
+        ParameterError, ValueError: they are impossible, or the integers not those of the weights.
     """
     if entry is None:
         return architecture
-    quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
-    try:
-        quantised = replace(architecture, quantisation=quantisation)
-    except ParameterError as error:
-        raise ArtifactError(f"{path} states an impossible architecture: {error}") from error
-    if len(entry.exponents) != len(architecture.fan_outs):
-        raise ArtifactError(
-            f"{path} has grids of {len(entry.exponents)} layers, but {len(architecture.fan_outs)} "
-            "layers after the input: write it again."
+    n_layers = len(architecture.fan_outs)
+    if len(entry.exponents) != n_layers:
+        raise ValueError(
+            f"it has grids of {len(entry.exponents)} layers, but {n_layers} layers after the input"
         )
+    quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
+    quantised = replace(architecture, quantisation=quantisation)
     layers = layer_constants(quantised)
     stated = [entry.thresholds, entry.leak_factors]
     if stated != [[one.threshold for one in layers], [one.leak for one in layers]]:
-        raise ArtifactError(
-            f"{path} states thresholds or leaks that are not those of its neurons on their grids: "
-            "write it again."
-        )
-    problem = _integers_problem(quantised, entry.integers, state)
-    if problem:
-        raise ArtifactError(f"{path} does not fit its own integers: {problem}: write it again.")
+        raise ValueError("its thresholds or leaks are not those of its neurons on their grids")
+    _check_integers(quantised, entry.integers, state)
     return quantised
 
 
-def _integers_problem(architecture: Architecture, integers: Mapping[str, Any], state: State) -> str:
-    """What keeps integers from being those of a state, in words; empty if nothing."""
+def _check_integers(architecture: Architecture, integers: Mapping[str, Any], state: State) -> None:
+    """Raise ValueError unless integers are those of a state."""
     found = {
         name: values.numpy() if isinstance(values, torch.Tensor) else values
         for name, values in integers.items()
     }
     expected = integers_of(architecture, state)
-    for name in sorted(found.keys() ^ expected.keys()):
-        return f"{name} is {'missing' if name in expected else 'unknown'}"
+    _check_names(found, expected)
     values = floats_of(architecture, expected)
     for name, integer in expected.items():
         same = isinstance(found[name], np.ndarray) and found[name].dtype == integer.dtype
         if not (same and np.array_equal(found[name], integer)):
-            return f"{name} is not of the integers that the weights stand for"
+            raise ValueError(f"{name} is not of the integers that the weights stand for")
         if not np.array_equal(values[name], state[name]):
-            return f"the weights of {name} do not lie on their grid"
-    return ""
+            raise ValueError(f"the weights of {name} do not lie on their grid")
+
+
+def _check_names(found: Mapping[str, Any], needed: Mapping[str, Any]) -> None:
+    for name in sorted(set(found) ^ set(needed)):
+        raise ValueError(f"{name} is {'missing' if name in needed else 'unknown'}")
 
 
 SCHEMA: Literal["spikejoule/trained/1"] = "spikejoule/trained/1"
@@ -330,9 +320,7 @@ def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
     breaks the schema.
     """
     architecture = network.architecture
-    problem = _state_problem(network.state, architecture)
-    if problem:
-        raise ValueError(problem)
+    _check_state(network.state, architecture)
     spikes = network.training_spikes
     content = {
         "schema": SCHEMA,
@@ -376,17 +364,17 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
         )
     file = TrainedFile.from_content(path, content)
     shape, spikes = file.architecture, file.training_spikes
-    architecture = build_architecture(
-        path, shape.n_input, shape.hidden, shape.n_output, content["architecture"]
+    sizes = (shape.n_input, shape.hidden, shape.n_output)
+    architecture, state = read_network(
+        path, sizes, content["architecture"], file.state, file.quantisation
     )
     if tuple(spikes.layer_names) != architecture.layer_names:
         raise ArtifactError(
             f"{path} counts the spikes of the layers {spikes.layer_names}, but has "
             f"{list(architecture.layer_names)}: train again."
         )
-    state = state_arrays(path, file.state, architecture)
     return TrainedNetwork(
-        architecture=quantised_architecture(path, file.quantisation, architecture, state),
+        architecture=architecture,
         state=state,
         encoder=encoder_of_entry(path, file.encoding),
         seed=file.seed,
@@ -405,44 +393,61 @@ def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
     )
 
 
-def build_architecture(
-    path: str | os.PathLike[str], n_input: Any, hidden: Any, n_output: Any, entry: Mapping[str, Any]
-) -> Architecture:
-    """The architecture that a file states; ArtifactError, naming `path`, if it cannot exist.
+def read_network(
+    path: str | os.PathLike[str],
+    sizes: tuple[Any, Any, Any],
+    entry: Mapping[str, Any],
+    state: Mapping[str, Any],
+    quantisation: QuantisationEntry | None,
+) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
+    """The network and the weights of a file; ArtifactError, naming `path`, if it cannot exist.
 
-    `entry` holds the neuron's name and parameters; other keys of it are ignored.
+    Args:
+        path: of the file.
+        sizes: of the input, of each hidden layer (a number for one), and of the output.
+        entry: the neuron's name and parameters; other keys of it are ignored.
+        state: parameters by name, arrays or tensors.
+        quantisation: of a network of integers.
     """
-    sizes = [hidden] if _is_number(hidden) else hidden
-    if not (
-        isinstance(sizes, list | tuple)
-        and all(_is_number(size) for size in (n_input, *sizes, n_output))
-    ):
-        raise ArtifactError(
-            f"{path} states an architecture whose sizes are not whole numbers: "
-            f"{n_input}-{hidden}-{n_output}."
-        )
+    n_input, hidden, n_output = sizes
     try:
-        return Architecture(n_input, tuple(sizes), n_output, neuron_of_entry(path, entry))
-    except ParameterError as error:
-        raise ArtifactError(f"{path} states an impossible architecture: {error}") from error
+        hidden = [hidden] if _is_number(hidden) else hidden
+        if not isinstance(hidden, list | tuple) or not all(
+            _is_number(size) for size in (n_input, *hidden, n_output)
+        ):
+            raise ValueError(f"its sizes are no whole numbers: {n_input}-{hidden}-{n_output}")
+        architecture = Architecture(n_input, tuple(hidden), n_output, _neuron(entry))
+        arrays = {
+            str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else value
+            for name, value in state.items()
+        }
+        _check_state(arrays, architecture)
+        found = {
+            name: np.ascontiguousarray(arrays[name], dtype=np.float32)
+            for name in architecture.parameter_shapes()
+        }
+        return _quantised(architecture, quantisation, found), found
+    # Tensors of some types have no form in NumPy.
+    except (ParameterError, ValueError, TypeError, RuntimeError) as error:
+        raise ArtifactError(
+            f"{path} states a network that cannot be: {error}: write it again."
+        ) from error
 
 
-def neuron_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> Neuron:
-    """The neuron that an entry of `Neuron.entry` states; ArtifactError, naming `path`, if none."""
+def _neuron(entry: Mapping[str, Any]) -> Neuron:
+    """The neuron that an entry of `Neuron.entry` states; ValueError if there is none."""
     name = entry.get("neuron", UNNAMED)
     if not isinstance(name, str) or name not in NEURONS:
-        raise ArtifactError(
-            f"{path} holds neurons of the model {name!r:.80}, but there are {', '.join(NEURONS)}."
-        )
+        raise ValueError(f"there is no neuron {name!r:.80}, but there are {', '.join(NEURONS)}")
     kind = NEURONS[name]
     stated = {**kind.later, **entry}
     for parameter in kind.model_fields:
         if parameter not in stated:
-            raise ArtifactError(f"{path} states no {parameter} of its neurons: write it again.")
+            raise ValueError(f"it states no {parameter} of its neurons")
     try:
         return kind.model_validate({key: stated[key] for key in kind.model_fields})
     except ValidationError as error:
-        raise ArtifactError(f"{path}: neurons: {first_problem(error)}: write it again.") from error
+        raise ValueError(f"neurons: {first_problem(error)}") from error
 
 
 def _is_number(value: Any) -> bool:
@@ -450,48 +455,28 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def state_arrays(
-    path: str | os.PathLike[str], state: Mapping[str, Any], architecture: Architecture
-) -> dict[str, NDArray[np.float32]]:
-    """The weights of a file as float32 arrays; ArtifactError if they do not fit `architecture`."""
-    try:
-        arrays = {
-            str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else value
-            for name, value in state.items()
-        }
-    except (TypeError, RuntimeError) as error:
-        raise ArtifactError(f"{path} holds weights in a form that NumPy lacks: {error}.") from error
-    problem = _state_problem(arrays, architecture)
-    if problem:
-        raise ArtifactError(f"{path} does not fit its own architecture: {problem}.")
-    return {
-        name: np.ascontiguousarray(arrays[name], dtype=np.float32)
-        for name in architecture.parameter_shapes()
-    }
-
-
-def _state_problem(state: Mapping[str, Any], architecture: Architecture) -> str:
-    """What keeps `state` from being the weights of `architecture`, in words; empty if nothing."""
+def _check_state(state: Mapping[str, Any], architecture: Architecture) -> None:
+    """Raise ValueError unless `state` are the weights of `architecture`."""
     shapes = architecture.parameter_shapes()
-    for name in sorted(set(shapes) ^ set(state)):
-        return f"{name} is {'missing' if name in shapes else 'unknown'}"
+    _check_names(state, shapes)
     for name, shape in shapes.items():
         array = state[name]
         if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            return f"{name} holds no floating-point numbers"
+            raise ValueError(f"{name} holds no floating-point numbers")
         if array.shape != shape:
-            return f"{name} has the shape {array.shape}, not {shape}"
+            raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
         # The network computes in float32, where a large float64 is infinite.
         with np.errstate(over="ignore"):
             finite = np.isfinite(array.astype(np.float32)).all()
         if not finite:
-            return f"{name} holds values that are not finite in float32"
+            raise ValueError(f"{name} holds values that are not finite in float32")
         if ".neurons." in name and abs(float(array[0])) > _LARGEST_LEARNED:
-            return f"{name} is {float(array[0])}, beyond {_LARGEST_LEARNED:g}"
+            raise ValueError(f"{name} is {float(array[0])}, beyond {_LARGEST_LEARNED:g}")
     stated, learned = architecture.neurons, architecture.learned_from(state).neurons
     for one, other in zip(stated, learned, strict=True):
         for name, value in one:
             found = getattr(other, name)
             if found != value and not math.isclose(found, value, rel_tol=1e-6):
-                return f"its neurons have learned a {name} of {found}, but {value} is stated"
-    return ""
+                raise ValueError(
+                    f"its neurons have learned a {name} of {found}, but {value} is stated"
+                )
