@@ -22,6 +22,7 @@ from spikejoule.graphs import (
     nir_graph,
     write_nir,
 )
+from spikejoule.graphs.running import run_graph
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
@@ -60,49 +61,19 @@ def through_a_file(folder: Path, network: Any) -> nir.NIRGraph:
     return nir.read(folder / "network.nir")
 
 
-def run_graph(graph: nir.NIRGraph, spikes: np.ndarray) -> np.ndarray:
-    """A chain of Affine or Linear and LIF or IF, by NIR's equations, forward Euler and `>=`.
-
-    Spikes [T, I] of one sample; returns those of the last layer, [T, O].
-    """
-    following = dict(graph.edges)
-    name = following["input"]
-    while name != "output":
-        node = graph.nodes[name]
-        if isinstance(node, nir.Affine | nir.Linear):
-            spikes = spikes @ node.weight.T.astype(np.float64) + getattr(node, "bias", 0)
-        else:
-            potential, fired = np.zeros(node.r.shape), []
-            for current in spikes:
-                if isinstance(node, nir.LIF):
-                    leak = node.v_leak - potential
-                    potential = potential + DT / node.tau * (leak + node.r * current)
-                else:
-                    potential = potential + DT * node.r * current
-                spike = potential >= node.v_threshold
-                reset = node.v_reset
-                if metadata_of(graph).reset == "subtract":
-                    reset = potential - node.v_threshold
-                potential = np.where(spike, reset, potential)
-                fired.append(spike)
-            spikes = np.array(fired, dtype=np.float64)
-        name = following[name]
-    return spikes
-
-
 @pytest.mark.parametrize("name", NEURONS)
-class TestNeurons:
-    def test_nirs_own_equations_give_the_spikes(self, name: str, tmp_path: Path) -> None:
-        network = with_neuron(**NEURONS[name])
-        neuron = network.architecture.neuron
-        assert isinstance(neuron, LeakyIntegrateAndFire)
-        dense = (np.random.default_rng(3).random((50, 784)) < 0.02).astype(float)
-        expected = naive.run(
-            network.state, [dense.tolist()], neuron.threshold, neuron.decay, neuron.reset
-        )[-1][0]
-        found = run_graph(through_a_file(tmp_path, network), dense)
-        assert found.tolist() == expected.tolist()
-        assert 0.01 < expected.mean() < 0.99
+def test_nirs_own_equations_give_the_spikes(name: str, tmp_path: Path) -> None:
+    """As the executor of graphs has them, whose witness is `naive_graph`."""
+    network = with_neuron(**NEURONS[name])
+    neuron = network.architecture.neuron
+    assert isinstance(neuron, LeakyIntegrateAndFire)
+    dense = np.random.default_rng(3).random((1, 50, 784)) < 0.02
+    constants = neuron.threshold, neuron.decay, neuron.reset
+    expected = naive.run(network.state, dense.astype(int).tolist(), *constants)[-1]
+    graph = through_a_file(tmp_path, network)
+    run = run_graph(graph, EventList.from_dense(dense), dtype=np.float64, record=["neurons3"])
+    assert np.array_equal(run.recorded["neurons3"].to_dense(), expected)
+    assert 0.01 < expected.mean() < 0.99
 
 
 class TestMetadata:

@@ -121,33 +121,26 @@ def _dense(name: str, raw: Any, shape: Shape) -> Node:
     return Dense(name, shape, out, weight, bias)
 
 
-def _conv1d(name: str, raw: Any, shape: Shape) -> Node:
-    if len(shape) == 2:
-        shape = (shape[0], 1, shape[1])
-    if len(shape) == 3 and shape[1] != 1:
-        raise ArtifactError(f"the node {name!r} takes (channels, length), but is given {shape}.")
+def _convolution(name: str, raw: Any, shape: Shape) -> Node:
+    """Conv1d and Conv2d; the former has a height of 1."""
+    weight, is_flat = _array(raw.weight), type(raw).__name__ == "Conv1d"
+    if is_flat:
+        weight = weight[:, :, None, :]
+        if len(shape) == 2:
+            shape = (shape[0], 1, shape[1])
+        if len(shape) == 3 and shape[1] != 1:
+            raise ArtifactError(
+                f"the node {name!r} takes (channels, length), but is given {shape}."
+            )
 
-    def along(value: Any) -> tuple[int, int]:
+    def pair(value: Any, height: int = 1) -> tuple[int, int]:
+        if not is_flat:
+            return _pair(value)
         (size,) = _whole(value)
-        return 1, size
+        return height, size
 
-    padding = raw.padding if isinstance(raw.padding, str | bytes) else (0, along(raw.padding)[1])
-    declared = None if raw.input_shape is None else along(raw.input_shape)
-    sizes = (along(raw.stride), along(raw.dilation), padding, declared)
-    return _convolution(name, raw, shape, _array(raw.weight)[:, :, None, :], sizes)
-
-
-def _conv2d(name: str, raw: Any, shape: Shape) -> Node:
-    padding = raw.padding if isinstance(raw.padding, str | bytes) else _pair(raw.padding)
-    sizes = (_pair(raw.stride), _pair(raw.dilation), padding)
-    declared = None if raw.input_shape is None else _pair(raw.input_shape)
-    return _convolution(name, raw, shape, _array(raw.weight), (*sizes, declared))
-
-
-def _convolution(
-    name: str, raw: Any, shape: Shape, weight: NDArray[np.float64], sizes: tuple[Any, ...]
-) -> Node:
-    stride, dilation, padding, declared = sizes
+    stride, dilation = pair(raw.stride), pair(raw.dilation)
+    declared = None if raw.input_shape is None else pair(raw.input_shape)
     (groups,) = _whole(raw.groups)
     if weight.ndim != 4:
         raise ValueError(f"its weight has the shape {weight.shape}")
@@ -157,28 +150,24 @@ def _convolution(
             "divide them."
         )
     channels = weight.shape[1] * groups
-    if (
-        declared is not None
-        and len(shape) != 3
-        and math.prod(shape) == channels * math.prod(declared)
-    ):
+    if declared and len(shape) != 3 and math.prod(shape) == channels * math.prod(declared):
         shape = (channels, *declared)
     if len(shape) != 3 or shape[0] != channels or (declared and shape[1:] != declared):
         needed = (channels, *(declared or ("any", "any")))
         raise ArtifactError(f"the node {name!r} takes the shape {needed}, but is given {shape}.")
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-    if isinstance(padding, bytes):
-        padding = padding.decode()
-    if padding == "same":
+    padding = raw.padding.decode() if isinstance(raw.padding, bytes) else raw.padding
+    before, is_same = (0, 0), False
+    if not isinstance(padding, str):
+        before = pair(padding, 0)
+    elif padding == "same":
         if stride != (1, 1):
             raise ArtifactError(f"the node {name!r} has the padding 'same', which needs stride 1.")
-        both, before = reach, (reach[0] // 2, reach[1] // 2)
-    else:
-        before = (0, 0) if padding == "valid" else padding
-        if isinstance(before, str):
-            raise ValueError(f"its padding is {before!r:.80}; same, valid or numbers are allowed")
-        both = [2 * value for value in before]
+        before, is_same = (reach[0] // 2, reach[1] // 2), True
+    elif padding != "valid":
+        raise ValueError(f"its padding is {padding!r:.80}; same, valid or numbers are allowed")
+    both = reach if is_same else [2 * value for value in before]
     windows = Windows(kernel, stride, before, dilation)
     out = (weight.shape[0], *_placed(name, shape, windows, both))
     bias = None
@@ -258,8 +247,8 @@ BUILDERS: Final[Mapping[str, Callable[[str, Any, Shape], Node]]] = {
     "Output": _output,
     "Affine": _dense,
     "Linear": _dense,
-    "Conv1d": _conv1d,
-    "Conv2d": _conv2d,
+    "Conv1d": _convolution,
+    "Conv2d": _convolution,
     "SumPool2d": _pooling,
     "AvgPool2d": _pooling,
     "Flatten": _flatten,

@@ -27,6 +27,7 @@ from spikejoule.graphs.nir_in import network_of
 from spikejoule.graphs.plan import KINDS, Counts, GraphRun, Plan, plan_of
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.pruning import synaptic_events_per_sample
 
 Layer = tuple[Dense, Neurons, float, float]
 """Synapses, neurons, decay and threshold."""
@@ -96,18 +97,14 @@ def execute_layers(
         architecture = Architecture(events.n_inputs, sizes[:-1], sizes[-1], neuron)
     except (ParameterError, ValueError):
         return None
+    names = [plan.nodes[0].name, *(neurons.name for _, neurons, *_ in layers)]
     emitted = EventEngine(architecture, state).run(events)
+    spikes = dict(zip(names, (events, *emitted), strict=True))
+    fan_outs = {synapses.name: plan.fan_outs[synapses.name] for synapses, *_ in layers}
+    reached = synaptic_events_per_sample(list(spikes.values()), list(fan_outs.values()))
     counts: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
-    before, name = events, plan.nodes[0].name
-    recorded = {name: events} if name in record else {}
-    counts["spikes"][name] = events.counts_per_sample()
-    for (synapses, neurons, *_), layer in zip(layers, emitted, strict=True):
-        fan_out = plan.fan_outs[synapses.name]
-        counts["events"][synapses.name] = _events(before, fan_out)
-        counts["spikes"][neurons.name] = layer.counts_per_sample()
-        if neurons.name in record:
-            recorded[neurons.name] = layer
-        before = layer
+    counts["events"] = dict(zip(fan_outs, reached.T, strict=True))
+    counts["spikes"] = {name: layer.counts_per_sample() for name, layer in spikes.items()}
     return GraphRun(
         plan,
         conventions,
@@ -116,14 +113,8 @@ def execute_layers(
         counts,
         class_counts(emitted[-1]),
         True,
-        recorded,
+        {name: layer for name, layer in spikes.items() if name in record},
     )
-
-
-def _events(spikes: EventList, fan_out: Counts) -> Counts:
-    """Synaptic events of each sample, int64 [N]."""
-    sums = np.concatenate([[0], np.cumsum(fan_out[spikes.sources])])
-    return np.diff(sums[spikes.offsets[:: spikes.n_steps]]).astype(np.int64)
 
 
 Graph: TypeAlias = "nir.NIRGraph | Network"
