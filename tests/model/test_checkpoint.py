@@ -345,7 +345,8 @@ class TestReadComplete:
             (_with("architecture", "n_hidden", 30), "twice"),
             (_with("architecture", "threshold", None), "threshold is null"),
             (_with("", "test_accuracy", 5.0), "90.1 to 5.0 to 92.2 is no interval"),
-            (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "not the sum"),
+            (_with("training_spikes", "total_per_layer", {"input": 5.0}), "not the layers"),
+            (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "epoch is missing"),
             (_with("model_state_dict", "layer3.synapses.bias", torch.zeros(1)), "unknown"),
             (
                 _with(

@@ -8,8 +8,8 @@ key with its old meaning. With several hidden layers `n_hidden` is the list of t
 `fanout_input_to_hidden` concern the first of them, and `n_syn_hidden_output` the last.
 
 It is written by `build_complete` and `write_complete`, and read by `read_complete`, whoever wrote
-it: a section may be missing, and so may each of its entries; what is there must be of its type and
-in its range, and entries that are not named here are anybody's.
+it: a section may be missing, and so may each of its entries, but for those of an epoch; what is
+there must be of its type and in its range, and entries that are not named here are anybody's.
 """
 
 import math
