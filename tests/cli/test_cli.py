@@ -1,6 +1,5 @@
 """The command `spikejoule`: what it prints, and how it fails."""
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -10,8 +9,8 @@ import pytest
 from spikejoule.cli import main
 from spikejoule.data.images import Dataset
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.model.checkpoint import write_complete
-from tests.tools.examples import complete_content, trained_network, write_example
+from tests.cli.conftest import Cli
+from tests.tools.examples import trained_network, write_example
 from tests.tools.processes import exit_status_of, start_python
 from tests.tools.settings import draw_key, encode
 
@@ -21,49 +20,19 @@ def file(tmp_path: Path) -> Path:
     return write_example(tmp_path / "c.pth")
 
 
-def failure(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """The one line with which a command fails."""
-    assert main(arguments) == 1
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.startswith("error: ")
-    assert captured.err.count("\n") == 1
-    return captured.err
-
-
-class TestInspect:
-    def test_text(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["inspect", str(file)]) == 0
-        assert "784 - 20 - 10" in capsys.readouterr().out
-
-    def test_json(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["inspect", str(file), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["test_accuracy"] == 91.25
-
-
-class TestProxies:
-    def test_text(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["proxies", str(file)]) == 0
-        assert "11,000.0" in capsys.readouterr().out
-
-    def test_json(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["proxies", str(file), "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["synaptic_events_per_inference"] == 11_000
-
-    def test_no_spikes(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        content = complete_content()
-        del content["inference_spikes"]
-        write_complete(tmp_path / "c.pth", content)
-        assert "no inference spikes" in failure(capsys, "proxies", str(tmp_path / "c.pth"))
+def test_text_and_json(file: Path, cli: Cli) -> None:
+    assert "784 - 20 - 10" in cli.text("inspect", file)
+    assert cli.json("inspect", file)["test_accuracy"] == 91.25
+    assert "11,000.0" in cli.text("proxies", file)
+    assert cli.json("proxies", file)["synaptic_events_per_inference"] == 11_000
 
 
 class TestMeasure:
     def test_json_is_what_the_library_measures(
-        self, file: Path, mnist5k: Dataset, capsys: pytest.CaptureFixture[str]
+        self, file: Path, mnist5k: Dataset, cli: Cli
     ) -> None:
-        command = ["measure", str(file), "--images", "mnist5k", "--samples", "30", "--json"]
-        assert main([*command, "--seed", "5"]) == 0
-        found = json.loads(capsys.readouterr().out)
+        command = ("measure", file, "--images", "mnist5k", "--samples", 30)
+        found = cli.json(*command, "--seed", 5)
         network = trained_network()
         images = mnist5k.test.select(slice(30))
         events = encode(images.images, 50, 80.0, draw_key(5, "test", 0), images.index)
@@ -80,45 +49,36 @@ class TestMeasure:
             spikes["input"] * 20 + spikes["hidden"] * 10
         )
 
-    def test_seed_of_the_checkpoint_by_default(
-        self, file: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        command = ["measure", str(file), "--images", "mnist5k", "--samples", "5", "--json"]
-        outputs = []
-        for seed in ([], ["--seed", "7"], ["--seed", "8"]):
-            assert main([*command, *seed]) == 0
-            outputs.append(capsys.readouterr().out)
+    def test_seed_of_the_checkpoint_by_default(self, file: Path, cli: Cli) -> None:
+        command = ("measure", file, "--images", "mnist5k", "--samples", 5)
+        outputs = [cli.json(*command, *seed) for seed in ([], ["--seed", 7], ["--seed", 8])]
         assert outputs[0] == outputs[1] != outputs[2]
 
-    def test_table(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["measure", str(file), "--images", "mnist5k", "--samples", "5"]) == 0
-        text = capsys.readouterr().out
+    def test_table(self, file: Path, cli: Cli) -> None:
+        text = cli.text("measure", file, "--images", "mnist5k", "--samples", 5)
         for words in ("5 test images of mnist5k", "95 % interval", "91.25 %", "input to hidden"):
             assert words in text
 
-    def test_directory_of_idx_files(
-        self, file: Path, real_mnist_directory: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        command = ["measure", str(file), "--images", str(real_mnist_directory), "--samples", "20"]
-        assert main([*command, "--json"]) == 0
-        assert json.loads(capsys.readouterr().out)["data"].startswith("MNIST")
+    def test_directory_of_idx_files(self, file: Path, real_mnist_directory: Path, cli: Cli) -> None:
+        found = cli.json("measure", file, "--images", real_mnist_directory, "--samples", 20)
+        assert found["data"].startswith("MNIST")
 
-    def test_more_samples_than_images(self, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        text = failure(capsys, "measure", str(file), "--images", "mnist5k", "--samples", "1001")
+    def test_more_samples_than_images(self, file: Path, cli: Cli) -> None:
+        text = cli.refusal("measure", file, "--images", "mnist5k", "--samples", 1001)
         assert "1001" in text
         assert "1000" in text
 
 
 class TestFailures:
     @pytest.mark.parametrize("command", ["inspect", "proxies", "report"])
-    def test_missing_file(self, command: str, capsys: pytest.CaptureFixture[str]) -> None:
-        told = failure(capsys, command, "none.pth")
+    def test_missing_file(self, command: str, cli: Cli) -> None:
+        told = cli.refusal(command, "none.pth")
         assert told.startswith("error: none.pth does not exist: ")
         assert "or name another file" in told
 
-    def test_no_checkpoint(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_no_checkpoint(self, tmp_path: Path, cli: Cli) -> None:
         (tmp_path / "a.pth").write_text("text")
-        assert "not a PyTorch file" in failure(capsys, "inspect", str(tmp_path / "a.pth"))
+        assert "not a PyTorch file" in cli.refusal("inspect", tmp_path / "a.pth")
 
     @pytest.mark.parametrize(
         "arguments",

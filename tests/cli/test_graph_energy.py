@@ -4,13 +4,11 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import nir
 import numpy as np
 import pytest
 
-from spikejoule.cli import main
 from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
 from spikejoule.data.events import EventSamples
 from spikejoule.data.subject import Subject
@@ -19,6 +17,7 @@ from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.running import run_graph
+from tests.cli.conftest import Cli
 from tests.graphs.foreign import DT, GRAPHS, Maker
 from tests.tools.examples import trained_network, write_example
 
@@ -39,30 +38,15 @@ def events_of(path: Path, n_inputs: int) -> Path:
     return path
 
 
-def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> dict[str, Any]:
-    assert main(["energy", *map(str, arguments), "--json"]) == 0
-    values: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return values
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    assert main(["energy", *map(str, arguments)]) == 1
-    out, errors = capsys.readouterr()
-    assert not out
-    assert errors.count("\n") == 1
-    return errors
-
-
-def test_table_page_json_and_neurobench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_table_page_json_and_neurobench(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
     page, entry = tmp_path / "energy.html", tmp_path / "neurobench.json"
     given = (graph, "--events", events, *SAID)
-    assert main(["energy", *map(str, given), "--html", str(page), "--neurobench", str(entry)]) == 0
-    text = capsys.readouterr().out
+    text = cli.text("energy", *given, "--html", page, "--neurobench", entry)
     assert text.startswith("Energy of graph.nir\n")
     assert "fires at v >= threshold" in text
     assert "6 - 5 - 4" in text
-    found = printed(capsys, *given)
+    found = cli.json("energy", *given)
     assert found["graph"] == "graph.nir"
     run = run_graph(
         GRAPHS["fully connected"](Maker()),
@@ -79,34 +63,30 @@ def test_table_page_json_and_neurobench(tmp_path: Path, capsys: pytest.CaptureFi
     assert "graph graph.nir, SHA-256" in said
 
 
-def test_a_graph_of_ours_needs_its_events_alone(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> None:
     write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
     events = events_of(tmp_path / "events.npz", 784)
-    found = printed(capsys, tmp_path / "ours.nir", "--events", events, "--samples", 4)
+    found = cli.json("energy", tmp_path / "ours.nir", "--events", events, "--samples", 4)
     assert found["inputs"]["n_images"] == 4
-    errors = refusal(capsys, tmp_path / "ours.nir", "--events", events, "--threshold", "gt")
+    errors = cli.refusal("energy", tmp_path / "ours.nir", "--events", events, "--threshold", "gt")
     assert "the graph's metadata say ge" in errors
 
 
-def test_what_is_missing_is_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
-    errors = refusal(capsys, graph, "--events", events, "--reset", "zero")
+    errors = cli.refusal("energy", graph, "--events", events, "--reset", "zero")
     assert "dt (seconds of one step); comparison (ge or gt, on the command line" in errors
-    assert "--events is needed" in refusal(capsys, graph, *SAID)
-    errors = refusal(capsys, graph, "--events", events, *SAID, "--samples", 7)
+    assert "--events is needed" in cli.refusal("energy", graph, *SAID)
+    errors = cli.refusal("energy", graph, "--events", events, *SAID, "--samples", 7)
     assert "--samples 7 is more than the 6 samples" in errors
-    errors = refusal(capsys, graph, "--events", tmp_path / "none.npz", *SAID)
+    errors = cli.refusal("energy", graph, "--events", tmp_path / "none.npz", *SAID)
     assert f"{tmp_path / 'none.npz'} does not exist; allowed: a file of spikes by step" in errors
-    errors = refusal(capsys, graph, "--events", events_of(tmp_path / "other.npz", 7), *SAID)
+    errors = cli.refusal("energy", graph, "--events", events_of(tmp_path / "other.npz", 7), *SAID)
     assert "7 units, but the graph's input has 6" in errors
     assert not (tmp_path / "energy.html").exists()
 
 
-def test_an_event_file_has_stamps_of_time_labels_and_words(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: Cli) -> None:
     """Ten steps of 500 us; the samples for training are left out."""
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
@@ -115,7 +95,7 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(
     path = tmp_path / "clicks.npz"
     block = EventBlock(as_event_samples(spikes, 500), labels)
     write_event_file(path, setting, [block], n_train=2)
-    found = printed(capsys, graph, "--events", path, "--step-us", 500, *SAID)
+    found = cli.json("energy", graph, "--events", path, "--step-us", 500, *SAID)
     assert found["inputs"]["n_images"] == 4
     assert found["inputs"]["data"] == "clicks"
     run = run_graph(
@@ -129,21 +109,20 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(
     assert found["inputs"]["graph"]["a step of the events"] == "500 us"
     assert found["inputs"]["graph"]["events outside of the window"] == "0.0 per sample"
     page = tmp_path / "page.html"
-    given = [str(graph), "--events", str(path), "--step-us", "500", *SAID]
-    assert main(["energy", *given, "--html", str(page)]) == 0
+    text = cli.text("energy", graph, "--events", path, "--step-us", 500, *SAID, "--html", page)
     words = re.sub(r"<style.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S)
     assert "clicks" in words
-    for text in (words, capsys.readouterr().out):
-        assert "image" not in text
-        assert "4 samples" in text
-    assert "--step-us says how many make a step" in refusal(capsys, graph, "--events", path, *SAID)
-    errors = refusal(capsys, graph, "--events", events, "--step-us", 500, *SAID)
+    for said in (words, text):
+        assert "image" not in said
+        assert "4 samples" in said
+    assert "--step-us says how many make a step" in cli.refusal(
+        "energy", graph, "--events", path, *SAID
+    )
+    errors = cli.refusal("energy", graph, "--events", events, "--step-us", 500, *SAID)
     assert "--step-us is for event files" in errors
 
 
-def test_what_lies_outside_of_the_window_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_lies_outside_of_the_window_is_said(tmp_path: Path, cli: Cli) -> None:
     """Two samples of three events: one after the window, two of one unit in one step."""
     graph, _ = written(tmp_path, "fully connected")
     events = EventSamples(
@@ -153,45 +132,39 @@ def test_what_lies_outside_of_the_window_is_said(
     setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), (6,), 5000)
     path = tmp_path / "clicks.npz"
     write_event_file(path, setting, [EventBlock(events, np.array([0, 1]))])
-    found = printed(capsys, graph, "--events", path, "--step-us", 500, *SAID)["inputs"]
+    found = cli.json("energy", graph, "--events", path, "--step-us", 500, *SAID)["inputs"]
     assert found["graph"]["events outside of the window"] == "0.5 per sample"
     assert found["graph"]["events merged in a step"] == "1.0 per sample"
-    assert main(["energy", str(graph), "--events", str(path), "--step-us", "500", *SAID]) == 0
-    assert "5 ms in 10 steps" in capsys.readouterr().out  # whatever --dt is
+    text = cli.text("energy", graph, "--events", path, "--step-us", 500, *SAID)
+    assert "5 ms in 10 steps" in text  # whatever --dt is
 
 
-def test_an_event_file_is_read_in_steps_that_memory_holds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_event_file_is_read_in_steps_that_memory_holds(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
     setting = EventSetting("clicks", Subject("click", ("a", "b")), (6,), 2**32)
     path = tmp_path / "clicks.npz"
     write_event_file(path, setting, [EventBlock(as_event_samples(spikes, 500), np.zeros(6, int))])
-    errors = refusal(capsys, graph, "--events", path, "--step-us", 1, *SAID)
+    errors = cli.refusal("energy", graph, "--events", path, "--step-us", 1, *SAID)
     assert "in 4,294,967,296 steps; allowed are 1 us and more in 1 to 10,000 steps" in errors
 
 
-def test_a_step_of_ours_stands_for_what_the_network_says(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_step_of_ours_stands_for_what_the_network_says(tmp_path: Path, cli: Cli) -> None:
     """dt is 1e-4, which other simulators take; a step is one of 1 ms."""
     write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
     events = events_of(tmp_path / "events.npz", 784)
-    assert main(["energy", str(tmp_path / "ours.nir"), "--events", str(events)]) == 0
-    text = capsys.readouterr().out
+    text = cli.text("energy", tmp_path / "ours.nir", "--events", events)
     assert re.search("window +10 ms\n", text)
     assert "a step stands for 1 ms" in text
-    errors = refusal(
-        capsys, tmp_path / "ours.nir", "--events", events, "--integration", "exponential"
-    )
+    given = (tmp_path / "ours.nir", "--events", events, "--integration", "exponential")
+    errors = cli.refusal("energy", *given)
     assert "integration is given as exponential, but the graph's metadata say euler" in errors
 
 
-def test_options_of_the_other_kind(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_of_the_other_kind(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
-    errors = refusal(capsys, graph, "--events", events, *SAID, "--images", "mnist5k")
+    errors = cli.refusal("energy", graph, "--events", events, *SAID, "--images", "mnist5k")
     assert "--images is for a checkpoint" in errors
     checkpoint = write_example(tmp_path / "c.pth", replace(trained_network((12,))))
     for option in (("--dt", "1e-4"), ("--integration", "exponential"), ("--pruned",)):
-        assert f"{option[0]} is for a graph of NIR" in refusal(capsys, checkpoint, *option)
+        assert f"{option[0]} is for a graph of NIR" in cli.refusal("energy", checkpoint, *option)

@@ -9,11 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from spikejoule import __version__
-from spikejoule.cli.arguments import (
-    add_checkpoint_commands,
-    add_run_commands,
-    add_search_command,
-)
+from spikejoule.cli.arguments import add_commands
 from spikejoule.core.errors import SpikejouleError
 
 _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
@@ -47,8 +43,5 @@ def build_parser() -> argparse.ArgumentParser:
         description="Complete checkpoints of spiking networks: content, measurement, energy.",
     )
     parser.add_argument("--version", action="version", version=f"spikejoule {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    add_checkpoint_commands(commands)
-    add_run_commands(commands)
-    add_search_command(commands)
+    add_commands(parser.add_subparsers(title="commands", metavar="COMMAND", required=True))
     return parser

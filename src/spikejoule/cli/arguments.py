@@ -31,8 +31,14 @@ GRAPH_CHOICES = {
 """What a graph of NIR may not say: by option, the choices and their meaning."""
 
 
-def add_checkpoint_commands(commands: Any) -> None:
-    """Add the commands on a complete checkpoint."""
+def add_commands(commands: Any) -> None:
+    """Add every command, with its arguments, to the parser's."""
+    _add_checkpoint_commands(commands)
+    _add_run_commands(commands)
+    _add_search_command(commands)
+
+
+def _add_checkpoint_commands(commands: Any) -> None:
     _of_checkpoint(commands, "inspect", "print everything that a complete checkpoint holds")
     measure = _of_checkpoint(
         commands, "measure", "run a complete checkpoint on test images and count its spikes"
@@ -80,8 +86,7 @@ def add_checkpoint_commands(commands: Any) -> None:
     _takes(graphs, "--neurobench", Path, "FILE", "write NeuroBench's metrics as JSON, too")
 
 
-def add_run_commands(commands: Any) -> None:
-    """Add the commands on a project's recorded runs."""
+def _add_run_commands(commands: Any) -> None:
     publish = _of_project(
         commands,
         "publish",
@@ -125,8 +130,7 @@ def add_run_commands(commands: Any) -> None:
     version.add_argument("--json", action="store_true", help=_JSON)
 
 
-def add_search_command(commands: Any) -> None:
-    """Add `search`."""
+def _add_search_command(commands: Any) -> None:
     search = _of_project(
         commands,
         "search",
@@ -224,15 +228,11 @@ def json_text(values: dict[str, Any]) -> str:
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    return _whole_number(text, 1)
+    return not_negative(text, 1)
 
 
-def not_negative(text: str) -> int:
-    """A whole number of at least 0."""
-    return _whole_number(text, 0)
-
-
-def _whole_number(text: str, lowest: int) -> int:
+def not_negative(text: str, lowest: int = 0) -> int:
+    """A whole number of at least 0, or another lowest one."""
     try:
         value = int(text)
     except ValueError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from spikejoule.baselines.counts import load_baseline
 from spikejoule.cli.arguments import DEFAULT_SEED, json_text
-from spikejoule.cli.graphs import energy_result, graph_energy, is_graph
+from spikejoule.cli.graphs import energy_result, first_samples, graph_energy, is_graph
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.text import number, render, text_table
@@ -17,11 +17,11 @@ from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
 from spikejoule.data.sources.events import samples_of_file
 from spikejoule.encoding.encoded_files import encode_samples
-from spikejoule.encoding.events import EventList
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
 from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_proxies
 from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.inference import measure_network
+from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.report.inspect import checkpoint_text, checkpoint_values, proxies_text
 
@@ -69,10 +69,7 @@ def energy(options: argparse.Namespace) -> str:
     measured = labels = shown = None
     if options.images is not None:
         _, images = _test_images(options.images, options.samples)
-        events = _encoded(checkpoint, images, _encoding_seed(checkpoint, None))
-        measured = measure_network(
-            checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
-        )
+        measured = _measured(checkpoint, images, _seed_of(checkpoint))
         labels = images.labels
         shown = images.images if isinstance(images, LabelledImages) else None
     baselines = () if options.baselines is None else load_baseline(options.baselines, labels)
@@ -84,27 +81,26 @@ def energy(options: argparse.Namespace) -> str:
     return energy_result(options, "checkpoint", analysis, provenance)
 
 
-def _encoding_seed(checkpoint: CompleteCheckpoint, given: int | None) -> int:
-    """The seed given, else that of the checkpoint's own encoding, else the default."""
-    recorded = checkpoint.section("spikejoule").get("seed")
-    seed: int = DEFAULT_SEED if recorded is None else recorded
-    return seed if given is None else given
+def _seed_of(checkpoint: CompleteCheckpoint) -> int:
+    """The seed of the checkpoint's own encoding, or the default where it records none."""
+    recorded: int | None = checkpoint.section("spikejoule").get("seed")
+    return DEFAULT_SEED if recorded is None else recorded
 
 
-def _encoded(checkpoint: CompleteCheckpoint, samples: Samples, seed: int) -> EventList:
-    """The samples as spikes, in the way that the checkpoint's network was trained on."""
-    return encode_samples(checkpoint.encoder, samples, seed, "test").events
+def _measured(checkpoint: CompleteCheckpoint, samples: Samples, seed: int) -> Measurement:
+    """What the network does on samples, encoded as those that it was trained on."""
+    events = encode_samples(checkpoint.encoder, samples, seed, "test").events
+    return measure_network(
+        checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
+    )
 
 
 def measure(options: argparse.Namespace) -> str:
     """What the network does on test images: spikes, accuracy, energy proxies."""
     checkpoint = read_complete(options.file)
     title, images = _test_images(options.images, options.samples)
-    seed = _encoding_seed(checkpoint, options.seed)
-    events = _encoded(checkpoint, images, seed)
-    measured = measure_network(
-        checkpoint.state, checkpoint.architecture, events, pruned=checkpoint.pruned
-    )
+    seed = _seed_of(checkpoint) if options.seed is None else options.seed
+    measured = _measured(checkpoint, images, seed)
     accuracy = evaluate_predictions(
         images.labels, measured.predictions, checkpoint.architecture.n_output
     ).overall
@@ -157,10 +153,5 @@ def _test_images(source: str, n_samples: int | None) -> tuple[str, Samples]:
     else:
         dataset = load_dataset(source, places, asked_by="--images")
         title, test = dataset.title, dataset.test
-    available = len(test)
-    if n_samples is not None and n_samples > available:
-        raise DataError(
-            f"--samples {n_samples} is more than the {available} test {test.subject.samples} of "
-            f"{source}."
-        )
-    return title, test.select(slice(n_samples))
+    what = f"test {test.subject.samples} of {source}"
+    return title, test.select(first_samples(n_samples, len(test), what))

@@ -132,13 +132,16 @@ def read_given_events(path: Path, step_us: int | None, n_samples: int | None) ->
         events, _ = load_events(path)
         if step_us is not None:
             raise ParameterError(f"--step-us is for event files; {path} has its events in steps.")
-        return GivenEvents(events.select(_first(n_samples, events.n_samples, path)), path.name)
+        return GivenEvents(
+            events.select(first_samples(n_samples, events.n_samples, f"samples of {path}")),
+            path.name,
+        )
     title, samples = samples_of_file(path)
     if step_us is None:
         raise ParameterError(
             f"{path} has stamps of time in microseconds: --step-us says how many make a step."
         )
-    samples = samples.select(_first(n_samples, len(samples), path))
+    samples = samples.select(first_samples(n_samples, len(samples), f"samples of {path}"))
     n_steps = -(-samples.setting.duration_us // step_us)
     binned = bin_all(samples.inputs, n_steps, n_steps * step_us)
     return GivenEvents(
@@ -149,7 +152,8 @@ def read_given_events(path: Path, step_us: int | None, n_samples: int | None) ->
     )  # fmt: skip
 
 
-def _first(n_samples: int | None, available: int, path: Path) -> slice:
+def first_samples(n_samples: int | None, available: int, what: str) -> slice:
+    """The first samples of so many, all if it is None; DataError, which says what they are."""
     if n_samples is not None and n_samples > available:
-        raise DataError(f"--samples {n_samples} is more than the {available} samples of {path}.")
-    return slice(0, available if n_samples is None else n_samples)
+        raise DataError(f"--samples {n_samples} is more than the {available} {what}.")
+    return slice(n_samples)
