@@ -60,12 +60,11 @@ def rows(repository: Path, tmp_path: Path, space: SearchSpace, current: Params) 
         trials.append(trial)
     search = Search(
         storage="sqlite:///search.db",
-        study="a",
-        trials=5,
-        specification={"base": space.base, "space": space.entries},
-        fixed=tuple(load_search(repository / "search.yaml").fixed),
+        settings=load_search(repository / "search.yaml"),
+        space=space,
+        profile=None,
+        data={},
         paths={},
-        price_list=tmp_path,
         folder=tmp_path,
         run=SearchRun(Store("", "", None, tmp_path), "a"),
     )

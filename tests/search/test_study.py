@@ -19,7 +19,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError, StoreError  # 
 from spikejoule.params import Params, load_params  # noqa: E402
 from spikejoule.search import trial as trial_module  # noqa: E402
 from spikejoule.search.launch import private_folder, run_trials  # noqa: E402
-from spikejoule.search.space import StopSettings  # noqa: E402
+from spikejoule.search.space import SearchSettings, SearchSpace, StopSettings  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     ENDED,
     FAILED,
@@ -41,26 +41,32 @@ RESULT = TrialResult(90.0, 1000.0, None, 1, "0" * 64)
 @pytest.fixture
 def search(repository: Path, tmp_path: Path) -> Search:
     """One that is tracked nowhere."""
-    base = load_params(repository / "params.yaml").model_dump(mode="json")
+    entries = {"train.lr": {"from": 0.001, "to": 0.1}, "model.weight_bits": [8, 32]}
     return Search(
         storage=f"sqlite:///{tmp_path}/search.db",
-        study="a",
-        trials=4,
-        specification={
-            "base": base,
-            "space": {"train.lr": {"from": 0.001, "to": 0.1}, "model.weight_bits": [8, 32]},
-            "energy": "synaptic_events",
-            "stop": {"after_fraction": None, "margin_percent": 1.0},
-            "data": {},
-        },
-        fixed=(),
+        settings=SearchSettings(
+            study="a",
+            trials=4,
+            energy="synaptic_events",
+            fixed={},
+            space=entries,
+            stop=StopSettings(after_fraction=None, margin_percent=1.0),
+        ),
+        space=SearchSpace(
+            load_params(repository / "params.yaml").model_dump(mode="json"), dict(entries)
+        ),
+        profile=None,
+        data={},
         paths={},
-        price_list=tmp_path / "prices.yaml",
         folder=tmp_path,
         run=SearchRun(Store("", "", None, tmp_path / "lock"), "a"),
         heartbeat=1,
         retries=1,
     )
+
+
+def with_trials(search: Search, trials: int) -> Search:
+    return replace(search, settings=search.settings.model_copy(update={"trials": trials}))
 
 
 @pytest.fixture
@@ -108,8 +114,8 @@ class TestWorker:
     def test_a_combination_that_is_not_allowed_is_no_trial(
         self, search: Search, train: Callable[..., None]
     ) -> None:
-        search.specification["space"]["encode.encoding"] = ["direct", "poisson"]
-        run_trials(replace(search, trials=12))
+        search.space.entries["encode.encoding"] = ["direct", "poisson"]
+        run_trials(with_trials(search, 12))
         complete = state_of(search)[TRAINED]
         assert len(complete) == 12
         assert {trial.params["encode.encoding"] for trial in complete} == {"poisson"}
@@ -118,7 +124,7 @@ class TestWorker:
     def test_a_trial_whose_worker_was_killed_is_run_again_as_often_as_allowed(
         self, search: Search, train: Callable[..., None]
     ) -> None:
-        search = replace(search, trials=1)
+        search = with_trials(search, 1)
         for _ in range(search.retries + 1):
             train(SystemExit(1))  # as submitit ends a process that is preempted
             with pytest.raises(SystemExit):
@@ -135,11 +141,11 @@ class TestWorker:
     ) -> None:
         drawn = []
         for trials in (2, 4):
-            run_trials(replace(search, trials=trials))
+            run_trials(with_trials(search, trials))
         for _ in range(2):
             study = open_study(search)
             drawn.append([trial.params for trial in study.trials])
-            optuna.delete_study(study_name=search.study, storage=search.storage)
+            optuna.delete_study(study_name=search.settings.study, storage=search.storage)
             run_trials(search)
         assert len(drawn[0]) == 4
         assert drawn[0] == drawn[1]
@@ -158,7 +164,7 @@ class TestWorker:
         assert len(set(numbers)) == len(numbers)
 
     def test_what_the_machine_lacks_is_no_fault_of_a_trial(self, search: Search) -> None:
-        search.specification["base"]["train"] |= {"engine": "dense", "device": "cuda:99"}
+        search.space.base["train"] |= {"engine": "dense", "device": "cuda:99"}
         with pytest.raises(ParameterError, match="torch finds"):
             run_trials(search)
         assert not open_study(search).trials
@@ -167,8 +173,8 @@ class TestWorker:
 class TestOpening:
     def test_what_differs_is_named(self, search: Search) -> None:
         open_study(search)
-        search.specification["base"]["seed"] += 1
-        search.specification["space"]["train.lr"]["to"] = 0.2
+        search.space.base["seed"] += 1
+        search.space.entries["train.lr"]["to"] = 0.2
         with pytest.raises(ParameterError) as error:
             open_study(search)
         assert "was begun with other seed, space.train.lr.to: restore them, or" in str(error.value)

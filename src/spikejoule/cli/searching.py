@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 from importlib.util import find_spec
@@ -16,12 +15,13 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.core.provenance import provenance_tags
 from spikejoule.core.store import write_bytes
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
+from spikejoule.energy import load_profiles, select_profile
 from spikejoule.params import Params, load_params
 from spikejoule.search.space import (
+    SYNAPTIC_EVENTS,
     SearchSettings,
     check_possible,
     load_search,
-    profile_of,
     search_space,
 )
 from spikejoule.tracking import project_store
@@ -69,7 +69,7 @@ def _searched(options: argparse.Namespace) -> str:
             "none of the trials was trained to its end: see their reasons in MLflow, and widen the "
             "space."
         )
-    rows, energy = found_rows(found[TRAINED], search, params), search.specification["energy"]
+    rows, energy = found_rows(found[TRAINED], search, params), search.settings.energy
     if options.table is not None:
         write_table(rows, search.space.entries, options.table)
     if options.figure is not None:
@@ -93,29 +93,22 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
     )
     space = search_space(settings, params, str(file))
     paths = artifact_paths(root)
-    price_list = root / paths["hardware"]
-    profile = profile_of(price_list, settings.energy, f"{file}: energy")
+    profile = None
+    if settings.energy != SYNAPTIC_EVENTS:
+        profiles = load_profiles(root / paths["hardware"])
+        profile = select_profile(profiles, settings.energy, f"{file}: energy")
     check_possible(space, profile, str(file))
     with contextlib.chdir(root):
         check_against_lock([paths[name] for name in ARTIFACTS], root, "dvc repro prepare")
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
-    specification = {
-        "base": space.base,
-        "space": space.entries,
-        "energy": settings.energy,
-        "prices": {} if profile is None else {of: str(one) for of, one in profile.prices.items()},
-        "stop": settings.stop.model_dump(),
-        "data": digests(artifacts),
-    }
     storage = options.storage or os.environ.get(STORAGE_VARIABLE) or "sqlite:///search.db"
     return Search(
         storage=at_root(root, storage),
-        study=study,
-        trials=trials,
-        specification=json.loads(json.dumps(specification)),
-        fixed=tuple(settings.fixed),
+        settings=settings,
+        space=space,
+        profile=profile,
+        data=digests(artifacts),
         paths=artifacts,
-        price_list=price_list,
         folder=root / ".cache" / "search" / study,
         run=SearchRun(project_store(root, f"{params.publish.experiment}-search"), study),
         workers=options.workers or _default_workers(options),

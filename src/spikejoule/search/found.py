@@ -59,7 +59,7 @@ def found_rows(trials: Sequence[FrozenTrial], search: Search, current: Params) -
                 **ended["metrics"],
                 **{name.removeprefix("spikejoule."): text for name, text in ended["tags"].items()},
                 # `dvc exp run` leaves what it sets in params.yaml: what one sets, all set.
-                "command": experiment_command(whole, now, {*space.entries, *search.fixed}),
+                "command": experiment_command(whole, now, {*space.entries, *search.settings.fixed}),
                 **{key: str(value) for key, value in drawn.items()},
             }
         )

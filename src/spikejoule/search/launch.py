@@ -108,9 +108,9 @@ def run_search(search: Search, tags: Mapping[str, str]) -> Found:
     study = open_study(search)
     run = replace(search.run, search_id=study.user_attrs[IDENTITY])
     about = {
-        "search.energy": search.specification["energy"],
+        "search.energy": search.settings.energy,
         "search.storage": without_passwords(search.storage),
-        "search.study": search.study,
+        "search.study": search.settings.study,
     }
     space = {f"space.{key}": value for key, value in search.space.entries.items()}
     run.begin(about | space, tags)
@@ -149,7 +149,7 @@ def _supervised(search: Search, study: optuna.Study, executor: Any, jobs: list[A
         before = over
         report = ", ".join(f"{len(trials)} {word}" for word, trials in found.items() if trials)
         if report != reported:
-            logger.info("%d of %d trials: %s", over, search.trials, report)
+            logger.info("%d of %d trials: %s", over, search.settings.trials, report)
             reported = report
         if not (left or jobs):
             return found
@@ -167,7 +167,7 @@ def _trials(study: optuna.Study) -> Found:
 def _left(found: Found, search: Search) -> int:
     """How many trials are still to come, those that are begun included."""
     over = sum(len(found[word]) for word in SETTLED)
-    return max(search.trials - over, len(found[RUNNING]) + len(found[WAITING]))
+    return max(search.settings.trials - over, len(found[RUNNING]) + len(found[WAITING]))
 
 
 def _started(search: Search, executor: Any, number: int) -> list[Any]:
@@ -221,7 +221,7 @@ def _executor(search: Search) -> Any:
         )
     executor = submitit.SlurmExecutor(folder=folder)
     executor.update_parameters(
-        job_name=f"spikejoule-{search.study}",
+        job_name=f"spikejoule-{search.settings.study}",
         time=search.minutes,
         nodes=1,
         ntasks_per_node=1,

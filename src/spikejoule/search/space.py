@@ -27,7 +27,6 @@ from spikejoule.core.parameters import (
     read_sections,
     refused,
 )
-from spikejoule.energy import load_profiles, select_profile
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
 from spikejoule.params import RENAMED, Params, Value, Values, parse_params
@@ -178,18 +177,6 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
     return SearchSpace(
         with_values(params.model_dump(mode="json"), settings.fixed), dict(settings.space)
     )
-
-
-def profile_of(
-    price_list: str | os.PathLike[str], energy: str, where: str
-) -> HardwareProfile | None:
-    """The prices that a measure of energy needs, from the file of hardware profiles.
-
-    None for synaptic events; ParameterError, which says `where`, for what is no measure.
-    """
-    if energy == SYNAPTIC_EVENTS:
-        return None
-    return select_profile(load_profiles(price_list), energy, where)
 
 
 def check_possible(space: SearchSpace, profile: HardwareProfile | None, file: str) -> None:

@@ -4,6 +4,7 @@ A worker that was killed is found by Optuna's heartbeat, wherever it ran. Its tr
 again with the same parameters, and keeps the number by which it is known.
 """
 
+import json
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +21,8 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from spikejoule.core.errors import ParameterError, StoreError
-from spikejoule.search.space import SearchSpace
+from spikejoule.energy import HardwareProfile
+from spikejoule.search.space import SearchSettings, SearchSpace
 from spikejoule.tracking.lock import flat
 from spikejoule.tracking.search_runs import SearchRun
 from spikejoule.tracking.store import in_one_line, without_passwords
@@ -62,13 +64,11 @@ class Search:
 
     Attributes:
         storage: URL of the study's database: ``sqlite:///FILE`` or ``postgresql://...``.
-        study: its name there.
-        trials: number of trainings.
-        specification: what all trials share, as plain values: `base`, `space`, `energy`, `prices`,
-            `stop`, `data`.
-        fixed: full keys of the parameters that search.yaml fixes in place of params.yaml's.
+        settings: the content of search.yaml.
+        space: what trials draw.
+        profile: the prices of the second objective; None where it is synaptic events.
+        data: SHA-256 of the artifacts, by name.
         paths: of the artifacts, by name, absolute.
-        price_list: the file of hardware profiles.
         folder: of the search's own files.
         run: where it is tracked.
         heartbeat: seconds from one sign of life of a worker to the next; one that misses four is
@@ -83,12 +83,11 @@ class Search:
     """
 
     storage: str
-    study: str
-    trials: int
-    specification: Mapping[str, Any]
-    fixed: tuple[str, ...]
+    settings: SearchSettings
+    space: SearchSpace
+    profile: HardwareProfile | None
+    data: Mapping[str, str]
     paths: Mapping[str, Path]
-    price_list: Path
     folder: Path
     run: SearchRun
     heartbeat: int = 10
@@ -101,9 +100,19 @@ class Search:
     slurm: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def space(self) -> SearchSpace:
-        """What trials draw."""
-        return SearchSpace(self.specification["base"], self.specification["space"])
+    def specification(self) -> dict[str, Any]:
+        """What all trials share, as plain values."""
+        prices = {} if self.profile is None else self.profile.prices
+        content = {
+            "base": self.space.base,
+            "space": self.space.entries,
+            "energy": self.settings.energy,
+            "prices": {of: str(price) for of, price in prices.items()},
+            "stop": self.settings.stop.model_dump(),
+            "data": self.data,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(content))
+        return plain
 
 
 def open_study(search: Search) -> optuna.Study:
@@ -133,12 +142,12 @@ def open_study(search: Search) -> optuna.Study:
         )
         study = optuna.create_study(
             storage=storage,
-            study_name=search.study,
+            study_name=search.settings.study,
             directions=["maximize", "minimize"],
             load_if_exists=True,
         )
         found = study.user_attrs.get(SPECIFICATION)
-        where = f"the study {search.study} in {shown}"
+        where = f"the study {search.settings.study} in {shown}"
         if found is None and study.get_trials(deepcopy=False):
             raise ParameterError(
                 f"{where} is none of this version of `spikejoule search`: {_ANOTHER_NAME}"

@@ -39,7 +39,7 @@ from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
-from spikejoule.search.space import StopSettings, check_trial, profile_of
+from spikejoule.search.space import StopSettings, check_trial
 from spikejoule.search.study import ENDED, NUMBER, Search, number_of
 from spikejoule.tracking.search_runs import EndedTrial, TrialRun
 from spikejoule.tracking.store import in_one_line
@@ -267,11 +267,8 @@ class Objective:
 
     def __init__(self, search: Search, study: optuna.Study) -> None:
         self._search, self._study = search, study
-        shared = search.specification
-        resolve_device(shared["base"]["train"]["device"])
-        self._stop = StopSettings.model_validate(shared["stop"])
-        self._profile = profile_of(search.price_list, shared["energy"], "energy")
-        self._data = load_data(search.paths, shared["data"])
+        resolve_device(search.space.base["train"]["device"])
+        self._data = load_data(search.paths, search.data)
         # Code that computes otherwise must not resume from a state.
         self._code = {
             **(tree_digests([Path(spikejoule.__file__).parent]) or {}),
@@ -284,19 +281,19 @@ class Objective:
         trial.set_user_attr(NUMBER, number)
         # By the trial, so that one worker alone draws the same again. Parameters are independent of
         # each other: which there are depends on the kinds that are drawn.
-        seed = zlib.crc32(f"{search.study} {number}".encode())
+        seed = zlib.crc32(f"{search.settings.study} {number}".encode())
         self._study.sampler = optuna.samplers.TPESampler(seed=seed)
         drawn = search.space.draw(trial)
         try:
             params = search.space.params(drawn)
-            check_trial(params, self._profile)
+            check_trial(params, search.profile)
             names = architecture_of(params, self._data).layer_names
         except ParameterError as error:
             trial.set_constraint("allowed", 1.0)  # the sampler learns to avoid it
             raise optuna.TrialPruned(str(error)) from error
         logger.info("trial %d: %s", number, drawn)
         run = TrialRun(search.run, number, params.flattened(), names)
-        rule = StopRule(params, self._stop, self._curves)
+        rule = StopRule(params, search.settings.stop, self._curves)
         known_by = {"search": search.run.search_id, "trial": number, "code": self._code}
         resume = ResumeFile(
             search.folder / "resume", content_digest(known_by), f"trial {number} of the search"
@@ -305,7 +302,7 @@ class Objective:
             try:
                 store = resume if params.train.resume else None
                 result = run_trial(
-                    params, self._data, self._profile, search.threads, (run, rule), store
+                    params, self._data, search.profile, search.threads, (run, rule), store
                 )
                 ended = EndedTrial.trained(asdict(result), drawn)
             except (DivergedError, HopelessError) as reason:
