@@ -225,14 +225,6 @@ class TestSpikingJelly:
         assert sum(items.values()) == pytest.approx(report.total_pj, rel=1e-12)
         return items
 
-    def test_the_same_spikes(self, example: Example) -> None:
-        spikes = example.dense(0)
-        modules = in_spikingjelly(example)
-        with torch.no_grad():
-            for number in range(len(modules) // 2):
-                spikes = modules[2 * number + 1](modules[2 * number](spikes))
-                assert torch.equal(spikes, example.dense(number + 1))
-
     def test_a_spiking_network(self, example: Example) -> None:
         net = torch.nn.Sequential(*in_spikingjelly(example)).eval()
         spikes, inputs = example.measured().counts.per_sample, example.dense(0)
