@@ -94,24 +94,21 @@ class TrialResult:
 
 
 def digests(paths: Mapping[str, Path]) -> dict[str, str]:
-    """SHA-256 of each of `ARTIFACTS`; ArtifactError if one is missing."""
-    for name in ARTIFACTS:
-        if not paths[name].is_file():
-            raise ArtifactError(f"there is no {paths[name]}: `dvc repro prepare` makes it.")
+    """SHA-256 of each of `ARTIFACTS`."""
     return {name: file_digest(paths[name], "sha256") for name in ARTIFACTS}
 
 
 def load_data(paths: Mapping[str, Path], expected: Mapping[str, str]) -> SearchData:
     """Read the samples; ArtifactError if they are not those of the digests that are expected."""
+    samples, validation = load_samples(paths["train"]), load_samples(paths["validation"])
+    description = DataDescription.read(paths["data_metrics"])
+    description.check_counts(paths["data_metrics"], len(samples), len(validation))
     for name, digest in digests(paths).items():
         if digest != expected[name]:
             raise ArtifactError(
                 f"{paths[name]} is not the file that the search was begun with: run `dvc repro "
                 "prepare` with its parameters, or begin another search."
             )
-    samples, validation = load_samples(paths["train"]), load_samples(paths["validation"])
-    description = DataDescription.read(paths["data_metrics"])
-    description.check_counts(paths["data_metrics"], len(samples), len(validation))
     return SearchData(samples, validation, description)
 
 
@@ -120,8 +117,8 @@ def run_trial(
     data: SearchData,
     profile: HardwareProfile | None,
     threads: int,
-    observers: tuple[TrainingObserver, ...] = (),
-    state_store: StateStore | None = None,
+    observers: tuple[TrainingObserver, ...],
+    state_store: StateStore | None,
 ) -> TrialResult:
     """Train a network and measure it.
 
@@ -131,7 +128,7 @@ def run_trial(
         profile: prices of energy; None where synaptic events are all that is asked for.
         threads: CPU threads, on which no result depends.
         observers: told of every batch and epoch.
-        state_store: has the state of a trial that was killed.
+        state_store: has the state of a trial that was killed; None where none is kept.
 
     Raises:
         ParameterError: training diverged, or the engine cannot be had.
@@ -164,11 +161,9 @@ def run_trial(
     measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
     energy = None
     if profile is not None:
-        code = None
-        if isinstance(validation, LabelledImages):
-            code = encoder.operations(validation.images)
-        operations = count_operations(measured, code)
-        energy = middle_pj(operations, profile) / _PJ_PER_NJ
+        shown = validation.images if isinstance(validation, LabelledImages) else None
+        code = None if shown is None else encoder.operations(shown)
+        energy = middle_pj(count_operations(measured, code), profile) / _PJ_PER_NJ
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
         save_trained(file, network)
