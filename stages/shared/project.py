@@ -14,7 +14,7 @@ from spikejoule.core.resume import is_running, start_of
 from spikejoule.params import Params
 
 if TYPE_CHECKING:
-    from spikejoule.tracking.training_run import TrainingRun
+    from spikejoule.tracking.live import LiveRun
 
 
 def project_root() -> Path:
@@ -66,14 +66,14 @@ def launches_a_stage(command: list[str]) -> bool:
 
 def shown_run(
     params: Params, layer_names: Sequence[str], key: str | None
-) -> "AbstractContextManager[TrainingRun | None]":
+) -> "AbstractContextManager[LiveRun | None]":
     """The run in MLflow in which a training is shown; None where the stage is started by hand."""
     process = pipeline()
     if process is None:
         return nullcontext()
     # Here alone: no result depends on it, so that it is no dependency of the stage.
+    from spikejoule.tracking.live import training_run
     from spikejoule.tracking.store import project_store
-    from spikejoule.tracking.training_run import TrainingRun
 
     store = project_store(project_root(), params.publish.experiment)
-    return TrainingRun(store, params.flattened(), layer_names, key, process)
+    return training_run(store, params.flattened(), layer_names, key, process)

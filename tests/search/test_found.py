@@ -31,7 +31,8 @@ from spikejoule.search.space import (  # noqa: E402
 )
 from spikejoule.search.study import ENDED, Search  # noqa: E402
 from spikejoule.search.trial import TrialResult  # noqa: E402
-from spikejoule.tracking.search_runs import EndedTrial, SearchRun  # noqa: E402
+from spikejoule.tracking.live import SearchRun  # noqa: E402
+from spikejoule.tracking.runs import RunEnd  # noqa: E402
 from spikejoule.tracking.store import Store  # noqa: E402
 from tests.search.test_space import draws  # noqa: E402
 
@@ -54,7 +55,7 @@ def rows(repository: Path, tmp_path: Path, space: SearchSpace, current: Params) 
     trials = []
     for number, (accuracy, energy) in enumerate(RESULTS):
         result = TrialResult(accuracy, 100 * energy, energy, 3, f"{number:064x}")
-        ended = asdict(EndedTrial.trained(asdict(result), draws(space, len(RESULTS))[number][1]))
+        ended = asdict(RunEnd.trained(asdict(result), draws(space, len(RESULTS))[number][1]))
         trial = create_trial(values=result.objectives, user_attrs={ENDED: ended})
         trial.number = number
         trials.append(trial)

@@ -30,7 +30,7 @@ from spikejoule.search.study import (  # noqa: E402
     open_study,
 )
 from spikejoule.search.trial import HopelessError, StopRule, TrialResult  # noqa: E402
-from spikejoule.tracking.search_runs import SearchRun  # noqa: E402
+from spikejoule.tracking.live import SearchRun  # noqa: E402
 from spikejoule.tracking.store import FAILURE_TAG, Store, at_root  # noqa: E402
 from spikejoule.training.state import EpochRecord  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402

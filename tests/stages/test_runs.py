@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 from spikejoule.cli import main as spikejoule
 from spikejoule.params import load_params
-from spikejoule.tracking import project_store
+from spikejoule.tracking.store import project_store
 from tests.tools.pipeline_tools import (
     COMMAND_SECONDS,
     commit,

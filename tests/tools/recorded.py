@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 
 from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW
-from spikejoule.tracking import RunRecord, Store, StoredFile, project_store, publish
+from spikejoule.tracking.publishing import publish
 from spikejoule.tracking.queries import frame_of
+from spikejoule.tracking.runs import RunRecord, StoredFile
+from spikejoule.tracking.store import Store, project_store
 
 TAGS = {
     "data.source": "mnist5k",

@@ -6,19 +6,20 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spikejoule import tracking
 from spikejoule.cli import main as spikejoule
 from spikejoule.core.provenance import file_digest, provenance_tags
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.model.checkpoint import write_complete
-from spikejoule.tracking import ModelFiles, RunRecord, Store, project_store
-from spikejoule.tracking.lineage import Lineage, lineage_text, lineage_values, trace
+from spikejoule.tracking import publishing
+from spikejoule.tracking.lineage import lineage_text, trace
+from spikejoule.tracking.runs import ModelFiles, RunRecord
+from spikejoule.tracking.store import Store, project_store
 from tests.tools.examples import complete_content, trained_network
 from tests.tools.pipeline_tools import clean_environment, commit, dvc, git
 
@@ -46,12 +47,12 @@ class Project:
     clone: Path
     environment: Mapping[str, str]
     store: Store
-    uncommitted: Lineage
+    uncommitted: dict[str, Any]
     commits: dict[str, str]
 
-    def version(self, number: int) -> Lineage:
-        (lineage,) = trace(f"models:/surrogate-snn/{number}", self.folder, self.store)
-        return lineage
+    def version(self, number: int) -> dict[str, Any]:
+        (found,) = trace(f"models:/surrogate-snn/{number}", self.folder, self.store)
+        return found
 
     def ask(
         self, folder: Path, reference: str, status: int = 0, words: Sequence[str] = ("version",)
@@ -121,43 +122,30 @@ def publish(folder: Path, seed: int, store: Store, environment: Mapping[str, str
         tags=provenance_tags(folder, environment),
         model=ModelFiles(folder / "source" / f"{seed}.pth", PACKAGED, "45nm-fp32"),
     )
-    publication = tracking.publish(record, store)
-    assert publication.registration is not None
+    assert publishing.publish(record, store).registration is not None
 
 
-class TestTrace:
-    def test_a_result_that_is_not_committed_yet(self, project: Project) -> None:
-        lineage = project.uncommitted
-        assert lineage.recorded is None
-        assert lineage.in_workspace
-        assert lineage.commands == ()
-        assert "The workspace's dvc.lock records it: commit that" in lineage_text(lineage)
+def test_the_commit_is_the_one_that_records_it(project: Project) -> None:
+    before = project.uncommitted
+    assert (before["recorded_by_commit"], before["recorded_in_workspace"]) == (None, True)
+    assert before["commands"] == []
+    assert "The workspace's dvc.lock records it: commit that" in lineage_text(before)
+    found = project.version(1)
+    # It ran before its results could be committed: that commit would lead nowhere.
+    assert found["ran_at_commit"] == project.commits["project"]
+    assert found["recorded_by_commit"] == project.commits["results"]
+    assert found["recorded_in_workspace"]
+    assert f"git checkout {project.commits['results']} && dvc checkout" in lineage_text(found)
 
-    def test_the_commit_is_the_one_that_records_it(self, project: Project) -> None:
-        lineage = project.version(1)
-        # It ran before its results could be committed: that commit would lead nowhere.
-        assert lineage.version.tags["git.commit"] == project.commits["project"]
-        assert lineage.recorded is not None
-        assert lineage.recorded.commit == project.commits["results"]
-        assert lineage.in_workspace
-        was_dirty = lineage.version.tags["git.dirty"] == "true"
-        assert lineage_values(lineage)["ran_with_uncommitted_changes"] is was_dirty
-        text = lineage_text(lineage)
-        assert f"git checkout {project.commits['results']} && dvc checkout" in text
 
-    def test_an_experiment_is_a_commit_of_dvcs(self, project: Project) -> None:
-        lineage = project.version(2)
-        assert lineage.recorded is not None
-        assert lineage.recorded.experiment == "other"
-        assert lineage.recorded.baseline == project.commits["results"]
-        assert lineage.recorded.commit not in project.commits.values()
-
-    def test_nothing_records_it(self, project: Project) -> None:
-        lineage = replace(project.version(2), recorded=None)
-        text = lineage_text(lineage)
-        assert "No commit or experiment of this repository records it" in text
-        assert "dvc exp pull REMOTE other" in text
-        assert f"mlflow artifacts download --run-id {lineage.version.run_id}" in text
+def test_an_experiment_is_a_commit_of_dvcs(project: Project) -> None:
+    found = project.version(2)
+    assert found["recorded_by_experiment"] == "other"
+    assert found["recorded_by_commit"] not in project.commits.values()
+    text = lineage_text({**found, "commands": [], "recorded_in_workspace": False})
+    assert "No commit or experiment of this repository records it" in text
+    assert "dvc exp pull REMOTE other" in text
+    assert f"mlflow artifacts download --run-id {found['run_id']}" in text
 
 
 @pytest.mark.parametrize(("number", "seed"), [(1, 42), (2, 43)], ids=["commit", "experiment"])
@@ -200,9 +188,13 @@ def test_command(project: Project) -> None:
     )
     assert said.startswith("Version 1 of surrogate-snn (champion)\n")
     assert "validation accuracy percent        87\n" in said
-    write_complete(
-        project.folder.parent / "stranger.pth", complete_content(trained_network(seed=1))
-    )
+    folder = project.folder.parent
+    write_complete(folder / "stranger.pth", complete_content(trained_network(seed=1)))
+    # Trained again, with other clocks.
+    content = complete_content(trained_network(seed=42)) | {"timestamp": "2030-01-01 00:00:00"}
+    write_complete(folder / "again.pth", content)
+    again = project.one(project.folder, "../again.pth")
+    assert (again["version"], again["same_file"]) == (1, False)
     for reference, words in (
         ("models:/surrogate-snn/9", "error: surrogate-snn has no version 9 in this store."),
         ("models:/other/1", "error: models:/other/1 names no version; allowed: models:/surr"),

@@ -9,8 +9,9 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from spikejoule.params import load_params
-from spikejoule.tracking import RunRecord, project_store, publish
-from spikejoule.tracking.writing import VIEW, experiment_tags, run_name, run_note
+from spikejoule.tracking.publishing import publish
+from spikejoule.tracking.runs import VIEW, RunRecord, experiment_tags, run_name
+from spikejoule.tracking.store import project_store
 
 
 def columns() -> list[str]:
@@ -52,12 +53,3 @@ def test_names() -> None:
     assert run_name({**commit, "dvc.experiment": "brash-fan"}) == "brash-fan"
     assert run_name(commit) == "repro-0123456"
     assert run_name({"git.commit": "unknown"}) is None
-
-
-def test_a_description_says_what_is_known() -> None:
-    metrics = {"test_accuracy_percent": 98.654, "synaptic_events_per_inference": 158120.4}
-    assert run_note({"title": "MNIST"}, metrics) == (
-        "- **98.65 %** of the test digits classified correctly\n"
-        "- **158,120** synaptic events per inference\n\n"
-        "MNIST"
-    )

@@ -19,8 +19,17 @@ from spikejoule.evaluation.front_rows import (
     read_front,
 )
 from spikejoule.params import earlier_values
-from spikejoule.tracking import RunRecord, finished_runs, front_citations, publish, queries
-from spikejoule.tracking.pareto import ComparedRuns, compare_runs, experiment_command, front_text
+from spikejoule.tracking import queries
+from spikejoule.tracking.pareto import (
+    ComparedRuns,
+    checked_front,
+    compare_runs,
+    experiment_command,
+    front_text,
+)
+from spikejoule.tracking.publishing import publish
+from spikejoule.tracking.queries import finished_runs
+from spikejoule.tracking.runs import RunRecord
 from tests.tools.recorded import PARAMETERS, frame, project_folder, record, run, store_of
 
 CURRENT = {**earlier_values(), **PARAMETERS}
@@ -188,12 +197,12 @@ class TestTable:
         with pytest.raises(ArtifactError, match=rf"front\.csv.*{words}"):
             read_front(path)
 
-    def test_one_from_before_run_ids_cites_no_run(self, tmp_path: Path) -> None:
+    def test_one_from_before_run_ids_cites_no_run(self, tmp_path: Path, project: Path) -> None:
         write_csv(tmp_path / "front.csv", FRONT_COLUMNS[:-1], [ROWS[0][:-1]])
-        assert front_citations(tmp_path / "front.csv") == []
+        assert checked_front(tmp_path / "front.csv", store_of(project)) == ""
         (tmp_path / "front.csv").write_text("")
         with pytest.raises(ArtifactError, match=r"front\.csv"):
-            front_citations(tmp_path / "front.csv")
+            checked_front(tmp_path / "front.csv", store_of(project))
 
 
 @pytest.fixture
@@ -226,23 +235,23 @@ class TestCommand:
         store, before = store_of(project), table.read_text()
         # Within all relations of the rows, so that its runs alone can tell
         for old, new, words in (
-            (",96.5,", ",99.9,", "early_exit_test_accuracy_percent 99.9 there, 96.5 here"),
+            (",96.5,", ",99.9,", "test_accuracy_percent 99.9 there, 96.5 here"),
             (",2000.0,", ",1999.0,", "synaptic_events_per_inference 1999.0 there, 2000.0 here"),
             ("[100]", "[10]", "model.hidden [10] there, [100] here"),
-            ("c0ffee", "decaf", "git.commit decaf there, c0ffee here"),
+            ("c0ffee", "decaf", "git_commit decaf there, c0ffee here"),
         ):
             table.write_text(before.replace(old, new, 1))
             assert cli.main(check) == 1
             assert "row 2: differs from its run " in (said := capsys.readouterr().err)
             assert words in said
-            with pytest.raises(ArtifactError, match="row 2 is not what run .* holds: "):
-                publish(RunRecord("new", cited=front_citations(table)), store)
+            with pytest.raises(ArtifactError, match="row 2: differs from its run"):
+                publish(RunRecord("new", front=table), store)
         for run_id in finished_runs(store)["run_id"]:
             before = before.replace(run_id, run_id[::-1])
         table.write_text(before.replace(",96.5,", ",99.9,"))
         assert cli.main(check) == 0
         assert capsys.readouterr().out.count("is not in this store") == 4
-        assert publish(RunRecord("new", cited=front_citations(table)), store).added
+        assert publish(RunRecord("new", front=table), store).added
 
     def test_runs_from_before_keys_had_their_names(self, project: Path) -> None:
         old = {"encode.code": "latency", "rival.lr": "0.01", "train.distillation": "0.5"}

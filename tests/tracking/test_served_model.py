@@ -2,9 +2,7 @@
 
 import base64
 import json
-import logging
 import os
-import shutil
 import subprocess
 import sys
 import urllib.error
@@ -29,8 +27,8 @@ from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.model.checkpoint import read_complete, write_complete
-from spikejoule.tracking import ModelFiles
 from spikejoule.tracking.registry import save_served_model
+from spikejoule.tracking.runs import ModelFiles
 from tests import naive
 from tests.tools.examples import complete_content, trained_network, write_example
 from tests.tools.services import LOOPBACK, answers, free_port, running
@@ -164,12 +162,10 @@ class TestAnswer:
                 "the request has 10,001 images; allowed are 1 to 10,000 images",
             ),
             # As JSON brings them.
-            (lambda images: (images / 255).astype(object), "pixels are of the types float; allow"),
-            (lambda images: np.array([[1, True]], dtype=object), "of the types bool, int; allowed"),
-            (lambda images: np.array([[1, 2], [3]], dtype=object), "of the types list; allowed"),
-            (lambda images: np.array([[10**30]], dtype=object), "allowed are 784 whole numbers"),
-            (lambda images: np.array(["AAAA", "AAAAAAAA"]), "allowed are 784 whole numbers"),
-            (lambda images: np.array(["???"]), "allowed are 784 whole numbers"),
+            (lambda images: (images / 255).astype(object), "pixels are of the type float64; allow"),
+            (lambda images: np.array([[1, 2], [3]], dtype=object), "allowed are 784 whole numbers"),
+            (lambda images: np.array([["a"] * 784]), "pixels are of the type <U1; allowed"),
+            (lambda images: np.array(["AAAA", "???"]), "allowed are 784 whole numbers"),
         ],
     )
     def test_other_images_are_refused_in_one_sentence(
@@ -185,7 +181,6 @@ class TestAnswer:
         [
             ({"profile": "silver"}, "profile: 'silver' is not allowed; allowed: 4"),
             ({"seed": -1}, "seed: -1 is not allowed; allowed: a whole number from 0 to 4294967295"),
-            ({"seed": 2**32}, "seed: 4294967296 is not allowed"),
             ({"indices": [1, 2]}, "indices: 2 are given for 6 images, .*; allowed: one per image"),
             ({"indices": [0, 1, 2, 3, 4, -5]}, "the least of them -5; allowed: .* none below 0"),
         ],
@@ -229,18 +224,6 @@ class TestFolder:
         with pytest.raises(ArtifactError, match="does not exist"):
             save_served_model(tmp_path / "m", ModelFiles(tmp_path / "no.pth", PACKAGED, ARITHMETIC))
         assert not (tmp_path / "m").exists()
-
-    def test_other_code_in_the_process_is_said(
-        self, folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        changed = tmp_path / "changed"
-        shutil.copytree(folder, changed)
-        mlflow.pyfunc.load_model(str(changed))
-        assert not caplog.records
-        (changed / "code" / "spikejoule" / "model" / "neuron.py").write_text("STEP_MS = 2\n")
-        with caplog.at_level(logging.WARNING):
-            mlflow.pyfunc.load_model(str(changed))
-        assert "the model comes with code of its own" in caplog.text
 
 
 ELSEWHERE = """
@@ -334,4 +317,4 @@ def test_mlflows_server_answers_as_the_model_does(
             assert reply == (200, {"predictions": model.predict(part).to_dict("records")})
         status, reply = ask(inputs=(images / 255).tolist())
         assert status == 400
-        assert "pixels are of the types float; allowed are 784 whole" in reply["message"]
+        assert "pixels are of the type float64; allowed are 784 whole" in reply["message"]

@@ -18,16 +18,10 @@ from spikejoule.core.yaml_files import stage_paths
 from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from spikejoule.model.trained import save_trained
 from spikejoule.params import load_params
-from spikejoule.tracking import (
-    RunRecord,
-    Store,
-    StoredFile,
-    opened,
-    project_store,
-    publish,
-)
+from spikejoule.tracking.publishing import Publication, publish
 from spikejoule.tracking.run_record import build_run_record
-from spikejoule.tracking.store import in_one_line, keeper_tags
+from spikejoule.tracking.runs import RunRecord, StoredFile
+from spikejoule.tracking.store import Store, in_one_line, keeper_tags, opened, project_store
 from tests.tools.examples import (
     BASELINE_TIMINGS,
     ENERGY_METRICS,
@@ -104,7 +98,9 @@ def start_run(store: Store, tags: dict[str, str]) -> str:
 
 
 class TestPublish:
-    def test_the_run_is_complete(self, store: Store, record: RunRecord, root: Path) -> None:
+    def test_the_run_is_complete_and_added_once(
+        self, store: Store, record: RunRecord, root: Path
+    ) -> None:
         publication = publish(record, store)
         assert publication.added
         (run,) = runs(store)
@@ -125,14 +121,8 @@ class TestPublish:
         files = root / "mlartifacts" / run.info.run_id / "artifacts"
         assert (files / "figures" / "figure.png").read_bytes() == b"picture"
         assert (files / "note.txt").read_text() == "note"
-        assert client.list_artifacts(run.info.run_id, "figures")[0].path == "figures/figure.png"
-
-    def test_the_same_result_is_not_added_twice(self, store: Store, record: RunRecord) -> None:
-        first, second = publish(record, store), publish(record, store)
-        assert second.run_id == first.run_id
-        assert not second.added
-        other = publish(replace(record, result_id="4567"), store)
-        assert other.added
+        assert publish(record, store) == Publication(publication.run_id, added=False)
+        assert publish(replace(record, result_id="4567"), store).added
         assert len(runs(store)) == 2
 
     def test_a_failure_leaves_the_run_failed_with_its_reason_until_it_is_recorded(
@@ -151,22 +141,20 @@ class TestPublish:
         assert run.info.status == "FINISHED"
         assert "spikejoule.failure" not in run.data.tags
 
-    def test_a_run_whose_process_died_is_ended_and_written_anew(
+    def test_a_run_whose_process_died_is_ended_and_that_of_another_machine_left_alone(
         self, store: Store, record: RunRecord
     ) -> None:
-        left = start_run(store, {"spikejoule.result_id": record.result_id, **DEAD_KEEPER})
+        result = {"spikejoule.result_id": record.result_id}
+        left = start_run(store, {**result, **DEAD_KEEPER})
+        elsewhere = start_run(store, {**DEAD_KEEPER, "spikejoule.keeper.host": "another-machine"})
         publication = publish(record, store)
         assert publication.added
-        assert publication.run_id != left
-        run = MlflowClient(tracking_uri=store.tracking_uri).get_run(left)
-        assert run.info.status == "KILLED"
-        assert run.data.tags["spikejoule.failure"] == "its processes ended before it was published"
-
-    def test_a_run_of_another_machine_is_left_alone(self, store: Store, record: RunRecord) -> None:
-        left = start_run(store, {**DEAD_KEEPER, "spikejoule.keeper.host": "another-machine"})
-        publish(record, store)
-        run = MlflowClient(tracking_uri=store.tracking_uri).get_run(left)
-        assert run.info.status == "RUNNING"
+        found = {run.info.run_id: run for run in runs(store)}
+        assert found.keys() == {left, elsewhere, publication.run_id}
+        assert found[left].info.status == "KILLED"
+        reason = found[left].data.tags["spikejoule.failure"]
+        assert reason == "its processes ended before it was published"
+        assert found[elsewhere].info.status == "RUNNING"
 
     def test_what_another_process_is_writing_is_not_written_twice(
         self, store: Store, record: RunRecord
@@ -178,7 +166,9 @@ class TestPublish:
     def test_processes_at_once_on_a_store_that_does_not_exist_yet(self, empty_root: Path) -> None:
         code = (
             "import sys; from pathlib import Path;"
-            "from spikejoule.tracking import RunRecord, project_store, publish;"
+            "from spikejoule.tracking.publishing import publish;"
+            "from spikejoule.tracking.runs import RunRecord;"
+            "from spikejoule.tracking.store import project_store;"
             "store = project_store(Path(sys.argv[1]), 'spikejoule', {});"
             "done = publish(RunRecord(sys.argv[2], metrics={'m': 1.0}), store);"
             "sys.exit(0 if done else 1)"
@@ -219,12 +209,20 @@ class TestUnreachable:
         code = (
             "import sys; from pathlib import Path;"
             "from spikejoule.core.errors import StoreError;"
-            "from spikejoule.tracking import RunRecord, project_store, publish\n"
+            "from spikejoule.tracking.publishing import publish;"
+            "from spikejoule.tracking.runs import RunRecord;"
+            "from spikejoule.tracking.store import project_store\n"
             "store = project_store(Path(sys.argv[1]), 'spikejoule')\n"
-            "try:\n publish(RunRecord('a'), store, time_limit_seconds=8)\n"
+            "try:\n publish(RunRecord('a'), store)\n"
             "except StoreError:\n sys.exit(3)"
         )
-        assert exit_status_of(code, str(root), env={"MLFLOW_TRACKING_URI": silent_server}) == 3
+        # The user's own limits hold.
+        environment = {
+            "MLFLOW_TRACKING_URI": silent_server,
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "2",
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        }
+        assert exit_status_of(code, str(root), env=environment) == 3
 
 
 @pytest.fixture
@@ -281,41 +279,24 @@ class TestProjectStore:
             assert (files / "note.txt").is_file()
         assert not root.exists()
 
-    def test_an_experiment_by_its_number(self, root: Path, record: RunRecord) -> None:
-        other = project_store(root, "other", {})
-        with opened(other) as (_, number):
-            pass
-        store = project_store(root, "name", {"MLFLOW_EXPERIMENT_ID": number})
-        publish(record, store)
-        assert len(runs(other)) == 1
-        both = {"MLFLOW_EXPERIMENT_ID": number, "MLFLOW_EXPERIMENT_NAME": "third"}
-        assert project_store(root, "name", both).experiment_id is None
-
-    def test_a_place_for_the_files_of_a_database(self, root: Path) -> None:
-        environment = {
-            "MLFLOW_TRACKING_URI": "postgresql://user@host/mlflow",
-            "MLFLOW_DEFAULT_ARTIFACT_ROOT": "s3://bucket/runs",
-        }
-        assert project_store(root, "name", environment).artifact_location == "s3://bucket/runs"
-        environment["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = "files/of runs"
-        location = project_store(root, "name", environment).artifact_location
-        assert location == (root / "files" / "of runs").as_uri()
-
-    @pytest.mark.parametrize(
-        ("uri", "expected"),
-        [
-            ("sqlite:///runs.db", "sqlite:///{root}/runs.db"),
-            ("sqlite:///sub/runs.db", "sqlite:///{root}/sub/runs.db"),
-            ("sqlite:////elsewhere/runs.db", "sqlite:////elsewhere/runs.db"),
-            ("postgresql:///runs", "postgresql:///runs"),
-        ],
-    )
-    def test_a_relative_database_lies_at_the_root(
-        self, root: Path, uri: str, expected: str
-    ) -> None:
-        # not in the working directory: that of a queued experiment vanishes
-        store = project_store(root, "name", {"MLFLOW_TRACKING_URI": uri})
-        assert store.tracking_uri == expected.format(root=str(root).replace("%", "%25"))
+    def test_places_start_at_the_root(self, root: Path) -> None:
+        """Not at the working directory: that of a queued experiment vanishes."""
+        quoted = str(root).replace("%", "%25")
+        for uri, files, expected_uri, expected_files in (
+            ("", "", f"sqlite:///{quoted}/mlflow.db", (root / "mlartifacts").as_uri()),
+            (
+                "sqlite:///a/b.db",
+                "of runs",
+                f"sqlite:///{quoted}/a/b.db",
+                (root / "of runs").as_uri(),
+            ),
+            ("sqlite:////a/b.db", "s3://bucket/runs", "sqlite:////a/b.db", "s3://bucket/runs"),
+            ("postgresql:///runs", "s3://bucket/runs", "postgresql:///runs", "s3://bucket/runs"),
+            ("http://server", "", "http://server", None),
+        ):
+            environment = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": files}
+            found = project_store(root, "name", environment)
+            assert (found.tracking_uri, found.artifact_location) == (expected_uri, expected_files)
 
 
 class TestRunRecord:

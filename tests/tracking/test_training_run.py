@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
-from spikejoule.tracking import RunRecord, Store, opened, project_store, publish
-from spikejoule.tracking.training_run import TrainingRun
+from spikejoule.tracking.live import LiveRun, training_run
+from spikejoule.tracking.publishing import publish
+from spikejoule.tracking.runs import RunRecord
+from spikejoule.tracking.store import Store, opened, project_store
 
 SECONDS = 60
 LAYERS = ("input", "hidden", "output")
@@ -74,11 +77,11 @@ def steps(store: Store, run: Any) -> list[int]:
 
 def shown(
     store: Store, keeper: psutil.Process, key: str | None = "a-key", **parameters: Any
-) -> TrainingRun:
-    return TrainingRun(store, PARAMETERS | parameters, LAYERS, key, keeper)
+) -> AbstractContextManager[LiveRun]:
+    return training_run(store, PARAMETERS | parameters, LAYERS, key, keeper)
 
 
-def cut_short(training: TrainingRun, error: BaseException) -> None:
+def cut_short(training: AbstractContextManager[LiveRun], error: BaseException) -> None:
     """A training with an error in its second epoch."""
     with training as run:
         run.on_epoch(EPOCHS[0], 0.5)
@@ -185,7 +188,7 @@ def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
     store: Store, pipeline: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("spikejoule.tracking.training_run._LAST_WORDS_SECONDS", 0.5)
+    monkeypatch.setattr("spikejoule.tracking.live._TRAINING_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # which accepts and never answers
         for uri in ("http://me:secret@127.0.0.1:9", f"http://127.0.0.1:{silent.getsockname()[1]}"):
             away = project_store(tmp_path, "shown", {"MLFLOW_TRACKING_URI": uri})

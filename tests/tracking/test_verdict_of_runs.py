@@ -9,8 +9,9 @@ import pytest
 from spikejoule import cli
 from spikejoule.energy.ledger import Variant, save_variants
 from spikejoule.energy.tables import VerdictRow, VerdictTable
-from spikejoule.tracking import StoredFile, finished_runs
 from spikejoule.tracking.pareto import compare_runs
+from spikejoule.tracking.queries import finished_runs
+from spikejoule.tracking.runs import StoredFile
 from spikejoule.tracking.verdict import RecordedContenders, recorded_contenders
 from tests.energy.test_verdict import variant
 from tests.tools import recorded as recorded_runs

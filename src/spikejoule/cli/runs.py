@@ -9,23 +9,24 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.store import write_bytes
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
-from spikejoule.energy.tables import fronts_table
+from spikejoule.energy.comparison import LEVELS_PERCENT, verdicts
+from spikejoule.energy.tables import VerdictTable, fronts_table
 from spikejoule.params import Params, load_params
 from spikejoule.report.charts.accuracy import accuracy_front
-from spikejoule.tracking import (
-    Publication,
-    Store,
-    compare_citations,
-    finished_runs,
-    front_citations,
-    project_store,
-)
-from spikejoule.tracking.lineage import lineage_text, lineage_values, trace
-from spikejoule.tracking.pareto import compare_runs, front_text
+from spikejoule.tracking.lineage import lineage_text, trace
+from spikejoule.tracking.pareto import checked_front, compare_runs, front_text
 from spikejoule.tracking.project import check_limits, experiments, find_revision
-from spikejoule.tracking.queries import TAG, column
-from spikejoule.tracking.seeds import comparable_runs, priced_runs, seed_rows, seeds_text
-from spikejoule.tracking.verdict import recorded_contenders, verdict_table, verdict_text
+from spikejoule.tracking.publishing import Publication
+from spikejoule.tracking.queries import TAG, column, finished_runs
+from spikejoule.tracking.seeds import (
+    comparable_runs,
+    priced_runs,
+    seeds_table,
+    seeds_text,
+    write_seeds,
+)
+from spikejoule.tracking.store import Store, project_store
+from spikejoule.tracking.verdict import recorded_contenders, verdict_text
 
 
 def publish(options: argparse.Namespace) -> str:
@@ -68,7 +69,7 @@ def front(options: argparse.Namespace) -> str:
     """The Pareto front of accuracy and synaptic events."""
     params, store = _recorded(options)
     if options.check is not None:
-        return _checked_front(options.check, store)
+        return checked_front(options.check, store)
     compared = compare_runs(finished_runs(store), options.data)
     table = compared.table()
     if options.table is not None:
@@ -90,7 +91,7 @@ def verdict(options: argparse.Namespace) -> str:
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )
     profiles = load_profiles(paths["hardware"])
-    table = verdict_table(found.contenders, profiles, settings)
+    table = VerdictTable.of(verdicts(found.contenders, profiles, LEVELS_PERCENT, settings))
     if options.table is not None:
         table.write(options.table)
     if options.fronts is not None:
@@ -98,30 +99,14 @@ def verdict(options: argparse.Namespace) -> str:
     return verdict_text(table, found)
 
 
-def _checked_front(path: Path, store: Store) -> str:
-    cited = front_citations(path)
-    lines, differs = [], False
-    for one, differing in zip(cited, compare_citations(cited, store), strict=True):
-        if differing is None:
-            verdict = f"its run {one.run_id} is not in this store"
-        else:
-            verdict = f"differs from its run {one.run_id}: " + "; ".join(differing)
-            verdict = verdict if differing else f"agrees with its run {one.run_id}"
-        lines.append(f"{one.where}: {verdict}")
-        differs = differs or bool(differing)
-    if differs:
-        raise ArtifactError("\n".join(lines))
-    return "\n".join([*lines, ""])
-
-
 def seeds(options: argparse.Namespace) -> str:
     """Means of the runs that differ in their seed alone."""
     _, store = _recorded(options)
     runs = comparable_runs(finished_runs(store), options.data)
     energy_table = artifact_paths(options.directory)["energy_table"]
-    table = seed_rows(priced_runs(store, runs, energy_table))
+    table = seeds_table(priced_runs(store, runs, energy_table))
     if options.table is not None:
-        table.write(options.table)
+        write_seeds(options.table, table)
     title = column(runs, f"{TAG}data.title").fillna("data without a title")
     return seeds_text(table, title.iloc[0])
 
@@ -131,5 +116,5 @@ def version(options: argparse.Namespace) -> str:
     _, store = _recorded(options)
     lineages = trace(options.reference, options.directory, store)
     if options.json:
-        return json_text({"versions": [lineage_values(lineage) for lineage in lineages]})
+        return json_text({"versions": lineages})
     return "\n".join(lineage_text(lineage) for lineage in lineages)

@@ -24,10 +24,9 @@ from spikejoule.search.space import (
     load_search,
     search_space,
 )
-from spikejoule.tracking import project_store
+from spikejoule.tracking.live import SearchRun
 from spikejoule.tracking.project import check_against_lock
-from spikejoule.tracking.search_runs import SearchRun
-from spikejoule.tracking.store import at_root, without_passwords
+from spikejoule.tracking.store import at_root, project_store, without_passwords
 
 if TYPE_CHECKING:
     from spikejoule.search.study import Search

@@ -23,8 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 from spikejoule.core.errors import ParameterError, StoreError
 from spikejoule.energy import HardwareProfile
 from spikejoule.search.space import SearchSettings, SearchSpace
-from spikejoule.tracking.lock import flat
-from spikejoule.tracking.search_runs import SearchRun
+from spikejoule.tracking.live import SearchRun
+from spikejoule.tracking.project import flat
 from spikejoule.tracking.store import in_one_line, without_passwords
 
 SPECIFICATION: Final = "spikejoule.search"
@@ -37,7 +37,7 @@ NUMBER: Final = "number"
 """Attribute of a trial: the number by which the search knows it, however often it is run again."""
 
 ENDED: Final = "ended"
-"""Attribute of a trial: the fields of the `EndedTrial` that it came to, what was drawn included."""
+"""Attribute of a trial: the fields of the `RunEnd` that it came to, what was drawn included."""
 
 TRAINED: Final = "trained"
 STOPPED: Final = "stopped early"

@@ -41,7 +41,7 @@ from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import StopSettings, check_trial
 from spikejoule.search.study import ENDED, NUMBER, Search, number_of
-from spikejoule.tracking.search_runs import EndedTrial, TrialRun
+from spikejoule.tracking.runs import RunEnd
 from spikejoule.tracking.store import in_one_line
 from spikejoule.training.outcome import trained_network
 from spikejoule.training.state import EpochRecord
@@ -287,7 +287,7 @@ class Objective:
             trial.set_constraint("allowed", 1.0)  # the sampler learns to avoid it
             raise optuna.TrialPruned(str(error)) from error
         logger.info("trial %d: %s", number, drawn)
-        run = TrialRun(search.run, number, params.flattened(), names)
+        run = search.run.trial(number, params.flattened(), names)
         rule = StopRule(params, search.settings.stop, self._curves)
         known_by = {"search": search.run.search_id, "trial": number, "code": self._code}
         resume = ResumeFile(
@@ -299,11 +299,11 @@ class Objective:
                 result = run_trial(
                     params, self._data, search.profile, search.threads, (run, rule), store
                 )
-                ended = EndedTrial.trained(asdict(result), drawn)
+                ended = RunEnd.trained(asdict(result), drawn)
             except (DivergedError, HopelessError) as reason:
-                ended = EndedTrial.stopped(str(reason))
+                ended = RunEnd.stopped(str(reason))
             except (MemoryError, ParameterError) as error:
-                ended = EndedTrial.failed(in_one_line(error))
+                ended = RunEnd.failed(in_one_line(error))
             # Of a trial that is to be run again alone a state is kept.
             resume.done()
         trial.set_user_attr(CURVE, rule.curve)

@@ -8,11 +8,13 @@ import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from spikejoule.core.errors import StoreError
+from spikejoule.core.errors import ArtifactError, StoreError
 from spikejoule.core.text import text_table
 from spikejoule.evaluation.front_rows import (
     EARLY_EXIT,
@@ -21,6 +23,7 @@ from spikejoule.evaluation.front_rows import (
     FrontRow,
     FrontTable,
     pareto_front,
+    read_front,
 )
 from spikejoule.tracking.queries import (
     METRIC,
@@ -29,7 +32,14 @@ from spikejoule.tracking.queries import (
     TAG,
     column,
     deciding_parameters,
+    opened_to_read,
+    runs_of,
+    under_new_names,
 )
+from spikejoule.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 _NO_FIGURES = "without accuracy or synaptic events"
 _ON_TEST = "validated on the test images"
@@ -84,14 +94,15 @@ def compare_runs(runs: pd.DataFrame, data_source: str | None = None) -> Compared
     remains, and if `data_source` is none of the sources that there are.
     """
     reasons = unfit_to_compare(runs)
-    left_out = Counter(reasons[reasons != ""])
     fit = runs[reasons == ""]
     sources = column(fit, TAG + "data.source").fillna("unknown")
     if data_source is not None and data_source not in set(sources):
         known = ", ".join(sorted(set(sources))) or "no run at all"
         raise StoreError(f"no comparable run is of the data {data_source!r}; there is: {known}.")
     if fit.empty:
-        found = ", ".join(f"{number} {reason}" for reason, number in sorted(left_out.items()))
+        found = ", ".join(
+            f"{number} {reason}" for reason, number in sorted(Counter(reasons).items())
+        )
         raise StoreError(
             f"the store holds no finished run that could be compared ({found or 'it is empty'}): "
             "run the pipeline, or `make sweep`."
@@ -99,20 +110,20 @@ def compare_runs(runs: pd.DataFrame, data_source: str | None = None) -> Compared
     images = images_of(fit, _size(fit), column(fit, PARAMETER + "seed"))
     sizes = images[sources == (data_source or sources)].value_counts()
     is_chosen = images == min(sizes[sizes == sizes.max()].index)  # of equal groups the latest
-    left_out.update(f"{_ELSE} ({source})" for source in sources[~is_chosen])
-    chosen, parameters = fit[is_chosen], deciding_parameters(fit[is_chosen])
-    figures = chosen.reindex(columns=[METRIC + name for name in (*WHOLE_WINDOW, *EARLY_EXIT)])
-    is_repeated = pd.concat([parameters, figures], axis=1).duplicated()
-    left_out[_REPEATED] += int(is_repeated.sum())
-    distinct = chosen[~is_repeated]
-    title = column(distinct, TAG + "data.title").fillna(sources[distinct.index])
+    parameters = deciding_parameters(fit[is_chosen])
+    figures = fit.reindex(columns=[METRIC + name for name in (*WHOLE_WINDOW, *EARLY_EXIT)])
+    is_repeated = pd.concat([parameters, figures[is_chosen]], axis=1).duplicated()
+    reasons.update(f"{_ELSE} (" + sources[~is_chosen] + ")")
+    reasons.update(is_repeated[is_repeated].map({True: _REPEATED}))
+    distinct, parameters = runs[reasons == ""], parameters[~is_repeated]
+    title = column(distinct, TAG + "data.title").fillna(sources)
     return ComparedRuns(
         data_title=title.iloc[0],
-        points=_points(distinct, parameters[~is_repeated]),
-        varied=_varied(parameters[~is_repeated]),
+        points=_points(distinct, parameters),
+        varied=_varied(parameters),
         n_runs=len(distinct),
-        repeated=tuple(chosen["run_id"][is_repeated]),
-        left_out={reason: number for reason, number in left_out.items() if number},
+        repeated=tuple(runs["run_id"][reasons == _REPEATED]),
+        left_out=Counter(reasons[reasons != ""]),
     )
 
 
@@ -142,6 +153,19 @@ def _size(runs: pd.DataFrame) -> pd.Series:
     return pd.to_numeric(column(runs, PARAMETER + "data.validation_size"), errors="coerce")
 
 
+def answers_of(runs: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
+    """Both ways to answer of each run that has the figures of it: `columns`, and beside them
+    `early_exit`, `validation_accuracy_percent`, `test_accuracy_percent` and
+    `synaptic_events_per_inference`."""
+    answers = []
+    for early_exit, names in ((False, WHOLE_WINDOW), (True, EARLY_EXIT)):
+        figures = runs.reindex(columns=[METRIC + name for name in names]).astype(float)
+        figures = figures.set_axis(_FIGURES, axis=1).assign(early_exit=early_exit)
+        found = np.isfinite(figures).all(axis=1)
+        answers.append(pd.concat([columns, figures], axis=1)[found])
+    return pd.concat(answers)
+
+
 def _points(runs: pd.DataFrame, parameters: pd.DataFrame) -> pd.DataFrame:
     common = pd.DataFrame(
         {
@@ -152,13 +176,7 @@ def _points(runs: pd.DataFrame, parameters: pd.DataFrame) -> pd.DataFrame:
             PARAMETER + "data.source": column(runs, PARAMETER + "data.source"),
         }
     )
-    answers = []
-    for early_exit, names in ((False, WHOLE_WINDOW), (True, EARLY_EXIT)):
-        figures = runs.reindex(columns=[METRIC + name for name in names]).astype(float)
-        figures = figures.set_axis(_FIGURES, axis=1).assign(early_exit=early_exit)
-        found = np.isfinite(figures).all(axis=1)
-        answers.append(pd.concat([common, figures, parameters], axis=1)[found])
-    points = pd.concat(answers).sort_values(
+    points = answers_of(runs, pd.concat([common, parameters], axis=1)).sort_values(
         [_EVENTS, _VALIDATION, "name"], ascending=[True, False, True], ignore_index=True
     )
     on_front = pareto_front(points[_EVENTS].tolist(), points[_VALIDATION].tolist())
@@ -172,6 +190,57 @@ def _varied(parameters: pd.DataFrame) -> tuple[str, ...]:
         for name, values in parameters.items()
     }
     return tuple(name.removeprefix(PARAMETER) for name, number in numbers.items() if number > 1)
+
+
+def checked_front(path: Path, store: Store) -> str:
+    """What a table of `ComparedRuns.table` says of the runs that it cites, a line a row.
+
+    Raises StoreError if the store does not exist, or cannot be read, and ArtifactError, of all
+    lines, if the table is missing or damaged, or a row differs from its run.
+    """
+    with opened_to_read(store) as (client, experiment_id):
+        differs = rows_against_runs(path, client, experiment_id)
+    if any(differs.values()):
+        raise ArtifactError("\n".join(differs))
+    return "".join(f"{line}\n" for line in differs)
+
+
+def rows_against_runs(path: Path, client: "MlflowClient", experiment_id: str) -> dict[str, bool]:
+    """A sentence for each row of such a table, and whether the row differs from its run.
+
+    It does not if the store has no such run, or if the run's name has changed. A table of an
+    earlier form, which names no runs, has none to compare.
+    """
+    if path.is_file() and not _names_runs(path):
+        return {}
+    rows = read_front(path)
+    runs = runs_of(client, experiment_id, [row.run_id for row in rows])
+    points = _points(runs, deciding_parameters(runs)).fillna("")
+    held = {(point["run_id"], point["early_exit"]): point for point in points.to_dict("records")}
+    differs = {}
+    for number, row in enumerate(rows, start=2):
+        cited = row.model_dump(include={*_FIGURES, "data_source", "git_commit"})
+        for name, text in under_new_names(row.settings).items():
+            cited[PARAMETER + name] = text
+        point = held.get((row.run_id, row.early_exit), {})
+        differing = [
+            f"{name.removeprefix(PARAMETER)} {value} there, {point.get(name, '')} here"
+            for name, value in cited.items()
+            if value != point.get(name, "")
+        ]
+        is_there = row.run_id in set(runs["run_id"])
+        verdict = f"agrees with its run {row.run_id}"
+        if not is_there:
+            verdict = f"its run {row.run_id} is not in this store"
+        elif differing:
+            verdict = f"differs from its run {row.run_id}: {'; '.join(differing)}"
+        differs[f"{path}: row {number}: {verdict}"] = is_there and bool(differing)
+    return differs
+
+
+def _names_runs(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return b"run_id" in stream.readline(10_000) or stream.tell() == 0
 
 
 def front_text(

@@ -17,14 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.provenance import content_digest, file_digest
-from spikejoule.tracking.queries import opened_to_read
-from spikejoule.tracking.records import RESULT_TAG, ModelFiles, RunRecord
+from spikejoule.tracking.runs import RESULT_TAG, ModelFiles, RunRecord
 from spikejoule.tracking.store import Store, opened
 
 if TYPE_CHECKING:
@@ -52,6 +51,15 @@ WEIGHTS_TAG = "weights.sha256"
 ACCURACY_TAG = "validation_accuracy_percent"
 VALIDATION_TAG = "validation.set"
 VALIDATED_ON_TEST = "test set"
+
+FIGURES: Final = {
+    "test_accuracy_percent": "test_accuracy_percent",
+    "synaptic_events_per_inference": "synaptic_events_per_inference",
+    "energy_pj_per_inference": "energy_per_inference_pj",
+    "energy_low_pj_per_inference": "energy_per_inference_low_pj",
+    "energy_high_pj_per_inference": "energy_per_inference_high_pj",
+}
+"""Tags of a version, and the metrics of its run that they repeat."""
 
 # Of the run's, those that a version is looked up or judged by.
 _COPIED_TAGS = (
@@ -117,32 +125,6 @@ def register(record: RunRecord, run_id: str, store: Store) -> Registration | Non
             return registered
         version = _create_version(client, run_id, tags, record.model)
         return Registration(version, True, _crown_if_better(client, version, tags))
-
-
-def version_named(name: str, store: Store) -> "ModelVersion | None":
-    """The version of a number (`3`) or an alias (`champion`, `latest`); None if there is none.
-
-    Raises StoreError if the store does not exist, or cannot be reached or read.
-    """
-    with opened_to_read(store) as (client, _):
-        versions = _versions(client)
-    if name == "latest":
-        return versions[0] if versions else None
-    return next((one for one in versions if name in (str(one.version), *one.aliases)), None)
-
-
-def versions_of_checkpoint(path: Path, store: Store) -> "tuple[list[ModelVersion], bool]":
-    """The versions of a checkpoint file, newest first, and whether it is their file to the byte.
-
-    Training again gives the same weights in a file with other clocks: then the versions are those
-    with its weights. Raises ArtifactError if `path` is no complete checkpoint, StoreError as above.
-    """
-    from spikejoule.model.checkpoint import read_complete
-
-    weights = weights_digest(read_complete(path).state)
-    with opened_to_read(store) as (client, _):
-        same_file = _versions(client, MD5_TAG, file_digest(path, "md5"))
-        return (same_file, True) if same_file else (_versions(client, WEIGHTS_TAG, weights), False)
 
 
 def weights_digest(state: Mapping[str, NDArray[np.float32]]) -> str:
@@ -226,39 +208,19 @@ def _version_tags(record: RunRecord, model: ModelFiles) -> dict[str, str]:
 
     checkpoint = read_complete(model.checkpoint)
     ours = checkpoint.section("spikejoule")
-    numbers = {
-        ACCURACY_TAG: checkpoint.section("training_results")["best_val_accuracy"],
-        "test_accuracy_percent": checkpoint.content["test_accuracy"],
-        "synaptic_events_per_inference": checkpoint.section("energy_proxies")[
-            "event_syn_per_inference"
-        ],
-        **_energy_pj(model, checkpoint),
-    }
     return {
         **{name: record.tags[name] for name in _COPIED_TAGS if name in record.tags},
-        **{name: str(value) for name, value in numbers.items() if value is not None},
+        **{
+            name: str(record.metrics[metric])
+            for name, metric in FIGURES.items()
+            if metric in record.metrics
+        },
+        ACCURACY_TAG: str(checkpoint.section("training_results")["best_val_accuracy"]),
         MD5_TAG: file_digest(model.checkpoint, "md5"),
         WEIGHTS_TAG: weights_digest(checkpoint.state),
         RESULT_TAG: record.result_id,
         VALIDATION_TAG: _validation_set(ours["data"], ours.get("seed")),
         "energy.profile": model.profile,
-    }
-
-
-def _energy_pj(model: ModelFiles, checkpoint: "CompleteCheckpoint") -> dict[str, float | None]:
-    """Mean energy of an inference under the model's profile, with its lowest and highest price."""
-    from spikejoule.energy import load_profiles, select_profile
-    from spikejoule.energy.estimates import Amount
-    from spikejoule.energy.from_checkpoint import analysis_inputs
-    from spikejoule.energy.prices import price_vector
-
-    operations = analysis_inputs(checkpoint).operations
-    profile = select_profile(load_profiles(model.price_list), model.profile, "profile")
-    total = Amount.of(price_vector(operations.columns, profile).weights @ operations.means)
-    return {
-        "energy_pj_per_inference": total.value_pj,
-        "energy_low_pj_per_inference": total.low_pj,
-        "energy_high_pj_per_inference": total.high_pj,
     }
 
 
@@ -271,8 +233,8 @@ def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
     )
 
 
-def _versions(client: "MlflowClient", tag: str = "", value: str = "") -> "list[ModelVersion]":
-    """The versions, newest first; with a tag, those that have this value of it."""
+def versions(client: "MlflowClient", tag: str = "", value: str = "") -> "list[ModelVersion]":
+    """All versions, newest first; with a tag, those that have this value of it."""
     condition = f" AND tags.`{tag}` = '{value}'" if tag else ""
     found = client.search_model_versions(_OF_MODEL + condition, max_results=_MOST_VERSIONS)
     for model in client.search_registered_models(_OF_MODEL):
@@ -285,7 +247,7 @@ def _versions(client: "MlflowClient", tag: str = "", value: str = "") -> "list[M
 
 def _registered(client: "MlflowClient", record: RunRecord) -> Registration | None:
     """The version that a result has."""
-    found = _versions(client, RESULT_TAG, record.result_id)
+    found = versions(client, RESULT_TAG, record.result_id)
     if not found:
         return None
     return Registration(int(found[0].version), False, CHAMPION in found[0].aliases)
@@ -310,7 +272,7 @@ def _crown_if_better(client: "MlflowClient", version: int, tags: Mapping[str, st
     """Give the alias `champion` to a new version that deserves it; whether it does."""
     if tags[VALIDATION_TAG] == VALIDATED_ON_TEST:
         return False
-    for champion in (one for one in _versions(client) if CHAMPION in one.aliases):
+    for champion in (one for one in versions(client) if CHAMPION in one.aliases):
         if champion.tags.get(VALIDATION_TAG) != tags[VALIDATION_TAG]:
             logger.info(
                 "version %d of %s was validated on other images than version %s, which stays the "

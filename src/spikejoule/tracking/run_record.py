@@ -4,9 +4,9 @@ What is stored with a run is what dvc.yaml lists for the stage `publish`.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from itertools import accumulate, chain, repeat
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +18,48 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.schema import Record
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, stage_paths
+from spikejoule.data.images import subject_of_data
 from spikejoule.energy.tables import EnergyMetrics
 from spikejoule.evaluation.evaluation import EvaluationMetrics
 from spikejoule.evaluation.inference import InferenceMetrics, InferenceTimings
-from spikejoule.model.trained import TrainedNetwork, load_trained
+from spikejoule.model.trained import load_trained
 from spikejoule.params import Params, load_params
-from spikejoule.tracking import (
+from spikejoule.tracking.project import Revision, check_against_lock, checked_out
+from spikejoule.tracking.publishing import Publication, publish
+from spikejoule.tracking.runs import (
     TRAINED_TAG,
     ModelFiles,
-    Publication,
     RunRecord,
     StoredFile,
     epoch_row,
-    front_citations,
-    project_store,
-    publish,
+    run_name,
 )
-from spikejoule.tracking.project import Revision, check_against_lock, checked_out
-from spikejoule.tracking.writing import run_name, run_note
+from spikejoule.tracking.store import project_store
 from spikejoule.training.outcome import TrainMetrics, TrainTimings
 
-# The outputs that a record is made of, by the names of dvc.yaml. None of the metrics contains a
-# clock; with the parameters and the trained network they decide whether a result is a new one.
+# By the names of dvc.yaml. None of the metrics contains a clock; with the parameters and the
+# trained network they decide whether a result is a new one.
 METRICS: Mapping[str, type[Record]] = {
     "train_metrics": TrainMetrics,
     "inference_metrics": InferenceMetrics,
     "evaluate_metrics": EvaluationMetrics,
     "energy_metrics": EnergyMetrics,
 }
-TIMINGS: Mapping[str, type[Record]] = {
-    "baseline_timings": BaselineTimings,
-    "inference_timings": InferenceTimings,
-    "train_timings": TrainTimings,
-}
 _STAGE = "publish"
 # For DVC to keep, or a part of the project.
 _NOT_STORED = ("trained", "hardware", "front")
 # Entries of the metrics files that are no figure of merit.
 _SKIPPED = ("n_samples", "confidence", "per_layer", "spikes_total")
+_NOTE = {
+    "test_accuracy_percent": "**{:.2f} %** of the test {nouns} classified correctly",
+    "synaptic_events_per_inference": "**{:,.0f}** synaptic events per inference",
+    "equal_accuracy_ratio": (
+        "**{:.3g}** times the energy of the cheapest conventional network of equal accuracy, "
+        "under the verdict's profile"
+    ),
+    "early_exit_test_accuracy_percent": "**{:.2f} %** when it answers as soon as it is sure",
+    "early_exit_synaptic_events_per_inference": "**{:,.0f}** synaptic events then",
+}
 
 
 def publish_workspace(root: Path) -> Publication:
@@ -97,13 +101,11 @@ def publish_outputs(
     """
     code = check_against_lock(list(paths.values()), root)
     record = build_run_record(paths, params, {**tags, **code})
-    return publish(record, project_store(root, params.publish.experiment), keeper=keeper)
+    return publish(record, project_store(root, params.publish.experiment), keeper)
 
 
 def build_run_record(
-    paths: Mapping[str, Path],
-    params: Params,
-    tags: Mapping[str, str],
+    paths: Mapping[str, Path], params: Params, tags: Mapping[str, str]
 ) -> RunRecord:
     """Arrange the outputs of a pipeline.
 
@@ -120,45 +122,57 @@ def build_run_record(
         if not path.is_file():
             raise ArtifactError(f"{path} does not exist: run the stage that writes it.")
     network = load_trained(paths["trained"])
-    metrics = [_plain(kind, paths[name]) for name, kind in METRICS.items()]
-    timings = {
-        name.removesuffix("_timings"): _plain(kind, paths[name]) for name, kind in TIMINGS.items()
+    deciding = [
+        kind.read(paths[name]).model_dump(mode="json", exclude_unset=True)
+        for name, kind in METRICS.items()
+    ]
+    training = TrainTimings.read_of(paths["train_timings"], len(network.history))
+    inference = InferenceTimings.read(paths["inference_timings"])
+    baseline = BaselineTimings.read(paths["baseline_timings"])
+    metrics = dict(pair for content in deciding for pair in _numbers(content))
+    metrics["training_time_seconds"] = training.training_time_seconds
+    metrics["measurement_time_seconds"] = inference.measurement_time_seconds
+    # The versions that made the result, which may be older than those that record it.
+    libraries = torch_files.read(paths["checkpoint"])["spikejoule"]["library_versions"]
+    tags = {
+        **tags,
+        **{f"data.{name}": str(network.data[name]) for name in ("source", "title", "note")},
+        **{f"data.sha256.{file}": digest for file, digest in network.data["sha256"].items()},
+        **{f"library.{name}": str(version) for name, version in libraries.items()},
+        "engine": network.engine,
+        "device": training.device,
+        "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
+        TRAINED_TAG: file_digest(paths["trained"], "sha256"),
     }
-    training = timings["train"]
-    trained_sha256 = file_digest(paths["trained"], "sha256")
-    started_ms, ended_ms = _span_ms(training)
     # What the computer itself spent in each stage that says so.
-    host_energies = {
-        name: content["host_energy"]
-        for name, content in timings.items()
-        if content.get("host_energy") is not None
-    }
-    final = _final_metrics(metrics, timings, host_energies)
+    for name, timings in (("train", training), ("inference", inference), ("baseline", baseline)):
+        if (spent := timings.host_energy) is not None:
+            tags[f"host_energy.{name}"] = f"{spent.kind}: {spent.method}"
+            if spent.kind == "measured":
+                metrics[f"host_energy_j/{name}"] = float(spent.energy_j or 0.0)
+                if spent.above_idle_j is not None:
+                    metrics[f"host_energy_above_idle_j/{name}"] = spent.above_idle_j
+    started = datetime.fromisoformat(training.timestamp).timestamp()
+    nouns = subject_of_data(network.data).nouns
+    came_out = [
+        f"- {text.format(metrics[name], nouns=nouns)}\n"
+        for name, text in _NOTE.items()
+        if name in metrics
+    ]
     return RunRecord(
         result_id=content_digest(
-            {"parameters": params.deciding(), "trained": trained_sha256, "metrics": metrics}
+            {"parameters": params.deciding(), "trained": tags[TRAINED_TAG], "metrics": deciding}
         ),
         name=run_name(tags),
         parameters=params.flattened(),
         history=[
             epoch_row(record, network.architecture.layer_names, elapsed)
-            for record, elapsed in zip(network.history, _elapsed(training), strict=False)
+            for record, elapsed in zip(
+                network.history, accumulate(training.epoch_times_seconds), strict=True
+            )
         ],
-        metrics=final,
-        tags={
-            **tags,
-            **_data_tags(network),
-            "engine": network.engine,
-            "device": str(training.get("device", "unknown")),
-            **{
-                f"host_energy.{name}": f"{entry.get('kind')}: {entry.get('method')}"
-                for name, entry in host_energies.items()
-            },
-            **_library_tags(paths["checkpoint"]),
-            "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
-            TRAINED_TAG: trained_sha256,
-            "mlflow.note.content": run_note(network.data, final),
-        },
+        metrics=metrics,
+        tags={**tags, "mlflow.note.content": f"{''.join(came_out)}\n{tags['data.title']}"},
         artifacts=[
             *(
                 StoredFile(path, name if name == "checkpoint" else path.parent.as_posix())
@@ -174,66 +188,10 @@ def build_run_record(
             nir=paths.get("nir"),
             card=paths.get("energy_card"),
         ),
-        cited=front_citations(paths["front"]),
-        started_ms=started_ms,
-        ended_ms=ended_ms,
+        front=paths["front"],
+        started_ms=round(1000 * started),
+        ended_ms=round(1000 * (started + training.training_time_seconds)),
     )
-
-
-def _plain(kind: type[Record], path: Path) -> dict[str, Any]:
-    return kind.read(path).model_dump(mode="json", exclude_unset=True)
-
-
-def _final_metrics(
-    metrics: Sequence[Mapping[str, Any]],
-    timings: Mapping[str, Mapping[str, Any]],
-    host_energies: Mapping[str, Mapping[str, Any]],
-) -> dict[str, float]:
-    final: dict[str, float] = {}
-    for content in metrics:
-        final.update(_numbers(content))
-    times = (
-        ("training_time_seconds", timings["train"]),
-        ("measurement_time_seconds", timings["inference"]),
-    )
-    final.update((name, float(content[name])) for name, content in times if name in content)
-    for name, entry in host_energies.items():
-        if entry.get("kind") == "measured":
-            final[f"host_energy_j/{name}"] = float(entry["energy_j"])
-            if entry.get("above_idle_j") is not None:
-                final[f"host_energy_above_idle_j/{name}"] = float(entry["above_idle_j"])
-    return final
-
-
-def _data_tags(network: TrainedNetwork) -> dict[str, str]:
-    return {
-        "data.source": str(network.data["source"]),
-        "data.title": str(network.data["title"]),
-        "data.note": str(network.data["note"]),
-        **{f"data.sha256.{file}": digest for file, digest in network.data["sha256"].items()},
-    }
-
-
-def _library_tags(checkpoint: Path) -> dict[str, str]:
-    """The versions that made the result, which may be older than those that record it."""
-    versions = torch_files.read(checkpoint)["spikejoule"]["library_versions"]
-    return {f"library.{name}": str(found) for name, found in versions.items()}
-
-
-def _span_ms(timings: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """Start and end of training, in milliseconds since 1970, as far as they are known."""
-    try:
-        started = datetime.fromisoformat(str(timings.get("timestamp"))).timestamp()
-    except ValueError:
-        return None, None
-    return round(1000 * started), round(
-        1000 * (started + float(timings.get("training_time_seconds", 0.0)))
-    )
-
-
-def _elapsed(timings: Mapping[str, Any]) -> Iterator[float]:
-    """Seconds since the start of training at the end of each epoch, as far as they are known."""
-    return accumulate(chain(timings.get("epoch_times_seconds", ()), repeat(0.0)))
 
 
 def _numbers(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:

@@ -7,11 +7,7 @@ restricted unpickler. The folder is complete: another machine needs the librarie
 """
 
 import binascii
-import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from numbers import Integral
-from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
@@ -22,7 +18,6 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from numpy.typing import NDArray
 
-import spikejoule
 from spikejoule.core.errors import DataError, ParameterError, SpikejouleError
 from spikejoule.energy import (
     HardwareProfile,
@@ -31,12 +26,10 @@ from spikejoule.energy import (
     price,
     select_profile,
 )
-from spikejoule.engine import run_network
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
 from spikejoule.tracking.registry import CHECKPOINT, PRICE_LIST
-
-logger = logging.getLogger(__name__)
 
 MAX_IMAGES: Final = 10_000
 """Images of one request."""
@@ -53,7 +46,6 @@ class ServedModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the checkpoint and the price list."""
-        _warn_of_other_code(Path(context.artifacts[CHECKPOINT]).parents[1] / "code")
         self._checkpoint = read_complete(context.artifacts[CHECKPOINT])
         self._profiles = load_profiles(context.artifacts[PRICE_LIST])
 
@@ -118,13 +110,12 @@ def answer(
         )
     size = max(1, _BLOCK_STEPS // checkpoint.encoder.time_window)
     key = checkpoint.encoder.draw_key(seed, "test", 0)
-    network = Measurement.of(checkpoint.state, architecture, (), checkpoint.pruned)
     blocks = []
     for first in range(0, len(pixels), size):
         block = slice(first, first + size)
         events = checkpoint.encoder.events(pixels[block], key, places[block])
-        layers = (events, *run_network(checkpoint.state, architecture, events))
-        blocks.append(_rows(replace(network, layers=layers), prices))
+        measured = measure_network(checkpoint.state, architecture, events, pruned=checkpoint.pruned)
+        blocks.append(_rows(measured, prices))
     return pd.concat(blocks, ignore_index=True)
 
 
@@ -176,33 +167,12 @@ def read_images(images: NDArray[Any], n_pixels: int) -> NDArray[np.uint8]:
 
 
 def _of_json(images: NDArray[Any]) -> NDArray[Any]:
-    """Texts as their bytes, and Python's numbers as int64, of which none was rounded for it."""
-    values = images.ravel().tolist()
-    kinds = set(map(type, values))
-    if kinds == {str} and images.ndim == 1:
+    """Texts as their bytes, and Python's numbers as NumPy reads them: no fraction is rounded."""
+    values = images.tolist()
+    if images.ndim == 1 and all(isinstance(value, str) for value in values):
         decoded = [binascii.a2b_base64(text, strict_mode=True) for text in values]
         return np.stack([np.frombuffer(image, np.uint8) for image in decoded])
-    # 0.7 would become 0, and true would become 1.
-    if bool in kinds or not all(issubclass(kind, Integral) for kind in kinds):
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise ValueError(f"the pixels are of the types {names}")
-    return images.astype(np.int64)
-
-
-def _warn_of_other_code(folder: Path) -> None:
-    """Say so if this process had imported another package than the one in the model's folder."""
-    imported = Path(spikejoule.__file__).parent
-    own = folder / imported.name
-    if own.is_dir() and _sources(own) != _sources(imported):
-        logger.warning(
-            "the model comes with code of its own, but this process had imported %s before, which "
-            "differs and is used; load the model in a process of its own for its own answers.",
-            imported,
-        )
-
-
-def _sources(package: Path) -> dict[Path, bytes]:
-    return {path.relative_to(package): path.read_bytes() for path in package.rglob("*.py")}
+    return np.array(values)
 
 
 set_model(ServedModel())

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 import psutil
 from filelock import FileLock
 
+from spikejoule.core.errors import SpikejouleError, StoreError
 from spikejoule.core.resume import is_running, start_of
 
 if TYPE_CHECKING:
@@ -45,13 +46,15 @@ _ADDRESSES = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )
-# MLflow reads these when it is imported; what the user has set stays.
-_MLFLOW_SETTINGS = {
+# MLflow reads these when it is imported, and PostgreSQL's client when it connects, so that a store
+# that never answers is an error after about a minute; what the user has set stays.
+_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "PGCONNECT_TIMEOUT": "20",
 }
 
 
@@ -66,14 +69,12 @@ class Store:
             the server.
         lock_path: file at the project's root that serialises writers: two processes that create a
             database at once break it.
-        experiment_id: of an experiment that exists, in place of the name; None goes by the name.
     """
 
     tracking_uri: str
     experiment: str
     artifact_location: str | None
     lock_path: Path
-    experiment_id: str | None = None
 
     @property
     def database(self) -> Path | None:
@@ -88,11 +89,10 @@ def project_store(
 ) -> Store:
     """The store of the project at `root`: `mlflow.db`, with its files under `mlartifacts`.
 
-    MLflow's own variables take precedence: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME or else
-    MLFLOW_EXPERIMENT_ID, and for a database without a server MLFLOW_DEFAULT_ARTIFACT_ROOT, the
-    variable of `mlflow server`'s option, which holds from the creation of the experiment on.
-    Relative paths in them start at `root`: a queued experiment's working directory is about to
-    vanish.
+    MLflow's own variables take precedence: MLFLOW_TRACKING_URI, MLFLOW_EXPERIMENT_NAME, and for a
+    database without a server MLFLOW_DEFAULT_ARTIFACT_ROOT, the variable of `mlflow server`'s
+    option, which holds from the creation of the experiment on. Relative paths in them start at
+    `root`: a queued experiment's working directory is about to vanish.
     """
     root = root.resolve()
     uri = at_root(root, environment.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db")
@@ -101,13 +101,11 @@ def project_store(
     artifacts = environment.get("MLFLOW_DEFAULT_ARTIFACT_ROOT") or _ARTIFACTS
     if "://" not in artifacts:
         artifacts = (root / artifacts).as_uri()
-    name = environment.get("MLFLOW_EXPERIMENT_NAME")
     return Store(
         tracking_uri=uri,
-        experiment=name or experiment,
+        experiment=environment.get("MLFLOW_EXPERIMENT_NAME") or experiment,
         artifact_location=None if served else artifacts,
         lock_path=root / "mlflow.db.lock",
-        experiment_id=None if name else environment.get("MLFLOW_EXPERIMENT_ID") or None,
     )
 
 
@@ -121,7 +119,7 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
     seconds if nobody listens at the store's address.
     """
     _check_reachable(store.tracking_uri)
-    for name, value in _MLFLOW_SETTINGS.items():
+    for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient  # two seconds, so only where it is used
 
@@ -140,6 +138,18 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
         yield client, str(experiment.experiment_id)
 
 
+@contextmanager
+def store_errors(what: str) -> Iterator[None]:
+    """Turn whatever a server, a database or a disk answers into a StoreError of one sentence, which
+    begins with `what`; an error of this project's own stays as it is."""
+    try:
+        yield
+    except SpikejouleError:
+        raise
+    except Exception as error:
+        raise StoreError(f"{what} ({in_one_line(error)}).") from error
+
+
 def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
     """Tags that name a process, by default this one, as the one without which a run has ended."""
     process = process or psutil.Process()
@@ -148,8 +158,11 @@ def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
 
 def is_kept(tags: Mapping[str, str]) -> bool:
     """Whether the keeper that a run's tags name is a process of this machine that exists still."""
-    keeper = _keeper(tags)
-    return keeper is not None and is_running(*keeper)
+    try:
+        pid, started = tags[PROCESS_TAG].split()
+        return tags[HOST_TAG] == socket.gethostname() and is_running(int(pid), float(started))
+    except (KeyError, ValueError):
+        return False
 
 
 def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
@@ -246,32 +259,19 @@ def _follow_a_move(store: Store, recorded: str) -> None:
 
 
 def _experiment(client: "MlflowClient", store: Store) -> Any:
-    if store.experiment_id is not None:
-        return client.get_experiment(store.experiment_id)
     name = store.experiment
-    if client.get_experiment_by_name(name) is None:
-        from spikejoule.tracking.writing import experiment_tags
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        from spikejoule.tracking.runs import experiment_tags
 
         try:
-            client.create_experiment(
-                name, artifact_location=store.artifact_location, tags=experiment_tags()
-            )
+            client.create_experiment(name, store.artifact_location, experiment_tags())
         except Exception:
             # Another machine, which our lock does not stop, may have been faster.
             if client.get_experiment_by_name(name) is None:
                 raise
-    return client.get_experiment_by_name(name)
-
-
-def _keeper(tags: Mapping[str, str]) -> tuple[int, float] | None:
-    """Process number and start of a run's keeper; None if it is not of this machine."""
-    if tags.get(HOST_TAG) != socket.gethostname():
-        return None
-    try:
-        pid, started = tags.get(PROCESS_TAG, "").split()
-        return int(pid), float(started)
-    except ValueError:
-        return None
+        found = client.get_experiment_by_name(name)
+    return found
 
 
 def _check_reachable(uri: str) -> None:

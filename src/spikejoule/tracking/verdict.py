@@ -5,16 +5,14 @@ the runs that `pareto.compare_runs` compares, which were all measured on the sam
 compared here, with the conventional ones of runs with the same spiking network again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from spikejoule.core.errors import StoreError
 from spikejoule.core.text import text_table
-from spikejoule.energy.comparison import LEVELS_PERCENT, verdicts
-from spikejoule.energy.estimates import BootstrapSettings, joules
+from spikejoule.energy.estimates import joules
 from spikejoule.energy.ledger import SPIKING, Variant, load_variants
-from spikejoule.energy.prices import HardwareProfile
 from spikejoule.energy.tables import VerdictRow, VerdictTable
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.tracking.pareto import ComparedRuns
@@ -73,15 +71,6 @@ def recorded_contenders(store: Store, compared: ComparedRuns, artifact: Path) ->
             "frugal baselines`."
         )
     return RecordedContenders(_distinct(found), len(names) - len(without), tuple(without))
-
-
-def verdict_table(
-    found: Sequence[Variant],
-    profiles: Mapping[str, HardwareProfile],
-    settings: BootstrapSettings,
-) -> VerdictTable:
-    """Every accuracy of `LEVELS_PERCENT` under every profile that compares."""
-    return VerdictTable.of(verdicts(found, profiles, LEVELS_PERCENT, settings))
 
 
 def verdict_text(table: VerdictTable, found: RecordedContenders) -> str:

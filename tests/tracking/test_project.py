@@ -1,0 +1,234 @@
+"""What is published is what dvc.lock records: a lock file and a folder, at any revision."""
+
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from spikejoule.core.errors import ArtifactError
+from spikejoule.tracking.project import (
+    Revision,
+    check_against_lock,
+    checked_out,
+    experiments,
+    find_revision,
+)
+from tests.tools.pipeline_tools import clean_environment, dvc, git
+
+# Two stages: what the first makes, the second reads and the run record does not hold.
+FILES = {
+    "data/images.npz": b"images",
+    "models/net.pth": b"weights",
+    "prices.yaml": b"prices",
+    "src/code.py": b"code",
+    "src/kernels/a.py": b"a",
+}
+RECORD = [Path("models/net.pth"), Path("prices.yaml")]
+PARAMETERS = {"seed": 42, "train": {"lr": 0.003, "hidden": [400]}, "publish": {"experiment": "x"}}
+Lock = dict[str, Any]
+
+
+def md5(content: bytes) -> str:
+    return hashlib.md5(content).hexdigest()
+
+
+def entry(path: str, content: bytes | None = None) -> dict[str, str]:
+    return {"path": path, "md5": md5(FILES[path] if content is None else content)}
+
+
+def lock() -> Lock:
+    kernels = md5(b'[{"md5": "%s", "relpath": "a.py"}]' % md5(b"a").encode()) + ".dir"
+    return {
+        "prepare": {"params": {"params.yaml": {"seed": 42}}, "outs": [entry("data/images.npz")]},
+        "train": {
+            "deps": [
+                entry("data/images.npz"), entry("prices.yaml"), entry("src/code.py"),
+                {"path": "src/kernels", "md5": kernels},
+            ],
+            "params": {"params.yaml": {"train": {"lr": 0.003, "hidden": [400]}}},
+            "outs": [entry("models/net.pth")],
+        },
+        # It makes nothing of the record: it may be of an earlier run.
+        "publish": {
+            "deps": [entry("models/net.pth", b"old")], "params": {"params.yaml": {"seed": 1}},
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, content in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "src" / "kernels" / "__pycache__").mkdir()
+    (tmp_path / "src" / "kernels" / "__pycache__" / "a.pyc").write_bytes(b"compiled")
+    write(tmp_path, lock())
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMETERS))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(folder: Path, stages: Mapping[str, Any]) -> None:
+    (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": dict(stages)}))
+
+
+def refusal(project: Path) -> list[str]:
+    """The sentences by which the record is refused."""
+    with pytest.raises(ArtifactError) as error:
+        check_against_lock(RECORD, project)
+    return str(error.value).splitlines()
+
+
+def test_a_whole_result_whose_input_need_not_be_there(project: Path) -> None:
+    assert check_against_lock(RECORD, project) == {}
+    (project / "data" / "images.npz").unlink()
+    assert check_against_lock(RECORD, project) == {}
+
+
+@pytest.mark.parametrize("path", ["models/net.pth", "prices.yaml", "data/images.npz"])
+def test_a_file_with_other_content(project: Path, path: str) -> None:
+    (project / path).write_bytes(b"another")
+    assert refusal(project) == [
+        f"{path} is not the file that dvc.lock records: its MD5 is {md5(b'another')}, not "
+        f"{md5(FILES[path])}; `dvc repro` puts it right."
+    ]
+
+
+def test_each_file_has_its_sentence(project: Path) -> None:
+    (project / "models" / "net.pth").unlink()
+    (project / "prices.yaml").write_bytes(b"other prices")
+    (project / "params.yaml").write_text(yaml.safe_dump({**PARAMETERS, "seed": 7}))
+    assert [line.split()[0] for line in refusal(project)] == ["params.yaml", "there", "prices.yaml"]
+
+
+def _other_run(stages: Lock) -> None:
+    stages["train"]["deps"][0] = entry("data/images.npz", b"others")
+
+
+def _unrecorded(stages: Lock) -> None:
+    del stages["train"]
+
+
+def _other_rate(stages: Lock) -> None:
+    stages["train"]["params"]["params.yaml"]["train"]["lr"] = 0.01
+
+
+def _parameter_of_earlier(stages: Lock) -> None:
+    stages["train"]["params"]["params.yaml"]["train.momentum"] = 0.9
+
+
+def _no_digest(stages: Lock) -> None:
+    del stages["prepare"]["outs"][0]["md5"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (_other_run, "is of more than one run: the stage train read another data/images.npz"),
+        (_unrecorded, "dvc.lock does not record models/net.pth"),
+        (_other_rate, "was train.lr 0.01 (now 0.003)"),
+        (_parameter_of_earlier, "was train.momentum 0.9 (now nothing)"),
+        (_no_digest, "dvc.lock is damaged (stages.prepare.outs.0.md5: Field required)"),
+    ],
+)
+def test_a_lock_file_that_does_not_hold_the_result(
+    project: Path, change: Callable[[Lock], None], words: str
+) -> None:
+    stages = lock()
+    change(stages)
+    write(project, stages)
+    assert words in " ".join(refusal(project))
+
+
+def test_values_are_read_as_dvc_reads_them(project: Path) -> None:
+    # YAML 1.1 would read 8 and text; DVC writes 10 and 1e-05.
+    stages = lock()
+    stages["train"]["params"]["params.yaml"]["train"] = {"lr": 1e-05, "window": 10}
+    write(project, stages)
+    (project / "params.yaml").write_text("seed: 42\ntrain:\n  lr: 1e-05\n  window: 010\n")
+    assert check_against_lock(RECORD, project) == {}
+
+
+OUTSIDE = b"stages: {a: {outs: [{path: ../victim, md5: 0123456789abcdef0123456789abcdef}]}}"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"<<<<<<< HEAD\nstages: {}\n", OUTSIDE])
+def test_no_readable_lock_file(project: Path, content: bytes | None) -> None:
+    (project / "dvc.lock").unlink()
+    if content is not None:
+        (project / "dvc.lock").write_bytes(content)
+    (line,) = refusal(project)
+    assert "dvc.lock" in line
+
+
+def test_changed_code_is_told_and_refuses_nothing(project: Path) -> None:
+    (project / "src" / "kernels" / "a.py").write_bytes(b"# a comment")
+    tags = {"git.dirty": "true", "dvc.changed_code": "src/kernels"}
+    assert check_against_lock(RECORD, project) == tags
+    shutil.rmtree(project / "src")
+    tags = check_against_lock(RECORD, project)
+    assert tags["dvc.changed_code"] == "src/code.py, src/kernels"
+
+
+@pytest.fixture
+def repository_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a branch and an experiment; its DVC cache holds one output."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+    folder, environment = tmp_path / "project", clean_environment(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    folder.mkdir()
+    git(folder, environment, "init", "-q", "-b", "main")
+    dvc(folder, environment, "init", "-q")
+    (folder / ".gitignore").write_text("/models/\n/.dvc/cache/\n")
+    weights = {"path": "models/trained.pth", "md5": md5(b"weights")}
+    write(folder, {"train": {"outs": [weights, {"path": "metrics.json", "md5": "0" * 32}]}})
+    (folder / "metrics.json").write_text("{}")
+    stored = folder / ".dvc" / "cache" / "files" / "md5" / weights["md5"][:2] / weights["md5"][2:]
+    stored.parent.mkdir(parents=True)
+    stored.write_bytes(b"weights")
+    identity = ("-c", "user.name=n", "-c", "user.email=e")
+    git(folder, environment, "add", "-A")
+    git(folder, environment, *identity, "commit", "-q", "-m", "first")
+    baseline = git(folder, environment, "rev-parse", "HEAD").strip()
+    (folder / "metrics.json").write_text('{"accuracy": 1}')
+    git(folder, environment, *identity, "commit", "-q", "-a", "-m", "experiment")
+    reference = f"refs/exps/{baseline[:2]}/{baseline[2:]}/brash-fan"
+    git(folder, environment, "update-ref", reference, "HEAD")
+    git(folder, environment, "update-ref", "refs/exps/stash", "HEAD")
+    git(folder, environment, "reset", "-q", "--hard", baseline)
+    return folder
+
+
+def test_experiments_and_other_revisions(repository_of_two: Path) -> None:
+    (found,) = experiments(repository_of_two)
+    head = find_revision(repository_of_two, "main")
+    assert (found.experiment, found.baseline) == ("brash-fan", head.commit)
+    assert (found.tags["dvc.experiment"], found.tags["git.commit"]) == ("brash-fan", found.commit)
+    assert head == Revision(head.commit) != found
+    assert "dvc.experiment" not in head.tags
+    assert find_revision(repository_of_two, "brash-fan") == found
+    with pytest.raises(ArtifactError, match="has no experiment, branch, tag or commit 'none'"):
+        find_revision(repository_of_two, "none")
+
+
+def test_files_of_git_and_of_the_cache(repository_of_two: Path) -> None:
+    revision, cache = (
+        find_revision(repository_of_two, "brash-fan"),
+        repository_of_two / ".dvc/cache",
+    )
+    with checked_out(repository_of_two, revision) as folder:
+        assert (folder / "metrics.json").read_text() == '{"accuracy": 1}'
+        assert (folder / "models" / "trained.pth").read_bytes() == b"weights"
+    assert not folder.exists()
+    assert (repository_of_two / "metrics.json").read_text() == "{}"
+    assert (cache / "files").is_dir()
+    shutil.rmtree(cache)
+    words = r"models/trained\.pth of brash-fan is not in DVC's cache: get it with"
+    with pytest.raises(ArtifactError, match=words), checked_out(repository_of_two, revision):
+        pass
