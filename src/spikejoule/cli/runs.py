@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-from pathlib import Path
 
 from spikejoule.cli.arguments import json_text
 from spikejoule.core.errors import ArtifactError, ParameterError
