@@ -1,7 +1,6 @@
 """Versions of the model: one for each result, the champion by validation accuracy alone."""
 
 import logging
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,8 +22,7 @@ from spikejoule.tracking.runs import ModelFiles, RunRecord
 from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.examples import complete_content, trained_network
 from tests.tools.pipeline_tools import pipeline_definition
-from tests.tools.processes import exit_status_of, start_python
-from tests.tools.services import mlflow_server
+from tests.tools.processes import start_python
 
 PROFILE = "45nm-fp32"
 FIGURES = {
@@ -226,26 +224,3 @@ def test_a_registry_out_of_reach_is_an_error_and_none_a_warning(
     again = publish("one")
     assert not again.added, "the run was whole"
     assert again.registration.added
-
-
-@pytest.mark.slow
-def test_through_a_server(tmp_path: Path) -> None:
-    """A team's server: its registry, and the model's files by way of it."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    arguments = [
-        "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
-        "--artifacts-destination", str(folder / "files"),
-    ]  # fmt: skip
-    with mlflow_server(arguments, os.environ, folder) as url:
-        store = project_store(tmp_path / "project", "spikejoule", {"MLFLOW_TRACKING_URI": url})
-        record = record_of(tmp_path / "one.pth", "one")
-        publication = publishing.publish(record, store)
-        assert publication.registration == Registration(1, added=True, is_champion=True)
-        assert named("champion", store).run_id == publication.run_id
-        code = (
-            "import mlflow, numpy, sys;"
-            "model = mlflow.pyfunc.load_model('models:/surrogate-snn@champion');"
-            "sys.exit(int(model.predict(numpy.zeros((3, 784), 'uint8'))['spikes_input'].sum()))"
-        )
-        assert exit_status_of(code, env={"MLFLOW_TRACKING_URI": url}) == 0

@@ -96,7 +96,7 @@ def test_from_the_store_to_the_table(
                 ("odin", "snn", "inference", "total", "", "", ""),
             ],
         )
-        run_id = record(project, one, [StoredFile(energies, "metrics")])
+        record(project, one, [StoredFile(energies, "metrics")])
     table = project / "seeds.csv"
     assert cli.main(["seeds", str(project), "--table", str(table)]) == 0
     assert "on mnist5k: 5,000 MNIST digits" in capsys.readouterr().out
@@ -104,12 +104,5 @@ def test_from_the_store_to_the_table(
         "n,0,42 43,98.0,97.0,97.0,97.0,4000.0,20,100.0 100.0 100.0,8200,8200.0,10.0,"
     )
 
-    # A project may be moved; a file that is gone is one sentence.
-    moved = project.rename(tmp_path / "moved")
-    assert cli.main(["seeds", str(moved)]) == 0
-    (moved / "mlartifacts").rename(tmp_path / "elsewhere")
-    capsys.readouterr()
-    assert cli.main(["seeds", str(moved)]) == 1
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: metrics/energy.csv of run {run_id} cannot be read from ")
-    assert "if the run's files were moved or removed, bring them back" in line
+    # A project may be moved.
+    assert cli.main(["seeds", str(project.rename(tmp_path / "moved"))]) == 0

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from tests.tools.pipeline_tools import COMMAND_SECONDS, artifact_paths, dvc, git, run
+from tests.tools.pipeline_tools import COMMAND_SECONDS, artifact_paths, dvc, git
+from tests.tools.pipeline_tools import run as run_command
 from tests.tools.recorded_project import Project
 from tests.tools.services import SHARED, PostgreSQL, S3Store, mlflow_server
 
@@ -113,65 +114,55 @@ def team(recorded_project: Project, server: str, tmp_path_factory: pytest.TempPa
     return Team(project, server, outputs, before)
 
 
-class TestTwoExperimentsAtOnce:
-    def test_each_has_one_finished_run_with_its_curves(self, team: Team) -> None:
-        runs, client = team.runs(), MlflowClient(tracking_uri=team.server)
-        assert set(runs) == set(EXPERIMENTS), team.outputs
-        for name, rate in EXPERIMENTS.items():
-            assert runs[name].info.status == "FINISHED"
-            assert float(runs[name].data.params["train.lr"]) == float(rate)
-            assert runs[name].data.tags["dvc.experiment"] == name
-            assert "Traceback" not in team.outputs[name]
-            curve = "by_epoch/validation_accuracy_percent"
-            points = client.get_metric_history(runs[name].info.run_id, curve)
-            assert [point.step for point in points] == [1, 2]
-
-    def test_artifacts_download_equal(self, team: Team, tmp_path: Path) -> None:
-        project = team.project
-        for name, tracked in team.runs().items():
-            dvc(project.folder, project.environment, "exp", "apply", name)
-            assert_equal_artifacts(project, team.server, tracked, tmp_path / name)
-        git(project.folder, project.environment, "checkout", "-q", "--", ".")
-        dvc(project.folder, project.environment, "checkout")
-
-    def test_artifacts_are_in_the_bucket(self, team: Team, s3: S3Store) -> None:
-        stored = [path.name for path in (s3.folder / "mlflow").rglob("*.pth")]
-        assert stored.count("surrogate_snn_checkpoint.pth") >= len(EXPERIMENTS)
-        for tracked in team.runs().values():
-            assert tracked.info.artifact_uri.startswith("mlflow-artifacts:")
-
-    def test_the_projects_own_store_is_left_alone(self, team: Team) -> None:
-        assert len(runs_of(team.project.tracking_uri)) == team.runs_before
-        assert git(team.project.folder, team.project.environment, "status", "--porcelain") == ""
+def test_two_experiments_at_once_have_one_complete_run_each(
+    team: Team, s3: S3Store, tmp_path: Path
+) -> None:
+    runs, client, project = team.runs(), MlflowClient(tracking_uri=team.server), team.project
+    assert set(runs) == set(EXPERIMENTS), team.outputs
+    for name, run in runs.items():
+        assert run.info.status == "FINISHED"
+        assert float(run.data.params["train.lr"]) == float(EXPERIMENTS[name])
+        assert run.data.tags["dvc.experiment"] == name
+        assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+        assert "Traceback" not in team.outputs[name]
+        curve = "by_epoch/validation_accuracy_percent"
+        points = client.get_metric_history(run.info.run_id, curve)
+        assert [point.step for point in points] == [1, 2]
+        dvc(project.folder, project.environment, "exp", "apply", name)
+        assert_equal_artifacts(project, team.server, run, tmp_path / name)
+    git(project.folder, project.environment, "checkout", "-q", "--", ".")
+    dvc(project.folder, project.environment, "checkout")
+    stored = [path.name for path in (s3.folder / "mlflow").rglob("*.pth")]
+    assert stored.count("surrogate_snn_checkpoint.pth") >= len(EXPERIMENTS)
+    # The project's own store is left alone.
+    assert len(runs_of(project.tracking_uri)) == team.runs_before
+    assert git(project.folder, project.environment, "status", "--porcelain") == ""
 
 
-class TestDatabaseWithoutServer:
+def test_a_database_without_a_server_is_enough(
+    recorded_project: Project,
+    postgresql: PostgreSQL,
+    s3: S3Store,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Whoever may reach the database and the store needs no server of MLflow's."""
-
-    def test_publishes_once_and_completely(
-        self,
-        recorded_project: Project,
-        postgresql: PostgreSQL,
-        s3: S3Store,
-        tmp_path: Path,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        database, bucket = postgresql.create_database("direct"), s3.bucket("direct")
-        folder, variables = recorded_project.folder, s3.environment()
-        environment = {
-            **recorded_project.environment,
-            **variables,
-            "PYTHONPATH": str(folder / "src"),
-            "MLFLOW_TRACKING_URI": database,
-            "MLFLOW_DEFAULT_ARTIFACT_ROOT": bucket,
-        }
-        program = Path(sys.executable).with_name("spikejoule")
-        said = [run([program, "publish"], folder, environment) for _ in range(2)]
-        (published,) = runs_of(database)
-        assert published.info.status == "FINISHED"
-        assert published.info.artifact_uri.startswith(f"{bucket}/")
-        assert postgresql.password not in "".join(said)
-        # The client reads the store's keys from the environment of these tests
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        assert_equal_artifacts(recorded_project, database, published, tmp_path / "downloaded")
+    database, bucket = postgresql.create_database("direct"), s3.bucket("direct")
+    folder, variables = recorded_project.folder, s3.environment()
+    environment = {
+        **recorded_project.environment,
+        **variables,
+        "PYTHONPATH": str(folder / "src"),
+        "MLFLOW_TRACKING_URI": database,
+        "MLFLOW_DEFAULT_ARTIFACT_ROOT": bucket,
+    }
+    program = Path(sys.executable).with_name("spikejoule")
+    said = [run_command([program, "publish"], folder, environment) for _ in range(2)]
+    (published,) = runs_of(database)
+    assert published.info.status == "FINISHED"
+    assert published.info.artifact_uri.startswith(f"{bucket}/")
+    assert postgresql.password not in "".join(said)
+    # The client reads the store's keys from the environment of these tests
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert_equal_artifacts(recorded_project, database, published, tmp_path / "downloaded")

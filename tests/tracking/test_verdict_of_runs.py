@@ -144,13 +144,9 @@ class TestCommand:
         assert "none" in line
 
     def test_refusals(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert "holds no finished run that could be compared" in refusal(project, capsys)
         record(project, "before", ())
         assert "no run in the store holds the networks that it counted" in refusal(project, capsys)
         record(project, "lean", LEAN)
-        assert "no comparable run is of the data 'mnist'" in refusal(
-            project, capsys, "--data", "mnist"
-        )
         (stored,) = (project / "mlartifacts").rglob("contenders.npz")
         stored.write_bytes(stored.read_bytes()[:-50])
         said = refusal(project, capsys)
@@ -160,5 +156,3 @@ class TestCommand:
         said = refusal(project, capsys)
         assert said.startswith("error: results/contenders.npz of run ")
         assert "if the run's files were moved or removed, bring them back" in said
-        (project / "mlflow.db").unlink()
-        assert "there is no MLflow store at" in refusal(project, capsys)

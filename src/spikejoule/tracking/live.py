@@ -5,6 +5,7 @@ and what a search has found is in its study, from which `SearchRun.settle` write
 """
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ class LiveRun:
         self._elapsed = 0.0
         self._client: MlflowClient | None = None
         self._run: Any = None
-        self._may_repeat = True  # the run may be one that was left
+        self._known_until = 0.0  # the last epoch that the run may have from before
         self._end = RunEnd("RUNNING")
         self._has_ended = threading.Event()
         # Its import keeps a warning quiet, which is for the main thread to do: filters are no
@@ -125,7 +126,7 @@ class LiveRun:
                 pause = _PAUSE_SECONDS
             # Whatever a server, a database or a disk answers.
             except Exception as error:
-                self._may_repeat, pause = True, _RETRY_SECONDS
+                self._known_until, pause = math.inf, _RETRY_SECONDS
                 if not has_warned:
                     _warn(self._store, error)
                 has_warned = True
@@ -136,11 +137,17 @@ class LiveRun:
             with opened(self._store) as (client, experiment_id):
                 self._run = self._begin(client, experiment_id)
             self._client = client
+            steps = (
+                point.step
+                for name in self._run.data.metrics
+                for point in client.get_metric_history(self._run.info.run_id, name)
+            )
+            self._known_until = max(self._known_until, *steps, 0)
         info, rows = self._run.info, self._rows[self._n_written :]
         if rows:
-            log_history(self._client, info.run_id, rows, info.start_time, self._may_repeat)
+            repeated = rows[0]["epoch"] <= self._known_until
+            log_history(self._client, info.run_id, rows, info.start_time, repeated)
             self._n_written += len(rows)
-            self._may_repeat = False
         if has_ended:
             self._end.write(self._client, info.run_id)
 

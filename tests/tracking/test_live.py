@@ -15,9 +15,9 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
-from spikejoule.tracking.live import LiveRun, training_run
+from spikejoule.tracking.live import LiveRun, SearchRun, training_run
 from spikejoule.tracking.publishing import publish
-from spikejoule.tracking.runs import RunRecord
+from spikejoule.tracking.runs import RunEnd, RunRecord
 from spikejoule.tracking.store import Store, opened, project_store
 
 SECONDS = 60
@@ -218,3 +218,30 @@ def test_a_store_that_comes_back_gets_all(
         run.on_epoch(EPOCHS[1], 0.5)
     (found,) = runs(store)
     assert steps(store, found) == [1, 2]
+
+
+def test_a_trial_has_one_run_below_that_of_its_search_however_often_it_is_run(
+    store: Store,
+) -> None:
+    search = SearchRun(store, "front", "an-id")
+    search.begin({"search.energy": "45nm-fp32"}, {})
+    for end, epochs in (
+        (RunEnd("RUNNING"), EPOCHS[:2]),  # of a worker that was killed
+        (RunEnd.trained({"accuracy": 90.0, "energy": None, "sha": "ab"}, {"seed": 7}), EPOCHS),
+    ):
+        trial = search.trial(3, PARAMETERS, LAYERS)
+        for epoch in epochs:
+            trial.on_epoch(epoch, 0.5)
+        trial.end(end)
+    search.settle({3: RunEnd("FINISHED"), 4: RunEnd.failed("too large http://me:secret@host/")})
+    search.end(RunEnd("FINISHED", {"trials": 2.0}))
+    found = {run.info.run_name: run for run in runs(store)}
+    assert found.keys() == {"front", "front-3", "front-4"}
+    assert {run.data.tags.get("mlflow.parentRunId") for run in found.values()} == {
+        None, found["front"].info.run_id,
+    }  # fmt: skip
+    assert [found[name].info.status for name in sorted(found)] == ["FINISHED", "FINISHED", "FAILED"]
+    assert steps(store, found["front-3"]) == [1, 2, 3]
+    assert found["front-3"].data.metrics["accuracy"] == 90.0
+    assert found["front-3"].data.tags["spikejoule.sha"] == "ab"
+    assert found["front-4"].data.tags["spikejoule.failure"] == "too large http://host"
