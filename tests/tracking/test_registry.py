@@ -131,7 +131,8 @@ class TestVersions:
         assert {"model/MLmodel", "model/code", "model/artifacts"} <= listed
 
     @pytest.mark.slow
-    def test_processes_at_once_give_one_version_each(self, store: Store, tmp_path: Path) -> None:
+    def test_processes_at_once_give_one_run_and_version_each(self, tmp_path: Path) -> None:
+        """In a store that does not exist yet."""
         code = (
             "import sys; from pathlib import Path;"
             "from spikejoule.tracking.publishing import publish;"
@@ -144,14 +145,18 @@ class TestVersions:
             "               project_store(Path(root), 'spikejoule', {}));"
             "sys.exit(0 if done.registration else 1)"
         )
-        root = str(store.lock_path.parent)
+        root = tmp_path / "a new project"
         for result, accuracy in {"a": 80.0, "b": 95.0}.items():
             record_of(tmp_path / f"{result}.pth", result, accuracy)
         processes = [
-            start_python("-c", code, root, result, str(tmp_path / f"{result}.pth"))
+            start_python("-c", code, str(root), result, str(tmp_path / f"{result}.pth"))
             for result in ("a", "b", "b")
         ]
         assert [process.wait(timeout=300) for process in processes] == [0, 0, 0]
+        store = project_store(root, "spikejoule", {})
+        with opened(store) as (client, experiment_id):
+            runs = client.search_runs([experiment_id])
+        assert [run.info.status for run in runs] == ["FINISHED"] * 2
         results = [named(number, store).tags["spikejoule.result_id"] for number in ("1", "2")]
         assert sorted(results) == ["a", "b"]
         assert named("3", store) is None

@@ -34,7 +34,7 @@ from tests.tools.examples import (
     trained_network,
     write_example,
 )
-from tests.tools.processes import exit_status_of, start_python
+from tests.tools.processes import exit_status_of
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 FILES = tuple(stage_paths(Path(__file__).parents[2], "publish"))
@@ -162,25 +162,6 @@ class TestPublish:
         writing = start_run(store, {"spikejoule.result_id": record.result_id, **keeper_tags()})
         publication = publish(record, store)
         assert (publication.run_id, publication.added) == (writing, False)
-
-    def test_processes_at_once_on_a_store_that_does_not_exist_yet(self, empty_root: Path) -> None:
-        code = (
-            "import sys; from pathlib import Path;"
-            "from spikejoule.tracking.publishing import publish;"
-            "from spikejoule.tracking.runs import RunRecord;"
-            "from spikejoule.tracking.store import project_store;"
-            "store = project_store(Path(sys.argv[1]), 'spikejoule', {});"
-            "done = publish(RunRecord(sys.argv[2], metrics={'m': 1.0}), store);"
-            "sys.exit(0 if done else 1)"
-        )
-        # two of them publish the same result
-        processes = [
-            start_python("-c", code, str(empty_root), result) for result in ("a", "b", "b")
-        ]
-        assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
-        found = runs(project_store(empty_root, "spikejoule", {}))
-        assert sorted(run.data.tags["spikejoule.result_id"] for run in found) == ["a", "b"]
-        assert {run.info.status for run in found} == {"FINISHED"}
 
 
 class TestUnreachable:
