@@ -41,6 +41,12 @@ def pareto_front(costs: Sequence[float], gains: Sequence[float]) -> tuple[bool, 
     return tuple(on_front)
 
 
+def setting_text(text: str) -> str:
+    """A parameter as text; a list of one, such as one hidden layer, as its only item."""
+    text = text or "-"
+    return text[1:-1] if text.startswith("[") and "," not in text else text
+
+
 class FrontRow(Row):
     """One recorded run of a sweep, as a point; a run that may answer early has a row for each way.
 

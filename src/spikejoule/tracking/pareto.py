@@ -24,6 +24,7 @@ from spikejoule.evaluation.front_rows import (
     FrontTable,
     pareto_front,
     read_front,
+    setting_text,
 )
 from spikejoule.tracking.queries import (
     METRIC,
@@ -250,8 +251,6 @@ def front_text(
 
     `current` holds the parameters that the command starts from, by full name.
     """
-    from spikejoule.report.charts.accuracy import setting_text
-
     lines = [
         f"{compared.n_runs} runs on {compared.data_title}",
         "On the Pareto front of validation accuracy and synaptic events per inference:",

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 
 from spikejoule.data.subject import Subject
 from spikejoule.energy.estimates import joules
-from spikejoule.evaluation.front_rows import FrontRow
+from spikejoule.evaluation.front_rows import FrontRow, setting_text
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
 
@@ -197,12 +197,6 @@ def run_label(run: FrontRow) -> str:
     if len(run.settings) <= SETTINGS_SHOWN:
         return settings
     return f"{run.name}, {settings}" if settings else run.name
-
-
-def setting_text(text: str) -> str:
-    """A parameter as text; a list of one, such as one hidden layer, as its only item."""
-    text = text or "-"
-    return text[1:-1] if text.startswith("[") and "," not in text else text
 
 
 @canvas.house_style()
