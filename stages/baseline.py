@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from spikejoule.baselines.counts import (
-    BaselineMetrics,
     BaselineTimings,
     MeasuredBaseline,
     measure_baseline,
@@ -20,6 +19,7 @@ from spikejoule.baselines.settings import Variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.host_energy import HostEnergy
 from spikejoule.core.resume import StateStore
+from spikejoule.core.store import write_json
 from spikejoule.data.event_file import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.encoding.binning import WHITE, largest_count, summed_images
@@ -44,10 +44,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         save_baseline(paths["baseline"], baselines, splits["test"].labels)
         save_teacher(paths["teacher"], _floating_point(training))
         labels, confidence = splits["test"].labels, params.evaluate.confidence
-        BaselineMetrics.model_validate(
+        write_json(
+            paths["baseline_metrics"],
             _headline("relu", baselines[0], labels, confidence)
-            | _headline("quantised", baselines[1], labels, confidence)
-        ).write(paths["baseline_metrics"])
+            | _headline("quantised", baselines[1], labels, confidence),
+        )
         BaselineTimings(
             training_time_seconds=sum(training.epoch_seconds),
             epoch_times_seconds=list(training.epoch_seconds),

@@ -4,14 +4,9 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikejoule.core.store import write_json
 from spikejoule.data.images import Samples, load_samples
-from spikejoule.encoding.encoded_files import (
-    EncodedImages,
-    EncodeMetrics,
-    Split,
-    SplitFigures,
-    encode_samples,
-)
+from spikejoule.encoding.encoded_files import EncodedImages, Split, encode_samples, figures_of
 from spikejoule.encoding.events import save_events
 from spikejoule.params import Params
 
@@ -26,7 +21,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         "test": load_samples(paths["test"]),
     }
     encoder = params.encode.encoder
-    figures = {}
+    figures: dict[str, dict[str, int | float]] = {}
     for split, samples in splits.items():
         encoded = encode_samples(encoder, samples, params.seed, split)
         events = encoded.events
@@ -37,7 +32,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             images_sha256=samples.sha256,
         )
         save_events(paths[f"events_{split}"], events, made_from.entry())
-        figures[split] = SplitFigures.of(encoded)
+        figures[split] = figures_of(encoded)
         logger.info(
             "%s: %s %s, %.1f spikes per %s, %.2f %% of the input bits",
             split, f"{len(samples):,}", samples.subject.samples,
@@ -47,9 +42,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             logger.info(
                 "%s: %s events outside of the window dropped, %s that repeat another's unit and "
                 "step merged",
-                split, f"{figures[split].events_dropped:,}", f"{figures[split].events_merged:,}",
+                split, f"{encoded.dropped.sum():,}", f"{encoded.merged.sum():,}",
             )  # fmt: skip
     # Last: it tells of the two files above.
-    EncodeMetrics(validation=figures["validation"], test=figures["test"]).write(
-        paths["encode_metrics"]
-    )
+    write_json(paths["encode_metrics"], figures)

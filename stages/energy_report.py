@@ -100,7 +100,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     content_of_page = PageContent(
         analysis,
-        evaluation.by_step.rows,
+        evaluation.accuracy_by_step.rows,
         evaluation.early_exit,
         front,
         levels,

@@ -37,7 +37,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         split="validation",
         images_sha256=validation.sha256,
     )
-    events = load_events_of(paths["events_validation"], made_from)
+    events = load_events_of(paths["events_validation"], made_from.entry())
     architecture = Architecture(
         events.n_inputs,
         params.model.hidden,

@@ -76,7 +76,7 @@ def inputs(
         accuracy=RecordedAccuracy(90.0, 85.0, 94.0, 88.0),
         spikes_per_inference=means,
         proxies=energy_proxies(ARCHITECTURE, means, 3),
-        operations=count_operations(Measurement.of(STATE, ARCHITECTURE, layers)),
+        operations=count_operations(Measurement(STATE, ARCHITECTURE, layers)),
         n_images=images,
         labels=None if labels is None else np.array(labels),
         baselines=baselines,

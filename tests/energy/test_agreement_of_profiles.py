@@ -70,7 +70,7 @@ def run(images: NDArray[np.uint8], **neuron: object) -> Measurement:
     }
     events = encode(images, STEPS, 80.0, draw_key(7, "test", 0))
     layers: tuple[EventList, ...] = (events, *run_network(state, architecture, events))
-    return Measurement.of(state, architecture, layers)
+    return Measurement(state, architecture, layers)
 
 
 def relu(n_samples: int = 2) -> OperationCounts:

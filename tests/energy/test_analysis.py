@@ -192,7 +192,7 @@ class TestTables:
         assert "12, on event-driven hardware as many, since every neuron has a bias" in told
         architecture = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(bias=False))
         layers = tuple(EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT))
-        measured = Measurement.of(STATE, architecture, layers)
+        measured = Measurement(STATE, architecture, layers)
         given = dataclasses.replace(
             with_biases,
             architecture=architecture,

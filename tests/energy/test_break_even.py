@@ -145,7 +145,7 @@ def with_code(encoder: Encoder) -> AnalysisInputs:
     """The network by hand, with what this code would take for an image with a black pixel."""
     given = inputs()
     layers = tuple(EventList.from_dense([spikes] * SAMPLES) for spikes in (INPUT, HIDDEN, OUTPUT))
-    measured = Measurement.of(STATE, ARCHITECTURE, layers)
+    measured = Measurement(STATE, ARCHITECTURE, layers)
     operations = count_operations(measured, encoder.operations(IMAGES))
     return dataclasses.replace(given, encoder=encoder, operations=operations)
 
@@ -196,7 +196,7 @@ class TestEarlyAnswers:
             EventList.from_dense([spikes] * SAMPLES) for spikes in (INPUT, HIDDEN, OUTPUT)
         )
         stopped = stopped_after(
-            Measurement.of(STATE, ARCHITECTURE, layers), np.full(SAMPLES, 2, dtype=np.int64)
+            Measurement(STATE, ARCHITECTURE, layers), np.full(SAMPLES, 2, dtype=np.int64)
         )
         steps = np.full(SAMPLES, 2, dtype=np.int64)
         until, updates = code_until(encoder, IMAGES, steps), clocked_updates(ARCHITECTURE, steps)
@@ -213,7 +213,7 @@ class TestEarlyAnswers:
             name: np.ones(shape, np.float32)
             for name, shape in architecture.parameter_shapes().items()
         }
-        counts = count_operations(Measurement.of(state, architecture, layers))
+        counts = count_operations(Measurement(state, architecture, layers))
         cost = window_cost(counts, load_profiles()["loihi-1"])
         assert cost is not None
         assert cost.per_step.value_pj == pytest.approx(4 * 52)

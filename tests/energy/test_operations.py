@@ -34,7 +34,7 @@ def tiny_layers() -> tuple[EventList, ...]:
 
 
 def tiny_counts(pruned: bool = False) -> OperationCounts:
-    return count_operations(Measurement.of(STATE, ARCHITECTURE, tiny_layers(), pruned))
+    return count_operations(Measurement(STATE, ARCHITECTURE, tiny_layers(), pruned))
 
 
 @pytest.mark.parametrize("engine", ["event", pytest.param("dense", marks=needs_torch)])
@@ -47,7 +47,7 @@ def test_the_engines_emit_the_spikes_that_are_written_down(engine: str) -> None:
 class TestByHand:
     def test_what_early_answers_compare(self) -> None:
         """Of two classes: the larger count, none to find the second, and their distance."""
-        measured = Measurement.of(STATE, ARCHITECTURE, tiny_layers())
+        measured = Measurement(STATE, ARCHITECTURE, tiny_layers())
         steps = np.array([2])
         early = counted(measured, None, clocked_updates(ARCHITECTURE, steps), steps)
         assert early.of("decision_comparison").tolist() == [[2 * 2]]

@@ -270,7 +270,7 @@ def test_static_power_is_said_and_in_no_total() -> None:
 def test_parts_add_up_to_the_total_of_what_compares() -> None:
     layers = tuple(EventList.from_dense([dense] * 2) for dense in (INPUT, HIDDEN, OUTPUT))
     code = Poisson(time_window=3, max_rate=80.0).operations(np.full((2, 3), 200, np.uint8))
-    measured = Measurement.of(STATE, ARCHITECTURE, layers, pruned=True)
+    measured = Measurement(STATE, ARCHITECTURE, layers, pruned=True)
     variants = [
         *spiking_variants("n", measured, code, None),
         *baseline_variants((baseline(10, [6, 5]), baseline(7, [3, 3], weight_bits=8)), 2),

@@ -150,7 +150,7 @@ def case(
         state = floats_of(architecture, integers_of(architecture, state))
     events = encoder.events(images, np.uint64(7))
     layers = (events, *run_network(state, architecture, events))
-    measured = Measurement.of(state, architecture, layers, pruned > 0)
+    measured = Measurement(state, architecture, layers, pruned > 0)
     weights = [
         state[f"layer{number}.synapses.weight"].tolist() for number in range(1, len(hidden) + 2)
     ]

@@ -196,7 +196,7 @@ def test_an_epoch_of_many_samples_is_the_sum_of_them() -> None:
     forward = [phase == "forward" for phase in found.phases]
     assert found.counts[0, forward].tolist() == (7 * of_one.counts[0, forward]).tolist()
     inference = count_operations(
-        Measurement.of(
+        Measurement(
             STATE, ARCHITECTURE, [EventList.from_dense([one]) for one in (INPUT, HIDDEN, OUTPUT)]
         )
     )

@@ -35,7 +35,7 @@ def variants() -> tuple[Variant, ...]:
         )
         for dense, units in ((INPUT, 3), (HIDDEN, 2), (OUTPUT, 2))
     )
-    measured = Measurement.of(STATE, ARCHITECTURE, layers, pruned=True)
+    measured = Measurement(STATE, ARCHITECTURE, layers, pruned=True)
     images = np.array([[255, 0, 9], [0, 0, 0], [1, 2, 3]], dtype=np.uint8)
     code = Poisson(time_window=3, max_rate=80.0).operations(images)
     early = EarlyAnswers(np.array([1, 2, 3]), Accuracies(97.5, 97.0))

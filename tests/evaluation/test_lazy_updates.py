@@ -57,10 +57,10 @@ def test_by_hand() -> None:
     architecture = Architecture(3, (2,), 2, LeakyIntegrateAndFire(decay=0.5, bias=False))
     layers = tuple(EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT))
     state = {name: values for name, values in STATE.items() if name.endswith("weight")}
-    found = Measurement.of(state, architecture, layers).lazy_updates
+    found = Measurement(state, architecture, layers).lazy_updates
     steps = [sum(any(step) for step in spikes) for spikes in (INPUT, HIDDEN)]
     assert found.tolist() == [[2 * steps[0], 2 * steps[1]]]
-    assert Measurement.of(STATE, ARCHITECTURE, layers).lazy_updates.tolist() == [[6, 6]]
+    assert Measurement(STATE, ARCHITECTURE, layers).lazy_updates.tolist() == [[6, 6]]
 
 
 def test_above_its_threshold_a_neuron_fires_on() -> None:

@@ -58,7 +58,7 @@ class Example:
 
     def measured(self) -> Measurement:
         """Its counts."""
-        return Measurement.of(self.state, self.architecture, self.layers, self.pruned)
+        return Measurement(self.state, self.architecture, self.layers, self.pruned)
 
     def dense(self, layer: int) -> torch.Tensor:
         """Spikes of a layer, float32 [T, N, units]."""

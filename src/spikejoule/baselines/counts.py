@@ -9,14 +9,14 @@ network k from 1 to K `baselinek.synapses` [L - 1], `baselinek.active` and `base
 source] and biases of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in
 integers as `baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier,
 shift).
-`BaselineMetrics` and `BaselineTimings` are the content of the JSON files.
+`BaselineTimings` is the content of results/timings/baseline.json.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +33,9 @@ from spikejoule.core.schema import (
     Array,
     ArrayFile,
     Arrays,
-    Count,
-    NotNegative,
-    Percent,
     Record,
     Seconds,
     Text,
-    accuracy_interval,
     check_sum,
 )
 from spikejoule.data.images import LabelledImages
@@ -207,31 +203,6 @@ def _layers(
     from spikejoule.training.teacher import activations
 
     return activations(network, images)
-
-
-class BaselineMetrics(Record):
-    """Headline figures of the float32 network (`relu`) and of its quantised form.
-
-    Accuracies in percent with their intervals; MACs per inference, without zeros as a mean.
-    """
-
-    intervals: ClassVar = (
-        accuracy_interval("relu_test_accuracy"),
-        accuracy_interval("quantised_test_accuracy"),
-        ("relu_macs_nonzero_per_inference", "relu_macs_dense"),
-        ("quantised_macs_nonzero_per_inference", "quantised_macs_dense"),
-    )
-
-    relu_test_accuracy_percent: Percent
-    relu_test_accuracy_low_percent: Percent
-    relu_test_accuracy_high_percent: Percent
-    relu_macs_dense: Count
-    relu_macs_nonzero_per_inference: NotNegative
-    quantised_test_accuracy_percent: Percent
-    quantised_test_accuracy_low_percent: Percent
-    quantised_test_accuracy_high_percent: Percent
-    quantised_macs_dense: Count
-    quantised_macs_nonzero_per_inference: NotNegative
 
 
 class BaselineTimings(Record):

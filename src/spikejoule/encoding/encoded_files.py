@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, SerializeAsAny, ValidationError
 
 from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
-from spikejoule.core.schema import Count, NotNegative, Record, Sha256
+from spikejoule.core.schema import Record, Sha256
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.encoding.encoder import Encoded, Encoder
 from spikejoule.encoding.encoders import ENCODERS
@@ -76,18 +76,19 @@ def encoder_of_entry(path: str | os.PathLike[str], entry: Mapping[str, Any]) -> 
         raise ArtifactError(f"{path}: encoding.{problem}: write it again.") from error
 
 
-def load_events_of(path: Path, expected: EncodedImages) -> EventList:
-    """Read the event list of known images.
+def load_events_of(path: Path, expected: Mapping[str, Any]) -> EventList:
+    """Read an event list that was encoded from known samples.
 
-    Raises ArtifactError as `load_encoded_images` does, and if it was made from anything else.
+    Raises ArtifactError as `load_encoded_images` does, and if its header says anything else than
+    `expected`: entries of `EncodedImages.entry`.
     """
     events, made_from = load_encoded_images(path)
     found = made_from.entry()
-    for key, value in expected.entry().items():
-        if found.get(key) != value:
+    for key, needed in expected.items():
+        if found.get(key) != needed:
             raise ArtifactError(
-                f"{path} was encoded with {key} {found.get(key)!r}, but {value!r} is needed: "
-                "run the encode stage again."
+                f"{path} was encoded with {key} {found.get(key)}, but {needed} is needed: run the "
+                "encode stage again, and train again from the same parameters."
             )
     return events
 
@@ -115,38 +116,17 @@ def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
     return events, made_from
 
 
-class SplitFigures(Record):
-    """Figures of one split.
+def figures_of(encoded: Encoded) -> dict[str, int | float]:
+    """Figures of a split, as metrics/encode.json has them.
 
-    Attributes:
-        samples: how many there are.
-        spikes: input spikes of all of them; 0 for constant currents.
-        density: fraction of (sample, step, unit) places that hold a spike.
-        events_dropped, events_merged: events of a sensor that lie outside of the window, and that
-            repeat the unit and step of another; not stated of images.
+    `samples` and the input `spikes` of all of them (0 for constant currents); `density`, the
+    fraction of (sample, step, unit) places that hold a spike; and, of samples that are events,
+    `events_dropped` outside of the window and `events_merged`, which repeat the unit and step of
+    another.
     """
-
-    samples: int = Field(ge=1)
-    spikes: Count
-    density: NotNegative
-    events_dropped: Count | None = None
-    events_merged: Count | None = None
-
-    @staticmethod
-    def of(encoded: Encoded) -> "SplitFigures":
-        """The figures of a split."""
-        events = encoded.events
-        lost = {"events_dropped": encoded.dropped, "events_merged": encoded.merged}
-        return SplitFigures(
-            samples=events.n_samples,
-            spikes=events.n_events,
-            density=events.density,
-            **{name: int(counts.sum()) for name, counts in lost.items() if counts.size},
-        )
-
-
-class EncodeMetrics(Record):
-    """Figures of the splits that are encoded once."""
-
-    validation: SplitFigures
-    test: SplitFigures
+    events = encoded.events
+    figures = {
+        "samples": events.n_samples, "spikes": events.n_events, "density": events.density
+    }  # fmt: skip
+    lost = {"events_dropped": encoded.dropped, "events_merged": encoded.merged}
+    return figures | {name: int(counts.sum()) for name, counts in lost.items() if counts.size}

@@ -8,17 +8,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.npz import write_npz
 from spikejoule.core.schema import (
-    Array,
-    ArrayFile,
-    Arrays,
     Count,
     MaybePercent,
     NotNegative,
@@ -204,17 +202,17 @@ class EvaluationFiles:
     """What an evaluation writes, and the energy report reads; the files agree with each other.
 
     Attributes:
-        metrics: the headline figures.
+        evaluate_metrics: the headline figures.
         per_class: accuracy of each class.
         confusion: images by actual and predicted class.
-        by_step: accuracy at each step of the window.
+        accuracy_by_step: accuracy at each step of the window.
         early_exit: early exit, by either rule.
     """
 
-    metrics: EvaluationMetrics
+    evaluate_metrics: EvaluationMetrics
     per_class: PerClass
     confusion: Confusion
-    by_step: StepTable
+    accuracy_by_step: StepTable
     early_exit: EarlyExit
 
     @classmethod
@@ -244,17 +242,14 @@ class EvaluationFiles:
         )
 
     def write(self, paths: Mapping[str, Path]) -> None:
-        """Write the five files that `read_evaluation` reads."""
-        self.metrics.write(paths["evaluate_metrics"])
-        self.per_class.write(paths["per_class"])
-        self.confusion.write(paths["confusion"])
-        self.by_step.write(paths["accuracy_by_step"])
-        self.early_exit.write(paths["early_exit"])
+        """Write each to the path of its name, from which `read_evaluation` reads it."""
+        for name, record in vars(self).items():
+            record.write(paths[name])
 
     def as_checkpoint_entry(self, confidence: float) -> dict[str, Any]:
         """What the complete checkpoint says of the test set; intervals have this confidence."""
         return {
-            **self.metrics.model_dump(exclude_unset=True),
+            **self.evaluate_metrics.model_dump(exclude_unset=True),
             "confidence": confidence,
             "n_samples": int(self.confusion.matrix.sum()),
             "per_class": {str(row.label): row.accuracy_percent for row in self.per_class.rows},
@@ -275,13 +270,8 @@ def read_evaluation(
         ArtifactError: a file is missing or damaged, tells of another evaluation than the confusion
             matrix, or of other images or another window.
     """
-    files = EvaluationFiles(
-        EvaluationMetrics.read(paths["evaluate_metrics"]),
-        PerClass.read(paths["per_class"]),
-        Confusion.read(paths["confusion"]),
-        StepTable.read(paths["accuracy_by_step"]),
-        EarlyExit.read(paths["early_exit"]),
-    )
+    kinds = get_type_hints(EvaluationFiles)
+    files = EvaluationFiles(**{name: kind.read(paths[name]) for name, kind in kinds.items()})
     matrix = files.confusion.matrix
     classes = [row.n_samples for row in files.per_class.rows]
     for other, counted in (
@@ -293,15 +283,15 @@ def read_evaluation(
                 f"{paths['per_class']} counts {classes} samples of the classes, but "
                 f"{paths[other]} holds {counted}: run the evaluate stage again."
             )
-    if len(files.by_step.rows) != n_steps:
+    if len(files.accuracy_by_step.rows) != n_steps:
         raise ArtifactError(
-            f"{paths['accuracy_by_step']} has {len(files.by_step.rows)} steps, but the window has "
-            f"{n_steps}: run the evaluate stage again."
+            f"{paths['accuracy_by_step']} has {len(files.accuracy_by_step.rows)} steps, but the "
+            f"window has {n_steps}: run the evaluate stage again."
         )
     overall = 100 * int(np.trace(matrix)) / int(matrix.sum())
     compared = [
-        ("evaluate_metrics", files.metrics.test_accuracy_percent, overall),
-        ("accuracy_by_step", files.by_step.rows[-1].accuracy_percent, overall),
+        ("evaluate_metrics", files.evaluate_metrics.test_accuracy_percent, overall),
+        ("accuracy_by_step", files.accuracy_by_step.rows[-1].accuracy_percent, overall),
         ("early_exit", files.early_exit.whole_window.test.accuracy_percent, overall),
         *(
             ("per_class", row.accuracy_percent, 100 * int(correct) / row.n_samples)
@@ -318,31 +308,11 @@ def read_evaluation(
     return files
 
 
-def _classes_problem(arrays: Arrays) -> str:
-    n_classes = arrays["output_spikes"].shape[1]
-    for name in ("labels", "predictions"):
-        highest = arrays[name].max(initial=0)
-        if highest >= n_classes:
-            return f"the array {name!r} holds {highest}, but must be at most {n_classes - 1}"
-    return ""
-
-
-PREDICTIONS = ArrayFile(
-    "spikejoule/predictions/1",
-    {
-        "labels": Array("uint8", ("N",)),
-        "predictions": Array("uint8", ("N",)),
-        "output_spikes": Array("int64", ("N", "C"), low=0),
-        "index": Array("int64", ("N",), low=0),
-    },
-    _classes_problem,
-)
-
-
 def save_predictions(path: Path, samples: Samples, measured: Measurement) -> None:
     """Write the class of each sample, and the output spikes that say so."""
-    PREDICTIONS.write(
+    write_npz(
         path,
+        "spikejoule/predictions/1",
         {
             "labels": samples.labels,
             "predictions": measured.predictions.astype(np.uint8),

@@ -24,7 +24,7 @@ from spikejoule.core.host_energy import HostEnergyEntry
 from spikejoule.core.schema import Array, ArrayFile, Arrays, NotNegative, Record
 from spikejoule.data.images import Samples
 from spikejoule.encoding.counting import SpikeCounts
-from spikejoule.encoding.encoded_files import load_encoded_images
+from spikejoule.encoding.encoded_files import load_encoded_images, load_events_of
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
@@ -54,7 +54,7 @@ def measure_network(
     if events.n_samples == 0:
         raise ArtifactError("the events hold no sample, and at least one is needed.")
     layers = (events, *run_network(state, architecture, events, engine=engine))
-    return Measurement.of(state, architecture, layers, pruned)
+    return Measurement(state, architecture, layers, pruned)
 
 
 def load_network_and_events(
@@ -63,28 +63,19 @@ def load_network_and_events(
     """Read a trained network and the events to run it on, and check that they belong together.
 
     `samples`, if given, are those that the events must encode. Raises ArtifactError if a file is
-    missing or damaged, if the events have another number of inputs, another window, another maximum
-    rate or another encoding than the network was trained on, or if they encode other images.
+    missing or damaged, if the events have another number of inputs or another encoding than the
+    network was trained on, or if they encode other images.
     """
     network = load_trained(network_path)
-    events, made_from = load_encoded_images(events_path)
-    n_input = network.architecture.n_input
-    if events.n_inputs != n_input:
+    expected = network.encoder.entry()
+    if samples is not None:
+        expected["images_sha256"] = samples.sha256
+    events = load_events_of(events_path, expected)
+    if events.n_inputs != network.architecture.n_input:
         raise ArtifactError(
             f"{events_path} holds events from {events.n_inputs} inputs, but {network_path} was "
-            f"trained on {n_input}: encode and train again from the same parameters."
-        )
-    found = made_from.encoder.entry()
-    for key, needed in network.encoder.entry().items():
-        if found.get(key) != needed:
-            raise ArtifactError(
-                f"{events_path} was encoded with {key} {found.get(key)}, but {network_path} was "
-                f"trained with {needed}: encode and train again from the same parameters."
-            )
-    if samples is not None and made_from.images_sha256 != samples.sha256:
-        raise ArtifactError(
-            f"{events_path} ({events.n_samples:,} samples) does not encode the {len(samples):,} "
-            "images that it is to be compared with: run the encode stage again."
+            f"trained on {network.architecture.n_input}: encode and train again from the same "
+            "parameters."
         )
     return network, events
 
@@ -222,7 +213,7 @@ def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Meas
             f"{paths['inference_events']} hold {[layer.n_samples for layer in layers]} by layer: "
             "measure again."
         )
-    measured = Measurement.of(network.state, network.architecture, layers, network.pruned)
+    measured = Measurement(network.state, network.architecture, layers, network.pruned)
     if not counts.agree_with(measured.counts):
         raise ArtifactError(
             f"{path} counts other spikes than {paths['events_test']} and "

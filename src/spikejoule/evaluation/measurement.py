@@ -184,39 +184,27 @@ class Measurement:
     """The spikes of N samples. Each count is made once, when it is first asked for, and handed on.
 
     Attributes:
-        architecture: of the network, L layers.
+        state: parameters of the network by name.
+        architecture: its L layers.
         layers: the spikes of every layer, the input first.
-        fan_outs: synapses that a spike of each source reaches, int64 [units] for all layers but
-            the last.
-        targets: the neurons that it reaches, as bits, from `model.fan_out.targets_by_source`.
-        pruned: whether synapses were removed, so that sources of a layer differ in their fan-out.
+        pruned: whether synapses were removed in training, so that a zero weight is none, and
+            sources of a layer differ in their fan-out.
     """
 
+    state: Mapping[str, NDArray[Any]]
     architecture: Architecture
-    layers: tuple[EventList, ...]
-    fan_outs: tuple[NDArray[np.int64], ...]
-    targets: tuple[NDArray[np.uint64], ...]
+    layers: Sequence[EventList]
     pruned: bool = False
 
-    @classmethod
-    def of(
-        cls,
-        state: Mapping[str, NDArray[Any]],
-        architecture: Architecture,
-        layers: Sequence[EventList],
-        pruned: bool = False,
-    ) -> "Measurement":
-        """The measurement of a network's spikes; `pruned` says whether a zero weight is no synapse.
+    @cached_property
+    def fan_outs(self) -> tuple[NDArray[np.int64], ...]:
+        """Synapses that a spike of each source reaches, int64 [units]; not of the last layer."""
+        return fan_outs_by_source(self.state, self.architecture, self.pruned)
 
-        Args:
-            state: parameters by name.
-            architecture: layer sizes.
-            layers: the spikes of every layer, the input first.
-            pruned: whether synapses were removed in training.
-        """
-        fan_outs = fan_outs_by_source(state, architecture, pruned)
-        targets = targets_by_source(state, architecture, pruned)
-        return cls(architecture, tuple(layers), fan_outs, targets, pruned)
+    @cached_property
+    def targets(self) -> tuple[NDArray[np.uint64], ...]:
+        """The neurons that it reaches, as bits; see `model.pruning.targets_by_source`."""
+        return targets_by_source(self.state, self.architecture, self.pruned)
 
     @property
     def time_window(self) -> int:

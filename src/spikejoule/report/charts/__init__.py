@@ -50,7 +50,7 @@ def pictures(
         "confusion_figure": confusion_matrix(evaluation.confusion.matrix, title, subject),
         "per_class_figure": per_class_accuracy(
             evaluation.per_class.rows,
-            evaluation.metrics.test_accuracy_percent,
+            evaluation.evaluate_metrics.test_accuracy_percent,
             confidence,
             title,
             subject,
