@@ -43,9 +43,9 @@ class SpikeCounts:
         return {name: total / max(self.n_samples, 1) for name, total in self.totals.items()}
 
     def agree_with(self, other: "SpikeCounts") -> bool:
-        """Whether another count, of the same layers, is the same."""
+        """Whether another count is of the same layers, and the same."""
         mine, theirs = ((of.per_sample, of.per_step, *of.per_neuron) for of in (self, other))
-        return all(map(np.array_equal, mine, theirs))
+        return self.layer_names == other.layer_names and all(map(np.array_equal, mine, theirs))
 
 
 @dataclass(frozen=True)

@@ -201,39 +201,21 @@ def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Meas
         ArtifactError: a file is missing or damaged, or they are not of each other and the network.
     """
     path = paths["inference_spikes"]
+    held = f"{paths['events_test']} and {paths['inference_events']} hold"
     counts = load_inference_spikes(path)
-    _check_counts(path, counts, network)
     input_events, _ = load_encoded_images(paths["events_test"])
     later_layers = load_inference_events(paths["inference_events"])
     n_samples = min(counts.n_samples, input_events.n_samples)
     layers = (input_events.select(slice(n_samples)), *later_layers.values())
-    if [layer.n_samples for layer in layers] != [counts.n_samples] * len(counts.layer_names):
+    shapes = [(layer.n_samples, layer.n_steps, layer.n_inputs) for layer in layers]
+    n_steps = network.encoder.time_window
+    needed = [(counts.n_samples, n_steps, size) for size in network.architecture.layer_sizes]
+    if shapes != needed:
         raise ArtifactError(
-            f"{path} counts {counts.n_samples:,} images, but {paths['events_test']} and "
-            f"{paths['inference_events']} hold {[layer.n_samples for layer in layers]} by layer: "
-            "measure again."
+            f"{held} layers of {shapes} (images, steps, neurons), but by {path} and the network "
+            f"they must be {needed}: measure again."
         )
     measured = Measurement(network.state, network.architecture, layers, network.pruned)
     if not counts.agree_with(measured.counts):
-        raise ArtifactError(
-            f"{path} counts other spikes than {paths['events_test']} and "
-            f"{paths['inference_events']} hold: measure again."
-        )
+        raise ArtifactError(f"{path} counts other spikes than {held}: measure again.")
     return measured
-
-
-def _check_counts(path: Path, counts: SpikeCounts, network: TrainedNetwork) -> None:
-    """Raise ArtifactError unless the counts can be those of this network."""
-    architecture, time_window = network.architecture, network.encoding["time_window"]
-    sizes = tuple(len(per_neuron) for per_neuron in counts.per_neuron)
-    if counts.layer_names != architecture.layer_names or sizes != architecture.layer_sizes:
-        raise ArtifactError(
-            f"{path} counts the spikes of layers of {sizes} neurons, but the network has "
-            f"{architecture.layer_sizes}: measure again."
-        )
-    n_steps = counts.per_step.shape[1]
-    if n_steps != time_window:
-        raise ArtifactError(
-            f"{path} counts spikes over {n_steps} steps, but the network was trained with a window "
-            f"of {time_window}: measure again."
-        )
