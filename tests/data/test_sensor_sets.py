@@ -77,22 +77,15 @@ def test_damaged_samples_are_named(tmp_path: Path, content: bytes, problem: str)
     assert "1/00002.bin" in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("place", "value", "local", "central"),
-    [("method", 99, 8, 10), ("encrypted", 1, 6, 8), ("content", 255, 45, None)],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_damaged_archive_is_named(
-    tmp_path: Path, place: str, value: int, local: int, central: int | None
-) -> None:
+@pytest.mark.parametrize("place", [8, 45])
+def test_a_damaged_archive_is_named(tmp_path: Path, place: int) -> None:
+    """Packed by an unknown method, and with a content that cannot be unpacked."""
     path = tmp_path / "raw" / "train.zip"
     sensor_files.write_n_mnist(tmp_path / "raw", 3, 3, zipped=True)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("Train/0/1.bin", bytes(range(5)) * 1000)
-    content, n_bytes = bytearray(path.read_bytes()), 10 if central is None else 1
-    content[local : local + n_bytes] = [value] * n_bytes
-    if central is not None:
-        content[content.index(b"PK\1\2") + central] = value
+    content = bytearray(path.read_bytes())
+    content[place] = content[content.index(b"PK\1\2") + 10] = 99
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"train.zip cannot be read"):
         load(tmp_path, "n_mnist", "raw")
@@ -101,10 +94,8 @@ def test_a_damaged_archive_is_named(
 @pytest.mark.parametrize(
     ("name", "values", "problem"),
     [
-        ("spikes/times", np.array([4300.0], np.float32), "seconds from 0 to 4295"),
         ("spikes/times", np.array([np.nan], np.float32), "seconds from 0 to 4295"),
         ("spikes/units", np.array([1.5], np.float32), "units and labels must be whole numbers"),
-        ("labels", np.array([1.5]), "units and labels must be whole numbers"),
         ("labels", np.array([20]), "is 20, but there are 20 classes"),
     ],
 )

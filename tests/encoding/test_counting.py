@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.encoding.counting import TrainingSpikes, class_counts, count_spikes, predict
+from spikejoule.encoding.counting import class_counts, count_spikes, predict
 from spikejoule.encoding.events import EventList
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import synaptic_events_per_connection
@@ -56,9 +56,8 @@ def test_the_first_of_equals_wins_and_silence_is_class_zero() -> None:
     assert predict(event_list(dense)).tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4), (3, 2, 4)])
-def test_layers_of_other_samples_or_steps_are_refused(shape: tuple[int, ...]) -> None:
-    layers = [event_list(np.zeros((2, 2, 4))), event_list(np.zeros(shape))]
+def test_layers_of_other_samples_or_steps_are_refused() -> None:
+    layers = [event_list(np.zeros((2, 2, 4))), event_list(np.zeros((2, 3, 4)))]
     with pytest.raises(ArtifactError, match="differ in their samples or steps"):
         count_spikes(layers, ["input", "output"])
 
@@ -81,9 +80,3 @@ def test_synaptic_events_are_the_additions_of_the_naive_loops() -> None:
     layers = [event_list(spikes) for spikes in (dense, hidden, output)]
     counts = count_spikes(layers, architecture.layer_names)
     assert list(synaptic_events_per_connection(counts.totals, architecture)) == additions
-
-
-def test_training_spikes_per_sample() -> None:
-    spikes = TrainingSpikes(("input", "hidden", "output"), (100, 50, 10), 20)
-    assert spikes.per_sample == {"input": 5.0, "hidden": 2.5, "output": 0.5}
-    assert TrainingSpikes(("input",), (0,), 0).per_sample == {"input": 0.0}

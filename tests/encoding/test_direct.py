@@ -14,13 +14,11 @@ from spikejoule.encoding.encoded_files import EncodedImages, load_encoded_images
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import (
-    EVENTS,
     PRODUCTS,
     Currents,
     EventList,
     Products,
     concatenate_samples,
-    load_events,
     save_events,
 )
 
@@ -54,14 +52,8 @@ class TestImages:
         assert currents.values.tolist() == [np.float32(0.2), 1.0, np.float32(0.4)]
         assert currents.offsets.tolist() == [0, 2, 2, 3]
         assert (events.n_samples, events.n_steps, events.n_inputs) == (3, 4, 3)
-        events.check()
-
-    def test_there_are_no_spikes(self) -> None:
-        events = DIRECT.events(IMAGES, KEY)
         assert events.n_events == events.density == 0
-        assert not events.to_dense().any()
-        assert events.counts_per_step().tolist() == [0] * 4
-        assert DIRECT.rate_hz is None
+        events.check()
 
     def test_depend_on_the_image_alone(self, mnist5k: Dataset) -> None:
         images = mnist5k.test.images[:20]
@@ -93,14 +85,10 @@ class TestImages:
 BROKEN: list[tuple[str, Callable[[Currents], dict[str, Any]]]] = [
     ("uint16, float64", lambda good: {"values": good.values.astype(np.float64)}),
     ("products twice", lambda good: {"products": "twice"}),
-    ("3 offsets for 3 rows", lambda good: {"offsets": good.offsets[:-1]}),
     ("2 values of 3 sources", lambda good: {"values": good.values[:-1]}),
-    ("run from 0 to 4", lambda good: {"offsets": np.array([0, 2, 2, 4])}),
     ("offsets decrease", lambda good: {"offsets": np.array([0, 2, 1, 3])}),
     ("zero or not finite", lambda good: {"values": 0 * good.values}),
-    ("zero or not finite", lambda good: {"values": np.float32(np.inf) * good.values}),
     ("ascending order", lambda good: {"sources": np.array([2, 1, 0], np.uint16)}),
-    ("source 3 in a layer of 3", lambda good: {"sources": np.array([1, 3, 0], np.uint16)}),
 ]
 
 
@@ -134,18 +122,10 @@ class TestFiles:
         assert images.encoder == encoder
         assert images.entry()["direct_products"] == products
 
-    def test_spikes_have_no_further_arrays(self, tmp_path: Path) -> None:
-        encoder = Latency(time_window=4)
-        save_events(tmp_path / "e.npz", encoder.events(IMAGES, KEY), self.header(encoder))
-        arrays = EVENTS.read(tmp_path / "e.npz")
-        assert set(arrays) <= set(EVENTS.arrays)
-        assert load_events(tmp_path / "e.npz")[0].currents is None
-
     @pytest.mark.parametrize(
         ("stated", "held"),
         [
             (Latency(time_window=4), DIRECT),
-            (DIRECT, Latency(time_window=4)),
             (DIRECT, Direct(time_window=4, direct_products="every_step")),
         ],
     )

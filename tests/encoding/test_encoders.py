@@ -4,8 +4,6 @@ The law of the Poisson encoding is in `test_encoding.py`.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numba
 import numpy as np
@@ -133,20 +131,6 @@ class TestWithoutChance:
 
 
 class TestLatency:
-    @pytest.mark.parametrize("curve", CURVES)
-    @pytest.mark.parametrize("threshold", [0.0, 0.2, 0.4, 0.999])
-    @pytest.mark.parametrize("n_steps", [1, 2, 20, 711, 10_000])
-    def test_one_spike_the_brighter_the_earlier(
-        self, curve: Curve, threshold: float, n_steps: int
-    ) -> None:
-        encoder = Latency(time_window=n_steps, latency_threshold=threshold, latency_curve=curve)
-        dense = encoder.events(EVERY_LEVEL, KEY).to_dense(np.uint8)[0]
-        bright = EVERY_LEVEL[0] / 255 > threshold
-        assert np.array_equal(dense.sum(axis=0), bright)
-        steps = dense.argmax(axis=0)[bright]
-        assert steps[-1] == 0
-        assert np.all(np.diff(steps) <= 0)
-
     def test_steps_by_hand(self) -> None:
         encoder = Latency(time_window=5, latency_threshold=0.25)
         # 4 (1 - x): 3 is at the threshold, and fires no more
@@ -158,7 +142,7 @@ class TestLatency:
         assert encoder.table(np.array([0.005, 0.01, 0.1])).tolist() == [4, 4, 2]
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("n_steps", [2, 5, 20, 50, 1000])
+    @pytest.mark.parametrize("n_steps", [2, 20, 1000])
     def test_as_snntorch(self, n_steps: int, mnist5k: Dataset) -> None:
         torch = pytest.importorskip("torch")
         spikegen = pytest.importorskip("snntorch.spikegen")
@@ -174,7 +158,7 @@ class TestLatency:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("curve", CURVES)
-    @pytest.mark.parametrize("n_steps", [2, 5, 20, 50])
+    @pytest.mark.parametrize("n_steps", [2, 20, 50])
     def test_as_spikingjelly(self, n_steps: int, curve: Curve, mnist5k: Dataset) -> None:
         torch = pytest.importorskip("torch")
         encoding = pytest.importorskip("spikingjelly.activation_based.encoding")
@@ -210,24 +194,7 @@ class TestRegular:
                 }
 
 
-@pytest.mark.parametrize(
-    ("make", "entry"),
-    [
-        (
-            lambda: Latency(time_window=20),
-            {
-                "type": "latency",
-                "time_window": 20,
-                "latency_threshold": 0.2,
-                "latency_curve": "linear",
-            },
-        ),
-        (
-            lambda: Regular(time_window=9, max_rate=75),
-            {"type": "regular", "time_window": 9, "max_rate_hz": 75.0},
-        ),
-    ],
-)
-def test_entry(make: Callable[[], Encoder], entry: dict[str, Any]) -> None:
-    assert make().entry() == entry
-    assert make().rate_hz == entry.get("max_rate_hz")
+def test_entry() -> None:
+    assert Regular(time_window=9, max_rate=75).entry() == {
+        "type": "regular", "time_window": 9, "max_rate_hz": 75.0
+    }  # fmt: skip

@@ -103,7 +103,7 @@ class TestByStep:
 
     @pytest.mark.parametrize(
         ("n_samples", "n_labels", "events"),
-        [(5, 4, (5, 12)), (5, 5, (5, 11)), (5, 5, (60,)), (0, 0, (0, 12))],
+        [(5, 4, (5, 12)), (5, 5, (5, 11)), (0, 0, (0, 12))],
     )
     def test_what_does_not_belong_together_is_refused(
         self, n_samples: int, n_labels: int, events: tuple[int, ...]
@@ -114,7 +114,7 @@ class TestByStep:
 
 
 class TestExit:
-    @pytest.mark.parametrize("margin", [0, 1, 2, 5, 13])
+    @pytest.mark.parametrize("margin", [0, 2, 13])
     def test_equals_a_loop(self, margin: int) -> None:
         layers, fan_outs, labels = random_layers(60)
         outcomes = outcomes_of(layers, fan_outs, labels)
@@ -143,7 +143,7 @@ class TestExit:
 
 
 class TestChoice:
-    @pytest.mark.parametrize("tolerance", [0.0, 1.0, 5.0, 20.0, 100.0])
+    @pytest.mark.parametrize("tolerance", [0.0, 5.0, 100.0])
     def test_is_the_cheapest_that_keeps_the_accuracy(self, tolerance: float) -> None:
         validation = outcomes_of(*random_layers(200, seed=1))
         test = outcomes_of(*random_layers(150, seed=2))

@@ -37,21 +37,6 @@ def measured(network: TrainedNetwork) -> Measurement:
 
 
 class TestMeasureNetwork:
-    def test_counts_are_a_recount_of_the_spikes(self, measured: Measurement) -> None:
-        assert measured.counts.layer_names == ("input", "hidden1", "hidden2", "output")
-        for layer, events in enumerate(measured.layers):
-            dense = events.to_dense(np.int64)
-            assert dense.sum() > 0
-            np.testing.assert_array_equal(
-                measured.counts.per_sample[:, layer], dense.sum(axis=(1, 2))
-            )
-            np.testing.assert_array_equal(measured.counts.per_step[layer], dense.sum(axis=(0, 2)))
-            np.testing.assert_array_equal(measured.counts.per_neuron[layer], dense.sum(axis=(0, 1)))
-        votes = measured.layers[-1].to_dense(np.int64).sum(axis=1)
-        np.testing.assert_array_equal(measured.class_counts, votes)
-        for sample, prediction in enumerate(measured.predictions):
-            assert prediction == list(votes[sample]).index(max(votes[sample]))
-
     def test_proxies_are_those_of_the_counts(self, measured: Measurement) -> None:
         totals = measured.counts.totals
         by_hand = totals["input"] * 12 + totals["hidden1"] * 8 + totals["hidden2"] * 10
@@ -100,13 +85,11 @@ class TestLoadNetworkAndEvents:
     @pytest.mark.parametrize(
         ("events", "changes", "words"),
         [
-            (some_events(n_steps=40), {"time_window": 40}, "time_window 40,"),
             (some_events(n_steps=40), {}, "holds 40 steps, but states a window of 50"),
             (some_events(), {"max_rate_hz": 100.0}, "max_rate_hz 100.0,"),
             (some_events(), {"type": "morse"}, "made with the encoding 'morse'"),
             (some_events(n_inputs=100), {}, "100 inputs"),
         ],
-        ids=["window", "window of the events", "rate", "encoding", "inputs"],
     )
     def test_what_does_not(
         self,
@@ -130,12 +113,7 @@ class TestInferenceFiles:
         for name in ("a.npz", "b.npz"):
             save_inference_spikes(tmp_path / name, measured.counts)
         assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-        found = load_inference_spikes(tmp_path / "a.npz")
-        assert found.layer_names == measured.counts.layer_names
-        assert found.totals == measured.counts.totals
-        np.testing.assert_array_equal(found.per_sample, measured.counts.per_sample)
-        np.testing.assert_array_equal(found.per_step, measured.counts.per_step)
-        assert found.n_samples == 6
+        assert load_inference_spikes(tmp_path / "a.npz").agree_with(measured.counts)
 
     def test_counts_that_disagree_or_count_nothing(
         self, measured: Measurement, tmp_path: Path
