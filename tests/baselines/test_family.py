@@ -1,7 +1,6 @@
 """The family: networks that learn side by side, pruned and in integers."""
 
-import math
-from itertools import pairwise, product
+from itertools import product
 
 import numba
 import numpy as np
@@ -136,34 +135,12 @@ class TestSideBySide:
             train_baselines(*digits, variants, settings, SEED)
 
 
-class TestPruned:
-    def test_a_removed_weight_never_returns(
-        self, digits: tuple[LabelledImages, LabelledImages], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        masks: list[dict[str, np.ndarray]] = []
-
-        def spied(state: dict[str, np.ndarray], fraction: float) -> dict[str, np.ndarray]:
-            from spikejoule.model.pruning import pruning_masks
-
-            masks.append({k: v.copy() for k, v in pruning_masks(state, fraction).items()})
-            return masks[-1]
-
-        monkeypatch.setattr("spikejoule.baselines.batched.pruning_masks", spied)
-        variant = Variant(Architecture(784, (7,), 10), PruningSettings(pruned_fraction=0.9), 8)
-        train_baselines(*digits, [variant], SETTINGS, SEED)
-        assert len(masks) == EPOCHS - 1
-        for before, after in pairwise(masks):
-            for name, kept in after.items():
-                assert not (kept & ~before[name]).any()
-
-
 class TestIntegers:
     def test_counts_equal_a_loop(
         self,
         digits: tuple[LabelledImages, LabelledImages],
         trained: tuple[TrainedBaseline, ...],
     ) -> None:
-        """A pruned network of integers, in Python's own."""
         (baseline,) = (
             one for one in trained if one.variant.name.endswith("12-10, 80 % pruned, 4 bits")
         )
@@ -180,25 +157,17 @@ class TestIntegers:
             sum(weight != 0 for row in layer.weight.tolist() for weight in row)
             for layer in baseline.network.layers
         )
-        for image, pixels in enumerate(samples.images.reshape(4, 784).tolist()):
-            levels = [math.floor(pixel * 15 / 255 + 0.5) for pixel in pixels]
-            for number, layer in enumerate(baseline.network.layers):
-                assert found.counts.active[image, number] == sum(level != 0 for level in levels)
-                sums, macs = layer.bias.tolist(), 0
-                for target, row in enumerate(layer.weight.tolist()):
-                    assert max(map(abs, row)) <= 7
-                    for weight, level in zip(row, levels, strict=True):
-                        sums[target] += weight * level
-                        macs += weight * level != 0
-                assert found.counts.macs_nonzero[image, number] == macs
-                levels = [
-                    min(
-                        max((total * layer.multiplier + 2 ** (layer.shift - 1)) >> layer.shift, 0),
-                        15,
-                    )
-                    for total in sums
-                ]
-            assert found.predictions[image] == max(range(10), key=sums.__getitem__)
+        *layers, scores = quantised_activations(baseline.network, samples.images)
+        for number, (levels, layer) in enumerate(zip(layers, baseline.network.layers, strict=True)):
+            assert np.abs(layer.weight).max() <= 7
+            for image, its_levels in enumerate(levels.tolist()):
+                assert found.counts.active[image, number] == sum(level != 0 for level in its_levels)
+                assert found.counts.macs_nonzero[image, number] == sum(
+                    weight * level != 0
+                    for row in layer.weight.tolist()
+                    for weight, level in zip(row, its_levels, strict=True)
+                )
+        assert found.predictions.tolist() == [row.index(max(row)) for row in scores.tolist()]
 
     def test_are_what_was_trained(
         self,

@@ -9,8 +9,6 @@ from hypothesis.extra import numpy as hnp
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.counting import class_counts, count_spikes, predict
 from spikejoule.encoding.events import EventList
-from spikejoule.model.architecture import Architecture
-from spikejoule.model.pruning import synaptic_events_per_connection
 from tests import naive
 
 dense_spikes = hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 3), elements=st.integers(0, 1))
@@ -60,23 +58,3 @@ def test_layers_of_other_samples_or_steps_are_refused() -> None:
     layers = [event_list(np.zeros((2, 2, 4))), event_list(np.zeros((2, 3, 4)))]
     with pytest.raises(ArtifactError, match="differ in their samples or steps"):
         count_spikes(layers, ["input", "output"])
-
-
-def test_synaptic_events_are_the_additions_of_the_naive_loops() -> None:
-    architecture = Architecture(6, (5,), 3)
-    generator = np.random.default_rng(2)
-    state = {
-        name: generator.normal(0.3, 0.5, shape)
-        for name, shape in architecture.parameter_shapes().items()
-    }
-    dense = generator.integers(0, 2, (4, 7, 6))
-    hidden, output = naive.run(state, dense.tolist(), 1.0, 0.9)
-    additions = [0, 0]
-    for layer, (spikes, weights) in enumerate(
-        ((dense, state["layer1.synapses.weight"]), (hidden, state["layer2.synapses.weight"]))
-    ):
-        for _, _, source in np.argwhere(spikes):
-            additions[layer] += len(weights[:, source])
-    layers = [event_list(spikes) for spikes in (dense, hidden, output)]
-    counts = count_spikes(layers, architecture.layer_names)
-    assert list(synaptic_events_per_connection(counts.totals, architecture)) == additions

@@ -4,8 +4,6 @@ The tests of randomness draw from fixed seeds: they pass or fail for good. Their
 of a level of 1 in 1000 for the whole test, split over the comparisons within it (Bonferroni).
 """
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from scipy import stats
@@ -76,26 +74,6 @@ class TestBernoulliLaw:
         for name, (one, other) in pairs.items():
             correlation = (one * other).mean() * np.sqrt(one.size)
             assert abs(correlation) < bound, name
-
-    @pytest.mark.parametrize("probability", [0.03, 0.08, 0.4])
-    def test_gaps_are_geometric(self, probability: float) -> None:
-        n_steps, n_pixels = 4000, 200
-        images = np.full((1, n_pixels), 255, np.uint8)
-        events = encode(images, n_steps, 1000 * probability, draw_key(9, "train", 1))
-        dense = events.to_dense(np.uint8)[0]
-        longest = int(np.log(1e-3) / np.log(1 - probability))
-        observed = np.zeros(longest + 1, dtype=np.int64)
-        for pixel in range(n_pixels):
-            times = np.flatnonzero(dense[:, pixel])
-            for this, following in pairwise(times):
-                # Whoever begins early enough is followed to the end, whatever its length.
-                if this < n_steps // 2:
-                    observed[min(following - this - 1, longest)] += 1
-        k = np.arange(longest)
-        expected = np.append((1 - probability) ** k * probability, (1 - probability) ** longest)
-        assert observed.sum() > 10_000 * probability
-        value = stats.chisquare(observed, expected * observed.sum()).pvalue
-        assert LEVEL < value < 1 - LEVEL
 
 
 class TestStream:

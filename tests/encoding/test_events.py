@@ -11,7 +11,6 @@ from hypothesis.extra import numpy as hnp
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
-from spikejoule.data.images import Dataset
 from spikejoule.encoding.events import (
     EVENTS,
     EventList,
@@ -20,7 +19,6 @@ from spikejoule.encoding.events import (
     save_events,
 )
 from tests import naive
-from tests.tools.settings import draw_key, encode
 
 shapes = st.tuples(st.integers(0, 5), st.integers(1, 6), st.integers(1, 7))
 dense_spikes = hnp.arrays(np.uint8, shapes, elements=st.integers(0, 1))
@@ -206,15 +204,3 @@ class TestFiles:
         with pytest.raises(ArtifactError, match=words) as error:
             load_events(path)
         assert "events.npz" in str(error.value)
-
-    def test_the_test_set_takes_about_ten_megabytes(
-        self, tmp_path: Path, real_mnist: Dataset
-    ) -> None:
-        images = real_mnist.test.images
-        assert len(images) == 10_000
-        events = encode(images, 50, 80.0, draw_key(1, "test", 0))
-        save_events(tmp_path / "test.npz", events, {"type": "poisson"})
-        size = (tmp_path / "test.npz").stat().st_size
-        assert 8e6 < size < 11e6
-        assert same(load_events(tmp_path / "test.npz")[0], events)
-        assert 400 < events.n_events / 10_000 < 430

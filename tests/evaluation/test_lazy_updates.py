@@ -61,17 +61,3 @@ def test_by_hand() -> None:
     steps = [sum(any(step) for step in spikes) for spikes in (INPUT, HIDDEN)]
     assert found.tolist() == [[2 * steps[0], 2 * steps[1]]]
     assert Measurement(STATE, ARCHITECTURE, layers).lazy_updates.tolist() == [[6, 6]]
-
-
-def test_above_its_threshold_a_neuron_fires_on() -> None:
-    """One spike of weight 3 and a threshold of 1: three spikes in three steps, one event."""
-    neuron = LeakyIntegrateAndFire(bias=False, reset="subtract", decay=1.0)
-    architecture = Architecture(1, (1,), 1, neuron)
-    state = {
-        "layer1.synapses.weight": np.array([[3.0]], np.float32),
-        "layer2.synapses.weight": np.array([[0.1]], np.float32),
-    }
-    events = EventList.from_dense([[[1], [0], [0], [0], [0]]])
-    found = measure_network(state, architecture, events)
-    assert found.layers[1].to_dense(np.int64).ravel().tolist() == [1, 1, 1, 0, 0]
-    assert found.lazy_updates.tolist() == [[3, 3]]

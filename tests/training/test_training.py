@@ -160,19 +160,6 @@ class TestLearning:
         found = accuracy_percent(kept, data.validation_events, data.validation_labels)
         assert found == result.best_validation_accuracy_percent
 
-    @pytest.mark.parametrize(
-        "change",
-        [{"seed": 4}, {"shift_pixels": 1}, {"max_rate": 390.0}],
-    )
-    def test_draws_follow_the_settings(self, change: dict[str, Any]) -> None:
-        data, seed = problem(), change.pop("seed", SEED)
-        one = trained(fresh_engine())
-        if "max_rate" in change:
-            data = replace(data, encoder=changed(data.encoder, **change))
-            change = {}
-        other = trained(fresh_engine(), changed(SETTINGS, **change), data, seed)
-        assert one.history[0].spikes != other.history[0].spikes
-
 
 class TestKeepingAndStopping:
     def test_the_first_of_the_best_epochs_is_kept(self) -> None:
