@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from spikejoule.baselines.counts import (
-    BaselineTimings,
     MeasuredBaseline,
     measure_baseline,
     save_baseline,
@@ -17,7 +16,7 @@ from spikejoule.baselines.counts import (
 from spikejoule.baselines.quantised import CALIBRATION_IMAGES, activation_bits, quantise
 from spikejoule.baselines.settings import Variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
-from spikejoule.core.host_energy import HostEnergy
+from spikejoule.core.host_energy import EpochTimes, HostEnergy
 from spikejoule.core.resume import StateStore
 from spikejoule.core.store import write_json
 from spikejoule.data.event_file import LabelledEvents
@@ -26,7 +25,7 @@ from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.params import Params
-from spikejoule.training.teacher import activations, save_teacher
+from spikejoule.training.teacher import TEACHER, activations
 from stages.shared.resuming import resumable
 
 logger = logging.getLogger(__name__)
@@ -42,14 +41,14 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             training = _train(splits, params, resume if resume.is_owned else None)
         baselines = list(_measured(training, splits, params))
         save_baseline(paths["baseline"], baselines, splits["test"].labels)
-        save_teacher(paths["teacher"], _floating_point(training))
+        TEACHER.write(paths["teacher"], _floating_point(training))
         labels, confidence = splits["test"].labels, params.evaluate.confidence
         write_json(
             paths["baseline_metrics"],
             _headline("relu", baselines[0], labels, confidence)
             | _headline("quantised", baselines[1], labels, confidence),
         )
-        BaselineTimings(
+        EpochTimes(
             training_time_seconds=sum(training.epoch_seconds),
             epoch_times_seconds=list(training.epoch_seconds),
             timestamp=resume.started,

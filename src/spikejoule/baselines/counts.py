@@ -9,18 +9,16 @@ network k from 1 to K `baselinek.synapses` [L - 1], `baselinek.active` and `base
 source] and biases of its matrices j, as `baselinek.layerj.weight` and `.bias` in float32, or in
 integers as `baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisation` (multiplier,
 shift).
-`BaselineTimings` is the content of results/timings/baseline.json.
 """
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import model_validator
 
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
@@ -28,15 +26,10 @@ from spikejoule.baselines.quantised import (
     weight_arrays,
 )
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.host_energy import HostEnergyEntry
 from spikejoule.core.schema import (
     Array,
     ArrayFile,
     Arrays,
-    Record,
-    Seconds,
-    Text,
-    check_sum,
 )
 from spikejoule.data.images import LabelledImages
 from spikejoule.model.architecture import State
@@ -203,20 +196,6 @@ def _layers(
     from spikejoule.training.teacher import activations
 
     return activations(network, images)
-
-
-class BaselineTimings(Record):
-    """When and for how long the network was trained, in seconds, and the machine's energy."""
-
-    training_time_seconds: Seconds
-    epoch_times_seconds: list[Seconds]
-    timestamp: Text
-    host_energy: HostEnergyEntry
-
-    @model_validator(mode="after")
-    def _epochs_add_up(self) -> Self:
-        check_sum(self.training_time_seconds, self.epoch_times_seconds, "training_time_seconds")
-        return self
 
 
 def _networks_problem(arrays: Arrays) -> str:

@@ -5,17 +5,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from spikejoule.core.parameters import Real, Section
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import PruningSettings
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.training.settings import TrainingRegime
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -30,7 +26,7 @@ def _width(bits: int) -> int:
     return bits
 
 
-_LISTED = (Field(max_length=16), BeforeValidator(_as_tuple), AfterValidator(_each_once))
+_LISTED = (Field(max_length=16, strict=False), AfterValidator(_each_once))
 
 
 class BaselineTraining(TrainingRegime):

@@ -15,16 +15,18 @@ Nothing is estimated from a processor's nominal power: that figure says how long
 what it spent. A problem never stops the work.
 """
 
+import math
 import re
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, field_validator, model_validator
 
-from spikejoule.core.schema import NotNegative, Record
+from spikejoule.core.schema import NotNegative, Record, Seconds, Text
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -82,6 +84,36 @@ class HostEnergyEntry(EnergyPart):
             device=", ".join(part.device for part in parts),
             parts=list(parts),
         )
+
+
+class EpochTimes(Record):
+    """When and for how long networks were trained, in seconds, and the machine's energy meanwhile.
+
+    Attributes:
+        training_time_seconds: of all epochs, validation included.
+        epoch_times_seconds: of each epoch.
+        timestamp: when training began, as ISO 8601.
+        host_energy: the energy of the machine.
+    """
+
+    training_time_seconds: Seconds
+    epoch_times_seconds: list[Seconds] = Field(min_length=1)
+    timestamp: Text
+    host_energy: HostEnergyEntry | None = None
+
+    @field_validator("timestamp")
+    @classmethod
+    def _is_a_time(cls, text: str) -> str:
+        if not 1970 <= datetime.fromisoformat(text).year < 9000:
+            raise ValueError(f"{text!r} is not of this age")
+        return text
+
+    @model_validator(mode="after")
+    def _epochs_add_up(self) -> Self:
+        total, parts = self.training_time_seconds, sum(self.epoch_times_seconds)
+        if not math.isclose(total, parts, rel_tol=1e-9):
+            raise ValueError(f"training_time_seconds is {total}, but its parts add up to {parts}")
+        return self
 
 
 class HostEnergy:

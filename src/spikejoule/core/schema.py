@@ -9,7 +9,6 @@ A field that is newer than files that exist has the default None, in a table as 
 before it the figure is unknown, and everything else is read as ever.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -135,12 +134,6 @@ def check_interval(*values: float | None) -> None:
     ends = [value for value in values if value is not None]
     if sorted(ends) != ends:
         raise ValueError(f"{' to '.join(str(end) for end in ends)} is no interval")
-
-
-def check_sum(total: float, parts: Sequence[float], what: str) -> None:
-    """Raise ValueError unless `parts` add up to `total`, but for rounding."""
-    if not math.isclose(total, sum(parts), rel_tol=1e-9):
-        raise ValueError(f"{what} is {total}, but its parts add up to {sum(parts)}")
 
 
 def _cell(value: Any) -> Any:

@@ -27,6 +27,7 @@ from spikejoule.data.events import (
     blocks_of,
     check_events,
     offsets_of,
+    offsets_problem,
 )
 from spikejoule.data.subject import (
     SUBJECT_ARRAYS,
@@ -74,8 +75,8 @@ def _problem(arrays: Arrays) -> str:
     n_samples = len(arrays["labels"])
     if n_samples == 0:
         return "there must be at least one sample, but there is none"
-    if offsets.shape != (n_samples + 1,) or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
-        return f"offsets must be {n_samples + 1:,} numbers that rise from 0"
+    if offsets.shape != (n_samples + 1,):
+        return f"there must be {n_samples + 1:,} offsets, but there are {offsets.size:,}"
     if index is not None and len(np.unique(index)) != n_samples:
         return "an index is given to two samples"
     if shape.size == 0 or not 1 <= math.prod(shape.tolist()) <= MAX_UNITS:
@@ -254,15 +255,12 @@ def open_event_file(path: str | os.PathLike[str]) -> LabelledEvents:
         int(arrays["duration_us"]),
     )
     times, units = (stored_array(path, name) for name in _EVENTS)
-    n_events = int(arrays["offsets"][-1])
+    problem = offsets_problem(arrays["offsets"], times.size)
     if times.dtype != np.uint32 or units.dtype not in (np.uint16, np.uint32):
         problem = f"times must be uint32 and units uint16 or uint32, not {units.dtype}"
-    elif not times.size == units.size == n_events:
-        problem = (
-            f"offsets end at {n_events:,} events, but there are {times.size:,} times and "
-            f"{units.size:,} units"
-        )
-    else:
+    elif times.size != units.size:
+        problem = f"there are {times.size:,} times and {units.size:,} units"
+    elif not problem:
         highest = int(units.max(initial=0))
         if highest >= setting.n_units:
             problem = f"unit {highest} is none of the {setting.n_units:,} units, numbered from 0"

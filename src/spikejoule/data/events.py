@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
+from spikejoule.core.schema import Array, ArrayFile
 
 MAX_UNITS = 2**32
 
@@ -99,34 +100,26 @@ def blocks_of(lengths: NDArray[np.integer], events_per_block: int = 1 << 20) -> 
 
 def check_events(events: EventSamples, n_units: int, what: str) -> None:
     """Raise DataError, naming `what`, unless this is a layout of events of so many units."""
-    arrays: tuple[tuple[str, NDArray[Any], tuple[type, ...]], ...] = (
-        ("times", events.times, (np.uint32,)),
-        ("units", events.units, (np.uint16, np.uint32)),
-        ("offsets", events.offsets, (np.int64,)),
+    layout = ArrayFile(
+        "events",
+        {
+            "times": Array("uint32", ("E",)),
+            "units": Array("u", ("E",), high=n_units - 1),
+            "offsets": Array("int64", ("*",), low=0),
+        },
     )
-    for name, array, types in arrays:
-        if array.ndim != 1 or array.dtype.type not in types:
-            allowed = " or ".join(kind.__name__ for kind in types)
-            raise DataError(
-                f"{what}: {name} must be {allowed} in one dimension, but are {array.dtype} "
-                f"{array.shape}."
-            )
-    offsets = events.offsets
-    if (
-        offsets.size == 0
-        or offsets[0] != 0
-        or np.any(np.diff(offsets) < 0)
-        or not offsets[-1] == events.times.size == events.units.size
-    ):
-        raise DataError(
-            f"{what}: offsets must rise from 0 to the number of events, which is "
-            f"{events.times.size:,} times and {events.units.size:,} units."
-        )
-    if events.units.size and int(events.units.max()) >= n_units:
-        raise DataError(
-            f"{what}: unit {events.units.max()} is none of the {n_units:,} units, which are "
-            "numbered from 0."
-        )
+    problem = layout.problem(vars(events)) or offsets_problem(events.offsets, len(events.times))
+    if problem:
+        raise DataError(f"{what}: {problem}.")
+
+
+def offsets_problem(offsets: NDArray[np.int64], n_events: int) -> str:
+    """What is wrong with the places at which samples begin, in words."""
+    if offsets.size == 0 or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
+        return "offsets must rise from 0"
+    if offsets[-1] != n_events:
+        return f"offsets end at {offsets[-1]:,} events, but there are {n_events:,}"
+    return ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -83,15 +83,12 @@ class DataDescription(Record):
 
     def check_counts(self, path: str | os.PathLike[str], train: int, validation: int) -> None:
         """Raise ArtifactError, naming `path`, unless this describes so many images."""
-        for name, count, found in (
-            ("training", self.counts.train, train),
-            ("validation", self.counts.validation, validation),
-        ):
-            if count != found:
-                raise ArtifactError(
-                    f"{path} states {count:,} {name} images, but there are {found:,}: run the "
-                    "prepare stage again."
-                )
+        if (self.counts.train, self.counts.validation) != (train, validation):
+            raise ArtifactError(
+                f"{path} states {self.counts.train:,} images to train and "
+                f"{self.counts.validation:,} to validate, but there are {train:,} and "
+                f"{validation:,}: run the prepare stage again."
+            )
 
 
 @dataclass(frozen=True, eq=False)

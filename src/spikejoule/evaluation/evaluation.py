@@ -141,15 +141,6 @@ class ClassRow(Row):
     accuracy_low_percent: MaybePercent
     accuracy_high_percent: MaybePercent
 
-    @model_validator(mode="after")
-    def _accuracy_is_there_if_samples_are(self) -> Self:
-        missing = [getattr(self, name) is None for name in accuracy_interval()]
-        if any(missing) and (self.n_samples or not all(missing)):
-            raise ValueError("an accuracy is missing")
-        if self.n_samples == 0 and not all(missing):
-            raise ValueError("there is an accuracy, but no sample")
-        return self
-
 
 class PerClass(Table):
     """Accuracy of each class: metrics/per_class.csv."""
@@ -289,14 +280,17 @@ def read_evaluation(
             f"window has {n_steps}: run the evaluate stage again."
         )
     overall = 100 * int(np.trace(matrix)) / int(matrix.sum())
-    compared = [
+    compared: list[tuple[str, float | None, float | None]] = [
         ("evaluate_metrics", files.evaluate_metrics.test_accuracy_percent, overall),
         ("accuracy_by_step", files.accuracy_by_step.rows[-1].accuracy_percent, overall),
         ("early_exit", files.early_exit.whole_window.test.accuracy_percent, overall),
         *(
-            ("per_class", row.accuracy_percent, 100 * int(correct) / row.n_samples)
-            for row, correct in zip(files.per_class.rows, matrix.diagonal(), strict=True)
-            if row.n_samples
+            (
+                "per_class",
+                row.accuracy_percent,
+                100 * correct / row.n_samples if row.n_samples else None,
+            )
+            for row, correct in zip(files.per_class.rows, matrix.diagonal().tolist(), strict=True)
         ),
     ]
     for name, percent, by_count in compared:

@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 
-from spikejoule.baselines.counts import BaselineTimings
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
+from spikejoule.core.host_energy import EpochTimes
 from spikejoule.core.provenance import content_digest, file_digest, provenance_tags
 from spikejoule.core.schema import Record
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, stage_paths
@@ -128,7 +128,7 @@ def build_run_record(
     ]
     training = TrainTimings.read_of(paths["train_timings"], len(network.history))
     inference = InferenceTimings.read(paths["inference_timings"])
-    baseline = BaselineTimings.read(paths["baseline_timings"])
+    baseline = EpochTimes.read(paths["baseline_timings"])
     metrics = dict(pair for content in deciding for pair in _numbers(content))
     metrics["training_time_seconds"] = training.training_time_seconds
     metrics["measurement_time_seconds"] = inference.measurement_time_seconds

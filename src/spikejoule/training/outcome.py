@@ -5,23 +5,15 @@ Headline figures (metrics/train.json), clocks (results/timings/train.json) and t
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.host_energy import HostEnergyEntry
+from spikejoule.core.host_energy import EpochTimes
 from spikejoule.core.parameters import Section
-from spikejoule.core.schema import (
-    Count,
-    Percent,
-    Record,
-    Seconds,
-    Text,
-    check_sum,
-)
+from spikejoule.core.schema import Count, Percent, Record, Text
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.trained import EngineName, TrainedNetwork
 from spikejoule.training.state import EpochRecord
@@ -45,24 +37,12 @@ class TrainMetrics(Record):
         return self
 
 
-class TrainTimings(Record):
-    """When, for how long and on what a network was trained: results/timings/train.json.
+class TrainTimings(EpochTimes):
+    """The times of a training, and what computed: results/timings/train.json."""
 
-    Attributes:
-        training_time_seconds: of all epochs, validation included.
-        epoch_times_seconds: of each epoch.
-        timestamp: when training began, as ISO 8601.
-        device, engine, threads: what computed.
-        host_energy: the energy of the machine meanwhile.
-    """
-
-    training_time_seconds: Seconds
-    epoch_times_seconds: list[Seconds] = Field(min_length=1)
-    timestamp: Text
     device: Text
     engine: EngineName
     threads: Count
-    host_energy: HostEnergyEntry | None = None
 
     @classmethod
     def read_of(cls, path: Path, n_epochs: int) -> Self:
@@ -74,18 +54,6 @@ class TrainTimings(Record):
                 f"{n_epochs}: train again."
             )
         return timings
-
-    @field_validator("timestamp")
-    @classmethod
-    def _is_a_time(cls, text: str) -> str:
-        if not 1970 <= datetime.fromisoformat(text).year < 9000:
-            raise ValueError(f"{text!r} is not of this age")
-        return text
-
-    @model_validator(mode="after")
-    def _epochs_add_up(self) -> Self:
-        check_sum(self.training_time_seconds, self.epoch_times_seconds, "training_time_seconds")
-        return self
 
 
 def history_rows(

@@ -8,7 +8,7 @@ Below it, the fully connected network of ReLU units itself: what a teacher and a
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile
-from spikejoule.model.architecture import State
+from spikejoule.model.architecture import Architecture, State
 
 TEACHER = ArrayFile(
     "spikejoule/teacher/1",
@@ -47,11 +47,6 @@ class TeacherAnswer:
     macs_nonzero: int
 
 
-def save_teacher(path: str | os.PathLike[str], state: State) -> None:
-    """Write the weights of a ReLU network, under the names of `Architecture.parameter_shapes`."""
-    TEACHER.write(path, state)
-
-
 def load_teacher(
     path: str | os.PathLike[str], n_pixels: int, n_classes: int
 ) -> Callable[[NDArray[np.uint8]], TeacherAnswer]:
@@ -61,17 +56,16 @@ def load_teacher(
         ArtifactError: the file is missing or damaged, or its network is for other images.
     """
     arrays = TEACHER.read(path)
-    names = [
-        f"layer{number}.synapses.{kind}"
-        for number in range(1, (len(arrays) + 1) // 2 + 1)
-        for kind in ("weight", "bias")
-    ]
-    state = {name: arrays[name] for name in names if name in arrays}
-    problem = _problem(state, names, n_pixels, n_classes)
-    if problem:
-        raise ArtifactError(f"{path} holds no teacher of this network, {problem}: write it again.")
-
-    fan_outs = [len(values) for values in state.values() if values.ndim == 2]
+    names = [f"layer{number}.synapses.weight" for number in range(1, len(arrays) // 2 + 1)]
+    fan_outs = [len(arrays[name]) for name in names if name in arrays]
+    shapes = Architecture(n_pixels, tuple(fan_outs[:-1]), n_classes).parameter_shapes()
+    found = {name: values.shape for name, values in arrays.items()}
+    if found != shapes:
+        raise ArtifactError(
+            f"{path} holds no teacher of this network, but {found} where {shapes} is needed: write "
+            "it again."
+        )
+    state = {name: arrays[name] for name in shapes}
 
     def answer(images: NDArray[np.uint8]) -> TeacherAnswer:
         # It takes a second, and a training without a teacher does not need it.
@@ -86,21 +80,6 @@ def load_teacher(
         )
 
     return answer
-
-
-def _problem(state: State, names: Sequence[str], n_pixels: int, n_classes: int) -> str:
-    """What keeps `state` from telling `n_classes` of images of `n_pixels` apart, in words."""
-    absent = [name for name in names if name not in state]
-    if absent or not state:
-        return f"{absent[0] if absent else 'every layer'} is missing"
-    expected = n_pixels
-    for name, values in state.items():
-        if values.ndim == 2 and values.shape[1] != expected:
-            return f"{name} takes {values.shape[1]} inputs, not {expected}"
-        if values.ndim == 1 and values.size != expected:
-            return f"{name} has {values.size} units, not {expected}"
-        expected = values.shape[0]
-    return "" if expected == n_classes else f"it tells {expected} classes apart, not {n_classes}"
 
 
 @contextmanager
