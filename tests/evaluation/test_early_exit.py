@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,7 @@ from spikejoule.evaluation.accuracy import (
     StepOutcomes,
     accuracy,
     accuracy_by_step,
-    outcomes_by_step,
-    synaptic_events_by_step,
+    step_outcomes,
 )
 from spikejoule.evaluation.early_exit import (
     EarlyExit,
@@ -23,13 +23,14 @@ from spikejoule.evaluation.early_exit import (
     exit_outcome,
     exit_steps,
 )
-from spikejoule.model.pruning import synaptic_events_per_sample
+from spikejoule.evaluation.measurement import Measurement
+from spikejoule.model.architecture import Architecture
 
 
-def random_layers(
+def random_measured(
     n_samples: int, n_steps: int = 12, seed: int = 0, classes: int = 4
-) -> tuple[list[EventList], list[np.ndarray], np.ndarray]:
-    """Spikes of three layers, fan-outs that differ by source, and labels."""
+) -> tuple[Measurement, np.ndarray]:
+    """Spikes of three layers, of a pruned network whose sources differ in fan-out, and labels."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, n_samples)
     inputs = generator.random((n_samples, n_steps, 9)) < 0.2
@@ -37,18 +38,24 @@ def random_layers(
     chance = np.full((n_samples, 1, classes), 0.2)
     chance[np.arange(n_samples), 0, labels] = 0.45
     output = generator.random((n_samples, n_steps, classes)) < chance
-    fan_outs = [generator.integers(0, 7, 9), generator.integers(0, classes + 1, 6)]
-    return [EventList.from_dense(layer) for layer in (inputs, hidden, output)], fan_outs, labels
+    architecture = Architecture(9, (6,), classes)
+    state = {
+        name: (generator.random(shape) < 0.5).astype(np.float32)
+        for name, shape in architecture.parameter_shapes().items()
+    }
+    layers = [EventList.from_dense(layer) for layer in (inputs, hidden, output)]
+    return Measurement(state, architecture, layers, pruned=True), labels
 
 
-def naive_course(
-    layers: list[EventList], fan_outs: list[np.ndarray], sample: int
-) -> list[tuple[int, int, int]]:
+def naive_course(measured: Measurement, sample: int) -> list[tuple[int, int, int]]:
     """(leading class, lead, synaptic events so far) after each step of one sample."""
-    dense = [layer.to_dense(int)[sample].tolist() for layer in layers]
-    votes = [0] * layers[-1].n_inputs
+    dense = [layer.to_dense(int)[sample].tolist() for layer in measured.layers]
+    votes = [0] * measured.layers[-1].n_inputs
+    fan_outs = [
+        np.count_nonzero(values, axis=0) for values in measured.state.values() if values.ndim == 2
+    ]
     spent, course = 0, []
-    for step in range(layers[0].n_steps):
+    for step in range(measured.time_window):
         for spikes, fan_out in zip(dense[:-1], fan_outs, strict=True):
             for source, spike in enumerate(spikes[step]):
                 spent += spike * int(fan_out[source])
@@ -58,12 +65,6 @@ def naive_course(
         others = votes[:leading] + votes[leading + 1 :]
         course.append((leading, votes[leading] - max(others), spent))
     return course
-
-
-def outcomes_of(
-    layers: list[EventList], fan_outs: list[np.ndarray], labels: np.ndarray
-) -> StepOutcomes:
-    return outcomes_by_step(layers[-1], labels, synaptic_events_by_step(layers, fan_outs))
 
 
 def made(correct: np.ndarray, margins: np.ndarray) -> StepOutcomes:
@@ -76,10 +77,10 @@ class TestByStep:
     @pytest.mark.parametrize("at_once", [1, 500, 10**9])
     def test_equals_a_loop(self, at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(accuracy_module, "_COUNTS_AT_ONCE", at_once)
-        layers, fan_outs, labels = random_layers(25)
-        outcomes = outcomes_of(layers, fan_outs, labels)
+        measured, labels = random_measured(25)
+        outcomes = step_outcomes(measured, labels)
         by_step = accuracy_by_step(outcomes, 0.9)
-        courses = [naive_course(layers, fan_outs, sample) for sample in range(25)]
+        courses = [naive_course(measured, sample) for sample in range(25)]
         for step, row in enumerate(by_step.rows):
             for sample, course in enumerate(courses):
                 leading, lead, spent = course[step]
@@ -91,36 +92,33 @@ class TestByStep:
             assert row.model_dump(include=expected.keys()) == expected
             mean = sum(course[step][2] for course in courses) / 25
             assert row.synaptic_events_per_inference == pytest.approx(mean)
-        whole = synaptic_events_per_sample(layers, fan_outs).sum(axis=1)
+        whole = measured.synaptic_events.sum(axis=1)
         np.testing.assert_array_equal(outcomes.synaptic_events[:, -1], whole)
 
     def test_no_spike_leaves_the_first_class_with_no_lead(self) -> None:
-        silent = EventList.from_dense(np.zeros((2, 3, 4)))
-        outcomes = outcomes_by_step(silent, np.array([0, 1]), np.zeros((2, 3), dtype=np.int64))
+        measured, _ = random_measured(2)
+        silent = [EventList.from_dense(np.zeros((2, 3, of.n_inputs))) for of in measured.layers]
+        outcomes = step_outcomes(replace(measured, layers=silent), np.array([0, 1]))
         assert outcomes.correct.tolist() == [[True] * 3, [False] * 3]
         assert not outcomes.margins.any()
         assert choose_early_exit(outcomes, outcomes, None).test.mean_exit_step == 3
 
-    @pytest.mark.parametrize(
-        ("n_samples", "n_labels", "events"),
-        [(5, 4, (5, 12)), (5, 5, (5, 11)), (0, 0, (0, 12))],
-    )
-    def test_what_does_not_belong_together_is_refused(
-        self, n_samples: int, n_labels: int, events: tuple[int, ...]
-    ) -> None:
-        output = random_layers(5)[0][-1].select(slice(n_samples))
+    @pytest.mark.parametrize(("n_samples", "n_labels"), [(5, 4), (0, 0)])
+    def test_what_does_not_belong_together_is_refused(self, n_samples: int, n_labels: int) -> None:
+        measured, labels = random_measured(5)
+        layers = [layer.select(slice(n_samples)) for layer in measured.layers]
         with pytest.raises(ArtifactError, match=f"{n_samples} samples over 12 steps"):
-            outcomes_by_step(output, np.zeros(n_labels, int), np.zeros(events, np.int64))
+            step_outcomes(replace(measured, layers=layers), labels[:n_labels])
 
 
 class TestExit:
     @pytest.mark.parametrize("margin", [0, 2, 13])
     def test_equals_a_loop(self, margin: int) -> None:
-        layers, fan_outs, labels = random_layers(60)
-        outcomes = outcomes_of(layers, fan_outs, labels)
+        measured, labels = random_measured(60)
+        outcomes = step_outcomes(measured, labels)
         steps, correct, spent = [], 0, []
         for sample in range(60):
-            course = naive_course(layers, fan_outs, sample)
+            course = naive_course(measured, sample)
             for step, (leading, lead, events) in enumerate(course, start=1):
                 if lead >= margin or step == len(course):
                     steps.append(step)
@@ -145,8 +143,8 @@ class TestExit:
 class TestChoice:
     @pytest.mark.parametrize("tolerance", [0.0, 5.0, 100.0])
     def test_is_the_cheapest_that_keeps_the_accuracy(self, tolerance: float) -> None:
-        validation = outcomes_of(*random_layers(200, seed=1))
-        test = outcomes_of(*random_layers(150, seed=2))
+        validation = step_outcomes(*random_measured(200, seed=1))
+        test = step_outcomes(*random_measured(150, seed=2))
         full = exit_outcome(validation, 13).accuracy_percent
         costs = {}
         for margin in range(1, 14):
@@ -162,7 +160,7 @@ class TestChoice:
         assert whole.synaptic_events_per_inference == test.synaptic_events[:, -1].mean()
         assert whole.mean_exit_step == 12
         assert chosen.tolerance_percent == tolerance
-        others = outcomes_of(*random_layers(50, seed=3))
+        others = step_outcomes(*random_measured(50, seed=3))
         again = choose_early_exit(validation, others, tolerance)
         assert again.margin_spikes == chosen.margin_spikes, "test images have no say"
 
@@ -184,16 +182,16 @@ class TestChoice:
         assert choose_early_exit(outcomes, outcomes, 0.0999).margin_spikes == 3
 
     def test_other_windows_are_refused(self) -> None:
-        sets = [outcomes_of(*random_layers(5, n_steps=steps)) for steps in (12, 11)]
+        sets = [step_outcomes(*random_measured(5, n_steps=steps)) for steps in (12, 11)]
         with pytest.raises(ArtifactError, match="windows must be equal"):
             choose_early_exit(*sets, 1.0)
 
 
 class TestFirstSpike:
     def test_equals_a_loop(self) -> None:
-        layers, fan_outs, labels = random_layers(80, classes=5)
-        outcomes = outcomes_of(layers, fan_outs, labels)
-        output = layers[-1].to_dense(int).tolist()
+        measured, labels = random_measured(80, classes=5)
+        outcomes = step_outcomes(measured, labels)
+        output = measured.layers[-1].to_dense(int).tolist()
         steps, right, ties = [], 0, 0
         for sample, label in enumerate(labels):
             answer, stopped = 0, 12
@@ -214,7 +212,7 @@ class TestFirstSpike:
 
 @pytest.mark.parametrize("rule", ["lead", "first_spike"])
 def test_the_file_has_a_margin_with_a_lead_alone(rule: str, tmp_path: Path) -> None:
-    sets = [outcomes_of(*random_layers(n_samples)) for n_samples in (60, 40)]
+    sets = [step_outcomes(*random_measured(n_samples)) for n_samples in (60, 40)]
     path = tmp_path / "early_exit.json"
     of_rule = choose_early_exit(*sets, 1.5 if rule == "lead" else None)
     of_rule.write(path)

@@ -132,13 +132,25 @@ class BatchedNetworks:
             for k in range(len(self.variants))
         ]
         """By network, views of what the optimizer changes."""
-        self._masks: list[dict[str, Tensor]] = [{} for _ in self.variants]
+        self._masks: list[dict[str, Tensor]] = [
+            {name: torch.ones_like(of) for name, of in kept.items() if of.ndim == 2}
+            if variant.pruning.pruned_fraction
+            else {}
+            for variant, kept in zip(self.variants, self._kept, strict=True)
+        ]
         self._optimizer = torch.optim.Adam(
             [{"params": list(kept.values())} for kept in self._kept],
             settings.lr,
             weight_decay=settings.weight_decay,
             fused=True,
         )
+        for kept in self._kept:
+            for parameter in kept.values():
+                # As torch does before its first step.
+                self._optimizer.state[parameter] = {
+                    moment: torch.zeros(()) if moment == "step" else torch.zeros_like(parameter)
+                    for moment in _MOMENTS
+                }
         self._weight_tops = self._tops(signed=True)
         self._activation_tops = self._tops(signed=False)
         self._weight_units: dict[str, Tensor] = {}
@@ -188,19 +200,19 @@ class BatchedNetworks:
             for name, of_layers in units.items()
         }
 
-    def arrays(self, k: int) -> dict[str, NDArray[Any]]:
-        """All that network k's next epoch depends on: parameters, Adam's state, masks."""
+    def _tensors(self, k: int) -> dict[str, Tensor]:
+        """All that network k's next epoch depends on: parameters, masks, Adam's state."""
         parts: dict[str, Mapping[str, Tensor]] = {"learned": self._kept[k], "mask": self._masks[k]}
         for moment in _MOMENTS:
             parts[moment] = {
                 name: self._optimizer.state[parameter][moment]
                 for name, parameter in self._kept[k].items()
             }
-        return {
-            f"{part}.{name}": values.detach().numpy().copy()
-            for part, of in parts.items()
-            for name, values in of.items()
-        }
+        return {f"{part}.{name}": of for part, named in parts.items() for name, of in named.items()}
+
+    def arrays(self, k: int) -> dict[str, NDArray[Any]]:
+        """What `restore` needs, a copy of it."""
+        return {name: of.detach().numpy().copy() for name, of in self._tensors(k).items()}
 
     def restore(self, k: int, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Let network k, whose accuracies are known, resume from its `arrays`, to the same bits.
@@ -208,31 +220,18 @@ class BatchedNetworks:
         Raises:
             ArtifactError: they are those of another network; it is as it was then.
         """
-        kept, schedule = self._kept[k], self._schedules[k]
-        masks = {
-            name.removeprefix("mask."): torch.from_numpy(values)
-            for name, values in arrays.items()
-            if name.startswith("mask.")
-        }
-        shapes = {name: tuple(values.shape) for name, values in kept.items()}
-        expected = {
-            f"{part}.{name}": () if part == "step" else shape
-            for part in ("learned", *_MOMENTS)
-            for name, shape in shapes.items()
-        } | {f"mask.{name}": shapes.get(name, ()) for name in masks}
-        if {name: values.shape for name, values in arrays.items()} != expected:
+        tensors = self._tensors(k)
+        if {name: of.shape for name, of in arrays.items()} != {
+            name: tuple(of.shape) for name, of in tensors.items()
+        }:
             raise ArtifactError("the state is that of another network")
         with torch.no_grad():
-            for name, parameter in kept.items():
-                parameter.copy_(torch.from_numpy(arrays[f"learned.{name}"]))
-                self._optimizer.state[parameter] = {
-                    moment: torch.tensor(arrays[f"{moment}.{name}"]) for moment in _MOMENTS
-                }
-        self._masks[k] = masks
+            for name, tensor in tensors.items():
+                tensor.copy_(torch.from_numpy(arrays[name]))
         for accuracy in self.trained[k].validation_accuracies_percent:
             for _ in range(self._n_batches):
-                schedule.after_batch()
-            schedule.after_epoch(accuracy)
+                self._schedules[k].after_batch()
+            self._schedules[k].after_epoch(accuracy)
 
     @property
     def _n_hidden(self) -> int:
@@ -301,7 +300,7 @@ class BatchedNetworks:
             if fraction:
                 state = {name: values.detach().numpy() for name, values in kept.items()}
                 for name, mask in pruning_masks(state, fraction).items():
-                    masks[name] = torch.from_numpy(mask.astype(np.float32))
+                    masks[name].copy_(torch.from_numpy(mask.astype(np.float32)))
         self._remove()
 
     def _remove(self) -> None:

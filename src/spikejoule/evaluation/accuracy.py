@@ -5,7 +5,6 @@ synaptic events it had taken by then. Percentages are of samples; `low` and `hig
 an interval at the level of confidence that was asked for.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -108,44 +107,22 @@ class StepOutcomes:
     fired: NDArray[np.bool_]
 
 
-def synaptic_events_by_step(
-    layers: Sequence[EventList], fan_outs: Sequence[NDArray[np.int64]]
-) -> NDArray[np.int64]:
-    """Synaptic events of each sample in each step, all weight matrices together, int64 [N, T].
-
-    Args:
-        layers: the spikes of every layer, the input first; the output's reach no synapse.
-        fan_outs: synapses that each source reaches, from `model.fan_out.fan_outs_by_source`.
-    """
-    first = layers[0]
-    total = np.zeros(first.n_samples * first.n_steps, dtype=np.int64)
-    for events, fan_out in zip(layers[:-1], fan_outs, strict=True):
-        total += np.diff(offsets_of(fan_out[events.sources])[events.offsets])
-    return total.reshape(first.n_samples, first.n_steps)
-
-
-def outcomes_by_step(
-    output: EventList,
-    labels: NDArray[np.integer],
-    synaptic_events: NDArray[np.int64],
-) -> StepOutcomes:
-    """Follow the output spike counts through the window.
-
-    Args:
-        output: spikes of the output layer for N samples over T steps.
-        labels: [N].
-        synaptic_events: of each sample in each step, int64 [N, T].
+def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOutcomes:
+    """Follow measured samples with their labels [N] through the window.
 
     Raises:
-        ArtifactError: the three do not belong together, or there is no sample.
+        ArtifactError: there is not one label for each sample, or no sample.
     """
+    output = measured.layers[-1]
     n_samples, n_steps, n_classes = output.n_samples, output.n_steps, output.n_inputs
-    shapes = (labels.shape, synaptic_events.shape)
-    if shapes != ((n_samples,), (n_samples, n_steps)) or n_samples == 0:
+    if labels.shape != (n_samples,) or n_samples == 0:
         raise ArtifactError(
-            f"labels {labels.shape} and synaptic events {synaptic_events.shape} do not belong to "
-            f"the output spikes of {n_samples} samples over {n_steps} steps"
+            f"labels {labels.shape} do not belong to the output spikes of {n_samples} samples over "
+            f"{n_steps} steps"
         )
+    spent = np.zeros(n_samples * n_steps, dtype=np.int64)
+    for events, fan_out in zip(measured.layers[:-1], measured.fan_outs, strict=True):
+        spent += np.diff(offsets_of(fan_out[events.sources])[events.offsets])
     correct = np.empty((n_samples, n_steps), dtype=np.bool_)
     margins = np.empty((n_samples, n_steps), dtype=np.int32)
     fired = np.empty((n_samples, n_steps), dtype=np.bool_)
@@ -160,7 +137,8 @@ def outcomes_by_step(
             continue
         ranked = np.partition(counts, n_classes - 2, axis=2)
         margins[chosen] = ranked[:, :, -1] - ranked[:, :, -2]
-    return StepOutcomes(correct, margins, np.cumsum(synaptic_events, axis=1), fired)
+    through = np.cumsum(spent.reshape(n_samples, n_steps), axis=1)
+    return StepOutcomes(correct, margins, through, fired)
 
 
 def _running_counts(output: EventList, samples: slice) -> NDArray[np.int32]:
@@ -172,12 +150,6 @@ def _running_counts(output: EventList, samples: slice) -> NDArray[np.int32]:
     places += output.sources[offsets[0] : offsets[-1]]
     fired = np.bincount(places, minlength=n_rows * n_classes).astype(np.int32)
     return np.cumsum(fired.reshape(-1, n_steps, n_classes), axis=1, dtype=np.int32)
-
-
-def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOutcomes:
-    """Follow measured samples through the window; errors as of :func:`outcomes_by_step`."""
-    events = synaptic_events_by_step(measured.layers, measured.fan_outs)
-    return outcomes_by_step(measured.layers[-1], labels, events)
 
 
 def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> StepTable:
