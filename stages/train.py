@@ -66,7 +66,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         observers = (progress,) if run is None else (progress, run)
         with HostEnergy(gpu_uuids(engine.device)) as resume.host:
             result = train(
-                data, engine, names, params.train, params.seed, observers,
+                data, engine, params.train, params.seed, observers,
                 state_store=resume if resume.is_owned else None,
             )  # fmt: skip
         network = trained_network(

@@ -88,11 +88,9 @@ def fresh_engine(name: str, case: dict[str, Any]) -> Engine:
 
 
 def trained(name: str, case: dict[str, Any], state_store: Any = None) -> TrainingResult:
-    names = network(case).layer_names
     return train(
         data_of(case),
         fresh_engine(name, case),
-        names,
         settings_of(case),
         SEED,
         (),
@@ -158,8 +156,7 @@ def test_on_another_number_of_threads(name: str, set_threads: Any, mnist5k: Data
     def run(threads: int, state_store: Any = None) -> bytes:
         set_threads(threads)
         engine = make_engine(name, architecture, state, settings)
-        names = architecture.layer_names
-        return content(train(data, engine, names, settings, SEED, state_store=state_store))
+        return content(train(data, engine, settings, SEED, state_store=state_store))
 
     whole, memory = run(2), Memory(epochs=1)
     with pytest.raises(KilledError):

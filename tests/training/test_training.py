@@ -69,8 +69,7 @@ def trained(
     seed: int = SEED,
     **others: Any,
 ) -> TrainingResult:
-    names = ARCHITECTURE.layer_names
-    return train(data or problem(), engine, names, settings, seed, **others)
+    return train(data or problem(), engine, settings, seed, **others)
 
 
 class Recorder:

@@ -175,10 +175,7 @@ class BatchedNetworks:
     def validate(self, images: NDArray[np.uint8], labels: Tensor) -> None:
         """Measure the accuracy of each network after an epoch, and keep those that are the best."""
         with torch.no_grad():
-            values = self._pixels(images)
-            for layer in range(self._n_hidden):
-                values = self._activations(layer, self._sums(layer, values))
-            answers = self._sums(self._n_hidden, values).argmax(dim=2)
+            answers = self._scores(self._pixels(images)).argmax(dim=2)
         correct = (answers == labels).sum(dim=1).tolist()
         for k, (trained, n_correct) in enumerate(zip(self.trained, correct, strict=True)):
             accuracy = 100 * n_correct / len(labels)
@@ -271,12 +268,15 @@ class BatchedNetworks:
         )
         return activations
 
-    def _step(self, pixels: Tensor, labels: Tensor) -> None:
-        values = pixels
+    def _scores(self, values: Tensor) -> Tensor:
+        """Of the classes, [K, B, classes], from pixels [B, I]."""
         for layer in range(self._n_hidden):
             values = self._activations(layer, self._sums(layer, values))
+        return self._sums(self._n_hidden, values)
+
+    def _step(self, pixels: Tensor, labels: Tensor) -> None:
         loss = functional.cross_entropy(
-            self._sums(self._n_hidden, values).flatten(0, 1),
+            self._scores(pixels).flatten(0, 1),
             labels.repeat(len(self.variants)),
             label_smoothing=self._settings.label_smoothing,
             reduction="sum",

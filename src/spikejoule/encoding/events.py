@@ -353,10 +353,11 @@ def save_events(path: Path, events: EventList, encoding: Encoding) -> None:
         encoding: plain values that say how the events came to be; a reader compares them.
     """
     keys = sorted(encoding)
+    texts = [json.dumps(encoding[key], default=np.generic.item, allow_nan=False) for key in keys]
     arrays: dict[str, NDArray[Any]] = {
         **events.row_arrays(),
         "encoding_keys": np.array(keys, dtype=np.str_),
-        "encoding_values": np.array([_text(encoding[key]) for key in keys], dtype=np.str_),
+        "encoding_values": np.array(texts, dtype=np.str_),
     }
     if events.currents is not None:
         arrays |= {
@@ -396,8 +397,3 @@ def _currents(arrays: Arrays) -> Currents:
     offsets = offsets_of(arrays["current_lengths"].astype(np.int64))
     products: Any = str(arrays["current_products"])
     return Currents(arrays["current_sources"], arrays["current_values"], offsets, products)
-
-
-def _text(value: str | int | float) -> str:
-    """A plain value as JSON; numpy's numbers become Python's."""
-    return json.dumps(value.item() if isinstance(value, np.generic) else value, allow_nan=False)

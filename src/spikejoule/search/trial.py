@@ -144,7 +144,6 @@ def run_trial(
             samples.inputs, samples.labels, samples.index, encoder, events, validation.labels
         ),
         engine,
-        architecture.layer_names,
         params.train,
         seed,
         observers,

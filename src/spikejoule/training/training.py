@@ -111,7 +111,6 @@ def accuracy_percent(engine: Engine, events: EventList, labels: NDArray[np.integ
 def train(
     data: TrainingData,
     engine: Engine,
-    layer_names: tuple[str, ...],
     settings: TrainingSettings,
     seed: int,
     observers: tuple[TrainingObserver, ...] = (),
@@ -125,7 +124,6 @@ def train(
     Args:
         data: what to learn from.
         engine: the network with its optimizer.
-        layer_names: names of the layers, the input first.
         settings: how to train.
         seed: of every draw: shuffling, deformations, spikes.
         observers: told of every batch and epoch.
@@ -174,7 +172,9 @@ def train(
         best.epoch,
         best.validation_accuracy_percent,
         tuple(history),
-        TrainingSpikes(layer_names, totals, sum(record.samples for record in history)),
+        TrainingSpikes(
+            engine.architecture.layer_names, totals, sum(record.samples for record in history)
+        ),
         engine.optimizer_state(schedule.learning_rate),
         training_state.stop_reason,
         tuple(training_state.seconds),
