@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from spikejoule.core.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.model.architecture import Architecture, State
 
@@ -56,14 +56,17 @@ def load_teacher(
         ArtifactError: the file is missing or damaged, or its network is for other images.
     """
     arrays = TEACHER.read(path)
-    names = [f"layer{number}.synapses.weight" for number in range(1, len(arrays) // 2 + 1)]
+    names = [f"layer{number}.synapses.weight" for number in range(1, (len(arrays) + 1) // 2 + 1)]
     fan_outs = [len(arrays[name]) for name in names if name in arrays]
-    shapes = Architecture(n_pixels, tuple(fan_outs[:-1]), n_classes).parameter_shapes()
+    try:
+        shapes = Architecture(n_pixels, tuple(fan_outs[:-1]), n_classes).parameter_shapes()
+    except ParameterError:  # no layer, or an empty one
+        shapes = {}
     found = {name: values.shape for name, values in arrays.items()}
     if found != shapes:
         raise ArtifactError(
-            f"{path} holds no teacher of this network, but {found} where {shapes} is needed: write "
-            "it again."
+            f"{path} holds no teacher of this network, which takes {n_pixels} pixels and tells "
+            f"{n_classes} classes apart: write it again."
         )
     state = {name: arrays[name] for name in shapes}
 
