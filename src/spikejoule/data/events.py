@@ -7,12 +7,12 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
+from spikejoule.core.npz import StoredArray
 from spikejoule.core.schema import Array, ArrayFile
 
 MAX_UNITS = 2**32
@@ -45,19 +45,6 @@ class EventSamples:
         """The events of some samples, in the order given."""
         places, offsets = places_of(self.offsets, np.arange(len(self))[samples])
         return EventSamples(self.times[places], self.units[places], offsets)
-
-
-class EventSource(Protocol):
-    """Events of N samples, in memory or in a file."""
-
-    @property
-    def offsets(self) -> NDArray[np.int64]:
-        """Where each sample begins, int64 [N + 1]."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
-        """The events of some samples, in the order given."""
 
 
 def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -123,6 +110,33 @@ def offsets_problem(offsets: NDArray[np.int64], n_events: int) -> str:
 
 
 @dataclass(frozen=True, eq=False)
+class StoredEvents:
+    """Events of N samples in an event file that was opened; they are read when asked for.
+
+    Attributes:
+        times, units: the arrays in the file.
+        offsets: where the events of each sample begin, int64 [N + 1].
+    """
+
+    times: StoredArray
+    units: StoredArray
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return self.offsets.size - 1
+
+    def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
+        """The events of some samples, in the order given."""
+        chosen = np.arange(len(self))[samples]
+        firsts, lengths = self.offsets[chosen], np.diff(self.offsets)[chosen]
+        return EventSamples(
+            self.times.read_many(firsts, lengths),
+            self.units.read_many(firsts, lengths),
+            offsets_of(lengths),
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class SelectedEvents:
     """Some samples of a source; their events are read when they are asked for.
 
@@ -131,7 +145,7 @@ class SelectedEvents:
         positions: of the samples in it, int64 [N].
     """
 
-    source: EventSource
+    source: "EventSource"
     positions: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -145,6 +159,10 @@ class SelectedEvents:
     def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
         """The events of some samples, in the order given."""
         return self.source.read(self.positions[samples])
+
+
+EventSource = EventSamples | StoredEvents | SelectedEvents
+"""Events of N samples, in memory or in a file."""
 
 
 @dataclass(frozen=True, eq=False)
