@@ -24,7 +24,6 @@ from spikejoule.data.events import (
     EventSource,
     SelectedEvents,
     SensorEvents,
-    StoredEvents,
     blocks_of,
     check_events,
     offsets_of,

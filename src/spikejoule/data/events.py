@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
-from spikejoule.core.npz import StoredArray
 from spikejoule.core.schema import Array, ArrayFile
 
 MAX_UNITS = 2**32
@@ -20,9 +19,10 @@ MAX_UNITS = 2**32
 
 @dataclass(frozen=True, eq=False)
 class EventSamples:
-    """Events of N samples in memory; sample n has those from ``offsets[n]`` to ``offsets[n + 1]``.
+    """Events of N samples, in memory or mapped from a file.
 
-    They come in any order, and several may be alike: binning orders and merges them.
+    Sample n has those from ``offsets[n]`` to ``offsets[n + 1]``. They come in any order, and
+    several may be alike: binning orders and merges them.
 
     Attributes:
         times: microseconds since the sample began, uint32 [E].
@@ -110,33 +110,6 @@ def offsets_problem(offsets: NDArray[np.int64], n_events: int) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class StoredEvents:
-    """Events of N samples in an event file that was opened; they are read when asked for.
-
-    Attributes:
-        times, units: the arrays in the file.
-        offsets: where the events of each sample begin, int64 [N + 1].
-    """
-
-    times: StoredArray
-    units: StoredArray
-    offsets: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return self.offsets.size - 1
-
-    def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
-        """The events of some samples, in the order given."""
-        chosen = np.arange(len(self))[samples]
-        firsts, lengths = self.offsets[chosen], np.diff(self.offsets)[chosen]
-        return EventSamples(
-            self.times.read_many(firsts, lengths),
-            self.units.read_many(firsts, lengths),
-            offsets_of(lengths),
-        )
-
-
-@dataclass(frozen=True, eq=False)
 class SelectedEvents:
     """Some samples of a source; their events are read when they are asked for.
 
@@ -161,7 +134,7 @@ class SelectedEvents:
         return self.source.read(self.positions[samples])
 
 
-EventSource = EventSamples | StoredEvents | SelectedEvents
+EventSource = EventSamples | SelectedEvents
 """Events of N samples, in memory or in a file."""
 
 
