@@ -10,7 +10,6 @@ Fully connected nodes and convolutions multiply what gives something to any of t
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.dynamics import Dynamics, dynamics_of, limit_of
+from spikejoule.graphs.dynamics import dynamics_of, limit_of
 from spikejoule.graphs.kernels import lists, synapses
 from spikejoule.graphs.kernels.lists import Given, Slide
 from spikejoule.graphs.network import (
@@ -41,49 +40,28 @@ from spikejoule.graphs.plan import KINDS, NEEDS_UNITS, Counts, GraphRun, Plan
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Constants:
-    """What the nodes of a plan compute with, in the type of the run, by name.
+def constants_of(node: Node, conventions: Conventions, dtype: DTypeLike) -> Any:
+    """What a node computes with, in the type of the run; ParameterError as `dynamics_of`.
 
-    Attributes:
-        weights: of Dense [n_in, n_out] and Convolution [C_in, kernel, channels of a group].
-        biases: [n_out].
-        slides: windows.
-        dynamics: neurons.
-        vectors: scale, or the limit of a Threshold, [n].
+    Of Dense weights [n_in, n_out] and of Convolution [C_in, kernel, channels of a group], each with
+    the biases [n_out] or None; the window of Pooling; the dynamics of neurons; the scale, or the
+    limit of a Threshold, [n].
     """
-
-    weights: Mapping[str, Array]
-    biases: Mapping[str, Array]
-    slides: Mapping[str, Slide]
-    dynamics: Mapping[str, Dynamics]
-    vectors: Mapping[str, Array]
-
-
-def constants_of(plan: Plan, conventions: Conventions, dtype: DTypeLike) -> Constants:
-    """The constants of a plan under checked conventions; ParameterError as `dynamics_of`."""
-    weights: dict[str, Array] = {}
-    biases: dict[str, Array] = {}
-    slides: dict[str, Slide] = {}
-    dynamics: dict[str, Dynamics] = {}
-    vectors: dict[str, Array] = {}
-    for node in plan.nodes:
-        if isinstance(node, Dense):
-            weights[node.name] = np.ascontiguousarray(node.weight.T, dtype=dtype)
-        elif isinstance(node, Convolution):
-            weights[node.name] = _by_channel(node).astype(dtype)
-        elif isinstance(node, Neurons):
-            dynamics[node.name] = dynamics_of(node, conventions).cast(dtype, conventions.comparison)
-        elif isinstance(node, Scaling):
-            vectors[node.name] = node.scale.astype(dtype)
-        elif isinstance(node, Step):
-            vectors[node.name] = limit_of(node.threshold.astype(dtype), conventions.comparison)
-        if isinstance(node, Convolution | Pooling):
-            slides[node.name] = _slide(node)
-        if isinstance(node, Dense | Convolution) and node.bias is not None:
-            bias = node.bias.astype(dtype)
-            biases[node.name] = np.repeat(bias, node.n_out // bias.size)
-    return Constants(weights, biases, slides, dynamics, vectors)
+    if isinstance(node, Dense | Convolution):
+        weights = node.weight.T if isinstance(node, Dense) else _by_channel(node)
+        bias = None
+        if node.bias is not None:
+            bias = np.repeat(node.bias.astype(dtype), node.n_out // node.bias.size)
+        return np.ascontiguousarray(weights, dtype=dtype), bias
+    if isinstance(node, Pooling):
+        return _slide(node)
+    if isinstance(node, Neurons):
+        return dynamics_of(node, conventions).cast(dtype, conventions.comparison)
+    if isinstance(node, Scaling):
+        return node.scale.astype(dtype)
+    if isinstance(node, Step):
+        return limit_of(node.threshold.astype(dtype), conventions.comparison)
+    return None
 
 
 def _by_channel(node: Convolution) -> Array:
@@ -123,7 +101,8 @@ class Batch:
     """Some samples, with what each node gives in the present step and what was counted so far.
 
     Attributes:
-        plan, constants, conventions: of the network.
+        plan, conventions: of the network.
+        constants: `constants_of` each node, by name.
         events: spikes of the input, of all samples.
         first, size: which samples these are; B blocks of LANES, of which the last has room left.
         counts: by kind and node, int64 [B, LANES].
@@ -140,7 +119,7 @@ class Batch:
     def __init__(
         self,
         plan: Plan,
-        constants: Constants,
+        constants: Mapping[str, Any],
         conventions: Conventions,
         events: EventList,
         samples: slice,
@@ -270,39 +249,37 @@ def _input(batch: Batch, node: Input) -> list[Action]:
     return [lambda step: lists.take_events(sources, offsets, first + step, n_steps, size, given)]
 
 
-def _sums(batch: Batch, node: Dense | Convolution) -> tuple[Any, Action]:
-    """The array of a node's sums, and that they begin with the biases."""
-    sums, bias = batch.arrays[node.name], batch.constants.biases.get(node.name)
+def _begin(sums: Array, bias: Array | None) -> Action:
+    """A node's sums begin with the biases."""
     if bias is None:
-        return sums, lambda step: sums.fill(0)
-    return sums, lambda step: lists.fill(bias, sums)
+        return lambda step: sums.fill(0)
+    return lambda step: lists.fill(bias, sums)
 
 
 def _dense(batch: Batch, node: Dense) -> list[Action]:
-    weights, givens = batch.constants.weights[node.name], batch.givens(node)
-    sums, begin = _sums(batch, node)
+    weights, bias = batch.constants[node.name]
+    sums, givens = batch.arrays[node.name], batch.givens(node)
 
     def add(step: int) -> None:
         for given in givens:
             synapses.add_dense(given, weights, sums)
 
-    return [*batch.tallies(node, "events", "macs"), begin, add]
+    return [*batch.tallies(node, "events", "macs"), _begin(sums, bias), add]
 
 
 def _convolution(batch: Batch, node: Convolution) -> list[Action]:
-    weights, givens = batch.constants.weights[node.name], batch.givens(node)
-    slide = batch.constants.slides[node.name]
-    sums, begin = _sums(batch, node)
+    weights, bias = batch.constants[node.name]
+    sums, givens, slide = batch.arrays[node.name], batch.givens(node), _slide(node)
 
     def add(step: int) -> None:
         for given in givens:
             synapses.add_convolution(given, slide, weights, sums)
 
-    return [*batch.tallies(node, "events", "macs"), begin, add]
+    return [*batch.tallies(node, "events", "macs"), _begin(sums, bias), add]
 
 
 def _pooling(batch: Batch, node: Pooling) -> list[Action]:
-    sums, slide = batch.arrays[node.name], batch.constants.slides[node.name]
+    sums, slide = batch.arrays[node.name], batch.constants[node.name]
     givens = batch.givens(node)
     share = batch.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
 
@@ -324,7 +301,7 @@ def _pooling(batch: Batch, node: Pooling) -> list[Action]:
 
 
 def _scaling(batch: Batch, node: Scaling) -> list[Action]:
-    sums, scale = batch.arrays[node.name], batch.constants.vectors[node.name]
+    sums, scale = batch.arrays[node.name], batch.constants[node.name]
     givens, total = batch.givens(node), batch.count("multiplications", node.name)
     sources, spiking = batch.plan.sources[node.name], batch.plan.spiking
     values = [batch.given[source] for source in sources if source not in spiking]
@@ -340,7 +317,7 @@ def _scaling(batch: Batch, node: Scaling) -> list[Action]:
 
 def _neurons(batch: Batch, node: Neurons) -> list[Action]:
     arriving, actions = batch.arriving(node)
-    dynamics = batch.constants.dynamics[node.name]
+    dynamics = batch.constants[node.name]
     membrane = dynamics.membrane
     # Neurons without spikes give their potential: 0 before the first step, as everything.
     potential = batch.zeros(node.n_out) if node.spikes else batch.arrays[node.name]
@@ -366,7 +343,7 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
 
 def _step(batch: Batch, node: Step) -> list[Action]:
     arriving, actions = batch.arriving(node)
-    limit, given = batch.constants.vectors[node.name], batch.given[node.name]
+    limit, given = batch.constants[node.name], batch.given[node.name]
     return [*actions, lambda step: lists.compare(limit, arriving, given)]
 
 
@@ -441,7 +418,7 @@ def execute(
         dtype: float32, or float64 for exact comparisons.
         record: nodes whose spikes are kept.
     """
-    constants = constants_of(plan, conventions, dtype)
+    constants = {node.name: constants_of(node, conventions, dtype) for node in plan.nodes}
     n_units = sum(node.n_in + node.n_out for node in plan.nodes)
     for steps in plan.delays.values():
         n_units += steps.size * min(int(steps.max()), events.n_steps)
