@@ -7,7 +7,7 @@ import pytest
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
-from spikejoule.engine.integer import IntegerNetwork
+from spikejoule.engine.event import run_integers
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import (
@@ -45,7 +45,7 @@ def assert_runs_like_the_loops(
 ) -> list[np.ndarray]:
     """Returns the potentials of every layer."""
     passed = loops(architecture, state, dense)
-    found = IntegerNetwork(architecture, state).run(EventList.from_dense(dense))
+    found = run_integers(architecture, state, EventList.from_dense(dense))
     for layer, (_, expected) in zip(found, passed, strict=True):
         layer.check()
         assert np.array_equal(layer.to_dense(np.int64), expected)
@@ -62,7 +62,7 @@ class TestAgainstPlainLoops:
             14, 18, 4, weight_bits=weight_bits, state_bits=state_bits, neuron=neuron
         )
         dense = spike_trains(14, 5, 12)
-        for layer in IntegerNetwork(architecture, state).run(EventList.from_dense(dense)):
+        for layer in run_integers(architecture, state, EventList.from_dense(dense)):
             assert 0.01 < layer.density < 0.9
         potentials = assert_runs_like_the_loops(architecture, state, dense)
         assert min(layer.min() for layer in potentials) < 0
@@ -128,6 +128,6 @@ class TestIntegers:
         bare = replace(architecture, quantisation=Quantisation(8, 32))
         for needs_grids in (bare, replace(bare, quantisation=None)):
             with pytest.raises(ValueError, match="no grid"):
-                IntegerNetwork(needs_grids, state)
+                run_integers(needs_grids, state, EventList.from_dense(spike_trains(9, 1, 3)))
         with pytest.raises(ValueError, match="floating point"):
             with_grids(replace(bare, quantisation=None), state)

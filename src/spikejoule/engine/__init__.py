@@ -2,9 +2,8 @@
 
 interface  what an engine is: settings, the Engine protocol, outcomes, and what is kept of one
 choice     which of the two a run uses, and why
-event      event lists and compiled kernels (the default on a CPU)
+event      event lists and compiled kernels (the default on a CPU); integers alone
 dense      the torch network (the reference, and the engine on a GPU)
-integer    a quantised network in integers alone
 workspace  of the event engine: constants, memory and threads
 """
 

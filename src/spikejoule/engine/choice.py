@@ -138,10 +138,6 @@ def run_network(
         the spikes of every layer after the input, hidden layers first.
     """
     chosen = choose_engine(engine, "cpu", architecture.neuron.name)
-    if chosen == "event" and architecture.quantisation is not None:
-        from spikejoule.engine.integer import IntegerNetwork
-
-        return IntegerNetwork(architecture, state).run(events)
     return make_engine(chosen, architecture, state).run(events)
 
 

@@ -12,7 +12,6 @@ from spikejoule.core.compiling.emit import aligned_zeros, even_parts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.encoding.kernels import LaneSpikes, collect_events
-from spikejoule.engine.integer import IntegerNetwork
 from spikejoule.engine.interface import (
     BatchOutcome,
     Labels,
@@ -24,6 +23,7 @@ from spikejoule.engine.interface import (
     with_exponents,
 )
 from spikejoule.engine.kernels.forward import add_current_gradients, bias_rows, layer_forward_lanes
+from spikejoule.engine.kernels.integer import integer_forward_lanes
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.optimizer import (
     TINY,
@@ -39,6 +39,7 @@ from spikejoule.engine.kernels.structures import (
     Batch,
     ConstantInputs,
     Grids,
+    IntegerParameters,
     Layer,
     Learning,
     Moments,
@@ -60,7 +61,12 @@ from spikejoule.engine.workspace import (
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import with_grids
+from spikejoule.model.quantisation import (
+    integers_of,
+    layer_constants,
+    quantisation_of,
+    with_grids,
+)
 
 GRADIENT_LANES = 2
 """Parts in which the gradient of a batch is summed. The last bits of a result depend on it; it does
@@ -320,7 +326,7 @@ class EventEngine:
         """Spikes of every layer after the input, hidden layers first."""
         check_input(events, self._architecture)
         if self._grids is not None:
-            return IntegerNetwork(self._architecture, self.learned_state()).run(events)
+            return run_integers(self._architecture, self.learned_state(), events)
         layers = []
         for number, layer in enumerate(self._layout.layers):
             events = self._run_layer(events, layer, neuron_of_layer(self._network, number))
@@ -404,3 +410,53 @@ def _constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs | No
         return None
     currents = events.currents
     return ConstantInputs(currents.sources, currents.values.astype(dtype), currents.offsets)
+
+
+_STATE_TYPES = {16: np.int16, 32: np.int32}
+
+
+def run_integers(architecture: Architecture, state: State, events: EventList) -> list[EventList]:
+    """Run a quantised network in integers alone: what hardware of these widths would compute.
+
+    The accuracy and the spikes of a quantised network are those of this path, bit for bit.
+
+    Args:
+        architecture: layer sizes, neurons, widths and grids.
+        state: parameters; they are rounded to the grids.
+        events: the input spikes.
+
+    Returns:
+        the spikes of every layer after the input, hidden layers first.
+    """
+    check_input(events, architecture)
+    state_type = _STATE_TYPES[quantisation_of(architecture).state_bits]
+    integers = integers_of(architecture, state)
+    layers = []
+    for number, constants in enumerate(layer_constants(architecture), start=1):
+        weights = integers[f"layer{number}.synapses.weight"]
+        n_units = len(weights)
+        biases = integers.get(f"layer{number}.synapses.bias", np.zeros(n_units, np.int32))
+        layer = IntegerParameters(
+            weights=np.ascontiguousarray(weights.T),
+            biases=biases,
+            resting=np.zeros(n_units, dtype=state_type),
+            threshold=constants.threshold,
+            leak=constants.leak,
+            lowest=constants.lowest,
+            highest=constants.highest,
+            subtracts=constants.subtracts,
+        )
+        events = _run_in_integers(events, layer)
+        layers.append(events)
+    return layers
+
+
+def _run_in_integers(events: EventList, layer: IntegerParameters) -> EventList:
+    n_steps = events.n_steps
+
+    def fill(chosen: slice, out: LaneSpikes) -> None:
+        rows = slice(chosen.start * n_steps, chosen.stop * n_steps + 1)
+        spikes = Spikes(events.sources, events.offsets[rows])
+        integer_forward_lanes(spikes, layer, n_steps, out)
+
+    return collect_events(events.n_samples, n_steps, layer.biases.size, fill)
