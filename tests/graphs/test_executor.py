@@ -450,7 +450,7 @@ class TestStructure:
 
     def test_a_window_that_does_not_fit(self) -> None:
         node = Maker().conv2d(2, 2, (5, 5))
-        with pytest.raises(ArtifactError, match="the window of the node 'a' does not fit"):
+        with pytest.raises(ArtifactError, match="the node 'a' has a window that does not fit"):
             network_of(graph_of({"a": node}, (2, 4, 9), (1,)))
         node.weight = np.ones(3)
         with pytest.raises(ArtifactError, match="the node 'a' .Conv2d. is damaged"):
@@ -459,7 +459,7 @@ class TestStructure:
     @pytest.mark.parametrize("options", [{"stride": 0}, {"dilation": 0}, {"padding": -1}], ids=str)
     def test_a_window_that_is_none(self, options: dict[str, int]) -> None:
         graph = graph_of({"a": Maker().conv2d(2, 2, (3, 3), **options)}, (2, 5, 5), (1,))
-        with pytest.raises(ArtifactError, match="the window of the node 'a' does not fit"):
+        with pytest.raises(ArtifactError, match="the node 'a' has a window that does not fit"):
             network_of(graph)
 
     def test_as_many_numbers_in_another_shape(self) -> None:

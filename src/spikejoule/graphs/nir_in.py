@@ -59,9 +59,7 @@ def _input(name: str, raw: Any, shape: Shape) -> Node:
     value = raw.input_type["input"]
     sizes = () if value is None else _whole(value)
     if not sizes or min(sizes) < 1:
-        raise ArtifactError(
-            f"the node {name!r} has the shape {sizes}; sizes of 1 or more are needed."
-        )
+        raise ArtifactError(f"has the shape {sizes}; sizes of 1 or more are needed.")
     return Input(name, sizes, sizes)
 
 
@@ -90,15 +88,14 @@ def _whole(value: Any) -> tuple[int, ...]:
     return tuple(int(size) for size in found)
 
 
-def _each(name: str, what: str, value: Any, shape: Shape) -> NDArray[np.float64]:
+def _each(what: str, value: Any, shape: Shape) -> NDArray[np.float64]:
     """A parameter for every unit, flat: one number stands for all."""
     found, size = _array(value), math.prod(shape)
     if found.size == 1:
         return np.full(size, found.item())
     if not fits(found.shape, shape):
         raise ArtifactError(
-            f"the node {name!r} takes {size} values of the shape {shape}, but its {what} has the "
-            f"shape {found.shape}."
+            f"takes {size} values of the shape {shape}, but its {what} has the shape {found.shape}."
         )
     return found.reshape(-1)
 
@@ -107,17 +104,14 @@ def _dense(name: str, raw: Any, shape: Shape) -> Node:
     weight = _array(raw.weight)
     if weight.ndim != 2:
         raise ArtifactError(
-            f"the node {name!r} has a weight of {weight.ndim} dimensions; [target, source] is "
-            "allowed."
+            f"has a weight of {weight.ndim} dimensions; [target, source] is allowed."
         )
     if weight.shape[1] != math.prod(shape):
-        raise ArtifactError(
-            f"the node {name!r} takes {weight.shape[1]} values, but is given the shape {shape}."
-        )
+        raise ArtifactError(f"takes {weight.shape[1]} values, but is given the shape {shape}.")
     out = (weight.shape[0],)
     bias = None
     if hasattr(raw, "bias"):
-        bias = _each(name, "bias", raw.bias, out)
+        bias = _each("bias", raw.bias, out)
     return Dense(name, shape, out, weight, bias)
 
 
@@ -129,9 +123,7 @@ def _convolution(name: str, raw: Any, shape: Shape) -> Node:
         if len(shape) == 2:
             shape = (shape[0], 1, shape[1])
         if len(shape) == 3 and shape[1] != 1:
-            raise ArtifactError(
-                f"the node {name!r} takes (channels, length), but is given {shape}."
-            )
+            raise ArtifactError(f"takes (channels, length), but is given {shape}.")
 
     def pair(value: Any, height: int = 1) -> tuple[int, int]:
         if not is_flat:
@@ -146,15 +138,14 @@ def _convolution(name: str, raw: Any, shape: Shape) -> Node:
         raise ValueError(f"its weight has the shape {weight.shape}")
     if groups < 1 or weight.shape[0] % groups:
         raise ArtifactError(
-            f"the node {name!r} has {weight.shape[0]} channels in {groups} groups, which must "
-            "divide them."
+            f"has {weight.shape[0]} channels in {groups} groups, which must divide them."
         )
     channels = weight.shape[1] * groups
     if declared and len(shape) != 3 and math.prod(shape) == channels * math.prod(declared):
         shape = (channels, *declared)
     if len(shape) != 3 or shape[0] != channels or (declared and shape[1:] != declared):
         needed = (channels, *(declared or ("any", "any")))
-        raise ArtifactError(f"the node {name!r} takes the shape {needed}, but is given {shape}.")
+        raise ArtifactError(f"takes the shape {needed}, but is given {shape}.")
     kernel = (int(weight.shape[2]), int(weight.shape[3]))
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     padding = raw.padding.decode() if isinstance(raw.padding, bytes) else raw.padding
@@ -163,34 +154,34 @@ def _convolution(name: str, raw: Any, shape: Shape) -> Node:
         before = pair(padding, 0)
     elif padding == "same":
         if stride != (1, 1):
-            raise ArtifactError(f"the node {name!r} has the padding 'same', which needs stride 1.")
+            raise ArtifactError("has the padding 'same', which needs stride 1.")
         before, is_same = (reach[0] // 2, reach[1] // 2), True
     elif padding != "valid":
         raise ValueError(f"its padding is {padding!r:.80}; same, valid or numbers are allowed")
     both = reach if is_same else [2 * value for value in before]
     windows = Windows(kernel, stride, before, dilation)
-    out = (weight.shape[0], *_placed(name, shape, windows, both))
+    out = (weight.shape[0], *_placed(shape, windows, both))
     bias = None
     if getattr(raw, "bias", None) is not None:
-        bias = _each(name, "bias", raw.bias, (weight.shape[0],))
+        bias = _each("bias", raw.bias, (weight.shape[0],))
     return Convolution(name, shape, out, weight, bias, groups, windows)
 
 
-def _placed(name: str, shape: Shape, windows: Windows, both: Any) -> tuple[int, int]:
+def _placed(shape: Shape, windows: Windows, both: Any) -> tuple[int, int]:
     """Places of a window in height and width."""
     if min(*windows.kernel, *windows.stride, *windows.dilation) >= 1 and min(windows.padding) >= 0:
         rows, columns = (output_size(shape[1 + a], windows, a, both[a]) for a in (0, 1))
         if min(rows, columns) >= 1:
             return rows, columns
-    raise ArtifactError(f"the window of the node {name!r} does not fit the shape {shape}.")
+    raise ArtifactError(f"has a window that does not fit the shape {shape}.")
 
 
 def _pooling(name: str, raw: Any, shape: Shape) -> Node:
     if len(shape) != 3:
-        raise ArtifactError(f"the node {name!r} takes (channels, height, width), not {shape}.")
+        raise ArtifactError(f"takes (channels, height, width), not {shape}.")
     padding = _pair(raw.padding)
     windows = Windows(_pair(raw.kernel_size), _pair(raw.stride), padding)
-    places = _placed(name, shape, windows, [2 * value for value in padding])
+    places = _placed(shape, windows, [2 * value for value in padding])
     average = type(raw).__name__ == "AvgPool2d"
     return Pooling(name, shape, (shape[0], *places), windows, average)
 
@@ -216,26 +207,26 @@ def _identity(name: str, raw: Any, shape: Shape) -> Node:
 
 
 def _scaling(name: str, raw: Any, shape: Shape) -> Node:
-    return Scaling(name, shape, shape, _each(name, "scale", raw.scale, shape))
+    return Scaling(name, shape, shape, _each("scale", raw.scale, shape))
 
 
 def _step(name: str, raw: Any, shape: Shape) -> Node:
-    return Step(name, shape, shape, _each(name, "threshold", raw.threshold, shape))
+    return Step(name, shape, shape, _each("threshold", raw.threshold, shape))
 
 
 def _waiting(name: str, raw: Any, shape: Shape) -> Node:
-    seconds = _each(name, "delay", raw.delay, shape)
+    seconds = _each("delay", raw.delay, shape)
     if (seconds < 0).any():
-        raise ArtifactError(f"the node {name!r} has a delay below 0.")
+        raise ArtifactError("has a delay below 0.")
     return Waiting(name, shape, shape, seconds)
 
 
 def _neurons(name: str, raw: Any, shape: Shape) -> Node:
     kind = type(raw).__name__
-    values = {what: _each(name, what, getattr(raw, what), shape) for what in _NEURONS[kind]}
+    values = {what: _each(what, getattr(raw, what), shape) for what in _NEURONS[kind]}
     for what in _TIMES:
         if what in values and (values[what] <= 0).any():
-            raise ArtifactError(f"the node {name!r} has a {what} that is not above 0.")
+            raise ArtifactError(f"has a {what} that is not above 0.")
     return Neurons(name, shape, shape, kind, values)
 
 
@@ -260,7 +251,8 @@ BUILDERS: Final[Mapping[str, Callable[[str, Any, Shape], Node]]] = {
 }
 """What makes a node of a name, the node of nir, and the shape that it is given, () for the input.
 
-They raise ArtifactError for what does not fit, ValueError and the like for what is damaged.
+They raise ArtifactError for what does not fit, in words that follow the node's name, ValueError and
+the like for what is damaged.
 """
 
 
@@ -450,5 +442,7 @@ def _built(name: str, raw: nir.NIRNode, shape: Shape) -> Node:
     kind = type(raw).__name__
     try:
         return BUILDERS[kind](name, raw, shape)
+    except ArtifactError as error:
+        raise ArtifactError(f"the node {name!r} {error}") from None
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
         raise ArtifactError(f"the node {name!r} ({kind}) is damaged ({error}).") from error
