@@ -20,8 +20,8 @@ from spikejoule.energy import (
     energy_proxies,
     load_profiles,
 )
-from spikejoule.energy.comparison import Comparison
-from spikejoule.energy.prices import AnyPrice, Price
+from spikejoule.energy.comparison import Verdict
+from spikejoule.energy.prices import AnyPrice
 from spikejoule.evaluation.measurement import Measurement
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
@@ -94,17 +94,19 @@ def analysis(
     return analyse(given, profiles, profiles[profile], profiles[profile], BootstrapSettings(200))
 
 
-def comparisons(result: EnergyAnalysis) -> dict[str, Comparison]:
+def comparisons(result: EnergyAnalysis) -> dict[str, Verdict]:
     """Those with networks of equal size under the chosen profile, by the way of running them."""
-    return {item.baseline.method: item for item in result.chosen_inference.comparisons}
-
-
-def profile(prices: dict[str, AnyPrice | float], scope: str = "arithmetic") -> HardwareProfile:
-    """A profile of the id ``p``."""
-    given = {
-        term: Price(float(price), float(price), float(price))
-        if isinstance(price, int | float)
-        else price
-        for term, price in prices.items()
+    return {
+        one.conventional.name.rpartition(", ")[2]: one
+        for one in result.of_chosen
+        if one.conventional is not None
     }
-    return HardwareProfile("p", "p", "p", 2020, "doi:10.1/1", scope, "estimate", given)
+
+
+def profile(
+    prices: dict[str, AnyPrice | float], scope: str = "arithmetic", **changed: Any
+) -> HardwareProfile:
+    """A profile of the id ``p``."""
+    about = {"title": "p", "process": "p", "year": 2020, "source": "doi:10.1/1", "unit": "pJ"}
+    given = {"id": "p", "scope": scope, "evidence": "estimate", "prices": prices}
+    return HardwareProfile.model_validate({**about, **given, **changed})

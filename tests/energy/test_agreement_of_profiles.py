@@ -97,7 +97,7 @@ def relu_layers() -> list[Layer]:
 def items(counts: OperationCounts, name: str, held: dict[str, tuple[str, ...]]) -> list[Items]:
     """Of each image, the energy of each item under a profile of the price file."""
     energy = price(counts, load_profiles()[name])
-    assert energy.value_pj is not None
+    assert energy.per_sample_pj is not None
     priced = {column.term for column in energy.columns}
     assert priced <= {term for terms in held.values() for term in terms} | {
         "activation_read", "activation_write",
@@ -109,7 +109,7 @@ def items(counts: OperationCounts, name: str, held: dict[str, tuple[str, ...]]) 
             )
             for item, terms in held.items()
         }
-        for row in energy.value_pj.tolist()
+        for row in energy.pj[1].tolist()
     ]
 
 

@@ -143,8 +143,8 @@ def test_every_graph_is_priced_and_gets_its_page() -> None:
         n_inputs = int(np.prod(graph.nodes["input"].input_type["input"]))
         analysis = price_graph(graph, spikes(4, n_inputs, 0.3), GIVEN, title="random events")
         assert analysis.assumptions == ASSUMPTIONS
-        for entry in analysis.inference:
-            assert entry.total.high.mean > 0, (name, entry.profile.id)
+        for profile in analysis.ledger.profiles:
+            assert analysis.total(profile=profile.id).high_pj > 0, (name, profile.id)
         page = energy_page(PageContent(analysis))
         assert "random events" in page
         assert "ms in 20 steps" in page
@@ -165,9 +165,7 @@ class TestLabels:
         profiles = load_profiles()
         first = next(iter(profiles.values()))
         analysis = analyse(inputs, profiles, first, first, BootstrapSettings())
-        assert [one.label for one in analysis.chosen_inference.by_class] == np.unique(
-            labels
-        ).tolist()
+        assert [row["class"] for row in analysis.classes] == np.unique(labels).tolist()
         assert neurobench_results(run, inputs)["ClassificationAccuracy"] == 0.75
 
     @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 1, 2, 4]])

@@ -115,7 +115,7 @@ class TestByHand:
         # What a conventional network does is no omission.
         assert complete.contains.endswith(
             "but not counted: pixel read, random draw, code comparison, code multiplication, code "
-            "addition, code logarithm, input mac, zero comparison, index read."
+            "addition, code logarithm, input MAC, zero comparison, index read."
         )
 
     def test_every_term_is_in_the_table_and_somewhere_in_the_result(self) -> None:

@@ -9,17 +9,15 @@ import pytest
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import load_profiles, price, select_profile
-from spikejoule.energy.comparison import energy_by_part
+from spikejoule.energy import BootstrapSettings, load_profiles, price, select_profile
 from spikejoule.energy.counting import Column
-from spikejoule.energy.ledger import baseline_variants, spiking_variants
+from spikejoule.energy.ledger import Ledger, baseline_variants, spiking_variants
 from spikejoule.energy.prices import (
     EVIDENCE,
     SCOPES,
     TERMS_OF,
     Memory,
     Price,
-    PriceBySize,
     PriceByWidth,
 )
 from spikejoule.energy.terms import PARTS
@@ -111,16 +109,17 @@ class TestForms:
     )
     def test_by_size_is_on_straight_lines(self, size_bytes: int, per_byte: float) -> None:
         column = Column("weight_read", "x", bits=4, memory_bits=8 * size_bytes)
-        memory = Memory(((100.0, 2.0), (300.0, 6.0)))
-        assert PriceBySize(memory).at(column) == exactly(per_byte / 2)
+        memory = Memory(pj_per_byte=((100.0, 2.0), (300.0, 6.0)))
+        assert memory.pj(column) == pytest.approx(per_byte / 2, rel=1e-14)
 
     def test_an_access_costs_what_the_memory_holds(self) -> None:
         column = Column("weight_read", "x", bits=8, memory_bits=1000, parameters_bits=3000)
-        assert PriceBySize(Memory(None, 13.0, 0.01)).at(column) == exactly(23.0)
-        assert PriceBySize(Memory(None, 13.0, 0.01, joined=True)).at(column) == exactly(43.0)
+        separate = Memory(access=13.0, access_per_bit_stored=0.01)
+        joined = separate.model_copy(update={"parameters": "joined"})
         # What is no parameter of a layer is in a memory of its own.
         state = Column("state_access", "x", bits=8, memory_bits=1000)
-        assert PriceBySize(Memory(None, 13.0, 0.01, joined=True)).at(state) == exactly(23.0)
+        found = [separate.pj(column), joined.pj(column), joined.pj(state)]
+        assert found == pytest.approx([23.0, 43.0, 23.0], rel=1e-14)
 
     def test_of_a_file_and_their_units(self, tmp_path: Path) -> None:
         text = GOOD.replace("unit: pJ", "unit: nJ").replace(
@@ -135,15 +134,15 @@ class TestForms:
         }
         core = CORE + "  static_uw: [3, 4]\n"  # microwatts, whatever the unit of the prices
         found = load_profiles(written(tmp_path, core))["core"]
-        assert found.prices == {
-            "mac": PriceByWidth(0.0, 1000.0, 500.0),
-            "weight_read": PriceBySize(Memory(((0.0, 0.0), (8192.0, 2500.0)), joined=True)),
-        }
-        assert (found.static_uw, found.notes) == ((3.0, 4.0), "")
+        by_size = {"weight_read": "by_size"}
+        assert found.prices == {"mac": PriceByWidth(per_bit=1000, per_bit_squared=500)} | by_size
+        points = ((0.0, 0.0), (8192.0, 2500.0))
+        assert found.memory == Memory(pj_per_byte=points, parameters="joined")
+        assert (found.static_uw, found.notes) == (Price(3.0, None, 4.0), None)
         words = "pj_per_byte: [[0, 0], [8192, 2.5]]"
         other = core.replace(words, "access: 13.2\n    access_per_bit_stored: 0.0001")
-        memory = load_profiles(written(tmp_path, other))["core"].prices["weight_read"]
-        assert memory == PriceBySize(Memory(None, 13_200.0, 0.1, joined=True))
+        memory = load_profiles(written(tmp_path, other))["core"].memory
+        assert memory == Memory(access=13_200, access_per_bit_stored=0.1, parameters="joined")
 
 
 class TestCoverage:
@@ -245,12 +244,12 @@ class TestRefused:
 def test_static_power_is_said_and_in_no_total() -> None:
     given = dataclasses.replace(inputs(), step_us=1000.0)
     bare = profile({"addition": 1.0})
-    drawn = dataclasses.replace(bare, static_uw=(2.0, 5.0))
+    drawn = profile({"addition": 1.0}, static_uw=[2, 5])
     assert drawn.static_energy_pj(50, 10.0) == (1000.0, 2500.0)
     assert drawn.static_energy_pj(50, None) is None
     assert bare.static_energy_pj(50, 10.0) is None
     results = [analysis(given, "p", extra) for extra in (bare, drawn)]
-    assert results[0].chosen_inference.total == results[1].chosen_inference.total
+    assert results[0].total() == results[1].total()
     # Of the profile here: others of the package may state one, too.
     said = [
         [
@@ -273,16 +272,17 @@ def test_parts_add_up_to_the_total_of_what_compares() -> None:
     measured = Measurement(STATE, ARCHITECTURE, layers, pruned=True)
     variants = [
         *spiking_variants("n", measured, code, None),
-        *baseline_variants((baseline(10, [6, 5]), baseline(7, [3, 3], weight_bits=8)), 2),
+        *baseline_variants((baseline(10, [6, 5]), baseline(7, [3, 3], "8 bits", weight_bits=8)), 2),
     ]
     assert len(variants) == 5
+    ledger = Ledger.of(variants, load_profiles(), BootstrapSettings(9))
     for entry in load_profiles().values():
         for one in variants if entry.compares else ():
             energy = price(one.operations, entry)
             totals = energy.per_sample_pj
             if totals is None:
                 totals = energy.per_sample_high_pj
-            parts = energy_by_part(one, entry)
+            parts = ledger.by_part(one.name, entry)
             assert tuple(parts) == PARTS
             assert sum(parts.values()) == pytest.approx(totals.mean(), rel=1e-12)
             assert sum(parts.values()) > 0

@@ -5,167 +5,162 @@ from typing import Any
 
 import pytest
 
-from spikejoule.encoding.events import EventList
-from spikejoule.energy import EpochSpikes, count_operations
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.events import PRODUCTS, EventList, Products
+from spikejoule.energy import EpochSpikes, TrainingRecord, count_operations, load_profiles
+from spikejoule.energy.analysis import TRAINING as WHOLE
 from spikejoule.energy.counting import Column
 from spikejoule.energy.tables import energy_rows
-from spikejoule.energy.training import count_training
+from spikejoule.energy.training import PHASES, count_training
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import TRAINING, analysis, baseline, inputs
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
+BACKWARD_PJ = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
+OPTIMIZER_PJ = 126 * 3.7 + 84 * 0.9
+EPOCH_PJ = 69.6 + BACKWARD_PJ + OPTIMIZER_PJ
 
-class TestTraining:
-    def test_counts_by_hand(self) -> None:
-        training = analysis(inputs()).training
-        assert training is not None
-        counts = {(item.phase, item.term, item.place): item.count for item in training.terms}
-        # two epochs of one sample of the network by hand; 14 parameters, two steps
-        expected = {
-            ("forward", "synaptic_event", "input_to_hidden"): 20,
-            ("forward", "leak_multiplication", "output"): 12,
-            ("forward", "spike_counted", "output"): 4,
-            ("forward", "decision_comparison", "output"): 2,
-            ("backward", "gradient_accumulation", "input_to_hidden"): 20,
-            ("backward", "gradient_accumulation", "hidden_to_output"): 12,
-            ("backward", "bias_gradient_accumulation", "hidden"): 12,
-            ("backward", "backpropagation_mac", "hidden_to_output"): 24,
-            ("backward", "delta_multiplication", "hidden"): 24,
-            ("backward", "delta_addition", "output"): 12,
-            ("backward", "surrogate_evaluation", "output"): 12,
-            ("optimizer", "optimizer_multiplication", "parameters"): 2 * 14 * 9,
-            ("optimizer", "optimizer_addition", "parameters"): 2 * 14 * 6,
-            ("optimizer", "optimizer_division", "parameters"): 2 * 14 * 3,
-            ("optimizer", "optimizer_root", "parameters"): 2 * 14,
-        }
-        assert {key: counts[key] for key in expected} == expected
-        assert not any(place == "input_to_hidden" for _, term, place in counts if "mac" in term)
-        assert (training.samples, training.optimizer_steps) == (2, 2)
 
-    def test_energies_by_hand(self) -> None:
-        training = analysis(inputs()).chosen_training
-        assert training is not None
-        first, second = training.epochs
-        phases = {name: amount.value_pj for name, amount in first.by_phase.items()}
-        backward = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
-        optimizer = 126 * 3.7 + 84 * 0.9
-        assert phases == pytest.approx(
-            {"forward": 69.6, "backward": backward, "optimizer": optimizer}
+def counts_of(record: TrainingRecord, **changed: Any) -> dict[tuple[str, str, str], list[int]]:
+    """The counts of each epoch by phase, term and place."""
+    counted = count_training(record, dataclasses.replace(ARCHITECTURE, **changed))
+    return {
+        (phase, column.term, column.place): counts.tolist()
+        for phase, column, counts in zip(
+            counted.phases, counted.columns, counted.counts.T, strict=True
         )
-        epoch = 69.6 + backward + optimizer
-        assert first.cumulative.value_pj == pytest.approx(epoch)
-        assert second.cumulative.value_pj == pytest.approx(2 * epoch)
-        assert training.total.value_pj == pytest.approx(2 * epoch)
-        assert training.per_percentage_point is not None
-        # of two classes, guessing gets 50 %
-        assert training.per_percentage_point.value_pj == pytest.approx(2 * epoch / 40)
-        assert training.inferences_of_the_same_energy == pytest.approx(2 * epoch / 69.6)
-
-    def test_a_teacher_costs_its_forward_passes(self) -> None:
-        taught = dataclasses.replace(
-            TRAINING,
-            epochs=tuple(
-                dataclasses.replace(epoch, teacher_macs=100, teacher_macs_nonzero=30)
-                for epoch in TRAINING.epochs
-            ),
-        )
-        with_one = analysis(dataclasses.replace(inputs(), training=taught))
-        without = analysis(inputs())
-        training, before = with_one.training, without.training
-        assert training is not None
-        assert before is not None
-        added = set(training.terms) - set(before.terms)
-        assert [(item.phase, item.term, item.place, item.count) for item in added] == [
-            ("forward", "teacher_mac", "teacher", 200)
-        ]
-        for amount, other in zip(training.profiles, before.profiles, strict=True):
-            mac = amount.profile.price_at(Column("teacher_mac", "teacher"))
-            extra = 0 if mac is None or mac.value_pj is None else 200 * mac.value_pj
-            assert amount.total.high_pj - other.total.high_pj == pytest.approx(extra, abs=1e-3)
-        assert "200 multiply-accumulates, of which 60 would be left" in training.assumptions[-1]
-        assert training.assumptions[:-1] == before.assumptions
-        assert len(list(energy_rows(with_one))) == len(list(energy_rows(without))) + len(
-            training.profiles
-        )
-
-    def test_a_saving_pays_for_it(self) -> None:
-        training = analysis(inputs((baseline(100, [10] * 4),))).chosen_training
-        assert training is not None
-        assert training.total.value_pj is not None
-        saving = 463.6 - 69.6
-        assert training.inferences_to_amortise == {
-            "ReLU, dense": pytest.approx(training.total.value_pj / saving),
-            "ReLU, zero-skipping": None,
-        }
-
-    def test_terms_add_up_to_phases_and_phases_to_the_total(self) -> None:
-        result = analysis(inputs())
-        assert result.training is not None
-        for training in result.training.profiles:
-            for end in ("low_pj", "high_pj"):
-                terms = sum(getattr(amount, end) for _, amount in training.by_term)
-                phases = sum(getattr(amount, end) for amount in training.by_phase.values())
-                assert terms == pytest.approx(phases) == pytest.approx(getattr(training.total, end))
-
-    @pytest.mark.parametrize(("changes", "operations"), [
-        ({"weight_decay": False}, (8, 5)), ({"clipping": False}, (7, 5)),
-    ])  # fmt: skip
-    def test_what_is_switched_off_is_not_counted(
-        self, changes: dict[str, bool], operations: tuple[int, int]
-    ) -> None:
-        record = dataclasses.replace(TRAINING, **changes)  # type: ignore[arg-type]
-        training = analysis(dataclasses.replace(inputs(), training=record)).training
-        assert training is not None
-        counts = {item.term: item.count for item in training.terms if item.phase == "optimizer"}
-        assert counts["optimizer_multiplication"] == 28 * operations[0]
-        assert counts["optimizer_addition"] == 28 * operations[1]
+    }
 
 
-class TestOtherNeurons:
-    @pytest.mark.parametrize(
-        ("neuron", "expected"),
-        [
-            # twelve updates of the hidden layer in two epochs; 14 parameters with biases
-            ({}, {"bias": 12, "multiplications": 24, "additions": 12, "roots": 28}),
-            (
-                {"decay": 1.0, "bias": False},
-                {"bias": 0, "multiplications": 12, "additions": 12, "roots": 20},
-            ),
-            (
-                {"decay": (1.0, 0.5), "learned": "threshold"},
-                {"bias": 12, "multiplications": 24, "additions": 24, "roots": 32},
-            ),
-            (
-                {"learned": "both"},
-                {"bias": 12, "multiplications": 48, "additions": 36, "roots": 36},
-            ),
-        ],
+def test_counts_by_hand() -> None:
+    counts = counts_of(TRAINING)
+    # one sample of the network by hand an epoch; 14 parameters, a step an epoch
+    expected = {
+        ("forward", "synaptic_event", "input_to_hidden"): 10,
+        ("forward", "leak_multiplication", "output"): 6,
+        ("forward", "spike_counted", "output"): 2,
+        ("forward", "decision_comparison", "output"): 1,
+        ("backward", "gradient_accumulation", "input_to_hidden"): 10,
+        ("backward", "gradient_accumulation", "hidden_to_output"): 6,
+        ("backward", "bias_gradient_accumulation", "hidden"): 6,
+        ("backward", "backpropagation_mac", "hidden_to_output"): 12,
+        ("backward", "delta_multiplication", "hidden"): 12,
+        ("backward", "delta_addition", "output"): 6,
+        ("backward", "surrogate_evaluation", "output"): 6,
+        ("optimizer", "optimizer_multiplication", "parameters"): 14 * 9,
+        ("optimizer", "optimizer_addition", "parameters"): 14 * 6,
+        ("optimizer", "optimizer_division", "parameters"): 14 * 3,
+        ("optimizer", "optimizer_root", "parameters"): 14,
+    }
+    assert {key: counts[key] for key in expected} == {
+        key: [count] * 2 for key, count in expected.items()
+    }
+    assert not any(place == "input_to_hidden" for _, term, place in counts if "mac" in term)
+    assert TRAINING.optimizer_steps == 2
+
+
+def test_energies_by_hand() -> None:
+    result = analysis(inputs((baseline(100, [10] * 4),)))
+    (_, _, first), (number, percent, second) = result.epochs(result.chosen)
+    assert (number, percent) == (2, 90.0)
+    assert {phase: energy.value_pj for phase, energy in first.items()} == pytest.approx(
+        {"forward": 69.6, "backward": BACKWARD_PJ, "optimizer": OPTIMIZER_PJ, WHOLE: EPOCH_PJ}
     )
-    def test_training_counts_what_they_do(
-        self, neuron: dict[str, Any], expected: dict[str, int]
-    ) -> None:
-        architecture = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(**neuron))
-        counted = count_training(TRAINING, architecture)
-        places = {
-            (phase, column.term, column.place): place
-            for place, (phase, column) in enumerate(
-                zip(counted.phases, counted.columns, strict=True)
-            )
-        }
-        found = {
-            name: counted.counts[:, places[key]].sum()
-            for name, key in {
-                "bias": ("backward", "bias_gradient_accumulation", "hidden"),
-                "multiplications": ("backward", "delta_multiplication", "hidden"),
-                "additions": ("backward", "delta_addition", "hidden"),
-                "roots": ("optimizer", "optimizer_root", "parameters"),
-            }.items()
-        }
-        assert found == expected
+    assert second[WHOLE].value_pj == pytest.approx(2 * EPOCH_PJ)
+    assert result.training is not None
+    assert result.training.value_pj == pytest.approx(2 * EPOCH_PJ)
+    # of two classes, guessing gets 50 %
+    assert result.training_per_point is not None
+    assert result.training_per_point.value_pj == pytest.approx(2 * EPOCH_PJ / 40)
+    assert result.inferences_of_training == pytest.approx(2 * EPOCH_PJ / 69.6)
+    assert result.inferences_to_amortise == {
+        "ReLU, dense": pytest.approx(2 * EPOCH_PJ / (463.6 - 69.6)),
+        "ReLU, zero-skipping": None,
+    }
 
 
-def test_counted_training_events_take_the_place_of_spikes_times_fan_out() -> None:
+def test_terms_add_up_to_phases_and_phases_to_the_total() -> None:
+    result = analysis(inputs())
+    for name in load_profiles():
+        rows = [row["energy"] for phase in PHASES
+                for row in result.records(profile=name, phase=phase)]  # fmt: skip
+        for end in ("low_pj", "high_pj"):
+            total = getattr(result.total(profile=name, phase=WHOLE), end)
+            assert sum(getattr(one, end) for one in rows if one) == pytest.approx(total)
+            phases = [
+                getattr(result.total(profile=name, phase=phase), end)
+                for phase in PHASES
+                if result.select(profile=name, phase=phase, term="total", status="priced").size
+            ]
+            assert sum(phases) == pytest.approx(total)
+
+
+def test_a_teacher_costs_its_forward_passes() -> None:
+    taught = dataclasses.replace(
+        TRAINING,
+        epochs=tuple(
+            dataclasses.replace(epoch, teacher_macs=100, teacher_macs_nonzero=30)
+            for epoch in TRAINING.epochs
+        ),
+    )
+    with_one, without = (
+        analysis(dataclasses.replace(inputs(), training=one)) for one in (taught, TRAINING)
+    )
+    assert [*counts_of(taught)] == [
+        *(key for key in counts_of(TRAINING) if key[0] == "forward"),
+        ("forward", "teacher_mac", "teacher"),
+        *(key for key in counts_of(TRAINING) if key[0] != "forward"),
+    ]
+    for name, entry in load_profiles().items():
+        mac = entry.price_at(Column("teacher_mac", "teacher"))
+        extra = 0 if mac is None or mac.value_pj is None else 200 * mac.value_pj
+        after, before = (
+            one.total(profile=name, phase=WHOLE).high_pj for one in (with_one, without)
+        )
+        assert after - before == pytest.approx(extra, abs=1e-3)
+    assert "200 multiply-accumulates, of which 60 would be left" in taught.assumptions[-1]
+    assert taught.assumptions[:-1] == TRAINING.assumptions
+    added = len(list(energy_rows(with_one))) - len(list(energy_rows(without)))
+    assert added == len(load_profiles())
+
+
+@pytest.mark.parametrize(
+    ("changes", "operations"),
+    [({"weight_decay": False}, (8, 5)), ({"clipping": False}, (7, 5))],
+)
+def test_what_is_switched_off_is_not_counted(
+    changes: dict[str, bool], operations: tuple[int, int]
+) -> None:
+    counts = counts_of(dataclasses.replace(TRAINING, **changes))  # type: ignore[arg-type]
+    found = [
+        counts["optimizer", f"optimizer_{name}", "parameters"]
+        for name in ("multiplication", "addition")
+    ]
+    assert found == [[14 * each] * 2 for each in operations]
+
+
+@pytest.mark.parametrize(
+    ("neuron", "expected"),
+    [
+        # six updates of the hidden layer an epoch; 14 parameters with biases
+        ({}, (6, 12, 6, 14)),
+        ({"decay": 1.0, "bias": False}, (0, 6, 6, 10)),
+        ({"decay": (1.0, 0.5), "learned": "threshold"}, (6, 12, 12, 16)),
+        ({"learned": "both"}, (6, 24, 18, 18)),
+    ],
+)
+def test_training_counts_what_other_neurons_do(
+    neuron: dict[str, Any], expected: tuple[int, ...]
+) -> None:
+    counts = counts_of(TRAINING, neuron=LeakyIntegrateAndFire(**neuron))
+    terms = ("bias_gradient_accumulation", "delta_multiplication", "delta_addition")
+    keys = [("backward", term, "hidden") for term in terms]
+    keys.append(("optimizer", "optimizer_root", "parameters"))
+    assert [counts[key][0] for key in keys] == [*expected]
+
+
+def test_counted_events_take_the_place_of_spikes_times_fan_out() -> None:
     counted = dataclasses.replace(
         TRAINING,
         pruned=True,
@@ -176,13 +171,27 @@ def test_counted_training_events_take_the_place_of_spikes_times_fan_out() -> Non
     upper_bound = "which is an upper bound."
     assert not counted.assumptions[-1].endswith(upper_bound)
     assert dataclasses.replace(TRAINING, pruned=True).assumptions[-1].endswith(upper_bound)
-    counts = count_training(counted, ARCHITECTURE)
-    events = [
-        counts.counts[0, place]
-        for place, column in enumerate(counts.columns)
-        if column.term in ("synaptic_event", "gradient_accumulation")
-    ]
-    assert events == [7, 4, 7, 4]
+    counts = counts_of(counted)
+    for key in (("forward", "synaptic_event"), ("backward", "gradient_accumulation")):
+        found = [counts[*key, place][0] for place in ("input_to_hidden", "hidden_to_output")]
+        assert found == [7, 4]
+
+
+@pytest.mark.parametrize("products", PRODUCTS)
+def test_products_of_constant_currents_are_of_both_passes(products: Products) -> None:
+    macs = 4 * (1 if products == "once" else 3)
+    code = Direct(time_window=3, direct_products=products)
+    epochs = tuple(
+        EpochSpikes(number, 1, (0, 1, 1), 70.0, (0, 2), input_macs=macs) for number in (1, 2)
+    )
+    record = dataclasses.replace(
+        TRAINING, epochs=epochs, spikes=(0, 2, 2), input_products=code.input_products
+    )
+    counts = counts_of(record)
+    assert counts["forward", "input_mac", "input_to_hidden"] == [macs] * 2
+    assert counts["backward", "input_gradient_mac", "input_to_hidden"] == [macs] * 2
+    assert counts["backward", "gradient_accumulation", "input_to_hidden"] == [0, 0]
+    assert counts["backward", "bias_gradient_accumulation", "hidden"] == [6, 6]
 
 
 def test_an_epoch_of_many_samples_is_the_sum_of_them() -> None:
@@ -195,9 +204,6 @@ def test_an_epoch_of_many_samples_is_the_sum_of_them() -> None:
     assert found.columns == of_one.columns
     forward = [phase == "forward" for phase in found.phases]
     assert found.counts[0, forward].tolist() == (7 * of_one.counts[0, forward]).tolist()
-    inference = count_operations(
-        Measurement(
-            STATE, ARCHITECTURE, [EventList.from_dense([one]) for one in (INPUT, HIDDEN, OUTPUT)]
-        )
-    )
+    layers = [EventList.from_dense([one]) for one in (INPUT, HIDDEN, OUTPUT)]
+    inference = count_operations(Measurement(STATE, ARCHITECTURE, layers))
     assert of_one.counts[0, forward].tolist() == inference.counts[0].tolist()

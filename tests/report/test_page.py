@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from spikejoule.core.store import write_text
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import HardwareProfile, Price, mean_operations
+from spikejoule.energy import mean_operations
 from spikejoule.energy.tables import FrontsRow, VerdictTable
 from spikejoule.energy.words import OUTCOMES
 from spikejoule.evaluation.accuracy import StepRow
@@ -22,8 +22,8 @@ from spikejoule.evaluation.early_exit import EarlyExit, ExitOutcome, WholeWindow
 from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster
-from spikejoule.report.words import linked
-from tests.energy.by_hand import analysis, baseline, inputs
+from spikejoule.report.page import linked
+from tests.energy.by_hand import analysis, baseline, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -34,18 +34,17 @@ FIGURES = {
     "raster",
 }  # fmt: skip
 # An event costs a hundred times as much as a MAC: the spiking network must lose.
-COSTLY = HardwareProfile(
-    "costly", "A costly chip <b>", "1 nm", 2026, "nobody, doi:10.1/x", "arithmetic", "estimate",
-    {name: Price(size, size, size) for name, size in
-     (("mac", 1.0), ("addition", 100.0), ("multiplication", 100.0))},
+COSTLY = profile(
+    {"mac": 1.0, "addition": 100.0, "multiplication": 100.0},
+    id="costly", title="A costly chip <b>", static_uw=[2, 30],
 )  # fmt: skip
 BASELINES = (baseline(9000, [30, 40, 50, 60], "ReLU 3-2-2"),)
 
 
-def content(profile: str = "45nm-fp32", **changes: Any) -> PageContent:
+def content(chosen: str = "45nm-fp32", **changes: Any) -> PageContent:
     layers = [EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT)]
     full = PageContent(
-        analysis(inputs(BASELINES, [0, 0, 1, 1]), profile, COSTLY),
+        analysis(inputs(BASELINES, [0, 0, 1, 1]), chosen, COSTLY),
         by_step=tuple(
             StepRow(
                 step=step,
@@ -149,7 +148,7 @@ class TestPage:
         found = {node.get("id") for node in tree_of(page).iter("figure")}
         assert found == FIGURES
         told = words_of(page, "by-profile-description")
-        assert all(one.profile.title in told for one in content().analysis.inference)
+        assert all(one.title in told for one in content().analysis.ledger.profiles)
 
     def test_loads_nothing(self) -> None:
         page = default_page()
@@ -193,9 +192,7 @@ class TestPage:
             "3-2-2, zero-skipping (95.00 % validation, 94.00 % test), the cheapest of at least "
             "that accuracy among 1 conventional network (of this run alone)."
         )
-        result = found.analysis.chosen_inference
-        assert result.total.value is not None
-        assert f"{result.total.value.mean:.4g} pJ" in words
+        assert f"{found.analysis.total().value_pj:.4g} pJ" in words
         assert "90.00 %95 % interval 85.00 to 94.00 %" in words
         assert "Not included: neuron update active (beyond leak and bias); " in words
         # 6 events and 2 of 3 steps, against 9 and 3
@@ -224,8 +221,8 @@ class TestPage:
     @pytest.mark.parametrize(
         ("changes", "said"),
         [
-            ({"profile": "costly"}, "The spiking network loses at equal accuracy"),
-            ({"profile": "truenorth"}, "The profile truenorth does not compare this network"),
+            ({"chosen": "costly"}, "The spiking network loses at equal accuracy"),
+            ({"chosen": "truenorth"}, "The profile truenorth does not compare this network"),
             # A dearer recorded network changes the set alone.
             (
                 {"fronts": recorded(900.0), "data_source": "mnist"},
@@ -273,13 +270,8 @@ class TestPage:
 
     def test_a_declared_step_gives_the_static_power_beside_the_total(self) -> None:
         found = content("costly")
-        profile = replace(found.analysis.chosen_inference.profile, static_uw=(2.0, 30.0))
-        entries = tuple(
-            replace(entry, profile=profile) if entry.profile.id == "costly" else entry
-            for entry in found.analysis.inference
-        )
         declared = replace(found.analysis.inputs, step_us=5.0)
-        changed = replace(found.analysis, inference=entries, inputs=declared)
+        changed = replace(found.analysis, inputs=declared)
         words = words_of(energy_page(replace(found, analysis=changed)), "answer")
         assert "Static power of costly, assumed and in no total: 30 pJ to 450 pJ" in words
 

@@ -24,11 +24,12 @@ from spikejoule.energy import (
     select_profile,
 )
 from spikejoule.energy.from_graph import graph_inputs, neurobench_results
-from spikejoule.energy.words import analysis_values, energy_text
+from spikejoule.energy.words import analysis_values
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph
 from spikejoule.report import PageContent, energy_page
+from spikejoule.report.page import energy_text
 
 _OF_CHECKPOINTS = ("images", "baselines", "verdict_profile")
 _OF_GRAPHS = ("events", "step_us", "dt", *GRAPH_CHOICES, "pruned", "neurobench")

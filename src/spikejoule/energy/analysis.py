@@ -1,41 +1,37 @@
-"""The energy analysis: what it starts from and assumes, and what page, tables and metrics select.
+"""The energy analysis: what it starts from and assumes, and the table that everything selects from.
 
-Plain values, without input or output; energies are in pJ. Every energy of inference is an `Energy`:
-the mean of an inference at the lower end of the prices, at their value, and at their upper end,
-each with its spread over images and the bootstrap interval of the mean. All come from the ledger.
+Plain values, without input or output; energies are in pJ. `EnergyAnalysis.table` prints the ledger:
+page, card, text, metrics and charts are selections of its rows.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.text import NOT_RECORDED
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.events import STEP_MS, Products
+from spikejoule.encoding.events import STEP_MS
 from spikejoule.energy.comparison import (
-    Comparison,
     OperatingPoint,
     Verdict,
-    Winner,
+    WindowCost,
     compare,
     verdicts_in,
-    winner,
+    window_cost,
 )
 from spikejoule.energy.counting import METHODS, OperationCounts
-from spikejoule.energy.estimates import (
-    BootstrapSettings,
-    CountStatistics,
-    Energy,
-    Estimate,
-    count_statistics,
-)
+from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics
 from spikejoule.energy.ledger import (
+    COUNTS,
     EARLY_EXIT,
+    INFERENCE,
+    PJ,
     SPIKING,
     WHOLE_WINDOW,
     Accuracies,
@@ -43,16 +39,11 @@ from spikejoule.energy.ledger import (
     Variant,
     baseline_variants,
 )
-from spikejoule.energy.prices import HardwareProfile, coverage
-from spikejoule.energy.training import (
-    ProfileTraining,
-    TrainingEnergy,
-    TrainingRecord,
-    training_energy,
-)
+from spikejoule.energy.prices import HardwareProfile, contains
+from spikejoule.energy.training import PHASES, TrainingRecord, count_training, sentences
 from spikejoule.evaluation.measurement import EnergyProxies
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
+from spikejoule.model.quantisation import FLOAT_BITS
 
 
 @dataclass(frozen=True)
@@ -104,95 +95,6 @@ def network_name(
     return f"spiking {sizes} ({encoder.name}){pruned}{bits}"
 
 
-_MEMORY: Final = (
-    "Memory: every synaptic event reads one 32-bit weight; every potential is read and written "
-    "once per step, and at most twice more for each event."
-)
-_ENCODING: Final = (
-    "Where the images are known, what the code takes is counted as its definition says it, for "
-    "pixels that can fire, and each pixel is read once; the search for the answer is counted. "
-)
-_BASELINE: Final = (
-    "Of a conventional network, everything is counted that is of the spiking one: biases, "
-    "comparisons, addresses, words of memory, and what finding the zeros costs one that skips them."
-)
-_WIDTH: Final = (
-    "A profile whose numbers are integers takes no part in a verdict on this network, which "
-    "computed in float32; what it would cost there stands in the table of profiles alone. A "
-    "conventional network of integers may stand against it under a profile of 32 bits."
-)
-INFERENCE_ASSUMPTIONS: Final = (
-    "Counts are integers, taken from the spikes of each image; a price is a published figure for "
-    "one operation. A term without a price is listed as such and is not zero.",
-    "A synaptic event is one weight added to one membrane potential. Spikes of the output reach no "
-    "synapse.",
-    "A neuron is updated in every step, which includes its leak and its bias; the update is active "
-    "if the neuron spikes in that step. Loihi's table names the two kinds without defining them. "
-    "Comparisons with the threshold and resets are counted; most profiles have no price for them.",
-    _MEMORY,
-    _ENCODING + _BASELINE,
-    _WIDTH,
-    "Break-even: spikes of all layers grow in proportion to the spikes per input, neuron updates "
-    "in proportion to the window; weights and accuracy are taken as they are.",
-)
-
-
-_CURRENTS: Final[dict[Products, str]] = {
-    "once": "The image is a constant current: each pixel that is not black takes a "
-    "multiply-accumulate for each of its synapses, once per inference, and the sums are added in "
-    "every step, which is counted as the addition of a bias. ",
-    "every_step": "The image is a constant current: each pixel that is not black takes a "
-    "multiply-accumulate for each of its synapses, in every step. ",
-}
-_PRODUCTS: Final = (
-    "Each product reads a weight as a synaptic event does; a profile without a price of a "
-    "multiply-accumulate leaves it out. Each pixel is read, and compared with zero, once; the "
-    "search for the answer is counted. "
-)
-
-
-_SENSOR: Final = (
-    "The input are events of a sensor: nothing encodes them, and neither what the sensor takes nor "
-    "what brings its events to steps is counted; the search for the answer is. Conventional "
-    "networks read how often each unit spiked in the window, of which the counting is not counted, "
-    "in their favour. "
-)
-
-
-def inference_assumptions(
-    quantisation: Quantisation | None, products: Products | None = None, from_sensor: bool = False
-) -> tuple[str, ...]:
-    """What is counted and what is assumed of the inference of a network, a sentence each.
-
-    Args:
-        quantisation: its widths; None for floating point.
-        products: how often it multiplies constant currents; None for an input of spikes.
-        from_sensor: whether the input are events from birth.
-    """
-    if from_sensor:
-        return tuple(
-            line.replace(_ENCODING, _SENSOR).replace("of each image", "of each sample")
-            for line in inference_assumptions(quantisation)
-        )
-    if products is not None:
-        reads = _CURRENTS[products] + _PRODUCTS
-        return tuple(line.replace(_ENCODING, reads) for line in INFERENCE_ASSUMPTIONS)
-    if quantisation is None:
-        return INFERENCE_ASSUMPTIONS
-    weights, states = quantisation.weight_bits, quantisation.state_bits
-    of_integers = {
-        _MEMORY: f"Memory: every synaptic event reads one weight of {weights} bits; every "
-        f"potential, of {states} bits, is read and written once per step, and at most twice more "
-        "for each event. Profiles of memory alone have the prices of words of 32 bits.",
-        _WIDTH: "The network ran in integers, and its accuracy is theirs: weights of "
-        f"{weights} bits, potentials of {states}. Under 45nm-int8 its additions and the "
-        "conventional networks' multiply-accumulates are priced at 8 bits, although what a weight "
-        f"is added to has {states}; 45nm-int8-accumulate-32 and 45nm-int32 price these additions "
-        "at 32. Profiles of integers compare it with conventional networks of integers alone.",
-    }
-    return tuple(of_integers.get(sentence, sentence) for sentence in INFERENCE_ASSUMPTIONS)
-
-
 @dataclass(frozen=True)
 class RecordedAccuracy:
     """Test accuracy in percent as a checkpoint records it, with its interval where known.
@@ -237,7 +139,7 @@ class AnalysisInputs:
             where the network has none.
         graph_places: of a foreign graph, where operations happen, in its order.
         facts: what else there is to say of the network, label and value.
-        assumed: what is counted and assumed, a sentence each; empty for `inference_assumptions`.
+        assumed: what is counted and assumed, a sentence each; empty for what `counting` counts.
         subject: what the samples show.
     """
 
@@ -264,10 +166,11 @@ class AnalysisInputs:
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What is counted and what is assumed, a sentence each."""
-        return self.assumed or inference_assumptions(
-            self.architecture.quantisation,
-            self.encoder.input_products,
-            self.encoder.takes == "events",
+        return self.assumed or sentences(
+            "inference",
+            quantisation=self.architecture.quantisation,
+            products=self.encoder.input_products,
+            from_sensor=self.encoder.takes == "events",
         )
 
     @property
@@ -308,13 +211,9 @@ class AnalysisInputs:
     @property
     def operating_point(self) -> OperatingPoint:
         """How the network was run."""
-        return OperatingPoint(
-            self.architecture.n_input,
-            sum(self.architecture.synapses),
-            self.time_window,
-            self.encoder.rate_hz,
-            self.spikes_per_inference[self.architecture.layer_names[0]],
-        )
+        spikes = self.spikes_per_inference[self.architecture.layer_names[0]]
+        spikes_per_input = spikes / self.architecture.n_input
+        return OperatingPoint(spikes_per_input, self.time_window, self.encoder.rate_hz)
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:
@@ -352,60 +251,22 @@ class AnalysisInputs:
         return "window, maximum rate", f"{window}, {rate_hz:g} Hz"
 
 
-@dataclass(frozen=True)
-class CountSummary:
-    """Operations per inference of one term at one place, priced or not."""
-
-    term: str
-    place: str
-    count: Estimate
-
-
-@dataclass(frozen=True)
-class TermEnergy:
-    """Energy per inference of one term at one place under one profile."""
-
-    term: str
-    place: str
-    energy: Energy
-
-
-@dataclass(frozen=True)
-class ClassEnergy:
-    """Energy per inference of the images of one class."""
-
-    label: int
-    n_images: int
-    energy: Energy
-
-
-@dataclass(frozen=True)
-class ProfileInference:
-    """Inference under one profile.
-
-    Attributes:
-        profile: the prices, with their source.
-        total: energy of an inference.
-        by_class: of each class, ascending; empty without labels.
-        by_term: of each term at each place that has a price.
-        unpriced: terms without a price, not in the total.
-        covered: terms whose cost lies within another price.
-        contains: in words, what the total holds.
-        comparisons: with the conventional networks of equal size, in every way of running them;
-            empty if the profile does not compare, or its numbers are not the network's.
-        wins: ``snn`` if it needs less than each of these, ``ann`` if one of them needs less, else
-            ``undecided``; None without comparisons.
-    """
-
-    profile: HardwareProfile
-    total: Energy
-    by_class: tuple[ClassEnergy, ...]
-    by_term: tuple[TermEnergy, ...]
-    unpriced: tuple[str, ...]
-    covered: tuple[str, ...]
-    contains: str
-    comparisons: tuple[Comparison, ...]
-    wins: Winner | None
+COLUMNS: Final = (
+    "profile",
+    "network",
+    "phase",
+    "term",
+    "layer",
+    "class",
+    "count",
+    *PJ,
+    "status",
+)
+"""Columns of metrics/energy.csv."""
+SNN: Final = "snn"
+"""The network of the analysis, over its whole window, among the networks of the table."""
+TOTAL: Final = "total"
+TRAINING: Final = "training"
 
 
 @dataclass(frozen=True, eq=False)
@@ -415,37 +276,36 @@ class EnergyAnalysis:
     Attributes:
         inputs: what was counted, and of what.
         bootstrap: how intervals were drawn.
-        counts: operations per inference of every term at every place.
-        chosen: id of the profile of the headline.
-        inference: one entry a profile, in the order of the price file.
-        training: None where the counts of training are not recorded.
-        ledger: the long table: the network over its whole window, its other variants, and the
-            conventional networks.
-        baselines: the conventional networks, in every way of running them.
-        verdict_profile: id of the profile of the verdict.
+        chosen: the profile of the headline.
+        judging: the profile of the verdict.
+        ledger: the long table: the network over its whole window, its other variants, the
+            conventional networks, and training.
+        table: under every profile, the rows of the network, of the conventional networks of equal
+            size, and of training, each with its totals: `COLUMNS`, and the spread of the counts
+            (`COUNTS`). NaN is what is not known, and what a row is not about. A total with a class
+            is over its images; that of the phase ``training`` is over all phases.
+        comparisons: with the conventional networks of equal size, in every way of running them;
+            none under a profile that does not compare, or whose numbers are not the network's.
         verdicts: the network against the cheapest conventional one of at least its accuracy, under
             every profile that compares; empty without baselines, or if its accuracy is not known.
         early_verdicts: the same for the network that answers early.
-        equal_accuracy: the comparison of the verdict's profile; None where it has none.
     """
 
     inputs: AnalysisInputs
     bootstrap: BootstrapSettings
-    counts: tuple[CountSummary, ...]
-    chosen: str
-    inference: tuple[ProfileInference, ...]
-    training: TrainingEnergy | None
+    chosen: HardwareProfile
+    judging: HardwareProfile
     ledger: Ledger
-    baselines: tuple[Variant, ...]
-    verdict_profile: str
+    table: pd.DataFrame
+    comparisons: tuple[Verdict, ...]
     verdicts: tuple[Verdict, ...] = ()
     early_verdicts: tuple[Verdict, ...] = ()
-    equal_accuracy: Comparison | None = None
 
     @property
     def assumptions(self) -> tuple[str, ...]:
-        """What is counted and what is assumed of inference, a sentence each."""
-        return self.inputs.assumptions
+        """What is counted and what is assumed, of inference and of training, a sentence each."""
+        training = self.inputs.training
+        return self.inputs.assumptions + (() if training is None else training.assumptions)
 
     @property
     def has_intervals(self) -> bool:
@@ -453,26 +313,136 @@ class EnergyAnalysis:
         return (self.inputs.operations.n_images or 0) > 1
 
     @property
-    def chosen_inference(self) -> ProfileInference:
-        """Inference under the chosen profile."""
-        return next(entry for entry in self.inference if entry.profile.id == self.chosen)
+    def baselines(self) -> tuple[Variant, ...]:
+        """The conventional networks, in every way of running them."""
+        return tuple(one for one in self.ledger.variants if one.side != SPIKING)
+
+    @property
+    def contains(self) -> str:
+        """What the total under the chosen profile holds, and what it does not."""
+        return contains((row["term"] for row in self.records()), self.chosen)
+
+    @property
+    def training_contains(self) -> str:
+        """The same of training."""
+        terms = (row["term"] for phase in PHASES for row in self.records(phase=phase))
+        return contains(terms, self.chosen)
+
+    def select(self, **values: str) -> pd.DataFrame:
+        """Rows of the table with these values; unless they say otherwise, of the network's
+        inference under the chosen profile."""
+        wanted = {"profile": self.chosen.id, "network": SNN, "phase": INFERENCE} | values
+        chosen = [self.table[name].to_numpy() == value for name, value in wanted.items()]
+        return self.table[np.logical_and.reduce(chosen)]
+
+    def records(self, **values: str) -> list[dict[str, Any]]:
+        """The same without totals: each row, and its `energy`, None where it has no price."""
+        rows = self.select(**values)
+        return [_record(row) for row in rows[rows["term"] != TOTAL].to_dict("records")]
+
+    def total(self, **values: str) -> Energy:
+        """The energy of an inference; `values` as of `select`. Nothing priced is 0."""
+        rows = self.select(**{"term": TOTAL, **values})
+        energy: Energy | None = _record(rows[rows["class"].isna()].to_dict("records")[0])["energy"]
+        return Energy(0.0, 0.0, 0.0) if energy is None else energy
+
+    @property
+    def classes(self) -> list[dict[str, Any]]:
+        """Each class: its label, `class`, its images, `n_images`, and their `energy`."""
+        rows = self.select(term=TOTAL).dropna(subset="class").to_dict("records")
+        return [
+            {**_record(row), "n_images": int((self.inputs.labels == row["class"]).sum())}
+            for row in rows
+        ]
+
+    def terms(self, status: str, **values: str) -> tuple[str, ...]:
+        """Terms of a status: in the total, ``covered`` by others' prices, or not in it."""
+        return tuple(dict.fromkeys(row["term"] for row in self.records(**values)
+                                   if row["status"] == status))  # fmt: skip
 
     @property
     def verdict(self) -> Verdict | None:
         """The verdict of its profile; None where there is none."""
-        return _under_profile(self.verdicts, self.verdict_profile)
+        return next((one for one in self.verdicts if one.profile == self.judging), None)
 
     @property
     def early_verdict(self) -> Verdict | None:
         """The same for the network that answers early."""
-        return _under_profile(self.early_verdicts, self.verdict_profile)
+        return next((one for one in self.early_verdicts if one.profile == self.judging), None)
 
     @property
-    def chosen_training(self) -> ProfileTraining | None:
-        """Training under the chosen profile."""
-        if self.training is None:
+    def window_cost(self) -> WindowCost | None:
+        """What an event and a step cost under the chosen profile."""
+        inputs, encoder = self.inputs, self.inputs.encoder
+        has_rate, products = encoder.rate_hz is not None, encoder.input_products
+        window = inputs.time_window
+        return window_cost(inputs.operations, self.chosen, window, products, has_rate)
+
+    @property
+    def training(self) -> Energy | None:
+        """All of training under the chosen profile; None where its counts are not recorded."""
+        return None if self.inputs.training is None else self.total(phase=TRAINING)
+
+    @property
+    def training_per_point(self) -> Energy | None:
+        """The same over the percentage points by which the best validation accuracy exceeds
+        guessing; None if it does not, or is not recorded."""
+        record = self.inputs.training
+        best = None if record is None else record.best_validation_accuracy_percent
+        gained = 0.0 if best is None else best - 100 / self.inputs.architecture.layer_sizes[-1]
+        if self.training is None or gained <= 0:
             return None
-        return next(entry for entry in self.training.profiles if entry.profile.id == self.chosen)
+        return Energy.of(np.array(self.training.numbers) / gained)
+
+    @property
+    def inferences_of_training(self) -> float | None:
+        """Inferences of the energy of training; None where the prices are brackets alone, or an
+        inference costs nothing."""
+        return self._inferences(self.total().value_pj)
+
+    @property
+    def inferences_to_amortise(self) -> dict[str, float | None]:
+        """For each comparison, by its network, the inferences after which the saving has paid for
+        the training; None where there is no saving."""
+        own, found = self.total().value_pj, {}
+        for one in self.of_chosen:
+            assert one.conventional is not None
+            other = one.conventional.energy.value_pj
+            saved = None if own is None or other is None else other - own
+            found[one.conventional.name] = self._inferences(saved)
+        return found
+
+    @property
+    def of_chosen(self) -> tuple[Verdict, ...]:
+        """The comparisons of the chosen profile."""
+        return tuple(one for one in self.comparisons if one.profile == self.chosen)
+
+    def _inferences(self, each_pj: float | None) -> float | None:
+        spent = None if self.training is None else self.training.value_pj
+        return None if spent is None or each_pj is None or each_pj <= 0 else spent / each_pj
+
+    def epochs(self, profile: HardwareProfile) -> list[tuple[int, float, dict[str, Energy]]]:
+        """Each epoch of training, where they are recorded: its number, the validation accuracy
+        after it, and its energy by phase, and that of all until its end (`TRAINING`)."""
+        record = self.inputs.training
+        if record is None:
+            return []
+        counts, place = self.ledger.images[-1], self.ledger.profiles.index(profile)
+        weights = self.ledger.weights(len(self.ledger.variants), place)
+        phase_of = self.ledger.rows["phase"].to_numpy()[-counts.shape[1] :]
+        found = []
+        for epoch, own, until in zip(
+            record.epochs, counts, counts.cumsum(axis=0), strict=bool(record.epochs)
+        ):
+            rows = {phase: own * (phase_of == phase) for phase in PHASES} | {TRAINING: until}
+            energies = {phase: Energy.of(weights @ row) for phase, row in rows.items()}
+            found.append((epoch.epoch, epoch.validation_accuracy_percent, energies))
+        return found
+
+
+def _record(row: dict[Any, Any]) -> dict[str, Any]:
+    numbers = [row[name] for name in PJ]
+    return {**row, "energy": None if np.isnan(numbers[0]) else Energy.of(numbers)}
 
 
 def analyse(
@@ -496,99 +466,84 @@ def analyse(
     """
     spiking = (inputs.variant, *inputs.variants[1:])
     baselines = baseline_variants(inputs.baselines, inputs.n_compared)
-    ledger = Ledger.of((*spiking, *baselines), profiles, bootstrap)
-    conventional = range(len(spiking), len(ledger.variants))
-    is_equal = [one.equal_size for one in inputs.baselines for _ in METHODS]
-    equal_sizes = [one for one, equal in zip(conventional, is_equal, strict=True) if equal]
-    by_class = _class_statistics(inputs, bootstrap)
-    inference = tuple(
-        _under(place, ledger, by_class, equal_sizes, inputs.operating_point)
-        for place in range(len(ledger.profiles))
-    )
     training = None
     if inputs.training is not None:
         assert isinstance(inputs.architecture, Architecture)
-        priced = [(entry.profile, entry.total, entry.comparisons) for entry in inference]
-        training = training_energy(inputs.training, inputs.architecture, priced)
-    found: tuple[Verdict, ...] = ()
-    early_found: tuple[Verdict, ...] = ()
-    early = next((one for one in spiking if one.method == EARLY_EXIT), None)
-    if inputs.variant.accuracies is not None:
-        level = inputs.variant.accuracies.validation_percent
-        found = verdicts_in(ledger, [0, *conventional], [level])
-    if early is not None and early.accuracies is not None:
-        level = early.accuracies.validation_percent
-        early_found = verdicts_in(ledger, [spiking.index(early), *conventional], [level])
-    equal_accuracy = None
-    judged = _under_profile(found, verdict.id)
-    if judged is not None and judged.conventional is not None:
-        against = ledger.variants.index(judged.conventional.variant)
-        place = ledger.place_of(verdict)
-        compared = compare(ledger, 0, [against], place, inputs.operating_point)
-        equal_accuracy = compared[0] if compared else None
+        training = count_training(inputs.training, inputs.architecture)
+    ledger = Ledger.of((*spiking, *baselines), profiles, bootstrap, training)
+    conventional = range(len(spiking), len(ledger.variants))
+    is_equal = [one.equal_size for one in inputs.baselines for _ in METHODS]
+    equal_sizes = [one for one, equal in zip(conventional, is_equal, strict=True) if equal]
+    operation = inputs.operating_point
+    comparisons = compare(ledger, 0, equal_sizes, operation)
+    judged: dict[str, tuple[Verdict, ...]] = {}
+    for number, one in enumerate(spiking):
+        if one.method in (WHOLE_WINDOW, EARLY_EXIT) and one.accuracies is not None:
+            level = one.accuracies.validation_percent
+            own = operation if number == 0 else None
+            judged[one.method] = verdicts_in(ledger, [number, *conventional], [level], own)
     return EnergyAnalysis(
         inputs=inputs,
         bootstrap=bootstrap,
-        counts=tuple(
-            CountSummary(column.term, column.place, count)
-            for column, count in zip(ledger.columns_of(0), ledger.counts(0), strict=True)
-        ),
-        chosen=chosen.id,
-        inference=inference,
-        training=training,
+        chosen=chosen,
+        judging=verdict,
         ledger=ledger,
-        baselines=baselines,
-        verdict_profile=verdict.id,
-        verdicts=found,
-        early_verdicts=early_found,
-        equal_accuracy=equal_accuracy,
-    )
-
-
-def _under_profile(found: Sequence[Verdict], profile_id: str) -> Verdict | None:
-    return next((one for one in found if one.profile.id == profile_id), None)
-
-
-def _class_statistics(
-    inputs: AnalysisInputs, bootstrap: BootstrapSettings
-) -> dict[int, tuple[int, CountStatistics]]:
-    """Images and statistics of each class; nothing without labels."""
-    operations, labels = inputs.operations, inputs.labels
-    if labels is None or operations.n_images is None:
-        return {}
-    chosen = {int(label): labels == label for label in np.unique(labels)}
-    return {
-        label: (int(rows.sum()), count_statistics([operations.counts[rows]], bootstrap)[0])
-        for label, rows in chosen.items()
-    }
-
-
-def _under(
-    place: int,
-    ledger: Ledger,
-    by_class: Mapping[int, tuple[int, CountStatistics]],
-    equal_sizes: Sequence[int],
-    operation: OperatingPoint,
-) -> ProfileInference:
-    """The network's inference under the profile of a number."""
-    profile, columns = ledger.profiles[place], ledger.columns_of(0)
-    held, weights = coverage(columns, profile), ledger.prices(0, place).weights
-    comparisons = compare(ledger, 0, equal_sizes, place, operation)
-    return ProfileInference(
-        profile=profile,
-        total=ledger.total(0, place),
-        by_class=tuple(
-            ClassEnergy(label, n_images, statistics.energy(weights))
-            for label, (n_images, statistics) in by_class.items()
-        ),
-        by_term=tuple(
-            TermEnergy(column.term, column.place, energy)
-            for column, energy in zip(columns, ledger.row_energies(0, place), strict=True)
-            if energy is not None
-        ),
-        unpriced=held.unpriced,
-        covered=held.covered,
-        contains=held.words,
+        table=_table(inputs, ledger, comparisons, bootstrap),
         comparisons=comparisons,
-        wins=winner(comparisons),
+        verdicts=judged.get(WHOLE_WINDOW, ()),
+        early_verdicts=judged.get(EARLY_EXIT, ()),
     )
+
+
+def _table(
+    inputs: AnalysisInputs,
+    ledger: Ledger,
+    comparisons: Sequence[Verdict],
+    bootstrap: BootstrapSettings,
+) -> pd.DataFrame:
+    """The table of an analysis."""
+    operations, labels, by_class = inputs.operations, inputs.labels, {}
+    if labels is not None and operations.n_images is not None:
+        for label in np.unique(labels):
+            chosen = operations.counts[labels == label]
+            by_class[int(label)] = count_statistics([chosen], bootstrap)[0]
+    rows: list[list[Any]] = []
+
+    def add(number: int, place: int, network: str) -> None:
+        # Of what is compared, and of training, the totals alone have a spread.
+        energies, span = ledger.energies(number, place, number == 0).T, ledger.span(number)
+        profile, own = ledger.profiles[place], ledger.rows[span]
+        heads = zip(own["phase"], own["term"], own["place"], own[[*COUNTS]].to_numpy(), strict=True)
+        for (phase, term, layer, counts), pj in zip(heads, energies, strict=True):
+            head = [profile.id, network, phase, term, layer, np.nan, counts[0]]
+            rows.append([*head, *pj, profile.status_of(term), *counts[1:]])
+
+    def add_total(
+        place: int, network: str, phase: str, energy: Energy | None, label: float = np.nan
+    ) -> None:
+        numbers = [np.nan] * len(PJ) if energy is None else energy.numbers
+        head = [ledger.profiles[place].id, network, phase, TOTAL, "", label, np.nan]
+        status = "unpriced" if energy is None else "priced"
+        rows.append([*head, *numbers, status, *[np.nan] * len(COUNTS[1:])])
+
+    for place, profile in enumerate(ledger.profiles):
+        add(0, place, SNN)
+        add_total(place, SNN, INFERENCE, ledger.total(0, place))
+        for label, statistics in by_class.items():
+            of_class = statistics.energy(ledger.weights(0, place))
+            add_total(place, SNN, INFERENCE, of_class, label)
+        for other in (one.conventional for one in comparisons if one.profile == profile):
+            assert other is not None
+            add(ledger.number_of(other.name), place, other.name)
+            add_total(place, other.name, INFERENCE, other.energy)
+    number = len(ledger.variants)
+    for place in range(len(ledger.profiles) if inputs.training is not None else 0):
+        add(number, place, SNN)
+        priced = ~np.isnan(ledger.energies(number, place)[0])
+        phase_of = ledger.rows["phase"][ledger.span(number)].to_numpy()
+        for phase in PHASES:
+            has_price = priced[phase_of == phase].any()
+            energy = ledger.total(number, place, phase) if has_price else None
+            add_total(place, SNN, phase, energy)
+        add_total(place, SNN, TRAINING, ledger.total(number, place))
+    return pd.DataFrame(rows, columns=[*COLUMNS, *COUNTS[1:]])

@@ -8,9 +8,9 @@ that their ratio is a paired one. Percentile bootstrap: Efron and Tibshirani, An
 Bootstrap, 1993, chapter 13.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,51 +22,44 @@ _DRAWS_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A mean over images.
+class Energy:
+    """pJ of an inference, a mean, or of all of a training, which is known exactly.
 
-    `standard_deviation` (over images) and the ends of the bootstrap interval of the mean, `low` and
-    `high`, are None where counts are known as means alone.
+    Attributes:
+        low_pj, value_pj, high_pj: under the prices' lower ends, values (None: brackets alone) and
+            upper ends.
+        standard_deviation_pj: over images, of the value, or of the upper end; None where the counts
+            are known as means alone.
+        interval_low_pj, interval_high_pj: bootstrap interval of the mean, from the lower ends of
+            the prices to the upper; None likewise.
     """
 
-    mean: float
-    standard_deviation: float | None
-    low: float | None
-    high: float | None
+    low_pj: float
+    value_pj: float | None
+    high_pj: float
+    standard_deviation_pj: float | None = None
+    interval_low_pj: float | None = None
+    interval_high_pj: float | None = None
 
+    @classmethod
+    def of(cls, numbers: Iterable[float]) -> Self:
+        """Of the fields in their order, NaN for None."""
+        return cls(*(None if np.isnan(number) else float(number) for number in numbers))  # type: ignore[arg-type]
 
-@dataclass(frozen=True)
-class Energy:
-    """pJ under the prices' lower ends, values (None: brackets alone) and upper ends."""
-
-    low: Estimate
-    value: Estimate | None
-    high: Estimate
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """The fields in their order, NaN for None."""
+        return tuple(np.nan if one is None else one for one in vars(self).values())
 
     @property
     def lowest_pj(self) -> float:
         """The least that the mean can be: by the prices' bracket and by the interval."""
-        return self.low.mean if self.low.low is None else self.low.low
+        return self.low_pj if self.interval_low_pj is None else self.interval_low_pj
 
     @property
     def highest_pj(self) -> float:
         """The most that the mean can be."""
-        return self.high.mean if self.high.high is None else self.high.high
-
-    @property
-    def low_pj(self) -> float:
-        """The mean under the prices' lower ends, as of `Amount`."""
-        return self.low.mean
-
-    @property
-    def value_pj(self) -> float | None:
-        """The mean under their values."""
-        return None if self.value is None else self.value.mean
-
-    @property
-    def high_pj(self) -> float:
-        """The mean under their upper ends."""
-        return self.high.mean
+        return self.high_pj if self.interval_high_pj is None else self.interval_high_pj
 
     @property
     def middle_pj(self) -> float:
@@ -74,26 +67,10 @@ class Energy:
         return (self.low_pj + self.high_pj) / 2 if self.value_pj is None else self.value_pj
 
 
-@dataclass(frozen=True)
-class Amount:
-    """pJ under the prices' lower ends, values (None: brackets alone) and upper ends, of operations
-    whose number is known exactly."""
-
-    low_pj: float
-    value_pj: float | None
-    high_pj: float
-
-    @classmethod
-    def of(cls, ends: NDArray[Any]) -> "Amount":
-        """Of low, value and high, float64 [3]; a value of NaN is none."""
-        low, value, high = (float(end) for end in ends)
-        return cls(low, None if np.isnan(value) else value, high)
-
-    @property
-    def ends(self) -> Floats:
-        """Low, value and high, float64 [3]; the value NaN where there is none."""
-        value = np.nan if self.value_pj is None else self.value_pj
-        return np.array([self.low_pj, value, self.high_pj])
+def middle(ends_pj: Floats) -> float:
+    """The value of low, value and high, float64 [3]; of brackets alone, half-way between."""
+    low, value, high = ends_pj
+    return float((low + high) / 2 if np.isnan(value) else value)
 
 
 def joules(energy_pj: float, digits: int = 4) -> str:
@@ -115,8 +92,8 @@ def range_words(
     return f"{joules(low_pj, digits)} to {joules(high_pj, digits)}"
 
 
-def energy_words(energy: Energy | Amount) -> str:
-    """The same of a mean, or of an amount."""
+def energy_words(energy: Energy) -> str:
+    """The same of an energy."""
     return range_words(energy.low_pj, energy.value_pj, energy.high_pj, 4)
 
 
@@ -181,22 +158,21 @@ class CountStatistics:
         alone[:, range(n_columns), range(n_columns)] = weights
         return self.spread(alone.reshape(-1, n_columns)).reshape(4, *weights.shape)
 
-    def energy(self, weights: Floats) -> Energy:
-        """The energy of all columns together, under prices [3, C] with NaN values for brackets."""
-        return energy_of(self.spread(weights))
+    def energy(self, weights: Floats, means: Floats | None = None) -> Energy:
+        """The energy of all columns together, under prices [3, C] with NaN values for brackets.
+
+        `means` [3], if they are given, stand for the sums of the columns' means.
+        """
+        spread = self.spread(weights)
+        return Energy.of([*(spread[0] if means is None else means), *priced_spread(spread[1:])])
 
 
-def estimate_of(spread: Floats) -> Estimate:
-    """Of mean, standard deviation and the ends of the interval, float64 [4], NaN for none."""
-    mean, *others = (None if np.isnan(number) else float(number) for number in spread)
-    assert mean is not None
-    return Estimate(mean, *others)
-
-
-def energy_of(spread: Floats) -> Energy:
-    """Of the same under lower ends, values and upper ends, float64 [4, 3]."""
-    low, high = estimate_of(spread[:, 0]), estimate_of(spread[:, 2])
-    return Energy(low, None if np.isnan(spread[0, 1]) else estimate_of(spread[:, 1]), high)
+def priced_spread(spread: Floats) -> Floats:
+    """Of standard deviations and intervals under lower ends, values and upper ends, [3, 3, ...],
+    those of `Energy`: [3, ...]."""
+    deviation = np.where(np.isnan(spread[0, 1]), spread[0, 2], spread[0, 1])
+    found: Floats = np.stack([deviation, spread[1, 0], spread[2, 2]])
+    return found
 
 
 def interval(resampled: Floats, confidence: float) -> Floats:

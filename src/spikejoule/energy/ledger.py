@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
@@ -34,18 +35,16 @@ from spikejoule.energy.counting import (
     counted,
 )
 from spikejoule.energy.estimates import (
-    Amount,
     BootstrapSettings,
     CountStatistics,
     Energy,
-    Estimate,
     Floats,
     count_statistics,
-    energy_of,
-    estimate_of,
+    priced_spread,
 )
-from spikejoule.energy.prices import HardwareProfile, PriceVector, price_vector
-from spikejoule.energy.terms import TERMS
+from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
+from spikejoule.energy.terms import PARTS, TERMS
+from spikejoule.energy.training import TrainingCounts
 from spikejoule.evaluation.early_exit import stopped_after
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.quantisation import FLOAT_BITS
@@ -197,29 +196,44 @@ def code_until(
     return EncodingOperations(**found)
 
 
+COUNTS: Final = (
+    "count",
+    "count_standard_deviation",
+    "count_interval_low",
+    "count_interval_high",
+)
+"""Columns of operations per inference: the mean, its spread over images and bootstrap interval."""
+PJ: Final = (
+    "pj_low",
+    "pj",
+    "pj_high",
+    "pj_standard_deviation",
+    "pj_interval_low",
+    "pj_interval_high",
+)
+"""Columns of energies, in the order of the fields of `Energy`."""
+INFERENCE: Final = "inference"
+
+
 @dataclass(frozen=True, eq=False)
 class Ledger:
     """The long table: R rows, a term of a variant at a place each, under P profiles.
 
     Attributes:
-        variants: whose rows follow one another.
+        variants: whose rows follow one another; training, where it is known, is the last.
         profiles: in their order.
-        variant: number of each row's variant, int64 [R].
-        columns: term, place, width and memory of each row.
-        count: operations per inference: mean, standard deviation over images and the ends of the
-            bootstrap interval of the mean, float64 [4, R]; all but the mean NaN where counts are
-            means.
+        rows: term, place, width and memory of each row (the fields of `Column`), `variant`, its
+            number, `phase` (``inference``, or one of training's), and `COUNTS`; all but the count
+            NaN where it is a mean, or all of a training. Whole numbers are exact up to 2**53.
         price_pj: low, value and high of one operation, float64 [P, 3, R]; NaN where a profile has
             no price, and the value NaN where it has a bracket alone.
-        images: counts of each variant, [N, its rows]; of means, one row.
-        statistics: of these; all share the draws of images.
+        images: counts of each variant, [N, its rows]; of means, one row; of training, of epochs.
+        statistics: of these; all variants share the draws of images.
     """
 
     variants: tuple[Variant, ...]
     profiles: tuple[HardwareProfile, ...]
-    variant: NDArray[np.int64]
-    columns: tuple[Column, ...]
-    count: Floats
+    rows: pd.DataFrame
     price_pj: Floats
     images: tuple[NDArray[Any], ...]
     statistics: tuple[CountStatistics, ...]
@@ -230,70 +244,74 @@ class Ledger:
         variants: Sequence[Variant],
         profiles: Mapping[str, HardwareProfile],
         settings: BootstrapSettings,
+        training: TrainingCounts | None = None,
     ) -> "Ledger":
         """Price variants of the same images; where one is known as a mean alone, all are means."""
         operations = [one.operations for one in variants]
-        rows = [one.counts for one in operations]
+        images: list[NDArray[Any]] = [one.counts for one in operations]
         if any(one.n_images is None for one in operations):
-            rows = [one.means[None] for one in operations]
-        statistics = count_statistics(rows, settings)
-        columns = tuple(column for one in operations for column in one.columns)
-        listed = tuple(profiles.values())
-        prices = [price_vector(columns, profile).pj for profile in listed]
+            images = [one.means[None] for one in operations]
+        statistics = [*count_statistics(images, settings)]
+        phases = [[INFERENCE] * len(one.columns) for one in operations]
+        if training is not None:
+            operations.append(OperationCounts(training.columns, training.counts, 1))
+            images.append(training.counts)
+            statistics += count_statistics([training.counts.sum(axis=0)[None]], settings)
+            phases.append([*training.phases])
+        columns = [column for one in operations for column in one.columns]
+        counts = np.hstack([one.spread(np.eye(len(one.mean))) for one in statistics])
+        rows = pd.DataFrame(columns).assign(
+            variant=np.repeat(np.arange(len(images)), [each.shape[1] for each in images]),
+            phase=[phase for each in phases for phase in each],
+            **dict(zip(COUNTS, counts, strict=True)),
+        )
+        prices = [prices_pj(columns, profile) for profile in profiles.values()]
         return cls(
             variants=tuple(variants),
-            profiles=listed,
-            variant=np.repeat(np.arange(len(rows)), [len(one.columns) for one in operations]),
-            columns=columns,
-            count=np.hstack([one.spread(np.eye(len(one.mean))) for one in statistics]),
+            profiles=tuple(profiles.values()),
+            rows=rows,
             price_pj=np.stack(prices) if prices else np.empty((0, 3, len(columns))),
-            images=tuple(rows),
-            statistics=statistics,
+            images=tuple(images),
+            statistics=tuple(statistics),
         )
 
-    def place_of(self, profile: HardwareProfile) -> int:
-        """The number of a profile."""
-        return next(place for place, one in enumerate(self.profiles) if one.id == profile.id)
+    def number_of(self, name: str) -> int:
+        """The number of the variant of a name."""
+        return [one.name for one in self.variants].index(name)
 
-    def columns_of(self, variant: int) -> tuple[Column, ...]:
-        """The columns of a variant's rows."""
-        return self.variants[variant].operations.columns
+    def span(self, variant: int) -> slice:
+        """The rows of a variant."""
+        ends = np.cumsum([0, *(each.shape[1] for each in self.images)])
+        return slice(int(ends[variant]), int(ends[variant + 1]))
 
-    def counts(self, variant: int) -> list[Estimate]:
-        """Operations per inference in each row of a variant."""
-        return [estimate_of(spread) for spread in self.count[:, self.variant == variant].T]
+    def weights(self, variant: int, profile: int) -> Floats:
+        """What the counts of a variant's rows are multiplied with, [3, its rows]."""
+        return weights_of(self.price_pj[profile][:, self.span(variant)])
 
-    def prices(self, variant: int, profile: int) -> PriceVector:
-        """The prices of a variant's rows under a profile."""
-        return PriceVector(self.price_pj[profile][:, self.variant == variant])
+    def energies(self, variant: int, profile: int, with_spread: bool = False) -> Floats:
+        """Mean energies of a variant's rows under a profile, as of `PJ`, [6, its rows].
 
-    def rows(self, variant: int, profile: int) -> list[Amount | None]:
-        """The mean energy of each row of a variant under a profile; None where it has no price.
-
-        None has a value if one of the rows has a bracket alone.
+        NaN where a row has no price, and all but the means without `with_spread`. None has a value
+        if one of the rows has a bracket alone.
         """
-        prices, means = self.prices(variant, profile), self.count[0, self.variant == variant]
-        return [
-            Amount.of(ends) if priced else None
-            for ends, priced in zip((prices.weights * means).T, prices.priced, strict=True)
-        ]
+        weights, span = self.weights(variant, profile), self.span(variant)
+        spread = np.full_like(weights, np.nan)
+        if with_spread:
+            spread = priced_spread(self.statistics[variant].spread_of_columns(weights)[1:])
+        energies = np.vstack([self.rows["count"].to_numpy()[span] * weights, spread])
+        energies[:, np.isnan(self.price_pj[profile][0, span])] = np.nan
+        return energies
 
-    def row_energies(self, variant: int, profile: int) -> list[Energy | None]:
-        """The same with the spread over images."""
-        prices = self.prices(variant, profile)
-        spread = self.statistics[variant].spread_of_columns(prices.weights)
-        return [
-            energy_of(spread[:, :, row]) if priced else None
-            for row, priced in enumerate(prices.priced)
-        ]
-
-    def total(self, variant: int, profile: int) -> Energy:
-        """The energy of an inference: of all rows that have a price."""
-        return self.statistics[variant].energy(self.prices(variant, profile).weights)
+    def total(self, variant: int, profile: int, phase: str = "") -> Energy:
+        """The energy of an inference, or of a phase of training: of all rows that have a price."""
+        weights = self.weights(variant, profile)
+        if phase:
+            weights[:, self.rows["phase"].to_numpy()[self.span(variant)] != phase] *= 0.0
+        return self.statistics[variant].energy(weights)
 
     def resampled(self, variant: int, profile: int) -> Floats:
         """The same in every resample of images, under lower ends, values and upper ends, [3, B]."""
-        return self.statistics[variant].resampled_sums(self.prices(variant, profile).weights)
+        return self.statistics[variant].resampled_sums(self.weights(variant, profile))
 
     def image_means(self, variant: int, profile: int) -> Floats:
         """The mean of the energies of the images, under lower ends, values and upper ends, [3].
@@ -301,19 +319,26 @@ class Ledger:
         It is the mean of `total` but for the rounding of sums: what is compared is priced image by
         image.
         """
-        rows, weights = self.images[variant], self.prices(variant, profile).weights
+        rows, weights = self.images[variant], self.weights(variant, profile)
         return np.array([(rows @ each).mean() for each in weights])
 
     def compared_total(self, variant: int, profile: int) -> Energy:
         """The total of what is compared (`image_means`)."""
-        spread = self.statistics[variant].spread(self.prices(variant, profile).weights)
-        spread[0] = self.image_means(variant, profile)
-        return energy_of(spread)
+        weights, means = self.weights(variant, profile), self.image_means(variant, profile)
+        return self.statistics[variant].energy(weights, means)
 
-    def middle_pj(self, variant: int, profile: int) -> float:
-        """The mean under the values; of brackets alone, half-way between their ends."""
-        low, value, high = self.image_means(variant, profile)
-        return float((low + high) / 2 if np.isnan(value) else value)
+    def by_part(self, name: str, profile: HardwareProfile) -> dict[str, float]:
+        """pJ per inference of each of `terms.PARTS`, of the variant of a name; of brackets, the
+        upper ends. A part without a price is 0."""
+        number = self.number_of(name)
+        _, value, high = self.energies(number, self.profiles.index(profile))[:3]
+        energies = pd.Series(np.nan_to_num(high if np.isnan(value).all() else value))
+        of_part = self.rows["term"][self.span(number)].map(_PART_OF).to_numpy()
+        sums = energies.groupby(of_part).sum()
+        return {part: float(sums.get(part, 0.0)) for part in PARTS}
+
+
+_PART_OF = {name: term.part for name, term in TERMS.items()}
 
 
 def runs(variant: Variant, profile: HardwareProfile) -> bool:
@@ -323,7 +348,7 @@ def runs(variant: Variant, profile: HardwareProfile) -> bool:
     """
     if not profile.runs(variant.weight_bits, variant.integers):
         return False
-    return bool(price_vector(variant.operations.columns, profile).weights[0].any())
+    return bool(weights_of(prices_pj(variant.operations.columns, profile))[0].any())
 
 
 _UNKNOWN: Final = -1.0

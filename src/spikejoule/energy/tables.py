@@ -36,36 +36,15 @@ from spikejoule.core.schema import (
     Table,
     Text,
 )
-from spikejoule.energy.analysis import EnergyAnalysis, ProfileInference
-from spikejoule.energy.comparison import Choice, Outcome, Ratio, Verdict, won
-from spikejoule.energy.estimates import Amount, Energy
-from spikejoule.energy.ledger import Side, Variant, runs
-from spikejoule.energy.prices import HardwareProfile, price_vector
-from spikejoule.energy.training import ProfileTraining, TrainingEnergy
+from spikejoule.energy.analysis import COLUMNS, TRAINING, EnergyAnalysis
+from spikejoule.energy.comparison import Choice, Outcome, Ratio, Verdict
+from spikejoule.energy.estimates import Energy
+from spikejoule.energy.ledger import INFERENCE, Side, Variant, runs
+from spikejoule.energy.prices import HardwareProfile, mean_pj
 from spikejoule.evaluation.front_rows import pareto_front
-
-COLUMNS: Final = (
-    "profile",
-    "network",
-    "phase",
-    "term",
-    "layer",
-    "class",
-    "count",
-    "pj_low",
-    "pj",
-    "pj_high",
-    "pj_standard_deviation",
-    "pj_interval_low",
-    "pj_interval_high",
-    "status",
-)
 
 PJ_PER_MJ: Final = 1e9
 
-Cells = tuple[Any, ...]
-
-_NOTHING: Final = ("",) * 6
 # Beyond these digits, sums differ with the order in which a processor adds.
 _DIGITS, _DIGITS_OF_RUNS = 10, 8
 
@@ -127,55 +106,50 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     lower and at the upper end of the prices. Ratios are to the first baseline. Neuron updates are
     one a neuron and step, and those of event-driven hardware (`Measurement.lazy_updates`).
     """
-    chosen, training = analysis.chosen_inference, analysis.chosen_training
-    proxies, verdict = analysis.inputs.proxies, analysis.verdict
-    clocked, lazy = analysis.inputs.neuron_updates
+    total, verdict, inputs = analysis.total(), analysis.verdict, analysis.inputs
+    clocked, lazy = inputs.neuron_updates
     numbers: dict[str, float | int | str | None] = {
-        "profile": analysis.chosen,
-        "energy_per_inference_pj": chosen.total.value_pj,
-        "energy_per_inference_low_pj": chosen.total.lowest_pj,
-        "energy_per_inference_high_pj": chosen.total.highest_pj,
+        "profile": analysis.chosen.id,
+        "energy_per_inference_pj": total.value_pj,
+        "energy_per_inference_low_pj": total.lowest_pj,
+        "energy_per_inference_high_pj": total.highest_pj,
         "neuron_updates_per_inference": clocked,
         "neuron_updates_lazy_per_inference": lazy,
+        "training_energy_mj": _millijoules(analysis.training),
+        "training_energy_per_percentage_point_mj": _millijoules(analysis.training_per_point),
+        "training_energy_in_inferences": analysis.inferences_of_training,
     }
-    for one in chosen.comparisons[:2]:
-        method = one.baseline.method.replace("-", "_")
+    for one in analysis.of_chosen[:2]:
+        assert one.conventional is not None
+        method = one.conventional.name.rpartition(", ")[2].replace("-", "_")
         numbers |= _ratio(f"ratio_to_{method}_ann", one.ratio)
     if analysis.verdicts:
-        numbers["profiles_won"], numbers["profiles_compared"] = won(analysis.verdicts)
+        numbers["profiles_won"] = sum(one.outcome == "snn" for one in analysis.verdicts)
+        numbers["profiles_compared"] = len(analysis.verdicts)
     if verdict is not None:
-        numbers |= {
-            "verdict_profile": verdict.profile.id,
-            "equal_accuracy_energy_pj": _energy_of(verdict.spiking),
-            **_ratio("equal_accuracy_ratio", verdict.ratio),
-        }
-    if verdict is not None and verdict.conventional is not None:
-        numbers |= {
-            "equal_accuracy_baseline": verdict.conventional.variant.name,
-            "equal_accuracy_baseline_energy_pj": _energy_of(verdict.conventional),
-        }
-    if training is not None:
-        numbers |= {
-            "training_energy_mj": _millijoules(training.total),
-            "training_energy_per_percentage_point_mj": _millijoules(training.per_percentage_point),
-            "training_energy_in_inferences": training.inferences_of_the_same_energy,
-        }
+        numbers["verdict_profile"] = verdict.profile.id
+        numbers |= _ratio("equal_accuracy_ratio", verdict.ratio)
+        if verdict.spiking is not None:
+            numbers["equal_accuracy_energy_pj"] = verdict.spiking.energy.value_pj
+        if verdict.conventional is not None:
+            numbers["equal_accuracy_baseline"] = verdict.conventional.name
+            energy = verdict.conventional.energy
+            numbers["equal_accuracy_baseline_energy_pj"] = energy.value_pj
     exact = {
-        "dense_operations_per_inference": proxies.dense_operations_per_inference,
-        "synaptic_events_per_inference": proxies.synaptic_events_per_inference,
-        "sparsity_ratio": proxies.sparsity_ratio,
-        "input_macs_per_inference": proxies.input_macs_per_inference,
+        name: getattr(inputs.proxies, name)
+        for name in (
+            "dense_operations_per_inference",
+            "synaptic_events_per_inference",
+            "sparsity_ratio",
+            "input_macs_per_inference",
+        )
     }
     found = {name: _rounded(number) for name, number in numbers.items()} | exact
     return {name: number for name, number in found.items() if number is not None}
 
 
-def _energy_of(choice: Choice | None) -> float | None:
-    return None if choice is None else choice.energy.value_pj
-
-
-def _millijoules(amount: Amount | None) -> float | None:
-    return None if amount is None or amount.value_pj is None else amount.value_pj / PJ_PER_MJ
+def _millijoules(energy: Energy | None) -> float | None:
+    return None if energy is None or energy.value_pj is None else energy.value_pj / PJ_PER_MJ
 
 
 def _ratio(name: str, ratio: Ratio | None) -> dict[str, float | None]:
@@ -187,65 +161,15 @@ def _rounded(number: Any, digits: int = _DIGITS) -> Any:
     return float(f"{number:.{digits}g}") if isinstance(number, float) else number
 
 
-def energy_rows(analysis: EnergyAnalysis) -> Iterator[Cells]:
+def energy_rows(analysis: EnergyAnalysis) -> Iterator[list[Any]]:
     """The rows of metrics/energy.csv, with a cell for each of `COLUMNS`."""
-    ledger = analysis.ledger
-    for place, entry in enumerate(analysis.inference):
-        own = (entry.profile.id, "snn", "inference")
-        energies = {(item.term, item.place): item.energy for item in entry.by_term}
-        for item in analysis.counts:
-            cells = _cells(energies.get((item.term, item.place)))
-            count, status = _rounded(item.count.mean), _status(item.term, entry)
-            yield (*own, item.term, item.place, "", count, *cells, status)
-        yield (*own, "total", "", "", "", *_cells(entry.total), "priced")
-        for one in entry.by_class:
-            yield (*own, "total", "", one.label, "", *_cells(one.energy), "priced")
-        for compared in entry.comparisons:
-            variant = ledger.variants.index(compared.baseline)
-            head = (entry.profile.id, compared.name, "inference")
-            rows = zip(
-                ledger.columns_of(variant),
-                ledger.counts(variant),
-                ledger.rows(variant, place),
-                strict=True,
-            )
-            for column, estimate, amount in rows:
-                status = "unpriced" if amount is None else "priced"
-                count = _rounded(estimate.mean)
-                yield (*head, column.term, column.place, "", count, *_cells(amount), status)
-            yield (*head, "total", "", "", "", *_cells(compared.ann), "priced")
-    if analysis.training is not None:
-        for priced in analysis.training.profiles:
-            yield from _training_rows(analysis.training, priced)
-
-
-def _training_rows(training: TrainingEnergy, priced: ProfileTraining) -> Iterator[Cells]:
-    amounts = dict(priced.by_term)
-    for item in training.terms:
-        head = (priced.profile.id, "snn", item.phase, item.term, item.place, "", item.count)
-        yield (*head, *_cells(amounts.get(item)), _status(item.term, priced))
-    with_price = {item.phase for item in amounts}
-    for phase, amount in priced.by_phase.items():
-        has_price = phase in with_price
-        cells = (*_cells(amount if has_price else None), "priced" if has_price else "unpriced")
-        yield (priced.profile.id, "snn", phase, "total", "", "", "", *cells)
-
-
-def _status(term: str, entry: ProfileInference | ProfileTraining) -> str:
-    if term in entry.unpriced:
-        return "unpriced"
-    return "covered" if term in entry.covered else "priced"
-
-
-def _cells(energy: Energy | Amount | None) -> Cells:
-    if energy is None:
-        return _NOTHING
-    spread: tuple[float | None, ...] = (None, None, None)
-    if isinstance(energy, Energy):
-        deviation = (energy.value or energy.high).standard_deviation
-        spread = (deviation, energy.low.low, energy.high.high)
-    numbers = (energy.low_pj, energy.value_pj, energy.high_pj, *spread)
-    return tuple("" if number is None else _rounded(number) for number in numbers)
+    table = analysis.table
+    for row in table.loc[table["phase"] != TRAINING, [*COLUMNS]].to_dict("records"):
+        whole = ("class",) if row["phase"] == INFERENCE else ("class", "count")
+        yield [
+            "" if cell != cell else int(cell) if name in whole else _rounded(cell)
+            for name, cell in row.items()
+        ]
 
 
 class VerdictRow(Row):
@@ -264,7 +188,7 @@ class VerdictRow(Row):
     """
 
     profile: Text
-    level_percent: Percent
+    level_percent: MaybePercent
     outcome: Outcome
     ratio: MaybeNotNegative
     ratio_low: MaybeNotNegative
@@ -305,21 +229,18 @@ class VerdictRow(Row):
         if not self.conventional:
             return "snn"
         low, high = self.ratio_low or 0.0, self.ratio_high
-        return Ratio(None, low, math.inf if high is None else high).verdict
+        return Ratio(None, low, math.inf if high is None else high).outcome
 
 
 def _of_side(name: str, choice: Choice | None) -> dict[str, Any]:
-    figures: Cells = (None,) * 5
-    if choice is not None:
-        known, energy = choice.variant.accuracies, choice.energy
-        accuracies = (None, None) if known is None else (
-            known.validation_percent, known.test_percent
-        )  # fmt: skip
-        energies = (energy.lowest_pj, energy.value_pj, energy.highest_pj)
-        figures = (*accuracies, *(_rounded(end, _DIGITS_OF_RUNS) for end in energies))
-    keys = ("validation_percent", "test_percent", "pj_low", "pj", "pj_high")
-    named = {f"{name}_{key}": figure for key, figure in zip(keys, figures, strict=True)}
-    return {name: "" if choice is None else choice.variant.name, **named}
+    found: dict[str, Any] = {name: "" if choice is None else choice.name}
+    known = None if choice is None else choice.accuracies
+    found[f"{name}_validation_percent"] = known and known.validation_percent
+    found[f"{name}_test_percent"] = known and known.test_percent
+    for end, key in (("pj_low", "lowest_pj"), ("pj", "value_pj"), ("pj_high", "highest_pj")):
+        energy = None if choice is None else getattr(choice.energy, key)
+        found[f"{name}_{end}"] = _rounded(energy, _DIGITS_OF_RUNS)
+    return found
 
 
 class VerdictTable(Table):
@@ -412,7 +333,7 @@ def _fronts_row(variant: Variant, profile: HardwareProfile) -> FrontsRow | None:
     accuracies = variant.accuracies
     if accuracies is None or not runs(variant, profile):
         return None
-    ends = price_vector(variant.operations.columns, profile).weights @ variant.operations.means
+    ends = mean_pj(variant.operations, profile)
     low, value, high = (_rounded(float(end), _DIGITS_OF_RUNS) for end in ends)
     return FrontsRow(
         profile=profile.id,

@@ -4,7 +4,7 @@ A term is a kind of operation with an integer count of its own. Everything else 
 is its row here; a new term is a row and its count (`docs/how-to/add-a-term.md`).
 """
 
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -208,6 +208,6 @@ def priceable(priced: Priced) -> tuple[str, ...]:
     return tuple(term.name for term in _ROWS if priced in term.priced)
 
 
-def in_words(names: Iterable[str]) -> str:
+def in_words(*names: str) -> str:
     """Terms as people write them, after one another."""
-    return ", ".join(name.replace("_", " ") for name in names)
+    return ", ".join(re.sub(r"\bmac\b", "MAC", name.replace("_", " ")) for name in names)

@@ -1,4 +1,4 @@
-"""Training: its operations as integers by epoch, phase, term and place, and their energy.
+"""Training: its operations as integers by epoch, phase, term and place.
 
 With N samples of an epoch, T steps, layers of n_l units, E_l synaptic events from layer l on, P
 parameters and U optimizer steps,
@@ -23,15 +23,16 @@ scalars, the loss at the output counts, and the augmentation and encoding of ima
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from spikejoule.encoding.events import Products
-from spikejoule.energy.comparison import Comparison
 from spikejoule.energy.counting import (
     Block,
     Column,
@@ -44,8 +45,6 @@ from spikejoule.energy.counting import (
     joined,
     leaks_by_layer,
 )
-from spikejoule.energy.estimates import Amount, Energy
-from spikejoule.energy.prices import HardwareProfile, coverage, price_vector
 from spikejoule.model.architecture import Architecture
 
 PHASES: Final = ("forward", "backward", "optimizer")
@@ -62,20 +61,17 @@ _ADAM = {
 _WEIGHT_DECAY = {"optimizer_multiplication": 1, "optimizer_addition": 1}  # g + decay w
 _CLIPPING = {"optimizer_multiplication": 2, "optimizer_addition": 1}  # norm, scaling
 
-TRAINING_ASSUMPTIONS: Final = (
-    "Training counts the forward and backward passes of all training samples; validation, encoding "
-    "and augmentation are not counted.",
-    "Backward: one gradient accumulation per synaptic event; deltas, surrogate derivatives and "
-    "bias gradients once per neuron and step; deltas travel back through every synapse between "
-    "neurons in every step, none to the input.",
-    "Optimizer: Adam on every parameter in every step, with weight decay and gradient clipping "
-    "where they were on; divisions, roots and surrogate evaluations are counted, but no profile "
-    "prices them.",
-    "Pruned synapses keep their place in the backward pass between neurons and in the optimizer: "
-    "an upper bound. They keep it in memory, too, so that no index of a target is read.",
-    "A saving pays for the spiking network's training alone: a baseline's own training is not "
-    "counted. Percentage points are those by which the best validation accuracy exceeds guessing.",
-)
+
+@cache
+def _templates() -> Environment:
+    loader = PackageLoader("spikejoule.energy", "assumptions")
+    return Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
+
+
+def sentences(of: str, **values: Any) -> tuple[str, ...]:
+    """What is counted and what is assumed ``of`` inference or training: the lines of a template of
+    the folder `assumptions`, filled in with `values`."""
+    return tuple(_templates().get_template(f"{of}.j2").render(values).strip().splitlines())
 
 
 @dataclass(frozen=True)
@@ -147,27 +143,7 @@ class TrainingRecord:
     @property
     def assumptions(self) -> tuple[str, ...]:
         """What is counted and what is assumed, a sentence each."""
-        found = list(TRAINING_ASSUMPTIONS)
-        if self.pruned and not self.events_counted:
-            found.append(
-                "Synapses were removed during training; events of training are counted with all "
-                "synapses in place, which is an upper bound."
-            )
-        if self.has_teacher:
-            macs = sum(epoch.teacher_macs or 0 for epoch in self.epochs)
-            left = sum(epoch.teacher_macs_nonzero or 0 for epoch in self.epochs)
-            found.append(
-                f"The ReLU teacher answers each training sample once: {macs:,} "
-                f"multiply-accumulates, of which {left:,} would be left without those of a zero "
-                "activation. All are priced; its biases and its softmax are not counted, and "
-                "neither is its own training."
-            )
-        if self.input_products is not None:
-            found.append(
-                "Each product of a constant current stands for another one in the backward pass: "
-                "of the current and the sum of the deltas."
-            )
-        return tuple(found)
+        return sentences("training", record=self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,184 +220,3 @@ def _optimizer(record: TrainingRecord, architecture: Architecture) -> Iterator[B
 
 def _batches(samples: int, batch_size: int) -> int:
     return -(-samples // batch_size)
-
-
-@dataclass(frozen=True)
-class TrainingTerm:
-    """Operations of the whole training: one term at one place in one phase, an exact integer."""
-
-    phase: str
-    term: str
-    place: str
-    count: int
-
-
-@dataclass(frozen=True)
-class TrainingEpoch:
-    """One epoch under one profile.
-
-    Attributes:
-        epoch: from 1 on.
-        validation_accuracy_percent: after it.
-        by_phase: energy of the epoch: ``forward``, ``backward``, ``optimizer``.
-        cumulative: energy from the first epoch to this one: the cost to reach its accuracy.
-    """
-
-    epoch: int
-    validation_accuracy_percent: float
-    by_phase: dict[str, Amount]
-    cumulative: Amount
-
-
-@dataclass(frozen=True)
-class ProfileTraining:
-    """Training under one profile.
-
-    Attributes:
-        profile: the prices.
-        epochs: in order; empty where spikes are known for the whole of training alone.
-        total: energy of all that has a price.
-        by_phase: ``forward``, ``backward``, ``optimizer``.
-        by_term: each entry of `TrainingEnergy.terms` that has a price, and its energy.
-        unpriced: terms without a price, not in the total.
-        covered: terms whose cost lies within another price.
-        contains: in words, what the total holds.
-        per_percentage_point: the total over the percentage points by which the best validation
-            accuracy exceeds guessing; None if it does not, or is not recorded.
-        inferences_of_the_same_energy: the total over the energy of an inference; None where
-            the prices are brackets alone, or an inference costs nothing.
-        inferences_to_amortise: for each comparison, by its name, the inferences after which the
-            saving has paid for the training; None where there is no saving.
-    """
-
-    profile: HardwareProfile
-    epochs: tuple[TrainingEpoch, ...]
-    total: Amount
-    by_phase: dict[str, Amount]
-    by_term: tuple[tuple[TrainingTerm, Amount], ...]
-    unpriced: tuple[str, ...]
-    covered: tuple[str, ...]
-    contains: str
-    per_percentage_point: Amount | None
-    inferences_of_the_same_energy: float | None
-    inferences_to_amortise: dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class TrainingEnergy:
-    """Training: exact counts, and their price under every profile.
-
-    Attributes:
-        terms: all operations that were counted, priced or not.
-        samples: forward and backward passes.
-        optimizer_steps: updates of all parameters.
-        n_epochs: passes over the training set.
-        best_epoch: the epoch whose weights were kept; None where not recorded.
-        best_validation_accuracy_percent: None where not recorded.
-        assumptions: what is counted and what is assumed, a sentence each.
-        profiles: the energy by profile.
-    """
-
-    terms: tuple[TrainingTerm, ...]
-    samples: int
-    optimizer_steps: int
-    n_epochs: int
-    best_epoch: int | None
-    best_validation_accuracy_percent: float | None
-    assumptions: tuple[str, ...]
-    profiles: tuple[ProfileTraining, ...]
-
-
-def training_energy(
-    record: TrainingRecord,
-    architecture: Architecture,
-    inference: Sequence[tuple[HardwareProfile, Energy, Sequence[Comparison]]],
-) -> TrainingEnergy:
-    """Count and price a training.
-
-    Args:
-        record: what is known of it.
-        architecture: of the network.
-        inference: each profile with the energy of an inference and its comparisons.
-    """
-    counts = count_training(record, architecture)
-    terms = tuple(
-        TrainingTerm(phase, column.term, column.place, int(total))
-        for phase, column, total in zip(
-            counts.phases, counts.columns, counts.counts.sum(axis=0), strict=True
-        )
-    )
-    best = record.best_validation_accuracy_percent
-    gained = None if best is None else best - 100 / architecture.n_output
-    return TrainingEnergy(
-        terms=terms,
-        samples=record.samples,
-        optimizer_steps=record.optimizer_steps,
-        n_epochs=record.n_epochs,
-        best_epoch=record.best_epoch,
-        best_validation_accuracy_percent=best,
-        assumptions=record.assumptions,
-        profiles=tuple(
-            _under(profile, energy, comparisons, counts, terms, record.epochs, gained)
-            for profile, energy, comparisons in inference
-        ),
-    )
-
-
-def _under(
-    profile: HardwareProfile,
-    energy: Energy,
-    comparisons: Sequence[Comparison],
-    counts: TrainingCounts,
-    terms: Sequence[TrainingTerm],
-    epochs: Sequence[EpochSpikes],
-    gained: float | None,
-) -> ProfileTraining:
-    prices, held = price_vector(counts.columns, profile), coverage(counts.columns, profile)
-    weights, phases = prices.weights, np.array(counts.phases)
-
-    def amount(row: NDArray[np.int64]) -> Amount:
-        return Amount.of(np.array([row @ each for each in weights]))
-
-    def by_phase(row: NDArray[np.int64]) -> dict[str, Amount]:
-        return {phase: amount(row * (phases == phase)) for phase in PHASES}
-
-    totals, cumulative = counts.counts.sum(axis=0), counts.counts.cumsum(axis=0)
-    total = amount(totals)
-    inference_pj = energy.value_pj
-    amortised = {}
-    for one in comparisons:
-        ann = one.ann.value_pj
-        saving = None if ann is None or inference_pj is None else ann - inference_pj
-        amortised[one.name] = _quotient(total.value_pj, saving)
-    return ProfileTraining(
-        profile=profile,
-        epochs=tuple(
-            TrainingEpoch(
-                epoch=epoch.epoch,
-                validation_accuracy_percent=epoch.validation_accuracy_percent,
-                by_phase=by_phase(counts.counts[row]),
-                cumulative=amount(cumulative[row]),
-            )
-            for row, epoch in enumerate(epochs)
-        ),
-        total=total,
-        by_phase=by_phase(totals),
-        by_term=tuple(
-            (term, Amount.of(weights[:, place] * totals[place]))
-            for place, term in enumerate(terms)
-            if prices.priced[place]
-        ),
-        unpriced=held.unpriced,
-        covered=held.covered,
-        contains=held.words,
-        per_percentage_point=Amount.of(total.ends / gained) if gained and gained > 0 else None,
-        inferences_of_the_same_energy=_quotient(total.value_pj, inference_pj),
-        inferences_to_amortise=amortised,
-    )
-
-
-def _quotient(numerator: float | None, denominator: float | None) -> float | None:
-    if numerator is None or denominator is None or denominator <= 0:
-        return None
-    return numerator / denominator

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.energy import EnergyAnalysis
+from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.ledger import CONVENTIONAL
 from spikejoule.energy.tables import FrontsRow, VerdictRow
-from spikejoule.energy.words import Standing, compared_words, verdict_sentences
+from spikejoule.energy.words import among_recorded, compared_words, verdict_sentences
 from spikejoule.evaluation.accuracy import StepRow
 from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.front_rows import FrontRow
-from spikejoule.report.charts.raster import SpikeRaster
 
 if TYPE_CHECKING:
     from spikejoule.model.trained import TrainedNetwork
+    from spikejoule.report.charts.raster import SpikeRaster
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class PageContent:
     front: tuple[FrontRow, ...] = ()
     levels: tuple[VerdictRow, ...] = ()
     fronts: tuple[FrontsRow, ...] = ()
-    raster: SpikeRaster | None = None
+    raster: "SpikeRaster | None" = None
     provenance: tuple[tuple[str, str], ...] = ()
     data_source: str = ""
 
@@ -59,15 +60,15 @@ class PageContent:
         return tuple(row for row in self.fronts if row.side == CONVENTIONAL)
 
     @property
-    def standings(self) -> tuple[Standing, ...]:
+    def verdicts(self) -> tuple[Verdict, ...]:
         """This network against all, under every profile that compares."""
-        return tuple(Standing.of(one, self.recorded) for one in self.analysis.verdicts)
+        return tuple(among_recorded(one, self.recorded) for one in self.analysis.verdicts)
 
     @property
-    def standing(self) -> Standing | None:
+    def verdict(self) -> Verdict | None:
         """The same under the verdict's profile; None where that one does not compare."""
-        verdict = self.analysis.verdict
-        return None if verdict is None else Standing.of(verdict, self.recorded)
+        judging = self.analysis.judging
+        return next((one for one in self.verdicts if one.profile == judging), None)
 
     @property
     def compared_words(self) -> str:

@@ -1,59 +1,78 @@
-"""The energy report as a self-contained page, and as a card; the same content, the same bytes.
+"""The energy report as a self-contained page, as a card, and as text; the same bytes each time.
 
-What they say is in the templates `energy.html.j2` and `energy_card.md.j2`; here is what these are
-given.
+What they say is in the templates `energy.html.j2`, `energy_card.md.j2` and `energy.txt.j2`, which
+select it from the analysis.
 """
 
+import re
 from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
-from spikejoule.energy import EnergyAnalysis, prices, terms
-from spikejoule.energy import words as verdict_words
-from spikejoule.energy.comparison import WindowCost, energy_by_part, window_cost
-from spikejoule.energy.estimates import energy_words, joules
-from spikejoule.energy.prices import MEASURED_ON_MNIST
-from spikejoule.energy.words import Standing
-from spikejoule.report import words
-from spikejoule.report.charts import accuracy, energy
-from spikejoule.report.charts.canvas import PALETTE, Chart, NoChart
-from spikejoule.report.charts.learning import training_energy
-from spikejoule.report.charts.raster import spike_raster
+from spikejoule.core.text import render, text_table
+from spikejoule.energy import EnergyAnalysis, prices, terms, words
+from spikejoule.energy.comparison import Verdict
+from spikejoule.energy.estimates import Energy, energy_words, joules, range_words
+from spikejoule.energy.training import PHASES
 from spikejoule.report.content import PageContent
+
+# A DOI may hold almost anything but spaces; what closes a sentence or a list does not belong to it.
+_REFERENCE = re.compile(r"(doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;]+)")
 
 
 def energy_page(content: PageContent) -> str:
     """The page as HTML, without scripts and without a network."""
-    analysis, chosen = content.analysis, content.analysis.chosen_inference
-    training, verdict = analysis.chosen_training, content.standing
-    ratios = [(one.ratio, one) for one in content.standings if one.ratio is not None]
-    _, best = min(ratios, key=lambda pair: pair[0].high, default=(None, None))
-    _, worst = max(ratios, key=lambda pair: pair[0].low, default=(None, None))
-    page = _templates().get_template("energy.html.j2")
-    return page.render(
-        content=content,
-        outcome="" if verdict is None else verdict.outcome,
-        best=best,
-        worst=worst,
-        largest_part=None if worst is None else _largest_part(worst),
-        early=_early(content),
-        priced_terms=list(dict.fromkeys(item.term for item in chosen.by_term)),
-        parts=_parts(analysis),
-        charts=_charts(content),
-        comparisons=[(one.profile, item) for one in analysis.inference for item in one.comparisons],
-        term_energies={(item.term, item.place): item.energy for item in chosen.by_term},
-        training_amounts={
-            (item.phase, item.term, item.place): amount
-            for item, amount in (training.by_term if training is not None else ())
-        },
+    from spikejoule.report.charts import charts_of_page
+    from spikejoule.report.charts.canvas import PALETTE
+
+    ratios = [one for one in content.verdicts if one.ratio is not None]
+    best = min(ratios, key=lambda one: one.ratio.high, default=None)  # type: ignore[union-attr]
+    worst = max(ratios, key=lambda one: one.ratio.low, default=None)  # type: ignore[union-attr]
+    return (
+        _templates()
+        .get_template("energy.html.j2")
+        .render(
+            content=content,
+            best=best,
+            worst=worst,
+            largest_part=None if worst is None else _largest_part(content, worst),
+            early=_early(content),
+            parts=_parts(content),
+            charts=charts_of_page(content),
+            palette=PALETTE,
+        )
     )
 
 
 def energy_card(content: PageContent) -> str:
     """The card as Markdown."""
-    card = _templates().get_template("energy_card.md.j2")
-    return card.render(content=content)
+    return _templates().get_template("energy_card.md.j2").render(content=content)
+
+
+def energy_text(title: str, analysis: EnergyAnalysis) -> str:
+    """All of it as text: the answer, every profile, terms, training, assumptions."""
+    return _templates().get_template("energy.txt.j2").render(title=title, analysis=analysis)
+
+
+def _cells(energy: Energy) -> list[str]:
+    middle = "-" if energy.value_pj is None else joules(energy.value_pj)
+    return [joules(energy.low_pj), middle, joules(energy.high_pj)]
+
+
+def linked(source: str) -> Markup:
+    """A reference whose DOI, arXiv number or address is a link."""
+    parts = []
+    for part in _REFERENCE.split(source):
+        address = part
+        if part.startswith("doi:"):
+            address = f"https://doi.org/{part.removeprefix('doi:')}"
+        elif part.startswith("arXiv:"):
+            address = f"https://arxiv.org/abs/{part.removeprefix('arXiv:')}"
+        link = Markup('<a href="{}">{}</a>').format(address, part)
+        parts.append(link if _REFERENCE.fullmatch(part) else escape(part))
+    return Markup("").join(parts)
 
 
 @cache
@@ -66,87 +85,34 @@ def _templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"joules": joules, "linked": words.linked}
+    environment.filters |= {
+        "cells": _cells,
+        "joules": joules,
+        "linked": linked,
+        "energy": energy_words,
+        "range": range_words,
+        "term": terms.in_words,
+        "terms": lambda names: terms.in_words(*names),
+    }
     environment.filters |= {
         name.removesuffix("_words"): function
-        for name, function in {**vars(verdict_words), **vars(words)}.items()
+        for name, function in vars(words).items()
         if name.endswith("_words")
     }
     environment.globals |= {
-        "chips": MEASURED_ON_MNIST,
-        "palette": PALETTE,
-        "profiles": prices,
+        "phases": PHASES,
+        "prices": prices,
+        "render": render,
         "terms": terms,
-        "verdict_words": verdict_words,
+        "text_table": text_table,
+        "words": words,
     }
     return environment
 
 
-def _charts(content: PageContent) -> dict[str, Chart | NoChart | None]:
-    analysis, subject = content.analysis, content.analysis.inputs.subject
-    front = accuracy.no_front()
-    if any(run.synaptic_events_per_inference > 0 for run in content.front):
-        source = f"runs on {content.front[0].data_source}"
-        front = accuracy.accuracy_front(content.front, None, source, listed=False)
-    heading, reason = (
-        f"One {subject.sample}, spike by spike",
-        f"No {subject.sample}'s spikes are known.",
-    )
-    raster: Chart | NoChart = NoChart("raster", heading, reason)
-    if content.raster is not None:
-        raster = spike_raster(content.raster, analysis.inputs.title, with_counts=False)
-    return {
-        "fronts": accuracy.recorded_fronts(content.fronts, analysis.verdict_profile),
-        "by_profile": energy.by_profile(analysis),
-        "by_term": energy.by_term(analysis),
-        "by_layer": energy.by_layer(analysis),
-        "by_step": _by_step(content),
-        "front": front,
-        "break_even": energy.break_even(analysis),
-        "training": training_energy(analysis),
-        "by_class": energy.by_class(analysis),
-        "raster": raster,
-    }
-
-
-def _cost_of_answers(analysis: EnergyAnalysis) -> WindowCost | None:
-    """What an event and a step cost under the chosen profile."""
-    inputs, encoder = analysis.inputs, analysis.inputs.encoder
-    has_rate = encoder.rate_hz is not None
-    return window_cost(
-        inputs.operations,
-        analysis.chosen_inference.profile,
-        encoder.input_products,
-        has_rate,
-    )
-
-
-def _by_step(content: PageContent) -> Chart | NoChart:
-    """Answers at every step, and early exit, priced by their events and steps."""
-    cost, early = _cost_of_answers(content.analysis), content.early
-    answers: list[tuple[float, float, float]] = [
-        (row.step, row.accuracy_percent, row.synaptic_events_per_inference)
-        for row in content.by_step
-    ]
-    if early is not None:
-        at = early.test
-        answers.append((at.mean_exit_step, at.accuracy_percent, at.synaptic_events_per_inference))
-    points = []
-    for steps, percent, events in answers:
-        if cost is not None and events > 0:
-            spent = cost.energy(events, steps)
-            said = f"step {steps:.3g}: {percent:.2f} %, {energy_words(spent)}"
-            points.append(accuracy.Point(words.middle_pj(spent), percent, said))
-    stops = early is not None and early.test.synaptic_events_per_inference > 0
-    stopped = points.pop() if stops and points else None
-    rule = "" if early is None else early.rule_in_words
-    subject = content.analysis.inputs.subject
-    return accuracy.by_step(points, stopped, rule, content.analysis.chosen, subject)
-
-
 def _early(content: PageContent) -> dict[str, Any] | None:
     """Early exit beside the whole window; None where it is not known."""
-    early, cost = content.early, _cost_of_answers(content.analysis)
+    early, cost = content.early, content.analysis.window_cost
     if early is None or cost is None or early.test.synaptic_events_per_inference <= 0:
         return None
     at, whole = early.test, early.whole_window.test
@@ -157,23 +123,22 @@ def _early(content: PageContent) -> dict[str, Any] | None:
     return {"file": early, "at": at, "whole": whole, "saves": saves, "less": less, "more": more}
 
 
-def _parts(analysis: EnergyAnalysis) -> list[tuple[str, float, float]]:
+def _parts(content: PageContent) -> list[tuple[str, float, float]]:
     """What each side's energy goes to, this run's own networks, with their totals."""
-    verdict = analysis.verdict
+    verdict, ledger = content.analysis.verdict, content.analysis.ledger
     if verdict is None or verdict.spiking is None or verdict.conventional is None:
         return []
     snn, ann = (
-        energy_by_part(one.variant, verdict.profile)
-        for one in (verdict.spiking, verdict.conventional)
+        ledger.by_part(one.name, verdict.profile) for one in (verdict.spiking, verdict.conventional)
     )
     rows = [(part, snn[part], ann[part]) for part in snn]
     return [*rows, ("total", sum(snn.values()), sum(ann.values()))]
 
 
-def _largest_part(standing: Standing) -> tuple[str, float] | None:
+def _largest_part(content: PageContent, verdict: Verdict) -> tuple[str, float] | None:
     """What most of the spiking network's energy goes to, and how many percent."""
-    if standing.verdict.spiking is None:
+    if verdict.spiking is None:
         return None
-    parts = energy_by_part(standing.verdict.spiking.variant, standing.verdict.profile)
+    parts = content.analysis.ledger.by_part(verdict.spiking.name, verdict.profile)
     part = max(parts, key=lambda name: parts[name])
     return part, 100 * parts[part] / (sum(parts.values()) or 1.0)

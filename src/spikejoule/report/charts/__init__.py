@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING
 
 from spikejoule.data.images import subject_of_data
 from spikejoule.evaluation.evaluation import EvaluationFiles
+from spikejoule.report.charts import accuracy, energy
+from spikejoule.report.charts.canvas import Chart, NoChart
 from spikejoule.report.charts.learning import (
     confusion_matrix,
     per_class_accuracy,
     training_curves,
+    training_energy,
 )
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
 if TYPE_CHECKING:
     from spikejoule.model.trained import TrainedNetwork
+    from spikejoule.report.content import PageContent
 
 
 def pictures(
@@ -57,3 +61,27 @@ def pictures(
         ),
     }
     return {name: chart.png() for name, chart in charts.items()}
+
+
+def charts_of_page(content: "PageContent") -> dict[str, Chart | NoChart | None]:
+    """The charts of the page, by the name that its template calls them."""
+    analysis, subject = content.analysis, content.analysis.inputs.subject
+    raster: Chart | NoChart = NoChart(
+        "raster",
+        f"One {subject.sample}, spike by spike",
+        f"No {subject.sample}'s spikes are known.",
+    )
+    if content.raster is not None:
+        raster = spike_raster(content.raster, analysis.inputs.title, with_counts=False)
+    return {
+        "fronts": accuracy.recorded_fronts(content.fronts, analysis.judging.id),
+        "by_profile": energy.by_profile(analysis),
+        "by_term": energy.by_term(analysis),
+        "by_layer": energy.by_layer(analysis),
+        "by_step": accuracy.by_step(analysis, content.by_step, content.early),
+        "front": accuracy.front_of_page(content.front),
+        "break_even": energy.break_even(analysis),
+        "training": training_energy(analysis),
+        "by_class": energy.by_class(analysis),
+        "raster": raster,
+    }

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from matplotlib.axes import Axes
 
-from spikejoule.data.subject import Subject
-from spikejoule.energy.estimates import joules
+from spikejoule.energy.estimates import energy_words, joules
+from spikejoule.evaluation.accuracy import StepRow
+from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.evaluation.front_rows import FrontRow, setting_text
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
 
 if TYPE_CHECKING:
+    from spikejoule.energy import EnergyAnalysis
     from spikejoule.energy.tables import FrontsRow
 
 EVENTS_TITLE: Final = "Synaptic events per inference, mean over the test set, log scale"
@@ -41,8 +43,10 @@ class Point(NamedTuple):
     on_front: bool = True
 
 
-def no_front() -> Chart | NoChart:
-    """In place of the front of a sweep: how to make one."""
+def front_of_page(runs: Sequence[FrontRow]) -> Chart | NoChart:
+    """The front of a sweep, narrow; in its place, how to make one."""
+    if any(run.synaptic_events_per_inference > 0 for run in runs):
+        return accuracy_front(runs, None, f"runs on {runs[0].data_source}", listed=False)
     reason = "No sweep is recorded. To make one: make sweep (or, for runs that are recorded "
     reason += "already, make front), then dvc repro."
     return NoChart("front", "The front: the least energy for an accuracy", reason)
@@ -269,37 +273,53 @@ def recorded_fronts(rows: Sequence["FrontsRow"], profile_id: str) -> Chart | Non
 
 @canvas.house_style()
 def by_step(
-    steps: Sequence[Point], early: Point | None, rule: str, under: str, subject: Subject
+    analysis: "EnergyAnalysis", steps: Sequence[StepRow], early: EarlyExit | None
 ) -> Chart | NoChart:
     """Test accuracy against energy if every sample is answered at the same step, or once sure.
 
-    Args:
-        steps: a point a step, in order; empty where it was not measured.
-        early: early exit; None where it was not measured.
-        rule: of early exit, in words.
-        under: the profile's id.
-        subject: what the samples show.
+    Energies are those of the events and steps until the answer.
     """
+    subject, cost = analysis.inputs.subject, analysis.window_cost
     heading, samples = "Accuracy against energy, step by step", subject.samples
-    if not steps:
+
+    def point(step: float, percent: float, events: float) -> list[Point]:
+        if cost is None or events <= 0:
+            return []
+        spent = cost.energy(events, step)
+        words = f"step {step:.3g}: {percent:.2f} %, {energy_words(spent)}"
+        drawn_pj = spent.high_pj if spent.value_pj is None else spent.value_pj
+        return [Point(drawn_pj, percent, words)]
+
+    points = [
+        one
+        for row in steps
+        for one in point(row.step, row.accuracy_percent, row.synaptic_events_per_inference)
+    ]
+    stopped = None
+    if early is not None:
+        at = early.test
+        found = point(at.mean_exit_step, at.accuracy_percent, at.synaptic_events_per_inference)
+        stopped = found[0] if found else None
+    if not points:
         return NoChart("by-step", heading, "Accuracy at every step was not measured.")
     figure = canvas.new_figure(4.0)
     axes = figure.subplots()
-    canvas.from_zero(axes, "x", 1.02 * max(point.cost for point in steps))
-    drawn = steps if early is None else [*steps, early]
-    canvas.accuracy_axis(axes, (point.accuracy_percent for point in drawn))
-    y = [canvas.error_percent(point.accuracy_percent) for point in steps]
-    axes.plot([point.cost for point in steps], y, color=canvas.BLUE, linewidth=1.6)
+    canvas.from_zero(axes, "x", 1.02 * max(one.cost for one in points))
+    drawn = points if stopped is None else [*points, stopped]
+    canvas.accuracy_axis(axes, (one.accuracy_percent for one in drawn))
+    y = [canvas.error_percent(one.accuracy_percent) for one in points]
+    axes.plot([one.cost for one in points], y, color=canvas.BLUE, linewidth=1.6)
     label = f"every {subject.sample} answered at the same step"
-    _draw(axes, steps, canvas.BLUE, label, markersize=3.5)
+    _draw(axes, points, canvas.BLUE, label, markersize=3.5)
     finding = heading
-    if early is not None:
-        _draw(axes, [early], canvas.VERMILION, f"early exit {rule}", markersize=8)
+    if early is not None and stopped is not None:
+        label = f"early exit {early.rule_in_words}"
+        _draw(axes, [stopped], canvas.VERMILION, label, markersize=8)
         finding = (
-            f"Early exit: {early.accuracy_percent:.2f} % for {early.words.rpartition(', ')[2]}"
+            f"Early exit: {stopped.accuracy_percent:.2f} % for {stopped.words.rpartition(', ')[2]}"
         )
     axes.set_ylabel("Test accuracy (%), log scale of errors")
-    axes.set_xlabel(f"Energy per inference under {under}, mean")
+    axes.set_xlabel(f"Energy per inference under {analysis.chosen.id}, mean")
     canvas.legend_below(figure)
     return Chart(
         "by-step",

@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from spikejoule.energy.estimates import Energy, energy_words, joules
 from spikejoule.energy.prices import MEASURED_ON_MNIST, MeasuredChip
+from spikejoule.energy.terms import in_words
+from spikejoule.energy.words import place_words
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
-from spikejoule.report.words import place_words, term_words, terms_words
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 _ROW_INCHES = 0.62
 _BAR_INCHES = 0.46
+_CURVE_POINTS = 60
 
 
 @canvas.house_style()
@@ -25,45 +28,51 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
 
     Below them, what other networks were measured to need on chips.
     """
-    entries = analysis.inference
+    profiles = analysis.ledger.profiles
+    totals = [analysis.total(profile=profile.id) for profile in profiles]
     chips = [1e6 * chip.microjoules for chip in MEASURED_ON_MNIST]
-    baselines = [end for item in entries for other in item.comparisons for end in _ends(other.ann)]
-    own = [end for item in entries for end in (item.total.lowest_pj, item.total.highest_pj)]
-    figure = canvas.new_figure(_ROW_INCHES * (len(entries) + 1) + 1.5)
+    others = [one.conventional for one in analysis.comparisons if one.conventional is not None]
+    baselines = [end for other in others for end in _ends(other.energy)]
+    own = [end for total in totals for end in (total.lowest_pj, total.highest_pj)]
+    figure = canvas.new_figure(_ROW_INCHES * (len(profiles) + 1) + 1.5)
     axes = figure.subplots()
     canvas.decades(axes, "x", [*own, *baselines, *chips])
-    _rows(axes, len(entries) + 1)
+    _rows(axes, len(profiles) + 1)
     networks: dict[str, tuple[str, int]] = {}
-    for row, entry in enumerate(entries):
-        profile, total, y = entry.profile, entry.total, row + 0.25
-        chosen = profile.id == analysis.chosen
+    for row, (profile, total) in enumerate(zip(profiles, totals, strict=True)):
+        y, chosen = row + 0.25, profile == analysis.chosen
         colour = canvas.VERMILION if chosen else canvas.BLUE
         about = f"{energy_words(total)} · {profile.scope.replace('_', '-')} · {profile.evidence}"
         _name_row(axes, row, profile.title, about, chosen)
-        for item in entry.comparisons:
+        for one in analysis.comparisons:
+            other = one.conventional
+            if one.profile != profile or other is None:
+                continue
+            network, _, method = other.name.rpartition(", ")
             # A shape by method, a colour and a size by network: some all but coincide.
             style = ((canvas.GREEN, 7), (canvas.PINK, 4))[len(networks) % 2]
-            colour_of, size = networks.setdefault(item.baseline.network, style)
-            shape = "D" if item.name.endswith(", dense") else "^"
-            words = f"{item.name}: {energy_words(item.ann)}"
-            canvas.mark(axes, item.ann.middle_pj, y, words, marker=shape, color=colour_of,
-                        markerfacecolor=canvas.PAPER, markersize=size, label=item.name)  # fmt: skip
+            colour_of, size = networks.setdefault(network, style)
+            words = f"{other.name}: {energy_words(other.energy)}"
+            canvas.mark(axes, other.energy.middle_pj, y, words, color=colour_of,
+                        marker="D" if method == "dense" else "^", markersize=size,
+                        markerfacecolor=canvas.PAPER, label=other.name)  # fmt: skip
         words = f"{profile.title}: {energy_words(total)}"
         _span(axes, total, y, colour, words)
         if total.value_pj is not None:
-            label = f"spiking network{f', chosen profile ({analysis.chosen})' if chosen else ''}"
+            own_label = f", chosen profile ({profile.id})" if chosen else ""
+            label = f"spiking network{own_label}"
             canvas.mark(axes, total.value_pj, y, words, color=colour, label=label)
     about = "another network each · scope unconfirmed · measured"
-    _name_row(axes, len(entries), "Chips that read MNIST digits", about, False)
+    _name_row(axes, len(profiles), "Chips that read MNIST digits", about, False)
     for chip, energy in zip(MEASURED_ON_MNIST, chips, strict=True):
-        canvas.mark(axes, energy, len(entries) + 0.25, _chip_words(chip), color=canvas.BLUE,
+        canvas.mark(axes, energy, len(profiles) + 0.25, _chip_words(chip), color=canvas.BLUE,
                     markerfacecolor=canvas.PAPER,
                     label="another network, measured on its chip")  # fmt: skip
     axes.set_xlabel("Energy per inference, log scale")
     canvas.legend_below(figure)
     return Chart(
         "by-profile",
-        f"The same counts under {len(entries)} price lists: "
+        f"The same counts under {len(profiles)} price lists: "
         f"{joules(min([*own, *baselines]), 3)} to {joules(max(own), 3)} per inference",
         figure,
         analysis.inputs.title,
@@ -102,16 +111,16 @@ def _chip_words(chip: MeasuredChip) -> str:
 @canvas.house_style()
 def by_term(analysis: "EnergyAnalysis") -> Chart | NoChart:
     """The chosen profile's terms, largest first."""
-    entry = analysis.chosen_inference
     rows = [
-        (f"{term_words(item.term)}, {place_words(item.place)}", *_low_value_high(item.energy))
-        for item in entry.by_term
+        (f"{in_words(row['term'])}, {place_words(row['layer'])}", *_low_value_high(row["energy"]))
+        for row in analysis.records()
+        if row["energy"] is not None
     ]
     return _bars(
         "by-term",
-        f"What the energy goes to, under {entry.profile.title}",
+        f"What the energy goes to, under {analysis.chosen.title}",
         sorted(rows, key=lambda row: -row[3]),
-        f"Not included: {terms_words(entry.unpriced) or 'no counted term'}.",
+        f"Not included: {in_words(*analysis.terms('unpriced')) or 'no counted term'}.",
     )
 
 
@@ -119,8 +128,9 @@ def by_term(analysis: "EnergyAnalysis") -> Chart | NoChart:
 def by_layer(analysis: "EnergyAnalysis") -> Chart | NoChart:
     """The chosen profile's energy by layer and connection, in the order of the network."""
     sums: dict[str, list[tuple[float, float, float]]] = {}
-    for item in analysis.chosen_inference.by_term:
-        sums.setdefault(item.place, []).append(_low_value_high(item.energy))
+    for row in analysis.records():
+        if row["energy"] is not None:
+            sums.setdefault(row["layer"], []).append(_low_value_high(row["energy"]))
     rows = []
     for place in analysis.inputs.places:
         if place in sums:
@@ -162,7 +172,7 @@ def _bars(
 @canvas.house_style()
 def by_class(analysis: "EnergyAnalysis") -> Chart | NoChart:
     """The chosen profile's energy by class, with intervals."""
-    classes, subject = analysis.chosen_inference.by_class, analysis.inputs.subject
+    classes, subject = analysis.classes, analysis.inputs.subject
     if not classes:
         return NoChart(
             "by-class",
@@ -171,18 +181,19 @@ def by_class(analysis: "EnergyAnalysis") -> Chart | NoChart:
         )
     figure = canvas.new_figure(0.24 * len(classes) + 0.7)
     axes = figure.subplots()
-    canvas.from_zero(axes, "x", 1.05 * max(item.energy.highest_pj for item in classes))
+    canvas.from_zero(axes, "x", 1.05 * max(row["energy"].highest_pj for row in classes))
     axes.set_ylim(len(classes) - 0.5, -0.5)
-    axes.set_yticks(range(len(classes)), [subject.class_names[item.label] for item in classes])
-    for row, item in enumerate(classes):
-        name = subject.class_names[item.label]
-        words = f"{name}: {energy_words(item.energy)}, {item.n_images:,} {subject.samples}"
-        _span(axes, item.energy, row, canvas.BLUE, words)
-        if item.energy.value_pj is not None:
-            canvas.mark(axes, item.energy.value_pj, row, words, color=canvas.BLUE)
-    axes.set_xlabel(f"Energy per inference under {analysis.chosen}, mean and interval")
-    dearest = subject.one(max(classes, key=lambda item: item.energy.highest_pj).label)
-    cheapest = subject.one(min(classes, key=lambda item: item.energy.highest_pj).label)
+    names = [subject.class_names[int(row["class"])] for row in classes]
+    axes.set_yticks(range(len(classes)), names)
+    for place, (name, row) in enumerate(zip(names, classes, strict=True)):
+        energy = row["energy"]
+        words = f"{name}: {energy_words(energy)}, {row['n_images']:,} {subject.samples}"
+        _span(axes, energy, place, canvas.BLUE, words)
+        if energy.value_pj is not None:
+            canvas.mark(axes, energy.value_pj, place, words, color=canvas.BLUE)
+    axes.set_xlabel(f"Energy per inference under {analysis.chosen.id}, mean and interval")
+    by_energy = sorted(classes, key=lambda row: -row["energy"].highest_pj)
+    dearest, cheapest = (subject.one(int(by_energy[place]["class"])) for place in (0, -1))
     return Chart(
         "by-class",
         f"{dearest[:1].upper()}{dearest[1:]} costs the most, {cheapest} the least",
@@ -196,29 +207,30 @@ def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
 
     Under the chosen profile if it has a break-even, else under the first that has.
     """
-    entry = next(
-        (one for one in (analysis.chosen_inference, *analysis.inference)
-         if any(item.break_even is not None for item in one.comparisons)),
-        None,
-    )  # fmt: skip
-    if entry is None:
+    solved = [one for one in analysis.comparisons if one.break_even is not None]
+    ids = [one.profile.id for one in solved]
+    shown = analysis.chosen.id if analysis.chosen.id in ids else next(iter(ids), None)
+    if shown is None:
         reason = "No profile prices both a multiply-accumulate and a synaptic event."
         if not analysis.inputs.baselines:
             reason = "No conventional network was counted."
         elif analysis.inputs.encoder.input_products is not None:
             reason = "The input is a constant current, without spikes that could be more or fewer."
         return NoChart("break-even", "Break-even", reason)
-    solved = [(one.name, one.break_even) for one in entry.comparisons if one.break_even is not None]
-    _, widest = max(solved, key=lambda pair: pair[1].curve_spikes_per_input[-1])
-    measured, energy = widest.measured_spikes_per_input, entry.total.value_pj
+    limits = [(one.conventional.name, one.break_even) for one in solved
+              if one.profile.id == shown and one.conventional and one.break_even]  # fmt: skip
+    most = max(limit.spikes_per_input or 0.0 for _, limit in limits)
+    measured = limits[0][1].measured_spikes_per_input
+    spikes = np.geomspace(measured / 20, 3 * max(measured, most), _CURVE_POINTS)
+    energies = limits[0][1].snn_pj(spikes)
+    energy = analysis.total(profile=shown).value_pj
     assert energy is not None  # no break-even without
-    spikes, energies = widest.curve_spikes_per_input, widest.curve_snn_pj
     figure = canvas.new_figure(4.4)
     axes = figure.subplots()
     canvas.decades(axes, "x", spikes, canvas.plain_number)
-    canvas.decades(axes, "y", [*energies, *(limit.ann_pj for _, limit in solved)])
+    canvas.decades(axes, "y", [*energies, *(limit.ann_pj for _, limit in limits)])
     axes.plot(spikes, energies, color=canvas.BLUE, linewidth=1.8, label="spiking network")
-    for place, (name, limit) in enumerate(solved):
+    for place, (name, limit) in enumerate(limits):
         # Dense and zero-skipping of a network look alike; those of the next are in their gaps.
         second = place // 2 % 2
         colour, dashes = (canvas.GREEN, canvas.PINK)[second], ((0, (6, 5)), (-7.5, (1.5, 5.5)))
@@ -233,8 +245,8 @@ def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
     axes.set_xlabel("Spikes of an input unit over the window, mean, log scale")
     axes.set_ylabel("Energy per inference, log scale")
     canvas.legend_below(figure)
-    first, limit = solved[0]
-    under = f"under {entry.profile.title}"
+    first, limit = limits[0]
+    under = f"under {solved[ids.index(shown)].profile.title}"
     finding = f"Break-even: {first} needs less at any number of spikes, {under}"
     if limit.spikes_per_input is not None:
         finding = f"Break-even: less energy than {first} up to {limit.spikes_per_input:.3g} "
@@ -262,4 +274,4 @@ def _low_value_high(energy: Energy) -> tuple[float, float, float]:
 
 def _ends(energy: Energy) -> tuple[float, float]:
     low, middle, high = _low_value_high(energy)
-    return (low, high) if energy.value is None else (middle, middle)
+    return (low, high) if energy.value_pj is None else (middle, middle)

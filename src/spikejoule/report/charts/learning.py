@@ -11,11 +11,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject, numbered
+from spikejoule.energy.analysis import TRAINING
 from spikejoule.energy.estimates import energy_words
+from spikejoule.energy.training import PHASES
 from spikejoule.evaluation.evaluation import ClassRow
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
-from spikejoule.report.words import middle_pj
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
@@ -98,16 +99,17 @@ def _draw_curves(
 @canvas.house_style()
 def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
     """Validation accuracy after each epoch against the energy spent until then."""
-    priced = analysis.chosen_training
-    if priced is None or analysis.training is None:
+    total, record = analysis.training, analysis.inputs.training
+    if total is None or record is None:
         reason = "The checkpoint does not record what training's energy needs."
         return NoChart("training", "What training costs", reason)
-    total = energy_words(priced.total)
-    if not priced.epochs or priced.total.high_pj <= 0:
-        reason = f"{total} in all; single epochs are not recorded."
+    epochs = analysis.epochs(analysis.chosen)
+    if not epochs or total.high_pj <= 0:
+        reason = f"{energy_words(total)} in all; single epochs are not recorded."
         return NoChart("training", "What training costs", reason)
-    spent = [middle_pj(epoch.cumulative) for epoch in priced.epochs]
-    accuracies = [epoch.validation_accuracy_percent for epoch in priced.epochs]
+    until = [energies[TRAINING] for _, _, energies in epochs]
+    spent = [one.high_pj if one.value_pj is None else one.value_pj for one in until]
+    accuracies = [accuracy for _, accuracy, _ in epochs]
     errors = [canvas.error_percent(accuracy) for accuracy in accuracies]
     figure = canvas.new_figure(4.0)
     axes = figure.subplots()
@@ -115,21 +117,20 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | NoChart:
     canvas.accuracy_axis(axes, accuracies)
     label = "validation accuracy after each epoch"
     axes.plot(spent, errors, color=canvas.BLUE, linewidth=1.6, label=label)
-    for epoch, x, y in zip(priced.epochs, spent, errors, strict=True):
-        words = f"epoch {epoch.epoch}: {epoch.validation_accuracy_percent:.2f} %, "
-        words += energy_words(epoch.cumulative)
+    for (epoch, accuracy, energies), x, y in zip(epochs, spent, errors, strict=True):
+        words = f"epoch {epoch}: {accuracy:.2f} %, {energy_words(energies[TRAINING])}"
         style: dict[str, Any] = {"color": canvas.BLUE, "markersize": 3.5}
-        if epoch.epoch == analysis.training.best_epoch:
-            kept = f"the weights kept, epoch {epoch.epoch}"
+        if epoch == record.best_epoch:
+            kept = f"the weights kept, epoch {epoch}"
             style = {"color": canvas.VERMILION, "markersize": 8, "label": kept}
         canvas.mark(axes, x, y, words, **style)
-    axes.set_xlabel(f"Energy of training until then, under {analysis.chosen}")
+    axes.set_xlabel(f"Energy of training until then, under {analysis.chosen.id}")
     canvas.legend_below(figure)
-    shares = ", ".join(f"{phase} {energy_words(one)}" for phase, one in priced.by_phase.items())
-    ends = "" if priced.total.value_pj is not None else " Drawn at the prices' upper ends."
+    shares = ", ".join(f"{phase} {energy_words(analysis.total(phase=phase))}" for phase in PHASES)
+    ends = "" if total.value_pj is not None else " Drawn at the prices' upper ends."
     return Chart(
         "training",
-        f"Training costs {total}",
+        f"Training costs {energy_words(total)}",
         figure,
         caption=f"{shares}.{ends}",
     )
