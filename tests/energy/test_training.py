@@ -8,10 +8,10 @@ import pytest
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, EventList, Products
 from spikejoule.energy import EpochSpikes, TrainingRecord, count_operations, load_profiles
-from spikejoule.energy.analysis import TRAINING as WHOLE
 from spikejoule.energy.counting import Column
 from spikejoule.energy.tables import energy_rows
 from spikejoule.energy.training import PHASES, count_training
+from spikejoule.energy.training import TRAINING as WHOLE
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests.energy.by_hand import TRAINING, analysis, baseline, inputs

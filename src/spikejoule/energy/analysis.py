@@ -40,7 +40,7 @@ from spikejoule.energy.ledger import (
     baseline_variants,
 )
 from spikejoule.energy.prices import HardwareProfile, contains
-from spikejoule.energy.training import PHASES, TrainingRecord, count_training, sentences
+from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_training, sentences
 from spikejoule.evaluation.measurement import EnergyProxies
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import FLOAT_BITS
@@ -266,7 +266,6 @@ COLUMNS: Final = (
 SNN: Final = "snn"
 """The network of the analysis, over its whole window, among the networks of the table."""
 TOTAL: Final = "total"
-TRAINING: Final = "training"
 
 
 @dataclass(frozen=True, eq=False)

@@ -36,11 +36,12 @@ from spikejoule.core.schema import (
     Table,
     Text,
 )
-from spikejoule.energy.analysis import COLUMNS, TRAINING, EnergyAnalysis
+from spikejoule.energy.analysis import COLUMNS, EnergyAnalysis
 from spikejoule.energy.comparison import Choice, Outcome, Ratio, Verdict
 from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import INFERENCE, Side, Variant, runs
 from spikejoule.energy.prices import HardwareProfile, mean_pj
+from spikejoule.energy.training import TRAINING
 from spikejoule.evaluation.front_rows import pareto_front
 
 PJ_PER_MJ: Final = 1e9

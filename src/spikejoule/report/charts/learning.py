@@ -11,9 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject, numbered
-from spikejoule.energy.analysis import TRAINING
 from spikejoule.energy.estimates import energy_words
-from spikejoule.energy.training import PHASES
+from spikejoule.energy.training import PHASES, TRAINING
 from spikejoule.evaluation.evaluation import ClassRow
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart, NoChart
