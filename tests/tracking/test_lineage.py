@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from spikejoule.cli import main as spikejoule
+from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import file_digest, provenance_tags
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.model.checkpoint import write_complete
 from spikejoule.tracking import publishing
 from spikejoule.tracking.lineage import lineage_text, trace
+from spikejoule.tracking.project import checked_out, find_revision
 from spikejoule.tracking.runs import ModelFiles, RunRecord
 from spikejoule.tracking.store import Store, project_store
 from tests.tools.examples import complete_content, trained_network
@@ -146,6 +148,21 @@ def test_an_experiment_is_a_commit_of_dvcs(project: Project) -> None:
     assert "No commit or experiment of this repository records it" in text
     assert "dvc exp pull REMOTE other" in text
     assert f"mlflow artifacts download --run-id {found['run_id']}" in text
+
+
+def test_a_revision_by_its_name_and_with_its_files(project: Project) -> None:
+    revision = find_revision(project.folder, "other")
+    assert revision.tags["dvc.experiment"] == "other"
+    assert revision.tags["dvc.baseline"] == project.commits["results"]
+    with checked_out(project.folder, revision) as folder:
+        source = (folder / "source" / "43.pth").read_bytes()
+        assert (folder / "checkpoint.pth").read_bytes() == source
+    assert not folder.exists()
+    with pytest.raises(ArtifactError, match="has no experiment, branch, tag or commit 'none'"):
+        find_revision(project.folder, "none")
+    main = find_revision(project.clone, "main")
+    with pytest.raises(ArtifactError, match=r"checkpoint\.pth of .* is not in DVC's cache: get it"):
+        checked_out(project.clone, main).__enter__()
 
 
 @pytest.mark.parametrize(("number", "seed"), [(1, 42), (2, 43)], ids=["commit", "experiment"])

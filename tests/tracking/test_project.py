@@ -1,4 +1,4 @@
-"""What is published is what dvc.lock records: a lock file and a folder, at any revision."""
+"""What is published is what dvc.lock records: a lock file and a folder, without running DVC."""
 
 import hashlib
 import shutil
@@ -10,14 +10,8 @@ import pytest
 import yaml
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.tracking.project import (
-    Revision,
-    check_against_lock,
-    checked_out,
-    experiments,
-    find_revision,
-)
-from tests.tools.pipeline_tools import clean_environment, dvc, git
+from spikejoule.tracking.project import check_against_lock
+from tests.tools.pipeline_tools import clean_environment, dvc
 
 # Two stages: what the first makes, the second reads and the run record does not hold.
 FILES = {
@@ -98,6 +92,19 @@ def test_a_file_with_other_content(project: Path, path: str) -> None:
     ]
 
 
+def test_a_file_that_is_wrong_in_the_cache_too(project: Path) -> None:
+    """DVC would bring it back from there, by its name."""
+    dvc(project, clean_environment(project), "init", "-q", "--no-scm")
+    recorded = md5(FILES["models/net.pth"])
+    copy = project / ".dvc" / "cache" / "files" / "md5" / recorded[:2] / recorded[2:]
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(b"swapped")
+    assert check_against_lock(RECORD, project) == {}
+    (project / "models" / "net.pth").write_bytes(b"swapped")
+    (line,) = refusal(project)
+    assert f"DVC's own copy is another file, too; remove both ({copy})" in line
+
+
 def test_each_file_has_its_sentence(project: Path) -> None:
     (project / "models" / "net.pth").unlink()
     (project / "prices.yaml").write_bytes(b"other prices")
@@ -172,63 +179,3 @@ def test_changed_code_is_told_and_refuses_nothing(project: Path) -> None:
     shutil.rmtree(project / "src")
     tags = check_against_lock(RECORD, project)
     assert tags["dvc.changed_code"] == "src/code.py, src/kernels"
-
-
-@pytest.fixture
-def repository_of_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A repository with a branch and an experiment; its DVC cache holds one output."""
-    if shutil.which("git") is None:
-        pytest.skip("needs git")
-    folder, environment = tmp_path / "project", clean_environment(tmp_path)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    folder.mkdir()
-    git(folder, environment, "init", "-q", "-b", "main")
-    dvc(folder, environment, "init", "-q")
-    (folder / ".gitignore").write_text("/models/\n/.dvc/cache/\n")
-    weights = {"path": "models/trained.pth", "md5": md5(b"weights")}
-    write(folder, {"train": {"outs": [weights, {"path": "metrics.json", "md5": "0" * 32}]}})
-    (folder / "metrics.json").write_text("{}")
-    stored = folder / ".dvc" / "cache" / "files" / "md5" / weights["md5"][:2] / weights["md5"][2:]
-    stored.parent.mkdir(parents=True)
-    stored.write_bytes(b"weights")
-    identity = ("-c", "user.name=n", "-c", "user.email=e")
-    git(folder, environment, "add", "-A")
-    git(folder, environment, *identity, "commit", "-q", "-m", "first")
-    baseline = git(folder, environment, "rev-parse", "HEAD").strip()
-    (folder / "metrics.json").write_text('{"accuracy": 1}')
-    git(folder, environment, *identity, "commit", "-q", "-a", "-m", "experiment")
-    reference = f"refs/exps/{baseline[:2]}/{baseline[2:]}/brash-fan"
-    git(folder, environment, "update-ref", reference, "HEAD")
-    git(folder, environment, "update-ref", "refs/exps/stash", "HEAD")
-    git(folder, environment, "reset", "-q", "--hard", baseline)
-    return folder
-
-
-def test_experiments_and_other_revisions(repository_of_two: Path) -> None:
-    (found,) = experiments(repository_of_two)
-    head = find_revision(repository_of_two, "main")
-    assert (found.experiment, found.baseline) == ("brash-fan", head.commit)
-    assert (found.tags["dvc.experiment"], found.tags["git.commit"]) == ("brash-fan", found.commit)
-    assert head == Revision(head.commit) != found
-    assert "dvc.experiment" not in head.tags
-    assert find_revision(repository_of_two, "brash-fan") == found
-    with pytest.raises(ArtifactError, match="has no experiment, branch, tag or commit 'none'"):
-        find_revision(repository_of_two, "none")
-
-
-def test_files_of_git_and_of_the_cache(repository_of_two: Path) -> None:
-    revision, cache = (
-        find_revision(repository_of_two, "brash-fan"),
-        repository_of_two / ".dvc/cache",
-    )
-    with checked_out(repository_of_two, revision) as folder:
-        assert (folder / "metrics.json").read_text() == '{"accuracy": 1}'
-        assert (folder / "models" / "trained.pth").read_bytes() == b"weights"
-    assert not folder.exists()
-    assert (repository_of_two / "metrics.json").read_text() == "{}"
-    assert (cache / "files").is_dir()
-    shutil.rmtree(cache)
-    words = r"models/trained\.pth of brash-fan is not in DVC's cache: get it with"
-    with pytest.raises(ArtifactError, match=words), checked_out(repository_of_two, revision):
-        pass

@@ -1,9 +1,12 @@
 """Runs in MLflow: complete, once for each result, and never the reason that anything fails."""
 
+import base64
 import hashlib
+import json
 import shutil
 import socket
 import time
+import zlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +23,7 @@ from spikejoule.model.trained import save_trained
 from spikejoule.params import load_params
 from spikejoule.tracking.publishing import Publication, publish
 from spikejoule.tracking.run_record import build_run_record
-from spikejoule.tracking.runs import RunRecord, StoredFile
+from spikejoule.tracking.runs import VIEW, RunRecord, StoredFile, experiment_tags, run_name
 from spikejoule.tracking.store import Store, in_one_line, keeper_tags, opened, project_store
 from tests.tools.examples import (
     BASELINE_TIMINGS,
@@ -277,6 +280,39 @@ class TestProjectStore:
             environment = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": files}
             found = project_store(root, "name", environment)
             assert (found.tracking_uri, found.artifact_location) == (expected_uri, expected_files)
+
+
+def test_the_saved_view_shows_parameters_that_exist() -> None:
+    view = json.loads(experiment_tags()[f"mlflow.sharedViewState.{VIEW}"])
+    method, _, packed = view["state"].partition(";")  # as MLflow's page unpacks it
+    assert method == "deflate"
+    columns = json.loads(zlib.decompress(base64.b64decode(packed)))["selectedColumns"]
+    shown = {name.split("`")[1] for name in columns if name.startswith("params.")}
+    assert shown
+    assert shown <= PARAMS.flattened().keys()
+
+
+def test_a_new_experiment_has_view_description_and_data_sets(root: Path) -> None:
+    store = project_store(root, "digits", {})
+    tags = {"data.source": "mnist5k", "data.sha256.images": "ab" * 32}
+    assert publish(RunRecord("a", tags=tags, history=[{"epoch": 1, "loss": 0.5}]), store)
+    client = MlflowClient(tracking_uri=store.tracking_uri)
+    experiment = client.get_experiment_by_name("digits")
+    assert f"mlflow.sharedViewState.{VIEW}" in experiment.tags
+    assert "one run for each distinct result" in experiment.tags["mlflow.note.content"]
+    (run,) = runs(store)
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.name == "mnist5k"
+    assert json.loads(used.dataset.source)["data.sha256.images"] == "ab" * 32
+    # Curves form a group of charts of their own.
+    assert run.data.metrics == {"by_epoch/loss": 0.5}
+
+
+def test_names() -> None:
+    commit = {"git.commit": "0123456789abcdef"}
+    assert run_name({**commit, "dvc.experiment": "brash-fan"}) == "brash-fan"
+    assert run_name(commit) == "repro-0123456"
+    assert run_name({"git.commit": "unknown"}) is None
 
 
 class TestRunRecord:

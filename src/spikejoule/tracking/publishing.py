@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from spikejoule.core.errors import ArtifactError, StoreError
+from spikejoule.tracking.pareto import rows_against_runs
 from spikejoule.tracking.registry import Registration, register
 from spikejoule.tracking.runs import (
     RESULT_TAG,
@@ -159,8 +160,6 @@ def _run_with_result(
 
 
 def _refuse_wrong_citations(record: RunRecord, client: "MlflowClient", experiment_id: str) -> None:
-    from spikejoule.tracking.pareto import rows_against_runs  # half a second, with pandas
-
     if record.front is not None:
         differs = rows_against_runs(record.front, client, experiment_id)
         if wrong := [line for line, is_wrong in differs.items() if is_wrong]:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+import pandas as pd
+
 from spikejoule.core.errors import ArtifactError, StoreError
 from spikejoule.params import by_new_names, earlier_values
 from spikejoule.tracking.store import (
@@ -23,7 +25,6 @@ from spikejoule.tracking.store import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
@@ -52,7 +53,7 @@ OF_BASELINE: Final = f"{PARAMETER}baseline."
 """What trains the conventional network: of effect where it was the teacher."""
 
 
-def finished_runs(store: Store) -> "pd.DataFrame":
+def finished_runs(store: Store) -> pd.DataFrame:
     """All finished runs of the store's experiment, the latest first.
 
     Parameters that came after a run have the value that stands for what there was before.
@@ -65,7 +66,7 @@ def finished_runs(store: Store) -> "pd.DataFrame":
 
 def runs_of(
     client: "MlflowClient", experiment_id: str, run_ids: Iterable[str] = ()
-) -> "pd.DataFrame":
+) -> pd.DataFrame:
     """The same of a store that is open; where there are `run_ids`, of those runs alone."""
     names = ", ".join(f"'{run_id}'" for run_id in run_ids)
     chosen = f" AND attributes.run_id IN ({names})" if names else ""
@@ -84,10 +85,8 @@ def runs_of(
     return frame_of(runs)
 
 
-def frame_of(runs: Iterable["Run"]) -> "pd.DataFrame":
+def frame_of(runs: Iterable["Run"]) -> pd.DataFrame:
     """The frame of MLflow's runs, in their order."""
-    import pandas as pd
-
     earlier = {name: str(value) for name, value in earlier_values().items()}
     rows = [
         {
@@ -102,7 +101,7 @@ def frame_of(runs: Iterable["Run"]) -> "pd.DataFrame":
     return pd.json_normalize(rows) if rows else pd.DataFrame(columns=["run_id", "name"])
 
 
-def deciding_parameters(runs: "pd.DataFrame") -> "pd.DataFrame":
+def deciding_parameters(runs: pd.DataFrame) -> pd.DataFrame:
     """The columns of the parameters that decide the runs' results, sorted by name.
 
     Those of the conventional network are NaN where it was not the teacher.
@@ -118,10 +117,8 @@ def deciding_parameters(runs: "pd.DataFrame") -> "pd.DataFrame":
     return parameters.assign(**parameters[of_baseline].where(is_distilled))
 
 
-def column(runs: "pd.DataFrame", name: str) -> "pd.Series":
+def column(runs: pd.DataFrame, name: str) -> pd.Series:
     """A column of the frame, which is all NaN if no run has such a value."""
-    import pandas as pd
-
     return runs.get(name, pd.Series(index=runs.index, dtype=object))
 
 
