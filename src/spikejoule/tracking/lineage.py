@@ -89,10 +89,11 @@ def _of_checkpoint(path: Path, store: Store) -> "tuple[list[ModelVersion], bool]
     """The versions of a file, and whether it is their file to the byte."""
     from spikejoule.model.checkpoint import read_complete
 
-    weights = weights_digest(read_complete(path).state)
+    weights, md5 = weights_digest(read_complete(path).state), file_digest(path, "md5")
     with opened_to_read(store) as (client, _):
-        same_file = versions(client, MD5_TAG, file_digest(path, "md5"))
-        found = same_file or versions(client, WEIGHTS_TAG, weights)
+        known = versions(client)
+    same_file = [one for one in known if one.tags.get(MD5_TAG) == md5]
+    found = same_file or [one for one in known if one.tags.get(WEIGHTS_TAG) == weights]
     if not found:
         raise StoreError(f"{path} is no version of {MODEL_NAME}: publish its run first.")
     return found, bool(same_file)

@@ -71,8 +71,6 @@ _COPIED_TAGS = (
     "data.title",
 )
 _DESCRIPTION = "Spiking network that counts its spikes and prices them"
-_OF_MODEL = f"name = '{MODEL_NAME}'"
-_MOST_VERSIONS = 10_000
 
 _PACKAGE = Path(__file__).parents[1]
 # What the copied package imports to answer; torch reads the checkpoint.
@@ -233,30 +231,30 @@ def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
     )
 
 
-def versions(client: "MlflowClient", tag: str = "", value: str = "") -> "list[ModelVersion]":
-    """All versions, newest first; with a tag, those that have this value of it."""
-    condition = f" AND tags.`{tag}` = '{value}'" if tag else ""
-    found = client.search_model_versions(_OF_MODEL + condition, max_results=_MOST_VERSIONS)
-    for model in client.search_registered_models(_OF_MODEL):
-        for one in found:  # a search leaves them out
+def versions(client: "MlflowClient") -> "list[ModelVersion]":
+    """All versions, with their aliases, newest first."""
+    found = client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10_000)
+    if found:
+        aliases = client.get_registered_model(MODEL_NAME).aliases  # a search leaves them out
+        for one in found:
             one.aliases = [
-                alias for alias, number in model.aliases.items() if int(number) == int(one.version)
+                name for name, number in aliases.items() if int(number) == int(one.version)
             ]
     return sorted(found, key=lambda one: int(one.version), reverse=True)
 
 
 def _registered(client: "MlflowClient", record: RunRecord) -> Registration | None:
     """The version that a result has."""
-    found = versions(client, RESULT_TAG, record.result_id)
-    if not found:
-        return None
-    return Registration(int(found[0].version), False, CHAMPION in found[0].aliases)
+    for one in versions(client):
+        if one.tags.get(RESULT_TAG) == record.result_id:
+            return Registration(int(one.version), False, CHAMPION in one.aliases)
+    return None
 
 
 def _create_version(
     client: "MlflowClient", run_id: str, tags: Mapping[str, str], model: ModelFiles
 ) -> int:
-    if not client.search_registered_models(_OF_MODEL):
+    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
         client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
     # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store that happens to
     # be the process's default.
