@@ -174,11 +174,10 @@ def training_run(
         key: what the training is known by when it goes on in another process; None if it cannot.
         keeper: the process without which the run has ended, which is the pipeline's.
     """
-    directory = Path.cwd()
+    known = {TRAINING_TAG: key} if key else {}
+    tags = {**provenance_tags(Path.cwd()), **keeper_tags(keeper), **known}
 
     def begin(client: "MlflowClient", experiment_id: str) -> "Run":
-        known = {TRAINING_TAG: key} if key else {}
-        tags = {**provenance_tags(directory), **keeper_tags(keeper), **known}
         found = runs_with(client, experiment_id, known, ("KILLED", "FAILED")) if key else []
         left = found[0] if found else None
         if left is not None and not has_parameters(left, parameters):
