@@ -197,8 +197,8 @@ def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
                 for epoch in EPOCHS:
                     run.on_epoch(epoch, 0.5)
             assert time.monotonic() - started < 5
-    (message,) = (entry.getMessage() for entry in caplog.records)
-    assert message.startswith("the run cannot be followed at http://127.0.0.1:9 (")
+        (message,) = (entry.getMessage() for entry in caplog.records)
+        assert message.startswith("the run cannot be followed at http://127.0.0.1:9 (")
 
 
 def test_a_store_that_comes_back_gets_all(
