@@ -16,7 +16,6 @@ from tests.tools.finished_project import call
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
 
 CHOICES = {
-    "8 bits": {"model.weight_bits": 8},
     "4 bits, no leak, pruned": {
         "model.weight_bits": 4,
         "model.state_bits": 16,
