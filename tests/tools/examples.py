@@ -229,6 +229,6 @@ def write_baselines(
         active=np.tile(np.array([150, 12], dtype=np.int64), (n_images, 1)),
         macs_nonzero=np.stack([np.arange(3000, 3000 + n_images), np.full(n_images, 120)], axis=1),
     )
-    measured = MeasuredBaseline(counts, trained_network().state, labels, len(labels))
+    measured = MeasuredBaseline(counts, trained_network().state, labels)
     save_baseline(path, [measured], labels)
     return path
