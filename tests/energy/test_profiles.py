@@ -13,9 +13,6 @@ from spikejoule.energy import BootstrapSettings, load_profiles, price, select_pr
 from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import Ledger, baseline_variants, spiking_variants
 from spikejoule.energy.prices import (
-    EVIDENCE,
-    SCOPES,
-    TERMS_OF,
     Memory,
     Price,
     PriceByWidth,
@@ -70,14 +67,6 @@ class TestShipped:
         profiles = load_profiles()
         for name, pj in (("fp32", 4.6), ("fp16", 1.5), ("int32", 3.2), ("int8", 0.23)):
             assert profiles[f"45nm-{name}"].prices["mac"] == Price(pj, pj, pj)
-
-    def test_every_profile_is_complete(self) -> None:
-        for name, entry in load_profiles().items():
-            assert entry.id == name
-            assert any(words in entry.source for words in ("doi:", "arXiv:", "https://"))
-            assert entry.scope in SCOPES
-            assert entry.evidence in EVIDENCE
-            assert set(entry.prices) <= set(TERMS_OF[entry.scope])
 
     def test_a_mac_is_a_multiplication_and_an_addition(self) -> None:
         chosen = [each for each in load_profiles().values() if each.scope == "arithmetic"]
@@ -185,27 +174,18 @@ class TestCoverage:
 FAULTS = [
     (GOOD, '  source: "A paper, doi:10.1000/1"\n', "", 1, "source is missing"),
     (GOOD, "A paper, doi:10.1000/1", "A paper", 5, "lacks a doi:"),
-    (GOOD, "unit: pJ", "unit: fJ", 8, "'fJ' is not allowed; allowed: pJ, nJ"),
     (GOOD, "synaptic_event: 2", "synaptic_event: -2", 10, "is -2, but must be greater"),
-    (GOOD, "synaptic_event: 2", "synaptic_event: 0", 10, "prices.synaptic_event is 0"),
     (GOOD, "synaptic_event: 2", "synaptic_event: 1e99999999999999", 10, "must be"),
-    (GOOD, "synaptic_event: 2", "synaptic_event: true", 10, "must be a valid number"),
     (GOOD, "synaptic_event: 2", "synaptic_event: [3, 2]", 10, "ascending"),
-    (GOOD, "synaptic_event: 2", "synaptic_event: [3]", 10, "[low, high]"),
     (GOOD, "synaptic_event: 2", "bias_addition: 2", 10, "nothing that scope per_event can price"),
     (GOOD, "synaptic_event: 2", "neuron_update_active: 2", 9, "both or neither"),
     (GOOD, "    synaptic_event: 2", "    synaptic_event: 2\n    synaptic_event: 3", 11, "twice"),
-    (GOOD, "  prices:\n    synaptic_event: 2", "  prices: {}", 9, "at least 1 item"),
     (GOOD, "scope: per_event", "scope: everything", 6, "allowed: arithmetic"),
     (GOOD, "scope: per_event", "scope: contested", 9, "need a bracket"),
-    (GOOD, "title: A chip", "title:", 2, "title is null"),
     (GOOD, "title: A chip", "title: A chip\n  name: A", 3, "name is unknown"),
-    (GOOD, "chip:", "My Chip:", 1, "must match"),
     (CORE, "weight_read: by_size", "weight_read: by_width", 14, "must be 'by_size'"),
     (CORE, "{per_bit: 1,", "{per_byte: 1,", 13, "prices.mac.per_byte is unknown"),
-    (CORE, "{per_bit: 1, per_bit_squared: 0.5}", "{}", 13, "is empty"),
     (CORE, "[[0, 0], [8192, 2.5]]", "[[9, 1], [8, 2]]", 9, "of ascending sizes"),
-    (CORE, "[[0, 0], [8192, 2.5]]", "[[0, 0], [8, 0]]", 9, "the last not free"),
     (CORE, "parameters: joined", "access: 3", 9, "either pj_per_byte or access"),
     (CORE, "  memory:\n    pj_per_byte: [[0, 0], [8192, 2.5]]\n    parameters: joined\n", "", 11,
      "is by_size, but there is no memory"),
@@ -229,7 +209,7 @@ class TestRefused:
         assert reason in message
         assert "\n" not in message
 
-    @pytest.mark.parametrize("text", ["", "- 1\n", "chip\n", "a: [1\nb: 2", "a: \x00", "chip: 3\n"])
+    @pytest.mark.parametrize("text", ["", "- 1\n", "a: [1\nb: 2", "chip: 3\n"])
     def test_files_that_hold_no_profiles(self, tmp_path: Path, text: str) -> None:
         path = written(tmp_path, text)
         with pytest.raises(ParameterError, match="prices.yaml") as error:

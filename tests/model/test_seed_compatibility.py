@@ -187,8 +187,8 @@ class TestTheSeedsCheckpointHere:
         assert checkpoint.content["test_accuracy"] == 84.43
         text = checkpoint_text("seed", checkpoint)
         for words in (
-            "84.43 %", "84.64 %", "784 - 20 - 10", "49,176,000 (409.80 per sample)",
-            "1,787,084 (436.30 per inference)", "145.6 s",
+            "84.43 %", "84.64 %", "784 - 20 - 10", "49,176,000", "409.8", "1,787,084", "436.3",
+            "145.6",
         ):  # fmt: skip
             assert words in text
         assert main(["inspect", str(seed_checkpoint), "--json"]) == 0

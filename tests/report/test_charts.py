@@ -193,13 +193,6 @@ class TestEdges:
     def test_any_number_of_epochs(self, n_epochs: int) -> None:
         assert training_curves(history(n_epochs), LAYERS, n_epochs, SOURCE).png()
 
-    def test_training_of_silent_deep_networks_validated_on_test_images(self) -> None:
-        names = ("input", "hidden1", "hidden2", "hidden3", "hidden4", "output")
-        silent = [{**record, "spikes": (0,) * len(names)} for record in history(3)]
-        chart = training_curves(silent, names, 2, SOURCE, validated_on_test=True)
-        assert chart.finding.startswith("Test accuracy peaks")
-        assert "Test (validated on it)" in chart.svg()
-
     @pytest.mark.parametrize(("n_points", "target_percent"), [(1, 0), (2, 100), (60, None)])
     def test_any_number_of_runs_and_any_target(
         self, n_points: int, target_percent: float | None

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 
 import numpy as np
@@ -21,6 +23,8 @@ from pydantic import (
     model_validator,
 )
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.yaml_files import read_yaml
 from spikejoule.energy.counting import Column, OperationCounts
 from spikejoule.energy.estimates import Floats, middle
 from spikejoule.energy.terms import PARTS_OF_UPDATE, TERMS, UPDATES, in_words, priceable
@@ -537,32 +541,8 @@ class MeasuredChip:
     read_in: str
 
 
-_OWN_ABSTRACT: Final = "its own abstract"
-_RENNER: Final = "Renner et al., Nature Communications 2024, doi:10.1038/s41467-024-53827-9"
-_ESSER: Final = "Esser et al., NIPS 2015"
-_TWO_ABSTRACTS: Final = "an abstract; another version of it says 121 µJ and 0.408 µJ"
-
-MEASURED_ON_MNIST: Final = (
-    MeasuredChip("TrueNorth, many copies", 108, 99.4, "28 nm", _ESSER, _TWO_ABSTRACTS),
-    MeasuredChip(
-        "BrainScaleS-2", 8.4, 96.9, None,
-        "Göltz et al., Nature Machine Intelligence 2021, doi:10.1038/s42256-021-00388-x",
-        f"the table of {_RENNER}",
-    ),
-    MeasuredChip("Loihi, 400-400-10", 2.5, 96.3, "14 nm", _RENNER, "its table 1"),
-    MeasuredChip(
-        "Chen et al., binary activations", 1.7, 97.9, "10 nm",
-        "Chen et al., IEEE JSSC 2019, doi:10.1109/JSSC.2018.2884901", _OWN_ABSTRACT,
-    ),
-    MeasuredChip(
-        "SPOON, 0.6 V", 0.313, 97.5, "28 nm", "Frenkel et al., arXiv:2005.06318", _OWN_ABSTRACT
-    ),
-    MeasuredChip("TrueNorth, one copy", 0.27, 92.7, "28 nm", _ESSER, _TWO_ABSTRACTS),
-    MeasuredChip(
-        "Park et al.", 0.236, 97.83, "65 nm", "Park et al., IEEE JSSC 55(1), 2020", _OWN_ABSTRACT
-    ),
-    MeasuredChip(
-        "ODIN, 10 neurons", 0.015, 84.5, "28 nm", "Frenkel et al., arXiv:1804.07858", _OWN_ABSTRACT
-    ),
-)  # fmt: skip
-"""Most energy first. Whether a figure holds the whole chip is unconfirmed for each."""
+@cache
+def measured_on_mnist() -> tuple[MeasuredChip, ...]:
+    """Most energy first. Whether a figure holds the whole chip is unconfirmed for each."""
+    listed = read_yaml(Path(__file__).with_name("chips.yaml"), ArtifactError)
+    return tuple(MeasuredChip(**chip) for chip in listed)

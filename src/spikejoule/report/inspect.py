@@ -13,30 +13,57 @@ from spikejoule.energy.words import input_macs_row
 from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies
 from spikejoule.model.checkpoint import CompleteCheckpoint
 
+# What the file's writer may have left out, in the file and in this project's part of it.
+_SECTIONS: Final = (
+    *("encoding", "training_config", "training_results", "training_spikes", "inference_spikes"),
+    *("connectivity", "energy_proxies"),
+)
+_OURS: Final = ("data", "test", "training_environment", "library_versions")
+
 
 def checkpoint_text(name: str, checkpoint: CompleteCheckpoint) -> str:
     """Everything that a complete checkpoint holds, as sections of aligned lines.
 
-    What the file's writer left out is shown as "not recorded"; of tensors, the shapes are shown.
+    Entries have the file's names, with spaces. What its writer left out is shown as "not recorded";
+    of tensors, the shapes are shown.
     """
-    sections = [
-        ("Metadata", _metadata(checkpoint)),
-        ("Architecture", _architecture(checkpoint)),
-        ("Encoding", mapping_rows(checkpoint.section("encoding"))),
-        ("Data", mapping_rows(checkpoint.section("spikejoule").get("data", {}))),
-        ("Training configuration", mapping_rows(checkpoint.section("training_config"))),
-        ("Training results", _training_results(checkpoint)),
-        ("Test accuracy", _test(checkpoint)),
-        ("Training spikes", _spikes(checkpoint, "training_spikes", "sample")),
-        ("Inference spikes", _spikes(checkpoint, "inference_spikes", "inference")),
-        ("Connectivity", _connectivity(checkpoint)),
-        ("Energy proxies", _energy(checkpoint)),
-        ("Training environment", _environment(checkpoint)),
-        ("Weights", _weights(checkpoint)),
-    ]
+    content, ours = checkpoint.content, checkpoint.section("spikejoule")
+    test = dict(_section(ours, "test"))
+    names = subject_of_data(_section(ours, "data")).class_names
+    per_class = _section(test, "per_class")
+    if per_class:
+        test["per_class"] = {names[int(label)]: found for label, found in per_class.items()}
+    told: dict[str, Mapping[str, Any]] = {key: checkpoint.section(key) for key in _SECTIONS}
+    told |= {key: _section(ours, key) for key in _OURS} | {"test": test}
+    plain = {"test_accuracy": NOT_RECORDED} | {
+        key: value
+        for part in (content, ours)
+        for key, value in part.items()
+        if isinstance(value, str | int | float)
+    }
+    plain["seed"] = str(plain.get("seed", NOT_RECORDED))
+    text = render(
+        f"Checkpoint {name}",
+        [
+            ("Metadata", _rows(plain)),
+            ("Architecture", _architecture(checkpoint)),
+            *(
+                (key.replace("_", " ").capitalize(), _rows(section))
+                for key, section in told.items()
+            ),
+            ("Weights", _weights(checkpoint)),
+        ],
+    )
     history = _history_table(checkpoint)
-    text = render(f"Checkpoint {name}", sections)
     return f"{text}\nTraining history\n{history}" if history else text
+
+
+def _rows(section: Mapping[str, Any]) -> Rows:
+    """Label and value; accuracies are in percent."""
+    return [
+        (label, f"{value} %" if label.endswith("accuracy") and value[:1].isdigit() else value)
+        for label, value in mapping_rows(section)
+    ]
 
 
 def checkpoint_values(checkpoint: CompleteCheckpoint) -> dict[str, Any]:
@@ -82,13 +109,6 @@ def _operations(counted: ConnectionProxy | EnergyProxies) -> tuple[str, str, str
     )
 
 
-_CONNECTIVITY: Final = (
-    ("synapses input to hidden", "n_syn_input_hidden"),
-    ("synapses hidden to output", "n_syn_hidden_output"),
-    ("synapses in all", "n_synapses_total"),
-    ("fan-out input to hidden", "fanout_input_to_hidden"),
-    ("fan-out hidden to output", "fanout_hidden_to_output"),
-)
 # Name, key and decimals.
 _CURVES: Final = (
     ("loss", "losses", 4),
@@ -96,17 +116,6 @@ _CURVES: Final = (
     ("validation %", "val_acc", 2),
     ("time s", "epoch_times", 2),
 )
-
-
-def _metadata(checkpoint: CompleteCheckpoint) -> Rows:
-    content, ours = checkpoint.content, checkpoint.section("spikejoule")
-    return [
-        ("schema", str(content["schema_version"])),
-        ("timestamp", str(content.get("timestamp", NOT_RECORDED))),
-        ("model class", str(content.get("model_class", NOT_RECORDED))),
-        ("written by", f"spikejoule {ours['version']}" if "version" in ours else NOT_RECORDED),
-        ("seed", number(ours.get("seed")).replace(",", "")),
-    ]
 
 
 def _architecture(checkpoint: CompleteCheckpoint) -> Rows:
@@ -130,88 +139,6 @@ def _in_words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(number(one) for one in value)
     return str(value).lower() if isinstance(value, bool | str) else number(value)
-
-
-def _training_results(checkpoint: CompleteCheckpoint) -> Rows:
-    results, ours = checkpoint.section("training_results"), checkpoint.section("spikejoule")
-    return [
-        ("epochs", number(results.get("epochs_trained"))),
-        ("best epoch", number(ours.get("best_epoch"))),
-        ("samples", number(results.get("total_samples"))),
-        ("time", number(results.get("training_time_seconds"), 1, " s")),
-        ("best validation accuracy", number(results.get("best_val_accuracy"), 2, " %")),
-        ("final training accuracy", number(results.get("final_train_accuracy"), 2, " %")),
-        ("engine", str(ours.get("engine", NOT_RECORDED))),
-    ]
-
-
-def _test(checkpoint: CompleteCheckpoint) -> Rows:
-    rows = [("accuracy", number(checkpoint.content.get("test_accuracy"), 2, " %"))]
-    ours = checkpoint.section("spikejoule")
-    test = dict(_section(ours, "test"))
-    test.pop("test_accuracy_percent", None)
-    low, high = (test.pop(f"test_accuracy_{end}_percent", None) for end in ("low", "high"))
-    if low is not None and high is not None:
-        rows.append(("interval", f"{number(low, 2)} to {number(high, 2, ' %')}"))
-    per_class = _section(test, "per_class")
-    if test.pop("per_class", None) is not None and per_class:
-        subject = subject_of_data(_section(ours, "data"))
-        cells = (
-            f"{subject.class_names[int(label)]}: {number(percent, 1)}"
-            for label, percent in per_class.items()
-        )
-        rows.append((f"each {subject.noun}, %", ", ".join(cells)))
-    return rows + mapping_rows(test)
-
-
-def _energy(checkpoint: CompleteCheckpoint) -> Rows:
-    recorded = dict(checkpoint.section("energy_proxies"))
-    per_layer = _section(recorded, "per_layer")
-    recorded.pop("per_layer", None)
-    rows = mapping_rows(recorded)
-    for name in per_layer:
-        layer = _section(per_layer, name)
-        events = number(layer.get("synaptic_events_per_inference"), 1)
-        dense = number(layer.get("dense_operations_per_inference"))
-        words = f"{events} synaptic events of {dense} dense operations"
-        rows.append((name.replace("_", " "), words))
-    return rows
-
-
-def _spikes(checkpoint: CompleteCheckpoint, section: str, unit: str) -> Rows:
-    recorded = checkpoint.section(section)
-    if not recorded:
-        return []
-    totals, means = (
-        {layer: recorded.get(key.format(layer)) for layer in ("input", "hidden", "output")}
-        for key in ("total_{}", f"{{}}_per_{unit}")
-    )
-    of_each = _section(recorded, "total_per_layer")
-    if len(of_each) > 3:
-        totals |= of_each
-        means |= _section(recorded, f"per_{unit}_per_layer")
-    rows = [("samples", number(recorded.get("total_samples", recorded.get("n_samples"))))]
-    for layer, total in totals.items():
-        rows.append((layer, f"{number(total, 0)} ({number(means.get(layer), 2)} per {unit})"))
-    if "measurement_time_seconds" in recorded:
-        rows.append(("measurement time", number(recorded["measurement_time_seconds"], 2, " s")))
-    return rows
-
-
-def _connectivity(checkpoint: CompleteCheckpoint) -> Rows:
-    recorded = checkpoint.section("connectivity")
-    rows = [(label, number(recorded.get(key))) for label, key in _CONNECTIVITY if recorded]
-    of_each = ("synapses_per_layer", "fanout_per_layer")
-    deep = {key: recorded[key] for key in of_each if len(_section(recorded, key)) > 2}
-    return [*rows, *mapping_rows(deep)]
-
-
-def _environment(checkpoint: CompleteCheckpoint) -> Rows:
-    ours = checkpoint.section("spikejoule")
-    return mapping_rows(ours.get("training_environment")) + [
-        (f"version of {name}", str(found))
-        for name, found in _section(ours, "library_versions").items()
-    ]
 
 
 def _weights(checkpoint: CompleteCheckpoint) -> Rows:

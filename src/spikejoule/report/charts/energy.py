@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from spikejoule.energy.estimates import Energy, energy_words, joules
-from spikejoule.energy.prices import MEASURED_ON_MNIST, MeasuredChip
+from spikejoule.energy.prices import MeasuredChip, measured_on_mnist
 from spikejoule.energy.terms import in_words
 from spikejoule.energy.words import place_words
 from spikejoule.report.charts import canvas
@@ -30,7 +30,7 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
     """
     profiles = analysis.ledger.profiles
     totals = [analysis.total(profile=profile.id) for profile in profiles]
-    chips = [1e6 * chip.microjoules for chip in MEASURED_ON_MNIST]
+    chips = [1e6 * chip.microjoules for chip in measured_on_mnist()]
     others = [one.conventional for one in analysis.comparisons if one.conventional is not None]
     baselines = [end for other in others for end in _ends(other.energy)]
     own = [end for total in totals for end in (total.lowest_pj, total.highest_pj)]
@@ -64,7 +64,7 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
             canvas.mark(axes, total.value_pj, y, words, color=colour, label=label)
     about = "another network each · scope unconfirmed · measured"
     _name_row(axes, len(profiles), "Chips that read MNIST digits", about, False)
-    for chip, energy in zip(MEASURED_ON_MNIST, chips, strict=True):
+    for chip, energy in zip(measured_on_mnist(), chips, strict=True):
         canvas.mark(axes, energy, len(profiles) + 0.25, _chip_words(chip), color=canvas.BLUE,
                     markerfacecolor=canvas.PAPER,
                     label="another network, measured on its chip")  # fmt: skip
