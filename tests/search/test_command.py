@@ -49,21 +49,14 @@ def refused(capsys: pytest.CaptureFixture[str], *options: str) -> str:
     return line
 
 
-@pytest.mark.parametrize("missing", ["optuna", "submitit"])
+@pytest.mark.usefixtures("prepared")
 def test_without_the_extra(
-    prepared: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    missing: str,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = {"optuna", "submitit"} - {missing}
     monkeypatch.setattr(
-        "spikejoule.cli.searching.find_spec", lambda name: object() if name in found else None
+        "spikejoule.cli.searching.find_spec", lambda name: None if name == "submitit" else object()
     )
-    assert refused(capsys) == (
-        f"error: `spikejoule search` needs {missing}, which a project has after `make search`, or "
-        "`pip install 'spikejoule[search]'`."
-    )
+    assert "`spikejoule search` needs submitit, which a project has after" in refused(capsys)
 
 
 def test_nothing_else_needs_the_extra() -> None:
@@ -86,11 +79,6 @@ def extra() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        (
-            {"space": {"train.lr": {"from": 1, "to": 20}}},
-            "search.yaml: space.train.lr.to: 20 is not allowed; allowed: a number above 0 and of "
-            "at most 10",
-        ),
         ({"energy": "45nm-fp23"}, "search.yaml: energy: '45nm-fp23'"),
         (
             {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits": [4, 8]}},
@@ -128,19 +116,12 @@ def test_an_option_that_is_not_allowed(
 
 
 @pytest.mark.usefixtures("extra")
-def test_images_of_other_parameters(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    set_parameters(prepared, {"seed": 7})
-    line = refused(capsys)
-    assert "seed 42 (now 7)" in line
-    assert "dvc repro" in line
-
-
-@pytest.mark.usefixtures("extra")
 def test_images_that_are_not_the_recorded_ones(
     prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    set_parameters(prepared, {"seed": 7})
+    assert "seed 42 (now 7)" in refused(capsys)
+    set_parameters(prepared, {"seed": 42})
     path = artifact_paths(prepared)["validation"]
     shutil.copy(artifact_paths(prepared)["train"], path)
-    line = refused(capsys)
-    assert line.startswith(f"error: {path} is not the file that dvc.lock records: its MD5 is ")
-    assert line.endswith("; `dvc repro prepare` puts it right.")
+    assert f"error: {path} is not the file that dvc.lock records" in refused(capsys)
