@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-from spikejoule.core.store import write_csv
 from spikejoule.data.images import Dataset, describe
-from spikejoule.energy.tables import FrontsTable, VerdictTable
-from spikejoule.evaluation.front_rows import FRONT_COLUMNS
 from stages.shared.common import run_stage
 from tests.tools.pipeline_tools import (
     STAGES,
@@ -34,29 +31,6 @@ PARAMETERS = {
     "baseline.family_hidden": [9],
 }
 GIVEN = ("hardware", "front", "verdict", "fronts")
-COMMIT = "60ce7be834e57bd57bdf89cc889c75c3568760c3"
-FRONT = [
-    ("beaky-ship", 1, 1, 97.65, 97.88, 6148.6, "mnist", COMMIT, "a" * 32, "0.95"),
-    ("beaky-ship", 0, 1, 97.75, 97.92, 15859.0, "mnist", COMMIT, "a" * 32, "0.95"),
-    ("weepy-jaws", 1, 1, 98.5, 98.64, 25083.4, "mnist", COMMIT, "b" * 32, "0.8"),
-    ("weepy-jaws", 0, 0, 98.5, 98.65, 58249.9, "mnist", COMMIT, "b" * 32, "0.8"),
-]
-_BASELINE = ("ReLU 784-100-10, dense", 98.1, 98.2, 70_000.0, 71_000.0, 72_000.0)
-_NOBODY = ("", "", "", "", "", "")
-VERDICTS = [
-    ("45nm-fp32", 98.0, "snn", 0.9, 0.8, 0.95, "beaky-ship: 784-16-10, early exit", 98.1, 97.9,
-     60_000.0, 63_900.0, 65_000.0, *_BASELINE),
-    ("45nm-memory", 98.0, "undecided", "", 0.1, 9.5, "weepy-jaws: 784-16-10, whole window", 98.5,
-     98.65, 1e3, "", 1e6, *_BASELINE),
-    ("45nm-fp32", 99.0, "neither", "", "", "", *_NOBODY, *_NOBODY),
-]  # fmt: skip
-FRONTS = [
-    ("lemaire-complete", "spiking", "beaky-ship: 784-16-10", 97.65, 97.88, 9e4, 9e4, 9e4),
-    ("lemaire-complete", "spiking", "weepy-jaws: 784-16-10", 98.5, 98.65, 8e5, 8e5, 8e5),
-    ("lemaire-complete", "conventional", "ReLU 784-100-10, dense", 98.1, 98.2, 7e4, 7e4, 7e4),
-    ("45nm-memory", "spiking", "beaky-ship: 784-16-10", 97.65, 97.88, 1e4, "", 5e6),
-    ("45nm-memory", "conventional", "ReLU 784-100-10, dense", 98.1, 98.2, 1e3, "", 4e6),
-]
 N_TRAIN, N_VALIDATION, N_TEST = 80, 30, 40
 
 
@@ -93,11 +67,9 @@ def finish_project(
         shutil.copy(repository / name, folder)
     set_parameters(folder, PARAMETERS | dict(parameters or {}))
     paths = artifact_paths(repository)
-    (folder / paths["hardware"]).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(repository / paths["hardware"], folder / paths["hardware"])
-    write_csv(folder / paths["front"], (*FRONT_COLUMNS, "train.pruned_fraction"), FRONT)
-    write_csv(folder / paths["verdict"], VerdictTable.columns(), VERDICTS)
-    write_csv(folder / paths["fronts"], FrontsTable.columns(), FRONTS)
+    for name in GIVEN:
+        (folder / paths[name]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(repository / paths[name], folder / paths[name])
     splits = {
         "train": mnist5k.train.select(slice(N_TRAIN)),
         "validation": mnist5k.train.select(slice(N_TRAIN, N_TRAIN + N_VALIDATION)),
