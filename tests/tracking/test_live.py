@@ -1,6 +1,5 @@
 """The run of a training while it goes on: its epochs once, an end in every case, no cost."""
 
-import shutil
 import socket
 import subprocess
 import time
@@ -38,13 +37,6 @@ class Epoch:
 
 
 EPOCHS = [Epoch(number) for number in (1, 2, 3)]
-
-
-@pytest.fixture
-def store(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    shutil.copy(empty_database, tmp_path)
-    monkeypatch.delenv("DVC_EXP_NAME", raising=False)
-    return project_store(tmp_path, "shown", {})
 
 
 Start = Callable[[], psutil.Process]
@@ -204,7 +196,7 @@ def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
 def test_a_store_that_comes_back_gets_all(
     store: Store, pipeline: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    database = tmp_path / "mlflow.db"
+    database = store.lock_path.parent / "mlflow.db"
     aside = database.rename(tmp_path / "aside.db")
     database.mkdir()  # no database can be opened here
     with shown(store, pipeline()) as run:

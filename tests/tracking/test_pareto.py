@@ -30,7 +30,7 @@ from spikejoule.tracking.pareto import (
 from spikejoule.tracking.publishing import publish
 from spikejoule.tracking.queries import finished_runs
 from spikejoule.tracking.runs import RunRecord
-from tests.tools.recorded import PARAMETERS, frame, project_folder, record, run, store_of
+from tests.tools.recorded import PARAMETERS, frame, record, run, store_of
 
 CURRENT = {**earlier_values(), **PARAMETERS}
 """What a params.yaml holds, whose keys are more than those of an older run."""
@@ -197,15 +197,6 @@ class TestTable:
         (tmp_path / "front.csv").write_text("")
         with pytest.raises(ArtifactError, match=r"front\.csv"):
             checked_front(tmp_path / "front.csv", store_of(project))
-
-
-@pytest.fixture
-def project(
-    tmp_path: Path, repository: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(variable, raising=False)
-    return project_folder(tmp_path / "a project", repository, empty_database)
 
 
 class TestCommand:

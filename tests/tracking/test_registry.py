@@ -1,7 +1,6 @@
 """Versions of the model: one for each result, the champion by validation accuracy alone."""
 
 import logging
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,14 +30,6 @@ FIGURES = {
     "energy_per_inference_low_pj": 16000.0,
     "energy_per_inference_high_pj": 18000.5,
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path, empty_database: Path) -> Store:
-    root = tmp_path / "a project, with 100 % odd name"
-    root.mkdir()
-    shutil.copy(empty_database, root)
-    return project_store(root, "spikejoule", {})
 
 
 Publish = Callable[..., Publication]

@@ -11,7 +11,7 @@ from spikejoule.core.errors import StoreError
 from spikejoule.core.store import write_csv
 from spikejoule.tracking.runs import StoredFile
 from spikejoule.tracking.seeds import comparable_runs, seeds_table
-from tests.tools.recorded import frame, project_folder, record, run
+from tests.tools.recorded import frame, record, run
 
 EARLY = (97.5, 96.5, 3000)
 
@@ -71,15 +71,8 @@ def test_other_images_and_validation_on_the_test_images_are_not_averaged() -> No
 
 
 def test_from_the_store_to_the_table(
-    tmp_path: Path,
-    repository: Path,
-    empty_database: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(variable, raising=False)
-    project = project_folder(tmp_path / "a project", repository, empty_database)
     columns = ("profile", "network", "phase", "term", "class", "count", "pj")
     for one, picojoules in ((seeded("n", 42), 9000.0), (seeded("n-seed-43", 43), 11000.0)):
         energies = tmp_path / one["name"] / "energy.csv"

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import shutil
 import socket
 import time
 import zlib
@@ -41,24 +40,6 @@ from tests.tools.processes import exit_status_of
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 FILES = tuple(stage_paths(Path(__file__).parents[2], "publish"))
-
-
-@pytest.fixture
-def empty_root(tmp_path: Path) -> Path:
-    folder = tmp_path / "a project, with 100 % odd name"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def root(empty_root: Path, empty_database: Path) -> Path:
-    shutil.copy(empty_database, empty_root)
-    return empty_root
-
-
-@pytest.fixture
-def store(root: Path) -> Store:
-    return project_store(root, "spikejoule", {})
 
 
 @pytest.fixture
@@ -102,7 +83,7 @@ def start_run(store: Store, tags: dict[str, str]) -> str:
 
 class TestPublish:
     def test_the_run_is_complete_and_added_once(
-        self, store: Store, record: RunRecord, root: Path
+        self, store: Store, record: RunRecord, project: Path
     ) -> None:
         publication = publish(record, store)
         assert publication.added
@@ -121,7 +102,7 @@ class TestPublish:
         assert [point.step for point in curve] == list(range(1, 1200))
         assert [point.value for point in curve] == [1 / epoch for epoch in range(1, 1200)]
         assert curve[4].timestamp == 1_700_000_010_000
-        files = root / "mlartifacts" / run.info.run_id / "artifacts"
+        files = project / "mlartifacts" / run.info.run_id / "artifacts"
         assert (files / "figures" / "figure.png").read_bytes() == b"picture"
         assert (files / "note.txt").read_text() == "note"
         assert publish(record, store) == Publication(publication.run_id, added=False)
@@ -177,9 +158,9 @@ class TestUnreachable:
         ],
     )
     def test_is_said_at_once(
-        self, root: Path, record: RunRecord, uri: str, caplog: pytest.LogCaptureFixture
+        self, project: Path, record: RunRecord, uri: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        store = project_store(root, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
+        store = project_store(project, "spikejoule", {"MLFLOW_TRACKING_URI": uri})
         start = time.monotonic()
         with pytest.raises(StoreError, match="^the run was not recorded at ") as raised:
             publish(record, store)
@@ -187,7 +168,7 @@ class TestUnreachable:
         assert "secret" not in str(raised.value) + caplog.text
 
     def test_a_process_ends_although_a_server_never_answers(
-        self, root: Path, silent_server: str
+        self, project: Path, silent_server: str
     ) -> None:
         code = (
             "import sys; from pathlib import Path;"
@@ -205,7 +186,7 @@ class TestUnreachable:
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "2",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         }
-        assert exit_status_of(code, str(root), env=environment) == 3
+        assert exit_status_of(code, str(project), env=environment) == 3
 
 
 @pytest.fixture
@@ -262,23 +243,23 @@ class TestProjectStore:
             assert (files / "note.txt").is_file()
         assert not root.exists()
 
-    def test_places_start_at_the_root(self, root: Path) -> None:
+    def test_places_start_at_the_root(self, project: Path) -> None:
         """Not at the working directory: that of a queued experiment vanishes."""
-        quoted = str(root).replace("%", "%25")
+        quoted = str(project).replace("%", "%25")
         for uri, files, expected_uri, expected_files in (
-            ("", "", f"sqlite:///{quoted}/mlflow.db", (root / "mlartifacts").as_uri()),
+            ("", "", f"sqlite:///{quoted}/mlflow.db", (project / "mlartifacts").as_uri()),
             (
                 "sqlite:///a/b.db",
                 "of runs",
                 f"sqlite:///{quoted}/a/b.db",
-                (root / "of runs").as_uri(),
+                (project / "of runs").as_uri(),
             ),
             ("sqlite:////a/b.db", "s3://bucket/runs", "sqlite:////a/b.db", "s3://bucket/runs"),
             ("postgresql:///runs", "s3://bucket/runs", "postgresql:///runs", "s3://bucket/runs"),
             ("http://server", "", "http://server", None),
         ):
             environment = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_DEFAULT_ARTIFACT_ROOT": files}
-            found = project_store(root, "name", environment)
+            found = project_store(project, "name", environment)
             assert (found.tracking_uri, found.artifact_location) == (expected_uri, expected_files)
 
 
@@ -292,8 +273,8 @@ def test_the_saved_view_shows_parameters_that_exist() -> None:
     assert shown <= PARAMS.flattened().keys()
 
 
-def test_a_new_experiment_has_view_description_and_data_sets(root: Path) -> None:
-    store = project_store(root, "digits", {})
+def test_a_new_experiment_has_view_description_and_data_sets(project: Path) -> None:
+    store = project_store(project, "digits", {})
     tags = {"data.source": "mnist5k", "data.sha256.images": "ab" * 32}
     assert publish(RunRecord("a", tags=tags, history=[{"epoch": 1, "loss": 0.5}]), store)
     client = MlflowClient(tracking_uri=store.tracking_uri)

@@ -16,7 +16,7 @@ from spikejoule.tracking.verdict import RecordedContenders, recorded_contenders
 from tests.energy.test_verdict import variant
 from tests.tools import recorded as recorded_runs
 from tests.tools.pipeline_tools import artifact_paths, set_parameters
-from tests.tools.recorded import project_folder, run
+from tests.tools.recorded import run
 
 # Events cost 0.9 pJ under this profile, MACs 4.6 pJ.
 PROFILE = "45nm-fp32"
@@ -34,17 +34,13 @@ WIDE = [
 
 
 @pytest.fixture
-def project(
-    repository: Path, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Path:
-    for variable in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
-        monkeypatch.delenv(variable, raising=False)
-    folder = project_folder(tmp_path / "a project", repository, empty_database)
-    set_parameters(folder, {"energy_report.bootstrap_samples": 100})
+def project(project: Path, repository: Path) -> Path:
+    """With prices."""
+    set_parameters(project, {"energy_report.bootstrap_samples": 100})
     prices = artifact_paths(repository)["hardware"]
-    (folder / prices).parent.mkdir(parents=True)
-    shutil.copy(repository / prices, folder / prices)
-    return folder
+    (project / prices).parent.mkdir(parents=True)
+    shutil.copy(repository / prices, project / prices)
+    return project
 
 
 def record(
