@@ -47,7 +47,7 @@ _COLUMNS = {
     "test_lowest_percent": ("lowest", ".2f"),
     "test_highest_percent": ("highest", ".2f"),
     "synaptic_events_per_inference": ("events", ",.0f"),
-    "time_window": ("steps", "d"),
+    "time_window": ("steps", ""),
     "spikes_per_layer": ("spikes by layer", ""),
     "neuron_updates_clocked": ("updates", ",d"),
     "neuron_updates_lazy": ("lazy", ",.0f"),
@@ -133,36 +133,28 @@ def seeds_table(runs: pd.DataFrame) -> pd.DataFrame:
     further = [column(runs, PARAMETER + name) for name in _OF_EARLY_EXIT]
     settings = deciding_parameters(runs).drop(columns=PARAMETER + "seed")
     settings = pd.concat([settings, *further], axis=1)
+    lazy = column(runs, METRIC + "neuron_updates_lazy_per_inference")
     in_integers = runs[PARAMETER + "model.weight_bits"].astype(int) <= 8
-    columns = pd.DataFrame(
-        {
-            "name": runs["name"],
-            "seed": runs[PARAMETER + "seed"].astype(int),
-            "setting": settings.groupby([*settings], dropna=False, sort=False).ngroup(),
-            "time_window": runs[PARAMETER + "encode.time_window"].astype(int),
-            # As recorded; a run that says nothing of them makes as many as by the clock.
-            "lazy": column(runs, METRIC + "neuron_updates_lazy_per_inference").fillna(
-                runs[_CLOCKED]
-            ),
-            _CLOCKED: runs[_CLOCKED],
-            _NJ_FLOATING: runs[_NJ_FLOATING],
-            _NJ_INTEGERS: runs[_NJ_INTEGERS].where(in_integers),
-            **{layer: runs[f"{METRIC}{layer}_spikes_per_inference"] for layer in _LAYERS},
-        }
+    ordered = runs.assign(
+        setting=settings.groupby([*settings], dropna=False, sort=False).ngroup(),
+        seed=runs[PARAMETER + "seed"].astype(int),
+        # As recorded; a run that says nothing of them makes as many as by the clock.
+        neuron_updates_lazy=lazy.fillna(runs[_CLOCKED]),
+        nj_45nm_int8=runs[_NJ_INTEGERS].where(in_integers),
     ).drop_duplicates(["setting", "seed"])
-    answers = answers_of(runs.loc[columns.index], columns).sort_values("seed")
+    answers = answers_of(ordered, ordered).sort_values("seed")
     means = answers.groupby(["setting", "early_exit"], as_index=False).agg(
         name=("name", "first"),
         seeds=("seed", lambda seeds: " ".join(map(str, seeds))),
         validation_accuracy_percent=("validation_accuracy_percent", fmean),
+        test_accuracy_percent=("test_accuracy_percent", fmean),
         test_lowest_percent=("test_accuracy_percent", "min"),
         test_highest_percent=("test_accuracy_percent", "max"),
-        test_accuracy_percent=("test_accuracy_percent", fmean),
         synaptic_events_per_inference=("synaptic_events_per_inference", fmean),
-        time_window=("time_window", "first"),
-        **{layer: (layer, fmean) for layer in _LAYERS},
+        time_window=(PARAMETER + "encode.time_window", "first"),
+        **{layer: (f"{METRIC}{layer}_spikes_per_inference", fmean) for layer in _LAYERS},
         neuron_updates_clocked=(_CLOCKED, lambda updates: round(fmean(updates))),
-        neuron_updates_lazy=("lazy", lambda updates: round(fmean(updates), 1)),
+        neuron_updates_lazy=("neuron_updates_lazy", lambda updates: round(fmean(updates), 1)),
         nj_45nm_fp32=(_NJ_FLOATING, fmean),
         nj_45nm_int8=(_NJ_INTEGERS, fmean),
     )
