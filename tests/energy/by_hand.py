@@ -11,7 +11,6 @@ from spikejoule.energy import (
     BaselineCounts,
     BootstrapSettings,
     EnergyAnalysis,
-    EpochSpikes,
     HardwareProfile,
     RecordedAccuracy,
     TrainingRecord,
@@ -23,10 +22,23 @@ from spikejoule.energy import (
 from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.evaluation.measurement import Measurement
+from spikejoule.model.trained import EpochEntry
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
+
+def epoch(
+    number: int, samples: int, spikes: tuple[int, ...], percent: float = 70.0, **counted: Any
+) -> EpochEntry:
+    """An epoch of so many samples."""
+    accuracies = {f"{of}_accuracy_percent": percent for of in ("train", "validation")}
+    known = {"learning_rate": 0.001, "train_loss": 1.0, **accuracies, **counted}
+    return EpochEntry.model_validate(
+        {"epoch": number, "samples": samples, "spikes": spikes, **known}
+    )
+
+
 TRAINING = TrainingRecord(
-    epochs=(EpochSpikes(1, 1, (5, 3, 2), 70.0), EpochSpikes(2, 1, (5, 3, 2), 90.0)),
+    epochs=(epoch(1, 1, (5, 3, 2)), epoch(2, 1, (5, 3, 2), 90.0)),
     samples=2,
     spikes=(10, 6, 4),
     n_epochs=2,

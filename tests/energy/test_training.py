@@ -7,14 +7,14 @@ import pytest
 
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.events import PRODUCTS, EventList, Products
-from spikejoule.energy import EpochSpikes, TrainingRecord, count_operations, load_profiles
+from spikejoule.energy import TrainingRecord, count_operations, load_profiles
 from spikejoule.energy.counting import Column
 from spikejoule.energy.tables import energy_rows
 from spikejoule.energy.training import PHASES, count_training
 from spikejoule.energy.training import TRAINING as WHOLE
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from tests.energy.by_hand import TRAINING, analysis, baseline, inputs
+from tests.energy.by_hand import TRAINING, analysis, baseline, epoch, inputs
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 BACKWARD_PJ = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
@@ -100,8 +100,8 @@ def test_a_teacher_costs_its_forward_passes() -> None:
     taught = dataclasses.replace(
         TRAINING,
         epochs=tuple(
-            dataclasses.replace(epoch, teacher_macs=100, teacher_macs_nonzero=30)
-            for epoch in TRAINING.epochs
+            one.model_copy(update={"teacher_macs": 100, "teacher_macs_nonzero": 30})
+            for one in TRAINING.epochs
         ),
     )
     with_one, without = (
@@ -164,9 +164,7 @@ def test_counted_events_take_the_place_of_spikes_times_fan_out() -> None:
     counted = dataclasses.replace(
         TRAINING,
         pruned=True,
-        epochs=tuple(
-            dataclasses.replace(epoch, synaptic_events=(7, 4)) for epoch in TRAINING.epochs
-        ),
+        epochs=tuple(one.model_copy(update={"synaptic_events": (7, 4)}) for one in TRAINING.epochs),
     )
     upper_bound = "which is an upper bound."
     assert not counted.assumptions[-1].endswith(upper_bound)
@@ -182,7 +180,7 @@ def test_products_of_constant_currents_are_of_both_passes(products: Products) ->
     macs = 4 * (1 if products == "once" else 3)
     code = Direct(time_window=3, direct_products=products)
     epochs = tuple(
-        EpochSpikes(number, 1, (0, 1, 1), 70.0, (0, 2), input_macs=macs) for number in (1, 2)
+        epoch(number, 1, (0, 1, 1), synaptic_events=(0, 2), input_macs=macs) for number in (1, 2)
     )
     record = dataclasses.replace(
         TRAINING, epochs=epochs, spikes=(0, 2, 2), input_products=code.input_products
@@ -197,9 +195,7 @@ def test_products_of_constant_currents_are_of_both_passes(products: Products) ->
 def test_an_epoch_of_many_samples_is_the_sum_of_them() -> None:
     """Rows of epochs hold what all samples take: so many times what one of them takes."""
     one = dataclasses.replace(TRAINING, epochs=TRAINING.epochs[:1], samples=1, n_epochs=1)
-    many = dataclasses.replace(
-        one, epochs=(EpochSpikes(1, 7, (35, 21, 14), 70.0),), samples=7, batch_size=7
-    )
+    many = dataclasses.replace(one, epochs=(epoch(1, 7, (35, 21, 14)),), samples=7, batch_size=7)
     found, of_one = (count_training(record, ARCHITECTURE) for record in (many, one))
     assert found.columns == of_one.columns
     forward = [phase == "forward" for phase in found.phases]

@@ -11,7 +11,7 @@ from spikejoule.energy.counting import (
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import HardwareProfile, Price, PricedEnergy, price
 from spikejoule.energy.profile_files import load_profiles, select_profile
-from spikejoule.energy.training import EpochSpikes, TrainingRecord
+from spikejoule.energy.training import TrainingRecord
 from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies, energy_proxies
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "ConnectionProxy",
     "EnergyAnalysis",
     "EnergyProxies",
-    "EpochSpikes",
     "HardwareProfile",
     "InputMacs",
     "OperationCounts",

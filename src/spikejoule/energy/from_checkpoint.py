@@ -1,7 +1,6 @@
 """What a complete checkpoint, and spikes measured on its network, give an energy analysis."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from spikejoule.energy import (
     AnalysisInputs,
     BaselineCounts,
     EnergyProxies,
-    EpochSpikes,
     InputMacs,
     RecordedAccuracy,
     TrainingRecord,
@@ -35,7 +33,6 @@ from spikejoule.evaluation.early_exit import EarlyExit, exit_steps
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.pruning import fan_outs_by_source
-from spikejoule.model.trained import EpochEntry
 
 _COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
 
@@ -179,7 +176,8 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
     )  # fmt: skip
     if totals is None or samples is None or n_epochs is None or batch_size is None:
         return None
-    epochs = _epochs(file.spikejoule.history, len(names))
+    history = tuple(file.spikejoule.history)
+    epochs = history if all(len(row.spikes) == len(names) for row in history) else ()
     products = checkpoint.encoder.input_products
     if products and not (epochs and all(epoch.input_macs is not None for epoch in epochs)):
         return None
@@ -198,14 +196,6 @@ def training_record(checkpoint: CompleteCheckpoint) -> TrainingRecord | None:
         pruned=checkpoint.pruned,
         input_products=products,
     )
-
-
-def _epochs(history: Sequence[EpochEntry], n_layers: int) -> tuple[EpochSpikes, ...]:
-    """The epochs of a history that has the spikes of each layer; else nothing."""
-    if any(len(row.spikes) != n_layers for row in history):
-        return ()
-    names = {one.name for one in fields(EpochSpikes)}
-    return tuple(EpochSpikes(**row.model_dump(include=names)) for row in history)
 
 
 def _accuracy(checkpoint: CompleteCheckpoint) -> RecordedAccuracy | None:

@@ -26,7 +26,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -46,6 +46,9 @@ from spikejoule.energy.counting import (
     leaks_by_layer,
 )
 from spikejoule.model.architecture import Architecture
+
+if TYPE_CHECKING:  # PyTorch comes with it
+    from spikejoule.model.trained import EpochEntry
 
 PHASES: Final = ("forward", "backward", "optimizer")
 TRAINING: Final = "training"
@@ -77,26 +80,6 @@ def sentences(of: str, **values: Any) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class EpochSpikes:
-    """One epoch: its samples, the spikes of each layer over them, and the accuracy after it.
-
-    `synaptic_events` are those of each weight matrix, as counted; None where only the spikes were.
-    `teacher_macs` are the multiply-accumulates of a teacher, and `teacher_macs_nonzero` those of
-    them without a zero activation; None where there was none.
-    `input_macs` are the products of constant currents; None for an input of spikes.
-    """
-
-    epoch: int
-    samples: int
-    spikes: tuple[int, ...]
-    validation_accuracy_percent: float
-    synaptic_events: tuple[int, ...] | None = None
-    teacher_macs: int | None = None
-    teacher_macs_nonzero: int | None = None
-    input_macs: int | None = None
-
-
-@dataclass(frozen=True)
 class TrainingRecord:
     """What is known of a training.
 
@@ -114,7 +97,7 @@ class TrainingRecord:
         input_products: how often hardware multiplies constant currents; None for a code of spikes.
     """
 
-    epochs: tuple[EpochSpikes, ...]
+    epochs: "tuple[EpochEntry, ...]"
     samples: int
     spikes: tuple[int, ...]
     n_epochs: int
