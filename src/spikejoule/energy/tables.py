@@ -189,7 +189,7 @@ class VerdictRow(Row):
     """
 
     profile: Text
-    level_percent: MaybePercent
+    level_percent: Percent
     outcome: Outcome
     ratio: MaybeNotNegative
     ratio_low: MaybeNotNegative
@@ -209,7 +209,8 @@ class VerdictRow(Row):
 
     @classmethod
     def of(cls, verdict: Verdict) -> Self:
-        """The row of a verdict."""
+        """The row of a verdict at an accuracy."""
+        assert verdict.level_percent is not None
         ratio = _ratio("ratio", verdict.ratio)
         row = cls(
             profile=verdict.profile.id,

@@ -335,7 +335,13 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
 
 
 def _verdicts(verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
-    return [
-        VerdictRow.of(one).model_dump() | {"break_even": one.break_even and asdict(one.break_even)}
-        for one in verdicts
-    ]
+    """As rows of metrics/verdict.csv; of equal sizes, without what had to be reached."""
+    found = []
+    for one in verdicts:
+        row: dict[str, Any] = {"profile": one.profile.id, "outcome": one.outcome}
+        if one.level_percent is not None:
+            row = VerdictRow.of(one).model_dump()
+        elif one.conventional is not None and one.ratio is not None:
+            row |= {"conventional": one.conventional.name, "ratio": asdict(one.ratio)}
+        found.append(row | {"break_even": one.break_even and asdict(one.break_even)})
+    return found
