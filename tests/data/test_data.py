@@ -240,25 +240,6 @@ class TestPrepareStage:
     def parameters(self, repository: Path) -> dict[str, object]:
         return load_params(repository / "params.yaml").model_dump(mode="json")
 
-    def test_outputs(
-        self, paths: dict[str, Path], parameters: dict, mnist5k: Dataset, tmp_path: Path
-    ) -> None:
-        parameters["data"]["source"] = "mnist5k"
-        prepare.main(paths, parse_params(parameters))
-        train, validation = (load_images(paths[name]) for name in ("train", "validation"))
-        np.testing.assert_array_equal(
-            np.sort(np.concatenate([train.index, validation.index])), np.sort(mnist5k.train.index)
-        )
-        np.testing.assert_array_equal(load_images(paths["test"]).images, mnist5k.test.images)
-        metrics = read_json(paths["data_metrics"])
-        assert metrics["counts"] == {"train": 3600, "validation": 400, "test": 1000}
-        assert metrics["title"] == mnist5k.title
-        # No place of this machine and no clock is in the outputs.
-        assert str(tmp_path) not in paths["data_metrics"].read_text(encoding="utf-8")
-        first = {name: path.read_bytes() for name, path in paths.items()}
-        prepare.main(paths, parse_params(parameters))
-        assert {name: path.read_bytes() for name, path in paths.items()} == first
-
     def test_the_environments_directory_and_validation_on_the_test_set(
         self,
         paths: dict[str, Path],

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoded_files import EncodedImages, load_encoded_images
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
@@ -53,18 +52,8 @@ class TestImages:
         assert currents.offsets.tolist() == [0, 2, 2, 3]
         assert (events.n_samples, events.n_steps, events.n_inputs) == (3, 4, 3)
         assert events.n_events == events.density == 0
+        assert np.array_equal(currents.to_dense(3), (IMAGES / 255).astype(np.float32))
         events.check()
-
-    def test_depend_on_the_image_alone(self, mnist5k: Dataset) -> None:
-        images = mnist5k.test.images[:20]
-        events = DIRECT.events(images, KEY)
-        assert same(events, DIRECT.events(images, np.uint64(7), np.arange(20)[::-1]))
-        assert same(events, DIRECT.events(images / 255, KEY))
-        chosen = np.array([13, 2, 13])
-        assert same(events.select(chosen), DIRECT.events(images[chosen], KEY))
-        assert same(events.select(slice(3, 9)), DIRECT.events(images[3:9], KEY))
-        dense = currents_of(events).to_dense(784)
-        assert np.array_equal(dense, (images.reshape(20, 784) / 255).astype(np.float32))
 
     @pytest.mark.parametrize("products", PRODUCTS)
     def test_how_often_a_source_is_used(self, products: Products) -> None:

@@ -34,17 +34,6 @@ def test_wilson_interval(n_correct: int, n_samples: int, confidence: float, z: f
     assert found.high_percent == pytest.approx(high, abs=1e-4)
 
 
-def test_by_hand() -> None:
-    labels = np.array([0, 0, 1, 1, 1, 2], dtype=np.uint8)
-    predictions = np.array([0, 1, 1, 1, 2, 2])
-    found = evaluate_predictions(labels, predictions, 4)
-    assert found.overall.percent == 100 * 4 / 6
-    assert found.confusion.tolist() == [[1, 1, 0, 0], [0, 2, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0]]
-    assert [entry.percent for entry in found.per_class] == [50.0, 200 / 3, 100.0, None]
-    assert [entry.n_samples for entry in found.per_class] == [2, 3, 1, 0]
-    assert found.per_class[3].low_percent is None
-
-
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=60))
 def test_confusion_is_a_naive_count(pairs: list[tuple[int, int]]) -> None:
     labels, predictions = (np.array(column) for column in zip(*pairs, strict=True))
@@ -52,7 +41,12 @@ def test_confusion_is_a_naive_count(pairs: list[tuple[int, int]]) -> None:
     for actual in range(10):
         for predicted in range(10):
             assert found.confusion[actual, predicted] == pairs.count((actual, predicted))
-    assert sum(entry.n_correct for entry in found.per_class) == found.overall.n_correct
+    for label, entry in enumerate(found.per_class):
+        of_class = [predicted for actual, predicted in pairs if actual == label]
+        assert (entry.n_samples, entry.n_correct) == (len(of_class), of_class.count(label))
+        assert (entry.percent is None) == (entry.low_percent is None) == (not of_class)
+    right = sum(actual == predicted for actual, predicted in pairs)
+    assert found.overall.percent == 100 * right / len(pairs)
 
 
 @pytest.mark.parametrize(

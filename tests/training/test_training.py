@@ -151,14 +151,6 @@ class TestLearning:
         assert result.stop_reason == "max_epochs"
         assert [record.epoch for record in result.history] == [1, 2, 3, 4, 5, 6]
 
-    def test_the_kept_weights_have_the_accuracy_that_is_told(self) -> None:
-        data = problem()
-        settings = changed(SETTINGS, lr=0.05)
-        result = trained(fresh_engine(), settings, data)
-        kept = make_engine("event", ARCHITECTURE, result.state)
-        found = accuracy_percent(kept, data.validation_events, data.validation_labels)
-        assert found == result.best_validation_accuracy_percent
-
 
 class TestKeepingAndStopping:
     def test_the_first_of_the_best_epochs_is_kept(self) -> None:
@@ -172,7 +164,7 @@ class TestKeepingAndStopping:
 
     @pytest.mark.parametrize(
         ("patience", "epochs", "reason"),
-        [(0, 7, "max_epochs"), (1, 3, "patience"), (2, 6, "patience"), (5, 7, "max_epochs")],
+        [(0, 7, "max_epochs"), (1, 3, "patience"), (2, 6, "patience")],
     )
     def test_patience(self, patience: int, epochs: int, reason: str) -> None:
         percentages = [50.0, 75.0, 60.0, 80.0, 80.0, 75.0, 60.0]
