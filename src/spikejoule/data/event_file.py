@@ -23,7 +23,6 @@ from spikejoule.data.events import (
     EventSamples,
     EventSource,
     SelectedEvents,
-    SensorEvents,
     blocks_of,
     check_events,
     offsets_of,
@@ -205,21 +204,35 @@ class LabelledEvents:
         return self.setting.shape
 
     @property
-    def inputs(self) -> SensorEvents:
-        """What an encoder takes."""
-        return SensorEvents(self.source, self.setting.shape)
+    def inputs(self) -> "LabelledEvents":
+        """What an encoder takes: the samples themselves."""
+        return self
+
+    def __getitem__(self, samples: slice | NDArray[np.integer]) -> "LabelledEvents":
+        """Some samples, in the order given, whose events are in memory."""
+        chosen = self.select(samples)
+        return replace(chosen, source=chosen.source.read(slice(None)))
+
+    def blocks(self) -> Iterator[EventSamples]:
+        """The events of all samples in their order, some megabytes at a time."""
+        parts = list(blocks_of(np.diff(self.source.offsets)))
+        if len(parts) == 1 and isinstance(self.source, EventSamples):
+            yield self.source
+            return
+        for samples in parts:
+            yield self.source.read(samples)
 
     @cached_property
     def sha256(self) -> str:
         """SHA-256 (hexadecimal) of the events."""
         digest = hashlib.sha256(np.array([len(self), *self.shape], dtype=np.int64).tobytes())
         digest.update(np.ascontiguousarray(self.source.offsets).data)
-        for block in self.inputs.blocks():
+        for block in self.blocks():
             digest.update(np.ascontiguousarray(block.times).data)
             digest.update(block.units.astype(np.uint32).data)
         return digest.hexdigest()
 
-    def select(self, positions: NDArray[np.int64] | slice) -> "LabelledEvents":
+    def select(self, positions: NDArray[np.integer] | slice) -> "LabelledEvents":
         """The samples at some positions of this set, in their order; no event is read."""
         chosen = np.arange(len(self))[positions]
         return LabelledEvents(

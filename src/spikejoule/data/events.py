@@ -3,9 +3,8 @@
 Shapes: N samples, E events of all of them.
 """
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -136,32 +135,3 @@ class SelectedEvents:
 
 EventSource = EventSamples | SelectedEvents
 """Events of N samples, in memory or in a file."""
-
-
-@dataclass(frozen=True, eq=False)
-class SensorEvents:
-    """What the encoding `none` takes: events of N samples and the shape of the units."""
-
-    source: EventSource
-    shape: tuple[int, ...]
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, samples: slice | NDArray[np.integer]) -> "SensorEvents":
-        """The events of some samples, in memory."""
-        return replace(self, source=self.source.read(samples))
-
-    @property
-    def n_units(self) -> int:
-        """Number of units."""
-        return math.prod(self.shape)
-
-    def blocks(self) -> Iterator[EventSamples]:
-        """All samples in their order, some megabytes at a time."""
-        parts = list(blocks_of(np.diff(self.source.offsets)))
-        if len(parts) == 1 and isinstance(self.source, EventSamples):
-            yield self.source
-            return
-        for samples in parts:
-            yield self.source.read(samples)

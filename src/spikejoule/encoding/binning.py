@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.event_file import LabelledEvents
-from spikejoule.data.events import EventSamples, SensorEvents
+from spikejoule.data.events import EventSamples
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.encoder import Encoded, Encoder
@@ -24,12 +24,14 @@ from spikejoule.encoding.events import MAX_STEPS, MAX_UNITS, EventList, concaten
 _CELLS_PER_EVENT = 64
 
 
-def bin_all(samples: SensorEvents, n_steps: int, window_us: int) -> Encoded:
+def bin_all(samples: LabelledEvents, n_steps: int, window_us: int) -> Encoded:
     """Bring the events of all samples to steps, some megabytes of them at a time.
 
     Arguments and errors as of :func:`bin_events`.
     """
-    parts = [bin_events(block, samples.n_units, n_steps, window_us) for block in samples.blocks()]
+    parts = [
+        bin_events(block, samples.setting.n_units, n_steps, window_us) for block in samples.blocks()
+    ]
     events, dropped, merged = zip(*parts, strict=True)
     return Encoded(concatenate_samples(events), np.concatenate(dropped), np.concatenate(merged))
 
@@ -132,7 +134,6 @@ def summed_images(samples: LabelledEvents, encoder: Encoder, gain: int) -> Label
 
 def _counts(samples: LabelledEvents, encoder: Encoder) -> Iterator[NDArray[np.int64]]:
     """How often each unit spikes in some samples, [n, units], until all had their turn."""
-    inputs = samples.inputs
-    size = max(1, min(_BLOCK_SAMPLES, _BLOCK_COUNTS // inputs.n_units))
+    size = max(1, min(_BLOCK_SAMPLES, _BLOCK_COUNTS // samples.setting.n_units))
     for first in range(0, len(samples), size):
-        yield class_counts(encoder.encode(inputs[first : first + size], np.uint64(0)).events)
+        yield class_counts(encoder.encode(samples[first : first + size], np.uint64(0)).events)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.resume import StateStore
-from spikejoule.data.events import SensorEvents
+from spikejoule.data.event_file import LabelledEvents
 from spikejoule.encoding.counting import TrainingSpikes, predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList
@@ -83,7 +83,7 @@ class TrainingData:
     """Samples to train on and events to validate on.
 
     Attributes:
-        inputs: images uint8 [N, height, width], or `SensorEvents` that are read a batch at a time.
+        inputs: images uint8 [N, height, width], or `LabelledEvents`, read a batch at a time.
         labels: [N].
         samples: identity of each sample, int64 [N]; draws depend on it.
         encoder: the code by which they become spikes.
@@ -93,7 +93,7 @@ class TrainingData:
             labels are all there is to learn from.
     """
 
-    inputs: NDArray[np.uint8] | SensorEvents
+    inputs: NDArray[np.uint8] | LabelledEvents
     labels: NDArray[np.integer]
     samples: NDArray[np.int64]
     encoder: Encoder

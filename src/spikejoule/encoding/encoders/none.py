@@ -12,7 +12,7 @@ from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Real
-from spikejoule.data.events import SensorEvents
+from spikejoule.data.event_file import LabelledEvents
 from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.encoder import Encoded, Encoder, Identities
 from spikejoule.encoding.events import EventList
@@ -46,14 +46,14 @@ class NoEncoding(Encoder):
         """The events in steps, and how many were dropped and merged.
 
         Args:
-            images: `SensorEvents`.
+            images: `LabelledEvents`.
             key: not used, since nothing is drawn.
             samples: likewise.
 
         Raises:
             ParameterError: the samples are images.
         """
-        if not isinstance(images, SensorEvents):
+        if not isinstance(images, LabelledEvents):
             raise ParameterError(
                 "encode.encoding: 'none' takes samples that are events, but these are images"
             )
