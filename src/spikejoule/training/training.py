@@ -114,7 +114,6 @@ def train(
     settings: TrainingSettings,
     seed: int,
     observers: tuple[TrainingObserver, ...] = (),
-    clock: Callable[[], float] = time.perf_counter,
     state_store: StateStore | None = None,
 ) -> TrainingResult:
     """Train a network.
@@ -127,7 +126,6 @@ def train(
         settings: how to train.
         seed: of every draw: shuffling, deformations, spikes.
         observers: told of every batch and epoch.
-        clock: seconds, for the epochs' wall times.
         state_store: keeps the state after every epoch, and has that of a process which was killed:
             the result is the same to the bit as without the kill. Observers are told of epochs
             again.
@@ -148,7 +146,7 @@ def train(
         _resume(training_state, state_store, observers)
     _warm_up(data, engine, settings, seed)
     for epoch in training_state.epochs_left():
-        started = clock()
+        started = time.perf_counter()
         share = _prune(epoch, engine, settings, data.validation_events)
         engine.choose_grids()
         learned = _train_epoch(epoch, data, engine, schedule, settings, seed, share, observers)
@@ -158,7 +156,7 @@ def train(
         accuracy = accuracy_percent(runner, data.validation_events, data.validation_labels)
         schedule.after_epoch(accuracy)
         record = replace(learned, validation_accuracy_percent=accuracy)
-        training_state.add(record, clock() - started, runner)
+        training_state.add(record, time.perf_counter() - started, runner)
         if state_store is not None:
             state_store.save(training_state.checkpoint())
         for observer in observers:
