@@ -51,9 +51,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     teacher = None
     if params.train.distillation > 0:
         teacher = load_teacher(paths["teacher"], events.n_inputs, architecture.n_output)
-    data = TrainingData(
-        samples.inputs, samples.labels, samples.index, encoder, events, validation.labels, teacher
-    )
+    data = TrainingData(samples, encoder, events, validation.labels, teacher)
     facts = {"engine": engine.name, "device": engine.device}
     if engine.name == "dense":  # rounds by its threads
         facts["threads"] = str(params.train.threads)

@@ -1,6 +1,7 @@
 """A training that is cut short after any epoch and goes on ends with the same bytes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numba
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from spikejoule.core import torch_files
-from spikejoule.data.images import Dataset
+from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
 from spikejoule.engine.interface import Engine
@@ -76,9 +77,8 @@ def data_of(case: dict[str, Any]) -> TrainingData:
         return TeacherAnswer(np.stack([1 - right, right], axis=1), 7 * len(seen), 5 * len(seen))
 
     asked = teacher if case.get("distillation") else None
-    return TrainingData(
-        images[:30], labels[:30], np.arange(30), encoder, events, labels[30:], asked
-    )
+    samples = LabelledImages(images[:30], labels[:30], np.arange(30))
+    return TrainingData(samples, encoder, events, labels[30:], asked)
 
 
 def fresh_engine(name: str, case: dict[str, Any]) -> Engine:
@@ -145,10 +145,8 @@ def test_on_another_number_of_threads(name: str, set_threads: Any, mnist5k: Data
     events = encoder.events(
         images.images[192:224], encoder.draw_key(1, "validation", 0), np.arange(32)
     )
-    data = TrainingData(
-        images.images[:192], images.labels[:192], np.arange(192), encoder, events,
-        images.labels[192:224],
-    )  # fmt: skip
+    samples = replace(images.select(slice(192)), index=np.arange(192))
+    data = TrainingData(samples, encoder, events, images.labels[192:224])
     architecture = Architecture(784, (400,), 10)
     state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
     settings = TrainingSettings(batch_size=64, max_epochs=2, lr=0.01)

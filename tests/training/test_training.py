@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import predict
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
@@ -54,7 +55,8 @@ def problem(n_train: int = 44, n_validation: int = 20, n_steps: int = N_STEPS) -
     events = encode(validation_images, n_steps, 400.0, draw_key(3, "validation", 0))
     samples = np.random.default_rng(5).permutation(1000)[:n_train]
     encoder = Poisson(time_window=N_STEPS, max_rate=400.0)
-    return TrainingData(images, labels, samples, encoder, events, validation_labels)
+    chosen = LabelledImages(images, labels, samples)
+    return TrainingData(chosen, encoder, events, validation_labels)
 
 
 def fresh_engine(name: str = "event", learning: LearningSettings = LEARNING) -> Engine:
@@ -240,7 +242,7 @@ class TestCounting:
         trained(engine, changed(SETTINGS, max_epochs=2), data)
         epochs = [np.concatenate(engine.seen[:6]), np.concatenate(engine.seen[6:])]
         for labels in epochs:
-            assert np.array_equal(np.sort(labels), np.sort(data.labels))
+            assert np.array_equal(np.sort(labels), np.sort(data.samples.labels))
         assert not np.array_equal(epochs[0], epochs[1])
 
 
@@ -333,7 +335,7 @@ class TestTeacher:
             macs = [row[f"teacher_macs{which}_per_sample"] for which in ("", "_nonzero")]
             assert macs == [10, 1]
         assert [told.shape[0] for told in engine.told if told is not None] == [8, 8, 8, 8, 8, 4] * 2
-        flat = data.inputs.reshape(len(data.inputs), -1)
+        flat = data.samples.inputs.reshape(len(data.samples), -1)
         assert all(images.shape[1:] == (16,) and images.dtype == np.uint8 for images in asked)
         assert not all((flat == image).all(axis=1).any() for image in np.concatenate(asked))
         # All that it learned is the teacher's opinion: class 1, whatever is seen.

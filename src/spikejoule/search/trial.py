@@ -140,9 +140,7 @@ def run_trial(
     settings = params.train.model_copy(update={"threads": threads})
     engine, _ = engine_to_train(settings, architecture, params.train, seed)
     result = train(
-        TrainingData(
-            samples.inputs, samples.labels, samples.index, encoder, events, validation.labels
-        ),
+        TrainingData(samples, encoder, events, validation.labels),
         engine,
         params.train,
         seed,

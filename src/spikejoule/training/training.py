@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.resume import StateStore
-from spikejoule.data.event_file import LabelledEvents
+from spikejoule.data.images import Samples
 from spikejoule.encoding.counting import TrainingSpikes, predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList
@@ -83,9 +83,8 @@ class TrainingData:
     """Samples to train on and events to validate on.
 
     Attributes:
-        inputs: images uint8 [N, height, width], or `LabelledEvents`, read a batch at a time.
-        labels: [N].
-        samples: identity of each sample, int64 [N]; draws depend on it.
+        samples: images, or events that are read a batch at a time; draws depend on each one's
+            identity.
         encoder: the code by which they become spikes.
         validation_events: encoded once.
         validation_labels: [N of validation].
@@ -93,9 +92,7 @@ class TrainingData:
             labels are all there is to learn from.
     """
 
-    inputs: NDArray[np.uint8] | LabelledEvents
-    labels: NDArray[np.integer]
-    samples: NDArray[np.int64]
+    samples: Samples
     encoder: Encoder
     validation_events: EventList
     validation_labels: NDArray[np.integer]
@@ -139,7 +136,7 @@ def train(
             f"time_window is {data.encoder.time_window}, but the validation events have "
             f"{data.validation_events.n_steps} steps; encode them again"
         )
-    n_batches = -(-len(data.labels) // settings.batch_size)
+    n_batches = -(-len(data.samples) // settings.batch_size)
     schedule = settings.chosen_schedule.start(settings.lr, n_batches * settings.max_epochs)
     training_state = TrainingState(engine, schedule, settings, n_batches)
     if state_store is not None:
@@ -181,8 +178,8 @@ def train(
 
 def _warm_up(data: TrainingData, engine: Engine, settings: TrainingSettings, seed: int) -> None:
     """Compile before the clock of the first epoch starts; every draw depends on its place alone."""
-    started, few = time.perf_counter(), np.arange(min(2, len(data.labels)))
-    inputs, samples = data.inputs[few], data.samples[few]
+    started, few = time.perf_counter(), np.arange(min(2, len(data.samples)))
+    inputs, samples = data.samples.inputs[few], data.samples.index[few]
     if isinstance(inputs, np.ndarray):
         inputs = augment(inputs, settings, seed, 1, samples)
     key = data.encoder.draw_key(seed, "train", 1)
@@ -248,7 +245,7 @@ def _train_epoch(
     observers: tuple[TrainingObserver, ...],
 ) -> EpochRecord:
     """One pass over the training set in random order; of its validation nothing is known yet."""
-    n_samples = len(data.labels)
+    n_samples = len(data.samples)
     order = np.random.default_rng([seed, epoch]).permutation(n_samples)
     key = data.encoder.draw_key(seed, "train", epoch)
     loss = 0.0
@@ -257,8 +254,7 @@ def _train_epoch(
     rate = schedule.learning_rate
     for first in range(0, n_samples, settings.batch_size):
         chosen = order[first : first + settings.batch_size]
-        samples = data.samples[chosen]
-        inputs = data.inputs[chosen]
+        samples, inputs = data.samples.index[chosen], data.samples.inputs[chosen]
         taught = None
         if isinstance(inputs, np.ndarray):
             inputs = augment(inputs, settings, seed, epoch, samples)
@@ -267,7 +263,7 @@ def _train_epoch(
                 taught = answers[-1].probabilities
         events = data.encoder.encode(inputs, key, samples).events
         rate = schedule.learning_rate
-        outcome = engine.train_batch(events, data.labels[chosen], rate, taught)
+        outcome = engine.train_batch(events, data.samples.labels[chosen], rate, taught)
         outcomes.append(outcome)
         schedule.after_batch()
         loss += outcome.mean_loss * chosen.size
