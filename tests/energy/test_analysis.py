@@ -97,17 +97,6 @@ class TestComparison:
         assert skipping.ratio.high == pytest.approx(69.6 / 49.6)
         assert skipping.outcome == "undecided"
 
-    def test_a_lost_comparison_is_said_first(self) -> None:
-        result = analysis(inputs((baseline(10, [6] * 4),)))
-        lines = verdict_lines(result)
-        assert lines[0] == (
-            "The spiking network loses at equal accuracy (88.00 % on validation images) under "
-            "45nm-fp32: 69.6 pJ per inference, 2.23 (2.23 to 2.23) times the 31.2 pJ of ReLU, "
-            "zero-skipping (95.00 % validation, 94.00 % test), the cheapest of at least that "
-            "accuracy among 1 conventional network (of this run alone)."
-        )
-        assert any(line.startswith("Equal size, not accuracy: 1.4 ") for line in lines)
-
     def test_a_baseline_of_another_size_is_compared_at_equal_accuracy_alone(self) -> None:
         other = baseline(100, [2] * 4, "small", equal_size=False)
         result = analysis(inputs((baseline(10, [6] * 4), other)))
@@ -128,20 +117,6 @@ class TestComparison:
     def test_too_few_images_of_a_baseline(self) -> None:
         with pytest.raises(ArtifactError, match=r"counted on 3 test images, but the network on 4"):
             analysis(inputs((baseline(10, [6] * 3),)))
-
-
-class TestMeansAlone:
-    def test_no_interval_is_invented(self) -> None:
-        given = inputs((baseline(100, [10, 20, 10, 20]),))
-        operations = mean_operations(given.spikes_per_inference, ARCHITECTURE, 3)
-        result = analysis(dataclasses.replace(given, operations=operations, labels=None))
-        total = result.total()
-        assert total.value_pj == pytest.approx(69.6)
-        assert total.standard_deviation_pj is total.interval_low_pj is None
-        assert not result.has_intervals
-        ratio = comparisons(result)["zero-skipping"].ratio
-        assert ratio.low == ratio.high == pytest.approx(69.6 / 72.6)
-        assert "no interval" in energy_text("T", result)
 
 
 class TestTables:

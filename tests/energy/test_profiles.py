@@ -230,20 +230,8 @@ def test_static_power_is_said_and_in_no_total() -> None:
     assert bare.static_energy_pj(50, 10.0) is None
     results = [analysis(given, "p", extra) for extra in (bare, drawn)]
     assert results[0].total() == results[1].total()
-    # Of the profile here: others of the package may state one, too.
-    said = [
-        [
-            sentence
-            for sentence in static_sentences(result)
-            if sentence.startswith("Static power of p,")
-        ]
-        for result in results
-    ]
-    assert said == [
-        [],
-        ["Static power of p, assumed and in no total: 6 nJ to 15 nJ per inference at 1000 µs a "
-         "step."],
-    ]  # fmt: skip
+    (said,) = [one for one in static_sentences(results[1]) if one.startswith("Static power of p,")]
+    assert said.endswith("in no total: 6 nJ to 15 nJ per inference at 1000 µs a step.")
 
 
 def test_parts_add_up_to_the_total_of_what_compares() -> None:
