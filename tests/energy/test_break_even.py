@@ -86,7 +86,7 @@ class TestBreakEven:
         columns = tuple(Column(*place) for place in places)
         operations = OperationCounts(columns, np.array([[10.0, 2.0, 4.0]]), 3)
         prices = dict(zip((term for term, _ in places), (1.0, 5.0, 3.0), strict=True))
-        cost = window_cost(operations, profile(prices, "per_event"), 3)
+        cost = window_cost(operations, profile(prices, "per_event"), OperatingPoint(2.0, 3, 80))
         baseline_pj = float(np.array([30.0, 6.0, 0.0]) @ [1.0, 5.0, 3.0])
         limits = solve_break_even(cost, baseline_pj, OperatingPoint(2.0, 3, 80))
         assert limits is not None
@@ -162,7 +162,7 @@ class TestEarlyAnswers:
         primes = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
         priced = profile(dict(zip(terms_of_it, primes, strict=True)), "system")
         result = analysis(given, "p", priced)
-        cost = window_cost(given.operations, priced, 3, None, encoder.rate_hz is not None)
+        cost = window_cost(given.operations, priced, OperatingPoint(1.0, 3, encoder.rate_hz))
         assert cost is not None
         assert cost.energy(16, 3).value_pj == pytest.approx(result.total().value_pj)
         layers = tuple(
@@ -187,7 +187,7 @@ class TestEarlyAnswers:
             for name, shape in architecture.parameter_shapes().items()
         }
         counts = count_operations(Measurement(state, architecture, layers))
-        cost = window_cost(counts, load_profiles()["loihi-1"], 3)
+        cost = window_cost(counts, load_profiles()["loihi-1"], OperatingPoint(3.0, 3, None))
         assert cost is not None
         # Of a step: 4 updates that are active, 6 spikes, 8 events.
         assert cost.steps / 3 == pytest.approx(4 * 52)

@@ -18,7 +18,7 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
-from spikejoule.energy.comparison import window_cost
+from spikejoule.energy.comparison import OperatingPoint, window_cost
 from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_proxies, training_record
 from spikejoule.energy.tables import EnergyMetrics, headline
 from spikejoule.evaluation.accuracy import step_outcomes
@@ -49,7 +49,7 @@ def test_stopping_early_by_hand(products: Products) -> None:
     measured = measure_network(STATE, ARCHITECTURE, events)
     assert step_outcomes(measured, np.array([0])).synaptic_events.tolist() == [[0, 0, 2]]
     counts, fp32 = count_operations(measured), load_profiles()["45nm-fp32"]
-    cost = window_cost(counts, fp32, 3, products)
+    cost = window_cost(counts, fp32, OperatingPoint(0.0, 3, None, products))
     assert cost is not None
     # A leak and a bias for each of 4 neurons in each step.
     step = 4 * (3.7 + 0.9)

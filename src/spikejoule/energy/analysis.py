@@ -211,9 +211,11 @@ class AnalysisInputs:
     @property
     def operating_point(self) -> OperatingPoint:
         """How the network was run."""
-        spikes = self.spikes_per_inference[self.architecture.layer_names[0]]
+        spikes, encoder = self.spikes_per_inference[self.architecture.layer_names[0]], self.encoder
         spikes_per_input = spikes / self.architecture.n_input
-        return OperatingPoint(spikes_per_input, self.time_window, self.encoder.rate_hz)
+        return OperatingPoint(
+            spikes_per_input, self.time_window, encoder.rate_hz, encoder.input_products
+        )
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:
@@ -372,10 +374,7 @@ class EnergyAnalysis:
     @property
     def window_cost(self) -> WindowCost | None:
         """What an event and a step cost under the chosen profile."""
-        inputs, encoder = self.inputs, self.inputs.encoder
-        has_rate, products = encoder.rate_hz is not None, encoder.input_products
-        window = inputs.time_window
-        return window_cost(inputs.operations, self.chosen, window, products, has_rate)
+        return window_cost(self.inputs.operations, self.chosen, self.inputs.operating_point)
 
     @property
     def training(self) -> Energy | None:

@@ -65,11 +65,20 @@ def ratio_of(ledger: Ledger, snn: int, ann: int, profile: int) -> Ratio:
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """What the break-even needs of how the network was run."""
+    """How a network was run.
+
+    Attributes:
+        spikes_per_input: of an input unit over the window, a mean.
+        time_window: steps.
+        max_rate_hz: of a white pixel; None for a code without a rate, which turns the whole image
+            into spikes at once.
+        products: how often constant currents are multiplied; None for an input of spikes.
+    """
 
     spikes_per_input: float
     time_window: int
     max_rate_hz: float | None
+    products: Products | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +109,7 @@ class WindowCost:
 
 
 def window_cost(
-    operations: OperationCounts,
-    profile: HardwareProfile,
-    time_window: int,
-    products: Products | None = None,
-    has_rate: bool = True,
+    operations: OperationCounts, profile: HardwareProfile, operation: OperatingPoint
 ) -> WindowCost | None:
     """Split an inference under a profile; None if the network has no synaptic events.
 
@@ -116,10 +121,9 @@ def window_cost(
     Args:
         operations: of the whole window.
         profile: the prices.
-        time_window: its steps.
-        products: how often constant currents are multiplied; None for an input of spikes.
-        has_rate: whether the code has a rate, so that it takes something in every step.
+        operation: how the network was run.
     """
+    has_rate, products = operation.max_rate_hz is not None, operation.products
     columns, means = operations.columns, operations.means
     prices = weights_of(prices_pj(columns, profile))
     places = {(column.term, column.place): row for row, column in enumerate(columns)}
@@ -149,7 +153,7 @@ def window_cost(
             idle = prices[:, places["neuron_update_inactive", place]]
         steps += count * idle
         spikes += (count - fixed) * pj - count * idle
-    return WindowCost(spikes, steps, once, events, time_window)
+    return WindowCost(spikes, steps, once, events, operation.time_window)
 
 
 @dataclass(frozen=True)
@@ -364,9 +368,7 @@ def _verdict(
     if snn is not None and ann is not None:
         ratio = ratio_of(ledger, snn, ann, place)
         if operation is not None:
-            has_rate, window = operation.max_rate_hz is not None, operation.time_window
-            operations = ledger.variants[snn].operations
-            cost = window_cost(operations, profile, window, None, has_rate)
+            cost = window_cost(ledger.variants[snn].operations, profile, operation)
             ann_pj = float(ledger.image_means(ann, place)[1])
             break_even = solve_break_even(cost, ann_pj, operation)
     sent_snn, sent_ann = (_choice(ledger, one, place) for one in (snn, ann))
