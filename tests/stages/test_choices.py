@@ -22,7 +22,7 @@ from spikejoule.evaluation.early_exit import EarlyExit
 from spikejoule.graphs import metadata_of
 from spikejoule.params import load_params
 from tests.tools.finished_project import finish_project
-from tests.tools.pairwise import Combination, pairs_of, pairwise
+from tests.tools.pairwise import Combination, pairwise
 from tests.tools.pipeline_tools import artifact_paths
 
 CHOICES: dict[str, tuple[Any, ...]] = {
@@ -59,13 +59,6 @@ def excluded(pair: Combination) -> bool:
 
 
 COMBINATIONS = pairwise(CHOICES, excluded)
-
-
-def test_every_two_values_come_together() -> None:
-    for pair in pairs_of(CHOICES):
-        together = any(pair.items() <= each.items() for each in COMBINATIONS)
-        assert together != excluded(pair), pair
-    assert len(COMBINATIONS) <= math.prod(map(len, CHOICES.values())) / 4
 
 
 @pytest.mark.slow
