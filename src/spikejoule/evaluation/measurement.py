@@ -105,10 +105,7 @@ class EnergyProxies:
             "sparsity_ratio": self.sparsity_ratio,
             **({} if macs is None else {"input_macs_per_inference": macs}),
             "per_layer": {
-                one.name: {
-                    **{name: value for name, value in asdict(one).items() if name != "name"},
-                    "sparsity_ratio": one.sparsity_ratio,
-                }
+                one.name: {**asdict(one), "sparsity_ratio": one.sparsity_ratio}
                 for one in self.connections
             },
         }
