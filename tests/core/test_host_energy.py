@@ -5,6 +5,7 @@ import time
 import types
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, call
 
 import pytest
 
@@ -140,58 +141,26 @@ class TestRapl:
         assert (told[0].entry().energy_j, told[0].entry().seconds) == (4.0, 5.0)
 
 
-class FakeNvml(types.ModuleType):
-    """NVML with a counter of millijoules a GPU."""
-
-    def __init__(self) -> None:
-        super().__init__("pynvml")
-        self.counters = {"GPU-a": [5000, 12_500, 20_000], "GPU-b": [0, 1, 2]}
-        self.open = 0
-
-    def nvmlInit(self) -> None:  # noqa: N802
-        self.open += 1
-
-    def nvmlShutdown(self) -> None:  # noqa: N802
-        self.open -= 1
-
-    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
-        if uuid not in self.counters:
-            raise LookupError(f"no {uuid}")
-        return uuid
-
-    def nvmlDeviceGetName(self, handle: str) -> str:  # noqa: N802
-        return f"GPU of {handle}"
-
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:  # noqa: N802
-        return self.counters[handle].pop(0)
-
-
 class TestGpus:
-    def measure(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uuid: str
-    ) -> tuple[HostEnergyEntry, FakeNvml]:
-        make_zone(tmp_path, "intel-rapl:0", "package-0", 0)
-        nvml = FakeNvml()
-        monkeypatch.setitem(sys.modules, "pynvml", nvml)
-        with HostEnergy([uuid], powercap=tmp_path, idle_seconds=0) as host:
-            add(tmp_path / "intel-rapl:0", 1_000_000)
-        return host.entry(), nvml
-
     def test_the_gpu_in_use_is_added(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        entry, nvml = self.measure(monkeypatch, tmp_path, "GPU-a")
+        zone, nvml = make_zone(tmp_path, "intel-rapl:0", "package-0", 0), Mock()
+        nvml.nvmlDeviceGetName.return_value = "a GPU"
+        nvml.nvmlDeviceGetTotalEnergyConsumption.side_effect = [5000, 12_500, 20_000]  # in mJ
+        monkeypatch.setitem(sys.modules, "pynvml", nvml)
+        with HostEnergy(["GPU-a"], powercap=tmp_path, idle_seconds=0) as host:
+            add(zone, 1_000_000)
+        entry = host.entry()
         assert entry.parts[1:] == [
-            EnergyPart(device="GPU of GPU-a", kind="measured", method="NVML", energy_j=7.5),
+            EnergyPart(device="a GPU", kind="measured", method="NVML", energy_j=7.5),
         ]
-        assert entry.energy_j == 8.5
-        assert (entry.kind, entry.method) == ("measured", "RAPL; NVML")
-        assert nvml.open == 0
-
-    def test_unknown_gpu_makes_the_sum_unavailable(
-        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-    ) -> None:
-        entry, _ = self.measure(monkeypatch, tmp_path, "GPU-c")
-        assert (entry.kind, entry.energy_j) == ("unavailable", None)
-        assert entry.parts[0].energy_j == 1.0
+        assert (entry.kind, entry.method, entry.energy_j) == ("measured", "RAPL; NVML", 8.5)
+        assert nvml.nvmlDeviceGetHandleByUUID.call_args == call("GPU-a")
+        assert nvml.nvmlInit.call_count == nvml.nvmlShutdown.call_count > 0
+        nvml.nvmlDeviceGetHandleByUUID.side_effect = LookupError("no GPU-c")
+        with HostEnergy(["GPU-c"], powercap=tmp_path, idle_seconds=0) as host:
+            pass
+        entry = host.entry()
+        assert (entry.kind, entry.energy_j, entry.parts[0].energy_j) == ("unavailable", None, 0.0)
         assert "no GPU-c" in entry.method
 
     @needs_torch
@@ -207,22 +176,20 @@ class TestGpus:
         assert gpu_uuids("cuda:1") == ("GPU-uuid of cuda:1",)
 
 
-def entry(energy_j: float | None, seconds: float, idle_w: float | None) -> HostEnergyEntry:
+def spent(energy_j: float | None, seconds: float, idle_w: float | None) -> HostEnergyEntry:
     kind: Any = "unavailable" if energy_j is None else "measured"
     above = None if idle_w is None or energy_j is None else energy_j - idle_w * seconds
     part = EnergyPart(
-        device="package-0", kind=kind, method="RAPL", energy_j=energy_j, idle_w=idle_w,
-        above_idle_j=above,
-    )  # fmt: skip
+        device="a", kind=kind, method="RAPL", energy_j=energy_j, idle_w=idle_w, above_idle_j=above
+    )
     return HostEnergyEntry.of([part], seconds)
 
 
 def test_several_processes_add_up() -> None:
-    one, other = entry(10.0, 2.0, 1.0), entry(40.0, 6.0, 3.0)
+    one, other = spent(10.0, 2.0, 1.0), spent(40.0, 6.0, 3.0)
     assert added_up([one]) == one
     both = added_up([one, other])
-    assert (both.energy_j, both.seconds, both.idle_w) == (50.0, 8.0, 2.5)
-    assert both.above_idle_j == one.above_idle_j + other.above_idle_j == 30.0
+    assert (both.energy_j, both.seconds, both.idle_w, both.above_idle_j) == (50.0, 8.0, 2.5, 30.0)
     assert "2 processes, without what they spent in epochs that were cut short" in both.method
-    unknown = added_up([one, entry(None, 3.0, None)])
-    assert (unknown.kind, unknown.energy_j, unknown.seconds) == ("unavailable", None, 5.0)
+    partly = added_up([one, spent(None, 3.0, None)])
+    assert (partly.kind, partly.energy_j, partly.seconds) == ("unavailable", None, 5.0)

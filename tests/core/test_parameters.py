@@ -78,7 +78,6 @@ def test_kinds_are_found_and_chosen(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (TEA.replace('    name: ClassVar = "tea"\n', ""), "drinks.tea: Tea must define name"),
         (TEA.replace('    colour: ClassVar = "green"\n', ""), "must define colour"),
         (TEA.replace('"tea"', '"chai"'), "has the name 'chai', but must have that of its file"),
         (TEA.replace("poured", "drunk"), "drinks.tea: Tea must define poured"),
@@ -105,17 +104,3 @@ def test_a_parameter_is_no_key_of_the_section(folder: Path) -> None:
 
     with pytest.raises(TypeError, match="Order has a key fat, so no drink can have a parameter"):
         chooses(drinks(folder, tea=TEA, milk=MILK))(Order)
-
-
-def test_two_sections_that_are_joined_say_the_same(folder: Path) -> None:
-    @chooses(drinks(folder, tea=TEA))
-    class Order(Section):
-        drink: str
-
-    class Kitchen(Section):
-        degrees: int = Field(ge=200)
-
-    with pytest.raises(TypeError, match="degrees is in Order and, otherwise, in Kitchen"):
-
-        class Both(Order, Kitchen):
-            pass

@@ -1,5 +1,6 @@
 """schema.py: one schema for the writer and the reader, in JSON, in CSV and in .npz."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -22,6 +23,7 @@ from spikejoule.core.schema import (
     Table,
 )
 from spikejoule.core.store import write_csv, write_json
+from tests.tools.refusals import refusal
 
 
 class Inner(Record):
@@ -61,18 +63,11 @@ GOOD: dict[str, Any] = {"accuracy_percent": 98.5, "inner": {"low": 1.0, "high": 
 COLUMNS = ("step", "shown", "accuracy_percent")
 
 
-def refusal(read: Callable[[Path], Any], path: Path) -> str:
-    with pytest.raises(ArtifactError) as error:
-        read(path)
-    assert str(error.value).startswith(f"{path}: ")
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
 def test_json_round_trip_leaves_out_what_was_never_set(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     Outer.model_validate(GOOD).write(path)
     assert Outer.read(path) == Outer.model_validate(GOOD)
+    assert Outer.read(path).note is None
     assert "note" not in path.read_text()
 
 
@@ -81,7 +76,6 @@ def test_json_round_trip_leaves_out_what_was_never_set(tmp_path: Path) -> None:
     [
         ({"accuracy_percent": 500.0}, "accuracy_percent is 500.0, but must be less than or equal"),
         ({"accuracy_percent": None}, "accuracy_percent is null, but must be a valid number"),
-        ({"accuracy_percent": True}, "accuracy_percent is true"),
         ({"inner": {"low": 3.0, "high": 2.0}}, "inner: 3.0 to 2.0 is no interval"),
         ({"inner": {"low": 3.0}}, "inner.high is missing"),
         ({"more": 1}, "more is unknown"),
@@ -107,16 +101,11 @@ def test_csv_round_trip_with_empty_cells_and_further_columns(tmp_path: Path) -> 
         'step,shown,accuracy_percent,newer_percent,rate\n1,1,,5.0,80\n2,0,0.1,,"[1, 2]"\n'
     )
     assert Lines.read(path) == lines
-
-
-def test_a_figure_that_came_later_is_unknown_in_an_earlier_file(tmp_path: Path) -> None:
-    write_csv(tmp_path / "a.csv", COLUMNS, [(1, 1, 2.0)])
-    write_json(tmp_path / "a.json", GOOD)
-    assert Lines.read(tmp_path / "a.csv").rows[0].newer_percent is None
-    assert Outer.read(tmp_path / "a.json").note is None
-    write_csv(tmp_path / "a.csv", COLUMNS[:2], [(1, 1)])
+    write_csv(path, COLUMNS, [(1, 1, 2.0)])
+    assert Lines.read(path).rows[0].newer_percent is None, "a figure that came later"
+    write_csv(path, COLUMNS[:2], [(1, 1)])
     with pytest.raises(ArtifactError, match="lacks the column accuracy_percent"):
-        Lines.read(tmp_path / "a.csv")
+        Lines.read(path)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +113,6 @@ def test_a_figure_that_came_later_is_unknown_in_an_earlier_file(tmp_path: Path) 
     [
         ([(1, 1, "1e999")], "row 2, accuracy_percent is '1e999'"),
         ([(1, 1, 2.0), (2, 1, "nan")], "row 3, accuracy_percent is 'nan'"),
-        ([(1, 2, 2.0)], "row 2, shown is '2'"),
         ([("", 1, 2.0)], "row 2, step is ''"),
         ([(2, 1, 2.0), (1, 1, 2.0)], "the steps must ascend"),
     ],
@@ -148,28 +136,16 @@ FILE = ArrayFile(
 )
 
 
-def good() -> dict[str, np.ndarray]:
-    return {
-        "counts": np.array([[1, 2], [3, 0], [0, 4]]),
-        "names": np.array(["input", "output"]),
-        "weights": np.ones((2, 5), dtype=np.float32),
-        "per_sample": np.array([3, 3, 4], dtype=np.uint16),
-    }
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda a: a.pop("names"), "'names' is missing"),
         (lambda a: a.update(more=np.zeros(1)), "'more' is unknown"),
         (lambda a: a.update(counts=a["counts"].astype(np.int32)), "must have the type 'int64'"),
-        (lambda a: a.update(weights=a["weights"].astype(np.int8)), "must have the type 'f'"),
         (lambda a: a.update(names=a["names"].reshape(1, 2)), "1 dimension(s)"),
-        (lambda a: a.update(counts=a["counts"] - 1), "holds -1, but must be at least 0"),
         (lambda a: a.update(counts=a["counts"] * 9), "holds 36, but must be at most 9"),
         (lambda a: a.update(weights=a["weights"] * np.nan), "not finite"),
         (lambda a: a.update(weights=a["weights"][:1]), "2 is needed where it has 1"),
-        (lambda a: a.update(names=a["names"][:1]), "'counts' has L = 2"),
         (lambda a: a.update(per_more=a["per_sample"][:2]), "'counts' has N = 3"),
         (lambda a: a.update(per_sample=a["per_sample"][::-1] * 2), "sums differ"),
     ],
@@ -177,11 +153,16 @@ def good() -> dict[str, np.ndarray]:
 def test_arrays_that_break_the_schema_are_neither_written_nor_read(
     tmp_path: Path, change: Callable[[dict[str, Any]], Any], words: str
 ) -> None:
-    arrays = good()
+    arrays: dict[str, Any] = {
+        "counts": np.array([[1, 2], [3, 0], [0, 4]]),
+        "names": np.array(["input", "output"]),
+        "weights": np.ones((2, 5), dtype=np.float32),
+        "per_sample": np.array([3, 3, 4], dtype=np.uint16),
+    }
     FILE.write(tmp_path / "good.npz", arrays)
     assert FILE.read(tmp_path / "good.npz").keys() == arrays.keys()
     change(arrays)
-    with pytest.raises(ValueError, match=words.replace("(", r"\(").replace(")", r"\)")):
+    with pytest.raises(ValueError, match=re.escape(words)):
         FILE.write(tmp_path / "a.npz", arrays)
     write_npz(tmp_path / "a.npz", FILE.schema, arrays)
     assert words in refusal(FILE.read, tmp_path / "a.npz")

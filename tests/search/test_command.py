@@ -75,41 +75,31 @@ def extra() -> None:
     pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
 
+DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits": [4, 8]}}
+
+
 @pytest.mark.usefixtures("extra")
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "options", "words"),
     [
-        ({"energy": "45nm-fp23"}, "search.yaml: energy: '45nm-fp23'"),
-        (
-            {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits": [4, 8]}},
-            "none of 200 combinations of the space is allowed: encode.encoding: 'direct'",
-        ),
+        ({"energy": "45nm-fp23"}, (), "search.yaml: energy: '45nm-fp23'"),
+        (DIRECT, (), "none of 200 combinations of the space is allowed: encode.encoding: 'direct'"),
+        ({}, ("--space", "none.yaml"), "error: none.yaml cannot be read"),
+        ({}, ("--storage", "mysql://me:secret@a/b"), "is not allowed; allowed: sqlite:///FILE, or"),
+        ({}, ("--cluster", "slurm"), "error: --cluster slurm needs srun and sbatch on the PATH"),
     ],
 )
-def test_a_space_that_is_not_allowed(
-    prepared: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], words: str
-) -> None:
-    content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8")) | changes
-    (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    assert words in refused(capsys)
-
-
-@pytest.mark.usefixtures("extra", "prepared")
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (("--space", "none.yaml"), "error: none.yaml cannot be read"),
-        (("--storage", "mysql://me:secret@a/b"), "is not allowed; allowed: sqlite:///FILE, or"),
-        (("--cluster", "slurm"), "error: --cluster slurm needs srun and sbatch on the PATH"),
-    ],
-)
-def test_an_option_that_is_not_allowed(
+def test_what_is_not_allowed(
+    prepared: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
     options: tuple[str, ...],
     words: str,
 ) -> None:
     monkeypatch.setattr("spikejoule.search.launch.shutil.which", lambda program: None)
+    content = yaml.safe_load((prepared / "search.yaml").read_text(encoding="utf-8")) | changes
+    (prepared / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     line = refused(capsys, *options)
     assert words in line
     assert "secret" not in line

@@ -14,7 +14,7 @@ from optuna.trial import create_trial  # noqa: E402
 from spikejoule.core.errors import ArtifactError  # noqa: E402
 from spikejoule.core.store import read_csv  # noqa: E402
 from spikejoule.core.yaml_files import read_yaml  # noqa: E402
-from spikejoule.params import Params, load_params, parse_params  # noqa: E402
+from spikejoule.params import Params, parse_params  # noqa: E402
 from spikejoule.search.found import (  # noqa: E402
     COLUMNS,
     Row,
@@ -41,17 +41,12 @@ FRONT = {0, 1, 3}
 
 
 @pytest.fixture
-def current(repository: Path) -> Params:
-    return load_params(repository / "params.yaml")
+def space(repository: Path, params: Params) -> SearchSpace:
+    return search_space(load_search(repository / "search.yaml"), params, "search.yaml")
 
 
 @pytest.fixture
-def space(repository: Path, current: Params) -> SearchSpace:
-    return search_space(load_search(repository / "search.yaml"), current, "search.yaml")
-
-
-@pytest.fixture
-def rows(repository: Path, tmp_path: Path, space: SearchSpace, current: Params) -> list[Row]:
+def rows(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) -> list[Row]:
     trials = []
     for number, (accuracy, energy) in enumerate(RESULTS):
         result = TrialResult(accuracy, 100 * energy, energy, 3, f"{number:064x}")
@@ -69,24 +64,15 @@ def rows(repository: Path, tmp_path: Path, space: SearchSpace, current: Params) 
         folder=tmp_path,
         run=SearchRun(Store("", "", None, tmp_path), "a"),
     )
-    return found_rows(trials, search, current)
-
-
-def test_the_front(rows: list[Row]) -> None:
-    assert [row["trial"] for row in rows] == [0, 1, 2, 3, 4]
-    assert {row["trial"] for row in rows if row["on_front"]} == FRONT
-    lines = front_text(rows, "45nm-fp32").splitlines()
-    assert [line.strip() for line in lines if "dvc exp run" in line] == [
-        row["command"] for row in rows if row["on_front"]
-    ]
+    return found_rows(trials, search, params)
 
 
 def test_a_command_sets_the_same_after_any_other(
-    rows: list[Row], space: SearchSpace, current: Params, tmp_path: Path
+    rows: list[Row], space: SearchSpace, params: Params, tmp_path: Path
 ) -> None:
     """`dvc exp run` leaves what it sets in params.yaml."""
     drawn = draws(space, len(RESULTS))
-    left = current.model_dump(mode="json")
+    left = params.model_dump(mode="json")
     for row in (*rows, *reversed(rows)):
         words = shlex.split(row["command"])
         assert words[:3] == ["dvc", "exp", "run"]
@@ -97,14 +83,17 @@ def test_a_command_sets_the_same_after_any_other(
         assert parse_params(left) == space.params(drawn[row["trial"]][1])
 
 
-def test_the_table_and_the_figure(rows: list[Row], tmp_path: Path) -> None:
-    file = tmp_path / "search.csv"
-    write_table(rows, ["model.hidden"], file)
-    read = read_csv(file, [*COLUMNS, "model.hidden"])
+def test_the_front_the_table_and_the_figure(rows: list[Row], tmp_path: Path) -> None:
+    lines = [line.strip() for line in front_text(rows, "45nm-fp32").splitlines()]
+    assert [line for line in lines if "dvc exp run" in line] == [
+        row["command"] for row in rows if row["on_front"]
+    ]
+    write_table(rows, ["model.hidden"], tmp_path / "search.csv")
+    read = read_csv(tmp_path / "search.csv", [*COLUMNS, "model.hidden"])
+    assert [int(row["trial"]) for row in read] == [0, 1, 2, 3, 4]
     assert {int(row["trial"]) for row in read if row["on_front"] == "1"} == FRONT
     assert [row["command"] for row in read] == [row["command"] for row in rows]
     assert [float(row["energy_nj_per_inference"]) for row in read] == [e for _, e in RESULTS]
     png = front_png(rows, "45nm-fp32", "5 trials")
     assert png.startswith(b"\x89PNG")
     assert png == front_png(rows, "45nm-fp32", "5 trials")
-    assert png != front_png(rows[:1], "45nm-fp32", "5 trials")
