@@ -1,4 +1,6 @@
-"""Quantisation-aware training: both engines learn what plain loops say, and run exact integers."""
+"""Networks of integers: runs are those of plain loops on plain integers, bit for bit, and so is
+what both engines learn in quantisation-aware training.
+"""
 
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
+from spikejoule.engine.event import run_integers
 from spikejoule.engine.interface import Engine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
@@ -34,25 +37,39 @@ def engines(
 def expected_of(
     architecture: Architecture, state: dict[str, Any], dense: np.ndarray, labels: np.ndarray
 ) -> tuple[float, int, tuple[int, ...], dict[str, np.ndarray], list[np.ndarray]]:
-    """Loss, correct, spikes, gradients and spike trains, by the loops on integers."""
+    """Loss, correct, spikes, gradients and spike trains, by the loops on integers.
+
+    Checks that the grids are the loops', and the spikes those of the compiled integers.
+    """
     quantisation, neuron = quantisation_of(architecture), architecture.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
     thresholds, decays = zip(*(one.constants for one in architecture.neurons), strict=True)
-    return naive.integer_batch_gradient(
+    bits = (quantisation.weight_bits, quantisation.state_bits)
+    assert quantisation.exponents == tuple(
+        naive.grid_of(state[f"layer{number}.synapses.weight"], *bits, threshold)
+        for number, threshold in enumerate(thresholds, start=1)
+    )
+    expected = naive.integer_batch_gradient(
         state,
         quantisation.exponents,
-        (quantisation.weight_bits, quantisation.state_bits),
+        bits,
         (thresholds, decays, neuron.reset),
         dense,
         labels.tolist(),
         (LEARNING.surrogate, LEARNING.chosen_surrogate.slope),
         (LEARNING.logit_scale, LEARNING.label_smoothing),
     )
+    found = run_integers(architecture, state, EventList.from_dense(dense))
+    for layer, fired in zip(found, expected[-1], strict=True):
+        layer.check()
+        assert np.array_equal(layer.to_dense(np.int64), fired)
+    return expected
 
 
 def assert_both_learn_alike(
-    architecture: Architecture, state: dict[str, Any], dense: np.ndarray, labels: np.ndarray
+    architecture: Architecture, state: dict[str, Any], dense: np.ndarray
 ) -> None:
+    labels = np.arange(len(dense)) % architecture.n_output
     loss, correct, totals, gradients, spikes = expected_of(architecture, state, dense, labels)
     events = EventList.from_dense(dense)
     for engine in engines(architecture, state):
@@ -71,33 +88,51 @@ def assert_both_learn_alike(
             )
 
 
-class TestGradients:
+class TestAgainstPlainLoops:
     @pytest.mark.parametrize("weight_bits", [2, 4, 5, 8])
     @pytest.mark.parametrize("state_bits", [16, 32])
-    def test_widths(self, weight_bits: int, state_bits: int) -> None:
+    @pytest.mark.parametrize("decay", [1.0, 0.9, 0.5, 0.0])
+    def test_widths_and_leaks(self, weight_bits: int, state_bits: int, decay: float) -> None:
+        neuron = LeakyIntegrateAndFire(decay=decay)
         architecture, state = integer_network(
-            14, 18, 4, weight_bits=weight_bits, state_bits=state_bits
+            14, 18, 4, weight_bits=weight_bits, state_bits=state_bits, neuron=neuron
         )
-        dense, labels = spike_trains(14, 5, 9), np.arange(5) % 4
-        assert_both_learn_alike(architecture, state, dense, labels)
+        assert_both_learn_alike(architecture, state, spike_trains(14, 5, 9))
 
-    @pytest.mark.parametrize("decay", [1.0, 0.9, 0.3])
+    @pytest.mark.parametrize("hidden", [(1,), (17, 9), (12, 20, 16), (209,)])
+    def test_depths_and_sizes(self, hidden: tuple[int, ...]) -> None:
+        architecture, state = integer_network(9, *hidden, 3, weight_bits=4)
+        expected_of(architecture, state, spike_trains(9, 3, 8), np.arange(3))
+
+    @pytest.mark.parametrize("threshold", [1e-30, 0.37, 3.0, 1e30])
+    def test_thresholds(self, threshold: float) -> None:
+        neuron = LeakyIntegrateAndFire(threshold=threshold)
+        architecture, state = integer_network(14, 18, 4, neuron=neuron)
+        state = {name: threshold * values for name, values in state.items()}
+        architecture = with_grids(architecture, state)
+        *_, spikes = expected_of(architecture, state, spike_trains(14, 5, 9), np.arange(5) % 4)
+        assert all(0.01 < layer.mean() < 0.9 for layer in spikes)
+
+    @pytest.mark.parametrize(
+        "neuron",
+        [
+            {"decay": 0.3, "reset": "subtract"},
+            {"bias": False},
+            {"decay": 1.0, "reset": "subtract", "bias": False},
+            {"decay": (0.9, 1.0, 0.5), "threshold": (1.0, 0.7, 1.3)},
+        ],
+    )
+    def test_neurons_of_two_hidden_layers(self, neuron: dict[str, Any]) -> None:
+        architecture, state = integer_network(
+            12, 18, 13, 4, weight_bits=6, neuron=LeakyIntegrateAndFire(**neuron)
+        )
+        assert_both_learn_alike(architecture, state, spike_trains(12, 5, 9))
+
+    @pytest.mark.parametrize("decay", [1.0, 0.9])
     @pytest.mark.parametrize("reset", ["zero", "subtract"])
-    @pytest.mark.parametrize("bias", [True, False])
-    def test_neurons(self, decay: float, reset: Any, bias: bool) -> None:
-        neuron = LeakyIntegrateAndFire(decay=decay, reset=reset, bias=bias)
-        architecture, state = integer_network(14, 18, 4, weight_bits=4, neuron=neuron)
-        assert_both_learn_alike(architecture, state, spike_trains(14, 5, 9), np.arange(5) % 4)
-
-    def test_constants_of_each_layer_and_two_hidden_layers(self) -> None:
-        neuron = LeakyIntegrateAndFire(decay=(0.9, 1.0, 0.5), threshold=(1.0, 0.7, 1.3))
-        architecture, state = integer_network(12, 18, 13, 4, weight_bits=6, neuron=neuron)
-        assert_both_learn_alike(architecture, state, spike_trains(12, 5, 9), np.arange(5) % 4)
-
-    @pytest.mark.parametrize("reset", ["zero", "subtract"])
-    def test_potentials_that_saturate(self, reset: Any) -> None:
+    def test_potentials_that_saturate(self, reset: Any, decay: float) -> None:
         """The gradient goes through the bound as if there were none."""
-        neuron = LeakyIntegrateAndFire(threshold=40.0, reset=reset)
+        neuron = LeakyIntegrateAndFire(threshold=40.0, reset=reset, decay=decay)
         architecture, state = integer_network(200, 6, 3, state_bits=16, neuron=neuron)
         state["layer1.synapses.weight"] -= 0.6
         state["layer1.synapses.weight"][:2] += 2.0
@@ -106,11 +141,11 @@ class TestGradients:
         dense = spike_trains(200, 2, 40, 0.9)
         dense[:, 30:, :40] = 0
         exponents = quantisation_of(architecture).exponents
-        constants = [(one.threshold, 0.9) for one in layer_constants(architecture)]
+        constants = [(one.threshold, decay) for one in layer_constants(architecture)]
         layers = naive.quantise(state, exponents, 8, 16)
         potentials = naive.integer_run(layers, dense.tolist(), constants, 16, reset)[0][0]
         assert potentials.min() < -(2**15)
-        assert_both_learn_alike(architecture, state, dense, np.arange(2))
+        assert_both_learn_alike(architecture, state, dense)
 
 
 @pytest.mark.parametrize("weight_bits", [2, 4, 8])
@@ -137,45 +172,35 @@ def test_training_in_float32_sees_exact_integers(
 
 
 class TestSteps:
-    def test_the_optimizer_keeps_what_is_not_rounded(self) -> None:
+    @needs_torch
+    def test_both_engines_keep_what_is_not_rounded(self) -> None:
         """Steps far below a unit of the grid add up, and the weights that run follow."""
         architecture, state = integer_network(14, 18, 4, weight_bits=4)
-        events = EventList.from_dense(spike_trains(14, 6, 9))
-        labels = np.arange(6) % 4
-        for engine in engines(architecture, state):
-            before, exponents = engine.state(), quantisation_of(engine.architecture).exponents
-            for _ in range(40):
-                engine.train_batch(events, labels, 0.004)
-            learned, runs = engine.learned_state(), engine.state()
-            assert quantisation_of(engine.architecture).exponents == exponents
-            changed = 0
-            for name, values in runs.items():
-                unit = 2.0 ** -exponents[int(name[5]) - 1]
-                limit = 7 if name.endswith("weight") else 2**23 - 1
-                integers = np.clip(np.round(learned[name] / unit), -limit, limit)
-                assert np.array_equal(values, integers * unit), engine.name
-                changed += np.count_nonzero(values != before[name])
-            assert changed > 20
-            engine.choose_grids()
-            assert engine.architecture == with_grids(engine.architecture, learned)
-
-    @needs_torch
-    def test_both_engines_take_the_same_steps(self) -> None:
-        architecture, state = integer_network(14, 18, 4, weight_bits=5)
         settings = LearningSettings(logit_scale=0.3, weight_decay=0.001, grad_clip_norm=0.5)
         event, dense = engines(architecture, state, settings)
-        for number in range(6):
-            trains = spike_trains(14, 5, 6 + number)
-            events, labels = EventList.from_dense(trains), np.arange(5) % 4
-            one, other = (engine.train_batch(events, labels, 0.01) for engine in (event, dense))
+        before, exponents = event.state(), quantisation_of(architecture).exponents
+        for number in range(40):
+            trains = spike_trains(14, 6, 6 + number % 5)
+            events, labels = EventList.from_dense(trains), np.arange(6) % 4
+            one, other = (engine.train_batch(events, labels, 0.004) for engine in (event, dense))
             assert one.spikes == other.spikes
             assert one.synaptic_events == other.synaptic_events
-            for engine in (event, dense):
-                engine.choose_grids()
-            assert event.architecture == dense.architecture
-        for name, values in event.learned_state().items():
-            np.testing.assert_allclose(values, dense.learned_state()[name], rtol=1e-7, atol=1e-12)
-            assert np.array_equal(event.state()[name], dense.state()[name])
+        changed, runs, theirs = 0, event.state(), dense.state()
+        for name, learned in event.learned_state().items():
+            np.testing.assert_allclose(learned, dense.learned_state()[name], rtol=1e-7, atol=1e-12)
+            unit = 2.0 ** -exponents[int(name[5]) - 1]
+            limit = 7 if name.endswith("weight") else 2**23 - 1
+            assert np.array_equal(
+                runs[name], np.clip(np.round(learned / unit), -limit, limit) * unit
+            )
+            assert np.array_equal(runs[name], theirs[name])
+            changed += np.count_nonzero(runs[name] != before[name])
+        assert changed > 20
+        for engine in (event, dense):
+            assert quantisation_of(engine.architecture).exponents == exponents
+            engine.choose_grids()
+            assert engine.architecture == with_grids(architecture, engine.learned_state())
+        assert event.architecture == dense.architecture
 
     def test_a_pruned_weight_and_one_that_rounds_to_zero_carry_no_event(self) -> None:
         architecture, state = integer_network(14, 18, 4, weight_bits=2)

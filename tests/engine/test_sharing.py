@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from spikejoule.engine.kernels.layout import ParameterLayout
-from spikejoule.engine.workspace import share, slots_for
+from spikejoule.engine.workspace import slots_for
 from spikejoule.model.architecture import Architecture
 from tests.engine import with_threads
 from tests.tools.processes import start_python
@@ -41,17 +41,9 @@ class TestTraining:
         assert len({of[0] for of in digests.values()}) == len(with_threads.CASES)
 
 
-class TestPlan:
-    def test_the_busiest_of_sixteen_threads(self) -> None:
-        """The default network and batch: a sixteenth of the samples, and few columns, each."""
-        turns, parts = share((400, 16), (0, 32, 64), 4, 32, 16)
-        assert [len(groups) for groups in turns] == [16]
-        of_hidden = parts[parts[:, 1] == 0]
-        assert -(-len(of_hidden) // 16) * of_hidden[:, 3].max() <= 4
-
-    def test_a_group_that_is_too_large(self, caplog: pytest.LogCaptureFixture) -> None:
-        layout = ParameterLayout.of(Architecture(1, (60_000,), 1))
-        assert [slots_for(layout, 50, 2, threads) for threads in (2, 16)] == [2, 6]
-        assert not caplog.text
-        assert [slots_for(layout, 500, 2, threads) for threads in (2, 16)] == [2, 2]
-        assert "2 threads share a batch in place of 16" in caplog.text
+def test_a_group_that_is_too_large(caplog: pytest.LogCaptureFixture) -> None:
+    layout = ParameterLayout.of(Architecture(1, (60_000,), 1))
+    assert [slots_for(layout, 50, 2, threads) for threads in (2, 16)] == [2, 6]
+    assert not caplog.text
+    assert [slots_for(layout, 500, 2, threads) for threads in (2, 16)] == [2, 2]
+    assert "2 threads share a batch in place of 16" in caplog.text

@@ -1,5 +1,6 @@
 """Foreign graphs: every spike and every count as plain loops have them."""
 
+import re
 import tracemalloc
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from torch.nn.functional import avg_pool2d, conv2d
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.events import EventList
+from spikejoule.engine import run_network
 from spikejoule.graphs import executor, graph_without_nodes, nir_graph
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.network import Convolution, Identity
@@ -23,6 +25,7 @@ from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests.graphs.foreign import DT, GRAPHS, ORDERS, WAITING, Maker, graph_of
 from tests.graphs.naive_graph import NaiveGraph
 from tests.tools.examples import trained_network
+from tests.tools.refusals import refusal
 
 STEPS = 8
 GIVEN = Conventions(
@@ -234,18 +237,22 @@ class TestEventEngine:
     @pytest.mark.parametrize(
         "neuron",
         [{}, {"bias": False}, {"decay": 1.0}, {"threshold": (1.0, 0.7, 0.5), "decay": (1, 0.6, 0)},
-         {"reset": "subtract"}],
+         {"reset": "subtract"}, {"learned": "both"}],
         ids=str,
     )  # fmt: skip
     def test_a_graph_of_ours_needs_nothing_said(self, neuron: dict[str, Any]) -> None:
-        graph = nir_graph(trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron)))
+        network = trained_network((20, 12), neuron=LeakyIntegrateAndFire(**neuron))
+        graph = nir_graph(network)
         events = spikes_for(graph, samples=20, density=0.02)
+        first, _, last = run_network(network.state, network.architecture, events)
         names = ("neurons1", "neurons3")
         fast = run_graph(graph, events, record=names)
         slow = run_graph(graph, events, record=names, engine="graph")
         assert (fast.engine, slow.engine) == ("event", "graph")
-        for name in names:
-            assert np.array_equal(fast.recorded[name].to_dense(), slow.recorded[name].to_dense())
+        for name, ours in zip(names, (first, last), strict=True):
+            assert ours.n_events > 0
+            for run in (fast, slow):
+                assert np.array_equal(run.recorded[name].to_dense(), ours.to_dense())
         assert np.array_equal(fast.output, slow.output)
         assert np.array_equal(fast.predictions, slow.predictions)
         for kind in fast.counts:
@@ -272,50 +279,25 @@ class TestEventEngine:
 
 
 class TestConventions:
-    def test_what_is_missing_is_named_all_at_once(self) -> None:
-        graph = GRAPHS["recurrent"](Maker())
-        with pytest.raises(ParameterError) as refused:
-            run_graph(graph, spikes_for(graph))
-        for name in ("dt (seconds", "reset (zero or", "comparison (ge or", "current (same_step"):
-            assert name in str(refused.value)
-        assert "initial" not in str(refused.value)
-
-    def test_where_potentials_begin_is_asked_where_it_matters(self) -> None:
-        graph = GRAPHS["leak and reset"](Maker())
-        with pytest.raises(ParameterError, match="initial"):
-            run_graph(graph, spikes_for(graph), replace(GIVEN, initial=None))
-
-    def test_metadata_cannot_be_contradicted(self) -> None:
-        graph = nir_graph(trained_network((20,)))
-        events = spikes_for(graph)
-        for given in ({"dt": 1e-3}, {"reset": "subtract"}, {"comparison": "gt"}):
-            with pytest.raises(ParameterError, match="the graph's metadata say"):
-                run_graph(graph, events, Conventions(**given))
-        assert run_graph(graph, events, Conventions(dt=1e-4, reset="zero")).engine == "event"
-
     @pytest.mark.parametrize(
-        ("given", "words"),
+        ("name", "given", "words"),
         [
-            ({"reset": "hard"}, "reset is 'hard'; allowed are zero, subtract"),
-            ({"dt": 0.0}, "dt is 0.0"),
-            ({"dt": 1.0}, "the tau of the node 'b'"),
-            ({"comparison": ">"}, "allowed are ge, gt"),
+            ("recurrent", dict.fromkeys(("dt", "reset", "comparison", "current")),
+             "dt .seconds.*; reset .zero or.*; comparison .ge or.*; current .same_step"),
+            ("leak and reset", {"initial": None}, "initial"),
+            ("leak and reset", {"reset": "subtract"}, "resets to its v_reset"),
+            ("fully connected", {"reset": "hard"}, "reset is 'hard'; allowed are zero, subtract"),
+            ("fully connected", {"dt": 0.0}, "dt is 0.0"),
+            ("fully connected", {"dt": 1.0}, "the tau of the node 'b'"),
+            ("delays", {"dt": DT / 1.5}, "no whole number of steps"),
         ],
-    )
-    def test_values_out_of_range(self, given: dict[str, Any], words: str) -> None:
-        graph = GRAPHS["fully connected"](Maker())
+    )  # fmt: skip
+    def test_what_is_missing_or_does_not_fit(
+        self, name: str, given: dict[str, Any], words: str
+    ) -> None:
+        graph = GRAPHS[name](Maker())
         with pytest.raises(ParameterError, match=words):
             run_graph(graph, spikes_for(graph), replace(GIVEN, **given))
-
-    def test_subtraction_where_the_graph_resets_elsewhere(self) -> None:
-        graph = GRAPHS["leak and reset"](Maker())
-        with pytest.raises(ParameterError, match="resets to its v_reset"):
-            run_graph(graph, spikes_for(graph), replace(GIVEN, reset="subtract"))
-
-    def test_a_delay_between_two_steps(self) -> None:
-        graph = GRAPHS["delays"](Maker())
-        with pytest.raises(ParameterError, match="no whole number of steps"):
-            run_graph(graph, spikes_for(graph), replace(GIVEN, dt=DT / 1.5))
 
     def test_the_exponential_integration(self) -> None:
         """exp(-dt / tau) is the leak that keeps the same share as Euler with another tau."""
@@ -351,12 +333,9 @@ class TestFiles:
         path = tmp_path / "graph.nir"
         for place, value, words in (
             ("node", 3.0, "damaged or not a NIR file"),
-            ("node/edges", np.arange(3), "not a graph that nir reads"),
             ("node/nodes/a", 3.0, "not a graph that nir reads"),
-            ("node/nodes/a/weight", "text", "not a graph that nir reads"),
             ("node/nodes/a/weight", np.ones((5, 6), np.complex64), "complex64 where numbers"),
             ("node/nodes/a/weight", np.full((5, 6), 1e39), "not finite in float32"),
-            ("node/nodes/input/shape", np.array([np.nan]), "'input' .Input. is damaged"),
             ("node/nodes/input/shape", np.array([6.5]), "where whole numbers are needed"),
             ("node/nodes/input/shape", "six", "'input' .Input. is damaged"),
         ):
@@ -364,29 +343,24 @@ class TestFiles:
             with h5py.File(path, "r+") as file:
                 del file[place]
                 file[place] = value
-            with pytest.raises(ArtifactError, match=words) as refused:
-                read_nir(path)
-            assert "\n" not in str(refused.value)
+            assert re.search(words, refusal(read_nir, path))
         whole = path.read_bytes()
         for n_bytes in (0, 100, len(whole) // 2, len(whole) - 10):
             path.write_bytes(whole[:n_bytes])
-            with pytest.raises(ArtifactError, match="damaged or not a NIR file"):
-                read_nir(path)
-        with pytest.raises(ArtifactError, match="no regular file"):
-            read_nir(tmp_path)
+            assert "damaged or not a NIR file" in refusal(read_nir, path)
+        assert "does not exist" in refusal(read_nir, tmp_path / "none.nir")
 
     @pytest.mark.parametrize(
         ("words", "change"),
         [
-            ("from another file", {"external": "elsewhere"}),
-            ("from another file", {"link": "elsewhere.h5"}),
-            ("declares arrays of 18,446,744,073", {"shape": (2**31, 2**31)}),
-            ("declares arrays of 10,737,418", {"shape": (10, 2**28)}),
-            ("groups more than 64 deep", {"within_itself": True}),
+            ("from another file", "external"),
+            ("from another file", "link"),
+            ("declares arrays of 18,446,744,073", "huge"),
+            ("groups more than 64 deep", "within itself"),
         ],
     )
     def test_what_hdf5_would_read_elsewhere_or_without_end(
-        self, words: str, change: dict[str, Any], tmp_path: Any
+        self, words: str, change: str, tmp_path: Any
     ) -> None:
         import h5py
 
@@ -395,37 +369,20 @@ class TestFiles:
         with h5py.File(path, "r+") as file:
             node = file["node/nodes/a"]
             del node["weight"]
-            if "external" in change:
+            if change == "external":
                 (tmp_path / "elsewhere").write_bytes(bytes(120))
                 place = [(str(tmp_path / "elsewhere"), 0, 120)]
                 node.create_dataset("weight", (5, 6), "f4", external=place)
-            elif "link" in change:
-                node["weight"] = h5py.ExternalLink(str(tmp_path / change["link"]), "/weight")
-            elif "shape" in change:
-                node.create_dataset("weight", change["shape"], "f4", chunks=(1, 1024))
+            elif change == "link":
+                node["weight"] = h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), "/weight")
+            elif change == "huge":
+                node.create_dataset("weight", (2**31, 2**31), "f4", chunks=(1, 1024))
             else:
                 node["weight"] = file["node"]
-        with pytest.raises(ArtifactError, match=words) as refused:
-            read_nir(path)
-        assert "\n" not in str(refused.value)
-
-    def test_no_file_and_no_graph(self, tmp_path: Any) -> None:
-        with pytest.raises(ArtifactError, match="does not exist"):
-            read_nir(tmp_path / "none.nir")
-        (tmp_path / "text.nir").write_text("no HDF5")
-        with pytest.raises(ArtifactError, match="damaged or not a NIR file"):
-            read_nir(tmp_path / "text.nir")
+        assert words in refusal(read_nir, path)
 
 
 class TestStructure:
-    def broken(self, **changes: Any) -> nir.NIRGraph:
-        graph = GRAPHS["fully connected"](Maker())
-        nodes = {**graph.nodes, **changes.get("nodes", {})}
-        for name in changes.get("remove", ()):
-            del nodes[name]
-        edges = [*graph.edges, *changes.get("edges", ())]
-        return nir.NIRGraph(nodes, edges, type_check=False)
-
     @pytest.mark.parametrize(
         ("changes", "words"),
         [
@@ -434,31 +391,24 @@ class TestStructure:
             ({"nodes": {"in2": nir.Input(np.array([3]))}}, "this one has input, in2"),
             ({"nodes": {"alone": nir.Scale(np.ones(3))}}, "the input leads to no node alone"),
             ({"nodes": {"c": nir.Linear(np.ones((4, 6)))}}, "the node 'c' takes 6 values"),
-            ({"nodes": {"b": nir.IF(np.ones(3), np.ones(3))}}, "the node 'b' takes 5 values"),
             ({"edges": [("a", "d")]}, "the node 'd' takes the shape"),
-            ({"edges": [("a", "c"), ("d", "a")]}, "the node 'a' takes the shape"),
             ({"nodes": {"c": nir.Linear(np.full((4, 5), np.nan))}}, "not finite"),
             ({"edges": [("b", "input")]}, "b -> input leads into the input"),
-            ({"nodes": {"c": Maker().conv2d(2, 2, (3, 3))}}, "takes the shape"),
             ({"nodes": {"b": nir.LIF(*np.zeros((5, 5)))}}, "a tau that is not above 0"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )  # fmt: skip
     def test_what_does_not_fit_is_named(self, changes: dict[str, Any], words: str) -> None:
+        graph = GRAPHS["fully connected"](Maker())
+        nodes = {**graph.nodes, **changes.get("nodes", {})}
+        edges = [*graph.edges, *changes.get("edges", ())]
         with pytest.raises(ArtifactError, match=words):
-            network_of(self.broken(**changes))
+            network_of(nir.NIRGraph(nodes, edges, type_check=False))
 
-    def test_a_window_that_does_not_fit(self) -> None:
-        node = Maker().conv2d(2, 2, (5, 5))
-        with pytest.raises(ArtifactError, match="the node 'a' has a window that does not fit"):
-            network_of(graph_of({"a": node}, (2, 4, 9), (1,)))
-        node.weight = np.ones(3)
-        with pytest.raises(ArtifactError, match="the node 'a' .Conv2d. is damaged"):
-            network_of(graph_of({"a": node}, (2, 9, 9), (1,)))
-
-    @pytest.mark.parametrize("options", [{"stride": 0}, {"dilation": 0}, {"padding": -1}], ids=str)
-    def test_a_window_that_is_none(self, options: dict[str, int]) -> None:
-        graph = graph_of({"a": Maker().conv2d(2, 2, (3, 3), **options)}, (2, 5, 5), (1,))
+    @pytest.mark.parametrize("options", [{}, {"stride": 0}, {"dilation": 0}, {"padding": -1}])
+    def test_a_window_that_does_not_fit(self, options: dict[str, int]) -> None:
+        node, rows = Maker().conv2d(2, 2, (5, 5), **options), 9 if options else 4
+        graph = graph_of({"a": node}, (2, rows, 9), (1,))
         with pytest.raises(ArtifactError, match="the node 'a' has a window that does not fit"):
             network_of(graph)
 
@@ -468,26 +418,7 @@ class TestStructure:
             network_of(graph_of({"a": Maker().if_(3, 2)}, (2, 3), (2, 3)))
         for shape in ((6,), (2, 3), (1, 2, 3)):
             network_of(graph_of({"a": Maker().if_(*shape)}, (2, 3), (2, 3)))
-        turned = {"a": nir.SumPool2d(*np.array([[1, 2], [1, 2], [0, 0]])),
-                  "b": nir.SumPool2d(*np.array([[2, 1], [2, 1], [0, 0]]))}  # fmt: skip
-        graph = graph_of(turned, (1, 4, 4), (1,), (("input", "b"), ("a", "output")), (("a", "b"),))
-        with pytest.raises(ArtifactError, match="the node 'output' takes the shape"):
-            network_of(graph)
-
-    def test_a_name_of_two_nodes(self) -> None:
-        graph = GRAPHS["nested"](Maker())
-        nodes = {**graph.nodes, "layer.lif": Maker().lif(3)}
-        edges = [*((a, b) for a, b in graph.edges if b != "output"), ("d", "layer.lif"),
-                 ("layer.lif", "output")]  # fmt: skip
-        with pytest.raises(ArtifactError, match="'layer.lif' stands for two nodes"):
-            network_of(nir.NIRGraph(nodes, edges, type_check=False))
 
     def test_a_graph_that_says_why_it_is_empty(self) -> None:
         with pytest.raises(ArtifactError, match="no nodes: the neuron has no node in NIR"):
             network_of(graph_without_nodes("the neuron has no node in NIR"))
-
-    def test_events_of_another_size(self) -> None:
-        graph = GRAPHS["fully connected"](Maker())
-        events = EventList.from_dense(np.ones((1, 2, 5), np.bool_))
-        with pytest.raises(ArtifactError, match="5 units, but the graph's input has 6"):
-            run_graph(graph, events, GIVEN)

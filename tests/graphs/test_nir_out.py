@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import nir
 import numpy as np
@@ -11,45 +11,17 @@ import pytest
 import torch
 
 from spikejoule import __version__
-from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.encoding.encoders import ENCODERS
-from spikejoule.encoding.events import EventList
-from spikejoule.engine import run_network
-from spikejoule.graphs import (
-    graph_without_nodes,
-    integers_of,
-    metadata_of,
-    nir_graph,
-    write_nir,
-)
-from spikejoule.graphs.running import run_graph
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.encoders.none import NoEncoding
+from spikejoule.graphs import integers_of, metadata_of, nir_graph, write_nir
 from spikejoule.model.checkpoint import read_complete
-from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork, load_trained, save_trained
-from tests import naive
 from tests.tools.examples import quantised_network, trained_network, write_example
 
 DT = 1e-4
-NEURONS = {
-    "default": {},
-    "no bias": {"bias": False},
-    "no leak": {"decay": 1.0},
-    "nothing kept": {"decay": 0.0},
-    "a number a layer": {"threshold": (1.0, 0.7, 0.5), "decay": (0.95, 1.0, 0.8)},
-    "learned": {"learned": "both"},
-    "subtracts": {"reset": "subtract"},
-}
-
-PARAMETERS = ("weight", "bias")
-PRUNED = {"pruned_fraction": 0.5, "prune_by": "magnitude", "prune_epochs": 2}
-ENCODER_PARAMETERS: dict[str, dict[str, Any]] = {
-    "poisson": {"max_rate": 80.0},
-    "regular": {"max_rate": 80.0},
-    "latency": {"latency_threshold": 0.2, "latency_curve": "linear"},
-    "direct": {"direct_products": "once"},
-    "none": {"window_ms": 30.0},
-}
 
 
 def with_neuron(**parameters: Any) -> TrainedNetwork:
@@ -59,21 +31,6 @@ def with_neuron(**parameters: Any) -> TrainedNetwork:
 def through_a_file(folder: Path, network: Any) -> nir.NIRGraph:
     write_nir(folder / "network.nir", nir_graph(network))
     return nir.read(folder / "network.nir")
-
-
-@pytest.mark.parametrize("name", NEURONS)
-def test_nirs_own_equations_give_the_spikes(name: str, tmp_path: Path) -> None:
-    """As the executor of graphs has them, whose witness is `naive_graph`."""
-    network = with_neuron(**NEURONS[name])
-    neuron = network.architecture.neuron
-    assert isinstance(neuron, LeakyIntegrateAndFire)
-    dense = np.random.default_rng(3).random((1, 50, 784)) < 0.02
-    constants = neuron.threshold, neuron.decay, neuron.reset
-    expected = naive.run(network.state, dense.astype(int).tolist(), *constants)[-1]
-    graph = through_a_file(tmp_path, network)
-    run = run_graph(graph, EventList.from_dense(dense), dtype=np.float64, record=["neurons3"])
-    assert np.array_equal(run.recorded["neurons3"].to_dense(), expected)
-    assert 0.01 < expected.mean() < 0.99
 
 
 class TestMetadata:
@@ -91,21 +48,24 @@ class TestMetadata:
             with pytest.raises(ArtifactError, match="floating point, and has no integers"):
                 integers_of(graph)
 
-    @pytest.mark.parametrize("code", ENCODERS)
-    def test_every_code(self, code: str, tmp_path: Path) -> None:
-        encoder = ENCODERS[code].model_validate({**ENCODER_PARAMETERS[code], "time_window": 12})
+    @pytest.mark.parametrize(
+        ("encoder", "step_ms", "inputs"),
+        [
+            (NoEncoding(time_window=12, window_ms=30.0), 2.5, "spikes"),
+            (Direct(time_window=12), 1.0, "currents"),
+        ],
+    )
+    def test_other_encodings(
+        self, encoder: Encoder, step_ms: float, inputs: str, tmp_path: Path
+    ) -> None:
         network = replace(trained_network(), encoder=encoder)
         stated = metadata_of(through_a_file(tmp_path, network))
-        assert stated.encoding == encoder.entry()
-        assert stated.step_ms == (2.5 if code == "none" else 1)
-        assert stated.input == ("currents" if code == "direct" else "spikes")
+        assert (stated.encoding, stated.step_ms) == (encoder.entry(), step_ms)
+        assert stated.input == inputs
 
-    def test_of_another_writer(self) -> None:
-        graph = nir.NIRGraph({}, [], {"producer": "somebody"})
+    def test_of_another_writer_or_damaged(self) -> None:
         with pytest.raises(ArtifactError, match="must have metadata of the format"):
-            metadata_of(graph)
-
-    def test_damaged(self) -> None:
+            metadata_of(nir.NIRGraph({}, [], {"producer": "somebody"}))
         graph = nir_graph(trained_network())
         graph.metadata["reset"] = "bounce"
         with pytest.raises(ArtifactError, match="metadata: reset is 'bounce'"):
@@ -131,67 +91,14 @@ class TestIntegers:
             assert np.array_equal(found.integers[name], integers.numpy())
         assert metadata_of(graph).leak == "floor(m u / 256)"
 
-    @pytest.mark.parametrize("reset", ["zero", "subtract"])
-    def test_the_network_of_integers_comes_back(self, reset: str, tmp_path: Path) -> None:
-        network = quantised_network(4, 16, reset=reset)
-        found = integers_of(through_a_file(tmp_path, network))
-        layers = [
-            [found.integers[f"layer{number}.synapses.{name}"].tolist() for name in PARAMETERS]
-            for number in (1, 2)
-        ]
-        constants = [
-            (threshold, leak / 256)
-            for threshold, leak in zip(found.thresholds, found.leak_factors, strict=True)
-        ]
-        dense = (np.random.default_rng(5).random((2, 20, 784)) < 0.02).astype(int)
-        expected = run_network(network.state, network.architecture, EventList.from_dense(dense))
-        passed = naive.integer_run(layers, dense.tolist(), constants, found.state_bits, reset)
-        for events, (_, spikes) in zip(expected, passed, strict=True):
-            assert np.array_equal(events.to_dense(np.int64), spikes)
-            assert spikes.any()
 
-
-class TestFile:
-    def test_same_bytes_whenever_and_wherever_from(self, tmp_path: Path) -> None:
-        network = quantised_network(4)
-        save_trained(tmp_path / "trained.pth", network)
-        write_example(tmp_path / "complete.pth", network)
-        write_nir(tmp_path / "1.nir", nir_graph(network))
-        time.sleep(1.1)  # HDF5 can keep times, in seconds
-        write_nir(tmp_path / "2.nir", nir_graph(load_trained(tmp_path / "trained.pth")))
-        write_nir(tmp_path / "3.nir", nir_graph(read_complete(tmp_path / "complete.pth")))
-        first, *others = [(tmp_path / f"{number}.nir").read_bytes() for number in (1, 2, 3)]
-        assert others == [first, first]
-
-    def test_the_graph_shares_no_array_with_the_network(self) -> None:
-        network = trained_network()
-        before = network.state["layer1.synapses.weight"].copy()
-        nir_graph(network).nodes["synapses1"].weight[:] = 0
-        assert np.array_equal(network.state["layer1.synapses.weight"], before)
-
-
-class Odd(Neuron):
-    """A neuron that NIR lacks."""
-
-    name: ClassVar[str] = "odd"
-    reference: ClassVar[str] = "nobody"
-    equation: ClassVar[str] = "v[t] = 7"
-
-    def step(self, membrane: Any, current: Any, fire: Any) -> Any:
-        raise NotImplementedError
-
-
-class TestAnotherNeuron:
-    def test_it_is_refused(self) -> None:
-        network = trained_network()
-        odd = replace(network, architecture=replace(network.architecture, neuron=Odd()))
-        with pytest.raises(ParameterError, match=r"model\.neuron: 'odd' has no node in NIR"):
-            nir_graph(odd)
-
-    def test_in_its_place_stands_why(self, tmp_path: Path) -> None:
-        write_nir(tmp_path / "n.nir", graph_without_nodes("no node for it"))
-        graph = nir.read(tmp_path / "n.nir")
-        assert graph.nodes == {}
-        assert graph.metadata["reason"] == "no node for it"
-        with pytest.raises(ArtifactError, match="'none'"):
-            metadata_of(graph)
+def test_same_bytes_whenever_and_wherever_from(tmp_path: Path) -> None:
+    network = quantised_network(4)
+    save_trained(tmp_path / "trained.pth", network)
+    write_example(tmp_path / "complete.pth", network)
+    write_nir(tmp_path / "1.nir", nir_graph(network))
+    time.sleep(1.1)  # HDF5 can keep times, in seconds
+    write_nir(tmp_path / "2.nir", nir_graph(load_trained(tmp_path / "trained.pth")))
+    write_nir(tmp_path / "3.nir", nir_graph(read_complete(tmp_path / "complete.pth")))
+    first, *others = [(tmp_path / f"{number}.nir").read_bytes() for number in (1, 2, 3)]
+    assert others == [first, first]

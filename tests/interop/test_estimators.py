@@ -3,7 +3,6 @@
 One network in several simulators: random weights, and the spikes that all of them must emit.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import nonzero_macs
 from spikejoule.data.images import Dataset
-from spikejoule.encoding.events import EventList
 from spikejoule.energy import count_operations
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
@@ -40,30 +38,10 @@ NETWORKS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, eq=False)
-class Example:
-    """A spiking network that has run.
-
-    Attributes:
-        architecture: its layers and neurons.
-        state: its weights.
-        layers: the spikes of every layer, the input first.
-        pruned: whether nine synapses of ten are gone.
-    """
-
-    architecture: Architecture
-    state: State
-    layers: tuple[EventList, ...]
-    pruned: bool
-
-    def measured(self) -> Measurement:
-        """Its counts."""
-        return Measurement(self.state, self.architecture, self.layers, self.pruned)
-
-    def dense(self, layer: int) -> torch.Tensor:
-        """Spikes of a layer, float32 [T, N, units]."""
-        spikes = torch.from_numpy(self.layers[layer].to_dense(np.float32))
-        return spikes.transpose(0, 1).contiguous()
+def dense(measured: Measurement, layer: int) -> torch.Tensor:
+    """Spikes of a layer, the input first, float32 [T, N, units]."""
+    spikes = torch.from_numpy(measured.layers[layer].to_dense(np.float32))
+    return spikes.transpose(0, 1).contiguous()
 
 
 def random_state(architecture: Architecture, pruned: bool, seed: int = 1) -> State:
@@ -87,13 +65,13 @@ def spiking_example(
     hidden: tuple[int, ...] = (40,),
     pruned: bool = False,
     **neuron: Any,
-) -> Example:
+) -> Measurement:
     """A network of 784-...-10 that has run over the images in this project's engine."""
     architecture = Architecture(784, hidden, 10, LeakyIntegrateAndFire(**neuron))
     state = random_state(architecture, pruned)
     events = encode(images, STEPS, 80.0, draw_key(7, "test", 0))
     layers = (events, *run_network(state, architecture, events))
-    return Example(architecture, state, layers, pruned)
+    return Measurement(state, architecture, layers, pruned)
 
 
 def weighted(
@@ -110,7 +88,7 @@ def weighted(
     return module
 
 
-def in_spikingjelly(example: Example) -> list[torch.nn.Module]:
+def in_spikingjelly(example: Measurement) -> list[torch.nn.Module]:
     """Linear layers and neurons in turn, in multi-step mode."""
     from spikingjelly.activation_based import layer, neuron
 
@@ -134,7 +112,7 @@ def in_spikingjelly(example: Example) -> list[torch.nn.Module]:
     return modules
 
 
-def in_snntorch(example: Example) -> torch.nn.Sequential:
+def in_snntorch(example: Measurement) -> torch.nn.Sequential:
     """Linear layers and leaky neurons in turn, for NeuroBench's SNNTorchModel."""
     from snntorch import Leaky
 
@@ -160,13 +138,13 @@ def digits(mnist5k: Dataset) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="module", params=NETWORKS)
-def example(request: pytest.FixtureRequest, digits: NDArray[np.uint8]) -> Example:
+def example(request: pytest.FixtureRequest, digits: NDArray[np.uint8]) -> Measurement:
     ran = spiking_example(digits, **NETWORKS[request.param])
-    assert all(spikes > 2 * N_IMAGES for spikes in ran.measured().counts.per_sample.sum(axis=0))
+    assert all(spikes > 2 * N_IMAGES for spikes in ran.counts.per_sample.sum(axis=0))
     return ran
 
 
-def layers_of(example: Example, spikes: NDArray[Any]) -> list[Layer]:
+def layers_of(example: Measurement, spikes: NDArray[Any]) -> list[Layer]:
     """The layers after the input, from the spikes of every layer of one image or on average."""
     sizes, neurons = example.architecture.layer_sizes, example.architecture.neurons
     return [
@@ -225,9 +203,9 @@ class TestSpikingJelly:
         assert sum(items.values()) == pytest.approx(report.total_pj, rel=1e-12)
         return items
 
-    def test_a_spiking_network(self, example: Example) -> None:
+    def test_a_spiking_network(self, example: Measurement) -> None:
         net = torch.nn.Sequential(*in_spikingjelly(example)).eval()
-        spikes, inputs = example.measured().counts.per_sample, example.dense(0)
+        spikes, inputs = example.counts.per_sample, dense(example, 0)
         for n in range(N_IMAGES):
             expected = estimators.network(
                 estimators.spikingjelly_spiking, layers_of(example, spikes[n])
@@ -241,18 +219,17 @@ class TestSpikingJelly:
         for pixels in intensities(digits):
             assert_equal_items(self.estimate(net, pixels[None], strict=False), expected)
 
-    def test_synaptic_operations(self, example: Example) -> None:
+    def test_synaptic_operations(self, example: Measurement) -> None:
         """Zero weights count there: ours and the zero synapses of each spike make up the sum."""
         from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
 
         net, counter = torch.nn.Sequential(*in_spikingjelly(example)).eval(), SynOpCounter()
         with torch.no_grad(), DispatchCounterMode([counter]):
-            net(example.dense(0))
-        measured = example.measured()
-        ours = int(count_operations(measured).of("synaptic_event").sum())
+            net(dense(example, 0))
+        ours = int(count_operations(example).of("synaptic_event").sum())
         removed = 0
         if example.pruned:
-            for number, spikes in enumerate(measured.counts.per_neuron[:-1], start=1):
+            for number, spikes in enumerate(example.counts.per_neuron[:-1], start=1):
                 weight = example.state[f"layer{number}.synapses.weight"]
                 removed += int((spikes * (weight == 0).sum(axis=0)).sum())
             assert removed > ours
@@ -284,12 +261,12 @@ class TestNeuroBench:
 
         example = spiking_example(digits, **NETWORKS[name])
         spikes, found = self.synaptic_operations(
-            SNNTorchModel(in_snntorch(example)), example.dense(0).transpose(0, 1)
+            SNNTorchModel(in_snntorch(example)), dense(example, 0).transpose(0, 1)
         )
-        assert torch.equal(spikes, example.dense(-1).transpose(0, 1))
-        ours = int(count_operations(example.measured()).of("synaptic_event").sum())
-        dense = N_IMAGES * STEPS * sum(example.architecture.synapses)
-        assert found == {"Effective_ACs": ours, "Effective_MACs": 0, "Dense": dense}
+        assert torch.equal(spikes, dense(example, -1).transpose(0, 1))
+        ours = int(count_operations(example).of("synaptic_event").sum())
+        every = N_IMAGES * STEPS * sum(example.architecture.synapses)
+        assert found == {"Effective_ACs": ours, "Effective_MACs": 0, "Dense": every}
 
     def test_multiply_accumulates(self, digits: NDArray[np.uint8]) -> None:
         from neurobench.models import TorchModel
@@ -301,6 +278,6 @@ class TestNeuroBench:
         np.testing.assert_array_equal(scores.numpy(), layers[-1])
         kept = [weights != 0 for weights in state.values() if weights.ndim == 2]
         ours = int(nonzero_macs(layers, kept).sum())
-        dense = N_IMAGES * sum(RELU.synapses)
-        assert found == {"Effective_ACs": 0, "Effective_MACs": ours, "Dense": dense}
-        assert ours < dense
+        every = N_IMAGES * sum(RELU.synapses)
+        assert found == {"Effective_ACs": 0, "Effective_MACs": ours, "Dense": every}
+        assert ours < every

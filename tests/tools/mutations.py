@@ -34,7 +34,6 @@ class Mutation(NamedTuple):
 TWINS = "tests/engine/test_twins.py"
 AGREE = "tests/engine/test_engines.py::test_all_agree"
 ADAM = "tests/engine/test_engines.py::TestAdam"
-INTEGERS = "tests/engine/test_integer.py"
 QUANTISED = "tests/engine/test_quantised_training.py"
 SHARING = "tests/engine/test_sharing.py"
 EXECUTOR = "tests/graphs/test_executor.py"
@@ -69,7 +68,7 @@ MUTATIONS = (
              "np.rint(parameters[k] * per_unit)", QUANTISED),
     Mutation("the leak of integers is rounded toward zero", f"{KERNELS}/integer.py",
              "((np.int64(states[unit]) * leak) >> LEAK_SHIFT)",
-             "np.int64(states[unit] * leak / 256)", INTEGERS),
+             "np.int64(states[unit] * leak / 256)", QUANTISED),
     Mutation("a spike in the last step uses up the number behind it",
              "src/spikejoule/encoding/kernels/poisson.py",
              "np.int64((beyond != 0) & (in_last == 0))", "np.int64(beyond != 0)",
