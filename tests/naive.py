@@ -469,38 +469,6 @@ def regular(intensities, n_steps, max_rate_hz):
     return dense
 
 
-def encoding_operations(code, intensities, n_steps, threshold=0.0, curve="linear"):
-    """Operations of encoding one image, one by one: a dict of kind -> count."""
-    count = dict.fromkeys(
-        ("random_draws", "comparisons", "multiplications", "additions", "logarithms"), 0
-    )
-    if code == "direct":
-        return count  # a pixel is read, and used as it is
-    for x in intensities:
-        count["comparisons"] += 1  # with the threshold: black cannot fire
-        if x <= threshold:
-            continue
-        count["multiplications"] += 1  # p, r, or (T - 1) x, or (e^(T - 1) - 1) x
-        if code == "latency":
-            count["additions"] += 1  # T - 1 minus that, or minus its logarithm
-            if curve == "logarithmic":
-                count["additions"] += 1  # 1 plus that
-                count["logarithms"] += 1
-            count["additions"] += 1  # one more spike of this step
-            count["additions"] += 1  # the place of this step's next spike
-            continue
-        for _ in range(n_steps):
-            if code == "poisson":
-                count["random_draws"] += 1
-            else:
-                count["additions"] += 1  # to the accumulator
-            count["comparisons"] += 1  # of the number with p, or of the accumulator with one
-    if code == "latency":
-        for _ in range(n_steps):
-            count["additions"] += 1  # where the spikes of a step begin
-    return count
-
-
 def event_list(dense):
     """(sources, offsets) of dense spikes [N, T, units]: rows by sample, then by step."""
     sources, offsets = [], [0]

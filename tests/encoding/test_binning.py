@@ -12,9 +12,8 @@ from spikejoule.core.errors import ParameterError
 from spikejoule.data.event_file import EventSetting, LabelledEvents
 from spikejoule.data.events import EventSamples, offsets_of
 from spikejoule.data.subject import DIGITS
-from spikejoule.encoding.binning import as_event_samples, bin_events, largest_count, summed_images
+from spikejoule.encoding.binning import bin_events, largest_count, summed_images
 from spikejoule.encoding.encoders.none import NoEncoding
-from spikejoule.encoding.encoders.poisson import Poisson
 
 KEY = np.uint64(0)
 
@@ -58,29 +57,14 @@ def test_each_event_falls_into_its_step_once(
     assert (binned.dropped.tolist(), binned.merged.tolist()) == (dropped, merged)
 
 
-@given(st.integers(0, 999), st.integers(1, 200))
-def test_steps_as_microseconds_and_back(seed: int, step_us: int) -> None:
-    events = bin_events(some_events(seed, 3, 9, 999), 9, 8, 1000).events
-    again = bin_events(as_event_samples(events, step_us), 9, 8, 8 * step_us)
-    np.testing.assert_array_equal(again.events.to_dense(), events.to_dense())
-    assert again.dropped.sum() == again.merged.sum() == 0
-
-
-def test_a_code_is_for_images_or_for_events() -> None:
-    encoder = NoEncoding(time_window=4, window_ms=0.1)
-    assert encoder.step_ms == pytest.approx(0.025)
-    with pytest.raises(ParameterError, match="takes samples that are events"):
-        encoder.events(np.zeros((1, 4), np.uint8), KEY)
-    assert Poisson(time_window=4, max_rate=1.0).step_ms == 1.0
-    assert Poisson.takes == "images"
-
-
 def test_summed_images_are_the_counts_of_the_spikes() -> None:
     events = some_events(3, 40, 6, 99)
     samples = LabelledEvents(
         events, np.zeros(40, np.uint8), np.arange(40), EventSetting("x", DIGITS, (2, 3), 100)
     )
     encoder = NoEncoding(time_window=5, window_ms=0.1)
+    with pytest.raises(ParameterError, match="takes samples that are events"):
+        encoder.events(np.zeros((1, 4), np.uint8), KEY)
     counts = encoder.events(samples.inputs, KEY).to_dense(np.int64).sum(axis=1)
     assert largest_count(samples, encoder) == counts.max()
     images = summed_images(samples, encoder, gain=100)

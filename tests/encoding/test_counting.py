@@ -14,14 +14,12 @@ from tests import naive
 dense_spikes = hnp.arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 3), elements=st.integers(0, 1))
 
 
-def event_list(dense: np.ndarray) -> EventList:
-    return EventList.from_dense(dense)
-
-
 @given(dense_spikes, st.integers(1, 4), st.integers(0, 2**32 - 1))
 def test_counts_against_loops(dense: np.ndarray, n_units: int, seed: int) -> None:
     other = np.random.default_rng(seed).integers(0, 2, (*dense.shape[:2], n_units))
-    counts = count_spikes([event_list(dense), event_list(other)], ["input", "output"])
+    counts = count_spikes(
+        [EventList.from_dense(dense), EventList.from_dense(other)], ["input", "output"]
+    )
     expected = [naive.count(dense), naive.count(other)]
     assert counts.layer_names == ("input", "output")
     assert counts.n_samples == dense.shape[0]
@@ -40,21 +38,14 @@ def test_counts_against_loops(dense: np.ndarray, n_units: int, seed: int) -> Non
 
 @given(dense_spikes)
 def test_class_counts_and_prediction(dense: np.ndarray) -> None:
-    output = event_list(dense)
+    output = EventList.from_dense(dense)
     by_unit = naive.count(dense)[3]
     assert class_counts(output).tolist() == by_unit
     assert class_counts(output).dtype == np.int64
     assert predict(output).tolist() == [row.index(max(row)) for row in by_unit]
 
 
-def test_the_first_of_equals_wins_and_silence_is_class_zero() -> None:
-    dense = np.zeros((2, 4, 3), dtype=np.uint8)
-    dense[0, [0, 1], [2, 2]] = 1
-    dense[0, [2, 3], [1, 1]] = 1
-    assert predict(event_list(dense)).tolist() == [1, 0]
-
-
 def test_layers_of_other_samples_or_steps_are_refused() -> None:
-    layers = [event_list(np.zeros((2, 2, 4))), event_list(np.zeros((2, 3, 4)))]
+    layers = [EventList.from_dense(np.zeros((2, 2, 4))), EventList.from_dense(np.zeros((2, 3, 4)))]
     with pytest.raises(ArtifactError, match="differ in their samples or steps"):
         count_spikes(layers, ["input", "output"])

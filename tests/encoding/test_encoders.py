@@ -123,11 +123,9 @@ class TestWithoutChance:
             events = encoder.events(some, KEY)
             events.check()
             assert np.array_equal(events.to_dense(np.uint8), loops(encoder, some))
-
-    def test_the_longest_window(self, encoder: Encoder) -> None:
-        long = type(encoder).model_validate(encoder.model_dump() | {"time_window": 10_000})
-        events = long.events(EVERY_LEVEL, KEY)
-        assert np.array_equal(events.to_dense(np.uint8), loops(long, EVERY_LEVEL))
+        longest = type(encoder).model_validate(encoder.model_dump() | {"time_window": 10_000})
+        dense = longest.events(EVERY_LEVEL, KEY).to_dense(np.uint8)
+        assert np.array_equal(dense, loops(longest, EVERY_LEVEL))
 
 
 class TestLatency:
@@ -192,9 +190,3 @@ class TestRegular:
                     math.floor(1 / rate + 1e-5),
                     math.ceil(1 / rate - 1e-5),
                 }
-
-
-def test_entry() -> None:
-    assert Regular(time_window=9, max_rate=75).entry() == {
-        "type": "regular", "time_window": 9, "max_rate_hz": 75.0
-    }  # fmt: skip

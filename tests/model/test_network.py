@@ -18,23 +18,13 @@ from tests import naive
 ARCHITECTURE = Architecture(7, (11, 6), 3, LeakyIntegrateAndFire(threshold=1.0, decay=0.9))
 
 
-class TestNames:
-    def test_those_of_the_seed(self) -> None:
-        network = SpikingNetwork(Architecture(784, (400,), 10), SURROGATES["constant"]())
-        assert {name: tuple(value.shape) for name, value in network.state_dict().items()} == {
-            "layer1.synapses.weight": (400, 784),
-            "layer1.synapses.bias": (400,),
-            "layer2.synapses.weight": (10, 400),
-            "layer2.synapses.bias": (10,),
-        }
-
-    def test_those_of_the_architecture_in_order(self) -> None:
-        shapes = ARCHITECTURE.parameter_shapes()
-        network = SpikingNetwork(ARCHITECTURE, SURROGATES["constant"]())
-        for names in (network.state_dict(), dict(network.named_parameters())):
-            assert list(names) == list(shapes)
-        state = initial_state(ARCHITECTURE, 1)
-        assert {name: tuple(value.shape) for name, value in state.items()} == shapes
+def test_names_are_those_of_the_architecture_in_order() -> None:
+    shapes = ARCHITECTURE.parameter_shapes()
+    network = SpikingNetwork(ARCHITECTURE, SURROGATES["constant"]())
+    for names in (network.state_dict(), dict(network.named_parameters())):
+        assert list(names) == list(shapes)
+    state = initial_state(ARCHITECTURE, 1)
+    assert {name: tuple(value.shape) for name, value in state.items()} == shapes
 
 
 class TestStart:

@@ -3,14 +3,8 @@
 import numpy as np
 import pytest
 
-from spikejoule.engine.event import EventEngine
 from spikejoule.model.learning import LearningSettings
-from spikejoule.model.pruning import (
-    PruningSettings,
-    fan_outs_by_source,
-    pruning_masks,
-    synaptic_events_per_sample,
-)
+from spikejoule.model.pruning import PruningSettings, pruning_masks
 from tests.engine.test_engines import batch, network, witnesses
 from tests.tools.without_torch import needs_torch
 
@@ -32,11 +26,7 @@ class TestShare:
         assert [HALF.pruned_fraction_at(epoch, 10) for epoch in range(1, 11)] == pytest.approx(
             expected
         )
-
-    def test_final_from_the_last_pruning_epoch_on(self) -> None:
         assert [HALF.is_pruned_by(epoch, 10) for epoch in range(1, 11)] == [False] * 5 + [True] * 5
-
-    def test_off_is_final_at_once(self) -> None:
         assert PruningSettings().pruned_fraction_at(1, 10) == 0
         assert PruningSettings().is_pruned_by(1, 10)
 
@@ -101,49 +91,3 @@ class TestEngines:
             assert one.synaptic_events == other.synaptic_events
         for name, values in engines[0].state().items():
             np.testing.assert_allclose(values, engines[1].state()[name], rtol=1e-9, atol=1e-14)
-
-    @pytest.mark.parametrize("sizes", [(7, 40, 3), (5, 21, 34, 4), (6, 12, 3)])
-    @pytest.mark.parametrize("share", [0.0, 0.7])
-    def test_synaptic_events_of_a_batch_are_those_of_a_recount(
-        self, sizes: tuple[int, ...], share: float
-    ) -> None:
-        architecture, state = network(*sizes)
-        dense, events, labels = batch(architecture, 9, 11)
-        for engine in witnesses(architecture, state, LEARNING):
-            if share:
-                engine.prune(pruning_masks(state, share))
-            weights = [value for value in engine.state().values() if value.ndim == 2]
-            sent = [dense, *(layer.to_dense(np.int64) for layer in engine.run(events)[:-1])]
-            expected = tuple(
-                int((spikes.sum(axis=(0, 1)) * (matrix != 0).sum(axis=0)).sum())
-                for spikes, matrix in zip(sent, weights, strict=True)
-            )
-            outcome, _ = engine.gradients(events, labels)
-            assert outcome.synaptic_events == expected, engine.name
-
-
-class TestCounts:
-    def test_fan_out_of_a_pruned_network_is_its_nonzero_weights(self) -> None:
-        architecture, state = network(3, 4, 2)
-        state["layer1.synapses.weight"][:, 1] = 0
-        state["layer2.synapses.weight"][0, 2] = 0
-        pruned = fan_outs_by_source(state, architecture, pruned=True)
-        assert [fan_out.tolist() for fan_out in pruned] == [[4, 0, 4], [2, 2, 1, 2]]
-        full = fan_outs_by_source(state, architecture)
-        assert [fan_out.tolist() for fan_out in full] == [[4, 4, 4], [2, 2, 2, 2]]
-
-    def test_events_per_sample_by_a_loop(self) -> None:
-        architecture, state = network(6, 9, 3)
-        dense, events, _ = batch(architecture, 5, 7)
-        layers = [events, *EventEngine(architecture, state, LEARNING, np.float64).run(events)]
-        generator = np.random.default_rng(0)
-        fan_outs = [generator.integers(0, 9, 6), generator.integers(0, 3, 9)]
-        found = synaptic_events_per_sample(layers, fan_outs)
-        for sample in range(5):
-            for matrix, (layer, fan_out) in enumerate(zip(layers, fan_outs, strict=False)):
-                total = 0
-                spikes = layer.to_dense(np.int64)[sample]
-                for step in spikes:
-                    total += sum(int(fan_out[unit]) for unit in np.flatnonzero(step))
-                assert found[sample, matrix] == total
-        assert dense.sum() == layers[0].n_events

@@ -1,5 +1,6 @@
 """Files of quantised networks: integers and the floats that they stand for, or a refusal."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +11,19 @@ import pytest
 import torch
 
 from spikejoule.core import torch_files
-from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine, run_network
 from spikejoule.model import checkpoint, trained
 from spikejoule.model.quantisation import integers_of
 from tests.tools.examples import quantised_network, write_example
 from tests.tools.integers import spike_trains
-
-WIDTHS = pytest.mark.parametrize(("weight_bits", "state_bits"), [(8, 32), (4, 16), (2, 32)])
+from tests.tools.refusals import refusal
 
 
 class TestRoundTrip:
-    @WIDTHS
-    def test_the_trained_network(self, tmp_path: Path, weight_bits: int, state_bits: int) -> None:
-        network = quantised_network(weight_bits, state_bits)
+    @pytest.mark.parametrize(("weight_bits", "state_bits"), [(8, 32), (4, 16), (2, 32)])
+    def test_both_files(self, tmp_path: Path, weight_bits: int, state_bits: int) -> None:
+        network = quantised_network(weight_bits, state_bits, bias=False, reset="subtract")
         trained.save_trained(tmp_path / "one.pth", network)
         found = trained.load_trained(tmp_path / "one.pth")
         assert found.architecture == network.architecture
@@ -32,12 +31,6 @@ class TestRoundTrip:
             assert np.array_equal(found.state[name], weights)
         trained.save_trained(tmp_path / "two.pth", found)
         assert (tmp_path / "one.pth").read_bytes() == (tmp_path / "two.pth").read_bytes()
-
-    @WIDTHS
-    def test_the_complete_checkpoint(
-        self, tmp_path: Path, weight_bits: int, state_bits: int
-    ) -> None:
-        network = quantised_network(weight_bits, state_bits, bias=False, reset="subtract")
         path = write_example(tmp_path / "c.pth", network)
         assert checkpoint.read_complete(path).architecture == network.architecture
         stated = torch.load(path, weights_only=True)["quantisation"]
@@ -60,21 +53,14 @@ def in_section(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def in_integers(change: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], None]:
-    return lambda content: change(content["quantisation"]["integers"])
-
-
 BIAS = "layer2.synapses.bias"
 DAMAGE = {
-    "no dictionary": (lambda content: content.update(quantisation=3), "dictionary"),
     "width": (in_section("weight_bits", 9), "weight_bits"),
     "a grid too few": (in_section("exponents", [7]), "grids of 1 layers"),
-    "another grid": (in_section("exponents", [1, 1]), "thresholds or leaks"),
     "a threshold": (in_section("thresholds", [3, 5]), "thresholds or leaks"),
     "a leak": (in_section("leak_factors", [230, 256]), "thresholds or leaks"),
     "narrower than its integers": (in_section("weight_bits", 3), "integers"),
-    "an integer": (in_integers(lambda all_: all_[BIAS].add_(1)), BIAS),
-    "another type": (in_integers(lambda all_: all_.update({BIAS: all_[BIAS].long()})), BIAS),
+    "an integer": (lambda content: content["quantisation"]["integers"][BIAS].add_(1), BIAS),
     "other weights": (
         lambda content: _state(content)["layer1.synapses.weight"].mul_(0.5),
         r"layer1\.synapses\.weight",
@@ -100,41 +86,33 @@ def test_damage_is_refused_in_a_sentence(damage: str, tmp_path: Path) -> None:
         content = torch_files.read(path)
         change(content)
         torch_files.write(path, content)
-        with pytest.raises(ArtifactError, match=reason) as error:
-            read(path)
-        assert str(path) in str(error.value)
-        assert "\n" not in str(error.value)
+        assert re.search(reason, refusal(read, path))
 
 
-class TestModelClass:
-    """The class of the notebook knows floats alone."""
-
-    @pytest.mark.parametrize(
-        ("state_bits", "neuron", "seeds"),
-        [
-            (32, {"decay": 1.0}, True),
-            (32, {"decay": 0.9}, False),
-            (32, {"decay": 0.5}, False),
-            (16, {"decay": 1.0}, False),
-            (32, {"decay": 1.0, "threshold": 0.7}, False),
-            (32, {"decay": 1.0, "threshold": 0.75}, True),
-            (32, {"decay": 1.0, "bias": False}, False),
-        ],
-    )
-    def test_it_is_named_where_floats_fire_alike(
-        self, tmp_path: Path, state_bits: int, neuron: dict[str, Any], seeds: bool
-    ) -> None:
-        network = quantised_network(8, state_bits, **neuron)
-        content = checkpoint.read_complete(write_example(tmp_path / "c.pth", network)).content
-        expected = "SimpleSpikingNetwork" if seeds else "spikejoule.SpikingNetwork"
-        assert content["model_class"] == expected
-        if seeds:
-            events = EventList.from_dense(spike_trains(784, 8, 50, 0.05))
-            floats = replace(network.architecture, quantisation=None)
-            for one, other in zip(
-                make_engine("event", floats, network.state).run(events),
-                run_network(network.state, network.architecture, events),
-                strict=True,
-            ):
-                assert one.n_events > 0
-                assert np.array_equal(one.to_dense(), other.to_dense())
+@pytest.mark.parametrize(
+    ("state_bits", "neuron", "seeds"),
+    [
+        (32, {"decay": 1.0, "threshold": 0.75}, True),
+        (32, {"decay": 0.9}, False),
+        (16, {"decay": 1.0}, False),
+        (32, {"decay": 1.0, "threshold": 0.7}, False),
+    ],
+)
+def test_the_notebooks_class_is_named_where_floats_fire_alike(
+    tmp_path: Path, state_bits: int, neuron: dict[str, Any], seeds: bool
+) -> None:
+    """It knows floats alone."""
+    network = quantised_network(8, state_bits, **neuron)
+    content = checkpoint.read_complete(write_example(tmp_path / "c.pth", network)).content
+    expected = "SimpleSpikingNetwork" if seeds else "spikejoule.SpikingNetwork"
+    assert content["model_class"] == expected
+    if seeds:
+        events = EventList.from_dense(spike_trains(784, 8, 50, 0.05))
+        floats = replace(network.architecture, quantisation=None)
+        for one, other in zip(
+            make_engine("event", floats, network.state).run(events),
+            run_network(network.state, network.architecture, events),
+            strict=True,
+        ):
+            assert one.n_events > 0
+            assert np.array_equal(one.to_dense(), other.to_dense())

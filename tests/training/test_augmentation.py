@@ -35,47 +35,12 @@ def whole_shift(number: float, largest: int) -> int:
     return part - largest
 
 
-def moved(image: np.ndarray, down: int, right: int) -> np.ndarray:
-    height, width = image.shape
-    result = np.zeros_like(image)
-    for row in range(height):
-        for column in range(width):
-            if 0 <= row - down < height and 0 <= column - right < width:
-                result[row, column] = image[row - down, column - right]
-    return result
-
-
-def shifts_of(images: np.ndarray, n: int, largest: int, **draw: int) -> list[tuple[int, int]]:
-    """The move of each of n copies of a picture, found by looking."""
-    augmentation = Augmentation(shift_pixels=largest)
-    found = augment(np.repeat(images, n, axis=0), augmentation, draw["seed"], 1, np.arange(n))
-    span = range(-largest, largest + 1)
-    looks = {moved(images[0], d, r).tobytes(): (d, r) for d in span for r in span}
-    return [looks[image.tobytes()] for image in found]
-
-
-class TestIdentity:
-    def test_nothing_asked_nothing_changed(self) -> None:
-        images = pictures(4, 5, 7)
-        assert Augmentation().deforms_nothing
-        found = augment(images, Augmentation(), 1, 1, np.arange(4))
-        assert found.shape == (4, 35)
-        assert np.array_equal(found, images.reshape(4, 35))
-
-
-class TestMoves:
-    def test_direction(self) -> None:
-        images = pictures(1, 9, 8)
-        found = shifts_of(images, 200, 2, seed=7)
-        for sample, move in enumerate(found):
-            numbers = drawn(7, 1, sample)
-            assert move == (whole_shift(numbers[0], 2), whole_shift(numbers[1], 2))
-
-
 class TestAffineMap:
     @pytest.mark.parametrize(
         "augmentation",
         [
+            Augmentation(),
+            Augmentation(shift_pixels=2),
             Augmentation(rotate_degrees=30.0),
             Augmentation(rotate_degrees=180.0),
             Augmentation(scale_fraction=0.3),

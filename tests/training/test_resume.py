@@ -13,7 +13,6 @@ from spikejoule.core import torch_files
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
-from spikejoule.engine.interface import Engine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
@@ -23,6 +22,7 @@ from spikejoule.training.teacher import TeacherAnswer
 from spikejoule.training.training import TrainingData, TrainingResult, train
 from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_epoch
 from tests.tools.settings import changed, draw_key, encode
+from tests.training.test_training import halves
 
 N_STEPS, N_INPUT, SEED, EPOCHS = 6, 16, 3, 4
 SETTINGS = TrainingSettings(
@@ -46,29 +46,16 @@ CASES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def network(case: dict[str, Any]) -> Architecture:
-    bits = case.get("weight_bits")
-    neuron = LeakyIntegrateAndFire(
-        threshold=0.7,
-        decay=0.875,
-        learned=case.get("learned", "none"),
-        reset=case.get("reset", "zero"),
-        bias=case.get("bias", True),
-    )
-    return Architecture(N_INPUT, (12, 9), 2, neuron, bits and Quantisation(bits, 32))
+OF_THE_NEURON = ("learned", "reset", "bias")
 
 
 def settings_of(case: dict[str, Any]) -> TrainingSettings:
-    of_the_network = ("weight_bits", "learned", "reset", "bias")
+    of_the_network = ("weight_bits", *OF_THE_NEURON)
     return changed(SETTINGS, **{key: of for key, of in case.items() if key not in of_the_network})
 
 
 def data_of(case: dict[str, Any]) -> TrainingData:
-    generator = np.random.default_rng(1)
-    labels = generator.integers(0, 2, 50).astype(np.uint8)
-    images = generator.integers(0, 90, (50, 4, 4)).astype(np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, 2 * label : 2 * label + 2] += 80
+    images, labels = halves(50, 1)
     encoder = Poisson(time_window=N_STEPS, max_rate=400.0)
     events = encode(images[30:], N_STEPS, 400.0, draw_key(3, "validation", 0))
 
@@ -81,21 +68,14 @@ def data_of(case: dict[str, Any]) -> TrainingData:
     return TrainingData(samples, encoder, events, labels[30:], asked)
 
 
-def fresh_engine(name: str, case: dict[str, Any]) -> Engine:
-    architecture = network(case)
-    state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
-    return make_engine(name, architecture, state, settings_of(case))
-
-
 def trained(name: str, case: dict[str, Any], state_store: Any = None) -> TrainingResult:
-    return train(
-        data_of(case),
-        fresh_engine(name, case),
-        settings_of(case),
-        SEED,
-        (),
-        state_store=state_store,
-    )
+    own = {key: case[key] for key in OF_THE_NEURON if key in case}
+    neuron = LeakyIntegrateAndFire(threshold=0.7, decay=0.875, **own)
+    bits, settings = case.get("weight_bits"), settings_of(case)
+    architecture = Architecture(N_INPUT, (12, 9), 2, neuron, bits and Quantisation(bits, 32))
+    state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
+    engine = make_engine(name, architecture, state, settings)
+    return train(data_of(case), engine, settings, SEED, state_store=state_store)
 
 
 def content(result: TrainingResult) -> bytes:
@@ -127,19 +107,16 @@ def test_cut_short_after_every_epoch(name: str, case: str) -> None:
 
 
 @pytest.fixture
-def set_threads() -> Iterator[Any]:
+def restored_threads() -> Iterator[None]:
     before = numba.get_num_threads(), torch.get_num_threads()
-
-    def set_both(of_kernels: int, of_torch: int | None = None) -> None:
-        numba.set_num_threads(min(of_kernels, numba.config.NUMBA_NUM_THREADS))
-        torch.set_num_threads(of_kernels if of_torch is None else of_torch)
-
-    yield set_both
-    set_both(*before)
+    yield
+    numba.set_num_threads(before[0])
+    torch.set_num_threads(before[1])
 
 
+@pytest.mark.usefixtures("restored_threads")
 @pytest.mark.parametrize("name", ["event", "dense"])
-def test_on_another_number_of_threads(name: str, set_threads: Any, mnist5k: Dataset) -> None:
+def test_on_another_number_of_threads(name: str, mnist5k: Dataset) -> None:
     """So large that torch, which the dense engine computes with, would round otherwise."""
     images, encoder = mnist5k.train, Poisson(time_window=20, max_rate=80.0)
     events = encoder.events(
@@ -152,7 +129,8 @@ def test_on_another_number_of_threads(name: str, set_threads: Any, mnist5k: Data
     settings = TrainingSettings(batch_size=64, max_epochs=2, lr=0.01)
 
     def run(threads: int, state_store: Any = None) -> bytes:
-        set_threads(threads)
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        torch.set_num_threads(threads)
         engine = make_engine(name, architecture, state, settings)
         return content(train(data, engine, settings, SEED, state_store=state_store))
 

@@ -1,4 +1,4 @@
-"""training.py: learning, counting, stopping, and which weights are kept."""
+"""training.py: counting, stopping, averaging, teachers, and which weights are kept."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,6 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state
 from spikejoule.training.outcome import history_rows
-from spikejoule.training.schedules import SCHEDULES
 from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.teacher import TEACHER, TeacherAnswer, load_teacher
 from spikejoule.training.training import (
@@ -28,13 +27,11 @@ from spikejoule.training.training import (
     accuracy_percent,
     train,
 )
-from tests.tools.processes import exit_status_of
 from tests.tools.settings import changed, draw_key, encode
 
 N_STEPS = 12
 ARCHITECTURE = Architecture(16, (12,), 2)
 SEED = 3
-SHAPES = ARCHITECTURE.parameter_shapes()
 SETTINGS = TrainingSettings(batch_size=8, max_epochs=6, lr=0.01)
 LEARNING = LearningSettings(logit_scale=0.3, grad_clip_norm=1.0)
 
@@ -49,11 +46,11 @@ def halves(n_samples: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-def problem(n_train: int = 44, n_validation: int = 20, n_steps: int = N_STEPS) -> TrainingData:
-    images, labels = halves(n_train, 1)
-    validation_images, validation_labels = halves(n_validation, 2)
-    events = encode(validation_images, n_steps, 400.0, draw_key(3, "validation", 0))
-    samples = np.random.default_rng(5).permutation(1000)[:n_train]
+def problem() -> TrainingData:
+    images, labels = halves(44, 1)
+    validation_images, validation_labels = halves(20, 2)
+    events = encode(validation_images, N_STEPS, 400.0, draw_key(3, "validation", 0))
+    samples = np.random.default_rng(5).permutation(1000)[:44]
     encoder = Poisson(time_window=N_STEPS, max_rate=400.0)
     chosen = LabelledImages(images, labels, samples)
     return TrainingData(chosen, encoder, events, validation_labels)
@@ -68,10 +65,9 @@ def trained(
     engine: Any,
     settings: TrainingSettings = SETTINGS,
     data: TrainingData | None = None,
-    seed: int = SEED,
     **others: Any,
 ) -> TrainingResult:
-    return train(data or problem(), engine, settings, seed, **others)
+    return train(data or problem(), engine, settings, SEED, **others)
 
 
 class Recorder:
@@ -102,14 +98,10 @@ class Scripted:
         self._percentages = percentages
         self._labels = labels
         self.epoch = 0
-        self.rates: list[float] = []
-        self.trained: list[int] = []
 
     def train_batch(
         self, events: EventList, labels: np.ndarray, rate: float, teacher: None = None
     ) -> BatchOutcome:
-        self.rates.append(rate)
-        self.trained.append(events.n_samples)
         return BatchOutcome(1.0, 0, (events.n_events, 2, 1), (events.n_events * 3, 4))
 
     def warm_up(self, events: EventList) -> None:
@@ -136,27 +128,15 @@ class Scripted:
         return {"lr": learning_rate, "epoch": self.epoch}
 
 
-def scripted(percentages: list[float], **changes: Any) -> tuple[TrainingResult, Scripted]:
+def scripted(percentages: list[float], **changes: Any) -> TrainingResult:
     data = problem()
     engine = Scripted(percentages, data.validation_labels)
-    settings = changed(SETTINGS, max_epochs=len(percentages), **changes)
-    return trained(engine, settings, data), engine
-
-
-class TestLearning:
-    @pytest.mark.parametrize("name", ["event", "dense"])
-    def test_a_separable_problem(self, name: str) -> None:
-        result = trained(fresh_engine(name))
-        assert result.best_validation_accuracy_percent == 100.0
-        assert result.history[-1].train_loss < 0.5 * result.history[0].train_loss
-        assert result.history[-1].train_accuracy_percent > 95
-        assert result.stop_reason == "max_epochs"
-        assert [record.epoch for record in result.history] == [1, 2, 3, 4, 5, 6]
+    return trained(engine, changed(SETTINGS, max_epochs=len(percentages), **changes), data)
 
 
 class TestKeepingAndStopping:
     def test_the_first_of_the_best_epochs_is_kept(self) -> None:
-        result, _ = scripted([50.0, 75.0, 60.0, 75.0, 70.0])
+        result = scripted([50.0, 75.0, 60.0, 75.0, 70.0])
         assert result.best_epoch == 2
         assert result.best_validation_accuracy_percent == 75.0
         assert result.state["weights"].tolist() == [2.0]
@@ -165,23 +145,20 @@ class TestKeepingAndStopping:
         assert told == [50.0, 75.0, 60.0, 75.0, 70.0]
 
     @pytest.mark.parametrize(
-        ("patience", "epochs", "reason"),
-        [(0, 7, "max_epochs"), (1, 3, "patience"), (2, 6, "patience")],
+        ("settings", "epochs", "reason"),
+        [
+            ({"patience": 0}, 7, "max_epochs"),
+            ({"patience": 1}, 3, "patience"),
+            ({"patience": 2}, 6, "patience"),
+            ({"target_accuracy": 75.0}, 2, "target_accuracy"),
+            ({"target_accuracy": 76.0}, 4, "target_accuracy"),
+            ({"target_accuracy": 99.0}, 7, "max_epochs"),
+        ],
     )
-    def test_patience(self, patience: int, epochs: int, reason: str) -> None:
-        percentages = [50.0, 75.0, 60.0, 80.0, 80.0, 75.0, 60.0]
-        result, _ = scripted(percentages, patience=patience)
-        assert len(result.history) == epochs
+    def test_stopping(self, settings: dict[str, float], epochs: int, reason: str) -> None:
+        result = scripted([50.0, 75.0, 60.0, 80.0, 80.0, 75.0, 60.0], **settings)
+        assert len(result.history) == len(result.epoch_seconds) == epochs
         assert result.stop_reason == reason
-        assert len(result.epoch_seconds) == epochs
-
-    @pytest.mark.parametrize(("target", "epochs"), [(75.0, 2), (76.0, 4), (99.0, 5), (None, 5)])
-    def test_target_accuracy(self, target: float | None, epochs: int) -> None:
-        percentages = [50.0, 75.0, 60.0, 80.0, 70.0]
-        result, _ = scripted(percentages, target_accuracy=target)
-        assert len(result.history) == epochs
-        expected = "max_epochs" if target in (99.0, None) else "target_accuracy"
-        assert result.stop_reason == expected
 
 
 class Watched:
@@ -223,8 +200,8 @@ class TestCounting:
     def test_equals_a_recount_without_validation(self, name: str) -> None:
         data = problem()
         engine = Watched(fresh_engine(name))
-        recorder = Recorder()
-        result = trained(engine, data=data, observers=(recorder,))
+        recorder, other = Recorder(), Recorder()
+        result = trained(engine, data=data, observers=(recorder, other))
         assert result.spikes.layer_names == ("input", "hidden", "output")
         assert result.spikes.totals == tuple(engine.totals)
         assert all(total > 0 for total in result.spikes.totals)
@@ -235,6 +212,15 @@ class TestCounting:
         assert tuple(by_batch.sum(axis=0)) == result.spikes.totals
         right = sum(record.train_accuracy_percent * 44 / 100 for record in result.history)
         assert right == pytest.approx(engine.correct)
+        # Both observers were told of every batch and epoch, in order.
+        assert recorder.order == (["batch"] * 6 + ["epoch"]) * SETTINGS.max_epochs == other.order
+        assert [n for _, n, _ in recorder.batches] == [8, 8, 8, 8, 8, 4] * SETTINGS.max_epochs
+        assert recorder.epochs == list(zip(result.history, result.epoch_seconds, strict=True))
+        for record in result.history:
+            outcomes = [(n, o) for epoch, n, o in recorder.batches if epoch == record.epoch]
+            mean = sum(n * outcome.mean_loss for n, outcome in outcomes) / 44
+            assert record.train_loss == pytest.approx(mean)
+            assert record.samples == 44
 
     def test_each_epoch_sees_each_sample_once_in_another_order(self) -> None:
         data = problem()
@@ -246,39 +232,11 @@ class TestCounting:
         assert not np.array_equal(epochs[0], epochs[1])
 
 
-class TestObservers:
-    def test_calls(self) -> None:
-        one, other = Recorder(), Recorder()
-        settings = changed(SETTINGS, max_epochs=2)
-        result = trained(fresh_engine(), settings, observers=(one, other))
-        assert one.order == (["batch"] * 6 + ["epoch"]) * 2 == other.order
-        assert [(epoch, samples) for epoch, samples, _ in one.batches] == [
-            (epoch, samples) for epoch in (1, 2) for samples in (8, 8, 8, 8, 8, 4)
-        ]
-        assert [record for record, _ in one.epochs] == list(result.history)
-        assert tuple(seconds for _, seconds in one.epochs) == result.epoch_seconds
-        for record in result.history:
-            outcomes = [(n, o) for epoch, n, o in one.batches if epoch == record.epoch]
-            mean = sum(n * outcome.mean_loss for n, outcome in outcomes) / 44
-            assert record.train_loss == pytest.approx(mean)
-            assert record.samples == 44
-
-
-class TestRefusals:
-    def test_a_rate_at_which_weights_overflow(self) -> None:
-        settings = SETTINGS.model_copy(update={"lr": 1e30})
-        learning = changed(LEARNING, weight_decay=0.1)
-        with pytest.raises(ParameterError, match="training diverged in epoch 1.*smaller") as error:
-            trained(fresh_engine(learning=learning), settings)
-        assert "\n" not in str(error.value)
-        assert "1e+30" in str(error.value)
-
-    @pytest.mark.parametrize("window", [1, N_STEPS - 1, N_STEPS + 1])
-    def test_validation_events_of_another_window(self, window: int) -> None:
-        engine = Watched(fresh_engine())
-        with pytest.raises(ParameterError, match=f"validation events have {window} steps"):
-            trained(engine, data=problem(n_steps=window))
-        assert not engine.seen
+def test_a_rate_at_which_weights_overflow() -> None:
+    settings = SETTINGS.model_copy(update={"lr": 1e30})
+    learning = changed(LEARNING, weight_decay=0.1)
+    with pytest.raises(ParameterError, match="training diverged in epoch 1.*1e.30.*smaller"):
+        trained(fresh_engine(learning=learning), settings)
 
 
 class TestAveraging:
@@ -354,43 +312,20 @@ class TestTeacher:
         # hidden: (1, 0, 1.5), (0, 0, 0.5) and none: 3 + 6 + 0 from pixels, 4 + 2 + 0 from units
         answer = load_teacher(path, 2, 2)(np.array([[255, 0], [0, 255], [0, 0]], np.uint8))
         assert (answer.macs, answer.macs_nonzero) == (3 * (6 + 6), 3 + 3 + 4 + 2)
-
-    def test_a_network_for_other_images_is_refused(self, tmp_path: Path) -> None:
-        path = tmp_path / "teacher.npz"
-        state = {name: np.ones(shape, np.float32) for name, shape in SHAPES.items()}
-        TEACHER.write(path, state)
-        told = load_teacher(path, 16, 2)(np.zeros((3, 16), np.uint8))
-        assert told.probabilities.tolist() == [[0.5, 0.5]] * 3
-        for pixels, classes in ((17, 2), (16, 3)):
+        assert answer.probabilities.tolist() == [[0.5, 0.5]] * 3
+        for pixels, classes in ((3, 2), (2, 3)):
             with pytest.raises(ArtifactError, match="holds no teacher of this network"):
                 load_teacher(path, pixels, classes)
         del state["layer2.synapses.bias"]
         TEACHER.write(path, state)
         with pytest.raises(ArtifactError, match="holds no teacher of this network"):
-            load_teacher(path, 16, 2)
+            load_teacher(path, 2, 2)
 
 
-class TestPruning:
-    def test_best_weights_are_those_of_a_pruned_epoch(self) -> None:
-        settings = changed(
-            SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7, patience=1
-        )
-        engine = fresh_engine()
-        result = trained(engine, settings)
-        shares = [record.pruned_fraction for record in result.history]
-        assert shares[0] == 0.0
-        assert shares == sorted(shares)
-        assert shares[-1] == 0.5
-        assert shares[result.best_epoch - 1] == 0.5
-
-
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_the_event_engine_trains_without_torchs_compiler(schedule: str) -> None:
-    code = (
-        "import sys\n"
-        "from tests.training.test_training import *\n"
-        f"settings = changed(SETTINGS, max_epochs=1, schedule={schedule!r})\n"
-        "trained(fresh_engine(), settings)\n"
-        "sys.exit('torch._dynamo' in sys.modules)\n"
-    )
-    assert exit_status_of(code) == 0
+def test_best_weights_are_those_of_a_pruned_epoch() -> None:
+    settings = changed(SETTINGS, pruned_fraction=0.5, prune_start=0.2, prune_end=0.7, patience=1)
+    result = trained(fresh_engine(), settings)
+    shares = [record.pruned_fraction for record in result.history]
+    assert shares == sorted(shares)
+    assert shares[0] == 0.0
+    assert shares[-1] == shares[result.best_epoch - 1] == 0.5
