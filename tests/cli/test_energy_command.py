@@ -9,14 +9,26 @@ from typing import Any
 import numpy as np
 import pytest
 
+from spikejoule.core.errors import ArtifactError
 from spikejoule.data.images import Dataset
+from spikejoule.encoding.encoders.direct import Direct
+from spikejoule.encoding.events import PRODUCTS, Products
+from spikejoule.energy import BootstrapSettings, analyse, load_profiles
+from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_proxies, training_record
+from spikejoule.energy.tables import EnergyMetrics, headline
 from spikejoule.evaluation.inference import measure_network
+from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import (
+    CompleteCheckpoint,
     build_complete,
+    read_complete,
     write_complete,
 )
 from spikejoule.model.pruning import pruning_masks
+from spikejoule.model.trained import TrainedNetwork
 from spikejoule.params import load_params
+from spikejoule.report import PageContent, energy_page
+from spikejoule.report.page import energy_text
 from tests.cli.conftest import Cli
 from tests.energy.test_profiles import GOOD
 from tests.tools.examples import (
@@ -27,24 +39,16 @@ from tests.tools.examples import (
     write_baselines,
     write_example,
 )
-from tests.tools.settings import draw_key, encode
+from tests.tools.settings import draw_key
+
+N_IMAGES = 12
+# 400 and 300 spikes of input and hidden; 784-20-10, 50 steps
+SPIKING_PJ = 0.9 * (400 * 20 + 300 * 10) + (0.9 + 3.7) * 50 * 30
 
 
 @pytest.fixture
 def checkpoint(tmp_path: Path) -> Path:
     return write_example(tmp_path / "c.pth")
-
-
-def as_the_seed_wrote_it(content: dict[str, Any]) -> dict[str, Any]:
-    """A content without all that this project adds to the schema."""
-    content = {name: value for name, value in content.items() if name != "spikejoule"}
-    for section in ("training_spikes", "inference_spikes"):
-        content[section] = {
-            name: value
-            for name, value in content[section].items()
-            if not name.endswith("_per_layer")
-        }
-    return content
 
 
 def totals(found: dict[str, Any]) -> list[dict[str, Any]]:
@@ -60,12 +64,10 @@ def totals(found: dict[str, Any]) -> list[dict[str, Any]]:
 class TestCommand:
     def test_recorded_means_have_no_interval(self, checkpoint: Path, cli: Cli) -> None:
         found = cli.json("energy", checkpoint)
-        # 400 and 300 spikes of input and hidden; 784-20-10, 50 steps
-        expected = 0.9 * (400 * 20 + 300 * 10) + (0.9 + 3.7) * 50 * 30
-        assert found["headline"]["energy_per_inference_pj"] == pytest.approx(expected)
+        assert found["headline"]["energy_per_inference_pj"] == pytest.approx(SPIKING_PJ)
         assert not found["has_intervals"]
         (total,) = totals(found)
-        assert total["pj"] == pytest.approx(expected)
+        assert total["pj"] == pytest.approx(SPIKING_PJ)
         assert total["pj_interval_low"] is None
         text = cli.text("energy", checkpoint)
         assert "(a mean, 4 images: no interval)" in text
@@ -82,41 +84,40 @@ class TestCommand:
             measured["synaptic_events_per_inference"]
         )
 
-    def test_a_price_file_of_ones_own(self, checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
+    def test_other_prices(self, checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
+        """A file of one's own, or another profile of the one that is shipped."""
         prices = tmp_path / "prices.yaml"
         prices.write_text(GOOD, encoding="utf-8")
-        found = cli.json("energy", checkpoint, "--hardware", prices)
-        assert found["headline"]["profile"] == "chip"
-        assert found["headline"]["energy_per_inference_pj"] == 2 * 11_000
-
-    def test_a_profile_by_its_id(self, checkpoint: Path, cli: Cli) -> None:
-        found = cli.json("energy", checkpoint, "--profile", "truenorth")
-        assert found["headline"]["energy_per_inference_pj"] == 26 * 11_000
-        assert "allowed: 45nm-fp32, " in cli.refusal("energy", checkpoint, "--profile", "brain")
+        found = cli.json("energy", checkpoint, "--hardware", prices)["headline"]
+        assert (found["profile"], found["energy_per_inference_pj"]) == ("chip", 2 * 11_000)
+        found = cli.json("energy", checkpoint, "--profile", "truenorth")["headline"]
+        assert found["energy_per_inference_pj"] == 26 * 11_000
 
     def test_refusals(self, checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
         prices = tmp_path / "prices.yaml"
         prices.write_text(GOOD.replace("synaptic_event: 2", "synaptic_event: -2"), encoding="utf-8")
         assert "prices.yaml, line 10: " in cli.refusal("energy", checkpoint, "--hardware", prices)
+        assert "allowed: 45nm-fp32, " in cli.refusal("energy", checkpoint, "--profile", "brain")
         assert "needs --images" in cli.refusal("energy", checkpoint, "--samples", "3")
         assert "does not exist" in cli.refusal("energy", tmp_path / "none.pth")
-        baseline = tmp_path / "none.npz"
-        assert "does not exist" in cli.refusal("energy", checkpoint, "--baseline", baseline)
 
 
 @pytest.fixture
 def seed_checkpoint(tmp_path: Path) -> Path:
-    path = tmp_path / "seed.pth"
-    write_complete(path, as_the_seed_wrote_it(complete_content()))
-    return path
+    """Without all that this project adds to the schema."""
+    content = complete_content()
+    del content["spikejoule"]
+    for section in ("training_spikes", "inference_spikes"):
+        for name in [name for name in content[section] if name.endswith("_per_layer")]:
+            del content[section][name]
+    write_complete(tmp_path / "seed.pth", content)
+    return tmp_path / "seed.pth"
 
 
 class TestVerdict:
     """The network of the file against the conventional ones of the baseline stage."""
 
     UNDER = ("--verdict-profile", "45nm-fp32")
-    # 400 and 300 spikes of input and hidden; 784-20-10, 50 steps
-    SPIKING_PJ = 0.9 * (400 * 20 + 300 * 10) + (0.9 + 3.7) * 50 * 30
     # 3,120 products of the first image, one more of each that follows; a bias for each of 30 units
     BASELINE_PJ = 4.6 * 3121.5 + 0.9 * 30
 
@@ -124,43 +125,29 @@ class TestVerdict:
     def baselines(self, mnist5k: Dataset, tmp_path: Path) -> Path:
         return write_baselines(tmp_path / "baseline.npz", mnist5k.test.labels[:4])
 
-    @staticmethod
-    def answer(cli: Cli, *arguments: str | Path) -> str:
-        """The first sentence that the command says of the energy."""
-        return cli.text("energy", *arguments).splitlines()[2].strip()
-
     @pytest.mark.parametrize("writer", ["checkpoint", "seed_checkpoint"])
     def test_recorded_means(
-        self,
-        writer: str,
-        baselines: Path,
-        request: pytest.FixtureRequest,
-        cli: Cli,
+        self, writer: str, baselines: Path, request: pytest.FixtureRequest, cli: Cli
     ) -> None:
         given = (request.getfixturevalue(writer), "--baselines", baselines, *self.UNDER)
-        said = self.answer(cli, *given)
-        ratio = self.SPIKING_PJ / self.BASELINE_PJ
+        said = cli.text("energy", *given).splitlines()[2].strip()
+        ratio = SPIKING_PJ / self.BASELINE_PJ
         assert said.startswith(
             "The spiking network loses at equal accuracy (87.00 % on validation images) under "
-            f"45nm-fp32: {self.SPIKING_PJ / 1000:.4g} nJ per inference, {ratio:.3g} ("
+            f"45nm-fp32: {SPIKING_PJ / 1000:.4g} nJ per inference, {ratio:.3g} ("
         )
         assert "ReLU 784-20-10, zero-skipping (89.00 % validation, 100.00 % test)" in said
         found = cli.json("energy", *given)
         assert found["answer"][0] == said
         headline = found["headline"]
         assert headline["verdict_profile"] == "45nm-fp32"
-        assert headline["equal_accuracy_energy_pj"] == pytest.approx(self.SPIKING_PJ)
+        assert headline["equal_accuracy_energy_pj"] == pytest.approx(SPIKING_PJ)
         assert headline["equal_accuracy_baseline"] == "ReLU 784-20-10, zero-skipping"
         assert headline["equal_accuracy_baseline_energy_pj"] == pytest.approx(self.BASELINE_PJ)
         assert headline["equal_accuracy_ratio"] == pytest.approx(ratio)
-        assert 0 <= headline["profiles_won"] <= headline["profiles_compared"]
 
     def test_the_default_is_the_pipelines(
-        self,
-        checkpoint: Path,
-        baselines: Path,
-        repository: Path,
-        cli: Cli,
+        self, checkpoint: Path, baselines: Path, repository: Path, cli: Cli
     ) -> None:
         default = load_params(repository / "params.yaml").energy_report
         found = cli.json("energy", checkpoint, "--baselines", baselines)
@@ -168,115 +155,138 @@ class TestVerdict:
         assert chosen == (default.profile, default.verdict_profile)
         system = next(row for row in found["verdicts"] if row["profile"] == chosen[1])
         assert system["ratio"] == pytest.approx(found["headline"]["equal_accuracy_ratio"], rel=1e-7)
-        assert system["outcome"] in ("snn", "ann", "undecided")
-        assert system["conventional"] in {one["conventional"] for one in found["equal_size"]}
 
     def test_measured_images_give_the_interval_of_pairs(
         self, checkpoint: Path, baselines: Path, cli: Cli
     ) -> None:
         images = ("--images", "mnist5k", "--samples", "4")
-        found = cli.json("energy", checkpoint, "--baselines", baselines, *self.UNDER, *images)[
-            "headline"
-        ]
-        assert (
-            found["equal_accuracy_ratio_low"]
-            < found["equal_accuracy_ratio"]
-            < found["equal_accuracy_ratio_high"]
-        )
-        others = write_baselines(
-            baselines.with_name("others.npz"), np.array([1, 1, 1, 1], np.uint8)
-        )
+        given = ("--baselines", baselines, *self.UNDER, *images)
+        found = cli.json("energy", checkpoint, *given)["headline"]
+        low, ratio, high = (found[f"equal_accuracy_ratio{end}"] for end in ("_low", "", "_high"))
+        assert low < ratio < high
+        others = write_baselines(baselines.with_name("others.npz"), np.ones(4, np.uint8))
         assert "others.npz was counted on other test images" in cli.refusal(
             "energy", checkpoint, "--baselines", others, *images
         )
 
 
 class TestForeignCheckpoints:
-    def test_one_of_the_seed_gives_the_same_means(
-        self, seed_checkpoint: Path, checkpoint: Path, cli: Cli
-    ) -> None:
-        ours, theirs = cli.json("energy", checkpoint), cli.json("energy", seed_checkpoint)
-        assert theirs["headline"] == ours["headline"]
-        assert theirs["energies"] == ours["energies"]
-        assert theirs["training"]["epochs"] == []
-        assert len(ours["training"]["epochs"]) == 2
-
     def test_without_inference_spikes(self, tmp_path: Path, cli: Cli) -> None:
         content = complete_content()
         del content["inference_spikes"]
         write_complete(tmp_path / "c.pth", content)
-        assert "no inference spikes" in cli.refusal("proxies", tmp_path / "c.pth")
+        assert "records no inference spikes" in cli.refusal("proxies", tmp_path / "c.pth")
         assert "`spikejoule energy --images`" in cli.refusal("energy", tmp_path / "c.pth")
         found = cli.json("energy", tmp_path / "c.pth", "--images", "mnist5k", "--samples", "5")
         assert found["inputs"]["n_images"] == 5
 
-    @pytest.mark.parametrize("missing", ["training_spikes", "training_config", "training_results"])
-    def test_without_what_training_needs(self, missing: str, tmp_path: Path, cli: Cli) -> None:
-        content = complete_content()
-        del content[missing]
-        write_complete(tmp_path / "c.pth", content)
-        assert cli.json("energy", tmp_path / "c.pth")["training"] is None
+    def test_without_what_training_needs(self, tmp_path: Path, cli: Cli) -> None:
+        for missing in ("training_spikes", "training_config", "training_results"):
+            content = complete_content()
+            del content[missing]
+            write_complete(tmp_path / "c.pth", content)
+            assert cli.json("energy", tmp_path / "c.pth")["training"] is None
         said = cli.text("energy", tmp_path / "c.pth")
         assert "does not record what the energy of training needs" in said
+
+
+def measured_content(
+    network: TrainedNetwork, mnist5k: Dataset, pruned: bool = False
+) -> tuple[dict[str, Any], Measurement]:
+    """The checkpoint of a network that ran on the first test images, and what it did there."""
+    events = network.encoder.events(mnist5k.test.images[:N_IMAGES], draw_key(7, "test", 0))
+    measured = measure_network(network.state, network.architecture, events, pruned=pruned)
+    proxies, timings = measured.proxies.as_checkpoint_entry(), TRAIN_TIMINGS
+    content = build_complete(network, measured.counts, 0.25, timings, EVALUATION, proxies, {})
+    return content, measured
+
+
+def stored(tmp_path: Path, content: dict[str, Any]) -> CompleteCheckpoint:
+    write_complete(tmp_path / "c.pth", content)
+    return read_complete(tmp_path / "c.pth")
 
 
 class TestPruned:
     """Where synapses are gone, spikes times fan-out is no count of events."""
 
-    N_IMAGES = 12
-
     @pytest.fixture
-    def content(self, mnist5k: Dataset) -> dict[str, Any]:
-        """A network of which 70 % of the synapses are gone, and what it did on the first images."""
+    def network(self) -> TrainedNetwork:
+        """One of which 70 % of the synapses are gone."""
         network = trained_network()
         masks = pruning_masks(network.state, 0.7)
         state = {name: values * masks.get(name, True) for name, values in network.state.items()}
         config = {**network.training_config, "pruned_fraction": 0.7}
-        network = replace(network, state=state, training_config=config)
-        images = mnist5k.test.select(slice(self.N_IMAGES))
-        events = encode(images.images, 50, 80.0, draw_key(7, "test", 0), images.index)
-        measured = measure_network(state, network.architecture, events, pruned=True)
-        proxies = measured.proxies.as_checkpoint_entry()
-        self.recount = [
-            (layer.to_dense(np.int64).sum(axis=(0, 1)) @ (weights != 0).sum(axis=0)) / self.N_IMAGES
-            for layer, weights in zip(
-                measured.layers, (v for v in state.values() if v.ndim == 2), strict=False
-            )
-        ]
-        return build_complete(
-            network, measured.counts, 0.25, TRAIN_TIMINGS, EVALUATION, proxies, {}
+        return replace(network, state=state, training_config=config)
+
+    def test_every_command_gives_the_events_of_a_recount(
+        self, network: TrainedNetwork, mnist5k: Dataset, tmp_path: Path, cli: Cli
+    ) -> None:
+        content, measured = measured_content(network, mnist5k, pruned=True)
+        stored(tmp_path, content)
+        weights = [values for values in network.state.values() if values.ndim == 2]
+        recount = sum(
+            layer.to_dense(np.int64).sum(axis=(0, 1)) @ (matrix != 0).sum(axis=0)
+            for layer, matrix in zip(measured.layers, weights, strict=False)
         )
-
-    @pytest.fixture
-    def pruned(self, content: dict[str, Any], tmp_path: Path) -> Path:
-        write_complete(tmp_path / "pruned.pth", content)
-        return tmp_path / "pruned.pth"
-
-    def test_every_command_gives_the_events_of_a_recount(self, pruned: Path, cli: Cli) -> None:
-        again = ("--images", "mnist5k", "--samples", str(self.N_IMAGES))
+        again = ("--images", "mnist5k", "--samples", N_IMAGES)
         found = {}
         for command in (("report",), ("measure", *again), ("energy",), ("energy", *again)):
-            values = cli.json(command[0], pruned, *command[1:])
+            values = cli.json(command[0], tmp_path / "c.pth", *command[1:])
             found[command] = values.get("headline", values)["synaptic_events_per_inference"]
-        assert found == pytest.approx(dict.fromkeys(found, sum(self.recount)))
-        text = cli.text("report", pruned)
-        assert f"{sum(self.recount):,.1f}" in text
+        assert found == pytest.approx(dict.fromkeys(found, recount / N_IMAGES))
+        text = cli.text("report", tmp_path / "c.pth")
+        assert f"{recount / N_IMAGES:,.1f}" in text
         assert "sum over spikes of the synapses that are left" in text
 
-    @pytest.mark.parametrize("value", [None, True, -1, math.nan, 1e9])
+    @pytest.mark.parametrize("value", [None, -1, math.nan, 1e9])
     def test_events_that_are_not_recorded_are_not_guessed(
-        self,
-        value: Any,
-        content: dict[str, Any],
-        tmp_path: Path,
-        cli: Cli,
+        self, value: Any, network: TrainedNetwork, mnist5k: Dataset, tmp_path: Path, cli: Cli
     ) -> None:
+        content, _ = measured_content(network, mnist5k, pruned=True)
         content["energy_proxies"]["per_layer"]["hidden_to_output"] = {
             "synaptic_events_per_inference": value
         }
-        write_complete(tmp_path / "c.pth", content)
+        stored(tmp_path, content)
         for command in ("report", "energy"):
             assert "hidden_to_output" in cli.refusal(command, tmp_path / "c.pth")
+
+
+@pytest.mark.parametrize("products", PRODUCTS)
+def test_constant_currents_are_recorded_and_shown(
+    products: Products, mnist5k: Dataset, tmp_path: Path
+) -> None:
+    """Their counts are in `tests/energy/test_recount.py`."""
+    network = trained_network()
+    history = tuple({**epoch, "input_macs": 5000} for epoch in network.history)
+    code = Direct(time_window=50, direct_products=products)
+    content, measured = measured_content(replace(network, encoder=code, history=history), mnist5k)
+    checkpoint = stored(tmp_path, content)
+    recorded, given = analysis_inputs(checkpoint), analysis_inputs(checkpoint, measured)
+    assert recorded.operations.n_images is None
+    assert recorded.operations.columns == given.operations.columns
+    means = given.operations.counts.mean(axis=0)
+    assert recorded.operations.means.tolist() == pytest.approx(means.tolist())
+    assert recorded.training is not None
+    assert [epoch.input_macs for epoch in recorded.training.epochs] == [5000, 5000]
+    profiles = load_profiles()
+    result = analyse(given, profiles, *[profiles["45nm-fp32"]] * 2, BootstrapSettings(100))
+    numbers = headline(result)
+    assert numbers["input_macs_per_inference"] == measured.proxies.input_macs_per_inference
+    EnergyMetrics.model_validate(numbers)
+    when = "once per inference" if products == "once" else "in every step"
+    for told in (energy_text("T", result), energy_page(PageContent(result))):
+        assert f"{numbers['input_macs_per_inference']:,.1f}" in told
+        assert f"each of its synapses, {when}" in told
+        assert "what the code takes" not in told
+    # What is missing or too much
+    for epoch in content["spikejoule"]["history"]:
+        del epoch["input_macs"]
+    assert training_record(stored(tmp_path, content)) is None
+    for macs in ({}, {"input_macs_per_inference": 1e9}):
+        content["energy_proxies"].pop("input_macs_per_inference", None)
+        content["energy_proxies"].update(macs)
+        with pytest.raises(ArtifactError, match="must record its input_macs_per_inference, from 0"):
+            recorded_proxies(stored(tmp_path, content))
 
 
 def test_the_report_as_a_page(checkpoint: Path, tmp_path: Path, cli: Cli) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import nir
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
 from spikejoule.data.events import EventSamples
@@ -64,12 +65,16 @@ def test_table_page_json_and_neurobench(tmp_path: Path, cli: Cli) -> None:
 
 
 def test_a_graph_of_ours_needs_its_events_alone(tmp_path: Path, cli: Cli) -> None:
+    """dt is 1e-4, which other simulators take; a step is one of 1 ms."""
     write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
-    events = events_of(tmp_path / "events.npz", 784)
-    found = cli.json("energy", tmp_path / "ours.nir", "--events", events, "--samples", 4)
-    assert found["inputs"]["n_images"] == 4
-    errors = cli.refusal("energy", tmp_path / "ours.nir", "--events", events, "--threshold", "gt")
-    assert "the graph's metadata say ge" in errors
+    given = ("energy", tmp_path / "ours.nir", "--events", events_of(tmp_path / "events.npz", 784))
+    assert cli.json(*given, "--samples", 4)["inputs"]["n_images"] == 4
+    text = cli.text(*given)
+    assert re.search("window +10 ms\n", text)
+    assert "a step stands for 1 ms" in text
+    assert "the graph's metadata say ge" in cli.refusal(*given, "--threshold", "gt")
+    errors = cli.refusal(*given, "--integration", "exponential")
+    assert "integration is given as exponential, but the graph's metadata say euler" in errors
 
 
 def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
@@ -86,16 +91,30 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
     assert not (tmp_path / "energy.html").exists()
 
 
+LABELS = np.array([0, 1, 2, 3, 0, 1])
+
+
+def clicks(
+    folder: Path,
+    samples: EventSamples,
+    labels: NDArray[np.int64] = LABELS,
+    window_us: int = 5000,
+    sizes: tuple[int, ...] = (6,),
+    **how: int,
+) -> Path:
+    """An event file of spoken clicks."""
+    setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), sizes, window_us)
+    write_event_file(folder / "clicks.npz", setting, [EventBlock(samples, labels)], **how)
+    return folder / "clicks.npz"  # fmt: skip
+
+
 def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: Cli) -> None:
     """Ten steps of 500 us; the samples for training are left out."""
     graph, events = written(tmp_path, "fully connected")
     spikes, _ = load_events(events)
-    setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), (2, 3), 5000)
-    labels = np.array([0, 1, 2, 3, 0, 1])
-    path = tmp_path / "clicks.npz"
-    block = EventBlock(as_event_samples(spikes, 500), labels)
-    write_event_file(path, setting, [block], n_train=2)
-    found = cli.json("energy", graph, "--events", path, "--step-us", 500, *SAID)
+    path = clicks(tmp_path, as_event_samples(spikes, 500), sizes=(2, 3), n_train=2)
+    given = (graph, "--events", path, *SAID, "--step-us", 500)
+    found = cli.json("energy", *given)
     assert found["inputs"]["n_images"] == 4
     assert found["inputs"]["data"] == "clicks"
     run = run_graph(
@@ -104,21 +123,18 @@ def test_an_event_file_has_stamps_of_time_labels_and_words(tmp_path: Path, cli: 
         Conventions(dt=DT, reset="zero", comparison="ge"),
     )
     assert found["headline"]["synaptic_events_per_inference"] == run.total("events").mean()
-    right = 100 * np.mean(run.output.argmax(axis=1) == labels[2:])
+    right = 100 * np.mean(run.output.argmax(axis=1) == LABELS[2:])
     assert found["inputs"]["accuracy"]["percent"] == right
     assert found["inputs"]["graph"]["a step of the events"] == "500 us"
-    assert found["inputs"]["graph"]["events outside of the window"] == "0.0 per sample"
     page = tmp_path / "page.html"
-    text = cli.text("energy", graph, "--events", path, "--step-us", 500, *SAID, "--html", page)
+    text = cli.text("energy", *given, "--html", page)
     words = re.sub(r"<style.*?</style>|<[^>]+>", " ", page.read_text(encoding="utf-8"), flags=re.S)
     assert "clicks" in words
     for said in (words, text):
         assert "image" not in said
         assert "4 samples" in said
-    assert "--step-us says how many make a step" in cli.refusal(
-        "energy", graph, "--events", path, *SAID
-    )
-    errors = cli.refusal("energy", graph, "--events", events, "--step-us", 500, *SAID)
+    assert "--step-us says how many make a step" in cli.refusal("energy", *given[:-2])
+    errors = cli.refusal("energy", graph, "--events", events, *given[3:])
     assert "--step-us is for event files" in errors
 
 
@@ -129,36 +145,18 @@ def test_what_lies_outside_of_the_window_is_said(tmp_path: Path, cli: Cli) -> No
         np.array([100, 120, 5000, 100, 120, 4999], np.uint32), np.full(6, 2, np.uint16),
         np.array([0, 3, 6]),
     )  # fmt: skip
-    setting = EventSetting("clicks", Subject("click", ("a", "b", "c", "d")), (6,), 5000)
-    path = tmp_path / "clicks.npz"
-    write_event_file(path, setting, [EventBlock(events, np.array([0, 1]))])
-    found = cli.json("energy", graph, "--events", path, "--step-us", 500, *SAID)["inputs"]
+    given = (graph, "--events", clicks(tmp_path, events, LABELS[:2]), "--step-us", 500, *SAID)
+    found = cli.json("energy", *given)["inputs"]
     assert found["graph"]["events outside of the window"] == "0.5 per sample"
     assert found["graph"]["events merged in a step"] == "1.0 per sample"
-    text = cli.text("energy", graph, "--events", path, "--step-us", 500, *SAID)
-    assert "5 ms in 10 steps" in text  # whatever --dt is
+    assert "5 ms in 10 steps" in cli.text("energy", *given)  # whatever --dt is
 
 
 def test_an_event_file_is_read_in_steps_that_memory_holds(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
-    spikes, _ = load_events(events)
-    setting = EventSetting("clicks", Subject("click", ("a", "b")), (6,), 2**32)
-    path = tmp_path / "clicks.npz"
-    write_event_file(path, setting, [EventBlock(as_event_samples(spikes, 500), np.zeros(6, int))])
+    path = clicks(tmp_path, as_event_samples(load_events(events)[0], 500), window_us=2**32)
     errors = cli.refusal("energy", graph, "--events", path, "--step-us", 1, *SAID)
     assert "in 4,294,967,296 steps; allowed are 1 us and more in 1 to 10,000 steps" in errors
-
-
-def test_a_step_of_ours_stands_for_what_the_network_says(tmp_path: Path, cli: Cli) -> None:
-    """dt is 1e-4, which other simulators take; a step is one of 1 ms."""
-    write_nir(tmp_path / "ours.nir", nir_graph(trained_network((12,))))
-    events = events_of(tmp_path / "events.npz", 784)
-    text = cli.text("energy", tmp_path / "ours.nir", "--events", events)
-    assert re.search("window +10 ms\n", text)
-    assert "a step stands for 1 ms" in text
-    given = (tmp_path / "ours.nir", "--events", events, "--integration", "exponential")
-    errors = cli.refusal("energy", *given)
-    assert "integration is given as exponential, but the graph's metadata say euler" in errors
 
 
 def test_options_of_the_other_kind(tmp_path: Path, cli: Cli) -> None:

@@ -73,13 +73,18 @@ def baseline(
     return BaselineCounts(**(values | changed))
 
 
+def measured(images: int = 1, pruned: bool = False) -> Measurement:
+    """What the network by hand does on so many equal images."""
+    layers = tuple(EventList.from_dense([spikes] * images) for spikes in (INPUT, HIDDEN, OUTPUT))
+    return Measurement(STATE, ARCHITECTURE, layers, pruned)
+
+
 def inputs(
     baselines: tuple[BaselineCounts, ...] = (),
     labels: list[int] | None = None,
     images: int = SAMPLES,
 ) -> AnalysisInputs:
     """The network by hand on so many equal images."""
-    layers = tuple(EventList.from_dense([spikes] * images) for spikes in (INPUT, HIDDEN, OUTPUT))
     means = {"input": 5.0, "hidden": 3.0, "output": 2.0}
     return AnalysisInputs(
         title="by hand",
@@ -88,7 +93,7 @@ def inputs(
         accuracy=RecordedAccuracy(90.0, 85.0, 94.0, 88.0),
         spikes_per_inference=means,
         proxies=energy_proxies(ARCHITECTURE, means, 3),
-        operations=count_operations(Measurement(STATE, ARCHITECTURE, layers)),
+        operations=count_operations(measured(images)),
         n_images=images,
         labels=None if labels is None else np.array(labels),
         baselines=baselines,

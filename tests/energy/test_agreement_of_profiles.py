@@ -15,10 +15,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from spikejoule.data.images import Dataset
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import (
     BaselineCounts,
     OperationCounts,
@@ -27,58 +26,26 @@ from spikejoule.energy import (
     price,
 )
 from spikejoule.energy.counting import count_baseline
-from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture
-from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from tests.energy.test_recount import case
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
-from tests.tools.settings import draw_key, encode
 
 TOOLS = ("lemaire-spikingjelly", "lemaire-qualia", "yan-spyx")
 STEPS, SIZES, IMAGES = 25, (784, 30, 20, 10), 8
-SPIKING = {
+HELD = {
     "operations": (
-        "synaptic_event", "bias_addition", "reset", "leak_multiplication", "threshold_comparison",
+        "synaptic_event", "mac", "bias_addition", "reset", "leak_multiplication",
+        "threshold_comparison", "activation_comparison",
     ),
-    "addressing": ("address_event",),
-    "in_out": ("spike_read", "spike_write"),
+    "addressing": ("address_event", "address_unit", "address_mac"),
+    "in_out": ("spike_read", "spike_write", "activation_read", "activation_write"),
     "parameters": ("weight_read", "bias_read"),
     "weights": ("weight_read",),
     "biases": ("bias_read",),
     "potentials": ("state_access", "state_access_per_event"),
-    "activations": (),
-}  # fmt: skip
-RELU = {
-    "operations": ("mac", "bias_addition", "activation_comparison"),
-    "addressing": ("address_unit", "address_mac"),
-    "in_out": ("activation_read", "activation_write"),
-    "parameters": ("weight_read", "bias_read"),
-    "weights": ("weight_read",),
-    "biases": ("bias_read",),
-    "potentials": (),
     "activations": ("activation_read", "activation_write"),
-}
-
-
-def run(images: NDArray[np.uint8], **neuron: object) -> Measurement:
-    architecture = Architecture(SIZES[0], SIZES[1:-1], SIZES[-1], LeakyIntegrateAndFire(**neuron))  # type: ignore[arg-type]
-    generator = np.random.default_rng(2)
-    state = {
-        name: generator.normal(0.05, 0.35, shape).astype(np.float32)
-        for name, shape in architecture.parameter_shapes().items()
-    }
-    events = encode(images, STEPS, 80.0, draw_key(7, "test", 0))
-    layers: tuple[EventList, ...] = (events, *run_network(state, architecture, events))
-    return Measurement(state, architecture, layers)
-
-
-def relu(n_samples: int = 2) -> OperationCounts:
-    pairs = list(pairwise(SIZES))
-    zeros = np.zeros((n_samples, len(pairs)), dtype=np.int64)
-    synapses = tuple(a * b for a, b in pairs)
-    baseline = BaselineCounts("r", SIZES, synapses, 32, 32, True, 90.0, 90.0, zeros, zeros)
-    return count_baseline(baseline, "dense", n_samples)
+}  # fmt: skip
 
 
 def spiking_layers(measured: Measurement, image: int, **how: bool) -> list[Layer]:
@@ -90,24 +57,18 @@ def spiking_layers(measured: Measurement, image: int, **how: bool) -> list[Layer
     ]
 
 
-def relu_layers() -> list[Layer]:
-    return [Layer(SIZES[k], SIZES[k + 1]) for k in range(len(SIZES) - 1)]
-
-
-def items(counts: OperationCounts, name: str, held: dict[str, tuple[str, ...]]) -> list[Items]:
+def items(counts: OperationCounts, name: str) -> list[Items]:
     """Of each image, the energy of each item under a profile of the price file."""
     energy = price(counts, load_profiles()[name])
     assert energy.per_sample_pj is not None
     priced = {column.term for column in energy.columns}
-    assert priced <= {term for terms in held.values() for term in terms} | {
-        "activation_read", "activation_write",
-    }  # fmt: skip
+    assert priced <= {term for terms in HELD.values() for term in terms}
     return [
         {
             item: sum(
                 pj for column, pj in zip(energy.columns, row, strict=True) if column.term in terms
             )
-            for item, terms in held.items()
+            for item, terms in HELD.items()
         }
         for row in energy.pj[1].tolist()
     ]
@@ -124,10 +85,12 @@ def same(found: Items, expected: Items, total: float | None = None) -> None:
     "neuron", [{}, {"bias": False, "decay": 1.0, "threshold": 2.0}, {"reset": "subtract"}], ids=str
 )
 def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
-    measured = run(mnist5k.test.images[:IMAGES], **neuron)
+    code = Poisson(time_window=STEPS, max_rate=80.0)
+    network = case(mnist5k.test.images[:IMAGES], code, SIZES[1:-1], seed=2, **neuron)
+    measured = network.measured
     assert measured.counts.per_sample.sum(axis=0).min() > 0
     counts = count_operations(measured)
-    jelly, qualia, spyx = (items(counts, name, SPIKING) for name in TOOLS)
+    jelly, qualia, spyx = (items(counts, name) for name in TOOLS)
     totals = price(counts, load_profiles()[TOOLS[0]]).per_sample_pj
     assert totals is not None
     bias, leak = bool(neuron.get("bias", True)), neuron.get("decay") != 1.0
@@ -150,16 +113,21 @@ def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
 
 
 def test_relu_networks() -> None:
-    counts = relu()
+    pairs = list(pairwise(SIZES))
+    zeros = np.zeros((2, len(pairs)), dtype=np.int64)
+    synapses = tuple(a * b for a, b in pairs)
+    baseline = BaselineCounts("r", SIZES, synapses, 32, 32, True, 90.0, 90.0, zeros, zeros)
+    counts = count_baseline(baseline, "dense", 2)
+    layers = [Layer(*pair) for pair in pairs]
     for name, formula in zip(
         TOOLS, (estimators.spikingjelly_relu, estimators.qualia_relu), strict=False
     ):
         totals = price(counts, load_profiles()[name]).per_sample_pj
         assert totals is not None
-        expected = estimators.network(formula, relu_layers())
-        same(items(counts, name, RELU)[0], expected, totals[0])
-    expected = estimators.spyx_quantised(relu_layers(), 32)
+        expected = estimators.network(formula, layers)
+        same(items(counts, name)[0], expected, totals[0])
+    expected = estimators.spyx_quantised(layers, 32)
     scores = SIZES[-1]
     expected["operations"] -= scores * 2 * estimators.YAN_ADD_PJ
     expected["activations"] -= scores * 32 * estimators.ON_CHIP_PJ_PER_BIT
-    same(items(counts, TOOLS[2], RELU)[0], expected)
+    same(items(counts, TOOLS[2])[0], expected)

@@ -7,10 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from spikejoule.encoding.encoder import Encoder
+from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.encoders.regular import Regular
-from spikejoule.encoding.events import EventList
+from spikejoule.encoding.events import PRODUCTS, EventList, Products
 from spikejoule.energy import (
     AnalysisInputs,
     OperationCounts,
@@ -23,11 +24,21 @@ from spikejoule.energy.counting import Column, clocked_updates, counted
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.ledger import code_until
 from spikejoule.energy.prices import prices_pj, weights_of
+from spikejoule.evaluation.accuracy import step_outcomes
 from spikejoule.evaluation.early_exit import stopped_after
+from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
-from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, profile
-from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+from tests.energy.by_hand import (
+    SAMPLES,
+    analysis,
+    baseline,
+    comparisons,
+    inputs,
+    measured,
+    profile,
+)
+from tests.tools.tiny_network import ARCHITECTURE, STATE
 
 # What is done for a spike, wherever it is.
 GROWS = (
@@ -119,9 +130,7 @@ IMAGES = np.array([[[255, 128, 0]]] * SAMPLES, dtype=np.uint8)
 def with_code(encoder: Encoder) -> AnalysisInputs:
     """The network by hand, with what this code would take for an image with a black pixel."""
     given = inputs()
-    layers = tuple(EventList.from_dense([spikes] * SAMPLES) for spikes in (INPUT, HIDDEN, OUTPUT))
-    measured = Measurement(STATE, ARCHITECTURE, layers)
-    operations = count_operations(measured, encoder.operations(IMAGES))
+    operations = count_operations(measured(SAMPLES), encoder.operations(IMAGES))
     return dataclasses.replace(given, encoder=encoder, operations=operations)
 
 
@@ -165,13 +174,8 @@ class TestEarlyAnswers:
         cost = window_cost(given.operations, priced, OperatingPoint(1.0, 3, encoder.rate_hz))
         assert cost is not None
         assert cost.energy(16, 3).value_pj == pytest.approx(result.total().value_pj)
-        layers = tuple(
-            EventList.from_dense([spikes] * SAMPLES) for spikes in (INPUT, HIDDEN, OUTPUT)
-        )
-        stopped = stopped_after(
-            Measurement(STATE, ARCHITECTURE, layers), np.full(SAMPLES, 2, dtype=np.int64)
-        )
         steps = np.full(SAMPLES, 2, dtype=np.int64)
+        stopped = stopped_after(measured(SAMPLES), steps)
         until, updates = code_until(encoder, IMAGES, steps), clocked_updates(ARCHITECTURE, steps)
         expected = price(counted(stopped, until, updates), priced).per_sample_pj
         assert expected is not None
@@ -192,3 +196,22 @@ class TestEarlyAnswers:
         # Of a step: 4 updates that are active, 6 spikes, 8 events.
         assert cost.steps / 3 == pytest.approx(4 * 52)
         assert cost.spikes / 3 == pytest.approx(8 * 23.6 + 4 * (81 - 52) + 6 * 1.7)
+
+
+@pytest.mark.parametrize("products", PRODUCTS)
+def test_stopping_constant_currents_early_by_hand(products: Products) -> None:
+    """Potentials of hidden 0: 0.6, 0.9, 1.05 (a spike); of hidden 1: 0.2, 0.3, 0.35; of output 0:
+    0.1, 0.15, 0.075 + 0.1 + 1.2 (a spike), of output 1: 0, 0, 0.4.
+    """
+    code = Direct(time_window=3, direct_products=products)
+    events = code.events(np.array([[1.0, 0.0, 0.5]]), np.uint64(0))
+    measured = measure_network(STATE, ARCHITECTURE, events)
+    assert step_outcomes(measured, np.array([0])).synaptic_events.tolist() == [[0, 0, 2]]
+    counts, fp32 = count_operations(measured), load_profiles()["45nm-fp32"]
+    cost = window_cost(counts, fp32, OperatingPoint(0.0, 3, None, products))
+    assert cost is not None
+    # A leak and a bias for each of 4 neurons in each step.
+    step = 4 * (3.7 + 0.9)
+    products_pj = {"once": 4 * 4.6, "every_step": 2 * 4 * 4.6}[products]
+    assert cost.energy(0, 2).value_pj == pytest.approx(products_pj + 2 * step)
+    assert cost.energy(2, 3).value_pj == pytest.approx(price(counts, fp32).per_sample_pj[0])  # type: ignore[index]

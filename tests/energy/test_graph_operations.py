@@ -5,10 +5,18 @@ from typing import Any
 import nir
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.encoding.events import EventList
-from spikejoule.energy import BootstrapSettings, analyse, count_operations, load_profiles, price
+from spikejoule.energy import (
+    BootstrapSettings,
+    OperationCounts,
+    analyse,
+    count_operations,
+    load_profiles,
+    price,
+)
 from spikejoule.energy.from_graph import (
     ASSUMPTIONS,
     count_graph,
@@ -65,15 +73,20 @@ def test_a_graph_of_ours_costs_what_the_network_does(neuron: dict[str, Any], pru
         assert np.allclose(one.per_sample_high_pj, other.per_sample_high_pj, rtol=1e-12)
 
 
+def found_in(counted: OperationCounts) -> dict[tuple[str, str], NDArray[np.int64]]:
+    """Counts of each sample by term and place."""
+    return {
+        (column.term, column.place): counted.counts[:, k]
+        for k, column in enumerate(counted.columns)
+    }
+
+
 def test_convolution_and_pooling_by_hand() -> None:
     """T = 20 steps; conv (2, 7, 5) -> (4, 4, 6), IF, sums of (2, 2), 24 -> 3, LIF."""
     graph = GRAPHS["convolution"](Maker())
     run = run_graph(graph, spikes(5, 70, 0.2), GIVEN)
     counted = count_graph(run)
-    found = {
-        (column.term, column.place): counted.counts[:, k]
-        for k, column in enumerate(counted.columns)
-    }
+    found = found_in(counted)
     sizes = {
         (column.term, column.place): (column.bits, column.memory_bits) for column in counted.columns
     }
@@ -120,11 +133,7 @@ def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
     nodes = {"a": make.linear(6, 4), "b": nir.Delay(np.array([0, 1, 2, 3]) * DT), "c": make.lif(4),
              "d": nir.Delay(np.array([1, 1, 2, 19]) * DT)}  # fmt: skip
     run = run_graph(graph_of(nodes, (6,), (4,)), spikes(5, 6, 0.4), GIVEN)
-    counted = count_graph(run)
-    found = {
-        (column.term, column.place): counted.counts[:, k]
-        for k, column in enumerate(counted.columns)
-    }
+    found = found_in(count_graph(run))
     weight, dense = nodes["a"].weight, spikes(5, 6, 0.4).to_dense()
     given = np.count_nonzero(dense @ weight.T, axis=1)  # [N, units] over all steps
     late = [np.count_nonzero((dense @ weight.T)[:, : 20 - d, d], axis=1) for d in range(4)]
@@ -151,31 +160,24 @@ def test_every_graph_is_priced_and_gets_its_page() -> None:
         assert ("edges that wait" in page) == (name in WAITING)
 
 
-class TestLabels:
-    def run(self) -> Any:
-        return run_graph(GRAPHS["fully connected"](Maker()), spikes(4, 6, 0.3), GIVEN)
-
-    def test_accuracy_is_of_the_output_with_the_most_spikes(self) -> None:
-        run = self.run()
-        labels = run.output.argmax(axis=1)
-        labels[0] = (labels[0] + 1) % 4
-        inputs = graph_inputs(run, "events", labels)
-        assert inputs.accuracy is not None
-        assert inputs.accuracy.percent == 75
-        profiles = load_profiles()
-        first = next(iter(profiles.values()))
-        analysis = analyse(inputs, profiles, first, first, BootstrapSettings())
-        assert [row["class"] for row in analysis.classes] == np.unique(labels).tolist()
-        assert neurobench_results(run, inputs)["ClassificationAccuracy"] == 0.75
-
-    @pytest.mark.parametrize("labels", [[0, 1, 2], [0, 1, 2, 4]])
-    def test_labels_that_do_not_fit(self, labels: list[int]) -> None:
+def test_labels_are_of_the_outputs_with_the_most_spikes() -> None:
+    run = run_graph(GRAPHS["fully connected"](Maker()), spikes(4, 6, 0.3), GIVEN)
+    labels = run.output.argmax(axis=1)
+    labels[0] = (labels[0] + 1) % 4
+    inputs = graph_inputs(run, "events", labels)
+    assert inputs.accuracy is not None
+    assert inputs.accuracy.percent == 75
+    profiles = load_profiles()
+    first = next(iter(profiles.values()))
+    analysis = analyse(inputs, profiles, first, first, BootstrapSettings())
+    assert [row["class"] for row in analysis.classes] == np.unique(labels).tolist()
+    assert neurobench_results(run, inputs)["ClassificationAccuracy"] == 0.75
+    for wrong in ([0, 1, 2], [0, 1, 2, 4]):
         with pytest.raises(DataError, match="needs one label from 0 to 3"):
-            graph_inputs(self.run(), "events", np.array(labels))
-
-    def test_nobody_says_how_values_are_read(self) -> None:
-        run = run_graph(GRAPHS["one dimension"](Maker()), spikes(4, 18, 0.3), GIVEN)
-        assert graph_inputs(run, "events", np.array([0, 1, 0, 1])).accuracy is None
+            graph_inputs(run, "events", np.array(wrong))
+    # Nobody says how values are read.
+    values = run_graph(GRAPHS["one dimension"](Maker()), spikes(4, 18, 0.3), GIVEN)
+    assert graph_inputs(values, "events", np.array([0, 1, 0, 1])).accuracy is None
 
 
 def test_a_graph_without_synapses() -> None:

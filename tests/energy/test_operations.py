@@ -6,19 +6,12 @@
 import numpy as np
 import pytest
 
-from spikejoule.encoding.events import EventList
-from spikejoule.energy import (
-    OperationCounts,
-    count_operations,
-    load_profiles,
-    mean_operations,
-    price,
-)
-from spikejoule.energy.counting import Column, clocked_updates, counted
+from spikejoule.energy import count_operations, load_profiles, mean_operations, price
+from spikejoule.energy.counting import Column
 from spikejoule.energy.terms import TERMS
 from spikejoule.engine import run_network
-from spikejoule.evaluation.measurement import Measurement
-from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+from tests.energy.by_hand import measured
+from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, OUTPUT, STATE
 from tests.tools.without_torch import needs_torch
 
 # 16 events and their addresses, 12 biases, 5 resets; 12 leaks; then words of 4 bytes: of layers
@@ -29,29 +22,17 @@ CORE_PJ = (
 )
 
 
-def tiny_layers() -> tuple[EventList, ...]:
-    return tuple(EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT))
-
-
-def tiny_counts(pruned: bool = False) -> OperationCounts:
-    return count_operations(Measurement(STATE, ARCHITECTURE, tiny_layers(), pruned))
+TINY = count_operations(measured())
 
 
 @pytest.mark.parametrize("engine", ["event", pytest.param("dense", marks=needs_torch)])
 def test_the_engines_emit_the_spikes_that_are_written_down(engine: str) -> None:
-    hidden, output = run_network(STATE, ARCHITECTURE, tiny_layers()[0], engine=engine)
+    hidden, output = run_network(STATE, ARCHITECTURE, measured().layers[0], engine=engine)
     assert hidden.to_dense(np.int64)[0].tolist() == HIDDEN
     assert output.to_dense(np.int64)[0].tolist() == OUTPUT
 
 
 class TestByHand:
-    def test_what_early_answers_compare(self) -> None:
-        """Of two classes: the larger count, none to find the second, and their distance."""
-        measured = Measurement(STATE, ARCHITECTURE, tiny_layers())
-        steps = np.array([2])
-        early = counted(measured, None, clocked_updates(ARCHITECTURE, steps), steps)
-        assert early.of("decision_comparison").tolist() == [[2 * 2]]
-
     @pytest.mark.parametrize(
         ("profile", "low", "value", "high"),
         [
@@ -78,7 +59,7 @@ class TestByHand:
         ],
     )
     def test_prices(self, profile: str, low: float, value: float | None, high: float) -> None:
-        energy = price(tiny_counts(), load_profiles()[profile])
+        energy = price(TINY, load_profiles()[profile])
         assert energy.per_sample_low_pj == pytest.approx([low], rel=1e-14)
         assert energy.per_sample_high_pj == pytest.approx([high], rel=1e-14)
         if value is None:
@@ -87,53 +68,37 @@ class TestByHand:
             assert energy.per_sample_pj == pytest.approx([value], rel=1e-14)
 
     def test_what_a_total_contains(self) -> None:
-        energies = {name: price(tiny_counts(), entry) for name, entry in load_profiles().items()}
-        fp32 = energies["45nm-fp32"]
-        assert {column.term for column in fp32.columns} == {
-            "synaptic_event", "leak_multiplication", "bias_addition",
-        }  # fmt: skip
+        """What is in the price of something else, and what has none, of this network and others."""
+        priced = {name: price(TINY, entry) for name, entry in load_profiles().items()}
+        fp32, loihi, chip = priced["45nm-fp32"], priced["loihi-1"], priced["truenorth"]
         assert "neuron_update_active" in fp32.unpriced
         assert "memory" in fp32.contains
-        loihi = energies["loihi-1"]
         assert loihi.covered == (
             "leak_multiplication", "bias_addition", "threshold_comparison", "reset",
             "address_event", "weight_read", "bias_read", "state_access", "state_access_per_event",
             "spike_read", "spike_write",
         )  # fmt: skip
         # An answer is read outside of the chip.
-        assert loihi.unpriced == ("spike_counted", "decision_comparison")
+        assert loihi.unpriced == chip.unpriced == ("spike_counted", "decision_comparison")
         assert "not counted: hop east west, hop north south" in loihi.contains
-        truenorth = energies["truenorth"]
-        assert truenorth.unpriced == loihi.unpriced
-        assert len(truenorth.covered) == 14
-        assert "nothing may be added" in truenorth.contains
-        complete = energies["lemaire-complete"]
-        assert complete.unpriced == (
-            "neuron_update_active", "neuron_update_inactive", "spike_routed",
-        )  # fmt: skip
-        assert complete.covered == ()
+        assert "nothing may be added" in chip.contains
         # What a conventional network does is no omission.
-        assert complete.contains.endswith(
-            "but not counted: pixel read, random draw, code comparison, code multiplication, code "
-            "addition, code logarithm, input MAC, zero comparison, index read."
-        )
+        assert priced["lemaire-complete"].contains.endswith("zero comparison, index read.")
 
     def test_every_term_is_in_the_table_and_somewhere_in_the_result(self) -> None:
-        counted = {column.term for column in tiny_counts().columns}
+        counted = {column.term for column in TINY.columns}
         assert counted <= set(TERMS)
         with pytest.raises(ValueError, match="'synaptic_events' has no row in the table of terms"):
             Column("synaptic_events", "hidden")
         for profile in load_profiles().values():
-            energy = price(tiny_counts(), profile)
+            energy = price(TINY, profile)
             priced = {column.term for column in energy.columns}
             assert sorted([*priced, *energy.unpriced, *energy.covered]) == sorted(counted)
 
 
-@pytest.mark.parametrize("pruned", [False, True])
-def test_means_of_a_network_are_those_of_its_counts(pruned: bool) -> None:
-    counts = tiny_counts(pruned)
-    events, synapses = ([8.0, 6.0], (4, 4)) if pruned else (None, None)
+def test_means_of_a_network_are_those_of_its_counts() -> None:
+    """Of all synapses; where some are gone, `test_recount.py`."""
     spikes = {"input": 5.0, "hidden": 3.0, "output": 2.0}
-    means = mean_operations(spikes, ARCHITECTURE, 3, events, synapses=synapses)
-    assert means.columns == counts.columns
-    assert means.means.tolist() == counts.counts[0].tolist()
+    means = mean_operations(spikes, ARCHITECTURE, 3)
+    assert means.columns == TINY.columns
+    assert means.means.tolist() == TINY.counts[0].tolist()

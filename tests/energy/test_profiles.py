@@ -8,20 +8,13 @@ import pytest
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.encoding.events import EventList
 from spikejoule.energy import BootstrapSettings, load_profiles, price, select_profile
 from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import Ledger, baseline_variants, spiking_variants
-from spikejoule.energy.prices import (
-    Memory,
-    Price,
-    PriceByWidth,
-)
+from spikejoule.energy.prices import Memory, Price, PriceByWidth
 from spikejoule.energy.terms import PARTS
 from spikejoule.energy.words import static_sentences
-from spikejoule.evaluation.measurement import Measurement
-from tests.energy.by_hand import analysis, baseline, inputs, profile
-from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
+from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
 GOOD = """\
 chip:
@@ -148,22 +141,11 @@ class TestCoverage:
             assert fp32.price_of(term) is None
             assert not fp32.covers(term)
 
-    @pytest.mark.parametrize(
-        ("name", "covered", "not_covered"),
-        [
-            ("loihi-1", "bias_addition leak_multiplication weight_read state_access spike_write",
-             "decision_comparison gradient_accumulation"),
-            ("seneca", "weight_read index_read", "spike_write state_access bias_addition"),
-            ("truenorth", "neuron_update_active state_access",
-             "gradient_accumulation synaptic_event input_mac"),
-        ],
-    )  # fmt: skip
-    def test_a_chip_covers_what_its_events_consist_of(
-        self, name: str, covered: str, not_covered: str
-    ) -> None:
-        chip = load_profiles()[name]
-        assert all(chip.covers(term) for term in covered.split())
-        assert not any(chip.covers(term) for term in not_covered.split())
+    def test_a_chip_covers_what_its_events_consist_of(self) -> None:
+        seneca = load_profiles()["seneca"]
+        of_events = ("weight_read", "index_read")
+        others = ("spike_write", "state_access", "bias_addition", "gradient_accumulation")
+        assert [one for one in of_events + others if seneca.covers(one)] == list(of_events)
 
     def test_an_unknown_id_is_refused_by_name(self) -> None:
         with pytest.raises(ParameterError, match=r"energy_report.profile: 'x' .*allowed: 45nm"):
@@ -175,12 +157,10 @@ FAULTS = [
     (GOOD, '  source: "A paper, doi:10.1000/1"\n', "", 1, "source is missing"),
     (GOOD, "A paper, doi:10.1000/1", "A paper", 5, "lacks a doi:"),
     (GOOD, "synaptic_event: 2", "synaptic_event: -2", 10, "is -2, but must be greater"),
-    (GOOD, "synaptic_event: 2", "synaptic_event: 1e99999999999999", 10, "must be"),
     (GOOD, "synaptic_event: 2", "synaptic_event: [3, 2]", 10, "ascending"),
     (GOOD, "synaptic_event: 2", "bias_addition: 2", 10, "nothing that scope per_event can price"),
     (GOOD, "synaptic_event: 2", "neuron_update_active: 2", 9, "both or neither"),
     (GOOD, "    synaptic_event: 2", "    synaptic_event: 2\n    synaptic_event: 3", 11, "twice"),
-    (GOOD, "scope: per_event", "scope: everything", 6, "allowed: arithmetic"),
     (GOOD, "scope: per_event", "scope: contested", 9, "need a bracket"),
     (GOOD, "title: A chip", "title: A chip\n  name: A", 3, "name is unknown"),
     (CORE, "weight_read: by_size", "weight_read: by_width", 14, "must be 'by_size'"),
@@ -189,8 +169,6 @@ FAULTS = [
     (CORE, "parameters: joined", "access: 3", 9, "either pj_per_byte or access"),
     (CORE, "  memory:\n    pj_per_byte: [[0, 0], [8192, 2.5]]\n    parameters: joined\n", "", 11,
      "is by_size, but there is no memory"),
-    (CORE.replace("mac: {per_bit: 1, per_bit_squared: 0.5}\n    ", ""), "scope: system",
-     "scope: arithmetic", 13, "nothing that scope arithmetic"),
     (CORE, "unit: nJ", "unit: nJ\n  static_uw: {per_bit: 1}", 9, "a number of microwatts"),
 ]  # fmt: skip
 
@@ -209,14 +187,10 @@ class TestRefused:
         assert reason in message
         assert "\n" not in message
 
-    @pytest.mark.parametrize("text", ["", "- 1\n", "a: [1\nb: 2", "chip: 3\n"])
-    def test_files_that_hold_no_profiles(self, tmp_path: Path, text: str) -> None:
-        path = written(tmp_path, text)
-        with pytest.raises(ParameterError, match="prices.yaml") as error:
-            load_profiles(path)
-        assert "\n" not in str(error.value)
-
-    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+    def test_files_that_hold_no_profiles(self, tmp_path: Path) -> None:
+        for text in ("", "a: [1\nb: 2", "chip: 3\n"):
+            with pytest.raises(ParameterError, match=r"^[^\n]*prices\.yaml[^\n]*$"):
+                load_profiles(written(tmp_path, text))
         with pytest.raises(ParameterError, match="cannot be read"):
             load_profiles(tmp_path / "none.yaml")
 
@@ -235,11 +209,9 @@ def test_static_power_is_said_and_in_no_total() -> None:
 
 
 def test_parts_add_up_to_the_total_of_what_compares() -> None:
-    layers = tuple(EventList.from_dense([dense] * 2) for dense in (INPUT, HIDDEN, OUTPUT))
     code = Poisson(time_window=3, max_rate=80.0).operations(np.full((2, 3), 200, np.uint8))
-    measured = Measurement(STATE, ARCHITECTURE, layers, pruned=True)
     variants = [
-        *spiking_variants("n", measured, code, None),
+        *spiking_variants("n", measured(2, pruned=True), code, None),
         *baseline_variants((baseline(10, [6, 5]), baseline(7, [3, 3], "8 bits", weight_bits=8)), 2),
     ]
     assert len(variants) == 5

@@ -1,11 +1,10 @@
 """Every count of the ledger against loops that know nothing of it, and every stated energy.
 
-Real digits; 200 of them in the slow tests. Counts must be equal, energies within 1e-9.
+Real digits. Counts must be equal, energies within 1e-9.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,9 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.encoders.regular import Regular
 from spikejoule.encoding.events import PRODUCTS
 from spikejoule.energy import (
-    AnalysisInputs,
     BaselineCounts,
     BootstrapSettings,
     OperationCounts,
-    RecordedAccuracy,
     analyse,
     count_operations,
     load_profiles,
@@ -50,6 +47,7 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
 from tests.energy import recount
+from tests.energy.by_hand import inputs
 
 LEAD = 2
 SETTINGS = BootstrapSettings(50)
@@ -105,13 +103,8 @@ class Case:
         bits = {} if widths is None else {
             "weight_bits": widths.weight_bits, "state_bits": widths.state_bits
         }  # fmt: skip
-        return recount.spiking_words(
-            self.weights,
-            self.bias,
-            self.pruned,
-            keeps_sums=self.encoder.input_products == "once",
-            **bits,
-        )
+        once = self.encoder.input_products == "once"
+        return recount.spiking_words(self.weights, self.bias, self.pruned, keeps_sums=once, **bits)
 
     def ways(self) -> dict[str, Variant]:
         """The network in every way of running it, stopping at the lead among them."""
@@ -215,43 +208,23 @@ def tables(
 ) -> dict[Any, list[dict[str, Any]]]:
     """The rows of metrics/energy.csv by profile and network, under profiles that compare."""
     measured, profiles = given.measured, load_profiles()
-    inputs = AnalysisInputs(
-        title="digits",
+    given_inputs = replace(
+        inputs(baselines),
         architecture=measured.architecture,
         encoder=given.encoder,
-        accuracy=RecordedAccuracy(90.0, None, None, 91.0),
         spikes_per_inference=measured.counts.means,
         proxies=measured.proxies,
         operations=count_operations(measured, given.encoder.operations(given.images)),
         n_images=len(given.images),
-        baselines=baselines,
+        training=None,
     )
-    result = analyse(inputs, profiles, profiles[ALIKE[0]], profiles[ALIKE[0]], SETTINGS)
+    result = analyse(given_inputs, profiles, profiles[ALIKE[0]], profiles[ALIKE[0]], SETTINGS)
     found: dict[Any, list[dict[str, Any]]] = {}
     for cells in energy_rows(result):
         row = dict(zip(COLUMNS, cells, strict=True))
         if row["profile"] in ALIKE:
             found.setdefault((row["profile"], row["network"]), []).append(row)
     return found
-
-
-def check(given: Case, lazily: bool) -> None:
-    """Everything of a spiking network: four ways of running it, their energies, the table."""
-    words, ways = given.words, given.ways()
-    expected = {"whole window": given.recounted(), "early exit": given.recounted(lead=LEAD)}
-    if lazily:
-        expected["whole window, lazy updates"] = given.recounted(lazy=True)
-        expected["early exit, lazy updates"] = given.recounted(lazy=True, lead=LEAD)
-    assert set(ways) == set(expected)
-    for method, counts in expected.items():
-        operations = ways[method].operations
-        same_counts(operations, counts, words)
-        same_energies(operations, counts, words)
-    found = tables(given)
-    assert {network for _, network in found} == {"snn"}
-    assert {profile for profile, _ in found} == set(ALIKE)
-    for rows in found.values():
-        same_rows(rows, expected["whole window"], words)
 
 
 NETWORKS = {
@@ -304,19 +277,28 @@ NETWORKS = {
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_spiking_networks(mnist5k: Dataset, name: str) -> None:
+    """Four ways of running it, their energies, the table."""
     network, encoder, lazily = NETWORKS[name]
-    check(case(mnist5k.test.images[:6], encoder, **network), lazily)
+    given = case(mnist5k.test.images[:6], encoder, **network)
+    words, ways = given.words, given.ways()
+    expected = {"whole window": given.recounted(), "early exit": given.recounted(lead=LEAD)}
+    if lazily:
+        expected["whole window, lazy updates"] = given.recounted(lazy=True)
+        expected["early exit, lazy updates"] = given.recounted(lazy=True, lead=LEAD)
+    assert set(ways) == set(expected)
+    for method, counts in expected.items():
+        same_counts(ways[method].operations, counts, words)
+        same_energies(ways[method].operations, counts, words)
+    found = tables(given)
+    assert found.keys() == {(profile, "snn") for profile in ALIKE}
+    for rows in found.values():
+        same_rows(rows, expected["whole window"], words)
 
 
 @pytest.mark.parametrize("products", PRODUCTS)
 def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: Any) -> None:
-    given = case(
-        mnist5k.test.images[:5],
-        Direct(time_window=6, direct_products=products),
-        (9,),
-        pruned=0.8,
-        threshold=6.0,
-    )
+    code = Direct(time_window=6, direct_products=products)
+    given = case(mnist5k.test.images[:5], code, (9,), pruned=0.8, threshold=6.0)
     measured, expected = given.measured, given.recounted()
     assert measured.input_macs is not None
     means = mean_operations(
@@ -390,8 +372,10 @@ BASELINES = {
 }
 
 
-def check_baseline(images: NDArray[np.uint8], name: str) -> None:
+@pytest.mark.parametrize("name", BASELINES)
+def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
     """Both ways of running it, their energies, and its rows beside a spiking network's."""
+    images = mnist5k.test.images[:4]
     sizes, pruned, bits = BASELINES[name]
     counted, layers, weights = baseline(images, sizes, pruned, bits)
     found = {one.method: one for one in baseline_variants((counted,), len(images))}
@@ -403,14 +387,8 @@ def check_baseline(images: NDArray[np.uint8], name: str) -> None:
             sizes, counted.synapses, skips, pruned > 0, bits, counted.activation_bits
         )
         expected = [
-            recount.conventional(
-                [layer[number].tolist() for layer in layers],
-                weights,
-                skips,
-                pruned > 0,
-                bits < 32,
-            )
-            for number in range(len(images))
+            recount.conventional(list(of_image), weights, skips, pruned > 0, bits < 32)
+            for of_image in zip(*(layer.tolist() for layer in layers), strict=True)
         ]
         operations = found[method].operations
         same_counts(operations, expected, words)
@@ -426,12 +404,6 @@ def check_baseline(images: NDArray[np.uint8], name: str) -> None:
             same_rows(rows[profile, f"ReLU, {method}"], expected[:2], words)
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_conventional_networks(mnist5k: Dataset, name: str) -> None:
-    check_baseline(mnist5k.test.images[:4], name)
-
-
 def test_the_loops_price_the_file_that_is_shipped() -> None:
-    assert Path(PACKAGED).name == "hardware.yaml"
     assert {PRICES[name]["scope"] for name in ALIKE} == set(recount.COMPARE)
     assert len(ALIKE) >= 12

@@ -1,20 +1,17 @@
 """From a version of the model to its commit with git and DVC, and back: in a small DVC project."""
 
-import io
-import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Mapping
+from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spikejoule.cli import main as spikejoule
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.provenance import file_digest, provenance_tags
+from spikejoule.core.provenance import provenance_tags
 from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.model.checkpoint import write_complete
 from spikejoule.tracking import publishing
@@ -22,13 +19,13 @@ from spikejoule.tracking.lineage import lineage_text, trace
 from spikejoule.tracking.project import checked_out, find_revision
 from spikejoule.tracking.runs import ModelFiles, RunRecord
 from spikejoule.tracking.store import Store, project_store
+from tests.cli.conftest import Cli
 from tests.tools.examples import complete_content, trained_network
 from tests.tools.pipeline_tools import clean_environment, commit, dvc, git
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("git") is None, reason="needs git"),
-    pytest.mark.skipif(os.name != "posix", reason="the project's stage is a shell command"),
-]
+pytestmark = pytest.mark.skipif(
+    os.name != "posix" or shutil.which("git") is None, reason="needs git and a shell"
+)
 
 PIPELINE = """\
 stages:
@@ -38,7 +35,6 @@ stages:
     params: [seed]
     outs: [checkpoint.pth]
 """
-SEEDS = (42, 43)
 
 
 @dataclass(frozen=True)
@@ -56,25 +52,6 @@ class Project:
         (found,) = trace(f"models:/surrogate-snn/{number}", self.folder, self.store)
         return found
 
-    def ask(
-        self, folder: Path, reference: str, status: int = 0, words: Sequence[str] = ("version",)
-    ) -> str:
-        """What `spikejoule version` says in `folder`, about the project's store."""
-        said = io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
-            patch.chdir(folder)
-            for name, value in self.environment.items():
-                patch.setenv(name, value)
-            patch.setenv("MLFLOW_TRACKING_URI", self.store.tracking_uri)
-            assert spikejoule([*words, reference]) == status, said.getvalue()
-        return said.getvalue()
-
-    def one(self, folder: Path, reference: str) -> dict[str, Any]:
-        (version,) = json.loads(self.ask(folder, reference, words=("version", "--json")))[
-            "versions"
-        ]
-        return dict(version)
-
 
 @pytest.fixture(scope="module")
 def project(
@@ -85,7 +62,7 @@ def project(
     environment = clean_environment(base)
     folder = base / "a project"
     (folder / "source").mkdir(parents=True)
-    for seed in SEEDS:
+    for seed in (42, 43):
         content = complete_content(trained_network(seed=seed))
         write_complete(folder / "source" / f"{seed}.pth", content)
     shutil.copy2(repository / "params.yaml", folder)
@@ -118,6 +95,24 @@ def project(
     return Project(folder, clone, environment, store, uncommitted, commits)
 
 
+@pytest.fixture
+def ask(
+    project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Cli:
+    """The command line, about the project's store."""
+    for name, value in project.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", project.store.tracking_uri)
+    return Cli(capsys)
+
+
+def one(ask: Cli, folder: Path, reference: str) -> dict[str, Any]:
+    """The one version that is meant in `folder`."""
+    with chdir(folder):
+        (version,) = ask.json("version", reference)["versions"]
+    return dict(version)
+
+
 def publish(folder: Path, seed: int, store: Store, environment: Mapping[str, str]) -> None:
     record = RunRecord(
         result_id=f"seed {seed}",
@@ -127,7 +122,7 @@ def publish(folder: Path, seed: int, store: Store, environment: Mapping[str, str
     assert publishing.publish(record, store).registration is not None
 
 
-def test_the_commit_is_the_one_that_records_it(project: Project) -> None:
+def test_the_commit_or_experiment_is_the_one_that_records_it(project: Project) -> None:
     before = project.uncommitted
     assert (before["recorded_by_commit"], before["recorded_in_workspace"]) == (None, True)
     assert before["commands"] == []
@@ -138,9 +133,6 @@ def test_the_commit_is_the_one_that_records_it(project: Project) -> None:
     assert found["recorded_by_commit"] == project.commits["results"]
     assert found["recorded_in_workspace"]
     assert f"git checkout {project.commits['results']} && dvc checkout" in lineage_text(found)
-
-
-def test_an_experiment_is_a_commit_of_dvcs(project: Project) -> None:
     found = project.version(2)
     assert found["recorded_by_experiment"] == "other"
     assert found["recorded_by_commit"] not in project.commits.values()
@@ -150,14 +142,8 @@ def test_an_experiment_is_a_commit_of_dvcs(project: Project) -> None:
     assert f"mlflow artifacts download --run-id {found['run_id']}" in text
 
 
-def test_a_revision_by_its_name_and_with_its_files(project: Project) -> None:
-    revision = find_revision(project.folder, "other")
-    assert revision.tags["dvc.experiment"] == "other"
-    assert revision.tags["dvc.baseline"] == project.commits["results"]
-    with checked_out(project.folder, revision) as folder:
-        source = (folder / "source" / "43.pth").read_bytes()
-        assert (folder / "checkpoint.pth").read_bytes() == source
-    assert not folder.exists()
+def test_a_revision_that_cannot_be_had(project: Project) -> None:
+    """Those that can are published in `tests/stages/test_runs.py`."""
     with pytest.raises(ArtifactError, match="has no experiment, branch, tag or commit 'none'"):
         find_revision(project.folder, "none")
     main = find_revision(project.clone, "main")
@@ -165,57 +151,45 @@ def test_a_revision_by_its_name_and_with_its_files(project: Project) -> None:
         checked_out(project.clone, main).__enter__()
 
 
-@pytest.mark.parametrize(("number", "seed"), [(1, 42), (2, 43)], ids=["commit", "experiment"])
-def test_there_and_back_by_the_commands_that_are_printed(
-    project: Project, number: int, seed: int
-) -> None:
-    """In a clone without a cache."""
+def test_there_and_back_by_the_commands_that_are_printed(project: Project, ask: Cli) -> None:
+    """An experiment, in a clone without a cache; of a commit, the page does it."""
     folder, clone, environment = project.folder, project.clone, project.environment
-    if number == 2:
-        before = project.one(clone, "models:/surrogate-snn/2")
-        assert (before["recorded_by_commit"], before["experiment"]) == (None, "other")
-        # As experiments are pushed to a server.
-        server = folder.parent / "server.git"
-        git(folder.parent, environment, "clone", "-q", "--bare", str(folder), str(server))
-        dvc(folder, environment, "exp", "push", str(server), "other")
-        dvc(clone, environment, "exp", "pull", str(server), "other")
-    version = project.one(clone, f"models:/surrogate-snn/{number}")
-    checkpoint = clone / "checkpoint.pth"
-    checkpoint.unlink(missing_ok=True)
+    before = one(ask, clone, "models:/surrogate-snn/2")
+    assert (before["recorded_by_commit"], before["experiment"]) == (None, "other")
+    # As experiments are pushed to a server.
+    server = folder.parent / "server.git"
+    git(folder.parent, environment, "clone", "-q", "--bare", str(folder), str(server))
+    dvc(folder, environment, "exp", "push", str(server), "other")
+    dvc(clone, environment, "exp", "pull", str(server), "other")
+    version = one(ask, clone, "models:/surrogate-snn/2")
     for command in version["commands"]:
         program, *arguments = command.split()
         if program == "dvc":
             dvc(clone, environment, "pull")  # the cache of a clone is empty
         {"git": git, "dvc": dvc}[program](clone, environment, *arguments)
-    assert file_digest(checkpoint, "md5") == version["checkpoint_md5"]
-    assert checkpoint.read_bytes() == (folder / "source" / f"{seed}.pth").read_bytes()
-    assert f"seed: {seed}" in (clone / "params.yaml").read_text()
+    assert (clone / "checkpoint.pth").read_bytes() == (folder / "source" / "43.pth").read_bytes()
     assert "up to date" in dvc(clone, environment, "status")
     # ... and back, from the file to its version
-    back = project.one(clone, "checkpoint.pth")
-    assert (back["version"], back["same_file"], back["recorded_in_workspace"]) == (
-        number, True, True,
-    )  # fmt: skip
+    back = one(ask, clone, "checkpoint.pth")
+    assert (back["version"], back["same_file"], back["recorded_in_workspace"]) == (2, True, True)
 
 
-def test_command(project: Project) -> None:
-    said = project.ask(
-        project.folder,
-        "models:/surrogate-snn@champion",
-    )
-    assert said.startswith("Version 1 of surrogate-snn (champion)\n")
-    assert "validation accuracy percent        87\n" in said
+def test_command(project: Project, ask: Cli) -> None:
     folder = project.folder.parent
     write_complete(folder / "stranger.pth", complete_content(trained_network(seed=1)))
     # Trained again, with other clocks.
     content = complete_content(trained_network(seed=42)) | {"timestamp": "2030-01-01 00:00:00"}
     write_complete(folder / "again.pth", content)
-    again = project.one(project.folder, "../again.pth")
+    again = one(ask, project.folder, "../again.pth")
     assert (again["version"], again["same_file"]) == (1, False)
-    for reference, words in (
-        ("models:/surrogate-snn/9", "error: surrogate-snn has no version 9 in this store."),
-        ("models:/other/1", "error: models:/other/1 names no version; allowed: models:/surr"),
-        ("none.pth", "error: none.pth does not exist"),
-        ("../stranger.pth", "error: ../stranger.pth is no version of surrogate-snn: publish its"),
-    ):
-        assert project.ask(project.folder, reference, status=1).startswith(words)
+    with chdir(project.folder):
+        said = ask.text("version", "models:/surrogate-snn@champion")
+        assert said.startswith("Version 1 of surrogate-snn (champion)\n")
+        assert "validation accuracy percent        87\n" in said
+        for reference, words in (
+            ("models:/surrogate-snn/9", "surrogate-snn has no version 9 in this store."),
+            ("models:/other/1", "models:/other/1 names no version; allowed: models:/surr"),
+            ("none.pth", "none.pth does not exist"),
+            ("../stranger.pth", "../stranger.pth is no version of surrogate-snn: publish its"),
+        ):
+            assert ask.refusal("version", reference).startswith(f"error: {words}")

@@ -4,10 +4,9 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from mlflow import MlflowClient
 
 from tests.tools.pipeline_tools import artifact_paths
 from tests.tools.recorded_project import Project
@@ -48,20 +47,6 @@ def ui(recorded_project: Project) -> Iterator[str]:
         yield f"{url}/#"
 
 
-@pytest.fixture(scope="module")
-def client(recorded_project: Project) -> MlflowClient:
-    return MlflowClient(tracking_uri=recorded_project.tracking_uri)
-
-
-@pytest.fixture(scope="module")
-def recorded(client: MlflowClient) -> Any:
-    """The pipeline's one run."""
-    experiment = client.get_experiment_by_name("spikejoule")
-    assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id])
-    return run
-
-
 @pytest.fixture
 def page(browser: "Page") -> "Page":
     """A page without the assistant, which MLflow opens over a first visitor's pages."""
@@ -72,37 +57,25 @@ def page(browser: "Page") -> "Page":
     return browser
 
 
-def metric(project: Project, file: str, name: str) -> float:
-    """A figure of the pipeline's metrics files."""
-    path = project.folder / artifact_paths(project.folder)[file]
-    value: float = json.loads(path.read_text(encoding="utf-8"))[name]
-    return value
-
-
-def run_address(ui: str, run: Any) -> str:
-    return f"{ui}/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
-
-
-def test_run_list_shows_runs_with_their_metrics(
-    page: "Page", ui: str, recorded: Any, recorded_project: Project
+def test_the_list_of_runs_shows_metrics_and_a_runs_page_its_curves(
+    page: "Page", ui: str, recorded_project: Project
 ) -> None:
     from playwright.sync_api import expect
 
-    page.goto(f"{ui}/experiments/{recorded.info.experiment_id}/runs?viewStateShareKey=overview")
+    (recorded,) = recorded_project.all_runs()
+    experiment = f"{ui}/experiments/{recorded.info.experiment_id}"
+    page.goto(f"{experiment}/runs?viewStateShareKey=overview")
     expect(page.get_by_role("link", name=recorded.info.run_name)).to_be_visible()
+    paths = artifact_paths(recorded_project.folder)
     for name, file in (
         ("test_accuracy_percent", "evaluate_metrics"),
         ("synaptic_events_per_inference", "energy_metrics"),
     ):
         cell = page.locator(f"[role=gridcell][col-id='metrics.`{name}`']")
-        assert float(cell.inner_text()) == pytest.approx(
-            metric(recorded_project, file, name), rel=1e-3
-        )
-
-
-def test_run_page_shows_curves(page: "Page", ui: str, recorded: Any) -> None:
+        figures = json.loads((recorded_project.folder / paths[file]).read_text(encoding="utf-8"))
+        assert float(cell.inner_text()) == pytest.approx(figures[name], rel=1e-3)
     name = "validation_accuracy_percent"
-    page.goto(f"{run_address(ui, recorded)}/model-metrics")
+    page.goto(f"{experiment}/runs/{recorded.info.run_id}/model-metrics")
     page.get_by_placeholder("Search metric charts").fill(name)
     card = page.get_by_test_id("experiment-view-compare-runs-card").filter(
         has=page.get_by_text(name, exact=True)

@@ -3,10 +3,7 @@
 import base64
 import json
 import os
-import subprocess
 import sys
-import urllib.error
-import urllib.request
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -31,7 +28,7 @@ from spikejoule.tracking.registry import save_served_model
 from spikejoule.tracking.runs import ModelFiles
 from tests import naive
 from tests.tools.examples import complete_content, trained_network, write_example
-from tests.tools.services import LOOPBACK, answers, free_port, running
+from tests.tools.pipeline_tools import run
 from tests.tools.settings import draw_key, encode
 
 ARITHMETIC = "45nm-fp32"
@@ -111,30 +108,38 @@ class TestAnswer:
         expected = 4.6 * HIDDEN * lit + 0.9 * events + (3.7 + 0.9) * T * (HIDDEN + OUTPUT)
         np.testing.assert_allclose(rows["energy_pj"], expected, rtol=1e-12)
 
-    def test_every_form_is_answered_alike(self, model: Any, images: np.ndarray) -> None:
-        expected = model.predict(images)
-        base64_texts = np.array([base64.b64encode(image.tobytes()).decode() for image in images])
-        flat = images.reshape(6, 784)
-        for same in (flat, images.astype(np.int64), images.astype(object), base64_texts):
-            assert model.predict(same).equals(expected)
-
-    def test_seed_and_position_decide_the_spikes_and_no_batch(
+    def test_form_and_batch_decide_nothing_but_seed_and_position_the_spikes(
         self, model: Any, images: np.ndarray
     ) -> None:
         own = model.predict(images)
+        base64_texts = np.array([base64.b64encode(image.tobytes()).decode() for image in images])
+        flat = images.reshape(6, 784)
+        for same in (flat, images.astype(np.int64), images.astype(object), base64_texts):
+            assert model.predict(same).equals(own)
         assert model.predict(images, params={"seed": SEED}).equals(own)
         assert not model.predict(images, params={"seed": 8}).equals(own)
         apart = model.predict(images[[4, 2]], params={"indices": [4, 2]})
         assert apart.to_dict("records") == own.iloc[[4, 2]].to_dict("records")
         assert not model.predict(images[[4, 2]]).equals(apart)
 
+    def test_clients_at_once_are_answered_alike(self, model: Any, images: np.ndarray) -> None:
+        parts = [images[np.arange(first, first + 40) % 6] for first in range(12)]
+        with ThreadPoolExecutor(len(parts)) as clients:
+            replies = list(clients.map(model.predict, parts))
+        assert all(
+            reply.equals(model.predict(part)) for part, reply in zip(parts, replies, strict=True)
+        )
+
     def test_blocks_bound_the_memory_and_change_nothing(
         self, model: Any, images: np.ndarray, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         many = images[np.arange(3000) % 6]
         places = [*range(2994), 9, 4, 4, 0, 70_000, 2**63 - 1]
-        whole = model.predict(many, params={"indices": places})
-        sizes = []
+        halves = [
+            model.predict(many[half], params={"indices": places[half]})
+            for half in (slice(0, 1500), slice(1500, 3000))
+        ]
+        sizes: list[int] = []
         events = Poisson.events
 
         def events_of_block(encoder: Poisson, block: np.ndarray, *others: Any) -> Any:
@@ -142,29 +147,20 @@ class TestAnswer:
             return events(encoder, block, *others)
 
         monkeypatch.setattr(Poisson, "events", events_of_block)
-        halves = [
-            model.predict(many[half], params={"indices": places[half]})
-            for half in (slice(0, 1500), slice(1500, 3000))
-        ]
+        whole = model.predict(many, params={"indices": places})
         pd.testing.assert_frame_equal(pd.concat(halves, ignore_index=True), whole, check_exact=True)
         assert max(sizes) * T <= 2**16
-        assert len(sizes) > 2
 
     @pytest.mark.parametrize(
         ("change", "said"),
         [
-            (lambda images: images / 255, "the pixels are of the type float64; allowed are 784"),
             (lambda images: images.astype(int) + 1, "the pixels run from 1 to 256; allowed"),
             (lambda images: images[0], r"the images have the shape \[28, 28\]; allowed"),
             (lambda images: images[:0], "the request has 0 images; allowed are 1 to 10,000 images"),
-            (
-                lambda images: np.zeros((10_001, 784), np.uint8),
-                "the request has 10,001 images; allowed are 1 to 10,000 images",
-            ),
+            (lambda images: images[[0] * 10_001], "has 10,001 images; allowed are 1 to 10,000"),
             # As JSON brings them.
             (lambda images: (images / 255).astype(object), "pixels are of the type float64; allow"),
             (lambda images: np.array([[1, 2], [3]], dtype=object), "allowed are 784 whole numbers"),
-            (lambda images: np.array([["a"] * 784]), "pixels are of the type <U1; allowed"),
             (lambda images: np.array(["AAAA", "???"]), "allowed are 784 whole numbers"),
         ],
     )
@@ -176,20 +172,15 @@ class TestAnswer:
         assert refusal.value.get_http_status_code() == 400
         assert "\n" not in refusal.value.message
 
-    @pytest.mark.parametrize(
-        ("params", "said"),
-        [
+    def test_other_questions_are_refused(self, model: Any, images: np.ndarray) -> None:
+        for params, said in (
             ({"profile": "silver"}, "profile: 'silver' is not allowed; allowed: 4"),
-            ({"seed": -1}, "seed: -1 is not allowed; allowed: a whole number from 0 to 4294967295"),
-            ({"indices": [1, 2]}, "indices: 2 are given for 6 images, .*; allowed: one per image"),
+            ({"seed": -1}, "-1 is not allowed; allowed: a whole number from 0 to 4294967295"),
+            ({"indices": [1, 2]}, "2 are given for 6 images, .*; allowed: one per image"),
             ({"indices": [0, 1, 2, 3, 4, -5]}, "the least of them -5; allowed: .* none below 0"),
-        ],
-    )
-    def test_other_questions_are_refused(
-        self, model: Any, images: np.ndarray, params: dict[str, Any], said: str
-    ) -> None:
-        with pytest.raises(MlflowException, match=said):
-            model.predict(images, params=params)
+        ):
+            with pytest.raises(MlflowException, match=said):
+                model.predict(images, params=params)
 
 
 class TestFolder:
@@ -208,13 +199,9 @@ class TestFolder:
         assert zipfile.is_zipfile(weights)
         assert torch.load(weights, weights_only=True)["schema_version"]
         assert weights.read_bytes() == checkpoint_path.read_bytes()
-
-    def test_signature(self, model: Any) -> None:
-        assert model.metadata.run_id == "a-run"
-        defaults = {param.name: param.default for param in model.metadata.signature.params}
+        signature = mlflow.pyfunc.load_model(str(folder)).metadata.signature
+        defaults = {param.name: param.default for param in signature.params}
         assert defaults == {"profile": ARITHMETIC, "seed": SEED, "indices": []}
-        names = [column.name for column in model.metadata.signature.outputs]
-        assert names == list(model.predict(np.zeros((1, 784), np.uint8)).columns)
 
     def test_what_is_wrong_is_refused_before_anything_is_written(
         self, tmp_path: Path, checkpoint_path: Path
@@ -246,16 +233,9 @@ def test_a_process_elsewhere_answers_the_same_by_the_code_beside_the_weights(
     """With nothing but the folder, and the libraries that it requires."""
     np.save(tmp_path / "images.npy", images)
     environment = {name: text for name, text in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE, str(folder), str(tmp_path / "images.npy")],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=True,
-    )
-    said = json.loads(done.stdout.splitlines()[-1])
+    command = [sys.executable, "-c", ELSEWHERE, folder, tmp_path / "images.npy"]
+    done = run(command, tmp_path, environment)
+    said = json.loads(next(line for line in done.splitlines() if line.startswith('{"rows"')))
     assert said["rows"] == model.predict(images).to_dict("records")
     assert Path(said["package"]) == folder / "code" / "spikejoule" / "__init__.py"
     assert [path.name for path in tmp_path.iterdir()] == ["images.npy"]
@@ -272,49 +252,3 @@ def test_a_process_elsewhere_answers_the_same_by_the_code_beside_the_weights(
         if f'"{name.lower()}>=' in project
     }
     assert imported - tried <= {line.partition("==")[0].lower() for line in lines}
-
-
-@pytest.mark.slow
-def test_mlflows_server_answers_as_the_model_does(
-    folder: Path, model: Any, images: np.ndarray, tmp_path: Path
-) -> None:
-    """`mlflow models serve`: lists and base64, clients at once, and a refusal with its reason."""
-    port = free_port()
-    address = f"http://{LOOPBACK}:{port}"
-
-    def ask(**body: Any) -> tuple[int, Any]:
-        request = urllib.request.Request(
-            f"{address}/invocations",
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=120) as reply:
-                return reply.status, json.load(reply)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, json.load(error)
-
-    command = [
-        *(sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", str(folder)),
-        *("--env-manager", "local", "--host", LOOPBACK, "--port", str(port)),
-    ]
-    # Beside this interpreter is the server that MLflow starts by name. The code is the model's.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    environment.pop("PYTHONPATH", None)
-    with running(command, tmp_path / "log", lambda: answers(f"{address}/ping"), environment):
-        params = {"profile": MEMORY, "seed": 8, "indices": [5, 4, 3, 2, 1, 0]}
-        expected = model.predict(images, params=params).to_dict("records")
-        assert expected[0]["energy_pj"] is None
-        texts = [base64.b64encode(image.tobytes()).decode() for image in images]
-        for inputs in (images.tolist(), images.reshape(6, 784).tolist(), texts):
-            assert ask(inputs=inputs, params=params) == (200, {"predictions": expected})
-        parts = [images[np.arange(first, first + 40) % 6] for first in range(12)]
-        with ThreadPoolExecutor(len(parts)) as clients:
-            replies = list(clients.map(lambda part: ask(inputs=part.tolist()), parts))
-        for part, reply in zip(parts, replies, strict=True):
-            assert reply == (200, {"predictions": model.predict(part).to_dict("records")})
-        status, reply = ask(inputs=(images / 255).tolist())
-        assert status == 400
-        assert "pixels are of the type float64; allowed are 784 whole" in reply["message"]

@@ -3,9 +3,8 @@
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,51 +25,10 @@ LOCKED_TRIES = 10
 longer."""
 
 
-@dataclass(frozen=True)
-class Team:
-    """A recorded project after two experiments at once, tracked by the team's server."""
-
-    project: Project
-    server: str
-    outputs: Mapping[str, str]
-    runs_before: int
-
-    def runs(self) -> dict[str, Any]:
-        """Name -> run of the server's experiment `spikejoule`; no name may be there twice."""
-        found = runs_of(self.server)
-        runs = {run.info.run_name: run for run in found}
-        assert len(runs) == len(found)
-        return runs
-
-
 def runs_of(tracking_uri: str) -> list[Any]:
     client = MlflowClient(tracking_uri=tracking_uri)
     experiment = client.get_experiment_by_name("spikejoule")
     return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
-
-
-def at_once(commands: Mapping[str, list[str]], project: Project, variables: Any) -> dict[str, str]:
-    """Run commands at the same time; returns what each said. All must succeed."""
-
-    def said_by(command: list[str]) -> str:
-        for _ in range(LOCKED_TRIES):
-            done = subprocess.run(
-                command,
-                cwd=project.folder,
-                env={**project.environment, **variables},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=COMMAND_SECONDS,
-            )
-            if "Unable to acquire lock" not in done.stdout:
-                break
-        assert done.returncode == 0, f"{command}:\n{done.stdout}"
-        return done.stdout
-
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(commands, pool.map(said_by, commands.values()), strict=True))
 
 
 def assert_equal_artifacts(project: Project, tracking_uri: str, run: Any, folder: Path) -> None:
@@ -86,57 +44,59 @@ def assert_equal_artifacts(project: Project, tracking_uri: str, run: Any, folder
         assert found[output.name] == output.read_bytes(), output
 
 
-@pytest.fixture(scope="module")
-def server(
-    postgresql: PostgreSQL, s3: S3Store, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
-    """The README's server: it alone knows the database's password and the store's keys."""
-    database = postgresql.create_database("mlflow")
-    folder = tmp_path_factory.mktemp("server")
-    arguments = ["--backend-store-uri", database, "--artifacts-destination", s3.bucket("mlflow")]
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder), **s3.environment()}
-    with mlflow_server(arguments, environment, folder) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def team(recorded_project: Project, server: str, tmp_path_factory: pytest.TempPathFactory) -> Team:
+def test_two_experiments_at_once_have_one_complete_run_each(
+    recorded_project: Project, postgresql: PostgreSQL, s3: S3Store, tmp_path: Path
+) -> None:
+    """On the page's server: it alone knows the database's password and the store's keys."""
     # A copy: the experiments stay in the repository that they were run in.
-    folder = tmp_path_factory.mktemp("team") / "a project"
+    folder = tmp_path / "a project"
     shutil.copytree(recorded_project.folder, folder, symlinks=True)
     project = replace(recorded_project, folder=folder)
     before = len(runs_of(project.tracking_uri))
-    commands = {
-        name: [*DVC_EXPERIMENT, "--name", name, "--set-param", f"train.lr={rate}"]
-        for name, rate in EXPERIMENTS.items()
-    }
-    outputs = at_once(commands, project, {"MLFLOW_TRACKING_URI": server})
-    return Team(project, server, outputs, before)
 
+    def run_on(server: str, name: str) -> None:
+        for _ in range(LOCKED_TRIES):
+            done = subprocess.run(
+                [*DVC_EXPERIMENT, "--name", name, "-S", f"train.lr={EXPERIMENTS[name]}"],
+                cwd=folder,
+                env={**project.environment, "MLFLOW_TRACKING_URI": server},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=COMMAND_SECONDS,
+            )
+            if "Unable to acquire lock" not in done.stdout:
+                break
+        assert done.returncode == 0, f"{name}:\n{done.stdout}"
+        assert "Traceback" not in done.stdout
 
-def test_two_experiments_at_once_have_one_complete_run_each(
-    team: Team, s3: S3Store, tmp_path: Path
-) -> None:
-    runs, client, project = team.runs(), MlflowClient(tracking_uri=team.server), team.project
-    assert set(runs) == set(EXPERIMENTS), team.outputs
-    for name, run in runs.items():
-        assert run.info.status == "FINISHED"
-        assert float(run.data.params["train.lr"]) == float(EXPERIMENTS[name])
-        assert run.data.tags["dvc.experiment"] == name
-        assert run.info.artifact_uri.startswith("mlflow-artifacts:")
-        assert "Traceback" not in team.outputs[name]
-        curve = "by_epoch/validation_accuracy_percent"
-        points = client.get_metric_history(run.info.run_id, curve)
-        assert [point.step for point in points] == [1, 2]
-        dvc(project.folder, project.environment, "exp", "apply", name)
-        assert_equal_artifacts(project, team.server, run, tmp_path / name)
-    git(project.folder, project.environment, "checkout", "-q", "--", ".")
-    dvc(project.folder, project.environment, "checkout")
+    database = postgresql.create_database("mlflow")
+    arguments = ["--backend-store-uri", database, "--artifacts-destination", s3.bucket("mlflow")]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), **s3.environment()}
+    with mlflow_server(arguments, environment, tmp_path) as server:
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(run_on, [server] * len(EXPERIMENTS), EXPERIMENTS))
+        runs, client = runs_of(server), MlflowClient(tracking_uri=server)
+        assert sorted(run.info.run_name for run in runs) == sorted(EXPERIMENTS)
+        for run in runs:
+            name = run.info.run_name
+            assert run.info.status == "FINISHED"
+            assert float(run.data.params["train.lr"]) == float(EXPERIMENTS[name])
+            assert run.data.tags["dvc.experiment"] == name
+            assert run.info.artifact_uri.startswith("mlflow-artifacts:")
+            curve = "by_epoch/validation_accuracy_percent"
+            points = client.get_metric_history(run.info.run_id, curve)
+            assert [point.step for point in points] == [1, 2]
+            dvc(folder, project.environment, "exp", "apply", name)
+            assert_equal_artifacts(project, server, run, tmp_path / name)
+    git(folder, project.environment, "checkout", "-q", "--", ".")
+    dvc(folder, project.environment, "checkout")
     stored = [path.name for path in (s3.folder / "mlflow").rglob("*.pth")]
     assert stored.count("surrogate_snn_checkpoint.pth") >= len(EXPERIMENTS)
     # The project's own store is left alone.
-    assert len(runs_of(project.tracking_uri)) == team.runs_before
-    assert git(project.folder, project.environment, "status", "--porcelain") == ""
+    assert len(runs_of(project.tracking_uri)) == before
+    assert git(folder, project.environment, "status", "--porcelain") == ""
 
 
 def test_a_database_without_a_server_is_enough(

@@ -1,0 +1,422 @@
+"""Runs compared: the Pareto front, means over seeds, the verdict; tables that cite runs."""
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spikejoule import cli
+from spikejoule.core.errors import ArtifactError, StoreError
+from spikejoule.core.store import write_csv
+from spikejoule.energy.ledger import Variant, save_variants
+from spikejoule.energy.tables import VerdictTable
+from spikejoule.evaluation.front_rows import FRONT_COLUMNS, pareto_front, read_front
+from spikejoule.params import earlier_values
+from spikejoule.tracking import queries
+from spikejoule.tracking.pareto import (
+    checked_front,
+    compare_runs,
+    experiment_command,
+    front_text,
+)
+from spikejoule.tracking.publishing import publish
+from spikejoule.tracking.queries import finished_runs
+from spikejoule.tracking.runs import RunRecord, StoredFile
+from spikejoule.tracking.seeds import comparable_runs, seeds_table
+from spikejoule.tracking.verdict import recorded_contenders
+from tests.energy.test_verdict import variant
+from tests.tools.pipeline_tools import artifact_paths, set_parameters
+from tests.tools.recorded import PARAMETERS, frame, record, run, store_of
+
+CURRENT = {**earlier_values(), **PARAMETERS}
+"""What a params.yaml holds, whose keys are more than those of an older run."""
+LATER = {name: str(value) for name, value in earlier_values().items()}
+SAME = {**LATER, "train.threads": "1", "baseline.lr": "0.1"}
+"""Of the same result: keys that came after a run, and what trains no spiking network."""
+RUNS = (
+    run("100", 98, 97.5, 5000, early=(97.5, 96.5, 2000)),
+    run("50", 96, 95, 3000, parameters={"train.target_accuracy": "None"}),
+    run("400", 98.6, 98.4, 20_000),
+)
+
+
+class TestParetoFront:
+    # Few distinct values, so that ties of every kind occur.
+    @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), max_size=25))
+    def test_equals_the_definition(self, points: list[tuple[int, int]]) -> None:
+        costs, gains = [point[0] for point in points], [point[1] for point in points]
+        assert pareto_front(costs, gains) == tuple(
+            not any(
+                other <= cost and more >= gain and (other < cost or more > gain)
+                for other, more in points
+            )
+            for cost, gain in points
+        )
+
+
+class TestCompare:
+    def test_validation_accuracy_decides_and_early_exits_are_points_of_their_own(self) -> None:
+        # The second has the better test accuracy, and loses all the same.
+        found = compare_runs(frame(run("100", 98, 90, 5000), run("200", 97, 99, 6000)))
+        assert list(found.front["name"]) == ["100"]
+        assert found.varied == ("model.hidden",)
+        found = compare_runs(frame(*RUNS))
+        points = found.points[["name", "early_exit", "on_front"]].to_numpy().tolist()
+        assert points == [
+            ["100", True, True], ["50", False, False], ["100", False, True], ["400", False, True],
+        ]  # fmt: skip
+        assert found.n_runs == 3
+
+    @pytest.mark.parametrize(
+        ("reason", "changes"),
+        [
+            ("without accuracy or synaptic events", {"figures": (98, 97, math.nan)}),
+            (
+                "with products of constant currents beside their events",
+                {"metrics": {"input_macs_per_inference": 4e4}},
+            ),
+            ("validated on the test images", {"parameters": {"data.validation_size": "0.0"}}),
+            ("the same result again", {"name": "100", "parameters": SAME}),
+            ("measured on other images (mnist)", {"tags": {"data.source": "mnist"}}),
+            ("measured on other images (mnist5k)", {"parameters": {"seed": "1"}}),
+        ],
+    )
+    def test_what_cannot_be_compared_is_left_out(
+        self, reason: str, changes: dict[str, Any]
+    ) -> None:
+        changes = dict(changes)
+        name, figures = changes.pop("name", "9"), changes.pop("figures", (98, 90, 5000))
+        alike = [run("100", 98, 90, 5000), run("300", 98.5, 91, 9000)]
+        found = compare_runs(frame(*alike, run(name, *figures, **changes)))
+        assert list(found.points["name"]) == ["100", "300"]
+        assert found.left_out == {reason: 1}
+
+    def test_what_varies(self) -> None:
+        old = run("100", 98, 90, 5000)
+        other = run("100", 97, 90, 4000, parameters={**LATER, "model.reset": "subtract"})
+        assert compare_runs(frame(old, other)).varied == ("model.reset",)
+        # What trains the conventional network counts where that was the teacher.
+        fast, slow = (
+            run(
+                "100", 98, 90, 5000, parameters={"baseline.lr": lr, "train.distillation": "0.5"}
+            )
+            for lr in ("0.01", "0.0001")
+        )  # fmt: skip
+        assert compare_runs(frame(fast, slow)).varied == ("baseline.lr",)
+
+    def test_a_source_can_be_chosen(self) -> None:
+        full = run("50", 99, 99, 10, tags={"data.source": "mnist"})
+        runs = frame(run("100", 98, 90, 5000), run("200", 98.5, 91, 9000), full)
+        assert list(compare_runs(runs).points["name"]) == ["100", "200"]
+        assert list(compare_runs(runs, "mnist").points["name"]) == ["50"]
+        with pytest.raises(StoreError, match=r"'letters'; there is: mnist, mnist5k"):
+            compare_runs(runs, "letters")
+
+    def test_nothing_to_compare(self) -> None:
+        with pytest.raises(StoreError, match="no finished run.*1 without accuracy"):
+            compare_runs(frame(run("100", 98)))
+
+
+class TestOutput:
+    def test_text_names_the_cheapest_and_how_to_repeat_it(self) -> None:
+        text = front_text(compare_runs(frame(*RUNS)), 98, CURRENT)
+        assert "Least energy at 98 % on validation: 100, 5,000 synaptic events" in text
+        assert "dvc exp run -S 'model.hidden=[100]'\n" in text
+        text = front_text(compare_runs(frame(*RUNS)), 99, CURRENT)
+        assert "No run reaches 99 % on validation." in text
+
+    def test_command(self) -> None:
+        """Whatever differs is named, and what another command may have changed."""
+        parameters = {"data.source": "/my digits", "train.target_accuracy": "None", "train.lr": "1"}
+        current = {"data.source": "auto", "train.target_accuracy": 98.0, "train.lr": 1}
+        command = "dvc exp run -S 'data.source=/my digits' -S train.target_accuracy=null"
+        assert experiment_command(parameters, current) == command
+        assert "-S train.lr=1 " in experiment_command(parameters, current, always=["train.lr"])
+
+
+# Two runs, one of them with early answers: name, early, on the front, validation, test, events.
+ROWS = (
+    ("a", 1, 1, 97.0, 97.5, 2000.0, "mnist", "c0ffee", "a" * 32),
+    ("b", 0, 0, 96.0, 96.5, 3000.0, "mnist", "c0ffee", "b" * 32),
+    ("a", 0, 1, 98.0, 98.5, 5000.0, "mnist", "c0ffee", "a" * 32),
+)
+
+
+class TestTable:
+    @pytest.mark.parametrize(
+        ("row", "column", "value", "words"),
+        [
+            (1, "on_front", 1, "row 3: on_front is 1, but .* it is 0"),
+            (2, "early_exit", 1, "a run is there twice"),
+            (1, "data_source", "mnist5k", "the rows are of different data"),
+        ],
+    )
+    def test_rows_that_contradict_each_other_are_refused(
+        self, tmp_path: Path, row: int, column: str, value: Any, words: str
+    ) -> None:
+        rows = [list(cells) for cells in ROWS]
+        path = tmp_path / "front.csv"
+        write_csv(path, FRONT_COLUMNS, rows)
+        assert [row.on_front for row in read_front(path)] == [True, False, True]
+        rows[row][FRONT_COLUMNS.index(column)] = value
+        write_csv(path, FRONT_COLUMNS, rows)
+        with pytest.raises(ArtifactError, match=rf"front\.csv.*{words}"):
+            read_front(path)
+
+    def test_one_from_before_run_ids_cites_no_run(self, tmp_path: Path, project: Path) -> None:
+        write_csv(tmp_path / "front.csv", FRONT_COLUMNS[:-1], [ROWS[0][:-1]])
+        assert checked_front(tmp_path / "front.csv", store_of(project)) == ""
+        (tmp_path / "front.csv").write_text("")
+        with pytest.raises(ArtifactError, match=r"front\.csv"):
+            checked_front(tmp_path / "front.csv", store_of(project))
+
+
+class TestCommand:
+    def test_from_the_store_to_figure_and_table_which_cites_its_runs(
+        self, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(queries, "_RUNS_A_PAGE", 2)
+        for one in RUNS:
+            record(project, one)
+        figure, table = project / "figures" / "front.png", project / "metrics" / "front.csv"
+        arguments = ["front", str(project), "--figure", str(figure), "--table", str(table)]
+        assert cli.main(arguments) == 0
+        assert "3 runs on mnist5k: 5,000 MNIST digits" in (said := capsys.readouterr().out)
+        assert "dvc exp run" in said
+        assert figure.read_bytes().startswith(b"\x89PNG")
+        assert [row.name for row in read_front(table) if row.on_front] == ["100", "100", "400"]
+        check = ["front", str(project), "--check", str(table)]
+        assert cli.main(check) == 0
+        assert capsys.readouterr().out.count(": agrees with its run ") == 4
+        store, before = store_of(project), table.read_text()
+        # Within all relations of the rows, so that its runs alone can tell
+        for old, new, words in (
+            (",96.5,", ",99.9,", "test_accuracy_percent 99.9 there, 96.5 here"),
+            ("[100]", "[10]", "model.hidden [10] there, [100] here"),
+        ):
+            table.write_text(before.replace(old, new, 1))
+            assert cli.main(check) == 1
+            assert "row 2: differs from its run " in (said := capsys.readouterr().err)
+            assert words in said
+            with pytest.raises(ArtifactError, match="row 2: differs from its run"):
+                publish(RunRecord("new", front=table), store)
+        for run_id in finished_runs(store)["run_id"]:
+            before = before.replace(run_id, run_id[::-1])
+        table.write_text(before.replace(",96.5,", ",99.9,"))
+        assert cli.main(check) == 0
+        assert capsys.readouterr().out.count("is not in this store") == 4
+        assert publish(RunRecord("new", front=table), store).added
+
+    def test_runs_from_before_keys_had_their_names(self, project: Path) -> None:
+        old = {"encode.code": "latency", "rival.lr": "0.01", "train.distillation": "0.5"}
+        new = {"encode.encoding": "latency", "baseline.lr": "0.01", "train.distillation": "0.5"}
+        record(project, run("100", 98, 90, 5000, parameters=old))
+        record(project, {**run("100", 98, 90, 5000, parameters=new), "name": "again"})
+        found = compare_runs(finished_runs(store_of(project)))
+        assert (found.n_runs, len(found.repeated), found.varied) == (1, 1, ())
+
+    def test_no_store(self, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (project / "mlflow.db").unlink()
+        assert cli.main(["front", str(project)]) == 1
+        assert "error: there is no MLflow store at" in capsys.readouterr().err
+        assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "params.yaml"]
+
+
+EARLY = (97.5, 96.5, 3000)
+
+
+def means(*runs: dict[str, Any], nanojoules: float = 10.0) -> list[Any]:
+    """The rows of the table."""
+    priced = frame(*runs).assign(neuron_updates_clocked=8200.0, nj_45nm_int8=0.4)
+    table = seeds_table(priced.assign(nj_45nm_fp32=[nanojoules + n for n in range(len(runs))]))
+    return list(table.itertuples())
+
+
+def seeded(name: str, seed: int, test: float = 97.0, **changes: Any) -> dict[str, Any]:
+    parameters = {"model.hidden": "[9]", "seed": str(seed), **changes.pop("parameters", {})}
+    return run(name, 98, test, 4000, parameters=parameters, **changes)
+
+
+def test_of_three_seeds_in_any_order_the_latest_of_each() -> None:
+    (row,) = means(
+        seeded("n-seed-44", 44, 96.0, parameters={"train.threads": "1"}),
+        seeded("n-seed-43", 43, 98.0),
+        seeded("n", 42, metrics={"hidden_spikes_per_inference": 130.0}),
+        seeded("earlier", 42, 90.0),
+    )
+    assert (row.name, row.seeds, row.early_exit) == ("n", "42 43 44", False)
+    assert row.test_accuracy_percent == 97.0
+    assert (row.test_lowest_percent, row.test_highest_percent) == (96.0, 98.0)
+    assert row.spikes_per_layer == "100.0 110.0 100.0"
+    assert row.nj_45nm_fp32 == 11.0
+    assert math.isnan(row.nj_45nm_int8)  # integers are priced where integers ran
+    assert (row.neuron_updates_clocked, row.neuron_updates_lazy) == (8200, 8200.0)
+
+
+def test_early_exits_and_other_settings_are_rows_of_their_own() -> None:
+    lazy = {"neuron_updates_lazy_per_inference": 1234.56}
+    rows = means(
+        seeded("a", 42, early=EARLY),
+        seeded("b", 42, parameters={"model.weight_bits": "8"}, metrics=lazy),
+    )
+    answers = [(row.name, row.early_exit) for row in rows]
+    assert answers == [("a", True), ("a", False), ("b", False)]
+    assert (rows[2].nj_45nm_int8, rows[2].neuron_updates_lazy) == (0.4, 1234.6)
+    rule = {"evaluate.early_exit_rule": "first_spike"}
+    rows = means(seeded("a", 42, early=EARLY), seeded("b", 43, early=EARLY, parameters=rule))
+    assert {row.seeds for row in rows} == {"42", "43"}
+
+
+def test_other_images_and_validation_on_the_test_images_are_not_averaged() -> None:
+    one, other = (
+        seeded(name, seed, tags={"data.sha256.images": digest})
+        for name, seed, digest in (("a", 42, "aa"), ("b", 43, "bb"))
+    )
+    assert list(comparable_runs(frame(one, other))["name"]) == ["a"]
+    with pytest.raises(StoreError, match="no finished run that could be averaged"):
+        comparable_runs(frame(seeded("a", 1, parameters={"data.validation_size": "0"})))
+
+
+def test_seeds_from_the_store_to_the_table(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = ("profile", "network", "phase", "term", "class", "count", "pj")
+    for one, picojoules in ((seeded("n", 42), 9000.0), (seeded("n-seed-43", 43), 11000.0)):
+        energies = tmp_path / one["name"] / "energy.csv"
+        write_csv(
+            energies,
+            columns,
+            [
+                ("45nm-fp32", "snn", "inference", "neuron_update_active", "", 200, ""),
+                ("45nm-fp32", "snn", "inference", "neuron_update_inactive", "", 8000, ""),
+                ("45nm-fp32", "snn", "inference", "total", "", "", picojoules),
+                ("45nm-fp32", "snn", "inference", "total", "7", "", 1.0),
+                ("45nm-fp32", "ann", "inference", "total", "", "", 2.0),
+                ("45nm-fp32", "snn", "training", "total", "", "", 3.0),
+            ],
+        )
+        record(project, one, [StoredFile(energies, "metrics")])
+    table = project / "seeds.csv"
+    assert cli.main(["seeds", str(project), "--table", str(table)]) == 0
+    assert "on mnist5k: 5,000 MNIST digits" in capsys.readouterr().out
+    assert table.read_text().splitlines()[1] == (
+        "n,0,42 43,98.0,97.0,97.0,97.0,4000.0,20,100.0 100.0 100.0,8200,8200.0,10.0,"
+    )
+
+
+# Events cost 0.9 pJ under this profile, MACs 4.6 pJ.
+PROFILE = "45nm-fp32"
+SMALL_BASELINE, LARGE_BASELINE = "ReLU 784-9-10", "ReLU 784-100-10"
+LEAN = [
+    variant("spiking", [50, 60, 70, 80], 97.4, network="spiking 784-16-10 (latency)"),
+    variant("conventional", [10, 20, 30, 4000], 98.2, network=SMALL_BASELINE),
+]
+# Of one image less, and with the baseline that the other run has, too.
+WIDE = [
+    variant("spiking", [100, 200, 300], 98.6, network="spiking 784-400-10 (latency)"),
+    variant("conventional", [10, 20, 30], 98.2, network=SMALL_BASELINE),
+    variant("conventional", [1000, 1000, 1000], 99.2, network=LARGE_BASELINE),
+]
+
+
+@pytest.fixture
+def priced(project: Path, repository: Path) -> Path:
+    """A project with prices."""
+    set_parameters(project, {"energy_report.bootstrap_samples": 100})
+    prices = artifact_paths(repository)["hardware"]
+    (project / prices).parent.mkdir(parents=True)
+    shutil.copy(repository / prices, project / prices)
+    return project
+
+
+def record_networks(project: Path, name: str, contenders: Sequence[Variant] = ()) -> None:
+    """A run of that name; without contenders, as one from before networks were stored."""
+    artifacts = [StoredFile(project / "params.yaml", "")]
+    if contenders:
+        path = project.parent / name / "contenders.npz"
+        path.parent.mkdir()
+        save_variants(path, contenders)
+        artifacts.append(StoredFile(path, "results"))
+    size = {"model.hidden": f"[{len(name)}]"}
+    record(project, run(name, 98, 97, 4000 + len(name), parameters=size), artifacts)
+
+
+def refused(project: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    table = project / "verdict.csv"
+    assert cli.main(["verdict", str(project), "--table", str(table)]) == 1
+    said = capsys.readouterr()
+    assert not said.out
+    assert not table.exists()
+    (line,) = said.err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_who_contends(priced: Path) -> None:
+    """A run that gave the same again brings its baselines; others of one name are two."""
+    record_networks(priced, "lean", LEAN)
+    record_networks(priced, "same", WIDE)  # of as many letters: the same parameters and figures
+    record_networks(priced, "wider", [variant("conventional", [7], 97.9, network=SMALL_BASELINE)])
+    store = store_of(priced)
+    path = Path(artifact_paths(priced)["contenders"])
+    found = recorded_contenders(store, compare_runs(finished_runs(store)), path).contenders
+    assert sorted(
+        (one.network, one.accuracies.validation_percent) for one in found if one.accuracies
+    ) == [
+        (LARGE_BASELINE, 99.2),
+        (SMALL_BASELINE, 97.9),
+        (SMALL_BASELINE, 98.2),
+        ("same: 784-400-10 (latency)", 98.6),  # the last one stands for both
+    ]  # fmt: skip
+
+
+def test_the_verdict_from_the_store_to_the_table(
+    priced: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Spiking networks bear the names of their runs; all are cut to the images of every run."""
+    record_networks(priced, "lean", LEAN)
+    record_networks(priced, "wider", WIDE)
+    record_networks(priced, "before", ())
+    table = priced / "metrics" / "verdict.csv"
+    assert cli.main(["verdict", str(priced), "--table", str(table)]) == 0
+    written = VerdictTable.read(table).rows
+    rows = {row.level_percent: row for row in written if row.profile == PROFILE}
+    lean, wider = "lean: 784-16-10 (latency), way", "wider: 784-400-10 (latency), way"
+    small, large = f"{SMALL_BASELINE}, way", f"{LARGE_BASELINE}, way"
+    found = {level: (row.spiking, row.conventional, row.outcome) for level, row in rows.items()}
+    assert found == {
+        97.0: (lean, small, "snn"),
+        98.0: (wider, small, "ann"),
+        98.5: (wider, large, "snn"),
+        99.0: ("", large, "ann"),
+    }
+    assert rows[97.0].ratio == pytest.approx(0.9 * 60 / (4.6 * 20))
+    assert rows[98.0].spiking_pj == pytest.approx(0.9 * 200)
+    assert rows[99.0].conventional_pj == pytest.approx(4.6 * 1000)
+    assert rows[99.0].ratio is None
+    text = capsys.readouterr().out
+    assert text.startswith("4 networks of 2 runs\n")
+    assert text.endswith("Without counted networks: before\n")
+    (line,) = (each for each in text.splitlines() if each.split()[:2] == [PROFILE, "98"])
+    assert "conventional network wins" in line
+    assert f"{wider}: 180 pJ" in line
+
+
+def test_a_verdict_without_networks(priced: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record_networks(priced, "before", ())
+    assert "no run in the store holds the networks that it counted" in refused(priced, capsys)
+    record_networks(priced, "lean", LEAN)
+    (stored,) = (priced / "mlartifacts").rglob("contenders.npz")
+    stored.write_bytes(stored.read_bytes()[:-50])
+    said = refused(priced, capsys)
+    assert said.startswith("error: run ")
+    assert "contenders.npz" in said
+    (priced / "mlartifacts").rename(priced / "moved")
+    said = refused(priced, capsys)
+    assert said.startswith("error: results/contenders.npz of run ")
+    assert "if the run's files were moved or removed, bring them back" in said
