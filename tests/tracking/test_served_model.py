@@ -184,7 +184,9 @@ class TestAnswer:
 
 
 class TestFolder:
-    def test_nothing_is_pickled(self, folder: Path, checkpoint_path: Path) -> None:
+    def test_has_a_signature_and_nothing_pickled(
+        self, model: Any, folder: Path, checkpoint_path: Path
+    ) -> None:
         flavor = yaml.safe_load((folder / "MLmodel").read_text())["flavors"]["python_function"]
         assert flavor["loader_module"] == "mlflow.pyfunc.loaders.code_model"
         assert "python_model" not in flavor
@@ -199,7 +201,9 @@ class TestFolder:
         assert zipfile.is_zipfile(weights)
         assert torch.load(weights, weights_only=True)["schema_version"]
         assert weights.read_bytes() == checkpoint_path.read_bytes()
-        signature = mlflow.pyfunc.load_model(str(folder)).metadata.signature
+        signature = model.metadata.signature
+        names = [column.name for column in signature.outputs]
+        assert names == list(model.predict(np.zeros((1, 784), np.uint8)).columns)
         defaults = {param.name: param.default for param in signature.params}
         assert defaults == {"profile": ARITHMETIC, "seed": SEED, "indices": []}
 
