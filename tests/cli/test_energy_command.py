@@ -194,7 +194,8 @@ def measured_content(
     network: TrainedNetwork, mnist5k: Dataset, pruned: bool = False
 ) -> tuple[dict[str, Any], Measurement]:
     """The checkpoint of a network that ran on the first test images, and what it did there."""
-    events = network.encoder.events(mnist5k.test.images[:N_IMAGES], draw_key(7, "test", 0))
+    images = mnist5k.test.select(slice(N_IMAGES))
+    events = network.encoder.events(images.images, draw_key(7, "test", 0), images.index)
     measured = measure_network(network.state, network.architecture, events, pruned=pruned)
     proxies, timings = measured.proxies.as_checkpoint_entry(), TRAIN_TIMINGS
     content = build_complete(network, measured.counts, 0.25, timings, EVALUATION, proxies, {})
@@ -246,7 +247,7 @@ class TestPruned:
         content["energy_proxies"]["per_layer"]["hidden_to_output"] = {
             "synaptic_events_per_inference": value
         }
-        stored(tmp_path, content)
+        write_complete(tmp_path / "c.pth", content)
         for command in ("report", "energy"):
             assert "hidden_to_output" in cli.refusal(command, tmp_path / "c.pth")
 

@@ -231,7 +231,7 @@ def field(side: Side, n: int) -> list[Variant]:
         variant(
             side, [int(energy)] * 2, float(percent), network=f"{side} {k}", test=float(percent) - 1
         )
-        for k, (energy, percent) in enumerate(generator.integers((1, 90), (12, 99), (n, 2)))
+        for k, (energy, percent) in enumerate(generator.integers((1, 90), (50, 99), (n, 2)))
     ]  # fmt: skip
 
 

@@ -83,19 +83,19 @@ def front(n_points: int, target_percent: float | None) -> Chart:
     return accuracy_front(rows, target_percent, SOURCE)
 
 
-def classes(*counts: tuple[int, int]) -> Chart:
+def classes(*counts: tuple[int, int], percent: float = 45) -> Chart:
     """Classes of which so many samples of so many are read right."""
     rows = [
         ClassRow.model_validate({"class": label, "n_samples": n, **accuracy(right, n).entries()})
         for label, (right, n) in enumerate(counts)
     ]
-    return per_class_accuracy(rows, 45, 0.95, SOURCE)
+    return per_class_accuracy(rows, percent, 0.95, SOURCE)
 
 
 CHARTS: dict[str, Callable[[], Chart]] = {
     "training curves": lambda: curves(20),
     "confusion matrix": confusion,
-    "per-class accuracy": lambda: classes(*((90 + digit, 100) for digit in range(10))),
+    "per-class accuracy": lambda: classes(*((90 + n, 100) for n in range(10)), percent=94.5),
     "spike raster": lambda: spike_raster(raster(), SOURCE),
     "accuracy front": lambda: front(8, 93),
     "search": lambda: search_front([Point(2, 97, "3"), Point(9, 99, "5", False)], "nJ", SOURCE),

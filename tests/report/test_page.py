@@ -185,7 +185,7 @@ class TestPage:
 
     def test_the_cheapest_of_the_recorded_networks_is_compared_with(self) -> None:
         """The verdict of the run alone, a win, is overturned by a network of an earlier run."""
-        found = content(fronts=recorded(40.0), data_source="mnist")
+        found = content(fronts=recorded(40.0), data_source="mnist5k")
         page, card = energy_page(found), energy_card(found)
         first = (
             "The spiking network loses at equal accuracy (88.00 % on validation images) under "
@@ -210,11 +210,11 @@ class TestPage:
             ({"chosen": "truenorth"}, "The profile truenorth does not compare this network"),
             # A dearer recorded network changes the set alone.
             (
-                {"fronts": recorded(900.0), "data_source": "mnist"},
+                {"fronts": recorded(900.0), "data_source": "mnist5k"},
                 "wins .* times the 210.6 pJ of ReLU 3-2-2, zero-skipping .* among 3 conventional",
             ),
             (
-                {"fronts": recorded(None), "data_source": "mnist"},
+                {"fronts": recorded(None), "data_source": "mnist5k"},
                 "Undecided .*: 69.6 pJ .*, 0.773 to 2.32 times the 30 pJ to 90 pJ of ReLU 9, ",
             ),
             (
