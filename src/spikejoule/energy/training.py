@@ -29,7 +29,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from spikejoule.encoding.events import Products
@@ -48,6 +47,8 @@ from spikejoule.energy.counting import (
 from spikejoule.model.architecture import Architecture
 
 if TYPE_CHECKING:  # PyTorch comes with it
+    from jinja2 import Environment
+
     from spikejoule.model.trained import EpochEntry
 
 PHASES: Final = ("forward", "backward", "optimizer")
@@ -68,7 +69,10 @@ _CLIPPING = {"optimizer_multiplication": 2, "optimizer_addition": 1}  # norm, sc
 
 
 @cache
-def _templates() -> Environment:
+def _templates() -> "Environment":
+    # Here and not above: a served model has no jinja2, and prints no sentences.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     loader = PackageLoader("spikejoule.energy", "assumptions")
     return Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
 
