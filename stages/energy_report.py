@@ -26,12 +26,8 @@ from spikejoule.evaluation.evaluation import read_evaluation
 from spikejoule.evaluation.front_rows import read_front
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
-from spikejoule.model.checkpoint import (
-    build_complete,
-    complete_checkpoint,
-    write_complete,
-)
-from spikejoule.model.trained import load_trained
+from spikejoule.model.checkpoint import complete_checkpoint, write_complete
+from spikejoule.model.trained import build_complete, load_trained
 from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts import pictures

@@ -18,14 +18,9 @@ from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_proxies,
 from spikejoule.energy.tables import EnergyMetrics, headline
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.checkpoint import (
-    CompleteCheckpoint,
-    build_complete,
-    read_complete,
-    write_complete,
-)
+from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write_complete
 from spikejoule.model.pruning import pruning_masks
-from spikejoule.model.trained import TrainedNetwork
+from spikejoule.model.trained import TrainedNetwork, build_complete
 from spikejoule.params import load_params
 from spikejoule.report import PageContent, energy_page
 from spikejoule.report.page import energy_text

@@ -22,7 +22,7 @@ from spikejoule.energy import (
 from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.trained import EpochEntry
+from spikejoule.model.checkpoint import EpochEntry
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 

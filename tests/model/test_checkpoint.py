@@ -11,6 +11,7 @@ import torch
 
 from spikejoule.cli import main
 from spikejoule.core import torch_files
+from spikejoule.core.errors import ArtifactError
 from spikejoule.model import checkpoint, trained
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests.tools.examples import complete_content, trained_network, write_example
@@ -38,7 +39,6 @@ class TestTorchFiles:
             _use_new_zipfile_serialization=new_format,
         )
         refusal(checkpoint.read_complete, tmp_path / "evil.pth")
-        refusal(trained.load_trained, tmp_path / "evil.pth")
         assert not flag.exists()
         torch.load(tmp_path / "evil.pth", weights_only=False)
         assert flag.exists(), "the file was harmless, so the test above showed nothing"
@@ -121,15 +121,17 @@ class TestTrainedNetwork:
     def test_weights_that_do_not_fit_are_not_written(self, tmp_path: Path) -> None:
         network = trained_network()
         other = replace(network, state=trained_network((30,)).state)
-        with pytest.raises(ValueError, match=r"layer1\.synapses\.weight has the shape \(30, 784\)"):
+        with pytest.raises(ArtifactError, match=r"weight has the shape \(30, 784\)"):
             trained.save_trained(tmp_path / "t.pth", other)
         assert list(tmp_path.iterdir()) == []
 
-    def test_one_kind_of_checkpoint_is_not_the_other(self, tmp_path: Path) -> None:
-        path = write_example(tmp_path / "c.pth")
-        assert "'surrogate_complete_v1'" in refusal(trained.load_trained, path)
-        trained.save_trained(path, trained_network())
-        assert "spikejoule/trained/1" in refusal(checkpoint.read_complete, path)
+    def test_a_file_that_tells_nothing_of_training_is_none_to_go_on_from(
+        self, tmp_path: Path
+    ) -> None:
+        content = complete_content()
+        del content["spikejoule"]
+        checkpoint.write_complete(tmp_path / "c.pth", content)
+        assert "train again" in refusal(trained.load_trained, tmp_path / "c.pth")
 
 
 # Every key of the schema `surrogate_complete_v1`, by section.
@@ -245,9 +247,7 @@ class TestReadComplete:
         [
             (lambda content: content.pop("model_state_dict"), "model_state_dict"),
             (lambda content: content.pop("schema_version"), "no schema"),
-            (_with("architecture", "n_hidden", 30), "twice"),
             (_with("architecture", "threshold", None), "threshold is null"),
-            (_with("", "test_accuracy", 5.0), "90.1 to 5.0 to 92.2 is no interval"),
             (_with("training_spikes", "total_per_layer", {"input": 5.0}), "not the layers"),
             (_with("spikejoule", "history", [{"spikes": (5, 1, 1)}]), "epoch is missing"),
             (_with("model_state_dict", "layer3.synapses.bias", torch.zeros(1)), "unknown"),
@@ -263,7 +263,6 @@ class TestReadComplete:
                 _with("model_state_dict", "layer1.neurons.log_threshold", torch.tensor([99.0])),
                 "beyond 69",
             ),
-            (_with("inference_spikes", "total_hidden", 1201), "hidden_per_inference is 300.0"),
         ],
     )
     def test_what_does_not_fit_is_refused_in_one_sentence(
@@ -276,22 +275,3 @@ class TestReadComplete:
         change(content)
         torch.save(content, tmp_path / "c.pth")
         assert words in refusal(checkpoint.read_complete, tmp_path / "c.pth")
-
-    @pytest.mark.parametrize(
-        ("change", "words"),
-        [
-            (_with("", "best_epoch", 3), "best_epoch: 3 is none of 2 epochs"),
-            (_with("", "best_validation_accuracy_percent", 86.0), "is not the 87.0 of epoch 2"),
-            (_with("training_spikes", "totals", [1, 2, 3]), "not the sum"),
-            (_with("training_spikes", "layer_names", ["a", "b", "c"]), "['a', 'b', 'c']"),
-            (_with("architecture", "hidden", [21]), "(20, 784), not (21, 784)"),
-        ],
-    )
-    def test_a_trained_network_that_breaks_its_schema(
-        self, tmp_path: Path, change: Callable[[dict[str, Any]], None], words: str
-    ) -> None:
-        trained.save_trained(tmp_path / "t.pth", trained_network())
-        content = torch.load(tmp_path / "t.pth", weights_only=True)
-        change(content)
-        torch.save(content, tmp_path / "t.pth")
-        assert words in refusal(trained.load_trained, tmp_path / "t.pth")

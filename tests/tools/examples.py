@@ -13,14 +13,11 @@ from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.checkpoint import (
-    build_complete,
-    write_complete,
-)
+from spikejoule.model.checkpoint import write_complete
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
-from spikejoule.model.trained import TrainedNetwork
+from spikejoule.model.trained import TrainedNetwork, build_complete
 
 TRAIN_TIMINGS = {
     "training_time_seconds": 12.5,
@@ -120,6 +117,7 @@ def trained_network(
             "patience": 5,
             "grad_clip_norm": 1.0,
             "surrogate": "arctangent",
+            "optimizer": "Adam",
         },
         history=tuple(
             {

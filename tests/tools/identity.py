@@ -41,9 +41,8 @@ def digests(paths: Mapping[str, Path]) -> dict[str, str]:
                 if arrays[name].dtype.kind in "iuf" and arrays[name].ndim:
                     found[f"{artifact}.{name}"] = _digest(arrays[name])
     content = torch.load(paths["trained"], map_location="cpu", weights_only=True)
-    for name, tensor in _tensors(
-        "trained", {key: content[key] for key in ("state", "optimizer_state")}
-    ):
+    parts = {"state": "model_state_dict", "optimizer_state": "optimizer_state_dict"}
+    for name, tensor in _tensors("trained", {ours: content[key] for ours, key in parts.items()}):
         found[name] = _digest(tensor.numpy())
     with open(paths["history"], encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -49,7 +49,7 @@ from spikejoule.model.architecture import Architecture
 if TYPE_CHECKING:  # PyTorch comes with it
     from jinja2 import Environment
 
-    from spikejoule.model.trained import EpochEntry
+    from spikejoule.model.checkpoint import EpochEntry
 
 PHASES: Final = ("forward", "backward", "optimizer")
 TRAINING: Final = "training"

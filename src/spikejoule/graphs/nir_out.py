@@ -35,9 +35,9 @@ from spikejoule.core.schema import Record
 from spikejoule.core.store import write_bytes
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.checkpoint import QuantisationEntry, quantisation_section
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import layer_constants, neuron_constants
-from spikejoule.model.trained import QuantisationEntry, quantisation_section
 
 FORMAT: Final = "spikejoule_nir_v1"
 

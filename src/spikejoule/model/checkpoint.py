@@ -7,42 +7,174 @@ key with its old meaning. With several hidden layers `n_hidden` is the list of t
 `total_hidden` and `hidden_per_*` are sums over them, `n_syn_input_hidden` and
 `fanout_input_to_hidden` concern the first of them, and `n_syn_hidden_output` the last.
 
-It is written by `build_complete` and `write_complete`, and read by `read_complete`, whoever wrote
-it: a section may be missing, and so may each of its entries, but for those of an epoch; what is
-there must be of its type and in its range, and entries that are not named here are anybody's.
+It is written by `model.trained`, first by the train stage, without what is measured later, and
+read here, whoever wrote it: a section may be missing, and so may each of its entries, but for those
+of an epoch; what is there must be of its type and in its range, and entries that are not named here
+are anybody's.
+
+A network of integers states its widths, grids and integers besides; its weights stand under their
+usual names too, as the float32 numbers that the integers stand for.
 """
 
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Self
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
-from spikejoule import __version__
 from spikejoule.core import torch_files
-from spikejoule.core.errors import ArtifactError
-from spikejoule.core.schema import NotNegative, Percent, check_interval
-from spikejoule.encoding.counting import SpikeCounts
+from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
+from spikejoule.core.schema import Count, NotNegative, Percent, Record
 from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.neuron import UNNAMED, Neuron
+from spikejoule.model.neurons import NEURONS
 from spikejoule.model.pruning import is_pruned
-from spikejoule.model.quantisation import floats_suffice
-from spikejoule.model.trained import (
-    EpochEntry,
-    QuantisationEntry,
-    Section,
-    Size,
-    TrainedNetwork,
-    TrainingConfigSection,
-    quantisation_section,
-    read_network,
+from spikejoule.model.quantisation import (
+    LEAK_ONE,
+    Quantisation,
+    floats_of,
+    integers_of,
+    layer_constants,
+    quantisation_of,
 )
+
+SCHEMA_VERSION: Final = "surrogate_complete_v1"
+
+Exponent = Annotated[int, Field(ge=-150, le=150)]
+
+
+class QuantisationEntry(Record):
+    """A network of integers; the lists have one number for each layer after the input.
+
+    Attributes:
+        weight_bits, state_bits: widths of the weights and of the membrane potentials.
+        exponents: k of the grid 2^-k.
+        thresholds: on the grid.
+        leak_factors: m of the leak floor(m u / 256).
+        integers: weights int8 [target, source] and biases int32 [target], by name.
+    """
+
+    weight_bits: int = Field(ge=2, le=8)
+    state_bits: int = Field(ge=16, le=32, multiple_of=16)
+    exponents: list[Exponent]
+    thresholds: list[Annotated[int, Field(ge=1)]]
+    leak_factors: list[Annotated[int, Field(ge=0, le=LEAK_ONE)]]
+    integers: dict[str, Any]
+
+
+def quantisation_section(architecture: Architecture, state: State) -> dict[str, Any]:
+    """What files say of a quantised network, under its key; of another, nothing.
+
+    Raises ValueError if the weights do not lie on the grids.
+    """
+    if architecture.quantisation is None:
+        return {}
+    quantisation, layers = quantisation_of(architecture), layer_constants(architecture)
+    integers = integers_of(architecture, state)
+    _check_integers(architecture, integers, state)
+    entry = {
+        "weight_bits": quantisation.weight_bits,
+        "state_bits": quantisation.state_bits,
+        "exponents": list(quantisation.exponents),
+        "thresholds": [layer.threshold for layer in layers],
+        "leak_factors": [layer.leak for layer in layers],
+        "integers": integers,
+    }
+    return {"quantisation": entry}
+
+
+def _quantised(
+    architecture: Architecture, entry: QuantisationEntry | None, state: State
+) -> Architecture:
+    """The architecture with the widths and grids that a file states, if any.
+
+    Raises:
+        ParameterError, ValueError: they are impossible, or the integers not those of the weights.
+    """
+    if entry is None:
+        return architecture
+    n_layers = len(architecture.fan_outs)
+    if len(entry.exponents) != n_layers:
+        raise ValueError(
+            f"it has grids of {len(entry.exponents)} layers, but {n_layers} layers after the input"
+        )
+    quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
+    quantised = replace(architecture, quantisation=quantisation)
+    layers = layer_constants(quantised)
+    stated = [entry.thresholds, entry.leak_factors]
+    if stated != [[one.threshold for one in layers], [one.leak for one in layers]]:
+        raise ValueError("its thresholds or leaks are not those of its neurons on their grids")
+    _check_integers(quantised, entry.integers, state)
+    return quantised
+
+
+def _check_integers(architecture: Architecture, integers: Mapping[str, Any], state: State) -> None:
+    """Raise ValueError unless integers are those of a state."""
+    found = {
+        name: values.numpy() if isinstance(values, torch.Tensor) else values
+        for name, values in integers.items()
+    }
+    expected = integers_of(architecture, state)
+    _check_names(found, expected)
+    values = floats_of(architecture, expected)
+    for name, integer in expected.items():
+        same = isinstance(found[name], np.ndarray) and found[name].dtype == integer.dtype
+        if not (same and np.array_equal(found[name], integer)):
+            raise ValueError(f"{name} is not of the integers that the weights stand for")
+        if not np.array_equal(values[name], state[name]):
+            raise ValueError(f"the weights of {name} do not lie on their grid")
+
+
+def _check_names(found: Mapping[str, Any], needed: Mapping[str, Any]) -> None:
+    for name in sorted(set(found) ^ set(needed)):
+        raise ValueError(f"{name} is {'missing' if name in needed else 'unknown'}")
+
+
+Size = Annotated[int, Field(ge=1, le=2**53)]
+
+
+class Section(Record):
+    """Some entries by name, any of which may be missing, and others that are anybody's."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class TrainingConfigSection(Section):
+    """The parameters of training that a count depends on."""
+
+    batch_size: Size | None = None
+    weight_decay: NotNegative | None = None
+    grad_clip_norm: NotNegative | None = None
+    grad_clip_max_norm: NotNegative | None = None
+    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
+
+
+class EpochEntry(Record):
+    """One epoch, with the fields of `training.EpochRecord`; some may be missing.
+
+    Older files lack synaptic events and the pruned fraction.
+    """
+
+    epoch: int = Field(ge=1)
+    learning_rate: NotNegative
+    train_loss: float
+    train_accuracy_percent: Percent
+    validation_accuracy_percent: Percent
+    spikes: tuple[Count, ...]
+    samples: int = Field(ge=1)
+    synaptic_events: tuple[Count, ...] | None = None
+    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
+    teacher_macs: Count | None = None
+    teacher_macs_nonzero: Count | None = None
+    input_macs: Count | None = None
+
 
 # Spikes: sums of integers, which the notebook keeps as floats.
 Spikes = Annotated[float, Field(ge=0, le=2**53)]
@@ -156,14 +288,6 @@ class CompleteFile(Section):
     spikejoule: ProjectSection = ProjectSection()
 
     @model_validator(mode="after")
-    def _accuracy_lies_in_its_interval(self) -> Self:
-        test = self.spikejoule.test
-        check_interval(
-            test.test_accuracy_low_percent, self.test_accuracy, test.test_accuracy_high_percent
-        )
-        return self
-
-    @model_validator(mode="after")
     def _epochs_add_up_to_the_training_spikes(self) -> Self:
         spikes = [entry.spikes for entry in self.spikejoule.history]
         totals = list(self.training_spikes.total_per_layer.values())
@@ -173,211 +297,6 @@ class CompleteFile(Section):
             if [sum(layer) for layer in zip(*spikes, strict=True)] != totals:
                 raise ValueError("training_spikes are not the sum of those of the epochs")
         return self
-
-    @model_validator(mode="after")
-    def _means_are_those_of_the_totals(self) -> Self:
-        for spikes, samples, unit in (
-            (self.training_spikes, self.training_spikes.total_samples, "sample"),
-            (self.inference_spikes, self.inference_spikes.n_samples, "inference"),
-        ):
-            by_layer = getattr(spikes, f"per_{unit}_per_layer")
-            pairs = [
-                (layer, getattr(spikes, f"total_{layer}"), getattr(spikes, f"{layer}_per_{unit}"))
-                for layer in ("input", "hidden", "output")
-            ]
-            pairs += [
-                (layer, total, by_layer.get(layer))
-                for layer, total in spikes.total_per_layer.items()
-            ]
-            for layer, total, mean in pairs:
-                if None not in (total, mean, samples) and not math.isclose(
-                    total / samples, mean, rel_tol=1e-6
-                ):
-                    raise ValueError(
-                        f"{layer}_per_{unit} is {mean}, but {total} spikes of {samples} samples "
-                        f"are {total / samples}"
-                    )
-        return self
-
-
-SCHEMA_VERSION = "surrogate_complete_v1"
-SEED_CLASS = "SimpleSpikingNetwork"
-"""The class of the seed notebook, which runs every network that :func:`_seed_runs` names."""
-
-OWN_CLASS = "spikejoule.SpikingNetwork"
-"""What the seed's class cannot express: `spikejoule.model.network.SpikingNetwork`."""
-
-_CLOCK_KEYS = ("training_time_seconds", "epoch_times_seconds")
-
-
-def build_complete(
-    network: TrainedNetwork,
-    inference: SpikeCounts,
-    measurement_time_seconds: float,
-    training_timings: Mapping[str, Any],
-    test: Mapping[str, Any],
-    energy_proxies: Mapping[str, Any],
-    library_versions: Mapping[str, str],
-) -> dict[str, Any]:
-    """Assemble the complete checkpoint, every key of the schema and the project's additions.
-
-    `inference` counts the spikes of the first test images, and `measurement_time_seconds` says how
-    long that took; `training_timings` is the content of results/timings/train.json, `test` that of
-    metrics/evaluate.json, `energy_proxies` comes from `EnergyProxies.as_checkpoint_entry`, and
-    `library_versions` from `provenance.library_versions`.
-    The result holds nothing but plain values, NumPy arrays and tensors.
-    """
-    architecture = network.architecture
-    last = network.history[-1]
-    totals = tuple(inference.totals.values())
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "timestamp": _timestamp(training_timings),
-        "model_class": SEED_CLASS if _seed_runs(network) else OWN_CLASS,
-        "model_state_dict": network.state,
-        **quantisation_section(architecture, network.state),
-        "architecture": _architecture_entry(architecture),
-        "n_input": architecture.n_input,
-        "n_hidden": _hidden_entry(architecture),
-        "n_output": architecture.n_output,
-        "encoding": {
-            **network.encoding,
-            network.encoder.formula_name: network.encoder.formula,
-        },
-        "training_config": _training_config_entry(network.training_config),
-        "training_results": {
-            "epochs_trained": len(network.history),
-            "total_samples": network.training_spikes.samples,
-            "training_time_seconds": training_timings["training_time_seconds"],
-            "best_val_accuracy": network.best_validation_accuracy_percent,
-            "final_train_accuracy": last["train_accuracy_percent"],
-        },
-        "training_history": {
-            "losses": [record["train_loss"] for record in network.history],
-            "train_acc": [record["train_accuracy_percent"] for record in network.history],
-            "val_acc": [record["validation_accuracy_percent"] for record in network.history],
-            "epoch_times": list(training_timings["epoch_times_seconds"]),
-        },
-        "test_accuracy": test["test_accuracy_percent"],
-        "training_spikes": {
-            **_spikes_entry(
-                network.training_spikes.layer_names,
-                network.training_spikes.totals,
-                network.training_spikes.samples,
-                "sample",
-            ),
-            "total_samples": network.training_spikes.samples,
-        },
-        "inference_spikes": {
-            "n_samples": inference.n_samples,
-            **_spikes_entry(inference.layer_names, totals, inference.n_samples, "inference"),
-            "measurement_time_seconds": measurement_time_seconds,
-        },
-        "connectivity": _connectivity_entry(architecture),
-        "energy_proxies": dict(energy_proxies),
-        "optimizer_state_dict": network.optimizer_state,
-        "spikejoule": {
-            "version": __version__,
-            "library_versions": dict(library_versions),
-            "engine": network.engine,
-            "data": network.data,
-            "best_epoch": network.best_epoch,
-            "seed": network.seed,
-            "history": list(network.history),
-            "test": dict(test),
-            "training_environment": {
-                key: value for key, value in training_timings.items() if key not in _CLOCK_KEYS
-            },
-        },
-    }
-
-
-def _seed_runs(network: TrainedNetwork) -> bool:
-    """Whether the seed's class computes the same spikes from the same weights.
-
-    It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one threshold
-    and one decay for both layers. What integers stand for it can run if nothing else is rounded: a
-    quantised leak and a threshold that is none of the grid are, and a potential that saturates.
-    """
-    architecture = network.architecture
-    n_steps = network.encoder.time_window
-    if architecture.quantisation and not floats_suffice(architecture, network.state, n_steps):
-        return False
-    entry = architecture.neuron.entry()
-    return (
-        len(architecture.hidden) == 1
-        and entry.keys() == {"threshold", "decay"}
-        and not architecture.neuron.by_layer
-    )
-
-
-def _architecture_entry(architecture: Architecture) -> dict[str, Any]:
-    return {
-        "n_input": architecture.n_input,
-        "n_hidden": _hidden_entry(architecture),
-        "n_output": architecture.n_output,
-        **_connectivity_entry(architecture),
-        **architecture.neuron.entry(),
-        "layer_names": list(architecture.layer_names),
-        "layer_sizes": list(architecture.layer_sizes),
-    }
-
-
-def _hidden_entry(architecture: Architecture) -> int | list[int]:
-    return architecture.hidden[0] if len(architecture.hidden) == 1 else list(architecture.hidden)
-
-
-def _connectivity_entry(architecture: Architecture) -> dict[str, Any]:
-    connections = architecture.connection_names
-    return {
-        "n_syn_input_hidden": architecture.synapses[0],
-        "n_syn_hidden_output": architecture.synapses[-1],
-        "n_synapses_total": sum(architecture.synapses),
-        "fanout_input_to_hidden": architecture.fan_outs[0],
-        "fanout_hidden_to_output": architecture.fan_outs[-1],
-        "synapses_per_layer": dict(zip(connections, architecture.synapses, strict=True)),
-        "fanout_per_layer": dict(zip(connections, architecture.fan_outs, strict=True)),
-    }
-
-
-def _training_config_entry(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The train stage's parameters, and once more under the schema's names where those differ."""
-    renamed = {
-        "learning_rate": config.get("lr"),
-        "optimizer": "Adam",
-        "grad_clip_max_norm": config.get("grad_clip_norm"),
-    }
-    return {**renamed, **config}
-
-
-def _spikes_entry(
-    names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
-) -> dict[str, Any]:
-    """Totals and means of input, hidden (all hidden layers together) and output; by layer, too."""
-    summed = {"input": totals[0], "hidden": sum(totals[1:-1]), "output": totals[-1]}
-    return {
-        **{f"total_{name}": total for name, total in summed.items()},
-        **{f"{name}_per_{unit}": total / n_samples for name, total in summed.items()},
-        "total_per_layer": dict(zip(names, totals, strict=True)),
-        f"per_{unit}_per_layer": {
-            name: total / n_samples for name, total in zip(names, totals, strict=True)
-        },
-    }
-
-
-def _timestamp(training_timings: Mapping[str, Any]) -> str:
-    """When training ended, in the schema's form: year-month-day hour:minute:second.
-
-    The timings state when it began. (Not the time of writing: the same inputs are to give the same
-    checkpoint.)
-    """
-    text = str(training_timings["timestamp"])
-    try:
-        began = datetime.fromisoformat(text)
-    except ValueError:
-        return text
-    ended = began + timedelta(seconds=training_timings["training_time_seconds"])
-    return ended.strftime("%Y-%m-%d %H:%M:%S")
 
 
 @dataclass(frozen=True, eq=False)
@@ -442,21 +361,10 @@ def complete_checkpoint(
         )
     file = CompleteFile.from_content(path, content)
     stated = content["architecture"]
-    names = ("n_input", "n_hidden", "n_output")
-    n_input, n_hidden, n_output = (stated.get(name, content.get(name)) for name in names)
-    for name in names:
-        if name in stated and content.get(name, stated[name]) != stated[name]:
-            raise ArtifactError(
-                f"{path} states {name} twice and differently: {stated[name]} in its architecture, "
-                f"{content[name]} beside it."
-            )
+    sizes = (stated.get(name, content.get(name)) for name in ("n_input", "n_hidden", "n_output"))
     architecture, state = read_network(
-        path, (n_input, n_hidden, n_output), stated, file.model_state_dict, file.quantisation
+        path, tuple(sizes), stated, file.model_state_dict, file.quantisation
     )
-    total = sum(architecture.synapses)
-    recorded = file.connectivity.get("n_synapses_total", total)
-    if recorded != total:
-        raise ArtifactError(f"{path} states {recorded} synapses, but its architecture has {total}.")
     return CompleteCheckpoint(
         content=dict(content),
         file=file,
@@ -464,3 +372,96 @@ def complete_checkpoint(
         state=state,
         encoder=encoder_of_entry(path, content["encoding"]),
     )
+
+
+_LARGEST_LEARNED = 69.0
+"""Of a logit or a logarithm: e to its power is nearly 1e30, the largest threshold."""
+
+
+def read_network(
+    path: str | os.PathLike[str],
+    sizes: tuple[Any, Any, Any],
+    entry: Mapping[str, Any],
+    state: Mapping[str, Any],
+    quantisation: QuantisationEntry | None,
+) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
+    """The network and the weights of a file; ArtifactError, naming `path`, if it cannot exist.
+
+    Args:
+        path: of the file.
+        sizes: of the input, of each hidden layer (a number for one), and of the output.
+        entry: the neuron's name and parameters; other keys of it are ignored.
+        state: parameters by name, arrays or tensors.
+        quantisation: of a network of integers.
+    """
+    n_input, hidden, n_output = sizes
+    try:
+        hidden = [hidden] if _is_number(hidden) else hidden
+        if not isinstance(hidden, list | tuple) or not all(
+            _is_number(size) for size in (n_input, *hidden, n_output)
+        ):
+            raise ValueError(f"its sizes are no whole numbers: {n_input}-{hidden}-{n_output}")
+        architecture = Architecture(n_input, tuple(hidden), n_output, _neuron(entry))
+        arrays = {
+            str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else value
+            for name, value in state.items()
+        }
+        _check_state(arrays, architecture)
+        found = {
+            name: np.ascontiguousarray(arrays[name], dtype=np.float32)
+            for name in architecture.parameter_shapes()
+        }
+        return _quantised(architecture, quantisation, found), found
+    # Tensors of some types have no form in NumPy.
+    except (ParameterError, ValueError, TypeError, RuntimeError) as error:
+        raise ArtifactError(
+            f"{path} states a network that cannot be: {error}: write it again."
+        ) from error
+
+
+def _neuron(entry: Mapping[str, Any]) -> Neuron:
+    """The neuron that an entry of `Neuron.entry` states; ValueError if there is none."""
+    name = entry.get("neuron", UNNAMED)
+    if not isinstance(name, str) or name not in NEURONS:
+        raise ValueError(f"there is no neuron {name!r:.80}, but there are {', '.join(NEURONS)}")
+    kind = NEURONS[name]
+    stated = {**kind.later, **entry}
+    for parameter in kind.model_fields:
+        if parameter not in stated:
+            raise ValueError(f"it states no {parameter} of its neurons")
+    try:
+        return kind.model_validate({key: stated[key] for key in kind.model_fields})
+    except ValidationError as error:
+        raise ValueError(f"neurons: {first_problem(error)}") from error
+
+
+def _is_number(value: Any) -> bool:
+    # To Python, true is a whole number.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _check_state(state: Mapping[str, Any], architecture: Architecture) -> None:
+    """Raise ValueError unless `state` are the weights of `architecture`."""
+    shapes = architecture.parameter_shapes()
+    _check_names(state, shapes)
+    for name, shape in shapes.items():
+        array = state[name]
+        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
+            raise ValueError(f"{name} holds no floating-point numbers")
+        if array.shape != shape:
+            raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
+        # The network computes in float32, where a large float64 is infinite.
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(array.astype(np.float32)).all()
+        if not finite:
+            raise ValueError(f"{name} holds values that are not finite in float32")
+        if ".neurons." in name and abs(float(array[0])) > _LARGEST_LEARNED:
+            raise ValueError(f"{name} is {float(array[0])}, beyond {_LARGEST_LEARNED:g}")
+    stated, learned = architecture.neurons, architecture.learned_from(state).neurons
+    for one, other in zip(stated, learned, strict=True):
+        for name, value in one:
+            found = getattr(other, name)
+            if found != value and not math.isclose(found, value, rel_tol=1e-6):
+                raise ValueError(
+                    f"its neurons have learned a {name} of {found}, but {value} is stated"
+                )

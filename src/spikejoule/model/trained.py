@@ -1,273 +1,42 @@
-"""The train stage's result: the best weights, how they came about, and nothing with a clock.
+"""The train stage's result: the best weights, how they came about, and what is added to them later.
 
-The file's bytes depend on its content alone, so that training twice gives the same file twice.
-
-A network of integers states its widths, grids and integers besides; its weights stand under their
-usual names too, as the float32 numbers that the integers stand for.
+`save_trained` writes a complete checkpoint that lacks what a clock says and what is measured after
+training, so that training twice gives the same file twice; `build_complete` adds these.
 """
 
-import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from spikejoule import __version__
 from spikejoule.core import torch_files
-from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
-from spikejoule.core.schema import Count, NotNegative, Percent, PlainValue, Record
-from spikejoule.data.images import DataDescription
-from spikejoule.encoding.counting import TrainingSpikes
-from spikejoule.encoding.encoded_files import encoder_of_entry
+from spikejoule.core.errors import ArtifactError
+from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.model.architecture import Architecture, State
-from spikejoule.model.neuron import UNNAMED, Neuron
-from spikejoule.model.neurons import NEURONS
-from spikejoule.model.pruning import is_pruned
-from spikejoule.model.quantisation import (
-    LEAK_ONE,
-    Quantisation,
-    floats_of,
-    integers_of,
-    layer_constants,
-    quantisation_of,
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.checkpoint import (
+    SCHEMA_VERSION,
+    complete_checkpoint,
+    quantisation_section,
+    read_complete,
 )
+from spikejoule.model.pruning import is_pruned
+from spikejoule.model.quantisation import floats_suffice
 
-Exponent = Annotated[int, Field(ge=-150, le=150)]
+SEED_CLASS: Final = "SimpleSpikingNetwork"
+"""The class of the seed notebook, which runs every network that :func:`_seed_runs` names."""
 
+OWN_CLASS: Final = "spikejoule.SpikingNetwork"
+"""What the seed's class cannot express: `spikejoule.model.network.SpikingNetwork`."""
 
-class QuantisationEntry(Record):
-    """A network of integers; the lists have one number for each layer after the input.
-
-    Attributes:
-        weight_bits, state_bits: widths of the weights and of the membrane potentials.
-        exponents: k of the grid 2^-k.
-        thresholds: on the grid.
-        leak_factors: m of the leak floor(m u / 256).
-        integers: weights int8 [target, source] and biases int32 [target], by name.
-    """
-
-    weight_bits: int = Field(ge=2, le=8)
-    state_bits: int = Field(ge=16, le=32, multiple_of=16)
-    exponents: list[Exponent]
-    thresholds: list[Annotated[int, Field(ge=1)]]
-    leak_factors: list[Annotated[int, Field(ge=0, le=LEAK_ONE)]]
-    integers: dict[str, Any]
-
-
-def quantisation_section(architecture: Architecture, state: State) -> dict[str, Any]:
-    """What files say of a quantised network, under its key; of another, nothing.
-
-    Raises ValueError if the weights do not lie on the grids.
-    """
-    if architecture.quantisation is None:
-        return {}
-    quantisation, layers = quantisation_of(architecture), layer_constants(architecture)
-    integers = integers_of(architecture, state)
-    _check_integers(architecture, integers, state)
-    entry = {
-        "weight_bits": quantisation.weight_bits,
-        "state_bits": quantisation.state_bits,
-        "exponents": list(quantisation.exponents),
-        "thresholds": [layer.threshold for layer in layers],
-        "leak_factors": [layer.leak for layer in layers],
-        "integers": integers,
-    }
-    return {"quantisation": entry}
-
-
-def _quantised(
-    architecture: Architecture, entry: QuantisationEntry | None, state: State
-) -> Architecture:
-    """The architecture with the widths and grids that a file states, if any.
-
-    Raises:
-        ParameterError, ValueError: they are impossible, or the integers not those of the weights.
-    """
-    if entry is None:
-        return architecture
-    n_layers = len(architecture.fan_outs)
-    if len(entry.exponents) != n_layers:
-        raise ValueError(
-            f"it has grids of {len(entry.exponents)} layers, but {n_layers} layers after the input"
-        )
-    quantisation = Quantisation(entry.weight_bits, entry.state_bits, tuple(entry.exponents))
-    quantised = replace(architecture, quantisation=quantisation)
-    layers = layer_constants(quantised)
-    stated = [entry.thresholds, entry.leak_factors]
-    if stated != [[one.threshold for one in layers], [one.leak for one in layers]]:
-        raise ValueError("its thresholds or leaks are not those of its neurons on their grids")
-    _check_integers(quantised, entry.integers, state)
-    return quantised
-
-
-def _check_integers(architecture: Architecture, integers: Mapping[str, Any], state: State) -> None:
-    """Raise ValueError unless integers are those of a state."""
-    found = {
-        name: values.numpy() if isinstance(values, torch.Tensor) else values
-        for name, values in integers.items()
-    }
-    expected = integers_of(architecture, state)
-    _check_names(found, expected)
-    values = floats_of(architecture, expected)
-    for name, integer in expected.items():
-        same = isinstance(found[name], np.ndarray) and found[name].dtype == integer.dtype
-        if not (same and np.array_equal(found[name], integer)):
-            raise ValueError(f"{name} is not of the integers that the weights stand for")
-        if not np.array_equal(values[name], state[name]):
-            raise ValueError(f"the weights of {name} do not lie on their grid")
-
-
-def _check_names(found: Mapping[str, Any], needed: Mapping[str, Any]) -> None:
-    for name in sorted(set(found) ^ set(needed)):
-        raise ValueError(f"{name} is {'missing' if name in needed else 'unknown'}")
-
-
-SCHEMA: Literal["spikejoule/trained/1"] = "spikejoule/trained/1"
-
-EngineName = Annotated[str, Field(pattern="^(event|dense)$")]
-
-
-Size = Annotated[int, Field(ge=1, le=2**53)]
-
-
-class Section(Record):
-    """Some entries by name, any of which may be missing, and others that are anybody's."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class TrainingConfigSection(Section):
-    """The parameters of training that a count depends on."""
-
-    batch_size: Size | None = None
-    weight_decay: NotNegative | None = None
-    grad_clip_norm: NotNegative | None = None
-    grad_clip_max_norm: NotNegative | None = None
-    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
-
-
-class EpochEntry(Record):
-    """One epoch, with the fields of `training.EpochRecord`; some may be missing.
-
-    Older files lack synaptic events and the pruned fraction.
-    """
-
-    epoch: int = Field(ge=1)
-    learning_rate: NotNegative
-    train_loss: float
-    train_accuracy_percent: Percent
-    validation_accuracy_percent: Percent
-    spikes: tuple[Count, ...]
-    samples: int = Field(ge=1)
-    synaptic_events: tuple[Count, ...] | None = None
-    pruned_fraction: float | None = Field(default=None, ge=0, lt=1)
-    teacher_macs: Count | None = None
-    teacher_macs_nonzero: Count | None = None
-    input_macs: Count | None = None
-
-
-class ArchitectureEntry(Record):
-    """Sizes, of which `Architecture` has the ranges, and what `Neuron.entry` says."""
-
-    model_config = ConfigDict(extra="allow")
-
-    n_input: int
-    hidden: list[int]
-    n_output: int
-
-
-class TrainingSpikesEntry(Record):
-    """Spikes of each layer, the input first, over all samples of all epochs."""
-
-    layer_names: list[str]
-    totals: list[Count]
-    samples: int = Field(ge=1)
-
-
-class OptimizerState(Record):
-    """A state dict in the format of `torch.optim.Adam`."""
-
-    state: dict[int, dict[str, Any]]
-    param_groups: list[dict[str, Any]] = Field(min_length=1)
-
-
-class TrainedFile(Record):
-    """The content of the file; `trained.TrainedNetwork` says what the entries mean."""
-
-    schema_name: Literal["spikejoule/trained/1"] = Field(default=SCHEMA, alias="schema")
-    architecture: ArchitectureEntry
-    state: dict[str, Any]
-    quantisation: QuantisationEntry | None = None
-    encoding: dict[str, PlainValue]
-    training_config: dict[str, PlainValue | list[float]]
-    history: list[EpochEntry] = Field(min_length=1)
-    training_spikes: TrainingSpikesEntry
-    best_epoch: int
-    best_validation_accuracy_percent: Percent
-    data: DataDescription
-    engine: EngineName
-    optimizer_state: OptimizerState
-
-    @field_validator("encoding")
-    @classmethod
-    def _has_a_seed(cls, encoding: dict[str, Any]) -> dict[str, Any]:
-        seed = encoding.get("seed")
-        if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
-            raise ValueError(f"the seed is {seed!r:.40}; it must be a whole number below 2^32")
-        return encoding
-
-    @property
-    def seed(self) -> int:
-        """The seed of every draw."""
-        seed = self.encoding["seed"]
-        assert isinstance(seed, int)
-        return seed
-
-    @field_validator("training_config")
-    @classmethod
-    def _is_of_allowed_parameters(cls, config: dict[str, Any]) -> dict[str, Any]:
-        TrainingConfigSection.model_validate(config)
-        return config
-
-    @model_validator(mode="after")
-    def _epochs_follow_each_other(self) -> Self:
-        if [entry.epoch for entry in self.history] != list(range(1, len(self.history) + 1)):
-            raise ValueError("history: the epochs must be 1, 2, 3 and so on")
-        if not 1 <= self.best_epoch <= len(self.history):
-            raise ValueError(f"best_epoch: {self.best_epoch} is none of {len(self.history)} epochs")
-        best = self.history[self.best_epoch - 1].validation_accuracy_percent
-        if best != self.best_validation_accuracy_percent:
-            raise ValueError(
-                f"best_validation_accuracy_percent: {self.best_validation_accuracy_percent} is not "
-                f"the {best} of epoch {self.best_epoch}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _spikes_add_up(self) -> Self:
-        spikes, n_layers = self.training_spikes, len(self.architecture.hidden) + 2
-        if not len(spikes.layer_names) == len(spikes.totals) == n_layers:
-            raise ValueError(
-                f"training_spikes: it must have an entry for each of {n_layers} layers"
-            )
-        for entry in self.history:
-            events = entry.synaptic_events
-            if len(entry.spikes) != n_layers or len(events or range(n_layers - 1)) != n_layers - 1:
-                raise ValueError(f"history: epoch {entry.epoch} has not the {n_layers} layers")
-        totals = [sum(layer) for layer in zip(*(one.spikes for one in self.history), strict=True)]
-        samples = sum(entry.samples for entry in self.history)
-        if totals != spikes.totals or samples != spikes.samples:
-            raise ValueError("training_spikes: they are not the sum of those of the epochs")
-        return self
-
-
-_LARGEST_LEARNED = 69.0
-"""Of a logit or a logarithm: e to its power is nearly 1e30, the largest threshold."""
+_CLOCK_KEYS: Final = ("training_time_seconds", "epoch_times_seconds")
+_SCHEMAS_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
+"""Parameters of training that the schema knows by another name; they stand under both."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -316,167 +85,220 @@ class TrainedNetwork:
 def save_trained(path: str | os.PathLike[str], network: TrainedNetwork) -> None:
     """Write `network` to `path` atomically, with the same bytes for the same content.
 
-    Raises ValueError if a weight is missing, of another shape, or not finite, or if another entry
-    breaks the schema.
+    Raises ArtifactError if a weight is missing, of another shape, or not finite, or if another
+    entry breaks the schema, and ValueError for integers that are not on their grids.
     """
-    architecture = network.architecture
-    _check_state(network.state, architecture)
-    spikes = network.training_spikes
-    content = {
-        "schema": SCHEMA,
-        "architecture": {
-            "n_input": architecture.n_input,
-            "hidden": list(architecture.hidden),
-            "n_output": architecture.n_output,
-            **architecture.neuron.entry(),
-        },
-        "state": network.state,
-        **quantisation_section(architecture, network.state),
-        "encoding": network.encoding,
-        "training_config": network.training_config,
-        "history": list(network.history),
-        "training_spikes": {
-            "layer_names": list(spikes.layer_names),
-            "totals": list(spikes.totals),
-            "samples": spikes.samples,
-        },
-        "best_epoch": network.best_epoch,
-        "best_validation_accuracy_percent": network.best_validation_accuracy_percent,
-        "data": network.data,
-        "engine": network.engine,
-        "optimizer_state": network.optimizer_state,
-    }
-    TrainedFile.model_validate(content)
+    content = trained_content(network)
+    complete_checkpoint(path, content)
     torch_files.write(path, content)
 
 
 def load_trained(path: str | os.PathLike[str]) -> TrainedNetwork:
-    """Read a file of `save_trained`.
+    """Read what `save_trained` or the end of the pipeline has written.
 
-    A missing, truncated or corrupt file, one of another schema, and weights that do not fit the
-    architecture raise ArtifactError. No pickle is executed.
+    A missing, truncated or corrupt file, and one that does not say how its network was trained,
+    raise ArtifactError. No pickle is executed.
     """
-    content = torch_files.read(path)
-    if content.get("schema") != SCHEMA:
-        raise ArtifactError(
-            f"{path} must be a trained network of the schema {SCHEMA!r}, but is one of "
-            f"{content.get('schema') or content.get('schema_version') or 'no schema'!r}."
-        )
-    file = TrainedFile.from_content(path, content)
-    shape, spikes = file.architecture, file.training_spikes
-    sizes = (shape.n_input, shape.hidden, shape.n_output)
-    architecture, state = read_network(
-        path, sizes, content["architecture"], file.state, file.quantisation
-    )
-    if tuple(spikes.layer_names) != architecture.layer_names:
-        raise ArtifactError(
-            f"{path} counts the spikes of the layers {spikes.layer_names}, but has "
-            f"{list(architecture.layer_names)}: train again."
-        )
-    return TrainedNetwork(
-        architecture=architecture,
-        state=state,
-        encoder=encoder_of_entry(path, file.encoding),
-        seed=file.seed,
-        training_config=dict(content["training_config"]),
-        history=tuple(dict(record) for record in content["history"]),
-        training_spikes=TrainingSpikes(
-            layer_names=architecture.layer_names,
-            totals=tuple(spikes.totals),
-            samples=spikes.samples,
-        ),
-        best_epoch=file.best_epoch,
-        best_validation_accuracy_percent=file.best_validation_accuracy_percent,
-        data=dict(content["data"]),
-        engine=file.engine,
-        optimizer_state=dict(content["optimizer_state"]),
-    )
-
-
-def read_network(
-    path: str | os.PathLike[str],
-    sizes: tuple[Any, Any, Any],
-    entry: Mapping[str, Any],
-    state: Mapping[str, Any],
-    quantisation: QuantisationEntry | None,
-) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
-    """The network and the weights of a file; ArtifactError, naming `path`, if it cannot exist.
-
-    Args:
-        path: of the file.
-        sizes: of the input, of each hidden layer (a number for one), and of the output.
-        entry: the neuron's name and parameters; other keys of it are ignored.
-        state: parameters by name, arrays or tensors.
-        quantisation: of a network of integers.
-    """
-    n_input, hidden, n_output = sizes
+    checkpoint = read_complete(path)
+    content, ours = checkpoint.content, checkpoint.section("spikejoule")
     try:
-        hidden = [hidden] if _is_number(hidden) else hidden
-        if not isinstance(hidden, list | tuple) or not all(
-            _is_number(size) for size in (n_input, *hidden, n_output)
-        ):
-            raise ValueError(f"its sizes are no whole numbers: {n_input}-{hidden}-{n_output}")
-        architecture = Architecture(n_input, tuple(hidden), n_output, _neuron(entry))
-        arrays = {
-            str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else value
-            for name, value in state.items()
-        }
-        _check_state(arrays, architecture)
-        found = {
-            name: np.ascontiguousarray(arrays[name], dtype=np.float32)
-            for name in architecture.parameter_shapes()
-        }
-        return _quantised(architecture, quantisation, found), found
-    # Tensors of some types have no form in NumPy.
-    except (ParameterError, ValueError, TypeError, RuntimeError) as error:
+        spikes, best_epoch = content["training_spikes"], int(ours["best_epoch"])
+        history = tuple(dict(record) for record in ours["history"])
+        return TrainedNetwork(
+            architecture=checkpoint.architecture,
+            state=checkpoint.state,
+            encoder=checkpoint.encoder,
+            seed=ours["seed"],
+            training_config={
+                name: value
+                for name, value in content["training_config"].items()
+                if name not in _SCHEMAS_NAMES
+            },
+            history=history,
+            training_spikes=TrainingSpikes(
+                layer_names=checkpoint.architecture.layer_names,
+                totals=tuple(
+                    spikes["total_per_layer"][name] for name in checkpoint.architecture.layer_names
+                ),
+                samples=spikes["total_samples"],
+            ),
+            best_epoch=best_epoch,
+            best_validation_accuracy_percent=history[best_epoch - 1]["validation_accuracy_percent"],
+            data=dict(ours["data"]),
+            engine=ours["engine"],
+            optimizer_state=dict(content["optimizer_state_dict"]),
+        )
+    except LookupError as error:
         raise ArtifactError(
-            f"{path} states a network that cannot be: {error}: write it again."
+            f"{path} does not record its training (it lacks {error}): train again."
         ) from error
 
 
-def _neuron(entry: Mapping[str, Any]) -> Neuron:
-    """The neuron that an entry of `Neuron.entry` states; ValueError if there is none."""
-    name = entry.get("neuron", UNNAMED)
-    if not isinstance(name, str) or name not in NEURONS:
-        raise ValueError(f"there is no neuron {name!r:.80}, but there are {', '.join(NEURONS)}")
-    kind = NEURONS[name]
-    stated = {**kind.later, **entry}
-    for parameter in kind.model_fields:
-        if parameter not in stated:
-            raise ValueError(f"it states no {parameter} of its neurons")
+def trained_content(network: TrainedNetwork) -> dict[str, Any]:
+    """What is known of a network when it is trained, under the keys of the schema.
+
+    Raises ValueError if the weights of a network of integers do not lie on their grids.
+    """
+    architecture, spikes = network.architecture, network.training_spikes
+    names = {name: network.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "model_class": SEED_CLASS if _seed_runs(network) else OWN_CLASS,
+        "model_state_dict": network.state,
+        **quantisation_section(architecture, network.state),
+        "architecture": {
+            **_sizes_entry(architecture),
+            **_connectivity_entry(architecture),
+            **architecture.neuron.entry(),
+            "layer_names": list(architecture.layer_names),
+            "layer_sizes": list(architecture.layer_sizes),
+        },
+        **_sizes_entry(architecture),
+        "encoding": {
+            **network.encoding,
+            network.encoder.formula_name: network.encoder.formula,
+        },
+        "training_config": {**names, **network.training_config},
+        "training_results": {
+            "epochs_trained": len(network.history),
+            "total_samples": spikes.samples,
+            "best_val_accuracy": network.best_validation_accuracy_percent,
+            "final_train_accuracy": network.history[-1]["train_accuracy_percent"],
+        },
+        "training_history": {
+            name: [record[ours] for record in network.history]
+            for name, ours in (
+                ("losses", "train_loss"),
+                ("train_acc", "train_accuracy_percent"),
+                ("val_acc", "validation_accuracy_percent"),
+            )
+        },
+        "training_spikes": {
+            **_spikes_entry(spikes.layer_names, spikes.totals, spikes.samples, "sample"),
+            "total_samples": spikes.samples,
+        },
+        "connectivity": _connectivity_entry(architecture),
+        "optimizer_state_dict": network.optimizer_state,
+        "spikejoule": {
+            "engine": network.engine,
+            "data": network.data,
+            "best_epoch": network.best_epoch,
+            "seed": network.seed,
+            "history": list(network.history),
+        },
+    }
+
+
+def build_complete(
+    network: TrainedNetwork,
+    inference: SpikeCounts,
+    measurement_time_seconds: float,
+    training_timings: Mapping[str, Any],
+    test: Mapping[str, Any],
+    energy_proxies: Mapping[str, Any],
+    library_versions: Mapping[str, str],
+) -> dict[str, Any]:
+    """Assemble the complete checkpoint, every key of the schema and the project's additions.
+
+    `inference` counts the spikes of the first test images, and `measurement_time_seconds` says how
+    long that took; `training_timings` is the content of results/timings/train.json, `test` that of
+    metrics/evaluate.json, `energy_proxies` comes from `EnergyProxies.as_checkpoint_entry`, and
+    `library_versions` from `provenance.library_versions`.
+    The result holds nothing but plain values, NumPy arrays and tensors.
+    """
+    content, n_samples = trained_content(network), inference.n_samples
+    content["training_results"]["training_time_seconds"] = training_timings["training_time_seconds"]
+    content["training_history"]["epoch_times"] = list(training_timings["epoch_times_seconds"])
+    return {
+        **content,
+        "timestamp": _timestamp(training_timings),
+        "test_accuracy": test["test_accuracy_percent"],
+        "inference_spikes": {
+            "n_samples": n_samples,
+            **_spikes_entry(
+                inference.layer_names, tuple(inference.totals.values()), n_samples, "inference"
+            ),
+            "measurement_time_seconds": measurement_time_seconds,
+        },
+        "energy_proxies": dict(energy_proxies),
+        "spikejoule": {
+            **content["spikejoule"],
+            "version": __version__,
+            "library_versions": dict(library_versions),
+            "test": dict(test),
+            "training_environment": {
+                key: value for key, value in training_timings.items() if key not in _CLOCK_KEYS
+            },
+        },
+    }
+
+
+def _seed_runs(network: TrainedNetwork) -> bool:
+    """Whether the seed's class computes the same spikes from the same weights.
+
+    It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one threshold
+    and one decay for both layers. What integers stand for it can run if nothing else is rounded: a
+    quantised leak and a threshold that is none of the grid are, and a potential that saturates.
+    """
+    architecture = network.architecture
+    n_steps = network.encoder.time_window
+    if architecture.quantisation and not floats_suffice(architecture, network.state, n_steps):
+        return False
+    entry = architecture.neuron.entry()
+    return (
+        len(architecture.hidden) == 1
+        and entry.keys() == {"threshold", "decay"}
+        and not architecture.neuron.by_layer
+    )
+
+
+def _sizes_entry(architecture: Architecture) -> dict[str, Any]:
+    hidden = architecture.hidden
+    return {
+        "n_input": architecture.n_input,
+        "n_hidden": hidden[0] if len(hidden) == 1 else list(hidden),
+        "n_output": architecture.n_output,
+    }
+
+
+def _connectivity_entry(architecture: Architecture) -> dict[str, Any]:
+    connections = architecture.connection_names
+    return {
+        "n_syn_input_hidden": architecture.synapses[0],
+        "n_syn_hidden_output": architecture.synapses[-1],
+        "n_synapses_total": sum(architecture.synapses),
+        "fanout_input_to_hidden": architecture.fan_outs[0],
+        "fanout_hidden_to_output": architecture.fan_outs[-1],
+        "synapses_per_layer": dict(zip(connections, architecture.synapses, strict=True)),
+        "fanout_per_layer": dict(zip(connections, architecture.fan_outs, strict=True)),
+    }
+
+
+def _spikes_entry(
+    names: Sequence[str], totals: Sequence[int], n_samples: int, unit: str
+) -> dict[str, Any]:
+    """Totals and means of input, hidden (all hidden layers together) and output; by layer, too."""
+    summed = {"input": totals[0], "hidden": sum(totals[1:-1]), "output": totals[-1]}
+    return {
+        **{f"total_{name}": total for name, total in summed.items()},
+        **{f"{name}_per_{unit}": total / n_samples for name, total in summed.items()},
+        "total_per_layer": dict(zip(names, totals, strict=True)),
+        f"per_{unit}_per_layer": {
+            name: total / n_samples for name, total in zip(names, totals, strict=True)
+        },
+    }
+
+
+def _timestamp(training_timings: Mapping[str, Any]) -> str:
+    """When training ended, in the schema's form: year-month-day hour:minute:second.
+
+    The timings state when it began. (Not the time of writing: the same inputs are to give the same
+    checkpoint.)
+    """
+    text = str(training_timings["timestamp"])
     try:
-        return kind.model_validate({key: stated[key] for key in kind.model_fields})
-    except ValidationError as error:
-        raise ValueError(f"neurons: {first_problem(error)}") from error
-
-
-def _is_number(value: Any) -> bool:
-    # To Python, true is a whole number.
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _check_state(state: Mapping[str, Any], architecture: Architecture) -> None:
-    """Raise ValueError unless `state` are the weights of `architecture`."""
-    shapes = architecture.parameter_shapes()
-    _check_names(state, shapes)
-    for name, shape in shapes.items():
-        array = state[name]
-        if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-            raise ValueError(f"{name} holds no floating-point numbers")
-        if array.shape != shape:
-            raise ValueError(f"{name} has the shape {array.shape}, not {shape}")
-        # The network computes in float32, where a large float64 is infinite.
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(array.astype(np.float32)).all()
-        if not finite:
-            raise ValueError(f"{name} holds values that are not finite in float32")
-        if ".neurons." in name and abs(float(array[0])) > _LARGEST_LEARNED:
-            raise ValueError(f"{name} is {float(array[0])}, beyond {_LARGEST_LEARNED:g}")
-    stated, learned = architecture.neurons, architecture.learned_from(state).neurons
-    for one, other in zip(stated, learned, strict=True):
-        for name, value in one:
-            found = getattr(other, name)
-            if found != value and not math.isclose(found, value, rel_tol=1e-6):
-                raise ValueError(
-                    f"its neurons have learned a {name} of {found}, but {value} is stated"
-                )
+        began = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    ended = began + timedelta(seconds=training_timings["training_time_seconds"])
+    return ended.strftime("%Y-%m-%d %H:%M:%S")

@@ -15,7 +15,7 @@ from spikejoule.core.host_energy import EpochTimes
 from spikejoule.core.parameters import Section
 from spikejoule.core.schema import Count, Percent, Record, Text
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.model.trained import EngineName, TrainedNetwork
+from spikejoule.model.trained import TrainedNetwork
 from spikejoule.training.state import EpochRecord
 from spikejoule.training.training import TrainingResult
 
@@ -41,7 +41,7 @@ class TrainTimings(EpochTimes):
     """The times of a training, and what computed: results/timings/train.json."""
 
     device: Text
-    engine: EngineName
+    engine: Text
     threads: Count
 
     @classmethod
