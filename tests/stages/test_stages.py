@@ -96,7 +96,7 @@ def other_rate() -> None:
 
 def other_architecture() -> None:
     content = torch_files.read(path_of("trained"))
-    content["architecture"]["hidden"] = [17]
+    content["architecture"]["n_hidden"] = 17
     torch_files.write(path_of("trained"), content)
 
 
