@@ -257,12 +257,6 @@ class TestReadComplete:
                 ),
                 "not finite in float32",
             ),
-            # What neurons have learned stands twice in a file, and must be the same.
-            (_with("architecture", "decay", [0.3, 0.4]), "have learned a decay of "),
-            (
-                _with("model_state_dict", "layer1.neurons.log_threshold", torch.tensor([99.0])),
-                "beyond 69",
-            ),
         ],
     )
     def test_what_does_not_fit_is_refused_in_one_sentence(

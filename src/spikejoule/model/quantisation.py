@@ -295,23 +295,3 @@ def floats_of(architecture: "Architecture", integers: Mapping[str, NDArray[Any]]
 def _layer_of(name: str) -> int:
     """The layer of a parameter's name, counted from 0 after the input."""
     return int(name.partition(".")[0].removeprefix("layer")) - 1
-
-
-def floats_suffice(architecture: "Architecture", state: "State", n_steps: int) -> bool:
-    """Whether the same neurons in float32, on what the integers stand for, fire alike.
-
-    They do where there is no leak to be rounded, the thresholds lie on the grids, and in a window
-    of `n_steps` no potential can leave the range that is kept, or that of integers in float32.
-    """
-    integers = integers_of(architecture, state)
-    for number, (layer, (threshold, _)) in enumerate(
-        zip(layer_constants(architecture), neuron_constants(architecture), strict=True), start=1
-    ):
-        weights = integers[f"layer{number}.synapses.weight"].astype(np.int64)
-        biases = integers.get(f"layer{number}.synapses.bias", np.zeros(len(weights), np.int64))
-        farthest = int(n_steps * (np.abs(weights).sum(axis=1) + np.abs(biases)).max())
-        if layer.leak != LEAK_ONE or layer.value(layer.threshold) != threshold:
-            return False
-        if farthest > min(layer.highest, 2**EXACT_BITS):
-            return False
-    return True

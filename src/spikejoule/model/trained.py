@@ -26,7 +26,6 @@ from spikejoule.model.checkpoint import (
     read_complete,
 )
 from spikejoule.model.pruning import is_pruned
-from spikejoule.model.quantisation import floats_suffice
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
 """The class of the seed notebook, which runs every network that :func:`_seed_runs` names."""
@@ -143,7 +142,7 @@ def trained_content(network: TrainedNetwork) -> dict[str, Any]:
     names = {name: network.training_config.get(ours) for name, ours in _SCHEMAS_NAMES.items()}
     return {
         "schema_version": SCHEMA_VERSION,
-        "model_class": SEED_CLASS if _seed_runs(network) else OWN_CLASS,
+        "model_class": SEED_CLASS if _seed_runs(architecture) else OWN_CLASS,
         "model_state_dict": network.state,
         **quantisation_section(architecture, network.state),
         "architecture": {
@@ -233,21 +232,16 @@ def build_complete(
     }
 
 
-def _seed_runs(network: TrainedNetwork) -> bool:
+def _seed_runs(architecture: Architecture) -> bool:
     """Whether the seed's class computes the same spikes from the same weights.
 
     It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one threshold
-    and one decay for both layers. What integers stand for it can run if nothing else is rounded: a
-    quantised leak and a threshold that is none of the grid are, and a potential that saturates.
+    and one decay for both layers. It knows no integers.
     """
-    architecture = network.architecture
-    n_steps = network.encoder.time_window
-    if architecture.quantisation and not floats_suffice(architecture, network.state, n_steps):
-        return False
-    entry = architecture.neuron.entry()
     return (
-        len(architecture.hidden) == 1
-        and entry.keys() == {"threshold", "decay"}
+        architecture.quantisation is None
+        and len(architecture.hidden) == 1
+        and architecture.neuron.entry().keys() == {"threshold", "decay"}
         and not architecture.neuron.by_layer
     )
 
