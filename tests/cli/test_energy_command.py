@@ -234,7 +234,7 @@ class TestPruned:
         assert f"{recount / N_IMAGES:,.1f}" in text
         assert "sum over spikes of the synapses that are left" in text
 
-    @pytest.mark.parametrize("value", [None, -1, math.nan, 1e9])
+    @pytest.mark.parametrize("value", [None, -1, math.nan])
     def test_events_that_are_not_recorded_are_not_guessed(
         self, value: Any, network: TrainedNetwork, mnist5k: Dataset, tmp_path: Path, cli: Cli
     ) -> None:
@@ -274,15 +274,13 @@ def test_constant_currents_are_recorded_and_shown(
         assert f"{numbers['input_macs_per_inference']:,.1f}" in told
         assert f"each of its synapses, {when}" in told
         assert "what the code takes" not in told
-    # What is missing or too much
+    # What is missing
     for epoch in content["spikejoule"]["history"]:
         del epoch["input_macs"]
     assert training_record(stored(tmp_path, content)) is None
-    for macs in ({}, {"input_macs_per_inference": 1e9}):
-        content["energy_proxies"].pop("input_macs_per_inference", None)
-        content["energy_proxies"].update(macs)
-        with pytest.raises(ArtifactError, match="must record its input_macs_per_inference, from 0"):
-            recorded_proxies(stored(tmp_path, content))
+    del content["energy_proxies"]["input_macs_per_inference"]
+    with pytest.raises(ArtifactError, match="must record its input_macs_per_inference"):
+        recorded_proxies(stored(tmp_path, content))
 
 
 def test_the_report_as_a_page(checkpoint: Path, tmp_path: Path, cli: Cli) -> None:
