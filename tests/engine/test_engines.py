@@ -1,7 +1,6 @@
 """The two engines and the plain loops: three witnesses of one network and its gradients."""
 
 import logging
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,9 +18,9 @@ from spikejoule.engine.interface import Engine, EngineSettings
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.quantisation import Quantisation, with_grids
 from spikejoule.model.surrogates import SURROGATES
 from tests import naive
+from tests.tools.networks import firing_network, spike_trains
 from tests.tools.settings import changed, draw_key, encode
 from tests.tools.without_torch import WITH_TORCH, needs_torch
 
@@ -44,27 +43,11 @@ DENORMAL_STEPS = 3000
 LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
 
 
-def network(*sizes: int, seed: int = 0, **neuron: Any) -> tuple[Architecture, dict[str, Any]]:
-    """A network whose every layer fires now and then, in float64; `neuron` has its parameters."""
-    generator = np.random.default_rng(seed)
-    architecture = Architecture(
-        sizes[0], tuple(sizes[1:-1]), sizes[-1], LeakyIntegrateAndFire(**neuron)
-    )
-    state = {
-        name: generator.normal(0.08, 1.2 / np.sqrt(max(shape[-1], 4)), shape)
-        if len(shape) == 2
-        else generator.normal(0.05, 0.1, shape)
-        for name, shape in architecture.parameter_shapes().items()
-    }
-    return architecture, state
-
-
 def batch(
     architecture: Architecture, n_samples: int, n_steps: int, density: float = 0.3, seed: int = 1
 ) -> tuple[np.ndarray, EventList, np.ndarray]:
-    generator = np.random.default_rng([seed, n_samples, n_steps])
-    dense = (generator.random((n_samples, n_steps, architecture.n_input)) < density).astype(int)
-    labels = generator.integers(0, architecture.n_output, n_samples)
+    dense = spike_trains(architecture.n_input, n_samples, n_steps, density, seed)
+    labels = np.random.default_rng(seed).integers(0, architecture.n_output, n_samples)
     return dense, EventList.from_dense(dense), labels
 
 
@@ -218,7 +201,9 @@ def test_all_agree(data: st.DataObject) -> None:
     if learned != "none":
         neuron.pop("decay", None)
     n_output = draw(st.sampled_from([2, 4, 17]))  # the gradients of one class are rounding alone
-    architecture, state = network(14, *hidden, n_output, seed=draw(st.integers(0, 99)), **neuron)
+    architecture, state = firing_network(
+        14, *hidden, n_output, seed=draw(st.integers(0, 99)), **neuron
+    )
     for name, values in state.items():
         if ".neurons." in name:
             values[:] = draw(st.sampled_from([-0.2, 0.1] if "log_" in name else [-0.5, 2.0]))
@@ -252,7 +237,7 @@ def test_all_agree(data: st.DataObject) -> None:
 
 def test_a_network_that_fires_has_gradients_everywhere() -> None:
     """What `test_all_agree` compares is not all zero."""
-    architecture, state = network(14, 17, 9, 4, learned="both")
+    architecture, state = firing_network(14, 17, 9, 4, learned="both")
     for layer, (logit, log) in enumerate(((2.0, 0.1), (-0.5, -0.2), (1.0, 0.0)), start=1):
         state[f"layer{layer}.neurons.decay_logit"][:] = logit
         state[f"layer{layer}.neurons.log_threshold"][:] = log
@@ -262,9 +247,8 @@ def test_a_network_that_fires_has_gradients_everywhere() -> None:
 
 
 def test_a_network_of_integers_refuses_constant_currents() -> None:
-    architecture, state = network(14, 9, 4)
-    integers = with_grids(replace(architecture, quantisation=Quantisation(8, 32)), state)
-    _, events, labels = direct_batch(architecture, 3, 5)
+    integers, state = firing_network(14, 9, 4, bits=(8, 32))
+    _, events, labels = direct_batch(integers, 3, 5)
     calls: list[Any] = [lambda: run_network(state, integers, events, "event")]
     for engine in witnesses(integers, state, LEARNING):
         calls += [partial(engine.run, events), partial(engine.gradients, events, labels)]
@@ -276,7 +260,7 @@ def test_a_network_of_integers_refuses_constant_currents() -> None:
 @pytest.mark.parametrize("lanes", [1, 2, 8])
 def test_nothing_of_a_batch_shows_in_the_next(lanes: int) -> None:
     """Of other sizes, windows and kinds; and warming up changes nothing."""
-    architecture, state = network(9, 33, 5, 3)
+    architecture, state = firing_network(9, 33, 5, 3)
     engine = EventEngine(architecture, state, LEARNING, np.float64, lanes)
     inputs = [batch(architecture, *sizes)[1:] for sizes in ((7, 6), (1, 6), (2, 9), (8, 1))]
     inputs += [direct_batch(architecture, 8, 6)[1:], inputs[0]]
@@ -295,17 +279,16 @@ def test_nothing_of_a_batch_shows_in_the_next(lanes: int) -> None:
 @needs_torch
 def test_the_real_network_in_float32() -> None:
     """784-400-10 over 50 steps: the share of spikes on which the float32 engines differ."""
-    architecture, state = network(784, 400, 10, seed=3)
+    architecture, state = firing_network(784, 400, 10, seed=3)
     generator = np.random.default_rng(4)
     images = np.where(
         generator.random((96, 784)) < 0.19, generator.integers(0, 256, (96, 784)), 0
     ).astype(np.uint8)
     events = encode(images, 50, 80.0, draw_key(1, "test", 0))
-    settings = LEARNING
     engines = {
-        "event": EventEngine(architecture, state, settings),
-        "dense": DenseEngine(architecture, state, settings),
-        "float64": EventEngine(architecture, state, settings, np.float64),
+        "event": EventEngine(architecture, state, LEARNING),
+        "dense": DenseEngine(architecture, state, LEARNING),
+        "float64": EventEngine(architecture, state, LEARNING, np.float64),
     }
     spikes = {
         name: [layer.to_dense(np.bool_) for layer in engine.run(events)]
@@ -344,7 +327,7 @@ class TestAdam:
     def test_against_torch(self, name: str, clip_norm: float, neuron: dict[str, Any]) -> None:
         """With the gradients of the loops, torch's own clipping and Adam take the same steps."""
         settings = LearningSettings(logit_scale=0.3, weight_decay=0.01, grad_clip_norm=clip_norm)
-        architecture, state = network(12, 17, 4, **neuron)
+        architecture, state = firing_network(12, 17, 4, **neuron)
         engine = witnesses(architecture, state, settings)[int(name == "dense")]
         parameters = {key: torch.nn.Parameter(torch.tensor(value)) for key, value in state.items()}
         optimizer = torch.optim.Adam(parameters.values(), weight_decay=0.01)
@@ -387,7 +370,7 @@ class TestAdam:
 def test_weights_of_pixels_that_never_fire_do_not_slow_training_down(
     rate: float, decay: float
 ) -> None:
-    architecture, state = network(300, 128, 10)
+    architecture, state = firing_network(300, 128, 10)
     settings = LearningSettings(weight_decay=decay)
     engine = EventEngine(architecture, state, settings)
     dense = np.zeros((4, 3, 300), dtype=np.uint8)
@@ -407,7 +390,7 @@ def test_weights_of_pixels_that_never_fire_do_not_slow_training_down(
 class TestInterface:
     @pytest.mark.parametrize("name", ["event", "dense"])
     def test_what_does_not_fit_is_refused(self, name: str) -> None:
-        architecture, state = network(9, 11, 3)
+        architecture, state = firing_network(9, 11, 3)
         engine = make_engine(name, architecture, state)
         _, events, labels = batch(architecture, 4, 6)
         narrow = EventList.from_dense(np.zeros((2, 5, 8)))
@@ -435,7 +418,7 @@ class TestInterface:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
         assert resolve_device("auto") == "cuda"
-        architecture, _ = network(9, 11, 3)
+        architecture, _ = firing_network(9, 11, 3)
         for chosen in (EngineSettings(), EngineSettings(engine="event")):
             engine, _ = engine_to_train(chosen, architecture, LearningSettings(), 1)
             assert (engine.name, engine.device) == ("event", "cpu")

@@ -1,23 +1,34 @@
-"""kernels: exact against plain loops in every block size, and the cache."""
+"""Kernels: exact against plain loops for every size of a block, the same bits for any threads."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 
+from spikejoule.core.compiling import bits
+from spikejoule.core.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
+from spikejoule.encoding.kernels import SPARE_SPIKES
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import Engine
+from spikejoule.engine.kernels import vector
+from spikejoule.engine.kernels.layout import ParameterLayout
+from spikejoule.engine.kernels.structures import RESET_TO_ZERO, Block, Layer, Neuron, Spikes
+from spikejoule.engine.workspace import slots_for
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.surrogates import SURROGATES
 from tests import naive
+from tests.engine import with_threads
 from tests.tools.processes import start_python
 from tests.tools.without_torch import needs_torch
 
@@ -27,23 +38,33 @@ pytestmark = pytest.mark.xdist_group("engines")
 both_engines = pytest.mark.parametrize(
     "engine", ["event", pytest.param("dense", marks=needs_torch)]
 )
+# One to eight vectors in a block, blocks of several sizes in a row, and units without a vector
+WIDTHS = (1, 15, 16, 17, 32, 48, 64, 80, 96, 112, 128, 145, 209, 400)
+THREADS = (1, 2, 3, 5, 8, 16)
 
 
 def engine_of(
-    name: str, architecture: Architecture, state: dict[str, np.ndarray], dtype: type = np.float32
+    name: str,
+    architecture: Architecture,
+    state: dict[str, np.ndarray],
+    dtype: type = np.float32,
+    **learning: Any,
 ) -> Engine:
     if name == "event":
-        return EventEngine(architecture, state, LearningSettings(), dtype)
+        return EventEngine(architecture, state, LearningSettings(**learning), dtype)
     from spikejoule.engine.dense import DenseEngine
 
-    return DenseEngine(architecture, state, LearningSettings(), "cpu", dtype)
+    return DenseEngine(architecture, state, LearningSettings(**learning), "cpu", dtype)
 
 
-def dyadic_state(architecture: Architecture, seed: int) -> dict[str, np.ndarray]:
-    """Weights in steps of 1/32: with a decay of 1/2 every float32 sum of a short run is exact."""
-    generator = np.random.default_rng(seed)
-    return {
-        name: (generator.integers(-24, 33, shape) / 32).astype(np.float32)
+def exact(*sizes: int, **neuron: Any) -> tuple[Architecture, dict[str, np.ndarray]]:
+    """Weights in steps of 1/128 at least: with a decay of 1/2 float32 sums of few steps are exact."""
+    architecture = Architecture(
+        sizes[0], sizes[1:-1], sizes[-1], LeakyIntegrateAndFire(decay=0.5, **neuron)
+    )
+    generator = np.random.default_rng(sizes)
+    return architecture, {
+        name: (generator.integers(-24, 33, shape) / (32 if shape[-1] < 30 else 128)).astype("f4")
         for name, shape in architecture.parameter_shapes().items()
     }
 
@@ -52,33 +73,24 @@ class TestExactSpikes:
     """No rounding anywhere, so spikes must be those of the loops even where v is the threshold."""
 
     @both_engines
-    @pytest.mark.parametrize("n_hidden", [1, 16, 17, 209, 400])
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-    def test_hidden_sizes(self, n_hidden: int, dtype: type, engine: str) -> None:
-        architecture = Architecture(
-            19, (n_hidden,), 3, LeakyIntegrateAndFire(threshold=1.0, decay=0.5)
-        )
-        state = dyadic_state(architecture, n_hidden)
+    def test_every_width(self, dtype: type, engine: str) -> None:
         dense = np.random.default_rng(1).integers(0, 2, (3, 8, 19))
-        expected = naive.run(state, dense.tolist(), 1.0, 0.5)
         events = EventList.from_dense(dense)
-        runner = engine_of(engine, architecture, state, dtype)
-        layers = runner.run(events)
-        for layer, spikes in zip(layers, expected, strict=True):
-            layer.check()
-            assert np.array_equal(layer.to_dense(np.int64), spikes)
-        assert expected[0].sum() > 0
-        outcome, _ = runner.gradients(events, np.array([0, 1, 2]))
-        assert outcome.spikes == (dense.sum(), *(int(spikes.sum()) for spikes in expected))
+        for width in WIDTHS:
+            architecture, state = exact(19, width, 3)
+            expected = naive.run(state, dense.tolist(), 1.0, 0.5)
+            runner = engine_of(engine, architecture, state, dtype)
+            for layer, spikes in zip(runner.run(events), expected, strict=True):
+                layer.check()
+                assert np.array_equal(layer.to_dense(np.int64), spikes)
+            assert expected[0].sum() > 0
+            outcome, _ = runner.gradients(events, np.array([0, 1, 2]))
+            assert outcome.spikes == (dense.sum(), *(int(spikes.sum()) for spikes in expected))
 
     def test_the_widest_layers(self) -> None:
-        architecture = Architecture(
-            65_535, (2,), 65_535, LeakyIntegrateAndFire(threshold=1.0, decay=0.5)
-        )
-        state = {
-            name: np.zeros(shape, np.float32)
-            for name, shape in architecture.parameter_shapes().items()
-        }
+        architecture, state = exact(65_535, 2, 65_535)
+        state = {name: np.zeros_like(values) for name, values in state.items()}
         state["layer1.synapses.weight"][1, 65_534] = 1.0
         state["layer2.synapses.weight"][[0, 65_534], 1] = 1.0
         dense = np.zeros((1, 2, 65_535), dtype=np.uint8)
@@ -90,8 +102,7 @@ class TestExactSpikes:
     @both_engines
     @pytest.mark.parametrize("samples", [0, 2])
     def test_small_chunks(self, engine: str, samples: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        architecture = Architecture(11, (18,), 4, LeakyIntegrateAndFire(decay=0.5))
-        state = dyadic_state(architecture, 5)
+        architecture, state = exact(11, 18, 4)
         events = EventList.from_dense(np.random.default_rng(2).integers(0, 2, (9, 7, 11)))
         whole = EventEngine(architecture, state).run(events)
         elements = max(1, samples * 18 * 7)
@@ -105,33 +116,138 @@ class TestExactSpikes:
             assert np.array_equal(part.offsets, layer.offsets)
 
 
-def told_by(code: str, *arguments: str, **options: Any) -> dict[str, Any]:
-    process = start_python(
-        "-c", code, *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("surrogate", SURROGATES)
+def test_gradients_in_single_precision(surrogate: str, reset: str) -> None:
+    """Of the same spikes, in blocks and tiles of every size: those in double precision, rounded."""
+    dense = np.random.default_rng(3).integers(0, 2, (5, 11, 13))
+    events, labels = EventList.from_dense(dense), np.arange(5)
+    n_learning = 0
+    for width, following in pairwise((*WIDTHS, 17)):
+        architecture, state = exact(13, width, following, reset=reset)
+        learning = {"surrogate": surrogate, "logit_scale": 0.3}
+        (one, found), (other, expected) = (
+            engine_of("event", architecture, state, dtype, **learning).gradients(events, labels)
+            for dtype in (np.float32, np.float64)
+        )
+        assert one.spikes == other.spikes
+        scale = max(np.abs(gradient).max() for gradient in expected.values())
+        n_learning += scale > 0
+        for name, gradient in expected.items():
+            np.testing.assert_allclose(
+                found[name], gradient, rtol=1e-5, atol=1e-6 * scale, err_msg=name
+            )
+    assert n_learning >= len(WIDTHS) - 2
+
+
+def emitted(of: Any) -> Any:
+    """Compile a call of an intrinsic, as the kernels make it."""
+
+    @numba.njit
+    def call(*arguments: Any) -> Any:
+        return of(*arguments)
+
+    return call
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_leak_of_integers_is_rounded_down_exactly(sign: int) -> None:
+    """Up to 24 bits, where a product in float32 is not exact any more."""
+    integrate = emitted(vector.integrate_and_fire)
+    values = sign * np.random.default_rng(1).integers(0, 2**24, 4000 * LANES)
+    constants = (230 / 256, np.inf, 1 / 64, 64, -np.inf, np.inf)
+    decay, threshold, unit, per_unit, lowest, highest = map(np.float32, constants)
+    neuron = Neuron(decay, threshold, RESET_TO_ZERO, 1, unit, per_unit, lowest, highest)
+    spikes = Spikes(np.zeros(1, np.uint16), np.array([0, 1, 1]))
+    layer, fired = Layer(1, LANES, LANES, 0, LANES, 0, 0), np.zeros(2, np.uint16)
+    for block in values.reshape(-1, LANES):
+        parameters = np.concatenate([block / 64, np.zeros(LANES)]).astype(np.float32)
+        potentials = np.zeros(2 * LANES, np.float32)
+        integrate(spikes, parameters, layer, Block(0, 1), neuron, 2, potentials, fired)
+        assert (64 * potentials[LANES:]).tolist() == [230 * v // 256 for v in block.tolist()]
+
+
+class TestLists:
+    """As this machine lists them, and as those do that cannot pack a vector."""
+
+    @pytest.mark.parametrize("name", ["uint16", "uint32"])
+    @pytest.mark.parametrize(
+        "listing", [emitted(bits.list_set_bits), numba.njit(bits.list_bit_by_bit)]
     )
-    out, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
-    told: dict[str, Any] = json.loads(out)
-    return told | {"warnings": errors}
+    def test_set_bits(self, listing: Any, name: str) -> None:
+        generator = np.random.default_rng(1)
+        for n_words in range(1, 10):
+            for density in (0.0, 0.02, 0.4, 1.0):
+                is_set = generator.random((2 + n_words, LANES)) < density
+                words = (is_set << np.arange(LANES)).sum(axis=1).astype(np.uint16)
+                found = np.full(3 + LANES * n_words + SPARE_SPIKES, 7).astype(name)
+                end = listing(words, 2, n_words, found, 3)
+                assert found[:end].tolist() == [7, 7, 7, *np.flatnonzero(is_set[2:])]
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+    @pytest.mark.parametrize(
+        "listing", [emitted(bits.list_at_least), numba.njit(bits.list_one_by_one)]
+    )
+    def test_values_from_a_bound_on(self, listing: Any, kind: type) -> None:
+        beyond = np.iinfo(kind).max + 1
+        for n_values in (0, 1, 31, 32, 33, 63, 64, 100):
+            values = np.random.default_rng(n_values).integers(0, beyond, n_values).astype(kind)
+            for least in (0, 1, beyond // 3, beyond - 1, beyond):
+                found = np.zeros(n_values + SPARE_SPIKES, np.uint16)
+                count = listing(values, n_values, least, found)
+                assert found[:count].tolist() == np.flatnonzero(values >= least).tolist()
+
+
+class TestThreads:
+    """More threads than lanes, too: the same bits for any number of them."""
+
+    def test_same_bits(self) -> None:
+        process = start_python(
+            "-m", "tests.engine.with_threads", *map(str, THREADS),
+            env={"NUMBA_NUM_THREADS": str(max(THREADS)), "PYTHONPATH": ":".join(sys.path)},
+            stdout=subprocess.PIPE,
+        )  # fmt: skip
+        output, _ = process.communicate(timeout=300)
+        assert process.returncode == 0
+        found: dict[str, list[str]] = json.loads(output)
+        for case in with_threads.CASES:
+            assert len(found[case]) == len(THREADS)
+            assert len(set(found[case])) == 1, case
+        assert len({digests[0] for digests in found.values()}) == len(with_threads.CASES)
+
+    def test_a_group_that_is_too_large(self, caplog: pytest.LogCaptureFixture) -> None:
+        layout = ParameterLayout.of(Architecture(1, (60_000,), 1))
+        assert [slots_for(layout, 50, 2, threads) for threads in (2, 16)] == [2, 6]
+        assert not caplog.text
+        assert [slots_for(layout, 500, 2, threads) for threads in (2, 16)] == [2, 2]
+        assert "2 threads share a batch in place of 16" in caplog.text
 
 
 SMALL_KERNEL = """
 import json
-import numpy as np
 from pathlib import Path
+import numpy as np
 from spikejoule.engine.kernels.optimizer import clip_coefficient
 value = clip_coefficient(np.array([9.0, 16.0]), 1.0)
-stats = clip_coefficient.stats
+assert abs(value - 0.2) < 1e-6
 print(json.dumps({
-    "value": value,
     "file": str(Path(clip_coefficient.py_func.__code__.co_filename)),
-    "hits": sum(stats.cache_hits.values()),
-    "misses": sum(stats.cache_misses.values()),
+    "hits": sum(clip_coefficient.stats.cache_hits.values()),
 }))
 """
 
 
 class TestCache:
+    def told(self, code: str = SMALL_KERNEL, **environment: str) -> dict[str, Any]:
+        """What a process says that calls a kernel once, and its warnings."""
+        process = start_python(
+            "-c", code, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment
+        )
+        out, warnings = process.communicate(timeout=300)
+        assert process.returncode == 0, warnings
+        told: dict[str, Any] = json.loads(out)
+        return told | {"warnings": warnings}
+
     def test_a_second_process_compiles_nothing(self) -> None:
         environment = {"NUMBA_DEBUG_CACHE": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
         for _ in range(2):
@@ -147,51 +263,32 @@ class TestCache:
         self, tmp_path: Path, repository: Path
     ) -> None:
         cache = tmp_path / "cache"
-
-        def run_in(name: str, change: str = "") -> dict[str, Any]:
-            checkout = tmp_path / name
-            if not checkout.exists():
-                shutil.copytree(
-                    repository / "src" / "spikejoule",
-                    checkout / "spikejoule",
-                    ignore=shutil.ignore_patterns("__pycache__"),
-                )
-            with open(checkout / "spikejoule" / "engine" / "kernels" / "forward.py", "a") as kernel:
+        for name, change, is_hit, n_folders in (
+            ("one", "", False, 1),
+            ("two", "", True, 1),
+            # The kernel that is called did not change, but one beside it did.
+            ("two", "\nCHANGED = True\n", False, 2),
+        ):
+            package = tmp_path / name / "spikejoule"
+            if not package.exists():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(repository / "src" / "spikejoule", package, ignore=ignored)
+            with (package / "engine" / "kernels" / "forward.py").open("a") as kernel:
                 kernel.write(change)
-            environment = {"PYTHONPATH": str(checkout), "NUMBA_CACHE_DIR": str(cache)}
-            told = told_by(SMALL_KERNEL, env=environment)
-            assert told["file"].startswith(str(checkout))
-            assert told["value"] == pytest.approx(0.2, rel=1e-6)
-            return told
+            told = self.told(PYTHONPATH=str(tmp_path / name), NUMBA_CACHE_DIR=str(cache))
+            assert told["file"].startswith(str(tmp_path / name))
+            assert told["hits"] == is_hit
+            assert len([path for path in cache.iterdir() if path.is_dir()]) == n_folders
 
-        def folders() -> int:
-            return len([path for path in cache.iterdir() if path.is_dir()])
-
-        assert run_in("one")["misses"] == 1
-        assert folders() == 1
-        two = run_in("two")
-        assert (two["hits"], two["misses"]) == (1, 0)
-        assert folders() == 1
-        # The kernel that is called did not change, but one beside it did.
-        three = run_in("three", "\nCHANGED = True\n")
-        assert (three["hits"], three["misses"]) == (0, 1)
-        assert folders() == 2
-        again = run_in("three")
-        assert (again["hits"], again["misses"]) == (1, 0)
-        assert folders() == 2
-
-    @pytest.mark.parametrize("environment", ["environment", "file"])
-    def test_where_no_home_can_be_written(self, environment: str, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("place", ["environment", "file"])
+    def test_where_no_home_can_be_written(self, place: str, tmp_path: Path) -> None:
         # Root may write anywhere but below a file.
         (tmp_path / "file").write_text("not a folder")
-        below = str(tmp_path / "file" / "cache")
-        prefix = tmp_path / environment
-        code = f"import sys; sys.prefix = {str(prefix)!r}\n{SMALL_KERNEL}"
+        below, kept = str(tmp_path / "file" / "cache"), place == "environment"
+        code = f"import sys; sys.prefix = {str(tmp_path / place)!r}\n{SMALL_KERNEL}"
         places = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME"), below)
-        first, second = (told_by(code, env=places) for _ in range(2))
-        assert first["value"] == second["value"] == pytest.approx(0.2, rel=1e-6)
-        kept = prefix.is_dir()
-        assert kept == (environment == "environment")
-        assert (first["hits"], second["hits"]) == (0, int(kept))
-        assert ("compiled anew" in second["warnings"]) == (not kept)
-        assert second["warnings"].count("\n") == (0 if kept else 1)
+        told = [self.told(code, **places) for _ in range(1 + kept)]
+        assert [one["hits"] for one in told] == [0, 1][: 1 + kept]
+        assert (tmp_path / place).is_dir() == kept
+        assert told[0]["warnings"].count("compiled anew") == (not kept)
+        assert told[0]["warnings"].count("\n") == (not kept)

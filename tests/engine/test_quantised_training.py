@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
@@ -16,7 +18,7 @@ from spikejoule.model.learning import LearningSettings
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import layer_constants, quantisation_of, with_grids
 from tests import naive
-from tests.tools.integers import integer_network, spike_trains
+from tests.tools.networks import firing_network, spike_trains
 from tests.tools.without_torch import WITH_TORCH, needs_torch
 
 pytestmark = pytest.mark.xdist_group("engines")
@@ -34,13 +36,11 @@ def engines(
     return [make_engine(name, architecture, state, settings, "cpu", dtype) for name in names]
 
 
-def expected_of(
-    architecture: Architecture, state: dict[str, Any], dense: np.ndarray, labels: np.ndarray
-) -> tuple[float, int, tuple[int, ...], dict[str, np.ndarray], list[np.ndarray]]:
-    """Loss, correct, spikes, gradients and spike trains, by the loops on integers.
-
-    Checks that the grids are the loops', and the spikes those of the compiled integers.
-    """
+def assert_all_agree(
+    architecture: Architecture, state: dict[str, Any], dense: np.ndarray
+) -> list[np.ndarray]:
+    """Grids, spikes, loss and gradients are those of the loops on integers; returns the spikes."""
+    labels = np.arange(len(dense)) % architecture.n_output
     quantisation, neuron = quantisation_of(architecture), architecture.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
     thresholds, decays = zip(*(one.constants for one in architecture.neurons), strict=True)
@@ -49,7 +49,7 @@ def expected_of(
         naive.grid_of(state[f"layer{number}.synapses.weight"], *bits, threshold)
         for number, threshold in enumerate(thresholds, start=1)
     )
-    expected = naive.integer_batch_gradient(
+    loss, correct, totals, gradients, spikes = naive.integer_batch_gradient(
         state,
         quantisation.exponents,
         bits,
@@ -59,19 +59,11 @@ def expected_of(
         (LEARNING.surrogate, LEARNING.chosen_surrogate.slope),
         (LEARNING.logit_scale, LEARNING.label_smoothing),
     )
-    found = run_integers(architecture, state, EventList.from_dense(dense))
-    for layer, fired in zip(found, expected[-1], strict=True):
+    events = EventList.from_dense(dense)
+    for layer, fired in zip(run_integers(architecture, state, events), spikes, strict=True):
         layer.check()
         assert np.array_equal(layer.to_dense(np.int64), fired)
-    return expected
-
-
-def assert_both_learn_alike(
-    architecture: Architecture, state: dict[str, Any], dense: np.ndarray
-) -> None:
-    labels = np.arange(len(dense)) % architecture.n_output
-    loss, correct, totals, gradients, spikes = expected_of(architecture, state, dense, labels)
-    events = EventList.from_dense(dense)
+    scale = max(np.abs(gradient).max() for gradient in gradients.values())
     for engine in engines(architecture, state):
         for layer, fired in zip(engine.run(events), spikes, strict=True):
             assert np.array_equal(layer.to_dense(np.int64), fired), engine.name
@@ -81,101 +73,82 @@ def assert_both_learn_alike(
         assert outcome.mean_loss == pytest.approx(loss, rel=1e-9)
         assert found.keys() == gradients.keys()
         for name, gradient in gradients.items():
-            scale = np.abs(gradient).max()
-            assert scale > 0
             np.testing.assert_allclose(
                 found[name], gradient, rtol=1e-9, atol=1e-13 * scale, err_msg=name
             )
+    return spikes
 
 
-class TestAgainstPlainLoops:
-    @pytest.mark.parametrize("weight_bits", [2, 4, 5, 8])
-    @pytest.mark.parametrize("state_bits", [16, 32])
-    @pytest.mark.parametrize("decay", [1.0, 0.9, 0.5, 0.0])
-    def test_widths_and_leaks(self, weight_bits: int, state_bits: int, decay: float) -> None:
-        neuron = LeakyIntegrateAndFire(decay=decay)
-        architecture, state = integer_network(
-            14, 18, 4, weight_bits=weight_bits, state_bits=state_bits, neuron=neuron
-        )
-        assert_both_learn_alike(architecture, state, spike_trains(14, 5, 9))
-
-    @pytest.mark.parametrize("hidden", [(1,), (17, 9), (12, 20, 16), (209,)])
-    def test_depths_and_sizes(self, hidden: tuple[int, ...]) -> None:
-        architecture, state = integer_network(9, *hidden, 3, weight_bits=4)
-        expected_of(architecture, state, spike_trains(9, 3, 8), np.arange(3))
-
-    @pytest.mark.parametrize("threshold", [1e-30, 0.37, 3.0, 1e30])
-    def test_thresholds(self, threshold: float) -> None:
-        neuron = LeakyIntegrateAndFire(threshold=threshold)
-        architecture, state = integer_network(14, 18, 4, neuron=neuron)
-        state = {name: threshold * values for name, values in state.items()}
-        architecture = with_grids(architecture, state)
-        *_, spikes = expected_of(architecture, state, spike_trains(14, 5, 9), np.arange(5) % 4)
-        assert all(0.01 < layer.mean() < 0.9 for layer in spikes)
-
-    @pytest.mark.parametrize(
-        "neuron",
-        [
-            {"decay": 0.3, "reset": "subtract"},
-            {"bias": False},
-            {"decay": 1.0, "reset": "subtract", "bias": False},
-            {"decay": (0.9, 1.0, 0.5), "threshold": (1.0, 0.7, 1.3)},
-        ],
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> None:
+    """Of any widths, leaks, resets, depths and sizes."""
+    draw = data.draw
+    hidden = draw(st.lists(st.sampled_from([1, 9, 16, 17, 20]), min_size=1, max_size=3))
+    n_layers = len(hidden) + 1
+    decay, threshold = st.sampled_from([1.0, 0.9, 0.5, 0.3, 0.0]), st.sampled_from([0.7, 1.0, 1.3])
+    architecture, state = firing_network(
+        14,
+        *hidden,
+        4,
+        bits=draw(st.tuples(st.sampled_from([2, 4, 5, 6, 8]), st.sampled_from([16, 32]))),
+        decay=draw(decay | st.tuples(*[decay] * n_layers)),
+        threshold=draw(threshold | st.tuples(*[threshold] * n_layers)),
+        reset=draw(st.sampled_from(["zero", "subtract"])),
+        bias=draw(st.booleans()),
     )
-    def test_neurons_of_two_hidden_layers(self, neuron: dict[str, Any]) -> None:
-        architecture, state = integer_network(
-            12, 18, 13, 4, weight_bits=6, neuron=LeakyIntegrateAndFire(**neuron)
-        )
-        assert_both_learn_alike(architecture, state, spike_trains(12, 5, 9))
-
-    @pytest.mark.parametrize("decay", [1.0, 0.9])
-    @pytest.mark.parametrize("reset", ["zero", "subtract"])
-    def test_potentials_that_saturate(self, reset: Any, decay: float) -> None:
-        """The gradient goes through the bound as if there were none."""
-        neuron = LeakyIntegrateAndFire(threshold=40.0, reset=reset, decay=decay)
-        architecture, state = integer_network(200, 6, 3, state_bits=16, neuron=neuron)
-        state["layer1.synapses.weight"] -= 0.6
-        state["layer1.synapses.weight"][:2] += 2.0
-        state["layer2.synapses.weight"] += 30.0
-        architecture = with_grids(architecture, state)
-        dense = spike_trains(200, 2, 40, 0.9)
-        dense[:, 30:, :40] = 0
-        exponents = quantisation_of(architecture).exponents
-        constants = [(one.threshold, decay) for one in layer_constants(architecture)]
-        layers = naive.quantise(state, exponents, 8, 16)
-        potentials = naive.integer_run(layers, dense.tolist(), constants, 16, reset)[0][0]
-        assert potentials.min() < -(2**15)
-        assert_both_learn_alike(architecture, state, dense)
+    assert_all_agree(architecture, state, spike_trains(14, draw(st.integers(1, 5)), 9))
 
 
-@pytest.mark.parametrize("weight_bits", [2, 4, 8])
-@pytest.mark.parametrize("state_bits", [16, 32])
+@pytest.mark.parametrize("threshold", [1e-30, 0.37, 1e30])
+def test_thresholds_of_any_size(threshold: float) -> None:
+    architecture, state = firing_network(14, 18, 4, bits=(8, 32), threshold=threshold)
+    state = {name: threshold * values for name, values in state.items()}
+    spikes = assert_all_agree(with_grids(architecture, state), state, spike_trains(14, 5, 9))
+    assert all(0.01 < layer.mean() < 0.9 for layer in spikes)
+
+
 @pytest.mark.parametrize("decay", [1.0, 0.9])
-def test_training_in_float32_sees_exact_integers(
-    weight_bits: int, state_bits: int, decay: float
-) -> None:
-    """The forward pass of training, in floating point, fires as the network of integers does."""
-    neuron = LeakyIntegrateAndFire(decay=decay)
-    architecture, state = integer_network(
-        300, 70, 10, weight_bits=weight_bits, state_bits=state_bits, neuron=neuron
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_potentials_that_saturate(reset: Any, decay: float) -> None:
+    """The gradient goes through the bound as if there were none."""
+    architecture, state = firing_network(
+        200, 6, 3, seed=8, bits=(8, 16), threshold=40.0, reset=reset, decay=decay
     )
+    state["layer1.synapses.weight"] -= 0.6
+    state["layer1.synapses.weight"][:2] += 2.0
+    state["layer2.synapses.weight"] += 30.0
+    architecture = with_grids(architecture, state)
+    dense = spike_trains(200, 2, 40, 0.9)
+    dense[:, 30:, :40] = 0
+    exponents = quantisation_of(architecture).exponents
+    constants = [(one.threshold, decay) for one in layer_constants(architecture)]
+    layers = naive.quantise(state, exponents, 8, 16)
+    potentials = naive.integer_run(layers, dense.tolist(), constants, 16, reset)[0][0]
+    assert potentials.min() < -(2**15)
+    assert_all_agree(architecture, state, dense)
+
+
+@pytest.mark.parametrize("bits", [(2, 16), (4, 32), (8, 16)])
+@pytest.mark.parametrize("decay", [1.0, 0.9])
+def test_training_in_float32_sees_exact_integers(bits: tuple[int, int], decay: float) -> None:
+    """The forward pass of training, in floating point, fires as the network of integers does."""
+    architecture, state = firing_network(300, 70, 10, bits=bits, decay=decay)
     events = EventList.from_dense(spike_trains(300, 40, 25, 0.1))
+    exact = run_integers(architecture, state, events)
+    assert min(layer.n_events for layer in exact) > 100
     for engine in engines(architecture, state, dtype=np.float32):
-        fired = [layer.n_events for layer in engine.run(events)]
+        for layer, expected in zip(engine.run(events), exact, strict=True):
+            assert np.array_equal(layer.to_dense(), expected.to_dense()), engine.name
         outcome, _ = engine.gradients(events, np.arange(40) % 10)
-        assert outcome.spikes == (events.n_events, *fired), engine.name
-        assert min(fired) > 100
-    if WITH_TORCH:
-        event, dense = engines(architecture, state, dtype=np.float32)
-        for one, other in zip(event.run(events), dense.run(events), strict=True):
-            assert np.array_equal(one.to_dense(), other.to_dense())
+        assert outcome.spikes == (events.n_events, *(layer.n_events for layer in exact))
 
 
 class TestSteps:
     @needs_torch
     def test_both_engines_keep_what_is_not_rounded(self) -> None:
         """Steps far below a unit of the grid add up, and the weights that run follow."""
-        architecture, state = integer_network(14, 18, 4, weight_bits=4)
+        architecture, state = firing_network(14, 18, 4, bits=(4, 32))
         settings = LearningSettings(logit_scale=0.3, weight_decay=0.001, grad_clip_norm=0.5)
         event, dense = engines(architecture, state, settings)
         before, exponents = event.state(), quantisation_of(architecture).exponents
@@ -203,7 +176,7 @@ class TestSteps:
         assert event.architecture == dense.architecture
 
     def test_a_pruned_weight_and_one_that_rounds_to_zero_carry_no_event(self) -> None:
-        architecture, state = integer_network(14, 18, 4, weight_bits=2)
+        architecture, state = firing_network(14, 18, 4, bits=(2, 32))
         mask = np.ones((18, 14), dtype=np.bool_)
         mask[:, 3] = mask[4] = False
         masks = {"layer1.synapses.weight": mask, "layer2.synapses.weight": np.ones((4, 18), bool)}
@@ -217,11 +190,10 @@ class TestSteps:
             weights = engine.state()["layer1.synapses.weight"]
             assert not weights[~mask].any()
             assert (weights[mask] == 0).any()
-            present = np.count_nonzero(weights, axis=0)
-            assert outcome.synaptic_events[0] == trains.sum(axis=(0, 1)) @ present
-            hidden = engine.run(events)[0].to_dense(np.int64).sum(axis=(0, 1))
-            present = np.count_nonzero(engine.state()["layer2.synapses.weight"], axis=0)
-            assert outcome.synaptic_events[1] == hidden @ present
+            sent = [trains, engine.run(events)[0].to_dense(np.int64)]
+            for layer, spikes in enumerate(sent):
+                present = np.count_nonzero(engine.state()[f"layer{layer + 1}.synapses.weight"], 0)
+                assert outcome.synaptic_events[layer] == spikes.sum(axis=(0, 1)) @ present
             for _ in range(5):
                 engine.train_batch(events, labels, 0.05)
             assert not engine.learned_state()["layer1.synapses.weight"][~mask].any()

@@ -1,7 +1,7 @@
 """Inner loops of the forward and backward pass, held in vector registers (see emit.py).
 
 All arrays are flat and contiguous, all positions are counted in elements, and nothing is checked:
-the callers in this folder own the bounds. tests/engine/twins.py has each loop in plain Python.
+the callers in this folder own the bounds.
 """
 
 from llvmlite import ir

@@ -1,0 +1,38 @@
+"""Small networks of random weights, and spikes for them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from spikejoule.model.architecture import Architecture
+from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
+from spikejoule.model.quantisation import Quantisation, with_grids
+
+
+def firing_network(
+    *sizes: int, seed: int = 0, bits: tuple[int, int] | None = None, **neuron: Any
+) -> tuple[Architecture, dict[str, Any]]:
+    """A network whose every layer fires now and then, and its parameters in float64.
+
+    `bits` of weights and potentials make it one of integers; `neuron` has its parameters.
+    """
+    generator = np.random.default_rng(seed)
+    quantisation = None if bits is None else Quantisation(*bits)
+    of_layers = LeakyIntegrateAndFire(**neuron)
+    architecture = Architecture(sizes[0], sizes[1:-1], sizes[-1], of_layers, quantisation)
+    state = {
+        name: generator.normal(0.08, 1.2 / np.sqrt(max(shape[-1], 4)), shape)
+        if len(shape) == 2
+        else generator.normal(0.05, 0.1, shape)
+        for name, shape in architecture.parameter_shapes().items()
+    }
+    return architecture if bits is None else with_grids(architecture, state), state
+
+
+def spike_trains(
+    n_inputs: int, n_samples: int, n_steps: int, density: float = 0.3, seed: int = 1
+) -> np.ndarray:
+    """Random spikes [N, T, I]."""
+    generator = np.random.default_rng([seed, n_samples, n_steps])
+    return (generator.random((n_samples, n_steps, n_inputs)) < density).astype(int)
