@@ -1,20 +1,31 @@
 """Figures that the pages state are those of the committed files."""
 
 from pathlib import Path
-from typing import ClassVar
 
+import pandas as pd
 import pytest
 
-from tests.tools.committed import committed_rows as rows
-from tests.tools.committed import committed_values as values
+from tests.tools.committed import committed_rows, committed_values
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+LEDGER, COMPARISON = "docs/explanation/energy-ledger.md", "docs/explanation/comparison.md"
+SPEED = "docs/reference/speed.md"
 
 
 def assert_says(page: str, *statements: str) -> None:
     text = " ".join((REPOSITORY / page).read_text(encoding="utf-8").split())
     missing = [one for one in statements if " ".join(one.split()) not in text]
     assert not missing, f"{page} does not say {missing}"
+
+
+def table(name: str) -> pd.DataFrame:
+    """A committed table; what is a number in it is one."""
+    rows = pd.DataFrame(committed_rows(name))
+    for column in rows:
+        numbers = pd.to_numeric(rows[column], errors="coerce")
+        if (numbers.notna() | (rows[column] == "")).all() and numbers.notna().any():
+            rows[column] = numbers
+    return rows
 
 
 def joules(pj: float) -> str:
@@ -26,86 +37,118 @@ def joules(pj: float) -> str:
 
 
 @pytest.fixture(scope="module")
-def energy_rows() -> list[dict[str, str]]:
-    return [row for row in rows("energy") if not row["class"]]
+def energy() -> pd.DataFrame:
+    rows = table("energy")
+    return (
+        rows[rows["class"] == ""] if rows["class"].dtype == object else rows[rows["class"].isna()]
+    )
 
 
-def picojoules(energy_rows: list[dict[str, str]], column: str = "pj", **where: str) -> float:
-    """The sum of a column over rows of these values."""
-    chosen = [row for row in energy_rows if all(row[name] == where[name] for name in where)]
-    assert chosen, where
-    return sum(float(row[column] or 0) for row in chosen)
+@pytest.fixture(scope="module")
+def seeds() -> pd.DataFrame:
+    return pd.DataFrame(committed_rows("seeds"))
 
 
-class TestAccuracyAndCounts:
-    def test_of_the_defaults(self) -> None:
-        evaluate, train, spikes = values("evaluate"), values("train"), values("inference")
-        early, energy = values("early_exit"), values("energy")
-        test = f"{evaluate['test_accuracy_percent']:.2f} %"
-        events = f"{evaluate['test_synaptic_events_per_inference']:,.0f}"
-        stopped = f"{evaluate['early_exit_synaptic_events_per_inference']:,.0f}"
-        stopped_at = f"{evaluate['early_exit_test_accuracy_percent']:.2f} %"
-        measured = f"{energy['synaptic_events_per_inference']:,.0f}"
-        assert_says(
-            "README.md",
-            f"| test accuracy | **{test}** |",
-            f"| ... 95 % interval | {evaluate['test_accuracy_low_percent']:.2f} to "
-            f"{evaluate['test_accuracy_high_percent']:.2f} |",
-            f"| validation accuracy | {train['best_validation_accuracy_percent']:.2f} % |",
-            f"| epochs | {train['epochs_trained']} |",
-            f"| spikes per inference: input | {spikes['input_spikes_per_inference']:.1f} |",
-            f"| ... hidden | {spikes['hidden_spikes_per_inference']:.1f} |",
-            f"| ... output | {spikes['output_spikes_per_inference']:.1f} |",
-            f"| synaptic events per inference | {events} |",
-            f"| ... with early exit | {stopped} at {stopped_at} |",
-            f"{energy['dense_operations_per_inference']:,} operations per inference",
-        )
-        assert_says("docs/index.md", f"classifies {test} of the test images correctly", events)
-        assert_says(
-            "docs/explanation/events.md",
-            f"defaults {spikes['input_spikes_per_inference']:.1f} of them",
-        )
-        assert_says(
-            "docs/explanation/energy-ledger.md",
-            f"there are {measured} synaptic events per inference",
-            f"a margin of {early['margin_spikes']} spikes: {stopped} synaptic events in place of "
-            f"{events}, at {stopped_at} in place of {test}",
-        )
+def headlines() -> dict[str, float]:
+    """Every headline of the recorded run, those of energies in nJ and J too."""
+    found: dict[str, float] = {}
+    for name in ("evaluate", "train", "inference", "early_exit", "energy"):
+        found |= committed_values(name)
+    for name in [name for name in found if name.endswith(("_pj", "_mj"))]:
+        thousandth = {"_pj": "_nj", "_mj": "_j"}[name[-3:]]
+        found[name[:-3] + thousandth] = found[name] / 1000
+    fronts = table("fronts")
+    is_rival = (fronts["profile"] == "lemaire-complete") & (fronts["side"] == "conventional")
+    as_accurate = fronts["validation_percent"] >= found["best_validation_accuracy_percent"]
+    found["cheapest_pj"] = fronts[is_rival & as_accurate]["pj"].min()
+    found["cheapest_nj"] = found["cheapest_pj"] / 1000
+    found["over_cheapest"] = found["equal_accuracy_energy_pj"] / found["cheapest_pj"]
+    found["equal_accuracy_uj"] = found["equal_accuracy_energy_pj"] / 1e6
+    found["training_in_millions"] = found["training_energy_in_inferences"] / 1e6
+    return found
 
-    def test_beside_the_notebook(self) -> None:
-        history, spikes = rows("history"), values("inference")
-        layers = ("input", "hidden", "output")
-        training = [
-            sum(float(row[f"{layer}_spikes_per_sample"]) for row in history) / len(history)
-            for layer in layers
-        ]
-        inference = [spikes[f"{layer}_spikes_per_inference"] for layer in layers]
-        assert_says(
-            "docs/explanation/reproducibility.md",
-            f"| per training sample | {', '.join(f'{mean:.1f}' for mean in training)} |",
-            f"| per inference | {', '.join(f'{mean:.1f}' for mean in inference)} |",
-            f"{values('energy')['synaptic_events_per_inference']:,.0f} | 157,068 | 157,612 |",
-        )
 
-    def test_of_the_settings(self) -> None:
-        """The means over seeds of `make seeds`, and what an inference of each takes."""
-        for row in rows("seeds"):
-            name = (
-                "defaults" if row["name"].startswith(("repro-", "defaults")) else f"`{row['name']}`"
-            )
+EVENTS = "{test_synaptic_events_per_inference:,.0f}"
+EARLY = "{early_exit_synaptic_events_per_inference:,.0f}"
+STATED = {
+    "README.md": (
+        "| test accuracy | **{test_accuracy_percent:.2f} %** |",
+        "interval | {test_accuracy_low_percent:.2f} to {test_accuracy_high_percent:.2f} |",
+        "| validation accuracy | {best_validation_accuracy_percent:.2f} % |",
+        "| epochs | {epochs_trained} |",
+        "| spikes per inference: input | {input_spikes_per_inference:.1f} |",
+        "| ... hidden | {hidden_spikes_per_inference:.1f} |",
+        "| ... output | {output_spikes_per_inference:.1f} |",
+        f"| synaptic events per inference | {EVENTS} |",
+        f"| ... with early exit | {EARLY} at {{early_exit_test_accuracy_percent:.2f}} % |",
+        "{dense_operations_per_inference:,} operations per inference",
+        "takes {energy_per_inference_nj:.1f} nJ: {ratio_to_dense_ann:.3f} times",
+        "and {ratio_to_zero_skipping_ann:.3f} times what one takes that skips zeros",
+        "it takes {equal_accuracy_uj:.2f} µJ, {over_cheapest:.0f} times the "
+        "{cheapest_nj:.1f} nJ of the cheapest",
+        "{equal_accuracy_ratio:.0f} times the {equal_accuracy_baseline_energy_nj:.1f} nJ of the "
+        "cheapest of the three that were trained beside it",
+    ),
+    "docs/index.md": (
+        "classifies {test_accuracy_percent:.2f} % of the test images correctly",
+        EVENTS,
+    ),
+    "docs/explanation/events.md": ("defaults {input_spikes_per_inference:.1f} of them",),
+    "docs/explanation/reproducibility.md": (
+        "| per inference | {input_spikes_per_inference:.1f}, {hidden_spikes_per_inference:.1f}, "
+        "{output_spikes_per_inference:.1f} |",
+        "{synaptic_events_per_inference:,.0f} | 157,068 | 157,612 |",
+    ),
+    LEDGER: (
+        "there are {synaptic_events_per_inference:,.0f} synaptic events per inference",
+        f"a margin of {{margin_spikes}} spikes: {EARLY} synaptic events in place of {EVENTS}, at "
+        "{early_exit_test_accuracy_percent:.2f} % in place of {test_accuracy_percent:.2f} %",
+        "{energy_per_inference_low_nj:.1f} to {energy_per_inference_high_nj:.1f} nJ here",
+        "counts {training_energy_j:.2f} J under the same prices",
+        "as much as {training_in_millions:.0f} million inferences",
+    ),
+    COMPARISON: tuple(
+        f"{{ratio_to_{baseline}_ann:.3f}} times that ({{ratio_to_{baseline}_ann_low:.3f}} to "
+        f"{{ratio_to_{baseline}_ann_high:.3f}})"
+        for baseline in ("dense", "zero_skipping")
+    ),
+}
+
+
+@pytest.mark.parametrize("page", STATED)
+def test_headlines(page: str) -> None:
+    found = headlines()
+    assert_says(page, *(one.format(**found) for one in STATED[page]))
+    assert found["profile"] == "45nm-fp32"
+    assert found["equal_accuracy_ratio_low"] > 1, "the page does not say that it loses"
+    assert "95 % pruned, 8 bits" in str(found["equal_accuracy_baseline"])
+
+
+def test_spikes_of_training() -> None:
+    layers = [f"{layer}_spikes_per_sample" for layer in ("input", "hidden", "output")]
+    means = ", ".join(f"{mean:.1f}" for mean in table("history")[layers].mean())
+    assert_says("docs/explanation/reproducibility.md", f"| per training sample | {means} |")
+
+
+class TestSettings:
+    """The means over seeds of `make seeds`."""
+
+    def test_every_setting(self, seeds: pd.DataFrame) -> None:
+        for row in seeds.to_dict("records"):
+            name = f"`{row['name']}`"
+            if row["name"].startswith(("repro-", "defaults")):
+                name = "defaults"
             mean, low, high = (
                 f"{float(row[key]):.2f}"
                 for key in ("test_accuracy_percent", "test_lowest_percent", "test_highest_percent")
             )
-            seeds = row["seeds"].split()
-            int8 = row["nj_45nm_int8"]
+            n_seeds, int8 = len(row["seeds"].split()), row["nj_45nm_int8"]
             assert_says(
-                "docs/explanation/energy-ledger.md",
-                f"| {name} | "
-                f"{'early' if row['early_exit'] == '1' else 'at the end'} | {len(seeds)} | "
+                LEDGER,
+                f"| {name} | {'early' if row['early_exit'] == '1' else 'at the end'} | {n_seeds} | "
                 f"{float(row['synaptic_events_per_inference']):,.0f} | "
                 f"{float(row['validation_accuracy_percent']):.2f} % | "
-                f"{mean} %{'' if len(seeds) == 1 else f' ({low} to {high})'} |",
+                f"{mean} %{'' if n_seeds == 1 else f' ({low} to {high})'} |",
                 f"| {name} | {row['time_window']} | "
                 f"{row['spikes_per_layer'].replace(' ', ', ')} | "
                 f"{int(row['neuron_updates_clocked']):,} | "
@@ -113,244 +156,163 @@ class TestAccuracyAndCounts:
                 f"{f'{float(int8):.2f}' if int8 else ''} |",
             )
 
-    def test_of_three_seeds(self) -> None:
-        def of(name: str, early_exit: str = "0") -> tuple[str, str]:
-            row = next(
-                row
-                for row in rows("seeds")
-                if (row["name"], row["early_exit"], row["seeds"]) == (name, early_exit, "42 43 44")
-            )
-            events = float(row["synaptic_events_per_inference"])
-            return f"{float(row['test_accuracy_percent']):.2f} %", f"{events:,.0f}"
-
-        (least, few), (most, many) = of("frugal-2500", "1"), of("frugal-10000", "1")
-        (middle, some), (integers, _) = of("frugal-5000"), of("frugal-5000-int8")
-        best, dear = of("accurate-60000")
-        assert_says(
-            "README.md",
-            f"`make frugal` gives {least} for {few} events with early exit, {middle} for {some} "
-            f"over the whole window ({integers} in integers of 8 bits), {most} for {many} "
-            "with early exit, "
-            f"and `make accurate` {best} for {dear}",
-        )
-
-    def test_budgets_are_kept(self) -> None:
-        """What the settings are for: events at most, test accuracy at least, over three seeds."""
-        means = {
-            (row["name"], row["early_exit"]): (
-                float(row["synaptic_events_per_inference"]),
-                float(row["test_accuracy_percent"]),
-            )
-            for row in rows("seeds")
-            if row["seeds"] == "42 43 44"
-        }
+    def test_budgets_of_three_seeds(self, seeds: pd.DataFrame) -> None:
+        """What the settings are for: events at most, test accuracy at least."""
+        of_three = seeds[seeds["seeds"] == "42 43 44"].set_index(["name", "early_exit"])
+        columns = ["synaptic_events_per_inference", "test_accuracy_percent"]
+        means = of_three[columns].astype(float)
         for name, events, percent in (
             ("frugal-2500", 2500, 98.0),
             ("frugal-5000", 5000, 98.4),
             ("frugal-10000", 10_000, 98.6),
             ("accurate-60000", 60_000, 98.95),
         ):
-            ways = [means[name, flag] for flag in "01"]
-            assert any(spent <= events and right >= percent for spent, right in ways), name
-        floating, integers = (means[name, "0"] for name in ("frugal-5000", "frugal-5000-int8"))
-        assert integers[0] <= 5000
-        assert integers[1] >= floating[1] - 0.1
+            of_name = means.loc[name]
+            kept = (of_name[columns[0]] <= events) & (of_name[columns[1]] >= percent)
+            assert kept.any(), name
+        floats, integers = (means.loc[name, "0"] for name in ("frugal-5000", "frugal-5000-int8"))
+        assert integers[columns[0]] <= 5000
+        assert integers[columns[1]] >= floats[columns[1]] - 0.1
 
-    def test_of_the_frugal_network(self) -> None:
-        whole, early = (
-            next(
-                row
-                for row in rows("front")
-                if row["name"] == "frugal-5000" and row["early_exit"] == flag
-            )
-            for flag in "01"
-        )
-        events = f"{float(early['synaptic_events_per_inference']):,.0f}"
-        percent = f"{float(early['test_accuracy_percent']):.2f} %"
+        def of(name: str, early_exit: str) -> tuple[str, str]:
+            events, percent = means.loc[name, early_exit]
+            return f"{percent:.2f} %", f"{events:,.0f}"
+
+        (least, few), (most, many) = of("frugal-2500", "1"), of("frugal-10000", "1")
+        (middle, some), (best, dear) = of("frugal-5000", "0"), of("accurate-60000", "0")
         assert_says(
             "README.md",
-            f"| {float(whole['test_accuracy_percent']):.2f} % | not reported (used for model "
-            "selection) |",
-            f"| {float(whole['validation_accuracy_percent']):.2f} % | 84.83 % |",
-            f"| {float(whole['synaptic_events_per_inference']):,.0f} | 157,068 |",
+            f"`make frugal` gives {least} for {few} events with early exit, {middle} for {some} "
+            f"over the whole window ({of('frugal-5000-int8', '0')[0]} in integers of 8 bits), "
+            f"{most} for {many} with early exit, and `make accurate` {best} for {dear}",
+        )
+
+    def test_the_frugal_network(self) -> None:
+        front = table("front")
+        of_name = front[front["name"] == "frugal-5000"].set_index("early_exit")
+        whole, early = of_name.loc[0], of_name.loc[1]
+        events = f"{early['synaptic_events_per_inference']:,.0f}"
+        percent = f"{early['test_accuracy_percent']:.2f} %"
+        assert_says(
+            "README.md",
+            f"| {whole['test_accuracy_percent']:.2f} % | not reported (used for model selection) |",
+            f"| {whole['validation_accuracy_percent']:.2f} % | 84.83 % |",
+            f"| {whole['synaptic_events_per_inference']:,.0f} | 157,068 |",
             f"**{events} at {percent}**",
         )
         assert_says("docs/index.md", f"it classifies {percent} correctly with {events}")
 
 
 class TestEnergy:
-    def cheapest_recorded(self) -> float:
-        """What the cheapest recorded conventional network of the defaults' accuracy takes, pJ."""
-        energies = [
-            float(row["pj"])
-            for row in rows("fronts")
-            if (row["profile"], row["side"]) == ("lemaire-complete", "conventional")
-            and float(row["validation_percent"])
-            >= values("train")["best_validation_accuracy_percent"]
-        ]
-        return min(energies)
+    def of(self, energy: pd.DataFrame, column: str = "pj", **where: str) -> float:
+        """The sum of a column over the rows of the default profile with these values."""
+        chosen = energy[energy["profile"] == "45nm-fp32"]
+        for name, value in where.items():
+            chosen = chosen[chosen[name] == value]
+        assert len(chosen), where
+        return float(chosen[column].sum())
 
-    def test_headline(self) -> None:
-        energy = values("energy")
-        ratio = [energy[f"ratio_to_{baseline}_ann"] for baseline in ("dense", "zero_skipping")]
-        nanojoules = f"{energy['energy_per_inference_pj'] / 1000:.1f} nJ"
-        assert energy["profile"] == "45nm-fp32"
-        assert_says(
-            "README.md",
-            f"an inference takes {nanojoules}: {ratio[0]:.3f} times",
-            f"and {ratio[1]:.3f} times what one takes that skips zeros",
-            f"it takes {energy['equal_accuracy_energy_pj'] / 1e6:.2f} µJ, "
-            f"{energy['equal_accuracy_energy_pj'] / self.cheapest_recorded():.0f} times the "
-            f"{self.cheapest_recorded() / 1000:.1f} nJ of the cheapest",
-            f"{energy['equal_accuracy_ratio']:.0f} times the "
-            f"{energy['equal_accuracy_baseline_energy_pj'] / 1000:.1f} nJ of the cheapest of "
-            "the three that were trained beside it",
-        )
-        assert energy["equal_accuracy_ratio_low"] > 1, "the page does not say that it loses"
-        assert "95 % pruned, 8 bits" in energy["equal_accuracy_baseline"]
-        assert_says(
-            "docs/explanation/energy-ledger.md",
-            f"{energy['energy_per_inference_low_pj'] / 1000:.1f} to "
-            f"{energy['energy_per_inference_high_pj'] / 1000:.1f} nJ here",
-            f"counts {energy['training_energy_mj'] / 1000:.2f} J under the same prices",
-            f"as much as {energy['training_energy_in_inferences'] / 1e6:.0f} million inferences",
-        )
-
-    def test_parts(self, energy_rows: list[dict[str, str]]) -> None:
-        here = {"profile": "45nm-fp32", "network": "snn"}
-        inference = {**here, "phase": "inference"}
-        events = picojoules(energy_rows, **inference, term="synaptic_event")
-        total = picojoules(energy_rows, **inference, term="total")
+    def test_parts(self, energy: pd.DataFrame) -> None:
+        inference = {"network": "snn", "phase": "inference"}
+        events = self.of(energy, **inference, term="synaptic_event")
+        total = self.of(energy, **inference, term="total")
+        phases = ("forward", "backward", "optimizer")
         forward, backward, optimizer = (
-            picojoules(energy_rows, **here, phase=phase, term="total") / 1e12
-            for phase in ("forward", "backward", "optimizer")
+            self.of(energy, network="snn", phase=phase, term="total") / 1e12 for phase in phases
         )
-        leaks = picojoules(energy_rows, "count", **inference, term="leak_multiplication")
+        leaks = self.of(energy, "count", **inference, term="leak_multiplication")
         assert_says(
-            "docs/explanation/energy-ledger.md",
+            LEDGER,
             f"{events / 1000:.1f} nJ are synaptic events and {(total - events) / 1000:.1f} nJ",
             f"{forward:.2f} J forward, {backward:.2f} J backward, {optimizer:.2f} J in the",
             f"{leaks:,.0f} leaks and as many biases",
         )
 
-    def test_every_profile(self, energy_rows: list[dict[str, str]]) -> None:
-        totals = [
-            row
-            for row in energy_rows
-            if (row["network"], row["phase"], row["term"]) == ("snn", "inference", "total")
-        ]
-        assert totals
-        for row in totals:
-            low, high = joules(float(row["pj_low"])), joules(float(row["pj_high"]))
+    def test_every_profile(self, energy: pd.DataFrame) -> None:
+        keys = energy[["network", "phase", "term"]].eq(["snn", "inference", "total"]).all(axis=1)
+        lines = (REPOSITORY / LEDGER).read_text(encoding="utf-8").splitlines()
+        assert keys.any()
+        for row in energy[keys].to_dict("records"):
+            low, high = joules(row["pj_low"]), joules(row["pj_high"])
             cell = low if row["pj_low"] == row["pj_high"] else f"{low} to {high}"
-            (line,) = (
-                line
-                for line in (REPOSITORY / "docs/explanation/energy-ledger.md")
-                .read_text(encoding="utf-8")
-                .splitlines()
-                if line.startswith(f"| `{row['profile']}` |")
-            )
+            (line,) = (line for line in lines if line.startswith(f"| `{row['profile']}` |"))
             assert line.endswith(f"| {cell} |")
 
-    def test_against_the_baselines(self, energy_rows: list[dict[str, str]]) -> None:
-        energy = values("energy")
-        ratios = [
-            f"{energy[f'ratio_to_{baseline}_ann']:.3f} times that "
-            f"({energy[f'ratio_to_{baseline}_ann_low']:.3f} to "
-            f"{energy[f'ratio_to_{baseline}_ann_high']:.3f})"
-            for baseline in ("dense", "zero_skipping")
-        ]
-        fp32 = {"profile": "45nm-fp32", "term": "total"}
-        dense = picojoules(energy_rows, **fp32, network="ReLU 784-400-10, dense")
-        skipping = picojoules(energy_rows, **fp32, network="ReLU 784-400-10, zero-skipping")
-        counted = {"profile": "45nm-fp32", "term": "mac", "network": "ReLU 784-400-10, dense"}
-        macs = picojoules(energy_rows, "count", **counted)
-        assert_says(
-            "docs/explanation/comparison.md",
-            f"| {dense / 1e6:.3f} µJ | {ratios[0]} | {joules(skipping)} | {ratios[1]} |",
-            f"| {macs:,.0f} |",
+    def test_against_the_baselines(self, energy: pd.DataFrame) -> None:
+        dense, skipping = (
+            self.of(energy, network=f"ReLU 784-400-10, {way}", term="total")
+            for way in ("dense", "zero-skipping")
         )
+        macs = self.of(energy, "count", network="ReLU 784-400-10, dense", term="mac")
+        assert_says(COMPARISON, f"| {dense / 1e6:.3f} µJ |", f"| {joules(skipping)} |")
+        assert_says(COMPARISON, f"| {macs:,.0f} |")
         assert_says("README.md", f"a non-spiking ReLU network {macs:,.0f}")
 
 
-class TestVerdict:
+def test_verdict() -> None:
     """The table of verdicts on the page is the committed one."""
+    shown = ["45nm-fp32", "45nm-int8-accumulate-32", "lemaire-complete", "lemaire-complete-int8"]
+    shown += ["lemaire-qualia-int8", "yan-spyx"]
+    words = {"snn": "spiking", "ann": "conventional", "undecided": "undecided"}
 
-    SHOWN = (
-        "45nm-fp32",
-        "45nm-int8-accumulate-32",
-        "lemaire-complete",
-        "lemaire-complete-int8",
-        "lemaire-qualia-int8",
-        "yan-spyx",
-    )
-    OUTCOMES: ClassVar = {"snn": "spiking", "ann": "conventional", "undecided": "undecided"}
-
-    def test_levels(self) -> None:
-        found = rows("verdict")
-        lines = []
-        for level in sorted({float(row["level_percent"]) for row in found}):
-            of_level = {
-                row["profile"]: row for row in found if float(row["level_percent"]) == level
-            }
-            cells = [self.cell(of_level.get(profile)) for profile in self.SHOWN]
-            lines.append(f"| {level:g} % | {' | '.join(cells)} |")
-        assert_says("docs/explanation/comparison.md", *lines)
-        won = {
-            outcome: sum(row["outcome"] == outcome for row in found) for outcome in self.OUTCOMES
-        }
-        assert_says(
-            "docs/explanation/comparison.md",
-            f"Of {len(found)} pairs of an accuracy and a profile, spiking networks win "
-            f"{won['snn']}, conventional ones {won['ann']}",
-        )
-
-    def cell(self, row: dict[str, str] | None) -> str:
-        if row is None or row["outcome"] == "neither":
+    def cell(row: dict[str, str]) -> str:
+        if not row or row["outcome"] == "neither":
             return ""
-        outcome = self.OUTCOMES[row["outcome"]]
         if (row["level_percent"], row["profile"]) == ("98.0", "lemaire-complete-int8"):
             return "withdrawn"
-        return outcome if not row["ratio"] else f"{outcome}, {float(row['ratio']):.2f}"
+        ratio = f", {float(row['ratio']):.2f}" if row["ratio"] else ""
+        return words[row["outcome"]] + ratio
+
+    rows = committed_rows("verdict")
+    by_level: dict[float, dict[str, dict[str, str]]] = {}
+    for row in rows:
+        by_level.setdefault(float(row["level_percent"]), {})[row["profile"]] = row
+    for level, of_level in by_level.items():
+        cells = " | ".join(cell(of_level.get(profile, {})) for profile in shown)
+        assert_says(COMPARISON, f"| {level:g} % | {cells} |")
+    won = {outcome: sum(row["outcome"] == outcome for row in rows) for outcome in words}
+    assert_says(
+        COMPARISON,
+        f"Of {len(rows)} pairs of an accuracy and a profile, spiking networks win {won['snn']}, "
+        f"conventional ones {won['ann']}",
+    )
 
 
 class TestSpeed:
-    ROWS = ("seed_loop", "snntorch", "spikingjelly", "torch_time_batched", "dense", "event")
-
     @pytest.mark.parametrize("job", ["", "latency"])
     def test_table(self, job: str) -> None:
-        benchmark = values("benchmark")[job] if job else values("benchmark")
-        ratios = benchmark["ratios"]
-        lines = [
-            f"| {benchmark['spread']['training'][name]['median']:.2f} | "
-            f"{ratios['training_over_seed_loop'][name]:.1f} | "
-            f"{benchmark['inference'][name]:,.0f} | "
-            f"{ratios['inference_over_seed_loop'][name]:.1f} |"
-            for name in self.ROWS
-        ]
-        limit = benchmark["limit"]
+        benchmark = committed_values("benchmark")
+        benchmark = benchmark[job] if job else benchmark
+        ratios, limit = benchmark["ratios"], benchmark["limit"]
+        peer = f"{ratios['event_training_over_fastest_peer']:.0f} times"
+        rows = ("seed_loop", "snntorch", "spikingjelly", "torch_time_batched", "dense", "event")
         assert_says(
-            "docs/reference/speed.md",
-            *lines,
-            f"That is {ratios['event_training_over_fastest_peer']:.0f} times the fastest peer",
+            SPEED,
+            *(
+                f"| {benchmark['spread']['training'][name]['median']:.2f} | "
+                f"{ratios['training_over_seed_loop'][name]:.1f} | "
+                f"{benchmark['inference'][name]:,.0f} | "
+                f"{ratios['inference_over_seed_loop'][name]:.1f} |"
+                for name in rows
+            ),
+            f"That is {peer} the fastest peer",
             f"{limit['training_seconds_per_epoch']:.2f} s per epoch: `event` takes "
             f"{limit['event_time_over_limit']:.1f} times that",
             f"needs {benchmark['further_rows']['training']['torch_hand_written']:.2f} s",
         )
-        if job:
-            return
-        event = benchmark["spread"]["training"]["event"]["median"]
-        assert_says(
-            "README.md",
-            f"takes {event:.2f} s: {ratios['training_over_seed_loop']['event']:.1f} times as fast",
-            f"{ratios['event_training_over_fastest_peer']:.0f} times as fast as the fastest peer",
-        )
+        if not job:
+            assert_says(
+                "README.md",
+                f"takes {benchmark['spread']['training']['event']['median']:.2f} s: "
+                f"{ratios['training_over_seed_loop']['event']:.1f} times as fast",
+                f"{peer} as fast as the fastest peer",
+            )
 
     def test_profile(self) -> None:
-        found = values("profile")["us_per_image"]
+        found = committed_values("profile")["us_per_image"]
         parts = ("encode", "gradient", "gather", "optimizer", "rest", "total")
         assert_says(
-            "docs/reference/speed.md",
+            SPEED,
             *(f"| {found[name]:.2f} |" for name in parts),
             f"| {found['forward']:.2f} | {found['forward_additions']:.2f} |",
             f"| {found['deltas']:.2f} | |",
