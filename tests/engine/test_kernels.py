@@ -58,7 +58,7 @@ def engine_of(
 
 
 def exact(*sizes: int, **neuron: Any) -> tuple[Architecture, dict[str, np.ndarray]]:
-    """Weights in steps of 1/128 at least: with a decay of 1/2 float32 sums of few steps are exact."""
+    """Weights are multiples of 1/128: with a decay of 1/2 float32 sums of few steps are exact."""
     architecture = Architecture(
         sizes[0], sizes[1:-1], sizes[-1], LeakyIntegrateAndFire(decay=0.5, **neuron)
     )

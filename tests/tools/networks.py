@@ -1,6 +1,5 @@
 """Small networks of random weights, and spikes for them."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
