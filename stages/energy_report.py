@@ -21,7 +21,6 @@ from spikejoule.energy.tables import (
     energy_rows,
     headline,
 )
-from spikejoule.energy.words import verdict_lines
 from spikejoule.evaluation.evaluation import read_evaluation
 from spikejoule.evaluation.front_rows import read_front
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
@@ -32,7 +31,7 @@ from spikejoule.params import Params
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts import pictures
 from spikejoule.report.charts.raster import raster_of
-from spikejoule.report.content import front_provenance, network_provenance
+from spikejoule.report.page import front_provenance, network_provenance
 from spikejoule.training.outcome import TrainTimings
 
 logger = logging.getLogger(__name__)
@@ -118,5 +117,5 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     write_text(paths["energy_card"], card)
     for name, picture in drawn.items():
         write_bytes(paths[name], picture)
-    for line in verdict_lines(analysis):
+    for line in analysis.answer:
         logger.info("%s", line)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spikejoule.core.parameters import Kind, Kinds, allowed_words
-from spikejoule.energy.profile_files import load_profiles
+from spikejoule.energy.prices import load_profiles
 from spikejoule.params import Params
 
 _LINE = re.compile(r"(?P<indent> *)(?P<key>\w+):(?: (?P<value>[^#]*?)  # (?P<meaning>.*))?")

@@ -50,7 +50,8 @@ GROWS = (
 
 class TestBreakEven:
     def test_limits_by_hand(self) -> None:
-        limits = comparisons(analysis(inputs((baseline(100, [50] * 4),))))["dense"].break_even
+        result = analysis(inputs((baseline(100, [50] * 4),)))
+        limits = result.break_even(comparisons(result)["dense"])
         assert limits is not None
         # 463.6 pJ against 14.4 pJ of events and 55.2 pJ of leaks and biases, at 5/3 spikes an input
         factor = (463.6 - 55.2) / 14.4
@@ -64,7 +65,7 @@ class TestBreakEven:
         baselines = (baseline(90, [80] * 4), baseline(70, [60] * 4, "small", equal_size=False))
         result = analysis(dataclasses.replace(given, baselines=baselines), name)
         assert result.verdict is not None
-        limits, other = result.verdict.break_even, result.verdict.conventional
+        limits, other = result.break_even(result.verdict), result.verdict.conventional
         assert limits is not None
         assert other is not None
         assert other.name.startswith("small, ")
@@ -75,7 +76,7 @@ class TestBreakEven:
         places = [(column.term, column.place) for column in operations.columns]
         # So many times the spikes.
         assert limits.spikes_per_input is not None
-        factor = limits.spikes_per_input / limits.measured_spikes_per_input
+        factor = limits.spikes_per_input / given.operating_point.spikes_per_input
         more = means.copy()
         for number, (term, place) in enumerate(places):
             if term in GROWS:

@@ -13,7 +13,7 @@ from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import Ledger, baseline_variants, spiking_variants
 from spikejoule.energy.prices import Memory, Price, PriceByWidth
 from spikejoule.energy.terms import PARTS
-from spikejoule.energy.words import static_sentences
+from spikejoule.energy.words import sentences
 from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
 
 GOOD = """\
@@ -139,13 +139,14 @@ class TestCoverage:
         }
         for term in ("neuron_update_active", "weight_read", "optimizer_root", "spike_routed"):
             assert fp32.price_of(term) is None
-            assert not fp32.covers(term)
+            assert fp32.status_of(term) == "unpriced"
 
     def test_a_chip_covers_what_its_events_consist_of(self) -> None:
         seneca = load_profiles()["seneca"]
         of_events = ("weight_read", "index_read")
         others = ("spike_write", "state_access", "bias_addition", "gradient_accumulation")
-        assert [one for one in of_events + others if seneca.covers(one)] == list(of_events)
+        found = [one for one in of_events + others if seneca.status_of(one) == "covered"]
+        assert found == list(of_events)
 
     def test_an_unknown_id_is_refused_by_name(self) -> None:
         with pytest.raises(ParameterError, match=r"energy_report.profile: 'x' .*allowed: 45nm"):
@@ -169,7 +170,7 @@ FAULTS = [
     (CORE, "parameters: joined", "access: 3", 9, "either pj_per_byte or access"),
     (CORE, "  memory:\n    pj_per_byte: [[0, 0], [8192, 2.5]]\n    parameters: joined\n", "", 11,
      "is by_size, but there is no memory"),
-    (CORE, "unit: nJ", "unit: nJ\n  static_uw: {per_bit: 1}", 9, "a number of microwatts"),
+    (CORE, "unit: nJ", "unit: nJ\n  static_uw: {per_bit: 1}", 9, "must be a valid number"),
 ]  # fmt: skip
 
 
@@ -199,12 +200,11 @@ def test_static_power_is_said_and_in_no_total() -> None:
     given = dataclasses.replace(inputs(), step_us=1000.0)
     bare = profile({"addition": 1.0})
     drawn = profile({"addition": 1.0}, static_uw=[2, 5])
-    assert drawn.static_energy_pj(50, 10.0) == (1000.0, 2500.0)
-    assert drawn.static_energy_pj(50, None) is None
-    assert bare.static_energy_pj(50, 10.0) is None
+    assert drawn.static_pj(50, 10.0) == [1000.0, 2500.0]
+    assert drawn.static_pj(50, None) == bare.static_pj(50, 10.0) == []
     results = [analysis(given, "p", extra) for extra in (bare, drawn)]
     assert results[0].total() == results[1].total()
-    (said,) = [one for one in static_sentences(results[1]) if one.startswith("Static power of p,")]
+    (said,) = [one for one in sentences("static", analysis=results[1]) if " p, " in one]
     assert said.endswith("in no total: 6 nJ to 15 nJ per inference at 1000 µs a step.")
 
 

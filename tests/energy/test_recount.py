@@ -37,7 +37,7 @@ from spikejoule.energy.ledger import (
     code_until,
     spiking_variants,
 )
-from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.energy.prices import PACKAGED
 from spikejoule.energy.tables import COLUMNS, energy_rows
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import step_outcomes

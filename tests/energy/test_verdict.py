@@ -36,7 +36,6 @@ from spikejoule.energy.ledger import (
 )
 from spikejoule.energy.prices import Price
 from spikejoule.energy.tables import FrontsTable, VerdictTable, fronts_table
-from spikejoule.energy.words import verdict_sentences
 from spikejoule.evaluation.measurement import Measurement
 from tests.energy.by_hand import analysis, baseline, inputs, profile
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
@@ -167,7 +166,7 @@ def test_in_words_where_nobody_wins() -> None:
         (inputs(), "No conventional network was counted"),
         (nameless, "does not record the network's validation accuracy"),
     ):
-        assert words in verdict_sentences(analysis(given))[0]
+        assert words in analysis(given).answer[0]
 
 
 class TestTable:
@@ -312,23 +311,22 @@ def test_means_and_counts_that_the_file_cannot_hold_are_refused(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("name", "change", "words"),
+    ("name", "change"),
     [
-        ("text", lambda text: np.where(text == "spiking", "wet", text), "a side is spiking or"),
-        ("accuracies", lambda values: values + 3, "at most 100"),
-        ("0.columns", lambda values: np.char.add(values, "s"), "is no term"),
-        ("0.columns", None, r"lacks 0\.columns"),
-        ("1.varying", lambda values: values[:, 1:], "the columns of 1 do not fit"),
+        ("text", lambda text: np.where(text == "spiking", "wet", text)),
+        ("0.columns", lambda values: np.char.add(values, "s")),
+        ("1.varying", lambda values: values[:, 1:]),
+        ("2.constant", lambda values: values[1:]),
+        ("3.sizes", None),
     ],
-)  # fmt: skip
-def test_damaged_counts_are_refused(tmp_path: Path, name: str, change: Any, words: str) -> None:
+)
+def test_damaged_counts_are_refused(tmp_path: Path, name: str, change: Any) -> None:
     path = tmp_path / "c.npz"
     save_variants(path, counted_networks())
     arrays = dict(VARIANTS.read(path))
-    if change is None:
-        del arrays[name]
-    else:
-        arrays[name] = change(arrays[name])
+    damaged = arrays.pop(name)
+    if change is not None:
+        arrays[name] = change(damaged)
     write_npz(path, VARIANTS.schema, arrays)
-    with pytest.raises(ArtifactError, match=words):
+    with pytest.raises(ArtifactError, match=r"c\.npz: variants do not fit each other: [^\n]*$"):
         load_variants(path)

@@ -80,7 +80,7 @@ class TestText:
         assert "784 - 20 - 10" in text
         assert "nan" in text
         # JSON has no such number.
-        assert checkpoint_values(checkpoint)["training_history"]["losses"][0] == "nan"
+        assert checkpoint_values(checkpoint)["training_history"]["losses"][0] == "NaN"
 
 
 def test_json_holds_every_entry(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import provenance_tags
-from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.energy.prices import PACKAGED
 from spikejoule.model.checkpoint import write_complete
 from spikejoule.tracking import publishing
 from spikejoule.tracking.lineage import lineage_text, trace

@@ -12,7 +12,7 @@ from mlflow.exceptions import RestException
 
 from spikejoule.core.errors import StoreError
 from spikejoule.core.provenance import file_digest
-from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.energy.prices import PACKAGED
 from spikejoule.model.checkpoint import write_complete
 from spikejoule.tracking import publishing, registry
 from spikejoule.tracking.publishing import Publication
@@ -109,7 +109,7 @@ class TestVersions:
             "from spikejoule.tracking.publishing import publish;"
             "from spikejoule.tracking.runs import ModelFiles, RunRecord;"
             "from spikejoule.tracking.store import project_store;"
-            "from spikejoule.energy.profile_files import PACKAGED;"
+            "from spikejoule.energy.prices import PACKAGED;"
             "root, name, file = sys.argv[1:];"
             "model = ModelFiles(Path(file), PACKAGED, '45nm-fp32');"
             "done = publish(RunRecord(name, model=model),"

@@ -22,7 +22,7 @@ from mlflow.exceptions import MlflowException
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.energy.prices import PACKAGED
 from spikejoule.model.checkpoint import read_complete, write_complete
 from spikejoule.tracking.registry import save_served_model
 from spikejoule.tracking.runs import ModelFiles

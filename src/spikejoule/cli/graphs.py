@@ -24,7 +24,7 @@ from spikejoule.energy import (
     select_profile,
 )
 from spikejoule.energy.from_graph import graph_inputs, neurobench_results
-from spikejoule.energy.words import analysis_values
+from spikejoule.energy.tables import analysis_values
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import read_nir
 from spikejoule.graphs.running import run_graph

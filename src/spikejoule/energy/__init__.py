@@ -9,8 +9,14 @@ from spikejoule.energy.counting import (
     mean_operations,
 )
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.prices import HardwareProfile, Price, PricedEnergy, price
-from spikejoule.energy.profile_files import load_profiles, select_profile
+from spikejoule.energy.prices import (
+    HardwareProfile,
+    Price,
+    PricedEnergy,
+    load_profiles,
+    price,
+    select_profile,
+)
 from spikejoule.energy.training import TrainingRecord
 from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies, energy_proxies
 

@@ -13,15 +13,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
-from spikejoule.core.text import NOT_RECORDED
 from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.events import STEP_MS
 from spikejoule.energy.comparison import (
+    BreakEven,
     OperatingPoint,
     Verdict,
     WindowCost,
     compare,
+    solve_break_even,
     verdicts_in,
     window_cost,
 )
@@ -39,11 +39,11 @@ from spikejoule.energy.ledger import (
     Variant,
     baseline_variants,
 )
-from spikejoule.energy.prices import HardwareProfile, contains
-from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_training, sentences
+from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_training
+from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import EnergyProxies
 from spikejoule.model.architecture import Architecture
-from spikejoule.model.quantisation import FLOAT_BITS
 
 
 @dataclass(frozen=True)
@@ -190,15 +190,12 @@ class AnalysisInputs:
     @property
     def variant(self) -> Variant:
         """The network over its whole window, every neuron updated in every step."""
-        widths = self.architecture.quantisation
-        return Variant(
-            side=SPIKING,
-            network=network_name(self.architecture, self.encoder, self.pruned_percent),
-            method=WHOLE_WINDOW,
-            accuracies=None if self.accuracy is None else self.accuracy.both,
-            weight_bits=FLOAT_BITS if widths is None else widths.weight_bits,
-            integers=widths is not None,
-            operations=self.operations,
+        return Variant.spiking(
+            network_name(self.architecture, self.encoder, self.pruned_percent),
+            WHOLE_WINDOW,
+            None if self.accuracy is None else self.accuracy.both,
+            self.architecture.quantisation,
+            self.operations,
         )
 
     @property
@@ -230,27 +227,6 @@ class AnalysisInputs:
         if operations.lazy_updates is None:
             return clocked, None
         return clocked, float(operations.lazy_updates.sum(axis=1).mean())
-
-    @property
-    def updates_in_words(self) -> str:
-        """Both numbers of neuron updates, and why they are the same if they are."""
-        clocked, lazy = self.neuron_updates
-        if self.architecture.neuron.has_bias:
-            lazily = "as many, since every neuron has a bias"
-        else:
-            lazily = NOT_RECORDED if lazy is None else f"{lazy:,.1f}"
-        return f"{clocked:,}, on event-driven hardware {lazily}"
-
-    @property
-    def window_in_words(self) -> tuple[str, str]:
-        """Label and value: the window, and the rate of the brightest pixel if the code has one."""
-        encoder = self.encoder
-        window, rate_hz = f"{self.time_window * encoder.step_ms:g} ms", encoder.rate_hz
-        if encoder.step_ms != STEP_MS:
-            window += f" in {self.time_window} steps"
-        if rate_hz is None:
-            return "window", window
-        return "window, maximum rate", f"{window}, {rate_hz:g} Hz"
 
 
 COLUMNS: Final = (
@@ -319,15 +295,16 @@ class EnergyAnalysis:
         return tuple(one for one in self.ledger.variants if one.side != SPIKING)
 
     @property
-    def contains(self) -> str:
-        """What the total under the chosen profile holds, and what it does not."""
-        return contains((row["term"] for row in self.records()), self.chosen)
+    def answer(self) -> tuple[str, ...]:
+        """The verdict, the network's own energy and what it holds, a sentence each."""
+        own = {"verdict": self.verdict, "early": self.early_verdict, "verdicts": self.verdicts}
+        return sentences("answer", analysis=self, recorded=(), aside="", **own)
 
-    @property
-    def training_contains(self) -> str:
-        """The same of training."""
-        terms = (row["term"] for phase in PHASES for row in self.records(phase=phase))
-        return contains(terms, self.chosen)
+    def contains(self, *phases: str) -> str:
+        """What a total of phases holds under the chosen profile, and what it does not."""
+        terms = [row["term"] for phase in phases for row in self.records(phase=phase)]
+        profile = self.chosen
+        return " ".join(sentences("contains", terms=list(dict.fromkeys(terms)), profile=profile))
 
     def select(self, **values: str) -> pd.DataFrame:
         """Rows of the table with these values; unless they say otherwise, of the network's
@@ -371,10 +348,23 @@ class EnergyAnalysis:
         """The same for the network that answers early."""
         return next((one for one in self.early_verdicts if one.profile == self.judging), None)
 
-    @property
-    def window_cost(self) -> WindowCost | None:
-        """What an event and a step cost under the chosen profile."""
-        return window_cost(self.inputs.operations, self.chosen, self.inputs.operating_point)
+    def window_cost(self, profile: HardwareProfile | None = None) -> WindowCost | None:
+        """What an event and a step cost under a profile, None for the chosen one."""
+        inputs = self.inputs
+        return window_cost(inputs.operations, profile or self.chosen, inputs.operating_point)
+
+    def break_even(self, one: Verdict | None) -> BreakEven | None:
+        """Where the network stops winning against the conventional one of a verdict.
+
+        None where there is none, prices are brackets alone, or the network has no spikes; and of
+        another way of running it than over its whole window.
+        """
+        if one is None or one.spiking is None or one.conventional is None:
+            return None
+        if one.spiking.name != self.inputs.variant.name:
+            return None
+        ann_pj = one.conventional.energy.value_pj
+        return solve_break_even(self.window_cost(one.profile), ann_pj, self.inputs.operating_point)
 
     @property
     def training(self) -> Energy | None:
@@ -472,14 +462,12 @@ def analyse(
     conventional = range(len(spiking), len(ledger.variants))
     is_equal = [one.equal_size for one in inputs.baselines for _ in METHODS]
     equal_sizes = [one for one, equal in zip(conventional, is_equal, strict=True) if equal]
-    operation = inputs.operating_point
-    comparisons = compare(ledger, 0, equal_sizes, operation)
+    comparisons = compare(ledger, 0, equal_sizes)
     judged: dict[str, tuple[Verdict, ...]] = {}
     for number, one in enumerate(spiking):
         if one.method in (WHOLE_WINDOW, EARLY_EXIT) and one.accuracies is not None:
             level = one.accuracies.validation_percent
-            own = operation if number == 0 else None
-            judged[one.method] = verdicts_in(ledger, [number, *conventional], [level], own)
+            judged[one.method] = verdicts_in(ledger, [number, *conventional], [level])
     return EnergyAnalysis(
         inputs=inputs,
         bootstrap=bootstrap,
@@ -506,6 +494,7 @@ def _table(
             chosen = operations.counts[labels == label]
             by_class[int(label)] = count_statistics([chosen], bootstrap)[0]
     rows: list[list[Any]] = []
+    last, unknown = len(ledger.variants), [np.nan] * len(COUNTS[1:])
 
     def add(number: int, place: int, network: str) -> None:
         # Of what is compared, and of training, the totals alone have a spread.
@@ -517,12 +506,11 @@ def _table(
             rows.append([*head, *pj, profile.status_of(term), *counts[1:]])
 
     def add_total(
-        place: int, network: str, phase: str, energy: Energy | None, label: float = np.nan
+        place: int, network: str, phase: str, energy: Energy, label: float = np.nan
     ) -> None:
-        numbers = [np.nan] * len(PJ) if energy is None else energy.numbers
         head = [ledger.profiles[place].id, network, phase, TOTAL, "", label, np.nan]
-        status = "unpriced" if energy is None else "priced"
-        rows.append([*head, *numbers, status, *[np.nan] * len(COUNTS[1:])])
+        status = "unpriced" if np.isnan(energy.low_pj) else "priced"
+        rows.append([*head, *energy.numbers, status, *unknown])
 
     for place, profile in enumerate(ledger.profiles):
         add(0, place, SNN)
@@ -534,14 +522,8 @@ def _table(
             assert other is not None
             add(ledger.number_of(other.name), place, other.name)
             add_total(place, other.name, INFERENCE, other.energy)
-    number = len(ledger.variants)
     for place in range(len(ledger.profiles) if inputs.training is not None else 0):
-        add(number, place, SNN)
-        priced = ~np.isnan(ledger.energies(number, place)[0])
-        phase_of = ledger.rows["phase"][ledger.span(number)].to_numpy()
-        for phase in PHASES:
-            has_price = priced[phase_of == phase].any()
-            energy = ledger.total(number, place, phase) if has_price else None
-            add_total(place, SNN, phase, energy)
-        add_total(place, SNN, TRAINING, ledger.total(number, place))
+        add(last, place, SNN)
+        for phase in (*PHASES, TRAINING):
+            add_total(place, SNN, phase, ledger.total(last, place, phase))
     return pd.DataFrame(rows, columns=[*COLUMNS, *COUNTS[1:]])

@@ -7,7 +7,7 @@ profile compares networks of the width that its prices are of: one of 8-bit inte
 computes in more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -21,7 +21,6 @@ from spikejoule.energy.ledger import (
     SPIKING,
     Accuracies,
     Ledger,
-    Side,
     Variant,
     runs,
 )
@@ -126,33 +125,31 @@ def window_cost(
     has_rate, products = operation.max_rate_hz is not None, operation.products
     columns, means = operations.columns, operations.means
     prices = weights_of(prices_pj(columns, profile))
-    places = {(column.term, column.place): row for row, column in enumerate(columns)}
-    events = sum(means[row] for (term, _), row in places.items() if term == "synaptic_event")
+    rows = {(column.term, column.place): row for row, column in enumerate(columns)}
+    events, pixels = (
+        sum(means[row] for (name, _), row in rows.items() if name == term)
+        for term in ("synaptic_event", "pixel_read")
+    )
     if events <= 0:
         return None
-    currents = next((place for term, place in places if term == "input_mac"), None)
-    pixels = sum(means[row] for (term, _), row in places.items() if term == "pixel_read")
+    currents = next((place for term, place in rows if term == "input_mac"), None)
     spikes, steps, once = np.zeros((3, 3))
-    for (name, place), row in places.items():
-        term, count, pj = TERMS[name], means[row], prices[:, row]
-        fixed = 0.0
+    for (name, place), row in rows.items():
+        term, count, pj, of_currents = TERMS[name], means[row], prices[:, row], place == currents
+        is_fixed = term.once == "inference" or (products == "once" and of_currents)
+        is_fixed |= term.side == "encoding" and (term.once == "rate" or not has_rate)
+        fixed = count if is_fixed else 0.0
         if name == "code_comparison" and has_rate:
             fixed = min(pixels, count)
-        elif (
-            term.once == "inference"
-            or (products == "once" and place == currents)
-            or (term.side == "encoding" and (term.once == "rate" or not has_rate))
-        ):
-            fixed = count
-        once += fixed * pj
-        if not term.grows or place == currents:
-            steps += (count - fixed) * pj
-            continue
         idle = 0.0 * pj
         if name == "neuron_update_active":
-            idle = prices[:, places["neuron_update_inactive", place]]
-        steps += count * idle
-        spikes += (count - fixed) * pj - count * idle
+            idle = prices[:, rows["neuron_update_inactive", place]]
+        once += fixed * pj
+        if term.grows and not of_currents:
+            steps += count * idle
+            spikes += (count - fixed) * pj - count * idle
+        else:
+            steps += (count - fixed) * pj
     return WindowCost(spikes, steps, once, events, operation.time_window)
 
 
@@ -172,27 +169,15 @@ class BreakEven:
         time_window: steps of 1 ms, at the measured rate; None too where the window costs nothing.
         max_rate_hz: rate of a white pixel, at the measured window; above 1000 Hz no rate loses;
             None too for a code without a rate.
-        measured_spikes_per_input: what the network has.
-        spike_pj: energy per inference of the spiking network that grows with its spikes.
-        other_pj: the rest.
-        ann_pj: energy of the baseline.
     """
 
     spikes_per_input: float | None
     time_window: float | None
     max_rate_hz: float | None
-    measured_spikes_per_input: float
-    spike_pj: float
-    other_pj: float
-    ann_pj: float
-
-    def snn_pj(self, spikes_per_input: Floats) -> Floats:
-        """Energy per inference of the spiking network with so many spikes of an input, [K]."""
-        return self.other_pj + self.spike_pj * spikes_per_input / self.measured_spikes_per_input
 
 
 def solve_break_even(
-    cost: WindowCost | None, ann_pj: float, operation: OperatingPoint
+    cost: WindowCost | None, ann_pj: float | None, operation: OperatingPoint
 ) -> BreakEven | None:
     """Solve for the spiking network's energy, under the values of prices, to equal the baseline's.
 
@@ -202,32 +187,28 @@ def solve_break_even(
 
     Args:
         cost: of an inference; None if it has no synaptic events.
-        ann_pj: energy per inference of the baseline.
+        ann_pj: energy per inference of the baseline; None if prices are brackets alone.
         operation: how the network was run.
 
     Returns:
         None if no energy grows with the spikes, or prices are brackets alone.
     """
     measured, rate_hz = operation.spikes_per_input, operation.max_rate_hz
-    if cost is None or measured <= 0 or not cost.spikes[1] > 0 or np.isnan(ann_pj):
+    if cost is None or ann_pj is None or measured <= 0 or not cost.spikes[1] > 0:
         return None
     spike_pj, step_pj, once_pj = (float(each[1]) for each in (cost.spikes, cost.steps, cost.once))
-    other_pj = step_pj + once_pj
-    factor = (ann_pj - other_pj) / spike_pj
+    factor = (ann_pj - step_pj - once_pj) / spike_pj
     # Below so many steps the network wins; it may lose, or win, at any.
-    fixed_pj = once_pj if rate_hz is not None else once_pj + spike_pj
-    left_pj, per_window_pj = ann_pj - fixed_pj, spike_pj + other_pj - fixed_pj
+    fixed_pj, per_window_pj = once_pj, spike_pj + step_pj
+    if rate_hz is None:
+        fixed_pj, per_window_pj = once_pj + spike_pj, step_pj
     window = None
-    if min(left_pj, per_window_pj) > 0:
-        window = operation.time_window * left_pj / per_window_pj
+    if min(ann_pj - fixed_pj, per_window_pj) > 0:
+        window = operation.time_window * (ann_pj - fixed_pj) / per_window_pj
     return BreakEven(
         spikes_per_input=measured * factor if factor > 0 else None,
         time_window=window,
         max_rate_hz=rate_hz * factor if factor > 0 and rate_hz is not None else None,
-        measured_spikes_per_input=measured,
-        spike_pj=spike_pj,
-        other_pj=other_pj,
-        ann_pj=ann_pj,
     )
 
 
@@ -254,20 +235,17 @@ class Verdict:
 
     Attributes:
         profile: the prices.
-        level_percent: validation accuracy that both must reach; None where sizes are equal, and
+        level_percent: validation accuracy that both must reach; 0 where sizes are equal, and
             accuracies are not asked for.
         spiking, conventional: what each side sends; None if it does not reach the accuracy.
         ratio: the spiking side's energy over the other's; None unless both reach it.
-        break_even: None where it was not asked for, the prices are brackets alone, or the network
-            has no spikes.
     """
 
     profile: HardwareProfile
-    level_percent: float | None
+    level_percent: float
     spiking: Choice | None
     conventional: Choice | None
     ratio: Ratio | None
-    break_even: BreakEven | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -279,22 +257,17 @@ class Verdict:
         return "neither" if self.conventional is None else "ann"
 
 
-def compare(
-    ledger: Ledger,
-    network: int,
-    baselines: Sequence[int],
-    operation: OperatingPoint,
-) -> tuple[Verdict, ...]:
+def compare(ledger: Ledger, network: int, baselines: Sequence[int]) -> tuple[Verdict, ...]:
     """A spiking network against conventional ones, whatever their accuracy, each by itself.
 
     Under every profile that prices both kinds, and whose numbers are those of both.
     """
-    found = []
-    for place, profile in enumerate(ledger.profiles):
-        able = [one for one in (network, *baselines) if runs(ledger.variants[one], profile)]
-        for baseline in able[1:] if profile.compares and network in able else ():
-            found.append(_verdict(ledger, network, baseline, place, None, operation))
-    return tuple(found)
+    return tuple(
+        _verdict(ledger, able[0], baseline, place, 0.0)
+        for place, able in _able(ledger, (network, *baselines))
+        if able[0] == network
+        for baseline in able[1:]
+    )
 
 
 def verdicts(
@@ -323,56 +296,52 @@ def verdicts(
 
 
 def verdicts_in(
-    ledger: Ledger,
-    members: Sequence[int],
-    levels_percent: Sequence[float],
-    operation: OperatingPoint | None = None,
+    ledger: Ledger, members: Sequence[int], levels_percent: Sequence[float]
 ) -> tuple[Verdict, ...]:
-    """The same of some variants of a ledger, by their numbers; with `operation`, break-even too."""
-    found = []
+    """The same of some variants of a ledger, by their numbers."""
+    return tuple(
+        _verdict(
+            ledger,
+            _cheapest(ledger, able, SPIKING, level, place),
+            _cheapest(ledger, able, CONVENTIONAL, level, place),
+            place,
+            level,
+        )
+        for place, able in _able(ledger, members)
+        # Where one side was not run at all in a profile's width, nobody has won.
+        if {ledger.variants[one].side for one in able} == {SPIKING, CONVENTIONAL}
+        for level in levels_percent
+    )
+
+
+def _able(ledger: Ledger, members: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
+    """The profiles that compare, and the members whose numbers they price, both by number."""
     for place, profile in enumerate(ledger.profiles):
         able = [one for one in members if profile.compares and runs(ledger.variants[one], profile)]
-        if {ledger.variants[one].side for one in able} != {SPIKING, CONVENTIONAL}:
-            # Of its width, one side was not run at all: nobody has won.
-            continue
-        for level in levels_percent:
-            snn, ann = (
-                _cheapest(ledger, able, side, level, place) for side in (SPIKING, CONVENTIONAL)
-            )
-            found.append(_verdict(ledger, snn, ann, place, level, operation))
-    return tuple(found)
+        if able:
+            yield place, able
 
 
 def _cheapest(
-    ledger: Ledger, able: Sequence[int], side: Side, level_percent: float, profile: int
+    ledger: Ledger, able: Sequence[int], side: str, level_percent: float, profile: int
 ) -> int | None:
-    reaching = []
-    for one in able:
-        variant = ledger.variants[one]
-        known = variant.accuracies
-        if variant.side == side and known and known.validation_percent >= level_percent:
-            reaching.append(one)
+    reaching = [
+        one
+        for one in able
+        if ledger.variants[one].side == side
+        and (known := ledger.variants[one].accuracies) is not None
+        and known.validation_percent >= level_percent
+    ]
     return min(reaching, key=lambda one: middle(ledger.image_means(one, profile)), default=None)
 
 
 def _verdict(
-    ledger: Ledger,
-    snn: int | None,
-    ann: int | None,
-    place: int,
-    level_percent: float | None,
-    operation: OperatingPoint | None,
+    ledger: Ledger, snn: int | None, ann: int | None, place: int, level_percent: float
 ) -> Verdict:
     """What two variants are to each other, by their numbers."""
-    profile, ratio, break_even = ledger.profiles[place], None, None
-    if snn is not None and ann is not None:
-        ratio = ratio_of(ledger, snn, ann, place)
-        if operation is not None:
-            cost = window_cost(ledger.variants[snn].operations, profile, operation)
-            ann_pj = float(ledger.image_means(ann, place)[1])
-            break_even = solve_break_even(cost, ann_pj, operation)
-    sent_snn, sent_ann = (_choice(ledger, one, place) for one in (snn, ann))
-    return Verdict(profile, level_percent, sent_snn, sent_ann, ratio, break_even)
+    ratio = None if snn is None or ann is None else ratio_of(ledger, snn, ann, place)
+    spiking, conventional = _choice(ledger, snn, place), _choice(ledger, ann, place)
+    return Verdict(ledger.profiles[place], level_percent, spiking, conventional, ratio)
 
 
 def _choice(ledger: Ledger, number: int | None, place: int) -> Choice | None:

@@ -42,7 +42,7 @@ from spikejoule.energy.analysis import (
 )
 from spikejoule.energy.counting import Block, OperationCounts, address_bits, block, joined
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.profile_files import load_profiles, select_profile
+from spikejoule.energy.prices import load_profiles, select_profile
 from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies
 from spikejoule.graphs.conventions import Conventions

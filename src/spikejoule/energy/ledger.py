@@ -15,7 +15,7 @@ bits of its memory, bits of its layer's parameters) and the counts of N images: 
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -24,7 +24,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from spikejoule.baselines.counts import BaselineCounts
-from spikejoule.core.schema import Array, ArrayFile, Arrays
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.schema import Array, ArrayFile
 from spikejoule.encoding.encoder import Encoder, EncodingOperations
 from spikejoule.energy.counting import (
     METHODS,
@@ -44,14 +45,15 @@ from spikejoule.energy.estimates import (
 )
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
-from spikejoule.energy.training import TrainingCounts
+from spikejoule.energy.training import PHASES, TrainingCounts
 from spikejoule.evaluation.early_exit import stopped_after
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
 
 Side = Literal["spiking", "conventional"]
 SPIKING: Final = "spiking"
 CONVENTIONAL: Final = "conventional"
+_SIDES: Final[dict[str, Side]] = {SPIKING: SPIKING, CONVENTIONAL: CONVENTIONAL}
 
 WHOLE_WINDOW: Final = "whole window"
 EARLY_EXIT: Final = "early exit"
@@ -93,6 +95,19 @@ class Variant:
         """The network and how it is run."""
         return f"{self.network}, {self.method}"
 
+    @classmethod
+    def spiking(
+        cls,
+        network: str,
+        method: str,
+        accuracies: Accuracies | None,
+        widths: Quantisation | None,
+        operations: OperationCounts,
+    ) -> "Variant":
+        """A spiking network, of integers if it has their `widths`."""
+        bits = FLOAT_BITS if widths is None else widths.weight_bits
+        return cls(SPIKING, network, method, accuracies, bits, widths is not None, operations)
+
 
 @dataclass(frozen=True, eq=False)
 class EarlyAnswers:
@@ -111,6 +126,8 @@ def spiking_variants(
 ) -> tuple[Variant, ...]:
     """The ways of running a spiking network, the whole window with clocked updates first.
 
+    Each with updates in every step, and, where that is less, of neurons that have something to do.
+
     Args:
         name: of the network.
         measured: N images in it.
@@ -119,43 +136,26 @@ def spiking_variants(
         early: when it answers early, and what encoding takes until then; None where that is not
             known, or saves nothing.
     """
+    architecture = measured.architecture
     whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
-    found = [*_spiking(name, WHOLE_WINDOW, measured, code, accuracies, whole, None)]
+    ways: list[tuple[Any, ...]] = [(WHOLE_WINDOW, measured, code, accuracies, whole, None)]
     if early is not None:
-        answers, until = early
-        steps = answers.exit_steps
+        (answers, until), steps = early, early[0].exit_steps
         stopped = stopped_after(measured, steps)
-        found += _spiking(name, EARLY_EXIT, stopped, until, answers.accuracies, steps, steps)
+        ways.append((EARLY_EXIT, stopped, until, answers.accuracies, steps, steps))
+    found = []
+    for method, run, encoding, known, steps, exits in ways:
+        clocked = clocked_updates(architecture, steps)
+        # Where all are updated in every step, lazy updates are counted over the whole window.
+        lazy = np.minimum(run.lazy_updates, clocked)
+        for suffix, updates in (("", clocked), (_LAZILY, lazy))[: 1 + (lazy < clocked).any()]:
+            operations = counted(run, encoding, updates, exits)
+            found.append(
+                Variant.spiking(
+                    name, f"{method}{suffix}", known, architecture.quantisation, operations
+                )
+            )
     return tuple(found)
-
-
-def _spiking(
-    name: str,
-    method: str,
-    measured: Measurement,
-    code: EncodingOperations | None,
-    accuracies: Accuracies | None,
-    steps: NDArray[np.int64],
-    exit_steps: NDArray[np.int64] | None,
-) -> Iterator[Variant]:
-    """With updates in every step, and, where that is less, of neurons that have something to do."""
-    clocked = clocked_updates(measured.architecture, steps)
-    # Where all are updated in every step, lazy updates are counted over the whole window.
-    lazy = np.minimum(measured.lazy_updates, clocked)
-    updates = {method: clocked}
-    if (lazy < clocked).any():
-        updates[f"{method}{_LAZILY}"] = lazy
-    widths = measured.architecture.quantisation
-    for way, made in updates.items():
-        yield Variant(
-            side=SPIKING,
-            network=name,
-            method=way,
-            accuracies=accuracies,
-            weight_bits=FLOAT_BITS if widths is None else widths.weight_bits,
-            integers=widths is not None,
-            operations=counted(measured, code, made, exit_steps),
-        )
 
 
 def baseline_variants(baselines: Sequence[BaselineCounts], n_samples: int) -> tuple[Variant, ...]:
@@ -303,10 +303,15 @@ class Ledger:
         return energies
 
     def total(self, variant: int, profile: int, phase: str = "") -> Energy:
-        """The energy of an inference, or of a phase of training: of all rows that have a price."""
+        """The energy of an inference or of all of training; of a phase of it, if one is named, NaN
+        where none of its rows has a price."""
         weights = self.weights(variant, profile)
-        if phase:
-            weights[:, self.rows["phase"].to_numpy()[self.span(variant)] != phase] *= 0.0
+        if phase in PHASES:
+            span = self.span(variant)
+            others = self.rows["phase"].to_numpy()[span] != phase
+            if np.isnan(self.price_pj[profile][0, span][~others]).all():
+                return Energy(np.nan, None, np.nan)
+            weights[:, others] *= 0.0
         return self.statistics[variant].energy(weights)
 
     def resampled(self, variant: int, profile: int) -> Floats:
@@ -354,28 +359,6 @@ def runs(variant: Variant, profile: HardwareProfile) -> bool:
 _UNKNOWN: Final = -1.0
 _VARIES: Final = -1
 _OF_EACH: Final = ("columns", "sizes", "constant", "varying")
-
-
-def _problem(arrays: Arrays) -> str:
-    known = {f"{number}.{name}" for number in range(len(arrays["text"])) for name in _OF_EACH}
-    for name in sorted(known - set(arrays)):
-        return f"it lacks {name}"
-    for name in sorted(set(arrays) - known - {"text", "accuracies", "widths"}):
-        return f"the array {name!r} is unknown"
-    for number in range(len(arrays["text"])):
-        columns, sizes, constant, varying = (arrays[f"{number}.{name}"] for name in _OF_EACH)
-        n_varying = int((constant == _VARIES).sum())
-        if not len(columns) == len(sizes) == len(constant) or varying.shape[1] != n_varying:
-            return f"the columns of {number} do not fit each other"
-        for term in sorted(set(columns[:, 0].tolist()) - set(TERMS)):
-            return f"{term!r} is no term"
-    if (arrays["widths"][:, 1] > 1).any():
-        return "the second of widths is 1 for integers, else 0"
-    for side in sorted(set(arrays["text"][:, 0].tolist()) - {SPIKING, CONVENTIONAL}):
-        return f"a side is {SPIKING} or {CONVENTIONAL}, not {side}"
-    return ""
-
-
 VARIANTS = ArrayFile(
     "spikejoule/contenders/1",
     {
@@ -387,7 +370,6 @@ VARIANTS = ArrayFile(
         "*.constant": Array("int64", ("*",), low=_VARIES),
         "*.varying": Array("uint32", ("N", "*")),
     },
-    _problem,
 )
 
 
@@ -401,9 +383,7 @@ def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> 
     arrays: dict[str, NDArray[Any]] = {
         "text": np.array([(one.side, one.network, one.method) for one in variants], dtype=np.str_),
         "accuracies": np.array([(one.validation_percent, one.test_percent) for one in known]),
-        "widths": np.array(
-            [(one.weight_bits, int(one.integers)) for one in variants], dtype=np.int64
-        ),
+        "widths": np.array([(one.weight_bits, int(one.integers)) for one in variants], np.int64),
     }
     for number, one in enumerate(variants):
         if one.operations.n_images is None:
@@ -412,43 +392,39 @@ def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> 
         varies = (counts != counts[:1]).any(axis=0)
         if counts.max(initial=0) > np.iinfo(np.uint32).max:
             raise ValueError(f"{one.name} has counts of more than the file can hold")
-        places = [(column.term, column.place) for column in columns]
-        sizes = [(column.bits, column.memory_bits, column.parameters_bits) for column in columns]
-        arrays |= {
-            f"{number}.columns": np.array(places, dtype=np.str_),
-            f"{number}.sizes": np.array(sizes, dtype=np.int64),
-            f"{number}.constant": np.where(varies, _VARIES, counts[0]).astype(np.int64),
-            f"{number}.varying": counts[:, varies].astype(np.uint32),
-        }
+        places = np.array([(each.term, each.place) for each in columns], dtype=np.str_)
+        sizes = [(each.bits, each.memory_bits, each.parameters_bits) for each in columns]
+        constant = np.where(varies, _VARIES, counts[0]).astype(np.int64)
+        varying = counts[:, varies].astype(np.uint32)
+        stored = (places, np.array(sizes, dtype=np.int64), constant, varying)
+        arrays |= {f"{number}.{name}": each for name, each in zip(_OF_EACH, stored, strict=True)}
     VARIANTS.write(path, arrays)
 
 
 def load_variants(path: str | os.PathLike[str]) -> tuple[Variant, ...]:
     """Read a file of `save_variants`; ArtifactError if it is missing or damaged."""
-    arrays = VARIANTS.read(path)
-    return tuple(_variant(arrays, number) for number in range(len(arrays["text"])))
-
-
-def _variant(arrays: Arrays, number: int) -> Variant:
-    side, network, method = (str(text) for text in arrays["text"][number])
-    validation, test = (float(percent) for percent in arrays["accuracies"][number])
-    weight_bits, integers = (int(width) for width in arrays["widths"][number])
-    places, sizes, constant, varying = (arrays[f"{number}.{name}"] for name in _OF_EACH)
-    counts = np.broadcast_to(constant, (len(varying), len(constant))).copy()
-    counts[:, constant == _VARIES] = varying
-    return Variant(
-        side=SPIKING if side == SPIKING else CONVENTIONAL,
-        network=network,
-        method=method,
-        accuracies=None if validation == _UNKNOWN else Accuracies(validation, test),
-        weight_bits=weight_bits,
-        integers=bool(integers),
-        operations=OperationCounts(
-            tuple(
-                Column(term, place, *widths)
-                for (term, place), widths in zip(places.tolist(), sizes.tolist(), strict=True)
-            ),
-            counts,
-            1,
-        ),
-    )
+    arrays, found = VARIANTS.read(path), []
+    try:
+        for number, (side, network, method) in enumerate(arrays["text"].tolist()):
+            known, (bits, integers) = arrays["accuracies"][number], arrays["widths"][number]
+            places, sizes, constant, varying = (arrays[f"{number}.{name}"] for name in _OF_EACH)
+            counts = np.broadcast_to(constant, (len(varying), len(constant))).copy()
+            counts[:, constant == _VARIES] = varying
+            columns = tuple(
+                Column(*place, *widths)
+                for place, widths, _ in zip(places.tolist(), sizes.tolist(), constant, strict=True)
+            )
+            found.append(
+                Variant(
+                    side=_SIDES[side],
+                    network=network,
+                    method=method,
+                    accuracies=None if known[0] == _UNKNOWN else Accuracies(*known.tolist()),
+                    weight_bits=int(bits),
+                    integers=bool(integers),
+                    operations=OperationCounts(columns, counts, 1),
+                )
+            )
+    except (KeyError, ValueError) as error:
+        raise ArtifactError(f"{path}: variants do not fit each other: {error}.") from error
+    return tuple(found)

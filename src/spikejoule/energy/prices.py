@@ -1,36 +1,42 @@
 """Prices: what one operation costs, after whom, what the figure covers, and what a total holds.
 
-A profile is checked by the model that a price file is read into (`energy.profile_files`).
+A price file is YAML. A profile in it is checked by the model that it is read into, and refused with
+its line and the reason if anything is wrong.
 """
 
+import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
-    Discriminator,
     Field,
     StringConstraints,
-    Tag,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
     model_validator,
 )
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import MappingNode, Node
 
-from spikejoule.core.errors import ArtifactError
+from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.yaml_files import read_yaml
 from spikejoule.energy.counting import Column, OperationCounts
 from spikejoule.energy.estimates import Floats, middle
-from spikejoule.energy.terms import PARTS_OF_UPDATE, TERMS, UPDATES, in_words, priceable
+from spikejoule.energy.terms import TERMS, UPDATES, priceable
+
+PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
+"""The prices that come with the project."""
 
 _BITS_PER_BYTE = 8
-_PJ = {"pJ": 1, "nJ": 1000}
 _REFERENCE = re.compile(r"doi:10\.|arXiv:\d|https?://", flags=re.IGNORECASE)
 
 SCOPES: Final = {
@@ -45,14 +51,11 @@ SCOPES: Final = {
 }
 """The closed list of what a profile's prices cover."""
 
+_CHIP: Final = priceable("chip")
 TERMS_OF: Final = {
-    "arithmetic": priceable("arithmetic"),
-    "memory": priceable("memory"),
-    "system": priceable("system"),
-    "per_event": priceable("chip"),
-    "incremental": priceable("chip"),
+    **{scope: priceable(scope) for scope in ("arithmetic", "memory", "system")},
+    **dict.fromkeys(("per_event", "incremental", "contested"), _CHIP),
     "all_in": ("synaptic_event",),
-    "contested": priceable("chip"),
 }
 """What a profile of each scope may price."""
 
@@ -101,12 +104,19 @@ def _with_reference(source: str) -> str:
     return source
 
 
+def _in_pj(number: float, info: ValidationInfo) -> float:
+    """A price in picojoules; the unit of the file is the context of its validation."""
+    pj_per_unit: float = (info.context or {}).get("pj_per_unit", 1)
+    return number * pj_per_unit
+
+
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 # From below what erasing a bit takes at room temperature (3e-9 pJ) to a joule in pJ: what lies
 # beyond is a slip. A price that is not there is left out.
-Number = Annotated[float, Field(strict=True, ge=1e-9, le=1e12)]
+_Number = Annotated[float, Field(strict=True, ge=1e-9, le=1e12)]
+_Pj = Annotated[_Number, AfterValidator(_in_pj)]
+_PjOrFree = Annotated[float, Field(strict=True, ge=0, le=1e12), AfterValidator(_in_pj)]
 _Size = Annotated[float, Field(strict=True, ge=0, le=1e15)]
-_NumberOrFree = Annotated[float, Field(strict=True, ge=0, le=1e12)]
 
 
 class _Mapping(BaseModel):
@@ -130,15 +140,9 @@ class Price:
 class PriceByWidth(_Mapping):
     """constant + per_bit b + per_bit_squared b^2 picojoules for an operation on b bits."""
 
-    constant: Number = 0.0
-    per_bit: Number = 0.0
-    per_bit_squared: Number = 0.0
-
-    @model_validator(mode="after")
-    def _gives_something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("it is empty")
-        return self
+    constant: _Pj = 0.0
+    per_bit: _Pj = 0.0
+    per_bit_squared: _Pj = 0.0
 
     def pj(self, bits: int) -> float:
         """Picojoules at a width."""
@@ -156,25 +160,20 @@ class Memory(_Mapping):
         parameters: ``joined`` if a layer's weights, indices and biases are in one memory.
     """
 
-    pj_per_byte: tuple[tuple[_Size, _NumberOrFree], ...] | None = None
-    access: Number | None = None
-    access_per_bit_stored: Number | None = None
+    pj_per_byte: tuple[tuple[_Size, _PjOrFree], ...] | None = None
+    access: _Pj | None = None
+    access_per_bit_stored: _Pj | None = None
     parameters: Literal["joined", "separate"] = "separate"
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
-        points = self.pj_per_byte
-        if (points is None) == (self.access is None):
+        sizes = [size for size, _ in self.pj_per_byte or ()]
+        if (self.pj_per_byte is None) == (self.access is None):
             raise ValueError("it needs either pj_per_byte or access")
-        if points is not None:
-            if self.access_per_bit_stored is not None:
-                raise ValueError("access_per_bit_stored goes with access, not with pj_per_byte")
-            sizes = [size for size, _ in points]
-            if not points or sorted(set(sizes)) != sizes or points[-1][1] == 0:
-                raise ValueError(
-                    "pj_per_byte must be points [bytes, price] of ascending sizes, the last not "
-                    "free"
-                )
+        if sizes and self.access_per_bit_stored is not None:
+            raise ValueError("access_per_bit_stored goes with access, not with pj_per_byte")
+        if self.access is None and (not sizes or sorted(set(sizes)) != sizes):
+            raise ValueError("pj_per_byte must be points [bytes, price] of ascending sizes")
         return self
 
     def pj(self, column: Column) -> float:
@@ -189,54 +188,34 @@ class Memory(_Mapping):
         return column.bits / _BITS_PER_BYTE * per_byte
 
 
-def _form(value: Any) -> str:
-    for kind, form in (
-        (Price, "[price]"),
-        (dict | PriceByWidth, "[by width]"),
-        (list | tuple, "[bracket]"),
-        (str, "[by size]"),
-    ):
-        if isinstance(value, kind):
-            return form
-    return "[number]"
+AnyPrice = Price | PriceByWidth | Literal["by_size"]
 
 
-def _bracket(numbers: tuple[float, ...]) -> Price:
-    if len(numbers) not in (2, 3) or sorted(numbers) != list(numbers):
+def _bracket(numbers: Sequence[float]) -> Price:
+    if len(numbers) not in (2, 3) or sorted(numbers) != [*numbers]:
         raise ValueError("a bracket must be [low, high] or [low, number, high], ascending")
     return Price(numbers[0], numbers[1] if len(numbers) == 3 else None, numbers[-1])
 
 
-AnyPrice = Price | PriceByWidth | Literal["by_size"]
-# The names of the forms, in brackets, are no part of a place in the file (`first_problem`).
-if TYPE_CHECKING:
-    PriceNode = AnyPrice
-else:
-    PriceNode = Annotated[
-        Annotated[Price, Tag("[price]")]
-        | Annotated[PriceByWidth, Tag("[by width]")]
-        | Annotated[tuple[Number, ...], AfterValidator(_bracket), Tag("[bracket]")]
-        | Annotated[Literal["by_size"], Tag("[by size]")]
-        | Annotated[Number, AfterValidator(lambda pj: Price(pj, pj, pj)), Tag("[number]")],
-        Discriminator(_form),
-    ]
-"""The forms of a price: numbers by the bits, a bracket, `by_size` of a memory, or a number."""
-
-
-def _in_pj(node: Any, unit: int) -> Any:
-    """What a price file says of prices, in picojoules, without a rounding of its own."""
-    if isinstance(node, dict):
-        return {
-            name: [[size, _in_pj(one, unit)] for size, one in each]
-            if name == "pj_per_byte"
-            else _in_pj(each, unit)
-            for name, each in node.items()
-        }
-    if isinstance(node, list):
-        return [_in_pj(each, unit) for each in node]
-    if isinstance(node, bool) or not isinstance(node, int | float):
+def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
+    """The forms of a price: by the bits, a bracket, `by_size` of a memory, or a number."""
+    if isinstance(node, Price | PriceByWidth):
         return node
-    return float(Decimal(str(node)) * unit)
+    if isinstance(node, dict) and node:
+        return PriceByWidth.model_validate(node, context=info.context)
+    if isinstance(node, str):
+        if node != "by_size":
+            raise ValueError(f"it is {node!r}, but must be 'by_size', or a number")
+        return "by_size"
+    if isinstance(node, list | tuple):
+        return _bracket(TypeAdapter(list[_Pj]).validate_python(node, context=info.context))
+    pj: float = TypeAdapter(_Pj).validate_python(node, context=info.context)
+    return Price(pj, pj, pj)
+
+
+def _microwatts(node: Any) -> Price:
+    numbers = TypeAdapter(list[_Number]).validate_python(node if isinstance(node, list) else [node])
+    return _bracket(numbers * 2 if len(numbers) == 1 else numbers)
 
 
 class HardwareProfile(_Mapping):
@@ -266,22 +245,14 @@ class HardwareProfile(_Mapping):
     source: Annotated[Text, AfterValidator(_with_reference)]
     scope: Annotated[str, _one_of(SCOPES)]
     evidence: Annotated[str, _one_of(EVIDENCE)]
-    unit: Annotated[str, _one_of(_PJ)]
+    unit: Literal["pJ", "nJ"]
     numbers: Annotated[str, _one_of(NUMBERS)] = "any"
     notes: Text | None = None
-    static_uw: PriceNode | None = None
+    static_uw: Annotated[Price | None, BeforeValidator(_microwatts)] = None
     memory: Memory | None = None
-    prices: Annotated[dict[str, PriceNode], Field(min_length=1)]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _picojoules(cls, content: Any) -> Any:
-        unit = content.get("unit") if isinstance(content, dict) else None
-        if unit != "nJ":
-            return content
-        priced = {name: _in_pj(content[name], _PJ[unit]) for name in ("prices", "memory")
-                  if name in content}  # fmt: skip
-        return {**content, **priced}
+    prices: Annotated[
+        dict[str, Annotated[AnyPrice, BeforeValidator(_any_price)]], Field(min_length=1)
+    ]
 
     @model_validator(mode="after")
     def _prices_fit(self) -> Self:
@@ -308,8 +279,6 @@ class HardwareProfile(_Mapping):
                 "would be free",
                 "prices",
             )
-        if not isinstance(self.static_uw, Price | None):
-            raise EntryError("must be a number of microwatts, or [low, high]", "static_uw")
         return self
 
     @property
@@ -351,43 +320,31 @@ class HardwareProfile(_Mapping):
             return self.prices.get(term.operation)
         return own
 
-    def covers(self, name: str) -> bool:
-        """Whether the cost of a term without a price is within the price of another.
+    def status_of(self, name: str) -> Status:
+        """Whether a term has a price, is covered by another's, or is not in a total.
 
         An all-in figure covers whatever inference does on the chip, and nothing of learning, of
         the products of constant currents, or of what is made outside of the chip: the spikes of an
         image, and the answer. A chip's price of an event or of an update covers what that consists
         of (`Term.within`).
         """
-        if self.price_of(name) is not None or self.scope in ("arithmetic", "system"):
-            return False
-        if self.scope == "all_in":
-            return TERMS[name].side == "spiking"
-        return any(holder in self.prices for holder in TERMS[name].within)
-
-    def status_of(self, name: str) -> Status:
-        """Whether a term has a price, is covered by another's, or is not in a total."""
         if self.price_of(name) is not None:
             return "priced"
-        return "covered" if self.covers(name) else "unpriced"
+        covered = any(holder in self.prices for holder in TERMS[name].within)
+        if self.scope == "all_in":
+            covered = TERMS[name].side == "spiking"
+        return "covered" if covered and self.scope not in ("arithmetic", "system") else "unpriced"
 
-    def static_energy_pj(
-        self, time_window: int, step_us: float | None
-    ) -> tuple[float, float] | None:
+    def static_pj(self, time_window: int, step_us: float | None) -> list[float]:
         """Static power over an inference, from the least to the most; in no total.
 
-        Args:
-            time_window: steps of an inference.
-            step_us: what a step takes on the hardware, in microseconds; None where it is not said.
-
-        Returns:
-            None if the profile states no static power, or `step_us` is None.
+        Nothing if the profile states none, or what a step takes on the hardware, `step_us`, is not
+        said. A microwatt for a microsecond is a picojoule.
         """
         drawn = self.static_uw
-        if not isinstance(drawn, Price) or step_us is None:
-            return None
-        # A microwatt for a microsecond is a picojoule.
-        return drawn.low_pj * step_us * time_window, drawn.high_pj * step_us * time_window
+        if drawn is None or step_us is None:
+            return []
+        return [microwatts * step_us * time_window for microwatts in (drawn.low_pj, drawn.high_pj)]
 
 
 def prices_pj(columns: Sequence[Column], profile: HardwareProfile) -> Floats:
@@ -421,33 +378,6 @@ def weights_of(pj: Floats) -> Floats:
     return weights
 
 
-def contains(terms: Iterable[str], profile: HardwareProfile) -> str:
-    """What a total over a spiking network's terms holds under a profile, and what it does not."""
-    counted = tuple(dict.fromkeys(terms))
-    of: dict[str, list[str]] = {"priced": [], "covered": [], "unpriced": []}
-    for term in counted:
-        of[profile.status_of(term)].append(term)
-    uncounted = tuple(
-        term
-        for term in profile.prices
-        if term not in counted
-        and TERMS[term].side != "conventional"
-        and profile.scope != "arithmetic"
-    )
-    # An update whose leak and bias have prices of arithmetic: what is missing is its other part.
-    rest = " (the rest of it)" if set(PARTS_OF_UPDATE) <= set(of["priced"]) else ""
-    missing = [f"{term}{rest if term in UPDATES else ''}" for term in of["unpriced"]]
-    sentences = [f"Holds {in_words(*of['priced']) or 'nothing'}; scope: {SCOPES[profile.scope]}."]
-    for introduction, named in (
-        ("Within these prices, and not added again: ", of["covered"]),
-        ("Without a price, and not included: ", missing),
-        ("Priced by the source, but not counted: ", uncounted),
-    ):
-        if named:
-            sentences.append(f"{introduction}{in_words(*named)}.")
-    return " ".join(sentences)
-
-
 @dataclass(frozen=True, eq=False)
 class PricedEnergy:
     """The energy of N samples (of a mean, of one) under one profile.
@@ -458,14 +388,12 @@ class PricedEnergy:
             NaN if there are brackets alone.
         unpriced: terms that the profile has no price for: they are not in the total.
         covered: terms whose cost lies within the price of another.
-        contains: in words, what the total holds.
     """
 
     columns: tuple[Column, ...]
     pj: Floats
     unpriced: tuple[str, ...]
     covered: tuple[str, ...]
-    contains: str
 
     @property
     def per_sample_low_pj(self) -> Floats:
@@ -499,7 +427,6 @@ def price(counts: OperationCounts, profile: HardwareProfile) -> PricedEnergy:
         pj=counts.counts[:, priced] * pj[:, None, priced],
         unpriced=unpriced,
         covered=covered,
-        contains=contains(terms, profile),
     )
 
 
@@ -517,32 +444,71 @@ def middle_pj(counts: OperationCounts, profile: HardwareProfile) -> float:
     return middle(mean_pj(counts, profile))
 
 
-@dataclass(frozen=True)
-class MeasuredChip:
-    """What a chip was measured to need for an MNIST digit, as published.
+def measured_on_mnist() -> list[dict[str, Any]]:
+    """What chips were measured to need for an MNIST digit, as published, most energy first.
 
-    It is no price but another network on another chip, off the line that a profile draws through
-    this network's counts: it says what order of magnitude a whole system has.
-
-    Attributes:
-        name: chip, and network where it is known.
-        microjoules: per inference.
-        accuracy_percent: on MNIST.
-        process: technology node; None where it is unconfirmed.
-        source: with a DOI or an arXiv number where it has one.
-        read_in: where the figures were read.
+    They are no prices but other networks on other chips, off the line that a profile draws through
+    this network's counts: they say what order of magnitude a whole system has. Each has a `name`,
+    `microjoules` per inference, `accuracy_percent`, `process` (None where it is unconfirmed),
+    `source`, and `read_in`, where the figures were read. Whether a figure holds the whole chip is
+    unconfirmed for each.
     """
-
-    name: str
-    microjoules: float
-    accuracy_percent: float
-    process: str | None
-    source: str
-    read_in: str
+    chips: list[dict[str, Any]] = read_yaml(Path(__file__).with_name("chips.yaml"), ArtifactError)
+    return chips
 
 
-@cache
-def measured_on_mnist() -> tuple[MeasuredChip, ...]:
-    """Most energy first. Whether a figure holds the whole chip is unconfirmed for each."""
-    listed = read_yaml(Path(__file__).with_name("chips.yaml"), ArtifactError)
-    return tuple(MeasuredChip(**chip) for chip in listed)
+def load_profiles(path: str | os.PathLike[str] | None = None) -> dict[str, HardwareProfile]:
+    """Read a price file; returns its profiles by id, in the file's order.
+
+    Args:
+        path: the file; None for the packaged list.
+
+    Raises:
+        ParameterError: the file cannot be read, or holds something that is not allowed; one
+            sentence with the file, the line and the reason.
+    """
+    file = Path(PACKAGED if path is None else path)
+    content = read_yaml(file, ParameterError)
+    if not isinstance(content, dict) or not content:
+        raise ParameterError(f"{file} must hold profiles of prices, each under its id.")
+    return {name: _profile(file, name, content[name]) for name in content}
+
+
+def select_profile(
+    profiles: Mapping[str, HardwareProfile], profile_id: str, name: str
+) -> HardwareProfile:
+    """The profile of an id; ParameterError, naming the parameter `name`, if there is none."""
+    if profile_id not in profiles:
+        raise ParameterError(
+            f"{name}: {profile_id!r} is not allowed; allowed: {', '.join(profiles)}"
+        )
+    return profiles[profile_id]
+
+
+def _profile(file: Path, name: str, content: Any) -> HardwareProfile:
+    """A checked profile; ParameterError at the line of what is wrong first."""
+    if not isinstance(content, dict):
+        raise ParameterError(f"{file}: profile {name} must be a mapping of fields.")
+    unit = {"pj_per_unit": 1000 if content.get("unit") == "nJ" else 1}
+    try:
+        return HardwareProfile.model_validate({"id": name, **content}, context=unit)
+    except ValidationError as error:
+        raise ParameterError(
+            f"{file}, line {_line(file, name, error)}: profile {name}: {first_problem(error)}."
+        ) from error
+
+
+def _line(file: Path, name: str, error: ValidationError) -> int:
+    """The line of what is wrong; of what is missing, that of the name that it is missing under."""
+    problem = error.errors(include_url=False)[0]
+    within = getattr(problem.get("ctx", {}).get("error"), "within", ())
+    # Composed a second time, for the marks that the checked content does not have.
+    node: Node = YAML(typ="safe", pure=True).compose(file.read_bytes())
+    mark: Node = node
+    for step in (name, *problem["loc"], *within):
+        if isinstance(node, MappingNode):
+            entries = [pair for pair in node.value if pair[0].value == step]
+            mark, node = entries[0] if entries else (mark, node)
+        elif isinstance(step, int) and isinstance(node.value, list) and step < len(node.value):
+            mark = node = node.value[step]
+    return int(mark.start_mark.line) + 1

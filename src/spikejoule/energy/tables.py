@@ -22,7 +22,8 @@ nothing.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Self, get_args
+from dataclasses import asdict, replace
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -39,7 +40,15 @@ from spikejoule.core.schema import (
 from spikejoule.energy.analysis import COLUMNS, EnergyAnalysis
 from spikejoule.energy.comparison import Choice, Outcome, Ratio, Verdict
 from spikejoule.energy.estimates import Energy
-from spikejoule.energy.ledger import INFERENCE, Side, Variant, runs
+from spikejoule.energy.ledger import (
+    CONVENTIONAL,
+    INFERENCE,
+    SPIKING,
+    Accuracies,
+    Side,
+    Variant,
+    runs,
+)
 from spikejoule.energy.prices import HardwareProfile, mean_pj
 from spikejoule.energy.training import TRAINING
 from spikejoule.evaluation.front_rows import pareto_front
@@ -48,6 +57,8 @@ PJ_PER_MJ: Final = 1e9
 
 # Beyond these digits, sums differ with the order in which a processor adds.
 _DIGITS, _DIGITS_OF_RUNS = 10, 8
+# Of two energies that differ by less, one was rounded when it was recorded.
+_ROUNDING = 1e-6
 
 
 class EnergyMetrics(Record):
@@ -109,7 +120,7 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     """
     total, verdict, inputs = analysis.total(), analysis.verdict, analysis.inputs
     clocked, lazy = inputs.neuron_updates
-    numbers: dict[str, float | int | str | None] = {
+    numbers: dict[str, Any] = {
         "profile": analysis.chosen.id,
         "energy_per_inference_pj": total.value_pj,
         "energy_per_inference_low_pj": total.lowest_pj,
@@ -120,9 +131,7 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
         "training_energy_per_percentage_point_mj": _millijoules(analysis.training_per_point),
         "training_energy_in_inferences": analysis.inferences_of_training,
     }
-    for one in analysis.of_chosen[:2]:
-        assert one.conventional is not None
-        method = one.conventional.name.rpartition(", ")[2].replace("-", "_")
+    for one, method in zip(analysis.of_chosen, ("dense", "zero_skipping"), strict=False):
         numbers |= _ratio(f"ratio_to_{method}_ann", one.ratio)
     if analysis.verdicts:
         numbers["profiles_won"] = sum(one.outcome == "snn" for one in analysis.verdicts)
@@ -130,13 +139,10 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
     if verdict is not None:
         numbers["verdict_profile"] = verdict.profile.id
         numbers |= _ratio("equal_accuracy_ratio", verdict.ratio)
-        if verdict.spiking is not None:
-            numbers["equal_accuracy_energy_pj"] = verdict.spiking.energy.value_pj
-        if verdict.conventional is not None:
-            numbers["equal_accuracy_baseline"] = verdict.conventional.name
-            energy = verdict.conventional.energy
-            numbers["equal_accuracy_baseline_energy_pj"] = energy.value_pj
-    exact = {
+        for name, sent in (("", verdict.spiking), ("baseline_", verdict.conventional)):
+            numbers[f"equal_accuracy_{name}energy_pj"] = sent and sent.energy.value_pj
+        numbers["equal_accuracy_baseline"] = verdict.conventional and verdict.conventional.name
+    found = {name: _rounded(number) for name, number in numbers.items()} | {
         name: getattr(inputs.proxies, name)
         for name in (
             "dense_operations_per_inference",
@@ -145,7 +151,6 @@ def headline(analysis: EnergyAnalysis) -> dict[str, Any]:
             "input_macs_per_inference",
         )
     }
-    found = {name: _rounded(number) for name, number in numbers.items()} | exact
     return {name: number for name, number in found.items() if number is not None}
 
 
@@ -210,7 +215,6 @@ class VerdictRow(Row):
     @classmethod
     def of(cls, verdict: Verdict) -> Self:
         """The row of a verdict at an accuracy."""
-        assert verdict.level_percent is not None
         ratio = _ratio("ratio", verdict.ratio)
         row = cls(
             profile=verdict.profile.id,
@@ -235,14 +239,17 @@ class VerdictRow(Row):
 
 
 def _of_side(name: str, choice: Choice | None) -> dict[str, Any]:
-    found: dict[str, Any] = {name: "" if choice is None else choice.name}
-    known = None if choice is None else choice.accuracies
-    found[f"{name}_validation_percent"] = known and known.validation_percent
-    found[f"{name}_test_percent"] = known and known.test_percent
-    for end, key in (("pj_low", "lowest_pj"), ("pj", "value_pj"), ("pj_high", "highest_pj")):
-        energy = None if choice is None else getattr(choice.energy, key)
-        found[f"{name}_{end}"] = _rounded(energy, _DIGITS_OF_RUNS)
-    return found
+    numbers: list[float | None] = [None] * len(_CELLS)
+    if choice is not None:
+        known, energy = choice.accuracies, choice.energy
+        percents = (None, None) if known is None else (known.validation_percent, known.test_percent)
+        ends = (energy.lowest_pj, energy.value_pj, energy.highest_pj)
+        numbers = [*percents, *(_rounded(pj, _DIGITS_OF_RUNS) for pj in ends)]
+    cells = zip(_CELLS, numbers, strict=True)
+    return {name: choice.name if choice else ""} | {f"{name}_{of}": cell for of, cell in cells}
+
+
+_CELLS = ("validation_percent", "test_percent", "pj_low", "pj", "pj_high")
 
 
 class VerdictTable(Table):
@@ -312,6 +319,31 @@ class FrontsTable(Table):
         return self
 
 
+def among_recorded(verdict: Verdict, recorded: Sequence[FrontsRow]) -> Verdict:
+    """A verdict among conventional networks of recorded runs, too: the cheapest of all.
+
+    The ratio to a recorded one is from the least to the most by both their ranges, since counts of
+    different runs are not paired.
+    """
+    own, energy = verdict.conventional, None if verdict.spiking is None else verdict.spiking.energy
+    reaching = [
+        row
+        for row in recorded
+        if row.profile == verdict.profile.id and row.validation_percent >= verdict.level_percent
+    ]
+    best = min(reaching, key=lambda row: row.middle_pj, default=None)
+    if best is None or (own and own.energy.middle_pj <= best.middle_pj * (1 + _ROUNDING)):
+        return verdict
+    accuracies = Accuracies(best.validation_percent, best.test_percent)
+    other = Choice(best.network, accuracies, Energy(best.pj_low, best.pj, best.pj_high), True)
+    ratio = None
+    if energy is not None:
+        value = energy.value_pj / best.pj if energy.value_pj is not None and best.pj else None
+        low = energy.lowest_pj / best.pj_high if best.pj_high else math.inf
+        ratio = Ratio(value, low, energy.highest_pj / best.pj_low if best.pj_low else math.inf)
+    return replace(verdict, conventional=other, ratio=ratio)
+
+
 def fronts_table(
     variants: Sequence[Variant], profiles: Mapping[str, HardwareProfile]
 ) -> FrontsTable:
@@ -319,10 +351,10 @@ def fronts_table(
     rows: list[FrontsRow] = []
     for profile in profiles.values():
         able = [_fronts_row(one, profile) for one in variants if profile.compares]
-        of_side = {
-            side: [row for row in able if row and row.side == side] for side in get_args(Side)
-        }
-        for side in of_side.values() if all(of_side.values()) else ():
+        of_side = [
+            [row for row in able if row and row.side == name] for name in (SPIKING, CONVENTIONAL)
+        ]
+        for side in of_side if all(of_side) else ():
             side.sort(key=lambda row: (row.middle_pj, -row.validation_percent, row.network))
             accuracies = [row.validation_percent for row in side]
             on_front = pareto_front([row.middle_pj for row in side], accuracies)
@@ -347,3 +379,55 @@ def _fronts_row(variant: Variant, profile: HardwareProfile) -> FrontsRow | None:
         pj=None if math.isnan(value) else value,
         pj_high=high,
     )
+
+
+def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
+    """The analysis as JSON can hold it: `energies` are the rows of its table, null for NaN, and
+    what is not known of the inputs is left out."""
+    inputs, record, table = analysis.inputs, analysis.inputs.training, analysis.table.astype(object)
+    told = ("samples", "optimizer_steps", "n_epochs", "best_epoch",
+            "best_validation_accuracy_percent")  # fmt: skip
+    epochs = [
+        {
+            "epoch": epoch,
+            "validation_accuracy_percent": percent,
+            **{phase: asdict(energy) for phase, energy in energies.items()},
+        }
+        for epoch, percent, energies in analysis.epochs(analysis.chosen)
+    ]
+    known = {
+        "data": inputs.title,
+        "layer_sizes": inputs.architecture.layer_sizes,
+        "time_window": inputs.time_window,
+        "max_rate_hz": inputs.encoder.rate_hz,
+        "accuracy": inputs.accuracy and asdict(inputs.accuracy),
+        "n_images": inputs.n_images,
+        "spikes_per_inference": inputs.spikes_per_inference,
+        "proxies": inputs.proxies.as_metrics(),
+        "value_macs_per_inference": inputs.value_macs_per_inference,
+        "graph": dict(inputs.facts) or None,
+    }
+    judged = {
+        name: [
+            VerdictRow.of(one).model_dump()
+            | {"break_even": (limits := analysis.break_even(one)) and asdict(limits)}
+            for one in found
+        ]
+        for name, found in (
+            ("equal_size", analysis.comparisons),
+            ("verdicts", analysis.verdicts),
+            ("early_verdicts", analysis.early_verdicts),
+        )
+    }
+    return {
+        "headline": headline(analysis),
+        "answer": analysis.answer,
+        "has_intervals": analysis.has_intervals,
+        "bootstrap": asdict(analysis.bootstrap),
+        "inputs": {name: value for name, value in known.items() if value is not None},
+        "profiles": [profile.model_dump() for profile in analysis.ledger.profiles],
+        "energies": table.where(table.notna(), None).to_dict("records"),
+        **judged,
+        "training": record and {name: getattr(record, name) for name in told} | {"epochs": epochs},
+        "assumptions": inputs.assumptions,
+    }

@@ -25,8 +25,7 @@ scalars, the loss at the output counts, and the augmentation and encoding of ima
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,11 +43,10 @@ from spikejoule.energy.counting import (
     joined,
     leaks_by_layer,
 )
+from spikejoule.energy.words import sentences
 from spikejoule.model.architecture import Architecture
 
 if TYPE_CHECKING:  # PyTorch comes with it
-    from jinja2 import Environment
-
     from spikejoule.model.checkpoint import EpochEntry
 
 PHASES: Final = ("forward", "backward", "optimizer")
@@ -66,21 +64,6 @@ _ADAM = {
 }
 _WEIGHT_DECAY = {"optimizer_multiplication": 1, "optimizer_addition": 1}  # g + decay w
 _CLIPPING = {"optimizer_multiplication": 2, "optimizer_addition": 1}  # norm, scaling
-
-
-@cache
-def _templates() -> "Environment":
-    # Here and not above: a served model has no jinja2, and prints no sentences.
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    loader = PackageLoader("spikejoule.energy", "assumptions")
-    return Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True)  # noqa: S701
-
-
-def sentences(of: str, **values: Any) -> tuple[str, ...]:
-    """What is counted and what is assumed ``of`` inference or training: the lines of a template of
-    the folder `assumptions`, filled in with `values`."""
-    return tuple(_templates().get_template(f"{of}.j2").render(values).strip().splitlines())
 
 
 @dataclass(frozen=True)

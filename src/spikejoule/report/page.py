@@ -1,25 +1,132 @@
 """The energy report as a self-contained page, as a card, and as text; the same bytes each time.
 
 What they say is in the templates `energy.html.j2`, `energy_card.md.j2` and `energy.txt.j2`, which
-select it from the analysis.
+select it from the analysis. The verdict of an analysis is against the conventional networks of its
+own run; recorded runs may hold cheaper ones, and page and card compare with these too. No energy is
+computed here.
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup, escape
 
+from spikejoule.core.provenance import file_digest
 from spikejoule.core.text import render, text_table
-from spikejoule.energy import EnergyAnalysis, prices, terms, words
+from spikejoule.energy import EnergyAnalysis
 from spikejoule.energy.comparison import Verdict
-from spikejoule.energy.estimates import Energy, energy_words, joules, range_words
+from spikejoule.energy.estimates import Energy, joules
+from spikejoule.energy.ledger import CONVENTIONAL
+from spikejoule.energy.prices import measured_on_mnist
+from spikejoule.energy.tables import FrontsRow, VerdictRow, among_recorded
 from spikejoule.energy.training import PHASES
-from spikejoule.report.content import PageContent
+from spikejoule.energy.words import sentences, templates
+from spikejoule.evaluation.accuracy import StepRow
+from spikejoule.evaluation.early_exit import EarlyExit
+from spikejoule.evaluation.front_rows import FrontRow
+
+if TYPE_CHECKING:
+    from spikejoule.model.trained import TrainedNetwork
+    from spikejoule.report.charts.raster import SpikeRaster
 
 # A DOI may hold almost anything but spaces; what closes a sentence or a list does not belong to it.
 _REFERENCE = re.compile(r"(doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;]+)")
+
+
+@dataclass(frozen=True, eq=False)
+class PageContent:
+    """Everything on the page; what is not known is empty, and the page says so.
+
+    Attributes:
+        analysis: the priced counts.
+        by_step: accuracy if every image is answered at step 1, 2, ...
+        early: early exit, by either rule.
+        front: the runs of a sweep.
+        levels: the verdicts of all recorded runs.
+        fronts: the networks of these runs that none of their side beats.
+        raster: the spikes of one image.
+        provenance: parameters, data and checksums, label and value.
+        data_source: the data of this run, as the runs of a sweep name theirs; those of other data
+            are not compared with.
+    """
+
+    analysis: EnergyAnalysis
+    by_step: tuple[StepRow, ...] = ()
+    early: EarlyExit | None = None
+    front: tuple[FrontRow, ...] = ()
+    levels: tuple[VerdictRow, ...] = ()
+    fronts: tuple[FrontsRow, ...] = ()
+    raster: "SpikeRaster | None" = None
+    provenance: tuple[tuple[str, str], ...] = ()
+    data_source: str = ""
+
+    @property
+    def recorded(self) -> tuple[FrontsRow, ...]:
+        """The recorded conventional networks that were counted on the data of this run."""
+        if any(run.data_source != self.data_source for run in self.front) or not self.front:
+            return ()
+        return tuple(row for row in self.fronts if row.side == CONVENTIONAL)
+
+    @property
+    def aside(self) -> str:
+        """What is to be said where none of the recorded networks was compared with."""
+        words = "; those that are recorded ran on other data or under other profiles"
+        return words if self.fronts else ""
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """This network against all, under every profile that compares."""
+        return tuple(among_recorded(one, self.recorded) for one in self.analysis.verdicts)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The same under the verdict's profile; None where that one does not compare."""
+        judging = self.analysis.judging
+        return next((one for one in self.verdicts if one.profile == judging), None)
+
+    @property
+    def answer(self) -> tuple[str, ...]:
+        """Who needs less energy at equal accuracy, among all known networks."""
+        early, recorded = self.analysis.early_verdict, self.recorded
+        return sentences(
+            "verdict",
+            analysis=self.analysis,
+            recorded=recorded,
+            aside=self.aside,
+            verdict=self.verdict,
+            early=early and among_recorded(early, recorded),
+            verdicts=self.verdicts,
+        )
+
+
+def network_provenance(network: "TrainedNetwork", path: Path) -> tuple[tuple[str, str], ...]:
+    """Data, parameters and checksum of a trained network, which `path` holds; label and value."""
+    data = network.data
+    return (
+        ("again", "check out this revision of the project, then: make repro"),
+        ("data source", str(data["source"])),
+        *((f"SHA-256 of {name}", str(digest)) for name, digest in data["sha256"].items()),
+        ("SHA-256 of the trained network", file_digest(path, "sha256")),
+        *((f"encode: {name}", str(value)) for name, value in network.encoding.items()),
+        *((f"train: {name}", str(value)) for name, value in network.training_config.items()),
+    )
+
+
+def front_provenance(runs: Sequence[FrontRow], path: Path) -> tuple[tuple[str, str], ...]:
+    """Where the front's runs come from: not from this run of the pipeline; nothing without runs."""
+    if not runs:
+        return ()
+    commits = {run.run_id: run.git_commit for run in runs}
+    return (
+        ("the front", f"recorded earlier by make front in {path.name}, not made by this run"),
+        *((f"the front: MLflow run {run}", f"commit {commit}") for run, commit in commits.items()),
+        (f"SHA-256 of {path.name}", file_digest(path, "sha256")),
+    )
 
 
 def energy_page(content: PageContent) -> str:
@@ -27,38 +134,28 @@ def energy_page(content: PageContent) -> str:
     from spikejoule.report.charts import charts_of_page
     from spikejoule.report.charts.canvas import PALETTE
 
-    ratios = [one for one in content.verdicts if one.ratio is not None]
-    best = min(ratios, key=lambda one: one.ratio.high, default=None)  # type: ignore[union-attr]
-    worst = max(ratios, key=lambda one: one.ratio.low, default=None)  # type: ignore[union-attr]
-    return (
-        _templates()
-        .get_template("energy.html.j2")
-        .render(
-            content=content,
-            best=best,
-            worst=worst,
-            largest_part=None if worst is None else _largest_part(content, worst),
-            early=_early(content),
-            parts=_parts(content),
-            charts=charts_of_page(content),
-            palette=PALETTE,
-        )
+    compared = [(one.ratio, one) for one in content.verdicts if one.ratio is not None]
+    verdict, by_part = content.analysis.verdict, content.analysis.ledger.by_part
+    sides = () if verdict is None else (verdict.spiking, verdict.conventional)
+    return _page(
+        "energy.html.j2",
+        content=content,
+        best=min(compared, key=lambda pair: pair[0].high, default=(None, None))[1],
+        worst=max(compared, key=lambda pair: pair[0].low, default=(None, None))[1],
+        parts=[by_part(one.name, verdict.profile) for one in sides if one and verdict],
+        charts=charts_of_page(content),
+        palette=PALETTE,
     )
 
 
 def energy_card(content: PageContent) -> str:
     """The card as Markdown."""
-    return _templates().get_template("energy_card.md.j2").render(content=content)
+    return _page("energy_card.md.j2", content=content)
 
 
 def energy_text(title: str, analysis: EnergyAnalysis) -> str:
     """All of it as text: the answer, every profile, terms, training, assumptions."""
-    return _templates().get_template("energy.txt.j2").render(title=title, analysis=analysis)
-
-
-def _cells(energy: Energy) -> list[str]:
-    middle = "-" if energy.value_pj is None else joules(energy.value_pj)
-    return [joules(energy.low_pj), middle, joules(energy.high_pj)]
+    return _page("energy.txt.j2", title=title, analysis=analysis)
 
 
 def linked(source: str) -> Markup:
@@ -75,70 +172,28 @@ def linked(source: str) -> Markup:
     return Markup("").join(parts)
 
 
+def _cells(energy: Energy) -> list[str]:
+    middle = "-" if energy.value_pj is None else joules(energy.value_pj)
+    return [joules(energy.low_pj), middle, joules(energy.high_pj)]
+
+
 @cache
-def _templates() -> Environment:
-    environment = Environment(
+def _pages() -> Environment:
+    pages = templates().overlay(
         loader=PackageLoader("spikejoule.report", ""),
         autoescape=select_autoescape(("html.j2",)),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {
-        "cells": _cells,
-        "joules": joules,
-        "linked": linked,
-        "energy": energy_words,
-        "range": range_words,
-        "term": terms.in_words,
-        "terms": lambda names: terms.in_words(*names),
-    }
-    environment.filters |= {
-        name.removesuffix("_words"): function
-        for name, function in vars(words).items()
-        if name.endswith("_words")
-    }
-    environment.globals |= {
+    pages.filters |= {"cells": _cells, "linked": linked}
+    pages.globals |= {
+        "measured_on_mnist": measured_on_mnist,
         "phases": PHASES,
-        "prices": prices,
         "render": render,
-        "terms": terms,
+        "sentences": sentences,
         "text_table": text_table,
-        "words": words,
     }
-    return environment
+    return pages
 
 
-def _early(content: PageContent) -> dict[str, Any] | None:
-    """Early exit beside the whole window; None where it is not known."""
-    early, cost = content.early, content.analysis.window_cost
-    if early is None or cost is None or early.test.synaptic_events_per_inference <= 0:
-        return None
-    at, whole = early.test, early.whole_window.test
-    less, more = (
-        cost.energy(one.synaptic_events_per_inference, one.mean_exit_step) for one in (at, whole)
-    )
-    saves = at.mean_exit_step < whole.mean_exit_step
-    return {"file": early, "at": at, "whole": whole, "saves": saves, "less": less, "more": more}
-
-
-def _parts(content: PageContent) -> list[tuple[str, float, float]]:
-    """What each side's energy goes to, this run's own networks, with their totals."""
-    verdict, ledger = content.analysis.verdict, content.analysis.ledger
-    if verdict is None or verdict.spiking is None or verdict.conventional is None:
-        return []
-    snn, ann = (
-        ledger.by_part(one.name, verdict.profile) for one in (verdict.spiking, verdict.conventional)
-    )
-    rows = [(part, snn[part], ann[part]) for part in snn]
-    return [*rows, ("total", sum(snn.values()), sum(ann.values()))]
-
-
-def _largest_part(content: PageContent, verdict: Verdict) -> tuple[str, float] | None:
-    """What most of the spiking network's energy goes to, and how many percent."""
-    if verdict.spiking is None:
-        return None
-    parts = content.analysis.ledger.by_part(verdict.spiking.name, verdict.profile)
-    part = max(parts, key=lambda name: parts[name])
-    return part, 100 * parts[part] / (sum(parts.values()) or 1.0)
+def _page(name: str, **values: Any) -> str:
+    return _pages().get_template(name).render(values)

@@ -27,7 +27,7 @@ from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
 if TYPE_CHECKING:
     from spikejoule.model.trained import TrainedNetwork
-    from spikejoule.report.content import PageContent
+    from spikejoule.report.page import PageContent
 
 
 def pictures(

@@ -279,7 +279,7 @@ def by_step(
 
     Energies are those of the events and steps until the answer.
     """
-    subject, cost = analysis.inputs.subject, analysis.window_cost
+    subject, cost = analysis.inputs.subject, analysis.window_cost()
     heading, samples = "Accuracy against energy, step by step", subject.samples
 
     def point(step: float, percent: float, events: float) -> list[Point]:
