@@ -61,36 +61,19 @@ class Snapshot:
         }
 
     @classmethod
-    def of_arrays(cls, arrays: Arrays, architecture: Architecture) -> Self:
-        """The snapshot of `arrays`; ArtifactError if it is of another network."""
+    def of_arrays(cls, arrays: Arrays) -> Self:
+        """The snapshot of `arrays`; KeyError if they are none of a snapshot."""
         by_part: dict[str, dict[str, NDArray[Any]]] = {}
         for full_name, array in arrays.items():
             part, _, name = full_name.partition(".")
             by_part.setdefault(part, {})[name] = array
-        shapes = architecture.parameter_shapes()
-        for part in ("learned", "first", "second"):
-            found = {name: array.shape for name, array in by_part.get(part, {}).items()}
-            if found != shapes:
-                raise ArtifactError(f"the state holds the {part} of another network")
-        masks = by_part.get("mask", {})
-        layers = 0 if architecture.quantisation is None else len(architecture.fan_outs)
-        exponents = arrays.get("exponents", np.zeros(0))
-        if (
-            exponents.shape != (layers,)
-            or not {"steps_taken", "threads"} <= arrays.keys()
-            or any(
-                shapes.get(name) != mask.shape or mask.dtype != np.bool_
-                for name, mask in masks.items()
-            )
-        ):
-            raise ArtifactError("the state holds grids or masks of another network")
         return cls(
             by_part["learned"],
             by_part["first"],
             by_part["second"],
             int(arrays["steps_taken"]),
-            masks,
-            tuple(int(exponent) for exponent in exponents),
+            by_part.get("mask", {}),
+            tuple(map(int, arrays["exponents"])),
             int(arrays["threads"]),
         )
 

@@ -159,7 +159,7 @@ class TrainingState:
             for full_name, array in checkpoint.arrays.items():
                 part, _, name = full_name.partition(".")
                 parts[part][name] = array
-            snapshot = Snapshot.of_arrays(parts["engine"], self._engine.architecture)
+            snapshot = Snapshot.of_arrays(parts["engine"])
             history = [EpochRecord.of_entry(entry) for entry in checkpoint.plain["history"]]
             best_epoch = int(checkpoint.plain["best_epoch"])
             exponents = tuple(map(int, checkpoint.plain["best_exponents"]))

@@ -193,7 +193,7 @@ def _add_others(n_samples, number, network, has_own, gradient, touched, kept, lo
     Args:
         n_samples: of the group.
         number, network, kept: as for :func:`_prepare_weights`.
-        has_own: whether the first layer's biases are each sample's own (currents.py).
+        has_own: whether the first layer's biases are each sample's own (forward.py).
         gradient, touched: the lane's, real [P] and bool [R].
         losses: of each lane, float64 [K].
         lane: which one.

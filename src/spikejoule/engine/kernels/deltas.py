@@ -26,12 +26,7 @@ from spikejoule.engine.kernels.structures import (
     neuron_at,
     with_bias_at,
 )
-from spikejoule.engine.kernels.through_time import (
-    MAX_DELTA_BLOCK,
-    TILE_VECTORS,
-    hidden_deltas,
-    membrane_deltas,
-)
+from spikejoule.engine.kernels.through_time import TILE_VECTORS, membrane_deltas
 
 
 @compiled_inline
@@ -74,30 +69,7 @@ def spike_costs(spikes, n_steps, number, network, batch_size, penalties, costs):
 
 
 @compiled_inline
-def output_deltas_through_time(
-    spike_gradient, deltas, potentials, n_steps, neuron, surrogate, sums, sums_start
-):
-    """dL/dv of the last layer, from the last step to the first, and its sum over the steps.
-
-    Args:
-        spike_gradient: dL/ds, the same in every step, [stride].
-        deltas: ``Rows`` [T, stride] that receive dL/dv.
-        potentials: flat [T * stride]; the deltas may take their place.
-        n_steps: T.
-        neuron, surrogate: their constants.
-        sums: receives the sums, which are the sample's part of the biases' gradient.
-        sums_start: where in it.
-    """
-    vectors = deltas.stride // LANES
-    for vector in range(0, vectors, MAX_DELTA_BLOCK):
-        block = Block(column=vector * LANES, vectors=min(MAX_DELTA_BLOCK, vectors - vector))
-        membrane_deltas(
-            spike_gradient, deltas, potentials, block, n_steps, neuron, surrogate, sums, sums_start
-        )
-
-
-@compiled_inline
-def hidden_deltas_through_time(
+def deltas_through_time(
     following,
     n_following,
     weights,
@@ -117,11 +89,15 @@ def hidden_deltas_through_time(
 
     Args:
         following: dL/dv of the next layer, ``Rows`` of T steps.
-        n_following: units of the next layer.
+        n_following: units of the next layer; 0 for the output.
         weights: of the next layer, transposed: [n_following, stride of the deltas].
-        deltas, potentials, n_steps, neuron, surrogate, sums, sums_start: as for
-            :func:`output_deltas_through_time`.
+        deltas: ``Rows`` [T, stride] that receive dL/dv.
+        potentials: flat [T * stride]; the deltas may take their place.
+        n_steps: T.
+        neuron, surrogate: their constants.
         costs: what a spike of each unit adds to the loss by itself, [stride].
+        sums: receives the sums, which are the sample's part of the biases' gradient.
+        sums_start: where in it.
     """
     vectors = deltas.stride // LANES
     vector = 0
@@ -131,7 +107,7 @@ def hidden_deltas_through_time(
             if tile_width <= vectors - vector:
                 width = tile_width
                 break
-        hidden_deltas(
+        membrane_deltas(
             following,
             n_following,
             weights,
@@ -265,35 +241,27 @@ def sample_deltas(
         counts[sources[event]] += 1
     target = batch.targets[batch.target_rows[sample]]
     loss, found = cross_entropy(counts, target, batch_size, learning.logit_scale, count_gradient)
-    layer = layer_at(network.layers, last)
     if penalised:
         for unit in range(counts.size):
             count_gradient[unit] += scratch.costs[last, unit]
-    output_deltas_through_time(
-        count_gradient,
-        Rows(kept.deltas[last], rows * layer.stride, layer.stride),
-        _potentials_of(last, rows * layer.stride, network, kept, scratch),
-        n_steps,
-        neuron_at(network, last),
-        surrogate,
-        kept.biases[last],
-        place * layer.stride,
-    )
-    for number in range(last - 1, -1, -1):
-        layer, following = layer_at(network.layers, number), layer_at(network.layers, number + 1)
+    for number in range(last, -1, -1):
+        layer = layer_at(network.layers, number)
+        # Behind the last layer none follows, and an output spike costs what the loss makes of it.
+        after = min(number + 1, last)
+        following = layer_at(network.layers, after)
         bias_gradients, start = kept.biases[number], place * layer.stride
         if number == 0 and own.size > 0:
             bias_gradients, start = own[1], sample * layer.stride
-        hidden_deltas_through_time(
-            Rows(kept.deltas[number + 1], rows * following.stride, following.stride),
-            following.n_units,
+        deltas_through_time(
+            Rows(kept.deltas[after], rows * following.stride, following.stride),
+            following.n_units if number < last else 0,
             network.transposed[following.transposed_start :],
             Rows(kept.deltas[number], rows * layer.stride, layer.stride),
             _potentials_of(number, rows * layer.stride, network, kept, scratch),
             n_steps,
             neuron_at(network, number),
             surrogate,
-            scratch.costs[number],
+            scratch.costs[number] if number < last else count_gradient,
             bias_gradients,
             start,
         )

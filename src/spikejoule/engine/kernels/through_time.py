@@ -34,11 +34,8 @@ def derivative_at(
     return _BY_CODE[code].emit(Lanes(builder, x.type), x, a, b)
 
 
-MAX_DELTA_BLOCK = 4
-"""Vectors whose chains through time run side by side, to hide the latency of the division."""
-
 TILE_STEPS = 5
-"""Steps of a hidden layer that are computed together, from one load of the next layer's weights."""
+"""Steps that are computed together, from one load of the next layer's weights."""
 
 TILE_VECTORS = (5, 2, 1)
 """Vectors that are computed together, the widest first: a tile's sums and weights fill 30 of 32
@@ -80,61 +77,6 @@ def _delta(
 
 @emitted
 def membrane_deltas(
-    builder, spike_gradient, deltas, potentials, block, n_steps, neuron, surrogate, sums, sums_start
-):
-    """dL/dv of a block of units whose dL/ds is the same in every step, and its sum over the steps.
-
-    The sums go to ``sums[sums_start + column]``. ``spike_gradient`` is g = dL/ds [stride];
-    ``deltas`` are ``Rows`` [T, stride] that receive d = dL/dv; ``potentials`` is flat, with the
-    same stride, and may be the same memory. For t from the last step to the first:
-    ``d[t] = g * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is the decay, but 0 in a
-    step with a reset to zero.
-    """
-    vector = deltas.values.vector
-    constants = _broadcast_constants(builder, neuron, surrogate)
-    first = builder.add(deltas.start, block.column)
-    first_sum = builder.add(sums_start, block.column)
-
-    def emit_for(code: int) -> Callable[[int], None]:
-        def emit(size: int) -> None:
-            places = [constant(LANES * k) for k in range(size)]
-            later = [cgutils.alloca_once(builder, vector) for _ in places]
-            totals = [cgutils.alloca_once(builder, vector) for _ in places]
-            for cell in later + totals:
-                builder.store(zeros(vector), cell)
-            gradients = [
-                spike_gradient.load_vector(builder.add(block.column, place)) for place in places
-            ]
-            with cgutils.for_range(builder, n_steps) as loop:
-                back = builder.sub(builder.sub(n_steps, constant(1)), loop.index)
-                row = builder.mul(back, deltas.stride)
-                delta_row, membrane_row = (
-                    builder.add(first, row),
-                    builder.add(block.column, row),
-                )
-                for place, own, next_delta, total in zip(
-                    places, gradients, later, totals, strict=True
-                ):
-                    position = builder.add(delta_row, place)
-                    membrane = potentials.load_vector(builder.add(membrane_row, place))
-                    following = builder.load(next_delta)
-                    delta = _delta(builder, code, membrane, own, following, constants)
-                    deltas.values.store_vector(delta, position)
-                    builder.store(delta, next_delta)
-                    builder.store(builder.fadd(builder.load(total), delta), total)
-            for place, total in zip(places, totals, strict=True):
-                sums.store_vector(builder.load(total), builder.add(first_sum, place))
-
-        return emit
-
-    def emit_surrogate(code: int) -> None:
-        for_each_block_size(builder, block.vectors, range(1, MAX_DELTA_BLOCK + 1), emit_for(code))
-
-    for_each_block_size(builder, surrogate.code, list(SURROGATE_CODES.values()), emit_surrogate)
-
-
-@emitted
-def hidden_deltas(
     builder,
     following,
     n_following,
@@ -149,14 +91,18 @@ def hidden_deltas(
     sums,
     sums_start,
 ):
-    """dL/dv of a block of units of a hidden layer, and its sum over the steps.
+    """dL/dv of a block of units, and its sum over the steps.
 
-    With ``g = costs + following @ weights``, for t from the last step to the first:
-    ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, k as in :func:`membrane_deltas`.
-    The block is one of TILE_VECTORS, and TILE_STEPS steps are computed together.
+    With ``g[t] = costs + following[t] @ weights``, for t from the last step to the first:
+    ``d[t] = g[t] * f(v[t] - threshold) + k[t] * d[t + 1]``, where ``k[t]`` is the decay, but 0 in a
+    step with a reset to zero. The block is one of TILE_VECTORS, and TILE_STEPS steps are computed
+    together.
+
     ``following`` are the ``Rows`` of the next layer's dL/dv, of which the first `n_following`
-    columns count. ``weights`` is [n_following, stride of the deltas] and ``costs`` is [stride];
-    ``deltas``, ``potentials``, ``sums`` and ``sums_start`` are as there.
+    columns count; none for the output, whose g is the same in every step. ``weights`` is
+    [n_following, stride of the deltas] and ``costs`` is [stride]. ``deltas`` are ``Rows``
+    [T, stride] that receive d = dL/dv; ``potentials`` is flat, with the same stride, and may be the
+    same memory. The sums go to ``sums[sums_start + column]``.
     """
     vector, stride = deltas.values.vector, deltas.stride
     constants = _broadcast_constants(builder, neuron, surrogate)
