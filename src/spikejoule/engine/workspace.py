@@ -7,7 +7,6 @@ the deltas of each group, then each part of the gradient (kernels/backward.py).
 
 import functools
 import itertools
-import logging
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,8 +35,6 @@ from spikejoule.engine.kernels.structures import (
 from spikejoule.engine.kernels.vector import NARROW
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.quantisation import layer_constants, neuron_constants, quantisation_of
-
-logger = logging.getLogger(__name__)
 
 
 def neuron_table(architecture: Architecture, dtype: DTypeLike) -> NDArray[Any]:
@@ -98,20 +95,7 @@ def slots_for(layout: ParameterLayout, n_steps: int, lanes: int, threads: int) -
         return lanes
     floats = sum(layer.stride for layer in layout.layers) * n_steps * GROUP_SAMPLES
     wanted = min(2 * threads, SLOT_BYTES // (4 * floats))
-    slots = max(padded(wanted, lanes), lanes)
-    if slots == lanes:
-        _warn_of_few_slots(threads, lanes, 4 * floats // 2**20)
-    return slots
-
-
-@functools.cache
-def _warn_of_few_slots(threads: int, lanes: int, megabytes: int) -> None:
-    """Say once what a user would not expect."""
-    logger.warning(
-        "%d threads share a batch in place of %d: a group of samples takes %d MB, and no more than "
-        "%d MB are taken",
-        lanes, threads, megabytes, SLOT_BYTES // 2**20,
-    )  # fmt: skip
+    return max(padded(wanted, lanes), lanes)
 
 
 def new_workspace(
