@@ -11,7 +11,7 @@ from pathlib import Path
 
 from spikejoule.core.provenance import provenance_tags
 from spikejoule.params import Params
-from spikejoule.tracking.run_record import publish_outputs
+from spikejoule.tracking.publishing import publish_outputs
 from stages.shared.project import pipeline, project_root
 
 logger = logging.getLogger(__name__)

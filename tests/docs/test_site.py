@@ -124,7 +124,7 @@ class TestCommands:
             *("inspect", "measure", "proxies", "energy"),
             *("publish", "check", "front", "verdict", "seeds", "version", "search"),
         ]
-        assert "| `--rev REVISION` |" in text
+        assert "| `--at-least PERCENT` |" in text
         assert "| `--images DIRECTORY|" in text  # a bar in code needs no escape
 
     def test_targets_stages_and_packages(self) -> None:

@@ -4,6 +4,7 @@ import shlex
 from dataclasses import asdict
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
@@ -17,8 +18,7 @@ from spikejoule.core.yaml_files import read_yaml  # noqa: E402
 from spikejoule.params import Params, parse_params  # noqa: E402
 from spikejoule.search.found import (  # noqa: E402
     COLUMNS,
-    Row,
-    found_rows,
+    found_table,
     front_png,
     front_text,
     write_table,
@@ -30,9 +30,7 @@ from spikejoule.search.space import (  # noqa: E402
     with_values,
 )
 from spikejoule.search.study import ENDED, Search  # noqa: E402
-from spikejoule.search.trial import TrialResult  # noqa: E402
-from spikejoule.tracking.live import SearchRun  # noqa: E402
-from spikejoule.tracking.runs import RunEnd  # noqa: E402
+from spikejoule.tracking.runs import EndedTrial, SearchRun  # noqa: E402
 from spikejoule.tracking.store import Store  # noqa: E402
 from tests.search.test_space import draws  # noqa: E402
 
@@ -46,12 +44,18 @@ def space(repository: Path, params: Params) -> SearchSpace:
 
 
 @pytest.fixture
-def rows(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) -> list[Row]:
+def table(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) -> pd.DataFrame:
     trials = []
     for number, (accuracy, energy) in enumerate(RESULTS):
-        result = TrialResult(accuracy, 100 * energy, energy, 3, f"{number:064x}")
-        ended = asdict(RunEnd.trained(asdict(result), draws(space, len(RESULTS))[number][1]))
-        trial = create_trial(values=result.objectives, user_attrs={ENDED: ended})
+        metrics = {
+            "validation_accuracy_percent": accuracy,
+            "energy_nj_per_inference": energy,
+            "synaptic_events_per_inference": 100 * energy,
+        }
+        parameters = space.params(draws(space, len(RESULTS))[number][1]).flattened()
+        tags = {"trained_sha256": f"{number:064x}"}
+        ended = asdict(EndedTrial("FINISHED", parameters, metrics, tags))
+        trial = create_trial(values=(accuracy, energy), user_attrs={ENDED: ended})
         trial.number = number
         trials.append(trial)
     search = Search(
@@ -64,15 +68,16 @@ def rows(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) -
         folder=tmp_path,
         run=SearchRun(Store("", "", None, tmp_path), "a"),
     )
-    return found_rows(trials, search, params)
+    return found_table(trials, search, params)
 
 
 def test_a_command_sets_the_same_after_any_other(
-    rows: list[Row], space: SearchSpace, params: Params, tmp_path: Path
+    table: pd.DataFrame, space: SearchSpace, params: Params, tmp_path: Path
 ) -> None:
     """`dvc exp run` leaves what it sets in params.yaml."""
     drawn = draws(space, len(RESULTS))
     left = params.model_dump(mode="json")
+    rows = table.to_dict("records")
     for row in (*rows, *reversed(rows)):
         words = shlex.split(row["command"])
         assert words[:3] == ["dvc", "exp", "run"]
@@ -83,17 +88,18 @@ def test_a_command_sets_the_same_after_any_other(
         assert parse_params(left) == space.params(drawn[row["trial"]][1])
 
 
-def test_the_front_the_table_and_the_figure(rows: list[Row], tmp_path: Path) -> None:
-    lines = [line.strip() for line in front_text(rows, "45nm-fp32").splitlines()]
-    assert [line for line in lines if "dvc exp run" in line] == [
-        row["command"] for row in rows if row["on_front"]
-    ]
-    write_table(rows, ["model.hidden"], tmp_path / "search.csv")
-    read = read_csv(tmp_path / "search.csv", [*COLUMNS, "model.hidden"])
+def test_the_front_the_table_and_the_figure(
+    table: pd.DataFrame, space: SearchSpace, tmp_path: Path
+) -> None:
+    lines = [line.strip() for line in front_text(table, "45nm-fp32").splitlines()]
+    front = table["command"][table["on_front"] == 1]
+    assert [line for line in lines if "dvc exp run" in line] == list(front)
+    write_table(table, tmp_path / "search.csv")
+    read = read_csv(tmp_path / "search.csv", [*COLUMNS, *space.entries])
     assert [int(row["trial"]) for row in read] == [0, 1, 2, 3, 4]
     assert {int(row["trial"]) for row in read if row["on_front"] == "1"} == FRONT
-    assert [row["command"] for row in read] == [row["command"] for row in rows]
+    assert [row["command"] for row in read] == list(table["command"])
     assert [float(row["energy_nj_per_inference"]) for row in read] == [e for _, e in RESULTS]
-    png = front_png(rows, "45nm-fp32", "5 trials")
+    png = front_png(table, "45nm-fp32", "5 trials")
     assert png.startswith(b"\x89PNG")
-    assert png == front_png(rows, "45nm-fp32", "5 trials")
+    assert png == front_png(table, "45nm-fp32", "5 trials")

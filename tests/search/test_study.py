@@ -30,13 +30,16 @@ from spikejoule.search.study import (  # noqa: E402
     number_of,
     open_study,
 )
-from spikejoule.search.trial import HopelessError, StopRule, TrialResult  # noqa: E402
-from spikejoule.tracking.live import SearchRun  # noqa: E402
+from spikejoule.search.trial import HopelessError, StopRule  # noqa: E402
+from spikejoule.tracking.runs import SearchRun  # noqa: E402
 from spikejoule.tracking.store import FAILURE_TAG, Store, at_root  # noqa: E402
 from spikejoule.training.state import EpochRecord  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
-RESULT = TrialResult(90.0, 1000.0, None, 1, "0" * 64)
+RESULT = (
+    {"validation_accuracy_percent": 90.0, "synaptic_events_per_inference": 1000.0},
+    "0" * 64,
+)
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def come_to(*outcomes: BaseException) -> None:
         left = iter(outcomes)
 
-        def run_trial(*_: object) -> TrialResult:
+        def run_trial(*_: object) -> Any:
             outcome = next(left, None)
             if outcome is not None:
                 raise outcome
@@ -84,13 +87,8 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(trial_module, "run_trial", run_trial)
 
     monkeypatch.setattr(trial_module, "load_data", lambda paths, digests: None)
-    monkeypatch.setattr(trial_module, "architecture_of", lambda params, data: Named())
     come_to()
     return come_to
-
-
-class Named:
-    layer_names = ("input", "output")
 
 
 def state_of(search: Search) -> dict[str, list[FrozenTrial]]:
@@ -218,6 +216,13 @@ class TestOpening:
             private_folder(tmp_path / "link")
 
 
+def trained(accuracies: list[float], events: list[float], bits: int) -> dict[str, Any]:
+    """Another trial, as it is kept."""
+    names = ("validation_accuracy_percent", "synaptic_events_per_sample")
+    history = [dict(zip(names, each, strict=True)) for each in zip(accuracies, events, strict=True)]
+    return {"history": history, "parameters": {"model.weight_bits": bits}}
+
+
 def rule_of(
     params: Params, other: dict[str, Any], after: float | None, margin: float, **train: Any
 ) -> StopRule:
@@ -249,11 +254,7 @@ class TestHopeless:
         self, params: Params, events: float, bits: int, margin: float, hopeless: bool
     ) -> None:
         # Of eight epochs, where this one has four.
-        other = {
-            "accuracies": [*[0.0] * 3, 80.0, *[0.0] * 4],
-            "events": [*[0.0] * 3, events, *[0.0] * 4],
-            "weight_bits": bits,
-        }
+        other = trained([*[0.0] * 3, 80.0, *[0.0] * 4], [*[0.0] * 3, events, *[0.0] * 4], bits)
         rule = rule_of(params, other, 0.5, margin, pruned_fraction=0.0)
         first, second = records_of(40.0, 77.0)
         rule.on_epoch(first, 1.0)
@@ -267,7 +268,7 @@ class TestHopeless:
     def test_a_trial_ends_when_it_may_and_not_before_its_last_synapse_is_gone(
         self, params: Params, after: float | None, pruned: float, stopped_at: int | None
     ) -> None:
-        better = {"accuracies": [90.0] * 4, "events": [100.0] * 4, "weight_bits": 32}
+        better = trained([90.0] * 4, [100.0] * 4, 32)
         pruning = {"pruned_fraction": pruned, "prune_start": 0.0, "prune_end": 0.7}
         records = records_of(50.0, 60.0, 70.0, 80.0)
         for resumed in range(stopped_at or 4):
@@ -278,4 +279,5 @@ class TestHopeless:
             if stopped_at:
                 with pytest.raises(HopelessError, match=f"^after epoch {stopped_at} of 4: "):
                     rule.on_epoch(records[stopped_at - 1], 1.0)
-            assert rule.curve["events"] == [100.0] * (stopped_at or 4)
+            kept = [row["synaptic_events_per_sample"] for row in rule.history]
+            assert kept == [100.0] * (stopped_at or 4)

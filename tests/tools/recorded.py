@@ -10,9 +10,8 @@ from typing import Any
 import pandas as pd
 
 from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW
-from spikejoule.tracking.publishing import publish
-from spikejoule.tracking.queries import frame_of
-from spikejoule.tracking.runs import RunRecord, StoredFile
+from spikejoule.tracking.publishing import RunRecord, StoredFile, publish
+from spikejoule.tracking.recorded import frame_of
 from spikejoule.tracking.store import Store, project_store
 
 TAGS = {
@@ -53,7 +52,7 @@ def run(
 
 
 def frame(*runs: Mapping[str, Any]) -> pd.DataFrame:
-    """The runs as `queries.finished_runs` gives them."""
+    """The runs as `recorded.finished_runs` gives them."""
     return frame_of(
         SimpleNamespace(
             info=SimpleNamespace(

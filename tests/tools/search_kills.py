@@ -32,7 +32,7 @@ from optuna.trial import FrozenTrial, TrialState
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import read_csv
 from spikejoule.search.study import FAILED, RUNNING, STOPPED, TRAINED, WAITING, by_state, number_of
-from spikejoule.tracking.live import PARENT_TAG, TRIAL_TAG
+from spikejoule.tracking.runs import PARENT_TAG, TRIAL_TAG
 from tests.tools.pipeline_tools import (
     REPOSITORY,
     artifact_paths,

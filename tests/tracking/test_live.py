@@ -4,7 +4,6 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,9 +13,8 @@ import pytest
 from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
-from spikejoule.tracking.live import LiveRun, SearchRun, training_run
-from spikejoule.tracking.publishing import publish
-from spikejoule.tracking.runs import RunEnd, RunRecord
+from spikejoule.tracking.publishing import RunRecord, publish
+from spikejoule.tracking.runs import EndedTrial, LiveRun, SearchRun
 from spikejoule.tracking.store import Store, opened, project_store
 
 SECONDS = 60
@@ -70,11 +68,11 @@ def once(is_so: Callable[[], bool]) -> None:
 
 def shown(
     store: Store, keeper: psutil.Process, key: str | None = "a-key", **parameters: Any
-) -> AbstractContextManager[LiveRun]:
-    return training_run(store, PARAMETERS | parameters, LAYERS, key, keeper)
+) -> LiveRun:
+    return LiveRun(store, PARAMETERS | parameters, LAYERS, key, keeper)
 
 
-def cut_short(training: AbstractContextManager[LiveRun], error: BaseException) -> None:
+def cut_short(training: LiveRun, error: BaseException) -> None:
     """A training with an error in its second epoch."""
     with training as run:
         run.on_epoch(EPOCHS[0], 0.5)
@@ -172,7 +170,7 @@ def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
     store: Store, pipeline: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("spikejoule.tracking.live._TRAINING_SECONDS", 0.5)
+    monkeypatch.setattr("spikejoule.tracking.runs._LAST_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:  # which accepts and never answers
         for uri in ("http://me:secret@127.0.0.1:9", f"http://127.0.0.1:{silent.getsockname()[1]}"):
             away = project_store(tmp_path, "shown", {"MLFLOW_TRACKING_URI": uri})
@@ -212,16 +210,18 @@ def test_a_trial_has_one_run_below_that_of_its_search_however_often_it_is_run(
 ) -> None:
     search = SearchRun(store, "front", "an-id")
     search.begin({"search.energy": "45nm-fp32"}, {})
-    for end, epochs in (
-        (RunEnd("RUNNING"), EPOCHS[:2]),  # of a worker that was killed
-        (RunEnd.trained({"accuracy": 90.0, "energy": None, "sha": "ab"}, {"seed": 7}), EPOCHS),
-    ):
-        trial = search.trial(3, PARAMETERS, LAYERS)
-        for epoch in epochs:
-            trial.on_epoch(epoch, 0.5)
-        trial.end(end)
-    search.settle({3: RunEnd("FINISHED"), 4: RunEnd.failed("too large http://me:secret@host/")})
-    search.end(RunEnd("FINISHED", {"trials": 2.0}))
+    history = [{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2, 3)]
+    facts = {"accuracy": 90.0}, {"sha": "ab"}
+    trained = EndedTrial("FINISHED", PARAMETERS, *facts, history)
+    reason = {"spikejoule.failure": "too large http://me:secret@host/"}
+    failed = EndedTrial("FAILED", {}, tags=reason)
+    with opened(store) as (client, experiment_id):  # by a worker that was killed
+        tags = {"mlflow.parentRunId": search.run_id, "spikejoule.trial": "3"}
+        left = client.create_run(experiment_id, tags=tags).info.run_id
+        client.log_metric(left, CURVE, 1.0, step=1)
+    for _ in range(2):
+        search.record({3: trained, 4: failed})
+    search.end("FINISHED", {"trials": 2.0})
     found = {run.info.run_name: run for run in runs(store)}
     assert found.keys() == {"front", "front-3", "front-4"}
     assert {run.data.tags.get("mlflow.parentRunId") for run in found.values()} == {
@@ -230,5 +230,5 @@ def test_a_trial_has_one_run_below_that_of_its_search_however_often_it_is_run(
     assert [found[name].info.status for name in sorted(found)] == ["FINISHED", "FINISHED", "FAILED"]
     assert steps(store, found["front-3"]) == [1, 2, 3]
     assert found["front-3"].data.metrics["accuracy"] == 90.0
-    assert found["front-3"].data.tags["spikejoule.sha"] == "ab"
+    assert found["front-3"].data.tags["sha"] == "ab"
     assert found["front-4"].data.tags["spikejoule.failure"] == "too large http://host"

@@ -87,15 +87,11 @@ def _add_checkpoint_commands(commands: Any) -> None:
 
 
 def _add_run_commands(commands: Any) -> None:
-    publish = _of_project(
+    _of_project(
         commands,
         "publish",
-        "record the runs that a project's outputs stand for in its MLflow store",
+        "record the run that a project's outputs stand for in its MLflow store",
     )
-    which = publish.add_mutually_exclusive_group()
-    given = "an experiment, branch, tag or commit instead of the workspace (repeatable)"
-    _takes(which, "--rev", str, "REVISION", given, action="append", default=[])
-    which.add_argument("--experiments", action="store_true", help="every experiment that DVC keeps")
     _of_project(
         commands, "check", "fail if the recorded run needs more energy, or is worse, than allowed"
     )
@@ -106,7 +102,6 @@ def _add_run_commands(commands: Any) -> None:
     least = "validation accuracy whose least energy is asked for (default: 98)"
     _takes(front, "--at-least", float, "PERCENT", least, default=98.0)
     _takes(front, "--figure", Path, "FILE", "write the figure (PNG)")
-    _takes(front, "--check", Path, "FILE", "compare a written table with its runs instead")
     verdict = _of_project(
         commands,
         "verdict",
@@ -209,8 +204,8 @@ def _of_project(
 
 def _compares(parser: argparse.ArgumentParser, rows: str) -> None:
     """Recorded runs of the same images are compared."""
-    data = "of runs of this data, as mnist or mnist5k (default: of the most frequent; for seeds of "
-    _takes(parser, "--data", str, "SOURCE", f"{data}the latest run)")
+    data = "of runs of this data, as mnist or mnist5k (default: of the most frequent)"
+    _takes(parser, "--data", str, "SOURCE", data)
     _takes(parser, "--table", Path, "FILE", f"write {rows} (CSV)")
 
 

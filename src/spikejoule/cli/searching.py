@@ -24,8 +24,8 @@ from spikejoule.search.space import (
     load_search,
     search_space,
 )
-from spikejoule.tracking.live import SearchRun
 from spikejoule.tracking.project import check_against_lock
+from spikejoule.tracking.runs import SearchRun
 from spikejoule.tracking.store import at_root, project_store, without_passwords
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def search(options: argparse.Namespace) -> str:
 
 
 def _searched(options: argparse.Namespace) -> str:
-    from spikejoule.search.found import found_rows, front_png, front_text, write_table
+    from spikejoule.search.found import found_table, front_png, front_text, write_table
     from spikejoule.search.launch import run_search
     from spikejoule.search.study import FAILED, STOPPED, TRAINED
 
@@ -68,15 +68,15 @@ def _searched(options: argparse.Namespace) -> str:
             "none of the trials was trained to its end: see their reasons in MLflow, and widen the "
             "space."
         )
-    rows, energy = found_rows(found[TRAINED], search, params), search.settings.energy
+    table, energy = found_table(found[TRAINED], search, params), search.settings.energy
     if options.table is not None:
-        write_table(rows, search.space.entries, options.table)
+        write_table(table, options.table)
     if options.figure is not None:
         counts = f"{trained} trials trained, {len(found[STOPPED])} stopped early"
-        write_bytes(options.figure, front_png(rows, energy, counts))
+        write_bytes(options.figure, front_png(table, energy, counts))
     left_out = f"{failed} trials failed.\n" if failed else ""
     dashboard = f"optuna-dashboard {without_passwords(search.storage)}"
-    return f"{front_text(rows, energy)}{left_out}\nThe study in a browser:\n  {dashboard}\n"
+    return f"{front_text(table, energy)}{left_out}\nThe study in a browser:\n  {dashboard}\n"
 
 
 def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
@@ -98,7 +98,7 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
         profile = select_profile(profiles, settings.energy, f"{file}: energy")
     check_possible(space, profile, str(file))
     with contextlib.chdir(root):
-        check_against_lock([paths[name] for name in ARTIFACTS], root, "dvc repro prepare")
+        check_against_lock([paths[name] for name in ARTIFACTS], "dvc repro prepare")
     artifacts = {name: root / paths[name] for name in ARTIFACTS}
     storage = options.storage or os.environ.get(STORAGE_VARIABLE) or "sqlite:///search.db"
     return Search(

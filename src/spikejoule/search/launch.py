@@ -39,7 +39,7 @@ from spikejoule.search.study import (
     open_study,
 )
 from spikejoule.search.trial import Objective
-from spikejoule.tracking.runs import RunEnd
+from spikejoule.tracking.runs import EndedTrial
 from spikejoule.tracking.store import in_one_line, without_passwords
 
 logger = logging.getLogger(__name__)
@@ -121,17 +121,18 @@ def run_search(search: Search, tags: Mapping[str, str]) -> Found:
         with database_errors(search.storage):
             found = _supervised(search, study, executor, jobs)
         trials = [trial for word in SETTLED for trial in found[word]]
-        run.settle({number_of(one): RunEnd(**one.user_attrs[ENDED]) for one in trials})
+        # Those that their workers could not record.
+        run.record({number_of(one): EndedTrial(**one.user_attrs[ENDED]) for one in trials})
         names = dict(zip(SETTLED, ("complete", "stopped_early", "failed"), strict=True))
         counts = {name: float(len(found[word])) for word, name in names.items()}
-        run.end(RunEnd("FINISHED", {"trials": float(len(trials)), **counts}))
+        run.end("FINISHED", {"trials": float(len(trials)), **counts})
         return found
     except BaseException as error:
         if search.cluster == "local":
             _kill(jobs)
         elif jobs:
             logger.info("The jobs %s stay in Slurm.", ", ".join(str(job.job_id) for job in jobs))
-        run.end(RunEnd("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"))
+        run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
 
 

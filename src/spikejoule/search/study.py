@@ -24,12 +24,12 @@ from optuna.trial import FrozenTrial, TrialState
 from spikejoule.core.errors import ParameterError, StoreError
 from spikejoule.energy import HardwareProfile
 from spikejoule.search.space import SearchSettings, SearchSpace
-from spikejoule.tracking.live import SearchRun
 from spikejoule.tracking.project import flat
+from spikejoule.tracking.runs import SearchRun
 from spikejoule.tracking.store import in_one_line, without_passwords
 
-SPECIFICATION: Final = "spikejoule.search"
-"""Attribute of a study: what its trials share, as plain values. Earlier versions had another."""
+SPECIFICATION: Final = "spikejoule.search/2"
+"""Attribute of a study: what its trials share, as plain values. Earlier versions had others."""
 
 IDENTITY: Final = "identity"
 """Attribute of a study: what its runs in MLflow are found by."""
@@ -38,7 +38,7 @@ NUMBER: Final = "number"
 """Attribute of a trial: the number by which the search knows it, however often it is run again."""
 
 ENDED: Final = "ended"
-"""Attribute of a trial: the fields of the `RunEnd` that it came to, what was drawn included."""
+"""Attribute of a trial: the fields of its `EndedTrial`."""
 
 TRAINED: Final = "trained"
 STOPPED: Final = "stopped early"

@@ -41,8 +41,8 @@ from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import StopSettings, check_trial
 from spikejoule.search.study import ENDED, NUMBER, Search, number_of
-from spikejoule.tracking.runs import RunEnd
-from spikejoule.tracking.store import in_one_line
+from spikejoule.tracking.runs import EndedTrial
+from spikejoule.tracking.store import FAILURE_TAG, in_one_line
 from spikejoule.training.outcome import trained_network
 from spikejoule.training.state import EpochRecord
 from spikejoule.training.training import DivergedError, TrainingData, TrainingObserver, train
@@ -50,9 +50,9 @@ from spikejoule.training.training import DivergedError, TrainingData, TrainingOb
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
 """What a search reads of a pipeline's artifacts: no test images are among them."""
 
-CURVE: Final = "curve"
-"""Attribute of a trial: the curve of its `StopRule`."""
+STOPPED_TAG: Final = "spikejoule.stopped"
 
+_CURVES = ("validation_accuracy_percent", "synaptic_events_per_sample")
 _PJ_PER_NJ = 1000.0
 
 logger = logging.getLogger(__name__)
@@ -66,31 +66,15 @@ class SearchData:
     validation: Samples
     description: DataDescription
 
-
-@dataclass(frozen=True)
-class TrialResult:
-    """What a trial gave.
-
-    Attributes:
-        validation_accuracy_percent: of the weights that are kept.
-        synaptic_events_per_inference: a mean over all validation images.
-        energy_nj_per_inference: likewise, under a profile's prices (half-way between their ends
-            where it has brackets alone); None without a profile.
-        best_epoch: the epoch of these weights.
-        trained_sha256: of the file that the stage `train` writes from the same parameters.
-    """
-
-    validation_accuracy_percent: float
-    synaptic_events_per_inference: float
-    energy_nj_per_inference: float | None
-    best_epoch: int
-    trained_sha256: str
-
-    @property
-    def objectives(self) -> tuple[float, float]:
-        """Accuracy, and energy in nJ or synaptic events."""
-        events, energy = self.synaptic_events_per_inference, self.energy_nj_per_inference
-        return self.validation_accuracy_percent, events if energy is None else energy
+    def architecture(self, params: Params) -> Architecture:
+        """The network of a trial; ParameterError if there can be none."""
+        return Architecture(
+            math.prod(self.train.shape),
+            params.model.hidden,
+            self.train.subject.n_classes,
+            params.model.chosen_neuron,
+            params.model.quantisation,
+        )
 
 
 def digests(paths: Mapping[str, Path]) -> dict[str, str]:
@@ -117,9 +101,9 @@ def run_trial(
     data: SearchData,
     profile: HardwareProfile | None,
     threads: int,
-    observers: tuple[TrainingObserver, ...],
+    observer: TrainingObserver,
     state_store: StateStore | None,
-) -> TrialResult:
+) -> tuple[dict[str, float], str]:
     """Train a network and measure it.
 
     Args:
@@ -127,62 +111,47 @@ def run_trial(
         data: samples to train and to validate on.
         profile: prices of energy; None where synaptic events are all that is asked for.
         threads: CPU threads, on which no result depends.
-        observers: told of every batch and epoch.
+        observer: told of every batch and epoch.
         state_store: has the state of a trial that was killed; None where none is kept.
+
+    Returns:
+        `validation_accuracy_percent` of the weights that are kept, `best_epoch`, the epoch of them,
+        and means over all validation images: `synaptic_events_per_inference`, and under a profile's
+        prices `energy_nj_per_inference` (half-way between their ends where it has brackets alone).
+        Then the SHA-256 of the file that the stage `train` writes from the same parameters.
 
     Raises:
         ParameterError: training diverged, or the engine cannot be had.
     """
-    encoder, seed = params.encode.encoder, params.seed
-    architecture = architecture_of(params, data)
-    samples, validation = data.train, data.validation
+    encoder, seed, validation = params.encode.encoder, params.seed, data.validation
     events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
-    engine, _ = engine_to_train(settings, architecture, params.train, seed)
+    engine, _ = engine_to_train(settings, data.architecture(params), params.train, seed)
     result = train(
-        TrainingData(samples, encoder, events, validation.labels),
+        TrainingData(data.train, encoder, events, validation.labels),
         engine,
         params.train,
         seed,
-        observers,
+        (observer,),
         state_store=state_store,
     )
-    network = trained_network(
-        result,
-        encoder,
-        seed,
-        params.train,
-        data.description.model_dump(exclude_unset=True),
-        engine.name,
-    )
+    description = data.description.model_dump(exclude_unset=True)
+    network = trained_network(result, encoder, seed, params.train, description, engine.name)
     measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
-    energy = None
+    metrics = {
+        "validation_accuracy_percent": result.best_validation_accuracy_percent,
+        "best_epoch": result.best_epoch,
+        "synaptic_events_per_inference": measured.proxies.synaptic_events_per_inference,
+    }
     if profile is not None:
         shown = validation.images if isinstance(validation, LabelledImages) else None
         code = None if shown is None else encoder.operations(shown)
-        energy = middle_pj(count_operations(measured, code), profile) / _PJ_PER_NJ
+        energy_pj = middle_pj(count_operations(measured, code), profile)
+        metrics["energy_nj_per_inference"] = energy_pj / _PJ_PER_NJ
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
         save_trained(file, network)
-        digest = file_digest(file, "sha256")
-    return TrialResult(
-        result.best_validation_accuracy_percent,
-        measured.proxies.synaptic_events_per_inference,
-        energy,
-        result.best_epoch,
-        digest,
-    )
-
-
-def architecture_of(params: Params, data: SearchData) -> Architecture:
-    """The network of a trial; ParameterError if there can be none."""
-    return Architecture(
-        math.prod(data.train.shape),
-        params.model.hidden,
-        data.train.subject.n_classes,
-        params.model.chosen_neuron,
-        params.model.quantisation,
-    )
+        return metrics, file_digest(file, "sha256")
 
 
 class HopelessError(Exception):
@@ -190,55 +159,58 @@ class HopelessError(Exception):
 
 
 class StopRule:
-    """An observer that keeps the curve of a trial, and ends the trial where it is hopeless.
+    """An observer that keeps the curves of a trial, and ends the trial where it is hopeless.
 
     Args:
         params: of the trial.
         stop: when a trial may be ended.
-        others: gives the curves of the trials that were trained to the end.
+        others: gives the trials that were trained to the end, as fields of `EndedTrial`.
 
     Attributes:
-        curve: how the trial went: `accuracies` on validation images in percent and synaptic
-            `events` per training image, both by epoch, and the `weight_bits`.
+        history: an entry an epoch: `epoch` from 1, `validation_accuracy_percent`, and
+            `synaptic_events_per_sample`, a mean over the training images.
     """
 
     def __init__(
         self, params: Params, stop: StopSettings, others: Callable[[], Iterable[Mapping[str, Any]]]
     ) -> None:
-        self._settings, self._stop, self._others = params.train, stop, others
-        self.curve: dict[str, Any] = {
-            "accuracies": [],
-            "events": [],
-            "weight_bits": params.model.weight_bits,
-        }
+        self._params, self._stop, self._others = params, stop, others
+        self.history: list[dict[str, float]] = []
 
     def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
         """After each step: nothing to do."""
 
     def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
         """Take over the epochs of a trial that resumes."""
-        for record in history:
-            self.curve["accuracies"].append(round(record.validation_accuracy_percent, 4))
-            events = sum(record.synaptic_events) / record.samples
-            self.curve["events"].append(round(events, 1))
+        self.history += [
+            {
+                "epoch": record.epoch,
+                "validation_accuracy_percent": round(record.validation_accuracy_percent, 4),
+                "synaptic_events_per_sample": round(
+                    sum(record.synaptic_events) / record.samples, 1
+                ),
+            }
+            for record in history
+        ]
 
     def on_epoch(self, record: EpochRecord, seconds: float) -> None:
         """Keep the epoch; raises HopelessError where another trial beats this one."""
         self.on_resume([record], [seconds])
-        epoch, last, after = record.epoch, self._settings.max_epochs, self._stop.after_fraction
+        train, after = self._params.train, self._stop.after_fraction
+        epoch, last = record.epoch, train.max_epochs
         if after is None or epoch == last or epoch < after * last:
             return
-        if not self._settings.is_pruned_by(epoch, last):
+        if not train.is_pruned_by(epoch, last):
             return
-        accuracy, events = self.curve["accuracies"][-1], self.curve["events"][-1]
+        accuracy, events = (self.history[-1][name] for name in _CURVES)
         for other in self._others():
             # Another one may have another number of epochs.
-            place = max(math.ceil(epoch / last * len(other["events"]) - 1e-9), 1) - 1
-            its_accuracy, its_events = other["accuracies"][place], other["events"][place]
+            place = max(math.ceil(epoch / last * len(other["history"]) - 1e-9), 1) - 1
+            its_accuracy, its_events = (other["history"][place][name] for name in _CURVES)
             if (
                 its_accuracy - accuracy >= self._stop.margin_percent
                 and its_events <= events
-                and other["weight_bits"] <= self.curve["weight_bits"]
+                and other["parameters"]["model.weight_bits"] <= self._params.model.weight_bits
             ):
                 raise HopelessError(
                     f"after epoch {epoch} of {last}: {accuracy:.2f} % for {events:,.0f} synaptic "
@@ -279,38 +251,43 @@ class Objective:
         try:
             params = search.space.params(drawn)
             check_trial(params, search.profile)
-            names = architecture_of(params, self._data).layer_names
         except ParameterError as error:
             trial.set_constraint("allowed", 1.0)  # the sampler learns to avoid it
             raise optuna.TrialPruned(str(error)) from error
         logger.info("trial %d: %s", number, drawn)
-        run = search.run.trial(number, params.flattened(), names)
-        rule = StopRule(params, search.settings.stop, self._curves)
+        ended = self._ended(number, params)
+        trial.set_user_attr(ENDED, asdict(ended))
+        search.run.record({number: ended})
+        logger.info("trial %d: %s %s", number, ended.status, ended.metrics or ended.tags)
+        if not ended.metrics:
+            raise optuna.TrialPruned(str(ended.tags))
+        events = ended.metrics["synaptic_events_per_inference"]
+        energy = ended.metrics.get("energy_nj_per_inference", events)
+        return ended.metrics["validation_accuracy_percent"], energy
+
+    def _ended(self, number: int, params: Params) -> EndedTrial:
+        """Train, from where a killed worker has left off."""
+        search, parameters = self._search, params.flattened()
+        rule = StopRule(params, search.settings.stop, self._trained)
         known_by = {"search": search.run.search_id, "trial": number, "code": self._code}
         resume = ResumeFile(
             search.folder / "resume", content_digest(known_by), f"trial {number} of the search"
         )
         with resume:
+            store = resume if params.train.resume else None
             try:
-                store = resume if params.train.resume else None
-                result = run_trial(
-                    params, self._data, search.profile, search.threads, (run, rule), store
+                metrics, digest = run_trial(
+                    params, self._data, search.profile, search.threads, rule, store
                 )
-                ended = RunEnd.trained(asdict(result), drawn)
+                tags, status = {"trained_sha256": digest}, "FINISHED"
             except (DivergedError, HopelessError) as reason:
-                ended = RunEnd.stopped(str(reason))
+                metrics, tags, status = {}, {STOPPED_TAG: str(reason)}, "FINISHED"
             except (MemoryError, ParameterError) as error:
-                ended = RunEnd.failed(in_one_line(error))
+                metrics, tags, status = {}, {FAILURE_TAG: in_one_line(error)}, "FAILED"
             # Of a trial that is to be run again alone a state is kept.
             resume.done()
-        trial.set_user_attr(CURVE, rule.curve)
-        trial.set_user_attr(ENDED, asdict(ended))
-        run.end(ended)
-        logger.info("trial %d: %s %s", number, ended.status, ended.metrics or ended.tags)
-        if not ended.metrics:
-            raise optuna.TrialPruned(str(ended.tags))
-        return result.objectives
+        return EndedTrial(status, parameters, metrics, tags, rule.history)
 
-    def _curves(self) -> list[Mapping[str, Any]]:
+    def _trained(self) -> list[Mapping[str, Any]]:
         complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [trial.user_attrs[CURVE] for trial in complete]
+        return [trial.user_attrs[ENDED] for trial in complete]

@@ -1,50 +1,117 @@
-"""Writing a `RunRecord` into a store: once for each distinct result."""
+"""What a pipeline's outputs tell MLflow: one run for each distinct result, written at once.
 
-import hashlib
-import json
-import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+What is stored with a run is what dvc.yaml lists for the stage `publish`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import accumulate
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from spikejoule.core.errors import ArtifactError, StoreError
-from spikejoule.tracking.pareto import rows_against_runs
-from spikejoule.tracking.registry import Registration, register
+from spikejoule.core import torch_files
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.host_energy import EpochTimes
+from spikejoule.core.provenance import content_digest, file_digest
+from spikejoule.core.schema import Record
+from spikejoule.core.yaml_files import PARAMS_FILE
+from spikejoule.data.images import subject_of_data
+from spikejoule.energy.tables import EnergyMetrics
+from spikejoule.evaluation.evaluation import EvaluationMetrics
+from spikejoule.evaluation.inference import InferenceMetrics, InferenceTimings
+from spikejoule.model.trained import load_trained
+from spikejoule.params import Params
+from spikejoule.tracking.project import check_against_lock
+from spikejoule.tracking.registry import RESULT_TAG, ModelFiles, Registration, register
 from spikejoule.tracking.runs import (
-    RESULT_TAG,
     TRAINED_TAG,
-    RunEnd,
-    RunRecord,
     begin_run,
+    end_run,
+    epoch_row,
     has_parameters,
-    log,
     log_history,
     now_ms,
+    run_name,
     runs_with,
 )
 from spikejoule.tracking.store import (
+    FAILURE_TAG,
     HOST_TAG,
     PROCESS_TAG,
     Store,
     in_one_line,
-    is_kept,
     keeper_tags,
     opened,
+    project_store,
     store_errors,
     without_passwords,
 )
+from spikejoule.training.outcome import TrainMetrics, TrainTimings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Run
+    from mlflow.entities import Run
 
-logger = logging.getLogger(__name__)
+# By the names of dvc.yaml. None of the metrics contains a clock; with the parameters and the
+# trained network they decide whether a result is a new one.
+METRICS: Mapping[str, type[Record]] = {
+    "train_metrics": TrainMetrics,
+    "inference_metrics": InferenceMetrics,
+    "evaluate_metrics": EvaluationMetrics,
+    "energy_metrics": EnergyMetrics,
+}
+# For DVC to keep, or a part of the project.
+_NOT_STORED = ("trained", "hardware")
+# Entries of the metrics files that are no figure of merit.
+_SKIPPED = ("n_samples", "confidence", "per_layer", "spikes_total")
+_NOTE = {
+    "test_accuracy_percent": "**{:.2f} %** of the test {nouns} classified correctly",
+    "synaptic_events_per_inference": "**{:,.0f}** synaptic events per inference",
+    "equal_accuracy_ratio": (
+        "**{:.3g}** times the energy of the cheapest conventional network of equal accuracy, "
+        "under the verdict's profile"
+    ),
+}
 
-# What a server answers that has no registry, and will have none tomorrow.
-_WITHOUT_REGISTRY = ("ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED")
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file to store with a run, and the folder within the run that it goes to."""
+
+    path: Path
+    folder: str
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that one run holds.
+
+    Attributes:
+        result_id: identifies the result: equal for equal parameters, weights and metrics.
+        name: the run's name in the user interface; None lets MLflow invent one.
+        parameters: every parameter by its full name (`train.lr`).
+        history: its epochs, as `runs.log_history` takes them.
+        metrics: the final figures.
+        tags: provenance in words.
+        artifacts: files to store.
+        model: what to register as a version of the model; None for nothing.
+        started_ms: start, in milliseconds since 1970; None for now.
+        ended_ms: end likewise.
+    """
+
+    result_id: str
+    name: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    history: Sequence[Mapping[str, float]] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Sequence[StoredFile] = ()
+    model: ModelFiles | None = None
+    started_ms: int | None = None
+    ended_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -75,121 +142,186 @@ def publish(record: RunRecord, store: Store, keeper: psutil.Process | None = Non
     Raises:
         StoreError: the store could not be reached, refused, or took too long. What is missing then
             is added when the record is published again.
-        ArtifactError: the record's files say what the store's runs do not hold.
     """
     where = without_passwords(store.tracking_uri)
-    with store_errors(f"the run was not recorded at {where}"):
-        run_id, added = _publish(record, store, keeper)
-    try:
-        return Publication(run_id, added, register(record, run_id, store))
-    except Exception as error:
-        said = (
-            f"the run {run_id} is recorded, but its checkpoint is no version in the model registry "
-            f"of {where} ({in_one_line(error)})."
-        )
-        if getattr(error, "error_code", None) not in _WITHOUT_REGISTRY:
-            raise StoreError(said) from error
-        logger.warning("%s", said)
+    with (
+        store_errors(f"the run was not recorded at {where}"),
+        opened(store) as (client, experiment_id),
+    ):
+        run_id, added = _publish(record, client, experiment_id, keeper_tags(keeper))
+    if record.model is None:
         return Publication(run_id, added)
+    unregistered = (
+        f"the run {run_id} is recorded, but its checkpoint is no version in the model registry of "
+        f"{where}"
+    )
+    with store_errors(unregistered), opened(store) as (client, _):
+        tags = {name: record.tags[name] for name in ("git.commit",) if name in record.tags}
+        tags[RESULT_TAG] = record.result_id
+        note = record.tags.get("mlflow.note.content", "")
+        return Publication(run_id, added, register(client, record.model, run_id, tags, note))
 
 
-def _publish(record: RunRecord, store: Store, keeper: psutil.Process | None) -> tuple[str, bool]:
+def _publish(
+    record: RunRecord, client: "MlflowClient", experiment_id: str, own: Mapping[str, str]
+) -> tuple[str, bool]:
     """The id of the run that holds the result, and whether it was added now."""
-    own = keeper_tags(keeper)
+    shown = _shown_run(record, client, experiment_id, own)
+    known = {RESULT_TAG: record.result_id}
+    if finished := runs_with(client, experiment_id, known, ("FINISHED",)):
+        if shown is not None:
+            client.delete_run(shown.info.run_id)  # it has shown nothing new
+        return str(finished[0].info.run_id), False
+    tags = {**record.tags, **own, **known}
     started_ms = now_ms() if record.started_ms is None else record.started_ms
-    # The store is held while a run is claimed, not while it is written: with its result's tag on
-    # it, no other process takes it up or repeats it.
-    with opened(store) as (client, experiment_id):
-        shown = _shown_run(client, experiment_id, record, own)
-        with _failing(client, shown):
-            _refuse_wrong_citations(record, client, experiment_id)
-        found = _run_with_result(client, experiment_id, record.result_id, shown)
-        if found is not None:
-            if shown is not None and shown.info.run_id != found:
-                client.delete_run(shown.info.run_id)  # it has shown nothing new
-            return found, False
-        tags = {**record.tags, **own, RESULT_TAG: record.result_id}
-        run = begin_run(client, experiment_id, shown, record.name, tags, started_ms=started_ms)
-    run_id, was_shown = run.info.run_id, shown is not None
-    ended_ms = now_ms() if was_shown or record.ended_ms is None else record.ended_ms
-    with _failing(client, run):
-        log(client, run_id, record.parameters, metrics=record.metrics, time_ms=ended_ms)
-        if "data.source" in record.tags:
-            client.log_inputs(run_id, [_dataset(record.tags)])
-        log_history(client, run_id, record.history, started_ms, repeated=was_shown)
+    run = begin_run(client, experiment_id, shown, record.name, tags, record.parameters, started_ms)
+    run_id = run.info.run_id
+    try:
+        log_history(client, run_id, record.history, started_ms)
         for artifact in record.artifacts:
             client.log_artifact(run_id, str(artifact.path), artifact.folder)
-    client.set_terminated(run_id, status="FINISHED", end_time=max(started_ms, ended_ms))
+    except BaseException as error:
+        end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
+        raise
+    ended_ms = now_ms() if shown is not None or record.ended_ms is None else record.ended_ms
+    end_run(client, run_id, "FINISHED", record.metrics, ended_ms=max(started_ms, ended_ms))
     for tag in (HOST_TAG, PROCESS_TAG):
         client.delete_tag(run_id, tag)
     return run_id, True
 
 
 def _shown_run(
-    client: "MlflowClient", experiment_id: str, record: RunRecord, own: Mapping[str, str]
+    record: RunRecord, client: "MlflowClient", experiment_id: str, own: Mapping[str, str]
 ) -> "Run | None":
     """The run in which the record's network was trained, of this pipeline or one that has ended."""
     trained = record.tags.get(TRAINED_TAG)
     if trained is None:
         return None
+    known, unfinished = {TRAINED_TAG: trained}, ("RUNNING", "KILLED", "FAILED")
     left = [
         run
-        for run in runs_with(
-            client, experiment_id, {TRAINED_TAG: trained}, ("RUNNING", "KILLED", "FAILED")
-        )
+        for run in runs_with(client, experiment_id, known, unfinished)
         if has_parameters(run, record.parameters)
         and (run.info.status != "RUNNING" or run.data.tags.get(PROCESS_TAG) == own[PROCESS_TAG])
     ]
     return min(left, key=lambda run: run.info.status != "RUNNING", default=None)
 
 
-def _run_with_result(
-    client: "MlflowClient", experiment_id: str, result_id: str, shown: "Run | None"
-) -> str | None:
-    """The run that holds a result, or that another process is writing it to."""
-    holding = [
-        run
-        for run in runs_with(
-            client, experiment_id, {RESULT_TAG: result_id}, ("FINISHED", "RUNNING")
-        )
-        if run.info.status == "FINISHED"
-        or (is_kept(run.data.tags) and not (shown and run.info.run_id == shown.info.run_id))
+def publish_outputs(
+    paths: Mapping[str, Path],
+    params: Params,
+    root: Path,
+    tags: Mapping[str, str],
+    keeper: psutil.Process | None = None,
+) -> Publication:
+    """Record the outputs in the working directory.
+
+    Args:
+        paths: what the stage `publish` depends on, by the names of dvc.yaml.
+        params: the pipeline's parameters.
+        root: of the project whose store this is.
+        tags: those of `provenance_tags`.
+        keeper: the process without which the run has ended; by default this one.
+
+    Raises:
+        ArtifactError: outputs are missing, damaged or not those of dvc.lock.
+        StoreError: the store cannot be written.
+    """
+    check_against_lock(paths.values())
+    record = build_run_record(paths, params, tags)
+    return publish(record, project_store(root, params.publish.experiment), keeper)
+
+
+def build_run_record(
+    paths: Mapping[str, Path], params: Params, tags: Mapping[str, str]
+) -> RunRecord:
+    """Arrange the outputs of a pipeline.
+
+    Args:
+        paths: what the stage `publish` depends on, each in its folder within the project, which
+            becomes its folder within the run.
+        params: the pipeline's parameters.
+        tags: those of `provenance_tags`; an experiment of DVC gives the run its name.
+
+    Raises:
+        ArtifactError: an output is missing or damaged.
+    """
+    for path in paths.values():
+        if not path.is_file():
+            raise ArtifactError(f"{path} does not exist: run the stage that writes it.")
+    network = load_trained(paths["trained"])
+    deciding = [
+        kind.read(paths[name]).model_dump(mode="json", exclude_unset=True)
+        for name, kind in METRICS.items()
     ]
-    found = min(holding, key=lambda run: run.info.status != "FINISHED", default=None)
-    return None if found is None else str(found.info.run_id)
-
-
-def _refuse_wrong_citations(record: RunRecord, client: "MlflowClient", experiment_id: str) -> None:
-    if record.front is not None:
-        differs = rows_against_runs(record.front, client, experiment_id)
-        if wrong := [line for line, is_wrong in differs.items() if is_wrong]:
-            raise ArtifactError("\n".join(wrong))
-
-
-@contextmanager
-def _failing(client: "MlflowClient", run: "Run | None") -> Iterator[None]:
-    """Let a run fail with what goes wrong within."""
-    try:
-        yield
-    except BaseException as error:
-        if run is not None:
-            RunEnd.failed(in_one_line(error)).write(client, run.info.run_id)
-        raise
-
-
-def _dataset(tags: Mapping[str, str]) -> "DatasetInput":
-    """The data set that a run's tags name, for MLflow's list of data sets."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    source = tags["data.source"]
-    digests = {key: value for key, value in tags.items() if key.startswith("data.sha256.")}
-    digest = hashlib.sha256("".join(value for _, value in sorted(digests.items())).encode())
-    return DatasetInput(
-        Dataset(
-            name=source,
-            digest=digest.hexdigest()[:8],
-            source_type="spikejoule",
-            source=json.dumps({"title": tags.get("data.title", source), **digests}),
+    training = TrainTimings.read_of(paths["train_timings"], len(network.history))
+    inference = InferenceTimings.read(paths["inference_timings"])
+    baseline = EpochTimes.read(paths["baseline_timings"])
+    metrics = dict(pair for content in deciding for pair in _numbers(content))
+    metrics["training_time_seconds"] = training.training_time_seconds
+    metrics["measurement_time_seconds"] = inference.measurement_time_seconds
+    # The versions that made the result, which may be older than those that record it.
+    libraries = torch_files.read(paths["checkpoint"])["spikejoule"]["library_versions"]
+    tags = {
+        **tags,
+        **{f"data.{name}": str(network.data[name]) for name in ("source", "title", "note")},
+        **{f"data.sha256.{file}": digest for file, digest in network.data["sha256"].items()},
+        **{f"library.{name}": str(version) for name, version in libraries.items()},
+        "engine": network.engine,
+        "device": training.device,
+        "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
+        TRAINED_TAG: file_digest(paths["trained"], "sha256"),
+    }
+    # What the computer itself spent in each stage that says so.
+    for name, timings in (("train", training), ("inference", inference), ("baseline", baseline)):
+        if (spent := timings.host_energy) is not None:
+            tags[f"host_energy.{name}"] = f"{spent.kind}: {spent.method}"
+            if spent.kind == "measured":
+                metrics[f"host_energy_j/{name}"] = float(spent.energy_j or 0.0)
+                if spent.above_idle_j is not None:
+                    metrics[f"host_energy_above_idle_j/{name}"] = spent.above_idle_j
+    nouns = subject_of_data(network.data).nouns
+    came_out = [
+        f"- {text.format(metrics[name], nouns=nouns)}\n"
+        for name, text in _NOTE.items()
+        if name in metrics
+    ]
+    started = datetime.fromisoformat(training.timestamp).timestamp()
+    elapsed = accumulate(training.epoch_times_seconds)
+    names = network.architecture.layer_names
+    stored = [
+        StoredFile(path, name if name == "checkpoint" else path.parent.as_posix())
+        for name, path in paths.items()
+        if name not in _NOT_STORED
+    ]
+    return RunRecord(
+        result_id=content_digest(
+            {"parameters": params.deciding(), "trained": tags[TRAINED_TAG], "metrics": deciding}
         ),
-        [InputTag("mlflow.data.context", "training")],
-    )
+        name=run_name(tags),
+        parameters=params.flattened(),
+        history=[
+            epoch_row(record, names, seconds)
+            for record, seconds in zip(network.history, elapsed, strict=True)
+        ],
+        metrics=metrics,
+        tags={**tags, "mlflow.note.content": f"{''.join(came_out)}\n{tags['data.title']}"},
+        artifacts=[*stored, StoredFile(Path(PARAMS_FILE), "")],
+        model=ModelFiles(
+            paths["checkpoint"], paths["hardware"], params.energy_report.profile,
+            card=paths.get("energy_card"), nir=paths.get("nir"),
+        ),
+        started_ms=round(1000 * started),
+        ended_ms=round(1000 * (started + training.training_time_seconds)),
+    )  # fmt: skip
+
+
+def _numbers(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """Every number under its keys joined by slashes, by which MLflow groups its charts."""
+    for key, value in content.items():
+        if key in _SKIPPED:
+            continue
+        if isinstance(value, Mapping):
+            yield from _numbers(value, f"{prefix}{key}/")
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield f"{prefix}{key}", float(value)

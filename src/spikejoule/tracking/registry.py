@@ -6,10 +6,14 @@ same validation set; an equal one leaves it where it is. The test set decides no
 that was validated on it never becomes champion. Versions with different validation sets (other
 data, another seed of the split) cannot be compared, so the champion stays until somebody moves the
 alias by hand. `latest` needs no care, since MLflow reserves it for the highest version.
+
+From a version git and DVC lead back to its code, data and parameters: by its checkpoint's MD5, as
+dvc.lock records it.
 """
 
 import hashlib
 import logging
+import re
 import shutil
 import tempfile
 import warnings
@@ -22,56 +26,35 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from spikejoule.core.errors import StoreError
 from spikejoule.core.provenance import content_digest, file_digest
-from spikejoule.tracking.runs import RESULT_TAG, ModelFiles, RunRecord
-from spikejoule.tracking.store import Store, opened
+from spikejoule.core.text import mapping_rows, render
+from spikejoule.tracking.store import Store, opened_to_read
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
     from spikejoule.model.checkpoint import CompleteCheckpoint
 
 logger = logging.getLogger(__name__)
 
-MODEL_NAME = "surrogate-snn"
-CHAMPION = "champion"
-MODEL_FOLDER = "model"
+MODEL_NAME: Final = "surrogate-snn"
+CHAMPION: Final = "champion"
+MODEL_FOLDER: Final = "model"
 """Where the served model is within its run."""
 
-# Names of the served model's files.
-CHECKPOINT = "checkpoint"
-PRICE_LIST = "price_list"
-NIR = "nir"
-"""For other simulators: the served model has no use for it."""
+MD5_TAG: Final = "dvc.md5"
+WEIGHTS_TAG: Final = "weights.sha256"
+RESULT_TAG: Final = "spikejoule.result_id"
+ACCURACY_TAG: Final = "validation_accuracy_percent"
+VALIDATION_TAG: Final = "validation.set"
+VALIDATED_ON_TEST: Final = "test set"
 
-MD5_TAG = "dvc.md5"
-WEIGHTS_TAG = "weights.sha256"
-ACCURACY_TAG = "validation_accuracy_percent"
-VALIDATION_TAG = "validation.set"
-VALIDATED_ON_TEST = "test set"
-
-FIGURES: Final = {
-    "test_accuracy_percent": "test_accuracy_percent",
-    "synaptic_events_per_inference": "synaptic_events_per_inference",
-    "energy_pj_per_inference": "energy_per_inference_pj",
-    "energy_low_pj_per_inference": "energy_per_inference_low_pj",
-    "energy_high_pj_per_inference": "energy_per_inference_high_pj",
-}
-"""Tags of a version, and the metrics of its run that they repeat."""
-
-# Of the run's, those that a version is looked up or judged by.
-_COPIED_TAGS = (
-    "git.commit",
-    "git.dirty",
-    "dvc.experiment",
-    "dvc.baseline",
-    "data.source",
-    "data.title",
-)
 _DESCRIPTION = "Spiking network that counts its spikes and prices them"
-
+_REFERENCE = re.compile(rf"models:/{MODEL_NAME}(?:/(\d+)|@([\w-]+))")
+# Of the run's tags, those that say where it comes from.
+_ORIGIN = ("git.commit", "git.dirty", "dvc.experiment", "dvc.baseline", "data.source")
 _PACKAGE = Path(__file__).parents[1]
 # What the copied package imports to answer; torch reads the checkpoint.
 _LIBRARIES = (
@@ -89,6 +72,25 @@ _LIBRARIES = (
 
 
 @dataclass(frozen=True)
+class ModelFiles:
+    """What a run's version in the model registry is made of.
+
+    Attributes:
+        checkpoint: the complete checkpoint.
+        price_list: the file of hardware profiles.
+        profile: id of the profile that the version states energies under.
+        card: the energy card, which describes the version; None for none.
+        nir: the network as a NIR graph, for other simulators; None for none.
+    """
+
+    checkpoint: Path
+    price_list: Path
+    profile: str
+    card: Path | None = None
+    nir: Path | None = None
+
+
+@dataclass(frozen=True)
 class Registration:
     """The version that holds a result, whether it was added now, and whether it is the champion."""
 
@@ -97,32 +99,87 @@ class Registration:
     is_champion: bool
 
 
-def register(record: RunRecord, run_id: str, store: Store) -> Registration | None:
-    """Give the result of a finished run a version, unless it has one; None if there is no model.
+def register(
+    client: "MlflowClient", files: ModelFiles, run_id: str, tags: Mapping[str, str], note: str
+) -> Registration:
+    """Give the result of a finished run a version, unless it has one.
 
-    Raises whatever the store does: the caller decides what a registry out of reach means.
+    Args:
+        client: of the store, which nobody else has opened.
+        files: what the version is made of.
+        run_id: of the run.
+        tags: of the version, `RESULT_TAG` among them.
+        note: what its description begins with.
     """
-    if record.model is None:
-        return None
-    with opened(store) as (client, _):
-        registered = _registered(client, record)
-    if registered is not None:
-        return registered
-    tags = _version_tags(record, record.model)
-    # A slow server makes no other process wait: the store is held before and after alone.
+    from spikejoule.model.checkpoint import read_complete
+
+    result = f"name = '{MODEL_NAME}' AND tags.`{RESULT_TAG}` = '{tags[RESULT_TAG]}'"
+    for found in client.search_model_versions(result):
+        champion = _aliases(client).get(CHAMPION)
+        return Registration(int(found.version), False, str(found.version) == champion)
+    checkpoint = read_complete(files.checkpoint)
+    ours = checkpoint.section("spikejoule")
+    tags = {
+        **tags,
+        ACCURACY_TAG: str(checkpoint.section("training_results")["best_val_accuracy"]),
+        MD5_TAG: file_digest(files.checkpoint, "md5"),
+        WEIGHTS_TAG: weights_digest(checkpoint.state),
+        VALIDATION_TAG: _validation_set(ours["data"], ours.get("seed")),
+    }
     with tempfile.TemporaryDirectory() as folder:
+        # MLflow refuses a link, as which DVC may bring a file.
+        copy = Path(shutil.copy(files.checkpoint, folder))
+        nir = files.nir and Path(shutil.copy(files.nir, folder))
         model = Path(folder) / MODEL_FOLDER
-        # MLflow refuses a link, which a file of another revision is, into DVC's cache.
-        checkpoint = Path(shutil.copy(record.model.checkpoint, folder))
-        nir = record.model.nir and Path(shutil.copy(record.model.nir, folder))
-        save_served_model(model, replace(record.model, checkpoint=checkpoint, nir=nir), run_id)
+        save_served_model(model, replace(files, checkpoint=copy, nir=nir), run_id)
         client.log_artifacts(run_id, str(model), MODEL_FOLDER)
-    with opened(store) as (client, _):
-        registered = _registered(client, record)
-        if registered is not None:  # another process was faster
-            return registered
-        version = _create_version(client, run_id, tags, record.model)
-        return Registration(version, True, _crown_if_better(client, version, tags))
+    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
+        client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
+    card = "" if files.card is None else files.card.read_text(encoding="utf-8")
+    # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store that happens to
+    # be the process's default.
+    created = client.create_model_version(
+        MODEL_NAME,
+        f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}",
+        run_id=run_id,
+        tags=tags,
+        description=f"{note}\n\n{card}".strip(),
+    )
+    return Registration(int(created.version), True, _crown_if_better(client, created.version, tags))
+
+
+def _aliases(client: "MlflowClient") -> dict[str, str]:
+    """Version by alias, which a search for versions leaves out."""
+    aliases = client.get_registered_model(MODEL_NAME).aliases
+    return {name: str(number) for name, number in aliases.items()}
+
+
+def _crown_if_better(client: "MlflowClient", version: str, tags: Mapping[str, str]) -> bool:
+    """Give the alias `champion` to a new version that deserves it; whether it does."""
+    if tags[VALIDATION_TAG] == VALIDATED_ON_TEST:
+        return False
+    if CHAMPION in _aliases(client):
+        champion = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
+        if champion.tags.get(VALIDATION_TAG) != tags[VALIDATION_TAG]:
+            logger.info(
+                "version %s of %s was validated on other images than version %s, which stays the "
+                "champion; to change that, move the alias.",
+                version, MODEL_NAME, champion.version,
+            )  # fmt: skip
+            return False
+        if float(tags[ACCURACY_TAG]) <= float(champion.tags[ACCURACY_TAG]):
+            return False
+    client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version))
+    return True
+
+
+def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
+    """Names the images validated on: equal for equal files, size and seed of the split."""
+    if data["validated_on_test"]:
+        return VALIDATED_ON_TEST
+    return content_digest(
+        {"sha256": data["sha256"], "images": data["counts"]["validation"], "seed": seed}
+    )
 
 
 def weights_digest(state: Mapping[str, NDArray[np.float32]]) -> str:
@@ -132,6 +189,67 @@ def weights_digest(state: Mapping[str, NDArray[np.float32]]) -> str:
         digest.update(f"{name} {array.shape} ".encode())
         digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
     return digest.hexdigest()
+
+
+def origin(reference: str, store: Store) -> dict[str, Any]:
+    """Where a version comes from, as plain values: its tags, and those of its run.
+
+    Args:
+        reference: `models:/surrogate-snn/3`, `models:/surrogate-snn@champion`, or the path of a
+            complete checkpoint, whose weights name the version: the newest of those that have them.
+        store: its registry.
+
+    Raises:
+        StoreError: there is no such version, or the store cannot be read.
+        ArtifactError: the file is no complete checkpoint.
+    """
+    named = _REFERENCE.fullmatch(reference)
+    weights = ""
+    if named is None and reference.startswith("models:"):
+        raise StoreError(
+            f"{reference} names no version; allowed: models:/{MODEL_NAME}/N, "
+            f"models:/{MODEL_NAME}@ALIAS, or a file."
+        )
+    if named is None:
+        from spikejoule.model.checkpoint import read_complete
+
+        weights = weights_digest(read_complete(reference).state)
+    with opened_to_read(store) as (client, _):
+        if named is None:
+            known = f"name = '{MODEL_NAME}' AND tags.`{WEIGHTS_TAG}` = '{weights}'"
+            found = client.search_model_versions(known, order_by=["version_number DESC"])
+            if not found:
+                raise StoreError(f"{reference} is no version of {MODEL_NAME}: publish its run.")
+            version = found[0]
+        elif named[1] is None:
+            version = client.get_model_version_by_alias(MODEL_NAME, named[2])
+        else:
+            version = client.get_model_version(MODEL_NAME, named[1])
+        aliases = [name for name, of in _aliases(client).items() if of == str(version.version)]
+        tags = client.get_run(str(version.run_id)).data.tags
+    return {
+        "model": MODEL_NAME,
+        "version": int(version.version),
+        "aliases": sorted(aliases),
+        "run_id": version.run_id,
+        **{name: tags[name] for name in _ORIGIN if name in tags},
+        **version.tags,
+    }
+
+
+def origin_text(values: Mapping[str, Any]) -> str:
+    """What `origin` found in words, and the commands that restore the version."""
+    title, known = f"Version {values['version']} of {MODEL_NAME}", mapping_rows(values)
+    return (
+        f"{render(title, [('Origin', known)])}\n"
+        "To restore it with its code, data and parameters, by the first commit, or experiment of\n"
+        "DVC, whose dvc.lock records it (from other clones: `git fetch`, `dvc exp pull`, `dvc\n"
+        "pull`):\n"
+        f"  git log --all --reverse --format=%H -S {values[MD5_TAG]} -- dvc.lock\n"
+        "  git checkout COMMIT && dvc checkout\n"
+        "The checkpoint and its parameters alone, from the store:\n"
+        f"  mlflow artifacts download --run-id {values['run_id']}\n"
+    )
 
 
 def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None) -> None:
@@ -146,9 +264,7 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
 
     checkpoint = read_complete(files.checkpoint)
     select_profile(load_profiles(files.price_list), files.profile, "profile")
-    artifacts = {CHECKPOINT: files.checkpoint, PRICE_LIST: files.price_list}
-    if files.nir is not None:
-        artifacts[NIR] = files.nir
+    artifacts = {"checkpoint": files.checkpoint, "price_list": files.price_list, "nir": files.nir}
     # MLflow's, on being imported, and for an example of 784 numbers, which would say less
     # than the signature.
     with warnings.catch_warnings(action="ignore"):
@@ -159,7 +275,7 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
             path=folder,
             python_model=str(Path(__file__).with_name("served_model.py")),
             code_paths=[str(_PACKAGE)],
-            artifacts={name: str(path) for name, path in artifacts.items()},
+            artifacts={name: str(path) for name, path in artifacts.items() if path},
             signature=_signature(checkpoint, files.profile),
             mlflow_model=Model(run_id=run_id),
             pip_requirements=[
@@ -199,86 +315,3 @@ def _signature(checkpoint: "CompleteCheckpoint", profile: str) -> "ModelSignatur
             ]
         ),
     )
-
-
-def _version_tags(record: RunRecord, model: ModelFiles) -> dict[str, str]:
-    from spikejoule.model.checkpoint import read_complete
-
-    checkpoint = read_complete(model.checkpoint)
-    ours = checkpoint.section("spikejoule")
-    return {
-        **{name: record.tags[name] for name in _COPIED_TAGS if name in record.tags},
-        **{
-            name: str(record.metrics[metric])
-            for name, metric in FIGURES.items()
-            if metric in record.metrics
-        },
-        ACCURACY_TAG: str(checkpoint.section("training_results")["best_val_accuracy"]),
-        MD5_TAG: file_digest(model.checkpoint, "md5"),
-        WEIGHTS_TAG: weights_digest(checkpoint.state),
-        RESULT_TAG: record.result_id,
-        VALIDATION_TAG: _validation_set(ours["data"], ours.get("seed")),
-        "energy.profile": model.profile,
-    }
-
-
-def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
-    """Names the images validated on: equal for equal files, size and seed of the split."""
-    if data["validated_on_test"]:
-        return VALIDATED_ON_TEST
-    return content_digest(
-        {"sha256": data["sha256"], "images": data["counts"]["validation"], "seed": seed}
-    )
-
-
-def versions(client: "MlflowClient") -> "list[ModelVersion]":
-    """All versions, with their aliases, newest first."""
-    found = client.search_model_versions(f"name = '{MODEL_NAME}'", max_results=10_000)
-    if found:
-        aliases = client.get_registered_model(MODEL_NAME).aliases  # a search leaves them out
-        for one in found:
-            one.aliases = [
-                name for name, number in aliases.items() if int(number) == int(one.version)
-            ]
-    return sorted(found, key=lambda one: int(one.version), reverse=True)
-
-
-def _registered(client: "MlflowClient", record: RunRecord) -> Registration | None:
-    """The version that a result has."""
-    for one in versions(client):
-        if one.tags.get(RESULT_TAG) == record.result_id:
-            return Registration(int(one.version), False, CHAMPION in one.aliases)
-    return None
-
-
-def _create_version(
-    client: "MlflowClient", run_id: str, tags: Mapping[str, str], model: ModelFiles
-) -> int:
-    if not client.search_registered_models(f"name = '{MODEL_NAME}'"):
-        client.create_registered_model(MODEL_NAME, description=_DESCRIPTION)
-    # The folder's own address: MLflow looks up `runs:/` and `models:/` in the store that happens to
-    # be the process's default.
-    source = f"{client.get_run(run_id).info.artifact_uri}/{MODEL_FOLDER}"
-    description = None if model.card is None else model.card.read_text(encoding="utf-8")
-    created = client.create_model_version(
-        MODEL_NAME, source, run_id=run_id, tags=dict(tags), description=description
-    )
-    return int(created.version)
-
-
-def _crown_if_better(client: "MlflowClient", version: int, tags: Mapping[str, str]) -> bool:
-    """Give the alias `champion` to a new version that deserves it; whether it does."""
-    if tags[VALIDATION_TAG] == VALIDATED_ON_TEST:
-        return False
-    for champion in (one for one in versions(client) if CHAMPION in one.aliases):
-        if champion.tags.get(VALIDATION_TAG) != tags[VALIDATION_TAG]:
-            logger.info(
-                "version %d of %s was validated on other images than version %s, which stays the "
-                "champion; to change that, move the alias.",
-                version, MODEL_NAME, champion.version,
-            )  # fmt: skip
-            return False
-        if float(tags[ACCURACY_TAG]) <= float(champion.tags[ACCURACY_TAG]):
-            return False
-    client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version))
-    return True

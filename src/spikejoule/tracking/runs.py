@@ -1,120 +1,58 @@
-"""What a run holds, how it looks in MLflow, and the calls that begin, write and end it.
+"""Runs that are written while work goes on: of a training, and of a search with its trials.
 
-MLflow keeps a saved view of the run list as a tag of the experiment; its form is that of MLflow
-3.17, and a version that does not know it shows its own columns.
+What goes wrong here is a warning and ends no work: `publish` records the whole run of a training,
+and what a search has found is in its study, from which `SearchRun.record` writes what is missing.
 """
 
-import base64
-import json
+import logging
+import threading
 import time
-import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from spikejoule.tracking.store import FAILURE_TAG, without_passwords
+import psutil
+
+from spikejoule.core.provenance import file_digest, provenance_tags
+from spikejoule.tracking.store import (
+    FAILURE_TAG,
+    Store,
+    in_one_line,
+    keeper_tags,
+    opened,
+    without_passwords,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-RESULT_TAG: Final = "spikejoule.result_id"
+logger = logging.getLogger(__name__)
+
 TRAINED_TAG: Final = "trained.sha256"
-STOPPED_TAG: Final = "spikejoule.stopped"
+TRAINING_TAG: Final = "spikejoule.training"
+"""What the training of a run is known by, in whichever process it resumes."""
+SEARCH_TAG: Final = "spikejoule.search"
+TRIAL_TAG: Final = "spikejoule.trial"
+PARENT_TAG: Final = "mlflow.parentRunId"
 CURVES: Final = "by_epoch/"
 """MLflow groups charts by what stands before the slash, sorted: the curves come first."""
-VIEW: Final = "overview"
-"""The saved view's name in an address: `.../experiments/1/runs?viewStateShareKey=overview`."""
 
-_SHOWN = (
-    "attributes.`Dataset`",
-    "metrics.`test_accuracy_percent`",
-    "metrics.`best_validation_accuracy_percent`",
-    "metrics.`synaptic_events_per_inference`",
-    "metrics.`equal_accuracy_ratio`",
-    "metrics.`early_exit_test_accuracy_percent`",
-    "metrics.`early_exit_synaptic_events_per_inference`",
-    "params.`model.hidden`",
-    "params.`encode.time_window`",
-    "params.`train.surrogate`",
-    "params.`train.lr`",
-)
-_NOTE = (
-    "Spiking networks, one run for each distinct result of the pipeline in dvc.yaml: "
-    "parameters of all stages, curves by epoch, figures, the complete checkpoint, and tags for "
-    "code, data and libraries.\n\nThe saved view **Overview** (Views, at the top right) shows "
-    "accuracy, synaptic events and the parameters that matter most."
-)
+_ALL = "all"
+"""In place of a trial's number: the run of the search itself."""
 _NOT_METRICS = ("epoch", "samples", "spikes", "input_macs")
 _NOT_CURVES = ("epoch", "elapsed_seconds")
-
-
-@dataclass(frozen=True)
-class StoredFile:
-    """A file to store with a run, and the folder within the run that it goes to."""
-
-    path: Path
-    folder: str
-
-
-@dataclass(frozen=True)
-class ModelFiles:
-    """What a run's version in the model registry is made of.
-
-    Attributes:
-        checkpoint: the complete checkpoint.
-        price_list: the file of hardware profiles.
-        profile: id of the profile that the version states energies under.
-        card: the energy card, which describes the version; None of a revision from before there
-            was one.
-        nir: the network as a NIR graph; None of a revision from before there was one.
-    """
-
-    checkpoint: Path
-    price_list: Path
-    profile: str
-    card: Path | None = None
-    nir: Path | None = None
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """All that one run holds.
-
-    Attributes:
-        result_id: identifies the result: equal for equal parameters, weights and metrics.
-        name: the run's name in the user interface; None lets MLflow invent one.
-        parameters: every parameter by its full name (`train.lr`).
-        history: one mapping per epoch: `epoch` (from 1) becomes the step, `elapsed_seconds` (since
-            the start; optional) its place on the time axis, the rest metrics.
-        metrics: the final figures.
-        tags: provenance in words.
-        artifacts: files to store.
-        model: what to register as a version of the model; None for nothing.
-        front: a table that `spikejoule front` has written, whose rows must not differ from the
-            runs that they cite; None for none.
-        started_ms: start, in milliseconds since 1970; None for now.
-        ended_ms: end likewise.
-    """
-
-    result_id: str
-    name: str | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    history: Sequence[Mapping[str, float]] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    artifacts: Sequence[StoredFile] = ()
-    model: ModelFiles | None = None
-    front: Path | None = None
-    started_ms: int | None = None
-    ended_ms: int | None = None
+_PAUSE_SECONDS = 1.0
+_RETRY_SECONDS = 30.0
+_LAST_SECONDS = 15.0
 
 
 def epoch_row(
     record: Mapping[str, Any], layer_names: Sequence[str], elapsed_seconds: float
 ) -> dict[str, float]:
-    """One epoch of a `RunRecord.history`, whether it is shown live or afterwards.
+    """One epoch for `log_history`, whether it is shown live or afterwards.
 
     `record` holds the fields of `training.EpochRecord`; spikes become means over its samples.
     """
@@ -127,42 +65,13 @@ def epoch_row(
     return row
 
 
-def experiment_tags() -> dict[str, str]:
-    """Tags of a new experiment: its description, its kind, and a saved view of its runs."""
-    state = {
-        "searchFilter": "",
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
-        "startTime": "ALL",
-        "lifecycleFilter": "Active",
-        "datasetsFilter": [],
-        "modelVersionFilter": "All Runs",
-        "selectedColumns": _SHOWN,
-    }
-    now = now_ms()
-    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
-    view = {
-        "name": VIEW.capitalize(),
-        "createdAt": now,
-        "updatedAt": now,
-        "state": f"deflate;{packed}",
-    }
-    return {
-        "mlflow.note.content": _NOTE,
-        "mlflow.experimentKind": "custom_model_development",
-        f"mlflow.sharedViewState.{VIEW}": json.dumps(view),
-    }
-
-
 def run_name(tags: Mapping[str, str]) -> str | None:
     """The name of a run: DVC's of the experiment, else the commit that was reproduced.
 
     None leaves the choice to MLflow, where neither is known.
     """
     commit = tags.get("git.commit", "unknown")
-    if tags.get("dvc.experiment"):
-        return tags["dvc.experiment"]
-    return None if commit == "unknown" else f"repro-{commit[:7]}"
+    return tags.get("dvc.experiment") or (None if commit == "unknown" else f"repro-{commit[:7]}")
 
 
 def runs_with(
@@ -191,7 +100,7 @@ def begin_run(
     left: "Run | None",
     name: str | None,
     tags: Mapping[str, str],
-    parameters: Mapping[str, Any] = {},
+    parameters: Mapping[str, Any],
     started_ms: int | None = None,
 ) -> "Run":
     """A running run with some tags and parameters: one that was left, or else a new one.
@@ -199,6 +108,7 @@ def begin_run(
     The tags stand beside those that MLflow gives a run of its own: the user, MLFLOW_RUN_CONTEXT.
     Parameters of a run cannot be changed: those that it has must be the same.
     """
+    from mlflow.entities import Param, RunTag
     from mlflow.tracking.context.registry import resolve_tags
 
     whole = dict(resolve_tags(dict(tags)))
@@ -207,43 +117,32 @@ def begin_run(
         client.update_run(left.info.run_id, status="RUNNING", name=name)
         if FAILURE_TAG in left.data.tags:
             client.delete_tag(left.info.run_id, FAILURE_TAG)
-    log(client, run.info.run_id, parameters, whole if left else {})
+    client.log_batch(
+        run.info.run_id,
+        params=[Param(key, str(value)) for key, value in parameters.items()],
+        tags=[RunTag(key, text) for key, text in whole.items()] if left else [],
+    )
     return run
 
 
-def log(
-    client: "MlflowClient",
-    run_id: str,
-    parameters: Mapping[str, Any] = {},
-    tags: Mapping[str, str] = {},
-    metrics: Mapping[str, float] = {},
-    time_ms: int = 0,
-) -> None:
-    """Log parameters, as text, tags, and final figures."""
-    from mlflow.entities import Metric, Param, RunTag
-
-    client.log_batch(
-        run_id,
-        [Metric(name, float(value), time_ms, 0) for name, value in metrics.items()],
-        [Param(name, str(value)) for name, value in parameters.items()],
-        [RunTag(name, value) for name, value in tags.items()],
-    )
-
-
 def log_history(
-    client: "MlflowClient",
-    run_id: str,
-    history: Sequence[Mapping[str, float]],
-    started_ms: int,
-    repeated: bool = False,
+    client: "MlflowClient", run_id: str, history: Sequence[Mapping[str, float]], started_ms: int
 ) -> None:
-    """Log the curves of a `RunRecord.history`; `repeated`: but for points that the run has."""
+    """Log curves, but for the points that the run has already.
+
+    Args:
+        client: of the store.
+        run_id: of the run.
+        history: one mapping per epoch: `epoch` (from 1) becomes the step, `elapsed_seconds` (since
+            the start; optional) its place on the time axis, the rest metrics.
+        started_ms: start of the run, in milliseconds since 1970.
+    """
     from mlflow.entities import Metric
 
     names = {name for row in history for name in row if name not in _NOT_CURVES}
     present = {
         (name, point.step)
-        for name in (names if repeated else ())
+        for name in names
         for point in client.get_metric_history(run_id, CURVES + name)
     }
     entries = [
@@ -260,50 +159,226 @@ def log_history(
     client.log_batch(run_id, entries)
 
 
-@dataclass(frozen=True)
-class RunEnd:
-    """How a run ends.
+def end_run(
+    client: "MlflowClient",
+    run_id: str,
+    status: str,
+    metrics: Mapping[str, float] = {},
+    tags: Mapping[str, str] = {},
+    ended_ms: int | None = None,
+) -> None:
+    """Log what came out, and let the run end with one of MLflow's statuses; RUNNING: not yet.
 
-    Attributes:
-        status: MLflow's, of a trial FINISHED if it was trained or stopped as planned; RUNNING of a
-            run that somebody else is to end.
-        metrics: what came out.
-        tags: further facts; `FAILURE_TAG` says why it came to nothing.
-        parameters: of a trial, by full key, those that were drawn.
+    No password gets into its tags.
     """
+    from mlflow.entities import Metric, RunTag
 
-    status: str
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def trained(cls, result: Mapping[str, Any], parameters: Mapping[str, Any]) -> "RunEnd":
-        """A trial, to its end: numbers are metrics, text is a tag, and None is nothing."""
-        given = {name: value for name, value in result.items() if value is not None}
-        tags = {name: value for name, value in given.items() if isinstance(value, str)}
-        metrics = {name: float(value) for name, value in given.items() if name not in tags}
-        named = {f"spikejoule.{name}": value for name, value in tags.items()}
-        return cls("FINISHED", metrics, named, parameters)
-
-    @classmethod
-    def stopped(cls, reason: str) -> "RunEnd":
-        """A trial, early, for a reason in words."""
-        return cls("FINISHED", tags={STOPPED_TAG: reason})
-
-    @classmethod
-    def failed(cls, reason: str, status: str = "FAILED") -> "RunEnd":
-        """Without a result, for a reason in words."""
-        return cls(status, tags={FAILURE_TAG: reason})
-
-    def write(self, client: "MlflowClient", run_id: str) -> None:
-        """Let a run end so; no password gets into its tags."""
-        tags = {name: without_passwords(text)[:500] for name, text in self.tags.items()}
-        log(client, run_id, tags=tags, metrics=self.metrics, time_ms=now_ms())
-        if self.status != "RUNNING":
-            client.set_terminated(run_id, status=self.status)
+    ended_ms = now_ms() if ended_ms is None else ended_ms
+    client.log_batch(
+        run_id,
+        [Metric(name, float(value), ended_ms, 0) for name, value in metrics.items()],
+        tags=[RunTag(name, without_passwords(text)[:500]) for name, text in tags.items()],
+    )
+    if status != "RUNNING":
+        client.set_terminated(run_id, status, ended_ms)
 
 
 def now_ms() -> int:
     """Milliseconds since 1970."""
     return time.time_ns() // 1_000_000
+
+
+class LiveRun:
+    """An observer of a pipeline's training that shows it as a run, in a `with` statement.
+
+    A thread talks to the store: the training waits for it at its very end alone, for some seconds.
+    The run is left RUNNING for the stage `publish`; if the pipeline ends without that, whoever
+    opens the store next marks it KILLED. A training that was cut short and resumes has the same
+    run. Parameters of a run cannot be changed: if they are others now (`train.threads`), a new run
+    takes the place of the old one, which held nothing that the new one will not.
+
+    Args:
+        store: where the run is.
+        parameters: of the whole pipeline, by full name.
+        layer_names: of the network.
+        key: what the training is known by when it resumes in another process; None if it cannot.
+        keeper: the process without which the run has ended, which is the pipeline's.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        parameters: Mapping[str, Any],
+        layer_names: Sequence[str],
+        key: str | None,
+        keeper: psutil.Process,
+    ) -> None:
+        self._store, self._parameters, self._layer_names = store, parameters, layer_names
+        self._known = {TRAINING_TAG: key} if key else {}
+        self._tags = {**provenance_tags(Path.cwd()), **keeper_tags(keeper), **self._known}
+        self._rows: list[dict[str, float]] = []
+        self._n_written = 0
+        self._elapsed = 0.0
+        self._client: MlflowClient | None = None
+        self._run: Any = None
+        self._end: tuple[str, dict[str, str]] = ("RUNNING", {})
+        self._has_ended = threading.Event()
+        # Its import keeps a warning quiet, which is for the main thread to do: filters are no
+        # thread's own, and the thread below imports it with MLflow.
+        import requests  # noqa: F401
+
+        self._thread = threading.Thread(target=self._work, name="spikejoule-run", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: object) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            reason = "stage train was interrupted from the keyboard"
+            self._end = ("KILLED", {FAILURE_TAG: reason})
+        elif error is not None:
+            self._end = ("FAILED", {FAILURE_TAG: f"stage train: {str(error) or kind.__name__}"})
+        self._has_ended.set()
+        self._thread.join(_LAST_SECONDS)
+
+    def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
+        """After each step: nothing to show."""
+
+    def on_epoch(self, record: Any, seconds: float) -> None:
+        """After each epoch's validation."""
+        self._elapsed += seconds
+        self._rows.append(epoch_row(record.entry(), self._layer_names, self._elapsed))
+
+    def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
+        """Before a training resumes: all epochs so far, of which the run may lack some."""
+        for record, lasted in zip(history, seconds, strict=True):
+            self.on_epoch(record, lasted)
+
+    def trained(self, path: Path) -> None:
+        """The trained network is written: by its digest `publish` finds the run, and ends it."""
+        self._end = ("RUNNING", {TRAINED_TAG: file_digest(path, "sha256")})
+
+    def _work(self) -> None:
+        """Write what is new; if that fails, warn once, and try again in half a minute."""
+        has_ended, has_warned, pause = False, False, 0.0
+        while not has_ended:
+            has_ended = self._has_ended.wait(pause)
+            try:
+                self._write(has_ended)
+                pause = _PAUSE_SECONDS
+            # Whatever a server, a database or a disk answers.
+            except Exception as error:
+                pause = _RETRY_SECONDS
+                if not has_warned:
+                    _warn(self._store, error)
+                has_warned = True
+
+    def _write(self, has_ended: bool) -> None:
+        if self._client is None:
+            with opened(self._store) as (client, experiment_id):
+                self._run = self._begin(client, experiment_id)
+            self._client = client
+        info, rows = self._run.info, self._rows[self._n_written :]
+        if rows:
+            log_history(self._client, info.run_id, rows, info.start_time)
+            self._n_written += len(rows)
+        if has_ended:
+            status, tags = self._end
+            end_run(self._client, info.run_id, status, tags=tags)
+
+    def _begin(self, client: "MlflowClient", experiment_id: str) -> "Run":
+        known = self._known
+        found = runs_with(client, experiment_id, known, ("KILLED", "FAILED")) if known else []
+        left = found[0] if found else None
+        if left is not None and not has_parameters(left, self._parameters):
+            client.delete_run(left.info.run_id)
+            left = None
+        name = run_name(self._tags)
+        return begin_run(client, experiment_id, left, name, self._tags, self._parameters)
+
+
+@dataclass(frozen=True)
+class EndedTrial:
+    """What a trial of a search came to.
+
+    Attributes:
+        status: MLflow's: FINISHED if it was trained or stopped as planned, else FAILED.
+        parameters: all of it, by full key.
+        metrics: what it gave; nothing if it was not trained to its end.
+        tags: further facts; why it came to nothing.
+        history: its epochs, as `log_history` takes them.
+    """
+
+    status: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    history: Sequence[Mapping[str, float]] = ()
+
+
+@dataclass
+class SearchRun:
+    """The run of a search in a store, and below it one for each trial that has ended.
+
+    Attributes:
+        store: where it is.
+        name: of the search.
+        search_id: identifies the search, whatever its name.
+        run_id: MLflow's; empty where the store cannot be used.
+    """
+
+    store: Store
+    name: str
+    search_id: str = ""
+    run_id: str = ""
+
+    def begin(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Find the run or make it; it is running, and this process is the one that ends it."""
+        known = {SEARCH_TAG: self.search_id, TRIAL_TAG: _ALL}
+        with _warned(self.store), opened(self.store) as (client, experiment_id):
+            found = runs_with(client, experiment_id, known)
+            whole, left = {**tags, **known, **keeper_tags()}, found[0] if found else None
+            run = begin_run(client, experiment_id, left, self.name, whole, parameters)
+            self.run_id = run.info.run_id
+
+    def record(self, trials: Mapping[int, EndedTrial]) -> None:
+        """Write trials, by their numbers, but for those whose runs have ended so already."""
+        if not self.run_id:
+            return
+        with _warned(self.store), opened(self.store) as (client, experiment_id):
+            below = runs_with(client, experiment_id, {PARENT_TAG: self.run_id})
+            known = {run.data.tags[TRIAL_TAG]: run for run in below}
+            for number, trial in trials.items():
+                left = known.get(str(number))
+                if left is not None and left.info.status == trial.status:
+                    continue
+                tags = {SEARCH_TAG: self.search_id, TRIAL_TAG: str(number)}
+                tags |= {PARENT_TAG: self.run_id, **keeper_tags()}
+                name = f"{self.name}-{number}"
+                run = begin_run(client, experiment_id, left, name, tags, trial.parameters)
+                log_history(client, run.info.run_id, trial.history, run.info.start_time)
+                end_run(client, run.info.run_id, trial.status, trial.metrics, trial.tags)
+
+    def end(self, status: str, metrics: Mapping[str, float] = {}) -> None:
+        """Write what came out and end the run."""
+        if self.run_id:
+            with _warned(self.store), opened(self.store) as (client, _):
+                end_run(client, self.run_id, status, metrics)
+
+
+@contextmanager
+def _warned(store: Store) -> Iterator[None]:
+    """Warn of whatever goes wrong within."""
+    try:
+        yield
+    # Whatever a server, a database or a disk answers: the study has the result.
+    except Exception as error:
+        _warn(store, error)
+
+
+def _warn(store: Store, error: Exception) -> None:
+    logger.warning(
+        "the run cannot be followed at %s (%s); the work goes on.",
+        without_passwords(store.tracking_uri), in_one_line(error),
+    )  # fmt: skip

@@ -29,7 +29,6 @@ from spikejoule.energy import (
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.tracking.registry import CHECKPOINT, PRICE_LIST
 
 MAX_IMAGES: Final = 10_000
 """Images of one request."""
@@ -46,8 +45,8 @@ class ServedModel(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Read the checkpoint and the price list."""
-        self._checkpoint = read_complete(context.artifacts[CHECKPOINT])
-        self._profiles = load_profiles(context.artifacts[PRICE_LIST])
+        self._checkpoint = read_complete(context.artifacts["checkpoint"])
+        self._profiles = load_profiles(context.artifacts["price_list"])
 
     def predict(
         self,

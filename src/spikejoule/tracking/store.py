@@ -1,16 +1,19 @@
 """The MLflow store of a project: where it is, how it is opened, and who ends the runs in it."""
 
+import base64
+import json
 import logging
 import os
 import re
 import socket
 import sqlite3
 import urllib.request
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
 import psutil
@@ -35,8 +38,8 @@ _NO_CAUSE = re.compile(
     r"^\(raised as a result of [^()]*\) | (\[SQL: |\(Background on this error at: ).*"
 )
 _CONNECTION_SECONDS = 5.0
-_LOCK_SECONDS = 60.0
-_DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_LOCK_SECONDS = 300.0  # of a run with its files, on its way to a slow server
+_DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 _SQLITE = "sqlite:///"
 _ARTIFACTS = "mlartifacts"
 # Where MLflow keeps absolute addresses of files.
@@ -45,6 +48,38 @@ _ADDRESSES = (
     ("runs", "artifact_uri"),
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
+)
+VIEW: Final = "overview"
+"""The saved view's name in an address: `.../experiments/1/runs?viewStateShareKey=overview`."""
+
+# MLflow keeps a saved view of the run list as a tag of the experiment; its form is that of MLflow
+# 3.17, and a version that does not know it shows its own columns.
+_VIEW_STATE = {
+    "searchFilter": "",
+    "orderByKey": "attributes.start_time",
+    "orderByAsc": False,
+    "startTime": "ALL",
+    "lifecycleFilter": "Active",
+    "datasetsFilter": [],
+    "modelVersionFilter": "All Runs",
+    "selectedColumns": [
+        "metrics.`test_accuracy_percent`",
+        "metrics.`best_validation_accuracy_percent`",
+        "metrics.`synaptic_events_per_inference`",
+        "metrics.`equal_accuracy_ratio`",
+        "metrics.`early_exit_test_accuracy_percent`",
+        "metrics.`early_exit_synaptic_events_per_inference`",
+        "params.`data.source`",
+        "params.`model.hidden`",
+        "params.`encode.time_window`",
+        "params.`train.surrogate`",
+        "params.`train.lr`",
+    ],
+}
+_NOTE = (
+    "Spiking networks, one run for each distinct result of the pipeline in dvc.yaml. The saved "
+    "view **Overview** (Views, at the top right) shows accuracy, synaptic events and the "
+    "parameters that matter most."
 )
 # MLflow reads these when it is imported, and PostgreSQL's client when it connects, so that a store
 # that never answers is an error after about a minute; what the user has set stays.
@@ -150,19 +185,25 @@ def store_errors(what: str) -> Iterator[None]:
         raise StoreError(f"{what} ({in_one_line(error)}).") from error
 
 
+@contextmanager
+def opened_to_read(store: Store) -> "Iterator[tuple[MlflowClient, str]]":
+    """A client of a store that exists, and the id of its experiment.
+
+    Raises StoreError if the store does not exist, and for whatever goes wrong while it is read; an
+    error of this project's own stays as it is.
+    """
+    # Reading must not leave an empty database behind.
+    if store.database is not None and not store.database.is_file():
+        raise StoreError(f"there is no MLflow store at {store.database}: run the pipeline first.")
+    where = without_passwords(store.tracking_uri)
+    with store_errors(f"the MLflow store {where} cannot be read"), opened(store) as found:
+        yield found
+
+
 def keeper_tags(process: psutil.Process | None = None) -> dict[str, str]:
     """Tags that name a process, by default this one, as the one without which a run has ended."""
     process = process or psutil.Process()
     return {HOST_TAG: socket.gethostname(), PROCESS_TAG: f"{process.pid} {start_of(process)}"}
-
-
-def is_kept(tags: Mapping[str, str]) -> bool:
-    """Whether the keeper that a run's tags name is a process of this machine that exists still."""
-    try:
-        pid, started = tags[PROCESS_TAG].split()
-        return tags[HOST_TAG] == socket.gethostname() and is_running(int(pid), float(started))
-    except (KeyError, ValueError):
-        return False
 
 
 def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
@@ -174,7 +215,8 @@ def close_abandoned_runs(client: "MlflowClient", experiment_id: str) -> None:
         ),
     )
     for run in runs:
-        if not is_kept(run.data.tags):
+        pid, started = run.data.tags[PROCESS_TAG].split()
+        if not is_running(int(pid), float(started)):
             reason = "its processes ended before it was published"
             client.set_tag(run.info.run_id, FAILURE_TAG, reason)
             client.set_terminated(run.info.run_id, status="KILLED")
@@ -259,19 +301,23 @@ def _follow_a_move(store: Store, recorded: str) -> None:
 
 
 def _experiment(client: "MlflowClient", store: Store) -> Any:
+    """The store's experiment; a new one has a description and a saved view of its runs."""
     name = store.experiment
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        from spikejoule.tracking.runs import experiment_tags
-
+    if client.get_experiment_by_name(name) is None:
+        packed = base64.b64encode(zlib.compress(json.dumps(_VIEW_STATE).encode())).decode()
+        view = {"name": VIEW.capitalize(), "createdAt": 0, "updatedAt": 0}
+        tags = {
+            "mlflow.note.content": _NOTE,
+            "mlflow.experimentKind": "custom_model_development",
+            f"mlflow.sharedViewState.{VIEW}": json.dumps({**view, "state": f"deflate;{packed}"}),
+        }
         try:
-            client.create_experiment(name, store.artifact_location, experiment_tags())
+            client.create_experiment(name, store.artifact_location, tags)
         except Exception:
             # Another machine, which our lock does not stop, may have been faster.
             if client.get_experiment_by_name(name) is None:
                 raise
-        found = client.get_experiment_by_name(name)
-    return found
+    return client.get_experiment_by_name(name)
 
 
 def _check_reachable(uri: str) -> None:
@@ -279,15 +325,9 @@ def _check_reachable(uri: str) -> None:
 
     MLflow would find out by itself, but after minutes of retries.
     """
-    try:
+    with suppress(ValueError):  # what it stands for is for MLflow to say
         parts = urlsplit(uri)
         scheme = parts.scheme.split("+")[0]
         port = parts.port or _DEFAULT_PORTS.get(scheme)
-    except ValueError:
-        return  # what it stands for is for MLflow to say
-    if not parts.hostname or port is None:
-        return
-    proxied = scheme in urllib.request.getproxies()
-    if proxied and not urllib.request.proxy_bypass(parts.hostname):
-        return
-    socket.create_connection((parts.hostname, port), timeout=_CONNECTION_SECONDS).close()
+        if parts.hostname and port and scheme not in urllib.request.getproxies():
+            socket.create_connection((parts.hostname, port), _CONNECTION_SECONDS).close()
