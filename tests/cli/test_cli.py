@@ -20,11 +20,9 @@ def file(tmp_path: Path) -> Path:
     return write_example(tmp_path / "c.pth")
 
 
-def test_inspect_and_proxies_as_text_and_json(file: Path, cli: Cli) -> None:
+def test_inspect_as_text_and_json(file: Path, cli: Cli) -> None:
     assert "784 - 20 - 10" in cli.text("inspect", file)
     assert cli.json("inspect", file)["test_accuracy"] == 91.25
-    assert "11,000.0" in cli.text("proxies", file)
-    assert cli.json("proxies", file)["synaptic_events_per_inference"] == 11_000
 
 
 class TestMeasure:
@@ -57,7 +55,7 @@ class TestMeasure:
 
 class TestFailures:
     def test_in_one_sentence(self, file: Path, tmp_path: Path, cli: Cli) -> None:
-        told = cli.refusal("report", "none.pth")
+        told = cli.refusal("inspect", "none.pth")
         assert told.startswith("error: none.pth does not exist: ")
         assert "or name another file" in told
         (tmp_path / "a.pth").write_text("text")

@@ -170,7 +170,6 @@ class TestForeignCheckpoints:
         content = complete_content()
         del content["inference_spikes"]
         write_complete(tmp_path / "c.pth", content)
-        assert "records no inference spikes" in cli.refusal("proxies", tmp_path / "c.pth")
         assert "`spikejoule energy --images`" in cli.refusal("energy", tmp_path / "c.pth")
         found = cli.json("energy", tmp_path / "c.pth", "--images", "mnist5k", "--samples", "5")
         assert found["inputs"]["n_images"] == 5
@@ -226,11 +225,11 @@ class TestPruned:
         )
         again = ("--images", "mnist5k", "--samples", N_IMAGES)
         found = {}
-        for command in (("report",), ("measure", *again), ("energy",), ("energy", *again)):
+        for command in (("measure", *again), ("energy",), ("energy", *again)):
             values = cli.json(command[0], tmp_path / "c.pth", *command[1:])
             found[command] = values.get("headline", values)["synaptic_events_per_inference"]
         assert found == pytest.approx(dict.fromkeys(found, recount / N_IMAGES))
-        text = cli.text("report", tmp_path / "c.pth")
+        text = cli.text("measure", tmp_path / "c.pth", *again)
         assert f"{recount / N_IMAGES:,.1f}" in text
         assert "sum over spikes of the synapses that are left" in text
 
@@ -243,8 +242,7 @@ class TestPruned:
             "synaptic_events_per_inference": value
         }
         write_complete(tmp_path / "c.pth", content)
-        for command in ("report", "energy"):
-            assert "hidden_to_output" in cli.refusal(command, tmp_path / "c.pth")
+        assert "hidden_to_output" in cli.refusal("energy", tmp_path / "c.pth")
 
 
 @pytest.mark.parametrize("products", PRODUCTS)

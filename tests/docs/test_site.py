@@ -121,8 +121,8 @@ class TestCommands:
         text = commands.spikejoule_commands()
         names = re.findall(r"^### spikejoule (\w+)$", text, flags=re.M)
         assert names == [
-            *("inspect", "measure", "proxies", "energy"),
-            *("publish", "check", "front", "verdict", "seeds", "version", "search"),
+            *("inspect", "measure", "energy"),
+            *("publish", "check", "front", "verdict", "seeds", "search"),
         ]
         assert "| `--at-least PERCENT` |" in text
         assert "| `--images DIRECTORY|" in text  # a bar in code needs no escape

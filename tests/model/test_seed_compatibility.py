@@ -195,9 +195,9 @@ class TestTheSeedsCheckpointHere:
         assert main(["inspect", str(seed_checkpoint), "--json"]) == 0
         assert json.loads(capsys.readouterr().out)["test_accuracy"] == 84.43
 
-    def test_report(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["report", str(seed_checkpoint), "--json"]) == 0
-        found = json.loads(capsys.readouterr().out)
+    def test_proxies(self, seed_checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["energy", str(seed_checkpoint), "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)["inputs"]["proxies"]
         recorded = torch.load(seed_checkpoint, weights_only=False)["energy_proxies"]
         assert found["synaptic_events_per_inference"] == recorded["event_syn_per_inference"]
         assert found["dense_operations_per_inference"] == recorded["dense_ops_per_inference"]

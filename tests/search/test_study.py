@@ -4,10 +4,10 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -20,7 +20,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError, StoreError  # 
 from spikejoule.params import Params  # noqa: E402
 from spikejoule.search import trial as trial_module  # noqa: E402
 from spikejoule.search.launch import private_folder, run_trials  # noqa: E402
-from spikejoule.search.space import SearchSettings, SearchSpace, StopSettings  # noqa: E402
+from spikejoule.search.space import SearchSettings, SearchSpace  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     ENDED,
     FAILED,
@@ -30,10 +30,8 @@ from spikejoule.search.study import (  # noqa: E402
     number_of,
     open_study,
 )
-from spikejoule.search.trial import HopelessError, StopRule  # noqa: E402
 from spikejoule.tracking.runs import SearchRun  # noqa: E402
 from spikejoule.tracking.store import FAILURE_TAG, Store, at_root  # noqa: E402
-from spikejoule.training.state import EpochRecord  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
 RESULT = (
@@ -54,7 +52,6 @@ def search(params: Params, tmp_path: Path) -> Search:
             energy="synaptic_events",
             fixed={},
             space=entries,
-            stop=StopSettings(after_fraction=None, margin_percent=1.0),
         ),
         space=SearchSpace(params.model_dump(mode="json"), dict(entries)),
         profile=None,
@@ -86,7 +83,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
         monkeypatch.setattr(trial_module, "run_trial", run_trial)
 
-    monkeypatch.setattr(trial_module, "load_data", lambda paths, digests: None)
+    monkeypatch.setattr(trial_module, "load_data", lambda paths, digests: Mock())
     come_to()
     return come_to
 
@@ -214,70 +211,3 @@ class TestOpening:
         (tmp_path / "link").symlink_to(os.sep)
         with pytest.raises(ArtifactError, match="must be a folder of the user who searches"):
             private_folder(tmp_path / "link")
-
-
-def trained(accuracies: list[float], events: list[float], bits: int) -> dict[str, Any]:
-    """Another trial, as it is kept."""
-    names = ("validation_accuracy_percent", "synaptic_events_per_sample")
-    history = [dict(zip(names, each, strict=True)) for each in zip(accuracies, events, strict=True)]
-    return {"history": history, "parameters": {"model.weight_bits": bits}}
-
-
-def rule_of(
-    params: Params, other: dict[str, Any], after: float | None, margin: float, **train: Any
-) -> StopRule:
-    """Of a trial of four epochs, beside one other."""
-    settings = params.train.model_copy(update={"max_epochs": 4, **train})
-    stop = StopSettings(after_fraction=after, margin_percent=margin)
-    return StopRule(params.model_copy(update={"train": settings}), stop, lambda: [other])
-
-
-def records_of(*accuracies: float) -> list[EpochRecord]:
-    """Of 100 events per image."""
-    return [
-        EpochRecord(epoch, 0.1, 1.0, 50.0, accuracy, (1, 1), (600, 400), 0.0, samples=10)
-        for epoch, accuracy in enumerate(accuracies, start=1)
-    ]
-
-
-class TestHopeless:
-    @pytest.mark.parametrize(
-        ("events", "bits", "margin", "hopeless"),
-        [
-            (100.0, 32, 3.0, True),
-            (100.0, 32, 3.1, False),  # not by the margin
-            (100.1, 32, 3.0, False),  # fewer events
-            (100.0, 33, 3.0, False),  # narrower weights
-        ],
-    )
-    def test_another_is_better_in_both_respects_at_the_same_point(
-        self, params: Params, events: float, bits: int, margin: float, hopeless: bool
-    ) -> None:
-        # Of eight epochs, where this one has four.
-        other = trained([*[0.0] * 3, 80.0, *[0.0] * 4], [*[0.0] * 3, events, *[0.0] * 4], bits)
-        rule = rule_of(params, other, 0.5, margin, pruned_fraction=0.0)
-        first, second = records_of(40.0, 77.0)
-        rule.on_epoch(first, 1.0)
-        with pytest.raises(HopelessError) if hopeless else nullcontext():
-            rule.on_epoch(second, 1.0)
-
-    @pytest.mark.parametrize(
-        ("after", "pruned", "stopped_at"),
-        [(0.5, 0.0, 2), (0.1, 0.0, 1), (0.5, 0.5, 3), (None, 0.0, None)],
-    )
-    def test_a_trial_ends_when_it_may_and_not_before_its_last_synapse_is_gone(
-        self, params: Params, after: float | None, pruned: float, stopped_at: int | None
-    ) -> None:
-        better = trained([90.0] * 4, [100.0] * 4, 32)
-        pruning = {"pruned_fraction": pruned, "prune_start": 0.0, "prune_end": 0.7}
-        records = records_of(50.0, 60.0, 70.0, 80.0)
-        for resumed in range(stopped_at or 4):
-            rule = rule_of(params, better, after, 2.0, **pruning)
-            rule.on_resume(records[:resumed], [1.0] * resumed)
-            for record in records[resumed : stopped_at and stopped_at - 1]:
-                rule.on_epoch(record, 1.0)
-            if stopped_at:
-                with pytest.raises(HopelessError, match=f"^after epoch {stopped_at} of 4: "):
-                    rule.on_epoch(records[stopped_at - 1], 1.0)
-            kept = [row["synaptic_events_per_sample"] for row in rule.history]
-            assert kept == [100.0] * (stopped_at or 4)

@@ -60,7 +60,6 @@ def small(
             "train.lr": {"from": 0.001, "to": 0.01, "log": True},
             "train.pruned_fraction": {"from": 0.0, "to": 0.5},
         },
-        "stop": {"after_fraction": None, "margin_percent": 1.0},
     }
     (folder / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     isolate(monkeypatch, folder)

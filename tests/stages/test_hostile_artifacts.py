@@ -24,9 +24,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CAMPAIGN = int(os.environ.get("SPIKEJOULE_DAMAGED", "200"))
 COMMANDS = {
     "inspect": ["inspect", "{checkpoint}"],
-    "report": ["report", "{checkpoint}"],
     "measure": ["measure", "{checkpoint}", "--images", "mnist5k", "--samples", "5"],
-    "energy": ["energy", "{checkpoint}", "--hardware", "{hardware}", "--baseline", "{baseline}"],
+    "energy": ["energy", "{checkpoint}", "--hardware", "{hardware}", "--baselines", "{baseline}"],
 }
 READERS = [
     *(

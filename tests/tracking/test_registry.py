@@ -20,8 +20,6 @@ from spikejoule.tracking.registry import (
     MODEL_NAME,
     ModelFiles,
     Registration,
-    origin,
-    origin_text,
 )
 from spikejoule.tracking.store import Store, opened, project_store
 from tests.tools.examples import complete_content, trained_network
@@ -90,7 +88,7 @@ class TestVersions:
             "validation_accuracy_percent": "88.5",
         }
         assert expected.items() <= version.tags.items()
-        assert len(version.tags) == 6
+        assert len(version.tags) == 5
         client = MlflowClient(tracking_uri=store.tracking_uri)
         assert version.source == f"{client.get_run(run.run_id).info.artifact_uri}/model"
         listed = {entry.path for entry in client.list_artifacts(run.run_id, "model")}
@@ -178,22 +176,3 @@ def test_a_registry_out_of_reach_is_an_error_that_publishing_again_repairs(
     again = publish("one")
     assert not again.added, "the run was whole"
     assert again.registration.added
-
-
-def test_where_a_version_comes_from(publish: Publish, store: Store, tmp_path: Path) -> None:
-    run = publish("one", accuracy=88.5)
-    found = origin("models:/surrogate-snn@champion", store)
-    assert (found["version"], found["aliases"], found["run_id"]) == (1, ["champion"], run.run_id)
-    assert (found["git.commit"], found["git.dirty"]) == ("c0ffee", "true")
-    assert f"-S {file_digest(tmp_path / 'one.pth', 'md5')} -- dvc.lock" in origin_text(found)
-    # A file is known by its weights, whatever else it says.
-    record_of(tmp_path / "again.pth", "again", accuracy=70.0)
-    assert origin(str(tmp_path / "again.pth"), store) == found
-    write_complete(tmp_path / "other.pth", complete_content(trained_network(seed=99)))
-    for reference, words in (
-        ("models:/surrogate-snn/9", "cannot be read .*version=9.* not found"),
-        ("models:/other/1", "names no version; allowed: models:/surrogate-snn/N"),
-        (str(tmp_path / "other.pth"), "is no version of surrogate-snn: publish its run"),
-    ):
-        with pytest.raises(StoreError, match=words):
-            origin(reference, store)

@@ -201,8 +201,6 @@ class TestFolder:
         assert torch.load(weights, weights_only=True)["schema_version"]
         assert weights.read_bytes() == checkpoint_path.read_bytes()
         signature = model.metadata.signature
-        names = [column.name for column in signature.outputs]
-        assert names == list(model.predict(np.zeros((1, 784), np.uint8)).columns)
         defaults = {param.name: param.default for param in signature.params}
         assert defaults == {"profile": ARITHMETIC, "seed": SEED, "indices": []}
 

@@ -18,7 +18,7 @@ from spikejoule.data.sources import load_dataset
 from spikejoule.data.sources.events import samples_of_file
 from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.energy import BootstrapSettings, analyse, load_profiles, select_profile
-from spikejoule.energy.from_checkpoint import analysis_inputs, recorded_proxies
+from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
@@ -41,16 +41,6 @@ def inspect(options: argparse.Namespace) -> str:
     if options.json:
         return json_text(checkpoint_values(checkpoint))
     return checkpoint_text(options.file.name, checkpoint)
-
-
-def proxies(options: argparse.Namespace) -> str:
-    """The energy proxies of a complete checkpoint."""
-    checkpoint = read_complete(options.file)
-    with _naming(options.file):
-        proxies = recorded_proxies(checkpoint)
-    if options.json:
-        return json_text({"checkpoint": options.file.name, **proxies.as_metrics()})
-    return proxies_text(f"Energy proxies of {options.file.name}", proxies)
 
 
 def energy(options: argparse.Namespace) -> str:

@@ -1,9 +1,8 @@
-"""Commands on a project: publishing its run, comparing runs, and where a version comes from."""
+"""Commands on a project: publishing its run, holding it to limits, and comparing recorded runs."""
 
 import argparse
 import contextlib
 
-from spikejoule.cli.arguments import json_text
 from spikejoule.core.provenance import provenance_tags
 from spikejoule.core.store import write_bytes
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, stage_paths
@@ -23,7 +22,6 @@ from spikejoule.tracking.recorded import (
     verdict_text,
     write_seeds,
 )
-from spikejoule.tracking.registry import origin, origin_text
 from spikejoule.tracking.store import Store, project_store
 
 
@@ -90,10 +88,3 @@ def seeds(options: argparse.Namespace) -> str:
     if options.table is not None:
         write_seeds(options.table, table)
     return seeds_text(table)
-
-
-def version(options: argparse.Namespace) -> str:
-    """Where a version of the model comes from, and how to restore it."""
-    _, store = _recorded(options)
-    values = origin(options.reference, store)
-    return json_text(values) if options.json else origin_text(values)

@@ -8,8 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
-
 from spikejoule.cli.arguments import STORAGE_VARIABLE
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.provenance import provenance_tags
@@ -56,7 +54,7 @@ def search(options: argparse.Namespace) -> str:
 def _searched(options: argparse.Namespace) -> str:
     from spikejoule.search.found import found_table, front_png, front_text, write_table
     from spikejoule.search.launch import run_search
-    from spikejoule.search.study import FAILED, STOPPED, TRAINED
+    from spikejoule.search.study import FAILED, TRAINED
 
     root = options.directory.resolve()
     params = load_params(root / PARAMS_FILE)
@@ -72,8 +70,7 @@ def _searched(options: argparse.Namespace) -> str:
     if options.table is not None:
         write_table(table, options.table)
     if options.figure is not None:
-        counts = f"{trained} trials trained, {len(found[STOPPED])} stopped early"
-        write_bytes(options.figure, front_png(table, energy, counts))
+        write_bytes(options.figure, front_png(table, energy, f"{trained} trials"))
     left_out = f"{failed} trials failed.\n" if failed else ""
     dashboard = f"optuna-dashboard {without_passwords(search.storage)}"
     return f"{front_text(table, energy)}{left_out}\nThe study in a browser:\n  {dashboard}\n"
@@ -119,7 +116,7 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
 def _default_workers(options: argparse.Namespace) -> int:
     if options.cluster == "slurm":
         return 2
-    process = psutil.Process()
     # Not everywhere does the system say which cores a process may use.
-    cores = len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else psutil.cpu_count()
-    return max((cores or 1) // int(options.threads), 1)
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    return max(cores // int(options.threads), 1)

@@ -123,9 +123,7 @@ def run_search(search: Search, tags: Mapping[str, str]) -> Found:
         trials = [trial for word in SETTLED for trial in found[word]]
         # Those that their workers could not record.
         run.record({number_of(one): EndedTrial(**one.user_attrs[ENDED]) for one in trials})
-        names = dict(zip(SETTLED, ("complete", "stopped_early", "failed"), strict=True))
-        counts = {name: float(len(found[word])) for word, name in names.items()}
-        run.end("FINISHED", {"trials": float(len(trials)), **counts})
+        run.end("FINISHED", {word: float(len(found[word])) for word in SETTLED})
         return found
     except BaseException as error:
         if search.cluster == "local":

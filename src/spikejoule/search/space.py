@@ -20,7 +20,6 @@ from spikejoule.core.errors import ParameterError, shown
 from spikejoule.core.parameters import (
     Kinds,
     Line,
-    Real,
     Section,
     parsed,
     problem_lines,
@@ -53,22 +52,9 @@ TRIED: Final = 200
 _DIGITS = 4
 _RANGE_KEYS: Final = {"from", "to", "step", "log"}
 _ENTRY = (
-    "a list of values, each once, or a range {from: A, to: B} of numbers with A below B, and with "
+    "a list of values, or a range {from: A, to: B} of numbers with A below B, and with "
     "a step up to B - A, or log: true if A is above 0"
 )
-
-
-class StopSettings(Section):
-    """When a trial that is hopeless ends early.
-
-    Attributes:
-        after_fraction: of its epochs, after which a trial may be stopped; None never does.
-        margin_percent: by how many percentage points another trial must have been more accurate at
-            the same point of its training, for no more synaptic events and no wider weights.
-    """
-
-    after_fraction: Real | None = Field(gt=0, le=1)
-    margin_percent: Real = Field(gt=0, le=100)
 
 
 class SearchSettings(Section):
@@ -81,7 +67,6 @@ class SearchSettings(Section):
             ``synaptic_events``.
         fixed: parameters that differ from params.yaml in all trials, by full key.
         space: parameters that are searched, by full key: a list of values, or a range.
-        stop: when a hopeless trial ends early.
     """
 
     study: str = Field(
@@ -95,7 +80,6 @@ class SearchSettings(Section):
         min_length=1,
         description="parameters by full key, each a list of values or a range {from: A, to: B}",
     )
-    stop: StopSettings
 
     @model_validator(mode="after")
     def _each_key_once(self) -> Self:
@@ -266,10 +250,9 @@ def _problem_of(key: str, content: object, part: str) -> str:
     if part == "fixed":
         problems = [_misfit(key, content)]
     elif isinstance(content, list) and content:
-        if len({json.dumps(value, default=str) for value in content}) == len(content):
-            problems = [_misfit(key, value) for value in content]
+        problems = [_misfit(key, value) for value in content]
     elif isinstance(content, Mapping) and {"from", "to"} <= content.keys() <= _RANGE_KEYS:
-        ends = [_misfit(key, content[end], f"{key}.{end}") for end in ("from", "to")]
+        ends = [_misfit(key, content[end]) for end in ("from", "to")]
         if any(ends) or _is_range(key, content):
             problems = ends
     if problems is None:
@@ -277,14 +260,8 @@ def _problem_of(key: str, content: object, part: str) -> str:
     return next(filter(None, problems), "")
 
 
-def _misfit(key: str, value: object, where: str = "") -> str:
-    """The line that says what is wrong with a value by itself; nothing if it fits.
-
-    Args:
-        key: of the parameter.
-        value: of it.
-        where: what the line begins with in place of the key.
-    """
+def _misfit(key: str, value: object) -> str:
+    """The line that says what is wrong with a value by itself; nothing if it fits."""
     section, _, own = key.partition(".")
     content = {section: {own: value}}
     try:
@@ -293,8 +270,7 @@ def _misfit(key: str, value: object, where: str = "") -> str:
         # All others are missing, which is none of its faults.
         problems = error.errors(include_url=False)
         own_problems = [one for one in problems if one["loc"][:2] == (section, own)]
-        lines = problem_lines(own_problems, content, Params).values()
-        return "".join((where or key) + line.removeprefix(key) for line in lines)
+        return "".join(problem_lines(own_problems, content, Params).values())
     return ""
 
 

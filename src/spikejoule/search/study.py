@@ -41,11 +41,10 @@ ENDED: Final = "ended"
 """Attribute of a trial: the fields of its `EndedTrial`."""
 
 TRAINED: Final = "trained"
-STOPPED: Final = "stopped early"
 FAILED: Final = "failed"
 RUNNING: Final = "running"
 WAITING: Final = "to be run again"
-SETTLED: Final = (TRAINED, STOPPED, FAILED)
+SETTLED: Final = (TRAINED, FAILED)
 """What may have become of a trial; those that are settled are over."""
 
 _SQLITE = "sqlite:///"
@@ -111,7 +110,6 @@ class Search:
             "space": self.space.entries,
             "energy": self.settings.energy,
             "prices": {of: str(price) for of, price in prices.items()},
-            "stop": self.settings.stop.model_dump(),
             "data": self.data,
         }
         plain: dict[str, Any] = json.loads(json.dumps(content))
@@ -202,8 +200,7 @@ def by_state(trials: Iterable[FrozenTrial]) -> dict[str, list[FrozenTrial]]:
         if trial.state in words:
             found[words[trial.state]].append(trial)
         elif trial.state == TrialState.PRUNED and ENDED in trial.user_attrs:
-            given_up = trial.user_attrs[ENDED]["status"] == "FAILED"
-            found[FAILED if given_up else STOPPED].append(trial)
+            found[FAILED].append(trial)
     return found
 
 

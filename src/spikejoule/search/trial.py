@@ -1,23 +1,16 @@
-"""One trial: trained as the stage `train` trains, and measured on validation images alone.
-
-It ends early where it is hopeless. Optuna's pruners know one objective alone; with two, a trial is
-hopeless when another that was trained to its end was better in both respects at the same point of
-its training: more accurate on validation images by a margin, for no more synaptic events per
-training image, and with weights no wider. A trial that removes synapses is judged after the last is
-gone: before, it has events that it will not have.
-"""
+"""One trial: trained as the stage `train` trains, and measured on validation images alone."""
 
 import logging
 import math
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import optuna
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 
 import spikejoule
 from spikejoule.core.errors import ArtifactError, ParameterError
@@ -34,25 +27,20 @@ from spikejoule.energy import HardwareProfile, count_operations
 from spikejoule.energy.prices import middle_pj
 from spikejoule.engine import engine_to_train
 from spikejoule.engine.choice import resolve_device
-from spikejoule.engine.interface import BatchOutcome
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
-from spikejoule.search.space import StopSettings, check_trial
+from spikejoule.search.space import check_trial
 from spikejoule.search.study import ENDED, NUMBER, Search, number_of
-from spikejoule.tracking.runs import EndedTrial
+from spikejoule.tracking.runs import EndedTrial, History
 from spikejoule.tracking.store import FAILURE_TAG, in_one_line
 from spikejoule.training.outcome import trained_network
-from spikejoule.training.state import EpochRecord
-from spikejoule.training.training import DivergedError, TrainingData, TrainingObserver, train
+from spikejoule.training.training import TrainingData, TrainingObserver, train
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
 """What a search reads of a pipeline's artifacts: no test images are among them."""
 
-STOPPED_TAG: Final = "spikejoule.stopped"
-
-_CURVES = ("validation_accuracy_percent", "synaptic_events_per_sample")
 _PJ_PER_NJ = 1000.0
 
 logger = logging.getLogger(__name__)
@@ -154,70 +142,6 @@ def run_trial(
         return metrics, file_digest(file, "sha256")
 
 
-class HopelessError(Exception):
-    """The trial need not go on; says why."""
-
-
-class StopRule:
-    """An observer that keeps the curves of a trial, and ends the trial where it is hopeless.
-
-    Args:
-        params: of the trial.
-        stop: when a trial may be ended.
-        others: gives the trials that were trained to the end, as fields of `EndedTrial`.
-
-    Attributes:
-        history: an entry an epoch: `epoch` from 1, `validation_accuracy_percent`, and
-            `synaptic_events_per_sample`, a mean over the training images.
-    """
-
-    def __init__(
-        self, params: Params, stop: StopSettings, others: Callable[[], Iterable[Mapping[str, Any]]]
-    ) -> None:
-        self._params, self._stop, self._others = params, stop, others
-        self.history: list[dict[str, float]] = []
-
-    def on_batch(self, epoch: int, samples: int, outcome: BatchOutcome) -> None:
-        """After each step: nothing to do."""
-
-    def on_resume(self, history: Sequence[EpochRecord], seconds: Sequence[float]) -> None:
-        """Take over the epochs of a trial that resumes."""
-        self.history += [
-            {
-                "epoch": record.epoch,
-                "validation_accuracy_percent": round(record.validation_accuracy_percent, 4),
-                "synaptic_events_per_sample": round(
-                    sum(record.synaptic_events) / record.samples, 1
-                ),
-            }
-            for record in history
-        ]
-
-    def on_epoch(self, record: EpochRecord, seconds: float) -> None:
-        """Keep the epoch; raises HopelessError where another trial beats this one."""
-        self.on_resume([record], [seconds])
-        train, after = self._params.train, self._stop.after_fraction
-        epoch, last = record.epoch, train.max_epochs
-        if after is None or epoch == last or epoch < after * last:
-            return
-        if not train.is_pruned_by(epoch, last):
-            return
-        accuracy, events = (self.history[-1][name] for name in _CURVES)
-        for other in self._others():
-            # Another one may have another number of epochs.
-            place = max(math.ceil(epoch / last * len(other["history"]) - 1e-9), 1) - 1
-            its_accuracy, its_events = (other["history"][place][name] for name in _CURVES)
-            if (
-                its_accuracy - accuracy >= self._stop.margin_percent
-                and its_events <= events
-                and other["parameters"]["model.weight_bits"] <= self._params.model.weight_bits
-            ):
-                raise HopelessError(
-                    f"after epoch {epoch} of {last}: {accuracy:.2f} % for {events:,.0f} synaptic "
-                    f"events, where another trial had {its_accuracy:.2f} % for {its_events:,.0f}"
-                )
-
-
 class Objective:
     """Runs one trial after the other.
 
@@ -268,7 +192,6 @@ class Objective:
     def _ended(self, number: int, params: Params) -> EndedTrial:
         """Train, from where a killed worker has left off."""
         search, parameters = self._search, params.flattened()
-        rule = StopRule(params, search.settings.stop, self._trained)
         known_by = {"search": search.run.search_id, "trial": number, "code": self._code}
         resume = ResumeFile(
             search.folder / "resume", content_digest(known_by), f"trial {number} of the search"
@@ -276,18 +199,14 @@ class Objective:
         with resume:
             store = resume if params.train.resume else None
             try:
+                history = History(self._data.architecture(params).layer_names)
                 metrics, digest = run_trial(
-                    params, self._data, search.profile, search.threads, rule, store
+                    params, self._data, search.profile, search.threads, history, store
                 )
-                tags, status = {"trained_sha256": digest}, "FINISHED"
-            except (DivergedError, HopelessError) as reason:
-                metrics, tags, status = {}, {STOPPED_TAG: str(reason)}, "FINISHED"
+                tags = {"trained_sha256": digest}
+                ended = EndedTrial("FINISHED", parameters, metrics, tags, history.rows)
             except (MemoryError, ParameterError) as error:
-                metrics, tags, status = {}, {FAILURE_TAG: in_one_line(error)}, "FAILED"
+                ended = EndedTrial("FAILED", parameters, tags={FAILURE_TAG: in_one_line(error)})
             # Of a trial that is to be run again alone a state is kept.
             resume.done()
-        return EndedTrial(status, parameters, metrics, tags, rule.history)
-
-    def _trained(self) -> list[Mapping[str, Any]]:
-        complete = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [trial.user_attrs[ENDED] for trial in complete]
+        return ended

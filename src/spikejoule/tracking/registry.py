@@ -11,9 +11,7 @@ From a version git and DVC lead back to its code, data and parameters: by its ch
 dvc.lock records it.
 """
 
-import hashlib
 import logging
-import re
 import shutil
 import tempfile
 import warnings
@@ -24,12 +22,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from spikejoule.core.errors import StoreError
 from spikejoule.core.provenance import content_digest, file_digest
-from spikejoule.core.text import mapping_rows, render
-from spikejoule.tracking.store import Store, opened_to_read
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -45,16 +39,12 @@ MODEL_FOLDER: Final = "model"
 """Where the served model is within its run."""
 
 MD5_TAG: Final = "dvc.md5"
-WEIGHTS_TAG: Final = "weights.sha256"
 RESULT_TAG: Final = "spikejoule.result_id"
 ACCURACY_TAG: Final = "validation_accuracy_percent"
 VALIDATION_TAG: Final = "validation.set"
 VALIDATED_ON_TEST: Final = "test set"
 
 _DESCRIPTION = "Spiking network that counts its spikes and prices them"
-_REFERENCE = re.compile(rf"models:/{MODEL_NAME}(?:/(\d+)|@([\w-]+))")
-# Of the run's tags, those that say where it comes from.
-_ORIGIN = ("git.commit", "git.dirty", "dvc.experiment", "dvc.baseline", "data.source")
 _PACKAGE = Path(__file__).parents[1]
 # What the copied package imports to answer; torch reads the checkpoint.
 _LIBRARIES = (
@@ -123,7 +113,6 @@ def register(
         **tags,
         ACCURACY_TAG: str(checkpoint.section("training_results")["best_val_accuracy"]),
         MD5_TAG: file_digest(files.checkpoint, "md5"),
-        WEIGHTS_TAG: weights_digest(checkpoint.state),
         VALIDATION_TAG: _validation_set(ours["data"], ours.get("seed")),
     }
     with tempfile.TemporaryDirectory() as folder:
@@ -182,76 +171,6 @@ def _validation_set(data: Mapping[str, Any], seed: int | None) -> str:
     )
 
 
-def weights_digest(state: Mapping[str, NDArray[np.float32]]) -> str:
-    """SHA-256 (hexadecimal) of the names, shapes and bytes of all weights."""
-    digest = hashlib.sha256()
-    for name, array in sorted(state.items()):
-        digest.update(f"{name} {array.shape} ".encode())
-        digest.update(np.ascontiguousarray(array, dtype="<f4").tobytes())
-    return digest.hexdigest()
-
-
-def origin(reference: str, store: Store) -> dict[str, Any]:
-    """Where a version comes from, as plain values: its tags, and those of its run.
-
-    Args:
-        reference: `models:/surrogate-snn/3`, `models:/surrogate-snn@champion`, or the path of a
-            complete checkpoint, whose weights name the version: the newest of those that have them.
-        store: its registry.
-
-    Raises:
-        StoreError: there is no such version, or the store cannot be read.
-        ArtifactError: the file is no complete checkpoint.
-    """
-    named = _REFERENCE.fullmatch(reference)
-    weights = ""
-    if named is None and reference.startswith("models:"):
-        raise StoreError(
-            f"{reference} names no version; allowed: models:/{MODEL_NAME}/N, "
-            f"models:/{MODEL_NAME}@ALIAS, or a file."
-        )
-    if named is None:
-        from spikejoule.model.checkpoint import read_complete
-
-        weights = weights_digest(read_complete(reference).state)
-    with opened_to_read(store) as (client, _):
-        if named is None:
-            known = f"name = '{MODEL_NAME}' AND tags.`{WEIGHTS_TAG}` = '{weights}'"
-            found = client.search_model_versions(known, order_by=["version_number DESC"])
-            if not found:
-                raise StoreError(f"{reference} is no version of {MODEL_NAME}: publish its run.")
-            version = found[0]
-        elif named[1] is None:
-            version = client.get_model_version_by_alias(MODEL_NAME, named[2])
-        else:
-            version = client.get_model_version(MODEL_NAME, named[1])
-        aliases = [name for name, of in _aliases(client).items() if of == str(version.version)]
-        tags = client.get_run(str(version.run_id)).data.tags
-    return {
-        "model": MODEL_NAME,
-        "version": int(version.version),
-        "aliases": sorted(aliases),
-        "run_id": version.run_id,
-        **{name: tags[name] for name in _ORIGIN if name in tags},
-        **version.tags,
-    }
-
-
-def origin_text(values: Mapping[str, Any]) -> str:
-    """What `origin` found in words, and the commands that restore the version."""
-    title, known = f"Version {values['version']} of {MODEL_NAME}", mapping_rows(values)
-    return (
-        f"{render(title, [('Origin', known)])}\n"
-        "To restore it with its code, data and parameters, by the first commit, or experiment of\n"
-        "DVC, whose dvc.lock records it (from other clones: `git fetch`, `dvc exp pull`, `dvc\n"
-        "pull`):\n"
-        f"  git log --all --reverse --format=%H -S {values[MD5_TAG]} -- dvc.lock\n"
-        "  git checkout COMMIT && dvc checkout\n"
-        "The checkpoint and its parameters alone, from the store:\n"
-        f"  mlflow artifacts download --run-id {values['run_id']}\n"
-    )
-
-
 def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None) -> None:
     """Write the MLflow model of a run's files to `folder`, which must not exist.
 
@@ -288,25 +207,13 @@ def save_served_model(folder: Path, files: ModelFiles, run_id: str | None = None
 
 def _signature(checkpoint: "CompleteCheckpoint", profile: str) -> "ModelSignature":
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+    from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
-    counts = [f"spikes_{name}" for name in checkpoint.architecture.layer_names]
-    counts.append("synaptic_events")
-    if checkpoint.encoder.input_products is not None:
-        counts.append("input_macs")
     seed = checkpoint.section("spikejoule").get("seed", checkpoint.section("encoding").get("seed"))
     return ModelSignature(
         # MLflow would turn 0.7 into the byte 0 on its way through a uint8 signature, and admit one
         # shape alone. As objects pixels arrive as they were sent, and the model judges them.
         inputs=Schema([TensorSpec(np.dtype(object), (-1,))]),
-        outputs=Schema(
-            [
-                *(ColSpec(DataType.long, name) for name in ("class", *counts)),
-                ColSpec(DataType.double, "energy_pj", required=False),
-                ColSpec(DataType.double, "energy_low_pj"),
-                ColSpec(DataType.double, "energy_high_pj"),
-            ]
-        ),
         params=ParamSchema(
             [
                 ParamSpec("profile", DataType.string, profile),

@@ -188,7 +188,35 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class LiveRun:
+class History:
+    """An observer of a training that keeps its epochs.
+
+    Args:
+        layer_names: of the network.
+
+    Attributes:
+        rows: one an epoch, as `log_history` takes them.
+    """
+
+    def __init__(self, layer_names: Sequence[str]) -> None:
+        self._layer_names, self._elapsed = layer_names, 0.0
+        self.rows: list[dict[str, float]] = []
+
+    def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
+        """After each step: nothing to keep."""
+
+    def on_epoch(self, record: Any, seconds: float) -> None:
+        """After each epoch's validation."""
+        self._elapsed += seconds
+        self.rows.append(epoch_row(record.entry(), self._layer_names, self._elapsed))
+
+    def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
+        """Before a training resumes: all epochs so far."""
+        for record, lasted in zip(history, seconds, strict=True):
+            self.on_epoch(record, lasted)
+
+
+class LiveRun(History):
     """An observer of a pipeline's training that shows it as a run, in a `with` statement.
 
     A thread talks to the store: the training waits for it at its very end alone, for some seconds.
@@ -213,12 +241,11 @@ class LiveRun:
         key: str | None,
         keeper: psutil.Process,
     ) -> None:
-        self._store, self._parameters, self._layer_names = store, parameters, layer_names
+        super().__init__(layer_names)
+        self._store, self._parameters = store, parameters
         self._known = {TRAINING_TAG: key} if key else {}
         self._tags = {**provenance_tags(Path.cwd()), **keeper_tags(keeper), **self._known}
-        self._rows: list[dict[str, float]] = []
         self._n_written = 0
-        self._elapsed = 0.0
         self._client: MlflowClient | None = None
         self._run: Any = None
         self._end: tuple[str, dict[str, str]] = ("RUNNING", {})
@@ -241,19 +268,6 @@ class LiveRun:
             self._end = ("FAILED", {FAILURE_TAG: f"stage train: {str(error) or kind.__name__}"})
         self._has_ended.set()
         self._thread.join(_LAST_SECONDS)
-
-    def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
-        """After each step: nothing to show."""
-
-    def on_epoch(self, record: Any, seconds: float) -> None:
-        """After each epoch's validation."""
-        self._elapsed += seconds
-        self._rows.append(epoch_row(record.entry(), self._layer_names, self._elapsed))
-
-    def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
-        """Before a training resumes: all epochs so far, of which the run may lack some."""
-        for record, lasted in zip(history, seconds, strict=True):
-            self.on_epoch(record, lasted)
 
     def trained(self, path: Path) -> None:
         """The trained network is written: by its digest `publish` finds the run, and ends it."""
@@ -279,7 +293,7 @@ class LiveRun:
             with opened(self._store) as (client, experiment_id):
                 self._run = self._begin(client, experiment_id)
             self._client = client
-        info, rows = self._run.info, self._rows[self._n_written :]
+        info, rows = self._run.info, self.rows[self._n_written :]
         if rows:
             log_history(self._client, info.run_id, rows, info.start_time)
             self._n_written += len(rows)
@@ -303,9 +317,9 @@ class EndedTrial:
     """What a trial of a search came to.
 
     Attributes:
-        status: MLflow's: FINISHED if it was trained or stopped as planned, else FAILED.
+        status: MLflow's: FINISHED if it was trained to its end, else FAILED.
         parameters: all of it, by full key.
-        metrics: what it gave; nothing if it was not trained to its end.
+        metrics: what it gave; nothing if it failed.
         tags: further facts; why it came to nothing.
         history: its epochs, as `log_history` takes them.
     """
