@@ -15,7 +15,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.none import NoEncoding
-from spikejoule.graphs import integers_of, metadata_of, nir_graph, write_nir
+from spikejoule.graphs import metadata_of, nir_graph, write_nir
 from spikejoule.model.checkpoint import read_complete
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork, load_trained, save_trained
@@ -45,8 +45,7 @@ class TestMetadata:
                 "type": "poisson", "time_window": 50, "max_rate_hz": 80.0,
             }  # fmt: skip
             assert (stated.pruned, stated.version) == (False, __version__)
-            with pytest.raises(ArtifactError, match="floating point, and has no integers"):
-                integers_of(graph)
+            assert stated.quantisation is None
 
     @pytest.mark.parametrize(
         ("encoder", "step_ms", "inputs"),
@@ -82,7 +81,8 @@ class TestIntegers:
         save_trained(tmp_path / "trained.pth", network)
         graph = through_a_file(tmp_path, network)
         stored = torch.load(tmp_path / "trained.pth", weights_only=True)["quantisation"]
-        found = integers_of(graph)
+        found = metadata_of(graph).quantisation
+        assert found is not None
         for name in ("weight_bits", "state_bits", "exponents", "thresholds", "leak_factors"):
             assert getattr(found, name) == stored[name]
         assert found.integers.keys() == stored["integers"].keys()

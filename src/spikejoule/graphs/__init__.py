@@ -18,7 +18,6 @@ doi:10.1038/s41467-024-52259-9.
 from spikejoule.graphs.nir_out import (
     NirMetadata,
     graph_without_nodes,
-    integers_of,
     metadata_of,
     nir_graph,
     write_nir,
@@ -27,7 +26,6 @@ from spikejoule.graphs.nir_out import (
 __all__ = [
     "NirMetadata",
     "graph_without_nodes",
-    "integers_of",
     "metadata_of",
     "nir_graph",
     "write_nir",

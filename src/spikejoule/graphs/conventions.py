@@ -21,7 +21,7 @@ from typing import Any, Final, Literal
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.graphs.network import Network, Neurons, Step, Waiting
-from spikejoule.graphs.nir_out import FORMAT, metadata_from
+from spikejoule.graphs.nir_out import FORMAT, metadata_of
 
 Reset = Literal["zero", "subtract"]
 Comparison = Literal["ge", "gt"]
@@ -95,7 +95,7 @@ def conventions_of(network: Network, given: Conventions) -> Conventions:
         ArtifactError: the metadata are damaged, or say that the network is one of integers.
     """
     known = {name: getattr(given, name) for name in Conventions.__dataclass_fields__}
-    stated = _stated(network.metadata)
+    stated = _stated(network)
     for name, value in stated.items():
         said = known[name]
         if said is not None and said != value:
@@ -117,11 +117,11 @@ def conventions_of(network: Network, given: Conventions) -> Conventions:
     return Conventions(**known)
 
 
-def _stated(metadata: Mapping[str, Any]) -> dict[str, Any]:
+def _stated(network: Network) -> dict[str, Any]:
     """What metadata of this project say; nothing of others'."""
-    if metadata.get("format") != FORMAT:
+    if network.metadata.get("format") != FORMAT:
         return {}
-    own = metadata_from(metadata)
+    own = metadata_of(network)
     if own.quantisation is not None:
         raise ArtifactError(
             "the graph stands for a network of integers, which no graph of NIR computes: price its "

@@ -83,34 +83,25 @@ class NirMetadata(Record):
     quantisation: QuantisationEntry | None = None
 
 
-def metadata_of(graph: nir.NIRGraph) -> NirMetadata:
+class _Described(Protocol):
+    """A graph of nir, or a checked network of one."""
+
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+
+
+def metadata_of(graph: _Described) -> NirMetadata:
     """What a graph of `nir_out.nir_graph` says beyond NIR, in memory or read from a file.
 
     Raises ArtifactError if the graph is of another writer, or its metadata damaged.
     """
-    return metadata_from(graph.metadata)
-
-
-def metadata_from(metadata: Mapping[str, Any]) -> NirMetadata:
-    """The same of the metadata themselves."""
-    content = _plain(metadata)
+    content = _plain(graph.metadata)
     if content.get("format") != FORMAT:
         raise ArtifactError(
             f"the NIR graph must have metadata of the format {FORMAT!r}, but has "
             f"{content.get('format', 'no format')!r:.80}."
         )
     return NirMetadata.from_content("the NIR graph's metadata", content)
-
-
-def integers_of(graph: nir.NIRGraph) -> QuantisationEntry:
-    """Widths, grids and integers of a graph, bit for bit those of the checkpoint.
-
-    Raises ArtifactError as :func:`metadata_of`, and for a network of floating point.
-    """
-    entry = metadata_of(graph).quantisation
-    if entry is None:
-        raise ArtifactError("the NIR graph is a network of floating point, and has no integers.")
-    return entry
 
 
 def _plain(value: Any, key: str = "") -> Any:
