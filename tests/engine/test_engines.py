@@ -406,13 +406,8 @@ class TestInterface:
             assert choose_engine("auto", device, "lif") == chosen
             assert choose_engine("auto", device, "other") == "dense"
         assert choose_engine("dense", "cpu", "lif") == "dense"
-        for arguments, words in {
-            ("fast", "cpu", "lif"): "engine is 'fast'; allowed are auto, event",
-            ("event", "cuda", "lif"): "CPU alone; device is cuda",
-            ("event", "cpu", "other"): "no kernels of the neuron 'other', but of lif",
-        }.items():
-            with pytest.raises(ParameterError, match=words):
-                choose_engine(*arguments)
+        with pytest.raises(ParameterError, match="no kernels of the neuron 'other', but of lif"):
+            choose_engine("event", "cpu", "other")
 
     def test_a_gpu_is_not_taken_on_trust(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -34,8 +34,6 @@ def use_threads(count: int) -> int:
     return granted
 
 
-ENGINES = ("auto", "event", "dense")
-
 EVENT_NEURONS = frozenset({"lif"})
 """Neurons that the event engine has kernels of; the dense engine runs all."""
 
@@ -52,13 +50,8 @@ def choose_engine(name: str, device: str, neuron: str) -> str:
         neuron: name of the neuron model.
 
     Raises:
-        ParameterError: an unknown name, or the event engine asked for on another device or for a
-            neuron that it has no kernels of.
+        ParameterError: the event engine asked for, for a neuron that it has no kernels of.
     """
-    if name not in ENGINES:
-        raise ParameterError(f"engine is {name!r}; allowed are {', '.join(ENGINES)}")
-    if name == "event" and device not in ("auto", "cpu"):
-        raise ParameterError(f"engine event runs on the CPU alone; device is {device}")
     if name == "event" and neuron not in EVENT_NEURONS:
         raise ParameterError(
             f"engine event has no kernels of the neuron {neuron!r}, but of "
