@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from spikejoule.data.images import subject_of_data
 from spikejoule.evaluation.evaluation import EvaluationFiles
 from spikejoule.report.charts import accuracy, energy
-from spikejoule.report.charts.canvas import Chart, NoChart
+from spikejoule.report.charts.canvas import Chart
 from spikejoule.report.charts.learning import (
     confusion_matrix,
     per_class_accuracy,
@@ -63,25 +63,19 @@ def pictures(
     return {name: chart.png() for name, chart in charts.items()}
 
 
-def charts_of_page(content: "PageContent") -> dict[str, Chart | NoChart | None]:
-    """The charts of the page, by the name that its template calls them."""
-    analysis, subject = content.analysis, content.analysis.inputs.subject
-    raster: Chart | NoChart = NoChart(
-        "raster",
-        f"One {subject.sample}, spike by spike",
-        f"No {subject.sample}'s spikes are known.",
-    )
-    if content.raster is not None:
-        raster = spike_raster(content.raster, analysis.inputs.title, with_counts=False)
+def charts_of_page(content: "PageContent") -> dict[str, Chart | None]:
+    """The charts of the page, by the name that its template calls them; None without data."""
+    analysis, raster = content.analysis, content.raster
+    runs = any(run.synaptic_events_per_inference > 0 for run in content.front)
     return {
         "fronts": accuracy.recorded_fronts(content.fronts, analysis.judging.id),
         "by_profile": energy.by_profile(analysis),
         "by_term": energy.by_term(analysis),
         "by_layer": energy.by_layer(analysis),
         "by_step": accuracy.by_step(analysis, content.by_step, content.early),
-        "front": accuracy.front_of_page(content.front),
+        "front": accuracy.accuracy_front(content.front, None, "", False) if runs else None,
         "break_even": energy.break_even(analysis),
         "training": training_energy(analysis),
         "by_class": energy.by_class(analysis),
-        "raster": raster,
+        "raster": None if raster is None else spike_raster(raster, analysis.inputs.title, False),
     }

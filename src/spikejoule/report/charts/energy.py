@@ -10,7 +10,7 @@ from spikejoule.energy.estimates import Energy, energy_words, joules
 from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.terms import in_words
 from spikejoule.report.charts import canvas
-from spikejoule.report.charts.canvas import Chart, NoChart
+from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
     from spikejoule.energy import EnergyAnalysis
@@ -68,10 +68,6 @@ def by_profile(analysis: "EnergyAnalysis") -> Chart:
         f"{joules(min([*spent, *spent_by_others]), 3)} to {joules(max(spent), 3)} per inference",
         figure,
         analysis.inputs.title,
-        "A bar spans the price range and the bootstrap interval of the mean. Profiles cover "
-        "different things (see their scope), so that they bound each other and do not rank chips. "
-        "A profile without a price of a multiply-accumulate shows no baseline. The last row holds "
-        "what other networks were measured to need on chips, as published.",
     )
 
 
@@ -112,33 +108,26 @@ def _by_rows(analysis: "EnergyAnalysis") -> pd.DataFrame:
 
 
 @canvas.house_style()
-def by_term(analysis: "EnergyAnalysis") -> Chart | NoChart:
-    """The chosen profile's terms, largest first."""
-    return _bars(
-        "by-term",
-        f"What the energy goes to, under {analysis.chosen.title}",
-        _by_rows(analysis).sort_values("high", ascending=False, kind="stable").set_index("name"),
-        f"Not included: {in_words(*analysis.terms('unpriced')) or 'no counted term'}.",
-    )
+def by_term(analysis: "EnergyAnalysis") -> Chart | None:
+    """The chosen profile's terms, largest first; None if it prices none."""
+    rows = _by_rows(analysis).sort_values("high", ascending=False, kind="stable")
+    finding = f"What the energy goes to, under {analysis.chosen.title}"
+    return _bars("by-term", finding, rows.set_index("name"))
 
 
 @canvas.house_style()
-def by_layer(analysis: "EnergyAnalysis") -> Chart | NoChart:
+def by_layer(analysis: "EnergyAnalysis") -> Chart | None:
     """The chosen profile's energy by layer and connection, in the order of the network."""
     sums = _by_rows(analysis).groupby("place")[["low", "value", "high"]].sum()
     order = [place.replace("_to_", " → ") for place in analysis.inputs.places]
-    return _bars(
-        "by-layer",
-        "Where it goes: layers and the connections between them",
-        sums.reindex([place for place in order if place in sums.index]),
-        "Synaptic events belong to a connection; updates, leaks, biases and spikes to a layer.",
-    )
+    rows = sums.reindex([place for place in order if place in sums.index])
+    return _bars("by-layer", "Where it goes: layers and the connections between them", rows)
 
 
-def _bars(key: str, finding: str, rows: pd.DataFrame, caption: str) -> Chart | NoChart:
+def _bars(key: str, finding: str, rows: pd.DataFrame) -> Chart | None:
     """A bar a row: its name, and the mean at the prices' low ends, values and high ends."""
     if not (rows["high"] > 0).any():
-        return NoChart(key, finding, "The profile prices nothing that was counted.")
+        return None
     figure = canvas.new_figure(_BAR_INCHES * len(rows) + 0.7)
     axes = figure.subplots()
     canvas.from_zero(axes, "x", rows["high"].max())
@@ -154,19 +143,15 @@ def _bars(key: str, finding: str, rows: pd.DataFrame, caption: str) -> Chart | N
             bar = axes.barh([place + 0.25], [end], height=0.3, color=canvas.BLUE, alpha=alpha)
             canvas.tip(bar, f"{row.Index}: {size}")
     axes.set_xlabel("Energy per inference, mean")
-    return Chart(key, finding, figure, caption=caption)
+    return Chart(key, finding, figure)
 
 
 @canvas.house_style()
-def by_class(analysis: "EnergyAnalysis") -> Chart | NoChart:
-    """The chosen profile's energy by class, with intervals."""
+def by_class(analysis: "EnergyAnalysis") -> Chart | None:
+    """The chosen profile's energy by class, with intervals; None where means alone are known."""
     classes, subject = analysis.classes, analysis.inputs.subject
     if not classes:
-        return NoChart(
-            "by-class",
-            f"Some {subject.nouns} cost more than others",
-            f"Counts are known as means over all {subject.samples} alone.",
-        )
+        return None
     figure = canvas.new_figure(0.24 * len(classes) + 0.7)
     axes = figure.subplots()
     canvas.from_zero(axes, "x", 1.05 * max(row["energy"].highest_pj for row in classes))
@@ -183,10 +168,10 @@ def by_class(analysis: "EnergyAnalysis") -> Chart | NoChart:
 
 
 @canvas.house_style()
-def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
+def break_even(analysis: "EnergyAnalysis") -> Chart | None:
     """The spiking network's energy against the spikes of an input, and the baselines'.
 
-    Under the chosen profile if it has a break-even, else under the first that has.
+    Under the chosen profile if it has a break-even, else under the first that has; None if none.
     """
     solved = [
         (one.profile, one.conventional, limit)
@@ -195,12 +180,7 @@ def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
     ]
     solved.sort(key=lambda one: one[0] != analysis.chosen)
     if not solved:
-        reason = "No profile prices both a multiply-accumulate and a synaptic event."
-        if not analysis.inputs.baselines:
-            reason = "No conventional network was counted."
-        elif analysis.inputs.encoder.input_products is not None:
-            reason = "The input is a constant current, without spikes that could be more or fewer."
-        return NoChart("break-even", "Break-even", reason)
+        return None
     profile, first, limit = solved[0]
     shown = [(other, each) for under, other, each in solved if under == profile]
     cost, energy = analysis.window_cost(profile), analysis.total(profile=profile.id).value_pj
@@ -236,11 +216,4 @@ def break_even(analysis: "EnergyAnalysis") -> Chart | NoChart:
     if limit.spikes_per_input is not None:
         finding = f"Break-even: less energy than {first.name} up to {limit.spikes_per_input:.3g} "
         finding += "spikes an input"
-    return Chart(
-        "break-even",
-        f"{finding}, under {profile.title}",
-        figure,
-        caption="The spiking network needs less to the left of where its line crosses a "
-        "baseline's. All spikes are taken to grow in proportion to the input's, at the weights "
-        "that were trained; leaks and biases stay.",
-    )
+    return Chart("break-even", f"{finding}, under {profile.title}", figure)

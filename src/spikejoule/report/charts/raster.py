@@ -118,19 +118,16 @@ def spike_raster(raster: SpikeRaster, source: str, with_counts: bool = True) -> 
         with_counts: whether the image and the output counts are beside them; the chart is wide
             then.
     """
-    layers, n_layers = raster.layers, len(raster.layers)
-    columns, height, width = (
-        ((1, 4.2), 2.2, 9.6) if with_counts else ((1,), 1.8, canvas.WIDTH_INCHES)
-    )
+    layers, n_layers, step_ms = raster.layers, len(raster.layers), raster.step_ms
+    height, width = (2.2, 9.6) if with_counts else (1.8, canvas.WIDTH_INCHES)
     figure = canvas.new_figure(height * n_layers, width)
-    rows = figure.add_gridspec(n_layers, len(columns), width_ratios=columns)
+    ratios = (1, 4.2) if with_counts else (1,)
+    rows = figure.add_gridspec(n_layers, len(ratios), width_ratios=ratios)
     shared: Axes | None = None
-    for place, (layer, colour) in enumerate(
-        zip(layers, canvas.layer_colours(n_layers), strict=True)
-    ):
-        axes = figure.add_subplot(rows[place, -1], sharex=shared)
-        shared, last = axes, place == n_layers - 1
-        _draw_spikes(axes, layer, colour, raster.step_ms)
+    for place, colour in enumerate(canvas.layer_colours(n_layers)):
+        layer, last = layers[place], place == n_layers - 1
+        axes = shared = figure.add_subplot(rows[place, -1], sharex=shared)
+        _draw_spikes(axes, layer, colour, step_ms)
         unit = f"neuron ({raster.subject.noun})" if last else "neuron"
         if place == 0:
             unit = raster.input_unit if raster.image is None else "pixel, row by row"
@@ -141,55 +138,44 @@ def spike_raster(raster: SpikeRaster, source: str, with_counts: bool = True) -> 
             axes.set_yticks(range(layer.n_inputs), raster.subject.class_names[: layer.n_inputs])
             axes.tick_params(axis="y", labelsize=7)
     # The spikes of step t are drawn at t, in the middle of it.
-    axes.set_xlim(-0.5 * raster.step_ms, (layers[0].n_steps - 0.5) * raster.step_ms)
+    axes.set_xlim(-0.5 * step_ms, (layers[0].n_steps - 0.5) * step_ms)
     axes.set_xlabel("Time (ms)")
-    if with_counts:
-        if raster.image is not None:
-            _draw_image(figure.add_subplot(rows[0, 0]), raster)
-        _draw_counts(figure.add_subplot(rows[-1, 0], sharey=axes), raster)
-    word = "sample" if raster.image is None else "image"
-    shown = raster.subject.one(raster.label)
+    shown, word = raster.subject.one(raster.label), "sample" if raster.image is None else "image"
     finding = f"One {word}, spike by spike: {shown}, {raster.outcome}"
     if with_counts:
+        if raster.image is not None:
+            _draw_image(figure.add_subplot(rows[0, 0]), raster.image, shown)
+        _draw_counts(figure.add_subplot(rows[-1, 0], sharey=axes), raster)
         finding = (
             f"{shown[:1].upper()}{shown[1:]}, {raster.outcome}: {layers[0].n_events:,} input "
             f"spikes cause {sum(layer.n_events for layer in layers[1:-1]):,} hidden and "
-            f"{layers[-1].n_events:,} output spikes in {layers[0].n_steps * raster.step_ms:g} ms"
+            f"{layers[-1].n_events:,} output spikes in {layers[0].n_steps * step_ms:g} ms"
         )
-    units = "those of the sensor" if raster.image is None else "the pixels, row by row"
     return Chart(
         "raster",
         finding,
         figure,
         "; ".join(filter(None, (source, raster.source))),
-        f"Each mark is a spike. The input's units are {units}; output neurons are the classes, "
-        "and the one with the most spikes is the answer.",
         "; ".join(raster.title(place) for place in range(n_layers)),
     )
 
 
 def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> None:
     """A vertical stroke a spike, all of them one line with gaps: small in the page's SVG."""
-    times = layer.row_of_each_event() * step_ms
-    units = layer.sources.astype(np.float64)
-    half = max(0.35, 0.01 * layer.n_inputs)
-    gaps = np.full(len(times), np.nan)
-    x = np.stack([times, times, gaps], axis=1).ravel()
-    y = np.stack([units - half, units + half, gaps], axis=1).ravel()
-    axes.plot(x, y, color=colour, linewidth=1.4, solid_capstyle="butt")
+    times, units = layer.row_of_each_event() * step_ms, layer.sources.astype(np.float64)
+    half, gaps = max(0.35, 0.01 * layer.n_inputs), np.full(len(times), np.nan)
+    x, y = np.stack([times, times, gaps], 1), np.stack([units - half, units + half, gaps], 1)
+    axes.plot(x.ravel(), y.ravel(), color=colour, linewidth=1.4, solid_capstyle="butt")
     margin = max(0.6, 0.02 * layer.n_inputs)
     # Index 0 on top, so that the input reads like the image.
     axes.set_ylim(layer.n_inputs - 1 + margin, -margin)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
 
-def _draw_image(axes: Axes, raster: SpikeRaster) -> None:
-    assert raster.image is not None
-    axes.imshow(raster.image, cmap="Greys_r", vmin=0, vmax=255, interpolation="none")
-    axes.set_title(f"Image: {raster.subject.one(raster.label)}")
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_xlabel(" × ".join(str(size) for size in raster.image.shape) + " pixels")
+def _draw_image(axes: Axes, image: NDArray[np.uint8], shown: str) -> None:
+    axes.imshow(image, cmap="Greys_r", vmin=0, vmax=255, interpolation="none")
+    axes.set(title=f"Image: {shown}", xticks=[], yticks=[])
+    axes.set_xlabel(" × ".join(str(size) for size in image.shape) + " pixels")
     axes.spines[:].set_visible(True)
 
 
@@ -200,8 +186,7 @@ def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
     axes.bar_label(bars, [str(count) if count else "" for count in counts], padding=3, fontsize=8)
     axes.set_xlim(0, max(int(counts.max()) * 1.2, 1))
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    axes.set_xlabel("Output spikes")
-    axes.set_ylabel(raster.subject.noun.capitalize())
+    axes.set(xlabel="Output spikes", ylabel=raster.subject.noun.capitalize())
     named = None if answer is None else raster.subject.class_names[answer]
     axes.set_title("No output spikes" if named is None else f"Most spikes: {named}")
     axes.grid(True, axis="x")
