@@ -71,65 +71,37 @@ def test_a_reader_with_five_minutes() -> None:
     assert len((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 320
 
 
-class TestParameters:
-    @pytest.fixture(scope="class")
-    def rows(self) -> dict[str, list[str]]:
-        table = parameters.parameter_tables(REPOSITORY / "params.yaml")
-        cells = (
-            re.split(r" (?<!\\)\| ", line.strip("| "))
-            for line in table.splitlines()
-            if line.startswith("| `")
-        )
-        return {row[0].strip("`"): row[1:] for row in cells}
-
-    def test_each_stands_there_with_its_default(self, rows: dict[str, list[str]]) -> None:
-        for key, value in load_params(REPOSITORY / "params.yaml").flattened().items():
-            written = yaml.safe_load(rows[key][0].strip("`"))
-            assert value in (written, [written])
-
-    def test_each_says_what_is_allowed_and_what_it_means(self, rows: dict[str, list[str]]) -> None:
-        for key in load_params(REPOSITORY / "params.yaml").flattened():
-            _, allowed, meaning = rows[key]
-            assert allowed
-            assert meaning
-        assert rows["encode.max_rate"][1:] == [
-            "a number above 0 and of at most 1000",
-            "poisson, regular: rate of a white pixel, Hz, above 0 to 1000"
-            " (only `poisson`, `regular`)",
-        ]
-        assert rows["train.plateau_factor"][2].endswith("(only `plateau`)")
-
-    def test_each_choice_stands_there_with_formula_and_source(self) -> None:
-        choices = parameters.choices()
-        assert set(choices) == {
-            "data.source",
-            "encode.encoding",
-            "model.neuron",
-            "train.surrogate",
-            "train.schedule",
-        }
-        table = parameters.parameter_tables(REPOSITORY / "params.yaml")
-        for key, kinds in choices.items():
-            section = table.split(f"### Choices of {key}\n")[1].split("\n#")[0]
-            assert all(f"| `{name}` |" in section for name in kinds)
-        assert "<br>`slope` | `surrogate_slope`, 0.3 in the source |" in table
-        assert "[arXiv:2007.05785](https://arxiv.org/abs/2007.05785)" in table
+def test_each_parameter_with_its_default_and_what_is_allowed() -> None:
+    table = parameters.parameter_tables(REPOSITORY / "params.yaml")
+    cells = (
+        re.split(r" (?<!\\)\| ", line.strip("| "))
+        for line in table.splitlines()
+        if line.startswith("| `")
+    )
+    rows = {row[0].strip("`"): row[1:] for row in cells}
+    for key, value in load_params(REPOSITORY / "params.yaml").flattened().items():
+        default, allowed, meaning = rows[key]
+        assert value in (written := yaml.safe_load(default.strip("`")), [written])
+        assert allowed
+        assert meaning
+    assert rows["encode.max_rate"][1:] == [
+        "a number above 0 and of at most 1000",
+        "poisson, regular: rate of a white pixel, Hz, above 0 to 1000 (only `poisson`, `regular`)",
+    ]
+    for key, kinds in parameters.choices().items():
+        section = table.split(f"### Choices of {key}\n")[1].split("\n#")[0]
+        assert all(f"| `{name}` |" in section for name in kinds)
+    assert "<br>`slope` | `surrogate_slope`, 0.3 in the source |" in table
+    assert "[arXiv:2007.05785](https://arxiv.org/abs/2007.05785)" in table
 
 
-class TestCommands:
-    def test_each_command_with_its_arguments(self) -> None:
-        text = commands.spikejoule_commands()
-        names = re.findall(r"^### spikejoule (\w+)$", text, flags=re.M)
-        assert names == [
-            *("inspect", "measure", "energy"),
-            *("publish", "check", "front", "verdict", "seeds", "search"),
-        ]
-        assert "| `--at-least PERCENT` |" in text
-        assert "| `--images DIRECTORY|" in text  # a bar in code needs no escape
-
-    def test_targets_stages_and_packages(self) -> None:
-        assert "| `make docs` |" in commands.make_targets(REPOSITORY / "Makefile")
-        assert "| `encode` | Turn validation" in commands.stages(REPOSITORY / "dvc.yaml")
-        packages = commands.packages(REPOSITORY / "dvc.yaml")
-        assert "| `tracking` | publish |" in packages
-        assert "| `core` | all |" in packages
+def test_each_command_target_stage_and_package() -> None:
+    text = commands.spikejoule_commands()
+    names = re.findall(r"^### spikejoule (\w+)$", text, flags=re.M)
+    assert {"inspect", "measure", "energy", "publish", "verdict", "search"} < set(names)
+    assert "| `--rev REVISION` |" in text
+    assert "| `make docs` |" in commands.make_targets(REPOSITORY / "Makefile")
+    assert "| `encode` | Turn validation" in commands.stages(REPOSITORY / "dvc.yaml")
+    packages = commands.packages(REPOSITORY / "dvc.yaml")
+    assert "| `tracking` | publish |" in packages
+    assert "| `core` | all |" in packages

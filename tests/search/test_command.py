@@ -13,8 +13,6 @@ from tests.tools.finished_project import N_TRAIN, N_VALIDATION, PARAMETERS, isol
 from tests.tools.pipeline_tools import artifact_paths, set_parameters, write_lock
 from tests.tools.processes import exit_status_of
 
-ARTIFACTS = ("train", "validation", "data_metrics")
-
 
 @pytest.fixture
 def prepared(
@@ -33,7 +31,7 @@ def prepared(
     validation.save(tmp_path / paths["validation"])
     described = describe(mnist5k, train, validation, False)
     described.write(tmp_path / paths["data_metrics"])
-    write_lock(tmp_path, [Path(paths[name]) for name in ARTIFACTS], [])
+    write_lock(tmp_path)
     isolate(monkeypatch, tmp_path)
     return tmp_path
 

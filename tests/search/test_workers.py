@@ -20,7 +20,6 @@ from spikejoule.data.images import Dataset  # noqa: E402
 from spikejoule.search.study import RUNNING, TRAINED, by_state  # noqa: E402
 from tests.tools.finished_project import call, finish_project, isolate, path_of  # noqa: E402
 from tests.tools.pipeline_tools import (  # noqa: E402
-    artifact_paths,
     clean_environment,
     set_parameters,
     write_lock,
@@ -46,8 +45,7 @@ def small(
     folder = tmp_path / "project"
     finish_project(repository, mnist5k, folder, {"train.max_epochs": 3}, last="encode")
     shutil.copy(empty_database, folder)
-    paths = artifact_paths(folder)
-    write_lock(folder, [Path(paths[name]) for name in ("train", "validation", "data_metrics")], [])
+    write_lock(folder)
     content = {
         "study": STUDY,
         "trials": 4,

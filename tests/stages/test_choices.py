@@ -7,24 +7,30 @@ different choices together that are allowed together, not all of them.
 import csv
 import json
 import math
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import nir
+import numpy as np
 import pytest
 import torch
 
 from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.encoding.encoders import ENCODERS
-from spikejoule.encoding.events import PRODUCTS
+from spikejoule.encoding.events import PRODUCTS, load_events
 from spikejoule.evaluation.early_exit import EarlyExit
+from spikejoule.evaluation.inference import load_inference_spikes
 from spikejoule.graphs import metadata_of
+from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.trained import load_trained
 from spikejoule.params import load_params
-from tests.tools.finished_project import finish_project
-from tests.tools.pairwise import Combination, pairwise
-from tests.tools.pipeline_tools import artifact_paths
+from tests import naive
+from tests.tools.finished_project import call, finish_project
+from tests.tools.pipeline_tools import artifact_paths, set_parameters
 
+Combination = dict[str, Any]
 CHOICES: dict[str, tuple[Any, ...]] = {
     "encode.encoding": tuple(name for name, code in ENCODERS.items() if code.takes == "images"),
     "encode.latency_curve": ("linear", "logarithmic"),
@@ -58,12 +64,43 @@ def excluded(pair: Combination) -> bool:
     return (states == 16 and weights == 32) or (learned in ("decay", "both") and decay == 1.0)
 
 
-COMBINATIONS = pairwise(CHOICES, excluded)
+def covering() -> list[Combination]:
+    """Combinations that bring together every two values that are allowed together; few of them.
+
+    Each begins with a pair that is missing; every other choice takes the value that brings the
+    most further ones. Choices of many values come first: others find room in their combinations.
+    """
+    values = sorted(((key, of) for key in CHOICES for of in CHOICES[key]), key=lambda value: (
+        -len(CHOICES[value[0]]), list(CHOICES).index(value[0])))  # fmt: skip
+    missing = {
+        frozenset(pair): None
+        for pair in combinations(values, 2)
+        if pair[0][0] != pair[1][0] and not excluded(dict(pair))
+    }
+    found = []
+    while missing:
+        chosen = dict(next(iter(missing)))
+        for key in dict(values):
+            if key not in chosen:
+                possible = [
+                    value
+                    for value in CHOICES[key]
+                    if not any(excluded({key: value, other: of}) for other, of in chosen.items())
+                ]
+                news = [
+                    sum(frozenset({(key, value), pair}) in missing for pair in chosen.items())
+                    for value in possible
+                ]
+                chosen[key] = possible[news.index(max(news))]
+        for pair in combinations(chosen.items(), 2):
+            missing.pop(frozenset(pair), None)
+        found.append(chosen)
+    return found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "chosen", COMBINATIONS, ids=lambda chosen: "-".join(str(value) for value in chosen.values())
+    "chosen", covering(), ids=lambda chosen: "-".join(str(value) for value in chosen.values())
 )
 def test_a_combination(
     chosen: Combination, repository: Path, mnist5k: Dataset, tmp_path: Path
@@ -74,6 +111,8 @@ def test_a_combination(
     }
     finish_project(repository, mnist5k, folder, chosen, "energy_report")
     paths = {name: folder / path for name, path in artifact_paths(folder).items()}
+    if chosen["model.weight_bits"] == 8:
+        check_the_integers(paths, 8)
     flat = load_params(folder / "params.yaml").flattened()
     assert chosen.items() <= flat.items()
     check_the_code(folder, paths)
@@ -126,3 +165,51 @@ def check_the_code(folder: Path, paths: dict[str, Path]) -> None:
     has_a_rate = encoder.rate_hz is not None
     assert ("max_rate_hz" in stated) == has_a_rate
     assert ("maximum rate" in page) == has_a_rate
+
+
+def test_the_whole_pipeline_runs_in_integers(
+    copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 4 bits, pruned and without a leak."""
+    chosen = {"model.weight_bits": 4, "model.state_bits": 16, "model.decay": 1.0}
+    set_parameters(copied, chosen | {"train.pruned_fraction": 0.5, "train.prune_start": 0.0})
+    for stage in ("train", "measure_inference", "evaluate", "energy_report"):
+        assert call(stage) == 0, capsys.readouterr().err
+    check_the_integers({name: Path(path) for name, path in artifact_paths(copied).items()}, 4)
+
+
+def check_the_integers(paths: dict[str, Path], weight_bits: int) -> None:
+    """The file states them beside its floats, and their loops count what the stage has counted."""
+    quantisation = load_trained(paths["trained"]).architecture.quantisation
+    assert isinstance(quantisation, Quantisation)
+    assert quantisation.weight_bits == weight_bits
+    content = torch.load(paths["trained"], weights_only=True)
+    stated = content["quantisation"]
+    assert stated["exponents"] == list(quantisation.exponents)
+    layers = []
+    for number, exponent in enumerate(quantisation.exponents, start=1):
+        weight, bias = (
+            (name, stated["integers"].get(name))
+            for name in (f"layer{number}.synapses.weight", f"layer{number}.synapses.bias")
+        )
+        for (name, integers), dtype in ((weight, torch.int8), (bias, torch.int32)):
+            if integers is not None:
+                assert integers.dtype == dtype
+                assert torch.equal(
+                    content["model_state_dict"][name], integers.float() * 2.0**-exponent
+                )
+        assert weight[1].abs().max() <= 2 ** (weight_bits - 1) - 1
+        biases = [0] * len(weight[1]) if bias[1] is None else bias[1].tolist()
+        layers.append((weight[1].tolist(), biases))
+    constants = [
+        (threshold, leak / 256)
+        for threshold, leak in zip(stated["thresholds"], stated["leak_factors"], strict=True)
+    ]
+    dense = load_events(paths["events_test"])[0].select(slice(5)).to_dense(np.int64)
+    reset = load_trained(paths["trained"]).architecture.neuron.reset
+    passed = naive.integer_run(layers, dense.tolist(), constants, stated["state_bits"], reset)
+    spikes = [dense, *(fired for _, fired in passed)]
+    counts = load_inference_spikes(paths["inference_spikes"])
+    assert np.array_equal(
+        counts.per_sample[:5], np.stack([layer.sum(axis=(1, 2)) for layer in spikes], axis=1)
+    )

@@ -27,20 +27,11 @@ COMMANDS = {
     "measure": ["measure", "{checkpoint}", "--images", "mnist5k", "--samples", "5"],
     "energy": ["energy", "{checkpoint}", "--hardware", "{hardware}", "--baselines", "{baseline}"],
 }
-READERS = [
-    *(
-        (stage, artifact)
-        for stage in STAGES
-        if stage != "publish"
-        for artifact in inputs_and_outputs(stage, REPOSITORY)[0]
-    ),
-    *(
-        (command, artifact)
-        for command, words in COMMANDS.items()
-        for artifact in ("checkpoint", "hardware", "baseline")
-        if f"{{{artifact}}}" in words
-    ),
-]
+INPUTS = {
+    **{stage: inputs_and_outputs(stage, REPOSITORY)[0] for stage in STAGES if stage != "publish"},
+    **{name: [word[1:-1] for word in words if "{" in word] for name, words in COMMANDS.items()},
+}
+READERS = [(reader, artifact) for reader, names in INPUTS.items() for artifact in names]
 
 
 def run(reader: str) -> int | str:
@@ -53,15 +44,6 @@ def run(reader: str) -> int | str:
     except Exception as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})"
-
-
-def inputs_of(reader: str) -> list[str]:
-    names = (
-        inputs_and_outputs(reader, REPOSITORY)[0]
-        if reader in STAGES
-        else [artifact for one, artifact in READERS if one == reader]
-    )
-    return [str(path_of(name)) for name in names]
 
 
 def without_clocks(files: dict[str, bytes]) -> dict[str, Any]:
@@ -103,8 +85,9 @@ def problem(reader: str, path: Path, case: Hostile, capsys: pytest.CaptureFixtur
         return f"refused after something was written or printed: {lines}"
     if len(lines) != 1 or not lines[0].startswith("error: ") or not lines[0].isprintable():
         return f"refused in other than one sentence: {lines}"
+    inputs = [str(path_of(name)) for name in INPUTS[reader]]
     # Of a whole price file with other profiles, it is the parameter that names none of them.
-    named = any(name in lines[0] for name in (*inputs_of(reader), "profile"))
+    named = any(name in lines[0] for name in (*inputs, "profile"))
     if not named or len(lines[0]) > 1000:
         return f"refused without a file's name, or at length: {lines}"
     return ""

@@ -1,6 +1,5 @@
 """The pipeline as DVC runs it: real digits, two epochs, in temporary clones of the project."""
 
-import csv
 import json
 import os
 import re
@@ -11,6 +10,7 @@ from typing import Any
 
 import mlflow.pyfunc
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -19,6 +19,7 @@ from spikejoule.data.images import Dataset, load_images
 from spikejoule.encoding.events import load_events
 from tests.tools.pipeline_tools import (
     COMMAND_SECONDS,
+    GIVEN,
     STAGES,
     artifact_paths,
     clean_environment,
@@ -28,7 +29,7 @@ from tests.tools.pipeline_tools import (
     run,
     stages_that_ran,
 )
-from tests.tools.recorded_project import PARAMETERS, Project
+from tests.tools.recorded_project import PARAMETERS, Project, with_environment
 
 pytestmark = [
     # One worker for all: others would run the pipeline again for themselves.
@@ -37,8 +38,6 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
 ]
 
-# Inputs that no stage writes.
-GIVEN = ("front", "verdict", "fronts")
 CLOCKS = {"train_timings", "inference_timings", "baseline_timings", "checkpoint"}
 LAYERS = ("input", "hidden", "output")
 SIZES = {"input": 784, "hidden": 400, "output": 10}
@@ -53,21 +52,18 @@ class Clone(Project):
     def metrics(self, name: str) -> Any:
         return json.loads(self.path(name).read_text(encoding="utf-8"))
 
-    def rows(self, name: str) -> list[dict[str, str]]:
-        with self.path(name).open(encoding="utf-8", newline="") as stream:
-            return list(csv.DictReader(stream))
-
     def arrays(self, name: str) -> dict[str, Any]:
         with np.load(self.path(name), allow_pickle=False) as archive:
             return dict(archive)
 
-    def checkpoint(self) -> dict[str, Any]:
-        content: dict[str, Any] = torch.load(self.path("checkpoint"), weights_only=True)
-        return content
-
-    def lock(self) -> dict[str, Any]:
+    def lock(self, clocks: set[str]) -> dict[str, Any]:
+        """The stages of dvc.lock, without the digests of the files that hold clocks."""
         text = (self.folder / "dvc.lock").read_text(encoding="utf-8")
         stages: dict[str, Any] = yaml.safe_load(text)["stages"]
+        for stage in stages.values():
+            for entry in (*stage["deps"], *stage.get("outs", ())):
+                if entry["path"] in clocks:
+                    del entry["md5"], entry["size"]
         return stages
 
 
@@ -78,52 +74,9 @@ def first(recorded_project: Project) -> Clone:
 
 
 @pytest.fixture(scope="module")
-def second(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """Another user's clone: nothing cached or activated, one core, other habits.
-
-    They begin with an experiment; with `dvc repro`, the recorded project did.
-    """
-    base = tmp_path_factory.mktemp("second")
-    environment = clean_environment(base, activated=False) | {
-        "NUMBA_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-        "PYTHONHASHSEED": "7",
-        "TZ": "Asia/Tokyo",
-        "LC_ALL": "C",
-    }
-    folder = base / "clone"
-    clone_of_working_tree(repository, folder, environment, PARAMETERS)
-    # The same environment at the place where the Makefile would have built it.
-    (folder / ".venv").symlink_to(sys.prefix)
-    with (folder / ".git" / "info" / "exclude").open("a") as stream:
-        stream.write("/.venv\n")
-    output = run([".venv/bin/dvc", "exp", "run"], folder, environment)
-    return Clone(folder, environment, output)
-
-
-@pytest.fixture(scope="module")
-def workspace(first: Clone, tmp_path_factory: pytest.TempPathFactory) -> Clone:
-    """A copy of the first clone and its cache, without its MLflow store, to experiment in."""
-    folder = first.copy_to(tmp_path_factory.mktemp("experiments") / "workspace")
-    return Clone(folder, clean_environment(folder.parent))
-
-
-@pytest.fixture(scope="module")
-def elsewhere(workspace: Clone) -> str:
-    """What DVC said of an experiment in a folder of its own, as queued ones are, with own code."""
-    code = workspace.folder / "src" / "spikejoule" / "tracking" / "run_record.py"
-    unchanged = code.read_text(encoding="utf-8")
-    code.write_text(
-        unchanged
-        + "\n\n_build = build_run_record\n\n\n"
-        + "def build_run_record(paths, parameters, tags, *others):\n"
-        + '    return _build(paths, parameters, {**tags, "test.code": __file__}, *others)\n',
-        encoding="utf-8",
-    )
-    command = ("exp", "run", "--name", "elsewhere", "--temp", "-S", "energy_report.figure_sample=1")
-    said = workspace.dvc(*command)
-    code.write_text(unchanged, encoding="utf-8")
-    return said
+def checkpoint(first: Clone) -> dict[str, Any]:
+    content: dict[str, Any] = torch.load(first.path("checkpoint"), weights_only=True)
+    return content
 
 
 def test_every_stage_runs_once_and_git_keeps_the_small_results(first: Clone) -> None:
@@ -144,94 +97,81 @@ def test_every_stage_runs_once_and_git_keeps_the_small_results(first: Clone) -> 
 class TestAgreement:
     """The same fact in two files is the same number."""
 
-    def test_images(self, first: Clone, mnist5k: Dataset) -> None:
+    def test_images_and_their_events(
+        self, first: Clone, checkpoint: dict[str, Any], mnist5k: Dataset
+    ) -> None:
         sets = {name: load_images(first.path(name)) for name in ("train", "validation", "test")}
         counts = {name: len(samples) for name, samples in sets.items()}
         data = first.metrics("data_metrics")
-        assert data["counts"] == counts
+        assert data["counts"] == counts == {"train": 3600, "validation": 400, "test": 1000}
         assert "5,000" in data["title"]
-        assert first.checkpoint()["spikejoule"]["data"] == data
+        assert checkpoint["spikejoule"]["data"] == data
         assert first.metrics("evaluate_metrics")["data_source"] == data["source"] == "mnist5k"
-        assert counts == {"train": 3600, "validation": 400, "test": 1000}
         np.testing.assert_array_equal(sets["test"].images, mnist5k.test.images)
         np.testing.assert_array_equal(sets["test"].labels, mnist5k.test.labels)
         indices = [set(samples.index.tolist()) for samples in sets.values()]
         assert len(set.union(*indices)) == sum(counts.values())
         assert np.bincount(sets["validation"].labels).tolist() == [40] * 10
-
-    def test_events_are_of_these_images(self, first: Clone) -> None:
         for split in ("validation", "test"):
-            samples = load_images(first.path(split))
             events, encoding = load_events(first.path(f"events_{split}"))
-            assert (events.n_samples, events.n_steps, events.n_inputs) == (len(samples), 50, 784)
-            assert encoding["images_sha256"] == samples.sha256
+            assert (events.n_samples, events.n_steps, events.n_inputs) == (counts[split], 50, 784)
+            assert encoding["images_sha256"] == sets[split].sha256
             fired = events.to_dense(np.uint8).any(axis=1)
-            assert not fired[samples.images.reshape(len(samples), -1) == 0].any()
+            assert not fired[sets[split].images.reshape(counts[split], -1) == 0].any()
 
-    def test_spike_counts(self, first: Clone) -> None:
+    def test_spike_counts(self, first: Clone, checkpoint: dict[str, Any]) -> None:
         """Counts in the checkpoint = a recount of the stored events = the metrics."""
-        inputs = first.arrays("events_test")
-        later = first.arrays("inference_events")
-        recounted = {"input": inputs["row_lengths"].reshape(1000, 50)}
+        later, measured = first.arrays("inference_events"), first.arrays("inference_spikes")
+        lengths = {"input": first.arrays("events_test")["row_lengths"]}
         for name in ("hidden", "output"):
-            recounted[name] = later[f"{name}_row_lengths"].reshape(1000, 50)
-            assert recounted[name].sum() == len(later[f"{name}_sources"])
-        measured = first.arrays("inference_spikes")
-        metrics = first.metrics("inference_metrics")
-        stored = first.checkpoint()["inference_spikes"]
+            lengths[name] = later[f"{name}_row_lengths"]
+            assert lengths[name].sum() == len(later[f"{name}_sources"])
+        metrics, stored = first.metrics("inference_metrics"), checkpoint["inference_spikes"]
         assert stored["n_samples"] == 1000
         for column, name in enumerate(LAYERS):
-            by_row = recounted[name].astype(np.int64)
+            by_row = lengths[name].reshape(1000, 50).astype(np.int64)
             np.testing.assert_array_equal(measured["per_sample"][:, column], by_row.sum(axis=1))
             np.testing.assert_array_equal(measured["per_step"][column], by_row.sum(axis=0))
             assert measured[f"per_neuron_{name}"].shape == (SIZES[name],)
             total = int(by_row.sum())
-            assert measured[f"per_neuron_{name}"].sum() == total > 0
-            assert stored[f"total_{name}"] == total
+            assert measured[f"per_neuron_{name}"].sum() == stored[f"total_{name}"] == total > 0
             assert metrics[f"{name}_spikes_per_inference"] == total / 1000
             assert stored[f"{name}_per_inference"] == total / 1000
         numbers = first.metrics("energy_metrics")
-        assert numbers["neuron_updates_per_inference"] == 50 * (400 + 10)
-        assert numbers["neuron_updates_lazy_per_inference"] == 50 * (400 + 10)
+        for lazy in ("", "_lazy"):
+            assert numbers[f"neuron_updates{lazy}_per_inference"] == 50 * (400 + 10)
 
-    def test_predictions(self, first: Clone) -> None:
+    def test_predictions(self, first: Clone, checkpoint: dict[str, Any]) -> None:
         """Output spikes -> predictions -> confusion -> accuracy, in every file that has them."""
-        predictions = first.arrays("predictions")
-        later = first.arrays("inference_events")
+        predictions, later = first.arrays("predictions"), first.arrays("inference_events")
         rows = np.repeat(np.arange(1000 * 50), later["output_row_lengths"]) // 50
         votes = np.zeros((1000, 10), dtype=np.int64)
         np.add.at(votes, (rows, later["output_sources"]), 1)
         np.testing.assert_array_equal(predictions["output_spikes"], votes)
         np.testing.assert_array_equal(predictions["predictions"], votes.argmax(axis=1))
         labels = load_images(first.path("test")).labels
-        confusion = first.rows("confusion")
-        assert len(confusion) == 100
-        for row in confusion:
-            pair = labels == int(row["actual"]), predictions["predictions"] == int(row["predicted"])
-            assert int(row["n_samples"]) == np.logical_and(*pair).sum()
-        correct = predictions["predictions"] == labels
+        pairs = np.zeros((10, 10), dtype=np.int64)
+        np.add.at(pairs, (labels, votes.argmax(axis=1)), 1)
+        confusion = pd.read_csv(first.path("confusion")).set_index(["actual", "predicted"])
+        assert confusion["n_samples"].to_dict() == dict(np.ndenumerate(pairs))
         evaluation = first.metrics("evaluate_metrics")
-        assert evaluation["test_accuracy_percent"] == pytest.approx(100 * correct.mean())
-        assert first.checkpoint()["test_accuracy"] == evaluation["test_accuracy_percent"]
-        assert (
-            evaluation["test_accuracy_low_percent"]
-            < evaluation["test_accuracy_percent"]
-            < evaluation["test_accuracy_high_percent"]
-        )
-        for row in first.rows("per_class"):
-            of_class = correct[labels == int(row["class"])]
-            assert int(row["n_samples"]) == len(of_class)
-            percent = float(row["accuracy_percent"])
-            assert percent == pytest.approx(100 * of_class.mean())
-            assert float(row["accuracy_low_percent"]) < percent
-            assert float(row["accuracy_high_percent"]) >= percent
-            assert first.checkpoint()["spikejoule"]["test"]["per_class"][row["class"]] == percent
+        percent = evaluation["test_accuracy_percent"]
+        assert percent == pytest.approx(100 * np.trace(pairs) / 1000)
+        assert checkpoint["test_accuracy"] == percent
+        low, high = (evaluation[f"test_accuracy_{end}_percent"] for end in ("low", "high"))
+        # Ten classes: a pipeline that lost its labels or weights on the way would reach 10 %.
+        assert 75 < low < percent < high
+        per_class = pd.read_csv(first.path("per_class"), index_col="class")
+        assert per_class["n_samples"].tolist() == pairs.sum(axis=1).tolist()
+        percents = per_class["accuracy_percent"].tolist()
+        assert percents == pytest.approx((100 * np.diag(pairs) / pairs.sum(axis=1)).tolist())
+        assert list(checkpoint["spikejoule"]["test"]["per_class"].values()) == percents
 
-    def test_training(self, first: Clone) -> None:
-        history, headline = first.rows("history"), first.metrics("train_metrics")
-        checkpoint, timings = first.checkpoint(), first.metrics("train_timings")
-        assert [int(row["epoch"]) for row in history] == [1, 2]
-        validation = [float(row["validation_accuracy_percent"]) for row in history]
+    def test_training(self, first: Clone, checkpoint: dict[str, Any]) -> None:
+        history, headline = pd.read_csv(first.path("history")), first.metrics("train_metrics")
+        timings = first.metrics("train_timings")
+        assert history["epoch"].tolist() == [1, 2]
+        validation = history["validation_accuracy_percent"].tolist()
         assert headline["best_validation_accuracy_percent"] == max(validation)
         assert validation[headline["best_epoch"] - 1] == max(validation)
         assert headline["epochs_trained"] == 2
@@ -239,17 +179,13 @@ class TestAgreement:
         assert results["best_val_accuracy"] == max(validation)
         assert results["total_samples"] == 7200
         assert stored["val_acc"] == validation
-        assert stored["losses"] == [float(row["train_loss"]) for row in history]
+        assert stored["losses"] == history["train_loss"].tolist()
         assert stored["epoch_times"] == timings["epoch_times_seconds"]
         assert results["training_time_seconds"] == timings["training_time_seconds"]
         assert timings["training_time_seconds"] == pytest.approx(sum(stored["epoch_times"]))
         for name in LAYERS:
-            epochs = [float(row[f"{name}_spikes_per_sample"]) for row in history]
-            assert checkpoint["training_spikes"][f"total_{name}"] == round(np.mean(epochs) * 7200)
-
-    def test_it_learns(self, first: Clone) -> None:
-        # Ten classes: a pipeline that lost its labels or weights on the way would reach 10 %.
-        assert first.metrics("evaluate_metrics")["test_accuracy_percent"] > 75
+            mean = history[f"{name}_spikes_per_sample"].mean()
+            assert checkpoint["training_spikes"][f"total_{name}"] == round(mean * 7200)
 
 
 def test_the_run_is_finished_and_its_files_are_the_outputs(first: Clone) -> None:
@@ -270,47 +206,50 @@ def test_the_run_is_finished_and_its_files_are_the_outputs(first: Clone) -> None
 
 
 @pytest.mark.slow
-def test_a_second_clone_gives_the_same_bytes_but_for_clocks(first: Clone, second: Clone) -> None:
-    assert "VIRTUAL_ENV" not in second.environment
-    assert str(Path(sys.executable).parent) not in second.environment["PATH"].split(":")
-    assert stages_that_ran(second.output) == list(STAGES)
+def test_a_second_clone_gives_the_same_bytes_but_for_clocks(
+    first: Clone, repository: Path, tmp_path: Path
+) -> None:
+    """Another user's clone: nothing cached or activated, one core, other habits.
+
+    They begin with an experiment; with `dvc repro`, the recorded project did.
+    """
+    environment = clean_environment(tmp_path, activated=False) | {
+        "NUMBA_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "7",
+        "TZ": "Asia/Tokyo",
+        "LC_ALL": "C",
+    }
+    assert "VIRTUAL_ENV" not in environment
+    assert str(Path(sys.executable).parent) not in environment["PATH"].split(":")
+    clone_of_working_tree(repository, tmp_path / "clone", environment, PARAMETERS)
+    second = Clone(with_environment(tmp_path / "clone"), environment)
+    output = run([".venv/bin/dvc", "exp", "run"], second.folder, environment)
+    assert stages_that_ran(output) == list(STAGES)
     paths = artifact_paths(first.folder)
     differing = {
         name for name in paths if first.path(name).read_bytes() != second.path(name).read_bytes()
     }
     assert differing <= CLOCKS
     assert "train_timings" in differing, "the clocks stood still: this compared nothing"
-    clocks = {paths[name] for name in CLOCKS}
-    one, other = (settled(clone.lock(), clocks) for clone in (first, second))
+    one, other = (clone.lock({paths[name] for name in CLOCKS}) for clone in (first, second))
     assert one == other
     assert set(one) == set(STAGES)
 
 
-def settled(lock: dict[str, Any], clocks: set[str]) -> dict[str, Any]:
-    """A dvc.lock without the digests of the files that hold clocks."""
-    for stage in lock.values():
-        for entry in (*stage["deps"], *stage.get("outs", ())):
-            if entry["path"] in clocks:
-                del entry["md5"], entry["size"]
-    return lock
-
-
-class TestReports:
-    def test_metrics_show(self, first: Clone) -> None:
-        shown = dvc_json(first.folder, first.environment, "metrics", "show")
-        files = shown[""]["data"]
-        paths = artifact_paths(first.folder)
-        assert set(files) == {
-            paths[f"{name}_metrics"] for name in ("train", "inference", "evaluate", "energy")
-        }
-        # One column each in a comparison: a name that two files share would be told apart by path.
-        names = [name for file in files.values() for name in file["data"]]
-        assert len(set(names)) == len(names) <= 42
-        assert not any(
-            isinstance(value, dict) for file in files.values() for value in file["data"].values()
-        )
-        accuracy = files[paths["evaluate_metrics"]]["data"]["test_accuracy_percent"]
-        assert accuracy == first.metrics("evaluate_metrics")["test_accuracy_percent"]
+def test_metrics_show(first: Clone) -> None:
+    files = dvc_json(first.folder, first.environment, "metrics", "show")[""]["data"]
+    paths = artifact_paths(first.folder)
+    shown = {paths[f"{name}_metrics"] for name in ("train", "inference", "evaluate", "energy")}
+    assert set(files) == shown
+    # One column each in a comparison: a name that two files share would be told apart by path.
+    names = [name for file in files.values() for name in file["data"]]
+    assert len(set(names)) == len(names) <= 42
+    assert not any(
+        isinstance(value, dict) for file in files.values() for value in file["data"].values()
+    )
+    evaluate = first.metrics("evaluate_metrics")
+    assert files[paths["evaluate_metrics"]]["data"] == evaluate
 
 
 class TestModel:
@@ -348,23 +287,32 @@ class TestModel:
             assert rows[column].mean() == pytest.approx(stated[metric], rel=1e-9), column
 
 
-def test_an_experiment_in_a_folder_of_its_own_runs_its_own_code(
-    elsewhere: str, workspace: Clone
-) -> None:
-    assert stages_that_ran(elsewhere) == ["energy_report", "publish"]
-    code = Path(workspace.runs()["elsewhere"].data.tags["test.code"])
-    inside = code.relative_to(workspace.folder.resolve())
+@pytest.mark.slow
+def test_experiments(first: Clone, tmp_path: Path) -> None:
+    """In a folder of its own, as queued ones are, one runs its own code; then in the workspace."""
+    folder = first.copy_to(tmp_path / "workspace")
+    workspace = Clone(folder, clean_environment(tmp_path))
+    code = folder / "src" / "spikejoule" / "tracking" / "run_record.py"
+    unchanged = code.read_text(encoding="utf-8")
+    code.write_text(
+        unchanged
+        + "\n\n_build = build_run_record\n\n\n"
+        + "def build_run_record(paths, parameters, tags, *others):\n"
+        + '    return _build(paths, parameters, {**tags, "test.code": __file__}, *others)\n',
+        encoding="utf-8",
+    )
+    command = ("exp", "run", "--name", "elsewhere", "--temp", "-S", "energy_report.figure_sample=1")
+    assert stages_that_ran(workspace.dvc(*command)) == ["energy_report", "publish"]
+    code.write_text(unchanged, encoding="utf-8")
+    ran = Path(workspace.runs()["elsewhere"].data.tags["test.code"])
+    inside = ran.relative_to(folder.resolve())
     assert inside.parts[:3] == (".dvc", "tmp", "exps")
     assert inside.parts[-3:] == ("spikejoule", "tracking", "run_record.py")
 
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("elsewhere")
-def test_an_experiment_in_the_workspace(workspace: Clone) -> None:
     # DVC writes this value as text, and anew the file in which it stands.
     said = workspace.dvc("exp", "run", "--name", "slower", "-S", "train.lr=1e-05")
     assert stages_that_ran(said) == [stage for stage in STAGES[2:] if stage != "baseline"]
-    text = (workspace.folder / "params.yaml").read_text(encoding="utf-8")
+    text = (folder / "params.yaml").read_text(encoding="utf-8")
     assert yaml.safe_load(text)["train"]["lr"] == "1e-05", "the trap that this test is about"
     trained = torch.load(workspace.path("trained"), weights_only=True)
     assert trained["training_config"]["lr"] == 1e-05

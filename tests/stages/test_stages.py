@@ -1,5 +1,6 @@
 """What can go wrong in a stage: wrong parameters, wrong files, a kill, an interruption."""
 
+import json
 import os
 import re
 import shutil
@@ -13,13 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
+from spikejoule.baselines.counts import load_baseline
 from spikejoule.core import torch_files
 from spikejoule.data.images import load_images
 from spikejoule.encoding.events import load_events, save_events
 from spikejoule.evaluation.inference import load_inference_spikes
 from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.model.trained import load_trained
+from spikejoule.training.teacher import TEACHER
 from tests.tools.finished_project import (
     N_TEST,
     call,
@@ -27,18 +31,7 @@ from tests.tools.finished_project import (
     inputs_and_outputs,
     path_of,
 )
-from tests.tools.pipeline_tools import (
-    STAGES,
-    artifact_paths,
-    clean_environment,
-    dvc,
-    git,
-    set_parameters,
-    write_paths,
-)
-
-PROCESS_SECONDS = 240
-TRAIN_OUTPUTS = ("trained", "history", "train_metrics", "train_timings")
+from tests.tools.pipeline_tools import artifact_paths, clean_environment, set_parameters
 
 
 @pytest.fixture
@@ -152,94 +145,103 @@ def test_whole_files_that_do_not_belong_together_are_refused(
     assert re.search(words, line), line
 
 
-class TestReport:
-    def test_the_graph_is_the_network(self, copied: Path) -> None:
-        write_nir(Path("again.nir"), nir_graph(load_trained(path_of("trained"))))
-        assert path_of("nir").read_bytes() == Path("again.nir").read_bytes()
+@pytest.mark.parametrize("stage", ["prepare", "train", "evaluate"])
+def test_outputs_that_cannot_be_written(
+    stage: str, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file in the place of their folder."""
+    definition = yaml.safe_load((project / "dvc.yaml").read_text(encoding="utf-8"))
+    paths = definition["vars"][0]["paths"]
+    paths |= {name: f"blocked/{name}" for name in inputs_and_outputs(stage, project)[1]}
+    (project / "dvc.yaml").write_text(yaml.safe_dump(definition), encoding="utf-8")
+    (project / "blocked").write_text("a file")
+    assert call(stage) == 1
+    (error,) = (line for line in capsys.readouterr().err.splitlines() if line)
+    assert error.startswith("error: blocked/")
+    assert "cannot be written" in error
 
-    @pytest.mark.parametrize(("asked", "warns"), [(4096, True), ("null", False)])
-    def test_all_test_images_are_measured_by_default(
-        self, asked: object, warns: bool, project: Path, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        set_parameters(project, {"measure_inference.n_samples": asked})
-        assert call("measure_inference") == 0
-        assert (f"4,096, but there are {N_TEST} test samples" in caplog.text) == warns
-        assert load_inference_spikes(path_of("inference_spikes")).n_samples == N_TEST
+
+def test_the_graph_is_the_network(finished: Path, tmp_path: Path) -> None:
+    paths = {name: finished / path for name, path in artifact_paths(finished).items()}
+    write_nir(tmp_path / "again.nir", nir_graph(load_trained(paths["trained"])))
+    assert paths["nir"].read_bytes() == (tmp_path / "again.nir").read_bytes()
 
 
-class TestOutputsThatCannotBeWritten:
-    @pytest.mark.parametrize("stage", [name for name in STAGES if name != "publish"])
-    def test_a_file_in_the_place_of_a_folder(
-        self, stage: str, project: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        _, outputs = inputs_and_outputs(stage, project)
-        paths = artifact_paths(project)
-        (project / "blocked").write_text("a file")
-        write_paths(project, paths | {name: f"blocked/{name}" for name in outputs})
-        capsys.readouterr()
-        assert call(stage) == 1
-        errors = [line for line in capsys.readouterr().err.splitlines() if line]
-        assert len(errors) == 1
-        assert errors[0].startswith("error: blocked/")
-        assert "cannot be written" in errors[0]
+@pytest.mark.parametrize(("asked", "warns"), [(4096, True), ("null", False)])
+def test_all_test_images_are_measured_by_default(
+    asked: object, warns: bool, project: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    set_parameters(project, {"measure_inference.n_samples": asked})
+    assert call("measure_inference") == 0
+    assert (f"4,096, but there are {N_TEST} test samples" in caplog.text) == warns
+    assert load_inference_spikes(path_of("inference_spikes")).n_samples == N_TEST
+
+
+def test_baselines(finished: Path) -> None:
+    """Of equal size first, of which one is the teacher; then every combination of the family."""
+    paths = {name: finished / path for name, path in artifact_paths(finished).items()}
+    baselines = load_baseline(paths["baseline"], load_images(paths["test"]).labels)
+    assert [(of.name, of.weight_bits, of.activation_bits) for of in baselines] == [
+        ("ReLU 784-16-10", 32, 32),
+        ("quantised ReLU 784-16-10", 8, 4),
+        ("ReLU 784-9-10", 32, 32),
+        ("ReLU 784-9-10, 4 bits", 4, 4),
+        ("ReLU 784-9-10, 50 % pruned", 32, 32),
+        ("ReLU 784-9-10, 50 % pruned, 4 bits", 4, 4),
+    ]
+    assert [of.equal_size for of in baselines] == [True, True, False, False, False, False]
+    assert baselines[4].macs_dense == round(0.5 * 9 * 794)
+    metrics = json.loads(paths["baseline_metrics"].read_text(encoding="utf-8"))
+    for key, of in zip(("relu", "quantised"), baselines[:2], strict=True):
+        assert metrics[f"{key}_test_accuracy_percent"] == pytest.approx(of.accuracy_percent)
+        assert metrics[f"{key}_macs_dense"] == 16 * 794
+        skipping = of.macs_nonzero.sum(axis=1).mean()
+        assert metrics[f"{key}_macs_nonzero_per_inference"] == pytest.approx(skipping)
+    with np.load(paths["baseline"], allow_pickle=False) as archive:
+        for name, values in TEACHER.read(paths["teacher"]).items():
+            stored = archive[f"baseline1.{name.replace('.synapses', '')}"]
+            assert stored.tobytes() == values.tobytes()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
-class TestEndedFromOutside:
-    """Real processes, started as DVC starts them."""
-
-    def test_interruption_from_the_keyboard(self, repository: Path, project: Path) -> None:
-        for name in ("stages", "src"):
-            # The project has the price list alone in `src`.
-            shutil.rmtree(project / name, ignore_errors=True)
-            (project / name).symlink_to(repository / name)
-        for name in TRAIN_OUTPUTS:
-            path_of(name).unlink()
-        # 80 images in batches of one: some seconds per epoch would be too few on a fast machine.
-        set_parameters(project, {"train.max_epochs": 100_000, "train.batch_size": 1})
-        # A background job of a shell ignores the interruption from the keyboard; so would all that
-        # it starts.
-        restore = (
-            "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
-            "os.execv(sys.argv[1], sys.argv[1:])"
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", restore, "stages/shared/run", "train"],
-            cwd=project,
-            env=clean_environment(project.parent),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stderr is not None
-        assert any(line.startswith("epoch 1/") for line in process.stderr)
-        time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        try:
-            _, errors = process.communicate(timeout=PROCESS_SECONDS)
-        finally:
-            process.kill()
-        assert process.returncode == 130
-        rest = [line for line in errors.splitlines() if not line.startswith("epoch ")]
-        assert rest == ["error: interrupted from the keyboard."]
-        assert not any(path_of(name).exists() for name in TRAIN_OUTPUTS)
-        assert not list(project.rglob("*.tmp"))
-        kept = {path.suffix for path in (project / ".resume").iterdir()}
-        assert kept == {".npz"}, "to go on from"
-
-    def test_what_a_kill_leaves_half_written_is_seen_by_neither_git_nor_dvc(
-        self, project: Path
-    ) -> None:
-        environment = clean_environment(project.parent)
-        git(project, environment, "init", "-q")
-        dvc(project, environment, "init", "-q")
-        seen = git(project, environment, "status", "--porcelain", "-uall")
-        names = sorted(
-            str(path_of(name).with_name(f".{path_of(name).name}.0123456789abcdef.tmp"))
-            for name in ("trained", "history")
-        )
-        for name in names:
-            Path(name).write_bytes(b"half")
-        assert git(project, environment, "status", "--porcelain", "-uall") == seen
-        assert dvc(project, environment, "check-ignore", *names).split() == names
+def test_interruption_from_the_keyboard(repository: Path, project: Path) -> None:
+    """Of a real process, started as DVC starts it."""
+    for name in ("stages", "src"):
+        # The project has the price list alone in `src`.
+        shutil.rmtree(project / name, ignore_errors=True)
+        (project / name).symlink_to(repository / name)
+    outputs = [path_of(name) for name in inputs_and_outputs("train", project)[1]]
+    for path in outputs:
+        path.unlink()
+    # 80 images in batches of one: some seconds per epoch would be too few on a fast machine.
+    set_parameters(project, {"train.max_epochs": 100_000, "train.batch_size": 1})
+    # A background job of a shell ignores the interruption from the keyboard; so would all that
+    # it starts.
+    restore = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+        "os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", restore, "stages/shared/run", "train"],
+        cwd=project,
+        env=clean_environment(project.parent),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert any(line.startswith("epoch 1/") for line in process.stderr)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    try:
+        _, errors = process.communicate(timeout=240)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    rest = [line for line in errors.splitlines() if not line.startswith("epoch ")]
+    assert rest == ["error: interrupted from the keyboard."]
+    assert not any(path.exists() for path in outputs)
+    assert not list(project.rglob("*.tmp"))
+    kept = {path.suffix for path in (project / ".resume").iterdir()}
+    assert kept == {".npz"}, "to go on from"

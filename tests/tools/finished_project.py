@@ -11,6 +11,7 @@ import pytest
 from spikejoule.data.images import Dataset, describe
 from stages.shared.common import run_stage
 from tests.tools.pipeline_tools import (
+    GIVEN,
     STAGES,
     artifact_paths,
     pipeline_definition,
@@ -29,8 +30,9 @@ PARAMETERS = {
     "measure_inference.n_samples": 25,
     "energy_report.bootstrap_samples": 100,
     "baseline.family_hidden": [9],
+    "baseline.family_pruned": [0.0, 0.5],
+    "baseline.family_bits": [32, 4],
 }
-GIVEN = ("hardware", "front", "verdict", "fronts")
 N_TRAIN, N_VALIDATION, N_TEST = 80, 30, 40
 
 
@@ -84,8 +86,7 @@ def finish_project(
         isolate(patch, folder)
         for name in STAGES[1 : STAGES.index(last) + 1]:
             if name == "publish":
-                made = [Path(path) for each, path in paths.items() if each not in GIVEN]
-                write_lock(folder, made, [Path(paths[each]) for each in GIVEN])
+                write_lock(folder)
             assert call(name) == 0, name
 
 

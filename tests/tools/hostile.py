@@ -109,19 +109,16 @@ def hostile(draw: st.DrawFn, path: Path) -> Hostile:
 def _damaged(draw: st.DrawFn, data: bytes, checked: bool) -> Hostile:
     place = draw(st.integers(0, len(data) - 1))
     flipped = bytes([data[place] ^ 1 << draw(st.integers(0, 7))])
-    return draw(
-        st.sampled_from(
-            [
-                Hostile(f"cut at {place}", data[:place], checked),
-                Hostile(f"flipped at {place}", data[:place] + flipped + data[place + 1 :], checked),
-                Hostile(f"beginning at {place}", data[place:], checked),
-                Hostile("twice", data + data, checked),
-                Hostile("missing", None, True),
-                Hostile("empty", b"", checked),
-                Hostile("a pickle", pickle.dumps(Pickled()), True),
-            ]
-        )
+    cases = (
+        Hostile(f"cut at {place}", data[:place], checked),
+        Hostile(f"flipped at {place}", data[:place] + flipped + data[place + 1 :], checked),
+        Hostile(f"beginning at {place}", data[place:], checked),
+        Hostile("twice", data + data, checked),
+        Hostile("missing", None, True),
+        Hostile("empty", b"", checked),
+        Hostile("a pickle", pickle.dumps(Pickled()), True),
     )
+    return draw(st.sampled_from(cases))
 
 
 @st.composite
@@ -134,81 +131,73 @@ def _changed(draw: st.DrawFn, value: Any, depth: int) -> tuple[str, Any]:
         copy: Any = dict(value) if isinstance(value, dict) else list(value)
         copy[key] = inner
         return f"{key}.{words}", copy
-    changes = {name: make for name, make in _changes(value).items() if make is not None}
-    name = draw(st.sampled_from(sorted(changes)))
-    return name, changes[name]()
-
-
-def _changes(value: Any) -> dict[str, Callable[[], Any]]:
-    """What may stand in the place of a value, by its name."""
-    odd = [None, True, -1, 0, 500, 0.5, 1e300, math.nan, math.inf, 10**30, 10**400, "", "x"]
-    odd += ["\x1b[2J\0", "half \ud800", "9" * 5000, [], {}, [value], {"value": value}]
-    changes: dict[str, Callable[[], Any]] = {
-        f"becomes {one!r:.20}": lambda one=one: one for one in odd
-    }
-    changes |= {"is nested": lambda: _nested(100), "is a pickle": Pickled}
-    if isinstance(value, dict):
-        items = list(value.items())
-        changes |= {
-            "loses its first": lambda: dict(items[1:]),
-            "loses its last": lambda: dict(items[:-1]),
-            "has one more": lambda: {**value, "unknown": 1},
-            "has another name": lambda: {f"{key}_": item for key, item in items},
-            "is turned round": lambda: dict(zip(value, list(value.values())[::-1], strict=True)),
-            "is a list": lambda: list(value.values()),
-        }
-    elif isinstance(value, list | tuple):
-        changes |= {
-            "loses its first": lambda: value[1:],
-            "loses its last": lambda: value[:-1],
-            "is doubled": lambda: value + value,
-            "is turned round": lambda: value[::-1],
-        }
-    elif isinstance(value, np.ndarray):
-        changes |= _array_changes(value)
-    elif isinstance(value, torch.Tensor):
-        changes |= {
-            name: lambda make=make: torch.from_numpy(make().copy())
-            for name, make in _array_changes(value.numpy()).items()
-        }
-        changes |= {
-            "is sparse": lambda: value.to_sparse(),
-            "is complex": lambda: value.to(torch.complex64),
-            "is short": lambda: value.to(torch.bfloat16),
-            "is endless": lambda: torch.zeros(1).expand(2**31, 2**31),
-        }
-    elif isinstance(value, int | float):
-        changes |= {"is one more": lambda: value + 1, "is negative": lambda: -1 - abs(value)}
-    return changes
-
-
-def _array_changes(array: np.ndarray[Any, Any]) -> dict[str, Callable[[], Any]]:
-    changes: dict[str, Callable[[], Any]] = {
-        "loses its last": lambda: array[:-1] if array.ndim else array,
-        "is doubled": lambda: np.concatenate([np.atleast_1d(array)] * 2),
-        "is turned round": lambda: array[::-1] if array.ndim else array,
-        "is empty": lambda: np.atleast_1d(array)[:0],
-        "has a dimension more": lambda: array[None],
-        "is flat": lambda: array.reshape(-1),
-    }
-    if array.dtype.kind in "iuf":
-        changes |= {
-            "is zero": lambda: np.zeros_like(array),
-            "is negative": lambda: -1 - array.astype(np.int64),
-            "is huge": lambda: np.full_like(array, _top(array.dtype)),
-            "is NaN": lambda: np.full(array.shape, np.nan),
-            "is float64": lambda: array.astype(np.float64),
-            "is one byte": lambda: array.astype(np.int8),
-        }
-    return changes
-
-
-def _top(dtype: np.dtype[Any]) -> Any:
-    return np.finfo(dtype).max if dtype.kind == "f" else np.iinfo(dtype).max
+    kinds = [of for kind, of in CHANGES if isinstance(value, kind)]
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iuf":
+        kinds = [OF_ARRAYS]
+    changes = [*kinds[0].items()] if kinds else []
+    if not changes or draw(st.booleans()):
+        odd = draw(st.sampled_from(ODD))
+        return f"becomes {odd!r:.20}", odd
+    name, change = draw(st.sampled_from(changes))
+    return name, change(value)
 
 
 def _nested(depth: int) -> Any:
-    value: Any = 1
-    for _ in range(depth):
-        value = [value]
-    return value
+    return [_nested(depth - 1)] if depth else 1
+
+
+def _top(array: Any) -> Any:
+    return (np.finfo if array.dtype.kind == "f" else np.iinfo)(array.dtype).max
+
+
+ODD = (
+    *(None, True, -1, 0, 500, 0.5, 1e300, math.nan, math.inf, 10**30, 10**400, "", "x", [], {}),
+    *("\x1b[2J\0", "half \ud800", "9" * 5000, [1], {"value": 1}, _nested(100), Pickled()),
+)
+OF_LISTS: dict[str, Callable[[Any], Any]] = {
+    "loses its first": lambda value: value[1:],
+    "loses its last": lambda value: value[:-1],
+    "is doubled": lambda value: [*value, *value],
+    "is turned round": lambda value: value[::-1],
+}
+OF_MAPPINGS: dict[str, Callable[[Any], Any]] = {
+    **{words: lambda value, of=of: dict(of(list(value.items()))) for words, of in OF_LISTS.items()},
+    "has one more": lambda value: {**value, "unknown": 1},
+    "has other names": lambda value: {f"{key}_": item for key, item in value.items()},
+    "has others' values": lambda value: dict(zip(value, [*value.values()][::-1], strict=True)),
+    "is a list": lambda value: list(value.values()),
+}
+OF_ARRAYS: dict[str, Callable[[Any], Any]] = {
+    "loses its last": lambda array: array[:-1] if array.ndim else array,
+    "is doubled": lambda array: np.concatenate([np.atleast_1d(array)] * 2),
+    "is turned round": lambda array: array[::-1].copy() if array.ndim else array,
+    "is empty": lambda array: np.atleast_1d(array)[:0],
+    "has a dimension more": lambda array: array[None],
+    "is flat": lambda array: array.reshape(-1),
+    "is zero": np.zeros_like,
+    "is huge": lambda array: np.full_like(array, _top(array)),
+    "is NaN": lambda array: np.full(array.shape, np.nan),
+    "is float64": lambda array: array.astype(np.float64),
+    "is one byte": lambda array: -1 - array.astype(np.int8),
+}
+OF_TENSORS: dict[str, Callable[[Any], Any]] = {
+    **{
+        words: lambda tensor, of=of: torch.from_numpy(of(tensor.numpy()))
+        for words, of in OF_ARRAYS.items()
+    },
+    "is sparse": lambda tensor: tensor.to_sparse(),
+    "is complex": lambda tensor: tensor.to(torch.complex64),
+    "is short": lambda tensor: tensor.to(torch.bfloat16),
+    "is endless": lambda tensor: torch.zeros(1).expand(2**31, 2**31),
+}
+OF_NUMBERS: dict[str, Callable[[Any], Any]] = {
+    "is one more": lambda value: value + 1,
+    "is negative": lambda value: -1 - abs(value),
+}
+CHANGES: tuple[tuple[Any, dict[str, Callable[[Any], Any]]], ...] = (
+    (Mapping, OF_MAPPINGS),
+    (list | tuple, OF_LISTS),
+    (torch.Tensor, OF_TENSORS),
+    (int | float, OF_NUMBERS),
+)
+"""What may stand in the place of a value, by its kind and in words."""

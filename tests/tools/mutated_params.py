@@ -5,11 +5,10 @@ import re
 
 # Scalars that readers of YAML disagree on, that overflow, or that are no scalars at all
 NASTY = (
-    *("010", "0o10", "0x10", "0b11", "1_000", "0_", "0b_", "1:30", "1:30.5", "+7", "-0", "-0.0"),
-    *("1e-05", "1E-5", "1e5", "1.e-5", ".1e-4", "+.5", "1e400", "1e-400", "12.", "1e", "0x"),
+    *("010", "0o10", "0x10", "0b11", "1_000", "0_", "1:30", "1:30.5", "+7", "-0", "-0.0", "12."),
+    *("1e-05", "1E-5", "1e5", "1.e-5", ".1e-4", "+.5", "1e400", "1e-400", "1e", "0123e1", "<<"),
     *("yes", "on", "y", "No", "true", "~", "null", "", ".nan", ".NaN", ".inf", "-.inf"),
-    *("9007199254740993", "1" * 400, "1" * 5000, "0x" + "f" * 5000, "99999999999999999999"),
-    *("2020-01-01", "2020-13-45", "2020-01-01T10:00:00Z", "12e03", "0123e1", "=", "<<"),
+    *("9007199254740993", "1" * 5000, "0x" + "f" * 5000, "2020-13-45", "2020-01-01T10:00:00Z"),
     *('"12"', "'12'", '"\\ud800"', '"a\\0b"', '"\\x07"', '"\U0001f600"', "\u0661\u0662", "\u200b"),
     *("!!int '12'", "!!int x", "!!float 3", "!!str 3", "!!bool 3", "!!binary aGk=", "!!null x"),
     *("!!python/object/apply:os.getcwd []", "!own 3", "!!set {a}", "!!omap [{a: 1}, {a: 2}]"),
@@ -19,24 +18,14 @@ NASTY = (
     *("[" * 400, "{a: " * 400, "[" + "x, " * 3000 + "x]", "x" * 3000),
 )
 KEYS = (
-    *("true", "1", "~", "1.5", "2020-01-01", "[1]", "{a: 1}", "? [1]", '"lr"', "'seed'", "", " "),
-    *("<<", "=", "!!str true", "!!int x", "&k k", "*k", "LR", "lr ", "l\u0433", '"\\ud800"', "a.b"),
-    *('"a\\nb"', "x" * 200, "-", "- a", "#", "..."),
+    *("true", "1", "~", "2020-01-01", "[1]", "{a: 1}", "? [1]", '"lr"', "'seed'", "", " ", "a.b"),
+    *("<<", "=", "!!str true", "&k k", "*k", "LR", "l\u0433", '"\\ud800"', '"a\\nb"', "x" * 200),
 )
-HEADERS = (
-    *("\ufeff", "%YAML 1.1\n---\n", "%YAML 1.2\n---\n", "%YAML 1.3\n---\n", "%TAG ! !own\n---\n"),
-    *("---\n---\n", "...\n", "a: 1\n---\n", "\t\n", "!!map\n", "[\n"),
-)
-FOOTERS = (
-    "---\na: 1\n",
-    "...\n",
-    "...\n[\n",
-    "\x00",
-    "\x0c",
-    "true: 2\n",
-    "? ",
-    "- 1\n",
-    "  a: 1\n",
+# The file stands where the @ is.
+AROUND = (
+    *("\ufeff@", "%YAML 1.1\n---\n@", "%YAML 1.3\n---\n@", "---\n---\n@", "...\n@", "[\n@"),
+    *("a: 1\n---\n@", "\t\n@", "!!map\n@", "@---\na: 1\n", "@...\n[\n", "@\x00", "@\x0c"),
+    *("@true: 2\n", "@- 1\n"),
 )
 
 
@@ -50,9 +39,7 @@ def mutated(text: str, number: int) -> bytes:
         lines[index] = generator.choice(_edits(generator, lines[index]))
     text = "".join(lines)
     if generator.random() < 0.1:
-        text = generator.choice(
-            (generator.choice(HEADERS) + text, text + generator.choice(FOOTERS))
-        )
+        text = generator.choice(AROUND).replace("@", text)
     data = text.encode("utf-8")
     if generator.random() < 0.1:
         place = generator.randrange(len(data))
@@ -86,16 +73,12 @@ def _edits(generator: random.Random, line: str) -> list[str]:
 
 def _spelling(generator: random.Random, value: str) -> str:
     """A number that is allowed where it stands, written as it rarely is."""
-    if re.fullmatch(r"\d+", value):
-        number = int(value)
-        return generator.choice(
-            [f"0{value}", f"+{value}", f"0x{number:x}", f"0o{number:o}", f"0b{number:b}",
-             f"{value[0]}_{value[1:]}", f"{value}.0", f"{value}e0", f"!!int '{value}'",
-             f"0_0{value}", f"&x {value}", f"0:{value}", f"[{value}]", f"'{value}'"]
-        )  # fmt: skip
-    if re.fullmatch(r"[\d.]+", value):
-        return generator.choice(
-            [f"{float(value):e}", f"{float(value):E}", f"+{value}", f"{value}00", f"0{value}",
-             value.lstrip("0"), f"!!float '{value}'", f"'{value}'", f"{value}_0", f"0:{value}"]
-        )  # fmt: skip
-    return value
+    if not re.fullmatch(r"[\d.]+", value):
+        return value
+    others = [f"0{value}", f"+{value}", f"0_0{value}", f"0:{value}", f"[{value}]", f"'{value}'"]
+    if value.isdigit():
+        others += [f"0x{int(value):x}", f"0o{int(value):o}", f"0b{int(value):b}", f"{value}.0"]
+        others += [f"{value[0]}_{value[1:]}", f"{value}e0", f"!!int '{value}'", f"&x {value}"]
+    else:
+        others += [f"{float(value):e}", f"{value}00", value.lstrip("0"), f"!!float '{value}'"]
+    return generator.choice(others)

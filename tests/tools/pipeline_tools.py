@@ -34,20 +34,14 @@ _OUTPUTS_AND_STORES = (
     *("data", "models", "results", "metrics", "figures", "reports"),
     *("dvc.lock", "mlflow.db"),
 )
-# No stage has them as outputs: they come with the project, like the code.
-_GIVEN = (
-    "metrics/front.csv",
-    "metrics/verdict.csv",
-    "metrics/fronts.csv",
-)
+GIVEN = ("hardware", "front", "verdict", "fronts")
+"""Artifacts that no stage writes: they come with the project, like the code."""
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def pipeline_definition(folder: Path) -> dict[str, Any]:
     """The content of the dvc.yaml in `folder`, as it is written: variables not replaced."""
     return _parsed((folder / "dvc.yaml").read_text(encoding="utf-8"))
-
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @cache
@@ -62,15 +56,6 @@ def artifact_paths(folder: Path) -> dict[str, str]:
     (variables,) = pipeline_definition(folder)["vars"]
     paths: dict[str, str] = variables["paths"]
     return paths
-
-
-def write_paths(folder: Path, paths: Mapping[str, str | Path]) -> None:
-    """The project's dvc.yaml in `folder`, with these artifacts and no others."""
-    content = {
-        "vars": [{"paths": {name: str(path) for name, path in paths.items()}}],
-        "stages": pipeline_definition(REPOSITORY)["stages"],
-    }
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
 
 def clean_environment(isolated: Path, activated: bool = True) -> dict[str, str]:
@@ -185,17 +170,15 @@ def clone_of_working_tree(
 
     Results of an earlier run stay behind. `parameters` (full key -> value) are set and committed.
     """
-    files = git(
-        repository, environment, "ls-files", "--cached", "--others", "--exclude-standard", "-z"
-    )
-    for name in files.split("\0"):
-        source = repository / name
-        kept_back = name.split("/")[0] in _OUTPUTS_AND_STORES and name not in _GIVEN
-        if not name or kept_back or not source.is_file():
-            continue
-        target = clone / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
+    options = ("--cached", "--others", "--exclude-standard", "-z")
+    files = git(repository, environment, "ls-files", *options).split("\0")
+    paths = artifact_paths(repository)
+    given = {paths[name] for name in GIVEN}
+    for name in files:
+        kept_back = name.split("/")[0] in _OUTPUTS_AND_STORES and name not in given
+        if name and not kept_back and (repository / name).is_file():
+            (clone / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(repository / name, clone / name)
     set_parameters(clone, parameters)
     git(clone, environment, "init", "-q", "-b", "main")
     git(clone, environment, "config", "user.name", "A Researcher")
@@ -216,23 +199,27 @@ def set_parameters(folder: Path, parameters: Mapping[str, Any]) -> None:
     for key, value in parameters.items():
         section, _, name = key.rpartition(".")
         start = lines.index(f"{section}:\n") if section else 0
-        pattern = re.compile(rf"({'  ' if section else ''}{name}: )[^#\n]*?(\s*(#.*)?\n)")
-        found = next(index for index in range(start, len(lines)) if pattern.fullmatch(lines[index]))
-        lines[found] = pattern.sub(
-            lambda match, new=value: f"{match[1]}{new}{match[2]}", lines[found]
+        found = next(
+            k for k in range(start, len(lines)) if lines[k].lstrip().startswith(f"{name}:")
         )
+        before, _, rest = lines[found].partition(": ")
+        kept = re.sub(r"^[^#\n]*?(?=\s*(#|\n))", "", rest)
+        lines[found] = f"{before}: {value}{kept}"
     path.write_text("".join(lines), encoding="utf-8")
 
 
-def write_lock(folder: Path, outputs: Sequence[Path], given: Sequence[Path]) -> None:
-    """A dvc.lock in `folder`, as if one stage had made `outputs`, for stages called without DVC."""
+def write_lock(folder: Path) -> None:
+    """A dvc.lock in `folder`, as if one stage had made all outputs, for stages called by hand."""
 
-    def entries(paths: Sequence[Path]) -> list[dict[str, str]]:
+    def entries(names: Sequence[str]) -> list[dict[str, str]]:
+        found = [folder / paths[name] for name in names]
         return [
-            {"path": path.as_posix(), "md5": hashlib.md5((folder / path).read_bytes()).hexdigest()}
-            for path in paths
+            {"path": paths[name], "md5": hashlib.md5(path.read_bytes()).hexdigest()}
+            for name, path in zip(names, found, strict=True)
+            if path.is_file()
         ]
 
+    paths = artifact_paths(folder)
     values = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
     parameters = {}
     for of_stage in pipeline_definition(REPOSITORY)["stages"].values():
@@ -241,9 +228,9 @@ def write_lock(folder: Path, outputs: Sequence[Path], given: Sequence[Path]) -> 
             parameters[name] = values[section][key] if key else values[section]
     stage = {
         "cmd": "by hand",
-        "deps": entries(given),
+        "deps": entries(GIVEN),
         "params": {"params.yaml": parameters},
-        "outs": entries(outputs),
+        "outs": entries([name for name in paths if name not in GIVEN]),
     }
     lock = {"schema": "2.0", "stages": {"all": stage}}
     (folder / "dvc.lock").write_text(yaml.safe_dump(lock), encoding="utf-8")

@@ -95,11 +95,16 @@ def recorded_project(repository: Path, tmp_path_factory: pytest.TempPathFactory)
             output.write_text(run_pipeline(repository, original), encoding="utf-8")
     folder = tmp_path_factory.mktemp("recorded") / "a project"
     shutil.copytree(original, folder, symlinks=True)
-    # The environment of these tests, where the Makefile would have built it
+    environment = clean_environment(folder.parent)
+    return Project(with_environment(folder), environment, output.read_text(encoding="utf-8"))
+
+
+def with_environment(folder: Path) -> Path:
+    """Put the environment of these tests where the Makefile would have built it; the folder."""
     (folder / ".venv").symlink_to(sys.prefix)
     with (folder / ".git" / "info" / "exclude").open("a", encoding="utf-8") as stream:
         stream.write("/.venv\n")
-    return Project(folder, clean_environment(folder.parent), output.read_text(encoding="utf-8"))
+    return folder
 
 
 def run_pipeline(repository: Path, folder: Path) -> str:

@@ -41,6 +41,6 @@ def test_each_limit_is_a_sentence_about_what_dvc_has_recorded(
     ENERGY.write_text(json.dumps(energy), encoding="utf-8")
     high = energy["energy_per_inference_high_pj"] / 1000
     assert "not the file that dvc.lock records" in check(high, None)[0]
-    write_lock(Path(), [ENERGY, EVALUATION], [])
+    write_lock(Path())
     assert check(high, None) == []
     assert len(check(high * 0.999, None)) == 1
