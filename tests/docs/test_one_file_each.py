@@ -91,8 +91,8 @@ print(json.dumps({
     "data": trained.data,
 }))
 """
-# The third statement of the surrogate, and the tests that hold for every kind. Of the engines' tests,
-# those of surrogates: all kernels are new beside a new surrogate, and take minutes to compile.
+# The third statement of the surrogate, and the tests that hold for every kind: of the engines,
+# those of surrogates, since all kernels are compiled anew beside a new one, which takes minutes.
 NAIVE, LAPLACIAN = (
     '    if name == "constant":\n',
     '    if name == "laplacian":\n        return slope / 2 * math.exp(-slope * abs(x))\n',

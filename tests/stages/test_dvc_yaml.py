@@ -1,7 +1,6 @@
 """dvc.yaml against the code: what it names, lists and passes is what the scripts read."""
 
 import ast
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,8 @@ from spikejoule.params import LIMITS, EnergyReportParams, Params
 from spikejoule.training.schedules import SCHEDULES
 from spikejoule.training.settings import TrainingRegime
 from stages.shared.project import launches_a_stage
-from tests.tools.finished_project import GIVEN, inputs_and_outputs
-from tests.tools.pipeline_tools import STAGES, artifact_paths, pipeline_definition
+from tests.tools.finished_project import inputs_and_outputs
+from tests.tools.pipeline_tools import GIVEN, STAGES, artifact_paths, pipeline_definition
 
 grimp = pytest.importorskip("grimp", reason="needs grimp, which comes with import-linter")
 
@@ -34,11 +33,6 @@ def definition(repository: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def paths(repository: Path) -> dict[str, str]:
-    return artifact_paths(repository)
-
-
-@pytest.fixture(scope="module")
 def import_graph(repository: Path) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(repository / "src"))
@@ -46,17 +40,6 @@ def import_graph(repository: Path) -> Iterator[Any]:
         yield grimp.build_graph(
             "spikejoule", "stages", cache_dir=None, exclude_type_checking_imports=True
         )
-
-
-def name_in_vars(reference: str) -> str:
-    """`train` of `${paths.train}`."""
-    match = re.fullmatch(r"\$\{paths\.(\w+)\}", reference)
-    assert match, f"{reference} is not a path from vars"
-    return match[1]
-
-
-def code_of(stage: dict[str, Any]) -> list[str]:
-    return [entry for entry in stage["deps"] if not entry.startswith("$")]
 
 
 def file_of(module: str, repository: Path) -> str:
@@ -90,87 +73,64 @@ def needed_code(graph: Any, stage: str, repository: Path) -> set[str]:
     return {file_of(module, repository) for module in found - {"spikejoule"}}
 
 
-def keys_read(script: Path) -> set[str]:
-    """The full keys of the parameters that a script reads: every X.Y of `params.X.Y`."""
-    return {
-        f"{node.value.attr}.{node.attr}"
-        for node in ast.walk(ast.parse(script.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Attribute)
-        and isinstance(node.value.value, ast.Name)
-        and node.value.value.id == "params"
-    }
+def parameters_read(script: Path) -> set[tuple[str, ...]]:
+    """(X,) and (X, Y) of every `params.X` and `params.X.Y` in a script."""
+    tree = ast.parse(script.read_text(encoding="utf-8"))
+    names = [ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    return {tuple(name.split(".")[1:3]) for name in names if name.startswith("params.")}
 
 
-def sections_read(script: Path) -> set[str]:
-    """The sections of the parameters that a script reads: every X of `params.X`.
-
-    A record of a run holds all of them.
-    """
-    nodes = list(ast.walk(ast.parse(script.read_text(encoding="utf-8"))))
-    calls = {
-        node.func.id
-        for node in nodes
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    if "publish_outputs" in calls:
-        return set(Params.model_fields)
-    return {
-        node.attr
-        for node in nodes
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "params"
-    }
+def outputs_of(stage: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The outputs of a stage with their options."""
+    entries = [entry for kind in ("outs", "metrics", "plots") for entry in stage.get(kind, ())]
+    return [
+        (entry, {}) if isinstance(entry, str) else next(iter(entry.items())) for entry in entries
+    ]
 
 
-def test_the_stages_and_their_order(definition: dict[str, Any]) -> None:
+def test_each_artifact_is_written_by_one_stage_and_before_it_is_read(
+    repository: Path, definition: dict[str, Any]
+) -> None:
     assert tuple(definition["stages"]) == STAGES
+    written = list(GIVEN)
+    for stage in STAGES:
+        read, made = inputs_and_outputs(stage, repository)
+        assert set(read) <= set(written), stage
+        written += made
+    paths = artifact_paths(repository)
+    assert sorted(written) == sorted(paths)
+    assert len(set(paths.values())) == len(paths)
 
 
-class TestPaths:
-    def test_each_stands_once(self, repository: Path, paths: dict[str, str]) -> None:
-        text = (repository / "dvc.yaml").read_text(encoding="utf-8")
-        assert len(set(paths.values())) == len(paths)
-        for path in paths.values():
-            assert text.count(path) == 1, path
+def test_no_path_stands_in_the_code(repository: Path) -> None:
+    paths = set(artifact_paths(repository).values())
+    for file in (*(repository / "src").rglob("*.py"), *(repository / "stages").rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        literals = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+        assert not literals & paths, file
 
-    def test_none_stands_in_the_code(self, repository: Path, paths: dict[str, str]) -> None:
-        for folder in ("src", "stages"):
-            for file in sorted((repository / folder).rglob("*.py")):
-                literals = {
-                    node.value
-                    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-                    if isinstance(node, ast.Constant) and isinstance(node.value, str)
-                }
-                assert not literals & set(paths.values()), file
 
-    def test_each_is_written_by_one_stage_and_before_it_is_read(
-        self, repository: Path, paths: dict[str, str]
-    ) -> None:
-        written = list(GIVEN)
-        for stage in STAGES:
-            read, made = inputs_and_outputs(stage, repository)
-            assert set(read) <= set(written), stage
-            written += made
-        assert sorted(written) == sorted(paths)
+def test_dvc_resolves_it_and_keeps_what_git_does_not(
+    repository: Path, definition: dict[str, Any]
+) -> None:
+    # Plots and the registered model too go by the variables.
+    from dvc.parsing import DataResolver
+    from dvc.repo import Repo
 
-    def test_files_lie_where_git_or_dvc_keeps_them(
-        self, definition: dict[str, Any], paths: dict[str, str]
-    ) -> None:
+    with Repo.open(str(repository), uninitialized=True) as repo:
+        resolver = DataResolver(repo, str(repository), definition)
+        resolved = resolver.resolve()["stages"]
+        outputs = dict(output for stage in resolved.values() for output in outputs_of(stage))
         # data/, models/ and results/ are ignored by git: DVC must cache them, and nothing else.
-        for stage in definition["stages"].values():
-            for entry in (
-                *stage.get("outs", ()),
-                *stage.get("metrics", ()),
-                *stage.get("plots", ()),
-            ):
-                ((reference, options),) = (
-                    entry.items() if isinstance(entry, dict) else [(entry, {})]
-                )
-                cached = options.get("cache", True)
-                folder = paths[name_in_vars(reference)].split("/")[0]
-                assert cached == (folder in ("data", "models", "results")), reference
+        for path, options in outputs.items():
+            is_ignored = path.startswith(("data/", "models/", "results/"))
+            assert options.get("cache", True) == is_ignored, path
+        (model,) = resolver.resolve_artifacts().values()
+        assert model is not None
+        assert model["path"] in outputs
+        for plot in resolver.resolve_plots():
+            shown = [plot] if isinstance(plot, str) else next(iter(plot.values()))["y"]
+            assert set(shown) <= set(outputs)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -183,31 +143,31 @@ class TestStage:
     def test_code_is_all_that_the_script_imports(
         self, name: str, definition: dict[str, Any], import_graph: Any, repository: Path
     ) -> None:
-        needed = needed_code(import_graph, name, repository)
-        listed = code_of(definition["stages"][name])
+        deps = definition["stages"][name]["deps"]
+        listed = [entry for entry in deps if not entry.startswith("$")]
         assert len(set(listed)) == len(listed)
-        assert set(listed) == needed
-        for entry in listed:
-            assert (repository / entry).exists(), entry
+        assert set(listed) == needed_code(import_graph, name, repository)
 
-    def test_sections_are_those_that_the_script_reads(
+    def test_parameters_are_those_that_the_script_reads(
         self, name: str, definition: dict[str, Any], repository: Path
     ) -> None:
         listed = definition["stages"][name]["params"]
         assert len(set(listed)) == len(listed)
         script = repository / "stages" / f"{name}.py"
-        assert {entry.partition(".")[0] for entry in listed} == sections_read(script)
+        read = parameters_read(script)
+        sections = {part[0] for part in read}
         # Of a section that is not listed as a whole, those keys alone that the script reads.
-        by_key = {entry for entry in listed if "." in entry}
-        read = {key for key in keys_read(script) if key.partition(".")[0] not in listed}
+        keys = {".".join(part) for part in read if len(part) == 2 and part[0] not in listed}
         if name == "baseline":
             # Of events it takes the encoder, which is that of the window alone.
-            read = read - {"encode.encoder"} | {"encode.window_ms"}
-            read |= {f"train.{key}" for key in TrainingRegime.model_fields if key != "lr"}
+            keys = keys - {"encode.encoder"} | {"encode.window_ms"}
+            keys |= {f"train.{key}" for key in TrainingRegime.model_fields if key != "lr"}
         if name == "publish":  # which records every parameter but the limits, which decide nothing
+            sections = set(Params.model_fields)
             report = {f"energy_report.{key}" for key in EnergyReportParams.model_fields}
-            read |= report - set(LIMITS)
-        assert by_key == read
+            keys |= report - set(LIMITS)
+        assert {entry.partition(".")[0] for entry in listed} == sections
+        assert {entry for entry in listed if "." in entry} == keys
 
 
 def test_every_parameter_is_read(repository: Path) -> None:
@@ -225,32 +185,3 @@ def test_every_parameter_is_read(repository: Path) -> None:
     sections = yaml.safe_load((repository / "params.yaml").read_text(encoding="utf-8"))
     keys = {key for section in sections.values() if isinstance(section, dict) for key in section}
     assert keys - read == set()
-
-
-def test_dvc_itself_resolves_it(repository: Path, definition: dict[str, Any]) -> None:
-    # Plots and the registered model too go by the variables.
-    from dvc.parsing import DataResolver
-    from dvc.repo import Repo
-
-    with Repo.open(str(repository), uninitialized=True) as repo:
-        resolver = DataResolver(repo, str(repository), definition)
-        resolved = resolver.resolve()["stages"]
-        assert set(resolved) == set(STAGES)
-        outputs = {
-            next(iter(entry)) if isinstance(entry, dict) else entry
-            for stage in resolved.values()
-            for entry in (
-                *stage.get("outs", ()),
-                *stage.get("metrics", ()),
-                *stage.get("plots", ()),
-            )
-        }
-        (model,) = resolver.resolve_artifacts().values()
-        assert model is not None
-        assert model["path"] in outputs
-        for plot in resolver.resolve_plots():
-            if isinstance(plot, str):
-                assert plot in outputs
-            else:
-                ((_, options),) = plot.items()
-                assert set(options["y"]) <= outputs

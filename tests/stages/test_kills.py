@@ -3,17 +3,36 @@
 A few; SPIKEJOULE_KILLS=50 makes a campaign of as many, on longer trainings.
 """
 
+import hashlib
+import json
 import os
 import random
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
+import yaml
 
+from spikejoule.core.errors import ArtifactError
+from spikejoule.core.npz import read_npz
+from spikejoule.core.resume import SCHEMA
 from spikejoule.params import load_params
-from tests.tools.kills import LONGER, Project
-from tests.tools.pipeline_tools import set_parameters, stages_that_ran
-from tests.tools.recorded_project import Project as RecordedProject
+from tests.tools import recorded_project
+from tests.tools.pipeline_tools import (
+    COMMAND_SECONDS,
+    artifact_paths,
+    set_parameters,
+    stages_that_ran,
+    start_dvc,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -23,34 +42,154 @@ pytestmark = [
     pytest.mark.skipif(os.name != "posix", reason="the stages' launcher is a shell script"),
 ]
 
-
+IS_CAMPAIGN = "SPIKEJOULE_KILLS" in os.environ
 KILLS = int(os.environ.get("SPIKEJOULE_KILLS", "4"))
-"""So many; a campaign of more kills longer trainings."""
+LONGER = {
+    "encode.time_window": 20,
+    "model.hidden": 60,
+    "model.threshold": 0.5,
+    "train.max_epochs": 12,
+    "train.pruned_fraction": 0.5,
+    "train.average_epochs": 3,
+    "baseline.family_hidden": "[30]",
+}
+"""Parameters of trainings that a kill finds in many states."""
+WITHOUT_CLOCKS = ("baseline", "teacher", "baseline_metrics", "trained", "history", "train_metrics")
+VICTIMS = ("the stage", "dvc", "both")
 WRITING_SECONDS = 2.0
 """After the last epoch, in which outputs are written, and hashed by DVC."""
 
 
-@pytest.fixture
-def project(recorded_project: RecordedProject, tmp_path: Path) -> Project:
+@dataclass(frozen=True)
+class Project(recorded_project.Project):
+    """A clone in which pipelines are killed.
+
+    Attributes:
+        draw: of the victims and moments.
+        kills: what was killed, when, and which epochs were whole then.
+    """
+
+    draw: random.Random = field(default_factory=lambda: random.Random(5))
+    kills: list[str] = field(default_factory=list)
+
+    def path(self, name: str) -> Path:
+        return self.folder / artifact_paths(self.folder)[name]
+
+    def digests(self) -> dict[str, str]:
+        """The SHA-256 of every output that holds no clock."""
+        return {
+            name: hashlib.sha256(self.path(name).read_bytes()).hexdigest()
+            for name in WITHOUT_CLOCKS
+        }
+
+    def epochs_kept(self) -> dict[str, int]:
+        """By stage, the epochs of a training that has not ended."""
+        kept = {}
+        for state in (self.folder / ".resume").glob("*.npz"):
+            with suppress(ArtifactError):  # gone in this moment
+                plain = json.loads(read_npz(state, SCHEMA)["plain"].tobytes())["plain"]["training"]
+                if not state.with_suffix(".done").exists():
+                    kept["baseline" if "groups" in plain else "train"] = len(plain["seconds"])
+        return kept
+
+    def forget_training(self) -> None:
+        """Let DVC know nothing of trainings that have been."""
+        shutil.rmtree(self.folder / ".dvc" / "cache" / "runs", ignore_errors=True)
+        lock = self.folder / "dvc.lock"
+        content = yaml.safe_load(lock.read_text(encoding="utf-8"))
+        for stage in ("baseline", "train"):
+            content["stages"].pop(stage, None)
+        lock.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    def survive(self, n_kills: int, most_seconds: float) -> None:
+        """Train baselines and network, kill it so often, and let it end.
+
+        Three of four kills come within so many seconds of the beginning of a training, the others
+        within so many of the start of DVC. Raises AssertionError if an epoch is lost that was whole
+        at a kill.
+        """
+        epochs: dict[str, int] = {}
+        for number in range(n_kills + 1):
+            # As the Makefile does before DVC, which a kill may have left with a damaged list.
+            command = [sys.executable, "-m", "stages.locks"]
+            subprocess.run(command, cwd=self.folder, env=dict(self.environment), check=True)
+            with (self.folder.parent / "log").open("a+") as log:
+                process = start_dvc(
+                    self.folder, self.environment, "repro", "train", stdout=log.fileno()
+                )
+                if self.draw.random() < 0.75:
+                    self.wait_for_training(process)
+                seconds = self.draw.uniform(0, most_seconds)
+                try:
+                    process.wait(seconds if number < n_kills else COMMAND_SECONDS)
+                except subprocess.TimeoutExpired:
+                    victim = self.draw.choice(VICTIMS)
+                    kill(process, victim)
+                    kept = self.epochs_kept()
+                    self.kills.append(f"{victim} after {seconds:.1f} s, whole: {kept or '-'}")
+                    for stage, of_stage in kept.items():
+                        assert of_stage >= epochs.get(stage, 0), self.kills
+                    epochs |= kept
+                else:
+                    log.seek(0)
+                    assert process.returncode == 0, f"{self.kills}\n{log.read()[-3000:]}"
+                    return
+
+    def wait_for_training(self, process: subprocess.Popen[str]) -> None:
+        locks = self.folder / ".resume"
+        before = {lock.read_text() for lock in locks.glob("*.lock")}
+        while process.poll() is None:
+            with suppress(OSError):
+                if {lock.read_text() for lock in locks.glob("*.lock")} - before:
+                    return
+            time.sleep(0.02)
+
+
+def stages_of(process: subprocess.Popen[str]) -> Iterator[psutil.Process]:
+    """The stage's process below DVC, if there is one at this moment."""
+    with suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if any(word.startswith("stages.") for word in child.cmdline()):
+                    yield child
+
+
+def kill(process: subprocess.Popen[str], victim: str) -> None:
+    """kill -9, and wait for the end of DVC, which a killed stage ends, too."""
+    below = list(stages_of(process))
+    if victim == "dvc":
+        process.kill()
+    elif victim == "the stage" and below:
+        for child in below:
+            with suppress(psutil.Error):
+                child.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(COMMAND_SECONDS)
+
+
+def test_kills_end_with_the_same_bytes_and_one_run(
+    recorded_project: recorded_project.Project, tmp_path: Path
+) -> None:
     """The project without its store, whose results are those of an undisturbed run."""
     folder = recorded_project.copy_to(tmp_path / "a clone")
-    project = Project(folder, recorded_project.environment, draw=random.Random(5))
-    if "SPIKEJOULE_KILLS" in os.environ:
+    project = Project(folder, recorded_project.environment)
+    if IS_CAMPAIGN:
         set_parameters(folder, LONGER)
         project.dvc("repro", "train")
-    return project
-
-
-def test_kills_end_with_the_same_bytes_and_one_run(project: Project) -> None:
     expected = project.digests()
-    longest = max(project.training_seconds(stage) for stage in ("baseline", "train"))
+    timings = [
+        json.loads(project.path(f"{of}_timings").read_text()) for of in ("baseline", "train")
+    ]
+    longest = max(one["training_time_seconds"] for one in timings)
     while len(project.kills) < KILLS:
         project.forget_training()
         project.survive(6, longest + WRITING_SECONDS)
         assert project.digests() == expected, project.kills
-    output = project.dvc("repro")
-    assert stages_that_ran(output)[-1] == "publish"
-    assert len(project.all_runs()) == 1
-    epochs = load_params(project.folder / "params.yaml").train.max_epochs
-    assert project.epochs_shown() == list(range(1, epochs + 1))
-    assert not list((project.folder / ".resume").iterdir())
+    assert stages_that_ran(project.dvc("repro"))[-1] == "publish"
+    (run,) = project.all_runs()
+    assert run.info.status == "FINISHED"
+    curve = project.client.get_metric_history(run.info.run_id, "by_epoch/train_loss")
+    epochs = load_params(folder / "params.yaml").train.max_epochs
+    assert [point.step for point in curve] == list(range(1, epochs + 1))
+    assert not list((folder / ".resume").iterdir())
