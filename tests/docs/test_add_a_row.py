@@ -11,6 +11,7 @@ from tests.tools.pages import blocks_of, write_block
 from tests.tools.pipeline_tools import run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "others", "n_files", "passed"),
     [

@@ -22,7 +22,7 @@ from tests.tools.pipeline_tools import (
 )
 from tests.tools.without_torch import needs_torch
 
-pytestmark = needs_torch
+pytestmark = [needs_torch, pytest.mark.slow]
 
 PAGES = (
     "add-an-encoder",
@@ -168,7 +168,6 @@ def test_stages_run_with_all_of_the_new_files(repository: Path, tmp_path: Path) 
     assert set(own) - set(packaged) == {"my-board", "my-core"}
 
 
-@pytest.mark.slow
 def test_the_tests_that_hold_for_every_kind_pass(repository: Path, tmp_path: Path) -> None:
     """Both engines and loops agree on the new surrogate; no list of kinds is kept elsewhere."""
     folder = written(repository, tmp_path / "project")

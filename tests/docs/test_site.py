@@ -99,7 +99,7 @@ def test_each_command_target_stage_and_package() -> None:
     text = commands.spikejoule_commands()
     names = re.findall(r"^### spikejoule (\w+)$", text, flags=re.M)
     assert {"inspect", "measure", "energy", "publish", "verdict", "search"} < set(names)
-    assert "| `--rev REVISION` |" in text
+    assert "| `--at-least PERCENT` |" in text
     assert "| `make docs` |" in commands.make_targets(REPOSITORY / "Makefile")
     assert "| `encode` | Turn validation" in commands.stages(REPOSITORY / "dvc.yaml")
     packages = commands.packages(REPOSITORY / "dvc.yaml")

@@ -278,6 +278,7 @@ class TestCache:
             assert told["hits"] == is_hit
             assert len([path for path in cache.iterdir() if path.is_dir()]) == n_folders
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("place", ["environment", "file"])
     def test_where_no_home_can_be_written(self, place: str, tmp_path: Path) -> None:
         # Root may write anywhere but below a file.

@@ -86,58 +86,52 @@ def no_space(path: Path, content: object) -> None:
     raise ArtifactError(f"{path} cannot be written: No space left on device.")
 
 
-class TestKey:
-    def test_every_file_of_the_stage_is_part_of_it(self, project: Path) -> None:
-        before = key()
-        assert before is not None
-        assert key() == before
-        for file in FILES:
-            (project / file).write_text("other")
-            assert key() not in (before, None)
-            (project / file).write_text(file)
-        (project / "src/code/__pycache__").mkdir()
-        (project / "src/code/__pycache__/one.pyc").touch()
-        (project / "src/code/.one.py.swp").touch()
-        assert key() == before
-        (project / "src/code/three.py").touch()
-        assert key() != before
-
-    def test_so_are_parameters_facts_and_libraries(
-        self, project: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        before = key()
-        # The stage is not said to read the former; the latter changes no result.
-        set_parameters(project, {"encode.max_rate": 70, "train.threads": 1})
-        assert key() == before
-        keys = {before, key(engine="event"), key(engine="dense")}
-        for parameter, value in (("train.lr", 0.001), ("seed", 43), ("encode.time_window", 49)):
-            set_parameters(project, {parameter: value})
-            keys.add(key())
-        environment = computing_environment()
-        assert {"torch", "numpy", "numba", "scipy", "python", "processor"} <= environment.keys()
-        for name in environment:
-            changed = environment | {name: "0"}
-            monkeypatch.setattr(resuming, "computing_environment", lambda new=changed: new)
-            keys.add(key())
-        assert len(keys) == 6 + len(environment)
+def test_key(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every file of the stage, its parameters, facts and libraries are part of it."""
+    before = key()
+    assert before is not None
+    (project / "src/code/__pycache__").mkdir()
+    (project / "src/code/__pycache__/one.pyc").touch()
+    (project / "src/code/.one.py.swp").touch()
+    # The stage is not said to read the former; the latter changes no result.
+    set_parameters(project, {"encode.max_rate": 70, "train.threads": 1})
+    assert key() == before
+    keys = {before, key(engine="event"), key(engine="dense")}
+    for file in FILES:
+        (project / file).write_text("other")
+        keys.add(key())
+        (project / file).write_text(file)
+    assert key() == before
+    (project / "src/code/three.py").touch()
+    keys.add(key())
+    for parameter, value in (("train.lr", 0.001), ("seed", 43), ("encode.time_window", 49)):
+        set_parameters(project, {parameter: value})
+        keys.add(key())
+    environment = computing_environment()
+    assert {"torch", "numpy", "numba", "scipy", "python", "processor"} <= environment.keys()
+    for name in environment:
+        changed = environment | {name: "0"}
+        monkeypatch.setattr(resuming, "computing_environment", lambda new=changed: new)
+        keys.add(key())
+    assert None not in keys
+    assert len(keys) == 3 + len(FILES) + 1 + 3 + len(environment)
 
 
-class TestPlace:
-    def test_an_experiment_in_a_folder_of_its_own_finds_the_state(
-        self, project: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        with resumable("train", params()) as resume:
-            save(resume)
-        inner = project / ".dvc/tmp/exps/standalone/tmp1"
-        shutil.copytree(project, inner, ignore=shutil.ignore_patterns(".dvc", ".resume"))
-        monkeypatch.chdir(inner)
-        monkeypatch.setenv("DVC_ROOT", str(project))
-        with resumable("train", params()) as resume:
-            kept = resume.load()
-            assert kept is not None
-            assert kept.plain == KEPT.plain
-            assert kept.arrays["weights"].tolist() == [0, 1, 2]
-        assert not (inner / ".resume").exists()
+def test_an_experiment_in_a_folder_of_its_own_finds_the_state(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with resumable("train", params()) as resume:
+        save(resume)
+    inner = project / ".dvc/tmp/exps/standalone/tmp1"
+    shutil.copytree(project, inner, ignore=shutil.ignore_patterns(".dvc", ".resume"))
+    monkeypatch.chdir(inner)
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    with resumable("train", params()) as resume:
+        kept = resume.load()
+        assert kept is not None
+        assert kept.plain == KEPT.plain
+        assert kept.arrays["weights"].tolist() == [0, 1, 2]
+    assert not (inner / ".resume").exists()
 
 
 class TestEnd:
