@@ -329,12 +329,13 @@ def batch_gradient(
     taught=(0.0, None),
     penalties=((0.0, 0.0), (0.0, 0.0)),
     pruned=False,
+    passed=None,
 ):
     """(mean loss, correct, spikes of each layer, gradients of the mean loss) of a batch [B, T, I].
 
     `neuron` is (threshold, decay) or (threshold, decay, reset), `derivative` is (name of the
     surrogate, slope), `taught` is (share, probabilities [B][O]), `penalties` are those of spikes
-    and events, as for `penalty`.
+    and events, as for `penalty`; `passed` is what `forward` gives for each sample, if it is known.
     L = sum over the samples of L_n / B;  correct where the first largest count is the label's.
     """
     neuron = (*neuron, "zero")[:3]
@@ -342,21 +343,21 @@ def batch_gradient(
     totals = [int(np.asarray(dense).sum())] + [0] * number_of_layers(state)
     gradients = {key: np.zeros(np.shape(value)) for key, value in state.items()}
     for n, (sample, label) in enumerate(zip(np.asarray(dense).tolist(), labels, strict=True)):
-        passed = forward(state, sample, *neuron)
-        counts = [sum(column) for column in zip(*passed[-1][1], strict=True)]
+        layers = forward(state, sample, *neuron) if passed is None else passed[n]
+        counts = [sum(column) for column in zip(*layers[-1][1], strict=True)]
         of_teacher = (taught[0], taught[1][n]) if taught[0] else (0.0, None)
         sample_loss, count_gradient = cross_entropy(
             counts, label, logit_scale, smoothing, of_teacher
         )
-        penalty_loss, costs = penalty(state, passed, *penalties, pruned)
+        penalty_loss, costs = penalty(state, layers, *penalties, pruned)
         loss += (sample_loss + penalty_loss) / len(labels)
         correct += counts.index(max(counts)) == label
-        for layer, (_, emitted) in enumerate(passed, start=1):
+        for layer, (_, emitted) in enumerate(layers, start=1):
             totals[layer] += sum(map(sum, emitted))
         sample_gradients = backward(
             state,
             sample,
-            passed,
+            layers,
             count_gradient,
             neuron,
             lambda x: surrogate(*derivative, x),
@@ -393,29 +394,13 @@ def integer_batch_gradient(state, exponents, bits, neuron, dense, labels, deriva
         [round(256 * decay) / 256 for decay in decays],
         reset,
     )
-    mean_loss, correct = 0.0, 0
-    gradients = {key: np.zeros(np.shape(value)) for key, value in floats.items()}
-    for n, label in enumerate(labels):
-        passed = []
-        for layer in numbers:
-            potentials, spikes = run[layer]
-            passed.append(((potentials[n] * units[layer]).tolist(), spikes[n].tolist()))
-        counts = [sum(column) for column in zip(*passed[-1][1], strict=True)]
-        sample_loss, count_gradient = cross_entropy(counts, label, *loss)
-        mean_loss += sample_loss / len(labels)
-        correct += counts.index(max(counts)) == label
-        of_sample = backward(
-            floats,
-            dense[n].tolist(),
-            passed,
-            count_gradient,
-            constants,
-            lambda x: surrogate(*derivative, x),
-        )
-        for key, gradient in of_sample.items():
-            gradients[key] += gradient / len(labels)
-    totals = (int(dense.sum()), *(int(s.sum()) for _, s in run))
-    return mean_loss, correct, totals, gradients, [s for _, s in run]
+    passed = [
+        [((potentials[n] * unit).tolist(), spikes[n].tolist())
+         for (potentials, spikes), unit in zip(run, units, strict=True)]
+        for n in range(len(labels))
+    ]  # fmt: skip
+    found = batch_gradient(floats, dense, labels, constants, derivative, *loss, passed=passed)
+    return (*found, [spikes for _, spikes in run])
 
 
 def poisson(probabilities, n_steps, key, sample):

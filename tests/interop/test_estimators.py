@@ -44,12 +44,12 @@ def dense(measured: Measurement, layer: int) -> torch.Tensor:
     return spikes.transpose(0, 1).contiguous()
 
 
-def random_state(architecture: Architecture, pruned: bool, seed: int = 1) -> State:
+def random_state(architecture: Architecture, pruned: bool = False) -> State:
     """Weights that make every layer fire.
 
     They are multiples of 1/64, so that any order of sums is exact, and zero only where pruned.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(1)
     state = {}
     for name, shape in architecture.parameter_shapes().items():
         values = np.rint(64 * generator.normal(0.05, 0.35, shape)) / 64
@@ -60,76 +60,17 @@ def random_state(architecture: Architecture, pruned: bool, seed: int = 1) -> Sta
     return state
 
 
-def spiking_example(
-    images: NDArray[np.uint8],
-    hidden: tuple[int, ...] = (40,),
-    pruned: bool = False,
-    **neuron: Any,
-) -> Measurement:
-    """A network of 784-...-10 that has run over the images in this project's engine."""
-    architecture = Architecture(784, hidden, 10, LeakyIntegrateAndFire(**neuron))
-    state = random_state(architecture, pruned)
-    events = encode(images, STEPS, 80.0, draw_key(7, "test", 0))
-    layers = (events, *run_network(state, architecture, events))
-    return Measurement(state, architecture, layers, pruned)
-
-
-def weighted(
-    linear: Any, state: State, number: int, shape: tuple[int, int], **arguments: Any
-) -> torch.nn.Module:
-    """A linear layer of a simulator with the parameters of layer `number`; `shape` [in, out]."""
+def linear(of: Any, state: State, number: int, **arguments: Any) -> torch.nn.Module:
+    """A linear layer of a simulator with the parameters of layer `number`."""
     parameters = {
         name: torch.from_numpy(state[key])
         for name in ("weight", "bias")
         if (key := f"layer{number}.synapses.{name}") in state
     }
-    module: torch.nn.Module = linear(*shape, bias="bias" in parameters, **arguments)
+    n_out, n_in = parameters["weight"].shape
+    module: torch.nn.Module = of(n_in, n_out, bias="bias" in parameters, **arguments)
     module.load_state_dict(parameters)
     return module
-
-
-def in_spikingjelly(example: Measurement) -> list[torch.nn.Module]:
-    """Linear layers and neurons in turn, in multi-step mode."""
-    from spikingjelly.activation_based import layer, neuron
-
-    sizes = example.architecture.layer_sizes
-    modules: list[torch.nn.Module] = []
-    for number, ours in enumerate(example.architecture.neurons, start=1):
-        assert isinstance(ours, LeakyIntegrateAndFire)
-        threshold, decay = ours.constants
-        common = {
-            "v_threshold": threshold,
-            "v_reset": 0.0 if ours.reset == "zero" else None,
-            "step_mode": "m",
-        }
-        shape = (sizes[number - 1], sizes[number])
-        modules += [
-            weighted(layer.Linear, example.state, number, shape, step_mode="m"),
-            neuron.LIFNode(tau=1 / (1 - decay), decay_input=False, **common)
-            if decay < 1
-            else neuron.IFNode(**common),
-        ]
-    return modules
-
-
-def in_snntorch(example: Measurement) -> torch.nn.Sequential:
-    """Linear layers and leaky neurons in turn, for NeuroBench's SNNTorchModel."""
-    from snntorch import Leaky
-
-    sizes, neurons = example.architecture.layer_sizes, example.architecture.neurons
-    modules: list[torch.nn.Module] = []
-    for number, ours in enumerate(neurons, start=1):
-        assert isinstance(ours, LeakyIntegrateAndFire)
-        threshold, decay = ours.constants
-        modules += [
-            weighted(torch.nn.Linear, example.state, number, (sizes[number - 1], sizes[number])),
-            Leaky(
-                beta=decay, threshold=threshold, reset_mechanism="zero", reset_delay=True,
-                init_hidden=True, output=number == len(neurons),
-                spike_grad=lambda x: (x >= 0).to(x.dtype),
-            ),
-        ]  # fmt: skip
-    return torch.nn.Sequential(*modules)
 
 
 @pytest.fixture(scope="module")
@@ -139,91 +80,119 @@ def digits(mnist5k: Dataset) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="module", params=NETWORKS)
 def example(request: pytest.FixtureRequest, digits: NDArray[np.uint8]) -> Measurement:
-    ran = spiking_example(digits, **NETWORKS[request.param])
+    """A network of 784-...-10 that has run over the images in this project's engine."""
+    neuron = dict(NETWORKS[request.param])
+    hidden, pruned = neuron.pop("hidden", (40,)), neuron.pop("pruned", False)
+    architecture = Architecture(784, hidden, 10, LeakyIntegrateAndFire(**neuron))
+    state = random_state(architecture, pruned)
+    events = encode(digits, STEPS, 80.0, draw_key(7, "test", 0))
+    layers = (events, *run_network(state, architecture, events))
+    ran = Measurement(state, architecture, layers, pruned)
     assert all(spikes > 2 * N_IMAGES for spikes in ran.counts.per_sample.sum(axis=0))
     return ran
 
 
-def layers_of(example: Measurement, spikes: NDArray[Any]) -> list[Layer]:
-    """The layers after the input, from the spikes of every layer of one image or on average."""
-    sizes, neurons = example.architecture.layer_sizes, example.architecture.neurons
-    return [
-        Layer(
-            sizes[n], sizes[n + 1], STEPS, float(spikes[n]), float(spikes[n + 1]),
-            bias=neuron.has_bias, leak=neuron.leaks,
-        )
-        for n, neuron in enumerate(neurons)
-    ]  # fmt: skip
+def neurons_of(example: Measurement) -> list[LeakyIntegrateAndFire]:
+    return [of for of in example.architecture.neurons if isinstance(of, LeakyIntegrateAndFire)]
 
 
-def relu_layers(architecture: Architecture, bias: bool = True) -> list[Layer]:
-    sizes = architecture.layer_sizes
-    return [Layer(sizes[n], sizes[n + 1], bias=bias) for n in range(len(sizes) - 1)]
+def in_spikingjelly(example: Measurement) -> torch.nn.Sequential:
+    """Linear layers and neurons in turn, in multi-step mode."""
+    layer = pytest.importorskip("spikingjelly.activation_based.layer", reason="needs interop")
+    from spikingjelly.activation_based import neuron
+
+    modules: list[torch.nn.Module] = []
+    for number, ours in enumerate(neurons_of(example), start=1):
+        threshold, decay = ours.constants
+        common = {
+            "v_threshold": threshold,
+            "v_reset": 0.0 if ours.reset == "zero" else None,
+            "step_mode": "m",
+        }
+        modules += [
+            linear(layer.Linear, example.state, number, step_mode="m"),
+            neuron.LIFNode(tau=1 / (1 - decay), decay_input=False, **common)
+            if decay < 1
+            else neuron.IFNode(**common),
+        ]
+    return torch.nn.Sequential(*modules).eval()
 
 
-def relu_modules(bias: bool) -> list[torch.nn.Module]:
+def in_snntorch(example: Measurement) -> torch.nn.Sequential:
+    """Linear layers and leaky neurons in turn, for NeuroBench's SNNTorchModel."""
+    snntorch = pytest.importorskip("snntorch", reason="needs the extra interop")
+    modules: list[torch.nn.Module] = []
+    for number, ours in enumerate(neurons_of(example), start=1):
+        threshold, decay = ours.constants
+        modules += [
+            linear(torch.nn.Linear, example.state, number),
+            snntorch.Leaky(
+                beta=decay, threshold=threshold, reset_mechanism="zero", reset_delay=True,
+                init_hidden=True, output=number == len(example.architecture.neurons),
+                spike_grad=lambda x: (x >= 0).to(x.dtype),
+            ),
+        ]  # fmt: skip
+    return torch.nn.Sequential(*modules)
+
+
+def in_torch(bias: bool) -> torch.nn.Sequential:
+    """The ReLU network."""
     state = {
         name: values
-        for name, values in random_state(RELU, pruned=False).items()
+        for name, values in random_state(RELU).items()
         if bias or name.endswith("weight")
     }
-    sizes = RELU.layer_sizes
-    modules = [weighted(torch.nn.Linear, state, n, (sizes[n - 1], sizes[n])) for n in (1, 2)]
-    return [modules[0], torch.nn.ReLU(), modules[1]]
-
-
-def assert_equal_items(found: Items, expected: Items) -> None:
-    assert found == pytest.approx(expected, rel=1e-9, abs=0)
-    assert sum(found.values()) == pytest.approx(sum(expected.values()), rel=1e-9)
+    first, second = (linear(torch.nn.Linear, state, number) for number in (1, 2))
+    return torch.nn.Sequential(first, torch.nn.ReLU(), second)
 
 
 class TestSpikingJelly:
-    @pytest.fixture(autouse=True)
-    def installed(self) -> None:
-        pytest.importorskip("spikingjelly", reason="needs the extra bench")
-
     @staticmethod
     def estimate(net: torch.nn.Module, x: torch.Tensor, strict: bool = True) -> Items:
-        from spikingjelly.activation_based import functional
-        from spikingjelly.activation_based.op_counter import (
-            LemaireEnergyConfig,
-            estimate_lemaire_energy,
+        counter = pytest.importorskip(
+            "spikingjelly.activation_based.op_counter", reason="needs the extra interop"
         )
+        from spikingjelly.activation_based import functional
 
         functional.reset_net(net)
-        report = estimate_lemaire_energy(net, x, config=LemaireEnergyConfig(strict=strict))
-        parts = report.breakdown_pj
-        items = {
-            "operations": parts["ops_pj"],
-            "addressing": parts["addressing_pj"],
-            "in_out": parts["inout_pj"],
-            "parameters": parts["params_pj"],
-            "potentials": parts["potential_pj"],
-        }
+        config = counter.LemaireEnergyConfig(strict=strict)
+        report = counter.estimate_lemaire_energy(net, x, config=config)
+        names = {"operations": "ops", "addressing": "addressing", "in_out": "inout"}
+        names |= {"parameters": "params", "potentials": "potential"}
+        items = {ours: report.breakdown_pj[f"{theirs}_pj"] for ours, theirs in names.items()}
         assert sum(items.values()) == pytest.approx(report.total_pj, rel=1e-12)
         return items
 
     def test_a_spiking_network(self, example: Measurement) -> None:
-        net = torch.nn.Sequential(*in_spikingjelly(example)).eval()
-        spikes, inputs = example.counts.per_sample, dense(example, 0)
-        for n in range(N_IMAGES):
-            expected = estimators.network(
-                estimators.spikingjelly_spiking, layers_of(example, spikes[n])
-            )
-            assert_equal_items(self.estimate(net, inputs[:, n : n + 1]), expected)
+        net, inputs = in_spikingjelly(example), dense(example, 0)
+        sizes, neurons = example.architecture.layer_sizes, neurons_of(example)
+        for n, spikes in enumerate(example.counts.per_sample):
+            layers = [
+                Layer(
+                    sizes[k], sizes[k + 1], STEPS, float(spikes[k]), float(spikes[k + 1]),
+                    bias=neuron.has_bias, leak=neuron.leaks,
+                )
+                for k, neuron in enumerate(neurons)
+            ]  # fmt: skip
+            expected = estimators.network(estimators.spikingjelly_spiking, layers)
+            found = self.estimate(net, inputs[:, n : n + 1])
+            assert found == pytest.approx(expected, rel=1e-9, abs=0)
 
     @pytest.mark.parametrize("bias", [True, False])
     def test_a_relu_network(self, digits: NDArray[np.uint8], bias: bool) -> None:
-        net = torch.nn.Sequential(*relu_modules(bias))
-        expected = estimators.network(estimators.spikingjelly_relu, relu_layers(RELU, bias))
+        sizes = RELU.layer_sizes
+        layers = [Layer(sizes[n], sizes[n + 1], bias=bias) for n in (0, 1)]
+        expected = estimators.network(estimators.spikingjelly_relu, layers)
         for pixels in intensities(digits):
-            assert_equal_items(self.estimate(net, pixels[None], strict=False), expected)
+            found = self.estimate(in_torch(bias), pixels[None], strict=False)
+            assert found == pytest.approx(expected, rel=1e-9, abs=0)
 
     def test_synaptic_operations(self, example: Measurement) -> None:
         """Zero weights count there: ours and the zero synapses of each spike make up the sum."""
+        net = in_spikingjelly(example)
         from spikingjelly.activation_based.op_counter import DispatchCounterMode, SynOpCounter
 
-        net, counter = torch.nn.Sequential(*in_spikingjelly(example)).eval(), SynOpCounter()
+        counter = SynOpCounter()
         with torch.no_grad(), DispatchCounterMode([counter]):
             net(dense(example, 0))
         ours = int(count_operations(example).of("synaptic_event").sum())
@@ -239,29 +208,26 @@ class TestSpikingJelly:
 class TestNeuroBench:
     """NeuroBench counts what its hooks see of the same network, run by snnTorch or by torch."""
 
-    @pytest.fixture(autouse=True)
-    def installed(self) -> None:
-        pytest.importorskip("neurobench", reason="needs the extra neurobench")
-
     @staticmethod
-    def synaptic_operations(model: Any, inputs: torch.Tensor) -> tuple[torch.Tensor, Items]:
+    def synaptic_operations(
+        model: str, net: torch.nn.Module, inputs: torch.Tensor
+    ) -> tuple[torch.Tensor, Items]:
+        models = pytest.importorskip("neurobench.models", reason="needs the extra interop")
         from neurobench.metrics.workload import SynapticOperations
 
-        model.register_hooks()
+        wrapped = getattr(models, model)(net)
+        wrapped.register_hooks()
         with torch.no_grad():
-            output = model(inputs)
-        found = SynapticOperations()(model, output, (inputs, torch.zeros(len(inputs))))
+            output = wrapped(inputs)
+        found = SynapticOperations()(wrapped, output, (inputs, torch.zeros(len(inputs))))
         # 64 images: the mean of an integer is exact.
         return output, {name: len(inputs) * mean for name, mean in found.items()}
 
-    @pytest.mark.parametrize("name", [name for name in NETWORKS if "reset" not in name])
-    def test_effective_accumulates(self, digits: NDArray[np.uint8], name: str) -> None:
-        pytest.importorskip("snntorch", reason="needs the extra neurobench")
-        from neurobench.models import SNNTorchModel
-
-        example = spiking_example(digits, **NETWORKS[name])
+    def test_effective_accumulates(self, example: Measurement) -> None:
+        if neurons_of(example)[0].reset == "subtract":
+            pytest.skip("snnTorch subtracts a step later")
         spikes, found = self.synaptic_operations(
-            SNNTorchModel(in_snntorch(example)), dense(example, 0).transpose(0, 1)
+            "SNNTorchModel", in_snntorch(example), dense(example, 0).transpose(0, 1)
         )
         assert torch.equal(spikes, dense(example, -1).transpose(0, 1))
         ours = int(count_operations(example).of("synaptic_event").sum())
@@ -269,11 +235,8 @@ class TestNeuroBench:
         assert found == {"Effective_ACs": ours, "Effective_MACs": 0, "Dense": every}
 
     def test_multiply_accumulates(self, digits: NDArray[np.uint8]) -> None:
-        from neurobench.models import TorchModel
-
-        net = torch.nn.Sequential(*relu_modules(bias=True))
-        scores, found = self.synaptic_operations(TorchModel(net), intensities(digits))
-        state = random_state(RELU, pruned=False)
+        scores, found = self.synaptic_operations("TorchModel", in_torch(True), intensities(digits))
+        state = random_state(RELU)
         layers = activations(state, digits)
         np.testing.assert_array_equal(scores.numpy(), layers[-1])
         kept = [weights != 0 for weights in state.values() if weights.ndim == 2]
