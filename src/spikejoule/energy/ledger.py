@@ -396,7 +396,7 @@ def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> 
         sizes = [(each.bits, each.memory_bits, each.parameters_bits) for each in columns]
         constant = np.where(varies, _VARIES, counts[0]).astype(np.int64)
         varying = counts[:, varies].astype(np.uint32)
-        stored = (places, np.array(sizes, dtype=np.int64), constant, varying)
+        stored: tuple[NDArray[Any], ...] = (places, np.array(sizes, np.int64), constant, varying)
         arrays |= {f"{number}.{name}": each for name, each in zip(_OF_EACH, stored, strict=True)}
     VARIANTS.write(path, arrays)
 
