@@ -44,14 +44,14 @@ def constants_of(node: Node, conventions: Conventions, dtype: DTypeLike) -> Any:
     """What a node computes with, in the type of the run; ParameterError as `dynamics_of`.
 
     Of Dense weights [n_in, n_out] and of Convolution [C_in, kernel, channels of a group], each with
-    the biases [n_out] or None; the window of Pooling; the dynamics of neurons; the scale, or the
-    limit of a Threshold, [n].
+    the biases [n_out, 1], or 0 without; the window of Pooling; the dynamics of neurons; the scale
+    [n], or the limit of a Threshold [n, 1].
     """
     if isinstance(node, Dense | Convolution):
         weights = node.weight.T if isinstance(node, Dense) else _by_channel(node)
-        bias = None
+        bias: Any = 0
         if node.bias is not None:
-            bias = np.repeat(node.bias.astype(dtype), node.n_out // node.bias.size)
+            bias = np.repeat(node.bias.astype(dtype), node.n_out // node.bias.size)[:, None]
         return np.ascontiguousarray(weights, dtype=dtype), bias
     if isinstance(node, Pooling):
         return _slide(node)
@@ -60,7 +60,7 @@ def constants_of(node: Node, conventions: Conventions, dtype: DTypeLike) -> Any:
     if isinstance(node, Scaling):
         return node.scale.astype(dtype)
     if isinstance(node, Step):
-        return limit_of(node.threshold.astype(dtype), conventions.comparison)
+        return limit_of(node.threshold.astype(dtype), conventions.comparison)[:, None]
     return None
 
 
@@ -166,20 +166,21 @@ class Batch:
 
     def arriving(self, node: Node) -> tuple[Array, list[Action]]:
         """The array in which what a node's sources give is added up, and how."""
-        sources = self.plan.sources[node.name]
-        if len(sources) == 1 and sources[0] in self.arrays:
-            return self.arrays[sources[0]], []
+        given = [self.amounts(source) for source in self.plan.sources[node.name]]
+        if len(given) == 1:
+            return given[0], []
         sums = self.zeros(node.n_in)
 
         def gather(step: int) -> None:
             sums.fill(0)
-            for source in sources:
-                if source in self.arrays:
-                    np.add(sums, self.arrays[source], out=sums)
-                else:
-                    lists.add_given(self.given[source], sums)
+            for amounts in given:
+                np.add(sums, amounts, out=sums)
 
         return sums, [gather]
+
+    def amounts(self, name: str) -> Array:
+        """What a node gives in the present step, real [B, n, LANES]."""
+        return self.arrays[name] if name in self.arrays else self.given[name].amounts
 
     def count(self, kind: str, name: str) -> Counts:
         """Where a kind of operation is counted, int64 [B, LANES]."""
@@ -249,22 +250,16 @@ def _input(batch: Batch, node: Input) -> list[Action]:
     return [lambda step: lists.take_events(sources, offsets, first + step, n_steps, size, given)]
 
 
-def _begin(sums: Array, bias: Array | None) -> Action:
-    """A node's sums begin with the biases."""
-    if bias is None:
-        return lambda step: sums.fill(0)
-    return lambda step: lists.fill(bias, sums)
-
-
 def _dense(batch: Batch, node: Dense) -> list[Action]:
     weights, bias = batch.constants[node.name]
     sums, givens = batch.arrays[node.name], batch.givens(node)
 
     def add(step: int) -> None:
+        np.copyto(sums, bias)
         for given in givens:
             synapses.add_dense(given, weights, sums)
 
-    return [*batch.tallies(node, "events", "macs"), _begin(sums, bias), add]
+    return [*batch.tallies(node, "events", "macs"), add]
 
 
 def _convolution(batch: Batch, node: Convolution) -> list[Action]:
@@ -272,10 +267,11 @@ def _convolution(batch: Batch, node: Convolution) -> list[Action]:
     sums, givens, slide = batch.arrays[node.name], batch.givens(node), _slide(node)
 
     def add(step: int) -> None:
+        np.copyto(sums, bias)
         for given in givens:
             synapses.add_convolution(given, slide, weights, sums)
 
-    return [*batch.tallies(node, "events", "macs"), _begin(sums, bias), add]
+    return [*batch.tallies(node, "events", "macs"), add]
 
 
 def _pooling(batch: Batch, node: Pooling) -> list[Action]:
@@ -330,7 +326,7 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
 
     def integrate(step: int) -> None:
         if step == 0:
-            lists.fill(dynamics.initial, potential)
+            np.copyto(potential, dynamics.initial[:, None])
         if node.spikes:
             lists.integrate_and_fire(membrane, subtracts, current, potential, given)
         else:
@@ -344,7 +340,12 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
 def _step(batch: Batch, node: Step) -> list[Action]:
     arriving, actions = batch.arriving(node)
     limit, given = batch.constants[node.name], batch.given[node.name]
-    return [*actions, lambda step: lists.compare(limit, arriving, given)]
+
+    def compare(step: int) -> None:
+        np.greater_equal(arriving, limit, out=given.amounts)
+        lists.take_nonzero(given)
+
+    return [*actions, compare]
 
 
 def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
@@ -356,13 +357,13 @@ def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
     steps = np.minimum(batch.plan.delays[node.name], batch.events.n_steps)
     depth = int(steps.max()) + 1
     given = batch.given[node.name]
-    ring = np.zeros((depth, *given.amounts.shape), batch.dtype)
+    ring, units = np.zeros((depth, *given.amounts.shape), batch.dtype), np.arange(node.n_out)
 
     def store(step: int) -> None:
         ring[step % depth] = arriving
 
     def give(step: int) -> None:
-        lists.take_delayed(ring, step % depth, steps, given.amounts)
+        given.amounts[:] = ring[(step - steps) % depth, :, units].swapaxes(0, 1)
         if node.name in batch.plan.spiking:
             lists.take_nonzero(given)
 
@@ -374,13 +375,12 @@ def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
 def _output(batch: Batch, node: Output) -> list[Action]:
     sources = batch.plan.sources[node.name]
     batch.output_spikes = len(sources) == 1 and sources[0] in batch.plan.spiking
-    if batch.output_spikes:
-        given = batch.given[sources[0]]
-        batch.output = spikes = np.zeros(given.amounts.shape, np.int64)
-        return [lambda step: lists.add_to_totals(given, spikes)]
     arriving, actions = batch.arriving(node)
-    batch.output = sums = np.zeros(arriving.shape, np.float64)
-    return [*actions, lambda step: np.add(sums, arriving, out=sums)]
+    batch.output = np.zeros(arriving.shape, np.int64 if batch.output_spikes else np.float64)
+    return [
+        *actions,
+        lambda step: np.add(batch.output, arriving, out=batch.output, casting="unsafe"),
+    ]
 
 
 _MAKE: dict[type[Node], Callable[[Batch, Any], list[Action]]] = {
@@ -470,7 +470,7 @@ def _run(batch: Batch, record: Sequence[str]) -> _Outcome:
         for action in actions:
             action(step)
         for name in record:
-            lists.mark(batch.given[name], step, marks[name])
+            marks[name][:, step] = batch.by_sample(batch.given[name].amounts)
     batch.count_alike()
     counts = {
         kind: {name: batch.by_sample(total) for name, total in of_nodes.items()}

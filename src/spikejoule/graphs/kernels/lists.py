@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from spikejoule.core.compiling import compiled, compiled_inline
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.graphs.kernels.vectors import (
-    add_vector,
     count_vector,
     fire_vectors,
     follow_vectors,
@@ -129,26 +128,6 @@ def take_nonzero(given):
 
 
 @compiled
-def fill(values, sums):
-    """``sums[b, unit] = values[unit]`` for all samples; values are [n]."""
-    for b in range(sums.shape[0]):
-        for unit in range(sums.shape[1]):
-            value, row = values[unit], sums[b, unit]
-            for lane in range(LANES):
-                row[lane] = value
-
-
-@compiled
-def add_given(given, sums):
-    """Add what is given to an array of sums."""
-    amounts, units, counts = given.amounts, given.units, given.counts
-    for b in range(counts.size):
-        for k in range(counts[b]):
-            at = (b * sums.shape[1] + units[b, k]) * LANES
-            add_vector(amounts, at, sums, at)
-
-
-@compiled
 def add_scaled(given, scale, sums):
     """Add what is given times a number for each unit."""
     amounts, units, counts = given.amounts, given.units, given.counts
@@ -169,37 +148,6 @@ def tally(given, weights, totals):
             unit = units[b, k]
             at = (b * weights.size + unit) * LANES
             count_vector(amounts, at, weights[unit], totals, b * LANES)
-
-
-@compiled
-def add_to_totals(given, totals):
-    """Add what is given to ``totals[b, unit]`` (int64 or float64 [B, n, LANES])."""
-    amounts, units, counts = given.amounts, given.units, given.counts
-    for b in range(counts.size):
-        for k in range(counts[b]):
-            amount, total = amounts[b, units[b, k]], totals[b, units[b, k]]
-            for lane in range(LANES):
-                total[lane] += np.int64(amount[lane])
-
-
-@compiled
-def mark(given, step, marks):
-    """Set ``marks[s, step, unit]`` (bool [S, T, n]) for each unit that fires in sample s."""
-    amounts, units, counts = given.amounts, given.units, given.counts
-    for b in range(counts.size):
-        for k in range(counts[b]):
-            unit = units[b, k]
-            for lane in range(min(LANES, marks.shape[0] - b * LANES)):
-                marks[b * LANES + lane, step, unit] = amounts[b, unit, lane] != 0
-
-
-@compiled
-def take_delayed(ring, slot, steps, values):
-    """``values[b, i] = ring[slot - steps[i], b, i]``, around a ring real [D, B, n, LANES]."""
-    depth = ring.shape[0]
-    for b in range(values.shape[0]):
-        for unit in range(values.shape[1]):
-            values[b, unit] = ring[(slot + depth - steps[unit]) % depth, b, unit]
 
 
 @compiled
@@ -245,22 +193,4 @@ def integrate_and_fire(membrane, subtracts, current, potential, given):
             b * LANES,
             n_units,
         )
-        given.counts[b] = list_active(active[b], given.units[b])
-
-
-@compiled
-def compare(limit, values, given):
-    """A spike where a value is at or above its limit [n]."""
-    amounts, active, totals = given.amounts, given.active, given.totals
-    for b in range(given.counts.size):
-        total = totals[b]
-        for unit in range(values.shape[1]):
-            row, spikes = values[b, unit], amounts[b, unit]
-            n_spikes = 0
-            for lane in range(LANES):
-                fires = row[lane] >= limit[unit]
-                spikes[lane] = fires
-                total[lane] += fires
-                n_spikes += fires
-            active[b, unit] = n_spikes > 0
         given.counts[b] = list_active(active[b], given.units[b])
