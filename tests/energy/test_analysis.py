@@ -143,8 +143,6 @@ class TestTables:
         lazy = numbers["neuron_updates_lazy_per_inference"]
         assert numbers["neuron_updates_per_inference"] == 12
         assert lazy == unbiased.lazy_updates.sum() <= 12
-        with pytest.raises(ValueError, match="no interval"):
-            EnergyMetrics.model_validate({**numbers, "neuron_updates_lazy_per_inference": 12.5})
         events = [one.synaptic_events_per_inference for one in given.proxies.connections]
         of_means = mean_operations(given.spikes_per_inference, architecture, 3, events)
         given = dataclasses.replace(given, operations=of_means)

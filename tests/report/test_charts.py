@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
@@ -179,20 +178,12 @@ def test_edges_are_drawn(draw: Callable[[], Chart]) -> None:
     assert draw().png()
 
 
-def cut(shape: tuple[int, int, int]) -> Any:
-    """A raster whose last layer is of that shape."""
-    whole, odd = raster(), EventList.from_dense(np.zeros(shape))
-    return SpikeRaster(whole.image, 3, [*whole.layers[:-1], odd], whole.layer_names)
-
-
 @pytest.mark.parametrize(
     ("draw", "words"),
     [
         (lambda: accuracy_front([SILENT], 93, SOURCE), "no run has synaptic events"),
         (lambda: search_front([Point(0, 97, "3")], "nJ", SOURCE), "no trial has a positive energy"),
         (lambda: classes((0, 0)), "no class"),
-        (lambda: cut((2, 50, 10)), "one sample"),
-        (lambda: cut((1, 40, 10)), "number of steps"),
     ],
 )
 def test_what_cannot_be_drawn(draw: Callable[[], object], words: str) -> None:

@@ -409,23 +409,20 @@ class EnergyAnalysis:
         spent = None if self.training is None else self.training.value_pj
         return None if spent is None or each_pj is None or each_pj <= 0 else spent / each_pj
 
-    def epochs(self, profile: HardwareProfile) -> list[tuple[int, float, dict[str, Energy]]]:
+    @property
+    def epochs(self) -> list[tuple[int, float, Energy]]:
         """Each epoch of training, where they are recorded: its number, the validation accuracy
-        after it, and its energy by phase, and that of all until its end (`TRAINING`)."""
+        after it, and the energy of all until its end under the chosen profile."""
         record = self.inputs.training
-        if record is None:
+        if record is None or not record.epochs:
             return []
-        counts, place = self.ledger.images[-1], self.ledger.profiles.index(profile)
+        place = self.ledger.profiles.index(self.chosen)
         weights = self.ledger.weights(len(self.ledger.variants), place)
-        phase_of = self.ledger.rows["phase"].to_numpy()[-counts.shape[1] :]
-        found = []
-        for epoch, own, until in zip(
-            record.epochs, counts, counts.cumsum(axis=0), strict=bool(record.epochs)
-        ):
-            rows = {phase: own * (phase_of == phase) for phase in PHASES} | {TRAINING: until}
-            energies = {phase: Energy.of(weights @ row) for phase, row in rows.items()}
-            found.append((epoch.epoch, epoch.validation_accuracy_percent, energies))
-        return found
+        until = (Energy.of(weights @ row) for row in self.ledger.images[-1].cumsum(axis=0))
+        return [
+            (epoch.epoch, epoch.validation_accuracy_percent, spent)
+            for epoch, spent in zip(record.epochs, until, strict=True)
+        ]
 
 
 def _record(row: dict[Any, Any]) -> dict[str, Any]:

@@ -386,48 +386,35 @@ class PricedEnergy:
         columns: the C' columns that have a price.
         pj: lower end, value and upper end of each sample and column, float64 [3, N, C']; values are
             NaN if there are brackets alone.
+        per_sample_low_pj, per_sample_pj, per_sample_high_pj: sums of each sample, float64 [N]; the
+            second is None if there are brackets alone.
         unpriced: terms that the profile has no price for: they are not in the total.
         covered: terms whose cost lies within the price of another.
     """
 
     columns: tuple[Column, ...]
     pj: Floats
+    per_sample_low_pj: Floats
+    per_sample_pj: Floats | None
+    per_sample_high_pj: Floats
     unpriced: tuple[str, ...]
     covered: tuple[str, ...]
-
-    @property
-    def per_sample_low_pj(self) -> Floats:
-        """Lower end of each sample, float64 [N]."""
-        totals: Floats = self.pj[0].sum(axis=1)
-        return totals
-
-    @property
-    def per_sample_pj(self) -> Floats | None:
-        """Energy of each sample, float64 [N]; None if there are brackets alone."""
-        return None if np.isnan(self.pj[1]).any() else self.pj[1].sum(axis=1)
-
-    @property
-    def per_sample_high_pj(self) -> Floats:
-        """Upper end of each sample, float64 [N]."""
-        totals: Floats = self.pj[2].sum(axis=1)
-        return totals
 
 
 def price(counts: OperationCounts, profile: HardwareProfile) -> PricedEnergy:
     """Price every count that the profile has a price for: integers in, picojoules out."""
-    pj = prices_pj(counts.columns, profile)
-    priced = ~np.isnan(pj[0])
+    each = prices_pj(counts.columns, profile)
+    priced = ~np.isnan(each[0])
+    pj = counts.counts[:, priced] * each[:, None, priced]
+    low, value, high = pj.sum(axis=2)
     terms = dict.fromkeys(column.term for column in counts.columns)
     unpriced, covered = (
         tuple(term for term in terms if profile.status_of(term) == status)
         for status in ("unpriced", "covered")
     )
-    return PricedEnergy(
-        columns=tuple(one for one, has in zip(counts.columns, priced, strict=True) if has),
-        pj=counts.counts[:, priced] * pj[:, None, priced],
-        unpriced=unpriced,
-        covered=covered,
-    )
+    columns = tuple(one for one, has in zip(counts.columns, priced, strict=True) if has)
+    known = None if np.isnan(value).any() else value
+    return PricedEnergy(columns, pj, low, known, high, unpriced, covered)
 
 
 def mean_pj(counts: OperationCounts, profile: HardwareProfile) -> Floats:

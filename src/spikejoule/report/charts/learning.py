@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject, numbered
 from spikejoule.energy.estimates import energy_words
-from spikejoule.energy.training import TRAINING
 from spikejoule.evaluation.evaluation import ClassRow
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
@@ -91,15 +90,15 @@ def training_energy(analysis: "EnergyAnalysis") -> Chart | None:
     None where epochs are not recorded, or cost nothing.
     """
     total, record = analysis.training, analysis.inputs.training
-    epochs = analysis.epochs(analysis.chosen)
+    epochs = analysis.epochs
     if total is None or record is None or not epochs or total.high_pj <= 0:
         return None
     figure = canvas.new_figure(4.0)
-    axes, spent = figure.subplots(), [energies[TRAINING] for _, _, energies in epochs]
-    x = [until.high_pj if until.value_pj is None else until.value_pj for until in spent]
+    axes = figure.subplots()
+    x = [until.high_pj if until.value_pj is None else until.value_pj for _, _, until in epochs]
     y = [canvas.error_percent(accuracy) for _, accuracy, _ in epochs]
     axes.plot(x, y, color=canvas.BLUE, linewidth=1.6, label="validation accuracy after each epoch")
-    for (epoch, accuracy, _), until, pj, error in zip(epochs, spent, x, y, strict=True):
+    for (epoch, accuracy, until), pj, error in zip(epochs, x, y, strict=True):
         style: dict[str, Any] = {"color": canvas.BLUE, "markersize": 3.5}
         if epoch == record.best_epoch:
             kept = f"the weights kept, epoch {epoch}"

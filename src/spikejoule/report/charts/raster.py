@@ -33,9 +33,6 @@ class SpikeRaster:
         step_ms: milliseconds of a step.
         input_unit: what a unit of the input is.
         source: the data, and which sample of it this is.
-
-    Raises:
-        ValueError: a layer does not hold exactly one sample, or the layers differ in their steps.
     """
 
     image: NDArray[np.uint8] | None
@@ -46,12 +43,6 @@ class SpikeRaster:
     step_ms: float = STEP_MS
     input_unit: str = "pixel"
     source: str = ""
-
-    def __post_init__(self) -> None:
-        if any(layer.n_samples != 1 for layer in self.layers):
-            raise ValueError("a raster shows one sample")
-        if len({layer.n_steps for layer in self.layers}) != 1:
-            raise ValueError("the layers differ in their number of steps")
 
     @cached_property
     def spikes_per_unit(self) -> tuple[NDArray[np.int64], ...]:
