@@ -8,12 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.energy import (
-    BootstrapSettings,
-    count_operations,
-    load_profiles,
-    mean_operations,
-)
+from spikejoule.energy import BootstrapSettings, count_operations, load_profiles, mean_operations
 from spikejoule.energy.analysis import COLUMNS
 from spikejoule.energy.estimates import count_statistics, joules
 from spikejoule.energy.prices import Price

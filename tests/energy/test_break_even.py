@@ -29,15 +29,7 @@ from spikejoule.evaluation.early_exit import stopped_after
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
-from tests.energy.by_hand import (
-    SAMPLES,
-    analysis,
-    baseline,
-    comparisons,
-    inputs,
-    measured,
-    profile,
-)
+from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, measured, profile
 from tests.tools.tiny_network import ARCHITECTURE, STATE
 
 # What is done for a spike, wherever it is.

@@ -2,36 +2,21 @@
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, RecordedAccuracy, analyse
-from spikejoule.energy.counting import (
-    InputMacs,
-    OperationCounts,
-    count_operations,
-    mean_operations,
-)
+from spikejoule.energy.counting import InputMacs, OperationCounts, count_operations, mean_operations
 from spikejoule.energy.estimates import BootstrapSettings
-from spikejoule.energy.prices import (
-    HardwareProfile,
-    Price,
-    PricedEnergy,
-    load_profiles,
-    price,
-    select_profile,
-)
+from spikejoule.energy.prices import HardwareProfile, load_profiles, price, select_profile
 from spikejoule.energy.training import TrainingRecord
-from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies, energy_proxies
+from spikejoule.evaluation.measurement import EnergyProxies, energy_proxies
 
 __all__ = [
     "AnalysisInputs",
     "BaselineCounts",
     "BootstrapSettings",
-    "ConnectionProxy",
     "EnergyAnalysis",
     "EnergyProxies",
     "HardwareProfile",
     "InputMacs",
     "OperationCounts",
-    "Price",
-    "PricedEnergy",
     "RecordedAccuracy",
     "TrainingRecord",
     "analyse",

@@ -16,14 +16,7 @@ import numpy as np
 from spikejoule.encoding.events import Products
 from spikejoule.energy.counting import OperationCounts
 from spikejoule.energy.estimates import BootstrapSettings, Energy, Floats, interval, middle
-from spikejoule.energy.ledger import (
-    CONVENTIONAL,
-    SPIKING,
-    Accuracies,
-    Ledger,
-    Variant,
-    runs,
-)
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Accuracies, Ledger, Variant, runs
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.energy.terms import TERMS
 

@@ -39,17 +39,17 @@ PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
 _BITS_PER_BYTE = 8
 _REFERENCE = re.compile(r"doi:10\.|arXiv:\d|https?://", flags=re.IGNORECASE)
 
-SCOPES: Final = {
-    "arithmetic": "arithmetic units alone: no memory, control, routing or static power",
-    "memory": "memory accesses alone",
-    "system": "a modelled core: arithmetic, addresses and memory, without control, clock and "
-    "static power",
-    "per_event": "each kind of event on the chip by itself, without static power",
-    "incremental": "what one more synaptic event adds, without the chip's idle power",
-    "all_in": "the whole chip's energy over its synaptic events: nothing may be added to it",
-    "contested": "published figures disagree: a bracket, without a claim where in it the truth is",
-}
+_LISTS: dict[str, dict[str, str]] = read_yaml(
+    Path(__file__).with_name("closed_lists.yaml"), ArtifactError
+)
+SCOPES: Final = _LISTS["scopes"]
 """The closed list of what a profile's prices cover."""
+
+EVIDENCE: Final = _LISTS["evidence"]
+"""The closed list of how a profile's prices were obtained."""
+
+NUMBERS: Final = _LISTS["numbers"]
+"""The closed list of the numbers that a profile's prices are for."""
 
 _CHIP: Final = priceable("chip")
 TERMS_OF: Final = {
@@ -58,25 +58,6 @@ TERMS_OF: Final = {
     "all_in": ("synaptic_event",),
 }
 """What a profile of each scope may price."""
-
-EVIDENCE: Final = {
-    "measured": "measured on silicon",
-    "estimate": "an expert's published estimate for the process",
-    "derived": "calculated from published figures",
-    "simulated": "simulated from a synthesised design",
-    "pre-silicon": "a model from before the chip was made",
-    "mixed": "measured by some and estimated by others",
-}
-"""The closed list of how a profile's prices were obtained."""
-
-NUMBERS: Final = {
-    "any": "numbers of the network's own width",
-    "float32": "floating point of 32 bits, which holds integers of 8 bits too",
-    "float16": "floating point of 16 bits",
-    "int32": "integers of 32 bits",
-    "int8": "integers of 8 bits",
-}
-"""The closed list of the numbers that a profile's prices are for."""
 
 Status = Literal["priced", "covered", "unpriced"]
 

@@ -141,7 +141,7 @@ def _millijoules(energy: Energy | None) -> float | None:
     return None if energy is None or energy.value_pj is None else energy.value_pj / PJ_PER_MJ
 
 
-def _ratio(name: str, ratio: Ratio | None) -> dict[str, float | None]:
+def _ratio(name: str, ratio: Ratio | None) -> dict[str, Any]:
     ends = (None, None, None) if ratio is None else (ratio.value, ratio.low, ratio.high)
     return dict(zip((name, f"{name}_low", f"{name}_high"), ends, strict=True))
 
