@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BeforeValidator, Field, model_validator
-from pydantic.fields import FieldInfo
 
 from spikejoule.baselines.settings import BaselineSettings
 from spikejoule.core.errors import shown
@@ -285,31 +284,9 @@ class Params(Section):
         }
 
 
-def load_params(path: str | os.PathLike[str], of_a_result: bool = False) -> Params:
-    """Read and check a params.yaml; raises ParameterError with one line for each problem.
-
-    One that belongs to a result may be from before the keys of `EARLIER` and `RENAMED`.
-    """
-    content = read_sections(path, Params)
-    return parse_params(_as_of_today(content) if of_a_result else content)
-
-
-def _as_of_today(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A result's sections with the names of today, and with what keys that came later stand for."""
-    sections = dict(content)
-    for name, field in Params.model_fields.items():
-        if isinstance(written := content.get(name), Mapping):
-            fields: Mapping[str, FieldInfo] = getattr(field.annotation, "model_fields", {})
-            defaults = {
-                key: EARLIER.get(f"{name}.{key}", of.default)
-                for key, of in fields.items()
-                if f"{name}.{key}" in EARLIER or not of.is_required()
-            }
-            sections[name] = defaults | {
-                RENAMED.get(f"{name}.{key}", key).rpartition(".")[2]: value
-                for key, value in written.items()
-            }
-    return sections
+def load_params(path: str | os.PathLike[str]) -> Params:
+    """Read and check a params.yaml; raises ParameterError with one line for each problem."""
+    return parse_params(read_sections(path, Params))
 
 
 def parse_params(mapping: Mapping[str, Any]) -> Params:

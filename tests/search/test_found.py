@@ -1,7 +1,6 @@
 """The table of what was found, the front in it, and the commands that repeat its points."""
 
 import shlex
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -30,8 +29,6 @@ from spikejoule.search.space import (  # noqa: E402
     with_values,
 )
 from spikejoule.search.study import ENDED, Search  # noqa: E402
-from spikejoule.tracking.runs import EndedTrial, SearchRun  # noqa: E402
-from spikejoule.tracking.store import Store  # noqa: E402
 from tests.search.test_space import draws  # noqa: E402
 
 RESULTS = [(90.0, 5.0), (95.0, 7.0), (94.0, 9.0), (97.0, 20.0), (97.0, 21.0)]
@@ -53,8 +50,11 @@ def table(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) 
             "synaptic_events_per_inference": 100 * energy,
         }
         parameters = space.params(draws(space, len(RESULTS))[number][1]).flattened()
-        tags = {"trained_sha256": f"{number:064x}"}
-        ended = asdict(EndedTrial("FINISHED", parameters, metrics, tags))
+        ended = {
+            "parameters": parameters,
+            "metrics": metrics,
+            "trained_sha256": f"{number:064x}",
+        }
         trial = create_trial(values=(accuracy, energy), user_attrs={ENDED: ended})
         trial.number = number
         trials.append(trial)
@@ -66,7 +66,6 @@ def table(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) 
         data={},
         paths={},
         folder=tmp_path,
-        run=SearchRun(Store("", "", None, tmp_path), "a"),
     )
     return found_table(trials, search, params)
 

@@ -30,8 +30,7 @@ from spikejoule.search.study import (  # noqa: E402
     number_of,
     open_study,
 )
-from spikejoule.tracking.runs import SearchRun  # noqa: E402
-from spikejoule.tracking.store import FAILURE_TAG, Store, at_root  # noqa: E402
+from spikejoule.tracking.store import at_root  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
 RESULT = (
@@ -42,7 +41,6 @@ RESULT = (
 
 @pytest.fixture
 def search(params: Params, tmp_path: Path) -> Search:
-    """One that is tracked nowhere."""
     entries = {"train.lr": {"from": 0.001, "to": 0.1}, "model.weight_bits": [8, 32]}
     return Search(
         storage=f"sqlite:///{tmp_path}/search.db",
@@ -58,7 +56,6 @@ def search(params: Params, tmp_path: Path) -> Search:
         data={},
         paths={},
         folder=tmp_path,
-        run=SearchRun(Store("", "", None, tmp_path / "lock"), "a"),
         heartbeat=1,
         retries=1,
     )
@@ -102,7 +99,7 @@ class TestWorker:
         run_trials(search)
         state = state_of(search)
         assert (len(state[TRAINED]), len(state[FAILED])) == (2, 2)
-        reasons = [trial.user_attrs[ENDED]["tags"][FAILURE_TAG] for trial in state[FAILED]]
+        reasons = [trial.user_attrs[ENDED]["reason"] for trial in state[FAILED]]
         assert reasons == [str(unfit), "9 TB"]
 
     def test_a_combination_that_is_not_allowed_is_no_trial(

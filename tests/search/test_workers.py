@@ -66,7 +66,7 @@ def small(
         "PYTHONPATH": f"{repository / 'src'}:{repository}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }
-    search = Search(folder, environment, STUDY, EPOCHS)
+    search = Search(folder, environment, STUDY)
     yield search
     search.end()
 
@@ -128,7 +128,7 @@ def test_a_job_of_slurm_that_is_preempted_resumes(small: Search, tmp_path: Path)
             **{name: slurm.environment[name] for name in ("SLURM_CONF", "PATH")},
         }
         process = small.start(
-            *("--cluster", "slurm", "--partition", "debug", "--workers", "1"),
+            *("--cluster", "slurm", "--slurm", "partition=debug", "--workers", "1"),
             *("--minutes", "5", "--trials", "2", "--slurm", "comment=tiny"),
         )
         small.wait_for(lambda state: state[RUNNING] and small.states_kept(), process)

@@ -26,13 +26,11 @@ from typing import Any
 import optuna
 import psutil
 import yaml
-from mlflow import MlflowClient
 from optuna.trial import FrozenTrial
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import read_csv
 from spikejoule.search.study import FAILED, RUNNING, TRAINED, WAITING, by_state, number_of
-from spikejoule.tracking.runs import PARENT_TAG, TRIAL_TAG
 from tests.tools.pipeline_tools import (
     REPOSITORY,
     artifact_paths,
@@ -55,7 +53,6 @@ class Search:
         folder: of the project.
         environment: of every command.
         study: its name in search.yaml.
-        epochs: of a trial that is brought to its end.
         storage: where the study is; a file in the folder if it is not given.
         processes: the launchers.
     """
@@ -63,7 +60,6 @@ class Search:
     folder: Path
     environment: Mapping[str, str]
     study: str
-    epochs: int
     storage: str = ""
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
@@ -142,7 +138,7 @@ class Search:
         return []
 
     def check(self, trials: int, workers: int) -> None:
-        """All trials are there, each with one finished run that has each epoch once.
+        """All trials are there, each once.
 
         Args:
             trials: so many, and at most one less than there are workers beyond.
@@ -152,22 +148,7 @@ class Search:
         ended = state[TRAINED]
         assert trials <= len(ended) <= trials + workers - 1
         assert not [*state[FAILED], *state[RUNNING], *state[WAITING]]
-        client = MlflowClient(tracking_uri=f"sqlite:///{self.folder}/mlflow.db")
-        (experiment,) = client.search_experiments(filter_string="name = 'spikejoule-search'")
-        runs = client.search_runs([experiment.experiment_id])
-        assert {run.info.status for run in runs} == {"FINISHED"}
-        children = {
-            int(run.data.tags[TRIAL_TAG]): run.info.run_id
-            for run in runs
-            if PARENT_TAG in run.data.tags
-        }
-        assert len(children) == len(runs) - 1
-        assert sorted(children) == sorted(number_of(trial) for trial in ended)
-        for trial in ended:
-            run_id = children[number_of(trial)]
-            points = client.get_metric_history(run_id, "by_epoch/validation_accuracy_percent")
-            steps = [point.step for point in points]
-            assert steps == list(range(1, self.epochs + 1))
+        assert len({number_of(trial) for trial in ended}) == len(ended)
 
 
 def killed(search: Search, trials: int, kills: int, draw: random.Random) -> None:
@@ -205,7 +186,7 @@ def main(trials: int, kills: int, points: int, seed: int, folder: Path) -> int:
     clone_of_working_tree(REPOSITORY, folder, environment, {"data.source": "mnist5k"})
     dvc(folder, environment, "repro", "prepare")
     content = yaml.safe_load((folder / "search.yaml").read_text(encoding="utf-8"))
-    search = Search(folder, environment, content["study"], content["fixed"]["train.max_epochs"])
+    search = Search(folder, environment, content["study"])
     try:
         killed(search, trials, kills, draw)
     finally:

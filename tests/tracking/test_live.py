@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from spikejoule.core.provenance import file_digest
 from spikejoule.tracking.publishing import RunRecord, publish
-from spikejoule.tracking.runs import EndedTrial, LiveRun, SearchRun
+from spikejoule.tracking.runs import LiveRun
 from spikejoule.tracking.store import Store, opened, project_store
 
 SECONDS = 60
@@ -203,32 +203,3 @@ def test_a_store_that_comes_back_gets_all(
         run.on_epoch(EPOCHS[1], 0.5)
     (found,) = runs(store)
     assert steps(store, found) == [1, 2]
-
-
-def test_a_trial_has_one_run_below_that_of_its_search_however_often_it_is_run(
-    store: Store,
-) -> None:
-    search = SearchRun(store, "front", "an-id")
-    search.begin({"search.energy": "45nm-fp32"}, {})
-    history = [{"epoch": epoch, "train_loss": 1 / epoch} for epoch in (1, 2, 3)]
-    facts = {"accuracy": 90.0}, {"sha": "ab"}
-    trained = EndedTrial("FINISHED", PARAMETERS, *facts, history)
-    reason = {"spikejoule.failure": "too large http://me:secret@host/"}
-    failed = EndedTrial("FAILED", {}, tags=reason)
-    with opened(store) as (client, experiment_id):  # by a worker that was killed
-        tags = {"mlflow.parentRunId": search.run_id, "spikejoule.trial": "3"}
-        left = client.create_run(experiment_id, tags=tags).info.run_id
-        client.log_metric(left, CURVE, 1.0, step=1)
-    for _ in range(2):
-        search.record({3: trained, 4: failed})
-    search.end("FINISHED", {"trials": 2.0})
-    found = {run.info.run_name: run for run in runs(store)}
-    assert found.keys() == {"front", "front-3", "front-4"}
-    assert {run.data.tags.get("mlflow.parentRunId") for run in found.values()} == {
-        None, found["front"].info.run_id,
-    }  # fmt: skip
-    assert [found[name].info.status for name in sorted(found)] == ["FINISHED", "FINISHED", "FAILED"]
-    assert steps(store, found["front-3"]) == [1, 2, 3]
-    assert found["front-3"].data.metrics["accuracy"] == 90.0
-    assert found["front-3"].data.tags["sha"] == "ab"
-    assert found["front-4"].data.tags["spikejoule.failure"] == "too large http://host"

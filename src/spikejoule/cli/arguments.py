@@ -55,7 +55,7 @@ def not_negative(text: str, lowest: int = 0) -> int:
 def _slurm_option(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not (name and equals):
-        raise argparse.ArgumentTypeError(f"{text} is no OPTION=VALUE, as account=biology")
+        raise argparse.ArgumentTypeError(f"{text} is no OPTION=VALUE, as partition=batch")
     return name.lstrip("-").replace("-", "_"), value
 
 
@@ -174,7 +174,6 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             _takes("--workers", positive, "N", "trainings at once (default: as many as the process "
                    "may use cores; in Slurm 2)"),
             _takes("--threads", positive, "N", "cores of a worker (default: 1)", default=1),
-            _takes("--partition", str, "NAME", "of Slurm (default: its own default)"),
             _takes("--minutes", positive, "N", "that a job of Slurm may take before it is queued "
                    "again (default: 60)", default=60),
             _takes("--heartbeat", positive, "SECONDS", "how often a worker reports that it lives; "
@@ -186,7 +185,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
             ("--cluster", {"choices": ("local", "slurm"), "default": "local",
                            "help": "where workers run (default: local)"}),
             _takes("--slurm", _slurm_option, "OPTION=VALUE", "a further option of sbatch, as "
-                   "account=biology (repeatable)", action="append", default=[]),
+                   "partition=batch (repeatable)", action="append", default=[]),
         ),
     ),
 }  # fmt: skip

@@ -1,11 +1,11 @@
 """`spikejoule energy GRAPH.nir`: any network given as a graph of NIR, run on given events."""
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.cli.arguments import GRAPH_CHOICES, json_text
 from spikejoule.core.errors import ArtifactError, DataError, ParameterError
@@ -13,7 +13,6 @@ from spikejoule.core.npz import schema_of
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.store import write_text
 from spikejoule.data.sources.events import samples_of_file
-from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.events import EVENTS, EventList, load_events
 from spikejoule.energy import (
@@ -55,7 +54,7 @@ def graph_energy(options: argparse.Namespace) -> str:
     profiles = load_profiles(options.hardware)
     chosen = select_profile(profiles, options.profile or next(iter(profiles)), "--profile")
     network = read_nir(options.file)
-    found = read_given_events(options.events, options.step_us, options.samples)
+    events, about, facts = read_given_events(options.events, options.step_us, options.samples)
     given = Conventions(
         dt=options.dt,
         reset=options.reset,
@@ -65,9 +64,9 @@ def graph_energy(options: argparse.Namespace) -> str:
         integration=options.integration or "euler",
         pruned=options.pruned,
     )
-    run = run_graph(network, found.events, given)
-    inputs = graph_inputs(run, found.title, found.labels, found.subject, found.step_ms)
-    inputs = replace(inputs, facts=(*inputs.facts, *found.facts))
+    run = run_graph(network, events, given)
+    inputs = graph_inputs(run, **about)
+    inputs = replace(inputs, facts=(*inputs.facts, *facts))
     analysis = analyse(inputs, profiles, chosen, chosen, BootstrapSettings())
     if options.neurobench is not None:
         write_text(options.neurobench, json_text(neurobench_results(run, inputs)))
@@ -91,34 +90,19 @@ def energy_result(
     return energy_text(f"Energy of {options.file.name}", analysis)
 
 
-@dataclass(frozen=True, eq=False)
-class GivenEvents:
-    """Events by step, and what their file says beside them.
-
-    Attributes:
-        events: of N samples.
-        title: what they are.
-        labels: class of each sample, [N]; None where the file has none.
-        subject: what the samples show; None where the file does not say it.
-        step_ms: what a step stands for; None where the file does not say it.
-        facts: how stamps of time became steps, label and value.
-    """
-
-    events: EventList
-    title: str
-    labels: NDArray[np.integer] | None = None
-    subject: Subject | None = None
-    step_ms: float | None = None
-    facts: tuple[tuple[str, str], ...] = ()
-
-
-def read_given_events(path: Path, step_us: int | None, n_samples: int | None) -> GivenEvents:
+def read_given_events(
+    path: Path, step_us: int | None, n_samples: int | None
+) -> tuple[EventList, dict[str, Any], tuple[tuple[str, str], ...]]:
     """The first samples of a file of `save_events`, or of an event file's test samples.
 
     Args:
         path: of the file.
         step_us: microseconds of one step, of an event file.
         n_samples: how many; None for all.
+
+    Returns:
+        the events by step; what the file says beside them, as `graph_inputs` takes it; and how
+        stamps of time became steps, label and value.
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -133,10 +117,8 @@ def read_given_events(path: Path, step_us: int | None, n_samples: int | None) ->
         events, _ = load_events(path)
         if step_us is not None:
             raise ParameterError(f"--step-us is for event files; {path} has its events in steps.")
-        return GivenEvents(
-            events.select(first_samples(n_samples, events.n_samples, f"samples of {path}")),
-            path.name,
-        )
+        chosen = first_samples(n_samples, events.n_samples, f"samples of {path}")
+        return events.select(chosen), {"title": path.name}, ()
     title, samples = samples_of_file(path)
     if step_us is None:
         raise ParameterError(
@@ -145,8 +127,14 @@ def read_given_events(path: Path, step_us: int | None, n_samples: int | None) ->
     samples = samples.select(first_samples(n_samples, len(samples), f"samples of {path}"))
     n_steps = -(-samples.setting.duration_us // step_us)
     binned = bin_all(samples.inputs, n_steps, n_steps * step_us)
-    return GivenEvents(
-        binned.events, title, samples.labels.astype(np.int64), samples.subject, step_us / 1000,
+    about = {
+        "title": title,
+        "labels": samples.labels.astype(np.int64),
+        "subject": samples.subject,
+        "step_ms": step_us / 1000,
+    }
+    return (
+        binned.events, about,
         (("a step of the events", f"{step_us:,} us"),
          ("events outside of the window", f"{binned.dropped.mean():,.1f} per sample"),
          ("events merged in a step", f"{binned.merged.mean():,.1f} per sample")),

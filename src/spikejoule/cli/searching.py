@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.provenance import provenance_tags
 from spikejoule.core.store import write_bytes
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import load_profiles, select_profile
@@ -23,13 +22,12 @@ from spikejoule.search.space import (
     search_space,
 )
 from spikejoule.tracking.project import check_against_lock
-from spikejoule.tracking.runs import SearchRun
-from spikejoule.tracking.store import at_root, project_store, without_passwords
+from spikejoule.tracking.store import at_root, without_passwords
 
 if TYPE_CHECKING:
     from spikejoule.search.study import Search
 
-_FROM_OPTIONS = ("heartbeat", "retries", "cluster", "threads", "minutes", "partition")
+_FROM_OPTIONS = ("heartbeat", "retries", "cluster", "threads", "minutes")
 
 
 def search(options: argparse.Namespace) -> str:
@@ -54,17 +52,17 @@ def search(options: argparse.Namespace) -> str:
 def _searched(options: argparse.Namespace) -> str:
     from spikejoule.search.found import found_table, front_png, front_text, write_table
     from spikejoule.search.launch import run_search
-    from spikejoule.search.study import FAILED, TRAINED
+    from spikejoule.search.study import ENDED, FAILED, TRAINED
 
     root = options.directory.resolve()
     params = load_params(root / PARAMS_FILE)
     search = _plan(options, root, params)
-    found = run_search(search, provenance_tags(root))
+    found = run_search(search)
     trained, failed = len(found[TRAINED]), len(found[FAILED])
     if not trained:
         raise ParameterError(
-            "none of the trials was trained to its end: see their reasons in MLflow, and widen the "
-            "space."
+            "none of the trials was trained to its end "
+            f"({found[FAILED][0].user_attrs[ENDED]['reason']}): widen the space."
         )
     table, energy = found_table(found[TRAINED], search, params), search.settings.energy
     if options.table is not None:
@@ -106,7 +104,6 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
         data=digests(artifacts),
         paths=artifacts,
         folder=root / ".cache" / "search" / study,
-        run=SearchRun(project_store(root, f"{params.publish.experiment}-search"), study),
         workers=options.workers or _default_workers(options),
         slurm=dict(options.slurm),
         **{name: getattr(options, name) for name in _FROM_OPTIONS},

@@ -51,7 +51,7 @@ def found_table(trials: Sequence[FrozenTrial], search: Search, current: Params) 
                 "trial": number_of(trial),
                 "on_front": int(on_front),
                 **ended["metrics"],
-                **ended["tags"],
+                "trained_sha256": ended["trained_sha256"],
                 # `dvc exp run` leaves what it sets in params.yaml: what one sets, all set.
                 "command": experiment_command(
                     whole, now, {*search.space.entries, *search.settings.fixed}

@@ -11,9 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,19 +25,15 @@ from submitit.helpers import Checkpointable
 
 from spikejoule.core.errors import ArtifactError, ClusterError, SpikejouleError
 from spikejoule.search.study import (
-    ENDED,
-    IDENTITY,
     RUNNING,
     SETTLED,
     WAITING,
     Search,
     by_state,
     database_errors,
-    number_of,
     open_study,
 )
 from spikejoule.search.trial import Objective
-from spikejoule.tracking.runs import EndedTrial
 from spikejoule.tracking.store import in_one_line, without_passwords
 
 logger = logging.getLogger(__name__)
@@ -90,12 +84,8 @@ def run_trials(search: Search) -> None:
             fail_stale_trials(study)
 
 
-def run_search(search: Search, tags: Mapping[str, str]) -> Found:
+def run_search(search: Search) -> Found:
     """Run the search until it has all its trials; returns what became of them.
-
-    Args:
-        search: what is searched; the identity of its run is found here.
-        tags: of its run.
 
     Raises:
         ParameterError: the study was begun with something else.
@@ -106,31 +96,16 @@ def run_search(search: Search, tags: Mapping[str, str]) -> Found:
     # First, so that where no job can be started nothing is begun.
     executor = _executor(search)
     study = open_study(search)
-    run = replace(search.run, search_id=study.user_attrs[IDENTITY])
-    about = {
-        "search.energy": search.settings.energy,
-        "search.storage": without_passwords(search.storage),
-        "search.study": search.settings.study,
-    }
-    space = {f"space.{key}": value for key, value in search.space.entries.items()}
-    run.begin(about | space, tags)
-    search = replace(search, run=run)
     jobs = _earlier_jobs(search)
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as an interruption by Ctrl-C
         with database_errors(search.storage):
-            found = _supervised(search, study, executor, jobs)
-        trials = [trial for word in SETTLED for trial in found[word]]
-        # Those that their workers could not record.
-        run.record({number_of(one): EndedTrial(**one.user_attrs[ENDED]) for one in trials})
-        run.end("FINISHED", {word: float(len(found[word])) for word in SETTLED})
-        return found
-    except BaseException as error:
+            return _supervised(search, study, executor, jobs)
+    except BaseException:
         if search.cluster == "local":
             _kill(jobs)
         elif jobs:
             logger.info("The jobs %s stay in Slurm.", ", ".join(str(job.job_id) for job in jobs))
-        run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         raise
 
 
@@ -225,7 +200,6 @@ def _executor(search: Search) -> Any:
         nodes=1,
         ntasks_per_node=1,
         cpus_per_task=search.threads,
-        partition=search.partition,
         additional_parameters=dict(search.slurm),
     )
     return executor

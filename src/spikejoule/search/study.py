@@ -25,20 +25,20 @@ from spikejoule.core.errors import ParameterError, StoreError
 from spikejoule.energy import HardwareProfile
 from spikejoule.search.space import SearchSettings, SearchSpace
 from spikejoule.tracking.project import flat
-from spikejoule.tracking.runs import SearchRun
 from spikejoule.tracking.store import in_one_line, without_passwords
 
 SPECIFICATION: Final = "spikejoule.search/2"
 """Attribute of a study: what its trials share, as plain values. Earlier versions had others."""
 
 IDENTITY: Final = "identity"
-"""Attribute of a study: what its runs in MLflow are found by."""
+"""Attribute of a study: what its own files are known by, whatever its name."""
 
 NUMBER: Final = "number"
 """Attribute of a trial: the number by which the search knows it, however often it is run again."""
 
 ENDED: Final = "ended"
-"""Attribute of a trial: the fields of its `EndedTrial`."""
+"""Attribute of a trial: its whole `parameters`, by full key, and what it came to: `metrics` and the
+`trained_sha256` of the file that the stage `train` writes from them, or else the `reason`."""
 
 TRAINED: Final = "trained"
 FAILED: Final = "failed"
@@ -72,7 +72,6 @@ class Search:
         data: SHA-256 of the artifacts, by name.
         paths: of the artifacts, by name, absolute.
         folder: of the search's own files.
-        run: where it is tracked.
         heartbeat: seconds from one sign of life of a worker to the next; one that misses four is
             dead.
         retries: how often a trial is run again whose worker was killed.
@@ -80,7 +79,6 @@ class Search:
         workers: how many at once.
         threads: CPU threads of each.
         minutes: that a job of Slurm's may take before it is queued again.
-        partition: of Slurm; None for the default one.
         slurm: further options of sbatch, by name without the dashes.
     """
 
@@ -91,14 +89,12 @@ class Search:
     data: Mapping[str, str]
     paths: Mapping[str, Path]
     folder: Path
-    run: SearchRun
     heartbeat: int = 10
     retries: int = 5
     cluster: str = "local"
     workers: int = 1
     threads: int = 1
     minutes: int = 60
-    partition: str | None = None
     slurm: Mapping[str, str] = field(default_factory=dict)
 
     @property

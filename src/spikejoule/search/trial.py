@@ -5,9 +5,9 @@ import math
 import tempfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import optuna
 from optuna.trial import Trial
@@ -32,11 +32,10 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import check_trial
-from spikejoule.search.study import ENDED, NUMBER, Search, number_of
-from spikejoule.tracking.runs import EndedTrial, History
-from spikejoule.tracking.store import FAILURE_TAG, in_one_line
+from spikejoule.search.study import ENDED, IDENTITY, NUMBER, Search, number_of
+from spikejoule.tracking.store import in_one_line
 from spikejoule.training.outcome import trained_network
-from spikejoule.training.training import TrainingData, TrainingObserver, train
+from spikejoule.training.training import TrainingData, train
 
 ARTIFACTS: Final = ("train", "validation", "data_metrics")
 """What a search reads of a pipeline's artifacts: no test images are among them."""
@@ -89,7 +88,6 @@ def run_trial(
     data: SearchData,
     profile: HardwareProfile | None,
     threads: int,
-    observer: TrainingObserver,
     state_store: StateStore | None,
 ) -> tuple[dict[str, float], str]:
     """Train a network and measure it.
@@ -99,7 +97,6 @@ def run_trial(
         data: samples to train and to validate on.
         profile: prices of energy; None where synaptic events are all that is asked for.
         threads: CPU threads, on which no result depends.
-        observer: told of every batch and epoch.
         state_store: has the state of a trial that was killed; None where none is kept.
 
     Returns:
@@ -120,7 +117,6 @@ def run_trial(
         engine,
         params.train,
         seed,
-        (observer,),
         state_store=state_store,
     )
     description = data.description.model_dump(exclude_unset=True)
@@ -180,33 +176,30 @@ class Objective:
             raise optuna.TrialPruned(str(error)) from error
         logger.info("trial %d: %s", number, drawn)
         ended = self._ended(number, params)
-        trial.set_user_attr(ENDED, asdict(ended))
-        search.run.record({number: ended})
-        logger.info("trial %d: %s %s", number, ended.status, ended.metrics or ended.tags)
-        if not ended.metrics:
-            raise optuna.TrialPruned(str(ended.tags))
-        events = ended.metrics["synaptic_events_per_inference"]
-        energy = ended.metrics.get("energy_nj_per_inference", events)
-        return ended.metrics["validation_accuracy_percent"], energy
+        trial.set_user_attr(ENDED, {"parameters": params.flattened(), **ended})
+        logger.info("trial %d: %s", number, ended)
+        if "reason" in ended:
+            raise optuna.TrialPruned(ended["reason"])
+        events = ended["metrics"]["synaptic_events_per_inference"]
+        energy = ended["metrics"].get("energy_nj_per_inference", events)
+        return ended["metrics"]["validation_accuracy_percent"], energy
 
-    def _ended(self, number: int, params: Params) -> EndedTrial:
-        """Train, from where a killed worker has left off."""
-        search, parameters = self._search, params.flattened()
-        known_by = {"search": search.run.search_id, "trial": number, "code": self._code}
+    def _ended(self, number: int, params: Params) -> dict[str, Any]:
+        """What a trial comes to, from where a killed worker has left off."""
+        search, identity = self._search, self._study.user_attrs[IDENTITY]
+        known_by = {"search": identity, "trial": number, "code": self._code}
         resume = ResumeFile(
             search.folder / "resume", content_digest(known_by), f"trial {number} of the search"
         )
         with resume:
             store = resume if params.train.resume else None
             try:
-                history = History(self._data.architecture(params).layer_names)
                 metrics, digest = run_trial(
-                    params, self._data, search.profile, search.threads, history, store
+                    params, self._data, search.profile, search.threads, store
                 )
-                tags = {"trained_sha256": digest}
-                ended = EndedTrial("FINISHED", parameters, metrics, tags, history.rows)
+                ended: dict[str, Any] = {"metrics": metrics, "trained_sha256": digest}
             except (MemoryError, ParameterError) as error:
-                ended = EndedTrial("FAILED", parameters, tags={FAILURE_TAG: in_one_line(error)})
+                ended = {"reason": in_one_line(error)}
             # Of a trial that is to be run again alone a state is kept.
             resume.done()
         return ended

@@ -72,14 +72,6 @@ _OF_MEANS = (
     "evaluate.early_exit_tolerance_percent",
     "energy_report.profile",
 )
-_PER_INFERENCE = (
-    "input_spikes_per_inference",
-    "hidden_spikes_per_inference",
-    "output_spikes_per_inference",
-    "neuron_updates_per_inference",
-    "neuron_updates_lazy_per_inference",
-    "energy_per_inference_pj",
-)
 _SEEDS_COLUMNS = {
     "name": ("run", ""),
     "early_exit": ("early", "d"),
@@ -89,15 +81,15 @@ _SEEDS_COLUMNS = {
     "test_lowest_percent": ("lowest", ".2f"),
     "test_highest_percent": ("highest", ".2f"),
     _EVENTS: ("events", ",.0f"),
-    **dict(
-        zip(
-            _PER_INFERENCE,
-            (("input", ",.1f"), ("hidden", ",.1f"), ("output", ",.1f"), ("updates", ",.0f"),
-             ("lazy", ",.0f"), ("pJ", ",.0f")),
-            strict=True,
-        )
-    ),
-}  # fmt: skip
+    "input_spikes_per_inference": ("input", ",.1f"),
+    "hidden_spikes_per_inference": ("hidden", ",.1f"),
+    "output_spikes_per_inference": ("output", ",.1f"),
+    "neuron_updates_per_inference": ("updates", ",.0f"),
+    "neuron_updates_lazy_per_inference": ("lazy", ",.0f"),
+    "energy_per_inference_pj": ("pJ", ",.0f"),
+}
+"""Of metrics/seeds.csv: the heading and the format of each for a terminal."""
+_PER_INFERENCE = tuple(_SEEDS_COLUMNS)[8:]
 
 
 def finished_runs(store: Store) -> pd.DataFrame:

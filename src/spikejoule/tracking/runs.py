@@ -1,15 +1,12 @@
-"""Runs that are written while work goes on: of a training, and of a search with its trials.
+"""How a run is begun, written and ended, and the run of a training that is shown while it goes on.
 
-What goes wrong here is a warning and ends no work: `publish` records the whole run of a training,
-and what a search has found is in its study, from which `SearchRun.record` writes what is missing.
+What goes wrong in `LiveRun` is a warning and ends no work: `publish` records the whole run.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -34,14 +31,9 @@ logger = logging.getLogger(__name__)
 TRAINED_TAG: Final = "trained.sha256"
 TRAINING_TAG: Final = "spikejoule.training"
 """What the training of a run is known by, in whichever process it resumes."""
-SEARCH_TAG: Final = "spikejoule.search"
-TRIAL_TAG: Final = "spikejoule.trial"
-PARENT_TAG: Final = "mlflow.parentRunId"
 CURVES: Final = "by_epoch/"
 """MLflow groups charts by what stands before the slash, sorted: the curves come first."""
 
-_ALL = "all"
-"""In place of a trial's number: the run of the search itself."""
 _NOT_METRICS = ("epoch", "samples", "spikes", "input_macs")
 _NOT_CURVES = ("epoch", "elapsed_seconds")
 _PAUSE_SECONDS = 1.0
@@ -188,35 +180,7 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-class History:
-    """An observer of a training that keeps its epochs.
-
-    Args:
-        layer_names: of the network.
-
-    Attributes:
-        rows: one an epoch, as `log_history` takes them.
-    """
-
-    def __init__(self, layer_names: Sequence[str]) -> None:
-        self._layer_names, self._elapsed = layer_names, 0.0
-        self.rows: list[dict[str, float]] = []
-
-    def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
-        """After each step: nothing to keep."""
-
-    def on_epoch(self, record: Any, seconds: float) -> None:
-        """After each epoch's validation."""
-        self._elapsed += seconds
-        self.rows.append(epoch_row(record.entry(), self._layer_names, self._elapsed))
-
-    def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
-        """Before a training resumes: all epochs so far."""
-        for record, lasted in zip(history, seconds, strict=True):
-            self.on_epoch(record, lasted)
-
-
-class LiveRun(History):
+class LiveRun:
     """An observer of a pipeline's training that shows it as a run, in a `with` statement.
 
     A thread talks to the store: the training waits for it at its very end alone, for some seconds.
@@ -241,11 +205,12 @@ class LiveRun(History):
         key: str | None,
         keeper: psutil.Process,
     ) -> None:
-        super().__init__(layer_names)
-        self._store, self._parameters = store, parameters
+        self._store, self._parameters, self._layer_names = store, parameters, layer_names
         self._known = {TRAINING_TAG: key} if key else {}
         self._tags = {**provenance_tags(Path.cwd()), **keeper_tags(keeper), **self._known}
         self._n_written = 0
+        self._rows: list[dict[str, float]] = []
+        self._elapsed = 0.0
         self._client: MlflowClient | None = None
         self._run: Any = None
         self._end: tuple[str, dict[str, str]] = ("RUNNING", {})
@@ -269,6 +234,19 @@ class LiveRun(History):
         self._has_ended.set()
         self._thread.join(_LAST_SECONDS)
 
+    def on_batch(self, epoch: int, samples: int, outcome: object) -> None:
+        """After each step: nothing to show."""
+
+    def on_epoch(self, record: Any, seconds: float) -> None:
+        """After each epoch's validation."""
+        self._elapsed += seconds
+        self._rows.append(epoch_row(record.entry(), self._layer_names, self._elapsed))
+
+    def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
+        """Before a training resumes: all epochs so far, of which the run may lack some."""
+        for record, lasted in zip(history, seconds, strict=True):
+            self.on_epoch(record, lasted)
+
     def trained(self, path: Path) -> None:
         """The trained network is written: by its digest `publish` finds the run, and ends it."""
         self._end = ("RUNNING", {TRAINED_TAG: file_digest(path, "sha256")})
@@ -285,7 +263,11 @@ class LiveRun(History):
             except Exception as error:
                 pause = _RETRY_SECONDS
                 if not has_warned:
-                    _warn(self._store, error)
+                    where = without_passwords(self._store.tracking_uri)
+                    logger.warning(
+                        "the run cannot be followed at %s (%s); the work goes on.",
+                        where, in_one_line(error),
+                    )  # fmt: skip
                 has_warned = True
 
     def _write(self, has_ended: bool) -> None:
@@ -293,7 +275,7 @@ class LiveRun(History):
             with opened(self._store) as (client, experiment_id):
                 self._run = self._begin(client, experiment_id)
             self._client = client
-        info, rows = self._run.info, self.rows[self._n_written :]
+        info, rows = self._run.info, self._rows[self._n_written :]
         if rows:
             log_history(self._client, info.run_id, rows, info.start_time)
             self._n_written += len(rows)
@@ -310,89 +292,3 @@ class LiveRun(History):
             left = None
         name = run_name(self._tags)
         return begin_run(client, experiment_id, left, name, self._tags, self._parameters)
-
-
-@dataclass(frozen=True)
-class EndedTrial:
-    """What a trial of a search came to.
-
-    Attributes:
-        status: MLflow's: FINISHED if it was trained to its end, else FAILED.
-        parameters: all of it, by full key.
-        metrics: what it gave; nothing if it failed.
-        tags: further facts; why it came to nothing.
-        history: its epochs, as `log_history` takes them.
-    """
-
-    status: str
-    parameters: Mapping[str, Any]
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    history: Sequence[Mapping[str, float]] = ()
-
-
-@dataclass
-class SearchRun:
-    """The run of a search in a store, and below it one for each trial that has ended.
-
-    Attributes:
-        store: where it is.
-        name: of the search.
-        search_id: identifies the search, whatever its name.
-        run_id: MLflow's; empty where the store cannot be used.
-    """
-
-    store: Store
-    name: str
-    search_id: str = ""
-    run_id: str = ""
-
-    def begin(self, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Find the run or make it; it is running, and this process is the one that ends it."""
-        known = {SEARCH_TAG: self.search_id, TRIAL_TAG: _ALL}
-        with _warned(self.store), opened(self.store) as (client, experiment_id):
-            found = runs_with(client, experiment_id, known)
-            whole, left = {**tags, **known, **keeper_tags()}, found[0] if found else None
-            run = begin_run(client, experiment_id, left, self.name, whole, parameters)
-            self.run_id = run.info.run_id
-
-    def record(self, trials: Mapping[int, EndedTrial]) -> None:
-        """Write trials, by their numbers, but for those whose runs have ended so already."""
-        if not self.run_id:
-            return
-        with _warned(self.store), opened(self.store) as (client, experiment_id):
-            below = runs_with(client, experiment_id, {PARENT_TAG: self.run_id})
-            known = {run.data.tags[TRIAL_TAG]: run for run in below}
-            for number, trial in trials.items():
-                left = known.get(str(number))
-                if left is not None and left.info.status == trial.status:
-                    continue
-                tags = {SEARCH_TAG: self.search_id, TRIAL_TAG: str(number)}
-                tags |= {PARENT_TAG: self.run_id, **keeper_tags()}
-                name = f"{self.name}-{number}"
-                run = begin_run(client, experiment_id, left, name, tags, trial.parameters)
-                log_history(client, run.info.run_id, trial.history, run.info.start_time)
-                end_run(client, run.info.run_id, trial.status, trial.metrics, trial.tags)
-
-    def end(self, status: str, metrics: Mapping[str, float] = {}) -> None:
-        """Write what came out and end the run."""
-        if self.run_id:
-            with _warned(self.store), opened(self.store) as (client, _):
-                end_run(client, self.run_id, status, metrics)
-
-
-@contextmanager
-def _warned(store: Store) -> Iterator[None]:
-    """Warn of whatever goes wrong within."""
-    try:
-        yield
-    # Whatever a server, a database or a disk answers: the study has the result.
-    except Exception as error:
-        _warn(store, error)
-
-
-def _warn(store: Store, error: Exception) -> None:
-    logger.warning(
-        "the run cannot be followed at %s (%s); the work goes on.",
-        without_passwords(store.tracking_uri), in_one_line(error),
-    )  # fmt: skip
