@@ -45,7 +45,7 @@ class TestMeasure:
         # By default, the seed is the checkpoint's.
         assert cli.json(*command) == cli.json(*command, "--seed", 7) != found
         text = cli.text(*command)
-        for words in ("30 test images of mnist5k", "95 % interval", "91.25 %", "input to hidden"):
+        for words in ("5,000 MNIST digits", "accuracy low percent", "91.25", "input_to_hidden"):
             assert words in text
 
     def test_directory_of_idx_files(self, file: Path, real_mnist_directory: Path, cli: Cli) -> None:

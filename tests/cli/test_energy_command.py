@@ -229,9 +229,6 @@ class TestPruned:
             values = cli.json(command[0], tmp_path / "c.pth", *command[1:])
             found[command] = values.get("headline", values)["synaptic_events_per_inference"]
         assert found == pytest.approx(dict.fromkeys(found, recount / N_IMAGES))
-        text = cli.text("measure", tmp_path / "c.pth", *again)
-        assert f"{recount / N_IMAGES:,.1f}" in text
-        assert "sum over spikes of the synapses that are left" in text
 
     @pytest.mark.parametrize("value", [None, -1, math.nan])
     def test_events_that_are_not_recorded_are_not_guessed(

@@ -11,17 +11,16 @@ optuna = pytest.importorskip("optuna", reason="needs optuna: the extra `search`"
 
 from optuna.trial import create_trial  # noqa: E402
 
-from spikejoule.core.errors import ArtifactError  # noqa: E402
-from spikejoule.core.store import read_csv  # noqa: E402
-from spikejoule.core.yaml_files import read_yaml  # noqa: E402
-from spikejoule.params import Params, parse_params  # noqa: E402
-from spikejoule.search.found import (  # noqa: E402
+from spikejoule.cli.searching import (  # noqa: E402
     COLUMNS,
     found_table,
     front_png,
     front_text,
-    write_table,
 )
+from spikejoule.core.errors import ArtifactError  # noqa: E402
+from spikejoule.core.yaml_files import read_yaml  # noqa: E402
+from spikejoule.energy import load_profiles  # noqa: E402
+from spikejoule.params import Params, parse_params  # noqa: E402
 from spikejoule.search.space import (  # noqa: E402
     SearchSpace,
     load_search,
@@ -62,7 +61,7 @@ def table(repository: Path, tmp_path: Path, space: SearchSpace, params: Params) 
         storage="sqlite:///search.db",
         settings=load_search(repository / "search.yaml"),
         space=space,
-        profile=None,
+        profile=load_profiles()["45nm-fp32"],
         data={},
         paths={},
         folder=tmp_path,
@@ -93,12 +92,12 @@ def test_the_front_the_table_and_the_figure(
     lines = [line.strip() for line in front_text(table, "45nm-fp32").splitlines()]
     front = table["command"][table["on_front"] == 1]
     assert [line for line in lines if "dvc exp run" in line] == list(front)
-    write_table(table, tmp_path / "search.csv")
-    read = read_csv(tmp_path / "search.csv", [*COLUMNS, *space.entries])
+    assert list(table) == [*COLUMNS, *space.entries]
+    read = table.to_dict("records")
     assert [int(row["trial"]) for row in read] == [0, 1, 2, 3, 4]
-    assert {int(row["trial"]) for row in read if row["on_front"] == "1"} == FRONT
+    assert {int(row["trial"]) for row in read if row["on_front"]} == FRONT
     assert [row["command"] for row in read] == list(table["command"])
     assert [float(row["energy_nj_per_inference"]) for row in read] == [e for _, e in RESULTS]
-    png = front_png(table, "45nm-fp32", "5 trials")
+    png = front_png(table, "45nm-fp32")
     assert png.startswith(b"\x89PNG")
-    assert png == front_png(table, "45nm-fp32", "5 trials")
+    assert png == front_png(table, "45nm-fp32")

@@ -137,8 +137,3 @@ def test_a_measure_of_energy_covers_what_is_computed(params: Params) -> None:
     with pytest.raises(ParameterError, match="weight_bits: 32 is not what energy: "):
         check_trial(params, integers)
     check_trial(params, profiles["45nm-fp32"])
-    encode = params.encode.model_copy(update={"encoding": "direct"})
-    direct = params.model_copy(update={"encode": encode})
-    check_trial(direct, profiles["45nm-fp32"])
-    with pytest.raises(ParameterError, match="multiplies beside its synaptic events"):
-        check_trial(direct, None)

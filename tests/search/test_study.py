@@ -17,6 +17,7 @@ pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 from optuna.trial import FrozenTrial  # noqa: E402
 
 from spikejoule.core.errors import ArtifactError, ParameterError, StoreError  # noqa: E402
+from spikejoule.energy import load_profiles  # noqa: E402
 from spikejoule.params import Params  # noqa: E402
 from spikejoule.search import trial as trial_module  # noqa: E402
 from spikejoule.search.launch import private_folder, run_trials  # noqa: E402
@@ -34,7 +35,7 @@ from spikejoule.tracking.store import at_root  # noqa: E402
 from tests.tools.without_torch import needs_torch  # noqa: E402
 
 RESULT = (
-    {"validation_accuracy_percent": 90.0, "synaptic_events_per_inference": 1000.0},
+    {"validation_accuracy_percent": 90.0, "energy_nj_per_inference": 10.0},
     "0" * 64,
 )
 
@@ -47,12 +48,12 @@ def search(params: Params, tmp_path: Path) -> Search:
         settings=SearchSettings(
             study="a",
             trials=4,
-            energy="synaptic_events",
+            energy="45nm-fp32",
             fixed={},
             space=entries,
         ),
         space=SearchSpace(params.model_dump(mode="json"), dict(entries)),
-        profile=None,
+        profile=load_profiles()["45nm-fp32"],
         data={},
         paths={},
         folder=tmp_path,
@@ -105,7 +106,9 @@ class TestWorker:
     def test_a_combination_that_is_not_allowed_is_no_trial(
         self, search: Search, train: Callable[..., None]
     ) -> None:
+        # Integers are not for the constant currents of `direct`.
         search.space.entries["encode.encoding"] = ["direct", "poisson"]
+        search.space.entries["model.weight_bits"] = [8]
         run_trials(with_trials(search, 12))
         complete = state_of(search)[TRAINED]
         assert len(complete) == 12

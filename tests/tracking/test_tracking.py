@@ -69,8 +69,6 @@ def record(tmp_path: Path) -> RunRecord:
             StoredFile(tmp_path / "figure.png", "figures"),
             StoredFile(tmp_path / "note.txt", ""),
         ],
-        started_ms=1_700_000_000_000,
-        ended_ms=1_700_000_060_000,
     )
 
 
@@ -89,14 +87,13 @@ class TestPublish:
         assert (run.info.run_id, True) == (publication.run_id, publication.added)
         assert run.info.status == "FINISHED"
         assert run.info.run_name == "a-name"
-        assert run.info.end_time - run.info.start_time == 60_000
         assert run.data.params == {name: str(value) for name, value in record.parameters.items()}
         assert record.metrics.items() <= run.data.metrics.items()
         assert run.data.tags["data.source"] == "mnist5k"
         client = MlflowClient(tracking_uri=store.tracking_uri)
         curve = client.get_metric_history(run.info.run_id, "by_epoch/loss")
         assert [(one.step, one.value) for one in curve] == [(n, 1 / n) for n in range(1, 1200)]
-        assert curve[4].timestamp == 1_700_000_010_000
+        assert curve[4].timestamp == run.info.start_time + 10_000
         files = project / "mlartifacts" / run.info.run_id / "artifacts"
         assert (files / "figures" / "figure.png").read_bytes() == b"picture"
         assert (files / "note.txt").read_text() == "note"
@@ -282,8 +279,6 @@ class TestRunRecord:
         assert tags.items() <= record.tags.items()
         note = record.tags["mlflow.note.content"]
         assert note.startswith("- **91.25 %** of the test digits classified correctly\n")
-        assert record.started_ms is not None
-        assert record.ended_ms == record.started_ms + 12_500
 
     def test_all_but_clocks_makes_a_new_result(self, tmp_path: Path) -> None:
         clocks = {"timestamp": "2027-01-01", "epoch_times_seconds": [90.0, 9.0]}

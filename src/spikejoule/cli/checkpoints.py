@@ -11,7 +11,7 @@ from spikejoule.cli.arguments import DEFAULT_SEED, json_text
 from spikejoule.cli.graphs import energy_result, first_samples, graph_energy, is_graph
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.provenance import file_digest
-from spikejoule.core.text import number, render, text_table
+from spikejoule.core.text import mapping_rows, render
 from spikejoule.data.images import LabelledImages, Samples
 from spikejoule.data.source import Places
 from spikejoule.data.sources import load_dataset
@@ -23,7 +23,7 @@ from spikejoule.evaluation.evaluation import evaluate_predictions
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete
-from spikejoule.report.inspect import checkpoint_text, checkpoint_values, proxies_text
+from spikejoule.report.inspect import checkpoint_text, checkpoint_values
 
 
 @contextmanager
@@ -94,42 +94,23 @@ def measure(options: argparse.Namespace) -> str:
     accuracy = evaluate_predictions(
         images.labels, measured.predictions, checkpoint.architecture.n_output
     ).overall
-    counts, names = measured.counts, checkpoint.architecture.layer_names
+    counts = measured.counts
+    values = {
+        "checkpoint": options.file.name,
+        "data": title,
+        "n_samples": len(images),
+        "seed": seed,
+        "accuracy_percent": accuracy.percent,
+        "accuracy_low_percent": accuracy.low_percent,
+        "accuracy_high_percent": accuracy.high_percent,
+        "recorded_accuracy_percent": checkpoint.content.get("test_accuracy"),
+        "spikes_total": counts.totals,
+        "spikes_per_inference": counts.means,
+        **measured.proxies.as_metrics(),
+    }
     if options.json:
-        return json_text(
-            {
-                "checkpoint": options.file.name,
-                "data": title,
-                "n_samples": len(images),
-                "seed": seed,
-                "accuracy_percent": accuracy.percent,
-                "accuracy_low_percent": accuracy.low_percent,
-                "accuracy_high_percent": accuracy.high_percent,
-                "spikes_total": counts.totals,
-                "spikes_per_inference": counts.means,
-                **measured.proxies.as_metrics(),
-            }
-        )
-    rows = [(name, f"{counts.totals[name]:,}", f"{counts.means[name]:,.2f}") for name in names]
-    words = images.subject.samples
-    facts = [
-        (words, f"{len(images):,} test {words} of {title}"),
-        ("seed of the encoding", str(seed)),
-        (
-            "accuracy",
-            f"{number(accuracy.percent, 2, ' %')} (95 % interval "
-            f"{number(accuracy.low_percent, 2)} to {number(accuracy.high_percent, 2, ' %')})",
-        ),
-        ("accuracy recorded in the file", number(checkpoint.content.get("test_accuracy"), 2, " %")),
-    ]
-    return "\n".join(
-        [
-            render(f"Measured: {options.file.name}", [("Result", facts)]),
-            text_table(("spikes", "total", "per inference"), rows),
-            "",
-            proxies_text("Energy proxies", measured.proxies),
-        ]
-    )
+        return json_text(values)
+    return render(f"Measured: {options.file.name}", [("Result", mapping_rows(values))])
 
 
 def _test_images(source: str, n_samples: int | None) -> tuple[str, Samples]:

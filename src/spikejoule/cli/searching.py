@@ -1,27 +1,36 @@
-"""The command `search`: workers that look for a Pareto front of accuracy and energy."""
+"""The command `search`: workers that look for a Pareto front, and what they have found.
+
+Everything here was measured on validation images. What a point reaches on test images is measured
+by the pipeline, which the commands of the points run.
+"""
 
 import argparse
 import contextlib
 import logging
 import os
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+
+import pandas as pd
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
 from spikejoule.core.errors import ParameterError
-from spikejoule.core.store import write_bytes
+from spikejoule.core.store import write_bytes, write_csv
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import load_profiles, select_profile
+from spikejoule.evaluation.front_rows import pareto_front
 from spikejoule.params import Params, load_params
+from spikejoule.report.charts.accuracy import Point, search_front
 from spikejoule.search.space import (
-    SYNAPTIC_EVENTS,
     SearchSettings,
     check_possible,
     load_search,
     search_space,
 )
 from spikejoule.tracking.project import check_against_lock
+from spikejoule.tracking.recorded import experiment_command, frame_text
 from spikejoule.tracking.store import at_root, without_passwords
 
 if TYPE_CHECKING:
@@ -50,7 +59,6 @@ def search(options: argparse.Namespace) -> str:
 
 
 def _searched(options: argparse.Namespace) -> str:
-    from spikejoule.search.found import found_table, front_png, front_text, write_table
     from spikejoule.search.launch import run_search
     from spikejoule.search.study import ENDED, FAILED, TRAINED
 
@@ -58,18 +66,17 @@ def _searched(options: argparse.Namespace) -> str:
     params = load_params(root / PARAMS_FILE)
     search = _plan(options, root, params)
     found = run_search(search)
-    trained, failed = len(found[TRAINED]), len(found[FAILED])
-    if not trained:
+    if not found[TRAINED]:
         raise ParameterError(
             "none of the trials was trained to its end "
             f"({found[FAILED][0].user_attrs[ENDED]['reason']}): widen the space."
         )
     table, energy = found_table(found[TRAINED], search, params), search.settings.energy
     if options.table is not None:
-        write_table(table, options.table)
+        write_csv(options.table, tuple(table), table.to_numpy().tolist())
     if options.figure is not None:
-        write_bytes(options.figure, front_png(table, energy, f"{trained} trials"))
-    left_out = f"{failed} trials failed.\n" if failed else ""
+        write_bytes(options.figure, front_png(table, energy))
+    left_out = f"{len(found[FAILED])} trials failed.\n" if found[FAILED] else ""
     dashboard = f"optuna-dashboard {without_passwords(search.storage)}"
     return f"{front_text(table, energy)}{left_out}\nThe study in a browser:\n  {dashboard}\n"
 
@@ -87,10 +94,8 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
     )
     space = search_space(settings, params, str(file))
     paths = artifact_paths(root)
-    profile = None
-    if settings.energy != SYNAPTIC_EVENTS:
-        profiles = load_profiles(root / paths["hardware"])
-        profile = select_profile(profiles, settings.energy, f"{file}: energy")
+    profiles = load_profiles(root / paths["hardware"])
+    profile = select_profile(profiles, settings.energy, f"{file}: energy")
     check_possible(space, profile, str(file))
     with contextlib.chdir(root):
         check_against_lock([paths[name] for name in ARTIFACTS], "dvc repro prepare")
@@ -117,3 +122,83 @@ def _default_workers(options: argparse.Namespace) -> int:
     has_affinity = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     return max(cores // int(options.threads), 1)
+
+
+COLUMNS: Final = (
+    "trial",
+    "on_front",
+    "validation_accuracy_percent",
+    "energy_nj_per_inference",
+    "synaptic_events_per_inference",
+    "trained_sha256",
+    "command",
+)
+"""Of metrics/search.csv, before the parameters that are searched."""
+
+
+def found_table(trials: Sequence[Any], search: "Search", current: Params) -> pd.DataFrame:
+    """The trials that were trained to their end, a row each, the cheapest first.
+
+    The columns are `COLUMNS` and the parameters that are searched, as text: its number in the
+    study; whether no other trial is as accurate for as little energy; what it gave,
+    `trained_sha256` as that of `models/trained.pth` after the command; and the experiment that
+    repeats it, starting from params.yaml, which `current` is.
+    """
+    from spikejoule.search.study import ENDED, number_of
+
+    now = {key: str(value) for key, value in current.flattened().items()}
+    order = sorted(trials, key=lambda trial: (trial.values[1], number_of(trial)))
+    accuracies, energies = zip(*(trial.values for trial in order), strict=True)
+    rows = []
+    for trial, on_front in zip(order, pareto_front(energies, accuracies), strict=True):
+        ended = trial.user_attrs[ENDED]
+        whole = {key: str(value) for key, value in ended["parameters"].items()}
+        rows.append(
+            {
+                "trial": number_of(trial),
+                "on_front": int(on_front),
+                **ended["metrics"],
+                "trained_sha256": ended["trained_sha256"],
+                # `dvc exp run` leaves what it sets in params.yaml: what one sets, all set.
+                "command": experiment_command(
+                    whole, now, {*search.space.entries, *search.settings.fixed}
+                ),
+                **{key: whole[key] for key in search.space.entries},
+            }
+        )
+    return pd.DataFrame(rows).reindex(columns=[*COLUMNS, *search.space.entries])
+
+
+def front_text(table: pd.DataFrame, energy: str) -> str:
+    """The Pareto front in words, with the command of each point; `energy` is as in search.yaml."""
+    front = table[table["on_front"] == 1]
+    shown = {
+        "trial": ("trial", "d"),
+        "validation_accuracy_percent": ("validation %", ".2f"),
+        "energy_nj_per_inference": ("nJ", ",.4g"),
+        "synaptic_events_per_inference": ("synaptic events", ",.0f"),
+    }
+    commands = "".join(f"  {command}\n" for command in front["command"])
+    return (
+        f"On the front of validation accuracy and energy under {energy}, both per inference on the "
+        f"validation set:\n\n{frame_text(front, shown)}\n\n"
+        f"Each again through the pipeline, to the same weights:\n{commands}"
+    )
+
+
+def front_png(table: pd.DataFrame, energy: str) -> bytes:
+    """The trials as a figure: PNG bytes; `energy` is as in search.yaml.
+
+    Raises ValueError if none takes any energy.
+    """
+    points = [
+        Point(
+            row["energy_nj_per_inference"],
+            row["validation_accuracy_percent"],
+            str(row["trial"]),
+            row["on_front"],
+        )
+        for row in table.to_dict("records")
+    ]
+    measure = f"nJ per inference ({energy}), mean over the validation set, log scale"
+    return search_front(points, measure, f"{len(points)} trials").png()

@@ -10,7 +10,6 @@ from pydantic_core import to_json
 
 from spikejoule.core.text import NOT_RECORDED, Rows, mapping_rows, number, render, text_table
 from spikejoule.data.images import subject_of_data
-from spikejoule.evaluation.measurement import ConnectionProxy, EnergyProxies
 from spikejoule.model.checkpoint import CompleteCheckpoint
 
 # What the file's writer may have left out, in the file and in this project's part of it.
@@ -114,29 +113,3 @@ def _json_value(value: Any) -> Any:
     if hasattr(value, "shape") and hasattr(value, "dtype"):
         return {"shape": list(value.shape), "dtype": str(value.dtype).removeprefix("torch.")}
     return str(value)
-
-
-def proxies_text(title: str, proxies: EnergyProxies) -> str:
-    """Energy proxies as a table: one line per weight matrix, the total, and the formulas."""
-    heads = [(one.name.replace("_to_", " to "), f"{one.spikes_per_inference:,.2f}",
-              f"{one.fan_out:,}") for one in proxies.connections]  # fmt: skip
-    counted: list[ConnectionProxy | EnergyProxies] = [*proxies.connections, proxies]
-    rows = [
-        (
-            *head,
-            f"{one.synaptic_events_per_inference:,.1f}",
-            f"{one.dense_operations_per_inference:,}",
-            f"{one.sparsity_ratio:.6f}",
-        )
-        for head, one in zip([*heads, ("total", "", "")], counted, strict=True)
-    ]
-    header = ("connection", "spikes", "fan-out", "synaptic events", "dense operations", "ratio")
-    lines = [
-        f"All figures are per inference of {proxies.time_window} steps.",
-        f"synaptic events  = {proxies.formula_synaptic_events}",
-        f"dense operations = {proxies.formula_dense}",
-        "ratio            = synaptic events / dense operations",
-    ]
-    if proxies.input_macs_per_inference is not None:
-        lines.append(f"input MACs       = {proxies.input_macs_per_inference:,.1f}")
-    return "\n".join([title, "", text_table(header, rows), "", *(f"  {one}" for one in lines), ""])

@@ -33,9 +33,6 @@ from spikejoule.params import RENAMED, Params, Value, Values, parse_params
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-SYNAPTIC_EVENTS: Final = "synaptic_events"
-"""The measure of energy that needs no prices."""
-
 SECTIONS: Final = ("encode", "model", "train")
 NEVER: Final = (
     "train.engine",
@@ -63,8 +60,7 @@ class SearchSettings(Section):
     Attributes:
         study: name; a study that exists is continued.
         trials: number of trainings.
-        energy: id of the hardware profile whose prices make the second objective, or
-            ``synaptic_events``.
+        energy: id of the hardware profile whose prices make the second objective.
         fixed: parameters that differ from params.yaml in all trials, by full key.
         space: parameters that are searched, by full key: a list of values, or a range.
     """
@@ -74,7 +70,7 @@ class SearchSettings(Section):
         description="a name of 1 to 100 letters, digits, dots, dashes and underscores",
     )
     trials: int = Field(ge=1, le=100_000)
-    energy: Line = Field(description=f"the id of a hardware profile, or {SYNAPTIC_EVENTS}")
+    energy: Line = Field(description="the id of a hardware profile")
     fixed: dict[str, Any] = Field(description="parameters by full key, or {}")
     space: dict[str, Any] = Field(
         min_length=1,
@@ -163,7 +159,7 @@ def search_space(settings: SearchSettings, params: Params, file: str) -> SearchS
     )
 
 
-def check_possible(space: SearchSpace, profile: HardwareProfile | None, file: str) -> None:
+def check_possible(space: SearchSpace, profile: HardwareProfile, file: str) -> None:
     """Raise ParameterError if no combination of the space seems to be allowed.
 
     That is, none of so many random ones (:data:`TRIED`); the message has the last one's problem.
@@ -181,21 +177,10 @@ def check_possible(space: SearchSpace, profile: HardwareProfile | None, file: st
     raise ParameterError(f"{file}: none of {TRIED} combinations of the space is allowed: {problem}")
 
 
-def check_trial(params: Params, profile: HardwareProfile | None) -> None:
-    """Raise ParameterError unless an engine runs the parameters, and a measure of energy covers it.
-
-    Args:
-        params: of a trial.
-        profile: the prices; None for synaptic events, which are no measure of constant currents.
-    """
+def check_trial(params: Params, profile: HardwareProfile) -> None:
+    """Raise ParameterError unless an engine runs a trial's parameters, and the prices cover it."""
     choose_engine(params.train.engine, params.train.device, params.model.neuron)
-    if profile is None:
-        if params.encode.encoder.input_products is not None:
-            raise ParameterError(
-                f"encode.encoding: '{params.encode.encoding}' multiplies beside its synaptic "
-                f"events, which energy: {SYNAPTIC_EVENTS} does not count; name a hardware profile"
-            )
-    elif not profile.runs(params.model.weight_bits, params.model.quantisation is not None):
+    if not profile.runs(params.model.weight_bits, params.model.quantisation is not None):
         raise ParameterError(
             f"model.weight_bits: {params.model.weight_bits} is not what energy: {profile.id} "
             f"prices, whose numbers are {profile.numbers}"

@@ -68,7 +68,7 @@ class Search:
         storage: URL of the study's database: ``sqlite:///FILE`` or ``postgresql://...``.
         settings: the content of search.yaml.
         space: what trials draw.
-        profile: the prices of the second objective; None where it is synaptic events.
+        profile: the prices of the second objective.
         data: SHA-256 of the artifacts, by name.
         paths: of the artifacts, by name, absolute.
         folder: of the search's own files.
@@ -85,7 +85,7 @@ class Search:
     storage: str
     settings: SearchSettings
     space: SearchSpace
-    profile: HardwareProfile | None
+    profile: HardwareProfile
     data: Mapping[str, str]
     paths: Mapping[str, Path]
     folder: Path
@@ -100,12 +100,11 @@ class Search:
     @property
     def specification(self) -> dict[str, Any]:
         """What all trials share, as plain values."""
-        prices = {} if self.profile is None else self.profile.prices
         content = {
             "base": self.space.base,
             "space": self.space.entries,
             "energy": self.settings.energy,
-            "prices": {of: str(price) for of, price in prices.items()},
+            "prices": {of: str(price) for of, price in self.profile.prices.items()},
             "data": self.data,
         }
         plain: dict[str, Any] = json.loads(json.dumps(content))

@@ -86,7 +86,7 @@ def load_data(paths: Mapping[str, Path], expected: Mapping[str, str]) -> SearchD
 def run_trial(
     params: Params,
     data: SearchData,
-    profile: HardwareProfile | None,
+    profile: HardwareProfile,
     threads: int,
     state_store: StateStore | None,
 ) -> tuple[dict[str, float], str]:
@@ -95,14 +95,14 @@ def run_trial(
     Args:
         params: all parameters; but for `train.threads`, those that the pipeline would have.
         data: samples to train and to validate on.
-        profile: prices of energy; None where synaptic events are all that is asked for.
+        profile: prices of energy.
         threads: CPU threads, on which no result depends.
         state_store: has the state of a trial that was killed; None where none is kept.
 
     Returns:
         `validation_accuracy_percent` of the weights that are kept, `best_epoch`, the epoch of them,
-        and means over all validation images: `synaptic_events_per_inference`, and under a profile's
-        prices `energy_nj_per_inference` (half-way between their ends where it has brackets alone).
+        and means over all validation images: `synaptic_events_per_inference`, and under the prices
+        `energy_nj_per_inference` (half-way between their ends where there are brackets alone).
         Then the SHA-256 of the file that the stage `train` writes from the same parameters.
 
     Raises:
@@ -122,16 +122,15 @@ def run_trial(
     description = data.description.model_dump(exclude_unset=True)
     network = trained_network(result, encoder, seed, params.train, description, engine.name)
     measured = measure_network(network.state, network.architecture, events, pruned=network.pruned)
+    shown = validation.images if isinstance(validation, LabelledImages) else None
+    code = None if shown is None else encoder.operations(shown)
+    energy_pj = middle_pj(count_operations(measured, code), profile)
     metrics = {
         "validation_accuracy_percent": result.best_validation_accuracy_percent,
         "best_epoch": result.best_epoch,
         "synaptic_events_per_inference": measured.proxies.synaptic_events_per_inference,
+        "energy_nj_per_inference": energy_pj / _PJ_PER_NJ,
     }
-    if profile is not None:
-        shown = validation.images if isinstance(validation, LabelledImages) else None
-        code = None if shown is None else encoder.operations(shown)
-        energy_pj = middle_pj(count_operations(measured, code), profile)
-        metrics["energy_nj_per_inference"] = energy_pj / _PJ_PER_NJ
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "trained.pth"
         save_trained(file, network)
@@ -180,9 +179,8 @@ class Objective:
         logger.info("trial %d: %s", number, ended)
         if "reason" in ended:
             raise optuna.TrialPruned(ended["reason"])
-        events = ended["metrics"]["synaptic_events_per_inference"]
-        energy = ended["metrics"].get("energy_nj_per_inference", events)
-        return ended["metrics"]["validation_accuracy_percent"], energy
+        metrics = ended["metrics"]
+        return metrics["validation_accuracy_percent"], metrics["energy_nj_per_inference"]
 
     def _ended(self, number: int, params: Params) -> dict[str, Any]:
         """What a trial comes to, from where a killed worker has left off."""

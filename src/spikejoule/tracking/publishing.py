@@ -5,7 +5,6 @@ What is stored with a run is what dvc.yaml lists for the stage `publish`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +32,6 @@ from spikejoule.tracking.runs import (
     epoch_row,
     has_parameters,
     log_history,
-    now_ms,
     run_name,
     runs_with,
 )
@@ -98,8 +96,6 @@ class RunRecord:
         tags: provenance in words.
         artifacts: files to store.
         model: what to register as a version of the model; None for nothing.
-        started_ms: start, in milliseconds since 1970; None for now.
-        ended_ms: end likewise.
     """
 
     result_id: str
@@ -110,8 +106,6 @@ class RunRecord:
     tags: Mapping[str, str] = field(default_factory=dict)
     artifacts: Sequence[StoredFile] = ()
     model: ModelFiles | None = None
-    started_ms: int | None = None
-    ended_ms: int | None = None
 
 
 @dataclass(frozen=True)
@@ -173,18 +167,16 @@ def _publish(
             client.delete_run(shown.info.run_id)  # it has shown nothing new
         return str(finished[0].info.run_id), False
     tags = {**record.tags, **own, **known}
-    started_ms = now_ms() if record.started_ms is None else record.started_ms
-    run = begin_run(client, experiment_id, shown, record.name, tags, record.parameters, started_ms)
+    run = begin_run(client, experiment_id, shown, record.name, tags, record.parameters)
     run_id = run.info.run_id
     try:
-        log_history(client, run_id, record.history, started_ms)
+        log_history(client, run_id, record.history, run.info.start_time)
         for artifact in record.artifacts:
             client.log_artifact(run_id, str(artifact.path), artifact.folder)
     except BaseException as error:
         end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise
-    ended_ms = now_ms() if shown is not None or record.ended_ms is None else record.ended_ms
-    end_run(client, run_id, "FINISHED", record.metrics, ended_ms=max(started_ms, ended_ms))
+    end_run(client, run_id, "FINISHED", record.metrics)
     for tag in (HOST_TAG, PROCESS_TAG):
         client.delete_tag(run_id, tag)
     return run_id, True
@@ -286,7 +278,6 @@ def build_run_record(
         for name, text in _NOTE.items()
         if name in metrics
     ]
-    started = datetime.fromisoformat(training.timestamp).timestamp()
     elapsed = accumulate(training.epoch_times_seconds)
     names = network.architecture.layer_names
     stored = [
@@ -311,8 +302,6 @@ def build_run_record(
             paths["checkpoint"], paths["hardware"], params.energy_report.profile,
             card=paths.get("energy_card"), nir=paths.get("nir"),
         ),
-        started_ms=round(1000 * started),
-        ended_ms=round(1000 * (started + training.training_time_seconds)),
     )  # fmt: skip
 
 

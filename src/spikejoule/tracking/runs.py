@@ -93,7 +93,6 @@ def begin_run(
     name: str | None,
     tags: Mapping[str, str],
     parameters: Mapping[str, Any],
-    started_ms: int | None = None,
 ) -> "Run":
     """A running run with some tags and parameters: one that was left, or else a new one.
 
@@ -104,7 +103,7 @@ def begin_run(
     from mlflow.tracking.context.registry import resolve_tags
 
     whole = dict(resolve_tags(dict(tags)))
-    run = left or client.create_run(experiment_id, started_ms, whole, run_name=name)
+    run = left or client.create_run(experiment_id, tags=whole, run_name=name)
     if left is not None:
         client.update_run(left.info.run_id, status="RUNNING", name=name)
         if FAILURE_TAG in left.data.tags:
@@ -157,7 +156,6 @@ def end_run(
     status: str,
     metrics: Mapping[str, float] = {},
     tags: Mapping[str, str] = {},
-    ended_ms: int | None = None,
 ) -> None:
     """Log what came out, and let the run end with one of MLflow's statuses; RUNNING: not yet.
 
@@ -165,7 +163,7 @@ def end_run(
     """
     from mlflow.entities import Metric, RunTag
 
-    ended_ms = now_ms() if ended_ms is None else ended_ms
+    ended_ms = time.time_ns() // 1_000_000
     client.log_batch(
         run_id,
         [Metric(name, float(value), ended_ms, 0) for name, value in metrics.items()],
@@ -173,11 +171,6 @@ def end_run(
     )
     if status != "RUNNING":
         client.set_terminated(run_id, status, ended_ms)
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 class LiveRun:

@@ -67,8 +67,6 @@ _VIEW_STATE = {
         "metrics.`best_validation_accuracy_percent`",
         "metrics.`synaptic_events_per_inference`",
         "metrics.`equal_accuracy_ratio`",
-        "metrics.`early_exit_test_accuracy_percent`",
-        "metrics.`early_exit_synaptic_events_per_inference`",
         "params.`data.source`",
         "params.`model.hidden`",
         "params.`encode.time_window`",
@@ -311,12 +309,7 @@ def _experiment(client: "MlflowClient", store: Store) -> Any:
             "mlflow.experimentKind": "custom_model_development",
             f"mlflow.sharedViewState.{VIEW}": json.dumps({**view, "state": f"deflate;{packed}"}),
         }
-        try:
-            client.create_experiment(name, store.artifact_location, tags)
-        except Exception:
-            # Another machine, which our lock does not stop, may have been faster.
-            if client.get_experiment_by_name(name) is None:
-                raise
+        client.create_experiment(name, store.artifact_location, tags)
     return client.get_experiment_by_name(name)
 
 
