@@ -16,6 +16,7 @@ from mlflow import MlflowClient
 from spikejoule.core.errors import StoreError
 from spikejoule.core.store import write_json
 from spikejoule.core.yaml_files import stage_paths
+from spikejoule.energy.profile_files import PACKAGED
 from spikejoule.model.trained import save_trained
 from spikejoule.params import load_params
 from spikejoule.tracking.publishing import (
@@ -25,6 +26,7 @@ from spikejoule.tracking.publishing import (
     build_run_record,
     publish,
 )
+from spikejoule.tracking.registry import ModelFiles
 from spikejoule.tracking.runs import run_name
 from spikejoule.tracking.store import (
     VIEW,
@@ -177,7 +179,8 @@ class TestProjectStore:
         root = tmp_path / "here" / "a?b%20c"
         root.mkdir(parents=True)
         (root / ".mlflow.db.tmp").write_bytes(b"half made, by a process that was killed")
-        publish(record, project_store(root, "name", {}))
+        model = ModelFiles(write_example(tmp_path / "snn.pth"), PACKAGED, "45nm-fp32")
+        publish(replace(record, model=model), project_store(root, "name", {}))
         assert {file.name for file in root.iterdir()} == {
             "mlflow.db", "mlflow.db.lock", "mlartifacts",
         }  # fmt: skip

@@ -165,10 +165,12 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
             _create(store.database)
         client = MlflowClient(tracking_uri=store.tracking_uri)
         experiment = _experiment(client, store)
-        _remove_folder_of_quoted_name(store)
         _follow_a_move(store, experiment.artifact_location)
         close_abandoned_runs(client, experiment.experiment_id)
-        yield client, str(experiment.experiment_id)
+        try:
+            yield client, str(experiment.experiment_id)
+        finally:
+            _remove_folder_of_quoted_name(store)
 
 
 @contextmanager
