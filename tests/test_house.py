@@ -12,7 +12,6 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -30,15 +29,10 @@ def normalized(name: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def project(repository: Path) -> dict[str, Any]:
-    return tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
-
-
-@pytest.fixture(scope="module")
-def requirements(project: dict[str, Any]) -> list[Requirement]:
-    extras = project["project"]["optional-dependencies"].values()
-    lines = [*project["project"]["dependencies"], *(line for extra in extras for line in extra)]
-    return [Requirement(line) for line in lines]
+def requirements(repository: Path) -> list[Requirement]:
+    content = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = (content["dependencies"], *content["optional-dependencies"].values())
+    return [Requirement(line) for lines in groups for line in lines]
 
 
 @pytest.fixture(scope="module")
@@ -70,28 +64,20 @@ def run(
     )
 
 
-class TestDependencies:
-    def test_every_dependency_has_a_tested_version_in_its_range(
-        self, requirements: list[Requirement], pins: dict[str, str]
-    ) -> None:
-        for requirement in requirements:
-            if requirement.name not in BY_MACHINE:
-                assert requirement.specifier.contains(pins[normalized(requirement.name)]), (
-                    requirement
-                )
-
-    def test_ranges_and_no_exact_pins(self, requirements: list[Requirement]) -> None:
-        for requirement in requirements:
-            operators = {specifier.operator for specifier in requirement.specifier}
-            assert ">=" in operators, requirement
-            assert not operators & {"==", "===", "~="}, requirement
-
-    def test_nothing_belongs_to_one_machine(self, pins: dict[str, str], repository: Path) -> None:
-        of_a_machine = r"torch|nvidia(?!-ml-py)|cuda|triton|spikejoule"
-        assert not [name for name in pins if re.match(of_a_machine, name)]
-        text = (repository / "constraints.txt").read_text(encoding="utf-8")
-        assert not re.search(r"[@+]|://|file:", text)
-        assert "+cpu" not in (repository / "pyproject.toml").read_text(encoding="utf-8")
+def test_every_dependency_has_a_range_and_a_tested_version_in_it(
+    requirements: list[Requirement], pins: dict[str, str], repository: Path
+) -> None:
+    for requirement in requirements:
+        operators = {specifier.operator for specifier in requirement.specifier}
+        assert ">=" in operators, requirement
+        assert not operators & {"==", "===", "~="}, requirement
+        if requirement.name not in BY_MACHINE:
+            assert requirement.specifier.contains(pins[normalized(requirement.name)]), requirement
+    # Nothing belongs to one machine.
+    assert not [name for name in pins if re.match("torch|nvidia(?!-ml-py)|cuda|triton", name)]
+    text = (repository / "constraints.txt").read_text(encoding="utf-8")
+    assert not re.search(r"[@+]|://|file:", text)
+    assert "+cpu" not in (repository / "pyproject.toml").read_text(encoding="utf-8")
 
 
 class TestImports:
@@ -352,28 +338,15 @@ class TestStages:
         assert not (tmp_path / "c").exists()
 
 
-@pytest.mark.parametrize(
-    ("here", "dvc_root", "expected"),
-    [
-        ("one", None, "one"),
-        ("one/.dvc/tmp/exps/tmp1", "one", "one"),  # an experiment in a folder of its own
-        ("two", "one", "two"),  # inherited from another project
-    ],
-)
-def test_project_root(
-    here: str,
-    dvc_root: str | None,
-    expected: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name in ("one/.dvc", here):
-        (tmp_path / name).mkdir(parents=True, exist_ok=True)
-    monkeypatch.chdir(tmp_path / here)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    if dvc_root:
-        monkeypatch.setenv("DVC_ROOT", str(tmp_path / dvc_root))
-    assert project_root() == (tmp_path / expected).resolve()
+def test_project_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an experiment in a folder of its own, the workspace; DVC_ROOT may be another project's."""
+    inner = tmp_path / "one/.dvc/tmp/exps/tmp1"
+    for folder in (inner, tmp_path / "two"):
+        folder.mkdir(parents=True)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "one"))
+    for here, root in ((inner, "one"), (tmp_path / "one", "one"), (tmp_path / "two", "two")):
+        monkeypatch.chdir(here)
+        assert project_root() == (tmp_path / root).resolve()
 
 
 class TestRepository:

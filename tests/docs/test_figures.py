@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 
 from tests.tools.committed import committed_rows, committed_values
 
@@ -68,51 +69,9 @@ def headlines() -> dict[str, float]:
     return found
 
 
-EVENTS = "{test_synaptic_events_per_inference:,.0f}"
-EARLY = "{early_exit_synaptic_events_per_inference:,.0f}"
-STATED = {
-    "README.md": (
-        "| test accuracy | **{test_accuracy_percent:.2f} %** |",
-        "interval | {test_accuracy_low_percent:.2f} to {test_accuracy_high_percent:.2f} |",
-        "| validation accuracy | {best_validation_accuracy_percent:.2f} % |",
-        "| epochs | {epochs_trained} |",
-        "| spikes per inference: input | {input_spikes_per_inference:.1f} |",
-        "| ... hidden | {hidden_spikes_per_inference:.1f} |",
-        "| ... output | {output_spikes_per_inference:.1f} |",
-        f"| synaptic events per inference | {EVENTS} |",
-        f"| ... with early exit | {EARLY} at {{early_exit_test_accuracy_percent:.2f}} % |",
-        "{dense_operations_per_inference:,} operations per inference",
-        "takes {energy_per_inference_nj:.1f} nJ: {ratio_to_dense_ann:.3f} times",
-        "and {ratio_to_zero_skipping_ann:.3f} times what one takes that skips zeros",
-        "it takes {equal_accuracy_uj:.2f} µJ, {over_cheapest:.0f} times the "
-        "{cheapest_nj:.1f} nJ of the cheapest",
-        "{equal_accuracy_ratio:.0f} times the {equal_accuracy_baseline_energy_nj:.1f} nJ of the "
-        "cheapest of the three that were trained beside it",
-    ),
-    "docs/index.md": (
-        "classifies {test_accuracy_percent:.2f} % of the test images correctly",
-        EVENTS,
-    ),
-    "docs/explanation/events.md": ("defaults {input_spikes_per_inference:.1f} of them",),
-    "docs/explanation/reproducibility.md": (
-        "| per inference | {input_spikes_per_inference:.1f}, {hidden_spikes_per_inference:.1f}, "
-        "{output_spikes_per_inference:.1f} |",
-        "{synaptic_events_per_inference:,.0f} | 157,068 | 157,612 |",
-    ),
-    LEDGER: (
-        "there are {synaptic_events_per_inference:,.0f} synaptic events per inference",
-        f"a margin of {{margin_spikes}} spikes: {EARLY} synaptic events in place of {EVENTS}, at "
-        "{early_exit_test_accuracy_percent:.2f} % in place of {test_accuracy_percent:.2f} %",
-        "{energy_per_inference_low_nj:.1f} to {energy_per_inference_high_nj:.1f} nJ here",
-        "counts {training_energy_j:.2f} J under the same prices",
-        "as much as {training_in_millions:.0f} million inferences",
-    ),
-    COMPARISON: tuple(
-        f"{{ratio_to_{baseline}_ann:.3f}} times that ({{ratio_to_{baseline}_ann_low:.3f}} to "
-        f"{{ratio_to_{baseline}_ann_high:.3f}})"
-        for baseline in ("dense", "zero_skipping")
-    ),
-}
+STATED: dict[str, list[str]] = yaml.safe_load(
+    Path(__file__).with_name("figures.yaml").read_text(encoding="utf-8")
+)
 
 
 @pytest.mark.parametrize("page", STATED)

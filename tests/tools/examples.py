@@ -1,5 +1,6 @@
 """Small trained networks and what belongs to them, for the tests of everything after training."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,76 +20,18 @@ from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
 from spikejoule.model.trained import TrainedNetwork, build_complete
 
-TRAIN_TIMINGS = {
-    "training_time_seconds": 12.5,
-    "epoch_times_seconds": [7.0, 5.5],
-    "device": "cpu",
-    "engine": "event",
-    "threads": 2,
-    "timestamp": "2026-03-04T05:06:07+00:00",
-}
-HOST_ENERGY = {
-    "energy_j": 350.5,
-    "kind": "measured",
-    "method": "RAPL",
-    "device": "package-0",
-    "seconds": 12.5,
-    "parts": [
-        {"device": "package-0", "kind": "measured", "method": "RAPL", "energy_j": 350.5},
-    ],
-}
-NO_HOST_ENERGY = {
-    "energy_j": None,
-    "kind": "unavailable",
-    "method": "no counter",
-    "device": "processor",
-    "seconds": 0.5,
-    "parts": [],
-}
-TRAIN_METRICS = {
-    "best_validation_accuracy_percent": 87.0,
-    "best_epoch": 2,
-    "epochs_trained": 2,
-    "stop_reason": "max_epochs",
-}
-INFERENCE_METRICS = {
-    "input_spikes_per_inference": 4.5,
-    "hidden_spikes_per_inference": 3.0,
-    "output_spikes_per_inference": 1.0,
-}
-EVALUATION_METRICS = {
-    "test_accuracy_percent": 91.25,
-    "test_accuracy_low_percent": 90.1,
-    "test_accuracy_high_percent": 92.2,
-    "test_synaptic_events_per_inference": 9000.0,
-    "early_exit_validation_accuracy_percent": 91.0,
-    "early_exit_test_accuracy_percent": 91.0,
-    "early_exit_synaptic_events_per_inference": 5000.0,
-    "data_source": "mnist5k",
-}
-ENERGY_METRICS = {
-    "profile": "45nm-fp32",
-    "energy_per_inference_low_pj": 1.0,
-    "energy_per_inference_high_pj": 3.0,
-    "dense_operations_per_inference": 794_000,
-    "synaptic_events_per_inference": 9000.0,
-    "sparsity_ratio": 9000.0 / 794_000,
-}
-BASELINE_TIMINGS = {
-    "training_time_seconds": 1.5,
-    "epoch_times_seconds": [1.5],
-    "timestamp": "2026-03-04T05:06:07+00:00",
-    "host_energy": HOST_ENERGY,
-}
+# What stages write of a run, and the files of clocks, as they lie on the disk
+_FILES = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+TRAIN_TIMINGS = _FILES["train_timings"]
+HOST_ENERGY = _FILES["host_energy"]
+NO_HOST_ENERGY = _FILES["no_host_energy"]
+TRAIN_METRICS = _FILES["train_metrics"]
+INFERENCE_METRICS = _FILES["inference_metrics"]
+EVALUATION_METRICS = _FILES["evaluation_metrics"]
+ENERGY_METRICS = _FILES["energy_metrics"]
+BASELINE_TIMINGS = _FILES["baseline_timings"]
+EVALUATION = _FILES["evaluation"]
 LIF = LeakyIntegrateAndFire(threshold=1.0, decay=0.9)
-EVALUATION = {
-    "test_accuracy_percent": 91.25,
-    "test_accuracy_low_percent": 90.1,
-    "test_accuracy_high_percent": 92.2,
-    "n_samples": 1000,
-    "data_source": "mnist5k",
-    "per_class": {str(digit): 90.0 + digit for digit in range(10)},
-}
 
 
 def trained_network(

@@ -14,37 +14,6 @@ from tests.tools.services import LOOPBACK, free_port, running
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "sinfo")
 CLIENT_SECONDS = 20
-CONFIGURATION = """
-ClusterName=test
-SlurmctldHost=localhost({loopback})
-SlurmUser=root
-AuthType=auth/slurm
-CredType=cred/slurm
-AuthInfo=cred_expire=5
-CommunicationParameters=NoCtldInAddrAny,NoInAddrAny
-SlurmctldPort={controller_port}
-SlurmdPort={node_port}
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-ReturnToService=2
-KillWait=5
-SchedulerParameters=sched_interval=1,sched_min_interval=0
-PreemptType=preempt/partition_prio
-PreemptMode=REQUEUE
-PreemptParameters=send_user_signal
-StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
-SlurmctldPidFile={folder}/slurmctld.pid
-SlurmdPidFile={folder}/slurmd.pid
-SlurmctldLogFile={folder}/slurmctld.log
-SlurmdLogFile={folder}/slurmd.log
-NodeName=localhost NodeAddr={loopback} CPUs=2 RealMemory=2000
-PartitionName=debug Nodes=localhost Default=YES PriorityTier=1 GraceTime=10
-PartitionName=high Nodes=localhost PriorityTier=10 PreemptMode=OFF
-"""
 # submitit asks the accounting of jobs, which a test does without.
 SACCT = """#!/bin/sh
 echo 'JobID|State|NodeList'
@@ -83,7 +52,8 @@ def slurm_cluster(folder: Path) -> Iterator[Slurm]:
         pytest.skip("needs root, as which this Slurm runs")
     for name in ("state", "spool", "bin"):
         (folder / name).mkdir(parents=True)
-    configuration = CONFIGURATION.format(
+    template = Path(__file__).with_suffix(".conf").read_text(encoding="utf-8")
+    configuration = template.format(
         loopback=LOOPBACK,
         folder=folder,
         controller_port=free_port(),
