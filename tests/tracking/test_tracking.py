@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from spikejoule.core.errors import StoreError
 from spikejoule.core.store import write_json
 from spikejoule.core.yaml_files import stage_paths
-from spikejoule.energy.profile_files import PACKAGED
+from spikejoule.energy.prices import PACKAGED
 from spikejoule.model.trained import save_trained
 from spikejoule.params import load_params
 from spikejoule.tracking.publishing import (
