@@ -188,7 +188,7 @@ def penalties(draw: st.DrawFn, hidden: int) -> dict[str, Any]:
     return drawn | targets
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_all_agree(data: st.DataObject) -> None:
     """Any network, batch, loss and input: one result of three witnesses."""

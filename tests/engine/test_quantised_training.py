@@ -79,7 +79,7 @@ def assert_all_agree(
     return spikes
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_both_engines_learn_as_the_loops_on_integers(data: st.DataObject) -> None:
     """Of any widths, leaks, resets, depths and sizes."""

@@ -17,7 +17,7 @@ from spikejoule.encoding.events import EventList
 from spikejoule.graphs.conventions import Conventions
 from spikejoule.graphs.nir_in import network_of, read_nir
 from spikejoule.graphs.running import run_graph
-from tests.tools.pages import blocks_of
+from tests.tools.pages import names_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -35,12 +35,7 @@ def recipe(repository: Path) -> Callable[[str], dict[str, Any]]:
 
     def names_of(simulator: str) -> dict[str, Any]:
         pytest.importorskip(simulator, reason="needs the extra interop")
-        (block,) = [
-            block for block in blocks_of(repository / PAGE) if block.title == f"from_{simulator}.py"
-        ]
-        names: dict[str, Any] = {}
-        exec(compile(block.text, block.title, "exec"), names)
-        return names
+        return names_in(repository / PAGE, f"from_{simulator}.py")
 
     return names_of
 

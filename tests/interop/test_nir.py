@@ -18,7 +18,7 @@ from spikejoule.graphs import nir_graph, write_nir
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.trained import TrainedNetwork
 from tests.tools.examples import quantised_network, trained_network
-from tests.tools.pages import blocks_of
+from tests.tools.pages import names_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -55,12 +55,7 @@ def simulator(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def run(simulator: str, repository: Path) -> Run:
     """The function that the page gives for the simulator."""
-    (block,) = [
-        block for block in blocks_of(repository / PAGE) if block.title == f"in_{simulator}.py"
-    ]
-    names: dict[str, Any] = {}
-    exec(compile(block.text, block.title, "exec"), names)
-    found: Run = names["run"]
+    found: Run = names_in(repository / PAGE, f"in_{simulator}.py")["run"]
     return found
 
 

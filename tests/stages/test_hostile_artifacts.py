@@ -98,9 +98,7 @@ def campaign(
 ) -> None:
     @settings(
         max_examples=examples,
-        deadline=None,
         database=None,
-        derandomize=True,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

@@ -48,48 +48,29 @@ def seed_notebook_params(repository: Path, source: Path) -> Params:
     return parse_params(values)
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("seed outcome")]
-
-
-@pytest.fixture(scope="module")
-def outcome(
-    repository: Path, real_mnist_directory: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, dict[str, Any]]:
-    """The metrics of the seed's configuration on full MNIST, and the spikes of each layer."""
-    folder = tmp_path_factory.mktemp("seed")
-    paths = {name: folder / file for name, file in PATHS.items()}
+@pytest.mark.slow
+@pytest.mark.xdist_group("seed outcome")
+def test_full_mnist_gives_the_seeds_outcome(
+    repository: Path, real_mnist_directory: Path, tmp_path: Path
+) -> None:
+    paths = {name: tmp_path / file for name, file in PATHS.items()}
     params = seed_notebook_params(repository, real_mnist_directory)
     for stage in (prepare, encode, train, measure_inference):
         stage.main(paths, params)
-    return {
-        **{name: json.loads(paths[name].read_text()) for name in PATHS if "metrics" in name},
-        "training_spikes": load_trained(paths["trained"]).training_spikes.per_sample,
-        "inference_spikes": load_inference_spikes(paths["inference_spikes"]).means,
-    }
-
-
-def test_training_stops_early_with_the_seeds_accuracy(outcome: dict[str, dict[str, Any]]) -> None:
-    trained = outcome["train_metrics"]
+    data, trained = (
+        json.loads(paths[name].read_text()) for name in ("data_metrics", "train_metrics")
+    )
+    assert data["validated_on_test"] is True
     assert trained["stop_reason"] == "patience"
     assert 6 <= trained["epochs_trained"] <= 9
     assert trained["best_validation_accuracy_percent"] == pytest.approx(84.64, abs=1.0)
-
-
-def test_training_spikes_are_the_seeds(outcome: dict[str, dict[str, Any]]) -> None:
-    spikes = outcome["training_spikes"]
-    assert spikes["input"] == pytest.approx(409.8, rel=0.002)
-    assert spikes["hidden"] == pytest.approx(399.0, rel=0.10)
-    assert spikes["output"] == pytest.approx(218.1, rel=0.05)
-
-
-def test_inference_spikes_are_the_seeds(outcome: dict[str, dict[str, Any]]) -> None:
-    spikes = outcome["inference_spikes"]
-    assert spikes["input"] == pytest.approx(383.1, rel=0.005)
-    assert spikes["hidden"] == pytest.approx(436.3, rel=0.15)
-    assert spikes["output"] == pytest.approx(148.7, rel=0.05)
-    events = 400 * spikes["input"] + 10 * spikes["hidden"]
+    training = load_trained(paths["trained"]).training_spikes.per_sample
+    inference = load_inference_spikes(paths["inference_spikes"]).means
+    for found, expected in (
+        (training, {"input": (409.8, 0.002), "hidden": (399.0, 0.10), "output": (218.1, 0.05)}),
+        (inference, {"input": (383.1, 0.005), "hidden": (436.3, 0.15), "output": (148.7, 0.05)}),
+    ):
+        for layer, (spikes, tolerance) in expected.items():
+            assert found[layer] == pytest.approx(spikes, rel=tolerance), layer
+    events = 400 * inference["input"] + 10 * inference["hidden"]
     assert events == pytest.approx(157_612, rel=0.01)
-
-
-def test_validation_on_the_test_set_is_said(outcome: dict[str, dict[str, Any]]) -> None:
-    assert outcome["data_metrics"]["validated_on_test"] is True

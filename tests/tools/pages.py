@@ -13,6 +13,7 @@ machine for tests stands above it in HTML comments, which readers do not see:
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 _FENCE = re.compile(
     r"(?P<comments>(?:^<!-- test: [^\n]* -->\n)*)"
@@ -71,6 +72,14 @@ def _block(match: re.Match[str]) -> Block:
         else:
             raise ValueError(f"a comment for tests says nothing: {comment}")
     return Block(match["language"], match["title"] or "", text, before, status, until)
+
+
+def names_in(page: Path, title: str) -> dict[str, Any]:
+    """What the Python of the block with a title defines."""
+    (block,) = (block for block in blocks_of(page) if block.title == title)
+    names: dict[str, Any] = {}
+    exec(compile(block.text, title, "exec"), names)
+    return names
 
 
 def write_block(block: Block, folder: Path) -> None:

@@ -151,36 +151,8 @@ class Search:
         assert len({number_of(trial) for trial in ended}) == len(ended)
 
 
-def killed(search: Search, trials: int, kills: int, draw: random.Random) -> None:
-    """Run a search of two workers, and kill one of them so often."""
-    process = search.start("--workers", "2", "--trials", str(trials))
-    for number in range(1, kills + 1):
-        time.sleep(draw.uniform(0, MOST_SECONDS))
-        search.wait_for(lambda state: state[RUNNING] and search.workers(), process)
-        victim = draw.choice(search.workers())
-        with suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
-            over = len(by_state(search.trials())[TRAINED])
-            print(f"kill {number}: worker {victim}, {over} trials were trained", flush=True)
-    search.output_of(process)
-
-
-def repeated(search: Search, points: int, draw: random.Random) -> int:
-    """Repeat so many points of the front through the pipeline; returns how many differ."""
-    rows = read_csv(search.folder / "metrics/search.csv", ["on_front", "command"])
-    front = [row for row in rows if row["on_front"] == "1"]
-    trained = search.folder / artifact_paths(search.folder)["trained"]
-    different = 0
-    for point in draw.sample(front, min(points, len(front))):
-        dvc(search.folder, search.environment, *shlex.split(point["command"])[1:])
-        same = file_digest(trained, "sha256") == point["trained_sha256"]
-        different += not same
-        print(f"{point['command']}: {'the same weights' if same else 'OTHER WEIGHTS'}", flush=True)
-    return different
-
-
 def main(trials: int, kills: int, points: int, seed: int, folder: Path) -> int:
-    """Print every kill and every point; returns 1 if a point has other weights."""
+    """Print every kill and every point; returns how many points have other weights."""
     draw = random.Random(seed)
     environment = {**clean_environment(folder.parent), "MLFLOW_DISABLE_TELEMETRY": "true"}
     clone_of_working_tree(REPOSITORY, folder, environment, {"data.source": "mnist5k"})
@@ -188,13 +160,29 @@ def main(trials: int, kills: int, points: int, seed: int, folder: Path) -> int:
     content = yaml.safe_load((folder / "search.yaml").read_text(encoding="utf-8"))
     search = Search(folder, environment, content["study"])
     try:
-        killed(search, trials, kills, draw)
+        process = search.start("--workers", "2", "--trials", str(trials))
+        for number in range(1, kills + 1):
+            time.sleep(draw.uniform(0, MOST_SECONDS))
+            search.wait_for(lambda state: state[RUNNING] and search.workers(), process)
+            with suppress(ProcessLookupError, IndexError):
+                os.kill(draw.choice(search.workers()), signal.SIGKILL)
+                over = len(by_state(search.trials())[TRAINED])
+                print(f"kill {number}: {over} trials were trained", flush=True)
+        search.output_of(process)
     finally:
         search.end()
     search.check(trials, workers=2)
     again = sum(number_of(trial) != trial.number for trial in search.trials())
     print(f"{trials} trials requested and made; {again} were run again, each in its one run")
-    return int(repeated(search, points, draw) > 0)
+    rows = read_csv(folder / "metrics/search.csv", ["on_front", "command"])
+    front = [row for row in rows if row["on_front"] == "1"]
+    different = 0
+    for point in draw.sample(front, min(points, len(front))):
+        dvc(folder, environment, *shlex.split(point["command"])[1:])
+        trained = file_digest(folder / artifact_paths(folder)["trained"], "sha256")
+        different += trained != point["trained_sha256"]
+        print(f"{point['command']}: {trained}, was {point['trained_sha256']}", flush=True)
+    return different
 
 
 if __name__ == "__main__":
