@@ -167,36 +167,32 @@ def test_in_words_where_nobody_wins() -> None:
         assert words in analysis(given).answer[0]
 
 
-class TestTable:
-    def table(self) -> VerdictTable:
-        variants = [
-            variant("spiking", [3, 5, 7, 9], 98.7),
-            variant("conventional", [6, 5, 4, 7], 98.2),
-            variant("conventional", [60, 50, 40, 70], 98.8, network="large, ReLU"),
-        ]
-        bracket = profile({"mac": Price(1.0, None, 2.0), "addition": 1}, id="b")
-        levels = (97.0, 98.5, 98.75, 99.0)
-        return VerdictTable.of(verdicts(variants, {"p": PLAIN, "b": bracket}, levels, SETTINGS))
+def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
+    variants = [
+        variant("spiking", [3, 5, 7, 9], 98.7),
+        variant("conventional", [6, 5, 4, 7], 98.2),
+        variant("conventional", [60, 50, 40, 70], 98.8, network="large, ReLU"),
+    ]
+    bracket = profile({"mac": Price(1.0, None, 2.0), "addition": 1}, id="b")
+    levels = (97.0, 98.5, 98.75, 99.0)
+    table = VerdictTable.of(verdicts(variants, {"p": PLAIN, "b": bracket}, levels, SETTINGS))
+    table.write(tmp_path / "verdict.csv")
+    rows = VerdictTable.read(tmp_path / "verdict.csv").rows
+    assert rows == table.rows
+    assert [row.outcome for row in rows[:4]] == ["undecided", "snn", "ann", "neither"]
+    assert (rows[0].spiking_pj, rows[0].conventional_pj) == (6.0, 5.5)
+    assert rows[0].ratio == pytest.approx(12 / 11)
+    assert (rows[1].conventional, rows[2].spiking) == ("large, ReLU, way", "")
+    assert rows[2].spiking_pj is rows[2].ratio is rows[4].ratio is None
+    assert rows[4].ratio_low is not None
 
-    def test_is_read_as_it_was_written(self, tmp_path: Path) -> None:
-        table = self.table()
-        table.write(tmp_path / "verdict.csv")
-        rows = VerdictTable.read(tmp_path / "verdict.csv").rows
-        assert rows == table.rows
-        assert [row.outcome for row in rows[:4]] == ["undecided", "snn", "ann", "neither"]
-        assert (rows[0].spiking_pj, rows[0].conventional_pj) == (6.0, 5.5)
-        assert rows[0].ratio == pytest.approx(12 / 11)
-        assert rows[1].conventional == "large, ReLU, way"
-        assert (rows[2].spiking, rows[2].spiking_pj, rows[2].ratio) == ("", None, None)
-        assert rows[4].ratio is None
-        assert rows[4].ratio_low is not None
 
-    def test_an_end_that_rounds_to_one_decides_nothing(self) -> None:
-        found = judged([variant("spiking", [5, 5]), variant("conventional", [5, 5])])
-        close = dataclasses.replace(found, ratio=Ratio(0.5, 0.4, 1 - 1e-12))
-        assert close.outcome == "snn"
-        (row,) = VerdictTable.of([close]).rows
-        assert (row.outcome, row.ratio_high) == ("undecided", 1.0)
+def test_an_end_that_rounds_to_one_decides_nothing() -> None:
+    found = judged([variant("spiking", [5, 5]), variant("conventional", [5, 5])])
+    close = dataclasses.replace(found, ratio=Ratio(0.5, 0.4, 1 - 1e-12))
+    assert close.outcome == "snn"
+    (row,) = VerdictTable.of([close]).rows
+    assert (row.outcome, row.ratio_high) == ("undecided", 1.0)
 
 
 BOTH = profile({"synaptic_event": 1.0, "mac": 1.0}, "system")

@@ -162,13 +162,10 @@ PERFECT, SILENT = point(1.0, 100.0, True), point(0.0, 99.0, True)
     "draw",
     [
         lambda: curves(1),
-        lambda: curves(300),
         lambda: front(1, 0),
-        lambda: front(60, None),
         lambda: accuracy_front([PERFECT, PERFECT], 98, SOURCE),
         lambda: accuracy_front([SILENT, point(10.0, 98.0, False)], 93, SOURCE),
         lambda: confusion(without=4),
-        lambda: confusion_matrix(np.diag(np.full(10, 100)), SOURCE),
         lambda: classes((9, 10), (0, 0), (0, 10)),
         lambda: spike_raster(raster((40, 30), 0.0), SOURCE),
         lambda: spike_raster(raster((40, 30), 1.0), SOURCE),

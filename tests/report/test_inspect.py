@@ -8,7 +8,7 @@ from typing import Any
 from spikejoule.energy.from_checkpoint import recorded_proxies
 from spikejoule.model.checkpoint import CompleteCheckpoint, read_complete, write_complete
 from spikejoule.report.inspect import checkpoint_text, checkpoint_values
-from tests.tools.examples import complete_content, quantised_network, trained_network
+from tests.tools.examples import complete_content, trained_network
 
 
 def line(text: str, label: str, section: str = "") -> str:
@@ -52,15 +52,6 @@ class TestText:
         text = checkpoint_text("c", read(tmp_path, complete_content(trained_network((12, 8)))))
         assert line(text, "layers") == "784 - 12 - 8 - 10"
         assert line(text, "total per layer: hidden2", "Inference spikes") == "800"
-
-    def test_a_network_of_integers(self, tmp_path: Path) -> None:
-        network = quantised_network(4, 16)
-        quantisation = network.architecture.quantisation
-        assert quantisation is not None
-        text = checkpoint_text("c", read(tmp_path, complete_content(network)))
-        assert line(text, "weights", "Architecture") == "integers of 4 bits"
-        steps = ", ".join(f"2^{-exponent}" for exponent in quantisation.exponents)
-        assert line(text, "grids of the layers") == f"steps of {steps}"
 
     def test_bare_minimum_is_shown_with_what_was_not_recorded(self, tmp_path: Path) -> None:
         whole = complete_content()
