@@ -152,13 +152,6 @@ def test_what_lies_outside_of_the_window_is_said(tmp_path: Path, cli: Cli) -> No
     assert "5 ms in 10 steps" in cli.text("energy", *given)  # whatever --dt is
 
 
-def test_an_event_file_is_read_in_steps_that_memory_holds(tmp_path: Path, cli: Cli) -> None:
-    graph, events = written(tmp_path, "fully connected")
-    path = clicks(tmp_path, as_event_samples(load_events(events)[0], 500), window_us=2**32)
-    errors = cli.refusal("energy", graph, "--events", path, "--step-us", 1, *SAID)
-    assert "in 4,294,967,296 steps; allowed are 1 us and more in 1 to 10,000 steps" in errors
-
-
 def test_options_of_the_other_kind(tmp_path: Path, cli: Cli) -> None:
     graph, events = written(tmp_path, "fully connected")
     errors = cli.refusal("energy", graph, "--events", events, *SAID, "--images", "mnist5k")

@@ -88,7 +88,6 @@ def test_an_entry_that_is_not_allowed(
         ({"study": "a b"}, "study: 'a b' is not allowed; allowed: a name of 1 to 100 letters"),
         ({"spaces": {}}, "spaces: {} is given to an unknown key (did you mean space?)"),
         ({"space": {}}, "space: {} is not allowed; allowed: parameters by full key"),
-        ({"fixed": {"train.lr": 0.1}}, "fixed.train.lr: is in space, too; allowed: one of the two"),
         ({"fixed": {"train.max_epochs": 0}}, "fixed.train.max_epochs: 0 is not allowed; allowed: "),
     ],
 )

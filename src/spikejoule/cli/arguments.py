@@ -87,10 +87,10 @@ def _table(rows: str) -> Argument:
 
 COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
     "inspect": (
-        "checkpoints", "print everything that a complete checkpoint holds", (_checkpoint(), _JSON)
+        "networks", "print everything that a complete checkpoint holds", (_checkpoint(), _JSON)
     ),
     "measure": (
-        "checkpoints", "run a complete checkpoint on test images and count its spikes", (
+        "networks", "run a complete checkpoint on test images and count its spikes", (
             _checkpoint(),
             _JSON,
             _takes("--images", str, "DIRECTORY|SOURCE", "a directory of the four IDX files, an "
@@ -102,7 +102,7 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
         ),
     ),
     "energy": (
-        "checkpoints",
+        "networks",
         "price what the network of a checkpoint or a NIR graph does, in joules", (
             _checkpoint(", or a graph of NIR (GRAPH.nir)"),
             _JSON,

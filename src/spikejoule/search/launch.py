@@ -72,13 +72,7 @@ def run_trials(search: Search) -> None:
     objective = Objective(search, study)
     while left := _left(found := _trials(study), search):
         if found[WAITING] or left > len(found[RUNNING]):
-            try:
-                study.optimize(objective, n_trials=1)
-            except ValueError as error:
-                # Of a machine that was asleep for longer than a worker may be silent.
-                if not str(error).startswith("Cannot tell a "):
-                    raise
-                logger.warning("another worker has taken over the trial of this one")
+            study.optimize(objective, n_trials=1)
         else:
             time.sleep(_WAIT_SECONDS)
             fail_stale_trials(study)

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 
 from spikejoule.core.errors import ParameterError, shown
 from spikejoule.core.parameters import (
@@ -24,7 +24,6 @@ from spikejoule.core.parameters import (
     parsed,
     problem_lines,
     read_sections,
-    refused,
 )
 from spikejoule.energy.prices import HardwareProfile
 from spikejoule.engine.choice import choose_engine
@@ -61,7 +60,8 @@ class SearchSettings(Section):
         study: name; a study that exists is continued.
         trials: number of trainings.
         energy: id of the hardware profile whose prices make the second objective.
-        fixed: parameters that differ from params.yaml in all trials, by full key.
+        fixed: parameters that differ from params.yaml in all trials, by full key; `space` has
+            precedence.
         space: parameters that are searched, by full key: a list of values, or a range.
     """
 
@@ -76,13 +76,6 @@ class SearchSettings(Section):
         min_length=1,
         description="parameters by full key, each a list of values or a range {from: A, to: B}",
     )
-
-    @model_validator(mode="after")
-    def _each_key_once(self) -> Self:
-        both = sorted(self.fixed.keys() & self.space.keys())
-        if both:
-            raise refused(f"fixed.{both[0]}: is in space, too; allowed: one of the two")
-        return self
 
 
 @dataclass(frozen=True)
