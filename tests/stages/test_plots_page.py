@@ -17,28 +17,20 @@ REVISIONS = ("main", "workspace")
 def rows_of(plot: str) -> list[dict[str, Any]]:
     """A few data points of each plot, as DVC hands them to a template."""
     if plot == "confusion":
+        classes = [str(digit) for digit in range(10)]
         return [
-            {
-                "actual": str(actual),
-                "predicted": str(predicted),
-                "n_samples": str(7 * (actual == predicted)),
-            }
-            for actual in range(10)
-            for predicted in range(10)
+            {"actual": one, "predicted": other, "n_samples": str(7 * (one == other))}
+            for one in classes
+            for other in classes
         ]
+    percent = ("train_accuracy", "validation_accuracy", "accuracy", "accuracy_low", "accuracy_high")
     return [
-        {
-            "epoch": str(step), "step": str(step), "class": str(step), "n_samples": "100",
-            "train_loss": str(1 / step), "hidden_spikes_per_sample": str(400 + step),
-            "train_accuracy_percent": str(99 - 10 / step),
-            "validation_accuracy_percent": str(98 - 10 / step),
-            "accuracy_percent": str(98 - 10 / step),
-            "accuracy_low_percent": str(97 - 10 / step),
-            "accuracy_high_percent": str(99 - 10 / step),
-            "synaptic_events_per_inference": str(3000 * step),
-        }
+        dict.fromkeys(("epoch", "step", "class", "train_loss"), str(step))
+        | dict.fromkeys(("hidden_spikes_per_sample", "n_samples"), str(400 + step))
+        | {"synaptic_events_per_inference": str(3000 * step)}
+        | {f"{name}_percent": str(98 - 10 / step) for name in percent}
         for step in range(1, 10)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture

@@ -16,42 +16,25 @@ from tests.tools.services import SHARED, S3Store
 pytestmark = SHARED
 
 
+CHECKPOINT, TRAINED = "models/surrogate_snn_checkpoint.pth", "models/trained.pth"
+
+
 @dataclass(frozen=True)
 class Remote(Project):
-    """A copy of a recorded project that keeps its outputs in an S3 store, and what was pushed."""
+    """A copy of a recorded project that keeps its outputs in an S3 store.
 
-    bucket: Path = Path()
-    outputs: Mapping[str, bytes] = field(default_factory=dict)
+    Attributes:
+        pushed: path and content of each output that DVC keeps, the others being git's.
+        stored: the object in the bucket that holds each.
+    """
 
-    def forget(self) -> None:
-        """Delete the cache and every output in it."""
-        shutil.rmtree(self.folder / ".dvc" / "cache")
-        for path in self.outputs:
-            (self.folder / path).unlink(missing_ok=True)
+    pushed: Mapping[str, bytes] = field(default_factory=dict)
+    stored: Mapping[str, Path] = field(default_factory=dict)
 
     def found(self) -> dict[str, bytes]:
         """Path and content of each output that is there."""
-        paths = {path: self.folder / path for path in self.outputs}
+        paths = {path: self.folder / path for path in self.pushed}
         return {path: file.read_bytes() for path, file in paths.items() if file.is_file()}
-
-    def stored(self, path: str) -> Path:
-        """The object in the bucket that holds the output `path`."""
-        md5 = cached_outputs(self.folder)[path]
-        return self.bucket / "spikejoule" / "files" / "md5" / md5[:2] / md5[2:]
-
-
-def cached_outputs(folder: Path) -> dict[str, str]:
-    """Path and md5 of each output that DVC keeps, the others being git's."""
-    cached: dict[str, str] = {}
-    lock: dict[str, Any] = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))
-    kept_by_git = set(run(["git", "ls-files"], folder, {"PATH": "/usr/bin:/bin"}).splitlines())
-    for stage in lock["stages"].values():
-        cached |= {
-            out["path"]: out["md5"]
-            for out in stage.get("outs", ())
-            if out["path"] not in kept_by_git
-        }
-    return cached
 
 
 @pytest.fixture(scope="module")
@@ -70,14 +53,23 @@ def remote(
         ("push",),
     ):
         dvc(folder, environment, *command)
-    outputs = {path: (folder / path).read_bytes() for path in cached_outputs(folder)}
-    return Remote(folder, environment, bucket=s3.folder / "outputs", outputs=outputs)
+    lock: dict[str, Any] = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))
+    of_git = set(git(folder, environment, "ls-files").splitlines())
+    outputs = [out for stage in lock["stages"].values() for out in stage.get("outs", ())]
+    cached = {out["path"]: out["md5"] for out in outputs if out["path"] not in of_git}
+    objects = s3.folder / "outputs" / "spikejoule" / "files" / "md5"
+    return Remote(
+        folder,
+        environment,
+        pushed={path: (folder / path).read_bytes() for path in cached},
+        stored={path: objects / md5[:2] / md5[2:] for path, md5 in cached.items()},
+    )
 
 
 def test_every_output_is_pushed(remote: Remote) -> None:
-    assert {"data/train.npz", "models/surrogate_snn_checkpoint.pth"} <= set(remote.outputs)
-    for path, content in remote.outputs.items():
-        assert remote.stored(path).read_bytes() == content, path
+    assert {"data/train.npz", CHECKPOINT} <= set(remote.pushed)
+    for path, content in remote.pushed.items():
+        assert remote.stored[path].read_bytes() == content, path
     assert dvc_json(remote.folder, remote.environment, "status", "--cloud") == {}
 
 
@@ -85,29 +77,27 @@ def test_a_colleague_gets_them_with_a_clone(remote: Remote, tmp_path: Path) -> N
     """The remote is in git; the keys are not."""
     remote.git("commit", "-q", "-a", "-m", "A remote for the team")
     git(tmp_path, remote.environment, "clone", "-q", str(remote.folder), "theirs")
-    theirs = tmp_path / "theirs"
     # A cache of one's own, and what DVC remembers of files
     environment = {**remote.environment, "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
-    dvc(theirs, environment, "pull", "models/surrogate_snn_checkpoint.pth")
-    path = "models/surrogate_snn_checkpoint.pth"
-    assert (theirs / path).read_bytes() == remote.outputs[path]
-    secret = environment["AWS_SECRET_ACCESS_KEY"]
-    assert secret not in (theirs / ".dvc" / "config").read_text(encoding="utf-8")
+    dvc(tmp_path / "theirs", environment, "pull", CHECKPOINT)
+    assert (tmp_path / "theirs" / CHECKPOINT).read_bytes() == remote.pushed[CHECKPOINT]
+    configuration = (tmp_path / "theirs" / ".dvc" / "config").read_text(encoding="utf-8")
+    assert environment["AWS_SECRET_ACCESS_KEY"] not in configuration
 
 
 def test_a_damaged_object_is_refused(remote: Remote) -> None:
     """`verify true`: what the store returns is trusted only if its md5 is the one in dvc.lock."""
-    path = "models/trained.pth"
-    stored = remote.stored(path)
-    damaged = bytearray(remote.outputs[path])
+    damaged = bytearray(remote.pushed[TRAINED])
     damaged[len(damaged) // 2] ^= 1
-    stored.write_bytes(damaged)
+    remote.stored[TRAINED].write_bytes(damaged)
     try:
-        remote.forget()
+        shutil.rmtree(remote.folder / ".dvc" / "cache")
+        for path in remote.pushed:
+            (remote.folder / path).unlink()
         said = run(["dvc", "pull"], remote.folder, remote.environment, status=1)
     finally:
-        stored.write_bytes(remote.outputs[path])
-    assert path in said
-    assert remote.found() == {name: file for name, file in remote.outputs.items() if name != path}
+        remote.stored[TRAINED].write_bytes(remote.pushed[TRAINED])
+    assert TRAINED in said
+    assert remote.found() == {path: of for path, of in remote.pushed.items() if path != TRAINED}
     remote.dvc("pull")
-    assert remote.found() == remote.outputs
+    assert remote.found() == remote.pushed
