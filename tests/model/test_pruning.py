@@ -5,7 +5,8 @@ import pytest
 
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.pruning import PruningSettings, pruning_masks
-from tests.engine.test_engines import batch, network, witnesses
+from tests.engine.test_engines import batch, witnesses
+from tests.tools.networks import firing_network
 from tests.tools.without_torch import needs_torch
 
 # One worker for all: each would compile the kernels for double precision for itself.
@@ -73,7 +74,7 @@ class TestEngines:
     @needs_torch
     @pytest.mark.parametrize("sizes", [(7, 40, 3), (5, 21, 34, 4)])
     def test_agree_after_pruned_steps(self, sizes: tuple[int, ...]) -> None:
-        architecture, state = network(*sizes)
+        architecture, state = firing_network(*sizes)
         _, events, labels = batch(architecture, 6, 12)
         engines = witnesses(architecture, state, LEARNING)
         outcomes = []
