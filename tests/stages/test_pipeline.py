@@ -292,7 +292,7 @@ def test_experiments(first: Clone, tmp_path: Path) -> None:
     """In a folder of its own, as queued ones are, one runs its own code; then in the workspace."""
     folder = first.copy_to(tmp_path / "workspace")
     workspace = Clone(folder, clean_environment(tmp_path))
-    code = folder / "src" / "spikejoule" / "tracking" / "run_record.py"
+    code = folder / "src" / "spikejoule" / "tracking" / "publishing.py"
     unchanged = code.read_text(encoding="utf-8")
     code.write_text(
         unchanged
@@ -307,7 +307,7 @@ def test_experiments(first: Clone, tmp_path: Path) -> None:
     ran = Path(workspace.runs()["elsewhere"].data.tags["test.code"])
     inside = ran.relative_to(folder.resolve())
     assert inside.parts[:3] == (".dvc", "tmp", "exps")
-    assert inside.parts[-3:] == ("spikejoule", "tracking", "run_record.py")
+    assert inside.parts[-3:] == ("spikejoule", "tracking", "publishing.py")
 
     # DVC writes this value as text, and anew the file in which it stands.
     said = workspace.dvc("exp", "run", "--name", "slower", "-S", "train.lr=1e-05")
