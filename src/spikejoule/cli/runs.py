@@ -72,7 +72,7 @@ def verdict(options: argparse.Namespace) -> str:
     settings = BootstrapSettings(
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )
-    profiles = load_profiles(paths["hardware"])
+    profiles = load_profiles(options.directory / paths["hardware"])
     table = VerdictTable.of(verdicts(networks, profiles, LEVELS_PERCENT, settings))
     if options.table is not None:
         table.write(options.table)

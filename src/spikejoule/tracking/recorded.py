@@ -23,6 +23,7 @@ import pandas as pd
 from spikejoule.core.errors import ArtifactError, StoreError
 from spikejoule.core.store import write_csv
 from spikejoule.core.text import text_table
+from spikejoule.energy.estimates import joules
 from spikejoule.energy.ledger import SPIKING, Variant, load_variants
 from spikejoule.energy.tables import VerdictTable
 from spikejoule.energy.words import OUTCOMES
@@ -487,11 +488,15 @@ def verdict_text(table: VerdictTable, n_networks: int, without: Sequence[str]) -
         "outcome": ("outcome", OUTCOMES.__getitem__),
         "ratio": ("ratio", ".3g"),
         "spiking": ("spiking", ""),
-        "spiking_pj": ("pJ", ",.4g"),
+        "spiking_pj": ("energy", _joules),
         "conventional": ("conventional", ""),
-        "conventional_pj": ("pJ", ",.4g"),
+        "conventional_pj": ("energy", _joules),
     }
     lines = [f"{n_networks} networks", frame_text(rows, columns)]
     if without:
         lines.append(f"Without counted networks: {', '.join(without)}")
     return "\n".join(lines) + "\n"
+
+
+def _joules(energy_pj: float) -> str:
+    return "" if pd.isna(energy_pj) else joules(energy_pj, 3)
