@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 FIGURES = {
-    "by-profile", "by-term", "by-layer", "by-step", "front", "break-even", "training", "by-class",
-    "raster",
+    "by-profile", "by-term", "by-step", "front", "break-even", "raster",
 }  # fmt: skip
 # An event costs a hundred times as much as a MAC: the spiking network must lose.
 COSTLY = profile(
@@ -268,7 +267,7 @@ class TestPage:
         page = energy_page(PageContent(analysis(replace(given, operations=operations))))
         assert "no interval" in words_of(page, "answer")
         shown = {node.get("id") for node in tree_of(page).iter("figure")}
-        assert shown == {"by-profile", "by-term", "by-layer", "training"}
+        assert shown == {"by-profile", "by-term"}
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])

@@ -59,15 +59,8 @@ class GraphNetwork:
 
     layer_names: tuple[str, ...]
     layer_sizes: tuple[int, ...]
-    connection_names: tuple[str, ...]
-    synapses: tuple[int, ...]
     neuron: GraphNeurons = GraphNeurons()
     quantisation: None = None
-
-    @property
-    def n_input(self) -> int:
-        """Units of the input."""
-        return self.layer_sizes[0]
 
 
 @dataclass(frozen=True)
@@ -137,7 +130,6 @@ class AnalysisInputs:
         step_us: what a step takes on the hardware, for static power; None where it is not asked.
         value_macs_per_inference: multiply-accumulates of values that are no spikes, a mean; None
             where the network has none.
-        graph_places: of a foreign graph, where operations happen, in its order.
         facts: what else there is to say of the network, label and value.
         assumed: what is counted and assumed, a sentence each; empty for what `counting` counts.
         subject: what the samples show.
@@ -159,7 +151,6 @@ class AnalysisInputs:
     step_us: float | None = None
     subject: Subject = DIGITS
     value_macs_per_inference: float | None = None
-    graph_places: tuple[str, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
     assumed: tuple[str, ...] = ()
 
@@ -172,15 +163,6 @@ class AnalysisInputs:
             products=self.encoder.input_products,
             from_sensor=self.encoder.takes == "events",
         )
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """Layers and connections in the order of the network."""
-        if self.graph_places:
-            return self.graph_places
-        names, connections = self.architecture.layer_names, self.architecture.connection_names
-        pairs = zip(names, [*connections, ""], strict=True)
-        return tuple(place for pair in pairs for place in pair if place)
 
     @property
     def time_window(self) -> int:
@@ -209,7 +191,7 @@ class AnalysisInputs:
     def operating_point(self) -> OperatingPoint:
         """How the network was run."""
         spikes, encoder = self.spikes_per_inference[self.architecture.layer_names[0]], self.encoder
-        spikes_per_input = spikes / self.architecture.n_input
+        spikes_per_input = spikes / self.architecture.layer_sizes[0]
         return OperatingPoint(
             spikes_per_input, self.time_window, encoder.rate_hz, encoder.input_products
         )
@@ -408,21 +390,6 @@ class EnergyAnalysis:
     def _inferences(self, each_pj: float | None) -> float | None:
         spent = None if self.training is None else self.training.value_pj
         return None if spent is None or each_pj is None or each_pj <= 0 else spent / each_pj
-
-    @property
-    def epochs(self) -> list[tuple[int, float, Energy]]:
-        """Each epoch of training, where they are recorded: its number, the validation accuracy
-        after it, and the energy of all until its end under the chosen profile."""
-        record = self.inputs.training
-        if record is None or not record.epochs:
-            return []
-        place = self.ledger.profiles.index(self.chosen)
-        weights = self.ledger.weights(len(self.ledger.variants), place)
-        until = (Energy.of(weights @ row) for row in self.ledger.images[-1].cumsum(axis=0))
-        return [
-            (epoch.epoch, epoch.validation_accuracy_percent, spent)
-            for epoch, spent in zip(record.epochs, until, strict=True)
-        ]
 
 
 def _record(row: dict[Any, Any]) -> dict[str, Any]:

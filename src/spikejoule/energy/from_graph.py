@@ -116,8 +116,7 @@ def graph_inputs(
     """
     plan, nodes = run.plan, run.plan.nodes
     synapses = [node for node in nodes if isinstance(node, Dense | Convolution)]
-    n_synapses = tuple(int(plan.fan_outs[node.name].sum()) for node in synapses)
-    if not sum(n_synapses):
+    if not any(plan.fan_outs[node.name].any() for node in synapses):
         raise ArtifactError("the graph has no synapses, and nothing to price.")
     layers = [plan.nodes_by_name[plan.input_name]]
     layers += [node for node in nodes if isinstance(node, Neurons)]
@@ -127,10 +126,7 @@ def graph_inputs(
     return AnalysisInputs(
         title=title,
         architecture=GraphNetwork(
-            layer_names=tuple(node.name for node in layers),
-            layer_sizes=tuple(node.n_out for node in layers),
-            connection_names=tuple(node.name for node in synapses),
-            synapses=n_synapses,
+            tuple(node.name for node in layers), tuple(node.n_out for node in layers)
         ),
         encoder=GraphInput(
             run.n_steps, step_ms or run.conventions.step_ms or 1000 * run.conventions.seconds
@@ -144,7 +140,6 @@ def graph_inputs(
         n_images=run.n_samples,
         labels=None if labels is None else np.asarray(labels, dtype=np.int64),
         value_macs_per_inference=float(run.total("macs").mean()) or None,
-        graph_places=tuple(node.name for node in nodes),
         facts=tuple(facts),
         assumed=sentences("graph"),
         subject=subject or Subject("class", numbered(run.output.shape[1]), "samples"),

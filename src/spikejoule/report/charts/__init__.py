@@ -6,8 +6,8 @@ below it the data that it was measured on. This package alone imports matplotlib
 
 canvas    palette, axes, and the way to PNG and SVG
 accuracy  what accuracy costs: sweeps, searches, recorded networks, steps of the window
-energy    energy by profile, term, layer and class; break-even
-learning  training, its energy, classes and their confusion
+energy    energy by profile and term; break-even
+learning  training, classes and their confusion
 raster    one sample, spike by spike
 """
 
@@ -21,7 +21,6 @@ from spikejoule.report.charts.learning import (
     confusion_matrix,
     per_class_accuracy,
     training_curves,
-    training_energy,
 )
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
@@ -71,11 +70,8 @@ def charts_of_page(content: "PageContent") -> dict[str, Chart | None]:
         "fronts": accuracy.recorded_fronts(content.fronts, analysis.judging.id),
         "by_profile": energy.by_profile(analysis),
         "by_term": energy.by_term(analysis),
-        "by_layer": energy.by_layer(analysis),
         "by_step": accuracy.by_step(analysis, content.by_step, content.early),
         "front": accuracy.accuracy_front(content.front, None, "", False) if runs else None,
         "break_even": energy.break_even(analysis),
-        "training": training_energy(analysis),
-        "by_class": energy.by_class(analysis),
         "raster": None if raster is None else spike_raster(raster, analysis.inputs.title, False),
     }

@@ -1,9 +1,8 @@
-"""Energy by hardware profile, and under one profile by term, by layer, by class; break-even."""
+"""Energy by hardware profile, and under one profile by term; break-even."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
 from spikejoule.energy.estimates import Energy, energy_words, joules
@@ -93,78 +92,35 @@ def _span(axes: Axes, energy: Energy, y: float, words: str, color: str, label: s
         canvas.mark(axes, energy.value_pj, y, words, color=color, label=label)
 
 
-def _by_rows(analysis: "EnergyAnalysis") -> pd.DataFrame:
-    """The priced rows under the chosen profile: `name`, `place`, `low`, `value` and `high` pJ.
-
-    The value is the middle of brackets alone.
-    """
-    priced = [row for row in analysis.records() if row["energy"] is not None]
-    energies = [row["energy"] for row in priced]
-    places = [row["layer"].replace("_to_", " → ") for row in priced]
-    names = [f"{in_words(row['term'])}, {at}" for row, at in zip(priced, places, strict=True)]
-    ends = [(one.low_pj, one.middle_pj, one.high_pj) for one in energies]
-    frame = pd.DataFrame(ends, columns=["low", "value", "high"], dtype=float)
-    return frame.assign(name=names, place=places)
-
-
 @canvas.house_style()
 def by_term(analysis: "EnergyAnalysis") -> Chart | None:
-    """The chosen profile's terms, largest first; None if it prices none."""
-    rows = _by_rows(analysis).sort_values("high", ascending=False, kind="stable")
-    finding = f"What the energy goes to, under {analysis.chosen.title}"
-    return _bars("by-term", finding, rows.set_index("name"))
-
-
-@canvas.house_style()
-def by_layer(analysis: "EnergyAnalysis") -> Chart | None:
-    """The chosen profile's energy by layer and connection, in the order of the network."""
-    sums = _by_rows(analysis).groupby("place")[["low", "value", "high"]].sum()
-    order = [place.replace("_to_", " → ") for place in analysis.inputs.places]
-    rows = sums.reindex([place for place in order if place in sums.index])
-    return _bars("by-layer", "Where it goes: layers and the connections between them", rows)
-
-
-def _bars(key: str, finding: str, rows: pd.DataFrame) -> Chart | None:
-    """A bar a row: its name, and the mean at the prices' low ends, values and high ends."""
-    if not (rows["high"] > 0).any():
+    """The chosen profile's terms, largest first: a bar each, the mean at the prices' low and high
+    ends. None if it prices none."""
+    rows = [
+        (row["energy"], f"{in_words(row['term'])}, {row['layer'].replace('_to_', ' → ')}")
+        for row in analysis.records()
+        if row["energy"] is not None
+    ]
+    rows.sort(key=lambda row: -row[0].high_pj)
+    if not rows or rows[0][0].high_pj <= 0:
         return None
     figure = canvas.new_figure(_BAR_INCHES * len(rows) + 0.7)
     axes = figure.subplots()
-    canvas.from_zero(axes, "x", rows["high"].max())
+    canvas.from_zero(axes, "x", rows[0][0].high_pj)
     _rows(axes, len(rows))
-    at, total = axes.get_yaxis_transform(), rows["value"].sum() or 1.0
-    for place, row in enumerate(rows.itertuples()):
-        size = f"{joules(row.low)} to {joules(row.high)}"
-        if row.low == row.high:
-            size = f"{joules(row.value)} ({100 * row.value / total:.3g} %)"
-        axes.text(0, place + 0.02, row.Index, transform=at, va="bottom")
+    at, total = axes.get_yaxis_transform(), sum(energy.middle_pj for energy, _ in rows) or 1.0
+    for place, (energy, name) in enumerate(rows):
+        size = f"{joules(energy.low_pj)} to {joules(energy.high_pj)}"
+        if energy.low_pj == energy.high_pj:
+            size = f"{joules(energy.low_pj)} ({100 * energy.low_pj / total:.3g} %)"
+        axes.text(0, place + 0.02, name, transform=at, va="bottom")
         axes.text(1, place + 0.02, size, transform=at, va="bottom", ha="right")
-        for end, alpha in ((row.high, 0.3), (row.low, 1)):
+        for end, alpha in ((energy.high_pj, 0.3), (energy.low_pj, 1)):
             bar = axes.barh([place + 0.25], [end], height=0.3, color=canvas.BLUE, alpha=alpha)
-            canvas.tip(bar, f"{row.Index}: {size}")
+            canvas.tip(bar, f"{name}: {size}")
     axes.set_xlabel("Energy per inference, mean")
-    return Chart(key, finding, figure)
-
-
-@canvas.house_style()
-def by_class(analysis: "EnergyAnalysis") -> Chart | None:
-    """The chosen profile's energy by class, with intervals; None where means alone are known."""
-    classes, subject = analysis.classes, analysis.inputs.subject
-    if not classes:
-        return None
-    figure = canvas.new_figure(0.24 * len(classes) + 0.7)
-    axes = figure.subplots()
-    canvas.from_zero(axes, "x", 1.05 * max(row["energy"].highest_pj for row in classes))
-    names = [subject.class_names[int(row["class"])] for row in classes]
-    axes.set(ylim=(len(classes) - 0.5, -0.5), yticks=range(len(classes)), yticklabels=names)
-    for place, (name, row) in enumerate(zip(names, classes, strict=True)):
-        words = f"{name}: {energy_words(row['energy'])}, {row['n_images']:,} {subject.samples}"
-        _span(axes, row["energy"], place, words, color=canvas.BLUE)
-    axes.set_xlabel(f"Energy per inference under {analysis.chosen.id}, mean and interval")
-    by_energy = sorted(classes, key=lambda row: -row["energy"].highest_pj)
-    dearest, cheapest = (subject.one(int(by_energy[place]["class"])) for place in (0, -1))
-    finding = f"{dearest[:1].upper()}{dearest[1:]} costs the most, {cheapest} the least"
-    return Chart("by-class", finding, figure)
+    finding = f"What the energy goes to, under {analysis.chosen.title}"
+    return Chart("by-term", finding, figure)
 
 
 @canvas.house_style()

@@ -1,4 +1,4 @@
-"""How training went and what it cost; which classes are read correctly, and as what the others."""
+"""How training went; which classes are read correctly, and as what the others."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,12 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from spikejoule.data.subject import DIGITS, Subject, numbered
-from spikejoule.energy.estimates import energy_words
 from spikejoule.evaluation.evaluation import ClassRow
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart
 
 if TYPE_CHECKING:
-    from spikejoule.energy import EnergyAnalysis
+    pass
 
 _MOST_NUMBERED = 40  # classes whose cells hold numbers
 
@@ -81,35 +80,6 @@ def _draw_curves(axes: Axes, curves: pd.DataFrame, colours: Sequence[str]) -> No
     axes.grid(True, axis="y")
     if curves.shape[1] > 1:
         axes.legend(fontsize=8.5)
-
-
-@canvas.house_style()
-def training_energy(analysis: "EnergyAnalysis") -> Chart | None:
-    """Validation accuracy after each epoch against the energy spent until then.
-
-    None where epochs are not recorded, or cost nothing.
-    """
-    total, record = analysis.training, analysis.inputs.training
-    epochs = analysis.epochs
-    if total is None or record is None or not epochs or total.high_pj <= 0:
-        return None
-    figure = canvas.new_figure(4.0)
-    axes = figure.subplots()
-    x = [until.high_pj if until.value_pj is None else until.value_pj for _, _, until in epochs]
-    y = [canvas.error_percent(accuracy) for _, accuracy, _ in epochs]
-    axes.plot(x, y, color=canvas.BLUE, linewidth=1.6, label="validation accuracy after each epoch")
-    for (epoch, accuracy, until), pj, error in zip(epochs, x, y, strict=True):
-        style: dict[str, Any] = {"color": canvas.BLUE, "markersize": 3.5}
-        if epoch == record.best_epoch:
-            kept = f"the weights kept, epoch {epoch}"
-            style = {"color": canvas.VERMILION, "markersize": 8, "label": kept}
-        words = f"epoch {epoch}: {accuracy:.2f} %, {energy_words(until)}"
-        canvas.mark(axes, pj, error, words, **style)
-    canvas.from_zero(axes, "x", 1.02 * x[-1])
-    canvas.accuracy_axis(axes, (accuracy for _, accuracy, _ in epochs))
-    axes.set_xlabel(f"Energy of training until then, under {analysis.chosen.id}")
-    canvas.legend_below(figure)
-    return Chart("training", f"Training costs {energy_words(total)}", figure)
 
 
 @canvas.house_style()
