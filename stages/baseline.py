@@ -19,7 +19,7 @@ from spikejoule.baselines.training import BaselinesTraining, train_baselines
 from spikejoule.core.host_energy import EpochTimes, HostEnergy
 from spikejoule.core.resume import StateStore
 from spikejoule.core.store import write_json
-from spikejoule.data.event_file import LabelledEvents
+from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy

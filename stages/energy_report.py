@@ -21,7 +21,7 @@ from spikejoule.energy.tables import (
     energy_rows,
     headline,
 )
-from spikejoule.evaluation.evaluation import read_evaluation
+from spikejoule.evaluation.evaluation import EvaluationFiles
 from spikejoule.evaluation.front_rows import read_front
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
@@ -47,9 +47,9 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     network, samples = load_trained(paths["trained"]), load_samples(paths["test"])
     measured = read_measurement(paths, network)
-    train_timings = TrainTimings.read_of(paths["train_timings"], len(network.history))
+    train_timings = TrainTimings.read(paths["train_timings"])
     inference_timings = InferenceTimings.read(paths["inference_timings"])
-    evaluation = read_evaluation(paths, samples.labels, measured.time_window)
+    evaluation = EvaluationFiles.read(paths)
     raster = raster_of(measured, samples, sample, network.encoder.step_ms)
     labels = samples.labels[: measured.counts.n_samples]
     baselines = load_baseline(paths["baseline"], labels)

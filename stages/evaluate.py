@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from spikejoule.data.images import load_samples
-from spikejoule.evaluation.accuracy import accuracy_by_step, step_outcomes
-from spikejoule.evaluation.early_exit import choose_early_exit
+from spikejoule.evaluation.accuracy import accuracy_by_step, choose_early_exit, step_outcomes
 from spikejoule.evaluation.evaluation import EvaluationFiles, evaluate_predictions, save_predictions
 from spikejoule.evaluation.inference import load_network_and_events, measure_network
 from spikejoule.params import Params

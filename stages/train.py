@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from spikejoule.core.host_energy import HostEnergy, gpu_uuids
+from spikejoule.core.host_energy import HostEnergy
 from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
@@ -29,7 +29,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write the trained network, its history, the headline figures, and the times."""
     samples, validation = load_samples(paths["train"]), load_samples(paths["validation"])
     description = DataDescription.read(paths["data_metrics"])
-    description.check_counts(paths["data_metrics"], len(samples), len(validation))
     encoder = params.encode.encoder
     made_from = EncodedImages(
         encoder=encoder,
@@ -62,7 +61,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     ):
         progress = Progress(bar, params.train.max_epochs)
         observers = (progress,) if run is None else (progress, run)
-        with HostEnergy(gpu_uuids(engine.device)) as resume.host:
+        with HostEnergy(uses_gpu=engine.device != "cpu") as resume.host:
             result = train(
                 data, engine, params.train, params.seed, observers,
                 state_store=resume if resume.is_owned else None,

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from spikejoule.data.idx import load_directory
 from spikejoule.data.images import Dataset
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from tests.tools.without_torch import WITH_TORCH
@@ -91,12 +90,6 @@ def real_mnist_directory() -> Path:
     if not directory.is_dir():
         pytest.skip(f"needs the real MNIST in $MNIST_DIR or {directory}")
     return directory
-
-
-@pytest.fixture(scope="session")
-def real_mnist(real_mnist_directory: Path) -> Dataset:
-    """The full MNIST: 60,000 and 10,000 images."""
-    return load_directory(real_mnist_directory)
 
 
 @pytest.fixture(scope="session")

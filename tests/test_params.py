@@ -234,10 +234,10 @@ class TestFile:
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
-            (None, "cannot be read"),
+            (None, "does not exist"),
             (b"# nothing\n", "is empty"),
             (b"seed: [", "not valid YAML"),
-            (b"- 1\n- 2\n", "must hold sections"),
+            (b"- 1\n- 2\n", "must hold the sections"),
         ],
     )
     def test_clear_error(self, tmp_path: Path, text: bytes | None, reason: str) -> None:

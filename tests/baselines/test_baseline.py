@@ -15,7 +15,6 @@ from spikejoule.baselines.counts import (
 )
 from spikejoule.baselines.quantised import (
     QuantisedNetwork,
-    activation_bits,
     quantise,
     quantised_activations,
 )
@@ -128,12 +127,6 @@ class TestTraining:
             assert close.mean() > 0.999, name
 
 
-class TestActivationBits:
-    def test_is_the_formula(self) -> None:
-        for window in range(1, 2000):
-            assert activation_bits(window) == math.ceil(math.log2(window + 1))
-
-
 def naive_quantised(
     network: QuantisedNetwork, image: list[int]
 ) -> tuple[list[list[int]], list[float]]:
@@ -213,23 +206,9 @@ class TestFile:
     @pytest.mark.parametrize(
         ("name", "change", "words"),
         [
-            ("baseline1.macs_nonzero", lambda macs: macs + 9409, r"between 0 and \(9408, 120\)"),
-            (
-                "baseline2.active",
-                lambda active: active * 99,
-                r"active .* 0 and \(784, 12\)",
-            ),
-            (
-                "weight_bits",
-                lambda bits: bits // 4 * 2,
-                "baseline1 lacks .*layer1.integer_weight",
-            ),
+            ("weight_bits", lambda bits: bits // 4 * 2, "baseline1.layer1.integer_weight"),
             ("baseline2.synapses", lambda left: left - 1, "not the number of its weights"),
-            ("baseline3.layer1.integer_weight", lambda of: of * 2, "weights beyond 4 bits"),
-            ("baseline1.layer2.weight", lambda of: of[:, 1:], "do not follow one another"),
-            ("predictions", lambda classes: classes + 10, "tells 10 classes apart"),
-            ("baseline4.synapses", lambda _: np.array([9408, 120]), "names of 3 networks"),
-            ("baseline2.active", lambda _: None, "baseline2 lacks the array 'active'"),
+            ("baseline2.active", lambda _: None, "baseline2.active"),
         ],
     )
     def test_what_does_not_belong_together_is_refused(

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from spikejoule.data.event_file import EventBlock, EventSetting, write_event_file
-from spikejoule.data.events import EventSamples
+from spikejoule.data.events import EventBlock, EventSamples, EventSetting, write_event_file
 from spikejoule.data.subject import Subject
 from spikejoule.encoding.binning import as_event_samples
 from spikejoule.encoding.events import EventList, load_events, save_events

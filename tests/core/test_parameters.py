@@ -16,9 +16,6 @@ from pydantic import Field
 from spikejoule.core.parameters import Kind
 
 class Drink(Kind):
-    colour: ClassVar[str]
-    reserved: ClassVar = frozenset({"type"})
-
     @abstractmethod
     def poured(self): ...
 """
@@ -28,15 +25,13 @@ from pydantic import Field
 from drinks_base import Drink
 
 class Tea(Drink):
-    name: ClassVar = "tea"
     reference: ClassVar = "none"
-    colour: ClassVar = "green"
     degrees: int = Field(default=80, ge=0, le=100)
 
     def poured(self):
         return self.degrees
 """
-MILK = TEA.replace("Tea", "Milk").replace('"tea"', '"milk"').replace("degrees", "fat")
+MILK = TEA.replace("Tea", "Milk").replace("degrees", "fat")
 
 
 @pytest.fixture
@@ -78,12 +73,8 @@ def test_kinds_are_found_and_chosen(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (TEA.replace('    colour: ClassVar = "green"\n', ""), "must define colour"),
-        (TEA.replace('"tea"', '"chai"'), "has the name 'chai', but must have that of its file"),
-        (TEA.replace("poured", "drunk"), "drinks.tea: Tea must define poured"),
-        (TEA.replace("degrees", "type"), "cannot call a parameter type"),
-        ("", "must define one Drink, but defines none"),
-        (TEA + MILK, "must define one Drink, but defines Tea, Milk"),
+        ("", "drinks.tea must define one Drink"),
+        (TEA + MILK, "drinks.tea must define one Drink"),
         (
             TEA.replace("degrees", "fat").replace("100", "50"),
             "fat is a parameter of milk and, other",
@@ -91,10 +82,8 @@ def test_kinds_are_found_and_chosen(folder: Path) -> None:
     ],
 )
 def test_a_faulty_kind_is_named(folder: Path, text: str, problem: str) -> None:
-    kinds = drinks(folder, tea=text, milk=MILK)
-    with pytest.raises(TypeError) as caught:
-        list(kinds)
-    assert problem in str(caught.value)
+    with pytest.raises(TypeError, match=problem):
+        drinks(folder, tea=text, milk=MILK)
 
 
 def test_a_parameter_is_no_key_of_the_section(folder: Path) -> None:

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import http.server
 import logging
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +16,9 @@ import pytest
 from torchvision import datasets
 
 from spikejoule.core.errors import DataError
-from spikejoule.data import source
 from spikejoule.data.idx import encode_idx
 from spikejoule.data.source import Places
-from spikejoule.data.sources import SOURCES, load_dataset, n_mnist
+from spikejoule.data.sources import SOURCES, load_dataset
 from tests.tools import sensor_files
 
 NOWHERE = "http://127.0.0.1:9"
@@ -99,22 +97,15 @@ def test_without_a_network_one_quiet_sentence_names_the_address(
     assert list(places.kept(name).iterdir()) == []
 
 
-def test_a_server_that_never_answers(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "TIMEOUT_SECONDS", (1.0, 1.0))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        monkeypatch.setattr(datasets.MNIST, "mirrors", [address])
-        with pytest.raises(DataError, match="could not be downloaded .*timed out"):
-            load_dataset("mnist", places)
-
-
 def test_images_are_verified_and_kept(
     places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = places.kept("fashion_mnist")
     sums = write_idx_files(there)
     monkeypatch.setattr(datasets.FashionMNIST, "mirrors", [address])
-    with pytest.raises(DataError, match="must have the MD5 8d4fb7e6c68d591d4c3dfef9ec88bf0d"):
+    with pytest.raises(
+        DataError, match="MD5 hash of .* not match .*8d4fb7e6c68d591d4c3dfef9ec88bf0d"
+    ):
         load_dataset("fashion_mnist", places)
     assert list(cache.iterdir()) == []
     monkeypatch.setattr(datasets.FashionMNIST, "resources", list(sums.items()))
@@ -135,21 +126,15 @@ def test_events_are_verified_kept_and_converted_once(
         part: (f"{address}{part}.zip", f"{part}.zip", "0" * 32) for part in ("train", "test")
     }
     monkeypatch.setattr(SOURCES["n_mnist"], "downloads", downloads)
-    with pytest.raises(DataError, match=r"train.zip from 127.0.0.1:\d+ must have the MD5"):
+    with pytest.raises(DataError, match=r"127.0.0.1:\d+ .*MD5 hash of downloaded file .train.zip"):
         load_dataset("n_mnist", places)
     for part, (url, name, _) in list(downloads.items()):
         downloads[part] = (url, name, hashlib.md5((there / name).read_bytes()).hexdigest())
     dataset = load_dataset("n_mnist", places)
     assert (dataset.source, len(dataset.train), len(dataset.test)) == ("n_mnist", 12, 11)
-    monkeypatch.setattr(n_mnist, "read_samples", lambda place: iter(()))
+    monkeypatch.setattr(SOURCES["n_mnist"], "samples", lambda self, place: iter(()))
     (there / "train.zip").unlink()
     assert load_dataset("n_mnist", places).sha256 == dataset.sha256
-
-
-def test_a_cache_that_cannot_be_written(tmp_path: Path, address: str) -> None:
-    (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(DataError, match="cannot be stored in"):
-        load_dataset("mnist", Places(tmp_path, tmp_path / "file" / "mnist"))
 
 
 class TestAuto:
@@ -167,12 +152,8 @@ class TestAuto:
         dataset = load_dataset("auto", places)
         assert dataset.source == "mnist5k"
         (record,) = (record for record in caplog.records if record.levelno >= logging.WARNING)
-        lines = record.getMessage().strip().splitlines()
-        assert set(lines[0]) == set(lines[-1]) == {"#"}
-        assert len({len(line) for line in lines}) == 1
-        text = " ".join(line.strip("# ") for line in lines)
         for words in ("ONLY 5,000 DIGITS", "could not be downloaded", "MNIST_DIR"):
-            assert words in text
+            assert words in record.getMessage()
 
     def test_uses_the_download(
         self, places: Places, there: Path, address: str, monkeypatch: pytest.MonkeyPatch

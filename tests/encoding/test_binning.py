@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.event_file import EventSetting, LabelledEvents
-from spikejoule.data.events import EventSamples, offsets_of
+from spikejoule.data.events import EventSamples, EventSetting, LabelledEvents, offsets_of
 from spikejoule.data.subject import DIGITS
 from spikejoule.encoding.binning import bin_events, largest_count, summed_images
 from spikejoule.encoding.encoders.none import NoEncoding
@@ -59,9 +58,8 @@ def test_each_event_falls_into_its_step_once(
 
 def test_summed_images_are_the_counts_of_the_spikes() -> None:
     events = some_events(3, 40, 6, 99)
-    samples = LabelledEvents(
-        events, np.zeros(40, np.uint8), np.arange(40), EventSetting("x", DIGITS, (2, 3), 100)
-    )
+    setting, places = EventSetting("x", DIGITS, (2, 3), 100), np.arange(40)
+    samples = LabelledEvents(events, places, np.zeros(40, np.uint8), places, setting)
     encoder = NoEncoding(time_window=5, window_ms=0.1)
     with pytest.raises(ParameterError, match="takes samples that are events"):
         encoder.events(np.zeros((1, 4), np.uint8), KEY)
@@ -75,8 +73,8 @@ def test_summed_images_are_the_counts_of_the_spikes() -> None:
 def test_summed_images_of_many_units_are_made_in_small_blocks() -> None:
     """100 samples of 614,400 units: their counts at once would be 490 MB."""
     events = some_events(4, 100, 614_400, 99)
-    setting = EventSetting("x", DIGITS, (2, 480, 640), 100)
-    samples = LabelledEvents(events, np.zeros(100, np.uint8), np.arange(100), setting)
+    setting, places = EventSetting("x", DIGITS, (2, 480, 640), 100), np.arange(100)
+    samples = LabelledEvents(events, places, np.zeros(100, np.uint8), places, setting)
     tracemalloc.start()
     try:
         largest_count(samples, NoEncoding(time_window=5, window_ms=0.1))

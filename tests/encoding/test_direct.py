@@ -9,11 +9,8 @@ import pytest
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoded_files import EncodedImages, load_encoded_images
-from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
-from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.events import (
-    PRODUCTS,
     Currents,
     EventList,
     Products,
@@ -46,9 +43,7 @@ class TestImages:
     @pytest.mark.parametrize(
         ("change", "words"),
         [
-            ({"products": "twice"}, "products twice"),
-            ({"values": np.ones(2, np.float32)}, "2 values of 3 sources"),
-            ({"values": np.zeros(3, np.float32)}, "zero or not finite"),
+            ({"values": np.zeros(3, np.float32)}, "none of them 0"),
             ({"offsets": np.array([0, 2, 1, 3])}, "offsets decrease"),
             ({"sources": np.array([2, 1, 0], np.uint16)}, "ascending order"),
         ],
@@ -68,29 +63,17 @@ class TestImages:
             replace(spikes, currents=events.currents).check()
 
 
-def written(path: Path, events: EventList, stated: Encoder) -> Path:
-    header = EncodedImages(encoder=stated, seed=1, split="test", images_sha256="ab" * 32)
-    save_events(path, events, header.entry())
-    return path
-
-
 class TestFiles:
-    @pytest.mark.parametrize("products", PRODUCTS)
+    @pytest.mark.parametrize("products", ["once", "every_step"])
     def test_come_back(self, tmp_path: Path, products: Products) -> None:
         encoder = Direct(time_window=4, direct_products=products)
         events = encoder.events(IMAGES, KEY)
-        found, images = load_encoded_images(written(tmp_path / "e.npz", events, encoder))
+        header = EncodedImages(encoder=encoder, seed=1, split="test", images_sha256="ab" * 32)
+        save_events(tmp_path / "e.npz", events, header.entry())
+        found, images = load_encoded_images(tmp_path / "e.npz")
         mine, theirs = currents_of(events), currents_of(found)
         for name in ("sources", "values", "offsets"):
             assert getattr(mine, name).tobytes() == getattr(theirs, name).tobytes()
         assert (theirs.products, images.encoder) == (products, encoder)
         assert (found.n_samples, found.n_steps, found.n_inputs) == (3, 4, 3)
         assert images.entry()["direct_products"] == products
-
-    @pytest.mark.parametrize(
-        "stated", [Latency(time_window=4), Direct(time_window=4, direct_products="every_step")]
-    )
-    def test_of_another_code_than_stated(self, tmp_path: Path, stated: Encoder) -> None:
-        path = written(tmp_path / "e.npz", DIRECT.events(IMAGES, KEY), stated)
-        with pytest.raises(ArtifactError, match="run the encode stage again"):
-            load_encoded_images(path)

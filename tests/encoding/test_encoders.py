@@ -3,13 +3,9 @@
 The law of the Poisson encoding is in `test_encoding.py`.
 """
 
-import math
-
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset
@@ -168,25 +164,3 @@ class TestLatency:
             theirs = np.stack([other(data).numpy() for _ in range(n_steps)], axis=1)
             theirs[np.broadcast_to(images[:, None] == 0, theirs.shape)] = 0  # black fires there
             assert np.array_equal(theirs, encoder.events(images, KEY).to_dense(np.uint8))
-
-
-class TestRegular:
-    @given(st.integers(1, 300), st.floats(0.1, 1000), st.integers(0, 2**32))
-    def test_number_and_intervals(self, n_steps: int, max_rate: float, seed: int) -> None:
-        """floor(phase + T r) spikes, and intervals that are 1 / r rounded down or up."""
-        image = np.random.default_rng(seed).integers(0, 256, (1, 40)).astype(np.uint8)
-        dense = (
-            Regular(time_window=n_steps, max_rate=max_rate).events(image, KEY).to_dense(np.uint8)
-        )
-        for pixel, level in enumerate(image[0].tolist()):
-            times = np.flatnonzero(dense[0, :, pixel])
-            phase = (pixel * (math.sqrt(5) - 1) / 2) % 1
-            rate = level / 255 * max_rate / 1000
-            exact = phase + n_steps * rate
-            if abs(exact - round(exact)) > 1e-5:  # else the rounding to 2^-32 may decide
-                assert times.size == math.floor(exact)
-            if times.size > 1:
-                assert set(np.diff(times)) <= {
-                    math.floor(1 / rate + 1e-5),
-                    math.ceil(1 / rate - 1e-5),
-                }

@@ -24,8 +24,7 @@ from spikejoule.energy.counting import Column, clocked_updates, counted
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.ledger import code_until
 from spikejoule.energy.prices import prices_pj, weights_of
-from spikejoule.evaluation.accuracy import step_outcomes
-from spikejoule.evaluation.early_exit import stopped_after
+from spikejoule.evaluation.accuracy import step_outcomes, stopped_after
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture

@@ -40,8 +40,7 @@ from spikejoule.energy.ledger import (
 from spikejoule.energy.prices import PACKAGED
 from spikejoule.energy.tables import COLUMNS, energy_rows
 from spikejoule.engine import run_network
-from spikejoule.evaluation.accuracy import step_outcomes
-from spikejoule.evaluation.early_exit import exit_steps
+from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire

@@ -55,17 +55,3 @@ def test_a_network_that_always_fires_is_dense(
     assert proxies.synaptic_events_per_inference == sum(
         spikes * target for spikes, target in zip(some, sizes[1:], strict=False)
     )
-
-
-@pytest.mark.parametrize(
-    ("spikes", "steps", "words"),
-    [
-        ([1.0], 10, "no spike count for hidden"),
-        ([1.0, -1.0], 10, "not negative"),
-        ([1.0, float("inf")], 10, "finite"),
-        ([1.0, 1.0], 0, "at least one step"),
-    ],
-)
-def test_impossible_counts(spikes: list[float], steps: int, words: str) -> None:
-    with pytest.raises(ValueError, match=words):
-        proxies_of(Architecture(4, (3,), 2), spikes, steps)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from spikejoule.data.event_file import EventBlock
+from spikejoule.data.events import EventBlock
 from spikejoule.data.sources import n_mnist, shd
 from tests.tools import sensor_files
 
@@ -32,7 +32,7 @@ def test_n_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tonic.datasets.NMNIST, "_check_exists", lambda self: True)
     theirs = tonic.datasets.NMNIST(str(tmp_path), train=False)
     by_name = {Path(path).name: position for position, path in enumerate(theirs.data)}
-    (block,) = n_mnist.read_samples(folder / "Test")
+    (block,) = n_mnist.NMnist().samples(folder / "Test")
     for place, number in enumerate(np.asarray(block.index)):
         assert_same(block, place, *theirs[by_name[f"{number:05d}.bin"]])
 
@@ -42,7 +42,7 @@ def test_shd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sensor_files.write_shd(folder, 40, 20)
     monkeypatch.setattr(tonic.datasets.SHD, "_check_exists", lambda self: True)
     theirs = tonic.datasets.SHD(str(tmp_path), train=False)
-    (block,) = shd.read_samples(folder / "shd_test.h5")
+    (block,) = shd.Shd().samples(folder / "shd_test.h5")
     assert len(theirs) == len(block.labels) == 20
     for place in range(20):
         assert_same(block, place, *theirs[place])

@@ -16,8 +16,7 @@ from spikejoule.core.store import write_text
 from spikejoule.energy import mean_operations
 from spikejoule.energy.tables import FrontsRow, VerdictTable
 from spikejoule.energy.words import OUTCOMES
-from spikejoule.evaluation.accuracy import StepRow
-from spikejoule.evaluation.early_exit import EarlyExit, ExitOutcome, WholeWindow
+from spikejoule.evaluation.accuracy import EarlyExit, ExitOutcome, StepRow, WholeWindow
 from spikejoule.evaluation.front_rows import FrontRow
 from spikejoule.report import PageContent, energy_card, energy_page
 from spikejoule.report.charts.raster import SpikeRaster

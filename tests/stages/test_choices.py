@@ -20,7 +20,7 @@ from spikejoule.data.images import Dataset
 from spikejoule.encoding.encoded_files import load_encoded_images
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.encoding.events import PRODUCTS, load_events
-from spikejoule.evaluation.early_exit import EarlyExit
+from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.inference import load_inference_spikes
 from spikejoule.graphs import metadata_of
 from spikejoule.model.quantisation import Quantisation

@@ -66,7 +66,7 @@ def key(**facts: str) -> str | None:
 
 
 def save(resume: Resume, kept: Checkpoint = KEPT) -> None:
-    with HostEnergy(idle_seconds=0) as resume.host:
+    with HostEnergy() as resume.host:
         resume.save(kept)
 
 
@@ -233,7 +233,7 @@ def test_energy_is_the_sum_over_the_processes_until_their_last_epoch(
     for spent in (5, 7, 11):
         with resumable("train", params()) as resume:
             powercap = tmp_path / "powercap"
-            with HostEnergy(powercap=powercap, idle_seconds=0) as resume.host:
+            with HostEnergy(powercap=powercap) as resume.host:
                 assert (resume.load() is None) == (spent == 5)
                 started = started or resume.started
                 assert resume.started == started

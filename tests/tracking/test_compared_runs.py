@@ -11,11 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule import cli
-from spikejoule.core.errors import ArtifactError, StoreError
-from spikejoule.core.store import write_csv
+from spikejoule.core.errors import StoreError
 from spikejoule.energy.ledger import Variant, save_variants
 from spikejoule.energy.tables import VerdictTable
-from spikejoule.evaluation.front_rows import FRONT_COLUMNS, pareto_front, read_front
+from spikejoule.evaluation.front_rows import pareto_front, read_front
 from spikejoule.params import earlier_values
 from spikejoule.tracking.publishing import StoredFile
 from spikejoule.tracking.recorded import (
@@ -134,36 +133,6 @@ class TestOutput:
         command = "dvc exp run -S 'data.source=/my digits' -S train.target_accuracy=null"
         assert experiment_command(parameters, current) == command
         assert "-S train.lr=1 " in experiment_command(parameters, current, always=["train.lr"])
-
-
-# Two runs, one of them with early answers: name, early, on the front, validation, test, events.
-ROWS = (
-    ("a", 1, 1, 97.0, 97.5, 2000.0, "mnist", "c0ffee", "a" * 32),
-    ("b", 0, 0, 96.0, 96.5, 3000.0, "mnist", "c0ffee", "b" * 32),
-    ("a", 0, 1, 98.0, 98.5, 5000.0, "mnist", "c0ffee", "a" * 32),
-)
-
-
-class TestTable:
-    @pytest.mark.parametrize(
-        ("row", "column", "value", "words"),
-        [
-            (1, "on_front", 1, "row 3: on_front is 1, but .* it is 0"),
-            (2, "early_exit", 1, "a run is there twice"),
-            (1, "data_source", "mnist5k", "the rows are of different data"),
-        ],
-    )
-    def test_rows_that_contradict_each_other_are_refused(
-        self, tmp_path: Path, row: int, column: str, value: Any, words: str
-    ) -> None:
-        rows = [list(cells) for cells in ROWS]
-        path = tmp_path / "front.csv"
-        write_csv(path, FRONT_COLUMNS, rows)
-        assert [row.on_front for row in read_front(path)] == [True, False, True]
-        rows[row][FRONT_COLUMNS.index(column)] = value
-        write_csv(path, FRONT_COLUMNS, rows)
-        with pytest.raises(ArtifactError, match=rf"front\.csv.*{words}"):
-            read_front(path)
 
 
 class TestCommand:

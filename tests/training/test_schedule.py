@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
+from spikejoule.training.running_schedule import RunningSchedule
 from spikejoule.training.schedules import SCHEDULES
 
 BATCHES = 5
@@ -45,7 +46,7 @@ def test_rates_are_torchs(
     parameter.grad = torch.ones(3)
     optimizer = torch.optim.Adam([parameter], lr=0.01)
     theirs = scheduler(optimizer, **arguments)
-    schedule = SCHEDULES[name](**parameters).start(0.01, N_STEPS)
+    schedule = RunningSchedule(SCHEDULES[name](**parameters), 0.01, N_STEPS)
     rates, expected = [], []
     for accuracy in ACCURACIES:
         for _ in range(BATCHES):
@@ -60,14 +61,3 @@ def test_rates_are_torchs(
             theirs.step(accuracy)
     assert rates == expected
     assert rates[-1] < max(rates) <= 0.01
-
-
-@pytest.mark.parametrize("name", SCHEDULES)
-def test_more_steps_than_announced_keep_the_last_rate(name: str) -> None:
-    schedule = SCHEDULES[name]().start(0.005, 4)
-    rates = []
-    for _ in range(8):
-        rates.append(schedule.learning_rate)
-        schedule.after_batch()
-    assert rates[4:] == [rates[3]] * 4
-    assert name != "constant" or set(rates) == {0.005}

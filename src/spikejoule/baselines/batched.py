@@ -22,11 +22,13 @@ from torch.nn import functional
 
 from spikejoule.baselines.quantised import QuantisedNetwork, in_integers, least_error_range
 from spikejoule.baselines.settings import BaselineTraining, Variant
-from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.errors import ParameterError
+from spikejoule.core.resume import Checkpoint
 from spikejoule.model.architecture import State
 from spikejoule.model.network import initial_state
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.training.running_schedule import RunningSchedule
 from spikejoule.training.teacher import intensities
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
@@ -48,7 +50,7 @@ class TrainedBaseline:
         self.variant = variant
         self.validation_accuracies_percent: list[float] = []
         self.best_epoch = 0
-        self.weights: dict[str, NDArray[Any]] = {}
+        self.weights: Mapping[str, NDArray[Any]] = {}
 
     @property
     def best_validation_accuracy_percent(self) -> float:
@@ -74,18 +76,6 @@ class TrainedBaseline:
             return False
         self.best_epoch = epoch
         return True
-
-    def entry(self) -> dict[str, Any]:
-        """What JSON holds of it."""
-        accuracies = self.validation_accuracies_percent
-        return {"accuracies_percent": accuracies, "best_epoch": self.best_epoch}
-
-    def resume_from(self, entry: Mapping[str, Any], weights: dict[str, NDArray[Any]]) -> None:
-        """Resume from what `entry` and `weights` were; KeyError if a part of them is missing."""
-        self.validation_accuracies_percent = [float(of) for of in entry["accuracies_percent"]]
-        self.best_epoch, self.weights = int(entry["best_epoch"]), weights
-        if self.best_epoch:
-            _ = self.network
 
 
 class BatchedNetworks:
@@ -115,7 +105,9 @@ class BatchedNetworks:
         self._calibration = calibration
         self._n_batches = n_batches
         n_steps = n_batches * settings.max_epochs
-        self._schedules = [settings.chosen_schedule.start(settings.lr, n_steps) for _ in variants]
+        self._schedules = [
+            RunningSchedule(settings.chosen_schedule, settings.lr, n_steps) for _ in variants
+        ]
         self._seen = {
             name: values.repeat(len(self.variants), *[1] * values.ndim).requires_grad_()
             for name, values in initial_state(self.variants[0].architecture, seed).items()
@@ -197,38 +189,39 @@ class BatchedNetworks:
             for name, of_layers in units.items()
         }
 
-    def _tensors(self, k: int) -> dict[str, Tensor]:
-        """All that network k's next epoch depends on: parameters, masks, Adam's state."""
-        parts: dict[str, Mapping[str, Tensor]] = {"learned": self._kept[k], "mask": self._masks[k]}
-        for moment in _MOMENTS:
-            parts[moment] = {
-                name: self._optimizer.state[parameter][moment]
-                for name, parameter in self._kept[k].items()
-            }
-        return {f"{part}.{name}": of for part, named in parts.items() for name, of in named.items()}
+    def _tensors(self) -> dict[str, Tensor]:
+        """All that the next epoch depends on: parameters, masks, Adam's state of each network."""
+        tensors: dict[str, Tensor] = {}
+        for k, (kept, masks) in enumerate(zip(self._kept, self._masks, strict=True)):
+            tensors |= {f"{k}.mask.{name}": mask for name, mask in masks.items()}
+            for name, parameter in kept.items():
+                of_adam = self._optimizer.state[parameter]
+                tensors[f"{k}.learned.{name}"] = parameter
+                tensors |= {f"{k}.{moment}.{name}": of_adam[moment] for moment in _MOMENTS}
+        return tensors
 
-    def arrays(self, k: int) -> dict[str, NDArray[Any]]:
-        """What `restore` needs, a copy of it."""
-        return {name: of.detach().numpy().copy() for name, of in self._tensors(k).items()}
+    def checkpoint(self) -> Checkpoint:
+        """What `resume_from` needs, a copy of it."""
+        arrays = {name: of.detach().numpy().copy() for name, of in self._tensors().items()}
+        for k, trained in enumerate(self.trained):
+            arrays |= {f"{k}.best.{name}": values for name, values in trained.weights.items()}
+        epochs = [(of.validation_accuracies_percent, of.best_epoch) for of in self.trained]
+        return Checkpoint({"epochs": epochs}, arrays)
 
-    def restore(self, k: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Let network k, whose accuracies are known, resume from its `arrays`, to the same bits.
+    def resume_from(self, checkpoint: Checkpoint) -> None:
+        """Let fresh networks resume from a `checkpoint`, to the same bits.
 
-        Raises:
-            ArtifactError: they are those of another network; it is as it was then.
+        Raises KeyError, RuntimeError or ValueError if it is of other networks.
         """
-        tensors = self._tensors(k)
-        if {name: of.shape for name, of in arrays.items()} != {
-            name: tuple(of.shape) for name, of in tensors.items()
-        }:
-            raise ArtifactError("the state is that of another network")
         with torch.no_grad():
-            for name, tensor in tensors.items():
-                tensor.copy_(torch.from_numpy(arrays[name]))
-        for accuracy in self.trained[k].validation_accuracies_percent:
-            for _ in range(self._n_batches):
-                self._schedules[k].after_batch()
-            self._schedules[k].after_epoch(accuracy)
+            for name, tensor in self._tensors().items():
+                tensor.copy_(torch.from_numpy(checkpoint.arrays[name]))
+        for k, (trained, (accuracies, best_epoch)) in enumerate(
+            zip(self.trained, checkpoint.plain["epochs"], strict=True)
+        ):
+            trained.validation_accuracies_percent, trained.best_epoch = list(accuracies), best_epoch
+            trained.weights = checkpoint.part(f"{k}.best.").arrays
+            self._schedules[k].after_epochs(accuracies, self._n_batches)
 
     @property
     def _n_hidden(self) -> int:

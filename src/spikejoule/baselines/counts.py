@@ -11,7 +11,6 @@ integers as `baselinek.layerj.integer_weight`, `.integer_bias` and `.requantisat
 shift).
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -26,11 +25,8 @@ from spikejoule.baselines.quantised import (
     weight_arrays,
 )
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.schema import (
-    Array,
-    ArrayFile,
-    Arrays,
-)
+from spikejoule.core.schema import Array, ArrayFile, Arrays
+from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
 from spikejoule.model.architecture import State
 from spikejoule.model.quantisation import FLOAT_BITS
@@ -67,12 +63,6 @@ class BaselineCounts:
     active: NDArray[np.int64]
     macs_nonzero: NDArray[np.int64]
 
-    def __post_init__(self) -> None:
-        """Raise ValueError for counts that no network can have."""
-        problem = self._problem()
-        if problem:
-            raise ValueError(f"{self.name}: {problem}")
-
     @property
     def macs_dense(self) -> int:
         """Multiply-accumulates if every weight that is left is used, whatever the image."""
@@ -81,32 +71,8 @@ class BaselineCounts:
     @property
     def pruned(self) -> bool:
         """Whether weights were removed."""
-        return self.macs_dense < sum(self._all_synapses)
-
-    @property
-    def _all_synapses(self) -> list[int]:
-        return [sources * targets for sources, targets in pairwise(self.layer_sizes)]
-
-    def _problem(self) -> str:
-        matrices = len(self.layer_sizes) - 1
-        if matrices < 1 or min(self.layer_sizes) < 1 or len(self.synapses) != matrices:
-            return f"{len(self.synapses)} matrices between layers of {self.layer_sizes} units"
-        for left, there_are in zip(self.synapses, self._all_synapses, strict=True):
-            if not 0 <= left <= there_are:
-                return f"{left} weights are left of {there_are}"
-        for name, counts, most in (
-            ("active", self.active, self.layer_sizes[:-1]),
-            ("macs_nonzero", self.macs_nonzero, self.synapses),
-        ):
-            if counts.ndim != 2 or counts.dtype != np.int64 or counts.shape[1] != matrices:
-                return f"{name} must be int64 [N, {matrices}]"
-            if len(counts) == 0:
-                return f"{name} must have an image"
-            if counts.min() < 0 or (counts > np.array(most)).any():
-                return f"{name} must lie between 0 and {most}"
-        if len(self.active) != len(self.macs_nonzero):
-            return f"active of {len(self.active)} images, macs_nonzero of {len(self.macs_nonzero)}"
-        return ""
+        all_of = (sources * targets for sources, targets in pairwise(self.layer_sizes))
+        return self.macs_dense < sum(all_of)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,24 +164,6 @@ def _layers(
     return activations(network, images)
 
 
-def _networks_problem(arrays: Arrays) -> str:
-    """Of each network there are its counts and weights, and these fit one another."""
-    n_networks = len(arrays["names"])
-    if n_networks == 0 or len(arrays["labels"]) == 0:
-        return "it must hold a network and a label"
-    for number in range(1, n_networks + 1):
-        try:
-            _counts(arrays, number)
-        except KeyError as error:
-            return f"baseline{number} lacks the array {error}"
-        except ValueError as error:
-            return f"baseline{number}: {error}"
-    numbered = {name.partition(".")[0] for name in arrays if name.startswith("baseline")}
-    if len(numbered) > n_networks:
-        return f"it has the names of {n_networks} networks, but holds {len(numbered)}"
-    return ""
-
-
 BASELINE = ArrayFile(
     "spikejoule/baseline/2",
     {
@@ -235,12 +183,11 @@ BASELINE = ArrayFile(
         "baseline*.layer*.integer_bias": Array("int64", ("*",)),
         "baseline*.layer*.requantisation": Array("int64", (2,)),
     },
-    _networks_problem,
 )
 
 
 def save_baseline(
-    path: str | os.PathLike[str], measured: Sequence[MeasuredBaseline], labels: NDArray[np.uint8]
+    path: FilePath, measured: Sequence[MeasuredBaseline], labels: NDArray[np.uint8]
 ) -> None:
     """Write networks on the test images: their counts, predictions and weights, and labels [N]."""
     counts = [of.counts for of in measured]
@@ -264,9 +211,7 @@ def save_baseline(
     BASELINE.write(path, arrays)
 
 
-def load_baseline(
-    path: str | os.PathLike[str], labels: NDArray[Any] | None = None
-) -> tuple[BaselineCounts, ...]:
+def load_baseline(path: FilePath, labels: NDArray[Any] | None = None) -> tuple[BaselineCounts, ...]:
     """Read the counts of `save_baseline`: the networks of equal size first, then the family.
 
     The accuracies on the test set follow from the predictions. Raises ArtifactError if the file is
@@ -278,7 +223,10 @@ def load_baseline(
             f"{path} was counted on other test images than the network: run the stage that "
             "writes it on the same data."
         )
-    baselines = tuple(_counts(arrays, number) for number in range(1, len(arrays["names"]) + 1))
+    try:
+        baselines = tuple(_counts(arrays, number) for number in range(1, len(arrays["names"]) + 1))
+    except (KeyError, IndexError, ValueError) as error:
+        raise ArtifactError(f"{path}: {error}: write it again.") from error
     silent = [baseline.name for baseline in baselines if not baseline.macs_nonzero.any()]
     if silent:
         raise ArtifactError(
@@ -289,50 +237,26 @@ def load_baseline(
 
 
 def _counts(arrays: Arrays, number: int) -> BaselineCounts:
-    """What a file says of a network; KeyError or ValueError if it is not whole."""
+    """What a file says of a network; KeyError, IndexError or ValueError if it is not whole."""
     prefix, place = f"baseline{number}.", number - 1
-    own = {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
-        if name.startswith(prefix)
-    }
-    bits, synapses = int(arrays["weight_bits"][place]), own["synapses"]
+    bits, synapses = int(arrays["weight_bits"][place]), arrays[f"{prefix}synapses"].tolist()
     kind = "weight" if bits == FLOAT_BITS else "integer_weight"
-    weights = [own[f"layer{layer}.{kind}"] for layer in range(1, 1 + len(synapses))]
-    classes = max(arrays["labels"].max(), arrays["predictions"][place].max()) + 1
-    problem = _weights_problem(weights, bits, synapses, classes)
-    if problem:
-        raise ValueError(problem)
+    weights = [arrays[f"{prefix}layer{layer}.{kind}"] for layer in range(1, 1 + len(synapses))]
+    if synapses not in ([of.size for of in weights], [np.count_nonzero(of) for of in weights]):
+        raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=str(arrays["names"][place]),
         layer_sizes=_layer_sizes(weights),
-        synapses=tuple(synapses.tolist()),
+        synapses=tuple(synapses),
         weight_bits=bits,
         activation_bits=int(arrays["activation_bits"][place]),
         equal_size=bool(arrays["equal_size"][place]),
         validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
-        accuracy_percent=100 * correct / len(arrays["labels"]),
-        active=own["active"],
-        macs_nonzero=own["macs_nonzero"],
+        accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
+        active=arrays[f"{prefix}active"],
+        macs_nonzero=arrays[f"{prefix}macs_nonzero"],
     )
-
-
-def _weights_problem(
-    weights: Sequence[NDArray[Any]], bits: int, synapses: NDArray[np.int64], classes: int
-) -> str:
-    if not weights or any(of.size == 0 for of in weights):
-        return "it has no weights"
-    if any(one.shape[0] != other.shape[1] for one, other in pairwise(weights)):
-        return "its weights are of shapes that do not follow one another"
-    if bits != FLOAT_BITS and max(np.abs(of).max() for of in weights) >= 2 ** (bits - 1):
-        return f"it has weights beyond {bits} bits"
-    counted = ([of.size for of in weights], [np.count_nonzero(of) for of in weights])
-    if synapses.tolist() not in counted:
-        return f"synapses is {synapses.tolist()}, which is not the number of its weights"
-    if classes > len(weights[-1]):
-        return f"it tells {len(weights[-1])} classes apart, but there are {classes}"
-    return ""
 
 
 def _layer_sizes(weights: Sequence[NDArray[Any]]) -> tuple[int, ...]:

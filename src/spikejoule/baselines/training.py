@@ -8,7 +8,7 @@ spiking network, and of each the weights with the best validation accuracy are k
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,40 +26,30 @@ from spikejoule.training.kernels.augment import augment
 from spikejoule.training.teacher import one_thread
 
 
-def state_of_all(groups: Sequence[BatchedNetworks], seconds: Sequence[float]) -> Checkpoint:
+def checkpoint_of(groups: Sequence[BatchedNetworks], seconds: Sequence[float]) -> Checkpoint:
     """The state of all networks after epochs of so many seconds."""
-    arrays: dict[str, NDArray[Any]] = {}
-    entries: list[list[dict[str, Any]]] = []
-    for number, networks in enumerate(groups):
-        entries.append([trained.entry() for trained in networks.trained])
-        for k, trained in enumerate(networks.trained):
-            for part, of in (("next", networks.arrays(k)), ("best", trained.weights)):
-                arrays |= {f"{number}.{k}.{part}.{name}": values for name, values in of.items()}
-    return Checkpoint({"seconds": list(seconds), "groups": entries}, arrays)
+    states = [networks.checkpoint() for networks in groups]
+    arrays = {
+        f"{number}.{name}": values
+        for number, state in enumerate(states)
+        for name, values in state.arrays.items()
+    }
+    return Checkpoint({"seconds": list(seconds), "groups": [of.plain for of in states]}, arrays)
 
 
-def resume_from(kept: Checkpoint, groups: Sequence[BatchedNetworks]) -> list[float]:
-    """Let fresh networks resume from a state of `state_of_all`; returns the seconds of its epochs.
+def resume_from(checkpoint: Checkpoint, groups: Sequence[BatchedNetworks]) -> list[float]:
+    """Let fresh networks resume from `checkpoint_of` some; returns the seconds of its epochs.
 
     Raises ArtifactError if it is of other networks; some may have resumed from it then.
     """
-    parts: dict[str, dict[str, NDArray[Any]]] = {}
-    for full_name, values in kept.arrays.items():
-        *place, name = full_name.split(".", 3)
-        parts.setdefault(".".join(place), {})[name] = values
     try:
-        seconds = [float(of) for of in kept.plain["seconds"]]
-        for number, (networks, entries) in enumerate(
-            zip(groups, kept.plain["groups"], strict=True)
+        for number, (networks, plain) in enumerate(
+            zip(groups, checkpoint.plain["groups"], strict=True)
         ):
-            for k, (trained, entry) in enumerate(zip(networks.trained, entries, strict=True)):
-                trained.resume_from(entry, parts.get(f"{number}.{k}.best", {}))
-                if len(trained.validation_accuracies_percent) != len(seconds):
-                    raise ArtifactError("the state has not the same epochs of all networks")
-                networks.restore(k, parts.get(f"{number}.{k}.next", {}))
-    except (KeyError, TypeError, ValueError) as error:
+            networks.resume_from(replace(checkpoint.part(f"{number}."), plain=plain))
+        return [float(of) for of in checkpoint.plain["seconds"]]
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
-    return seconds
 
 
 CALIBRATION_IMAGES = 500
@@ -146,7 +136,7 @@ def train_baselines(
                 job.result()
             seconds.append(time.perf_counter() - started)
             if state_store is not None:
-                state_store.save(state_of_all(groups, seconds))
+                state_store.save(checkpoint_of(groups, seconds))
             on_epoch(epoch)
     by_variant = {trained.variant: trained for networks in groups for trained in networks.trained}
     return BaselinesTraining(tuple(by_variant[of] for of in variants), tuple(seconds))

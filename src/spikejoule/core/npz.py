@@ -5,7 +5,6 @@ The bytes depend on the content alone: entries are sorted, stored uncompressed u
 opens the files, and NumPy reads their members here; no pickle is ever written or loaded.
 """
 
-import hashlib
 import math
 import os
 import struct
@@ -20,13 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.store import (
-    MAX_BYTES,
-    FilePath,
-    atomic_writer,
-    cannot_write,
-    open_regular,
-)
+from spikejoule.core.store import MAX_BYTES, FilePath, atomic_writer, open_regular
 
 SCHEMA_KEY: Final = "schema"
 """The entry that names a file's schema."""
@@ -34,8 +27,8 @@ SCHEMA_KEY: Final = "schema"
 MAX_STORED_BYTES: Final = 1 << 42
 """Size of a file of which parts are read."""
 
-_BLOCK_BYTES = 1 << 22
-_LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+_LOCAL_HEADER = struct.Struct("<26x2H")
+"""Of a member of a zip file; it ends with the lengths of the name and the extra field behind it."""
 _CREATED_ON_UNIX = 3
 
 
@@ -47,24 +40,16 @@ def write_npz(path: FilePath, schema: str, arrays: Mapping[str, NDArray[Any]]) -
     if SCHEMA_KEY in arrays:
         raise ValueError(f"the name {SCHEMA_KEY!r} is taken by the schema itself")
     entries = {**arrays, SCHEMA_KEY: np.array(schema)}
-    with atomic_writer(path) as stream:
-        archive = zipfile.ZipFile(stream, "w")
-        try:
-            for name in sorted(entries):
-                # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
-                entry = zipfile.ZipInfo(f"{name}.npy")
-                entry.create_system = _CREATED_ON_UNIX
-                entry.external_attr = 0o644 << 16
-                # zip64 always, so that the layout does not depend on the size
-                with archive.open(entry, "w", force_zip64=True) as member:
-                    array = np.asarray(entries[name], order="C")
-                    np.lib.format.write_array(member, array, allow_pickle=False)
-            archive.close()
-        except BaseException:
-            # Not closed: an archive that an interruption has cut short would raise a ValueError of
-            # its own in the interruption's place.
-            archive.fp = None
-            raise
+    with atomic_writer(path) as stream, zipfile.ZipFile(stream, "w") as archive:
+        for name in sorted(entries):
+            # As `numpy.savez`, but for the mode: its 0o600 would change every file's digest.
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.create_system = _CREATED_ON_UNIX
+            entry.external_attr = 0o644 << 16
+            # zip64 always, so that the layout does not depend on the size
+            with archive.open(entry, "w", force_zip64=True) as member:
+                array = np.asarray(entries[name], order="C")
+                np.lib.format.write_array(member, array, allow_pickle=False)
 
 
 def write_spooled(
@@ -95,11 +80,9 @@ def write_spooled(
             }
             for piece in pieces:
                 for name, spool in spools.items():
-                    if piece[name].dtype != dtypes[name]:
-                        raise ValueError(f"{name} is {piece[name].dtype}, not {dtypes[name]}")
-                    spool.write(np.ascontiguousarray(piece[name]).data)
+                    spool.write(np.ascontiguousarray(piece[name], dtypes[name]).data)
         except OSError as error:
-            raise cannot_write(path, error) from error
+            raise ArtifactError(f"{path} cannot be written: {error.strerror or error}.") from error
         spooled = {
             # An empty file cannot be mapped.
             name: np.memmap(spool, dtypes[name], "r") if spool.tell() else np.empty(0, dtypes[name])
@@ -114,9 +97,6 @@ def opened_archive(path: FilePath, kind: str = "an .npz file") -> Iterator[zipfi
     with open_regular(path, MAX_STORED_BYTES) as stream:
         try:
             with zipfile.ZipFile(stream) as archive:
-                names = archive.namelist()
-                if len(set(names)) < len(names):
-                    raise zipfile.BadZipFile("an array is there twice")
                 yield archive
         except ArtifactError:
             raise
@@ -128,55 +108,43 @@ def opened_archive(path: FilePath, kind: str = "an .npz file") -> Iterator[zipfi
             ) from error
 
 
-def check_archive(
-    path: FilePath,
-    archive: zipfile.ZipFile,
-    left_out: Collection[str] = (),
-    max_bytes: int = MAX_BYTES,
-) -> None:
-    """Refuse what unpacks to more than `max_bytes`, and a member that its checksum does not match.
+def check_archive(archive: zipfile.ZipFile, left_out: Collection[str] = ()) -> None:
+    """Raise BadZipFile for what unpacks to too much, or a checksum that does not match.
 
     Before a parser sees a byte, which was not made for damage. Members that are left out may be of
     any size.
     """
     entries = (entry for entry in archive.infolist() if entry.filename not in left_out)
-    if sum(entry.file_size for entry in entries) > max_bytes:
-        raise ArtifactError(f"{path} unpacks to more than {max_bytes:,} bytes.")
+    if sum(entry.file_size for entry in entries) > MAX_BYTES:
+        raise zipfile.BadZipFile(f"it unpacks to more than {MAX_BYTES:,} bytes")
     damaged = archive.testzip()
     if damaged is not None:
         raise zipfile.BadZipFile(f"the checksum of {damaged} does not match")
 
 
-def _member(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> NDArray[Any]:
-    with archive.open(entry) as member:
+def _member(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    with archive.open(name) as member:
         array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-        if member.read(1):
-            raise ValueError(f"{entry.filename} goes on after its array")
-    return array
+        return array
 
 
 def read_npz(
-    path: FilePath, schema: str, leave_out: Iterable[str] = (), max_bytes: int = MAX_BYTES
+    path: FilePath, schema: str, leave_out: Collection[str] = ()
 ) -> dict[str, NDArray[Any]]:
     """Read the arrays of a file of `write_npz`; what they must be is for `schema.ArrayFile` to say.
 
     A missing, truncated or corrupt file, one of another schema, and one that unpacks to more than
-    `max_bytes` raise ArtifactError. Arrays that are left out may be of any size, and are compared
+    MAX_BYTES raise ArtifactError. Arrays that are left out may be of any size, and are compared
     with their checksums as the others are.
     """
-    left_out = {f"{name}.npy" for name in leave_out}
     with opened_archive(path) as archive:
-        check_archive(path, archive, left_out, max_bytes)
-        arrays = {
-            entry.filename.removesuffix(".npy"): _member(archive, entry)
-            for entry in archive.infolist()
-            if entry.filename not in left_out
-        }
-    found = arrays.pop(SCHEMA_KEY, np.array(""))
-    if found.shape != () or str(found) != schema:
+        check_archive(archive, [f"{name}.npy" for name in leave_out])
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        arrays = {name: _member(archive, f"{name}.npy") for name in names if name not in leave_out}
+    found = str(arrays.pop(SCHEMA_KEY, "no schema"))
+    if found != schema:
         raise ArtifactError(
-            f"{path} must be a file of the schema {schema!r}, but is one of "
-            f"{str(found) or 'no schema'!r:.80}."
+            f"{path} must be a file of the schema {schema!r}, but is one of {found!r:.80}."
         )
     return arrays
 
@@ -185,24 +153,9 @@ def schema_of(path: FilePath) -> str:
     """The schema that a file states; empty for one that is missing or no .npz file."""
     try:
         with opened_archive(path) as archive:
-            return str(_member(archive, archive.getinfo(f"{SCHEMA_KEY}.npy")))
+            return str(_member(archive, f"{SCHEMA_KEY}.npy"))
     except ArtifactError:
         return ""
-
-
-def stored_digest(path: FilePath) -> str:
-    """The SHA-256 (hexadecimal) of names and contents of a file's arrays, read a block at a time.
-
-    Raises ArtifactError for a file that is missing or damaged.
-    """
-    digest = hashlib.sha256()
-    with opened_archive(path) as archive:
-        for name in sorted(archive.namelist()):
-            digest.update(f"{name}\n".encode())
-            with archive.open(name) as member:
-                while block := member.read(_BLOCK_BYTES):
-                    digest.update(block)
-    return digest.hexdigest()
 
 
 def stored_array(path: FilePath, name: str) -> NDArray[Any]:
@@ -212,22 +165,16 @@ def stored_array(path: FilePath, name: str) -> NDArray[Any]:
     """
     with opened_archive(path) as archive:
         entry = archive.getinfo(f"{name}.npy")
+        if entry.compress_type != zipfile.ZIP_STORED:
+            raise ValueError(f"the array {name} must be uncompressed, as numpy.savez writes it")
         stream = archive.fp
         assert stream is not None
         stream.seek(entry.header_offset)
-        local = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
-        start = stream.seek(local[-2] + local[-1], os.SEEK_CUR)
-        shape: tuple[int, ...] = ()
-        dtype: np.dtype[Any] = np.dtype(object)
-        if entry.compress_type == zipfile.ZIP_STORED:
-            if np.lib.format.read_magic(stream) != (1, 0):
-                raise ValueError(f"the array {name} has an unknown header")
-            shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+        header = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
+        start = stream.seek(sum(header), os.SEEK_CUR)
+        np.lib.format.read_magic(stream)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
         first = stream.tell()
-    n_bytes = first - start + math.prod(shape) * dtype.itemsize
-    if len(shape) != 1 or dtype.hasobject or n_bytes != entry.file_size:
-        raise ArtifactError(
-            f"{path} must hold the array {name!r} in one dimension and uncompressed (as "
-            "numpy.savez writes it): write it again."
-        )
-    return np.memmap(path, dtype, "r", first, shape) if shape[0] else np.empty(0, dtype)
+        if len(shape) != 1 or first - start + math.prod(shape) * dtype.itemsize != entry.file_size:
+            raise ValueError(f"the array {name} must have one dimension")
+        return np.memmap(path, dtype, "r", first, shape) if shape[0] else np.empty(0, dtype)

@@ -14,10 +14,9 @@ import difflib
 import inspect
 import os
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
-from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
@@ -30,7 +29,7 @@ from spikejoule.core.yaml_files import read_yaml
 def _exact(value: object) -> object:
     # A number is recorded as it is written: one that no float equals would not be the one used.
     if isinstance(value, int) and abs(value) > 2**53:
-        raise PydanticCustomError(ADDENDUM, ", and written with an exponent beyond 2**53")
+        raise ValueError("a number beyond 2**53 is written with an exponent")
     return value
 
 
@@ -51,18 +50,6 @@ class Section(BaseModel):
     chosen_between: ClassVar[tuple["Kinds[Any]", ...]] = ()
 
     @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        """Raise TypeError where two bases say different things of one key."""
-        keys: dict[str, tuple[type, FieldInfo]] = {}
-        for base in cls.__bases__:
-            for key, field in getattr(base, "model_fields", {}).items():
-                other, known = keys.setdefault(key, (base, field))
-                if not _same(field, known):
-                    raise TypeError(
-                        f"{key} is in {other.__name__} and, otherwise, in {base.__name__}"
-                    )
-
-    @classmethod
     def choices(cls) -> "tuple[Kinds[Any], ...]":
         """The things that the section chooses between."""
         return tuple(
@@ -70,107 +57,69 @@ class Section(BaseModel):
         )
 
 
-def _same(one: FieldInfo, other: FieldInfo) -> bool:
-    return repr(one) == repr(other)
-
-
 class Kind(Section):
     """One of the things that a key of params.yaml chooses between; its fields are its parameters.
 
     Attributes:
-        name: how params.yaml names it; the name of its file.
+        name: how params.yaml names it: that of its file.
         reference: the publication or project that it comes from.
-        reserved: names that a parameter cannot have, since files use them beside it.
     """
 
     name: ClassVar[str]
     reference: ClassVar[str]
-    reserved: ClassVar[frozenset[str]] = frozenset()
 
-
-def _problem_of(kind: type[Kind], name: str) -> str:
-    """What a kind in the module `name` lacks or has too much; nothing if it is whole."""
-    stated = {key for base in kind.__mro__ for key in inspect.get_annotations(base)}
-    missing = {key for key in kind.__class_vars__ & stated if not hasattr(kind, key)}
-    missing |= getattr(kind, "__abstractmethods__", frozenset())
-    if missing:
-        return f"must define {', '.join(sorted(missing))}"
-    if kind.name != name:
-        return f"has the name {kind.name!r}, but must have that of its file, {name!r}"
-    taken = sorted(kind.reserved & kind.model_fields.keys())
-    return f"cannot call a parameter {taken[0]}" if taken else ""
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Name the kind after its file."""
+        super().__init_subclass__(**kwargs)
+        cls.name = cls.__module__.rpartition(".")[2]
 
 
 K = TypeVar("K", bound=Kind)
 S = TypeVar("S", bound=Section)
 
 
-class Kinds(Mapping[str, type[K]]):
+class Kinds(dict[str, type[K]]):
     """The kinds of one thing by name: one from each module of a package.
 
     Args:
         key: the key of params.yaml that chooses, without its section.
         base: the class that all of them derive from.
         package: full name of the package; a new module in it is a new kind.
+
+    Raises:
+        TypeError: a module defines none or several, or says something else of a parameter's name
+            than another.
     """
 
     def __init__(self, key: str, base: type, package: str) -> None:
+        super().__init__()
         self.key = key
-        self._base: Any = base
-        self._package = package
-
-    @cached_property
-    def _by_name(self) -> dict[str, type[K]]:
-        kinds: dict[str, type[K]] = {}
         parameters: dict[str, tuple[str, FieldInfo]] = {}
-        folders = import_module(self._package).__path__
+        folders = import_module(package).__path__
         for name in sorted(found.name for found in pkgutil.iter_modules(folders)):
             if name.startswith("_"):
                 continue
-            kind = self._defined_in(f"{self._package}.{name}", name)
-            for key, field in kind.model_fields.items():
-                other, known = parameters.setdefault(key, (name, field))
-                if not _same(field, known):
+            module = import_module(f"{package}.{name}")
+            defined: list[Any] = [
+                kind
+                for kind in vars(module).values()
+                if inspect.isclass(kind)
+                and kind.__module__ == module.__name__
+                and issubclass(kind, base)
+            ]
+            if len(defined) != 1:
+                raise TypeError(f"{module.__name__} must define one {base.__name__}")
+            for key_of_kind, field in defined[0].model_fields.items():
+                other, known = parameters.setdefault(key_of_kind, (name, field))
+                if repr(field) != repr(known):
                     raise TypeError(
-                        f"{self._package}: {key} is a parameter of {other} and, otherwise, of "
+                        f"{package}: {key_of_kind} is a parameter of {other} and, otherwise, of "
                         f"{name}; kinds that share a parameter say the same of it"
                     )
-            kinds[name] = kind
-        return kinds
+            self[name] = defined[0]
 
-    def _defined_in(self, path: str, name: str) -> type[K]:
-        """The kind that a module defines; TypeError names the module and what is wrong with it."""
-        module = import_module(path)
-        defined: list[Any] = [
-            kind
-            for kind in vars(module).values()
-            if inspect.isclass(kind)
-            and kind.__module__ == module.__name__
-            and issubclass(kind, self._base)
-        ]
-        if len(defined) != 1:
-            names = ", ".join(kind.__name__ for kind in defined) or "none"
-            raise TypeError(f"{path} must define one {self._base.__name__}, but defines {names}")
-        kind = defined[0]
-        problem = _problem_of(kind, name)
-        if problem:
-            raise TypeError(f"{path}: {kind.__name__} {problem}")
-        checked: type[K] = kind
-        return checked
-
-    def __getitem__(self, name: str) -> type[K]:
-        if name not in self._by_name:
-            raise ParameterError(f"{self.key} is {name!r}; allowed are {', '.join(self)}")
-        return self._by_name[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._by_name)
-
-    def __len__(self) -> int:
-        return len(self._by_name)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._by_name
+    def __missing__(self, name: str) -> type[K]:
+        raise ParameterError(f"{self.key} is {name!r}; allowed are {', '.join(self)}")
 
     def parameters(self) -> dict[str, FieldInfo]:
         """The parameters of all kinds; kinds may share one, and then mean the same by it."""
@@ -200,7 +149,8 @@ def chooses(*choices: Kinds[Any]) -> Callable[[type[S]], type[S]]:
             for name, field in kinds.parameters().items():
                 own = section.model_fields.get(name)
                 # A section may declare a key for readers, but not say anything else of it.
-                if name in fields or (own and not _same(own, FieldInfo(annotation=own.annotation))):
+                declared = repr(own) == repr(own and FieldInfo(annotation=own.annotation))
+                if name in fields or not declared:
                     raise TypeError(
                         f"{section.__name__} has a key {name}, so no {kinds.key} can have a "
                         "parameter of this name"
@@ -230,12 +180,9 @@ def read_sections(path: str | os.PathLike[str], root: type[BaseModel]) -> dict[s
         root: a model whose fields are the sections.
     """
     content = read_yaml(path, ParameterError)
-    if content is None:
-        raise ParameterError(f"{path} is empty, but must hold the sections {names_of(root)}.")
     if not isinstance(content, dict):
-        raise ParameterError(
-            f"{path} must hold sections of keys and values, but holds {shown(content)}."
-        )
+        held = "is empty" if content is None else f"holds {shown(content)}"
+        raise ParameterError(f"{path} must hold the sections {names_of(root)}, but {held}.")
     return content
 
 
@@ -259,13 +206,20 @@ def parsed(
         made = root.model_validate(dict(mapping))
     except ValidationError as error:
         lines = problem_lines(error.errors(include_url=False), mapping, root)
-    lines |= {
-        f"{name}.{key}": _missing(f"{name}.{key}", field, earlier)
-        for name, section in _sections(root)
-        if isinstance(written := mapping.get(name), Mapping)
-        for key, field in section.model_fields.items()
-        if key not in written
-    }
+    for name, section in root.model_fields.items():
+        written = mapping.get(name)
+        for key, field in getattr(section.annotation, "model_fields", {}).items():
+            # Also of those that have a default, which is for code.
+            if isinstance(written, Mapping) and key not in written:
+                full_key = f"{name}.{key}"
+                lines[full_key] = f"{full_key}: is missing; allowed: {allowed_words(field)}"
+                if full_key in earlier:
+                    value = earlier[full_key]
+                    text = value if isinstance(value, str) else shown(value)
+                    lines[full_key] = (
+                        f"{full_key}: is missing; add `{key}: {text}`, which is what there was "
+                        "before"
+                    )
     for old in renamed.keys() & lines.keys():
         lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
         lines.pop(renamed[old], None)
@@ -273,23 +227,6 @@ def parsed(
         raise ParameterError("\n".join(lines.values()))
     return made
 
-
-def _sections(root: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
-    for name, field in root.model_fields.items():
-        if _is_section(field.annotation):
-            yield name, field.annotation  # type: ignore[misc]
-
-
-def _missing(full_key: str, field: FieldInfo, earlier: Mapping[str, Any]) -> str:
-    if full_key not in earlier:
-        return f"{full_key}: is missing; allowed: {allowed_words(field)}"
-    value = earlier[full_key]
-    written = f"{full_key.partition('.')[2]}: {value if isinstance(value, str) else shown(value)}"
-    return f"{full_key}: is missing; add `{written}`, which is what there was before"
-
-
-ADDENDUM = "addendum"
-"""The type of a problem with one parameter whose message follows what its field allows."""
 
 _WHOLE_LINE = "whole_line"
 
@@ -303,47 +240,41 @@ def problem_lines(
     problems: Sequence[ErrorDetails], mapping: Mapping[str, Any], root: type[BaseModel]
 ) -> dict[str, str]:
     """Pydantic's problems with `mapping` in the form of this project: a line for each key."""
-    lines = {}
+    lines: dict[str, str] = {}
     for problem in problems:
         # A list's elements and pydantic's own steps lie below the two levels that keys have.
-        location = problem["loc"][:2]
-        key = ".".join(str(part) for part in location)
+        location = [str(part) for part in problem["loc"][:2]]
+        key = ".".join(location)
         if problem["type"] == _WHOLE_LINE:
             lines[problem["msg"]] = problem["msg"]
-        elif problem["type"] != "missing":
-            lines[key] = _problem_line(key, problem, mapping, root)
-        elif key in root.model_fields:  # of a section's own keys all that are missing are told
-            lines[key] = _missing(key, root.model_fields[key], {})
+            continue
+        section, field = root, root.model_fields.get(location[0])
+        if len(location) == 2 and field is not None:
+            section = cast(type[BaseModel], field.annotation)
+            field = section.model_fields.get(location[1])
+        value: Any = mapping
+        for part in problem["loc"][:2]:
+            value = value.get(part)
+        allowed = names_of(section) if field is None else allowed_words(field)
+        if field is None:
+            near = difflib.get_close_matches(location[-1].lower(), section.model_fields, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            lines[key] = f"{key}: {shown(value)} is given to an unknown key{hint}; allowed: "
+        elif problem["type"] == "missing":
+            lines[key] = f"{key}: is missing; allowed: "
+        else:
+            lines[key] = f"{key}: {shown(value)} is not allowed; allowed: "
+        lines[key] += allowed
     return lines
-
-
-def _problem_line(key: str, problem: ErrorDetails, value: Any, section: Any) -> str:
-    field = None
-    for part in problem["loc"][:2]:
-        section = section if field is None else field.annotation
-        field, value = section.model_fields.get(str(part)), value[part]
-    if field is None:
-        names = list(section.model_fields)
-        near = difflib.get_close_matches(str(part).lower(), names, n=1)
-        hint = f" (did you mean {near[0]}?)" if near else ""
-        return (
-            f"{key}: {shown(value)} is given to an unknown key{hint}; allowed: {names_of(section)}"
-        )
-    allowed = allowed_words(field) + (problem["msg"] if problem["type"] == ADDENDUM else "")
-    return f"{key}: {shown(value)} is not allowed; allowed: {allowed}"
-
-
-def _is_section(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def allowed_words(field: FieldInfo) -> str:
     """What a field may hold, in words."""
+    annotation: Any = field.annotation
     if field.description:
         return field.description
-    annotation = field.annotation
-    if _is_section(annotation):
-        return f"a section with the keys {names_of(annotation)}"  # type: ignore[arg-type]
+    if hasattr(annotation, "model_fields"):
+        return f"a section with the keys {names_of(annotation)}"
     if get_origin(annotation) is Literal:
         return ", ".join(str(choice) for choice in get_args(annotation))
     kinds: dict[Any, str] = {int: "a whole number", bool: "true or false", str: "text"}

@@ -57,6 +57,11 @@ class Checkpoint:
     plain: Mapping[str, Any]
     arrays: Mapping[str, NDArray[Any]]
 
+    def part(self, prefix: str) -> "Checkpoint":
+        """The arrays whose names begin so, by the rest of their names; with all that is plain."""
+        named = ((name, of) for name, of in self.arrays.items() if name.startswith(prefix))
+        return Checkpoint(self.plain, {name.removeprefix(prefix): of for name, of in named})
+
 
 class StateStore(Protocol):
     """What keeps the state of a work: a file, or the memory of a test."""
@@ -84,7 +89,8 @@ class ResumeFile:
         self.path = folder / f"{key}.npz"
         self._key = key
         self._what = what
-        self._lock = FileLock(_lock_of(self.path), thread_local=False)
+        self._lock_path = self.path.with_suffix(".lock")
+        self._lock = FileLock(self._lock_path, thread_local=False)
         self._has_warned = False
 
     @property
@@ -95,7 +101,13 @@ class ResumeFile:
     def __enter__(self) -> Self:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._acquire()
+            try:
+                self._lock.acquire(timeout=0)
+            except Timeout:
+                owner = self._lock_path.read_text(encoding="utf-8").strip()
+                logger.warning("process %s is at %s: waiting for its end", owner, self._what)
+                self._lock.acquire(poll_interval=_POLL_SECONDS)
+            self._lock_path.write_text(f"{os.getpid()}\n", encoding="utf-8")
             # Its writer was killed: the lock is ours.
             for unnamed in self.path.parent.glob(f".{self.path.name}.*.tmp"):
                 unnamed.unlink(missing_ok=True)
@@ -108,7 +120,7 @@ class ResumeFile:
         if self.is_owned:
             # While it is held: who has opened it meanwhile sees that it is gone, and opens another.
             with suppress(OSError):
-                _lock_of(self.path).unlink()
+                self._lock_path.unlink()
             self._lock.release()
 
     def load(self) -> Checkpoint | None:
@@ -130,12 +142,10 @@ class ResumeFile:
             return
         head = {"key": self._key, "arrays": sorted(kept.arrays), "plain": kept.plain}
         text = json.dumps(head, default=plain_number).encode()
+        arrays = {**kept.arrays, _PLAIN: np.frombuffer(text, dtype=np.uint8)}
         try:
-            write_npz(
-                self.path, SCHEMA, {**kept.arrays, _PLAIN: np.frombuffer(text, dtype=np.uint8)}
-            )
-            _flush_folder(self.path.parent)
-        except (ArtifactError, OSError) as error:
+            write_npz(self.path, SCHEMA, arrays)
+        except ArtifactError as error:
             self._warn(str(error).rstrip("."))
 
     def refuse(self, reason: str) -> None:
@@ -148,16 +158,6 @@ class ResumeFile:
         if self.is_owned:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
-
-    def _acquire(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            with suppress(OSError, ValueError):
-                owner = int(_lock_of(self.path).read_text(encoding="utf-8"))
-                logger.warning("process %d is at %s: waiting for its end", owner, self._what)
-            self._lock.acquire(poll_interval=_POLL_SECONDS)
-        _lock_of(self.path).write_text(f"{os.getpid()}\n", encoding="utf-8")
 
     def _warn(self, reason: str) -> None:
         if not self._has_warned:
@@ -172,13 +172,9 @@ def sweep(folder: Path, older_than_seconds: float = SWEPT_AFTER_SECONDS) -> None
     """Remove states, and what is left of their writing, that nobody has touched for so long."""
     latest = time.time() - older_than_seconds
     for file in folder.iterdir():
-        with suppress(OSError, Timeout):
-            if file.stat().st_mtime < latest:
-                lock = folder / f"{file.name.lstrip('.').partition('.')[0]}.lock"
-                with FileLock(lock, timeout=0):
-                    if file != lock and file.stat().st_mtime < latest:
-                        file.unlink()
-                    lock.unlink()  # once: the next of that name may be another's already
+        with suppress(OSError):
+            if file.suffix != ".lock" and file.stat().st_mtime < latest:
+                file.unlink()
 
 
 def _kept(path: Path, key: str) -> Checkpoint:
@@ -192,20 +188,6 @@ def _kept(path: Path, key: str) -> Checkpoint:
     if not whole:
         raise ArtifactError(f"{path} is the state of something else.")
     return Checkpoint(plain, arrays)
-
-
-def _lock_of(path: Path) -> Path:
-    return path.with_suffix(".lock")
-
-
-def _flush_folder(folder: Path) -> None:
-    """Let the new name in a folder reach the disk, too."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 # The kernel tells when the machine was started to the second.

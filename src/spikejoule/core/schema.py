@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from spikejoule.core.errors import ArtifactError, first_problem
 from spikejoule.core.npz import read_npz, write_npz
@@ -48,21 +48,9 @@ Flag = Annotated[bool, BeforeValidator(_flag), Field(strict=True)]
 
 
 class Record(BaseModel):
-    """An object of named values: immutable, without conversions, NaN or unknown names.
-
-    `intervals` names fields that must not descend, such as an accuracy between the ends of its
-    interval; what is None is not compared.
-    """
+    """An object of named values: immutable, without conversions, NaN or unknown names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    intervals: ClassVar[tuple[tuple[str, ...], ...]] = ()
-
-    @model_validator(mode="after")
-    def _intervals_hold(self) -> Self:
-        for names in self.intervals:
-            check_interval(*(getattr(self, name) for name in names))
-        return self
 
     @classmethod
     def read(cls, path: FilePath) -> Self:
@@ -121,23 +109,14 @@ class Table(Record):
         """Write the table as CSV, atomically; `further_columns` names the rows' extra fields."""
         columns = (*self.columns(), *further_columns)
         cells = (row.model_dump(by_alias=True) for row in self.rows)
-        write_csv(path, columns, [[_cell(row[name]) for name in columns] for row in cells])
-
-
-def accuracy_interval(name: str = "accuracy") -> tuple[str, str, str]:
-    """The fields of an accuracy in percent and of its interval, from the lower end to the upper."""
-    return f"{name}_low_percent", f"{name}_percent", f"{name}_high_percent"
-
-
-def check_interval(*values: float | None) -> None:
-    """Raise ValueError for values that descend; what is None is not compared."""
-    ends = [value for value in values if value is not None]
-    if sorted(ends) != ends:
-        raise ValueError(f"{' to '.join(str(end) for end in ends)} is no interval")
-
-
-def _cell(value: Any) -> Any:
-    return int(value) if isinstance(value, bool) else value
+        write_csv(
+            path,
+            columns,
+            [
+                [int(row[name]) if isinstance(row[name], bool) else row[name] for name in columns]
+                for row in cells
+            ],
+        )
 
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -195,29 +174,22 @@ class ArrayFile:
         for name in self.arrays:
             if "*" not in name and name not in arrays:
                 return f"the array {name!r} is missing"
-        sizes: dict[str, tuple[int, str]] = {}
+        sizes: dict[int | str, int] = {}
         for name, array in arrays.items():
             spec = self._spec(name)
-            problem = (
-                "is unknown"
-                if spec is None
-                else _form_problem(array, spec)
-                or _range_problem(array, spec)
-                or _size_problem(name, array, spec, sizes)
-            )
+            problem = "is unknown" if spec is None else _problem(array, spec, sizes)
             if problem:
                 return f"the array {name!r} {problem}"
         return self.relation(arrays)
 
     def _spec(self, name: str) -> Array | None:
         known = {**self.arrays, **self.optional}
-        if name in known:
-            return known[name]
-        patterns = (pattern for pattern in self.arrays if "*" in pattern)
-        return next((self.arrays[one] for one in patterns if fnmatchcase(name, one)), None)
+        patterns = (pattern for pattern in self.arrays if fnmatchcase(name, pattern))
+        return known.get(name) or next((self.arrays[one] for one in patterns), None)
 
 
-def _form_problem(array: NDArray[Any], spec: Array) -> str:
+def _problem(array: NDArray[Any], spec: Array, sizes: dict[int | str, int]) -> str:
+    """What is wrong with an array by itself, and with its sizes beside those of others."""
     is_kind = len(spec.dtype) == 1
     fits = array.dtype.kind == spec.dtype if is_kind else array.dtype == np.dtype(spec.dtype)
     if not fits or array.ndim != len(spec.shape):
@@ -225,10 +197,10 @@ def _form_problem(array: NDArray[Any], spec: Array) -> str:
             f"must have the type {spec.dtype!r} and {len(spec.shape)} dimension(s), but has "
             f"{array.dtype.name!r} and the shape {array.shape}"
         )
-    return ""
-
-
-def _range_problem(array: NDArray[Any], spec: Array) -> str:
+    for size, letter in zip(array.shape, spec.shape, strict=True):
+        needed = letter if isinstance(letter, int) else sizes.setdefault(letter, size)
+        if size != needed and letter != "*":
+            return f"has the shape {array.shape}, but {letter} is {needed}"
     if array.size == 0:
         return ""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
@@ -237,19 +209,4 @@ def _range_problem(array: NDArray[Any], spec: Array) -> str:
         return f"holds {array.min()}, but must be at least {spec.low}"
     if spec.high is not None and array.max() > spec.high:
         return f"holds {array.max()}, but must be at most {spec.high}"
-    return ""
-
-
-def _size_problem(
-    name: str, array: NDArray[Any], spec: Array, sizes: dict[str, tuple[int, str]]
-) -> str:
-    """Compare the sizes with the numbers and with the letters of arrays seen before."""
-    for size, needed in zip(array.shape, spec.shape, strict=True):
-        if isinstance(needed, int):
-            if size != needed:
-                return f"has the shape {array.shape}, but {needed} is needed where it has {size}"
-        elif needed != "*":
-            first, other = sizes.setdefault(needed, (size, name))
-            if size != first:
-                return f"has the shape {array.shape}, but {other!r} has {needed} = {first}"
     return ""

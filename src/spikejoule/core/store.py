@@ -14,11 +14,11 @@ import json
 import math
 import os
 import secrets
-import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Final, NoReturn
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 
@@ -31,10 +31,7 @@ MAX_TEXT_BYTES: Final = 256 << 20
 """Size of a file of text."""
 
 MAX_VALUES: Final = 5_000_000
-MAX_DEPTH: Final = 64
-"""How many plain values a file may hold, and how deep one in another."""
-
-MAX_INTEGER_BITS: Final = 1024
+"""Plain values and marks between them that a file may hold, if it were written as JSON."""
 
 FilePath = str | os.PathLike[str]
 
@@ -50,41 +47,29 @@ def open_regular(
     stream and give it the path; what a compressed file unpacks to is the reader's to bound.
     """
     try:
-        # Without waiting for whoever would write to a pipe.
-        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(path, flags)
-    except OSError as error:
-        raise cannot_read(path, error, error_type) from error
-    except ValueError as error:
-        raise error_type(f"{path} cannot be the name of a file ({error}).") from error
-    found = os.fstat(descriptor)
-    if stat.S_ISREG(found.st_mode) and found.st_size <= max_bytes:
-        return open(descriptor, "rb")
-    os.close(descriptor)
-    if not stat.S_ISREG(found.st_mode):
-        raise error_type(f"{path} is no regular file.")
-    raise error_type(f"{path} has {found.st_size:,} bytes, but may have {max_bytes:,}.")
-
-
-def read_bytes(
-    path: FilePath,
-    max_bytes: int = MAX_BYTES,
-    error_type: type[SpikejouleError] = ArtifactError,
-) -> bytes:
-    """The content of a regular file; `error_type` in one sentence if it cannot be had."""
-    with open_regular(path, max_bytes, error_type) as stream:
-        try:
-            return stream.read()
-        except OSError as error:
-            raise cannot_read(path, error, error_type) from error
+        n_bytes = Path(path).stat().st_size
+        if not Path(path).is_file():
+            raise error_type(f"{path} is no regular file.")
+        if n_bytes > max_bytes:
+            raise error_type(f"{path} has {n_bytes:,} bytes, but may have {max_bytes:,}.")
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        advice = ": run the stage that writes it, or name another file"
+        raise error_type(
+            f"{path} does not exist{advice if error_type is ArtifactError else ''}."
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise error_type(f"{path} cannot be read: {reason}.") from error
 
 
 def read_text(path: FilePath, error_type: type[SpikejouleError] = ArtifactError) -> str:
     """The content of a file of text in UTF-8; `error_type` in one sentence if it is none."""
-    try:
-        return read_bytes(path, MAX_TEXT_BYTES, error_type).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise error_type(f"{path} is no text in UTF-8 ({error}).") from error
+    with open_regular(path, MAX_TEXT_BYTES, error_type) as stream:
+        try:
+            return stream.read().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise error_type(f"{path} is no text in UTF-8 ({error}).") from error
 
 
 @contextmanager
@@ -92,30 +77,24 @@ def atomic_writer(path: FilePath) -> Iterator[BinaryIO]:
     """Open a binary stream whose content becomes `path` only if the block ends without an error.
 
     Parent folders are created. Raises ArtifactError if the file system refuses, or if `path` is a
-    device or a pipe, which would be replaced.
+    folder, or a device or pipe, which would be replaced.
     """
     destination = Path(path)
     temporary = destination.with_name(f".{destination.name}.{secrets.token_hex(8)}.tmp")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        if destination.exists() and not (destination.is_file() or destination.is_dir()):
+        if destination.exists() and not destination.is_file():
             raise ArtifactError(f"{path} cannot be written: it is no regular file.")
-        stream = open(temporary, "xb")  # noqa: SIM115 (closed below, before the rename)
+        with open(temporary, "xb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, destination)
     except OSError as error:
-        raise cannot_write(destination, error) from error
-    except ValueError as error:
-        raise ArtifactError(f"{path} cannot be the name of a file ({error}).") from error
-    try:
-        try:
-            with stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(temporary, destination)
-        except OSError as error:
-            raise cannot_write(destination, error) from error
+        raise ArtifactError(f"{path} cannot be written: {error.strerror or error}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_bytes(path: FilePath, data: bytes | memoryview) -> None:
@@ -148,45 +127,39 @@ def write_json(path: FilePath, content: Mapping[str, Any]) -> None:
 
 def read_json(path: FilePath) -> dict[str, Any]:
     """Read a JSON object; a missing, damaged or other file raises ArtifactError."""
-    data = read_bytes(path, MAX_TEXT_BYTES)
+    text = read_text(path)
     try:
-        content = json.loads(data, parse_constant=_refuse_constant)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ArtifactError(f"{path} is not valid JSON ({error}): write it again.") from error
     if not isinstance(content, dict):
         raise ArtifactError(
             f"{path} must hold a JSON object, but holds a {type(content).__name__}."
         )
-    for _ in plain_leaves(path, content):
-        pass
     return content
 
 
-def plain_leaves(path: FilePath, content: Any) -> Iterator[Any]:
-    """What a file's lists and mappings hold in the end, keys included.
+def check_plain(
+    path: FilePath, content: Any, other: Callable[[Any], Any], max_values: int = MAX_VALUES
+) -> None:
+    """Raise ArtifactError unless JSON could hold what was read from a file.
 
-    Raises ArtifactError for more than MAX_VALUES values, for more than MAX_DEPTH of them one in
-    another (or one in itself), for text that no file and no terminal takes, and for whole numbers
-    that Python does not print.
+    That is: values in one another to a bounded depth and number, each counted wherever it is
+    referred to, none in itself, and text and numbers that can be printed.
+
+    Args:
+        path: of the file.
+        content: what was read.
+        other: given what JSON does not know, returns what it knows, or raises ValueError.
+        max_values: how many values and marks between them there may be.
     """
-    # A list of its own in place of recursion: a hostile file is as deep as it likes.
-    waiting, n_values = [(content, 0)], 0
-    while waiting:
-        value, depth = waiting.pop()
-        n_values += 1
-        if n_values > MAX_VALUES or depth > MAX_DEPTH:
-            limit = f"{MAX_VALUES:,} values" if n_values > MAX_VALUES else f"{MAX_DEPTH} levels"
-            raise ArtifactError(f"{path} holds more than {limit} of values.")
-        if isinstance(value, Mapping):
-            waiting += [(item, depth + 1) for pair in value.items() for item in pair]
-        elif isinstance(value, list | tuple):
-            waiting += [(item, depth + 1) for item in value]
-        elif isinstance(value, str) and not value.isascii() and _has_surrogates(value):
-            raise ArtifactError(f"{path} holds text with half a character, {value!r:.80}.")
-        elif isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
-            raise ArtifactError(f"{path} holds a number of more than {MAX_INTEGER_BITS:,} bits.")
-        else:
-            yield value
+    try:
+        texts = json.JSONEncoder(default=other, ensure_ascii=False).iterencode(content)
+        n_values = sum(len(text.encode("utf-8")) > 0 for text in islice(texts, max_values + 1))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} holds what cannot be: {error}.") from error
+    if n_values > max_values:
+        raise ArtifactError(f"{path} holds more than {max_values:,} values.")
 
 
 def write_csv(path: FilePath, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -198,9 +171,12 @@ def write_csv(path: FilePath, columns: Sequence[str], rows: Iterable[Sequence[An
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        if len(row) != len(columns):
-            raise ValueError(f"a row of {len(row)} cells under {len(columns)} columns: {row!r}")
-        writer.writerow([_csv_cell(value) for value in row])
+        cells = [value.item() if isinstance(value, np.generic) else value for value in row]
+        if len(cells) != len(columns):
+            raise ValueError(f"a row of {len(cells)} cells under {len(columns)} columns: {cells}")
+        if not all(math.isfinite(value) for value in cells if isinstance(value, float)):
+            raise ValueError(f"a number that is not finite cannot be written: {cells}")
+        writer.writerow(cells)
     write_text(path, buffer.getvalue())
 
 
@@ -210,23 +186,15 @@ def read_csv(path: FilePath, columns: Sequence[str]) -> list[dict[str, str]]:
     A missing file, one that is no CSV file in UTF-8, a row of another length than the header, and
     a file that lacks one of `columns` raise ArtifactError.
     """
-    data = read_bytes(path, MAX_TEXT_BYTES)
     try:
-        text = io.StringIO(data.decode("utf-8"), newline="")
+        text = io.StringIO(read_text(path), newline="")
         header, *rows = [*csv.reader(text, strict=True)] or [[]]
+        missing = [name for name in columns if name not in header]
+        if missing:
+            raise ArtifactError(f"{path} lacks the column {', '.join(missing)}: write it again.")
+        return [dict(zip(header, row, strict=True)) for row in rows]
     except (ValueError, csv.Error) as error:
         raise ArtifactError(f"{path} is not a valid CSV file ({error}): write it again.") from error
-    if len(set(header)) < len(header):
-        raise ArtifactError(f"{path} has a column twice: write it again.")
-    missing = [name for name in columns if name not in header]
-    if missing:
-        raise ArtifactError(f"{path} lacks the column {', '.join(missing)}: write it again.")
-    odd = [number for number, row in enumerate(rows, start=2) if len(row) != len(header)]
-    if odd:
-        raise ArtifactError(
-            f"{path}: row {odd[0]} has not the {len(header)} cells of the header: write it again."
-        )
-    return [dict(zip(header, row, strict=True)) for row in rows]
 
 
 def plain_number(value: Any) -> Any:
@@ -234,37 +202,3 @@ def plain_number(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"{type(value).__name__} is no plain value: {value!r}")
-
-
-def cannot_write(path: FilePath, error: OSError) -> ArtifactError:
-    """The error of a file that the file system does not take."""
-    return ArtifactError(f"{path} cannot be written: {error.strerror or error}.")
-
-
-def cannot_read(
-    path: FilePath, error: OSError, error_type: type[SpikejouleError] = ArtifactError
-) -> SpikejouleError:
-    """The error of a file that the file system does not give."""
-    if isinstance(error, FileNotFoundError) and error_type is ArtifactError:
-        return ArtifactError(
-            f"{path} does not exist: run the stage that writes it, or name another file."
-        )
-    return error_type(f"{path} cannot be read: {error.strerror or error}.")
-
-
-def _csv_cell(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise ValueError(f"{value} cannot be written to a CSV file")
-        return repr(value)
-    return value
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)
-
-
-def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")

@@ -17,10 +17,7 @@ import torch
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import check_archive, opened_archive
-from spikejoule.core.store import FilePath, plain_leaves, write_bytes
-
-_NUMBERS = frozenset(["b1", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8"])
-"""NumPy's codes of booleans, integers and floats."""
+from spikejoule.core.store import FilePath, check_plain, write_bytes
 
 
 def to_plain(value: Any) -> Any:
@@ -73,13 +70,13 @@ def read(path: FilePath) -> dict[str, Any]:
     """
     with opened_archive(path, "a PyTorch file") as archive:
         # `torch.load` alone does not notice a changed weight.
-        check_archive(path, archive)
+        check_archive(archive)
         stream = archive.fp
         assert stream is not None
         stream.seek(0)
         try:
             with (
-                torch.serialization.safe_globals(_number_globals()),
+                torch.serialization.safe_globals(_NUMBERS),
                 warnings.catch_warnings(action="ignore"),
             ):
                 content = torch.load(stream, map_location="cpu", weights_only=True)
@@ -88,19 +85,18 @@ def read(path: FilePath) -> dict[str, Any]:
             raise ArtifactError(f"{path} cannot be opened safely: {_reason(error)}.") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} must hold a dictionary, but holds a {type(content).__name__}.")
-    for leaf in plain_leaves(path, content):
-        if isinstance(leaf, torch.Tensor) and not _is_plain(leaf):
-            raise ArtifactError(f"{path} holds a tensor that is not stored element by element.")
+    check_plain(path, content, _checked_tensor)
     return content
 
 
-def _is_plain(tensor: torch.Tensor) -> bool:
-    """Whether a tensor holds its own elements, not a few that stand for very many."""
-    return (
-        tensor.layout is torch.strided
-        and tensor.device.type == "cpu"
-        and tensor.numel() * tensor.element_size() <= max(tensor.untyped_storage().nbytes(), 1)
-    )
+def _checked_tensor(value: Any) -> None:
+    """Refuse a tensor of a few elements that stand for very many."""
+    if isinstance(value, torch.Tensor) and not (
+        value.layout is torch.strided
+        and value.device.type == "cpu"
+        and value.numel() * value.element_size() <= max(value.untyped_storage().nbytes(), 1)
+    ):
+        raise ValueError("a tensor that is not stored element by element")
 
 
 def _reason(error: Exception) -> str:
@@ -110,34 +106,24 @@ def _reason(error: Exception) -> str:
 
 
 class _NumberType:
-    """Stands in for `numpy.dtype` while a file is read: numbers only, nothing of NumPy's."""
+    """Stands in for `numpy.dtype` while a file is read."""
 
     def __init__(self, code: str, *_flags: bool) -> None:
-        if code not in _NUMBERS:
-            raise ValueError(f"the NumPy type {code!r} is no number")
-        self.code = code
-        self.byte_order = "="
+        self.dtype = np.dtype(code)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        byte_order = state[1]
-        if byte_order not in ("<", ">", "|", "="):
-            raise ValueError(f"the byte order {byte_order!r} is unknown")
-        self.byte_order = byte_order
+        self.dtype = self.dtype.newbyteorder(state[1])
 
 
-def _read_number(number_type: Any, data: Any) -> bool | int | float:
-    """Stands in for NumPy's scalar reconstruction while a file is read."""
-    if not isinstance(number_type, _NumberType) or not isinstance(data, bytes):
-        raise ValueError("a NumPy scalar that is no number")
-    (number,) = np.frombuffer(data, np.dtype(number_type.byte_order + number_type.code)).tolist()
-    plain: bool | int | float = number
-    return plain
+def _read_number(number_type: _NumberType, data: bytes) -> Any:
+    """Stands in for NumPy's reconstruction of a scalar while a file is read."""
+    (number,) = np.frombuffer(data, number_type.dtype).tolist()
+    return number
 
 
-def _number_globals() -> list[Any]:
-    """The globals that a pickled NumPy number names, in NumPy 1 and 2, with their stand-ins."""
-    return [
-        (_NumberType, "numpy.dtype"),
-        (_read_number, "numpy.core.multiarray.scalar"),
-        (_read_number, "numpy._core.multiarray.scalar"),
-    ]
+_NUMBERS: list[Any] = [
+    (_NumberType, "numpy.dtype"),
+    (_read_number, "numpy.core.multiarray.scalar"),
+    (_read_number, "numpy._core.multiarray.scalar"),
+]
+"""The globals that a pickled NumPy number names, in NumPy 1 and 2, with their stand-ins."""

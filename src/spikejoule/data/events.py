@@ -1,17 +1,33 @@
-"""Samples that are events from birth: who fired when, of a camera or a cochlea.
+"""Samples that are events from birth: who fired when, of a camera or a cochlea, and their files.
+
+A file is an uncompressed .npz file, as `numpy.savez` writes it, of the schema
+`spikejoule/event_samples/1`, which `docs/reference/event-files.md` states. It may be larger than
+memory: it is written and read in blocks of samples.
 
 Shapes: N samples, E events of all of them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import hashlib
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.core.errors import DataError
-from spikejoule.core.schema import Array, ArrayFile
+from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.npz import read_npz, stored_array, write_spooled
+from spikejoule.core.schema import Array, ArrayFile, Arrays
+from spikejoule.core.store import FilePath
+from spikejoule.data.subject import (
+    SUBJECT_ARRAYS,
+    Subject,
+    subject_arrays,
+    subject_of,
+    subject_problem,
+)
 
 MAX_UNITS = 2**32
 
@@ -44,6 +60,20 @@ class EventSamples:
         """The events of some samples, in the order given."""
         places, offsets = places_of(self.offsets, np.arange(len(self))[samples])
         return EventSamples(self.times[places], self.units[places], offsets)
+
+    def problem(self, n_units: int) -> str:
+        """What is wrong with events of so many units, in words; an empty text for nothing."""
+        if self.times.dtype != np.uint32 or self.units.dtype not in (np.uint16, np.uint32):
+            return f"times must be uint32 and units uint16 or uint32, not {self.units.dtype}"
+        if self.times.shape != self.units.shape or self.times.ndim != 1:
+            return f"there are times {self.times.shape} and units {self.units.shape}"
+        ends = self.offsets[:1].tolist(), self.offsets[-1:].tolist()
+        if ends != ([0], [self.times.size]) or np.any(np.diff(self.offsets) < 0):
+            return f"offsets must rise from 0 to the number of events, {self.times.size:,}"
+        highest = int(self.units.max(initial=0))
+        if highest >= n_units:
+            return f"unit {highest} is none of the {n_units:,} units, numbered from 0"
+        return ""
 
 
 def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -84,54 +114,243 @@ def blocks_of(lengths: NDArray[np.integer], events_per_block: int = 1 << 20) -> 
         first = last
 
 
-def check_events(events: EventSamples, n_units: int, what: str) -> None:
-    """Raise DataError, naming `what`, unless this is a layout of events of so many units."""
-    layout = ArrayFile(
-        "events",
-        {
-            "times": Array("uint32", ("E",)),
-            "units": Array("u", ("E",), high=n_units - 1),
-            "offsets": Array("int64", ("*",), low=0),
-        },
-    )
-    problem = layout.problem(vars(events)) or offsets_problem(events.offsets, len(events.times))
-    if problem:
-        raise DataError(f"{what}: {problem}.")
+@dataclass(frozen=True)
+class EventSetting:
+    """What all samples of an event file share.
 
+    Attributes:
+        title: what the data are, in a line.
+        subject: what the samples show, and the classes.
+        shape: of the units, such as (2, 34, 34) for (polarity, row, column), or (700,); unit
+            numbers count through it in C order.
+        duration_us: the length of a sample in microseconds; events from it on lie outside.
+    """
 
-def offsets_problem(offsets: NDArray[np.int64], n_events: int) -> str:
-    """What is wrong with the places at which samples begin, in words."""
-    if offsets.size == 0 or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
-        return "offsets must rise from 0"
-    if offsets[-1] != n_events:
-        return f"offsets end at {offsets[-1]:,} events, but there are {n_events:,}"
-    return ""
+    title: str
+    subject: Subject
+    shape: tuple[int, ...]
+    duration_us: int
+
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
-class SelectedEvents:
-    """Some samples of a source; their events are read when they are asked for.
+class EventBlock:
+    """Some samples on their way into a file: events, labels [n], and their identities int64 [n]."""
+
+    events: EventSamples
+    labels: NDArray[np.integer]
+    index: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledEvents:
+    """Events of N samples, labels uint8 [N], index int64 [N]; as `LabelledImages` for images.
 
     Attributes:
-        source: where the events are.
-        positions: of the samples in it, int64 [N].
+        stored: the events of these samples and perhaps of others, in memory or in a file.
+        places: where among those each sample is, int64 [N].
+        setting: what all samples share.
+        n_train: how many samples, from the first on, are for training and the rest for the test;
+            None if nothing says it.
     """
 
-    source: "EventSource"
-    positions: NDArray[np.int64]
+    stored: EventSamples
+    places: NDArray[np.int64]
+    labels: NDArray[np.uint8]
+    index: NDArray[np.int64]
+    setting: EventSetting
+    n_train: int | None = None
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.labels)
+
+    @property
+    def subject(self) -> Subject:
+        """What there is to recognise."""
+        return replace(self.setting.subject, samples="samples")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the units."""
+        return self.setting.shape
+
+    @property
+    def inputs(self) -> "LabelledEvents":
+        """What an encoder takes: the samples themselves."""
+        return self
+
+    def read(self, samples: slice | NDArray[np.integer] = slice(None)) -> EventSamples:
+        """The events of some samples, in the order given."""
+        return self.stored.read(self.places[samples])
+
+    def select(self, positions: NDArray[np.integer] | slice) -> "LabelledEvents":
+        """The samples at some positions of this set, in their order; no event is read."""
+        return LabelledEvents(
+            self.stored,
+            self.places[positions],
+            self.labels[positions],
+            self.index[positions],
+            self.setting,
+        )
+
+    def __getitem__(self, samples: slice | NDArray[np.integer]) -> "LabelledEvents":
+        """Some samples, in the order given, whose events are in memory."""
+        chosen = self.select(samples)
+        return replace(chosen, stored=chosen.read(), places=np.arange(len(chosen)))
+
+    def _parts(self) -> Iterator[slice]:
+        return blocks_of(np.diff(self.stored.offsets)[self.places])
+
+    def blocks(self) -> Iterator[EventSamples]:
+        """The events of all samples in their order, some megabytes at a time."""
+        return (self.read(samples) for samples in self._parts())
 
     @cached_property
-    def offsets(self) -> NDArray[np.int64]:
-        """Where each sample begins, int64 [N + 1]."""
-        return offsets_of(np.diff(self.source.offsets)[self.positions])
+    def sha256(self) -> str:
+        """SHA-256 (hexadecimal) of the events."""
+        digest = hashlib.sha256(np.array([len(self), *self.shape], dtype=np.int64).tobytes())
+        digest.update(offsets_of(np.diff(self.stored.offsets)[self.places]).data)
+        for block in self.blocks():
+            digest.update(np.ascontiguousarray(block.times).data)
+            digest.update(block.units.astype(np.uint32).data)
+        return digest.hexdigest()
 
-    def read(self, samples: slice | NDArray[np.integer]) -> EventSamples:
-        """The events of some samples, in the order given."""
-        return self.source.read(self.positions[samples])
+    def save(self, path: FilePath) -> None:
+        """Write them to an event file, atomically, a block at a time."""
+        blocks = (
+            EventBlock(self.read(part), self.labels[part], self.index[part])
+            for part in self._parts()
+        )
+        write_event_file(path, self.setting, blocks)
 
 
-EventSource = EventSamples | SelectedEvents
-"""Events of N samples, in memory or in a file."""
+def _problem(arrays: Arrays) -> str:
+    index, shape = arrays.get("index"), arrays["shape"]
+    n_samples = len(arrays["labels"])
+    if n_samples == 0 or arrays["offsets"].size != n_samples + 1:
+        return f"there are {n_samples:,} labels and {arrays['offsets'].size:,} offsets"
+    if index is not None and len(np.unique(index)) != n_samples:
+        return "an index is given to two samples"
+    if not 1 <= math.prod(shape.tolist()) <= MAX_UNITS:
+        return f"the shape {tuple(shape.tolist())} must have 1 to {MAX_UNITS} units"
+    n_train = arrays.get("n_train")
+    if n_train is not None and not 1 <= n_train < n_samples:
+        return f"n_train is {n_train}, but must leave both of {n_samples:,} samples for either part"
+    return subject_problem(arrays)
+
+
+EVENT_SAMPLES_SCHEMA = "spikejoule/event_samples/1"
+
+_SMALL = ArrayFile(
+    EVENT_SAMPLES_SCHEMA,
+    {
+        "offsets": Array("int64", ("*",), low=0),
+        "labels": Array("uint8", ("N",)),
+        "shape": Array("int64", ("D",), low=1),
+        "duration_us": Array("int64", (), low=1, high=2**32),
+        "title": Array("U", ()),
+        **SUBJECT_ARRAYS,
+    },
+    _problem,
+    optional={"index": Array("int64", ("N",), low=0), "n_train": Array("int64", ())},
+)
+"""All arrays of the format but `times`, uint32 [E], and `units`, uint16 or uint32 [E]."""
+
+_EVENTS = ("times", "units")
+
+
+def write_event_file(
+    path: FilePath,
+    setting: EventSetting,
+    blocks: Iterable[EventBlock],
+    n_train: int | None = None,
+) -> None:
+    """Write samples to an event file, atomically; only one block needs to be in memory at a time.
+
+    Args:
+        path: the file to write.
+        setting: what all samples share.
+        blocks: the samples, in order; one block, if they are few.
+        n_train: how many samples, from the first on, are for training and the rest for the test;
+            None leaves it open.
+
+    Raises:
+        DataError: the samples break the format.
+        ArtifactError: the file system refuses.
+    """
+    dtype = np.dtype(np.uint16 if setting.n_units <= 2**16 else np.uint32)
+    lengths: list[NDArray[np.int64]] = []
+    labels: list[NDArray[Any]] = []
+    index: list[NDArray[Any]] = []
+    small: dict[str, NDArray[Any]] = {
+        "shape": np.array(setting.shape, dtype=np.int64),
+        "duration_us": _whole(setting.duration_us, np.int64, f"{path}: duration_us"),
+        "title": np.array(setting.title, dtype=np.str_),
+        **subject_arrays(setting.subject),
+    }
+    if n_train is not None:
+        small["n_train"] = np.array(n_train, dtype=np.int64)
+
+    def pieces() -> Iterator[dict[str, NDArray[Any]]]:
+        for block in blocks:
+            problem = block.events.problem(setting.n_units)
+            if problem:
+                raise DataError(f"{path}: {problem}.")
+            lengths.append(np.diff(block.events.offsets))
+            labels.append(_whole(block.labels, np.uint8, f"{path}: labels"))
+            if block.index is not None:
+                index.append(_whole(block.index, np.int64, f"{path}: index"))
+            yield {"times": block.events.times, "units": block.events.units}
+        small["offsets"] = offsets_of(np.concatenate([np.empty(0, np.int64), *lengths]))
+        small["labels"] = np.concatenate([np.empty(0, np.uint8), *labels])
+        if index:
+            small["index"] = np.concatenate(index)
+        problem = _SMALL.problem(small)
+        if problem:
+            raise DataError(f"{path}: {problem}.")
+
+    write_spooled(path, _SMALL.schema, {"times": np.uint32, "units": dtype}, pieces(), small)
+
+
+def _whole(values: Any, kind: type[np.integer], what: str) -> NDArray[Any]:
+    """Numbers as of an integer type; DataError, naming `what`, if they are not."""
+    found, range_ = np.asarray(values), np.iinfo(kind)
+    if found.dtype.kind not in "ui" or np.any((found < range_.min) | (found > range_.max)):
+        raise DataError(f"{what} must be whole numbers from {range_.min} to {range_.max}.")
+    return found.astype(kind)
+
+
+def open_event_file(path: FilePath) -> LabelledEvents:
+    """Open an event file: every byte is checked, a block at a time, and no event is kept.
+
+    Raises:
+        ArtifactError: it is missing or damaged, or breaks the format.
+    """
+    arrays = read_npz(path, _SMALL.schema, leave_out=_EVENTS)
+    problem = _SMALL.problem(arrays)
+    if problem:
+        raise ArtifactError(f"{path}: {problem}: write it again.")
+    setting = EventSetting(
+        str(arrays["title"]),
+        subject_of(arrays),
+        tuple(arrays["shape"].tolist()),
+        int(arrays["duration_us"]),
+    )
+    times, units = (stored_array(path, name) for name in _EVENTS)
+    events = EventSamples(times, units, arrays["offsets"])
+    problem = events.problem(setting.n_units)
+    if problem:
+        raise ArtifactError(f"{path}: {problem}: write it again.")
+    places, n_train = np.arange(len(events)), arrays.get("n_train")
+    return LabelledEvents(
+        events,
+        places,
+        arrays["labels"],
+        arrays.get("index", places),
+        setting,
+        None if n_train is None else int(n_train),
+    )

@@ -4,7 +4,6 @@ Shapes: N samples, images of H x W pixels.
 """
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.errors import DataError
 from spikejoule.core.npz import schema_of
 from spikejoule.core.schema import Array, ArrayFile, Arrays, Record, Sha256, Text
-from spikejoule.data.event_file import EVENT_SAMPLES_SCHEMA, LabelledEvents, open_event_file
+from spikejoule.core.store import FilePath
+from spikejoule.data.events import EVENT_SAMPLES_SCHEMA, LabelledEvents, open_event_file
 from spikejoule.data.subject import (
     DIGITS,
     SUBJECT_ARRAYS,
@@ -81,15 +81,6 @@ class DataDescription(Record):
     class_names: list[Text] | None = None
     samples: Text | None = None
 
-    def check_counts(self, path: str | os.PathLike[str], train: int, validation: int) -> None:
-        """Raise ArtifactError, naming `path`, unless this describes so many images."""
-        if (self.counts.train, self.counts.validation) != (train, validation):
-            raise ArtifactError(
-                f"{path} states {self.counts.train:,} images to train and "
-                f"{self.counts.validation:,} to validate, but there are {train:,} and "
-                f"{validation:,}: run the prepare stage again."
-            )
-
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
@@ -128,7 +119,7 @@ class LabelledImages:
         """SHA-256 (hexadecimal) of the pixels."""
         return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: FilePath) -> None:
         """Write images, labels and index to an .npz file, atomically and deterministically."""
         arrays: dict[str, NDArray[Any]] = {
             "images": self.images, "labels": self.labels, "index": self.index
@@ -162,7 +153,7 @@ class Dataset:
 def check_images(
     images: NDArray[np.uint8],
     labels: NDArray[np.uint8],
-    what: str | os.PathLike[str],
+    what: FilePath,
     subject: Subject = DIGITS,
 ) -> None:
     """Raise DataError unless these are N >= 1 images with N labels of the subject's classes."""
@@ -191,11 +182,9 @@ def split_validation(train: Samples, validation_size: float, seed: int) -> tuple
             stratify=train.labels,
         )
     except ValueError as error:
-        what = "images" if isinstance(train, LabelledImages) else "samples"
         raise DataError(
-            f"data.validation_size: {validation_size} cannot be split off the "
-            f"{len(train):,} training {what} with every {train.subject.noun} on both sides "
-            f"({error})"
+            f"data.validation_size: {validation_size} cannot be split off the {len(train):,} "
+            f"training samples with every {train.subject.noun} on both sides ({error})"
         ) from error
     return train.select(np.sort(kept)), train.select(np.sort(validation))
 
@@ -204,21 +193,18 @@ def describe(
     dataset: Dataset, train: Samples, validation: Samples, validated_on_test: bool
 ) -> DataDescription:
     """What was used: the content of the metrics file of the data."""
-    subject = train.subject
-    stated = asdict(subject) | {"class_names": list(subject.class_names)}
-    return DataDescription.model_validate(
-        {
-            "source": dataset.source,
-            "title": dataset.title,
-            "note": dataset.note,
-            "counts": {
-                "train": len(train), "validation": len(validation), "test": len(dataset.test)
-            },
-            "sha256": dict(dataset.sha256),
-            "validated_on_test": validated_on_test,
-            **({} if subject == DIGITS else stated),
-        }
-    )  # fmt: skip
+    subject, stated = train.subject, {}
+    if subject != DIGITS:
+        stated = asdict(subject) | {"class_names": list(subject.class_names)}
+    return DataDescription(
+        source=dataset.source,
+        title=dataset.title,
+        note=dataset.note,
+        counts=ImageCounts(train=len(train), validation=len(validation), test=len(dataset.test)),
+        sha256=dict(dataset.sha256),
+        validated_on_test=validated_on_test,
+        **stated,
+    )
 
 
 def subject_of_data(data: Mapping[str, Any]) -> Subject:
@@ -229,12 +215,12 @@ def subject_of_data(data: Mapping[str, Any]) -> Subject:
     return Subject(str(noun), tuple(names), str(data.get("samples", DIGITS.samples)))
 
 
-def load_images(path: str | os.PathLike[str]) -> LabelledImages:
+def load_images(path: FilePath) -> LabelledImages:
     """Read images from a file; one that is missing, damaged or another: ArtifactError."""
     arrays = IMAGES.read(path)
     return LabelledImages(arrays["images"], arrays["labels"], arrays["index"], subject_of(arrays))
 
 
-def load_samples(path: str | os.PathLike[str]) -> Samples:
+def load_samples(path: FilePath) -> Samples:
     """Read a file of either kind; one that is missing, damaged or another: ArtifactError."""
     return open_event_file(path) if schema_of(path) == EVENT_SAMPLES_SCHEMA else load_images(path)

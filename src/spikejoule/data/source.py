@@ -16,7 +16,7 @@ from pydantic import Field
 
 from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.parameters import Kind, Line
-from spikejoule.data.event_file import (
+from spikejoule.data.events import (
     EventBlock,
     EventSetting,
     LabelledEvents,
@@ -90,9 +90,8 @@ def fetch(url: str, path: Path, md5: str, source: str, advice: str) -> None:
     Raises:
         DataError: it cannot be had, or is another file; the sentence names the address.
     """
-    # Here and not above: a training needs neither.
+    # Here and not above: a training does not need it.
     import pooch
-    from requests.exceptions import RequestException
 
     host = urlsplit(url).netloc
     pooch.get_logger().setLevel(logging.WARNING)
@@ -106,19 +105,11 @@ def fetch(url: str, path: Path, md5: str, source: str, advice: str) -> None:
             path=path.parent,
             downloader=pooch.HTTPDownloader(timeout=TIMEOUT_SECONDS),
         )
-    except RequestException as error:
+    except (OSError, ValueError) as error:  # of network and disk, and of the checksum
         reason = " ".join(str(error).split())
         raise DataError(
-            f"data.source: {source} could not be downloaded from {host} ({reason}); {advice}."
-        ) from error
-    except ValueError as error:
-        raise DataError(
-            f"data.source: {source}: {path.name} from {host} must have the MD5 {md5}, but has "
-            f"another; {advice}."
-        ) from error
-    except OSError as error:
-        raise DataError(
-            f"data.source: {source} cannot be stored in {path.parent}: {error.strerror or error}."
+            f"data.source: {source} could not be downloaded from {host} into {path.parent} "
+            f"({reason}); {advice}."
         ) from error
 
 
@@ -152,14 +143,8 @@ class IdxSource(Source):
         self.fetch_into(places.kept(self.name))
         train, test, sha256 = read_directory(places.kept(self.name), self.subject)
         counts = f"{len(train):,} training and {len(test):,} test images"
-        return Dataset(
-            self.name,
-            f"{self.title} ({counts})",
-            f"{self.title}, known by its checksums: figures cannot be compared with MNIST's.",
-            sha256,
-            train,
-            test,
-        )
+        note = f"{self.title}, known by its checksums: figures cannot be compared with MNIST's."
+        return Dataset(self.name, f"{self.title} ({counts})", note, sha256, train, test)
 
 
 class FileSource(Source):
@@ -194,47 +179,47 @@ class SensorSource(FileSource):
 
     @abstractmethod
     def samples(self, place: Path) -> Iterator[EventBlock]:
-        """The samples of a part; DataError if there is none, or one is damaged."""
+        """The samples of a part, in the format of the set.
 
-    def place_of(self, directory: Path, part: Part) -> Path:
-        """Where a part is in a directory of the user's own; DataError if it is not there."""
-        names = [name.format(part=part, Part=part.capitalize()) for name in self.names]
-        for name in names:
-            if (directory / name).exists():
-                return directory / name
-        raise DataError(f"data.files: {directory} must hold {' or '.join(names)}, but does not.")
+        Raises:
+            DataError: there is none, or one is damaged.
+        """
 
     def load(self, places: Places) -> Dataset:
         """See :meth:`Source.load`."""
         cache, title = places.kept(self.name), self.setting.title
-        if self.files is None:
-            names = " and ".join(name for _, name, _ in self.downloads.values())
-            advice = (
-                f"without a network, put {names} into {cache}, or name a directory of the "
-                "extracted files as data.files"
+        if self.files is not None:
+            parts = self._written(cache / "files", self._in_directory(places.resolved(self.files)))
+            title = f"{title} files of {Path(self.files).name}"
+            note = (
+                f"Files in the format of {self.setting.title}, not known to be the published ones: "
+                "figures cannot be compared with those of others."
             )
-            for url, name, md5 in self.downloads.values():
-                fetch(url, cache / name, md5, self.name, advice)
-            try:
-                parts = _kept(cache)
-            except ArtifactError:
-                found = {part: cache / name for part, (_, name, _) in self.downloads.items()}
-                parts = self._written(cache, found)
-            return _dataset(self.name, title, self.note, parts)
-        directory = places.resolved(self.files)
-        if not directory.is_dir():
-            raise DataError(
-                f"data.files: {self.files} is not a directory; with data.source {self.name} it "
-                "must be one of the official files, or null for the download."
-            )
-        found = {part: self.place_of(directory, part) for part in PARTS}
-        return _dataset(
-            "directory",
-            f"{title} files of {directory.name}",
-            f"Files in the format of {title}, not known to be the published ones: figures cannot "
-            "be compared with those of others.",
-            self._written(cache / "files", found),
+            return _dataset("directory", title, note, parts)
+        names = " and ".join(name for _, name, _ in self.downloads.values())
+        advice = (
+            f"without a network, put {names} into {cache}, or name a directory of the extracted "
+            "files as data.files"
         )
+        for url, name, md5 in self.downloads.values():
+            fetch(url, cache / name, md5, self.name, advice)
+        try:
+            parts = _kept(cache)
+        except ArtifactError:
+            found = {part: cache / name for part, (_, name, _) in self.downloads.items()}
+            parts = self._written(cache, found)
+        return _dataset(self.name, title, self.note, parts)
+
+    def _in_directory(self, directory: Path) -> dict[Part, Path]:
+        """Where the parts are in a directory of the user's own; DataError if one is not there."""
+        found: dict[Part, Path] = {}
+        for part in PARTS:
+            names = [name.format(part=part, Part=part.capitalize()) for name in self.names]
+            there = [directory / name for name in names if (directory / name).exists()]
+            if not there:
+                raise DataError(f"data.files: {directory} must hold {' or '.join(names)}.")
+            found[part] = there[0]
+        return found
 
     def _written(self, folder: Path, found: Mapping[Part, Path]) -> dict[Part, LabelledEvents]:
         """The event files of a folder, written from where the parts were found."""
@@ -254,11 +239,6 @@ def _kept(folder: Path) -> dict[Part, LabelledEvents]:
 def _dataset(source: str, title: str, note: str, parts: Mapping[Part, LabelledEvents]) -> Dataset:
     """The data set of training and test events; its title says how many there are."""
     train, test = parts["train"], parts["test"]
-    return Dataset(
-        source,
-        f"{title} ({len(train):,} training and {len(test):,} test samples)",
-        note,
-        {f"{part}-events": events.sha256 for part, events in parts.items()},
-        train,
-        test,
-    )
+    title = f"{title} ({len(train):,} training and {len(test):,} test samples)"
+    sha256 = {f"{part}-events": events.sha256 for part, events in parts.items()}
+    return Dataset(source, title, note, sha256, train, test)

@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ParameterError
-from spikejoule.data.event_file import LabelledEvents
-from spikejoule.data.events import EventSamples
+from spikejoule.data.events import EventSamples, LabelledEvents
 from spikejoule.data.images import LabelledImages
 from spikejoule.encoding.counting import class_counts
 from spikejoule.encoding.encoder import Encoded, Encoder
@@ -42,16 +41,15 @@ def bin_events(samples: EventSamples, n_units: int, n_steps: int, window_us: int
     Args:
         samples: events of N samples.
         n_units: units of the layer.
-        n_steps: T.
-        window_us: length of all steps together, in microseconds; every step is as long.
+        n_steps: T, from 1 to MAX_STEPS.
+        window_us: length of all steps together, in microseconds, at least 1; every step is as long.
 
     Raises:
-        ParameterError: a window or a number of steps below 1, or too many steps or units.
+        ParameterError: too many steps or units.
     """
-    if not 1 <= n_steps <= MAX_STEPS or window_us < 1:
+    if not 1 <= n_steps <= MAX_STEPS:
         raise ParameterError(
-            f"a window of {window_us:,} us in {n_steps:,} steps; allowed are 1 us and more in 1 to "
-            f"{MAX_STEPS:,} steps"
+            f"a window in {n_steps:,} steps; allowed are 1 us and more in 1 to {MAX_STEPS:,} steps"
         )
     if n_units > MAX_UNITS:
         raise ParameterError(

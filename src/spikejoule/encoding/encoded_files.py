@@ -96,23 +96,12 @@ def load_events_of(path: Path, expected: Mapping[str, Any]) -> EventList:
 def load_encoded_images(path: Path) -> tuple[EventList, EncodedImages]:
     """Read an event list of images.
 
-    Raises ArtifactError if it is missing or damaged, or if its header tells of another window.
+    Raises ArtifactError if it is missing or damaged.
     """
     events, header = load_events(path)
     encoder = encoder_of_entry(path, header)
     others = {key: value for key, value in header.items() if key not in encoder.entry()}
     made_from = EncodedImages.from_content(path, {"encoder": encoder, **others})
-    if encoder.time_window != events.n_steps:
-        raise ArtifactError(
-            f"{path} holds {events.n_steps} steps, but states a window of {encoder.time_window}: "
-            "run the encode stage again."
-        )
-    products = None if events.currents is None else events.currents.products
-    if products != encoder.input_products:
-        raise ArtifactError(
-            f"{path} states the encoding {encoder.name} with products {encoder.input_products}, "
-            f"but holds those of {products}: run the encode stage again."
-        )
     return events, made_from
 
 

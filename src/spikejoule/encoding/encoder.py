@@ -169,7 +169,6 @@ class Encoder(Kind):
     formula_name: ClassVar[str] = "spike_formula"
     header_names: ClassVar[Mapping[str, str]] = {}
     takes: ClassVar[Literal["images", "events"]] = "images"
-    reserved: ClassVar[frozenset[str]] = frozenset({"type", "seed", "split", "images_sha256"})
 
     time_window: int = Field(ge=1, le=MAX_STEPS)
 

@@ -99,18 +99,8 @@ class Currents:
 
     def check(self, n_samples: int, n_inputs: int) -> None:
         """Verify the layout for so many samples and units; ArtifactError where it is broken."""
-        types = [array.dtype.name for array in (self.sources, self.values, self.offsets)]
-        if types != ["uint16", "float32", "int64"] or self.products not in PRODUCTS:
-            raise ArtifactError(
-                f"currents: of {', '.join(types)}, products {self.products}; needed are uint16, "
-                f"float32, int64, and one of {', '.join(PRODUCTS)}"
-            )
-        if self.sources.shape != self.values.shape:
-            raise ArtifactError(
-                f"currents: {self.values.size} values of {self.sources.size} sources"
-            )
-        if not np.isfinite(self.values).all() or not self.values.all():
-            raise ArtifactError("currents: a value is zero or not finite")
+        if self.sources.shape != self.values.shape or not self.values.all():
+            raise ArtifactError("currents: there must be a value for each source, none of them 0")
         problem = layout_problem(self.sources, self.offsets, n_samples, n_inputs)
         if problem:
             raise ArtifactError(f"currents: {problem}")
@@ -266,13 +256,12 @@ class EventList:
         """The event list of `row_arrays`, whose names have a prefix.
 
         Raises:
-            ArtifactError: the first invariant that does not hold, or an array that is missing.
+            ArtifactError: the first invariant that does not hold.
+            KeyError: an array that is missing.
         """
-        names = [f"{prefix}{name}" for name in ("sources", "row_lengths", "shape")]
-        missing = [name for name in names if name not in arrays]
-        if missing:
-            raise ArtifactError(f"it lacks the array {missing[0]!r}")
-        sources, row_lengths, (n_samples, n_steps, n_inputs) = (arrays[name] for name in names)
+        sources, row_lengths, (n_samples, n_steps, n_inputs) = (
+            arrays[f"{prefix}{name}"] for name in ("sources", "row_lengths", "shape")
+        )
         offsets = offsets_of(row_lengths.astype(np.int64))
         events = cls(sources, offsets, int(n_samples), int(n_steps), int(n_inputs))
         events.check()
@@ -378,22 +367,16 @@ def load_events(path: Path) -> tuple[EventList, dict[str, str | int | float]]:
     arrays = EVENTS.read(path)
     try:
         events = EventList.from_row_arrays(arrays)
-        if any(name in arrays for name in EVENTS.optional):
-            events = replace(events, currents=_currents(arrays))
+        if "current_sources" in arrays:
+            products: Any = str(arrays["current_products"])
+            offsets = offsets_of(arrays["current_lengths"].astype(np.int64))
+            currents = arrays["current_sources"], arrays["current_values"]
+            events = replace(events, currents=Currents(*currents, offsets, products))
             events.check()
         encoding = {
             str(key): json.loads(str(value))
             for key, value in zip(arrays["encoding_keys"], arrays["encoding_values"], strict=True)
         }
-    except (ArtifactError, ValueError) as error:
-        raise ArtifactError(f"{path}: {error}") from None
+    except (ArtifactError, KeyError, ValueError) as error:
+        raise ArtifactError(f"{path}: {error}: run the stage that writes it.") from None
     return events, encoding
-
-
-def _currents(arrays: Arrays) -> Currents:
-    missing = [name for name in EVENTS.optional if name not in arrays]
-    if missing:
-        raise ArtifactError(f"it lacks the arrays {', '.join(missing)}")
-    offsets = offsets_of(arrays["current_lengths"].astype(np.int64))
-    products: Any = str(arrays["current_products"])
-    return Currents(arrays["current_sources"], arrays["current_values"], offsets, products)

@@ -28,8 +28,7 @@ from spikejoule.energy.ledger import (
     code_until,
     spiking_variants,
 )
-from spikejoule.evaluation.accuracy import step_outcomes
-from spikejoule.evaluation.early_exit import EarlyExit, exit_steps
+from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint
 from spikejoule.model.pruning import fan_outs_by_source

@@ -46,7 +46,7 @@ from spikejoule.energy.estimates import (
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
 from spikejoule.energy.training import PHASES, TrainingCounts
-from spikejoule.evaluation.early_exit import stopped_after
+from spikejoule.evaluation.accuracy import stopped_after
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
 

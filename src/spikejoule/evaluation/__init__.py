@@ -2,8 +2,7 @@
 
 measurement   one pass of images through a network, and what is counted of it
 lazy_updates  neuron updates of event-driven hardware
-accuracy      accuracy with its interval, at the end of the window and at every step
-early_exit    stopping before the end of the window
+accuracy      accuracy with its interval: at the end, at every step, and with an early exit
 evaluation    the metrics of a test set, and their files
 inference     running a trained network on spikes, and the files of measured inference
 """
@@ -11,4 +10,4 @@ inference     running a trained network on spikes, and the files of measured inf
 from typing import Literal
 
 ExitRule = Literal["lead", "first_spike"]
-"""When a network stops early; see `spikejoule.evaluation.early_exit`."""
+"""When a network stops early; see `spikejoule.evaluation.accuracy`."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.errors import DataError
 from spikejoule.core.npz import write_npz
 from spikejoule.core.schema import (
     Count,
@@ -25,12 +25,10 @@ from spikejoule.core.schema import (
     Row,
     Table,
     Text,
-    accuracy_interval,
 )
 from spikejoule.data.images import Samples
 from spikejoule.data.subject import MAX_CLASSES
-from spikejoule.evaluation.accuracy import Accuracy, StepTable, accuracy
-from spikejoule.evaluation.early_exit import EarlyExit
+from spikejoule.evaluation.accuracy import Accuracy, EarlyExit, StepTable, accuracy
 from spikejoule.evaluation.measurement import Measurement
 
 
@@ -92,8 +90,6 @@ class EvaluationMetrics(Record):
     A metric that is added has the default None, which is what files from before it mean.
     """
 
-    intervals: ClassVar = (accuracy_interval("test_accuracy"),)
-
     test_accuracy_percent: Percent
     test_accuracy_low_percent: Percent
     test_accuracy_high_percent: Percent
@@ -133,8 +129,6 @@ class EvaluationMetrics(Record):
 class ClassRow(Row):
     """Accuracy on the samples of one class, the column `class`; empty where there are none."""
 
-    intervals: ClassVar = (accuracy_interval(),)
-
     label: int = Field(ge=0, lt=MAX_CLASSES, alias="class")
     n_samples: Count
     accuracy_percent: MaybePercent
@@ -147,12 +141,6 @@ class PerClass(Table):
 
     row: ClassVar[type[Row]] = ClassRow
     rows: tuple[ClassRow, ...]
-
-    @model_validator(mode="after")
-    def _has_each_class(self) -> Self:
-        if [row.label for row in self.rows] != list(range(len(self.rows))) or not self.rows:
-            raise ValueError("it must have a row for each class, from 0 on")
-        return self
 
 
 class ConfusionRow(Row):
@@ -183,8 +171,6 @@ class Confusion(Table):
             np.ndindex(n_classes, n_classes)
         ):
             raise ValueError("it must have a row for each pair of classes, in their order")
-        if not any(row.n_samples for row in self.rows):
-            raise ValueError("it must count at least one sample")
         return self
 
 
@@ -233,9 +219,15 @@ class EvaluationFiles:
         )
 
     def write(self, paths: Mapping[str, Path]) -> None:
-        """Write each to the path of its name, from which `read_evaluation` reads it."""
+        """Write each to the path of its name, from which `read` reads it."""
         for name, record in vars(self).items():
             record.write(paths[name])
+
+    @classmethod
+    def read(cls, paths: Mapping[str, Path]) -> Self:
+        """Read what `write` wrote; ArtifactError if a file is missing or damaged."""
+        kinds = get_type_hints(cls)
+        return cls(**{name: kind.read(paths[name]) for name, kind in kinds.items()})
 
     def as_checkpoint_entry(self, confidence: float) -> dict[str, Any]:
         """What the complete checkpoint says of the test set; intervals have this confidence."""
@@ -245,61 +237,6 @@ class EvaluationFiles:
             "n_samples": int(self.confusion.matrix.sum()),
             "per_class": {str(row.label): row.accuracy_percent for row in self.per_class.rows},
         }
-
-
-def read_evaluation(
-    paths: Mapping[str, Path], labels: NDArray[np.uint8], n_steps: int
-) -> EvaluationFiles:
-    """Read `evaluate_metrics`, `per_class`, `confusion`, `accuracy_by_step` and `early_exit`.
-
-    Args:
-        paths: by these names; and `test`, the file of the test images.
-        labels: of the test images, [N].
-        n_steps: of the window.
-
-    Raises:
-        ArtifactError: a file is missing or damaged, tells of another evaluation than the confusion
-            matrix, or of other images or another window.
-    """
-    kinds = get_type_hints(EvaluationFiles)
-    files = EvaluationFiles(**{name: kind.read(paths[name]) for name, kind in kinds.items()})
-    matrix = files.confusion.matrix
-    classes = [row.n_samples for row in files.per_class.rows]
-    for other, counted in (
-        ("confusion", matrix.sum(axis=1).tolist()),
-        ("test", np.bincount(labels, minlength=len(classes)).tolist()),
-    ):
-        if classes != counted:
-            raise ArtifactError(
-                f"{paths['per_class']} counts {classes} samples of the classes, but "
-                f"{paths[other]} holds {counted}: run the evaluate stage again."
-            )
-    if len(files.accuracy_by_step.rows) != n_steps:
-        raise ArtifactError(
-            f"{paths['accuracy_by_step']} has {len(files.accuracy_by_step.rows)} steps, but the "
-            f"window has {n_steps}: run the evaluate stage again."
-        )
-    overall = 100 * int(np.trace(matrix)) / int(matrix.sum())
-    compared: list[tuple[str, float | None, float | None]] = [
-        ("evaluate_metrics", files.evaluate_metrics.test_accuracy_percent, overall),
-        ("accuracy_by_step", files.accuracy_by_step.rows[-1].accuracy_percent, overall),
-        ("early_exit", files.early_exit.whole_window.test.accuracy_percent, overall),
-        *(
-            (
-                "per_class",
-                row.accuracy_percent,
-                100 * correct / row.n_samples if row.n_samples else None,
-            )
-            for row, correct in zip(files.per_class.rows, matrix.diagonal().tolist(), strict=True)
-        ),
-    ]
-    for name, percent, by_count in compared:
-        if percent != by_count:
-            raise ArtifactError(
-                f"{paths[name]} gives an accuracy of {percent} %, but by {paths['confusion']} it "
-                f"is {by_count} %: run the evaluate stage again."
-            )
-    return files
 
 
 def save_predictions(path: Path, samples: Samples, measured: Measurement) -> None:

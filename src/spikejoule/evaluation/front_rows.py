@@ -3,9 +3,9 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from spikejoule.core.schema import Flag, NotNegative, Percent, Row, Table, Text
 
@@ -86,24 +86,6 @@ class FrontTable(Table):
 
     row: ClassVar[type[Row]] = FrontRow
     rows: tuple[FrontRow, ...]
-
-    @model_validator(mode="after")
-    def _rows_fit_each_other(self) -> Self:
-        events = [row.synaptic_events_per_inference for row in self.rows]
-        if sorted(events) != events:
-            raise ValueError("the synaptic events must ascend from row to row")
-        if len({(row.run_id, row.early_exit) for row in self.rows}) < len(self.rows):
-            raise ValueError("a run is there twice")
-        if len({row.data_source for row in self.rows}) > 1:
-            raise ValueError("the rows are of different data")
-        on_front = pareto_front(events, [row.validation_accuracy_percent for row in self.rows])
-        for number, (row, is_on_front) in enumerate(zip(self.rows, on_front, strict=True), start=2):
-            if row.on_front != is_on_front:
-                raise ValueError(
-                    f"row {number}: on_front is {row.on_front:d}, but by the accuracies and events "
-                    f"of all rows it is {is_on_front:d}"
-                )
-        return self
 
 
 FRONT_COLUMNS: Final = FrontTable.columns()

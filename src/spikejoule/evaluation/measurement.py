@@ -17,7 +17,6 @@ Bias additions and the leak, which both ways of computing need, are in neither c
 of their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -140,18 +139,10 @@ def energy_proxies(
     an inference takes. `synaptic_events` are the mean events of each weight matrix of a pruned
     network, counted synapse by synapse; None if every spike reaches all of the next layer. (Dense
     operations are those of the whole matrices either way.) `input_macs` are the mean
-    multiply-accumulates of constant currents; None for an input of spikes. Raises ValueError for a
-    layer without a count, a negative or non-finite count, or less than one step.
+    multiply-accumulates of constant currents; None for an input of spikes.
     """
     senders = architecture.layer_names[:-1]
-    missing = [name for name in senders if name not in spikes_per_inference]
-    if missing:
-        raise ValueError(f"no spike count for {', '.join(missing)}")
     spikes = {name: float(spikes_per_inference[name]) for name in senders}
-    if any(not 0 <= count < math.inf for count in spikes.values()):
-        raise ValueError(f"spike counts must be finite and not negative: {spikes}")
-    if time_window < 1:
-        raise ValueError(f"an inference takes at least one step, not {time_window}")
     connections = tuple(
         ConnectionProxy(
             name=name,

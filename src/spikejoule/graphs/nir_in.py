@@ -18,7 +18,7 @@ from nir.serialization import hdf2dict
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.store import MAX_DEPTH, open_regular
+from spikejoule.core.store import open_regular
 from spikejoule.graphs.network import (
     Convolution,
     Dense,
@@ -258,6 +258,9 @@ the like for what is damaged.
 
 MAX_ARRAY_BYTES: Final = 2 << 30
 """Of all arrays of a file, unpacked; its weights take as much again in float64."""
+
+MAX_DEPTH: Final = 64
+"""Of groups in one another."""
 
 
 def read_nir(path: str | os.PathLike[str]) -> Network:

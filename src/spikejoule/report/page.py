@@ -26,8 +26,7 @@ from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.tables import FrontsRow, VerdictRow, among_recorded
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates
-from spikejoule.evaluation.accuracy import StepRow
-from spikejoule.evaluation.early_exit import EarlyExit
+from spikejoule.evaluation.accuracy import EarlyExit, StepRow
 from spikejoule.evaluation.front_rows import FrontRow
 
 if TYPE_CHECKING:

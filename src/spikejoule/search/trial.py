@@ -73,7 +73,6 @@ def load_data(paths: Mapping[str, Path], expected: Mapping[str, str]) -> SearchD
     """Read the samples; ArtifactError if they are not those of the digests that are expected."""
     samples, validation = load_samples(paths["train"]), load_samples(paths["validation"])
     description = DataDescription.read(paths["data_metrics"])
-    description.check_counts(paths["data_metrics"], len(samples), len(validation))
     for name, digest in digests(paths).items():
         if digest != expected[name]:
             raise ArtifactError(

@@ -246,7 +246,7 @@ def build_run_record(
         kind.read(paths[name]).model_dump(mode="json", exclude_unset=True)
         for name, kind in METRICS.items()
     ]
-    training = TrainTimings.read_of(paths["train_timings"], len(network.history))
+    training = TrainTimings.read(paths["train_timings"])
     inference = InferenceTimings.read(paths["inference_timings"])
     baseline = EpochTimes.read(paths["baseline_timings"])
     metrics = dict(pair for content in deciding for pair in _numbers(content))
@@ -270,8 +270,6 @@ def build_run_record(
             tags[f"host_energy.{name}"] = f"{spent.kind}: {spent.method}"
             if spent.kind == "measured":
                 metrics[f"host_energy_j/{name}"] = float(spent.energy_j or 0.0)
-                if spent.above_idle_j is not None:
-                    metrics[f"host_energy_above_idle_j/{name}"] = spent.above_idle_j
     nouns = subject_of_data(network.data).nouns
     came_out = [
         f"- {text.format(metrics[name], nouns=nouns)}\n"

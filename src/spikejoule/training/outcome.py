@@ -5,12 +5,10 @@ Headline figures (metrics/train.json), clocks (results/timings/train.json) and t
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from spikejoule.core.errors import ArtifactError
 from spikejoule.core.host_energy import EpochTimes
 from spikejoule.core.parameters import Section
 from spikejoule.core.schema import Count, Percent, Record, Text
@@ -28,14 +26,6 @@ class TrainMetrics(Record):
     epochs_trained: int = Field(ge=1)
     stop_reason: Text
 
-    @model_validator(mode="after")
-    def _best_epoch_was_trained(self) -> Self:
-        if self.best_epoch > self.epochs_trained:
-            raise ValueError(
-                f"best_epoch is {self.best_epoch}, but {self.epochs_trained} epochs were trained"
-            )
-        return self
-
 
 class TrainTimings(EpochTimes):
     """The times of a training, and what computed: results/timings/train.json."""
@@ -43,17 +33,6 @@ class TrainTimings(EpochTimes):
     device: Text
     engine: Text
     threads: Count
-
-    @classmethod
-    def read_of(cls, path: Path, n_epochs: int) -> Self:
-        """Read the timings of a network of so many epochs; ArtifactError if they are of others."""
-        timings = cls.read(path)
-        if len(timings.epoch_times_seconds) != n_epochs:
-            raise ArtifactError(
-                f"{path} times {len(timings.epoch_times_seconds)} epochs, but the network has "
-                f"{n_epochs}: train again."
-            )
-        return timings
 
 
 def history_rows(

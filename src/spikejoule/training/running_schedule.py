@@ -1,7 +1,9 @@
 """The learning rate on its way through a training, by torch's own schedulers."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
+
+from spikejoule.training.schedules import Schedule
 
 
 class RunningSchedule:
@@ -10,22 +12,14 @@ class RunningSchedule:
     It depends on nothing else: a training that resumes tells a fresh one all again.
 
     Args:
-        lr: learning rate that the scheduler starts from.
-        total_steps: steps of the optimizer in all; a scheduler of a cycle refuses more.
-        by_step: makes the scheduler that is told of every batch, from an optimizer.
-        by_accuracy: makes the scheduler that is told of every epoch's validation accuracy.
+        schedule: with its parameters.
+        lr, total_steps: as of :meth:`Schedule.scheduler`; a scheduler of a cycle refuses more.
     """
 
-    def __init__(
-        self,
-        lr: float,
-        total_steps: int,
-        by_step: Callable[[Any], Any] | None = None,
-        by_accuracy: Callable[[Any], Any] | None = None,
-    ) -> None:
+    def __init__(self, schedule: Schedule, lr: float, total_steps: int) -> None:
         self._optimizer = _only_a_rate(lr)
-        self._by_step = by_step and by_step(self._optimizer)
-        self._by_accuracy = by_accuracy and by_accuracy(self._optimizer)
+        self._scheduler = schedule.scheduler(self._optimizer, lr, total_steps)
+        self._by_accuracy = schedule.by_accuracy
         self._steps_left = total_steps - 1
         # A scheduler warns unless its optimizer has taken a step; this one has nothing to take.
         self._optimizer.step()
@@ -37,14 +31,21 @@ class RunningSchedule:
 
     def after_batch(self) -> None:
         """Move on by one step."""
-        if self._by_step and self._steps_left > 0:
-            self._by_step.step()
+        if self._scheduler and not self._by_accuracy and self._steps_left > 0:
+            self._scheduler.step()
             self._steps_left -= 1
 
     def after_epoch(self, validation_accuracy_percent: float) -> None:
         """Move on by one epoch."""
-        if self._by_accuracy:
-            self._by_accuracy.step(validation_accuracy_percent)
+        if self._scheduler and self._by_accuracy:
+            self._scheduler.step(validation_accuracy_percent)
+
+    def after_epochs(self, accuracies_percent: Iterable[float], n_batches: int) -> None:
+        """Move on by epochs of so many batches, with these validation accuracies."""
+        for accuracy in accuracies_percent:
+            for _ in range(n_batches):
+                self.after_batch()
+            self.after_epoch(accuracy)
 
 
 def _only_a_rate(lr: float) -> Any:

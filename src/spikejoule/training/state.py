@@ -154,50 +154,24 @@ class TrainingState:
 
         Raises ArtifactError, with nothing taken up, if it is no state of this training.
         """
-        parts: dict[str, dict[str, NDArray[Any]]] = {"engine": {}, "best": {}, "average": {}}
+        best, sums = checkpoint.part("best.").arrays, checkpoint.part("average.").arrays
         try:
-            for full_name, array in checkpoint.arrays.items():
-                part, _, name = full_name.partition(".")
-                parts[part][name] = array
-            snapshot = Snapshot.of_arrays(parts["engine"])
+            snapshot = Snapshot.of_arrays(checkpoint.part("engine.").arrays)
             history = [EpochRecord.of_entry(entry) for entry in checkpoint.plain["history"]]
             best_epoch = int(checkpoint.plain["best_epoch"])
             exponents = tuple(map(int, checkpoint.plain["best_exponents"]))
             averaged = int(checkpoint.plain["averaged_epochs"])
             seconds = list(map(float, checkpoint.plain["seconds"]))
+            # In the engine's order: files of it have the same bytes then.
+            best_state = {name: best[name] for name in self._engine.state()} if best_epoch else {}
         except (KeyError, TypeError, ValueError) as error:
             raise ArtifactError(f"the state lacks what belongs to it ({error})") from error
-        self._check(parts, history, best_epoch, averaged)
         self.history, self.seconds = history, seconds
         if best_epoch:
-            # In the engine's order: files of it have the same bytes then.
-            self.best_state = {name: parts["best"][name] for name in self._engine.state()}
+            self.best_state = best_state
             self.best = history[best_epoch - 1]
             self.best_architecture = with_exponents(self._engine.architecture, exponents)
-        self._sums, self._averaged = parts["average"], averaged
+        self._sums, self._averaged = dict(sums), averaged
         self._engine.restore(snapshot)
-        for record in history:
-            for _ in range(self._n_batches):
-                self._schedule.after_batch()
-            self._schedule.after_epoch(record.validation_accuracy_percent)
-
-    def _check(
-        self,
-        parts: Mapping[str, Mapping[str, NDArray[Any]]],
-        history: list[EpochRecord],
-        best_epoch: int,
-        averaged: int,
-    ) -> None:
-        shapes = self._engine.architecture.parameter_shapes()
-        sound = (
-            [record.epoch for record in history] == list(range(1, len(history) + 1))
-            and 0 <= best_epoch <= len(history) <= self._settings.max_epochs
-            and _shapes(parts["best"]) == (shapes if best_epoch else {})
-            and _shapes(parts["average"]) == (shapes if averaged else {})
-        )
-        if not sound:
-            raise ArtifactError("the state is one of another training")
-
-
-def _shapes(state: Mapping[str, NDArray[Any]]) -> dict[str, tuple[int, ...]]:
-    return {name: array.shape for name, array in state.items()}
+        accuracies = [record.validation_accuracy_percent for record in history]
+        self._schedule.after_epochs(accuracies, self._n_batches)

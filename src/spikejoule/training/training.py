@@ -137,7 +137,8 @@ def train(
             f"{data.validation_events.n_steps} steps; encode them again"
         )
     n_batches = -(-len(data.samples) // settings.batch_size)
-    schedule = settings.chosen_schedule.start(settings.lr, n_batches * settings.max_epochs)
+    n_steps = n_batches * settings.max_epochs
+    schedule = RunningSchedule(settings.chosen_schedule, settings.lr, n_steps)
     training_state = TrainingState(engine, schedule, settings, n_batches)
     if state_store is not None:
         _resume(training_state, state_store, observers)

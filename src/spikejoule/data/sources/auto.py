@@ -1,7 +1,6 @@
 """Whatever can be had: the directory that the user named, the download, or 5,000 digits."""
 
 import logging
-import textwrap
 from typing import ClassVar
 
 from spikejoule.core.errors import DataError
@@ -14,13 +13,19 @@ from spikejoule.data.sources.mnist5k import load_mnist5k
 logger = logging.getLogger(__name__)
 
 
+_ONLY_DIGITS = "ONLY 5,000 DIGITS, NOT THE FULL MNIST:"
+_ADVICE = """The run continues with mnist5k: 4,000 training and 1,000 test images. Its accuracies
+and spike counts cannot be compared with figures for MNIST's 60,000 and 10,000. For the full MNIST,
+set MNIST_DIR to a directory that holds its four files and run `dvc repro --force prepare`, or name
+the directory as data.source in params.yaml."""
+
+
 class Auto(Source):
     """`Places.mnist_directory` if that is given, else the download, else mnist5k with a warning.
 
     A directory that was given but is unusable is an error: it is never passed over in silence.
     """
 
-    name: ClassVar = "auto"
     reference: ClassVar = "one of the others"
 
     def load(self, places: Places) -> Dataset:
@@ -30,23 +35,6 @@ class Auto(Source):
         try:
             return Mnist().load(places)
         except DataError as error:
-            logger.warning(_framed_warning(str(error)))
+            frame = "#" * 88
+            logger.warning("\n%s\n%s %s\n%s\n%s", frame, _ONLY_DIGITS, error, _ADVICE, frame)
             return load_mnist5k()
-
-
-def _framed_warning(reason: str) -> str:
-    """A warning that nobody can overlook: these are 5,000 digits and not 60,000."""
-    paragraphs = (
-        "WARNING: ONLY 5,000 DIGITS, NOT THE FULL MNIST",
-        reason,
-        "The run continues with mnist5k: 4,000 training and 1,000 test images. Its accuracies and "
-        "spike counts cannot be compared with figures for MNIST's 60,000 and 10,000.",
-        "For the full MNIST, set MNIST_DIR to a directory that holds its four files and run "
-        "`dvc repro --force prepare`, or name the directory as data.source in params.yaml.",
-    )
-    lines = [
-        f"# {line:<84} #"
-        for paragraph in paragraphs
-        for line in (*textwrap.wrap(paragraph, 84, break_on_hyphens=False), "")
-    ]
-    return "\n".join(["", "#" * 88, *lines[:-1], "#" * 88])

@@ -1,11 +1,11 @@
 """An event file of the user's own; `docs/reference/event-files.md` states the format."""
 
+import hashlib
 from pathlib import Path
 from typing import ClassVar
 
 from spikejoule.core.errors import ArtifactError, DataError
-from spikejoule.core.npz import stored_digest
-from spikejoule.data.event_file import LabelledEvents, open_event_file
+from spikejoule.data.events import LabelledEvents, open_event_file
 from spikejoule.data.images import Dataset
 from spikejoule.data.source import FileSource, Places
 
@@ -13,7 +13,6 @@ from spikejoule.data.source import FileSource, Places
 class Events(FileSource):
     """The file that `data.files` names; its `n_train` says which samples are for the test."""
 
-    name: ClassVar = "events"
     reference: ClassVar = "the user's own"
 
     def load(self, places: Places) -> Dataset:
@@ -23,7 +22,9 @@ class Events(FileSource):
                             "path of an event file.")  # fmt: skip
         try:
             path = places.resolved(self.files)
-            file, sha256 = open_event_file(path), stored_digest(path)
+            file = open_event_file(path)
+            with path.open("rb") as stream:
+                sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
         except ArtifactError as error:
             raise DataError(f"data.files: {error}") from error
         n_train = file.n_train
@@ -37,7 +38,7 @@ class Events(FileSource):
             self.name,
             f"{file.setting.title} ({len(train):,} training and {len(test):,} test samples)",
             f"An event file of the user's own, {path.name}.",
-            {"event-file-arrays": sha256},
+            {"event-file": sha256},
             train,
             test,
         )

@@ -9,7 +9,6 @@ from spikejoule.data.subject import Subject
 class FashionMnist(IdxSource):
     """60,000 garments to train, 10,000 to test."""
 
-    name: ClassVar = "fashion_mnist"
     reference: ClassVar = "Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747"
     title: ClassVar = "Fashion-MNIST"
     published: ClassVar = "FashionMNIST"

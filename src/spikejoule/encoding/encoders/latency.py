@@ -44,7 +44,6 @@ class Latency(ByLevel):
         latency_curve: from intensity to time, ``linear`` or ``logarithmic``.
     """
 
-    name: ClassVar = "latency"
     reference: ClassVar = "Thorpe, Delorme and Van Rullen 2001, doi:10.1016/S0893-6080(01)00083-1"
     formula: ClassVar = (
         "t = (T - 1) (1 - pixel), or T - 1 - ln(1 + (e^(T - 1) - 1) pixel); rounded; "

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import Real
-from spikejoule.data.event_file import LabelledEvents
+from spikejoule.data.events import LabelledEvents
 from spikejoule.encoding.binning import bin_all
 from spikejoule.encoding.encoder import Encoded, Encoder, Identities
 from spikejoule.encoding.events import EventList
@@ -25,7 +25,6 @@ class NoEncoding(Encoder):
         window_ms: length of all steps together, milliseconds.
     """
 
-    name: ClassVar = "none"
     reference: ClassVar = "the sensor's own events"
     formula: ClassVar = "step = floor(time * time_window / window)"
     takes: ClassVar = "events"

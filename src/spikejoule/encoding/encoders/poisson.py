@@ -28,7 +28,6 @@ class Poisson(ByLevel):
         max_rate: firing rate of a white pixel, Hz.
     """
 
-    name: ClassVar = "poisson"
     reference: ClassVar = "the seed notebook"
     formula: ClassVar = "p = (pixel * max_rate) / 1000 per timestep"
     formula_name: ClassVar = "spike_prob_formula"

@@ -34,7 +34,6 @@ class Regular(ByLevel):
         max_rate: firing rate of a white pixel, Hz.
     """
 
-    name: ClassVar = "regular"
     reference: ClassVar = (
         "Nengo's RegularSpiking (Bekolay et al. 2014, doi:10.3389/fninf.2013.00048)"
     )

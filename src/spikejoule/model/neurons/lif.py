@@ -69,7 +69,6 @@ class LeakyIntegrateAndFire(Neuron):
     Threshold and decay are numbers, or tuples of one for each layer after the input.
     """
 
-    name: ClassVar = "lif"
     reference: ClassVar = "Neftci, Mostafa and Zenke 2019, doi:10.1109/MSP.2019.2931595"
     equation: ClassVar = "v[t] = decay * u[t-1] + I[t]; spike at v >= threshold, reset to zero"
     later: ClassVar[Mapping[str, Any]] = {"reset": "zero", "bias": True, "learned": "none"}

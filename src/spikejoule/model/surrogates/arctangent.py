@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 class Arctangent(Surrogate):
     """Long tails: neurons far from their threshold learn too."""
 
-    name: ClassVar = "arctangent"
     reference: ClassVar = "Fang et al., ICCV 2021, arXiv:2007.05785"
     formula: ClassVar = "(slope / 2) / (1 + (pi / 2 * slope * x)^2)"
     default_slope: ClassVar = 2.0

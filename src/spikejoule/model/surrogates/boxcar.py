@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 class Boxcar(Surrogate):
     """The steeper, the narrower."""
 
-    name: ClassVar = "boxcar"
     reference: ClassVar = (
         "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331"
     )

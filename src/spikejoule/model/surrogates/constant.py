@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 class Constant(Surrogate):
     """A derivative that does not depend on the membrane potential."""
 
-    name: ClassVar = "constant"
     reference: ClassVar = (
         "straight-through estimator of the seed notebook; Bengio et al. 2013, arXiv:1308.3432"
     )

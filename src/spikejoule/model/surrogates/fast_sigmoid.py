@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 class FastSigmoid(Surrogate):
     """The derivative of SuperSpike."""
 
-    name: ClassVar = "fast_sigmoid"
     reference: ClassVar = (
         "Zenke and Ganguli, Neural Computation 30(6), 2018, doi:10.1162/neco_a_01086"
     )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 class Gaussian(Surrogate):
     """The density of a normal distribution with the standard deviation 1 / slope."""
 
-    name: ClassVar = "gaussian"
     reference: ClassVar = (
         "Wu et al., Frontiers in Neuroscience 12:331, 2018, doi:10.3389/fnins.2018.00331"
     )

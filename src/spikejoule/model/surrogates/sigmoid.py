@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 class Sigmoid(Surrogate):
     """The derivative of the probability that a noisy neuron fires."""
 
-    name: ClassVar = "sigmoid"
     reference: ClassVar = (
         "Zenke and Vogels, Neural Computation 33(4), 2021, doi:10.1162/neco_a_01367"
     )

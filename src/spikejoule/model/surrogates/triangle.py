@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 class Triangle(Surrogate):
     """Neurons further than 1 from their threshold learn nothing."""
 
-    name: ClassVar = "triangle"
     reference: ClassVar = "Bellec et al., NeurIPS 2018, arXiv:1803.09574"
     formula: ClassVar = "slope * max(0, 1 - |x|)"
     default_slope: ClassVar = 0.3

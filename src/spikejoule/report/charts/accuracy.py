@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from matplotlib.axes import Axes
 
 from spikejoule.energy.estimates import energy_words, joules
-from spikejoule.evaluation.accuracy import StepRow
-from spikejoule.evaluation.early_exit import EarlyExit
+from spikejoule.evaluation.accuracy import EarlyExit, StepRow
 from spikejoule.evaluation.front_rows import FrontRow, setting_text
 from spikejoule.report.charts import canvas
 from spikejoule.report.charts.canvas import Chart

@@ -1,22 +1,27 @@
 """Schedules of the learning rate, a file each; `train.schedule` chooses one."""
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar
 
 from spikejoule.core.parameters import Kind, Kinds
 
-if TYPE_CHECKING:
-    from spikejoule.training.running_schedule import RunningSchedule
-
 
 class Schedule(Kind):
-    """A schedule; each is one file of :mod:`spikejoule.training.schedules`."""
+    """A schedule; each is one file of :mod:`spikejoule.training.schedules`.
+
+    Attributes:
+        by_accuracy: whether torch's scheduler is told of every epoch's validation accuracy, and
+            not of every batch.
+    """
+
+    by_accuracy: ClassVar[bool] = False
 
     @abstractmethod
-    def start(self, lr: float, total_steps: int) -> "RunningSchedule":
-        """The schedule from its first step on.
+    def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
+        """The scheduler of torch for an optimizer; None for a rate that stays.
 
         Args:
+            optimizer: whose rate it sets; it begins with `lr`.
             lr: learning rate, of the meaning that the schedule gives it.
             total_steps: batches of all epochs together, if training is not stopped early.
         """

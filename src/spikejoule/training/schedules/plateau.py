@@ -1,11 +1,10 @@
 """A lower rate whenever the validation accuracy stands still."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
 from spikejoule.core.parameters import Real
-from spikejoule.training.running_schedule import RunningSchedule
 from spikejoule.training.schedules import Schedule
 
 
@@ -17,20 +16,16 @@ class Plateau(Schedule):
         plateau_patience: epochs without improvement before the factor applies.
     """
 
-    name: ClassVar = "plateau"
     reference: ClassVar = "torch.optim.lr_scheduler.ReduceLROnPlateau"
+    by_accuracy: ClassVar = True
 
     plateau_factor: Real = Field(default=0.5, gt=0, lt=1)
     plateau_patience: int = Field(default=2, ge=0)
 
-    def start(self, lr: float, total_steps: int) -> RunningSchedule:
-        """See :meth:`spikejoule.training.schedules.Schedule.start`; `lr` is the first rate."""
+    def scheduler(self, optimizer: Any, lr: float, total_steps: int) -> Any:
+        """See :meth:`spikejoule.training.schedules.Schedule.scheduler`; `lr` is the first rate."""
         from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-        return RunningSchedule(
-            lr,
-            total_steps,
-            by_accuracy=lambda its: ReduceLROnPlateau(
-                its, mode="max", factor=self.plateau_factor, patience=self.plateau_patience
-            ),
+        return ReduceLROnPlateau(
+            optimizer, mode="max", factor=self.plateau_factor, patience=self.plateau_patience
         )
