@@ -235,11 +235,24 @@ class ProjectSection(Section):
     test: EvaluationSection = EvaluationSection()
 
 
-class CompleteFile(Section):
+class Sizes(Section):
+    """Neurons of the input, of the hidden layer or of each, and of the output."""
+
+    n_input: int | None = None
+    n_hidden: int | list[int] | None = None
+    n_output: int | None = None
+
+    @property
+    def others(self) -> Mapping[str, Any]:
+        """What else an architecture says: of its neurons, name and parameters."""
+        return self.model_extra or {}
+
+
+class CompleteFile(Sizes):
     """All sections; those whose entries are not named here are read one by one."""
 
     model_state_dict: dict[str, Any]
-    architecture: dict[str, Any]
+    architecture: Sizes
     encoding: dict[str, Any]
     quantisation: QuantisationEntry | None = None
     test_accuracy: Percent | None = None
@@ -324,11 +337,13 @@ def complete_checkpoint(
             f"{found!r}."
         )
     file = CompleteFile.from_content(path, content)
-    stated = content["architecture"]
-    sizes = (stated.get(name, content.get(name)) for name in ("n_input", "n_hidden", "n_output"))
-    architecture, state = read_network(
-        path, tuple(sizes), stated, file.model_state_dict, file.quantisation
-    )
+    try:
+        architecture, state = _network(file)
+    # Tensors of some types have no form in NumPy.
+    except (ParameterError, ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise ArtifactError(
+            f"{path} states a network that cannot be: {error}: write it again."
+        ) from error
     return CompleteCheckpoint(
         content=dict(content),
         file=file,
@@ -338,45 +353,26 @@ def complete_checkpoint(
     )
 
 
-def read_network(
-    path: str | os.PathLike[str],
-    sizes: tuple[Any, Any, Any],
-    entry: Mapping[str, Any],
-    state: Mapping[str, Any],
-    quantisation: QuantisationEntry | None,
-) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
-    """The network and the weights of a file; ArtifactError, naming `path`, if it cannot exist.
-
-    Args:
-        path: of the file.
-        sizes: of the input, of each hidden layer (a number for one), and of the output.
-        entry: the neuron's name and parameters; other keys of it are ignored.
-        state: parameters by name, arrays or tensors.
-        quantisation: of a network of integers.
-    """
-    n_input, hidden, n_output = sizes
-    try:
-        hidden = [hidden] if _is_number(hidden) else hidden
-        if not isinstance(hidden, list | tuple) or not all(
-            _is_number(size) for size in (n_input, *hidden, n_output)
-        ):
-            raise ValueError(f"its sizes are no whole numbers: {n_input}-{hidden}-{n_output}")
-        architecture = Architecture(n_input, tuple(hidden), n_output, _neuron(entry))
-        arrays = {
-            str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else value
-            for name, value in state.items()
-        }
-        _check_state(arrays, architecture)
-        found = {
-            name: np.ascontiguousarray(arrays[name], dtype=np.float32)
-            for name in architecture.parameter_shapes()
-        }
-        return _quantised(architecture.learned_from(found), quantisation, found), found
-    # Tensors of some types have no form in NumPy.
-    except (ParameterError, ValueError, TypeError, RuntimeError, OverflowError) as error:
-        raise ArtifactError(
-            f"{path} states a network that cannot be: {error}: write it again."
-        ) from error
+def _network(file: CompleteFile) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
+    """The network and the weights of a file; raises what NumPy and the network's parts raise."""
+    # Older files state the sizes beside the architecture.
+    n_input, hidden, n_output = (
+        getattr(file.architecture, name) or getattr(file, name) for name in Sizes.model_fields
+    )
+    if None in (n_input, hidden, n_output):
+        raise ValueError("it does not say how many neurons its layers have")
+    hidden = tuple(hidden) if isinstance(hidden, list) else (hidden,)
+    architecture = Architecture(n_input, hidden, n_output, _neuron(file.architecture.others))
+    arrays = {
+        str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else value
+        for name, value in file.model_state_dict.items()
+    }
+    _check_state(arrays, architecture)
+    state = {
+        name: np.ascontiguousarray(arrays[name], dtype=np.float32)
+        for name in architecture.parameter_shapes()
+    }
+    return _quantised(architecture.learned_from(state), file.quantisation, state), state
 
 
 def _neuron(entry: Mapping[str, Any]) -> Neuron:
@@ -393,11 +389,6 @@ def _neuron(entry: Mapping[str, Any]) -> Neuron:
         return kind.model_validate({key: stated[key] for key in kind.model_fields})
     except ValidationError as error:
         raise ValueError(f"neurons: {first_problem(error)}") from error
-
-
-def _is_number(value: Any) -> bool:
-    # To Python, true is a whole number.
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_state(state: Mapping[str, Any], architecture: Architecture) -> None:
