@@ -47,21 +47,12 @@ def search(options: argparse.Namespace) -> str:
             f"`spikejoule search` needs {' and '.join(missing)}, which a project has after `make "
             "search`, or `pip install 'spikejoule[search]'`."
         )
-    # Its messages go to the standard error, which may be a file.
-    logger, handler = logging.getLogger("spikejoule"), logging.StreamHandler()
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        return _searched(options)
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(logging.NOTSET)
-
-
-def _searched(options: argparse.Namespace) -> str:
     from spikejoule.search.launch import run_search
     from spikejoule.search.study import ENDED, FAILED, TRAINED
 
+    # Its messages go to the standard error, which may be a file.
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("spikejoule").setLevel(logging.INFO)
     root = options.directory.resolve()
     params = load_params(root / PARAMS_FILE)
     search = _plan(options, root, params)
