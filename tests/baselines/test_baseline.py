@@ -206,6 +206,7 @@ class TestFile:
     @pytest.mark.parametrize(
         ("name", "change", "words"),
         [
+            ("baseline1.macs_nonzero", lambda macs: macs + 9409, r"between 0 and \[9408, 120\]"),
             ("weight_bits", lambda bits: bits // 4 * 2, "baseline1.layer1.integer_weight"),
             ("baseline2.synapses", lambda left: left - 1, "not the number of its weights"),
             ("baseline2.active", lambda _: None, "baseline2.active"),

@@ -30,6 +30,8 @@ class Inner(Record):
     low: float
     high: float
 
+    intervals: ClassVar[tuple[tuple[str, ...], ...]] = (("low", "high"),)
+
 
 class Outer(Record):
     accuracy_percent: Percent
@@ -74,6 +76,7 @@ def test_json_round_trip_leaves_out_what_was_never_set(tmp_path: Path) -> None:
     [
         ({"accuracy_percent": 500.0}, "accuracy_percent is 500.0, but must be less than or equal"),
         ({"accuracy_percent": None}, "accuracy_percent is null, but must be a valid number"),
+        ({"inner": {"low": 3.0, "high": 2.0}}, "inner: 3.0 to 2.0 is no interval"),
         ({"inner": {"low": 3.0}}, "inner.high is missing"),
         ({"more": 1}, "more is unknown"),
     ],

@@ -244,18 +244,22 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     weights = [arrays[f"{prefix}layer{layer}.{kind}"] for layer in range(1, 1 + len(synapses))]
     if synapses not in ([of.size for of in weights], [np.count_nonzero(of) for of in weights]):
         raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
+    layer_sizes = _layer_sizes(weights)
+    counts = {name: arrays[f"{prefix}{name}"] for name in ("active", "macs_nonzero")}
+    for (name, found), most in zip(counts.items(), (layer_sizes[:-1], synapses), strict=True):
+        if found.shape[1:] != (len(synapses),) or (found > most).any():
+            raise ValueError(f"{prefix}{name} must lie between 0 and {most}")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=str(arrays["names"][place]),
-        layer_sizes=_layer_sizes(weights),
+        layer_sizes=layer_sizes,
         synapses=tuple(synapses),
         weight_bits=bits,
         activation_bits=int(arrays["activation_bits"][place]),
         equal_size=bool(arrays["equal_size"][place]),
         validation_accuracy_percent=float(arrays["validation_accuracy_percent"][place]),
         accuracy_percent=100 * correct / max(len(arrays["labels"]), 1),
-        active=arrays[f"{prefix}active"],
-        macs_nonzero=arrays[f"{prefix}macs_nonzero"],
+        **counts,
     )
 
 

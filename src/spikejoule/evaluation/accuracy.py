@@ -75,6 +75,8 @@ def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accura
 class StepRow(Row):
     """Test accuracy if every image is classified at a step of 1 ms, and its mean cost by then."""
 
+    intervals: ClassVar = (("accuracy_low_percent", "accuracy_percent", "accuracy_high_percent"),)
+
     step: int = Field(ge=1)
     accuracy_percent: Percent
     accuracy_low_percent: Percent
@@ -185,6 +187,8 @@ class ExitOutcome(Record):
         synaptic_events_per_inference: a mean; low and high bound it at the accuracy's level of
             confidence (normal approximation).
     """
+
+    intervals: ClassVar = (("accuracy_low_percent", "accuracy_percent", "accuracy_high_percent"),)
 
     accuracy_percent: Percent
     accuracy_low_percent: Percent

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from spikejoule.core.errors import DataError
+from spikejoule.core.errors import ArtifactError, DataError
 from spikejoule.core.npz import write_npz
 from spikejoule.core.schema import (
     Count,
@@ -129,6 +129,8 @@ class EvaluationMetrics(Record):
 class ClassRow(Row):
     """Accuracy on the samples of one class, the column `class`; empty where there are none."""
 
+    intervals: ClassVar = (("accuracy_low_percent", "accuracy_percent", "accuracy_high_percent"),)
+
     label: int = Field(ge=0, lt=MAX_CLASSES, alias="class")
     n_samples: Count
     accuracy_percent: MaybePercent
@@ -227,7 +229,19 @@ class EvaluationFiles:
     def read(cls, paths: Mapping[str, Path]) -> Self:
         """Read what `write` wrote; ArtifactError if a file is missing or damaged."""
         kinds = get_type_hints(cls)
-        return cls(**{name: kind.read(paths[name]) for name, kind in kinds.items()})
+        files = cls(**{name: kind.read(paths[name]) for name, kind in kinds.items()})
+        matrix = files.confusion.matrix
+        counted = [
+            (label, n_samples, 100 * int(matrix[label, label]) / n_samples if n_samples else None)
+            for label, n_samples in enumerate(matrix.sum(axis=1).tolist())
+        ]
+        rows = files.per_class.rows
+        if [(row.label, row.n_samples, row.accuracy_percent) for row in rows] != counted:
+            raise ArtifactError(
+                f"{paths['per_class']} tells of other samples than {paths['confusion']}: run the "
+                "evaluate stage again."
+            )
+        return files
 
     def as_checkpoint_entry(self, confidence: float) -> dict[str, Any]:
         """What the complete checkpoint says of the test set; intervals have this confidence."""
