@@ -297,8 +297,8 @@ def test_experiments(first: Clone, tmp_path: Path) -> None:
     code.write_text(
         unchanged
         + "\n\n_build = build_run_record\n\n\n"
-        + "def build_run_record(paths, parameters, tags, *others):\n"
-        + '    return _build(paths, parameters, {**tags, "test.code": __file__}, *others)\n',
+        + "def build_run_record(paths, parameters, tags):\n"
+        + '    return _build(paths, parameters, {**tags, "test.code": __file__})\n',
         encoding="utf-8",
     )
     command = ("exp", "run", "--name", "elsewhere", "--temp", "-S", "energy_report.figure_sample=1")
