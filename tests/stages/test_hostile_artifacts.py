@@ -48,7 +48,7 @@ def run(reader: str) -> int | str:
 
 def without_clocks(files: dict[str, bytes]) -> dict[str, Any]:
     return {
-        name: sorted(json.loads(data)) if name.startswith("results/timings/") else data
+        name: sorted(json.loads(data or b"{}")) if name.startswith("results/timings/") else data
         for name, data in files.items()
     }
 
