@@ -160,7 +160,7 @@ FAULTS = [
     (GOOD, "synaptic_event: 2", "synaptic_event: -2", 10, "is -2, but must be greater"),
     (GOOD, "synaptic_event: 2", "bias_addition: 2", 10, "nothing that scope per_event can price"),
     (GOOD, "synaptic_event: 2", "neuron_update_active: 2", 9, "both or neither"),
-    (GOOD, "    synaptic_event: 2", "    synaptic_event: 2\n    synaptic_event: 3", 11, "twice"),
+    (GOOD, "    synaptic_event: 2", "    synaptic_event: 2\n    synaptic_event: 3", 11, "key"),
     (CORE, "{per_bit: 1,", "{per_byte: 1,", 13, "prices.mac.per_byte is unknown"),
     (CORE, "parameters: joined", "access: 3", 9, "either pj_per_byte or access"),
     (CORE, "  memory:\n    pj_per_byte: [[0, 0], [8192, 2.5]]\n    parameters: joined\n", "", 11,
@@ -187,7 +187,7 @@ class TestRefused:
         for text in ("", "a: [1\nb: 2", "chip: 3\n"):
             with pytest.raises(ParameterError, match=r"^[^\n]*prices\.yaml[^\n]*$"):
                 load_profiles(written(tmp_path, text))
-        with pytest.raises(ParameterError, match="cannot be read"):
+        with pytest.raises(ParameterError, match="does not exist"):
             load_profiles(tmp_path / "none.yaml")
 
 

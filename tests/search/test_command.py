@@ -82,7 +82,7 @@ DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits":
     [
         ({"energy": "45nm-fp23"}, (), "search.yaml: energy: '45nm-fp23'"),
         (DIRECT, (), "none of 200 combinations of the space is allowed: encode.encoding: 'direct'"),
-        ({}, ("--space", "none.yaml"), "error: none.yaml cannot be read"),
+        ({}, ("--space", "none.yaml"), "error: none.yaml does not exist"),
         ({}, ("--storage", "mysql://me:secret@a/b"), "is not allowed; allowed: sqlite:///FILE, or"),
         ({}, ("--cluster", "slurm"), "error: --cluster slurm needs srun and sbatch on the PATH"),
     ],
