@@ -160,6 +160,9 @@ class Objective:
     def __call__(self, trial: Trial) -> tuple[float, float]:
         """Accuracy and energy; raises TrialPruned for a trial that comes to neither."""
         search, number = self._search, number_of(trial)
+        # Optuna's thread does so later: a trial that is killed before has no heartbeat to miss.
+        storage: Any = self._study._storage
+        storage.record_heartbeat(trial._trial_id)
         trial.set_user_attr(NUMBER, number)
         # By the trial, so that one worker alone draws the same again. Parameters are independent of
         # each other: which there are depends on the kinds that are drawn.
