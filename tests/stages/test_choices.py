@@ -73,13 +73,13 @@ def covering() -> list[Combination]:
     values = sorted(((key, of) for key in CHOICES for of in CHOICES[key]), key=lambda value: (
         -len(CHOICES[value[0]]), list(CHOICES).index(value[0])))  # fmt: skip
     missing = {
-        frozenset(pair): None
+        frozenset(pair): pair
         for pair in combinations(values, 2)
         if pair[0][0] != pair[1][0] and not excluded(dict(pair))
     }
     found = []
     while missing:
-        chosen = dict(next(iter(missing)))
+        chosen = dict(next(iter(missing.values())))
         for key in dict(values):
             if key not in chosen:
                 possible = [
