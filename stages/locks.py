@@ -23,6 +23,7 @@ def main(root: Path) -> None:
         (root / path).unlink(missing_ok=True)
     lock, aside = root / "dvc.lock", Path(".dvc/tmp/dvc.lock.damaged")
     if lock.exists() and not _is_whole(lock.read_bytes()):
+        (root / aside).parent.mkdir(parents=True, exist_ok=True)
         lock.replace(root / aside)
         print(f"warning: dvc.lock, which a kill has left damaged, is now {aside}.", file=sys.stderr)
 

@@ -100,6 +100,9 @@ ODD = (
     *(None, True, "?", "a\nb", "a\0b", "", "x" * 501, "1e999", -1, 0.5, 1e300, 10**400, math.nan),
     *([], [0.25], [True], ["0.9"], [0.9, 0.8, 0.7, 0.6], [10] * 17, {"a": 1}),
 )
+REFUSED: dict[str, list[Any]] = yaml.safe_load(
+    Path(__file__).with_name("refused_values.yaml").read_text(encoding="utf-8")
+)
 # Numbers that a parameter can be, and some that are just beyond.
 RANGES: dict[str, tuple[list[Any], list[Any]]] = {
     "seed": ([0, 2**32 - 1], [-1, 2**32, 1.0]),
@@ -187,6 +190,11 @@ class TestRefused:
     @pytest.mark.parametrize("key", all_keys())
     def test_odd_values(self, key: str) -> None:
         assert sum(self.is_refused(key, value) for value in ODD) > len(ODD) / 3
+
+    @pytest.mark.parametrize("key", all_keys())
+    def test_what_no_value_of_a_parameter_is(self, key: str) -> None:
+        assert REFUSED[key]
+        assert all(self.is_refused(key, value) for value in REFUSED[key])
 
     @pytest.mark.parametrize("key", RANGES)
     def test_the_ends_of_a_range(self, key: str) -> None:

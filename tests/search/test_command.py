@@ -84,6 +84,12 @@ DIRECT = {"fixed": {"encode.encoding": "direct"}, "space": {"model.weight_bits":
         (DIRECT, (), "none of 200 combinations of the space is allowed: encode.encoding: 'direct'"),
         ({}, ("--space", "none.yaml"), "error: none.yaml does not exist"),
         ({}, ("--storage", "mysql://me:secret@a/b"), "is not allowed; allowed: sqlite:///FILE, or"),
+        (
+            {},
+            ("--storage", "sqlite:////proc/none/x.db"),
+            "the study's database sqlite:////proc/none",
+        ),
+        ({}, ("--study", "a/b"), "study: 'a/b' is not allowed; allowed: a name of 1 to 100"),
         ({}, ("--cluster", "slurm"), "error: --cluster slurm needs srun and sbatch on the PATH"),
     ],
 )

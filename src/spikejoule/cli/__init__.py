@@ -26,6 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (`head`, say) has seen enough; without this, Python complains while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE_STATUS
+    except OSError as error:  # of a full disk behind the standard output, say
+        print(f"error: {error.strerror or error}.", file=sys.stderr)
+        return 1
     except SpikejouleError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)

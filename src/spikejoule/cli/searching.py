@@ -17,6 +17,7 @@ import pandas as pd
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
 from spikejoule.core.errors import ParameterError
+from spikejoule.core.parameters import parsed
 from spikejoule.core.store import write_bytes, write_csv
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import load_profiles, select_profile
@@ -80,9 +81,8 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
     file = options.space or root / "search.yaml"
     settings = load_search(file)
     study, trials = options.study or settings.study, options.trials or settings.trials
-    settings = SearchSettings.model_validate(
-        settings.model_dump() | {"study": study, "trials": trials}
-    )
+    asked = settings.model_dump() | {"study": study, "trials": trials}
+    settings = parsed(asked, SearchSettings, {}, {})
     space = search_space(settings, params, str(file))
     paths = artifact_paths(root)
     profiles = load_profiles(root / paths["hardware"])

@@ -126,7 +126,8 @@ def open_study(search: Search) -> optuna.Study:
     arguments: dict[str, Any] = {"pool_pre_ping": True}
     if search.storage.startswith(_SQLITE):
         path = unquote(search.storage.removeprefix(_SQLITE).partition("?")[0])
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with database_errors(search.storage):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
         arguments = {"connect_args": {"timeout": _BUSY_SECONDS}}
     with database_errors(search.storage):
         storage = _storage(search, arguments)
