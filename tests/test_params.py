@@ -191,9 +191,8 @@ class TestRefused:
     def test_odd_values(self, key: str) -> None:
         assert sum(self.is_refused(key, value) for value in ODD) > len(ODD) / 3
 
-    @pytest.mark.parametrize("key", all_keys())
+    @pytest.mark.parametrize("key", REFUSED)
     def test_what_no_value_of_a_parameter_is(self, key: str) -> None:
-        assert REFUSED[key]
         assert all(self.is_refused(key, value) for value in REFUSED[key])
 
     @pytest.mark.parametrize("key", RANGES)

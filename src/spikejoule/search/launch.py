@@ -141,14 +141,15 @@ def _left(found: Found, search: Search) -> int:
 def _started(search: Search, executor: Any, number: int) -> list[Any]:
     """Start so many workers, in Slurm as an array."""
     work: Any = Work
-    # Ctrl-C reaches all processes of a terminal: those started here leave it to the launcher.
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C reaches all processes of a terminal: those started here, which inherit that it is
+    # blocked, leave it to the launcher, which gets it when they are started.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return list(executor.map_array(work(), [search] * number))
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         raise ClusterError(f"no worker can be started ({in_one_line(error)}).") from error
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _check_last_words(ended: list[Any], again_and_again: bool) -> None:
