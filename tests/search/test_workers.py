@@ -30,7 +30,7 @@ from tests.tools.slurm import slurm_cluster  # noqa: E402
 
 pytestmark = SHARED
 
-EPOCHS = 60
+EPOCHS = 240
 STUDY = "tiny"
 
 
