@@ -33,6 +33,8 @@ export MLFLOW_DISABLE_TELEMETRY := true
 # Of the theme, an advertisement on each build is silenced.
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs
 
+##@ Run the pipeline
+
 repro: $(INSTALLED)  ## run the whole pipeline: dvc repro
 	$(DVC) repro
 
@@ -49,6 +51,8 @@ SEED_NOTEBOOK := seed=42 data.validation_size=0 encode.encoding=poisson encode.t
 
 seed-notebook: $(INSTALLED)  ## run the seed notebook's configuration as a DVC experiment
 	$(DVC) exp run --temp --force -n seed-notebook $(addprefix -S ,$(SEED_NOTEBOOK))
+
+##@ Run many
 
 # Fewer synaptic events: one spike a bright pixel, neurons without a leak, and few synapses. Each
 # budget of events per inference has its settings. `make frugal POINTS=5000-int8 SEEDS="42 43 44"` runs
@@ -127,6 +131,8 @@ search: $(INSTALLED_SEARCH)  ## search parameters for a Pareto front of accuracy
 	$(DVC) repro prepare
 	$(BIN)/spikejoule search --figure figures/search.png --table metrics/search.csv $(SEARCH)
 
+##@ See what came out
+
 front: $(INSTALLED)  ## accuracy against synaptic events, from the recorded runs: figures/front.png
 	$(BIN)/spikejoule front --figure figures/front.png --table metrics/front.csv $(FRONT)
 
@@ -141,6 +147,16 @@ plots: $(INSTALLED)  ## DVC's charts as a page that needs no network (PLOTS="dif
 	$(BIN)/python -c 'import vl_convert; print("(() => {", vl_convert.javascript_bundle(), "})();")' \
 	    > .cache/vega.js
 	$(DVC) plots $(PLOTS)
+
+experiments: $(INSTALLED)  ## DVC's experiments as a table: what differs, files left out
+	$(DVC) exp show --only-changed --drop '.*/.*'
+
+ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
+	@echo 'The runs, with the columns that matter: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview'
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/python -m mlflow ui --host 127.0.0.1 --port "$(PORT)" --workers 1 \
+	    --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
+
+##@ Check and develop
 
 test: $(INSTALLED)  ## run the quick tests (PYTEST_ARGUMENTS="-n 0 tests/data" for some of them)
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGUMENTS)
@@ -172,14 +188,6 @@ docs: $(INSTALLED_DOCS)  ## build the documentation: build/site/index.html
 docs-serve: $(INSTALLED_DOCS)  ## the documentation at http://127.0.0.1:8000, built anew as it changes
 	$(MKDOCS) serve --dev-addr 127.0.0.1:8000
 
-experiments: $(INSTALLED)  ## DVC's experiments as a table: what differs, files left out
-	$(DVC) exp show --only-changed --drop '.*/.*'
-
-ui: $(INSTALLED)  ## open the MLflow UI on this project's store, at http://127.0.0.1:5000 (PORT=...)
-	@echo 'The runs, with the columns that matter: http://127.0.0.1:$(PORT)/#/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=overview'
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/python -m mlflow ui --host 127.0.0.1 --port "$(PORT)" --workers 1 \
-	    --backend-store-uri sqlite:///mlflow.db --default-artifact-root mlartifacts
-
 bench: $(INSTALLED_BENCH)  ## measure the speed beside the seed's loop and other simulators
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks speed --output metrics/benchmark.json
 	PYTHONPATH="$(ROOT)/src:$(ROOT)" $(BIN)/python -m benchmarks graphs --output metrics/graphs.json
@@ -192,7 +200,8 @@ clean:  ## remove .venv and the tools' caches; results stay
 	find src stages tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	    /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@set -eu; \

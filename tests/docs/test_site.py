@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.site import commands, parameters
+from docs.site import commands, parameters, pipeline
 from spikejoule.cli.arguments import COMMANDS
 from spikejoule.params import load_params
 
@@ -68,8 +68,13 @@ def test_what_packages_export_is_on_the_page_of_the_api() -> None:
 
 
 def test_a_reader_with_five_minutes() -> None:
-    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+    assert len((REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
     assert len((REPOSITORY / "dvc.yaml").read_text(encoding="utf-8").splitlines()) <= 320
+
+
+def test_the_picture_of_the_pipeline_is_that_of_dvc_yaml() -> None:
+    drawn = pipeline.PICTURE.read_text(encoding="utf-8")
+    assert drawn == pipeline.drawing(), "run: python -m docs.site.pipeline"
 
 
 def test_each_parameter_with_its_default_and_what_is_allowed() -> None:
