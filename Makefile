@@ -129,7 +129,7 @@ SEARCH ?=
 
 search: $(INSTALLED_SEARCH)  ## search parameters for a Pareto front of accuracy and energy (SEARCH=...)
 	$(DVC) repro prepare
-	$(BIN)/spikejoule search --figure figures/search.png --table metrics/search.csv $(SEARCH)
+	$(BIN)/spikejoule search --table metrics/search.csv $(SEARCH)
 
 ##@ See what came out
 

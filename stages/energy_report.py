@@ -95,7 +95,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     content_of_page = PageContent(
         analysis,
-        evaluation.accuracy_by_step.rows,
         evaluation.early_exit,
         front,
         levels,
@@ -106,7 +105,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     page, card = energy_page(content_of_page), energy_card(content_of_page)
     metrics = EnergyMetrics.model_validate(headline(analysis))
-    drawn = pictures(network, evaluation, raster, confidence)
+    drawn = pictures(network, evaluation, raster)
 
     write_complete(paths["checkpoint"], content)
     save_variants(paths["contenders"], [*inputs.variants, *analysis.baselines])

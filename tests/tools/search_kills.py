@@ -72,7 +72,7 @@ class Search:
             [
                 *(sys.executable, "-m", "spikejoule.cli", "search"),
                 *("--storage", self.storage, "--table", "metrics/search.csv"),
-                *("--figure", "figures/search.png", "--heartbeat", "5", *options),
+                *("--heartbeat", "5", *options),
             ],
             cwd=self.folder,
             env=dict(self.environment),

@@ -180,7 +180,6 @@ COMMANDS: dict[str, tuple[str, str, tuple[Argument, ...]]] = {
                    "after four times that it is taken for dead (default: 10)", default=10),
             _takes("--retries", positive, "N", "how often a trial is run again whose worker was "
                    "killed (default: 5)", default=5),
-            _takes("--figure", Path, "FILE", "write the front (PNG)"),
             _table("every trial"),
             ("--cluster", {"choices": ("local", "slurm"), "default": "local",
                            "help": "where workers run (default: local)"}),

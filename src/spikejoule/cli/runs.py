@@ -58,8 +58,8 @@ def front(options: argparse.Namespace) -> str:
         table.write(options.table, compared.varied)
     if options.figure is not None:
         source = f"{compared.data_title}; {compared.n_runs} runs"
-        chart = accuracy_front(table.rows, options.at_least, source)
-        write_bytes(options.figure, chart.png())
+        if chart := accuracy_front(table.rows, source):
+            write_bytes(options.figure, chart.png())
     return front_text(compared, options.at_least, params.flattened())
 
 

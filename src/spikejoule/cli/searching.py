@@ -18,12 +18,11 @@ import pandas as pd
 from spikejoule.cli.arguments import STORAGE_VARIABLE
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.parameters import parsed
-from spikejoule.core.store import write_bytes, write_csv
+from spikejoule.core.store import write_csv
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import load_profiles, select_profile
 from spikejoule.evaluation.front_rows import pareto_front
 from spikejoule.params import Params, load_params
-from spikejoule.report.charts.accuracy import Point, search_front
 from spikejoule.search.space import (
     SearchSettings,
     check_possible,
@@ -66,8 +65,6 @@ def search(options: argparse.Namespace) -> str:
     table, energy = found_table(found[TRAINED], search, params), search.settings.energy
     if options.table is not None:
         write_csv(options.table, tuple(table), table.to_numpy().tolist())
-    if options.figure is not None:
-        write_bytes(options.figure, front_png(table, energy))
     left_out = f"{len(found[FAILED])} trials failed.\n" if found[FAILED] else ""
     dashboard = f"optuna-dashboard {without_passwords(search.storage)}"
     return f"{front_text(table, energy)}{left_out}\nThe study in a browser:\n  {dashboard}\n"
@@ -175,21 +172,3 @@ def front_text(table: pd.DataFrame, energy: str) -> str:
         f"validation set:\n\n{frame_text(front, shown)}\n\n"
         f"Each again through the pipeline, to the same weights:\n{commands}"
     )
-
-
-def front_png(table: pd.DataFrame, energy: str) -> bytes:
-    """The trials as a figure: PNG bytes; `energy` is as in search.yaml.
-
-    Raises ValueError if none takes any energy.
-    """
-    points = [
-        Point(
-            row["energy_nj_per_inference"],
-            row["validation_accuracy_percent"],
-            str(row["trial"]),
-            row["on_front"],
-        )
-        for row in table.to_dict("records")
-    ]
-    measure = f"nJ per inference ({energy}), mean over the validation set, log scale"
-    return search_front(points, measure, f"{len(points)} trials").png()

@@ -26,7 +26,7 @@ from spikejoule.energy.prices import measured_on_mnist
 from spikejoule.energy.tables import FrontsRow, VerdictRow, among_recorded
 from spikejoule.energy.training import PHASES
 from spikejoule.energy.words import sentences, templates
-from spikejoule.evaluation.accuracy import EarlyExit, StepRow
+from spikejoule.evaluation.accuracy import EarlyExit
 from spikejoule.evaluation.front_rows import FrontRow
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from spikejoule.report.charts.raster import SpikeRaster
 
 # A DOI may hold almost anything but spaces; what closes a sentence or a list does not belong to it.
-_REFERENCE = re.compile(r"(doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;]+)")
+_REFERENCE = re.compile(r"doi:10\.[^\s,;]+|arXiv:\d{4}\.\d{4,5}|https?://[^\s,;]+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,6 @@ class PageContent:
 
     Attributes:
         analysis: the priced counts.
-        by_step: accuracy if every image is answered at step 1, 2, ...
         early: early exit, by either rule.
         front: the runs of a sweep.
         levels: the verdicts of all recorded runs.
@@ -55,7 +54,6 @@ class PageContent:
     """
 
     analysis: EnergyAnalysis
-    by_step: tuple[StepRow, ...] = ()
     early: EarlyExit | None = None
     front: tuple[FrontRow, ...] = ()
     levels: tuple[VerdictRow, ...] = ()
@@ -159,16 +157,13 @@ def energy_text(title: str, analysis: EnergyAnalysis) -> str:
 
 def linked(source: str) -> Markup:
     """A reference whose DOI, arXiv number or address is a link."""
-    parts = []
-    for part in _REFERENCE.split(source):
-        address = part
-        if part.startswith("doi:"):
-            address = f"https://doi.org/{part.removeprefix('doi:')}"
-        elif part.startswith("arXiv:"):
-            address = f"https://arxiv.org/abs/{part.removeprefix('arXiv:')}"
-        link = Markup('<a href="{}">{}</a>').format(address, part)
-        parts.append(link if _REFERENCE.fullmatch(part) else escape(part))
-    return Markup("").join(parts)
+    return Markup(_REFERENCE.sub(_link, str(escape(source))))  # noqa: S704 (escaped)
+
+
+def _link(reference: re.Match[str]) -> str:
+    address = reference[0].replace("doi:", "https://doi.org/")
+    address = address.replace("arXiv:", "https://arxiv.org/abs/")
+    return f'<a href="{address}">{reference[0]}</a>'
 
 
 def _cells(energy: Energy) -> list[str]:

@@ -5,9 +5,9 @@ for the same values. Every axis has its unit; the title states what the chart sh
 below it the data that it was measured on. This package alone imports matplotlib.
 
 canvas    palette, axes, and the way to PNG and SVG
-accuracy  what accuracy costs: sweeps, searches, recorded networks, steps of the window
-energy    energy by profile and term; break-even
-learning  training, classes and their confusion
+accuracy  what accuracy costs: sweeps and recorded networks
+energy    energy by profile and term
+learning  training, and the confusion of classes
 raster    one sample, spike by spike
 """
 
@@ -17,11 +17,7 @@ from spikejoule.data.images import subject_of_data
 from spikejoule.evaluation.evaluation import EvaluationFiles
 from spikejoule.report.charts import accuracy, energy
 from spikejoule.report.charts.canvas import Chart
-from spikejoule.report.charts.learning import (
-    confusion_matrix,
-    per_class_accuracy,
-    training_curves,
-)
+from spikejoule.report.charts.learning import confusion_matrix, training_curves
 from spikejoule.report.charts.raster import SpikeRaster, spike_raster
 
 if TYPE_CHECKING:
@@ -30,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def pictures(
-    network: "TrainedNetwork", evaluation: EvaluationFiles, raster: SpikeRaster, confidence: float
+    network: "TrainedNetwork", evaluation: EvaluationFiles, raster: SpikeRaster
 ) -> dict[str, bytes]:
     """The PNG files that the pipeline keeps beside its report, by the name of the artifact.
 
@@ -38,7 +34,6 @@ def pictures(
         network: whose training is drawn.
         evaluation: its answers on the test set.
         raster: the spikes of one test image.
-        confidence: level of the intervals.
     """
     title, subject = str(network.data["title"]), subject_of_data(network.data)
     charts = {
@@ -51,13 +46,6 @@ def pictures(
         ),
         "spike_raster": spike_raster(raster, title),
         "confusion_figure": confusion_matrix(evaluation.confusion.matrix, title, subject),
-        "per_class_figure": per_class_accuracy(
-            evaluation.per_class.rows,
-            evaluation.evaluate_metrics.test_accuracy_percent,
-            confidence,
-            title,
-            subject,
-        ),
     }
     return {name: chart.png() for name, chart in charts.items()}
 
@@ -65,13 +53,10 @@ def pictures(
 def charts_of_page(content: "PageContent") -> dict[str, Chart | None]:
     """The charts of the page, by the name that its template calls them; None without data."""
     analysis, raster = content.analysis, content.raster
-    runs = any(run.synaptic_events_per_inference > 0 for run in content.front)
     return {
         "fronts": accuracy.recorded_fronts(content.fronts, analysis.judging.id),
         "by_profile": energy.by_profile(analysis),
         "by_term": energy.by_term(analysis),
-        "by_step": accuracy.by_step(analysis, content.by_step, content.early),
-        "front": accuracy.accuracy_front(content.front, None, "", False) if runs else None,
-        "break_even": energy.break_even(analysis),
-        "raster": None if raster is None else spike_raster(raster, analysis.inputs.title, False),
+        "front": accuracy.accuracy_front(content.front, ""),
+        "raster": None if raster is None else spike_raster(raster, analysis.inputs.title),
     }

@@ -1,10 +1,9 @@
 """What all charts share: palette, axes, and the way from a figure to a PNG or to the page's SVG."""
 
 import io
-import math
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +14,7 @@ from markupsafe import Markup
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from spikejoule.energy.estimates import joules
 
@@ -43,15 +41,11 @@ PAPER, INK, MUTED, GRID, PANEL, _, GREY, BLUE, VERMILION, GREEN, PINK, GOLD = (
 )
 WIDTH_INCHES: Final = 4.8
 """Of a chart that stays readable on a phone."""
-ACCURACY_TITLE: Final = "Correct (%), log scale of errors"
 
-_DOTS_PER_INCH = 150
-# Wrong answers in percent, where an axis of accuracies may have a tick.
-_ERROR_TICKS_PERCENT = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 80, 100)
-_LEAST_ERROR_PERCENT = _ERROR_TICKS_PERCENT[0]
-_MOST_TICKS = 5
+_LEAST_ERROR_PERCENT = 0.05
 _MOST_TOLD = 80
 _TIP = "tip: "
+_VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
 
 house_style = partial(matplotlib.rc_context, fname=Path(__file__).with_name("house.mplstyle"))
 """Draw with this project's settings alone: a context, or a function's decorator."""
@@ -80,65 +74,51 @@ class Chart:
     def png(self) -> bytes:
         """The chart under its title as PNG bytes that hold no date and no version."""
         width, height = (float(size) for size in self.figure.get_size_inches())
-        lines = textwrap.wrap(self.finding, int(10.2 * width))
-        head = 0.38 + 0.2 * len(lines)
-        whole = height + head
-        at: dict[str, Any] = {"x": 0.12 / width, "va": "top", "ha": "left"}
-        title, source = 1 - 0.12 / whole, 1 - (head - 0.24) / whole
-        self.figure.text(y=title, s="\n".join(lines), fontsize=12, fontweight="bold", **at)
-        self.figure.text(y=source, s=self.source, color=MUTED, **at)
-        self.figure.set_size_inches(width, whole)
-        layout = self.figure.get_layout_engine()
-        assert isinstance(layout, ConstrainedLayoutEngine)
-        layout.set(rect=(0, 0, 1, height / whole))
+        lines = [*textwrap.wrap(self.finding, int(11 * width)), self.source]
+        self.figure.suptitle("\n".join(lines), x=0.02, ha="left")
+        self.figure.set_size_inches(width, height + 0.2 * len(lines))
         buffer = io.BytesIO()
-        self.figure.savefig(buffer, format="png", dpi=_DOTS_PER_INCH, metadata={"Software": None})
+        self.figure.savefig(buffer, format="png", metadata={"Software": None})
         return buffer.getvalue()
 
     @house_style()
     def svg(self) -> Markup:
         """The chart as an element of a page: its text is text, its colours are CSS variables.
 
-        Identifiers begin with the key; nothing refers to anything outside of the element.
+        Identifiers are of this chart alone; nothing refers to anything outside of the element.
         """
         buffer = io.StringIO()
         metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        self.figure.savefig(buffer, format="svg", metadata=metadata, facecolor="none")
-        drawn = buffer.getvalue()
+        with matplotlib.rc_context({"svg.hashsalt": self.key}):
+            self.figure.savefig(buffer, format="svg", metadata=metadata, facecolor="none")
         # What comes first is matplotlib's style sheet, which would hold for the whole page.
-        body = re.sub(r">\s+<", "><", drawn[drawn.index("</defs>") + len("</defs>") :])
+        head, body = buffer.getvalue().replace("xlink:href", "href").split("</defs>", 1)
         tips = list(dict.fromkeys(re.findall(f'<g id="{_TIP}([^"]*)"', body)))
-        body = re.sub(f'<g id="{_TIP}([^"]*)"([^>]*)>', r"<g\2><title>\1</title>", body)
-        of_the_page = partial(self._of_the_page, set(re.findall(r"#([\w-]+)", drawn)))
-        body = re.sub(r"<\w[^>]*>", lambda tag: _ATTRIBUTE.sub(of_the_page, tag[0]), body)
-        told = Markup("; ".join(tips[:: 1 + len(tips) // _MOST_TOLD]))  # noqa: S704 (escaped)
-        key, viewed = self.key, re.search(r'viewBox="([^"]*)"', drawn)
+        for pattern, to in (
+            (r">\s+<", "><"),
+            (f'<g id="{_TIP}([^"]*)"([^>]*)>', r"<g\2><title>\1</title>"),
+            (r' id="(?![a-zA-Z][0-9a-f]{10}")[^"]*"', ""),
+            (r' (?:d|x|y|transform)="[^"]*"', _two_decimals),
+            ("#[0-9a-f]{6}", lambda found: _VARIABLES.get(found[0], found[0])),
+        ):
+            body = re.sub(pattern, to, body)
+        viewed = re.search(r'viewBox="[^"]*"', head)
         assert viewed is not None
+        description = self.description or Markup("; ".join(tips[:: 1 + len(tips) // _MOST_TOLD]))  # noqa: S704 (escaped)
         return Markup(
-            '<svg class="chart" role="img" viewBox="{}" aria-labelledby="{}-title {}-description">'
-            '<title id="{}-title">{}</title><desc id="{}-description">{}</desc>{}'
-        ).format(
-            *(viewed[1], key, key, key, self.finding, key, self.description or told),
-            Markup(body.strip()),  # noqa: S704 (written above)
-        )
-
-    def _of_the_page(self, referred: set[str], attribute: re.Match[str]) -> str:
-        """An attribute without name space, font and fixed colours."""
-        name, value = attribute.groups()
-        if name == "id":
-            return f' id="{self.key}-{value}"' if value in referred else ""
-        if name in ("d", "x", "y", "transform"):
-            value = re.sub(r"(\.\d\d)\d+", r"\1", value)
-        elif name == "style":
-            value = re.sub(r"font-family: [^;]+(; )?", "", value)
-            value = re.sub(r"#[0-9a-f]{6}", lambda at: _VARIABLES.get(at[0], at[0]), value)
-        elif not value.startswith("data:"):
-            value = re.sub(r"#(?=[\w-]+\)?$)", f"#{self.key}-", value)
-        return f' {name}="{value}"'
+            '<svg class="chart" role="img" {} aria-labelledby="{key}-title {key}-description">'
+            '<title id="{key}-title">{}</title><desc id="{key}-description">{}</desc>{}'
+        ).format(Markup(viewed[0]), self.finding, description, Markup(body.strip()), key=self.key)  # noqa: S704 (written above)
 
 
-_ATTRIBUTE = re.compile(r'\s(?:xlink:)?([\w-]+)="([^"]*)"')
-_VARIABLES = {light: f"var(--{name})" for name, (light, _) in PALETTE.items()}
+def _two_decimals(attribute: re.Match[str]) -> str:
+    return re.sub(r"(\.\d\d)\d+", r"\1", attribute[0])
+
+
+def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> tuple[Figure, Axes]:
+    """A figure and its axes, outside pyplot's registry of open windows."""
+    figure = Figure(figsize=(width_inches, height_inches))
+    return figure, figure.subplots()
 
 
 def tip(artists: Iterable[Artist], words: str) -> None:
@@ -149,26 +129,15 @@ def tip(artists: Iterable[Artist], words: str) -> None:
 
 def mark(axes: Axes, x: float, y: float, words: str, **style: Any) -> None:
     """A mark at a place (a dot, unless `style` says), with a text for when it is pointed at."""
-    settings: dict[str, Any] = {"marker": "o", "linestyle": "", "clip_on": False, "zorder": 4}
-    tip(axes.plot([x], [y], **(settings | style)), words)
-
-
-def new_figure(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figure:
-    """An empty figure outside pyplot's registry of open windows."""
-    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
-    return Figure(figsize=(width_inches, height_inches), layout=layout)
+    settings: dict[str, Any] = {"marker": "o", "linestyle": "", "zorder": 4}
+    tip(axes.plot([x], [y], **settings | style), words)
 
 
 def legend_below(figure: Figure, columns: int = 1) -> None:
     """The legend of everything that has a label, each once, below the axes."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     once = dict(zip(labels, handles, strict=True))
-    figure.legend(once.values(), once.keys(), loc="outside lower left", ncols=columns, fontsize=8.5)
-
-
-def level(axes: Axes, value: float) -> None:
-    """A dashed line over the whole width at a value."""
-    axes.axhline(value, color=MUTED, linewidth=1, linestyle=(0, (5, 3)), zorder=1)
+    figure.legend(once.values(), once.keys(), loc="outside lower left", ncols=columns)
 
 
 def layer_colours(n_layers: int) -> list[str]:
@@ -177,68 +146,31 @@ def layer_colours(n_layers: int) -> list[str]:
     return [BLUE, *(hidden[place % len(hidden)] for place in range(n_layers - 2)), VERMILION]
 
 
-def plain_number(value: float) -> str:
-    """A number with thousands separators."""
-    return f"{value:,.10g}"
-
-
-def decades(
-    axes: Axes, axis: str, values: Iterable[float], label: Callable[[float], str] = joules
+def log_axis(
+    axes: Axes,
+    axis: str,
+    label: Callable[[float], str] = joules,
+    digits: tuple[float, ...] = (1, 3),
 ) -> None:
-    """A logarithmic axis ("x" or "y") that ends at round numbers.
-
-    A line at every power of ten, or at 1, 2, 5, 10, ... for few decades; at most five have labels.
-    """
-    known = [value for value in values if value > 0] or [1.0]
-    powers = range(math.floor(math.log10(min(known))) - 1, math.ceil(math.log10(max(known))) + 2)
-    digits = (1, 2, 5) if max(known) < 200 * min(known) else (1,)
-    steps = [float(f"{digit}e{power}") for power in powers for digit in digits]
-    low = max(step for step in steps if step <= min(known))
-    high = min(step for step in steps if step >= max(known) and step > low)
-    shown = [step for step in steps if low <= step <= high]
-    every = -(-len(shown) // _MOST_TICKS)
-    labels = ["" if place % every else label(step) for place, step in enumerate(shown)]
-    _set_axis(axes, axis, "log", (low, high), shown, labels)
+    """A logarithmic axis ("x" or "y") with labels at these digits times the powers of ten."""
+    axes.set(**{f"{axis}scale": "log"})
+    getattr(axes, f"{axis}axis").set(
+        major_locator=LogLocator(subs=digits, numticks=8),
+        major_formatter=lambda value, _: label(value),
+        minor_locator=NullLocator(),
+    )
 
 
-def from_zero(axes: Axes, axis: str, last: float, label: Callable[[float], str] = joules) -> None:
-    """A linear axis from 0 on with a few round ticks."""
-    last = last if last > 0 else 1.0
-    steps = MaxNLocator(_MOST_TICKS, steps=[1, 2, 5, 10]).tick_values(0, last)
-    ticks = [float(step) for step in steps if 0 <= step <= last]
-    labels = [label(step) if step else "0" for step in ticks]
-    _set_axis(axes, axis, "linear", (0, last), ticks, labels)
-
-
-def accuracy_axis(axes: Axes, accuracies_percent: Iterable[float]) -> None:
+def accuracy_axis(axes: Axes) -> None:
     """A vertical axis of accuracies, spaced by the logarithm of the errors (`error_percent`).
 
     From 98 to 99 % half of the errors vanish, which a linear axis would hide.
     """
-    errors = [error_percent(accuracy) for accuracy in accuracies_percent]
-    worst = min(tick for tick in _ERROR_TICKS_PERCENT if tick >= max(errors))
-    least = max(tick for tick in _ERROR_TICKS_PERCENT if tick <= min(errors))
-    worst = 2 * least if worst == least else worst
-    ticks = [tick for tick in _ERROR_TICKS_PERCENT if least <= tick <= worst]
-    labels = [f"{'≥ ' if tick == _LEAST_ERROR_PERCENT else ''}{100 - tick:g}" for tick in ticks]
-    _set_axis(axes, "y", "log", (worst, least), ticks, labels)
-    axes.set_ylabel(ACCURACY_TITLE)
+    log_axis(axes, "y", lambda error: f"{100 - error:g}", (1, 2, 5))
+    axes.invert_yaxis()
+    axes.set_ylabel("Correct (%), log scale of errors")
 
 
 def error_percent(accuracy_percent: float) -> float:
-    """Wrong answers in percent; none at all is drawn as the smallest error that has a tick."""
+    """Wrong answers in percent; none at all is drawn as a twentieth of a percent."""
     return max(100 - accuracy_percent, _LEAST_ERROR_PERCENT)
-
-
-def _set_axis(
-    axes: Axes,
-    axis: str,
-    scale: str,
-    ends: tuple[float, float],
-    ticks: Sequence[float],
-    labels: Sequence[str],
-) -> None:
-    axes.set(**{f"{axis}scale": scale, f"{axis}lim": ends})
-    axes.set(**{f"{axis}ticks": ticks, f"{axis}ticklabels": labels})
-    getattr(axes, f"{axis}axis").set_minor_locator(NullLocator())
-    axes.grid(True, axis=axis)  # type: ignore[arg-type]

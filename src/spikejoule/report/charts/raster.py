@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -31,7 +32,6 @@ class SpikeRaster:
         layer_names: their names, `input`, `hidden`, ..., `output`.
         subject: what the samples show.
         step_ms: milliseconds of a step.
-        input_unit: what a unit of the input is.
         source: the data, and which sample of it this is.
     """
 
@@ -41,18 +41,12 @@ class SpikeRaster:
     layer_names: Sequence[str]
     subject: Subject = DIGITS
     step_ms: float = STEP_MS
-    input_unit: str = "pixel"
     source: str = ""
 
     @cached_property
-    def spikes_per_unit(self) -> tuple[NDArray[np.int64], ...]:
-        """Spikes of each unit, int64 [units] a layer."""
-        return tuple(layer.counts_per_source() for layer in self.layers)
-
-    @property
     def answer(self) -> int | None:
         """The class with the most output spikes (the first of equals); None without a spike."""
-        counts = self.spikes_per_unit[-1]
+        counts = self.layers[-1].counts_per_source()
         return int(counts.argmax()) if counts.any() else None
 
     @property
@@ -66,10 +60,11 @@ class SpikeRaster:
 
     def title(self, place: int) -> str:
         """Of a layer: its name, and how many of its units spiked how often."""
-        layer, units = self.layers[place], f"{self.input_unit}s" if place == 0 else "neurons"
+        layer = self.layers[place]
+        units = "neurons" if place else "units" if self.image is None else "pixels"
         return (
             f"{self.layer_names[place].capitalize()}: {layer.n_events:,} spikes from "
-            f"{np.count_nonzero(self.spikes_per_unit[place]):,} of {layer.n_inputs:,} {units}"
+            f"{np.count_nonzero(layer.counts_per_source()):,} of {layer.n_inputs:,} {units}"
         )
 
 
@@ -85,66 +80,50 @@ def raster_of(measured: Measurement, samples: Samples, sample: int, step_ms: flo
             f"energy_report.figure_sample: {sample} is not allowed; allowed: 0 to "
             f"{n_measured - 1}, the test images whose spikes were measured"
         )
-    one = slice(sample, sample + 1)
-    is_image = isinstance(samples, LabelledImages)
     return SpikeRaster(
         image=samples.images[sample] if isinstance(samples, LabelledImages) else None,
         label=int(samples.labels[sample]),
-        layers=[layer.select(one) for layer in measured.layers],
+        layers=[layer.select(slice(sample, sample + 1)) for layer in measured.layers],
         layer_names=measured.counts.layer_names,
         subject=samples.subject,
         step_ms=step_ms,
-        input_unit="pixel" if is_image else "unit",
-        source=f"test {'image' if is_image else 'sample'} {sample}",
+        source=f"test {samples.subject.sample} {sample}",
     )
 
 
 @canvas.house_style()
-def spike_raster(raster: SpikeRaster, source: str, with_counts: bool = True) -> Chart:
-    """The spikes of all layers over time.
+def spike_raster(raster: SpikeRaster, source: str) -> Chart:
+    """The sample and its output spikes, and below them the spikes of all layers over time.
 
     Args:
         raster: the sample and its spikes.
         source: the data.
-        with_counts: whether the image and the output counts are beside them; the chart is wide
-            then.
     """
-    layers, n_layers, step_ms = raster.layers, len(raster.layers), raster.step_ms
-    height, width = (2.2, 9.6) if with_counts else (1.8, canvas.WIDTH_INCHES)
-    figure = canvas.new_figure(height * n_layers, width)
-    ratios = (1, 4.2) if with_counts else (1,)
-    rows = figure.add_gridspec(n_layers, len(ratios), width_ratios=ratios)
-    shared: Axes | None = None
+    layers, subject, n_layers = raster.layers, raster.subject, len(raster.layers)
+    figure = Figure(figsize=(5.4, 2 + 1.6 * n_layers))
+    grid = figure.add_gridspec(2, 1, height_ratios=(1, 0.8 * n_layers))
+    top, rows = (figure.add_subfigure(grid[place]) for place in range(2))
+    shown = subject.one(raster.label)
+    image, counts = top.subplots(1, 2, width_ratios=(1, 1.5))
+    _draw_image(image, raster.image, shown)
+    _draw_counts(counts, raster)
+    axes = rows.subplots(n_layers, 1, sharex=True)
     for place, colour in enumerate(canvas.layer_colours(n_layers)):
-        layer, last = layers[place], place == n_layers - 1
-        axes = shared = figure.add_subplot(rows[place, -1], sharex=shared)
-        _draw_spikes(axes, layer, colour, step_ms)
-        unit = f"neuron ({raster.subject.noun})" if last else "neuron"
-        if place == 0:
-            unit = raster.input_unit if raster.image is None else "pixel, row by row"
-        axes.set_ylabel(f"{raster.layer_names[place].capitalize()}\n{unit}")
-        axes.set_title(raster.title(place))
-        axes.tick_params(labelbottom=last)
-        if last and layer.n_inputs <= _MOST_NUMBERED_UNITS:
-            axes.set_yticks(range(layer.n_inputs), raster.subject.class_names[: layer.n_inputs])
-            axes.tick_params(axis="y", labelsize=7)
+        layer, on = layers[place], axes[place]
+        _draw_spikes(on, layer, colour, raster.step_ms)
+        unit = "neuron" if place else "unit" if raster.image is None else "pixel, row by row"
+        on.set(title=raster.title(place), ylabel=unit)
+    if layers[-1].n_inputs <= _MOST_NUMBERED_UNITS:
+        names = subject.class_names[: layers[-1].n_inputs]
+        axes[-1].set_yticks(range(len(names)), names, fontsize=7)
     # The spikes of step t are drawn at t, in the middle of it.
-    axes.set_xlim(-0.5 * step_ms, (layers[0].n_steps - 0.5) * step_ms)
-    axes.set_xlabel("Time (ms)")
-    shown, word = raster.subject.one(raster.label), "sample" if raster.image is None else "image"
-    finding = f"One {word}, spike by spike: {shown}, {raster.outcome}"
-    if with_counts:
-        if raster.image is not None:
-            _draw_image(figure.add_subplot(rows[0, 0]), raster.image, shown)
-        _draw_counts(figure.add_subplot(rows[-1, 0], sharey=axes), raster)
-        finding = (
-            f"{shown[:1].upper()}{shown[1:]}, {raster.outcome}: {layers[0].n_events:,} input "
-            f"spikes cause {sum(layer.n_events for layer in layers[1:-1]):,} hidden and "
-            f"{layers[-1].n_events:,} output spikes in {layers[0].n_steps * step_ms:g} ms"
-        )
+    axes[-1].set_xlim(-0.5 * raster.step_ms, (layers[0].n_steps - 0.5) * raster.step_ms)
+    axes[-1].set_xlabel("Time (ms)")
     return Chart(
         "raster",
-        finding,
+        f"{shown[:1].upper()}{shown[1:]}, {raster.outcome}: {layers[0].n_events:,} input "
+        f"spikes cause {sum(layer.n_events for layer in layers[1:-1]):,} hidden and "
+        f"{layers[-1].n_events:,} output spikes in {layers[0].n_steps * raster.step_ms:g} ms",
         figure,
         "; ".join(filter(None, (source, raster.source))),
         "; ".join(raster.title(place) for place in range(n_layers)),
@@ -156,28 +135,25 @@ def _draw_spikes(axes: Axes, layer: EventList, colour: str, step_ms: float) -> N
     times, units = layer.row_of_each_event() * step_ms, layer.sources.astype(np.float64)
     half, gaps = max(0.35, 0.01 * layer.n_inputs), np.full(len(times), np.nan)
     x, y = np.stack([times, times, gaps], 1), np.stack([units - half, units + half, gaps], 1)
-    axes.plot(x.ravel(), y.ravel(), color=colour, linewidth=1.4, solid_capstyle="butt")
+    axes.plot(x.ravel(), y.ravel(), color=colour, solid_capstyle="butt")
     margin = max(0.6, 0.02 * layer.n_inputs)
     # Index 0 on top, so that the input reads like the image.
     axes.set_ylim(layer.n_inputs - 1 + margin, -margin)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
 
 
-def _draw_image(axes: Axes, image: NDArray[np.uint8], shown: str) -> None:
-    axes.imshow(image, cmap="Greys_r", vmin=0, vmax=255, interpolation="none")
-    axes.set(title=f"Image: {shown}", xticks=[], yticks=[])
-    axes.set_xlabel(" × ".join(str(size) for size in image.shape) + " pixels")
-    axes.spines[:].set_visible(True)
+def _draw_image(axes: Axes, image: NDArray[np.uint8] | None, shown: str) -> None:
+    axes.set_axis_off()
+    axes.set_title(f"Shown: {shown}")
+    if image is not None:
+        axes.imshow(image, vmin=0, vmax=255)
 
 
 def _draw_counts(axes: Axes, raster: SpikeRaster) -> None:
-    counts, answer = raster.spikes_per_unit[-1], raster.answer
+    counts, answer = raster.layers[-1].counts_per_source(), raster.answer
+    names = raster.subject.class_names[: counts.size]
     colours = [canvas.VERMILION if label == answer else canvas.GREY for label in range(counts.size)]
-    bars = axes.barh(range(counts.size), counts, color=colours, height=0.7)
-    axes.bar_label(bars, [str(count) if count else "" for count in counts], padding=3, fontsize=8)
-    axes.set_xlim(0, max(int(counts.max()) * 1.2, 1))
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    axes.set(xlabel="Output spikes", ylabel=raster.subject.noun.capitalize())
-    named = None if answer is None else raster.subject.class_names[answer]
-    axes.set_title("No output spikes" if named is None else f"Most spikes: {named}")
-    axes.grid(True, axis="x")
+    axes.bar(range(counts.size), counts, color=colours)
+    axes.set_xticks(range(counts.size), names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    axes.set_title(f"Output spikes by {raster.subject.noun}: {raster.outcome}")
