@@ -16,7 +16,6 @@ from spikejoule.baselines.counts import (
 from spikejoule.baselines.quantised import CALIBRATION_IMAGES, activation_bits, quantise
 from spikejoule.baselines.settings import Variant, family
 from spikejoule.baselines.training import BaselinesTraining, train_baselines
-from spikejoule.core.host_energy import EpochTimes, HostEnergy
 from spikejoule.core.resume import StateStore
 from spikejoule.core.store import write_json
 from spikejoule.data.events import LabelledEvents
@@ -25,6 +24,7 @@ from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy
 from spikejoule.model.architecture import Architecture, State
 from spikejoule.params import Params
+from spikejoule.training.epochs import EpochTimes
 from spikejoule.training.teacher import TEACHER, activations
 from stages.shared.resuming import resumable
 
@@ -37,8 +37,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     """Write counts and predictions of all networks, headline figures, and the times."""
     splits = _images({name: load_samples(paths[name]) for name in _SPLITS}, params)
     with resumable("baseline", params) as resume:
-        with HostEnergy() as resume.host:
-            training = _train(splits, params, resume if resume.is_owned else None)
+        training = _train(splits, params, resume if resume.is_owned else None)
         baselines = list(_measured(training, splits, params))
         save_baseline(paths["baseline"], baselines, splits["test"].labels)
         TEACHER.write(paths["teacher"], _floating_point(training))
@@ -52,7 +51,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             training_time_seconds=sum(training.epoch_seconds),
             epoch_times_seconds=list(training.epoch_seconds),
             timestamp=resume.started,
-            host_energy=resume.host_energy(),
         ).write(paths["baseline_timings"])
         resume.end(paths["baseline_timings"])
         for baseline in baselines:

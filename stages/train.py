@@ -7,7 +7,6 @@ from typing import Any
 
 from tqdm import tqdm
 
-from spikejoule.core.host_energy import HostEnergy
 from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
@@ -61,11 +60,10 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     ):
         progress = Progress(bar, params.train.max_epochs)
         observers = (progress,) if run is None else (progress, run)
-        with HostEnergy(uses_gpu=engine.device != "cpu") as resume.host:
-            result = train(
-                data, engine, params.train, params.seed, observers,
-                state_store=resume if resume.is_owned else None,
-            )  # fmt: skip
+        result = train(
+            data, engine, params.train, params.seed, observers,
+            state_store=resume if resume.is_owned else None,
+        )  # fmt: skip
         network = trained_network(
             result,
             encoder,
@@ -92,7 +90,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
             device=engine.device,
             engine=engine.name,
             threads=threads,
-            host_energy=resume.host_energy(),
         ).write(paths["train_timings"])
         resume.end(paths["train_timings"])
         logger.info(

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.params import EARLIER, Params, by_new_names, load_params, parse_params
+from spikejoule.params import Params, load_params, parse_params
 
 PARAMS_FILE = Path(__file__).resolve().parents[1] / "params.yaml"
 CONTENT = yaml.safe_load(PARAMS_FILE.read_text(encoding="utf-8"))
@@ -218,10 +218,7 @@ class TestRefused:
             for part in sections:
                 section = section[part]
             del section[name]
-            before = EARLIER.get(key)
-            earlier = before if isinstance(before, list) else yaml.safe_dump(before).split("\n")[0]
-            what = f"add `{name}: {earlier}`" if key in EARLIER else "allowed: "
-            assert refusal(without).startswith(f"{key}: is missing; {what}")
+            assert refusal(without).startswith(f"{key}: is missing; allowed: ")
 
     def test_one_line_for_each_problem(self, content: dict[str, Any]) -> None:
         content["train"]["lr"] = -1
@@ -264,42 +261,9 @@ class TestFile:
         assert len(str(error.value)) < 300
 
 
-class TestResultsOfBefore:
-    """Keys that came later stand for what earlier results were made with."""
-
-    @pytest.fixture
-    def old(self, content: dict[str, Any], tmp_path: Path) -> Path:
-        for key in EARLIER:
-            section, name = key.split(".")
-            del content[section][name]
-        path = tmp_path / "params.yaml"
-        path.write_text(yaml.safe_dump(content), encoding="utf-8")
-        return path
-
-    def test_they_are_known_by_the_same_parameters(self) -> None:
-        # Of what the file holds now, the family alone was not there before.
-        content = load_params(PARAMS_FILE).model_dump(mode="json")
-        content["baseline"] |= {"family_hidden": [], "family_pruned": [0.0], "family_bits": [32]}
-        now = parse_params(content)
-        # The identity of an earlier result was all that its params.yaml held.
-        assert "train.plateau_factor" in now.deciding(), "of a schedule that is not chosen"
-        assert not now.deciding().keys() & EARLIER.keys()
-
-    def test_a_new_run_must_write_them(self, old: Path) -> None:
-        with pytest.raises(ParameterError) as caught:
-            load_params(old)
-        told = "is missing; add `{}`, which is what there was before"
-        lines = str(caught.value).splitlines()
-        assert len(lines) == len(EARLIER)
-        assert "encode.encoding: " + told.format("encoding: poisson") in lines
-        assert "model.bias: " + told.format("bias: true") in lines
-
-    def test_a_renamed_key_is_refused_by_name(self, content: dict[str, Any]) -> None:
-        params = parse_params(content)
-        content["encode"]["code"] = content["encode"].pop("encoding")
-        assert refusal(content) == "encode.code: is called encode.encoding now; rename the key"
-        assert "encode.encoding" not in params.deciding()
-        assert by_new_names({"encode.code": 1, "seed": 2}) == {"encode.encoding": 1, "seed": 2}
+def test_a_renamed_key_is_refused_by_name(content: dict[str, Any]) -> None:
+    content["encode"]["code"] = content["encode"].pop("encoding")
+    assert refusal(content) == "encode.code: is called encode.encoding now; rename the key"
 
 
 OF_IMAGES = ", ".join(sorted(name for name, code in ENCODERS.items() if code.takes == "images"))

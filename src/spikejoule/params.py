@@ -7,7 +7,7 @@ those who make one in code.
 
 import os
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -31,42 +31,14 @@ from spikejoule.evaluation import ExitRule
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.quantisation import NO_CURRENTS, WidthSettings, unfit_for_integers
-from spikejoule.training.settings import Augmentation, TrainingSettings
+from spikejoule.training import Augmentation, TrainingSettings
 
 Scalar = str | int | float | None
 Value = Scalar | list[int] | list[float]
 Values = dict[str, Value]
-V = TypeVar("V")
-
-EARLIER: Mapping[str, Value] = {
-    "encode.encoding": "poisson",
-    "data.files": None,
-    "model.neuron": "lif",
-    "train.distillation": 0.0,
-    "train.spike_penalty": 0.0,
-    "train.spike_target": 0.0,
-    "train.event_penalty": 0.0,
-    "train.event_target": 0.0,
-    "train.average_epochs": 0,
-    "train.prune_by": "magnitude",
-    "model.reset": "zero",
-    "model.bias": True,
-    "evaluate.early_exit_rule": "lead",
-    "model.weight_bits": 32,
-    "model.state_bits": 32,
-    "model.learned": "none",
-    "baseline.family_hidden": [],
-    "baseline.family_pruned": [0.0],
-    "baseline.family_bits": [32],
-    "energy_report.budget_nj": None,
-    "energy_report.min_accuracy_percent": None,
-    "energy_report.verdict_profile": "lemaire-complete",
-    "energy_report.step_us": None,
-}
-"""Keys that came after the first results, each with what those were made with."""
 
 RENAMED: Mapping[str, str] = {"encode.code": "encode.encoding"}
-"""Keys by what they were called before; a new run must use the new name."""
+"""Keys by what they were called before; the new name is said."""
 
 LIMITS = ("energy_report.budget_nj", "energy_report.min_accuracy_percent")
 """Parameters that judge a result and change none."""
@@ -76,9 +48,6 @@ WITHOUT_EFFECT = ("train.resume",)
 
 NOT_FOR_EVENTS = (*Augmentation.model_fields, "distillation")
 """Parameters of training that ask for images."""
-
-_ALWAYS_PART = ("train.plateau_factor", "train.plateau_patience", "train.warmup_fraction")
-"""Parameters of schedules that belong to every result, from before choices had their own."""
 
 
 def _tuple_of_sizes(value: object) -> object:
@@ -262,12 +231,8 @@ class Params(Section):
         return flat
 
     def deciding(self) -> Values:
-        """The parameters by which a result is known, as those of before `EARLIER` were.
-
-        Without those of kinds that were not chosen: they decide nothing. Keys that were renamed
-        have their old names, by which earlier results are known.
-        """
-        names = {new: old for old, new in RENAMED.items()}
+        """The parameters by which a result is known: those of kinds that were not chosen decide
+        nothing."""
         idle = {
             f"{name}.{key}"
             for name in type(self).model_fields
@@ -275,13 +240,8 @@ class Params(Section):
             for kinds in section.choices()
             for key in kinds.idle_in(section)
         }
-        return {
-            names.get(key, key): value
-            for key, value in self.flattened().items()
-            if (key not in idle or key in _ALWAYS_PART)
-            and key not in (*LIMITS, *WITHOUT_EFFECT)
-            and not (key in EARLIER and EARLIER[key] == value)
-        }
+        without = idle.union(LIMITS, WITHOUT_EFFECT)
+        return {key: value for key, value in self.flattened().items() if key not in without}
 
 
 def load_params(path: str | os.PathLike[str]) -> Params:
@@ -291,24 +251,4 @@ def load_params(path: str | os.PathLike[str]) -> Params:
 
 def parse_params(mapping: Mapping[str, Any]) -> Params:
     """Check the content of a params.yaml; raises ParameterError with one line for each problem."""
-    return parsed(mapping, Params, EARLIER, RENAMED)
-
-
-def by_new_names(flat: Mapping[str, V]) -> dict[str, V]:
-    """Values by full key, such as those of a recorded run, with the names that keys have today."""
-    return {RENAMED.get(key, key): value for key, value in flat.items()}
-
-
-def earlier_values() -> dict[str, Any]:
-    """What keys that came later stand for in a result from before them, by their full keys.
-
-    Beside `EARLIER` the parameters of kinds that could not be chosen yet, which decided nothing.
-    """
-    values: dict[str, Any] = dict(EARLIER)
-    for name, field in Params.model_fields.items():
-        for kinds in getattr(field.annotation, "choices", tuple)():
-            chosen = EARLIER.get(f"{name}.{kinds.key}")
-            if chosen is not None:
-                of_others = kinds.parameters().keys() - kinds[chosen].model_fields
-                values |= {f"{name}.{key}": kinds.parameters()[key].default for key in of_others}
-    return values
+    return parsed(mapping, Params, RENAMED)

@@ -14,10 +14,8 @@ from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.host_energy import HostEnergy, HostEnergyEntry, added_up
 from spikejoule.core.provenance import (
     computing_environment,
     content_digest,
@@ -37,63 +35,38 @@ _OF_THE_MACHINE = ("train.threads", *WITHOUT_EFFECT)
 
 
 class Resume(ResumeFile):
-    """The state of a stage's training; beside it, when it began and what it took.
+    """The state of a stage's training; beside it, when it began.
 
     Attributes:
         key: what the state is known by; None where none is kept.
         started: when the training began, in the first of its processes, as ISO 8601.
-        host: the energy of this process, to be set before training begins.
     """
-
-    host: HostEnergy
 
     def __init__(self, stage: str, key: str | None) -> None:
         super().__init__(project_root() / FOLDER, key or "", f"the training of stage {stage}")
         self.key = key
-        self._begin_anew()
-
-    def _begin_anew(self) -> None:
-        self.started = datetime.now().astimezone().isoformat(timespec="seconds")
-        self._earlier: list[HostEnergyEntry] = []
+        self.started = _now()
 
     def load(self) -> Checkpoint | None:
         """The state that an earlier process has left."""
         kept = super().load()
         if kept is None:
             return None
-        try:
-            plain, self.started = dict(kept.plain["training"]), str(kept.plain["started"])
-            datetime.fromisoformat(self.started)
-            self._earlier = [
-                HostEnergyEntry.model_validate(entry) for entry in kept.plain["host_energy"]
-            ]
-            return Checkpoint(plain, kept.arrays)
-        except (KeyError, TypeError, ValueError, ValidationError) as error:
-            self.refuse(f"the state lacks what belongs to it ({error})")
-            return None
+        self.started = str(kept.plain["started"])
+        return replace(kept, plain=kept.plain["training"])
 
     def save(self, kept: Checkpoint) -> None:
         """Keep a state in place of the one before.
 
         Raises SpikejouleError if the pipeline was killed: the next one goes on from here.
         """
-        energy = [*self._earlier, self.host.entry()]
-        plain = {
-            "training": kept.plain,
-            "started": self.started,
-            "host_energy": [entry.model_dump(mode="json") for entry in energy],
-        }
-        super().save(replace(kept, plain=plain))
+        super().save(replace(kept, plain={"training": kept.plain, "started": self.started}))
         end_with_the_pipeline()
 
     def refuse(self, reason: str) -> None:
         """Forget a state that nobody can go on from, and say why."""
-        self._begin_anew()
+        self.started = _now()
         super().refuse(reason)
-
-    def host_energy(self) -> HostEnergyEntry:
-        """What the machine spent, in all processes of the training."""
-        return added_up([*self._earlier, self.host.entry()])
 
     def end(self, timings: Path) -> None:
         """The outputs are written, `timings` with them; no other run writes the same of those."""
@@ -105,6 +78,10 @@ class Resume(ResumeFile):
                 write_json(self.path.with_suffix(".done"), mark)
             except ArtifactError:  # nobody would know when the state may go
                 self.done()
+
+
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from spikejoule.encoding.encoders import ENCODERS
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.surrogates import SURROGATES
 from spikejoule.params import LIMITS, EnergyReportParams, Params
+from spikejoule.training import TrainingRegime
 from spikejoule.training.schedules import SCHEDULES
-from spikejoule.training.settings import TrainingRegime
 from stages.shared.project import launches_a_stage
 from tests.tools.finished_project import inputs_and_outputs
 from tests.tools.pipeline_tools import GIVEN, STAGES, artifact_paths, pipeline_definition

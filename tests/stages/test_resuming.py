@@ -15,14 +15,12 @@ import yaml
 from filelock import FileLock
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
-from spikejoule.core.host_energy import HostEnergy
 from spikejoule.core.provenance import computing_environment
 from spikejoule.core.resume import Checkpoint
 from spikejoule.params import Params, load_params
 from stages.shared import project as shared
 from stages.shared import resuming
 from stages.shared.resuming import Resume, forget_recorded, resumable
-from tests.core.test_host_energy import add, make_zone
 from tests.tools.pipeline_tools import set_parameters
 from tests.tools.without_torch import needs_torch
 
@@ -65,14 +63,9 @@ def key(**facts: str) -> str | None:
         return resume.key
 
 
-def save(resume: Resume, kept: Checkpoint = KEPT) -> None:
-    with HostEnergy() as resume.host:
-        resume.save(kept)
-
-
 def train_to_the_end(timings: Path) -> None:
     with resumable("train", params()) as resume:
-        save(resume)
+        resume.save(KEPT)
         resume.end(timings)
 
 
@@ -121,7 +114,7 @@ def test_an_experiment_in_a_folder_of_its_own_finds_the_state(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with resumable("train", params()) as resume:
-        save(resume)
+        resume.save(KEPT)
     inner = project / ".dvc/tmp/exps/standalone/tmp1"
     shutil.copytree(project, inner, ignore=shutil.ignore_patterns(".dvc", ".resume"))
     monkeypatch.chdir(inner)
@@ -172,7 +165,7 @@ class TestEnd:
     ) -> None:
         monkeypatch.setenv("DVC_STAGE", "train")
         with resumable("train", params()) as resume:
-            save(resume)
+            resume.save(KEPT)
             monkeypatch.setattr(resuming, "write_json", no_space)
             resume.end(timings)
         assert self.states(project) == []
@@ -207,7 +200,7 @@ class TestEnd:
 def save_when_it_has_ended(resume: Resume) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        save(resume)
+        resume.save(KEPT)
         time.sleep(0.01)
 
 
@@ -223,24 +216,3 @@ def test_a_stage_that_begins_after_the_end_of_its_pipeline_is_refused(
     monkeypatch.setenv("DVC_STAGE", "train")
     with pytest.raises(SpikejouleError, match="has ended already"):
         shared.pipeline.__wrapped__()
-
-
-def test_energy_is_the_sum_over_the_processes_until_their_last_epoch(
-    project: Path, tmp_path: Path
-) -> None:
-    zone = make_zone(tmp_path / "powercap", "intel-rapl:0", "package-0", 0)
-    started = ""
-    for spent in (5, 7, 11):
-        with resumable("train", params()) as resume:
-            powercap = tmp_path / "powercap"
-            with HostEnergy(powercap=powercap) as resume.host:
-                assert (resume.load() is None) == (spent == 5)
-                started = started or resume.started
-                assert resume.started == started
-                add(zone, spent * 1_000_000)
-                resume.save(KEPT)
-                add(zone, 1_000_000)  # in an epoch that is cut short, but for the last process
-            entry = resume.host_energy()
-    assert entry.energy_j == 5 + 7 + 12
-    assert "added up over 3 processes" in entry.method
-    assert entry.kind == "measured"

@@ -23,13 +23,10 @@ from spikejoule.model.trained import TrainedNetwork, build_complete
 # What stages write of a run, and the files of clocks, as they lie on the disk
 _FILES = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 TRAIN_TIMINGS = _FILES["train_timings"]
-HOST_ENERGY = _FILES["host_energy"]
-NO_HOST_ENERGY = _FILES["no_host_energy"]
 TRAIN_METRICS = _FILES["train_metrics"]
 INFERENCE_METRICS = _FILES["inference_metrics"]
 EVALUATION_METRICS = _FILES["evaluation_metrics"]
 ENERGY_METRICS = _FILES["energy_metrics"]
-BASELINE_TIMINGS = _FILES["baseline_timings"]
 EVALUATION = _FILES["evaluation"]
 LIF = LeakyIntegrateAndFire(threshold=1.0, decay=0.9)
 

@@ -96,11 +96,11 @@ def test_each_file_has_its_sentence(project: Path) -> None:
 @pytest.mark.parametrize(
     ("where", "value", "words"),
     [
-        (("train", "deps", 0, "md5"), "0" * 32, "the stage train read another data/images.npz"),
+        (("train", "deps", 0, "md5"), "0" * 32, "have not made and read the same data/images.npz"),
         (("train", "outs"), [], "dvc.lock does not record models/net.pth"),
         (("train", "params", "params.yaml", "train", "lr"), 0.01, "was train.lr 0.01 (now 0.003)"),
         (("train", "params", "params.yaml", "train.momentum"), 0.9, "momentum 0.9 (now nothing)"),
-        (("prepare", "outs", 0), {"path": "a"}, "(stages.prepare.outs.0.md5: Field required)"),
+        (("prepare", "outs", 0), {"path": "a"}, "(stages.prepare.outs.0.md5 is missing)"),
     ],
 )
 def test_a_lock_file_that_does_not_hold_the_result(

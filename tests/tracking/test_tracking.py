@@ -37,12 +37,9 @@ from spikejoule.tracking.store import (
     project_store,
 )
 from tests.tools.examples import (
-    BASELINE_TIMINGS,
     ENERGY_METRICS,
     EVALUATION_METRICS,
-    HOST_ENERGY,
     INFERENCE_METRICS,
-    NO_HOST_ENERGY,
     TRAIN_METRICS,
     TRAIN_TIMINGS,
     trained_network,
@@ -242,12 +239,8 @@ class TestRunRecord:
             "train_metrics": TRAIN_METRICS,
             "inference_metrics": INFERENCE_METRICS,
             "energy_metrics": ENERGY_METRICS,
-            "baseline_timings": {
-                **BASELINE_TIMINGS,
-                "host_energy": {**HOST_ENERGY, "kind": "estimated"},
-            },
-            "train_timings": {**TRAIN_TIMINGS, "host_energy": HOST_ENERGY},
-            "inference_timings": {"measurement_time_seconds": 0.5, "host_energy": NO_HOST_ENERGY},
+            "train_timings": TRAIN_TIMINGS,
+            "inference_timings": {"measurement_time_seconds": 0.5},
         }
         for name, content in contents.items():
             write_json(paths[name], {**content, **changes.get(name, {})})
@@ -262,18 +255,12 @@ class TestRunRecord:
             "test_accuracy_percent": 91.25,
             "input_spikes_per_inference": 4.5,
             "training_time_seconds": 12.5,
-            "host_energy_j/train": 350.5,
         }
         assert expected.items() <= record.metrics.items()
-        # Only what was measured is a metric.
-        assert sum(name.startswith("host_energy") for name in record.metrics) == 1
         second = {"epoch": 2, "elapsed_seconds": 12.5, "hidden_spikes_per_sample": 50.1}
         assert second.items() <= record.history[1].items()
         checkpoint = (tmp_path / "out" / "checkpoint").read_bytes()
         tags = {
-            "host_energy.train": "measured: RAPL",
-            "host_energy.baseline": "estimated: RAPL",
-            "host_energy.inference": "unavailable: no counter",
             "data.sha256.mnist5k-images-uint8": "ab" * 32,
             "device": "cpu",
             "library.numpy": "2.0.1",  # of the result, not of its publication

@@ -17,7 +17,7 @@ from spikejoule.model.architecture import Architecture
 from spikejoule.model.network import initial_state
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
-from spikejoule.training.settings import TrainingSettings
+from spikejoule.training import TrainingSettings
 from spikejoule.training.teacher import TeacherAnswer
 from spikejoule.training.training import TrainingData, TrainingResult, train
 from tests.tools.interrupted import KilledError, Memory, cut_short_after_every_epoch

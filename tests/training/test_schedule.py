@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from spikejoule.training.running_schedule import RunningSchedule
+from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.schedules import SCHEDULES
 
 BATCHES = 5

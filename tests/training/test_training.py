@@ -17,8 +17,8 @@ from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
 from spikejoule.model.network import initial_state
+from spikejoule.training import TrainingSettings
 from spikejoule.training.outcome import history_rows
-from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.teacher import TEACHER, TeacherAnswer, load_teacher
 from spikejoule.training.training import (
     EpochRecord,

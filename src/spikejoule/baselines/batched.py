@@ -28,7 +28,7 @@ from spikejoule.model.architecture import State
 from spikejoule.model.network import initial_state
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.model.quantisation import FLOAT_BITS
-from spikejoule.training.running_schedule import RunningSchedule
+from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.teacher import intensities
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")

@@ -11,7 +11,7 @@ from spikejoule.core.parameters import Real, Section
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import PruningSettings
 from spikejoule.model.quantisation import FLOAT_BITS
-from spikejoule.training.settings import TrainingRegime
+from spikejoule.training import TrainingRegime
 
 
 def _each_once(values: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -79,7 +79,7 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
     settings = load_search(file)
     study, trials = options.study or settings.study, options.trials or settings.trials
     asked = settings.model_dump() | {"study": study, "trials": trials}
-    settings = parsed(asked, SearchSettings, {}, {})
+    settings = parsed(asked, SearchSettings)
     space = search_space(settings, params, str(file))
     paths = artifact_paths(root)
     profiles = load_profiles(root / paths["hardware"])

@@ -5,9 +5,8 @@ between, such as an encoder, with parameters of its own. It stands in one file o
 where `Kinds` finds it. A section stays flat: it holds the name of the kind and, beside it, the
 parameters of all kinds, so that one `-S encode.encoding=...` switches from one to another.
 
-A params.yaml holds every key: what a class has as a default is for those who make one in code, and
-for results from before the key. What is wrong with it is said with the full key, the value, and
-what is allowed.
+A params.yaml holds every key: what a class has as a default is for those who make one in code. What
+is wrong with it is said with the full key, the value, and what is allowed.
 """
 
 import difflib
@@ -186,19 +185,12 @@ def read_sections(path: str | os.PathLike[str], root: type[BaseModel]) -> dict[s
     return content
 
 
-def parsed(
-    mapping: Mapping[str, Any],
-    root: type[M],
-    earlier: Mapping[str, Any],
-    renamed: Mapping[str, str],
-) -> M:
+def parsed(mapping: Mapping[str, Any], root: type[M], renamed: Mapping[str, str] = {}) -> M:
     """The model that a file's content makes; ParameterError with one line for each problem.
 
     Args:
         mapping: sections by name.
         root: the model; its fields are the sections.
-        earlier: by full key, what results from before it were made with; a key that is missing is
-            told with it.
         renamed: by the old full key, the new one; an old name is refused with the new one.
     """
     lines: dict[str, str] = {}
@@ -213,13 +205,6 @@ def parsed(
             if isinstance(written, Mapping) and key not in written:
                 full_key = f"{name}.{key}"
                 lines[full_key] = f"{full_key}: is missing; allowed: {allowed_words(field)}"
-                if full_key in earlier:
-                    value = earlier[full_key]
-                    text = value if isinstance(value, str) else shown(value)
-                    lines[full_key] = (
-                        f"{full_key}: is missing; add `{key}: {text}`, which is what there was "
-                        "before"
-                    )
     for old in renamed.keys() & lines.keys():
         lines[old] = f"{old}: is called {renamed[old]} now; rename the key"
         lines.pop(renamed[old], None)

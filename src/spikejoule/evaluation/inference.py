@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.host_energy import HostEnergyEntry
 from spikejoule.core.schema import Array, ArrayFile, Arrays, NotNegative, Record
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import Samples
@@ -83,10 +82,9 @@ class InferenceMetrics(Record):
 
 
 class InferenceTimings(Record):
-    """How long the measurement took, in seconds, and the energy of the machine meanwhile."""
+    """How long the measurement took, in seconds."""
 
     measurement_time_seconds: NotNegative
-    host_energy: HostEnergyEntry | None = None
 
 
 def _counts_problem(arrays: Arrays) -> str:

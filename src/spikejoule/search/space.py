@@ -117,7 +117,7 @@ def load_search(path: str | os.PathLike[str]) -> SearchSettings:
     """
     content = read_sections(path, SearchSettings)
     try:
-        return parsed(content, SearchSettings, {}, {})
+        return parsed(content, SearchSettings)
     except ParameterError as error:
         lines = str(error).splitlines()
         raise ParameterError("\n".join(f"{path}: {line}" for line in lines)) from error

@@ -7,11 +7,10 @@ every byte is read.
 import contextlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from spikejoule.core.errors import ArtifactError, LimitError, ParameterError
+from spikejoule.core.errors import ArtifactError, LimitError, ParameterError, first_problem
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, read_mapping
 
@@ -33,14 +32,12 @@ class LockedStage(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True)
 
     deps: list[LockedFile] = []
-    params: dict[str, dict[str, Any]] = {}
+    params: dict[str, dict[str, object]] = {}
     outs: list[LockedFile] = []
 
 
 class _Lock(BaseModel):
     """What a dvc.lock holds: its stages, by name."""
-
-    model_config = ConfigDict(strict=True)
 
     stages: dict[str, LockedStage] = {}
 
@@ -56,10 +53,8 @@ def locked_stages(files: Collection[str]) -> dict[str, LockedStage]:
     try:
         stages = _Lock.model_validate(read_mapping(path)).stages
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
         raise ArtifactError(
-            f"{path} is damaged ({place}: {first['msg']}): restore it with git, or remove it and "
+            f"{path} is damaged ({first_problem(error)}): restore it with git, or remove it and "
             "run `dvc repro`."
         ) from error
     makers = {out.path: name for name, stage in stages.items() for out in stage.outs}
@@ -88,36 +83,38 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
     """
     names = {path.as_posix() for path in files}
     stages = locked_stages(names)
-    made = {out.path: out.md5 for stage in stages.values() for out in stage.outs}
-    recorded = {dep.path: dep.md5 for stage in stages.values() for dep in stage.deps} | made
-    problems = {
-        path: f"{LOCK_FILE} does not record {path}: `dvc repro` makes and records it."
-        for path in sorted(names - recorded.keys())
-    }
-    for name, stage in stages.items():
-        for dep in stage.deps:
-            if dep.path in made.keys() | names and dep.md5 != recorded[dep.path]:
-                problems[dep.path] = (
-                    f"{LOCK_FILE} is of more than one run: the stage {name} read another "
-                    f"{dep.path} than it records elsewhere; `dvc repro` runs what is missing."
-                )
-    for file in sorted({file for stage in stages.values() for file in stage.params}):
-        if differing := dict(_differing_parameters(stages, file)):
-            problems[file] = (
-                f"{file} is not what made the result, which by {LOCK_FILE} was "
-                f"{', '.join(differing.values())}: restore it, or run `dvc repro`."
+    made = {out.path for stage in stages.values() for out in stage.outs}
+    recorded: dict[str, set[str]] = {name: set() for name in names}
+    for stage in stages.values():
+        for file in (*stage.deps, *stage.outs):
+            if file.path in names | made:
+                recorded.setdefault(file.path, set()).add(file.md5)
+    problems = [
+        f"{file} is not what made the result, which by {LOCK_FILE} was {', '.join(differing)}: "
+        "restore it, or run `dvc repro`."
+        for file in sorted({file for stage in stages.values() for file in stage.params})
+        if (differing := dict.fromkeys(_differing_parameters(stages, file)))
+    ]
+    for path, digests in sorted(recorded.items()):
+        if not digests:
+            problems.append(
+                f"{LOCK_FILE} does not record {path}: `dvc repro` makes and records it."
             )
-    for path in sorted((made.keys() | names) & recorded.keys() - problems.keys()):
-        if not Path(path).is_file():
+        elif len(digests) > 1:
+            problems.append(
+                f"{LOCK_FILE} is of more than one run: its stages have not made and read the same "
+                f"{path}; `dvc repro` runs what is missing."
+            )
+        elif not Path(path).is_file():
             if path in names:  # what the files were made from need not be there
-                problems[path] = f"there is no file {path}: `dvc checkout` or `{remedy}` brings it."
-        elif (found := file_digest(path, "md5")) != recorded[path]:
-            problems[path] = (
+                problems.append(f"there is no file {path}: `dvc checkout` or `{remedy}` brings it.")
+        elif (found := file_digest(path, "md5")) not in digests:
+            problems.append(
                 f"{path} is not the file that {LOCK_FILE} records: its MD5 is {found}, not "
-                f"{recorded[path]}; `{remedy}` puts it right."
+                f"{digests.pop()}; `{remedy}` puts it right."
             )
     if problems:
-        raise ArtifactError("\n".join(problems.values()))
+        raise ArtifactError("\n".join(problems))
 
 
 def flat(content: object, prefix: str = "") -> dict[str, object]:
@@ -130,10 +127,8 @@ def flat(content: object, prefix: str = "") -> dict[str, object]:
     return values
 
 
-def _differing_parameters(
-    stages: Mapping[str, LockedStage], file: str
-) -> Iterator[tuple[str, str]]:
-    """Full key, and in words what the lock records and the file holds."""
+def _differing_parameters(stages: Mapping[str, LockedStage], file: str) -> Iterator[str]:
+    """What the lock records and the file holds, in words."""
     now = flat(read_mapping(Path(file)))
     for stage in stages.values():
         for key, value in stage.params.get(file, {}).items():
@@ -142,7 +137,7 @@ def _differing_parameters(
             for name in sorted(there | then.keys()):
                 was, is_now = (known.get(name, "nothing") for known in (then, now))
                 if was != is_now:
-                    yield name, f"{name} {was} (now {is_now})"
+                    yield f"{name} {was} (now {is_now})"
 
 
 def check_limits(root: Path) -> str:
@@ -175,12 +170,11 @@ def check_limits(root: Path) -> str:
         accuracy = EvaluationMetrics.read(paths["evaluate_metrics"]).test_accuracy_percent
     mean = energy.energy_per_inference_pj
     spent = (energy.energy_per_inference_high_pj if mean is None else mean) / 1000
-    budget, least = limits.budget_nj, limits.min_accuracy_percent
     is_kept = {}
-    if budget is not None:
+    if (budget := limits.budget_nj) is not None:
         told = f"an inference takes {spent:.10g} nJ under {energy.profile}"
         is_kept[f"{told}; energy_report.budget_nj is {budget:.10g}."] = spent <= budget
-    if least is not None:
+    if (least := limits.min_accuracy_percent) is not None:
         told = f"the test accuracy is {accuracy:.10g} %"
         is_kept[f"{told}; energy_report.min_accuracy_percent is {least:.10g}."] = accuracy >= least
     if not is_kept:

@@ -13,7 +13,6 @@ import psutil
 
 from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
-from spikejoule.core.host_energy import EpochTimes
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.schema import Record
 from spikejoule.core.yaml_files import PARAMS_FILE
@@ -248,7 +247,6 @@ def build_run_record(
     ]
     training = TrainTimings.read(paths["train_timings"])
     inference = InferenceTimings.read(paths["inference_timings"])
-    baseline = EpochTimes.read(paths["baseline_timings"])
     metrics = dict(pair for content in deciding for pair in _numbers(content))
     metrics["training_time_seconds"] = training.training_time_seconds
     metrics["measurement_time_seconds"] = inference.measurement_time_seconds
@@ -264,12 +262,6 @@ def build_run_record(
         "checkpoint.md5": file_digest(paths["checkpoint"], "md5"),
         TRAINED_TAG: file_digest(paths["trained"], "sha256"),
     }
-    # What the computer itself spent in each stage that says so.
-    for name, timings in (("train", training), ("inference", inference), ("baseline", baseline)):
-        if (spent := timings.host_energy) is not None:
-            tags[f"host_energy.{name}"] = f"{spent.kind}: {spent.method}"
-            if spent.kind == "measured":
-                metrics[f"host_energy_j/{name}"] = float(spent.energy_j or 0.0)
     nouns = subject_of_data(network.data).nouns
     came_out = [
         f"- {text.format(metrics[name], nouns=nouns)}\n"

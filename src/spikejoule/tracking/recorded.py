@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from spikejoule.core.errors import ArtifactError, StoreError
-from spikejoule.core.store import write_csv
+from spikejoule.core.store import write_text
 from spikejoule.core.text import text_table
 from spikejoule.energy.estimates import joules
 from spikejoule.energy.ledger import SPIKING, Variant, load_variants
@@ -36,7 +36,6 @@ from spikejoule.evaluation.front_rows import (
     pareto_front,
     setting_text,
 )
-from spikejoule.params import by_new_names, earlier_values
 from spikejoule.tracking.store import Store, opened_to_read
 
 if TYPE_CHECKING:
@@ -50,29 +49,37 @@ OF_BASELINE: Final = f"{PARAMETER}baseline."
 
 # Parameters that say where and how a result was computed or shown, and do not change it.
 _WITHOUT_EFFECT = tuple(
-    PARAMETER + name
-    for name in (
-        "energy_report.",
-        "evaluate.",
-        "publish.",
-        "data.source",
-        "train.engine",
-        "train.device",
-        "train.threads",
-        "train.resume",
-    )
-)
+    f"{PARAMETER}{name}"
+    for name in ("energy_report.", "evaluate.", "publish.", "data.source", "train.engine",
+                 "train.device", "train.threads", "train.resume")
+)  # fmt: skip
 _VALIDATION, _TEST, _EVENTS = _FIGURES = (
     "validation_accuracy_percent",
     "test_accuracy_percent",
     "synaptic_events_per_inference",
 )
 # Parameters that decide no result of the whole window, but what a mean is of.
-_OF_MEANS = (
-    "evaluate.early_exit_rule",
-    "evaluate.early_exit_tolerance_percent",
-    "energy_report.profile",
+_OF_MEANS = [
+    f"{PARAMETER}evaluate.early_exit_rule",
+    f"{PARAMETER}evaluate.early_exit_tolerance_percent",
+    f"{PARAMETER}energy_report.profile",
+]
+_SEED, _SIZE, _DISTILLATION, _FILES = (
+    f"{PARAMETER}{name}"
+    for name in ("seed", "data.validation_size", "train.distillation", "data.source")
 )
+_SOURCE, _TITLE, _COMMIT = f"{TAG}data.source", f"{TAG}data.title", f"{TAG}git.commit"
+_INPUT_MACS = f"{METRIC}input_macs_per_inference"
+
+# By column: its heading on a terminal, and the format of a cell.
+_PER_INFERENCE = {
+    "input_spikes_per_inference": ("input", ",.1f"),
+    "hidden_spikes_per_inference": ("hidden", ",.1f"),
+    "output_spikes_per_inference": ("output", ",.1f"),
+    "neuron_updates_per_inference": ("updates", ",.0f"),
+    "neuron_updates_lazy_per_inference": ("lazy", ",.0f"),
+    "energy_per_inference_pj": ("pJ", ",.0f"),
+}
 _SEEDS_COLUMNS = {
     "name": ("run", ""),
     "early_exit": ("early", "d"),
@@ -82,21 +89,16 @@ _SEEDS_COLUMNS = {
     "test_lowest_percent": ("lowest", ".2f"),
     "test_highest_percent": ("highest", ".2f"),
     _EVENTS: ("events", ",.0f"),
-    "input_spikes_per_inference": ("input", ",.1f"),
-    "hidden_spikes_per_inference": ("hidden", ",.1f"),
-    "output_spikes_per_inference": ("output", ",.1f"),
-    "neuron_updates_per_inference": ("updates", ",.0f"),
-    "neuron_updates_lazy_per_inference": ("lazy", ",.0f"),
-    "energy_per_inference_pj": ("pJ", ",.0f"),
+    **_PER_INFERENCE,
 }
-"""Of metrics/seeds.csv: the heading and the format of each for a terminal."""
-_PER_INFERENCE = tuple(_SEEDS_COLUMNS)[8:]
+"""Of metrics/seeds.csv."""
+_FIGURES_OF_RUNS = [f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT, *_PER_INFERENCE)]
+_NEEDED = ["run_id", "name", _SEED, _SIZE, _DISTILLATION, _FILES, _SOURCE, _TITLE, _COMMIT,
+           _INPUT_MACS, *_OF_MEANS, *_FIGURES_OF_RUNS]  # fmt: skip
 
 
 def finished_runs(store: Store) -> pd.DataFrame:
     """All finished runs of the store's experiment, the latest first.
-
-    Parameters that came after a run have the value that stands for what there was before.
 
     Raises StoreError if the store does not exist, or cannot be reached or read.
     """
@@ -112,30 +114,21 @@ def finished_runs(store: Store) -> pd.DataFrame:
 
 
 def frame_of(runs: "Iterable[Run]") -> pd.DataFrame:
-    """The frame of MLflow's runs, in their order."""
-    earlier = {name: str(value) for name, value in earlier_values().items()}
+    """The frame of MLflow's runs, in their order, with all the columns that selections ask for."""
     rows = [
         {
             "run_id": run.info.run_id,
             "name": run.info.run_name,
-            "params": {
-                **earlier,
-                **{
-                    re.sub(r"^rival\.", "baseline.", name): text
-                    for name, text in by_new_names(run.data.params).items()
-                },
-            },
+            "params": run.data.params,
             "metrics": run.data.metrics,
             "tags": run.data.tags,
         }
         for run in runs
     ]
-    return pd.json_normalize(rows) if rows else pd.DataFrame(columns=["run_id", "name"])
-
-
-def column(runs: pd.DataFrame, name: str) -> pd.Series:
-    """A column of the frame, which is all NaN if no run has such a value."""
-    return runs.get(name, pd.Series(index=runs.index, dtype=object))
+    found = pd.json_normalize(rows)
+    found = found.reindex(columns=[*found, *(name for name in _NEEDED if name not in found)])
+    texts = found.astype(object).fillna(dict.fromkeys((_SOURCE, _TITLE, _COMMIT), "unknown"))
+    return texts.astype(dict.fromkeys(_FIGURES_OF_RUNS, float))
 
 
 def deciding_parameters(runs: pd.DataFrame) -> pd.DataFrame:
@@ -143,74 +136,51 @@ def deciding_parameters(runs: pd.DataFrame) -> pd.DataFrame:
 
     Those of the conventional network are NaN where it was not the teacher.
     """
-    names = [
-        name
-        for name in sorted(runs)
-        if name.startswith(PARAMETER) and not name.startswith(_WITHOUT_EFFECT)
-    ]
-    of_baseline = [name for name in names if name.startswith(OF_BASELINE)]
-    is_distilled = column(runs, f"{PARAMETER}train.distillation").astype(float) != 0
-    parameters = runs[names]
-    return parameters.assign(**parameters[of_baseline].where(is_distilled))
+    names = sorted(name for name in runs if name.startswith(PARAMETER))
+    parameters = runs[[name for name in names if not name.startswith(_WITHOUT_EFFECT)]]
+    of_baseline = parameters.filter(regex=f"^{re.escape(OF_BASELINE)}")
+    is_distilled = runs[_DISTILLATION].astype(float) > 0
+    return parameters.assign(**of_baseline.where(is_distilled))
 
 
 def measured_alike(
-    runs: pd.DataFrame, data_source: str | None, same: Collection[str] = ()
+    runs: pd.DataFrame, data_source: str | None, same: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """The runs that can be compared, and the number of the others by reason.
 
     They are of the same files of images: those of `data_source`, or of the most frequent, and have
-    equal parameters `same`. Raises StoreError if no run remains.
+    equal values in the columns `same`. Raises StoreError if no run remains.
     """
-    figures = runs.reindex(columns=[METRIC + name for name in WHOLE_WINDOW]).astype(float)
-    size = pd.to_numeric(column(runs, f"{PARAMETER}data.validation_size"), errors="coerce")
-    reasons = pd.Series(
-        np.select(
-            [
-                ~np.isfinite(figures).all(axis=1),
-                size == 0,
-                column(runs, f"{METRIC}input_macs_per_inference").notna(),
-            ],
-            [
-                "without accuracy or synaptic events",
-                "validated on the test images",
-                "with products of constant currents beside their events",
-            ],
-            "",
-        ),
-        runs.index,
-    )
-    sources = column(runs, f"{TAG}data.source").fillna("unknown")
-    is_fit = reasons == ""
-    fit = runs[is_fit & ((data_source is None) | (sources == data_source))]
+    figures = runs[[f"{METRIC}{name}" for name in WHOLE_WINDOW]]
+    problems = {
+        "without accuracy or synaptic events": ~np.isfinite(figures).all(axis=1),
+        "validated on the test images": pd.to_numeric(runs[_SIZE], errors="coerce") == 0,
+        "with products of constant currents beside their events": runs[_INPUT_MACS].notna(),
+    }
+    others = "measured on other images (" + runs[_SOURCE] + ")"
+    reasons = pd.Series(np.select([*problems.values()], [*problems], others), runs.index)
+    fit = runs[(reasons == others) & (runs[_SOURCE] == (data_source or runs[_SOURCE]))]
     if fit.empty:
-        left_out = Counter(reasons.where(~is_fit, "of " + sources))
-        found = ", ".join(f"{number} {reason}" for reason, number in sorted(left_out.items()))
+        found = ", ".join(f"{number} {reason}" for reason, number in Counter(reasons).items())
         of = "" if data_source is None else f" of the data {data_source!r}"
         raise StoreError(
             f"the store holds no finished run{of} that could be compared "
             f"({found or 'it is empty'}): run the pipeline, or `make sweep`."
         )
-    digests = [fit[name] for name in fit if name.startswith(f"{TAG}data.sha256.")]
-    keys = [sources[fit.index], *digests, *(column(fit, PARAMETER + name) for name in same)]
-    images = fit.groupby(keys, dropna=False, sort=False).ngroup()
-    # Of equal groups the latest.
-    chosen = fit[images == images[images.map(images.value_counts()).idxmax()]]
-    is_other = is_fit & ~runs.index.isin(chosen.index)
-    reasons.update("measured on other images (" + sources[is_other] + ")")
-    return chosen, Counter(reasons[reasons != ""])
+    images = [name for name in fit if name.startswith((_SOURCE, f"{TAG}data.sha256."))]
+    groups = fit.groupby([*images, *same], dropna=False, sort=False).ngroup()
+    chosen = fit[groups == groups.mode()[0]]  # of groups as frequent the latest
+    return chosen, Counter(reasons.drop(chosen.index))
 
 
-def answers_of(runs: pd.DataFrame, columns: pd.DataFrame) -> pd.DataFrame:
-    """Both ways to answer of each run that has the figures of it: `columns`, and beside them
-    `early_exit`, `validation_accuracy_percent`, `test_accuracy_percent` and
-    `synaptic_events_per_inference`."""
+def answers_of(runs: pd.DataFrame) -> pd.DataFrame:
+    """Both ways to answer of each run that has the figures of it: beside its columns `early_exit`,
+    `validation_accuracy_percent`, `test_accuracy_percent` and `synaptic_events_per_inference`."""
     answers = []
     for early_exit, names in ((False, WHOLE_WINDOW), (True, EARLY_EXIT)):
-        figures = runs.reindex(columns=[METRIC + name for name in names]).astype(float)
-        figures = figures.set_axis(_FIGURES, axis=1).assign(early_exit=early_exit)
+        figures = runs[[f"{METRIC}{name}" for name in names]].set_axis(_FIGURES, axis=1)
         found = np.isfinite(figures).all(axis=1)
-        answers.append(pd.concat([columns, figures], axis=1)[found])
+        answers.append(runs.assign(early_exit=early_exit, **figures)[found])
     return pd.concat(answers)
 
 
@@ -237,7 +207,7 @@ class ComparedRuns:
     @property
     def n_runs(self) -> int:
         """Number of the runs that the points come from."""
-        return len(set(self.points["run_id"]))
+        return int(self.points["run_id"].nunique())
 
     def table(self) -> FrontTable:
         """The CSV file: a row a point, which carries the parameters that vary."""
@@ -253,37 +223,30 @@ def compare_runs(runs: pd.DataFrame, data_source: str | None = None) -> Compared
     Of runs with the same parameters and figures the first counts. Raises StoreError if no run
     remains.
     """
-    alike, left_out = measured_alike(runs, data_source, ("seed", "data.validation_size"))
+    alike, left_out = measured_alike(runs, data_source, (_SEED, _SIZE))
     parameters = deciding_parameters(alike)
-    figures = alike.reindex(columns=[METRIC + name for name in (*WHOLE_WINDOW, *EARLY_EXIT)])
+    figures = alike[[f"{METRIC}{name}" for name in (*WHOLE_WINDOW, *EARLY_EXIT)]]
     is_repeated = pd.concat([parameters, figures], axis=1).duplicated()
-    distinct, parameters = alike[~is_repeated], parameters[~is_repeated]
-    repeated = tuple(alike["run_id"][is_repeated])
-    if repeated:
-        left_out["the same result again"] = len(repeated)
-    columns = parameters.assign(
-        name=distinct["name"],
-        data_source=column(distinct, f"{TAG}data.source").fillna("unknown"),
-        git_commit=column(distinct, f"{TAG}git.commit").fillna("unknown"),
-        run_id=distinct["run_id"],
+    if is_repeated.any():
+        left_out["the same result again"] = int(is_repeated.sum())
+    points = answers_of(alike.assign(**parameters)[~is_repeated]).rename(
+        columns={_SOURCE: "data_source", _COMMIT: "git_commit"}
     )
-    columns[f"{PARAMETER}data.source"] = column(distinct, f"{PARAMETER}data.source")
-    points = answers_of(distinct, columns).sort_values(
+    points = points.sort_values(
         [_EVENTS, _VALIDATION, "name"], ascending=[True, False, True], ignore_index=True
     )
-    on_front = pareto_front(points[_EVENTS].tolist(), points[_VALIDATION].tolist())
+    points["on_front"] = pareto_front(points[_EVENTS].tolist(), points[_VALIDATION].tolist())
     # Parameters of the conventional network are only there where it was the teacher.
-    numbers = {
-        name: values.nunique(dropna=name.startswith(OF_BASELINE))
-        for name, values in parameters.items()
-    }
+    varied = [
+        name.removeprefix(PARAMETER)
+        for name, values in parameters[~is_repeated].items()
+        if values.nunique(dropna=name.startswith(OF_BASELINE)) > 1
+    ]
     return ComparedRuns(
-        data_title=column(distinct, f"{TAG}data.title").fillna("data without a title").iloc[0],
-        points=points.assign(on_front=on_front),
-        varied=tuple(
-            name.removeprefix(PARAMETER) for name, number in numbers.items() if number > 1
-        ),
-        repeated=repeated,
+        data_title=points[_TITLE].iloc[0],
+        points=points[[*FRONT_COLUMNS, *parameters, _FILES]],
+        varied=tuple(varied),
+        repeated=tuple(alike["run_id"][is_repeated]),
         left_out=left_out,
     )
 
@@ -296,40 +259,32 @@ def front_text(
     `current` holds the parameters that the command starts from, by full name.
     """
     front = compared.points[compared.points["on_front"]]
-    settings = {PARAMETER + name: (name, setting_text) for name in compared.varied}
     columns = {
         "name": ("run", ""),
         _EVENTS: ("events", ",.0f"),
         _VALIDATION: ("validation %", ".2f"),
         _TEST: ("test %", ".2f"),
         "early_exit": ("answer", {True: "early", False: "at the end"}.__getitem__),
-        **settings,
+        **{PARAMETER + name: (name, setting_text) for name in compared.varied},
     }
-    lines = [
-        f"{compared.n_runs} runs on {compared.data_title}",
-        "On the Pareto front of validation accuracy and synaptic events per inference:",
-        "",
-        frame_text(front.fillna(""), columns),
-        "",
-    ]
+    again = f"No run reaches {at_least_percent:g} % on validation."
     sufficient = front[front[_VALIDATION] >= at_least_percent]
-    if sufficient.empty:
-        lines.append(f"No run reaches {at_least_percent:g} % on validation.")
-    else:
+    if not sufficient.empty:
         best = sufficient.iloc[0].dropna()
-        lines.append(
+        parameters = best.filter(regex=f"^{re.escape(PARAMETER)}")
+        named = parameters.rename(lambda name: name.removeprefix(PARAMETER)).to_dict()
+        again = (
             f"Least energy at {at_least_percent:g} % on validation: {best['name']}, "
             f"{best[_EVENTS]:,.0f} synaptic events per inference"
-            f"{', with early exit' if best['early_exit'] else ''}. Again:"
+            f"{', with early exit' if best['early_exit'] else ''}. Again:\n"
+            f"  {experiment_command(named, current, compared.varied)}"
         )
-        parameters = {
-            name.removeprefix(PARAMETER): text
-            for name, text in best.items()
-            if name.startswith(PARAMETER)
-        }
-        lines.append(f"  {experiment_command(parameters, current, compared.varied)}")
-    lines += [f"Not compared: {number} {reason}" for reason, number in compared.left_out.items()]
-    return "\n".join(lines) + "\n"
+    left_out = "".join(f"Not compared: {n} {reason}\n" for reason, n in compared.left_out.items())
+    return (
+        f"{compared.n_runs} runs on {compared.data_title}\n"
+        "On the Pareto front of validation accuracy and synaptic events per inference:\n\n"
+        f"{frame_text(front.fillna(''), columns)}\n\n{again}\n{left_out}"
+    )
 
 
 def frame_text(rows: pd.DataFrame, columns: Mapping[str, tuple[str, Any]]) -> str:
@@ -390,31 +345,26 @@ def seeds_table(runs: pd.DataFrame, data_source: str | None = None) -> pd.DataFr
         StoreError: there is no run to average.
     """
     alike, _ = measured_alike(runs, data_source)
-    settings = deciding_parameters(alike).drop(columns=f"{PARAMETER}seed")
-    further = [column(alike, PARAMETER + name) for name in _OF_MEANS]
-    settings = pd.concat([settings, *further], axis=1)
-    per_inference = alike.reindex(columns=[METRIC + name for name in _PER_INFERENCE]).astype(float)
-    drawn = per_inference.set_axis(_PER_INFERENCE, axis=1).assign(
-        name=alike["name"],
+    settings = pd.concat([deciding_parameters(alike).drop(columns=_SEED), alike[_OF_MEANS]], axis=1)
+    drawn = alike.assign(
         setting=settings.groupby([*settings], dropna=False, sort=False).ngroup(),
-        seed=alike[f"{PARAMETER}seed"].astype(int),
+        seed=alike[_SEED].astype(int),
     )
-    distinct = drawn.drop_duplicates(["setting", "seed"])
-    answers = answers_of(alike.loc[distinct.index], distinct).sort_values("seed")
+    answers = answers_of(drawn.drop_duplicates(["setting", "seed"])).sort_values("seed")
     means = answers.groupby(["setting", "early_exit"], as_index=False).agg(
         name=("name", "first"),
         seeds=("seed", lambda seeds: " ".join(map(str, seeds))),
         test_lowest_percent=(_TEST, "min"),
         test_highest_percent=(_TEST, "max"),
-        **{name: (name, "mean") for name in (*_FIGURES, *_PER_INFERENCE)},
+        **{name: (name, "mean") for name in _FIGURES},
+        **{name: (f"{METRIC}{name}", "mean") for name in _PER_INFERENCE},
     )
     return means.sort_values([_EVENTS, "name"], ignore_index=True)[[*_SEEDS_COLUMNS]]
 
 
 def write_seeds(path: Path, table: pd.DataFrame) -> None:
     """Write metrics/seeds.csv."""
-    cells = table.astype({"early_exit": int}).astype(object).where(table.notna(), "")
-    write_csv(path, tuple(table), cells.to_numpy().tolist())
+    write_text(path, table.astype({"early_exit": int}).to_csv(index=False, lineterminator="\n"))
 
 
 def seeds_text(table: pd.DataFrame) -> str:

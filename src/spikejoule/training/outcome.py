@@ -9,11 +9,11 @@ from typing import Any
 
 from pydantic import Field
 
-from spikejoule.core.host_energy import EpochTimes
 from spikejoule.core.parameters import Section
 from spikejoule.core.schema import Count, Percent, Record, Text
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.model.trained import TrainedNetwork
+from spikejoule.training.epochs import EpochTimes
 from spikejoule.training.state import EpochRecord
 from spikejoule.training.training import TrainingResult
 

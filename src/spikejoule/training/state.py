@@ -14,8 +14,8 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.resume import Checkpoint
 from spikejoule.engine.interface import Engine, Snapshot, exponents_of, with_exponents
 from spikejoule.model.architecture import Architecture
-from spikejoule.training.running_schedule import RunningSchedule
-from spikejoule.training.settings import TrainingSettings
+from spikejoule.training import TrainingSettings
+from spikejoule.training.epochs import RunningSchedule
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import BatchOutcome, Engine
 from spikejoule.model.architecture import Architecture
 from spikejoule.model.pruning import pruning_masks
+from spikejoule.training import TrainingSettings
+from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.kernels.augment import augment
-from spikejoule.training.running_schedule import RunningSchedule
-from spikejoule.training.settings import TrainingSettings
 from spikejoule.training.state import EpochRecord, TrainingState
 from spikejoule.training.teacher import TeacherAnswer
 

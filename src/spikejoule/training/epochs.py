@@ -1,8 +1,12 @@
-"""The learning rate on its way through a training, by torch's own schedulers."""
+"""The epochs of a training, of networks of any kind: the learning rate in them, and their times."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from pydantic import Field, field_validator
+
+from spikejoule.core.schema import Record, Seconds, Text
 from spikejoule.training.schedules import Schedule
 
 
@@ -13,7 +17,8 @@ class RunningSchedule:
 
     Args:
         schedule: with its parameters.
-        lr, total_steps: as of :meth:`Schedule.scheduler`; a scheduler of a cycle refuses more.
+        lr: learning rate, as of :meth:`Schedule.scheduler`.
+        total_steps: of the whole training; a scheduler of a cycle refuses more.
     """
 
     def __init__(self, schedule: Schedule, lr: float, total_steps: int) -> None:
@@ -62,3 +67,24 @@ def _only_a_rate(lr: float) -> Any:
             pass
 
     return OnlyARate([{"params": [], "lr": lr}], {})
+
+
+class EpochTimes(Record):
+    """When and for how long networks were trained, in seconds.
+
+    Attributes:
+        training_time_seconds: of all epochs, validation included.
+        epoch_times_seconds: of each epoch.
+        timestamp: when training began, as ISO 8601.
+    """
+
+    training_time_seconds: Seconds
+    epoch_times_seconds: list[Seconds] = Field(min_length=1)
+    timestamp: Text
+
+    @field_validator("timestamp")
+    @classmethod
+    def _is_a_time(cls, text: str) -> str:
+        if not 1970 <= datetime.fromisoformat(text).year < 9000:
+            raise ValueError(f"{text!r} is not of this age")
+        return text
