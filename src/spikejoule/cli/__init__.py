@@ -4,12 +4,13 @@ Exit status: 0 for success, 1 for an error (one sentence on the standard error),
 """
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
 
 from spikejoule import __version__
-from spikejoule.cli.arguments import add_commands
+from spikejoule.cli.arguments import COMMANDS, add_commands
 from spikejoule.core.errors import SpikejouleError
 
 _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE ends
@@ -17,7 +18,13 @@ _BROKEN_PIPE_STATUS = 141  # what a shell reports for a program that SIGPIPE end
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status (a wrong call exits with 2 through argparse)."""
-    options = build_parser().parse_args(arguments)
+    given, parser = sys.argv[1:] if arguments is None else arguments, build_parser()
+    if given and not given[0].startswith("-") and given[0] not in COMMANDS:
+        nearest = difflib.get_close_matches(given[0], COMMANDS, 1)
+        parser.error(
+            f"no command {given[0]}" + (f": did you mean {nearest[0]}?" if nearest else "")
+        )
+    options = parser.parse_args(given)
     try:
         text = options.command(options)
         sys.stdout.write(text)
