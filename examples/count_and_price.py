@@ -36,8 +36,7 @@ def main(arguments: list[str]) -> None:
 
     counts = count_operations(measured)
     for profile in load_profiles().values():
-        energy = price(counts, profile)
-        low, high = energy.per_sample_low_pj.mean() / 1000, energy.per_sample_high_pj.mean() / 1000
+        low, _, high = price(counts, profile).mean(axis=1) / 1000
         print(f"{profile.title:45} {low:12,.1f} to {high:12,.1f} nJ  ({profile.scope})")
     if not 0 < proxies.sparsity_ratio < 1 or 0 in measured.counts.totals.values():
         sys.exit("error: the network is silent, or not sparse.")

@@ -14,6 +14,7 @@ network in float32 with all its synapses and biases, and its dense ReLU, image b
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from spikejoule.data.images import Dataset
@@ -26,6 +27,7 @@ from spikejoule.energy import (
     price,
 )
 from spikejoule.energy.counting import count_baseline
+from spikejoule.energy.prices import prices_pj
 from spikejoule.evaluation.measurement import Measurement
 from tests.energy.test_recount import case
 from tests.interop import estimators
@@ -59,19 +61,14 @@ def spiking_layers(measured: Measurement, image: int, **how: bool) -> list[Layer
 
 def items(counts: OperationCounts, name: str) -> list[Items]:
     """Of each image, the energy of each item under a profile of the price file."""
-    energy = price(counts, load_profiles()[name])
-    assert energy.per_sample_pj is not None
-    priced = {column.term for column in energy.columns}
-    assert priced <= {term for terms in HELD.values() for term in terms}
-    return [
-        {
-            item: sum(
-                pj for column, pj in zip(energy.columns, row, strict=True) if column.term in terms
-            )
-            for item, terms in HELD.items()
-        }
-        for row in energy.pj[1].tolist()
-    ]
+    values = prices_pj(counts.columns, load_profiles()[name])[1]
+    held = {term for terms in HELD.values() for term in terms}
+    terms = [column.term for column in counts.columns]
+    assert {term for term, pj in zip(terms, values, strict=True) if pj == pj} <= held
+    energies = pd.DataFrame(counts.counts * np.nan_to_num(values), columns=terms)
+    of_items = {item: energies.loc[:, energies.columns.isin(held)].sum(axis=1)
+                for item, held in HELD.items()}  # fmt: skip
+    return pd.DataFrame(of_items).to_dict("records")
 
 
 def same(found: Items, expected: Items, total: float | None = None) -> None:
@@ -91,8 +88,7 @@ def test_spiking_networks(mnist5k: Dataset, neuron: dict[str, object]) -> None:
     assert measured.counts.per_sample.sum(axis=0).min() > 0
     counts = count_operations(measured)
     jelly, qualia, spyx = (items(counts, name) for name in TOOLS)
-    totals = price(counts, load_profiles()[TOOLS[0]]).per_sample_pj
-    assert totals is not None
+    totals = price(counts, load_profiles()[TOOLS[0]])[1]
     bias, leak = bool(neuron.get("bias", True)), neuron.get("decay") != 1.0
     for image in range(IMAGES):
         layers = spiking_layers(measured, image, bias=bias, leak=leak)
@@ -122,8 +118,7 @@ def test_relu_networks() -> None:
     for name, formula in zip(
         TOOLS, (estimators.spikingjelly_relu, estimators.qualia_relu), strict=False
     ):
-        totals = price(counts, load_profiles()[name]).per_sample_pj
-        assert totals is not None
+        totals = price(counts, load_profiles()[name])[1]
         expected = estimators.network(formula, layers)
         same(items(counts, name)[0], expected, totals[0])
     expected = estimators.spyx_quantised(layers, 32)

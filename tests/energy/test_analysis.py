@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +20,11 @@ from tests.energy.by_hand import analysis, baseline, comparisons, inputs, measur
 from tests.tools.tiny_network import ARCHITECTURE, STATE
 
 
-def spread(counts: NDArray[np.int64], settings: BootstrapSettings, *prices: float) -> list[float]:
+def spread(counts: NDArray[np.int64], settings: BootstrapSettings, *prices: float) -> list[Any]:
     """Mean, standard deviation and interval of the sum of columns under prices."""
     (statistics,) = count_statistics([counts], settings)
-    return statistics.spread(np.array([prices], dtype=float))[:, 0].tolist()
+    found = statistics.energy(np.array([prices] * 3, dtype=float))
+    return [found.value_pj, *found.numbers[3:]]
 
 
 class TestStatistics:

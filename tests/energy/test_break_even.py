@@ -19,7 +19,7 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
-from spikejoule.energy.comparison import OperatingPoint, WindowCost, solve_break_even, window_cost
+from spikejoule.energy.comparison import WindowCost, solve_break_even, window_cost
 from spikejoule.energy.counting import Column, clocked_updates, counted
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.ledger import code_until
@@ -67,7 +67,7 @@ class TestBreakEven:
         places = [(column.term, column.place) for column in operations.columns]
         # So many times the spikes.
         assert limits.spikes_per_input is not None
-        factor = limits.spikes_per_input / given.operating_point.spikes_per_input
+        factor = limits.spikes_per_input / given.spikes_per_input
         more = means.copy()
         for number, (term, place) in enumerate(places):
             if term in GROWS:
@@ -89,9 +89,9 @@ class TestBreakEven:
         columns = tuple(Column(*place) for place in places)
         operations = OperationCounts(columns, np.array([[10.0, 2.0, 4.0]]), 3)
         prices = dict(zip((term for term, _ in places), (1.0, 5.0, 3.0), strict=True))
-        cost = window_cost(operations, profile(prices, "per_event"), OperatingPoint(2.0, 3, 80))
+        cost = window_cost(operations, profile(prices, "per_event"), has_rate=True)
         baseline_pj = float(np.array([30.0, 6.0, 0.0]) @ [1.0, 5.0, 3.0])
-        limits = solve_break_even(cost, baseline_pj, OperatingPoint(2.0, 3, 80))
+        limits = solve_break_even(cost, baseline_pj, 2.0, 80)
         assert limits is not None
         assert limits.spikes_per_input == pytest.approx(3 * 10 / 5)
 
@@ -110,7 +110,7 @@ class TestBreakEven:
         """More steps bring no more spikes."""
         spikes, steps, once = (np.full(3, pj) for pj in (10.0, step_pj, 0.0))
         cost = WindowCost(spikes, steps, once, 10.0, 3)
-        limits = solve_break_even(cost, baseline_pj, OperatingPoint(2.0, 3, None))
+        limits = solve_break_even(cost, baseline_pj, 2.0, None)
         assert limits is not None
         assert limits.max_rate_hz is None
         assert limits.time_window == (window if window is None else pytest.approx(window))
@@ -163,14 +163,13 @@ class TestEarlyAnswers:
         primes = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
         priced = profile(dict(zip(terms_of_it, primes, strict=True)), "system")
         result = analysis(given, "p", priced)
-        cost = window_cost(given.operations, priced, OperatingPoint(1.0, 3, encoder.rate_hz))
+        cost = window_cost(given.operations, priced, encoder.rate_hz is not None)
         assert cost is not None
         assert cost.energy(16, 3).value_pj == pytest.approx(result.total().value_pj)
         steps = np.full(SAMPLES, 2, dtype=np.int64)
         stopped = stopped_after(measured(SAMPLES), steps)
         until, updates = code_until(encoder, IMAGES, steps), clocked_updates(ARCHITECTURE, steps)
-        expected = price(counted(stopped, until, updates), priced).per_sample_pj
-        assert expected is not None
+        expected = price(counted(stopped, until, updates), priced)[1]
         events = int(stopped.synaptic_events[0].sum())
         assert cost.energy(events, 2).value_pj == pytest.approx(expected[0])
 
@@ -183,7 +182,7 @@ class TestEarlyAnswers:
             for name, shape in architecture.parameter_shapes().items()
         }
         counts = count_operations(Measurement(state, architecture, layers))
-        cost = window_cost(counts, load_profiles()["loihi-1"], OperatingPoint(3.0, 3, None))
+        cost = window_cost(counts, load_profiles()["loihi-1"], has_rate=False)
         assert cost is not None
         # Of a step: 4 updates that are active, 6 spikes, 8 events.
         assert cost.steps / 3 == pytest.approx(4 * 52)
@@ -200,10 +199,10 @@ def test_stopping_constant_currents_early_by_hand(products: Products) -> None:
     measured = measure_network(STATE, ARCHITECTURE, events)
     assert step_outcomes(measured, np.array([0])).synaptic_events.tolist() == [[0, 0, 2]]
     counts, fp32 = count_operations(measured), load_profiles()["45nm-fp32"]
-    cost = window_cost(counts, fp32, OperatingPoint(0.0, 3, None, products))
+    cost = window_cost(counts, fp32, has_rate=False, products=products)
     assert cost is not None
     # A leak and a bias for each of 4 neurons in each step.
     step = 4 * (3.7 + 0.9)
     products_pj = {"once": 4 * 4.6, "every_step": 2 * 4 * 4.6}[products]
     assert cost.energy(0, 2).value_pj == pytest.approx(products_pj + 2 * step)
-    assert cost.energy(2, 3).value_pj == pytest.approx(price(counts, fp32).per_sample_pj[0])  # type: ignore[index]
+    assert cost.energy(2, 3).value_pj == pytest.approx(price(counts, fp32)[1, 0])

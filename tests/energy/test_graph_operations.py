@@ -68,9 +68,8 @@ def test_a_graph_of_ours_costs_what_the_network_does(neuron: dict[str, Any], pru
         else:
             assert not theirs.of(term).any(), term
     for profile in load_profiles().values():
-        one, other = price(theirs, profile), price(ours, profile)
-        assert np.allclose(one.per_sample_low_pj, other.per_sample_low_pj, rtol=1e-12)
-        assert np.allclose(one.per_sample_high_pj, other.per_sample_high_pj, rtol=1e-12)
+        found, expected = price(theirs, profile), price(ours, profile)
+        assert np.allclose(found[[0, 2]], expected[[0, 2]], rtol=1e-12)
 
 
 def found_in(counted: OperationCounts) -> dict[tuple[str, str], NDArray[np.int64]]:

@@ -25,6 +25,7 @@ from spikejoule.energy.ledger import (
     VARIANTS,
     Accuracies,
     EarlyAnswers,
+    Ledger,
     Side,
     Variant,
     baseline_variants,
@@ -55,7 +56,7 @@ def variant(
     column = Column(term, "x", bits)
     operations = OperationCounts((column,), np.array([counts]).T, 1)
     known = None if validation is None else Accuracies(validation, test)
-    return Variant(side, network or side, "way", known, bits, bits < 32, operations)
+    return Variant(side, network or side, "way", known, bits, operations)
 
 
 def judged(
@@ -64,8 +65,14 @@ def judged(
     under: HardwareProfile = PLAIN,
     settings: BootstrapSettings = SETTINGS,
 ) -> Verdict:
-    (found,) = verdicts(variants, {under.id: under}, (level,), settings)
+    (found,) = verdicts(Ledger.of(variants, {under.id: under}, settings), (level,))
     return found
+
+
+def all_judged(
+    variants: Sequence[Variant], profiles: dict[str, HardwareProfile], *levels: float
+) -> tuple[Verdict, ...]:
+    return verdicts(Ledger.of(variants, profiles, SETTINGS), levels)
 
 
 def networks(found: Verdict) -> tuple[str | None, ...]:
@@ -87,7 +94,7 @@ class TestChoice:
             variant("conventional", [4] * 3, 97.5, network="e"),
             variant("conventional", [6] * 3, None, network="f"),
         ]
-        found = verdicts(variants, {"p": PLAIN}, (97.0, 97.5, 98.0, 98.5, 99.0), SETTINGS)
+        found = all_judged(variants, {"p": PLAIN}, 97.0, 97.5, 98.0, 98.5, 99.0)
         sent = [networks(one) for one in found]
         assert sent == [("c", "e"), ("b", "e"), ("b", "d"), ("b", None), (None, None)]
         assert [one.outcome for one in found] == ["snn", "ann", "snn", "snn", "neither"]
@@ -104,7 +111,7 @@ class TestChoice:
         chosen = {}
         for numbers in ("any", "float32", "int32", "int8", "float16"):
             under = PLAIN.model_copy(update={"numbers": numbers})
-            found = verdicts(everyone, {"p": under}, (97.0,), SETTINGS)
+            found = all_judged(everyone, {"p": under}, 97.0)
             chosen[numbers] = [networks(one) for one in found]
         of_integers = [("of 8 bits", "ReLU of 4 bits")]
         assert chosen == {
@@ -116,12 +123,12 @@ class TestChoice:
         }
         wide = [variant(side, [1, 1], bits=16) for side in ("spiking", "conventional")]  # type: ignore[arg-type]
         of_bytes = PLAIN.model_copy(update={"numbers": "int8"})
-        assert verdicts(wide, {"p": of_bytes}, (97.0,), SETTINGS) == ()
+        assert all_judged(wide, {"p": of_bytes}, 97.0) == ()
 
     def test_chips_judge_nobody(self) -> None:
         everyone = [variant("spiking", [1, 1], bits=8), variant("conventional", [2, 2], bits=8)]
         profiles = load_profiles()
-        found = {one.profile.id for one in verdicts(everyone, profiles, (97.0,), SETTINGS)}
+        found = {one.profile.id for one in all_judged(everyone, profiles, 97.0)}
         assert found == {
             name
             for name, one in profiles.items()
@@ -133,7 +140,7 @@ class TestChoice:
         """Nothing is divided by an energy of zero, and nobody wins by being left out."""
         everyone = [variant("spiking", [1, 1]), variant("conventional", [2, 2])]
         one_sided = profile({term: 1.0}, "system")
-        assert verdicts(everyone, {one_sided.id: one_sided}, (97.0,), SETTINGS) == ()
+        assert all_judged(everyone, {one_sided.id: one_sided}, 97.0) == ()
 
 
 class TestInterval:
@@ -175,7 +182,7 @@ def test_the_table_is_read_as_it_was_written(tmp_path: Path) -> None:
     ]
     bracket = profile({"mac": Price(1.0, None, 2.0), "addition": 1}, id="b")
     levels = (97.0, 98.5, 98.75, 99.0)
-    table = VerdictTable.of(verdicts(variants, {"p": PLAIN, "b": bracket}, levels, SETTINGS))
+    table = VerdictTable.of(all_judged(variants, {"p": PLAIN, "b": bracket}, *levels))
     table.write(tmp_path / "verdict.csv")
     rows = VerdictTable.read(tmp_path / "verdict.csv").rows
     assert rows == table.rows
@@ -242,11 +249,11 @@ def counted_networks() -> tuple[Variant, ...]:
     )
     measured = Measurement(STATE, ARCHITECTURE, layers, pruned=True)
     images = np.array([[255, 0, 9], [0, 0, 0], [1, 2, 3]], dtype=np.uint8)
-    code = Poisson(time_window=3, max_rate=80.0).operations(images)
+    code, known = Poisson(time_window=3, max_rate=80.0), Accuracies(98.0, 97.9)
     early = EarlyAnswers(np.array([1, 2, 3]), Accuracies(97.5, 97.0))
     return (
-        *spiking_variants("ours, 8 bits", measured, code, Accuracies(98.0, 97.9), (early, code)),
-        *spiking_variants("unknown", measured, None, None),
+        *spiking_variants("ours, 8 bits", measured, code, images, known, early),
+        *spiking_variants("unknown", measured, code, None, None),
         *baseline_variants(
             (baseline(10, [1, 2, 3]), baseline(7, [3, 3, 3], "8 bits", weight_bits=8)), 3
         ),
@@ -263,20 +270,16 @@ def test_counted_networks_are_read_as_written(tmp_path: Path) -> None:
         assert one.operations.columns == other.operations.columns
         assert one.operations.counts.dtype == np.int64
         np.testing.assert_array_equal(one.operations.counts, other.operations.counts)
-    profiles, settings = load_profiles(), BootstrapSettings(100)
-    levels = (97.0, 98.0)
-    assert [(one.outcome, one.ratio) for one in verdicts(read, profiles, levels, settings)] == [
-        (one.outcome, one.ratio) for one in verdicts(written, profiles, levels, settings)
-    ]
+    found, expected = (all_judged(one, load_profiles(), 97.0, 98.0) for one in (read, written))
+    assert found == expected
 
 
 def test_means_and_counts_that_the_file_cannot_hold_are_refused(tmp_path: Path) -> None:
     means = mean_operations({"input": 5.0, "hidden": 3.0, "output": 2.0}, ARCHITECTURE, 3)
-    mean = Variant("spiking", "n", "way", None, 32, False, means)
     large = counted_networks()[0]
     large.operations.counts[0, 0] = 2**32
-    for one, words in ((mean, "is known as a mean alone"), (large, "more than the file can hold")):
-        with pytest.raises(ValueError, match=words):
+    for one in (large, Variant("spiking", "n", "way", None, 32, means)):
+        with pytest.raises(ValueError, match=r"a mean alone, or has counts of 2\*\*32"):
             save_variants(tmp_path / "c.npz", [one])
 
 

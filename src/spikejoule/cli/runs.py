@@ -8,6 +8,7 @@ from spikejoule.core.store import write_bytes
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, stage_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.comparison import LEVELS_PERCENT, verdicts
+from spikejoule.energy.ledger import Ledger
 from spikejoule.energy.tables import VerdictTable, fronts_table
 from spikejoule.params import Params, load_params
 from spikejoule.report.charts.accuracy import accuracy_front
@@ -73,7 +74,8 @@ def verdict(options: argparse.Namespace) -> str:
         params.energy_report.bootstrap_samples, params.evaluate.confidence, params.seed
     )
     profiles = load_profiles(options.directory / paths["hardware"])
-    table = VerdictTable.of(verdicts(networks, profiles, LEVELS_PERCENT, settings))
+    ledger = Ledger.of(networks, profiles, settings)
+    table = VerdictTable.of(verdicts(ledger, LEVELS_PERCENT))
     if options.table is not None:
         table.write(options.table)
     if options.fronts is not None:

@@ -5,7 +5,7 @@ page, card, text, metrics and charts are selections of its rows.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -17,20 +17,18 @@ from spikejoule.data.subject import DIGITS, Subject
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.comparison import (
     BreakEven,
-    OperatingPoint,
     Verdict,
     WindowCost,
     compare,
     solve_break_even,
-    verdicts_in,
+    verdicts,
     window_cost,
 )
-from spikejoule.energy.counting import METHODS, OperationCounts
+from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
 from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics
 from spikejoule.energy.ledger import (
     COUNTS,
     EARLY_EXIT,
-    INFERENCE,
     PJ,
     SPIKING,
     WHOLE_WINDOW,
@@ -39,11 +37,12 @@ from spikejoule.energy.ledger import (
     Variant,
     baseline_variants,
 )
-from spikejoule.energy.prices import HardwareProfile
+from spikejoule.energy.prices import HardwareProfile, weights_of
 from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_training
 from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import EnergyProxies
 from spikejoule.model.architecture import Architecture
+from spikejoule.model.quantisation import FLOAT_BITS
 
 
 @dataclass(frozen=True)
@@ -172,11 +171,13 @@ class AnalysisInputs:
     @property
     def variant(self) -> Variant:
         """The network over its whole window, every neuron updated in every step."""
-        return Variant.spiking(
+        widths = self.architecture.quantisation
+        return Variant(
+            SPIKING,
             network_name(self.architecture, self.encoder, self.pruned_percent),
             WHOLE_WINDOW,
             None if self.accuracy is None else self.accuracy.both,
-            self.architecture.quantisation,
+            FLOAT_BITS if widths is None else widths.weight_bits,
             self.operations,
         )
 
@@ -188,13 +189,10 @@ class AnalysisInputs:
         return min((len(baseline.active) for baseline in self.baselines), default=0)
 
     @property
-    def operating_point(self) -> OperatingPoint:
-        """How the network was run."""
-        spikes, encoder = self.spikes_per_inference[self.architecture.layer_names[0]], self.encoder
-        spikes_per_input = spikes / self.architecture.layer_sizes[0]
-        return OperatingPoint(
-            spikes_per_input, self.time_window, encoder.rate_hz, encoder.input_products
-        )
+    def spikes_per_input(self) -> float:
+        """Spikes of an input unit over the window, a mean."""
+        architecture = self.architecture
+        return self.spikes_per_inference[architecture.layer_names[0]] / architecture.layer_sizes[0]
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:
@@ -332,8 +330,9 @@ class EnergyAnalysis:
 
     def window_cost(self, profile: HardwareProfile | None = None) -> WindowCost | None:
         """What an event and a step cost under a profile, None for the chosen one."""
-        inputs = self.inputs
-        return window_cost(inputs.operations, profile or self.chosen, inputs.operating_point)
+        operations, encoder = self.inputs.operations, self.inputs.encoder
+        has_rate, products = encoder.rate_hz is not None, encoder.input_products
+        return window_cost(operations, profile or self.chosen, has_rate, products)
 
     def break_even(self, one: Verdict | None) -> BreakEven | None:
         """Where the network stops winning against the conventional one of a verdict.
@@ -345,8 +344,9 @@ class EnergyAnalysis:
             return None
         if one.spiking.name != self.inputs.variant.name:
             return None
-        ann_pj = one.conventional.energy.value_pj
-        return solve_break_even(self.window_cost(one.profile), ann_pj, self.inputs.operating_point)
+        cost, inputs = self.window_cost(one.profile), self.inputs
+        ann_pj, rate_hz = one.conventional.energy.value_pj, inputs.encoder.rate_hz
+        return solve_break_even(cost, ann_pj, inputs.spikes_per_input, rate_hz)
 
     @property
     def training(self) -> Energy | None:
@@ -418,12 +418,15 @@ def analyse(
     """
     spiking = (inputs.variant, *inputs.variants[1:])
     baselines = baseline_variants(inputs.baselines, inputs.n_compared)
-    training = None
+    compared = (*spiking, *baselines)
+    conventional = range(len(spiking), len(compared))
+    training: list[Variant] = []
     if inputs.training is not None:
         assert isinstance(inputs.architecture, Architecture)
-        training = count_training(inputs.training, inputs.architecture)
-    ledger = Ledger.of((*spiking, *baselines), profiles, bootstrap, training)
-    conventional = range(len(spiking), len(ledger.variants))
+        counts = count_training(inputs.training, inputs.architecture)
+        whole = replace(counts, counts=counts.counts.sum(axis=0)[None])
+        training = [replace(inputs.variant, method=TRAINING, operations=whole)]
+    ledger = Ledger.of((*compared, *training), profiles, bootstrap)
     is_equal = [one.equal_size for one in inputs.baselines for _ in METHODS]
     equal_sizes = [one for one, equal in zip(conventional, is_equal, strict=True) if equal]
     comparisons = compare(ledger, 0, equal_sizes)
@@ -431,7 +434,7 @@ def analyse(
     for number, one in enumerate(spiking):
         if one.method in (WHOLE_WINDOW, EARLY_EXIT) and one.accuracies is not None:
             level = one.accuracies.validation_percent
-            judged[one.method] = verdicts_in(ledger, [number, *conventional], [level])
+            judged[one.method] = verdicts(ledger, [level], [number, *conventional])
     return EnergyAnalysis(
         inputs=inputs,
         bootstrap=bootstrap,
@@ -452,42 +455,36 @@ def _table(
     bootstrap: BootstrapSettings,
 ) -> pd.DataFrame:
     """The table of an analysis."""
-    operations, labels, by_class = inputs.operations, inputs.labels, {}
-    if labels is not None and operations.n_images is not None:
+    counts, labels, by_class = inputs.operations.counts, inputs.labels, {}
+    if labels is not None and inputs.operations.n_images is not None:
         for label in np.unique(labels):
-            chosen = operations.counts[labels == label]
-            by_class[int(label)] = count_statistics([chosen], bootstrap)[0]
-    rows: list[list[Any]] = []
-    last, unknown = len(ledger.variants), [np.nan] * len(COUNTS[1:])
+            by_class[int(label)] = count_statistics([counts[labels == label]], bootstrap)[0]
+    names = [one.name for one in ledger.variants]
+    found: list[pd.DataFrame] = []
 
-    def add(number: int, place: int, network: str) -> None:
+    def add(place: int, number: int, network: str, totals: Sequence[dict[str, Any]]) -> None:
         # Of what is compared, and of training, the totals alone have a spread.
-        energies, span = ledger.energies(number, place, number == 0).T, ledger.span(number)
-        profile, own = ledger.profiles[place], ledger.rows[span]
-        heads = zip(own["phase"], own["term"], own["place"], own[[*COUNTS]].to_numpy(), strict=True)
-        for (phase, term, layer, counts), pj in zip(heads, energies, strict=True):
-            head = [profile.id, network, phase, term, layer, np.nan, counts[0]]
-            rows.append([*head, *pj, profile.status_of(term), *counts[1:]])
-
-    def add_total(
-        place: int, network: str, phase: str, energy: Energy, label: float = np.nan
-    ) -> None:
-        head = [ledger.profiles[place].id, network, phase, TOTAL, "", label, np.nan]
-        status = "unpriced" if np.isnan(energy.low_pj) else "priced"
-        rows.append([*head, *energy.numbers, status, *unknown])
+        rows = ledger.rows(number, place, number == 0).rename(columns={"place": "layer"})
+        rows = pd.concat([rows, pd.DataFrame(totals)])
+        found.append(rows.assign(profile=ledger.profiles[place].id, network=network))
 
     for place, profile in enumerate(ledger.profiles):
-        add(0, place, SNN)
-        add_total(place, SNN, INFERENCE, ledger.total(0, place))
-        for label, statistics in by_class.items():
-            of_class = statistics.energy(ledger.weights(0, place))
-            add_total(place, SNN, INFERENCE, of_class, label)
+        weights = weights_of(ledger.prices[place][0])
+        add(place, 0, SNN, [
+            _total(INFERENCE, ledger.total(0, place)),
+            *(_total(INFERENCE, one.energy(weights), label) for label, one in by_class.items()),
+        ])  # fmt: skip
         for other in (one.conventional for one in comparisons if one.profile == profile):
             assert other is not None
-            add(ledger.number_of(other.name), place, other.name)
-            add_total(place, other.name, INFERENCE, other.energy)
+            add(place, names.index(other.name), other.name, [_total(INFERENCE, other.energy)])
     for place in range(len(ledger.profiles) if inputs.training is not None else 0):
-        add(last, place, SNN)
-        for phase in (*PHASES, TRAINING):
-            add_total(place, SNN, phase, ledger.total(last, place, phase))
-    return pd.DataFrame(rows, columns=[*COLUMNS, *COUNTS[1:]])
+        last = len(names) - 1
+        phases = [_total(phase, ledger.total(last, place, phase)) for phase in PHASES]
+        add(place, last, SNN, [*phases, _total(TRAINING, ledger.total(last, place))])
+    return pd.concat(found, ignore_index=True)[[*COLUMNS, *COUNTS[1:]]]
+
+
+def _total(phase: str, energy: Energy, label: float = np.nan) -> dict[str, Any]:
+    status = "unpriced" if np.isnan(energy.low_pj) else "priced"
+    figures = dict(zip(PJ, energy.numbers, strict=True))
+    return {"phase": phase, "term": TOTAL, "layer": "", "class": label, "status": status, **figures}

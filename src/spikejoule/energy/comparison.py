@@ -7,18 +7,19 @@ profile compares networks of the width that its prices are of: one of 8-bit inte
 computes in more.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
+import pandas as pd
 
 from spikejoule.encoding.events import Products
 from spikejoule.energy.counting import OperationCounts
-from spikejoule.energy.estimates import BootstrapSettings, Energy, Floats, interval, middle
-from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Accuracies, Ledger, Variant, runs
+from spikejoule.energy.estimates import Energy, Floats
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Accuracies, Ledger, judges
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
-from spikejoule.energy.terms import TERMS
+from spikejoule.energy.terms import TERMS, UPDATES
 
 LEVELS_PERCENT: Final = (97.0, 98.0, 98.5, 99.0)
 """Validation accuracies that a verdict is requested for."""
@@ -50,27 +51,13 @@ def ratio_of(ledger: Ledger, snn: int, ann: int, profile: int) -> Ratio:
     """The ratio of two variants under a profile, by their numbers."""
     spiking, conventional = (ledger.resampled(one, profile) for one in (snn, ann))
     ratios = np.stack([spiking[0] / conventional[2], spiking[2] / conventional[0]])
-    ends = interval(ratios, ledger.statistics[snn].confidence)
-    value = float(ledger.image_means(snn, profile)[1] / ledger.image_means(ann, profile)[1])
-    return Ratio(None if np.isnan(value) else value, float(ends[0, 0]), float(ends[1, 1]))
-
-
-@dataclass(frozen=True)
-class OperatingPoint:
-    """How a network was run.
-
-    Attributes:
-        spikes_per_input: of an input unit over the window, a mean.
-        time_window: steps.
-        max_rate_hz: of a white pixel; None for a code without a rate, which turns the whole image
-            into spikes at once.
-        products: how often constant currents are multiplied; None for an input of spikes.
-    """
-
-    spikes_per_input: float
-    time_window: int
-    max_rate_hz: float | None
-    products: Products | None = None
+    confidence = ledger.statistics[snn].confidence
+    low, high = (
+        float(np.quantile(ratio, end))
+        for ratio, end in zip(ratios, ((1 - confidence) / 2, (1 + confidence) / 2), strict=True)
+    )
+    value = float(ledger.means(snn, profile)[1] / ledger.means(ann, profile)[1])
+    return Ratio(None if np.isnan(value) else value, low, high)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +88,10 @@ class WindowCost:
 
 
 def window_cost(
-    operations: OperationCounts, profile: HardwareProfile, operation: OperatingPoint
+    operations: OperationCounts,
+    profile: HardwareProfile,
+    has_rate: bool,
+    products: Products | None = None,
 ) -> WindowCost | None:
     """Split an inference under a profile; None if the network has no synaptic events.
 
@@ -113,37 +103,29 @@ def window_cost(
     Args:
         operations: of the whole window.
         profile: the prices.
-        operation: how the network was run.
+        has_rate: whether the code has one.
+        products: how often constant currents are multiplied; None for an input of spikes.
     """
-    has_rate, products = operation.max_rate_hz is not None, operation.products
-    columns, means = operations.columns, operations.means
-    prices = weights_of(prices_pj(columns, profile))
-    rows = {(column.term, column.place): row for row, column in enumerate(columns)}
-    events, pixels = (
-        sum(means[row] for (name, _), row in rows.items() if name == term)
-        for term in ("synaptic_event", "pixel_read")
-    )
+    rows = pd.DataFrame([vars(one) | vars(TERMS[one.term]) for one in operations.columns])
+    term, means = rows["term"], operations.means
+    events, pixels = (means[term == name].sum() for name in ("synaptic_event", "pixel_read"))
     if events <= 0:
         return None
-    currents = next((place for term, place in rows if term == "input_mac"), None)
-    spikes, steps, once = np.zeros((3, 3))
-    for (name, place), row in rows.items():
-        term, count, pj, of_currents = TERMS[name], means[row], prices[:, row], place == currents
-        is_fixed = term.once == "inference" or (products == "once" and of_currents)
-        is_fixed |= term.side == "encoding" and (term.once == "rate" or not has_rate)
-        fixed = count if is_fixed else 0.0
-        if name == "code_comparison" and has_rate:
-            fixed = min(pixels, count)
-        idle = 0.0 * pj
-        if name == "neuron_update_active":
-            idle = prices[:, rows["neuron_update_inactive", place]]
-        once += fixed * pj
-        if term.grows and not of_currents:
-            steps += count * idle
-            spikes += (count - fixed) * pj - count * idle
-        else:
-            steps += (count - fixed) * pj
-    return WindowCost(spikes, steps, once, events, operation.time_window)
+    of_currents = rows["place"].isin(rows["place"][term == "input_mac"])
+    is_once = (rows["once"] == "inference") | (of_currents & (products == "once"))
+    is_once |= (rows["side"] == "encoding") & ((rows["once"] == "rate") | (not has_rate))
+    counts_once = np.where(is_once, means, 0.0)
+    if has_rate:
+        counts_once = np.where(term == "code_comparison", np.minimum(pixels, means), counts_once)
+    # Of what is due in every step anyway, an active update has an inactive one's price.
+    prices = weights_of(prices_pj(operations.columns, profile))
+    instead = prices_pj([replace(one, term=UPDATES[1]) for one in operations.columns], profile)
+    idle = np.where(term == UPDATES[0], weights_of(instead), 0.0) @ means
+    grows = np.where(rows["grows"] & ~of_currents, means - counts_once, 0.0)
+    spikes = prices @ grows - idle
+    once = prices @ counts_once
+    steps = prices @ (means - counts_once - grows) + idle
+    return WindowCost(spikes, steps, once, events, operations.time_window)
 
 
 @dataclass(frozen=True)
@@ -170,7 +152,7 @@ class BreakEven:
 
 
 def solve_break_even(
-    cost: WindowCost | None, ann_pj: float | None, operation: OperatingPoint
+    cost: WindowCost | None, ann_pj: float | None, spikes_per_input: float, rate_hz: float | None
 ) -> BreakEven | None:
     """Solve for the spiking network's energy, under the values of prices, to equal the baseline's.
 
@@ -181,13 +163,13 @@ def solve_break_even(
     Args:
         cost: of an inference; None if it has no synaptic events.
         ann_pj: energy per inference of the baseline; None if prices are brackets alone.
-        operation: how the network was run.
+        spikes_per_input: of an input unit over the window, a mean.
+        rate_hz: of a white pixel; None for a code without a rate.
 
     Returns:
         None if no energy grows with the spikes, or prices are brackets alone.
     """
-    measured, rate_hz = operation.spikes_per_input, operation.max_rate_hz
-    if cost is None or ann_pj is None or measured <= 0 or not cost.spikes[1] > 0:
+    if cost is None or ann_pj is None or spikes_per_input <= 0 or not cost.spikes[1] > 0:
         return None
     spike_pj, step_pj, once_pj = (float(each[1]) for each in (cost.spikes, cost.steps, cost.once))
     factor = (ann_pj - step_pj - once_pj) / spike_pj
@@ -197,9 +179,9 @@ def solve_break_even(
         fixed_pj, per_window_pj = once_pj + spike_pj, step_pj
     window = None
     if min(ann_pj - fixed_pj, per_window_pj) > 0:
-        window = operation.time_window * (ann_pj - fixed_pj) / per_window_pj
+        window = cost.time_window * (ann_pj - fixed_pj) / per_window_pj
     return BreakEven(
-        spikes_per_input=measured * factor if factor > 0 else None,
+        spikes_per_input=spikes_per_input * factor if factor > 0 else None,
         time_window=window,
         max_rate_hz=rate_hz * factor if factor > 0 and rate_hz is not None else None,
     )
@@ -256,89 +238,60 @@ def compare(ledger: Ledger, network: int, baselines: Sequence[int]) -> tuple[Ver
     Under every profile that prices both kinds, and whose numbers are those of both.
     """
     return tuple(
-        _verdict(ledger, able[0], baseline, place, 0.0)
-        for place, able in _able(ledger, (network, *baselines))
-        if able[0] == network
-        for baseline in able[1:]
+        _verdict(ledger, network, baseline, place, 0.0)
+        for place, profile in enumerate(ledger.profiles)
+        for baseline in baselines
+        if all(judges(profile, ledger.variants[one]) for one in (network, baseline))
     )
 
 
 def verdicts(
-    variants: Sequence[Variant],
-    profiles: Mapping[str, HardwareProfile],
-    levels_percent: Sequence[float],
-    settings: BootstrapSettings,
+    ledger: Ledger, levels_percent: Sequence[float], members: Sequence[int] | None = None
 ) -> tuple[Verdict, ...]:
-    """Every profile that compares, at every accuracy.
+    """Every profile that compares, at every accuracy on validation images.
 
     A side that does not reach an accuracy has lost. A profile in whose numbers one side was not run
     at all is left out.
 
     Args:
-        variants: of both sides, all of the same images.
-        profiles: by id.
+        ledger: variants of both sides.
         levels_percent: validation accuracies.
-        settings: how to draw intervals.
+        members: numbers of the variants that take part; None for all.
     """
-    known = [one for one in variants if one.accuracies is not None]
-    comparing = {key: one for key, one in profiles.items() if one.compares}
-    if not known:
-        return ()
-    ledger = Ledger.of(known, comparing, settings)
-    return verdicts_in(ledger, range(len(known)), levels_percent)
-
-
-def verdicts_in(
-    ledger: Ledger, members: Sequence[int], levels_percent: Sequence[float]
-) -> tuple[Verdict, ...]:
-    """The same of some variants of a ledger, by their numbers."""
-    return tuple(
-        _verdict(
-            ledger,
-            _cheapest(ledger, able, SPIKING, level, place),
-            _cheapest(ledger, able, CONVENTIONAL, level, place),
-            place,
-            level,
-        )
-        for place, able in _able(ledger, members)
-        # Where one side was not run at all in a profile's width, nobody has won.
-        if {ledger.variants[one].side for one in able} == {SPIKING, CONVENTIONAL}
-        for level in levels_percent
-    )
-
-
-def _able(ledger: Ledger, members: Sequence[int]) -> Iterator[tuple[int, list[int]]]:
-    """The profiles that compare, and the members whose numbers they price, both by number."""
+    variants, found = ledger.variants, list[Verdict]()
+    percents = {
+        one: known.validation_percent
+        for one in (range(len(variants)) if members is None else members)
+        if (known := variants[one].accuracies) is not None
+    }
     for place, profile in enumerate(ledger.profiles):
-        able = [one for one in members if profile.compares and runs(ledger.variants[one], profile)]
-        if able:
-            yield place, able
-
-
-def _cheapest(
-    ledger: Ledger, able: Sequence[int], side: str, level_percent: float, profile: int
-) -> int | None:
-    reaching = [
-        one
-        for one in able
-        if ledger.variants[one].side == side
-        and (known := ledger.variants[one].accuracies) is not None
-        and known.validation_percent >= level_percent
-    ]
-    return min(reaching, key=lambda one: middle(ledger.image_means(one, profile)), default=None)
+        able = [one for one in percents if judges(profile, variants[one])]
+        spent = {one: Energy.of(ledger.means(one, place)).middle_pj for one in able}
+        sides = [
+            [one for one in able if variants[one].side == side] for side in (SPIKING, CONVENTIONAL)
+        ]
+        # Where one side was not run at all in a profile's width, nobody has won.
+        for level in levels_percent if all(sides) else ():
+            snn, ann = (
+                min((one for one in side if percents[one] >= level),
+                    key=spent.__getitem__, default=None)
+                for side in sides
+            )  # fmt: skip
+            found.append(_verdict(ledger, snn, ann, place, level))
+    return tuple(found)
 
 
 def _verdict(
     ledger: Ledger, snn: int | None, ann: int | None, place: int, level_percent: float
 ) -> Verdict:
     """What two variants are to each other, by their numbers."""
+    spiking, conventional = (
+        None
+        if one is None
+        else Choice(
+            ledger.variants[one].name, ledger.variants[one].accuracies, ledger.compared(one, place)
+        )
+        for one in (snn, ann)
+    )
     ratio = None if snn is None or ann is None else ratio_of(ledger, snn, ann, place)
-    spiking, conventional = _choice(ledger, snn, place), _choice(ledger, ann, place)
     return Verdict(ledger.profiles[place], level_percent, spiking, conventional, ratio)
-
-
-def _choice(ledger: Ledger, number: int | None, place: int) -> Choice | None:
-    if number is None:
-        return None
-    variant = ledger.variants[number]
-    return Choice(variant.name, variant.accuracies, ledger.compared_total(number, place))

@@ -93,6 +93,8 @@ DENSE: Final = "dense"
 ZERO_SKIPPING: Final = "zero_skipping"
 METHODS: Final[tuple[Method, ...]] = (DENSE, ZERO_SKIPPING)
 
+INFERENCE: Final = "inference"
+
 _PIXEL_BITS = 8
 _ACCUMULATOR_BITS = 32
 
@@ -108,6 +110,7 @@ class Column:
         memory_bits: size of the memory that a word is read from or written to; 0 where the term is
             no word of a memory.
         parameters_bits: of a weight, an index or a bias: what the layer's parameters take together.
+        phase: ``inference``, or one of training's.
     """
 
     term: str
@@ -115,6 +118,7 @@ class Column:
     bits: int = FLOAT_BITS
     memory_bits: int = 0
     parameters_bits: int = 0
+    phase: str = INFERENCE
 
     def __post_init__(self) -> None:
         if self.term not in TERMS:

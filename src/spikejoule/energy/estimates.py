@@ -10,6 +10,7 @@ Bootstrap, 1993, chapter 13.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -67,12 +68,6 @@ class Energy:
         return (self.low_pj + self.high_pj) / 2 if self.value_pj is None else self.value_pj
 
 
-def middle(ends_pj: Floats) -> float:
-    """The value of low, value and high, float64 [3]; of brackets alone, half-way between."""
-    low, value, high = ends_pj
-    return float((low + high) / 2 if np.isnan(value) else value)
-
-
 def joules(energy_pj: float, digits: int = 4) -> str:
     """An energy with a unit that suits its size."""
     for size, unit in _UNITS:
@@ -117,71 +112,53 @@ class CountStatistics:
     """Counts of C columns over N images.
 
     Attributes:
+        counts: [N, C]; of a mean alone, [1, C].
         mean: float64 [C].
-        varying: the V columns that are not the same for all images; they alone are resampled.
-        centred: counts of the varying ones less their mean, float64 [N, V]; None for one image, or
-            where the means alone are known.
-        resampled: means of resamples of the varying ones, float64 [B, V]; None likewise.
+        resampled: means of resamples, float64 [B, C]; of one row that row.
         confidence: level of intervals.
     """
 
+    counts: NDArray[Any]
     mean: Floats
-    varying: NDArray[np.intp]
-    centred: Floats | None
-    resampled: Floats | None
+    resampled: Floats
     confidence: float
 
+    @cached_property
+    def columns(self) -> Floats:
+        """Mean, standard deviation and interval of each column, float64 [4, C]."""
+        return self.energies(np.ones((3, len(self.mean))))[[0, 3, 4, 5]]
+
     def resampled_sums(self, weights: Floats) -> Floats:
-        """Sums of the columns under K weights [K, C] in every resample, float64 [K, B]; [K, 1] of
-        the means where these alone are known."""
-        means = self.mean[None]
-        if self.resampled is not None:
-            means = np.tile(self.mean, (len(self.resampled), 1))
-            means[:, self.varying] = self.resampled
-        return np.stack([means @ each for each in weights])
-
-    def spread(self, weights: Floats) -> Floats:
-        """Mean, standard deviation and interval of sums under K weights, float64 [4, K]; all but
-        the means NaN where there is no spread."""
-        found = np.full((4, len(weights)), np.nan)
-        found[0] = [self.mean @ each for each in weights]
-        if self.centred is not None:
-            of_images = self.centred @ weights[:, self.varying].T
-            found[1] = np.sqrt((of_images**2).sum(axis=0) / (len(of_images) - 1))
-            found[2:] = interval(self.resampled_sums(weights), self.confidence)
-        return found
-
-    def spread_of_columns(self, weights: Floats) -> Floats:
-        """The same of each column by itself, float64 [4, K, C]."""
-        n_columns = weights.shape[1]
-        alone = np.zeros((*weights.shape, n_columns))
-        alone[:, range(n_columns), range(n_columns)] = weights
-        return self.spread(alone.reshape(-1, n_columns)).reshape(4, *weights.shape)
+        """Sums of the columns under K weights [K, C] in every resample, float64 [K, B]."""
+        return np.stack([self.resampled @ each for each in weights])
 
     def energy(self, weights: Floats, means: Floats | None = None) -> Energy:
         """The energy of all columns together, under prices [3, C] with NaN values for brackets.
 
         `means` [3], if they are given, stand for the sums of the columns' means.
         """
-        spread = self.spread(weights)
-        return Energy.of([*(spread[0] if means is None else means), *priced_spread(spread[1:])])
+        if means is None:
+            means = np.array([self.mean @ each for each in weights])
+        deviations = ((self.counts - self.mean) @ weights.T).T
+        return Energy.of([*means, *self._spread(deviations, self.resampled_sums(weights))])
 
+    def energies(self, weights: Floats, with_spread: bool = True) -> Floats:
+        """The fields of `Energy` of each column by itself, float64 [6, C]."""
+        spread = np.full_like(weights, np.nan)
+        if with_spread:
+            each = weights[:, None]
+            spread = self._spread((self.counts - self.mean) * each, self.resampled * each)
+        return np.vstack([self.mean * weights, spread])
 
-def priced_spread(spread: Floats) -> Floats:
-    """Of standard deviations and intervals under lower ends, values and upper ends, [3, 3, ...],
-    those of `Energy`: [3, ...]."""
-    deviation = np.where(np.isnan(spread[0, 1]), spread[0, 2], spread[0, 1])
-    found: Floats = np.stack([deviation, spread[1, 0], spread[2, 2]])
-    return found
-
-
-def interval(resampled: Floats, confidence: float) -> Floats:
-    """The percentile intervals of resampled values [K, B]: their ends, float64 [2, K]."""
-    ends = np.full((2, len(resampled)), np.nan)
-    known = ~np.isnan(resampled[:, 0])
-    quantiles = [(1 - confidence) / 2, (1 + confidence) / 2]
-    ends[:, known] = np.quantile(resampled[known], quantiles, axis=1)
-    return ends
+    def _spread(self, deviations: Floats, resampled: Floats) -> Floats:
+        """Standard deviation and interval [3, ...], from low, value and high of each image and
+        resample [3, N, ...]; NaN where there is one row alone."""
+        n_images, ends = len(self.counts), [(1 - self.confidence) / 2, (1 + self.confidence) / 2]
+        if n_images == 1:
+            return np.full((3, *deviations.shape[2:]), np.nan)
+        _, value, high = np.sqrt((deviations**2).sum(axis=1) / (n_images - 1))
+        interval = [np.quantile(resampled[of], ends[of], axis=0) for of in (0, -1)]
+        return np.stack([np.where(np.isnan(value), high, value), *interval])
 
 
 def count_statistics(
@@ -189,38 +166,28 @@ def count_statistics(
 ) -> tuple[CountStatistics, ...]:
     """Statistics of some counts [N, C] each, all of the same N images, which share the draws.
 
-    One row alone, an image or a mean, has a mean without spread or interval.
+    A resample is the number of times that each image was drawn, with replacement. Sums of whole
+    numbers are exact in float64, whatever the order in which they are added. One row alone, an
+    image or a mean, has a mean without spread or interval.
     """
     means = [counts.mean(axis=0, dtype=np.float64) for counts in rows]
-    if len(rows[0]) == 1:
-        none = np.empty(0, dtype=np.intp)
-        return tuple(CountStatistics(mean, none, None, None, settings.confidence) for mean in means)
+    resampled = [
+        np.tile(mean, (settings.resamples if len(counts) > 1 else 1, 1))
+        for counts, mean in zip(rows, means, strict=True)
+    ]
     # Counts that are equal for all images (one addition per neuron and step) need no resampling.
-    varying = [np.flatnonzero(counts.min(axis=0) != counts.max(axis=0)) for counts in rows]
+    varying = [np.flatnonzero((counts != counts[:1]).any(axis=0)) for counts in rows]
     chosen = [counts[:, places] for counts, places in zip(rows, varying, strict=True)]
-    return tuple(
-        CountStatistics(mean, places, counts - mean[places], resampled, settings.confidence)
-        for mean, places, counts, resampled in zip(
-            means, varying, chosen, resampled_means(chosen, settings), strict=True
-        )
-    )
-
-
-def resampled_means(
-    values: Sequence[NDArray[Any]], settings: BootstrapSettings
-) -> tuple[Floats, ...]:
-    """Means of resamples of N images with replacement, float64 [B, C] of each [N, C].
-
-    A resample is the number of times that each image was drawn; all columns share the draws. Sums
-    of whole numbers are exact in float64, whatever the order in which they are added.
-    """
-    n_images, first = len(values[0]), 0
-    means = tuple(np.empty((settings.resamples, each.shape[1])) for each in values)
-    for times in _resamples(n_images, settings):
-        for found, each in zip(means, values, strict=True):
-            found[first : first + len(times)] = times @ each / n_images
+    first, n_images = 0, max(len(counts) for counts in rows)
+    for times in _resamples(n_images, settings) if n_images > 1 else ():
+        for found, places, counts in zip(resampled, varying, chosen, strict=True):
+            if len(places):
+                found[first : first + len(times), places] = times @ counts / n_images
         first += len(times)
-    return means
+    return tuple(
+        CountStatistics(counts, mean, means_of, settings.confidence)
+        for counts, mean, means_of in zip(rows, means, resampled, strict=True)
+    )
 
 
 def _resamples(n_images: int, settings: BootstrapSettings) -> Iterator[Floats]:

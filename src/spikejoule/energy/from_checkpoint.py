@@ -25,7 +25,6 @@ from spikejoule.energy.ledger import (
     Accuracies,
     EarlyAnswers,
     Variant,
-    code_until,
     spiking_variants,
 )
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
@@ -69,13 +68,9 @@ def analysis_inputs(
         code = None if images is None else encoder.operations(images)
         spikes, n_images = measured.counts.means, measured.counts.n_samples
         operations, proxies = count_operations(measured, code), measured.proxies
-        stopping = None
-        if early is not None:
-            until = None if images is None else code_until(encoder, images, early.exit_steps)
-            stopping = (early, until)
         name = network_name(architecture, encoder, pruned)
         known = None if accuracy is None else accuracy.both
-        variants = spiking_variants(name, measured, code, known, stopping)
+        variants = spiking_variants(name, measured, encoder, images, known, early)
     else:
         spikes = _recorded_spikes(checkpoint)
         n_images = checkpoint.file.inference_spikes.n_samples or 0

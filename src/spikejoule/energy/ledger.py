@@ -2,9 +2,9 @@
 
 A network gives several variants: a spiking one runs its whole window or answers early, and updates
 its neurons in every step or only those that have something to do; a conventional one takes every
-product, or skips those with a zero. `Ledger` has a row for each term of each variant at each place,
-with its count, and under each profile its price; every total, ratio and verdict is selected from
-it.
+product, or skips those with a zero; a training is one of its own. `Ledger` has a row for each term
+of each variant at each place, with its count, and its energy under each profile; every total, ratio
+and verdict is selected from it.
 
 The file of variants, from which a verdict over many runs is made, holds for variant k of K: `text`
 [K, 3] (side, network, how it is run), `accuracies` float64 [K, 2] in percent (validation, test; NaN
@@ -16,8 +16,8 @@ bits of its memory, bits of its layer's parameters) and the counts of N images: 
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import astuple, dataclass
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -41,19 +41,16 @@ from spikejoule.energy.estimates import (
     Energy,
     Floats,
     count_statistics,
-    priced_spread,
 )
-from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
+from spikejoule.energy.prices import HardwareProfile, price, prices_pj, weights_of
 from spikejoule.energy.terms import PARTS, TERMS
-from spikejoule.energy.training import PHASES, TrainingCounts
 from spikejoule.evaluation.accuracy import stopped_after
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.quantisation import FLOAT_BITS, Quantisation
+from spikejoule.model.quantisation import FLOAT_BITS
 
 Side = Literal["spiking", "conventional"]
 SPIKING: Final = "spiking"
 CONVENTIONAL: Final = "conventional"
-_SIDES: Final[dict[str, Side]] = {SPIKING: SPIKING, CONVENTIONAL: CONVENTIONAL}
 
 WHOLE_WINDOW: Final = "whole window"
 EARLY_EXIT: Final = "early exit"
@@ -77,8 +74,7 @@ class Variant:
         network: what it is, such as ``ReLU 784-100-10, 90 % pruned``.
         method: how it is run: ``whole window``, ``early exit``, ``dense``, ``zero-skipping``.
         accuracies: None where they are not known.
-        weight_bits: width of its weights.
-        integers: whether it was run in integers.
+        weight_bits: width of its weights; 32 is floating point, less are integers.
         operations: of each of N images, or of a mean.
     """
 
@@ -87,26 +83,12 @@ class Variant:
     method: str
     accuracies: Accuracies | None
     weight_bits: int
-    integers: bool
     operations: OperationCounts
 
     @property
     def name(self) -> str:
         """The network and how it is run."""
         return f"{self.network}, {self.method}"
-
-    @classmethod
-    def spiking(
-        cls,
-        network: str,
-        method: str,
-        accuracies: Accuracies | None,
-        widths: Quantisation | None,
-        operations: OperationCounts,
-    ) -> "Variant":
-        """A spiking network, of integers if it has their `widths`."""
-        bits = FLOAT_BITS if widths is None else widths.weight_bits
-        return cls(SPIKING, network, method, accuracies, bits, widths is not None, operations)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +102,10 @@ class EarlyAnswers:
 def spiking_variants(
     name: str,
     measured: Measurement,
-    code: EncodingOperations | None,
+    encoder: Encoder,
+    images: NDArray[np.uint8] | None,
     accuracies: Accuracies | None,
-    early: tuple[EarlyAnswers, EncodingOperations | None] | None = None,
+    early: EarlyAnswers | None = None,
 ) -> tuple[Variant, ...]:
     """The ways of running a spiking network, the whole window with clocked updates first.
 
@@ -131,30 +114,30 @@ def spiking_variants(
     Args:
         name: of the network.
         measured: N images in it.
-        code: what encoding them took; None where that is not known.
+        encoder: by which they became spikes.
+        images: uint8 [N, height, width]; None where they are not known.
         accuracies: of the whole window; None where not known.
-        early: when it answers early, and what encoding takes until then; None where that is not
-            known, or saves nothing.
+        early: when it answers early; None where that is not known, or saves nothing.
     """
-    architecture = measured.architecture
+    architecture, widths = measured.architecture, measured.architecture.quantisation
     whole = np.full(measured.counts.n_samples, measured.time_window, dtype=np.int64)
+    code = None if images is None else encoder.operations(images)
     ways: list[tuple[Any, ...]] = [(WHOLE_WINDOW, measured, code, accuracies, whole, None)]
     if early is not None:
-        (answers, until), steps = early, early[0].exit_steps
+        steps = early.exit_steps
+        until = None if images is None else code_until(encoder, images, steps)
         stopped = stopped_after(measured, steps)
-        ways.append((EARLY_EXIT, stopped, until, answers.accuracies, steps, steps))
+        ways.append((EARLY_EXIT, stopped, until, early.accuracies, steps, steps))
     found = []
     for method, run, encoding, known, steps, exits in ways:
         clocked = clocked_updates(architecture, steps)
         # Where all are updated in every step, lazy updates are counted over the whole window.
         lazy = np.minimum(run.lazy_updates, clocked)
         for suffix, updates in (("", clocked), (_LAZILY, lazy))[: 1 + (lazy < clocked).any()]:
-            operations = counted(run, encoding, updates, exits)
-            found.append(
-                Variant.spiking(
-                    name, f"{method}{suffix}", known, architecture.quantisation, operations
-                )
-            )
+            operations, bits = counted(run, encoding, updates, exits), FLOAT_BITS
+            if widths is not None:
+                bits = widths.weight_bits
+            found.append(Variant(SPIKING, name, f"{method}{suffix}", known, bits, operations))
     return tuple(found)
 
 
@@ -167,7 +150,6 @@ def baseline_variants(baselines: Sequence[BaselineCounts], n_samples: int) -> tu
             method=method.replace("_", "-"),
             accuracies=Accuracies(baseline.validation_accuracy_percent, baseline.accuracy_percent),
             weight_bits=baseline.weight_bits,
-            integers=baseline.weight_bits < FLOAT_BITS,
             operations=count_baseline(baseline, method, n_samples),
         )
         for baseline in baselines
@@ -212,31 +194,24 @@ PJ: Final = (
     "pj_interval_high",
 )
 """Columns of energies, in the order of the fields of `Energy`."""
-INFERENCE: Final = "inference"
 
 
 @dataclass(frozen=True, eq=False)
 class Ledger:
-    """The long table: R rows, a term of a variant at a place each, under P profiles.
+    """The long table: the rows of V variants, a term at a place each, under P profiles.
 
     Attributes:
-        variants: whose rows follow one another; training, where it is known, is the last.
+        variants: of both sides; a training, where it is known, is the last.
         profiles: in their order.
-        rows: term, place, width and memory of each row (the fields of `Column`), `variant`, its
-            number, `phase` (``inference``, or one of training's), and `COUNTS`; all but the count
-            NaN where it is a mean, or all of a training. Whole numbers are exact up to 2**53.
-        price_pj: low, value and high of one operation, float64 [P, 3, R]; NaN where a profile has
-            no price, and the value NaN where it has a bracket alone.
-        images: counts of each variant, [N, its rows]; of means, one row; of training, of epochs.
-        statistics: of these; all variants share the draws of images.
+        statistics: of the counts of each variant; all share the draws of images.
+        prices: for each profile and variant, low, value and high of one operation of each of its
+            rows (`HardwareProfile.price_at`).
     """
 
     variants: tuple[Variant, ...]
     profiles: tuple[HardwareProfile, ...]
-    rows: pd.DataFrame
-    price_pj: Floats
-    images: tuple[NDArray[Any], ...]
     statistics: tuple[CountStatistics, ...]
+    prices: tuple[tuple[Floats, ...], ...]
 
     @classmethod
     def of(
@@ -244,119 +219,93 @@ class Ledger:
         variants: Sequence[Variant],
         profiles: Mapping[str, HardwareProfile],
         settings: BootstrapSettings,
-        training: TrainingCounts | None = None,
     ) -> "Ledger":
         """Price variants of the same images; where one is known as a mean alone, all are means."""
         operations = [one.operations for one in variants]
         images: list[NDArray[Any]] = [one.counts for one in operations]
         if any(one.n_images is None for one in operations):
             images = [one.means[None] for one in operations]
-        statistics = [*count_statistics(images, settings)]
-        phases = [[INFERENCE] * len(one.columns) for one in operations]
-        if training is not None:
-            operations.append(OperationCounts(training.columns, training.counts, 1))
-            images.append(training.counts)
-            statistics += count_statistics([training.counts.sum(axis=0)[None]], settings)
-            phases.append([*training.phases])
-        columns = [column for one in operations for column in one.columns]
-        counts = np.hstack([one.spread(np.eye(len(one.mean))) for one in statistics])
-        rows = pd.DataFrame(columns).assign(
-            variant=np.repeat(np.arange(len(images)), [each.shape[1] for each in images]),
-            phase=[phase for each in phases for phase in each],
-            **dict(zip(COUNTS, counts, strict=True)),
-        )
-        prices = [prices_pj(columns, profile) for profile in profiles.values()]
         return cls(
-            variants=tuple(variants),
-            profiles=tuple(profiles.values()),
-            rows=rows,
-            price_pj=np.stack(prices) if prices else np.empty((0, 3, len(columns))),
-            images=tuple(images),
-            statistics=tuple(statistics),
+            tuple(variants),
+            tuple(profiles.values()),
+            count_statistics(images, settings) if images else (),
+            tuple(
+                tuple(prices_pj(one.columns, profile) for one in operations)
+                for profile in profiles.values()
+            ),
         )
 
-    def number_of(self, name: str) -> int:
-        """The number of the variant of a name."""
-        return [one.name for one in self.variants].index(name)
+    def rows(self, variant: int, profile: int, with_spread: bool = False) -> pd.DataFrame:
+        """The rows of a variant under a profile: term, place, width and memory (the fields of
+        `Column`), `COUNTS`, `PJ`, and `status`.
 
-    def span(self, variant: int) -> slice:
-        """The rows of a variant."""
-        ends = np.cumsum([0, *(each.shape[1] for each in self.images)])
-        return slice(int(ends[variant]), int(ends[variant + 1]))
-
-    def weights(self, variant: int, profile: int) -> Floats:
-        """What the counts of a variant's rows are multiplied with, [3, its rows]."""
-        return weights_of(self.price_pj[profile][:, self.span(variant)])
-
-    def energies(self, variant: int, profile: int, with_spread: bool = False) -> Floats:
-        """Mean energies of a variant's rows under a profile, as of `PJ`, [6, its rows].
-
-        NaN where a row has no price, and all but the means without `with_spread`. None has a value
-        if one of the rows has a bracket alone.
+        All energies are NaN where a row has no price, and the value where it has a bracket alone;
+        their spread without `with_spread`, and all spread of a mean.
         """
-        weights, span = self.weights(variant, profile), self.span(variant)
-        spread = np.full_like(weights, np.nan)
-        if with_spread:
-            spread = priced_spread(self.statistics[variant].spread_of_columns(weights)[1:])
-        energies = np.vstack([self.rows["count"].to_numpy()[span] * weights, spread])
-        energies[:, np.isnan(self.price_pj[profile][0, span])] = np.nan
-        return energies
+        pj, counted = self.prices[profile][variant], self.statistics[variant]
+        energies = counted.energies(weights_of(pj), with_spread)
+        energies[:, np.isnan(pj[0])] = np.nan
+        figures = dict(zip((*COUNTS, *PJ), (*counted.columns, *energies), strict=True))
+        rows = pd.DataFrame(self.variants[variant].operations.columns).assign(**figures)
+        return rows.assign(status=rows["term"].map(self.profiles[profile].status_of))
 
     def total(self, variant: int, profile: int, phase: str = "") -> Energy:
-        """The energy of an inference or of all of training; of a phase of it, if one is named, NaN
-        where none of its rows has a price."""
-        weights = self.weights(variant, profile)
-        if phase in PHASES:
-            span = self.span(variant)
-            others = self.rows["phase"].to_numpy()[span] != phase
-            if np.isnan(self.price_pj[profile][0, span][~others]).all():
+        """The energy of a variant; of a phase of a training, if one is named, NaN where none of its
+        rows has a price."""
+        pj = self.prices[profile][variant]
+        weights = weights_of(pj)
+        if phase:
+            columns = self.variants[variant].operations.columns
+            others = np.array([column.phase != phase for column in columns])
+            if np.isnan(pj[0, ~others]).all():
                 return Energy(np.nan, None, np.nan)
             weights[:, others] *= 0.0
         return self.statistics[variant].energy(weights)
 
     def resampled(self, variant: int, profile: int) -> Floats:
         """The same in every resample of images, under lower ends, values and upper ends, [3, B]."""
-        return self.statistics[variant].resampled_sums(self.weights(variant, profile))
+        return self.statistics[variant].resampled_sums(weights_of(self.prices[profile][variant]))
 
-    def image_means(self, variant: int, profile: int) -> Floats:
+    def means(self, variant: int, profile: int) -> Floats:
         """The mean of the energies of the images, under lower ends, values and upper ends, [3].
 
         It is the mean of `total` but for the rounding of sums: what is compared is priced image by
         image.
         """
-        rows, weights = self.images[variant], self.weights(variant, profile)
-        return np.array([(rows @ each).mean() for each in weights])
+        operations = self.variants[variant].operations
+        means: Floats = price(operations, self.profiles[profile]).mean(axis=1)
+        return means
 
-    def compared_total(self, variant: int, profile: int) -> Energy:
-        """The total of what is compared (`image_means`)."""
-        weights, means = self.weights(variant, profile), self.image_means(variant, profile)
-        return self.statistics[variant].energy(weights, means)
+    def compared(self, variant: int, profile: int) -> Energy:
+        """The total of what is compared (`means`)."""
+        weights = weights_of(self.prices[profile][variant])
+        return self.statistics[variant].energy(weights, self.means(variant, profile))
 
     def by_part(self, name: str, profile: HardwareProfile) -> dict[str, float]:
         """pJ per inference of each of `terms.PARTS`, of the variant of a name; of brackets, the
         upper ends. A part without a price is 0."""
-        number = self.number_of(name)
-        _, value, high = self.energies(number, self.profiles.index(profile))[:3]
-        energies = pd.Series(np.nan_to_num(high if np.isnan(value).all() else value))
-        of_part = self.rows["term"][self.span(number)].map(_PART_OF).to_numpy()
-        sums = energies.groupby(of_part).sum()
+        number = [one.name for one in self.variants].index(name)
+        rows = self.rows(number, self.profiles.index(profile))
+        of_value = "pj_high" if rows["pj"].isna().all() else "pj"
+        sums = rows[of_value].fillna(0.0).groupby(rows["term"].map(_PART_OF)).sum()
         return {part: float(sums.get(part, 0.0)) for part in PARTS}
 
 
 _PART_OF = {name: term.part for name, term in TERMS.items()}
 
 
-def runs(variant: Variant, profile: HardwareProfile) -> bool:
-    """Whether a profile's prices are of numbers as a variant was run in, and of what it does.
+def judges(profile: HardwareProfile, variant: Variant) -> bool:
+    """Whether a profile compares networks, has prices of numbers as a variant was run in, and of
+    what it does.
 
     One that nothing has a price of, not at the lower end either, would need no energy.
     """
-    if not profile.runs(variant.weight_bits, variant.integers):
+    if not (profile.compares and profile.runs(variant.weight_bits)):
         return False
     return bool(weights_of(prices_pj(variant.operations.columns, profile))[0].any())
 
 
-_UNKNOWN: Final = -1.0
+_UNKNOWN: Final = Accuracies(-1.0, -1.0)
 _VARIES: Final = -1
 _OF_EACH: Final = ("columns", "sizes", "constant", "varying")
 VARIANTS = ArrayFile(
@@ -379,24 +328,23 @@ def save_variants(path: str | os.PathLike[str], variants: Sequence[Variant]) -> 
     Raises:
         ValueError: one is known as a mean alone, or has a count of 2**32 or more.
     """
-    known = [one.accuracies or Accuracies(_UNKNOWN, _UNKNOWN) for one in variants]
+    widths = [(one.weight_bits, int(one.weight_bits < FLOAT_BITS)) for one in variants]
     arrays: dict[str, NDArray[Any]] = {
         "text": np.array([(one.side, one.network, one.method) for one in variants], dtype=np.str_),
-        "accuracies": np.array([(one.validation_percent, one.test_percent) for one in known]),
-        "widths": np.array([(one.weight_bits, int(one.integers)) for one in variants], np.int64),
+        "accuracies": np.array([astuple(one.accuracies or _UNKNOWN) for one in variants]),
+        "widths": np.array(widths, np.int64),
     }
     for number, one in enumerate(variants):
-        if one.operations.n_images is None:
-            raise ValueError(f"{one.name} is known as a mean alone")
         columns, counts = one.operations.columns, one.operations.counts
+        if one.operations.n_images is None or counts.max(initial=0) > np.iinfo(np.uint32).max:
+            raise ValueError(f"{one.name} is known as a mean alone, or has counts of 2**32 or more")
         varies = (counts != counts[:1]).any(axis=0)
-        if counts.max(initial=0) > np.iinfo(np.uint32).max:
-            raise ValueError(f"{one.name} has counts of more than the file can hold")
-        places = np.array([(each.term, each.place) for each in columns], dtype=np.str_)
-        sizes = [(each.bits, each.memory_bits, each.parameters_bits) for each in columns]
-        constant = np.where(varies, _VARIES, counts[0]).astype(np.int64)
-        varying = counts[:, varies].astype(np.uint32)
-        stored: tuple[NDArray[Any], ...] = (places, np.array(sizes, np.int64), constant, varying)
+        stored = (
+            np.array([(each.term, each.place) for each in columns], dtype=np.str_),
+            np.array([(each.bits, each.memory_bits, each.parameters_bits) for each in columns]),
+            np.where(varies, _VARIES, counts[0]),
+            counts[:, varies].astype(np.uint32),
+        )
         arrays |= {f"{number}.{name}": each for name, each in zip(_OF_EACH, stored, strict=True)}
     VARIANTS.write(path, arrays)
 
@@ -406,25 +354,19 @@ def load_variants(path: str | os.PathLike[str]) -> tuple[Variant, ...]:
     arrays, found = VARIANTS.read(path), []
     try:
         for number, (side, network, method) in enumerate(arrays["text"].tolist()):
-            known, (bits, integers) = arrays["accuracies"][number], arrays["widths"][number]
+            if side not in get_args(Side):
+                raise ValueError(f"a network of the side {side!r}")
             places, sizes, constant, varying = (arrays[f"{number}.{name}"] for name in _OF_EACH)
             counts = np.broadcast_to(constant, (len(varying), len(constant))).copy()
             counts[:, constant == _VARIES] = varying
-            columns = tuple(
+            columns = [
                 Column(*place, *widths)
                 for place, widths, _ in zip(places.tolist(), sizes.tolist(), constant, strict=True)
-            )
-            found.append(
-                Variant(
-                    side=_SIDES[side],
-                    network=network,
-                    method=method,
-                    accuracies=None if known[0] == _UNKNOWN else Accuracies(*known.tolist()),
-                    weight_bits=int(bits),
-                    integers=bool(integers),
-                    operations=OperationCounts(columns, counts, 1),
-                )
-            )
+            ]
+            known = Accuracies(*arrays["accuracies"][number].tolist())
+            accuracies, bits = None if known == _UNKNOWN else known, arrays["widths"][number, 0]
+            operations = OperationCounts(tuple(columns), counts, 1)
+            found.append(Variant(side, network, method, accuracies, int(bits), operations))
     except (KeyError, ValueError) as error:
         raise ArtifactError(f"{path}: variants do not fit each other: {error}.") from error
     return tuple(found)

@@ -30,8 +30,9 @@ from ruamel.yaml.nodes import MappingNode, Node
 from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.yaml_files import read_yaml
 from spikejoule.energy.counting import Column, OperationCounts
-from spikejoule.energy.estimates import Floats, middle
+from spikejoule.energy.estimates import Floats
 from spikejoule.energy.terms import TERMS, UPDATES, priceable
+from spikejoule.model.quantisation import FLOAT_BITS
 
 PACKAGED: Final = Path(__file__).with_name("hardware.yaml")
 """The prices that come with the project."""
@@ -60,14 +61,6 @@ TERMS_OF: Final = {
 """What a profile of each scope may price."""
 
 Status = Literal["priced", "covered", "unpriced"]
-
-
-class EntryError(ValueError):
-    """What is wrong with an entry `within` a profile, not with the whole of it."""
-
-    def __init__(self, reason: str, *within: str) -> None:
-        super().__init__(f"{'.'.join(within)} {reason}")
-        self.within = within
 
 
 def _one_of(allowed: Mapping[str, object]) -> AfterValidator:
@@ -238,27 +231,27 @@ class HardwareProfile(_Mapping):
     @model_validator(mode="after")
     def _prices_fit(self) -> Self:
         """What must hold between the scope and the prices, and between prices."""
-        allowed = TERMS_OF[self.scope]
+        allowed, scaled = TERMS_OF[self.scope], self.scope in ("system", "memory")
         for term, price in self.prices.items():
-            reason = ""
             if term not in allowed:
-                reason = f"is nothing that scope {self.scope} can price; allowed: "
-                reason += ", ".join(allowed)
-            elif not isinstance(price, Price) and self.scope not in ("system", "memory"):
-                reason = f"depends on a width or a size, which scope {self.scope} does not allow; "
-                reason += "allowed: system and memory"
-            elif isinstance(price, str) and self.memory is None:
-                reason = "is by_size, but there is no memory"
-            if reason:
-                raise EntryError(reason, "prices", term)
+                raise ValueError(
+                    f"prices.{term} is nothing that scope {self.scope} can price; allowed: "
+                    f"{', '.join(allowed)}"
+                )
+            if not isinstance(price, Price) and not scaled:
+                raise ValueError(
+                    f"prices.{term} depends on a width or a size, which scope {self.scope} does "
+                    "not allow; allowed: system and memory"
+                )
+            if price == "by_size" and self.memory is None:
+                raise ValueError(f"prices.{term} is by_size, but there is no memory")
         fixed = [one for one in self.prices.values() if isinstance(one, Price)]
         if self.scope == "contested" and not any(one.low_pj < one.high_pj for one in fixed):
-            raise EntryError("of scope contested need a bracket [low, high]", "prices")
+            raise ValueError("prices of scope contested need a bracket [low, high]")
         if sum(update in self.prices for update in UPDATES) == 1:
-            raise EntryError(
-                "need active and inactive neuron updates, both or neither, as one of the two "
-                "would be free",
-                "prices",
+            raise ValueError(
+                "prices need active and inactive neuron updates, both or neither, as one of the "
+                "two would be free"
             )
         return self
 
@@ -267,27 +260,35 @@ class HardwareProfile(_Mapping):
         """Whether it prices spiking and conventional networks alike: no chip of either does."""
         return self.scope in ("arithmetic", "memory", "system")
 
-    def runs(self, weight_bits: int, integers: bool) -> bool:
-        """Whether these are prices of what a network of such weights computed with.
+    def runs(self, weight_bits: int) -> bool:
+        """Whether these are prices of what a network of such weights computed with: of 32 bits it
+        is floating point, of less integers.
 
         Floating point of 32 bits holds the integers of a network exactly. No network here computes
         with 16.
         """
-        if self.numbers in ("any", "float32"):
-            return True
-        return integers and weight_bits <= {"int8": 8, "int32": 32}.get(self.numbers, 0)
+        widest = {"any": FLOAT_BITS, "float32": FLOAT_BITS, "int32": FLOAT_BITS - 1, "int8": 8}
+        return weight_bits <= widest.get(self.numbers, 0)
 
-    def price_at(self, column: Column) -> Price | None:
-        """The price of one operation of a column; None if the profile has none."""
-        price = self.price_of(column.term)
-        if price is None or isinstance(price, Price):
-            return price
-        if isinstance(price, PriceByWidth):
-            pj = price.pj(column.bits)
+    def price_at(self, column: Column) -> tuple[float, float, float]:
+        """Low, value and high of one operation of a column, in pJ.
+
+        NaN if the profile has no price for it, and the value NaN where it has a bracket alone. A
+        term that hardware may do without (`Term.optional_as`) costs nothing at the lower end and
+        has no value, unless the profile has a price of its own for it.
+        """
+        price, is_own = self.price_of(column.term), column.term in self.prices
+        if price is None:
+            return np.nan, np.nan, np.nan
+        if isinstance(price, Price):
+            value = np.nan if price.value_pj is None else price.value_pj
+            found = price.low_pj, value, price.high_pj
+        elif isinstance(price, PriceByWidth):
+            found = (price.pj(column.bits),) * 3
         else:
             assert self.memory is not None
-            pj = self.memory.pj(column)
-        return Price(pj, pj, pj)
+            found = (self.memory.pj(column),) * 3
+        return (0.0, np.nan, found[2]) if TERMS[column.term].optional_as and not is_own else found
 
     def price_of(self, name: str) -> AnyPrice | None:
         """The price of one operation of a term; None if the profile has none.
@@ -329,22 +330,8 @@ class HardwareProfile(_Mapping):
 
 
 def prices_pj(columns: Sequence[Column], profile: HardwareProfile) -> Floats:
-    """Low, value and high of one operation of C columns, float64 [3, C].
-
-    NaN where a column has no price, and the value NaN where it has a bracket alone. A term that
-    hardware may do without (`Term.optional_as`) costs nothing at the lower end and leaves the total
-    without a value, unless the profile has a price of its own for it.
-    """
-    pj = np.full((3, len(columns)), np.nan)
-    for place, column in enumerate(columns):
-        price = profile.price_at(column)
-        if price is None:
-            continue
-        if TERMS[column.term].optional_as and column.term not in profile.prices:
-            price = Price(0.0, None, price.high_pj)
-        value = np.nan if price.value_pj is None else price.value_pj
-        pj[:, place] = price.low_pj, value, price.high_pj
-    return pj
+    """Low, value and high of one operation of C columns (`HardwareProfile.price_at`), [3, C]."""
+    return np.array([profile.price_at(column) for column in columns]).reshape(-1, 3).T.copy()
 
 
 def weights_of(pj: Floats) -> Floats:
@@ -359,57 +346,14 @@ def weights_of(pj: Floats) -> Floats:
     return weights
 
 
-@dataclass(frozen=True, eq=False)
-class PricedEnergy:
-    """The energy of N samples (of a mean, of one) under one profile.
+def price(counts: OperationCounts, profile: HardwareProfile) -> Floats:
+    """The energy of each of N samples: lower end, value and upper end in pJ, float64 [3, N].
 
-    Attributes:
-        columns: the C' columns that have a price.
-        pj: lower end, value and upper end of each sample and column, float64 [3, N, C']; values are
-            NaN if there are brackets alone.
-        per_sample_low_pj, per_sample_pj, per_sample_high_pj: sums of each sample, float64 [N]; the
-            second is None if there are brackets alone.
-        unpriced: terms that the profile has no price for: they are not in the total.
-        covered: terms whose cost lies within the price of another.
+    Integers in, picojoules out: the sum over all terms that the profile has a price for
+    (`HardwareProfile.status_of`). The values are NaN if one of them has a bracket alone.
     """
-
-    columns: tuple[Column, ...]
-    pj: Floats
-    per_sample_low_pj: Floats
-    per_sample_pj: Floats | None
-    per_sample_high_pj: Floats
-    unpriced: tuple[str, ...]
-    covered: tuple[str, ...]
-
-
-def price(counts: OperationCounts, profile: HardwareProfile) -> PricedEnergy:
-    """Price every count that the profile has a price for: integers in, picojoules out."""
-    each = prices_pj(counts.columns, profile)
-    priced = ~np.isnan(each[0])
-    pj = counts.counts[:, priced] * each[:, None, priced]
-    low, value, high = pj.sum(axis=2)
-    terms = dict.fromkeys(column.term for column in counts.columns)
-    unpriced, covered = (
-        tuple(term for term in terms if profile.status_of(term) == status)
-        for status in ("unpriced", "covered")
-    )
-    columns = tuple(one for one, has in zip(counts.columns, priced, strict=True) if has)
-    known = None if np.isnan(value).any() else value
-    return PricedEnergy(columns, pj, low, known, high, unpriced, covered)
-
-
-def mean_pj(counts: OperationCounts, profile: HardwareProfile) -> Floats:
-    """Mean energy of an inference under lower ends, values and upper ends, float64 [3]."""
-    energies: Floats = weights_of(prices_pj(counts.columns, profile)) @ counts.means
-    return energies
-
-
-def middle_pj(counts: OperationCounts, profile: HardwareProfile) -> float:
-    """Mean energy of an inference under the values; of brackets alone, half-way between their ends.
-
-    By this number the cheapest of some networks is chosen.
-    """
-    return middle(mean_pj(counts, profile))
+    weights = weights_of(prices_pj(counts.columns, profile))
+    return np.stack([counts.counts @ each for each in weights])
 
 
 def measured_on_mnist() -> list[dict[str, Any]]:
@@ -469,11 +413,12 @@ def _profile(file: Path, name: str, content: Any) -> HardwareProfile:
 def _line(file: Path, name: str, error: ValidationError) -> int:
     """The line of what is wrong; of what is missing, that of the name that it is missing under."""
     problem = error.errors(include_url=False)[0]
-    within = getattr(problem.get("ctx", {}).get("error"), "within", ())
+    # What is wrong with the whole begins with the entry that it lies in, such as prices.mac.
+    place = problem["loc"] or str(problem.get("ctx", {}).get("error")).split()[0].split(".")
     # Composed a second time, for the marks that the checked content does not have.
     node: Node = YAML(typ="safe", pure=True).compose(file.read_bytes())
     mark: Node = node
-    for step in (name, *problem["loc"], *within):
+    for step in (name, *place):
         if isinstance(node, MappingNode):
             entries = [pair for pair in node.value if pair[0].value == step]
             mark, node = entries[0] if entries else (mark, node)

@@ -39,17 +39,10 @@ from spikejoule.core.schema import (
 )
 from spikejoule.energy.analysis import COLUMNS, EnergyAnalysis
 from spikejoule.energy.comparison import Choice, Outcome, Ratio, Verdict
+from spikejoule.energy.counting import INFERENCE
 from spikejoule.energy.estimates import Energy
-from spikejoule.energy.ledger import (
-    CONVENTIONAL,
-    INFERENCE,
-    SPIKING,
-    Accuracies,
-    Side,
-    Variant,
-    runs,
-)
-from spikejoule.energy.prices import HardwareProfile, mean_pj
+from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Accuracies, Side, Variant, judges
+from spikejoule.energy.prices import HardwareProfile, price
 from spikejoule.energy.training import TRAINING
 from spikejoule.evaluation.front_rows import pareto_front
 
@@ -298,7 +291,7 @@ def fronts_table(
     """Both fronts under every profile that compares and in whose numbers both sides ran."""
     rows: list[FrontsRow] = []
     for profile in profiles.values():
-        able = [_fronts_row(one, profile) for one in variants if profile.compares]
+        able = [_fronts_row(one, profile) for one in variants]
         of_side = [
             [row for row in able if row and row.side == name] for name in (SPIKING, CONVENTIONAL)
         ]
@@ -313,9 +306,9 @@ def fronts_table(
 def _fronts_row(variant: Variant, profile: HardwareProfile) -> FrontsRow | None:
     """The row of a variant; None if its accuracy is not known, or its numbers are not priced."""
     accuracies = variant.accuracies
-    if accuracies is None or not runs(variant, profile):
+    if accuracies is None or not judges(profile, variant):
         return None
-    ends = mean_pj(variant.operations, profile)
+    ends = price(variant.operations, profile).mean(axis=1)
     low, value, high = (_rounded(float(end), _DIGITS_OF_RUNS) for end in ends)
     return FrontsRow(
         profile=profile.id,

@@ -24,17 +24,16 @@ scalars, the loss at the output counts, and the augmentation and encoding of ima
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from spikejoule.encoding.events import Products
 from spikejoule.energy.counting import (
     Block,
-    Column,
     InputMacs,
+    OperationCounts,
     SpikingCounts,
     bias_additions,
     block,
@@ -118,23 +117,8 @@ class TrainingRecord:
         return sentences("training", record=self)
 
 
-@dataclass(frozen=True, eq=False)
-class TrainingCounts:
-    """Operations of training.
-
-    Attributes:
-        phases: of each column, one of `PHASES`.
-        columns: C columns.
-        counts: int64 [epochs, C], one row for all of it if epochs are not known.
-    """
-
-    phases: tuple[str, ...]
-    columns: tuple[Column, ...]
-    counts: NDArray[np.int64]
-
-
-def count_training(record: TrainingRecord, architecture: Architecture) -> TrainingCounts:
-    """Count the operations of training, by epoch where epochs are recorded."""
+def count_training(record: TrainingRecord, architecture: Architecture) -> OperationCounts:
+    """Operations of each epoch, int64 [epochs, C]; of all in one where epochs are not recorded."""
     rows = [(epoch.samples, epoch.spikes) for epoch in record.epochs]
     n_samples = np.array([samples for samples, _ in rows] or [record.samples], dtype=np.int64)
     spikes = np.array([layers for _, layers in rows] or [record.spikes], dtype=np.int64)
@@ -157,10 +141,12 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Traini
         "backward": [*_backward(architecture, counts)],
         "optimizer": [*_optimizer(record, architecture)],
     }
-    listed = [each for phase in PHASES for each in blocks[phase]]
-    return TrainingCounts(
-        tuple(phase for phase in PHASES for each in blocks[phase] for _ in each.columns),
-        *joined(listed, len(spikes)),
+    columns, found = joined([each for phase in PHASES for each in blocks[phase]], len(spikes))
+    phases = [phase for phase in PHASES for each in blocks[phase] for _ in each.columns]
+    return OperationCounts(
+        tuple(replace(column, phase=phase) for column, phase in zip(columns, phases, strict=True)),
+        found,
+        record.time_window,
     )
 
 

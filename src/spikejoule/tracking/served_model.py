@@ -119,7 +119,7 @@ def answer(
 
 
 def _rows(measured: Measurement, profile: HardwareProfile) -> pd.DataFrame:
-    energy = price(count_operations(measured), profile)
+    low, values, high = price(count_operations(measured), profile)
     counts = measured.counts
     columns: dict[str, Any] = {"class": measured.predictions}
     for name, spikes in zip(counts.layer_names, counts.per_sample.T, strict=True):
@@ -127,10 +127,9 @@ def _rows(measured: Measurement, profile: HardwareProfile) -> pd.DataFrame:
     columns["synaptic_events"] = measured.synaptic_events.sum(axis=1)
     if measured.input_macs is not None:
         columns["input_macs"] = measured.input_macs
-    values = energy.per_sample_pj
-    columns["energy_pj"] = [None] * counts.n_samples if values is None else values
-    columns["energy_low_pj"] = energy.per_sample_low_pj
-    columns["energy_high_pj"] = energy.per_sample_high_pj
+    columns["energy_pj"] = [None] * len(values) if np.isnan(values).any() else values
+    columns["energy_low_pj"] = low
+    columns["energy_high_pj"] = high
     return pd.DataFrame(columns)
 
 
