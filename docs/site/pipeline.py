@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "pipeline.svg"
 
 _COLUMN, _WIDTH, _HEIGHT, _TOP, _ROW, _FILES = 198, 168, 96, 16, 158, 3
-_HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" \
+HEAD = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" \
 font-family="system-ui, sans-serif" font-size="11">
-<title>The stages of the pipeline, and the files that they hand on</title>
+<title>{title}</title>
 <style>
 svg {{ background: #fff; color: #1c2a4a; }}
 rect {{ fill: #eef1fb; stroke: #5567a8; rx: 7px; }}
@@ -68,7 +68,9 @@ def drawing(pipeline: Path = ROOT / "dvc.yaml") -> str:
     rows = {name: [*columns.values()][:number].count(columns[name])
             for number, name in enumerate(columns)}  # fmt: skip
     width = _COLUMN * (1 + max(columns.values()))
-    parts = [_HEAD.format(width=width, height=_TOP + _ROW * (1 + max(rows.values())))]
+    height = _TOP + _ROW * (1 + max(rows.values()))
+    title = "The stages of the pipeline, and the files that they hand on"
+    parts = [HEAD.format(title=title, width=width, height=height)]
     corner = {name: (10 + _COLUMN * columns[name], _TOP + _ROW * rows[name]) for name in stages}
     for name, stage in stages.items():
         x, y = corner[name]

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import tomllib
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from docs.site import commands, parameters, pipeline
+from docs.site import batch, commands, parameters, pipeline
 from spikejoule.cli.arguments import COMMANDS
 from spikejoule.params import load_params
+from tests.tools.without_torch import needs_torch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = (
@@ -75,6 +77,37 @@ def test_a_reader_with_five_minutes() -> None:
 def test_the_picture_of_the_pipeline_is_that_of_dvc_yaml() -> None:
     drawn = pipeline.PICTURE.read_text(encoding="utf-8")
     assert drawn == pipeline.drawing(), "run: python -m docs.site.pipeline"
+
+
+@needs_torch
+def test_a_batch_enters_each_package_once_under_one_name() -> None:
+    assert batch.PICTURE.read_text("utf-8") == batch.drawing(), "run: python -m docs.site.batch"
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = [
+        [name for layer in reversed(one["layers"]) for name in layer.split(" | ")]
+        for one in project["tool"]["importlinter"]["contracts"]
+        if one["id"] == "packages"
+    ]
+    # Each once, and upwards only: in the order in which packages may import each other
+    packages = [stop.package for stop in batch.WAY]
+    assert packages == [name for name in layers if name in packages]
+    made: dict[str, list[type]] = {}
+    for stop in batch.WAY:
+        module = import_module(f"spikejoule.{stop.takes.partition(':')[0]}")
+        assert callable(getattr(module, stop.takes.partition(":")[2]))
+        known = {id(value) for value in vars(module).values()}
+        assert not stop.source or known & set(map(id, made[stop.source])), "it takes what was made"
+        found = [name.split(":") for name in stop.carried]
+        made[stop.package] = [
+            getattr(import_module(f"spikejoule.{of}"), name) for of, name in found
+        ]
+        for of, name in found:
+            defined = [
+                path
+                for path in (REPOSITORY / "src").rglob("*.py")
+                if re.search(rf"^class {name}\b", path.read_text(encoding="utf-8"), flags=re.M)
+            ]
+            assert [path.stem for path in defined] == of.split(".")[-1:], "one name, one class"
 
 
 def test_each_parameter_with_its_default_and_what_is_allowed() -> None:
