@@ -21,7 +21,8 @@ from spikejoule.energy.tables import (
     energy_rows,
     headline,
 )
-from spikejoule.evaluation.evaluation import EvaluationFiles
+from spikejoule.evaluation.accuracy import EarlyExit
+from spikejoule.evaluation.evaluation import Evaluation, EvaluationMetrics
 from spikejoule.evaluation.front_rows import read_front
 from spikejoule.evaluation.inference import InferenceTimings, read_measurement
 from spikejoule.graphs import graph_without_nodes, nir_graph, write_nir
@@ -49,7 +50,11 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     measured = read_measurement(paths, network)
     train_timings = TrainTimings.read(paths["train_timings"])
     inference_timings = InferenceTimings.read(paths["inference_timings"])
-    evaluation = EvaluationFiles.read(paths)
+    evaluation = Evaluation.read(paths["confusion"], confidence)
+    evaluated, early = (
+        EvaluationMetrics.read(paths["evaluate_metrics"]),
+        EarlyExit.read(paths["early_exit"]),
+    )
     raster = raster_of(measured, samples, sample, network.encoder.step_ms)
     labels = samples.labels[: measured.counts.n_samples]
     baselines = load_baseline(paths["baseline"], labels)
@@ -60,7 +65,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         measured.counts,
         inference_timings.measurement_time_seconds,
         train_timings.model_dump(exclude_unset=True),
-        evaluation.as_checkpoint_entry(confidence),
+        evaluation.as_checkpoint_entry(evaluated),
         measured.proxies.as_checkpoint_entry(),
         library_versions(),
     )
@@ -75,7 +80,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         labels,
         baselines,
         shown,
-        early_answers(measured, labels, evaluation.early_exit),
+        early_answers(measured, labels, early),
     )
     try:
         graph = nir_graph(network)
@@ -95,7 +100,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     )
     content_of_page = PageContent(
         analysis,
-        evaluation.early_exit,
+        early,
         front,
         levels,
         FrontsTable.read(paths["fronts"]).rows,

@@ -4,9 +4,14 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from spikejoule.core.store import write_csv
 from spikejoule.data.images import load_samples
 from spikejoule.evaluation.accuracy import accuracy_by_step, choose_early_exit, step_outcomes
-from spikejoule.evaluation.evaluation import EvaluationFiles, evaluate_predictions, save_predictions
+from spikejoule.evaluation.evaluation import (
+    EvaluationMetrics,
+    evaluate_predictions,
+    save_predictions,
+)
 from spikejoule.evaluation.inference import load_network_and_events, measure_network
 from spikejoule.params import Params
 
@@ -35,8 +40,13 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
     tolerance_percent = params.evaluate.early_exit_tolerance_percent if by_lead else None
     early = choose_early_exit(validated, outcomes, tolerance_percent, confidence, on_test_images)
     by_step = accuracy_by_step(outcomes, confidence)
+    overall = evaluation.overall
+    metrics = EvaluationMetrics.of(measured, overall, early, network.data["source"])
     save_predictions(paths["predictions"], test, measured)
-    EvaluationFiles.of(measured, evaluation, by_step, early, network.data["source"]).write(paths)
+    evaluation.write(paths["confusion"], paths["per_class"])
+    write_csv(paths["accuracy_by_step"], tuple(by_step), by_step.to_numpy(object).tolist())
+    early.write(paths["early_exit"])
+    metrics.write(paths["evaluate_metrics"])
     logger.info(
         "stopping %s: test accuracy %.2f %%, %s synaptic events and %.1f steps "
         "in place of %s and %d",
@@ -44,7 +54,6 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         f"{early.test.synaptic_events_per_inference:,.0f}", early.test.mean_exit_step,
         f"{early.whole_window.test.synaptic_events_per_inference:,.0f}", measured.time_window,
     )  # fmt: skip
-    overall = evaluation.overall
     logger.info(
         "test accuracy %.2f %% (%g %% interval %.2f to %.2f) on %s %s of %s",
         overall.percent, 100 * confidence, overall.low_percent, overall.high_percent,

@@ -53,9 +53,9 @@ def test_confusion_is_a_naive_count(pairs: list[tuple[int, int]]) -> None:
     ("labels", "predictions", "words"),
     [
         ([1, 2], [1], "2 labels and 1 predictions"),
-        ([], [], "no labels"),
-        ([10], [1], "label 10"),
-        ([1], [-1], "prediction -1"),
+        ([], [], "0 labels"),
+        ([10], [1], "prediction 10 is not"),
+        ([1], [-1], "prediction -1 is not"),
     ],
 )
 def test_refusals(labels: list[int], predictions: list[int], words: str) -> None:

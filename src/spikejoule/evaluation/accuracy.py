@@ -12,14 +12,14 @@ which leaves nothing to choose. What a rule is worth is measured on the test ima
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from spikejoule.core.errors import ArtifactError
-from spikejoule.core.schema import NotNegative, Percent, Record, Row, Table
+from spikejoule.core.schema import NotNegative, Percent, Record
 from spikejoule.data.events import offsets_of
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation import ExitRule
@@ -72,31 +72,6 @@ def accuracy(n_correct: int, n_samples: int, confidence: float = 0.95) -> Accura
     )
 
 
-class StepRow(Row):
-    """Test accuracy if every image is classified at a step of 1 ms, and its mean cost by then."""
-
-    intervals: ClassVar = (("accuracy_low_percent", "accuracy_percent", "accuracy_high_percent"),)
-
-    step: int = Field(ge=1)
-    accuracy_percent: Percent
-    accuracy_low_percent: Percent
-    accuracy_high_percent: Percent
-    synaptic_events_per_inference: NotNegative
-
-
-class StepTable(Table):
-    """Test accuracy at each step of the window: metrics/accuracy_by_step.csv."""
-
-    row: ClassVar[type[Row]] = StepRow
-    rows: tuple[StepRow, ...]
-
-    @model_validator(mode="after")
-    def _steps_follow_each_other(self) -> Self:
-        if not self.rows or [row.step for row in self.rows] != list(range(1, len(self.rows) + 1)):
-            raise ValueError("it must have a row for each step from 1 on")
-        return self
-
-
 @dataclass(frozen=True, eq=False)
 class StepOutcomes:
     """What N samples would give if they were stopped at each of T steps.
@@ -115,18 +90,9 @@ class StepOutcomes:
 
 
 def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOutcomes:
-    """Follow measured samples with their labels [N] through the window.
-
-    Raises:
-        ArtifactError: there is not one label for each sample, or no sample.
-    """
+    """Follow measured samples with their labels [N] through the window."""
     output = measured.layers[-1]
     n_samples, n_steps, n_classes = output.n_samples, output.n_steps, output.n_inputs
-    if labels.shape != (n_samples,) or n_samples == 0:
-        raise ArtifactError(
-            f"labels {labels.shape} do not belong to the output spikes of {n_samples} samples over "
-            f"{n_steps} steps"
-        )
     spent = np.zeros(n_samples * n_steps, dtype=np.int64)
     for events, fan_out in zip(measured.layers[:-1], measured.fan_outs, strict=True):
         spent += np.diff(offsets_of(fan_out[events.sources])[events.offsets])
@@ -136,7 +102,7 @@ def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOut
     at_once = max(1, _COUNTS_AT_ONCE // (n_steps * n_classes))
     for start in range(0, n_samples, at_once):
         chosen = slice(start, min(start + at_once, n_samples))
-        counts = _running_counts(output, chosen)
+        counts = np.cumsum(output.select(chosen).to_dense(np.int32), axis=1, dtype=np.int32)
         correct[chosen] = counts.argmax(axis=2) == labels[chosen, None]
         fired[chosen] = counts.any(axis=2)
         if n_classes == 1:
@@ -148,34 +114,21 @@ def step_outcomes(measured: Measurement, labels: NDArray[np.integer]) -> StepOut
     return StepOutcomes(correct, margins, through, fired)
 
 
-def _running_counts(output: EventList, samples: slice) -> NDArray[np.int32]:
-    """Output spikes of some samples through each step, int32 [n, T, C]."""
-    n_steps, n_classes = output.n_steps, output.n_inputs
-    offsets = output.offsets[samples.start * n_steps : samples.stop * n_steps + 1]
-    n_rows = offsets.size - 1
-    places = np.repeat(np.arange(n_rows, dtype=np.int64) * n_classes, np.diff(offsets))
-    places += output.sources[offsets[0] : offsets[-1]]
-    fired = np.bincount(places, minlength=n_rows * n_classes).astype(np.int32)
-    return np.cumsum(fired.reshape(-1, n_steps, n_classes), axis=1, dtype=np.int32)
+def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> pd.DataFrame:
+    """Accuracy and mean synaptic events of stopping every sample at the same step, 1, 2, ... T.
 
-
-def accuracy_by_step(outcomes: StepOutcomes, confidence: float = 0.95) -> StepTable:
-    """Accuracy and mean synaptic events of stopping every sample at the same step, 1, 2, ... T."""
-    n_samples = len(outcomes.correct)
-    steps = zip(
-        outcomes.correct.sum(axis=0).tolist(),
-        outcomes.synaptic_events.mean(axis=0).tolist(),
-        strict=True,
-    )
-    rows = [
+    A row a step: metrics/accuracy_by_step.csv, which `make plots` draws.
+    """
+    n_samples, n_steps = outcomes.correct.shape
+    means = outcomes.synaptic_events.mean(axis=0)
+    return pd.DataFrame(
         {
-            "step": step,
-            **accuracy(n_correct, n_samples, confidence).entries(),
-            "synaptic_events_per_inference": synaptic_events,
+            "step": step + 1,
+            **accuracy(int(outcomes.correct[:, step].sum()), n_samples, confidence).entries(),
+            "synaptic_events_per_inference": float(means[step]),
         }
-        for step, (n_correct, synaptic_events) in enumerate(steps, start=1)
-    ]
-    return StepTable.model_validate({"rows": tuple(rows)})
+        for step in range(n_steps)
+    )
 
 
 class ExitOutcome(Record):
@@ -234,12 +187,6 @@ class EarlyExit(Record):
         if self.rule == "first_spike":
             return "at the first output spike"
         return f"at a lead of {self.margin_spikes} spikes"
-
-    @model_validator(mode="after")
-    def _a_lead_has_a_margin(self) -> Self:
-        if (self.margin_spikes is None) == (self.rule == "lead"):
-            raise ValueError("margin_spikes must be there, unless rule is first_spike")
-        return self
 
 
 def exit_steps(outcomes: StepOutcomes, margin: int | None) -> NDArray[np.int64]:

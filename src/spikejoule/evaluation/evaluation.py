@@ -5,30 +5,21 @@ confidence that was asked for.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_type_hints
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from spikejoule.core.errors import ArtifactError, DataError
+from spikejoule.core.errors import DataError
 from spikejoule.core.npz import write_npz
-from spikejoule.core.schema import (
-    Count,
-    MaybePercent,
-    NotNegative,
-    Percent,
-    Record,
-    Row,
-    Table,
-    Text,
-)
+from spikejoule.core.schema import Count, NotNegative, Percent, Record, Row, Table, Text
+from spikejoule.core.store import write_csv
 from spikejoule.data.images import Samples
 from spikejoule.data.subject import MAX_CLASSES
-from spikejoule.evaluation.accuracy import Accuracy, EarlyExit, StepTable, accuracy
+from spikejoule.evaluation.accuracy import Accuracy, EarlyExit, accuracy
 from spikejoule.evaluation.measurement import Measurement
 
 
@@ -57,6 +48,33 @@ class Evaluation:
             for label, row in enumerate(self.confusion)
         )
 
+    def write(self, confusion: Path, per_class: Path) -> None:
+        """Write metrics/confusion.csv, and metrics/per_class.csv for those who draw or read it."""
+        pairs = np.ndenumerate(self.confusion)
+        counts = [(*of, n_samples) for of, n_samples in pairs]
+        write_csv(confusion, Confusion.columns(), counts)
+        rows = [
+            {"class": label, "n_samples": one.n_samples, **one.entries()}
+            for label, one in enumerate(self.per_class)
+        ]
+        write_csv(per_class, tuple(rows[0]), [tuple(row.values()) for row in rows])
+
+    @classmethod
+    def read(cls, confusion: Path, confidence: float) -> Self:
+        """The evaluation of a confusion matrix; ArtifactError if it is missing or damaged."""
+        counts = np.array([row.n_samples for row in Confusion.read(confusion).rows], dtype=np.int64)
+        n_classes = math.isqrt(len(counts))
+        return cls(counts.reshape(n_classes, n_classes), confidence)
+
+    def as_checkpoint_entry(self, metrics: "EvaluationMetrics") -> dict[str, Any]:
+        """What the complete checkpoint says of the test set."""
+        return {
+            **metrics.model_dump(exclude_unset=True),
+            "confidence": self.confidence,
+            "n_samples": int(self.confusion.sum()),
+            "per_class": {str(label): one.percent for label, one in enumerate(self.per_class)},
+        }
+
 
 def evaluate_predictions(
     labels: NDArray[Any],
@@ -68,17 +86,16 @@ def evaluate_predictions(
 
     Raises DataError if there are none, if their numbers differ, or if a class is out of range.
     """
-    if labels.shape != predictions.shape or labels.ndim != 1:
+    if labels.shape != predictions.shape or labels.size == 0:
         raise DataError(
             f"{labels.size} labels and {predictions.size} predictions cannot be compared: there "
-            "must be one prediction for each label."
+            "must be one prediction for each label, and at least one."
         )
-    if labels.size == 0:
-        raise DataError("there are no labels, and at least one is needed for an accuracy.")
-    for name, classes in (("label", labels), ("prediction", predictions)):
-        if int(classes.min()) < 0 or int(classes.max()) >= n_classes:
-            outlier = classes[(classes < 0) | (classes >= n_classes)][0]
-            raise DataError(f"the {name} {outlier} is not a class from 0 to {n_classes - 1}.")
+    both = np.concatenate((labels, predictions))
+    if outliers := both[(both < 0) | (both >= n_classes)].tolist():
+        raise DataError(
+            f"the label or prediction {outliers[0]} is not a class from 0 to {n_classes - 1}."
+        )
     confusion = np.zeros((n_classes, n_classes), np.int64)
     np.add.at(confusion, (labels, predictions), 1)
     return Evaluation(confusion, confidence)
@@ -126,25 +143,6 @@ class EvaluationMetrics(Record):
         )
 
 
-class ClassRow(Row):
-    """Accuracy on the samples of one class, the column `class`; empty where there are none."""
-
-    intervals: ClassVar = (("accuracy_low_percent", "accuracy_percent", "accuracy_high_percent"),)
-
-    label: int = Field(ge=0, lt=MAX_CLASSES, alias="class")
-    n_samples: Count
-    accuracy_percent: MaybePercent
-    accuracy_low_percent: MaybePercent
-    accuracy_high_percent: MaybePercent
-
-
-class PerClass(Table):
-    """Accuracy of each class: metrics/per_class.csv."""
-
-    row: ClassVar[type[Row]] = ClassRow
-    rows: tuple[ClassRow, ...]
-
-
 class ConfusionRow(Row):
     """How many samples of one class were taken for another."""
 
@@ -159,13 +157,6 @@ class Confusion(Table):
     row: ClassVar[type[Row]] = ConfusionRow
     rows: tuple[ConfusionRow, ...]
 
-    @property
-    def matrix(self) -> NDArray[np.int64]:
-        """Samples by actual and predicted class, int64 [C, C]."""
-        counts = np.array([row.n_samples for row in self.rows], dtype=np.int64)
-        n_classes = math.isqrt(len(self.rows))
-        return counts.reshape(n_classes, n_classes)
-
     @model_validator(mode="after")
     def _has_each_pair(self) -> Self:
         n_classes = math.isqrt(len(self.rows))
@@ -174,83 +165,6 @@ class Confusion(Table):
         ):
             raise ValueError("it must have a row for each pair of classes, in their order")
         return self
-
-
-@dataclass(frozen=True, eq=False)
-class EvaluationFiles:
-    """What an evaluation writes, and the energy report reads; the files agree with each other.
-
-    Attributes:
-        evaluate_metrics: the headline figures.
-        per_class: accuracy of each class.
-        confusion: images by actual and predicted class.
-        accuracy_by_step: accuracy at each step of the window.
-        early_exit: early exit, by either rule.
-    """
-
-    evaluate_metrics: EvaluationMetrics
-    per_class: PerClass
-    confusion: Confusion
-    accuracy_by_step: StepTable
-    early_exit: EarlyExit
-
-    @classmethod
-    def of(
-        cls,
-        measured: Measurement,
-        evaluation: Evaluation,
-        by_step: StepTable,
-        early: EarlyExit,
-        data_source: str,
-    ) -> Self:
-        """The files of an evaluation on the test images; arguments as of `EvaluationMetrics.of`."""
-        classes = [
-            {"class": label, "n_samples": entry.n_samples, **entry.entries()}
-            for label, entry in enumerate(evaluation.per_class)
-        ]
-        pairs = [
-            {"actual": actual, "predicted": predicted, "n_samples": int(n_samples)}
-            for (actual, predicted), n_samples in np.ndenumerate(evaluation.confusion)
-        ]
-        return cls(
-            EvaluationMetrics.of(measured, evaluation.overall, early, data_source),
-            PerClass.model_validate({"rows": tuple(classes)}),
-            Confusion.model_validate({"rows": tuple(pairs)}),
-            by_step,
-            early,
-        )
-
-    def write(self, paths: Mapping[str, Path]) -> None:
-        """Write each to the path of its name, from which `read` reads it."""
-        for name, record in vars(self).items():
-            record.write(paths[name])
-
-    @classmethod
-    def read(cls, paths: Mapping[str, Path]) -> Self:
-        """Read what `write` wrote; ArtifactError if a file is missing or damaged."""
-        kinds = get_type_hints(cls)
-        files = cls(**{name: kind.read(paths[name]) for name, kind in kinds.items()})
-        matrix = files.confusion.matrix
-        counted = [
-            (label, n_samples, 100 * int(matrix[label, label]) / n_samples if n_samples else None)
-            for label, n_samples in enumerate(matrix.sum(axis=1).tolist())
-        ]
-        rows = files.per_class.rows
-        if [(row.label, row.n_samples, row.accuracy_percent) for row in rows] != counted:
-            raise ArtifactError(
-                f"{paths['per_class']} tells of other samples than {paths['confusion']}: run the "
-                "evaluate stage again."
-            )
-        return files
-
-    def as_checkpoint_entry(self, confidence: float) -> dict[str, Any]:
-        """What the complete checkpoint says of the test set; intervals have this confidence."""
-        return {
-            **self.evaluate_metrics.model_dump(exclude_unset=True),
-            "confidence": confidence,
-            "n_samples": int(self.confusion.matrix.sum()),
-            "per_class": {str(row.label): row.accuracy_percent for row in self.per_class.rows},
-        }
 
 
 def save_predictions(path: Path, samples: Samples, measured: Measurement) -> None:

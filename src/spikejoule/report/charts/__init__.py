@@ -14,7 +14,7 @@ raster    one sample, spike by spike
 from typing import TYPE_CHECKING
 
 from spikejoule.data.images import subject_of_data
-from spikejoule.evaluation.evaluation import EvaluationFiles
+from spikejoule.evaluation.evaluation import Evaluation
 from spikejoule.report.charts import accuracy, energy
 from spikejoule.report.charts.canvas import Chart
 from spikejoule.report.charts.learning import confusion_matrix, training_curves
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def pictures(
-    network: "TrainedNetwork", evaluation: EvaluationFiles, raster: SpikeRaster
+    network: "TrainedNetwork", evaluation: Evaluation, raster: SpikeRaster
 ) -> dict[str, bytes]:
     """The PNG files that the pipeline keeps beside its report, by the name of the artifact.
 
@@ -45,7 +45,7 @@ def pictures(
             bool(network.data["validated_on_test"]),
         ),
         "spike_raster": spike_raster(raster, title),
-        "confusion_figure": confusion_matrix(evaluation.confusion.matrix, title, subject),
+        "confusion_figure": confusion_matrix(evaluation.confusion, title, subject),
     }
     return {name: chart.png() for name, chart in charts.items()}
 
