@@ -7,29 +7,21 @@ import pytest
 from numpy.typing import NDArray
 
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.encoding.encoders.direct import Direct
-from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
-from spikejoule.encoding.encoders.regular import Regular
-from spikejoule.encoding.events import PRODUCTS, EventList, Products
+from spikejoule.encoding.events import EventList
 from spikejoule.energy import (
     AnalysisInputs,
     OperationCounts,
     count_operations,
     load_profiles,
-    price,
 )
-from spikejoule.energy.comparison import WindowCost, solve_break_even, window_cost
-from spikejoule.energy.counting import Column, clocked_updates, counted
+from spikejoule.energy.comparison import break_even
+from spikejoule.energy.counting import Column
 from spikejoule.energy.estimates import Floats
-from spikejoule.energy.ledger import code_until
 from spikejoule.energy.prices import prices_pj, weights_of
-from spikejoule.evaluation.accuracy import step_outcomes, stopped_after
-from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.architecture import Architecture
 from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, measured, profile
-from tests.tools.tiny_network import ARCHITECTURE, STATE
 
 # What is done for a spike, wherever it is.
 GROWS = (
@@ -84,14 +76,11 @@ class TestBreakEven:
 
     def test_an_active_update_takes_the_place_of_an_inactive_one(self) -> None:
         """10 events, 2 active, 4 inactive updates; three times the spikes leave none inactive."""
-        places = [("synaptic_event", "input_to_hidden")]
-        places += [("neuron_update_active", "hidden"), ("neuron_update_inactive", "hidden")]
-        columns = tuple(Column(*place) for place in places)
-        operations = OperationCounts(columns, np.array([[10.0, 2.0, 4.0]]), 3)
-        prices = dict(zip((term for term, _ in places), (1.0, 5.0, 3.0), strict=True))
-        cost = window_cost(operations, profile(prices, "per_event"), has_rate=True)
+        counts = {"synaptic_event": 10.0, "neuron_update_active": 2.0,
+                  "neuron_update_inactive": 4.0}  # fmt: skip
+        prices = dict(zip(counts, (1.0, 5.0, 3.0), strict=True))
         baseline_pj = float(np.array([30.0, 6.0, 0.0]) @ [1.0, 5.0, 3.0])
-        limits = solve_break_even(cost, baseline_pj, 2.0, 80)
+        limits = break_even(of(counts), profile(prices, "per_event"), baseline_pj, 2.0, 80)
         assert limits is not None
         assert limits.spikes_per_input == pytest.approx(3 * 10 / 5)
 
@@ -108,12 +97,32 @@ class TestBreakEven:
         self, step_pj: float, baseline_pj: float, window: float | None
     ) -> None:
         """More steps bring no more spikes."""
-        spikes, steps, once = (np.full(3, pj) for pj in (10.0, step_pj, 0.0))
-        cost = WindowCost(spikes, steps, once, 10.0, 3)
-        limits = solve_break_even(cost, baseline_pj, 2.0, None)
+        counts = of({"synaptic_event": 10.0, "bias_addition": step_pj})
+        limits = break_even(counts, profile({"addition": 1.0}), baseline_pj, 2.0, None)
         assert limits is not None
         assert limits.max_rate_hz is None
         assert limits.time_window == (window if window is None else pytest.approx(window))
+
+    def test_neurons_that_spike_in_every_step(self) -> None:
+        """No update is inactive, and still an active one costs no less without spikes."""
+        layers = tuple(EventList.from_dense([[[1, 1]] * 3]) for _ in range(3))
+        architecture = Architecture(2, (2,), 2)
+        state = {
+            name: np.ones(shape, np.float32)
+            for name, shape in architecture.parameter_shapes().items()
+        }
+        counts = count_operations(Measurement(state, architecture, layers))
+        limits = break_even(counts, load_profiles()["loihi-1"], 5000.0, 3.0, 80)
+        # Of a step: 4 updates that are active, 6 spikes, 8 events.
+        steps, spikes = 3 * 4 * 52, 3 * (8 * 23.6 + 4 * (81 - 52) + 6 * 1.7)
+        assert limits is not None
+        assert limits.spikes_per_input == pytest.approx(3 * (5000 - steps) / spikes)
+
+
+def of(counts: dict[str, float]) -> OperationCounts:
+    """Means of some terms at one place, over a window of 3."""
+    return OperationCounts(tuple(Column(term, "x") for term in counts),
+                           np.array([[*counts.values()]]), 3)  # fmt: skip
 
 
 IMAGES = np.array([[[255, 128, 0]]] * SAMPLES, dtype=np.uint8)
@@ -137,72 +146,3 @@ def energy_of(
 ) -> float:
     """With the code of the longer window, and twice of everything that a step has."""
     return float(np.where(doubled, 2 * means, longer.mean(axis=0)) @ prices)
-
-
-class TestEarlyAnswers:
-    """Until a step, the image has been read, and its code made as far as the step needs it."""
-
-    @pytest.mark.parametrize(
-        "encoder",
-        [
-            Poisson(time_window=3, max_rate=80.0),
-            Regular(time_window=3, max_rate=80.0),
-            Latency(time_window=3),
-            Latency(time_window=3, latency_curve="logarithmic", latency_threshold=0.0),
-        ],
-        ids=str,
-    )
-    def test_the_code_is_made_once_or_step_by_step(self, encoder: Encoder) -> None:
-        given = with_code(encoder)
-        # All terms but those in proportion to spikes other than the synaptic events'.
-        terms_of_it = [
-            "synaptic_event", "leak_multiplication", "bias_addition", "threshold_comparison",
-            "decision_comparison", "bias_read", "pixel_read", "random_draw", "code_comparison",
-            "code_multiplication", "code_addition", "code_logarithm",
-        ]  # fmt: skip
-        primes = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37)
-        priced = profile(dict(zip(terms_of_it, primes, strict=True)), "system")
-        result = analysis(given, "p", priced)
-        cost = window_cost(given.operations, priced, encoder.rate_hz is not None)
-        assert cost is not None
-        assert cost.energy(16, 3).value_pj == pytest.approx(result.total().value_pj)
-        steps = np.full(SAMPLES, 2, dtype=np.int64)
-        stopped = stopped_after(measured(SAMPLES), steps)
-        until, updates = code_until(encoder, IMAGES, steps), clocked_updates(ARCHITECTURE, steps)
-        expected = price(counted(stopped, until, updates), priced)[1]
-        events = int(stopped.synaptic_events[0].sum())
-        assert cost.energy(events, 2).value_pj == pytest.approx(expected[0])
-
-    def test_neurons_that_spike_in_every_step(self) -> None:
-        """No update is inactive, and still an active one costs no less without spikes."""
-        layers = tuple(EventList.from_dense([[[1, 1]] * 3]) for _ in range(3))
-        architecture = Architecture(2, (2,), 2)
-        state = {
-            name: np.ones(shape, np.float32)
-            for name, shape in architecture.parameter_shapes().items()
-        }
-        counts = count_operations(Measurement(state, architecture, layers))
-        cost = window_cost(counts, load_profiles()["loihi-1"], has_rate=False)
-        assert cost is not None
-        # Of a step: 4 updates that are active, 6 spikes, 8 events.
-        assert cost.steps / 3 == pytest.approx(4 * 52)
-        assert cost.spikes / 3 == pytest.approx(8 * 23.6 + 4 * (81 - 52) + 6 * 1.7)
-
-
-@pytest.mark.parametrize("products", PRODUCTS)
-def test_stopping_constant_currents_early_by_hand(products: Products) -> None:
-    """Potentials of hidden 0: 0.6, 0.9, 1.05 (a spike); of hidden 1: 0.2, 0.3, 0.35; of output 0:
-    0.1, 0.15, 0.075 + 0.1 + 1.2 (a spike), of output 1: 0, 0, 0.4.
-    """
-    code = Direct(time_window=3, direct_products=products)
-    events = code.events(np.array([[1.0, 0.0, 0.5]]), np.uint64(0))
-    measured = measure_network(STATE, ARCHITECTURE, events)
-    assert step_outcomes(measured, np.array([0])).synaptic_events.tolist() == [[0, 0, 2]]
-    counts, fp32 = count_operations(measured), load_profiles()["45nm-fp32"]
-    cost = window_cost(counts, fp32, has_rate=False, products=products)
-    assert cost is not None
-    # A leak and a bias for each of 4 neurons in each step.
-    step = 4 * (3.7 + 0.9)
-    products_pj = {"once": 4 * 4.6, "every_step": 2 * 4 * 4.6}[products]
-    assert cost.energy(0, 2).value_pj == pytest.approx(products_pj + 2 * step)
-    assert cost.energy(2, 3).value_pj == pytest.approx(price(counts, fp32)[1, 0])

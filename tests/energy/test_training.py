@@ -13,7 +13,7 @@ from spikejoule.energy.counting import Column
 from spikejoule.energy.training import PHASES, count_training
 from spikejoule.energy.training import TRAINING as WHOLE
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from tests.energy.by_hand import TRAINING, analysis, baseline, epoch, inputs, measured
+from tests.energy.by_hand import TRAINING, analysis, epoch, inputs, measured
 from tests.tools.tiny_network import ARCHITECTURE
 
 BACKWARD_PJ = 16 * 0.9 + 12 * 0.9 + 12 * 4.6 + 24 * 3.7 + 12 * 0.9
@@ -58,7 +58,7 @@ def test_counts_by_hand() -> None:
 
 
 def test_energies_by_hand() -> None:
-    result = analysis(inputs((baseline(100, [10] * 4),)))
+    result = analysis(inputs())
     phases = {phase: result.total(phase=phase).value_pj for phase in PHASES}
     expected = {"forward": 69.6, "backward": BACKWARD_PJ, "optimizer": OPTIMIZER_PJ}
     assert phases == pytest.approx({name: 2 * pj for name, pj in expected.items()})
@@ -68,10 +68,6 @@ def test_energies_by_hand() -> None:
     assert result.training_per_point is not None
     assert result.training_per_point.value_pj == pytest.approx(2 * EPOCH_PJ / 40)
     assert result.inferences_of_training == pytest.approx(2 * EPOCH_PJ / 69.6)
-    assert result.inferences_to_amortise == {
-        "ReLU, dense": pytest.approx(2 * EPOCH_PJ / (463.6 - 69.6)),
-        "ReLU, zero-skipping": None,
-    }
 
 
 def test_terms_add_up_to_phases_and_phases_to_the_total() -> None:
@@ -85,7 +81,7 @@ def test_terms_add_up_to_phases_and_phases_to_the_total() -> None:
             phases = [
                 getattr(result.total(profile=name, phase=phase), end)
                 for phase in PHASES
-                if result.select(profile=name, phase=phase, term="total", status="priced").size
+                if result.select(profile=name, phase=phase, term="total", status="priced")
             ]
             assert sum(phases) == pytest.approx(total)
 

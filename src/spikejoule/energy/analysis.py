@@ -18,11 +18,8 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.comparison import (
     BreakEven,
     Verdict,
-    WindowCost,
-    compare,
-    solve_break_even,
+    break_even,
     verdicts,
-    window_cost,
 )
 from spikejoule.energy.counting import INFERENCE, METHODS, OperationCounts
 from spikejoule.energy.estimates import BootstrapSettings, Energy, count_statistics
@@ -286,31 +283,36 @@ class EnergyAnalysis:
         profile = self.chosen
         return " ".join(sentences("contains", terms=list(dict.fromkeys(terms)), profile=profile))
 
-    def select(self, **values: str) -> pd.DataFrame:
-        """Rows of the table with these values; unless they say otherwise, of the network's
-        inference under the chosen profile."""
+    def select(self, **values: str) -> list[dict[str, Any]]:
+        """Rows of the table with these values, each with its `energy`, None where it has no price.
+
+        Unless the values say otherwise, of the network's inference under the chosen profile.
+        """
         wanted = {"profile": self.chosen.id, "network": SNN, "phase": INFERENCE} | values
         chosen = [self.table[name].to_numpy() == value for name, value in wanted.items()]
-        return self.table[np.logical_and.reduce(chosen)]
+        rows = self.table[np.logical_and.reduce(chosen)].to_dict("records")
+        return [
+            {**row, "energy": None if np.isnan(row["pj_low"]) else Energy.of(row[n] for n in PJ)}
+            for row in rows
+        ]
 
     def records(self, **values: str) -> list[dict[str, Any]]:
-        """The same without totals: each row, and its `energy`, None where it has no price."""
-        rows = self.select(**values)
-        return [_record(row) for row in rows[rows["term"] != TOTAL].to_dict("records")]
+        """The same without totals."""
+        return [row for row in self.select(**values) if row["term"] != TOTAL]
 
     def total(self, **values: str) -> Energy:
         """The energy of an inference; `values` as of `select`. Nothing priced is 0."""
         rows = self.select(**{"term": TOTAL, **values})
-        energy: Energy | None = _record(rows[rows["class"].isna()].to_dict("records")[0])["energy"]
-        return Energy(0.0, 0.0, 0.0) if energy is None else energy
+        whole = next(row["energy"] for row in rows if np.isnan(row["class"]))
+        return whole or Energy(0.0, 0.0, 0.0)
 
     @property
     def classes(self) -> list[dict[str, Any]]:
         """Each class: its label, `class`, its images, `n_images`, and their `energy`."""
-        rows = self.select(term=TOTAL).dropna(subset="class").to_dict("records")
         return [
-            {**_record(row), "n_images": int((self.inputs.labels == row["class"]).sum())}
-            for row in rows
+            {**row, "n_images": int((self.inputs.labels == row["class"]).sum())}
+            for row in self.select(term=TOTAL)
+            if not np.isnan(row["class"])
         ]
 
     def terms(self, status: str, **values: str) -> tuple[str, ...]:
@@ -328,11 +330,14 @@ class EnergyAnalysis:
         """The same for the network that answers early."""
         return next((one for one in self.early_verdicts if one.profile == self.judging), None)
 
-    def window_cost(self, profile: HardwareProfile | None = None) -> WindowCost | None:
-        """What an event and a step cost under a profile, None for the chosen one."""
-        operations, encoder = self.inputs.operations, self.inputs.encoder
-        has_rate, products = encoder.rate_hz is not None, encoder.input_products
-        return window_cost(operations, profile or self.chosen, has_rate, products)
+    @property
+    def early(self) -> Energy | None:
+        """The energy of an inference that answers early; None where none does."""
+        place = self.ledger.profiles.index(self.chosen)
+        methods = [one.method for one in self.ledger.variants]
+        if EARLY_EXIT not in methods:
+            return None
+        return self.ledger.total(methods.index(EARLY_EXIT), place)
 
     def break_even(self, one: Verdict | None) -> BreakEven | None:
         """Where the network stops winning against the conventional one of a verdict.
@@ -342,11 +347,11 @@ class EnergyAnalysis:
         """
         if one is None or one.spiking is None or one.conventional is None:
             return None
-        if one.spiking.name != self.inputs.variant.name:
+        inputs, ann_pj = self.inputs, one.conventional.energy.value_pj
+        if one.spiking.name != inputs.variant.name:
             return None
-        cost, inputs = self.window_cost(one.profile), self.inputs
-        ann_pj, rate_hz = one.conventional.energy.value_pj, inputs.encoder.rate_hz
-        return solve_break_even(cost, ann_pj, inputs.spikes_per_input, rate_hz)
+        spikes, rate_hz = inputs.spikes_per_input, inputs.encoder.rate_hz
+        return break_even(inputs.operations, one.profile, ann_pj, spikes, rate_hz)
 
     @property
     def training(self) -> Energy | None:
@@ -368,33 +373,13 @@ class EnergyAnalysis:
     def inferences_of_training(self) -> float | None:
         """Inferences of the energy of training; None where the prices are brackets alone, or an
         inference costs nothing."""
-        return self._inferences(self.total().value_pj)
-
-    @property
-    def inferences_to_amortise(self) -> dict[str, float | None]:
-        """For each comparison, by its network, the inferences after which the saving has paid for
-        the training; None where there is no saving."""
-        own, found = self.total().value_pj, {}
-        for one in self.of_chosen:
-            assert one.conventional is not None
-            other = one.conventional.energy.value_pj
-            saved = None if own is None or other is None else other - own
-            found[one.conventional.name] = self._inferences(saved)
-        return found
+        each, spent = self.total().value_pj, self.training
+        return spent.value_pj / each if spent and spent.value_pj is not None and each else None
 
     @property
     def of_chosen(self) -> tuple[Verdict, ...]:
         """The comparisons of the chosen profile."""
         return tuple(one for one in self.comparisons if one.profile == self.chosen)
-
-    def _inferences(self, each_pj: float | None) -> float | None:
-        spent = None if self.training is None else self.training.value_pj
-        return None if spent is None or each_pj is None or each_pj <= 0 else spent / each_pj
-
-
-def _record(row: dict[Any, Any]) -> dict[str, Any]:
-    numbers = [row[name] for name in PJ]
-    return {**row, "energy": None if np.isnan(numbers[0]) else Energy.of(numbers)}
 
 
 def analyse(
@@ -429,7 +414,8 @@ def analyse(
     ledger = Ledger.of((*compared, *training), profiles, bootstrap)
     is_equal = [one.equal_size for one in inputs.baselines for _ in METHODS]
     equal_sizes = [one for one, equal in zip(conventional, is_equal, strict=True) if equal]
-    comparisons = compare(ledger, 0, equal_sizes)
+    sized = [found for one in equal_sizes for found in verdicts(ledger, [0.0], [0, one])]
+    comparisons = tuple(sorted(sized, key=lambda one: ledger.profiles.index(one.profile)))
     judged: dict[str, tuple[Verdict, ...]] = {}
     for number, one in enumerate(spiking):
         if one.method in (WHOLE_WINDOW, EARLY_EXIT) and one.accuracies is not None:

@@ -14,9 +14,8 @@ from typing import Final, Literal
 import numpy as np
 import pandas as pd
 
-from spikejoule.encoding.events import Products
 from spikejoule.energy.counting import OperationCounts
-from spikejoule.energy.estimates import Energy, Floats
+from spikejoule.energy.estimates import Energy
 from spikejoule.energy.ledger import CONVENTIONAL, SPIKING, Accuracies, Ledger, judges
 from spikejoule.energy.prices import HardwareProfile, prices_pj, weights_of
 from spikejoule.energy.terms import TERMS, UPDATES
@@ -60,74 +59,6 @@ def ratio_of(ledger: Ledger, snn: int, ann: int, profile: int) -> Ratio:
     return Ratio(None if np.isnan(value) else value, low, high)
 
 
-@dataclass(frozen=True, eq=False)
-class WindowCost:
-    """What an inference costs, split into what grows with its spikes and with its steps.
-
-    With arithmetic alone the split is exact: synaptic events are additions, leaks and biases are
-    due in every step. Where a profile prices routed spikes or active updates, these are taken to be
-    in proportion to the synaptic events. What watching the lead takes is not in it.
-
-    Attributes:
-        spikes, steps, once: under lower ends, values and upper ends, float64 [3]. Due once are
-            reading the image, the answer, products of constant currents that are made once.
-        synaptic_events: that it was measured with, a mean.
-        time_window: steps that it was measured with.
-    """
-
-    spikes: Floats
-    steps: Floats
-    once: Floats
-    synaptic_events: float
-    time_window: int
-
-    def energy(self, synaptic_events: float, steps: float) -> Energy:
-        """Of an inference with so many synaptic events (a mean) in so many steps (a mean)."""
-        grows = self.spikes * (synaptic_events / self.synaptic_events)
-        return Energy.of(self.once + grows + self.steps * (steps / self.time_window))
-
-
-def window_cost(
-    operations: OperationCounts,
-    profile: HardwareProfile,
-    has_rate: bool,
-    products: Products | None = None,
-) -> WindowCost | None:
-    """Split an inference under a profile; None if the network has no synaptic events.
-
-    A step in which a neuron spikes is an active update in place of an inactive one, which is due in
-    any case. A code without a rate turns the whole image into spikes at once; one with a rate
-    decides anew in every step, but looks for the pixels that can fire, and computes their rates,
-    once.
-
-    Args:
-        operations: of the whole window.
-        profile: the prices.
-        has_rate: whether the code has one.
-        products: how often constant currents are multiplied; None for an input of spikes.
-    """
-    rows = pd.DataFrame([vars(one) | vars(TERMS[one.term]) for one in operations.columns])
-    term, means = rows["term"], operations.means
-    events, pixels = (means[term == name].sum() for name in ("synaptic_event", "pixel_read"))
-    if events <= 0:
-        return None
-    of_currents = rows["place"].isin(rows["place"][term == "input_mac"])
-    is_once = (rows["once"] == "inference") | (of_currents & (products == "once"))
-    is_once |= (rows["side"] == "encoding") & ((rows["once"] == "rate") | (not has_rate))
-    counts_once = np.where(is_once, means, 0.0)
-    if has_rate:
-        counts_once = np.where(term == "code_comparison", np.minimum(pixels, means), counts_once)
-    # Of what is due in every step anyway, an active update has an inactive one's price.
-    prices = weights_of(prices_pj(operations.columns, profile))
-    instead = prices_pj([replace(one, term=UPDATES[1]) for one in operations.columns], profile)
-    idle = np.where(term == UPDATES[0], weights_of(instead), 0.0) @ means
-    grows = np.where(rows["grows"] & ~of_currents, means - counts_once, 0.0)
-    spikes = prices @ grows - idle
-    once = prices @ counts_once
-    steps = prices @ (means - counts_once - grows) + idle
-    return WindowCost(spikes, steps, once, events, operations.time_window)
-
-
 @dataclass(frozen=True)
 class BreakEven:
     """Where the spiking network stops winning against one baseline under one profile.
@@ -151,35 +82,59 @@ class BreakEven:
     max_rate_hz: float | None
 
 
-def solve_break_even(
-    cost: WindowCost | None, ann_pj: float | None, spikes_per_input: float, rate_hz: float | None
+def break_even(
+    operations: OperationCounts,
+    profile: HardwareProfile,
+    baseline_pj: float | None,
+    spikes_per_input: float,
+    rate_hz: float | None,
 ) -> BreakEven | None:
     """Solve for the spiking network's energy, under the values of prices, to equal the baseline's.
 
-    With the measured energy E = E_spike + E_step + E_once, of which E_spike grows with the spikes,
-    a factor k on the spikes gives k E_spike + E_step + E_once, and a factor w on the window
-    w (E_spike + E_step) + E_once, or, for a code without a rate, E_spike + w E_step + E_once.
+    An inference is split into E = E_spike + E_step + E_once by the columns ``grows`` and ``once``
+    of the table of terms. With arithmetic alone the split is exact: synaptic events are additions,
+    leaks and biases are due in every step. A step in which a neuron spikes is an active update in
+    place of an inactive one, which is due in any case. A code without a rate turns the whole image
+    into spikes at once; one with a rate decides anew in every step, but looks for the pixels that
+    can fire, and computes their rates, once. A factor k on the spikes gives k E_spike + E_step +
+    E_once, and a factor w on the window w (E_spike + E_step) + E_once, or, for a code without a
+    rate, E_spike + w E_step + E_once.
 
     Args:
-        cost: of an inference; None if it has no synaptic events.
-        ann_pj: energy per inference of the baseline; None if prices are brackets alone.
+        operations: of the whole window.
+        profile: the prices.
+        baseline_pj: energy per inference of the baseline; None if prices are brackets alone.
         spikes_per_input: of an input unit over the window, a mean.
         rate_hz: of a white pixel; None for a code without a rate.
 
     Returns:
-        None if no energy grows with the spikes, or prices are brackets alone.
+        None if no energy grows with the spikes, the input has none, or prices are brackets alone.
     """
-    if cost is None or ann_pj is None or spikes_per_input <= 0 or not cost.spikes[1] > 0:
+    rows = pd.DataFrame([vars(one) | vars(TERMS[one.term]) for one in operations.columns])
+    term, counts, has_rate = rows["term"], operations.means, rate_hz is not None
+    of_code = (rows["side"] == "encoding") & ((rows["once"] == "rate") | (not has_rate))
+    is_once = of_code | (rows["once"] == "inference")
+    once = np.where(is_once, counts, 0.0)
+    if has_rate:
+        pixels = counts[term == "pixel_read"].sum()
+        once = np.where(term == "code_comparison", np.minimum(pixels, counts), once)
+    grows = np.where(rows["grows"], counts - once, 0.0)
+    # Of an active update, what an inactive one costs is due in every step.
+    prices = weights_of(prices_pj(operations.columns, profile))[1]
+    inactive = [replace(one, term=UPDATES[1]) for one in operations.columns]
+    idle = np.where(term == UPDATES[0], weights_of(prices_pj(inactive, profile))[1], 0.0) @ counts
+    spike_pj, once_pj = float(prices @ grows - idle), float(prices @ once)
+    step_pj = float(prices @ (counts - once - grows) + idle)
+    if baseline_pj is None or spikes_per_input <= 0 or not spike_pj > 0:
         return None
-    spike_pj, step_pj, once_pj = (float(each[1]) for each in (cost.spikes, cost.steps, cost.once))
-    factor = (ann_pj - step_pj - once_pj) / spike_pj
+    factor = (baseline_pj - step_pj - once_pj) / spike_pj
     # Below so many steps the network wins; it may lose, or win, at any.
     fixed_pj, per_window_pj = once_pj, spike_pj + step_pj
     if rate_hz is None:
         fixed_pj, per_window_pj = once_pj + spike_pj, step_pj
     window = None
-    if min(ann_pj - fixed_pj, per_window_pj) > 0:
-        window = cost.time_window * (ann_pj - fixed_pj) / per_window_pj
+    if min(baseline_pj - fixed_pj, per_window_pj) > 0:
+        window = operations.time_window * (baseline_pj - fixed_pj) / per_window_pj
     return BreakEven(
         spikes_per_input=spikes_per_input * factor if factor > 0 else None,
         time_window=window,
@@ -232,26 +187,14 @@ class Verdict:
         return "neither" if self.conventional is None else "ann"
 
 
-def compare(ledger: Ledger, network: int, baselines: Sequence[int]) -> tuple[Verdict, ...]:
-    """A spiking network against conventional ones, whatever their accuracy, each by itself.
-
-    Under every profile that prices both kinds, and whose numbers are those of both.
-    """
-    return tuple(
-        _verdict(ledger, network, baseline, place, 0.0)
-        for place, profile in enumerate(ledger.profiles)
-        for baseline in baselines
-        if all(judges(profile, ledger.variants[one]) for one in (network, baseline))
-    )
-
-
 def verdicts(
     ledger: Ledger, levels_percent: Sequence[float], members: Sequence[int] | None = None
 ) -> tuple[Verdict, ...]:
     """Every profile that compares, at every accuracy on validation images.
 
     A side that does not reach an accuracy has lost. A profile in whose numbers one side was not run
-    at all is left out.
+    at all is left out. Of a variant whose accuracy is not known nothing is compared but its size,
+    at a level of 0.
 
     Args:
         ledger: variants of both sides.
@@ -259,10 +202,10 @@ def verdicts(
         members: numbers of the variants that take part; None for all.
     """
     variants, found = ledger.variants, list[Verdict]()
+    chosen = range(len(variants)) if members is None else members
     percents = {
-        one: known.validation_percent
-        for one in (range(len(variants)) if members is None else members)
-        if (known := variants[one].accuracies) is not None
+        one: 0.0 if (known := variants[one].accuracies) is None else known.validation_percent
+        for one in chosen
     }
     for place, profile in enumerate(ledger.profiles):
         able = [one for one in percents if judges(profile, variants[one])]

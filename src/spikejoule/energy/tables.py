@@ -291,11 +291,23 @@ def fronts_table(
     """Both fronts under every profile that compares and in whose numbers both sides ran."""
     rows: list[FrontsRow] = []
     for profile in profiles.values():
-        able = [_fronts_row(one, profile) for one in variants]
-        of_side = [
-            [row for row in able if row and row.side == name] for name in (SPIKING, CONVENTIONAL)
-        ]
-        for side in of_side if all(of_side) else ():
+        sides: dict[str, list[FrontsRow]] = {SPIKING: [], CONVENTIONAL: []}
+        for one in variants:
+            if one.accuracies is not None and judges(profile, one):
+                ends = price(one.operations, profile).mean(axis=1)
+                low, value, high = (_rounded(float(end), _DIGITS_OF_RUNS) for end in ends)
+                sides[one.side].append(
+                    FrontsRow(
+                        profile=profile.id,
+                        side=one.side,
+                        network=one.name,
+                        **asdict(one.accuracies),
+                        pj_low=low,
+                        pj=None if math.isnan(value) else value,
+                        pj_high=high,
+                    )
+                )
+        for side in sides.values() if all(sides.values()) else ():
             side.sort(key=lambda row: (row.middle_pj, -row.validation_percent, row.network))
             accuracies = [row.validation_percent for row in side]
             on_front = pareto_front([row.middle_pj for row in side], accuracies)
@@ -303,36 +315,12 @@ def fronts_table(
     return FrontsTable(rows=tuple(rows))
 
 
-def _fronts_row(variant: Variant, profile: HardwareProfile) -> FrontsRow | None:
-    """The row of a variant; None if its accuracy is not known, or its numbers are not priced."""
-    accuracies = variant.accuracies
-    if accuracies is None or not judges(profile, variant):
-        return None
-    ends = price(variant.operations, profile).mean(axis=1)
-    low, value, high = (_rounded(float(end), _DIGITS_OF_RUNS) for end in ends)
-    return FrontsRow(
-        profile=profile.id,
-        side=variant.side,
-        network=variant.name,
-        validation_percent=accuracies.validation_percent,
-        test_percent=accuracies.test_percent,
-        pj_low=low,
-        pj=None if math.isnan(value) else value,
-        pj_high=high,
-    )
-
-
 def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
     """The analysis as JSON can hold it: `energies` are the rows of its table, null for NaN, and
     what is not known of the inputs is left out."""
-    inputs, record, table = analysis.inputs, analysis.inputs.training, analysis.table.astype(object)
-    told = ("samples", "optimizer_steps", "n_epochs", "best_epoch",
-            "best_validation_accuracy_percent")  # fmt: skip
+    inputs, table = analysis.inputs, analysis.table.astype(object)
     known = {
         "data": inputs.title,
-        "layer_sizes": inputs.architecture.layer_sizes,
-        "time_window": inputs.time_window,
-        "max_rate_hz": inputs.encoder.rate_hz,
         "accuracy": inputs.accuracy and asdict(inputs.accuracy),
         "n_images": inputs.n_images,
         "spikes_per_inference": inputs.spikes_per_inference,
@@ -344,23 +332,20 @@ def analysis_values(analysis: EnergyAnalysis) -> dict[str, Any]:
         name: [
             VerdictRow.of(one).model_dump()
             | {"break_even": (limits := analysis.break_even(one)) and asdict(limits)}
-            for one in found
+            for one in getattr(analysis, of)
         ]
-        for name, found in (
-            ("equal_size", analysis.comparisons),
-            ("verdicts", analysis.verdicts),
-            ("early_verdicts", analysis.early_verdicts),
+        for name, of in (
+            ("equal_size", "comparisons"),
+            ("verdicts", "verdicts"),
+            ("early_verdicts", "early_verdicts"),
         )
     }
     return {
         "headline": headline(analysis),
         "answer": analysis.answer,
-        "has_intervals": analysis.has_intervals,
-        "bootstrap": asdict(analysis.bootstrap),
         "inputs": {name: value for name, value in known.items() if value is not None},
         "profiles": [profile.model_dump() for profile in analysis.ledger.profiles],
         "energies": table.where(table.notna(), None).to_dict("records"),
         **judged,
-        "training": record and {name: getattr(record, name) for name in told},
-        "assumptions": inputs.assumptions,
+        "assumptions": analysis.assumptions,
     }
