@@ -1,8 +1,8 @@
 """ReLU networks of one architecture that learn side by side, as one computation.
 
-K networks see the same batches. Their first layers are one matrix product, the others products of
-K matrices each; in what else they differ, pruning and width, stands in masks and units. So an image
-is drawn, and an operation started, once for all of them.
+K networks, all of floating point or all of integers, see the same batches. Their first layers are
+one matrix product, the others products of K matrices each; in what else they differ, pruning and
+width, stands in masks and units. So an image is drawn, and an operation started, once for all.
 
 A network of integers is trained as such: forward and backward pass see rounded weights and
 activations, and the gradient goes straight through the rounding to the weights in floating point
@@ -82,8 +82,8 @@ class BatchedNetworks:
     """K networks that differ in pruning and width alone.
 
     Args:
-        variants: the networks, those in floating point first; their layer sizes and the widths of
-            their pixels are the same.
+        variants: the networks, all in floating point or all in integers; their layer sizes and the
+            widths of their pixels are the same.
         settings: how to train.
         n_batches: of an epoch.
         seed: of the first weights, which are the same in all.
@@ -100,10 +100,8 @@ class BatchedNetworks:
     ) -> None:
         self.variants = tuple(variants)
         self.trained = [TrainedBaseline(variant) for variant in variants]
-        self._first = sum(variant.bits == FLOAT_BITS for variant in self.variants)
-        self._settings = settings
-        self._calibration = calibration
-        self._n_batches = n_batches
+        self._settings, self._calibration, self._n_batches = settings, calibration, n_batches
+        self._integers = variants[0].bits != FLOAT_BITS
         n_steps = n_batches * settings.max_epochs
         self._schedules = [
             RunningSchedule(settings.chosen_schedule, settings.lr, n_steps) for _ in variants
@@ -113,14 +111,11 @@ class BatchedNetworks:
             for name, values in initial_state(self.variants[0].architecture, seed).items()
         }
         """What forward and backward pass see, [K, ...] each."""
-        self._exact = {
-            name: values.detach()[self._first :].clone()
-            for name, values in self._seen.items()
-            if self._first < len(variants)
-        }
-        """The parameters in floating point of those that see rounded ones, [K - first, ...]."""
+        exact = {name: values.detach() for name, values in self._seen.items()}
+        self._exact = {name: of.clone() for name, of in exact.items()} if self._integers else exact
+        """The parameters in floating point, [K, ...]: the same, or those that are rounded."""
         self._kept = [
-            {name: torch.nn.Parameter(self._view(name, k)) for name in self._seen}
+            {name: torch.nn.Parameter(values[k]) for name, values in self._exact.items()}
             for k in range(len(self.variants))
         ]
         """By network, views of what the optimizer changes."""
@@ -143,8 +138,11 @@ class BatchedNetworks:
                     moment: torch.zeros(()) if moment == "step" else torch.zeros_like(parameter)
                     for moment in _MOMENTS
                 }
-        self._weight_tops = self._tops(signed=True)
-        self._activation_tops = self._tops(signed=False)
+        self._weight_tops, self._activation_tops = (
+            torch.tensor([2.0 ** (of.bits - signed) - 1 for of in variants])[:, None, None]
+            for signed in (1, 0)
+        )
+        """The largest integers of the widths, [K, 1, 1]."""
         self._weight_units: dict[str, Tensor] = {}
         self._activation_units: list[Tensor] = []
 
@@ -178,15 +176,12 @@ class BatchedNetworks:
     def _weights(self, k: int) -> dict[str, NDArray[Any]]:
         """A copy of network k as it is: parameters and, of integers, their units, float64."""
         weights = {name: values.detach().numpy().copy() for name, values in self._kept[k].items()}
-        if k < self._first:
-            return weights
-        units = {
-            "weight_units": list(self._weight_units.values()),
-            "activation_units": self._activation_units,
-        }
+        units = {"weight_units": [*self._weight_units.values()],
+                 "activation_units": self._activation_units}  # fmt: skip
         return weights | {
-            name: np.array([float(of_all[k - self._first]) for of_all in of_layers])
+            name: np.array([float(of_all[k]) for of_all in of_layers])
             for name, of_layers in units.items()
+            if self._integers
         }
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -227,16 +222,6 @@ class BatchedNetworks:
     def _n_hidden(self) -> int:
         return len(self.variants[0].architecture.hidden)
 
-    def _view(self, name: str, k: int) -> Tensor:
-        if name in self._exact and k >= self._first:
-            return self._exact[name][k - self._first]
-        return self._seen[name].detach()[k]
-
-    def _tops(self, signed: bool) -> Tensor:
-        """The largest integers of the widths, [K - first, 1, 1]."""
-        bits = [variant.bits for variant in self.variants[self._first :]]
-        return torch.tensor([2.0 ** (width - signed) - 1 for width in bits])[:, None, None]
-
     def _pixels(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
         values, bits = intensities(images), self.variants[0].pixel_bits
         if bits == 8:
@@ -254,10 +239,10 @@ class BatchedNetworks:
         return sums.view(len(sources), *bias.shape).transpose(0, 1)
 
     def _activations(self, layer: int, sums: Tensor) -> Tensor:
-        if not self._exact:
+        if not self._integers:
             return functional.relu(sums)
         activations: Tensor = _RoundedReLU.apply(  # type: ignore[no-untyped-call]
-            sums, self._activation_units[layer], self._activation_tops, self._first
+            sums, self._activation_units[layer], self._activation_tops
         )
         return activations
 
@@ -305,13 +290,15 @@ class BatchedNetworks:
 
     def _choose_activation_units(self) -> None:
         """Those of least squared error on the calibration images, layer by layer."""
+        if not self._integers:
+            return
         self._activation_units = []
         self._round()
         values = self._pixels(self._calibration)
         with torch.no_grad():
-            for layer in range(self._n_hidden if self._exact else 0):
+            for layer in range(self._n_hidden):
                 sums = self._sums(layer, values)
-                outputs = functional.relu(sums[self._first :])
+                outputs = functional.relu(sums)
                 units = [
                     least_error_range(of.numpy(), top) / top
                     for of, top in zip(outputs, map(int, self._activation_tops), strict=True)
@@ -326,6 +313,8 @@ class BatchedNetworks:
         The largest magnitude of a matrix is its range; biases are rounded to units of the sums, as
         far as the activations' units are chosen.
         """
+        if not self._integers:
+            return
         parameters = list(self._exact.items())
         source_units = [1 / self._activation_tops, *self._activation_units]
         for layer, (weight, bias) in enumerate(zip(parameters[::2], parameters[1::2], strict=True)):
@@ -337,29 +326,23 @@ class BatchedNetworks:
                 self._show(*bias, (units * source_units[layer])[:, 0])
 
     def _show(self, name: str, exact: Tensor, units: Tensor) -> None:
-        seen = self._seen[name].detach()[self._first :]
-        torch.div(exact, units, out=seen).round_().mul_(units)
+        torch.div(exact, units, out=self._seen[name].detach()).round_().mul_(units)
 
 
 class _RoundedReLU(torch.autograd.Function):
-    """ReLU of K networks; for those from `first` on, a multiple of a unit up to `top` of them.
+    """ReLU of K networks, a multiple of a unit up to `top` of them.
 
     The gradient is that of the ReLU, and 0 beyond the range. `sums` are [K, ...], `unit` and `top`
-    [K - first, ...].
+    [K, 1, 1].
     """
 
     @staticmethod
-    def forward(ctx: Any, sums: Tensor, unit: Tensor, top: Tensor, first: int) -> Tensor:
-        values = sums.clamp(min=0)
-        rounded = values[first:].div_(unit)
-        torch.minimum(rounded, top, out=rounded)
-        passes = values > 0
-        passes[first:] &= rounded < top
-        ctx.save_for_backward(passes)
-        rounded.round_().mul_(unit)
-        return values
+    def forward(ctx: Any, sums: Tensor, unit: Tensor, top: Tensor) -> Tensor:
+        rounded = torch.minimum(sums.clamp(min=0).div_(unit), top)
+        ctx.save_for_backward((rounded > 0) & (rounded < top))
+        return rounded.round_().mul_(unit)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (passes,) = ctx.saved_tensors
-        return gradient * passes, None, None, None
+        return gradient * passes, None, None
