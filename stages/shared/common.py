@@ -5,21 +5,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from spikejoule.core.errors import ArtifactError, SpikejouleError
-from spikejoule.core.yaml_files import PARAMS_FILE, PIPELINE_FILE, stage_paths
+from spikejoule.core.errors import SpikejouleError
+from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.params import load_params
 from stages.shared.project import pipeline, project_root
 from stages.shared.resuming import forget_recorded
-
-
-class StagePaths(dict[str, Path]):
-    """Where the artifacts of a stage are: of those that dvc.yaml lists for it, and of no others.
-
-    What a stage reads or writes beside them DVC would not know of: ArtifactError.
-    """
-
-    def __missing__(self, name: str) -> Path:
-        raise ArtifactError(f"{PIPELINE_FILE} must list ${{paths.{name}}} in this stage.")
 
 
 def run_stage(name: str) -> int:
@@ -31,7 +21,7 @@ def run_stage(name: str) -> int:
     """
     set_up_logging()
     try:
-        paths = StagePaths(stage_paths(Path(), name))
+        paths = artifact_paths(Path(), name)
         params = load_params(PARAMS_FILE)
         pipeline()
         forget_recorded(project_root())

@@ -24,7 +24,7 @@ from spikejoule.core.provenance import (
 )
 from spikejoule.core.resume import Checkpoint, ResumeFile
 from spikejoule.core.store import read_json, write_json
-from spikejoule.core.yaml_files import PIPELINE_FILE, paths_of, read_mapping
+from spikejoule.core.yaml_files import PIPELINE_FILE, artifact_paths, read_mapping
 from spikejoule.params import WITHOUT_EFFECT, Params
 from stages.shared.project import end_with_the_pipeline, project_root
 
@@ -126,12 +126,9 @@ def _is_recorded(mark: Path) -> bool:
 
 
 def _key(stage: str, params: Params, facts: Mapping[str, str]) -> str | None:
-    """A digest of all that a stage's result depends on; None where dvc.yaml does not say it."""
-    pipeline = read_mapping(Path(PIPELINE_FILE))
-    definition = pipeline.get("stages", {}).get(stage)
-    if definition is None:
-        return None
-    paths = {f"${{paths.{name}}}": path for name, path in paths_of(pipeline, Path()).items()}
+    """A digest of all that a stage's result depends on; None where a file is missing."""
+    definition = read_mapping(Path(PIPELINE_FILE))["stages"][stage]
+    paths = {f"${{paths.{name}}}": path for name, path in artifact_paths(Path()).items()}
     files = tree_digests(paths.get(dep, Path(dep)) for dep in definition["deps"])
     if files is None:
         return None

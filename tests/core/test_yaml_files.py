@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from dvc.utils.serialize import parse_yaml
 
-from spikejoule.core.errors import ParameterError
-from spikejoule.core.yaml_files import read_yaml
+from spikejoule.core.errors import ArtifactError, ParameterError
+from spikejoule.core.yaml_files import PIPELINE_FILE, artifact_paths, read_yaml
 from tests.tools.mutated_params import NASTY
 
 
@@ -36,11 +36,11 @@ def test_odd_values_are_read_as_dvc_reads_them(path: Path) -> None:
     n_read = 0
     for value in NASTY:
         try:
-            found = read(path, f"a: {value}\n")
-        except ParameterError:
+            found = repr(read(path, f"a: {value}\n"))
+        except (ParameterError, ValueError):  # or a number that is too long to print
             continue
         # By their texts: no number is equal to itself where it is none.
-        assert repr(found) == repr(parse_yaml(path.read_text(encoding="utf-8"), path)), value
+        assert found == repr(parse_yaml(path.read_text(encoding="utf-8"), path)), value
         n_read += 1
     assert n_read > 50
 
@@ -52,26 +52,52 @@ def test_odd_values_are_read_as_dvc_reads_them(path: Path) -> None:
             "a: 1\nb:\n  c: 1\n  c: 2\n",
             ', line 4: not valid YAML (found duplicate key "c" with value',
         ),
-        ("a: 0x" + "1" * 5000, ", line 1: not valid YAML (a number of more than 1,000 digits)."),
+        ("a: " + "1" * 5000, ": not valid YAML (Exceeds the limit"),
         ("a: 1\n---\nb: 2\n", ", line 2: not valid YAML (but found another document)."),
         ("!!python/object/apply:os.getcwd []", ", line 1: not valid YAML (could not determine"),
         ("a: 2020-13-45", ": not valid YAML (month must be in 1..12)."),
-        ("[" * 5000, ": not valid YAML (maximum recursion depth exceeded)."),
+        ("[" * 2000, ": not valid YAML (expected the node content"),
         (b"\xff\xfe\x00", " is no text in UTF-8 ('utf-8' codec can't decode byte 0xff"),
-        ("a: &a [*a]", "more than 100,000 values"),
-        ("a: &a {b: *a}", "more than 100,000 values"),
     ],
 )
 def test_refused_in_one_sentence(text: str | bytes, words: str, path: Path) -> None:
     assert words in refusal(path, text)
 
 
-@pytest.mark.parametrize("item", ["[{}]", "{{<<: [{}]}}"])
-def test_aliases_cannot_multiply_without_bound(item: str, path: Path) -> None:
+def test_aliases_cannot_multiply_without_bound(path: Path) -> None:
     lines = ["a0: &a0 {x: 1}"] + [
-        f"a{level}: &a{level} {item.format(', '.join([f'*a{level - 1}'] * 9))}"
+        f"a{level}: &a{level} {{<<: [{', '.join([f'*a{level - 1}'] * 9)}]}}"
         for level in range(1, 60)
     ]
     started = time.process_time()
-    assert "more than 100,000 values" in refusal(path, "\n".join(lines))
+    assert "531 aliases, of which there may be 30" in refusal(path, "\n".join(lines))
     assert time.process_time() - started < 5
+
+
+class TestPaths:
+    """What dvc.yaml says of the artifacts, and what is refused where a file of it is asked for."""
+
+    def test_those_of_a_stage(self, tmp_path: Path) -> None:
+        (tmp_path / PIPELINE_FILE).write_text(
+            "vars: [others.yaml, {paths: {net: models/net.pth, log: log.csv}}]\n"
+            "stages: {train: {outs: [{'${paths.net}': {cache: false}}]}}\n"
+        )
+        assert artifact_paths(tmp_path, "train") == {"net": Path("models/net.pth")}
+        assert artifact_paths(tmp_path).keys() == {"net", "log"}
+        with pytest.raises(ArtifactError, match="must have the path more in its vars"):
+            artifact_paths(tmp_path)["more"]
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [
+            (None, "is no project: it has no dvc.yaml"),
+            ("stages: {}", "must have vars with the entry paths"),
+            ("vars: [{paths: [a]}]", "must have vars with the entry paths"),
+            ("vars: [{paths: {}}]\nstages: {a: }", "and stages with their files, a among them"),
+        ],
+    )
+    def test_a_folder_without_them(self, text: str | None, words: str, tmp_path: Path) -> None:
+        if text is not None:
+            (tmp_path / PIPELINE_FILE).write_text(text)
+        with pytest.raises(ArtifactError, match=words):
+            artifact_paths(tmp_path, "a")

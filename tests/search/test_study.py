@@ -1,9 +1,7 @@
 """A study and its workers: enough trials, none lost, and what ends a trial early."""
 
-import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,11 @@ pytest.importorskip("submitit", reason="needs submitit: the extra `search`")
 
 from optuna.trial import FrozenTrial  # noqa: E402
 
-from spikejoule.core.errors import ArtifactError, ParameterError, StoreError  # noqa: E402
+from spikejoule.core.errors import ParameterError, StoreError  # noqa: E402
 from spikejoule.energy import load_profiles  # noqa: E402
 from spikejoule.params import Params  # noqa: E402
 from spikejoule.search import trial as trial_module  # noqa: E402
-from spikejoule.search.launch import private_folder, run_trials  # noqa: E402
+from spikejoule.search.launch import run_trials  # noqa: E402
 from spikejoule.search.space import SearchSettings, SearchSpace  # noqa: E402
 from spikejoule.search.study import (  # noqa: E402
     ENDED,
@@ -181,16 +179,6 @@ class TestOpening:
         with pytest.raises(ParameterError, match="is none of this version of .*: give this"):
             open_study(search)
 
-    def test_several_launchers_may_make_the_database_at_once(self, search: Search) -> None:
-        together = threading.Barrier(4)
-
-        def opened(_: int) -> str:
-            together.wait()
-            return open_study(search).study_name
-
-        with ThreadPoolExecutor(4) as launchers:
-            assert list(launchers.map(opened, range(4))) == ["a"] * 4
-
     def test_a_database_that_cannot_be_reached(self, search: Search) -> None:
         pytest.importorskip("psycopg", reason="needs psycopg: the extra `shared`")
         url = "postgresql://me:secret@127.0.0.1:9/none"
@@ -206,8 +194,3 @@ class TestOpening:
         storage = at_root(folder, "sqlite:///x/search.db")
         open_study(replace(search, storage=storage))
         assert (folder / "x" / "search.db").is_file()
-
-    def test_a_folder_of_someone_else(self, tmp_path: Path) -> None:
-        (tmp_path / "link").symlink_to(os.sep)
-        with pytest.raises(ArtifactError, match="must be a folder of the user who searches"):
-            private_folder(tmp_path / "link")

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from spikejoule.evaluation.front_rows import EARLY_EXIT, WHOLE_WINDOW
-from spikejoule.tracking.publishing import RunRecord, StoredFile, publish
+from spikejoule.tracking.publishing import RunRecord, publish
 from spikejoule.tracking.recorded import frame_of
 from spikejoule.tracking.store import Store, project_store
 
@@ -80,7 +80,7 @@ def store_of(project: Path) -> Store:
     return project_store(project, "spikejoule", {})
 
 
-def record(project: Path, one: Mapping[str, Any], artifacts: Sequence[StoredFile] = ()) -> str:
+def record(project: Path, one: Mapping[str, Any], artifacts: Mapping[Path, str] = {}) -> str:
     """Publish a run; its id."""
     publication = publish(
         RunRecord(result_id=one["name"], artifacts=artifacts, **one), store_of(project)

@@ -15,7 +15,6 @@ from spikejoule.core.errors import StoreError
 from spikejoule.energy.ledger import Variant, save_variants
 from spikejoule.energy.tables import VerdictTable
 from spikejoule.evaluation.front_rows import pareto_front, read_front
-from spikejoule.tracking.publishing import StoredFile
 from spikejoule.tracking.recorded import (
     compare_runs,
     experiment_command,
@@ -237,12 +236,12 @@ def priced(project: Path, repository: Path) -> Path:
 
 def record_networks(project: Path, name: str, contenders: Sequence[Variant] = ()) -> None:
     """A run of that name; without contenders, as one from before networks were stored."""
-    artifacts = [StoredFile(project / "params.yaml", "")]
+    artifacts = {project / "params.yaml": ""}
     if contenders:
         path = project.parent / name / "contenders.npz"
         path.parent.mkdir()
         save_variants(path, contenders)
-        artifacts.append(StoredFile(path, "results"))
+        artifacts[path] = "results"
     size = {"model.hidden": f"[{len(name)}]"}
     record(project, run(name, 98, 97, 4000 + len(name), parameters=size), artifacts)
 

@@ -5,7 +5,7 @@ import contextlib
 
 from spikejoule.core.provenance import provenance_tags
 from spikejoule.core.store import write_bytes
-from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, stage_paths
+from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths
 from spikejoule.energy import BootstrapSettings, load_profiles
 from spikejoule.energy.comparison import LEVELS_PERCENT, verdicts
 from spikejoule.energy.ledger import Ledger
@@ -31,7 +31,7 @@ def publish(options: argparse.Namespace) -> str:
     from spikejoule.tracking.publishing import publish_outputs
 
     root = options.directory.resolve()
-    paths = stage_paths(root, "publish")  # refuses a folder that is no project, by its full name
+    paths = artifact_paths(root, "publish")  # refuses a folder that is no project, by its full name
     with contextlib.chdir(root):
         params = load_params(PARAMS_FILE)
         publication = publish_outputs(paths, params, root, provenance_tags(root))

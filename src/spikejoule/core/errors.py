@@ -38,7 +38,10 @@ def shown(value: object) -> str:
     """A value as YAML would show it, shortened."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = _SHORT.repr(value)
+    try:
+        text = _SHORT.repr(value)
+    except ValueError:  # Python prints whole numbers of 4,300 digits at most
+        return "a number of very many digits"
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

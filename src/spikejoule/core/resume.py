@@ -19,7 +19,6 @@ Nothing is pickled: a state is an .npz file, each array of it with a checksum.
 import json
 import logging
 import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -37,10 +36,7 @@ from spikejoule.core.store import plain_number
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = "spikejoule/resume/1"
-SWEPT_AFTER_SECONDS = 30 * 24 * 3600.0
-"""Age at which a state that nobody has gone on from is removed."""
-
+SCHEMA = "spikejoule/resume/2"
 _PLAIN = "plain"
 _POLL_SECONDS = 0.2
 
@@ -80,14 +76,13 @@ class ResumeFile:
     """A `StateStore` in a file; see the module. Used as a context, which holds the lock.
 
     Args:
-        folder: of all states; created, and swept of old ones.
+        folder: of all states; created.
         key: a digest of what the result depends on, fit for a file's name.
         what: the work, in words, for messages.
     """
 
     def __init__(self, folder: Path, key: str, what: str = "this work") -> None:
         self.path = folder / f"{key}.npz"
-        self._key = key
         self._what = what
         self._lock_path = self.path.with_suffix(".lock")
         self._lock = FileLock(self._lock_path, thread_local=False)
@@ -111,7 +106,6 @@ class ResumeFile:
             # Its writer was killed: the lock is ours.
             for unnamed in self.path.parent.glob(f".{self.path.name}.*.tmp"):
                 unnamed.unlink(missing_ok=True)
-            sweep(self.path.parent)
         except OSError as error:
             self._warn(f"{self.path.parent}: {error.strerror or error}")
         return self
@@ -128,8 +122,9 @@ class ResumeFile:
         if not self.is_owned or not self.path.exists():
             return None
         try:
-            return _kept(self.path, self._key)
-        except ArtifactError as error:
+            arrays = read_npz(self.path, SCHEMA)
+            return Checkpoint(json.loads(arrays.pop(_PLAIN).tobytes()), arrays)
+        except (ArtifactError, KeyError, ValueError) as error:
             self.refuse(str(error))
             return None
 
@@ -140,8 +135,7 @@ class ResumeFile:
         """
         if not self.is_owned:
             return
-        head = {"key": self._key, "arrays": sorted(kept.arrays), "plain": kept.plain}
-        text = json.dumps(head, default=plain_number).encode()
+        text = json.dumps(kept.plain, default=plain_number).encode()
         arrays = {**kept.arrays, _PLAIN: np.frombuffer(text, dtype=np.uint8)}
         try:
             write_npz(self.path, SCHEMA, arrays)
@@ -166,28 +160,6 @@ class ResumeFile:
                 self._what, reason,
             )  # fmt: skip
         self._has_warned = True
-
-
-def sweep(folder: Path, older_than_seconds: float = SWEPT_AFTER_SECONDS) -> None:
-    """Remove states, and what is left of their writing, that nobody has touched for so long."""
-    latest = time.time() - older_than_seconds
-    for file in folder.iterdir():
-        with suppress(OSError):
-            if file.suffix != ".lock" and file.stat().st_mtime < latest:
-                file.unlink()
-
-
-def _kept(path: Path, key: str) -> Checkpoint:
-    arrays = read_npz(path, SCHEMA)
-    try:
-        head = json.loads(arrays.pop(_PLAIN).tobytes())
-        whole = head["key"] == key and head["arrays"] == sorted(arrays)
-        plain = dict(head["plain"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path} is damaged ({error}).") from error
-    if not whole:
-        raise ArtifactError(f"{path} is the state of something else.")
-    return Checkpoint(plain, arrays)
 
 
 # The kernel tells when the machine was started to the second.

@@ -14,9 +14,8 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -29,9 +28,6 @@ MAX_BYTES: Final = 8 << 30
 
 MAX_TEXT_BYTES: Final = 256 << 20
 """Size of a file of text."""
-
-MAX_VALUES: Final = 5_000_000
-"""Plain values and marks between them that a file may hold, if it were written as JSON."""
 
 FilePath = str | os.PathLike[str]
 
@@ -137,29 +133,6 @@ def read_json(path: FilePath) -> dict[str, Any]:
             f"{path} must hold a JSON object, but holds a {type(content).__name__}."
         )
     return content
-
-
-def check_plain(
-    path: FilePath, content: Any, other: Callable[[Any], Any], max_values: int = MAX_VALUES
-) -> None:
-    """Raise ArtifactError unless JSON could hold what was read from a file.
-
-    That is: values in one another to a bounded depth and number, each counted wherever it is
-    referred to, none in itself, and text and numbers that can be printed.
-
-    Args:
-        path: of the file.
-        content: what was read.
-        other: given what JSON does not know, returns what it knows, or raises ValueError.
-        max_values: how many values and marks between them there may be.
-    """
-    try:
-        texts = json.JSONEncoder(default=other, ensure_ascii=False).iterencode(content)
-        n_values = sum(len(text.encode("utf-8")) > 0 for text in islice(texts, max_values + 1))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path} holds what cannot be: {error}.") from error
-    if n_values > max_values:
-        raise ArtifactError(f"{path} holds more than {max_values:,} values.")
 
 
 def write_csv(path: FilePath, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -7,17 +7,22 @@ numbers of a few bytes, so that NumPy's own unpickling never meets bytes of an u
 """
 
 import io
+import json
 import sys
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 import numpy as np
 import torch
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import check_archive, opened_archive
-from spikejoule.core.store import FilePath, check_plain, write_bytes
+from spikejoule.core.store import FilePath, write_bytes
+
+MAX_VALUES: Final = 5_000_000
+"""Plain values and marks between them that a file may hold, if it were written as JSON."""
 
 
 def to_plain(value: Any) -> Any:
@@ -85,8 +90,23 @@ def read(path: FilePath) -> dict[str, Any]:
             raise ArtifactError(f"{path} cannot be opened safely: {_reason(error)}.") from error
     if not isinstance(content, dict):
         raise ArtifactError(f"{path} must hold a dictionary, but holds a {type(content).__name__}.")
-    check_plain(path, content, _checked_tensor)
+    _check_plain(path, content)
     return content
+
+
+def _check_plain(path: FilePath, content: Any) -> None:
+    """Raise ArtifactError unless JSON could hold what was read, but for its tensors.
+
+    That is: values in one another to a bounded depth and number, each counted wherever it is
+    referred to, none in itself, and text and numbers that can be printed.
+    """
+    try:
+        texts = json.JSONEncoder(default=_checked_tensor, ensure_ascii=False).iterencode(content)
+        n_values = sum(len(text.encode("utf-8")) > 0 for text in islice(texts, MAX_VALUES + 1))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path} holds what cannot be: {error}.") from error
+    if n_values > MAX_VALUES:
+        raise ArtifactError(f"{path} holds more than {MAX_VALUES:,} values.")
 
 
 def _checked_tensor(value: Any) -> None:
@@ -101,8 +121,11 @@ def _checked_tensor(value: Any) -> None:
 
 def _reason(error: Exception) -> str:
     """The unpickler's own reason, without PyTorch's advice to load the file unsafely."""
-    text = str(error.__context__ or error).strip() or type(error).__name__
-    return text.splitlines()[0].split(" was not an allowed global")[0].rstrip(".")[:200]
+    cause = error.__context__ or error
+    text = (str(cause).strip().splitlines() or [""])[0].split(" was not an allowed global")[0]
+    if " " not in text:  # such as the key alone that a damaged reference names
+        return f"damaged ({type(cause).__name__} {text})"
+    return text.rstrip(".")[:200]
 
 
 class _NumberType:

@@ -11,31 +11,31 @@ from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.error import MarkedYAMLError
-from ruamel.yaml.nodes import CollectionNode, MappingNode, Node
+from ruamel.yaml.events import AliasEvent
 
 from spikejoule.core.errors import ArtifactError, SpikejouleError
 from spikejoule.core.store import FilePath, read_text
 
-MAX_VALUES: Final = 100_000
-"""Values that a file may hold. One behind an alias counts wherever the alias stands, so that a few
-lines of nested aliases do not stand for more than memory and time allow."""
+PIPELINE_FILE: Final = "dvc.yaml"
+PARAMS_FILE: Final = "params.yaml"
 
-_MAX_DIGITS = 1000  # Python refuses to print whole numbers of more than 4,300
+MAX_ALIASES: Final = 30
+"""Of a file: a few lines of nested aliases stand for more than memory and time allow."""
 
 
 def read_yaml(path: FilePath, error_type: type[SpikejouleError]) -> Any:
     """The content of a YAML file, as DVC reads it; None for an empty one.
 
     Raises `error_type`, in one sentence with the file and where known the line: the file cannot be
-    read, is no valid YAML, gives a key twice, or holds too much.
+    read, is no valid YAML, gives a key twice, or holds too many aliases.
     """
-    loader = YAML(typ="safe")
-    loader.Constructor = _BoundedConstructor
-    loader.composer.warn_double_anchors = False
     text = read_text(path, error_type)
     try:
+        n_aliases = sum(isinstance(event, AliasEvent) for event in YAML(typ="safe").parse(text))
+        if n_aliases > MAX_ALIASES:
+            raise ValueError(f"{n_aliases} aliases, of which there may be {MAX_ALIASES}")
+        loader = YAML(typ="safe")
+        loader.composer.warn_double_anchors = False
         return loader.load(text)
     # Beside its own errors ruamel.yaml raises KeyError and others for the likes of `!!bool 3`.
     except Exception as error:
@@ -56,61 +56,41 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return content
 
 
-class _BoundedConstructor(SafeConstructor):
-    """Builds what DVC's constructor builds, if that is no more than a file may hold."""
+class ArtifactPaths(dict[str, Path]):
+    """Where artifacts are, by the names of dvc.yaml; ArtifactError for one that it lacks."""
 
-    def construct_document(self, node: Node) -> Any:
-        # A list of its own in place of recursion: an alias may lead back to where it stands.
-        waiting, n_values = [node], 0
-        while waiting:
-            one = waiting.pop()
-            n_values += 1
-            if n_values > MAX_VALUES:
-                raise MarkedYAMLError(problem=f"more than {MAX_VALUES:,} values, aliases resolved")
-            if isinstance(one, MappingNode):
-                waiting += [part for pair in one.value for part in pair]
-            elif isinstance(one, CollectionNode):
-                waiting += one.value
-            elif str(one.tag).endswith(":int") and len(one.value) > _MAX_DIGITS:
-                raise MarkedYAMLError(
-                    problem=f"a number of more than {_MAX_DIGITS:,} digits",
-                    problem_mark=one.start_mark,
-                )
-        return super().construct_document(node)
+    def __missing__(self, name: str) -> Path:
+        raise ArtifactError(
+            f"{PIPELINE_FILE} must have the path {name} in its vars, and list ${{paths.{name}}} in "
+            "each stage that reads or writes it."
+        )
 
 
-PIPELINE_FILE = "dvc.yaml"
-PARAMS_FILE = "params.yaml"
+def artifact_paths(directory: Path, stage: str = "") -> ArtifactPaths:
+    """Name and path, within `directory`, of the artifacts in the variables of its dvc.yaml: those
+    that it lists for a stage, read or written, or all where none is named.
 
-
-def artifact_paths(directory: Path) -> dict[str, Path]:
-    """Name and path, within `directory`, of every artifact in the variables of its dvc.yaml.
-
-    Raises ArtifactError if there is no pipeline with such variables.
+    Raises ArtifactError if there is no pipeline with such variables and such a stage.
     """
-    return paths_of(read_mapping(directory / PIPELINE_FILE), directory)
-
-
-def paths_of(content: Mapping[str, Any], directory: Path) -> dict[str, Path]:
-    """The same of a dvc.yaml that is read already."""
-    for variables in content.get("vars", ()):
-        if isinstance(variables, Mapping) and isinstance(variables.get("paths"), Mapping):
-            return {str(name): Path(path) for name, path in variables["paths"].items()}
-    raise ArtifactError(f"{directory / PIPELINE_FILE} has no vars with the entry paths.")
-
-
-def stage_paths(directory: Path, name: str) -> dict[str, Path]:
-    """Of the artifacts in `directory` those that its dvc.yaml lists for a stage, read or written.
-
-    All of them where it has no such stage. Raises ArtifactError as above.
-    """
-    content = read_mapping(directory / PIPELINE_FILE)
-    paths = paths_of(content, directory)
-    stage = content.get("stages", {}).get(name)
-    if stage is None:
-        return paths
-    entries = [
-        entry for kind in ("deps", "outs", "metrics", "plots") for entry in stage.get(kind, ())
-    ]
-    listed = {next(iter(entry)) if isinstance(entry, Mapping) else entry for entry in entries}
-    return {key: path for key, path in paths.items() if f"${{paths.{key}}}" in listed}
+    file = directory / PIPELINE_FILE
+    if not file.is_file():
+        raise ArtifactError(f"{directory} is no project: it has no {PIPELINE_FILE}.")
+    content = read_mapping(file)
+    try:
+        of_paths = (of["paths"] for of in content["vars"] if isinstance(of, Mapping))
+        paths = {str(name): Path(path) for name, path in next(of_paths).items()}
+        of_stage = content["stages"][stage] if stage else {}
+        entries = [
+            entry
+            for kind in ("deps", "outs", "metrics", "plots")
+            for entry in of_stage.get(kind, ())
+        ]
+        listed = {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+    except (AttributeError, KeyError, StopIteration, TypeError) as error:
+        raise ArtifactError(
+            f"{file} must have vars with the entry paths, and stages with their files"
+            f"{f', {stage} among them' if stage else ''}."
+        ) from error
+    return ArtifactPaths(
+        (name, path) for name, path in paths.items() if not stage or f"${{paths.{name}}}" in listed
+    )

@@ -6,13 +6,11 @@ would unpickle its result: the folder is the user's alone, and no result is ever
 """
 
 import logging
-import os
 import shutil
 import signal
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 import optuna
@@ -177,7 +175,13 @@ def _kill(jobs: list[Any]) -> None:
 
 def _executor(search: Search) -> Any:
     """What starts jobs, with its files in a folder of the user's alone."""
-    folder = private_folder(private_folder(search.folder) / "jobs")
+    folder = search.folder / "jobs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for private in (search.folder, folder):  # nobody else may put a pickle there
+            private.chmod(0o700)
+    except OSError as error:
+        raise ArtifactError(f"{folder} cannot be made: {error.strerror or error}.") from error
     if search.cluster == "local":
         executor: Any = submitit.LocalExecutor(folder=folder)
         executor.update_parameters(timeout_min=_WEEK_MINUTES)
@@ -210,18 +214,3 @@ def _earlier_jobs(search: Search) -> list[Any]:
     # One that Slurm has forgotten is over, too.
     left = [job for job in jobs if not job.paths.result_pickle.exists()]
     return [job for job in left if job.state != "UNKNOWN" and not job.done()]
-
-
-def private_folder(folder: Path) -> Path:
-    """Make a folder that its user alone may enter; ArtifactError if it is someone else's."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise ArtifactError(
-                f"{folder} must be a folder of the user who searches, as code is started from it: "
-                "remove it."
-            )
-        folder.chmod(0o700)
-    except OSError as error:
-        raise ArtifactError(f"{folder} cannot be made: {error.strerror or error}.") from error
-    return folder

@@ -5,14 +5,12 @@ What is stored with a run is what dvc.yaml lists for the stage `publish`.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from spikejoule.core import torch_files
-from spikejoule.core.errors import ArtifactError
 from spikejoule.core.provenance import content_digest, file_digest
 from spikejoule.core.schema import Record
 from spikejoule.core.yaml_files import PARAMS_FILE
@@ -75,14 +73,6 @@ _NOTE = {
 
 
 @dataclass(frozen=True)
-class StoredFile:
-    """A file to store with a run, and the folder within the run that it goes to."""
-
-    path: Path
-    folder: str
-
-
-@dataclass(frozen=True)
 class RunRecord:
     """All that one run holds.
 
@@ -93,7 +83,7 @@ class RunRecord:
         history: its epochs, as `runs.log_history` takes them.
         metrics: the final figures.
         tags: provenance in words.
-        artifacts: files to store.
+        artifacts: files to store, each with the folder within the run that it goes to.
         model: what to register as a version of the model; None for nothing.
     """
 
@@ -103,7 +93,7 @@ class RunRecord:
     history: Sequence[Mapping[str, float]] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    artifacts: Sequence[StoredFile] = ()
+    artifacts: Mapping[Path, str] = field(default_factory=dict)
     model: ModelFiles | None = None
 
 
@@ -142,17 +132,16 @@ def publish(record: RunRecord, store: Store, keeper: psutil.Process | None = Non
         opened(store) as (client, experiment_id),
     ):
         run_id, added = _publish(record, client, experiment_id, keeper_tags(keeper))
-    if record.model is None:
-        return Publication(run_id, added)
-    unregistered = (
-        f"the run {run_id} is recorded, but its checkpoint is no version in the model registry of "
-        f"{where}"
-    )
-    with store_errors(unregistered), opened(store) as (client, _):
+        if record.model is None:
+            return Publication(run_id, added)
         tags = {name: record.tags[name] for name in ("git.commit",) if name in record.tags}
         tags[RESULT_TAG] = record.result_id
         note = record.tags.get("mlflow.note.content", "")
-        return Publication(run_id, added, register(client, record.model, run_id, tags, note))
+        with store_errors(
+            f"the run {run_id} is recorded, but its checkpoint is no version in the model registry "
+            f"of {where}"
+        ):
+            return Publication(run_id, added, register(client, record.model, run_id, tags, note))
 
 
 def _publish(
@@ -169,9 +158,9 @@ def _publish(
     run = begin_run(client, experiment_id, shown, record.name, tags, record.parameters)
     run_id = run.info.run_id
     try:
-        log_history(client, run_id, record.history, run.info.start_time)
-        for artifact in record.artifacts:
-            client.log_artifact(run_id, str(artifact.path), artifact.folder)
+        log_history(client, run_id, record.history)
+        for path, folder in record.artifacts.items():
+            client.log_artifact(run_id, str(path), folder)
     except BaseException as error:
         end_run(client, run_id, "FAILED", tags={FAILURE_TAG: in_one_line(error)})
         raise
@@ -237,9 +226,6 @@ def build_run_record(
     Raises:
         ArtifactError: an output is missing or damaged.
     """
-    for path in paths.values():
-        if not path.is_file():
-            raise ArtifactError(f"{path} does not exist: run the stage that writes it.")
     network = load_trained(paths["trained"])
     deciding = [
         kind.read(paths[name]).model_dump(mode="json", exclude_unset=True)
@@ -268,26 +254,22 @@ def build_run_record(
         for name, text in _NOTE.items()
         if name in metrics
     ]
-    elapsed = accumulate(training.epoch_times_seconds)
     names = network.architecture.layer_names
-    stored = [
-        StoredFile(path, name if name == "checkpoint" else path.parent.as_posix())
+    artifacts = {
+        path: name if name == "checkpoint" else path.parent.as_posix()
         for name, path in paths.items()
         if name not in _NOT_STORED
-    ]
+    }
     return RunRecord(
         result_id=content_digest(
             {"parameters": params.deciding(), "trained": tags[TRAINED_TAG], "metrics": deciding}
         ),
         name=run_name(tags),
         parameters=params.flattened(),
-        history=[
-            epoch_row(record, names, seconds)
-            for record, seconds in zip(network.history, elapsed, strict=True)
-        ],
+        history=[epoch_row(record, names) for record in network.history],
         metrics=metrics,
         tags={**tags, "mlflow.note.content": f"{''.join(came_out)}\n{tags['data.title']}"},
-        artifacts=[*stored, StoredFile(Path(PARAMS_FILE), "")],
+        artifacts=artifacts | {Path(PARAMS_FILE): ""},
         model=ModelFiles(
             paths["checkpoint"], paths["hardware"], params.energy_report.profile,
             card=paths.get("energy_card"), nir=paths.get("nir"),

@@ -34,27 +34,23 @@ TRAINING_TAG: Final = "spikejoule.training"
 CURVES: Final = "by_epoch/"
 """MLflow groups charts by what stands before the slash, sorted: the curves come first."""
 
-_NOT_METRICS = ("epoch", "samples", "spikes", "input_macs")
-_NOT_CURVES = ("epoch", "elapsed_seconds")
+_NOT_CURVES = ("samples", "input_macs")
 _PAUSE_SECONDS = 1.0
 _RETRY_SECONDS = 30.0
 _LAST_SECONDS = 15.0
 
 
-def epoch_row(
-    record: Mapping[str, Any], layer_names: Sequence[str], elapsed_seconds: float
-) -> dict[str, float]:
+def epoch_row(record: Mapping[str, Any], layer_names: Sequence[str]) -> dict[str, float]:
     """One epoch for `log_history`, whether it is shown live or afterwards.
 
     `record` holds the fields of `training.EpochRecord`; spikes become means over its samples.
     """
-    row: dict[str, float] = {"epoch": record["epoch"], "elapsed_seconds": elapsed_seconds}
-    for name, value in record.items():
-        if name not in _NOT_METRICS and isinstance(value, int | float):
-            row[name] = value
-    for name, total in zip(layer_names, record["spikes"], strict=True):
-        row[f"{name}_spikes_per_sample"] = total / record["samples"]
-    return row
+    spikes = zip(layer_names, record["spikes"], strict=True)
+    return {
+        name: value
+        for name, value in record.items()
+        if name not in _NOT_CURVES and isinstance(value, int | float)
+    } | {f"{name}_spikes_per_sample": total / record["samples"] for name, total in spikes}
 
 
 def run_name(tags: Mapping[str, str]) -> str | None:
@@ -117,32 +113,26 @@ def begin_run(
 
 
 def log_history(
-    client: "MlflowClient", run_id: str, history: Sequence[Mapping[str, float]], started_ms: int
+    client: "MlflowClient", run_id: str, history: Sequence[Mapping[str, float]]
 ) -> None:
     """Log curves, but for the points that the run has already.
 
     Args:
         client: of the store.
         run_id: of the run.
-        history: one mapping per epoch: `epoch` (from 1) becomes the step, `elapsed_seconds` (since
-            the start; optional) its place on the time axis, the rest metrics.
-        started_ms: start of the run, in milliseconds since 1970.
+        history: one mapping per epoch: `epoch` (from 1) becomes the step, the rest metrics.
     """
     from mlflow.entities import Metric
 
-    names = {name for row in history for name in row if name not in _NOT_CURVES}
+    names = {name for row in history for name in row} - {"epoch"}
     present = {
         (name, point.step)
         for name in names
         for point in client.get_metric_history(run_id, CURVES + name)
     }
+    logged_ms = time.time_ns() // 1_000_000
     entries = [
-        Metric(
-            CURVES + name,
-            float(value),
-            started_ms + round(1000 * row.get("elapsed_seconds", 0.0)),
-            int(row["epoch"]),
-        )
+        Metric(CURVES + name, float(value), logged_ms, int(row["epoch"]))
         for row in history
         for name, value in row.items()
         if name in names and (name, int(row["epoch"])) not in present
@@ -203,7 +193,6 @@ class LiveRun:
         self._tags = {**provenance_tags(Path.cwd()), **keeper_tags(keeper), **self._known}
         self._n_written = 0
         self._rows: list[dict[str, float]] = []
-        self._elapsed = 0.0
         self._client: MlflowClient | None = None
         self._run: Any = None
         self._end: tuple[str, dict[str, str]] = ("RUNNING", {})
@@ -232,8 +221,7 @@ class LiveRun:
 
     def on_epoch(self, record: Any, seconds: float) -> None:
         """After each epoch's validation."""
-        self._elapsed += seconds
-        self._rows.append(epoch_row(record.entry(), self._layer_names, self._elapsed))
+        self._rows.append(epoch_row(record.entry(), self._layer_names))
 
     def on_resume(self, history: Sequence[Any], seconds: Sequence[float]) -> None:
         """Before a training resumes: all epochs so far, of which the run may lack some."""
@@ -270,7 +258,7 @@ class LiveRun:
             self._client = client
         info, rows = self._run.info, self._rows[self._n_written :]
         if rows:
-            log_history(self._client, info.run_id, rows, info.start_time)
+            log_history(self._client, info.run_id, rows)
             self._n_written += len(rows)
         if has_ended:
             status, tags = self._end
