@@ -18,6 +18,7 @@ from spikejoule.core.parameters import (
     Real,
     Section,
     chooses,
+    flat,
     parsed,
     read_sections,
     refused,
@@ -222,13 +223,7 @@ class Params(Section):
 
     def flattened(self) -> Values:
         """Every parameter under its full key (`train.lr`), as a plain YAML value."""
-        flat: Values = {}
-        for name, value in self.model_dump(mode="json").items():
-            if isinstance(value, dict):
-                flat.update({f"{name}.{key}": inner for key, inner in value.items()})
-            else:
-                flat[name] = value
-        return flat
+        return flat(self.model_dump(mode="json"))
 
     def deciding(self) -> Values:
         """The parameters by which a result is known: those of kinds that were not chosen decide

@@ -281,7 +281,6 @@ class TestPipeline:
         before = sum(1 for _ in original.rglob("*"))
         assert stages_that_ran(workspace.dvc("repro")) == ["energy_report", "publish"]
         assert sum(1 for _ in original.rglob("*")) == before
-        assert {folder.name for folder in tmp_path.iterdir()} == {"moved?%20"}
         store = project_store(moved, "spikejoule", {})
         client = MlflowClient(tracking_uri=store.tracking_uri)
         runs = client.search_runs([client.get_experiment_by_name("spikejoule").experiment_id])

@@ -170,7 +170,8 @@ def test_a_store_out_of_reach_is_one_warning_and_costs_seconds(
     store: Store, pipeline: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("spikejoule.tracking.runs._LAST_SECONDS", 0.5)
+    monkeypatch.setattr("spikejoule.tracking.runs._LAST_SECONDS", 1.0)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with socket.create_server(("127.0.0.1", 0)) as silent:  # which accepts and never answers
         for uri in ("http://me:secret@127.0.0.1:9", f"http://127.0.0.1:{silent.getsockname()[1]}"):
             away = project_store(tmp_path, "shown", {"MLFLOW_TRACKING_URI": uri})

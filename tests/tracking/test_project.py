@@ -100,7 +100,7 @@ def test_each_file_has_its_sentence(project: Path) -> None:
         (("train", "outs"), [], "dvc.lock does not record models/net.pth"),
         (("train", "params", "params.yaml", "train", "lr"), 0.01, "was train.lr 0.01 (now 0.003)"),
         (("train", "params", "params.yaml", "train.momentum"), 0.9, "momentum 0.9 (now nothing)"),
-        (("prepare", "outs", 0), {"path": "a"}, "(stages.prepare.outs.0.md5 is missing)"),
+        (("train", "outs", 0), {"path": "models/net.pth"}, "dvc.lock is damaged (KeyError: 'md5')"),
     ],
 )
 def test_a_lock_file_that_does_not_hold_the_result(

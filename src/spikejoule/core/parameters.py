@@ -274,6 +274,16 @@ def allowed_words(field: FieldInfo) -> str:
     return f"{kinds.get(annotation, 'a number')} {bounds}".rstrip() + or_null
 
 
+def flat(content: object, prefix: str = "") -> dict[str, Any]:
+    """Values by their full keys (`train.lr`), whatever the depth."""
+    if not isinstance(content, Mapping):
+        return {prefix: content}
+    values: dict[str, Any] = {}
+    for key, value in content.items():
+        values |= flat(value, f"{prefix}.{key}" if prefix else str(key))
+    return values
+
+
 def names_of(section: type[BaseModel]) -> str:
     """The keys of a section, for a message."""
     return ", ".join(section.model_fields)

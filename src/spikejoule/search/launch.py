@@ -1,8 +1,8 @@
 """Runs a search: makes the study, starts workers, replaces those that die, and waits for the end.
 
-A launcher that is stopped loses nothing. Its own processes end with it, jobs of Slurm's stay; the
-next launcher of the same study continues from there. submitit keeps each call as a pickle and
-would unpickle its result: the folder is the user's alone, and no result is ever read.
+A launcher that is stopped loses nothing: its own processes end with it, jobs of Slurm's stay,
+beside those of the next one. submitit keeps each call as a pickle and would unpickle its result:
+the folder is the user's alone, and no result is ever read.
 """
 
 import logging
@@ -88,7 +88,7 @@ def run_search(search: Search) -> Found:
     # First, so that where no job can be started nothing is begun.
     executor = _executor(search)
     study = open_study(search)
-    jobs = _earlier_jobs(search)
+    jobs: list[Any] = []
     try:
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # as an interruption by Ctrl-C
         with database_errors(search.storage):
@@ -202,15 +202,3 @@ def _executor(search: Search) -> Any:
         additional_parameters=dict(search.slurm),
     )
     return executor
-
-
-def _earlier_jobs(search: Search) -> list[Any]:
-    """The jobs in Slurm of an earlier launcher of this search that have not ended."""
-    if search.cluster == "local":
-        return []
-    folder = search.folder / "jobs"
-    ids = [file.name.removesuffix("_submitted.pkl") for file in folder.glob("*_submitted.pkl")]
-    jobs: list[Any] = [submitit.SlurmJob(folder=folder, job_id=one, tasks=[0]) for one in ids]
-    # One that Slurm has forgotten is over, too.
-    left = [job for job in jobs if not job.paths.result_pickle.exists()]
-    return [job for job in left if job.state != "UNKNOWN" and not job.done()]

@@ -21,9 +21,9 @@ from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from spikejoule.core.errors import ParameterError, StoreError
+from spikejoule.core.parameters import flat
 from spikejoule.energy import HardwareProfile
 from spikejoule.search.space import SearchSettings, SearchSpace
-from spikejoule.tracking.project import flat
 from spikejoule.tracking.store import in_one_line, without_passwords
 
 SPECIFICATION: Final = "spikejoule.search/2"

@@ -53,16 +53,6 @@ class SearchData:
     validation: Samples
     description: DataDescription
 
-    def architecture(self, params: Params) -> Architecture:
-        """The network of a trial; ParameterError if there can be none."""
-        return Architecture(
-            math.prod(self.train.shape),
-            params.model.hidden,
-            self.train.subject.n_classes,
-            params.model.chosen_neuron,
-            params.model.quantisation,
-        )
-
 
 def digests(paths: Mapping[str, Path]) -> dict[str, str]:
     """SHA-256 of each of `ARTIFACTS`."""
@@ -110,7 +100,14 @@ def run_trial(
     encoder, seed, validation = params.encode.encoder, params.seed, data.validation
     events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
-    engine, _ = engine_to_train(settings, data.architecture(params), params.train, seed)
+    architecture = Architecture(
+        math.prod(data.train.shape),
+        params.model.hidden,
+        data.train.subject.n_classes,
+        params.model.chosen_neuron,
+        params.model.quantisation,
+    )
+    engine, _ = engine_to_train(settings, architecture, params.train, seed)
     result = train(
         TrainingData(data.train, encoder, events, validation.labels),
         engine,

@@ -5,66 +5,39 @@ every byte is read.
 """
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from spikejoule.core.errors import ArtifactError, LimitError, ParameterError, first_problem
+from spikejoule.core.errors import ArtifactError, LimitError, ParameterError
+from spikejoule.core.parameters import flat
 from spikejoule.core.provenance import file_digest
 from spikejoule.core.yaml_files import PARAMS_FILE, artifact_paths, read_mapping
 
 LOCK_FILE = "dvc.lock"
 
 
-class LockedFile(BaseModel):
-    """A file, or a folder of code, as a stage read or wrote it; `path` is relative to the lock."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
-
-    path: str
-    md5: str
+Locked = Mapping[str, Any]
+"""A stage of dvc.lock as it last ran: `deps` and `outs` (each with `path` and `md5`), `params`."""
 
 
-class LockedStage(BaseModel):
-    """One stage as it last ran; `params` maps a file to its values by their full or section key."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
-
-    deps: list[LockedFile] = []
-    params: dict[str, dict[str, object]] = {}
-    outs: list[LockedFile] = []
-
-
-class _Lock(BaseModel):
-    """What a dvc.lock holds: its stages, by name."""
-
-    stages: dict[str, LockedStage] = {}
-
-
-def locked_stages(files: Collection[str]) -> dict[str, LockedStage]:
+def locked_stages(files: Collection[str]) -> dict[str, Locked]:
     """The stages of the working directory's dvc.lock that made some files, or anything that those
-    were made from; ArtifactError if it is missing or damaged."""
+    were made from; ArtifactError if it is missing."""
     path = Path(LOCK_FILE)
     if not path.is_file():
         raise ArtifactError(
             f"there is no {path}, which tells what run the results are of: run `dvc repro`."
         )
-    try:
-        stages = _Lock.model_validate(read_mapping(path)).stages
-    except ValidationError as error:
-        raise ArtifactError(
-            f"{path} is damaged ({first_problem(error)}): restore it with git, or remove it and "
-            "run `dvc repro`."
-        ) from error
-    makers = {out.path: name for name, stage in stages.items() for out in stage.outs}
-    found: dict[str, LockedStage] = {}
+    stages: Mapping[str, Locked] = read_mapping(path).get("stages", {})
+    makers = {out["path"]: name for name, stage in stages.items() for out in stage.get("outs", ())}
+    found: dict[str, Locked] = {}
     pending = list(files)
     while pending:
         name = makers.get(pending.pop())
         if name is not None and name not in found:
             found[name] = stages[name]
-            pending += [dep.path for dep in found[name].deps]
+            pending += [dep["path"] for dep in found[name].get("deps", ())]
     return found
 
 
@@ -82,19 +55,20 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
         ArtifactError: one sentence for each file that is not what dvc.lock records.
     """
     names = {path.as_posix() for path in files}
-    stages = locked_stages(names)
-    made = {out.path for stage in stages.values() for out in stage.outs}
     recorded: dict[str, set[str]] = {name: set() for name in names}
-    for stage in stages.values():
-        for file in (*stage.deps, *stage.outs):
-            if file.path in names | made:
-                recorded.setdefault(file.path, set()).add(file.md5)
-    problems = [
-        f"{file} is not what made the result, which by {LOCK_FILE} was {', '.join(differing)}: "
-        "restore it, or run `dvc repro`."
-        for file in sorted({file for stage in stages.values() for file in stage.params})
-        if (differing := dict.fromkeys(_differing_parameters(stages, file)))
-    ]
+    try:
+        stages = locked_stages(names)
+        made = {out["path"] for stage in stages.values() for out in stage["outs"]}
+        for stage in stages.values():
+            for file in (*stage.get("deps", ()), *stage["outs"]):
+                if file["path"] in names | made:
+                    recorded.setdefault(file["path"], set()).add(file["md5"])
+        problems = _differing_parameters(stages)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{LOCK_FILE} is damaged ({type(error).__name__}: {error}): restore it with git, or "
+            "remove it and run `dvc repro`."
+        ) from error
     for path, digests in sorted(recorded.items()):
         if not digests:
             problems.append(
@@ -117,27 +91,25 @@ def check_against_lock(files: Iterable[Path], remedy: str = "dvc repro") -> None
         raise ArtifactError("\n".join(problems))
 
 
-def flat(content: object, prefix: str = "") -> dict[str, object]:
-    """Values by their full keys (`train.lr`), whatever the depth."""
-    if not isinstance(content, Mapping):
-        return {prefix: content}
-    values: dict[str, object] = {}
-    for key, value in content.items():
-        values |= flat(value, f"{prefix}.{key}" if prefix else str(key))
-    return values
-
-
-def _differing_parameters(stages: Mapping[str, LockedStage], file: str) -> Iterator[str]:
-    """What the lock records and the file holds, in words."""
-    now = flat(read_mapping(Path(file)))
+def _differing_parameters(stages: Mapping[str, Locked]) -> list[str]:
+    """A sentence for each file of which the lock records other values than it holds."""
+    differing: dict[str, dict[str, str]] = {}
     for stage in stages.values():
-        for key, value in stage.params.get(file, {}).items():
-            then = flat(value, key)
-            there = {name for name in now if name == key or name.startswith(f"{key}.")}
-            for name in sorted(there | then.keys()):
-                was, is_now = (known.get(name, "nothing") for known in (then, now))
-                if was != is_now:
-                    yield f"{name} {was} (now {is_now})"
+        for file, values in stage.get("params", {}).items():
+            now = flat(read_mapping(Path(file)))
+            for key, value in values.items():
+                then = flat(value, key)
+                there = {name for name in now if name == key or name.startswith(f"{key}.")}
+                for name in there | then.keys():
+                    was, is_now = (known.get(name, "nothing") for known in (then, now))
+                    if was != is_now:
+                        differing.setdefault(file, {})[name] = f"{name} {was} (now {is_now})"
+    return [
+        f"{file} is not what made the result, which by {LOCK_FILE} was "
+        f"{', '.join(differing[file][name] for name in sorted(differing[file]))}: restore it, or "
+        "run `dvc repro`."
+        for file in sorted(differing)
+    ]
 
 
 def check_limits(root: Path) -> str:

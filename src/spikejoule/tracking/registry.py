@@ -11,7 +11,6 @@ From a version git and DVC lead back to its code, data and parameters: by its ch
 dvc.lock records it.
 """
 
-import logging
 import shutil
 import tempfile
 import warnings
@@ -30,8 +29,6 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
     from spikejoule.model.checkpoint import CompleteCheckpoint
-
-logger = logging.getLogger(__name__)
 
 MODEL_NAME: Final = "surrogate-snn"
 CHAMPION: Final = "champion"
@@ -149,14 +146,8 @@ def _crown_if_better(client: "MlflowClient", version: str, tags: Mapping[str, st
         return False
     if CHAMPION in _aliases(client):
         champion = client.get_model_version_by_alias(MODEL_NAME, CHAMPION)
-        if champion.tags.get(VALIDATION_TAG) != tags[VALIDATION_TAG]:
-            logger.info(
-                "version %s of %s was validated on other images than version %s, which stays the "
-                "champion; to change that, move the alias.",
-                version, MODEL_NAME, champion.version,
-            )  # fmt: skip
-            return False
-        if float(tags[ACCURACY_TAG]) <= float(champion.tags[ACCURACY_TAG]):
+        is_comparable = champion.tags.get(VALIDATION_TAG) == tags[VALIDATION_TAG]
+        if not is_comparable or float(tags[ACCURACY_TAG]) <= float(champion.tags[ACCURACY_TAG]):
             return False
     client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version))
     return True

@@ -7,14 +7,13 @@ import os
 import re
 import socket
 import sqlite3
-import urllib.request
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import psutil
 from filelock import FileLock
@@ -37,9 +36,8 @@ _SETTING = re.compile(r"(?i)\b(\w*(?:passw(?:or)?d|pwd|token|api_?key|secret))=(
 _NO_CAUSE = re.compile(
     r"^\(raised as a result of [^()]*\) | (\[SQL: |\(Background on this error at: ).*"
 )
-_CONNECTION_SECONDS = 5.0
+_TRIES = 3  # to open a database; MLflow has ten, for 102 s together
 _LOCK_SECONDS = 300.0  # of a run with its files, on its way to a slow server
-_DEFAULT_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306}
 _SQLITE = "sqlite:///"
 _ARTIFACTS = "mlartifacts"
 # Where MLflow keeps absolute addresses of files.
@@ -148,17 +146,19 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
 
     No other process of this project opens the store meanwhile; the client may be used beyond.
     On the way, runs that a process of this machine left unfinished when it died are ended, and a
-    store whose project was moved or copied is told where its files are now. Raises OSError within
-    seconds if nobody listens at the store's address.
+    store whose project was moved or copied is told where its files are now. A store that does not
+    answer is an error of MLflow's after a minute at most.
     """
-    _check_reachable(store.tracking_uri)
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient  # two seconds, so only where it is used
+    import mlflow.store.db.utils  # two seconds, so only where it is used
+    from mlflow import MlflowClient
 
+    mlflow.store.db.utils.MAX_RETRY_COUNT = _TRIES
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # It logs with a traceback what it raises as well.
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # They log, one with a traceback, what they raise as well.
+    for name in ("mlflow.store.db.utils", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     store.lock_path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(store.lock_path, timeout=_LOCK_SECONDS):
         if store.database is not None and not store.database.exists():
@@ -167,10 +167,7 @@ def opened(store: Store) -> Iterator["tuple[MlflowClient, str]"]:
         experiment = _experiment(client, store)
         _follow_a_move(store, experiment.artifact_location)
         close_abandoned_runs(client, experiment.experiment_id)
-        try:
-            yield client, str(experiment.experiment_id)
-        finally:
-            _remove_folder_of_quoted_name(store)
+        yield client, str(experiment.experiment_id)
 
 
 @contextmanager
@@ -271,14 +268,6 @@ def _create(database: Path) -> None:
     os.replace(unfinished, database)
 
 
-def _remove_folder_of_quoted_name(store: Store) -> None:
-    """MLflow, which does not read `%3F` as SQLAlchemy does, makes a folder of that name."""
-    written = Path(store.tracking_uri.removeprefix(_SQLITE)).parent
-    if store.database is not None and written != store.database.parent:
-        with suppress(OSError):  # there is none, or it holds something
-            os.removedirs(written)
-
-
 def _follow_a_move(store: Store, recorded: str) -> None:
     """Let the files of a project that was moved or copied be those below its root.
 
@@ -313,16 +302,3 @@ def _experiment(client: "MlflowClient", store: Store) -> Any:
         }
         client.create_experiment(name, store.artifact_location, tags)
     return client.get_experiment_by_name(name)
-
-
-def _check_reachable(uri: str) -> None:
-    """Raise OSError within seconds if nobody listens at the URI's address.
-
-    MLflow would find out by itself, but after minutes of retries.
-    """
-    with suppress(ValueError):  # what it stands for is for MLflow to say
-        parts = urlsplit(uri)
-        scheme = parts.scheme.split("+")[0]
-        port = parts.port or _DEFAULT_PORTS.get(scheme)
-        if parts.hostname and port and scheme not in urllib.request.getproxies():
-            socket.create_connection((parts.hostname, port), _CONNECTION_SECONDS).close()
