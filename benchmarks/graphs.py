@@ -82,7 +82,9 @@ def measure_graph(name: str, samples: int, steps: int, rounds: int) -> dict[str,
     for *_, output in theirs:
         assert np.array_equal(output.sum(dim=0).numpy(), ours.output), name
     peer_wall, peer_processor = (min(one[k] for one in theirs) for k in (0, 1))
-    neurons = sum(node.n_out for node in ours.plan.nodes if node.name in ours.plan.spiking)
+    neurons = sum(
+        node.n_out for node in ours.network.nodes.values() if node.name in ours.network.spiking
+    )
     return {
         "graph": name,
         "engine": ours.engine,

@@ -10,9 +10,9 @@ from spikejoule.data.sources.mnist5k import load_mnist5k
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import count_operations, load_profiles, price
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.model import Architecture
+from spikejoule.model import Network
 from spikejoule.model.checkpoint import read_complete
-from spikejoule.model.network import initial_state
+from spikejoule.model.torch_twin import initial_state
 
 
 def main(arguments: list[str]) -> None:
@@ -22,7 +22,7 @@ def main(arguments: list[str]) -> None:
         network, encoder = checkpoint.architecture, checkpoint.encoder
         state, pruned = checkpoint.state, checkpoint.pruned
     else:
-        network, pruned = Architecture(784, (400,), 10), False
+        network, pruned = Network.of_layers(784, (400,), 10), False
         encoder = Poisson(time_window=50, max_rate=80.0)
         state = {name: 3 * w.numpy() for name, w in initial_state(network, seed=1).items()}
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from spikejoule.encoding import EventList, predict
 from spikejoule.engine import EngineSettings, engine_to_train
-from spikejoule.model import Architecture, LearningSettings
+from spikejoule.model import LearningSettings, Network
 
 INPUTS, CLASSES, STEPS, BATCH = 30, 3, 40, 50
 generator = np.random.default_rng(1)
@@ -28,7 +28,7 @@ def samples(number: int) -> tuple[EventList, np.ndarray]:
 def main() -> None:
     events, labels = samples(1000)
     test_events, test_labels = samples(500)
-    network = Architecture(INPUTS, (32,), CLASSES)
+    network = Network.of_layers(INPUTS, (32,), CLASSES)
     learning = LearningSettings(surrogate="arctangent", logit_scale=0.3)
     engine, _ = engine_to_train(EngineSettings(), network, learning, 1)
     print(f"{events.n_events:,} spikes, {100 * events.density:.1f} % of the places hold one")

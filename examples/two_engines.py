@@ -12,8 +12,8 @@ import numpy as np
 from spikejoule.data.sources.mnist5k import load_mnist5k
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
-from spikejoule.model import Architecture, LearningSettings
-from spikejoule.model.network import initial_state
+from spikejoule.model import LearningSettings, Network
+from spikejoule.model.torch_twin import initial_state
 
 BATCH, BATCHES, TOLERANCE = 50, 4, 1e-9
 
@@ -22,7 +22,7 @@ def main() -> None:
     images = load_mnist5k().train.select(slice(BATCH * BATCHES))
     encoder = Poisson(time_window=20, max_rate=80.0)
     events = encoder.events(images.images, encoder.draw_key(42, "train", 1), images.index)
-    network = Architecture(784, (100,), 10)
+    network = Network.of_layers(784, (100,), 10)
     state = {name: 3 * value.numpy() for name, value in initial_state(network, seed=42).items()}
     learning = LearningSettings(surrogate="fast_sigmoid", logit_scale=0.3, label_smoothing=0.1)
     engines = [

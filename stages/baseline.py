@@ -22,7 +22,7 @@ from spikejoule.data.events import LabelledEvents
 from spikejoule.data.images import LabelledImages, Samples, load_samples
 from spikejoule.encoding.binning import WHITE, largest_count, summed_images
 from spikejoule.evaluation.accuracy import accuracy
-from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.network import Network, State
 from spikejoule.params import Params
 from spikejoule.training.epochs import EpochTimes
 from spikejoule.training.teacher import TEACHER, activations
@@ -90,7 +90,7 @@ def _train(
     n_input, n_classes = splits["train"].images[0].size, splits["train"].subject.n_classes
     settings = params.baseline.training(params.train)
     variants = [
-        Variant(Architecture(n_input, params.model.hidden, n_classes), equal_size=True),
+        Variant(Network.of_layers(n_input, params.model.hidden, n_classes), equal_size=True),
         *family(
             n_input, n_classes, params.baseline, (params.train.prune_start, params.train.prune_end)
         ),

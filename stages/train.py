@@ -11,7 +11,7 @@ from spikejoule.core.store import write_csv
 from spikejoule.data.images import DataDescription, load_samples
 from spikejoule.encoding.encoded_files import EncodedImages, load_events_of
 from spikejoule.engine import BatchOutcome, engine_to_train
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.training.outcome import TrainMetrics, TrainTimings, history_rows, trained_network
@@ -36,7 +36,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         images_sha256=validation.sha256,
     )
     events = load_events_of(paths["events_validation"], made_from.entry())
-    architecture = Architecture(
+    architecture = Network.of_layers(
         events.n_inputs,
         params.model.hidden,
         samples.subject.n_classes,

@@ -1,5 +1,6 @@
 """The house: Makefile, dependencies, the stages' launcher, hooks and ignore files."""
 
+import ast
 import configparser
 import copy
 import os
@@ -78,6 +79,21 @@ def test_every_dependency_has_a_range_and_a_tested_version_in_it(
     text = (repository / "constraints.txt").read_text(encoding="utf-8")
     assert not re.search(r"[@+]|://|file:", text)
     assert "+cpu" not in (repository / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def test_one_class_is_a_network(repository: Path) -> None:
+    """What has nodes and edges, or sizes of layers; few modules ask for the latter."""
+    asking, found = [], []
+    for path in sorted((repository / "src").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        asking += [path.name] if "layer_sizes" in text else []
+        for one in ast.walk(ast.parse(text)):
+            if isinstance(one, ast.ClassDef):
+                targets = (getattr(part, "target", part) for part in one.body)
+                names = {getattr(part, "id", getattr(part, "name", "")) for part in targets}
+                found += [one.name] if "layer_sizes" in names or {"nodes", "edges"} <= names else []
+    assert found == ["Network"]
+    assert len(asking) <= 12, asking
 
 
 class TestImports:

@@ -14,8 +14,8 @@ from spikejoule.encoding.encoders.latency import Latency
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 
@@ -34,7 +34,7 @@ class _EngineRow:
 
     def __init__(self, job: Job) -> None:
         neuron = LeakyIntegrateAndFire(threshold=job.threshold, decay=job.decay)
-        architecture = Architecture(job.n_input, (job.n_hidden,), job.n_output, neuron)
+        architecture = Network.of_layers(job.n_input, (job.n_hidden,), job.n_output, neuron)
         settings = LearningSettings(
             surrogate="constant",
             surrogate_slope=job.surrogate_gradient,

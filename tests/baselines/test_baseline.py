@@ -23,11 +23,11 @@ from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.npz import write_npz
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.model.architecture import Architecture
-from spikejoule.model.network import initial_state
+from spikejoule.model.network import Network
+from spikejoule.model.torch_twin import initial_state
 from spikejoule.training.teacher import activations
 
-SMALL = Architecture(784, (12, 9), 10)
+SMALL = Network.of_layers(784, (12, 9), 10)
 SEED = 3
 SETTINGS = BaselineTraining(
     batch_size=32,
@@ -42,7 +42,7 @@ SETTINGS = BaselineTraining(
 )
 
 
-def random_state(architecture: Architecture, seed: int = 1) -> dict[str, np.ndarray]:
+def random_state(architecture: Network, seed: int = 1) -> dict[str, np.ndarray]:
     """Weights and biases with which about half of the hidden units are silent."""
     generator = np.random.default_rng(seed)
     return {
@@ -168,7 +168,7 @@ LABELS = np.array([3, 1, 4, 1], dtype=np.uint8)
 
 def measured() -> list[MeasuredBaseline]:
     """A network, its quantised form and a pruned one, on four images."""
-    architecture = Architecture(784, (12,), 10)
+    architecture = Network.of_layers(784, (12,), 10)
     state, images = random_state(architecture), random_images(4)
     pruned = {name: np.where(values > 0.1, values, 0) for name, values in state.items()}
     samples = LabelledImages(images, LABELS, np.arange(4))

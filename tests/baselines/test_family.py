@@ -14,7 +14,7 @@ from spikejoule.baselines.settings import BaselineSettings, BaselineTraining, Va
 from spikejoule.baselines.training import train_baselines
 from spikejoule.core.errors import ParameterError
 from spikejoule.data.images import Dataset, LabelledImages
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.pruning import PruningSettings
 from tests.tools.interrupted import cut_short_after_every_epoch
 from tests.tools.settings import changed
@@ -37,7 +37,7 @@ def digits(mnist5k: Dataset) -> tuple[LabelledImages, LabelledImages]:
 
 @pytest.fixture(scope="module")
 def variants() -> list[Variant]:
-    deep = Architecture(784, (9, 6), 10)
+    deep = Network.of_layers(784, (9, 6), 10)
     return [
         *family(784, 10, FAMILY, PRUNING_EPOCHS),
         Variant(deep),
@@ -115,7 +115,7 @@ class TestSideBySide:
     def test_a_variant_of_equal_size_is_another_network(
         self, digits: tuple[LabelledImages, LabelledImages]
     ) -> None:
-        architecture = Architecture(784, (7,), 10)
+        architecture = Network.of_layers(784, (7,), 10)
         twins = [Variant(architecture, equal_size=True), Variant(architecture)]
         settings = changed(SETTINGS, max_epochs=1)
         one, other = train_baselines(*digits, twins, settings, SEED).baselines

@@ -23,6 +23,7 @@ from spikejoule.energy.comparison import Verdict
 from spikejoule.energy.prices import AnyPrice
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import EpochEntry
+from spikejoule.model.network import Network
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 
@@ -60,7 +61,7 @@ def baseline(
     macs = np.stack([of_first, nonzero - of_first], axis=1).astype(np.int64)
     values: dict[str, Any] = {
         "name": name,
-        "layer_sizes": (max(3, (macs_dense - 4) // 2), 2, 2),
+        "architecture": Network.of_layers(max(3, (macs_dense - 4) // 2), (2,), 2),
         "synapses": (macs_dense - 4, 4),
         "weight_bits": 32,
         "activation_bits": 32,

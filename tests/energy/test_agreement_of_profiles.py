@@ -29,6 +29,7 @@ from spikejoule.energy import (
 from spikejoule.energy.counting import count_baseline
 from spikejoule.energy.prices import prices_pj
 from spikejoule.evaluation.measurement import Measurement
+from spikejoule.model.network import Network
 from tests.energy.test_recount import case
 from tests.interop import estimators
 from tests.interop.estimators import Items, Layer
@@ -112,7 +113,18 @@ def test_relu_networks() -> None:
     pairs = list(pairwise(SIZES))
     zeros = np.zeros((2, len(pairs)), dtype=np.int64)
     synapses = tuple(a * b for a, b in pairs)
-    baseline = BaselineCounts("r", SIZES, synapses, 32, 32, True, 90.0, 90.0, zeros, zeros)
+    baseline = BaselineCounts(
+        "r",
+        Network.of_layers(SIZES[0], SIZES[1:-1], SIZES[-1]),
+        synapses,
+        32,
+        32,
+        True,
+        90.0,
+        90.0,
+        zeros,
+        zeros,
+    )
     counts = count_baseline(baseline, "dense", 2)
     layers = [Layer(*pair) for pair in pairs]
     for name, formula in zip(

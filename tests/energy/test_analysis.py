@@ -129,7 +129,7 @@ class TestTables:
     def test_neuron_updates_where_no_bias_forces_them(self) -> None:
         given = inputs()
         assert given.neuron_updates == (3 * 4, 3 * 4)
-        architecture = dataclasses.replace(ARCHITECTURE, neuron=LeakyIntegrateAndFire(bias=False))
+        architecture = dataclasses.replace(ARCHITECTURE, model=LeakyIntegrateAndFire(bias=False))
         unbiased = Measurement(STATE, architecture, measured().layers)
         operations = count_operations(unbiased)
         given = dataclasses.replace(given, architecture=architecture, operations=operations)

@@ -20,7 +20,7 @@ from spikejoule.energy.counting import Column
 from spikejoule.energy.estimates import Floats
 from spikejoule.energy.prices import prices_pj, weights_of
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from tests.energy.by_hand import SAMPLES, analysis, baseline, comparisons, inputs, measured, profile
 
 # What is done for a spike, wherever it is.
@@ -106,7 +106,7 @@ class TestBreakEven:
     def test_neurons_that_spike_in_every_step(self) -> None:
         """No update is inactive, and still an active one costs no less without spikes."""
         layers = tuple(EventList.from_dense([[[1, 1]] * 3]) for _ in range(3))
-        architecture = Architecture(2, (2,), 2)
+        architecture = Network.of_layers(2, (2,), 2)
         state = {
             name: np.ones(shape, np.float32)
             for name, shape in architecture.parameter_shapes().items()

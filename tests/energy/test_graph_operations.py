@@ -17,9 +17,9 @@ from spikejoule.energy import (
     load_profiles,
     price,
 )
+from spikejoule.energy.counting import count_spiking
 from spikejoule.energy.from_graph import (
     ASSUMPTIONS,
-    count_graph,
     graph_inputs,
     neurobench_results,
     price_graph,
@@ -61,7 +61,7 @@ def test_a_graph_of_ours_costs_what_the_network_does(neuron: dict[str, Any], pru
     graph = nir_graph(network)
     graph.metadata["pruned"] = pruned
     run = run_graph(graph, events)
-    theirs, ours = count_graph(run), count_operations(measured)
+    theirs, ours = count_spiking(run), count_operations(measured)
     for term in {column.term for column in ours.columns}:
         if ours.of(term).any():
             assert np.array_equal(theirs.of(term), ours.of(term)), term
@@ -84,7 +84,7 @@ def test_convolution_and_pooling_by_hand() -> None:
     """T = 20 steps; conv (2, 7, 5) -> (4, 4, 6), IF, sums of (2, 2), 24 -> 3, LIF."""
     graph = GRAPHS["convolution"](Maker())
     run = run_graph(graph, spikes(5, 70, 0.2), GIVEN)
-    counted = count_graph(run)
+    counted = count_spiking(run)
     found = found_in(counted)
     sizes = {
         (column.term, column.place): (column.bits, column.memory_bits) for column in counted.columns
@@ -120,7 +120,7 @@ def test_convolution_and_pooling_by_hand() -> None:
 
 def test_a_synaptic_current_is_a_second_state() -> None:
     run = run_graph(GRAPHS["recurrent"](Maker()), spikes(3, 4, 0.4), GIVEN)
-    counted = count_graph(run)
+    counted = count_spiking(run)
     assert (counted.of("leak_multiplication") == [2 * 20 * 5, 20 * 3]).all()
     assert (counted.of("state_access") == [4 * 20 * 5, 2 * 20 * 3]).all()
     assert (counted.of("addition") == 20 * 5).all()
@@ -132,7 +132,7 @@ def test_a_delay_is_a_memory_whatever_takes_from_it() -> None:
     nodes = {"a": make.linear(6, 4), "b": nir.Delay(np.array([0, 1, 2, 3]) * DT), "c": make.lif(4),
              "d": nir.Delay(np.array([1, 1, 2, 19]) * DT)}  # fmt: skip
     run = run_graph(graph_of(nodes, (6,), (4,)), spikes(5, 6, 0.4), GIVEN)
-    found = found_in(count_graph(run))
+    found = found_in(count_spiking(run))
     weight, dense = nodes["a"].weight, spikes(5, 6, 0.4).to_dense()
     given = np.count_nonzero(dense @ weight.T, axis=1)  # [N, units] over all steps
     late = [np.count_nonzero((dense @ weight.T)[:, : 20 - d, d], axis=1) for d in range(4)]

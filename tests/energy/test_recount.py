@@ -29,7 +29,6 @@ from spikejoule.energy import (
     mean_operations,
     price,
 )
-from spikejoule.energy.counting import InputMacs
 from spikejoule.energy.ledger import (
     EarlyAnswers,
     Variant,
@@ -41,7 +40,7 @@ from spikejoule.energy.tables import COLUMNS, energy_rows
 from spikejoule.engine import run_network
 from spikejoule.evaluation.accuracy import exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
 from tests.energy import recount
@@ -124,7 +123,7 @@ def case(
 ) -> Case:
     """Random weights, large enough that every layer fires."""
     generator = np.random.default_rng(seed)
-    architecture = Architecture(784, hidden, 10, LeakyIntegrateAndFire(**neuron))
+    architecture = Network.of_layers(784, hidden, 10, LeakyIntegrateAndFire(**neuron))
     state = {}
     for name, shape in architecture.parameter_shapes().items():
         values = generator.normal(0.05, 0.35, shape)
@@ -301,7 +300,7 @@ def test_means_alone_give_the_same_but_for_the_code(mnist5k: Dataset, products: 
         measured.architecture,
         6,
         measured.synaptic_events.mean(axis=0).tolist(),
-        InputMacs(np.array([measured.input_macs.mean()]), products),
+        (float(measured.input_macs.mean()), products),
         measured.synapses,
     )
     of_code = ("pixel_read", "random_draw", "code_")
@@ -342,7 +341,7 @@ def baseline(
     on = [layer != 0 for layer in layers[:-1]]
     counted = BaselineCounts(
         name="ReLU",
-        layer_sizes=sizes,
+        architecture=Network.of_layers(sizes[0], sizes[1:-1], sizes[-1]),
         synapses=tuple(int(kept.sum()) for kept in left),
         weight_bits=bits,
         activation_bits=activation_bits,

@@ -136,7 +136,7 @@ def test_what_is_switched_off_is_not_counted(
 def test_training_counts_what_other_neurons_do(
     neuron: dict[str, Any], expected: tuple[int, ...]
 ) -> None:
-    counts = counts_of(TRAINING, neuron=LeakyIntegrateAndFire(**neuron))
+    counts = counts_of(TRAINING, model=LeakyIntegrateAndFire(**neuron))
     terms = ("bias_gradient_accumulation", "delta_multiplication", "delta_addition")
     keys = [("backward", term, "hidden") for term in terms]
     keys.append(("optimizer", "optimizer_root", "parameters"))

@@ -15,8 +15,8 @@ from spikejoule.engine import choose_engine, engine_to_train, make_engine, run_n
 from spikejoule.engine.choice import resolve_device
 from spikejoule.engine.event import EventEngine
 from spikejoule.engine.interface import Engine, EngineSettings
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.surrogates import SURROGATES
 from tests import naive
@@ -44,7 +44,7 @@ LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
 
 
 def batch(
-    architecture: Architecture, n_samples: int, n_steps: int, density: float = 0.3, seed: int = 1
+    architecture: Network, n_samples: int, n_steps: int, density: float = 0.3, seed: int = 1
 ) -> tuple[np.ndarray, EventList, np.ndarray]:
     dense = spike_trains(architecture.n_input, n_samples, n_steps, density, seed)
     labels = np.random.default_rng(seed).integers(0, architecture.n_output, n_samples)
@@ -52,7 +52,7 @@ def batch(
 
 
 def witnesses(
-    architecture: Architecture, state: dict[str, Any], settings: LearningSettings
+    architecture: Network, state: dict[str, Any], settings: LearningSettings
 ) -> list[Engine]:
     """The same network in each engine, in float64; the event engine alone without PyTorch."""
     engines: list[Engine] = [EventEngine(architecture, state, settings, np.float64)]
@@ -72,7 +72,7 @@ def assert_gradients(found: dict[str, np.ndarray], expected: dict[str, np.ndarra
 
 
 def assert_all_agree(
-    architecture: Architecture,
+    architecture: Network,
     state: dict[str, Any],
     dense: np.ndarray,
     labels: np.ndarray,
@@ -137,7 +137,7 @@ def assert_all_agree(
 
 
 def direct_batch(
-    architecture: Architecture, n_samples: int, n_steps: int, products: Products = "once"
+    architecture: Network, n_samples: int, n_steps: int, products: Products = "once"
 ) -> tuple[np.ndarray, EventList, np.ndarray]:
     """Intensities, of which some are zero, in every step; the same as currents; labels."""
     generator = np.random.default_rng([n_samples, n_steps])

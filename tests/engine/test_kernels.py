@@ -23,8 +23,8 @@ from spikejoule.engine.kernels import vector
 from spikejoule.engine.kernels.layout import ParameterLayout
 from spikejoule.engine.kernels.structures import RESET_TO_ZERO, Block, Layer, Neuron, Spikes
 from spikejoule.engine.workspace import slots_for
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.surrogates import SURROGATES
 from tests import naive
@@ -45,7 +45,7 @@ THREADS = (1, 2, 3, 5, 8, 16)
 
 def engine_of(
     name: str,
-    architecture: Architecture,
+    architecture: Network,
     state: dict[str, np.ndarray],
     dtype: type = np.float32,
     **learning: Any,
@@ -57,9 +57,9 @@ def engine_of(
     return DenseEngine(architecture, state, LearningSettings(**learning), "cpu", dtype)
 
 
-def exact(*sizes: int, **neuron: Any) -> tuple[Architecture, dict[str, np.ndarray]]:
+def exact(*sizes: int, **neuron: Any) -> tuple[Network, dict[str, np.ndarray]]:
     """Weights are multiples of 1/128: with a decay of 1/2 float32 sums of few steps are exact."""
-    architecture = Architecture(
+    architecture = Network.of_layers(
         sizes[0], sizes[1:-1], sizes[-1], LeakyIntegrateAndFire(decay=0.5, **neuron)
     )
     generator = np.random.default_rng(sizes)
@@ -217,7 +217,7 @@ class TestThreads:
         assert len({digests[0] for digests in found.values()}) == len(with_threads.CASES)
 
     def test_a_group_that_is_too_large(self) -> None:
-        layout = ParameterLayout.of(Architecture(1, (60_000,), 1))
+        layout = ParameterLayout.of(Network.of_layers(1, (60_000,), 1))
         assert [slots_for(layout, 50, 2, threads) for threads in (2, 16)] == [2, 6]
         assert [slots_for(layout, 500, 2, threads) for threads in (2, 16)] == [2, 2]
 

@@ -13,8 +13,8 @@ from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
 from spikejoule.engine.event import run_integers
 from spikejoule.engine.interface import Engine
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import layer_constants, quantisation_of, with_grids
 from tests import naive
@@ -27,7 +27,7 @@ LEARNING = LearningSettings(logit_scale=0.3, label_smoothing=0.1)
 
 
 def engines(
-    architecture: Architecture,
+    architecture: Network,
     state: dict[str, Any],
     settings: LearningSettings = LEARNING,
     dtype: type = np.float64,
@@ -37,7 +37,7 @@ def engines(
 
 
 def assert_all_agree(
-    architecture: Architecture, state: dict[str, Any], dense: np.ndarray
+    architecture: Network, state: dict[str, Any], dense: np.ndarray
 ) -> list[np.ndarray]:
     """Grids, spikes, loss and gradients are those of the loops on integers; returns the spikes."""
     labels = np.arange(len(dense)) % architecture.n_output

@@ -11,24 +11,24 @@ import pytest
 
 from spikejoule.encoding.events import EventList, load_events, save_events
 from spikejoule.engine.event import EventEngine
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network
 
 WIDE = 70_000
 USED = np.array([0, 7, 65_535, 65_536, 65_543, 69_999])
 STEPS, SAMPLES, HIDDEN, CLASSES = 6, 12, 9, 3
 
 
-def networks() -> tuple[Architecture, dict[str, Any], Architecture, dict[str, Any]]:
+def networks() -> tuple[Network, dict[str, Any], Network, dict[str, Any]]:
     """A wide network and its used part."""
     random = np.random.default_rng(1)
-    wide = Architecture(WIDE, (HIDDEN,), CLASSES)
+    wide = Network.of_layers(WIDE, (HIDDEN,), CLASSES)
     state = {
         name: random.normal(0.2, 0.5, shape) for name, shape in wide.parameter_shapes().items()
     }
     first = next(iter(state))
     narrow = {name: values[:, USED] if name == first else values for name, values in state.items()}
-    return wide, state, Architecture(len(USED), (HIDDEN,), CLASSES), narrow
+    return wide, state, Network.of_layers(len(USED), (HIDDEN,), CLASSES), narrow
 
 
 def spikes() -> tuple[EventList, EventList]:

@@ -17,8 +17,8 @@ from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.encoders.direct import Direct
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine.event import EventEngine
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, with_grids
 
@@ -43,7 +43,7 @@ def digest(name: str) -> str:
     sizes, batch_size, other = CASES[name]
     generator = np.random.default_rng(3)
     neuron = LeakyIntegrateAndFire(**other.get("neuron", {}))
-    architecture = Architecture(sizes[0], sizes[1:-1], sizes[-1], neuron)
+    architecture = Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], neuron)
     state = {
         key: generator.normal(0.1, 0.3, shape).astype(np.float32)
         for key, shape in architecture.parameter_shapes().items()

@@ -21,7 +21,7 @@ from spikejoule.evaluation.accuracy import (
     step_outcomes,
 )
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 
 
 def random_measured(
@@ -35,7 +35,7 @@ def random_measured(
     chance = np.full((n_samples, 1, classes), 0.2)
     chance[np.arange(n_samples), 0, labels] = 0.45
     output = generator.random((n_samples, n_steps, classes)) < chance
-    architecture = Architecture(9, (6,), classes)
+    architecture = Network.of_layers(9, (6,), classes)
     state = {
         name: (generator.random(shape) < 0.5).astype(np.float32)
         for name, shape in architecture.parameter_shapes().items()

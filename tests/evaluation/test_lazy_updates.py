@@ -8,13 +8,13 @@ import pytest
 from spikejoule.encoding.events import EventList
 from spikejoule.evaluation.inference import measure_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from tests import naive
 from tests.tools.tiny_network import ARCHITECTURE, HIDDEN, INPUT, OUTPUT, STATE
 
 
-def random_state(architecture: Architecture, seed: int = 1) -> dict[str, Any]:
+def random_state(architecture: Network, seed: int = 1) -> dict[str, Any]:
     """Weights of which half are zero."""
     generator = np.random.default_rng(seed)
     state = {
@@ -40,7 +40,7 @@ class TestAgainstLoops:
         self, hidden: tuple[int, ...], reset: str, bias: bool, pruned: bool
     ) -> None:
         neuron = LeakyIntegrateAndFire(bias=bias, reset=reset, threshold=0.4, decay=1.0)
-        architecture = Architecture(9, hidden, 3, neuron)
+        architecture = Network.of_layers(9, hidden, 3, neuron)
         state = random_state(architecture)
         found = measure_network(state, architecture, events_of(0.1, 4, 8, 9), pruned=pruned)
         weights = [weights for weights, _ in naive.layers_of(state)]
@@ -54,7 +54,7 @@ class TestAgainstLoops:
 
 def test_by_hand() -> None:
     """INPUT reaches both hidden neurons in each step in which any input fires; see the file."""
-    architecture = Architecture(3, (2,), 2, LeakyIntegrateAndFire(decay=0.5, bias=False))
+    architecture = Network.of_layers(3, (2,), 2, LeakyIntegrateAndFire(decay=0.5, bias=False))
     layers = tuple(EventList.from_dense([spikes]) for spikes in (INPUT, HIDDEN, OUTPUT))
     state = {name: values for name, values in STATE.items() if name.endswith("weight")}
     found = Measurement(state, architecture, layers).lazy_updates

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spikejoule.energy import EnergyProxies, energy_proxies
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 
 
-def proxies_of(architecture: Architecture, spikes: list[float], steps: int) -> EnergyProxies:
+def proxies_of(architecture: Network, spikes: list[float], steps: int) -> EnergyProxies:
     return energy_proxies(
         architecture, dict(zip(architecture.layer_names, spikes, strict=False)), steps
     )
@@ -16,7 +16,7 @@ def proxies_of(architecture: Architecture, spikes: list[float], steps: int) -> E
 
 def test_the_published_figures_of_the_seed() -> None:
     # Measured on the seed: input 383.1, hidden 436.3 spikes; 784-400-10, 50 steps.
-    proxies = proxies_of(Architecture(784, (400,), 10), [383.1, 436.3, 148.7], 50)
+    proxies = proxies_of(Network.of_layers(784, (400,), 10), [383.1, 436.3, 148.7], 50)
     assert proxies.synaptic_events_per_inference == pytest.approx(383.1 * 400 + 436.3 * 10)
     assert proxies.dense_operations_per_inference == 15_880_000
     assert proxies.sparsity_ratio == pytest.approx(0.0099, abs=5e-5)
@@ -25,7 +25,7 @@ def test_the_published_figures_of_the_seed() -> None:
 
 
 def test_three_hidden_layers_by_hand() -> None:
-    proxies = proxies_of(Architecture(4, (3, 5, 2), 6), [1.0, 2.0, 3.0, 4.0, 9.0], 7)
+    proxies = proxies_of(Network.of_layers(4, (3, 5, 2), 6), [1.0, 2.0, 3.0, 4.0, 9.0], 7)
     # 1 x 3 + 2 x 5 + 3 x 2 + 4 x 6 and (12 + 15 + 10 + 12) x 7
     assert proxies.synaptic_events_per_inference == 43.0
     assert proxies.dense_operations_per_inference == 343
@@ -46,7 +46,7 @@ def test_three_hidden_layers_by_hand() -> None:
 def test_a_network_that_always_fires_is_dense(
     sizes: list[int], steps: int, data: st.DataObject
 ) -> None:
-    architecture = Architecture(sizes[0], tuple(sizes[1:-1]), sizes[-1])
+    architecture = Network.of_layers(sizes[0], tuple(sizes[1:-1]), sizes[-1])
     always = [size * steps for size in sizes]
     assert proxies_of(architecture, always, steps).sparsity_ratio == 1.0
     some = [data.draw(st.integers(0, most)) for most in always]

@@ -15,7 +15,7 @@ from spikejoule.data.images import Dataset
 from spikejoule.energy import count_operations
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.network import Network, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.training.teacher import activations, intensities
 from tests.interop import estimators
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 STEPS = 50
 N_IMAGES = 64
-RELU = Architecture(784, (40,), 10)
+RELU = Network.of_layers(784, (40,), 10)
 NETWORKS: dict[str, dict[str, Any]] = {
     "lif": {},
     "integrate-and-fire": {"decay": 1},
@@ -44,7 +44,7 @@ def dense(measured: Measurement, layer: int) -> torch.Tensor:
     return spikes.transpose(0, 1).contiguous()
 
 
-def random_state(architecture: Architecture, pruned: bool = False) -> State:
+def random_state(architecture: Network, pruned: bool = False) -> State:
     """Weights that make every layer fire.
 
     They are multiples of 1/64, so that any order of sums is exact, and zero only where pruned.
@@ -83,7 +83,7 @@ def example(request: pytest.FixtureRequest, digits: NDArray[np.uint8]) -> Measur
     """A network of 784-...-10 that has run over the images in this project's engine."""
     neuron = dict(NETWORKS[request.param])
     hidden, pruned = neuron.pop("hidden", (40,)), neuron.pop("pruned", False)
-    architecture = Architecture(784, hidden, 10, LeakyIntegrateAndFire(**neuron))
+    architecture = Network.of_layers(784, hidden, 10, LeakyIntegrateAndFire(**neuron))
     state = random_state(architecture, pruned)
     events = encode(digits, STEPS, 80.0, draw_key(7, "test", 0))
     layers = (events, *run_network(state, architecture, events))
@@ -180,7 +180,7 @@ class TestSpikingJelly:
 
     @pytest.mark.parametrize("bias", [True, False])
     def test_a_relu_network(self, digits: NDArray[np.uint8], bias: bool) -> None:
-        sizes = RELU.layer_sizes
+        sizes = RELU.architecture.layer_sizes
         layers = [Layer(sizes[n], sizes[n + 1], bias=bias) for n in (0, 1)]
         expected = estimators.network(estimators.spikingjelly_relu, layers)
         for pixels in intensities(digits):

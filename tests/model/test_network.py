@@ -1,81 +1,92 @@
-"""network.py: the seed's names, its start, and autograd's gradients against plain loops."""
+"""network.py: sizes, names, and what is refused."""
 
 import math
-from typing import get_args
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
-from spikejoule.engine.kernels.through_time import SURROGATE_CODES
-from spikejoule.model.architecture import Architecture
-from spikejoule.model.network import SpikingNetwork, initial_state
+from spikejoule.core.errors import ParameterError
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
-from spikejoule.model.surrogates import SURROGATES
-from spikejoule.params import TrainParams
-from tests import naive
-
-ARCHITECTURE = Architecture(7, (11, 6), 3, LeakyIntegrateAndFire(threshold=1.0, decay=0.9))
 
 
-def test_names_are_those_of_the_architecture_in_order() -> None:
-    shapes = ARCHITECTURE.parameter_shapes()
-    network = SpikingNetwork(ARCHITECTURE, SURROGATES["constant"]())
-    for names in (network.state_dict(), dict(network.named_parameters())):
-        assert list(names) == list(shapes)
-    state = initial_state(ARCHITECTURE, 1)
-    assert {name: tuple(value.shape) for name, value in state.items()} == shapes
+def test_the_default_network_and_a_deep_one() -> None:
+    architecture = Network.of_layers(784, (400,), 10)
+    assert architecture.layer_sizes == (784, 400, 10)
+    assert architecture.layer_names == ("input", "hidden", "output")
+    assert [one.n_out for one in architecture.connections] == [400, 10]
+    assert architecture.synapses == (313_600, 4_000)
+    assert (architecture.neuron.threshold, architecture.neuron.decay) == (1.0, 0.9)
+    assert architecture.parameter_shapes() == {
+        "layer1.synapses.weight": (400, 784),
+        "layer1.synapses.bias": (400,),
+        "layer2.synapses.weight": (10, 400),
+        "layer2.synapses.bias": (10,),
+    }
+    deep = Network.of_layers(5, (4, 3, 2), 1)
+    assert deep.layer_names == ("input", "hidden1", "hidden2", "hidden3", "output")
+    assert deep.synapses == (20, 12, 6, 2)
 
 
-class TestStart:
-    def test_depends_on_the_seed_alone(self) -> None:
-        torch.manual_seed(1)
-        one = initial_state(ARCHITECTURE, 5)
-        before = torch.random.get_rng_state()
-        two = initial_state(ARCHITECTURE, 5)
-        assert torch.equal(before, torch.random.get_rng_state())
-        other = initial_state(ARCHITECTURE, 6)
-        for name, value in one.items():
-            assert torch.equal(value, two[name])
-            assert not torch.equal(value, other[name])
-            assert value.dtype == torch.float32
-            assert not value.requires_grad
-
-    def test_law_of_torch_linear(self) -> None:
-        architecture = Architecture(784, (400,), 10)
-        state = initial_state(architecture, 0)
-        for layer, sources in ((1, 784), (2, 400)):
-            bound = 1 / math.sqrt(sources)
-            weights = state[f"layer{layer}.synapses.weight"]
-            assert weights.abs().max() <= bound
-            assert weights.abs().max() > 0.99 * bound
-            assert abs(float(weights.mean())) < 4 * bound / math.sqrt(3 * weights.numel())
-            assert float(weights.std()) == pytest.approx(bound / math.sqrt(3), rel=0.03)
-            assert state[f"layer{layer}.synapses.bias"].abs().max() <= bound
+@pytest.mark.parametrize(
+    ("arguments", "needle"),
+    [
+        ({"hidden": ()}, "at least one hidden layer"),
+        ({"n_input": 0}, "layer input has 0 neurons"),
+        ({"hidden": (3, -1)}, "layer hidden2 has -1 neurons"),
+        ({"n_output": 65_536}, "layer output has 65536 neurons"),
+    ],
+)
+def test_out_of_range(arguments: dict[str, Any], needle: str) -> None:
+    valid: dict[str, Any] = {"n_input": 4, "hidden": (3,), "n_output": 2}
+    with pytest.raises(ParameterError, match=needle) as error:
+        Network.of_layers(**{**valid, **arguments})
+    assert "\n" not in str(error.value)
 
 
-class TestSurrogates:
-    @pytest.mark.parametrize("name", list(SURROGATES))
-    @pytest.mark.parametrize("slope", [None, 0.7, 3.0])
-    def test_derivatives_against_the_literature(self, name: str, slope: float | None) -> None:
-        slope = slope or SURROGATES[name].default_slope
-        x = np.linspace(-4, 4, 1601) + 1e-5
-        found = SURROGATES[name](surrogate_slope=slope).derivative(torch.from_numpy(x)).numpy()
-        expected = [naive.surrogate(name, slope, float(value)) for value in x]
-        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-15)
-        assert (found >= 0).all()
+def test_the_neurons_of_the_layers() -> None:
+    neuron = LeakyIntegrateAndFire(threshold=(1.0, 0.5, 2.0), decay=0.8, reset="subtract")
+    architecture = Network.of_layers(4, (3, 2), 1, neuron)
+    assert [one.constants for one in architecture.neurons] == [(1.0, 0.8), (0.5, 0.8), (2.0, 0.8)]
+    assert all(one.reset == "subtract" for one in architecture.neurons)
+    with pytest.raises(ParameterError, match="threshold of the neurons is .* a list of 2, one for"):
+        Network.of_layers(4, (3,), 1, neuron)
 
-    @pytest.mark.parametrize("name", ["arctangent", "sigmoid", "gaussian", "boxcar"])
-    def test_derivatives_of_a_step_have_area_one(self, name: str) -> None:
-        """The publications that scale them so agree with the formulas in surrogate.py."""
-        x = np.linspace(-2000, 2000, 4_000_001)
-        slope = SURROGATES[name].default_slope
-        derivative = SURROGATES[name](surrogate_slope=slope).derivative(torch.from_numpy(x)).numpy()
-        assert np.trapezoid(derivative, x) == pytest.approx(1.0, abs=1e-3)
 
-    def test_table_of_surrogates(self) -> None:
-        named_by_params = get_args(TrainParams.model_fields["surrogate"].annotation)
-        assert list(SURROGATES) == list(SURROGATE_CODES) == list(named_by_params)
-        for name, surrogate in SURROGATES.items():
-            assert surrogate.name == name
-            assert "doi:" in surrogate.reference or "arXiv:" in surrogate.reference
+def test_entries_of_files_name_what_is_not_as_before() -> None:
+    assert LeakyIntegrateAndFire().entry() == {"threshold": 1.0, "decay": 0.9}
+    neuron = LeakyIntegrateAndFire(decay=(1.0, 0.5), bias=False, reset="subtract")
+    assert neuron.entry() == {
+        "threshold": 1.0,
+        "decay": [1.0, 0.5],
+        "reset": "subtract",
+        "bias": False,
+    }
+
+
+def test_what_neurons_have_learned() -> None:
+    neuron = LeakyIntegrateAndFire(threshold=2.0, decay=(0.5, 0.75), learned="both")
+    architecture = Network.of_layers(4, (3,), 2, neuron)
+    shapes = architecture.parameter_shapes()
+    assert [name for name, shape in shapes.items() if shape == (1,)] == [
+        "layer1.neurons.decay_logit",
+        "layer1.neurons.log_threshold",
+        "layer2.neurons.decay_logit",
+        "layer2.neurons.log_threshold",
+    ]
+    first = [one.first_learned(name) for one in architecture.neurons for name in one.learned_names]
+    assert first == pytest.approx([0.0, math.log(2), math.log(3), math.log(2)])
+    state = {name: np.zeros(shape) for name, shape in shapes.items()}
+    state["layer1.neurons.decay_logit"][:] = math.log(9)
+    state["layer2.neurons.log_threshold"][:] = math.log(0.25)
+    learned = architecture.learned_from(state)
+    assert [one.constants for one in learned.neurons] == [
+        pytest.approx((1.0, 0.9)),
+        pytest.approx((0.25, 0.5)),
+    ]
+    assert learned.neuron.entry()["learned"] == "both"
+    assert replace(learned, model=neuron) == architecture
+    with pytest.raises(ParameterError, match="numbers above 0 and below 1 where the decay"):
+        Network.of_layers(4, (3,), 2, LeakyIntegrateAndFire(decay=1.0, learned="decay"))

@@ -13,8 +13,8 @@ from spikejoule.baselines.counts import BaselineCounts, MeasuredBaseline, save_b
 from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.energy import energy_proxies
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import write_complete
+from spikejoule.model.network import Network
 from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, floats_of, integers_of, with_grids
@@ -36,7 +36,7 @@ def trained_network(
 ) -> TrainedNetwork:
     """A network with random weights that make every layer fire, and a history of two epochs."""
     generator = np.random.default_rng(seed)
-    architecture = Architecture(784, hidden, 10, neuron)
+    architecture = Network.of_layers(784, hidden, 10, neuron)
     state = {
         name: generator.normal(0.05, 0.35, shape).astype(np.float32)
         for name, shape in architecture.parameter_shapes().items()
@@ -157,7 +157,7 @@ def write_baselines(
     n_images = len(labels)
     counts = BaselineCounts(
         name="ReLU 784-20-10",
-        layer_sizes=(784, 20, 10),
+        architecture=Network.of_layers(784, (20,), 10),
         synapses=(15_680, 200),
         weight_bits=32,
         activation_bits=32,

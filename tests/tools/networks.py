@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation, with_grids
 
 
 def firing_network(
     *sizes: int, seed: int = 0, bits: tuple[int, int] | None = None, **neuron: Any
-) -> tuple[Architecture, dict[str, Any]]:
+) -> tuple[Network, dict[str, Any]]:
     """A network whose every layer fires now and then, and its parameters in float64.
 
     `bits` of weights and potentials make it one of integers; `neuron` has its parameters.
@@ -19,7 +19,7 @@ def firing_network(
     generator = np.random.default_rng(seed)
     quantisation = None if bits is None else Quantisation(*bits)
     of_layers = LeakyIntegrateAndFire(**neuron)
-    architecture = Architecture(sizes[0], sizes[1:-1], sizes[-1], of_layers, quantisation)
+    architecture = Network.of_layers(sizes[0], sizes[1:-1], sizes[-1], of_layers, quantisation)
     state = {
         name: generator.normal(0.08, 1.2 / np.sqrt(max(shape[-1], 4)), shape)
         if len(shape) == 2

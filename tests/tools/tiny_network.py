@@ -10,10 +10,10 @@ step   input   hidden 0           hidden 1             output 0          output 
 
 import numpy as np
 
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
-ARCHITECTURE = Architecture(3, (2,), 2, LeakyIntegrateAndFire(threshold=1.0, decay=0.5))
+ARCHITECTURE = Network.of_layers(3, (2,), 2, LeakyIntegrateAndFire(threshold=1.0, decay=0.5))
 STATE = {
     "layer1.synapses.weight": np.array([[0.6, 0.5, 0.0], [0.0, 0.7, 0.4]], dtype=np.float32),
     "layer1.synapses.bias": np.zeros(2, dtype=np.float32),

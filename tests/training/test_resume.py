@@ -13,10 +13,10 @@ from spikejoule.core import torch_files
 from spikejoule.data.images import Dataset, LabelledImages
 from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.engine import make_engine
-from spikejoule.model.architecture import Architecture
-from spikejoule.model.network import initial_state
+from spikejoule.model.network import Network
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import Quantisation
+from spikejoule.model.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
 from spikejoule.training.teacher import TeacherAnswer
 from spikejoule.training.training import TrainingData, TrainingResult, train
@@ -72,7 +72,7 @@ def trained(name: str, case: dict[str, Any], state_store: Any = None) -> Trainin
     own = {key: case[key] for key in OF_THE_NEURON if key in case}
     neuron = LeakyIntegrateAndFire(threshold=0.7, decay=0.875, **own)
     bits, settings = case.get("weight_bits"), settings_of(case)
-    architecture = Architecture(N_INPUT, (12, 9), 2, neuron, bits and Quantisation(bits, 32))
+    architecture = Network.of_layers(N_INPUT, (12, 9), 2, neuron, bits and Quantisation(bits, 32))
     state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
     engine = make_engine(name, architecture, state, settings)
     return train(data_of(case), engine, settings, SEED, state_store=state_store)
@@ -124,7 +124,7 @@ def test_on_another_number_of_threads(name: str, mnist5k: Dataset) -> None:
     )
     samples = replace(images.select(slice(192)), index=np.arange(192))
     data = TrainingData(samples, encoder, events, images.labels[192:224])
-    architecture = Architecture(784, (400,), 10)
+    architecture = Network.of_layers(784, (400,), 10)
     state = {key: value.numpy() for key, value in initial_state(architecture, 1).items()}
     settings = TrainingSettings(batch_size=64, max_epochs=2, lr=0.01)
 

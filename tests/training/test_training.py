@@ -14,9 +14,9 @@ from spikejoule.encoding.encoders.poisson import Poisson
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import make_engine
 from spikejoule.engine.interface import BatchOutcome, Engine
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
-from spikejoule.model.network import initial_state
+from spikejoule.model.network import Network
+from spikejoule.model.torch_twin import initial_state
 from spikejoule.training import TrainingSettings
 from spikejoule.training.outcome import history_rows
 from spikejoule.training.teacher import TEACHER, TeacherAnswer, load_teacher
@@ -30,7 +30,7 @@ from spikejoule.training.training import (
 from tests.tools.settings import changed, draw_key, encode
 
 N_STEPS = 12
-ARCHITECTURE = Architecture(16, (12,), 2)
+ARCHITECTURE = Network.of_layers(16, (12,), 2)
 SEED = 3
 SETTINGS = TrainingSettings(batch_size=8, max_epochs=6, lr=0.01)
 LEARNING = LearningSettings(logit_scale=0.3, grad_clip_norm=1.0)

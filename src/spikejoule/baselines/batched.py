@@ -24,10 +24,10 @@ from spikejoule.baselines.quantised import QuantisedNetwork, in_integers, least_
 from spikejoule.baselines.settings import BaselineTraining, Variant
 from spikejoule.core.errors import ParameterError
 from spikejoule.core.resume import Checkpoint
-from spikejoule.model.architecture import State
-from spikejoule.model.network import initial_state
+from spikejoule.model.network import State
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.model.quantisation import FLOAT_BITS
+from spikejoule.model.torch_twin import initial_state
 from spikejoule.training.epochs import RunningSchedule
 from spikejoule.training.teacher import intensities
 
@@ -220,7 +220,7 @@ class BatchedNetworks:
 
     @property
     def _n_hidden(self) -> int:
-        return len(self.variants[0].architecture.hidden)
+        return len(self.variants[0].architecture.connections) - 1
 
     def _pixels(self, images: NDArray[np.uint8] | Tensor) -> Tensor:
         values, bits = intensities(images), self.variants[0].pixel_bits

@@ -13,7 +13,6 @@ shift).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile, Arrays
 from spikejoule.core.store import FilePath
 from spikejoule.data.images import LabelledImages
-from spikejoule.model.architecture import State
+from spikejoule.model.network import Network, State
 from spikejoule.model.quantisation import FLOAT_BITS
 
 
@@ -38,7 +37,7 @@ class BaselineCounts:
 
     Attributes:
         name: what it is, in a few words, such as ``ReLU 784-100-10, 90 % pruned, 8 bits``.
-        layer_sizes: units of the L layers, the input first.
+        architecture: its L layers; the neuron plays no part.
         synapses: weights that are left, of each of the L - 1 matrices. In a pruned network a weight
             of 0 is no synapse, whether it was removed or rounded, as in a spiking one.
         weight_bits: width of its weights; 32 is float32, less are integers.
@@ -53,7 +52,7 @@ class BaselineCounts:
     """
 
     name: str
-    layer_sizes: tuple[int, ...]
+    architecture: Network
     synapses: tuple[int, ...]
     weight_bits: int
     activation_bits: int
@@ -71,8 +70,7 @@ class BaselineCounts:
     @property
     def pruned(self) -> bool:
         """Whether weights were removed."""
-        all_of = (sources * targets for sources, targets in pairwise(self.layer_sizes))
-        return self.macs_dense < sum(all_of)
+        return self.macs_dense < sum(self.architecture.synapses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +116,7 @@ def measure_baseline(
     kept = [of != 0 if pruned else np.ones_like(of, dtype=np.bool_) for of in weights]
     counts = BaselineCounts(
         name=name,
-        layer_sizes=_layer_sizes(weights),
+        architecture=_architecture(weights),
         synapses=tuple(int(of.sum()) for of in kept),
         weight_bits=widths[0],
         activation_bits=widths[1],
@@ -244,15 +242,16 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     weights = [arrays[f"{prefix}layer{layer}.{kind}"] for layer in range(1, 1 + len(synapses))]
     if synapses not in ([of.size for of in weights], [np.count_nonzero(of) for of in weights]):
         raise ValueError(f"{prefix}synapses is {synapses}, which is not the number of its weights")
-    layer_sizes = _layer_sizes(weights)
+    architecture = _architecture(weights)
+    most_active = [one.n_in for one in architecture.connections]
     counts = {name: arrays[f"{prefix}{name}"] for name in ("active", "macs_nonzero")}
-    for (name, found), most in zip(counts.items(), (layer_sizes[:-1], synapses), strict=True):
+    for (name, found), most in zip(counts.items(), (most_active, synapses), strict=True):
         if found.shape[1:] != (len(synapses),) or (found > most).any():
             raise ValueError(f"{prefix}{name} must lie between 0 and {most}")
     correct = int((arrays["predictions"][place] == arrays["labels"]).sum())
     return BaselineCounts(
         name=str(arrays["names"][place]),
-        layer_sizes=layer_sizes,
+        architecture=architecture,
         synapses=tuple(synapses),
         weight_bits=bits,
         activation_bits=int(arrays["activation_bits"][place]),
@@ -263,5 +262,6 @@ def _counts(arrays: Arrays, number: int) -> BaselineCounts:
     )
 
 
-def _layer_sizes(weights: Sequence[NDArray[Any]]) -> tuple[int, ...]:
-    return (*(of.shape[1] for of in weights), len(weights[-1]))
+def _architecture(weights: Sequence[NDArray[Any]]) -> Network:
+    inner = tuple(of.shape[1] for of in weights[1:])
+    return Network.of_layers(weights[0].shape[1], inner, len(weights[-1]))

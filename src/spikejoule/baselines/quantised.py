@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from spikejoule.model.architecture import State
+from spikejoule.model.network import State
 
 MULTIPLIER_BITS = 24
 _CLIPPING_CANDIDATES = 64

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from spikejoule.core.parameters import Real, Section
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.pruning import PruningSettings
 from spikejoule.model.quantisation import FLOAT_BITS
 from spikejoule.training import TrainingRegime
@@ -89,14 +89,14 @@ class Variant:
     """A ReLU network that is to be trained.
 
     Attributes:
-        architecture: its layer sizes; the neuron's constants play no part.
+        architecture: its layers; the neuron's constants play no part.
         pruning: how many of its weights are removed, and when.
         bits: width of its weights and activations while it learns; 32 is float32.
         equal_size: whether it stands in the comparison of equal sizes; it is computed by itself, so
             that the family does not change the last digits of a teacher.
     """
 
-    architecture: Architecture
+    architecture: Network
     pruning: PruningSettings = NOT_PRUNED
     bits: int = FLOAT_BITS
     equal_size: bool = False
@@ -104,7 +104,7 @@ class Variant:
     @property
     def name(self) -> str:
         """Such as ``ReLU 784-100-10, 90 % pruned, 8 bits``."""
-        parts = [f"ReLU {'-'.join(str(size) for size in self.architecture.layer_sizes)}"]
+        parts = [f"ReLU {self.architecture.sizes}"]
         if self.pruning.pruned_fraction:
             parts.append(f"{100 * self.pruning.pruned_fraction:.10g} % pruned")
         if self.bits != FLOAT_BITS:
@@ -137,4 +137,4 @@ def family(
         settings.family_hidden, settings.family_pruned, settings.family_bits
     ):
         pruning = PruningSettings(pruned_fraction=fraction, prune_start=start, prune_end=end)
-        yield Variant(Architecture(n_input, (hidden,), n_output), pruning, bits)
+        yield Variant(Network.of_layers(n_input, (hidden,), n_output), pruning, bits)

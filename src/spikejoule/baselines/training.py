@@ -146,7 +146,7 @@ def _side_by_side(variants: Sequence[Variant]) -> list[list[Variant]]:
     """Members that are one computation."""
     groups: dict[tuple[Any, ...], list[Variant]] = {}
     for of in variants:
-        key = (of.architecture.layer_sizes, of.bits == FLOAT_BITS, of.pixel_bits, of.equal_size)
+        key = (of.architecture, of.bits == FLOAT_BITS, of.pixel_bits, of.equal_size)
         groups.setdefault(key, []).append(of)
     return [*groups.values()]
 

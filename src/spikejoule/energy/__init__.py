@@ -2,7 +2,7 @@
 
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.energy.analysis import AnalysisInputs, EnergyAnalysis, RecordedAccuracy, analyse
-from spikejoule.energy.counting import InputMacs, OperationCounts, count_operations, mean_operations
+from spikejoule.energy.counting import OperationCounts, count_operations, mean_operations
 from spikejoule.energy.estimates import BootstrapSettings
 from spikejoule.energy.prices import HardwareProfile, load_profiles, price, select_profile
 from spikejoule.energy.training import TrainingRecord
@@ -15,7 +15,6 @@ __all__ = [
     "EnergyAnalysis",
     "EnergyProxies",
     "HardwareProfile",
-    "InputMacs",
     "OperationCounts",
     "RecordedAccuracy",
     "TrainingRecord",

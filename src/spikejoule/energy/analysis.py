@@ -38,50 +38,16 @@ from spikejoule.energy.prices import HardwareProfile, weights_of
 from spikejoule.energy.training import PHASES, TRAINING, TrainingRecord, count_training
 from spikejoule.energy.words import sentences
 from spikejoule.evaluation.measurement import EnergyProxies
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.quantisation import FLOAT_BITS
 
 
-@dataclass(frozen=True)
-class GraphNeurons:
-    """Not every neuron of a graph has a bias, as far as the analysis asks."""
-
-    has_bias: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class GraphNetwork:
-    """A graph as the analysis sees an `Architecture`: the input and nodes of neurons are layers."""
-
-    layer_names: tuple[str, ...]
-    layer_sizes: tuple[int, ...]
-    neuron: GraphNeurons = GraphNeurons()
-    quantisation: None = None
-
-
-@dataclass(frozen=True)
-class GraphInput:
-    """Given events as the analysis sees an `Encoder`."""
-
-    time_window: int
-    step_ms: float
-    name: str = "events"
-    takes: str = "events"
-    rate_hz: None = None
-    input_products: None = None
-
-
-def network_name(
-    architecture: Architecture | GraphNetwork,
-    encoder: Encoder | GraphInput,
-    pruned_percent: float = 0.0,
-) -> str:
+def network_name(architecture: Network, encoder: Encoder, pruned_percent: float = 0.0) -> str:
     """A spiking network in a few words: ``spiking 784-400-10 (latency), 96 % pruned, 8 bits``."""
-    sizes = "-".join(str(size) for size in architecture.layer_sizes)
     pruned = f", {pruned_percent:.3g} % pruned" if pruned_percent else ""
     widths = architecture.quantisation
     bits = "" if widths is None else f", {widths.weight_bits} bits"
-    return f"spiking {sizes} ({encoder.name}){pruned}{bits}"
+    return f"spiking {architecture.sizes} ({encoder.name}){pruned}{bits}"
 
 
 @dataclass(frozen=True)
@@ -132,8 +98,8 @@ class AnalysisInputs:
     """
 
     title: str
-    architecture: Architecture | GraphNetwork
-    encoder: Encoder | GraphInput
+    architecture: Network
+    encoder: Encoder
     accuracy: RecordedAccuracy | None
     spikes_per_inference: dict[str, float]
     proxies: EnergyProxies
@@ -188,8 +154,8 @@ class AnalysisInputs:
     @property
     def spikes_per_input(self) -> float:
         """Spikes of an input unit over the window, a mean."""
-        architecture = self.architecture
-        return self.spikes_per_inference[architecture.layer_names[0]] / architecture.layer_sizes[0]
+        source = self.architecture.input
+        return self.spikes_per_inference[source.name] / source.n_out
 
     @property
     def neuron_updates(self) -> tuple[int, float | None]:
@@ -198,8 +164,8 @@ class AnalysisInputs:
         With biases the two are the same; without, the second is None where images are not recorded.
         """
         operations, architecture = self.operations, self.architecture
-        clocked = self.time_window * sum(architecture.layer_sizes[1:])
-        if architecture.neuron.has_bias:
+        clocked = self.time_window * sum(one.n_out for one in architecture.layers[1:])
+        if architecture.has_bias:
             return clocked, float(clocked)
         if operations.lazy_updates is None:
             return clocked, None
@@ -364,7 +330,7 @@ class EnergyAnalysis:
         guessing; None if it does not, or is not recorded."""
         record = self.inputs.training
         best = None if record is None else record.best_validation_accuracy_percent
-        gained = 0.0 if best is None else best - 100 / self.inputs.architecture.layer_sizes[-1]
+        gained = 0.0 if best is None else best - 100 / self.inputs.architecture.n_output
         if self.training is None or gained <= 0:
             return None
         return Energy.of(np.array(self.training.numbers) / gained)
@@ -407,7 +373,6 @@ def analyse(
     conventional = range(len(spiking), len(compared))
     training: list[Variant] = []
     if inputs.training is not None:
-        assert isinstance(inputs.architecture, Architecture)
         counts = count_training(inputs.training, inputs.architecture)
         whole = replace(counts, counts=counts.counts.sum(axis=0)[None])
         training = [replace(inputs.variant, method=TRAINING, operations=whole)]

@@ -1,10 +1,9 @@
 """Counting the operations of an inference: integers by sample, term and place.
 
-Every network is counted in one form (`OperationCounts`), so that all are priced alike: a spiking
-one here, a conventional one here, a graph of NIR in `energy.from_graph`.
+Every network is counted in one form (`OperationCounts`), so that all are priced alike.
 
-**A spiking network** of layers 0 (input) to L - 1 (output) with n_l units, T steps, and S_l spikes
-that layer l emits for one sample:
+**A spiking network** is counted node by node (`count_spiking`). Of a chain of layers 0 (input) to
+L - 1 (output) with n_l units, T steps, and S_l spikes that layer l emits for one sample:
 
     synaptic events          E_l: sum over the spikes of layer l of the synapses that the unit
                              reaches
@@ -40,6 +39,24 @@ added in every step: an addition per neuron and step that holds the bias, if the
 counted as a bias addition if there is none. Each pixel is compared with zero, once, to find those
 that give something.
 
+Other nodes of a graph, with n units, and its counts of one sample (`evaluation.measurement`):
+
+    convolution             as of a layer; the memory of weights is that of its kernels, and biases
+                            belong to it
+    values into a connection    M multiply-accumulates; E + M addresses, weights read, and twice as
+                            many accesses of state at most
+    neurons                 T multiplications for each state that leaks, an addition for each v_leak
+                            that is not 0 and, between a synaptic current and the potential, for
+                            each neuron; two accesses of each state
+    pooling                 an addition for each amount and window; average pooling a
+                            multiplication for each sum
+    Threshold               T n comparisons; S spikes routed and written
+    Delay                   what it gives was written, and is read once or by each that takes it
+    a value that is no spike    is written by its node and read by each that multiplies it
+
+and a spike is read once by each connection that it enters. What is done with an output of values is
+not counted. Constant gains (r dt / tau and the like) are taken as parts of the weights.
+
 A synaptic event belongs to a connection (``input_to_hidden``), the others to a layer. Input units
 are no neurons: they have spikes, but neither updates nor state. Loihi's table of prices (Davies et
 al. 2018) names an "active" and an "inactive" neuron update and does not define the words; here the
@@ -70,7 +87,7 @@ comparisons of scores.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -80,9 +97,20 @@ from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.encoder import EncodingOperations
 from spikejoule.encoding.events import Products
 from spikejoule.energy.terms import TERMS
-from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture
-from spikejoule.model.pruning import synaptic_events_per_connection
+from spikejoule.evaluation.measurement import Activity, Measurement
+from spikejoule.model.network import (
+    BY_UNIT,
+    Connection,
+    Convolution,
+    Dense,
+    Input,
+    Network,
+    Neurons,
+    Node,
+    Output,
+    Step,
+    Waiting,
+)
 from spikejoule.model.quantisation import FLOAT_BITS
 
 if TYPE_CHECKING:  # PyTorch comes with it, and charts need none
@@ -206,45 +234,6 @@ def address_bits(n_units: int) -> int:
     return max(1, (n_units - 1).bit_length())
 
 
-@dataclass(frozen=True, eq=False)
-class InputMacs:
-    """Multiply-accumulates of constant currents.
-
-    Attributes:
-        counts: of each sample or epoch, or means, [N].
-        products: whether hardware makes them ``once`` per inference or in ``every_step``.
-    """
-
-    counts: NDArray[Any]
-    products: Products
-
-
-@dataclass(frozen=True, eq=False)
-class SpikingCounts:
-    """What the operations of N samples (or epochs, or of one mean) follow from.
-
-    Attributes:
-        spikes: of each layer, [N, L].
-        events: synaptic events of each connection, [N, L - 1].
-        updates: neuron updates of each layer after the input, [N, L - 1].
-        synapses: that are left, of each connection; None for all.
-        inputs: products of constant currents; None for an input of spikes.
-        code: what encoding took; None where the images are not known.
-        exit_steps: the steps [N] after which a network that may answer early did; None for one
-            that does not.
-        samples: of each row, [N]; None for one.
-    """
-
-    spikes: NDArray[Any]
-    events: NDArray[Any]
-    updates: NDArray[Any]
-    synapses: tuple[int, ...] | None = None
-    inputs: InputMacs | None = None
-    code: EncodingOperations | None = None
-    exit_steps: NDArray[np.int64] | None = None
-    samples: NDArray[np.int64] | None = None
-
-
 def count_operations(
     measured: Measurement, code: EncodingOperations | None = None
 ) -> OperationCounts:
@@ -254,8 +243,7 @@ def count_operations(
         measured: the samples.
         code: what encoding them took; None where that is not known.
     """
-    steps = np.full(measured.counts.n_samples, measured.time_window)
-    return counted(measured, code, clocked_updates(measured.architecture, steps))
+    return counted(measured, code, measured.clocked_updates)
 
 
 def counted(
@@ -265,145 +253,87 @@ def counted(
     exit_steps: NDArray[np.int64] | None = None,
 ) -> OperationCounts:
     """The same with the neuron updates [N, L - 1] that are to be counted, and of early answers."""
-    currents, macs = measured.layers[0].currents, measured.input_macs
-    if exit_steps is not None and currents is not None and currents.products == "every_step":
-        macs = currents.sum_per_sample(measured.fan_outs[0]) * exit_steps
-    columns, counts = count_spiking(
-        measured.architecture,
-        SpikingCounts(
-            spikes=measured.counts.per_sample,
-            events=measured.synaptic_events,
-            updates=updates,
-            synapses=measured.synapses if measured.pruned else None,
-            inputs=None if currents is None or macs is None else InputMacs(macs, currents.products),
-            code=code,
-            exit_steps=exit_steps,
-        ),
-    )
-    return OperationCounts(columns, counts, measured.time_window, measured.lazy_updates)
+    found = count_spiking(measured.activity(updates, exit_steps), code)
+    return replace(found, lazy_updates=measured.lazy_updates)
 
 
 def mean_operations(
     spikes_per_inference: Mapping[str, float],
-    architecture: Architecture,
+    network: Network,
     time_window: int,
     synaptic_events: Sequence[float] | None = None,
-    inputs: InputMacs | None = None,
+    inputs: tuple[float, Products] | None = None,
     synapses: tuple[int, ...] | None = None,
 ) -> OperationCounts:
     """Operations of one inference from the mean spikes of each layer.
 
     Args:
         spikes_per_inference: mean spikes by the layer's name, all L layers.
-        architecture: layer sizes.
+        network: fully connected layers.
         time_window: T.
-        synaptic_events: mean events of each connection; None for those of a fully connected
-            network.
-        inputs: mean products of constant currents, [1]; None for an input of spikes.
+        synaptic_events: mean events of each connection; None where none were removed.
+        inputs: mean products of constant currents, and how often hardware makes them; None for an
+            input of spikes.
         synapses: that are left, of each connection; None for all.
     """
-    spikes = np.array([[spikes_per_inference[name] for name in architecture.layer_names]])
-    if synaptic_events is None:
-        synaptic_events = synaptic_events_per_connection(dict(spikes_per_inference), architecture)
-    counts = SpikingCounts(
-        spikes=spikes,
-        events=np.array([synaptic_events]),
-        updates=clocked_updates(architecture, np.array([time_window])),
+    names, connections = network.layer_names, network.connections
+    spikes = {name: np.array([spikes_per_inference[name]]) for name in names}
+    events = synaptic_events or [
+        float(spikes[name][0]) * one.n_out
+        for name, one in zip(names[:-1], connections, strict=True)
+    ]
+    updates = clocked_updates(network, np.array([time_window]))
+    activity = Activity(
+        network=network,
+        time_window=time_window,
+        counts={
+            "spikes": spikes,
+            "events": {
+                one.name: np.array([mean]) for one, mean in zip(connections, events, strict=True)
+            },
+            "macs": {} if inputs is None else {connections[0].name: np.array([inputs[0]])},
+            "updates": dict(zip(names[1:], updates.T, strict=True)),
+        },
         synapses=synapses,
-        inputs=inputs,
+        products=None if inputs is None else inputs[1],
     )
-    columns, means = count_spiking(architecture, counts)
-    return OperationCounts(columns, means.astype(np.float64), time_window)
+    found = count_spiking(activity)
+    return replace(found, counts=found.counts.astype(np.float64))
 
 
-def clocked_updates(architecture: Architecture, steps: NDArray[np.int64]) -> NDArray[np.int64]:
-    """One update a neuron and step of each layer after the input, int64 [N, L - 1].
+def clocked_updates(network: Network, steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One update a neuron and step of each population after the input, int64 [N, L - 1].
 
     `steps` [N] are those of each sample, or of all samples of an epoch together.
     """
-    return steps[:, None] * np.array(architecture.layer_sizes[1:], dtype=np.int64)
+    return steps[:, None] * np.array([one.n_out for one in network.layers[1:]], dtype=np.int64)
 
 
-def leaks_by_layer(architecture: Architecture) -> NDArray[np.int64]:
-    """1 for each layer after the input whose potentials leak, 0 for the others, int64 [L - 1]."""
-    return np.array([neuron.leaks for neuron in architecture.neurons], dtype=np.int64)
+_ORDER = {term: number for number, term in enumerate(TERMS)}
 
 
-def bias_additions(
-    architecture: Architecture, updates: NDArray[Any], inputs: InputMacs | None
-) -> NDArray[Any]:
-    """Updates [N, L - 1] that add a bias, or the sums of products that are made once."""
-    added = updates * architecture.neuron.has_bias
-    if _keeps_sums(inputs):
-        added[:, 0] = updates[:, 0]
-    return added
+def count_spiking(activity: Activity, code: EncodingOperations | None = None) -> OperationCounts:
+    """The formulas of this module for a spiking network, and what encoding took, if it is known.
 
-
-def _keeps_sums(inputs: InputMacs | None) -> bool:
-    return inputs is not None and inputs.products == "once"
-
-
-def count_spiking(
-    architecture: Architecture, counts: SpikingCounts
-) -> tuple[tuple[Column, ...], NDArray[Any]]:
-    """The formulas of this module for a spiking network: C columns, and counts [N, C].
-
-    Args:
-        architecture: for layer sizes, widths, and what an update of the neurons contains.
-        counts: of N samples.
+    Of each term, in the order of the table, the nodes in theirs.
     """
-    layers, connections = architecture.layer_names, architecture.connection_names
-    neurons = layers[1:]
-    sizes = np.array(architecture.layer_sizes)
-    targets, addresses = sizes[1:], [address_bits(int(n)) for n in sizes]
-    widths = architecture.quantisation
-    weight_bits = FLOAT_BITS if widths is None else widths.weight_bits
-    state_bits = FLOAT_BITS if widths is None else widths.state_bits
-    spikes, events, updates, inputs = counts.spikes, counts.events, counts.updates, counts.inputs
-    pruned, active = counts.synapses is not None, spikes[:, 1:]
-    synapses = np.array(counts.synapses or architecture.synapses)
-    index_bits = np.array([address_bits(int(n)) * pruned for n in targets])
-    stored = bias_additions(architecture, np.ones((1, len(targets)), dtype=int), inputs)[0]
-    parameters = synapses * (weight_bits + index_bits) + targets * state_bits * stored
-    additions, reads, macs = bias_additions(architecture, updates, inputs), events, events[:, :0]
-    if inputs is not None:
-        macs = inputs.counts[:, None]
-        reads = np.concatenate([events[:, :1] + macs, events[:, 1:]], axis=1)
-    blocks = [
-        *_encoding(architecture, counts),
-        block("synaptic_event", connections, events),
-        block("input_mac", connections[: macs.shape[1]], macs),
-        block("neuron_update_active", neurons, active),
-        block("neuron_update_inactive", neurons, updates - active),
-        block("leak_multiplication", neurons, updates * leaks_by_layer(architecture)),
-        block("bias_addition", neurons, additions),
-        block("threshold_comparison", neurons, updates),
-        block("reset", neurons, active),
-        block("spike_routed", layers, spikes),
-        block("address_event", connections, reads),
-        block("weight_read", connections, reads, weight_bits, synapses, parameters),
-        *[block("index_read", connections, reads, index_bits, synapses, parameters)] * pruned,
-        block("bias_read", neurons, additions, state_bits, targets, parameters),
-        block("state_access", neurons, 2 * updates, state_bits, targets),
-        block("state_access_per_event", connections, 2 * reads, state_bits, targets),
-        block("spike_read", layers[:-1], spikes[:, :-1], addresses[:-1], sizes[:-1]),
-        block("spike_write", neurons, active, addresses[1:], targets),
-        block("spike_counted", layers[-1:], spikes[:, -1:]),
-        block("decision_comparison", layers[-1:], _comparisons(architecture, counts)),
-    ]
-    return joined(blocks, len(spikes))
+    network = activity.network
+    blocks = [each for node in network.nodes.values() for each in _of_node(activity, node)]
+    blocks.sort(key=lambda one: _ORDER[one.columns[0].term])
+    columns, counts = joined([*_encoding(activity, code), *blocks], activity.n_rows)
+    return OperationCounts(columns, counts, activity.time_window)
 
 
-def _samples(counts: SpikingCounts) -> NDArray[np.int64]:
-    """Samples of each row, [N, 1], or [1, 1] if it is one."""
-    return np.ones((1, 1), np.int64) if counts.samples is None else counts.samples[:, None]
+def _samples(activity: Activity) -> NDArray[np.int64]:
+    """Samples of each row, [N], or [1] if it is one."""
+    return np.ones(1, np.int64) if activity.samples is None else activity.samples
 
 
-def _encoding(architecture: Architecture, counts: SpikingCounts) -> Iterator[Block]:
+def _encoding(activity: Activity, code: EncodingOperations | None) -> Iterator[Block]:
     """What turning images into spikes takes, and finding the constant currents that are not 0."""
-    code, n_pixels = counts.code, architecture.n_input
+    node = activity.network.input
     if code is not None:
-        yield block("pixel_read", ["input"], n_pixels, _PIXEL_BITS, n_pixels)
+        yield _at(node, "pixel_read", node.n_out, _PIXEL_BITS, node.n_out)
         for term, found in (
             ("random_draw", code.random_draws),
             ("code_comparison", code.comparisons),
@@ -411,16 +341,142 @@ def _encoding(architecture: Architecture, counts: SpikingCounts) -> Iterator[Blo
             ("code_addition", code.additions),
             ("code_logarithm", code.logarithms),
         ):
-            yield block(term, ["input"], found[:, None])
-    if counts.inputs is not None:
-        yield block("zero_comparison", ["input"], _samples(counts) * n_pixels)
+            yield _at(node, term, found)
+    if activity.products is not None:
+        yield _at(node, "zero_comparison", _samples(activity) * node.n_out)
 
 
-def _comparisons(architecture: Architecture, counts: SpikingCounts) -> NDArray[np.int64]:
-    """What finding the class with the most spikes takes, [N, 1]."""
-    if counts.exit_steps is not None:
-        return counts.exit_steps[:, None] * (2 * architecture.n_output - 2)
-    return _samples(counts) * (architecture.n_output - 1)
+def _at(node: Node, term: str, counts: NDArray[Any] | int, *sizes: ArrayLike) -> Block:
+    """A term at a node, counts [N] or of all samples, with `block`'s bits, words and parameters."""
+    return block(term, [node.name], np.atleast_1d(counts)[:, None], *sizes)
+
+
+def _of_node(activity: Activity, node: Node) -> Iterator[Block]:
+    if isinstance(node, Dense | Convolution):
+        yield from _of_connection(activity, node)
+    elif isinstance(node, Neurons):
+        yield from _of_neurons(activity, node)
+    elif isinstance(node, Step):
+        yield _at(node, "threshold_comparison", activity.time_window * node.n_out)
+    for term in ("addition", "multiplication"):
+        if node.name in activity.counts.get(f"{term}s", {}):
+            yield _at(node, term, activity.of(f"{term}s", node.name))
+    if not isinstance(node, Output):
+        yield from _of_transfer(activity, node)
+    if node == activity.network.output:
+        yield from _of_answer(activity, node)
+
+
+def _of_connection(activity: Activity, node: Connection) -> Iterator[Block]:
+    """What arrives through weights, and a bias of its own."""
+    events, macs = activity.of("events", node.name), activity.of("macs", node.name)
+    reads, (weight_bits, state_bits) = events + macs, _widths(activity.network)
+    stored, index_bits, parameters = _stored(activity, node)
+    if activity.products is not None or node.name in activity.counts["events"]:
+        yield _at(node, "synaptic_event", events)
+    if node.name in activity.counts["macs"]:
+        yield _at(node, "mac" if activity.products is None else "input_mac", macs)
+    yield _at(node, "address_event", reads)
+    yield _at(node, "weight_read", reads, weight_bits, stored, parameters)
+    if index_bits:
+        yield _at(node, "index_read", reads, index_bits, stored, parameters)
+    if node.bias is not None:
+        added = activity.time_window * node.n_out
+        yield _at(node, "bias_addition", added)
+        yield _at(node, "bias_read", added, state_bits, node.bias.size, parameters)
+    yield _at(node, "state_access_per_event", 2 * reads, state_bits, node.n_out)
+
+
+def _widths(network: Network) -> tuple[int, int]:
+    """Bits of a weight and of a potential."""
+    widths = network.quantisation
+    return (FLOAT_BITS, FLOAT_BITS) if widths is None else (widths.weight_bits, widths.state_bits)
+
+
+def _stored(activity: Activity, node: Connection) -> tuple[int, int, int]:
+    """Weights of a connection that are stored, bits of the index beside each, and bits of all its
+    parameters, those of the neurons behind it among them."""
+    network, stored, index_bits = activity.network, node.n_weights, 0
+    weight_bits, state_bits = _widths(network)
+    if activity.synapses is not None and isinstance(node, Dense):
+        stored = activity.synapses[network.connections.index(node)]
+        index_bits = address_bits(node.n_out)
+    biases = 0 if node.bias is None else node.bias.size
+    if network.model is not None:
+        (behind,) = network.readers_of(node.name)
+        biases = _added(activity, behind)
+    return stored, index_bits, stored * (weight_bits + index_bits) + biases * state_bits
+
+
+def _added(activity: Activity, node: Node) -> int:
+    """Neurons of a population to which something constant is added in every update: a bias, a
+    v_leak that is not 0, or the sum of products that are made once."""
+    network = activity.network
+    if network.model is not None:
+        is_first = network.layers[1] == node
+        keeps_sums = activity.products == "once" and is_first
+        return node.n_out * (network.has_bias or keeps_sums)
+    assert isinstance(node, Neurons)
+    return int(np.count_nonzero(node.parameters.get("v_leak", ())))
+
+
+def _of_neurons(activity: Activity, node: Neurons) -> Iterator[Block]:
+    network, n_states = activity.network, node.n_out * (1 + node.has_current)
+    updates, active = activity.of("updates", node.name), activity.of("spikes", node.name)
+    is_model, (_, bits) = network.model is not None, _widths(network)
+    if node.spikes:
+        yield _at(node, "neuron_update_active", active)
+    yield _at(node, "neuron_update_inactive", updates - active)
+    if node.has_current:
+        yield _at(node, "addition", updates)
+    leaks = network.leaks_of(node)
+    if leaks or is_model:
+        yield _at(node, "leak_multiplication", updates * leaks)
+    added = _added(activity, node)
+    if added or is_model:
+        parameters = node.n_out * bits
+        if is_model:
+            before = network.connections[network.layers.index(node) - 1]
+            _, _, parameters = _stored(activity, before)
+        additions = updates * added // node.n_out
+        yield _at(node, "bias_addition", additions)
+        yield _at(node, "bias_read", additions, bits, node.n_out, parameters)
+    if node.spikes:
+        yield _at(node, "threshold_comparison", updates)
+        yield _at(node, "reset", active)
+    yield _at(node, "state_access", 2 * updates * (1 + node.has_current), bits, n_states)
+
+
+def _of_transfer(activity: Activity, node: Node) -> Iterator[Block]:
+    """What leaves a node: spikes or values, written once and read by each that takes them."""
+    network, name, size = activity.network, node.name, node.n_out
+    readers = sum(isinstance(one, BY_UNIT) for one in network.readers_of(name))
+    if isinstance(node, Waiting):
+        readers = max(readers, 1)
+    if name in network.spiking:
+        spikes, bits = activity.of("spikes", name), address_bits(size)
+        yield _at(node, "spike_routed", spikes)
+        if readers:
+            yield _at(node, "spike_read", readers * spikes, bits, size)
+        if not isinstance(node, Input):
+            yield _at(node, "spike_write", spikes, bits, size)
+    elif readers:
+        values = activity.of("values", name)
+        yield _at(node, "activation_write", values, FLOAT_BITS, size)
+        yield _at(node, "activation_read", readers * values, FLOAT_BITS, size)
+
+
+def _of_answer(activity: Activity, node: Node) -> Iterator[Block]:
+    """Spikes that are added to the counts of classes, and finding the class with the most."""
+    network = activity.network
+    givers = network.sources[node.name] if isinstance(node, Output) else (node.name,)
+    if len(givers) > 1 or givers[0] not in network.spiking:
+        return
+    comparisons = _samples(activity) * (node.n_out - 1)
+    if activity.exit_steps is not None:
+        comparisons = activity.exit_steps * (2 * node.n_out - 2)
+    yield _at(node, "spike_counted", activity.of("spikes", givers[0]))
+    yield _at(node, "decision_comparison", comparisons)
 
 
 def count_baseline(baseline: "BaselineCounts", method: Method, n_samples: int) -> OperationCounts:
@@ -446,12 +502,10 @@ def count_baseline(baseline: "BaselineCounts", method: Method, n_samples: int) -
 
 def _of_baseline(baseline: "BaselineCounts", method: Method, n_samples: int) -> Iterator[Block]:
     """The formulas of this module for a ReLU network."""
-    first, *hidden, last = baseline.layer_sizes
-    names = Architecture(first, tuple(hidden), last)
-    layers, connections = names.layer_names, names.connection_names
+    layers, connections = baseline.architecture.layer_names, baseline.architecture.connection_names
     skips, integers = method == ZERO_SKIPPING, baseline.weight_bits < FLOAT_BITS
     bits, bias_bits = baseline.weight_bits, _ACCUMULATOR_BITS if integers else FLOAT_BITS
-    sizes = np.array(baseline.layer_sizes, dtype=np.int64)
+    sizes = np.array([one.n_out for one in baseline.architecture.layers], dtype=np.int64)
     synapses = np.array(baseline.synapses, dtype=np.int64)
     sources, targets = sizes[:-1], sizes[1:]
     index_bits = np.array([address_bits(int(n)) * baseline.pruned for n in targets])

@@ -13,7 +13,6 @@ from spikejoule.energy import (
     AnalysisInputs,
     BaselineCounts,
     EnergyProxies,
-    InputMacs,
     RecordedAccuracy,
     TrainingRecord,
     count_operations,
@@ -30,7 +29,6 @@ from spikejoule.energy.ledger import (
 from spikejoule.evaluation.accuracy import EarlyExit, exit_steps, step_outcomes
 from spikejoule.evaluation.measurement import Measurement
 from spikejoule.model.checkpoint import CompleteCheckpoint
-from spikejoule.model.pruning import fan_outs_by_source
 
 _COUNTING = "`spikejoule measure`, or `spikejoule energy --images`"
 
@@ -77,7 +75,7 @@ def analysis_inputs(
         proxies = recorded_proxies(checkpoint)
         events = [one.synaptic_events_per_inference for one in proxies.connections]
         macs, products = proxies.input_macs_per_inference, encoder.input_products
-        inputs = None if macs is None or products is None else InputMacs(np.array([macs]), products)
+        inputs = None if macs is None or products is None else (macs, products)
         operations = mean_operations(
             spikes, architecture, encoder.time_window, events, inputs, synapses
         )
@@ -103,8 +101,8 @@ def _synapses(checkpoint: CompleteCheckpoint) -> tuple[int, ...] | None:
     """Synapses that are left of each connection; None for all."""
     if not checkpoint.pruned:
         return None
-    fan_outs = fan_outs_by_source(checkpoint.state, checkpoint.architecture, True)
-    return tuple(int(fan_out.sum()) for fan_out in fan_outs)
+    network = checkpoint.architecture.with_weights(checkpoint.state)
+    return tuple(int(one.fan_out(pruned=True).sum()) for one in network.connections)
 
 
 def early_answers(measured: Measurement, labels: NDArray[Any], early: EarlyExit) -> EarlyAnswers:

@@ -28,22 +28,20 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikejoule.encoding.events import Products
 from spikejoule.energy.counting import (
     Block,
-    InputMacs,
     OperationCounts,
-    SpikingCounts,
-    bias_additions,
     block,
     clocked_updates,
     count_spiking,
     joined,
-    leaks_by_layer,
 )
 from spikejoule.energy.words import sentences
-from spikejoule.model.architecture import Architecture
+from spikejoule.evaluation.measurement import Activity
+from spikejoule.model.network import Network
 
 if TYPE_CHECKING:  # PyTorch comes with it
     from spikejoule.model.checkpoint import EpochEntry
@@ -117,29 +115,38 @@ class TrainingRecord:
         return sentences("training", record=self)
 
 
-def count_training(record: TrainingRecord, architecture: Architecture) -> OperationCounts:
+def count_training(record: TrainingRecord, network: Network) -> OperationCounts:
     """Operations of each epoch, int64 [epochs, C]; of all in one where epochs are not recorded."""
     rows = [(epoch.samples, epoch.spikes) for epoch in record.epochs]
     n_samples = np.array([samples for samples, _ in rows] or [record.samples], dtype=np.int64)
     spikes = np.array([layers for _, layers in rows] or [record.spikes], dtype=np.int64)
-    events = spikes[:, :-1] * np.array(architecture.layer_sizes[1:], dtype=np.int64)
+    layers, connections = network.layer_names, network.connections
+    events = spikes[:, :-1] * np.array([one.n_out for one in connections], dtype=np.int64)
     if record.events_counted:
         events = np.array([epoch.synaptic_events for epoch in record.epochs], dtype=np.int64)
-    inputs = None
+    updates = clocked_updates(network, record.time_window * n_samples)
+    counts: dict[str, dict[str, NDArray[np.int64]]] = {
+        "spikes": dict(zip(layers, spikes.T, strict=True)),
+        "events": dict(zip(network.connection_names, events.T, strict=True)),
+        "macs": {},
+        "updates": dict(zip(layers[1:], updates.T, strict=True)),
+    }
     if record.input_products is not None:
-        macs = [epoch.input_macs or 0 for epoch in record.epochs]
-        inputs = InputMacs(np.array(macs, dtype=np.int64), record.input_products)
-    updates = clocked_updates(architecture, record.time_window * n_samples)
-    counts = SpikingCounts(spikes, events, updates, inputs=inputs, samples=n_samples)
-    columns, counted = count_spiking(architecture, counts)
-    forward = [Block(columns, counted)]
+        macs = np.array([epoch.input_macs or 0 for epoch in record.epochs], dtype=np.int64)
+        counts["macs"][connections[0].name] = macs
+    activity = Activity(
+        network=network, time_window=record.time_window, counts=counts,
+        products=record.input_products, samples=n_samples,
+    )  # fmt: skip
+    inference = count_spiking(activity)
+    forward = [Block(inference.columns, inference.counts)]
     if record.has_teacher:
         of_teacher = [[epoch.teacher_macs or 0] for epoch in record.epochs]
         forward.append(block("teacher_mac", ["teacher"], of_teacher))
     blocks = {
         "forward": forward,
-        "backward": [*_backward(architecture, counts)],
-        "optimizer": [*_optimizer(record, architecture)],
+        "backward": [*_backward(activity, inference, updates)],
+        "optimizer": [*_optimizer(record, network)],
     }
     columns, found = joined([each for phase in PHASES for each in blocks[phase]], len(spikes))
     phases = [phase for phase in PHASES for each in blocks[phase] for _ in each.columns]
@@ -150,24 +157,26 @@ def count_training(record: TrainingRecord, architecture: Architecture) -> Operat
     )
 
 
-def _backward(architecture: Architecture, counts: SpikingCounts) -> Iterator[Block]:
-    neurons, connections = architecture.layer_names[1:], architecture.connection_names
-    updates, targets = counts.updates, np.array(architecture.layer_sizes[1:], dtype=np.int64)
-    learned = len(architecture.neuron.learned_names)
-    yield block("gradient_accumulation", connections, counts.events)
-    if counts.inputs is not None:
-        yield block("input_gradient_mac", connections[:1], counts.inputs.counts[:, None])
-    additions = bias_additions(architecture, updates, counts.inputs)
-    yield block("bias_gradient_accumulation", neurons, additions)
-    yield block("backpropagation_mac", connections[1:], updates[:, :-1] * targets[1:])
-    multiplications = 1 + leaks_by_layer(architecture) + learned
-    yield block("delta_multiplication", neurons, updates * multiplications)
+def _backward(
+    activity: Activity, inference: OperationCounts, updates: NDArray[np.int64]
+) -> Iterator[Block]:
+    network = activity.network
+    neurons, connections = network.layer_names[1:], network.connection_names
+    learned = len(network.neuron.learned_names)
+    yield block("gradient_accumulation", connections, inference.of("synaptic_event"))
+    if activity.products is not None:
+        yield block("input_gradient_mac", connections[:1], inference.of("input_mac"))
+    yield block("bias_gradient_accumulation", neurons, inference.of("bias_addition"))
+    targets = [one.n_out for one in network.connections[1:]]
+    yield block("backpropagation_mac", connections[1:], updates[:, :-1] * targets)
+    leaks = inference.of("leak_multiplication")
+    yield block("delta_multiplication", neurons, leaks + updates * (1 + learned))
     yield block("delta_addition", neurons, (1 + learned) * updates)
     yield block("surrogate_evaluation", neurons, updates)
 
 
-def _optimizer(record: TrainingRecord, architecture: Architecture) -> Iterator[Block]:
-    parameters = sum(math.prod(shape) for shape in architecture.parameter_shapes().values())
+def _optimizer(record: TrainingRecord, network: Network) -> Iterator[Block]:
+    parameters = sum(math.prod(shape) for shape in network.parameter_shapes().values())
     extras = [_WEIGHT_DECAY] * record.weight_decay + [_CLIPPING] * record.clipping
     steps = [[_batches(epoch.samples, record.batch_size)] for epoch in record.epochs]
     made = np.array(steps or [[record.optimizer_steps]], dtype=np.int64)

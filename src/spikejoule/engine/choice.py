@@ -8,8 +8,8 @@ from numpy.typing import DTypeLike
 from spikejoule.core.errors import ParameterError
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import Engine, EngineSettings
-from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network, State
 from spikejoule.model.quantisation import with_grids
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def choose_engine(name: str, device: str, neuron: str) -> str:
 
 def make_engine(
     name: str,
-    architecture: Architecture,
+    architecture: Network,
     state: State,
     settings: LearningSettings | None = None,
     device: str = "cpu",
@@ -92,7 +92,7 @@ def make_engine(
 
 
 def engine_to_train(
-    settings: EngineSettings, architecture: Architecture, learning: LearningSettings, seed: int
+    settings: EngineSettings, architecture: Network, learning: LearningSettings, seed: int
 ) -> tuple[Engine, int]:
     """A fresh network in the engine that the settings ask for, and the threads that it may use.
 
@@ -105,7 +105,7 @@ def engine_to_train(
     Raises:
         ParameterError: an engine or a device that cannot be had.
     """
-    from spikejoule.model.network import initial_state
+    from spikejoule.model.torch_twin import initial_state
 
     threads = use_threads(settings.threads)
     name = choose_engine(settings.engine, settings.device, architecture.neuron.name)
@@ -115,7 +115,7 @@ def engine_to_train(
 
 
 def run_network(
-    state: State, architecture: Architecture, events: EventList, engine: str = "auto"
+    state: State, architecture: Network, events: EventList, engine: str = "auto"
 ) -> list[EventList]:
     """Run a trained network on the CPU.
 

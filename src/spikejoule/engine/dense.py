@@ -24,10 +24,10 @@ from spikejoule.engine.interface import (
     exponents_of,
     with_exponents,
 )
-from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
-from spikejoule.model.network import SpikingNetwork
+from spikejoule.model.network import Network, State
 from spikejoule.model.quantisation import floats_of, integers_of, with_grids
+from spikejoule.model.torch_twin import SpikingNetwork
 
 CHUNK_ELEMENTS = 1 << 26
 """Dense spikes of the widest layer held at a time when the network only runs."""
@@ -48,7 +48,7 @@ class DenseEngine:
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: Network,
         state: State,
         settings: LearningSettings | None = None,
         device: str = "cpu",
@@ -64,7 +64,7 @@ class DenseEngine:
         self._network = network
         self._use_grids(architecture)
         self._masks: dict[str, Tensor] = {}
-        self._penalties = self._settings.penalties(len(architecture.fan_outs)).tolist()
+        self._penalties = self._settings.penalties(len(architecture.connections)).tolist()
         self._loss = torch.nn.CrossEntropyLoss(label_smoothing=self._settings.label_smoothing)
         self._optimizer = torch.optim.Adam(
             network.parameters(),
@@ -75,11 +75,11 @@ class DenseEngine:
         )
 
     @property
-    def architecture(self) -> Architecture:
+    def architecture(self) -> Network:
         """The network's, with its present grids if it is quantised."""
         return self._architecture
 
-    def _use_grids(self, architecture: Architecture) -> None:
+    def _use_grids(self, architecture: Network) -> None:
         self._architecture = architecture
         if architecture.quantisation is not None:
             self._network.use_grids(architecture)
@@ -143,7 +143,7 @@ class DenseEngine:
         """What the caller wants to know of a batch: the one transfer for which the host waits."""
         mean_loss, *counts = told.tolist()
         right, *counted = map(int, counts)
-        n_layers = len(self._architecture.fan_outs)
+        n_layers = len(self._architecture.connections)
         return BatchOutcome(
             mean_loss,
             right,
@@ -155,7 +155,7 @@ class DenseEngine:
     def _reached(self, number: int) -> Tensor | int:
         """Synapses that a spike of each unit reaches in the layer of a number, from 1."""
         mask = self._present(f"layer{number}.synapses.weight")
-        fan_out = self._architecture.fan_outs[number - 1]
+        fan_out = self._architecture.connections[number - 1].n_out
         return fan_out if mask is None else mask.sum(dim=0, dtype=torch.float64)
 
     def _input_macs(self, events: EventList) -> Tensor:
@@ -233,7 +233,7 @@ class DenseEngine:
         """Spikes of every layer after the input, hidden layers first."""
         widest = max(self._architecture.layer_sizes)
         chunk = max(1, CHUNK_ELEMENTS // (widest * events.n_steps))
-        parts: list[list[EventList]] = [[] for _ in self._architecture.fan_outs]
+        parts: list[list[EventList]] = [[] for _ in self._architecture.connections]
         with torch.no_grad():
             for first in range(0, max(events.n_samples, 1), chunk):
                 inputs = self._dense_input(events.select(slice(first, first + chunk)))

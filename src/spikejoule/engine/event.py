@@ -43,11 +43,11 @@ from spikejoule.engine.kernels.structures import (
     Layer,
     Learning,
     Moments,
-    Network,
     Neuron,
     Spikes,
     Workspace,
 )
+from spikejoule.engine.kernels.structures import Network as KernelNetwork
 from spikejoule.engine.kernels.through_time import SURROGATE_CODES
 from spikejoule.engine.workspace import (
     gradient_of_batch,
@@ -58,8 +58,8 @@ from spikejoule.engine.workspace import (
     row_grids,
     slots_for,
 )
-from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON, LearningSettings
+from spikejoule.model.network import Network, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import (
     integers_of,
@@ -92,7 +92,7 @@ class EventEngine:
 
     def __init__(
         self,
-        architecture: Architecture,
+        architecture: Network,
         state: State,
         settings: LearningSettings | None = None,
         dtype: DTypeLike = np.float32,
@@ -106,7 +106,7 @@ class EventEngine:
         self._learning = Learning(
             logit_scale=self._settings.logit_scale,
             penalised=self._settings.has_penalty,
-            penalties=self._settings.penalties(len(architecture.fan_outs)),
+            penalties=self._settings.penalties(len(architecture.connections)),
             surrogate=SURROGATE_CODES[surrogate.name],
             a=kind(a),
             b=kind(b),
@@ -133,7 +133,7 @@ class EventEngine:
         is_float = architecture.quantisation is None
         neuron = architecture.neuron
         assert isinstance(neuron, LeakyIntegrateAndFire)
-        self._network = Network(
+        self._network = KernelNetwork(
             layers=layout.table,
             parameters=self._learned if is_float else aligned_zeros((layout.size,), dtype),
             transposed=aligned_zeros((max(layout.transposed_size, 1),), dtype),
@@ -152,11 +152,11 @@ class EventEngine:
         self._use_grids(architecture)
 
     @property
-    def architecture(self) -> Architecture:
+    def architecture(self) -> Network:
         """The network's, with its present grids if it is quantised."""
         return self._architecture
 
-    def _use_grids(self, architecture: Architecture) -> None:
+    def _use_grids(self, architecture: Network) -> None:
         """Take over the constants of the neurons, and the grids of a quantised network."""
         self._architecture = architecture
         self._use_learned()
@@ -415,7 +415,7 @@ def _constant_inputs(events: EventList, dtype: DTypeLike) -> ConstantInputs | No
 _STATE_TYPES = {16: np.int16, 32: np.int32}
 
 
-def run_integers(architecture: Architecture, state: State, events: EventList) -> list[EventList]:
+def run_integers(architecture: Network, state: State, events: EventList) -> list[EventList]:
     """Run a quantised network in integers alone: what hardware of these widths would compute.
 
     The accuracy and the spikes of a quantised network are those of this path, bit for bit.

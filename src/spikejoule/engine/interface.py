@@ -15,8 +15,8 @@ from pydantic import Field, model_validator
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.parameters import Section, refused
 from spikejoule.encoding.events import EventList
-from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.learning import ADAM_BETAS, ADAM_EPSILON
+from spikejoule.model.network import Network, State
 from spikejoule.model.quantisation import NO_CURRENTS
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -78,12 +78,12 @@ class Snapshot:
         )
 
 
-def exponents_of(architecture: Architecture) -> tuple[int, ...]:
+def exponents_of(architecture: Network) -> tuple[int, ...]:
     """Of the grids of a quantised network; of another, none."""
     return () if architecture.quantisation is None else architecture.quantisation.exponents
 
 
-def with_exponents(architecture: Architecture, exponents: tuple[int, ...]) -> Architecture:
+def with_exponents(architecture: Network, exponents: tuple[int, ...]) -> Network:
     """A quantised network with other grids; another as it is."""
     if architecture.quantisation is None:
         return architecture
@@ -93,7 +93,7 @@ def with_exponents(architecture: Architecture, exponents: tuple[int, ...]) -> Ar
 
 
 def adam_state(
-    architecture: Architecture, taken: Snapshot | None, learning_rate: float, weight_decay: float
+    architecture: Network, taken: Snapshot | None, learning_rate: float, weight_decay: float
 ) -> dict[str, Any]:
     """The format of ``torch.optim.Adam.state_dict``, with arrays for tensors.
 
@@ -129,7 +129,7 @@ def adam_state(
     return {"state": state, "param_groups": [group]}
 
 
-def check_input(events: EventList, architecture: Architecture) -> None:
+def check_input(events: EventList, architecture: Network) -> None:
     """Raise ArtifactError unless the network can run on this input."""
     if events.n_inputs != architecture.n_input:
         raise ArtifactError(
@@ -194,7 +194,7 @@ class Engine(Protocol):
     device: str
 
     @property
-    def architecture(self) -> Architecture:
+    def architecture(self) -> Network:
         """The network's, with its present grids if it is quantised."""
 
     def train_batch(

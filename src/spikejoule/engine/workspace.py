@@ -28,16 +28,16 @@ from spikejoule.engine.kernels.structures import (
     Grids,
     Learning,
     Moments,
-    Network,
     Neuron,
     Workspace,
 )
+from spikejoule.engine.kernels.structures import Network as KernelNetwork
 from spikejoule.engine.kernels.vector import NARROW
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.quantisation import layer_constants, neuron_constants, quantisation_of
 
 
-def neuron_table(architecture: Architecture, dtype: DTypeLike) -> NDArray[Any]:
+def neuron_table(architecture: Network, dtype: DTypeLike) -> NDArray[Any]:
     """The constants of LIF neurons as a network has them; of its grids if it is quantised."""
     if architecture.quantisation is None:
         constants = [
@@ -60,7 +60,7 @@ def neuron_table(architecture: Architecture, dtype: DTypeLike) -> NDArray[Any]:
         return np.array(on_grids).astype(dtype)
 
 
-def neuron_of_layer(network: Network, number: int) -> Neuron:
+def neuron_of_layer(network: KernelNetwork, number: int) -> Neuron:
     """The neuron of the layer of a number, counted from 0.
 
     (`structures.neuron_at` is for kernels: called from here it would return numbers in float64.)
@@ -69,7 +69,7 @@ def neuron_of_layer(network: Network, number: int) -> Neuron:
     return Neuron(decay, threshold, network.reset, network.on_grid, *grid)
 
 
-def row_grids(architecture: Architecture, layout: ParameterLayout, dtype: DTypeLike) -> Grids:
+def row_grids(architecture: Network, layout: ParameterLayout, dtype: DTypeLike) -> Grids:
     """The grid of every row of parameters of a quantised network."""
     quantisation = quantisation_of(architecture)
     per_unit, limits = (np.empty(layout.rows.starts.size, dtype) for _ in range(2))
@@ -154,7 +154,7 @@ class Sharing(NamedTuple):
 
 
 def gradient_of_batch(
-    batch: Batch, learning: Learning, network: Network, workspace: Workspace, threads: int
+    batch: Batch, learning: Learning, network: KernelNetwork, workspace: Workspace, threads: int
 ) -> None:
     """Leave the gradient of each lane in the workspace, and its losses and counts."""
     lanes, slots = batch.bounds.size - 1, len(workspace.counts)

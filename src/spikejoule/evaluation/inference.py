@@ -27,13 +27,13 @@ from spikejoule.encoding.encoded_files import load_encoded_images, load_events_o
 from spikejoule.encoding.events import EventList
 from spikejoule.engine import run_network
 from spikejoule.evaluation.measurement import Measurement
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.trained import TrainedNetwork, load_trained
 
 
 def measure_network(
     state: Mapping[str, NDArray[np.float32]],
-    architecture: Architecture,
+    architecture: Network,
     events: EventList,
     engine: str = "auto",
     pruned: bool = False,
@@ -183,7 +183,7 @@ def read_measurement(paths: Mapping[str, Path], network: TrainedNetwork) -> Meas
     layers = (input_events.select(slice(n_samples)), *later_layers.values())
     shapes = [(layer.n_samples, layer.n_steps, layer.n_inputs) for layer in layers]
     n_steps = network.encoder.time_window
-    needed = [(counts.n_samples, n_steps, size) for size in network.architecture.layer_sizes]
+    needed = [(counts.n_samples, n_steps, one.n_out) for one in network.architecture.layers]
     if shapes != needed:
         raise ArtifactError(
             f"{held} layers of {shapes} (images, steps, neurons), but by {path} and the network "

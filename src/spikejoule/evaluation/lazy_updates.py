@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from spikejoule.core.compiling import compiled, compiled_parallel
 from spikejoule.core.compiling.bits import population_count
 from spikejoule.encoding.events import EventList
+from spikejoule.model.network import Network
 
 WORD_BITS = 64
 """Neurons of one word of a mask."""
@@ -64,6 +65,26 @@ def count_updates(spikes, own, targets, n_steps, updates):
         _updates_of_sample(np.int64(sample), spikes, own, targets, n_steps, updates)
 
 
+def targets_by_source(network: Network, pruned: bool) -> tuple[NDArray[np.uint64], ...]:
+    """The neurons that one spike of each source reaches, for each layer but the last.
+
+    Args:
+        network: fully connected layers, with their weights.
+        pruned: whether a weight of zero is no synapse.
+
+    Returns:
+        uint64 [units, words] for each layer: neuron j of the next one is bit j % 64 of word
+        j // 64.
+    """
+    found = []
+    for one in network.connections:
+        padded = np.zeros((one.n_in, -(-one.n_out // WORD_BITS) * WORD_BITS), dtype=np.bool_)
+        padded[:, : one.n_out] = one.weight.T != 0 if pruned else True
+        bits = np.packbits(padded, axis=1, bitorder="little")
+        found.append(bits.view("<u8").astype(np.uint64, copy=False))
+    return tuple(found)
+
+
 def lazy_updates_per_sample(
     layers: Sequence[EventList], targets: Sequence[NDArray[np.uint64]], has_bias: bool
 ) -> NDArray[np.int64]:
@@ -71,7 +92,7 @@ def lazy_updates_per_sample(
 
     Args:
         layers: the spikes of each of the L layers, the input first.
-        targets: the neurons that each source reaches, from `model.fan_out.targets_by_source`.
+        targets: the neurons that each source reaches, from :func:`targets_by_source`.
         has_bias: whether a bias is added to every neuron in every step.
     """
     n_samples, n_steps = layers[0].n_samples, layers[0].n_steps

@@ -1,40 +1,95 @@
-"""One pass of images through a network: its spikes, and what is counted of them.
+"""What N samples do in a network, and what is counted of it.
 
-The operation counts, which the seed notebook calls energy proxies, are those of one inference,
-counted by event and counted densely.
+All that operations follow from are counts of each sample by kind and node of the network, whoever
+made them (`Activity`): the engines of trained networks, whose spikes a `Measurement` has, or the
+executor of graphs, which counts while it runs.
 
-For the weight matrix that leads from layer l to layer l + 1, T steps of 1 ms, and S_l spikes that
-layer l emits during one inference (a mean over samples),
+    spikes          that the units of a node give: input, neurons, Threshold, a Delay of spikes
+    events          synaptic events of a connection: a spike reaches a synapse, and its weight is
+                    added
+    macs            multiply-accumulates of a connection: a value that is no spike, and not zero,
+                    reaches a synapse; so it is behind pooling, Scale, and neurons that give
+                    potentials, and with an input of constant currents
+    updates         of the neurons of a population
+    additions       of pooling: an amount that is not zero is added to one window
+    multiplications of average pooling, once a sum that is not zero; of Scale, once a value that is
+                    neither zero nor a spike
+    values          that a node gives to those that multiply them, or that a Delay has held, if they
+                    are neither zero nor spikes
+
+A spike reaches recurrent weights in the step in which it is fired, and what they give arrives one
+step later; those of the last step count, too. What a Delay still holds at the end reaches nothing.
+What comes to neurons, a Threshold or the output without a synapse before it is added there,
+uncounted. Output spikes reach no synapse and cost none, nor does a spike where a synapse was
+pruned: the events of a pruned network are counted synapse by synapse.
+
+The energy proxies, as the seed notebook calls them, are the operation counts of one inference,
+counted by event and counted densely. For the connection that leads from layer l to layer l + 1, T
+steps, and S_l spikes that layer l emits during one inference (a mean over samples),
 
     synaptic events  = S_l * fan_out_l                an accumulate for each synapse a spike reaches
-    dense operations = N_l * fan_out_l * T            every synapse in every step
+    dense operations = N_l * fan_out_l * T            every synapse in every step, removed or not
     sparsity ratio   = synaptic events / dense operations, the mean firing probability of a step
 
-and both counts are summed over the matrices. Output spikes reach no synapse and cost none, nor does
-a spike where a synapse was pruned: the events of a pruned network are counted synapse by synapse.
-The products of constant currents, which are no events, are a count of their own beside them.
-Bias additions and the leak, which both ways of computing need, are in neither count: they are terms
-of their own (Lemaire et al. 2022, arXiv:2210.13107, eq. 2.3 and 2.4).
+and both counts are summed over the connections. The products of constant currents, which are no
+events, are a count of their own beside them. Bias additions and the leak, which both ways of
+computing need, are in neither count: they are terms of their own (Lemaire et al. 2022,
+arXiv:2210.13107, eq. 2.3 and 2.4).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from spikejoule.encoding.counting import SpikeCounts, class_counts, count_spikes
-from spikejoule.encoding.events import EventList
-from spikejoule.evaluation.lazy_updates import lazy_updates_per_sample
-from spikejoule.model.architecture import Architecture
-from spikejoule.model.pruning import (
-    fan_outs_by_source,
-    synaptic_events_per_connection,
-    synaptic_events_per_sample,
-    targets_by_source,
-)
+from spikejoule.encoding.events import EventList, Products
+from spikejoule.evaluation.lazy_updates import lazy_updates_per_sample, targets_by_source
+from spikejoule.model.network import Network
+
+KINDS: Final = (*("spikes", "events", "macs", "updates", "additions", "multiplications", "values"),)
+"""Kinds of counts."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Activity:
+    """What the operations of N samples follow from, or of N epochs, or of one mean.
+
+    Attributes:
+        network: whose nodes are counted.
+        time_window: T.
+        counts: by kind and node, [N]; see the module. A node has what it can have.
+        synapses: stored weights of each connection, where synapses were removed; None for all.
+        products: how often hardware multiplies constant currents; None for an input of spikes.
+        exit_steps: the steps [N] after which a network that may answer early did; None for one
+            that does not.
+        samples: of each row, [N]; None for one.
+    """
+
+    network: Network
+    time_window: int
+    counts: Mapping[str, Mapping[str, NDArray[Any]]]
+    synapses: tuple[int, ...] | None = None
+    products: Products | None = None
+    exit_steps: NDArray[np.int64] | None = None
+    samples: NDArray[np.int64] | None = None
+
+    @property
+    def n_rows(self) -> int:
+        """N."""
+        return len(self.counts["spikes"][self.network.input.name])
+
+    def of(self, kind: str, name: str) -> NDArray[Any]:
+        """Counts of a kind at a node, [N]; zeros where it has none."""
+        found = self.counts.get(kind, {}).get(name)
+        return np.zeros(self.n_rows, dtype=np.int64) if found is None else found
+
+    def total(self, kind: str) -> NDArray[Any]:
+        """Counts of a kind at all nodes, [N]."""
+        return sum(self.counts[kind].values(), np.zeros(self.n_rows, dtype=np.int64))
 
 
 @dataclass(frozen=True)
@@ -126,45 +181,40 @@ class EnergyProxies:
 
 
 def energy_proxies(
-    architecture: Architecture,
+    network: Network,
     spikes_per_inference: Mapping[str, float],
     time_window: int,
     synaptic_events: Sequence[float] | None = None,
     input_macs: float | None = None,
 ) -> EnergyProxies:
-    """Compute the proxies of `architecture` at a measured activity.
+    """Compute the proxies of a network at a measured activity.
 
-    `spikes_per_inference` holds each layer's mean spikes per inference by the layer's name; the
-    output's are not needed, since they reach no synapse. `time_window` is T, the steps of 1 ms that
-    an inference takes. `synaptic_events` are the mean events of each weight matrix of a pruned
-    network, counted synapse by synapse; None if every spike reaches all of the next layer. (Dense
-    operations are those of the whole matrices either way.) `input_macs` are the mean
-    multiply-accumulates of constant currents; None for an input of spikes.
+    `spikes_per_inference` holds the mean spikes per inference of each node that sends some to a
+    connection, by name. `time_window` is T, the steps that an inference takes. `synaptic_events`
+    are the mean events of each connection, counted synapse by synapse; None if every spike reaches
+    all of the next layer. `input_macs` are the mean multiply-accumulates of constant currents; None
+    for an input of spikes.
     """
-    senders = architecture.layer_names[:-1]
-    spikes = {name: float(spikes_per_inference[name]) for name in senders}
-    connections = tuple(
-        ConnectionProxy(
-            name=name,
-            spikes_per_inference=spikes[source],
-            fan_out=fan_out,
-            synapses=synapses,
-            synaptic_events_per_inference=events,
-            dense_operations_per_inference=synapses * time_window,
+    connections = []
+    for number, node in enumerate(network.connections):
+        senders = [name for name in network.sources[node.name] if name in network.spiking]
+        spikes = float(sum(spikes_per_inference[name] for name in senders))
+        fan_out = node.fan_out()
+        connections.append(
+            ConnectionProxy(
+                name=node.name,
+                spikes_per_inference=spikes,
+                fan_out=int(fan_out.max()),
+                synapses=int(fan_out.sum()),
+                synaptic_events_per_inference=(
+                    spikes * node.n_out if synaptic_events is None else synaptic_events[number]
+                ),
+                dense_operations_per_inference=int(fan_out.sum()) * time_window,
+            )
         )
-        for name, source, fan_out, synapses, events in zip(
-            architecture.connection_names,
-            senders,
-            architecture.fan_outs,
-            architecture.synapses,
-            synaptic_events_per_connection(spikes, architecture)
-            if synaptic_events is None
-            else synaptic_events,
-            strict=True,
-        )
-    )
-    pruned = synaptic_events is not None
-    return EnergyProxies(connections, time_window, senders, pruned, input_macs)
+    names = tuple("+".join(network.sources[one.name]) for one in connections)
+    counted = synaptic_events is not None
+    return EnergyProxies(tuple(connections), time_window, names, counted, input_macs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,26 +223,26 @@ class Measurement:
 
     Attributes:
         state: parameters of the network by name.
-        architecture: its L layers.
+        architecture: the network, of L layers.
         layers: the spikes of every layer, the input first.
         pruned: whether synapses were removed in training, so that a zero weight is none, and
             sources of a layer differ in their fan-out.
     """
 
     state: Mapping[str, NDArray[Any]]
-    architecture: Architecture
+    architecture: Network
     layers: Sequence[EventList]
     pruned: bool = False
 
     @cached_property
-    def fan_outs(self) -> tuple[NDArray[np.int64], ...]:
-        """Synapses that a spike of each source reaches, int64 [units]; not of the last layer."""
-        return fan_outs_by_source(self.state, self.architecture, self.pruned)
+    def network(self) -> Network:
+        """The architecture with its weights."""
+        return self.architecture.with_weights(self.state)
 
     @cached_property
-    def targets(self) -> tuple[NDArray[np.uint64], ...]:
-        """The neurons that it reaches, as bits; see `model.pruning.targets_by_source`."""
-        return targets_by_source(self.state, self.architecture, self.pruned)
+    def fan_outs(self) -> tuple[NDArray[np.int64], ...]:
+        """Synapses that a spike of each source reaches, int64 [units]; not of the last layer."""
+        return tuple(one.fan_out(self.pruned) for one in self.network.connections)
 
     @property
     def time_window(self) -> int:
@@ -218,7 +268,12 @@ class Measurement:
     @cached_property
     def synaptic_events(self) -> NDArray[np.int64]:
         """Synaptic events of each sample in each weight matrix, int64 [N, L - 1]."""
-        return synaptic_events_per_sample(self.layers, self.fan_outs)
+        columns = []
+        for events, fan_out in zip(self.layers[:-1], self.fan_outs, strict=True):
+            before = np.zeros(events.n_events + 1, dtype=np.int64)
+            np.cumsum(fan_out[events.sources], out=before[1:])
+            columns.append(np.diff(before[events.offsets[:: events.n_steps]]))
+        return np.stack(columns, axis=1)
 
     @property
     def synapses(self) -> tuple[int, ...]:
@@ -239,7 +294,14 @@ class Measurement:
 
         int64 [N, L - 1]; see :mod:`spikejoule.evaluation.lazy_updates`.
         """
-        return lazy_updates_per_sample(self.layers, self.targets, self.architecture.neuron.has_bias)
+        targets = targets_by_source(self.network, self.pruned)
+        return lazy_updates_per_sample(self.layers, targets, self.network.has_bias)
+
+    @property
+    def clocked_updates(self) -> NDArray[np.int64]:
+        """An update of every neuron in every step, of each sample in each layer after the input."""
+        sizes = np.array([one.n_out for one in self.network.layers[1:]], dtype=np.int64)
+        return np.full((self.counts.n_samples, 1), self.time_window) * sizes
 
     @cached_property
     def proxies(self) -> EnergyProxies:
@@ -250,3 +312,25 @@ class Measurement:
         if self.input_macs is not None:
             macs = int(self.input_macs.sum()) / self.counts.n_samples
         return energy_proxies(self.architecture, self.counts.means, self.time_window, events, macs)
+
+    def activity(
+        self, updates: NDArray[np.int64], exit_steps: NDArray[np.int64] | None = None
+    ) -> Activity:
+        """All counts by node, for neuron updates int64 [N, L - 1], and of early answers."""
+        names, currents, macs = self.network.layer_names, self.layers[0].currents, self.input_macs
+        if exit_steps is not None and currents is not None and currents.products == "every_step":
+            macs = currents.sum_per_sample(self.fan_outs[0]) * exit_steps
+        connections = self.network.connection_names
+        return Activity(
+            network=self.network,
+            time_window=self.time_window,
+            counts={
+                "spikes": dict(zip(names, self.counts.per_sample.T, strict=True)),
+                "events": dict(zip(connections, self.synaptic_events.T, strict=True)),
+                "macs": {} if macs is None else {connections[0]: macs},
+                "updates": dict(zip(names[1:], updates.T, strict=True)),
+            },
+            synapses=self.synapses if self.pruned else None,
+            products=None if currents is None else currents.products,
+            exit_steps=exit_steps,
+        )

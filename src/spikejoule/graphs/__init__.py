@@ -4,11 +4,9 @@ nir_out      a trained network as a graph, its metadata, and its file
 
 Other people's graphs, which no stage imports:
 
-nir_in       a graph of any writer, node by node, as a checked `network`
-conventions  what a graph does not say of how it is run, asked for and checked
-plan         what is done in a step, in which order, which edges wait; fan-outs; what is counted
-dynamics     the constants of a step of neurons
-executor     running a plan on events, batch by batch, with this package's kernels
+nir_in       a graph of any writer as a `model.network.Network`, nodes in the order of a step
+conventions  what a graph does not say of how it is run, asked for and checked; constants of a step
+executor     running it on events, batch by batch, with this package's kernels
 running      all of it: a graph and events in, counts out; some are run by the event engine
 
 Source of the format: Pedersen et al., Nature Communications 15, 2024,

@@ -1,4 +1,4 @@
-"""What a NIR graph does not say of how it is run, and who says it.
+"""How a graph of NIR is stepped: what it does not say, who says it, and the constants of a step.
 
 NIR states differential equations. These decide how a simulator steps through them; the same file
 gives other spikes under another choice, so none is guessed:
@@ -13,15 +13,31 @@ initial     potentials begin at ``zero``, at v_leak (``leak``) or at v_reset (``
 
 A graph that this project wrote says dt, reset and comparison in its metadata. Saying something else
 is an error.
+
+With a share a = dt / tau (forward Euler), or a = 1 - exp(-dt / tau), for each time constant,
+
+    LIF, LI        v[t] = (1 - a) v[t-1] + a v_leak + a r x[t]
+    IF, I          v[t] = v[t-1] + dt r x[t]
+    CubaLIF, -LI   i[t] = (1 - a_syn) i[t-1] + a_syn w_in x[t]
+                   v[t] = (1 - a_mem) v[t-1] + a_mem v_leak + a_mem r i[t]
+
+where x[t] is what arrives. For ``current: next_step`` the potential follows i[t-1]. Where v[t]
+reaches the threshold, the neuron spikes and is reset in the same step.
+
+The gains a r, a w_in and dt r are constants that hardware has in its weights: in most exports they
+are 1. They are computed with, and not counted.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal, get_args
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.errors import ArtifactError, ParameterError
-from spikejoule.graphs.network import Network, Neurons, Step, Waiting
+from spikejoule.graphs.kernels.lists import Membrane
 from spikejoule.graphs.nir_out import FORMAT, metadata_of
+from spikejoule.model.network import Network, Neurons, Step, Waiting
 
 Reset = Literal["zero", "subtract"]
 Comparison = Literal["ge", "gt"]
@@ -29,13 +45,16 @@ CurrentTiming = Literal["same_step", "next_step"]
 Initial = Literal["zero", "leak", "reset"]
 Integration = Literal["euler", "exponential"]
 
-ALLOWED: Final[Mapping[str, tuple[str, ...]]] = {
-    "reset": ("zero", "subtract"),
-    "comparison": ("ge", "gt"),
-    "current": ("same_step", "next_step"),
-    "initial": ("zero", "leak", "reset"),
-    "integration": ("euler", "exponential"),
+ALLOWED: Final = {
+    "reset": get_args(Reset),
+    "comparison": get_args(Comparison),
+    "current": get_args(CurrentTiming),
+    "initial": get_args(Initial),
+    "integration": get_args(Integration),
 }
+
+_WHOLE = 1e-3
+"""How far from a whole number of steps a delay may be, in steps."""
 
 
 @dataclass(frozen=True)
@@ -94,27 +113,22 @@ def conventions_of(network: Network, given: Conventions) -> Conventions:
         ParameterError: something is missing, or contradicts the metadata.
         ArtifactError: the metadata are damaged, or say that the network is one of integers.
     """
-    known = {name: getattr(given, name) for name in Conventions.__dataclass_fields__}
-    stated = _stated(network)
+    known, stated, needed = asdict(given), _stated(network), _needed(network)
     for name, value in stated.items():
-        said = known[name]
-        if said is not None and said != value:
+        if known[name] not in (None, value):
             raise ParameterError(
-                f"{name} is given as {said}, but the graph's metadata say {value}: leave it out, "
-                "or remove the metadata from the graph."
+                f"{name} is given as {known[name]}, but the graph's metadata say {value}: leave it "
+                "out, or remove the metadata from the graph."
             )
-        known[name] = value
-    needed = _needed(network)
+    known |= stated
     missing = [f"{name} ({words})" for name, words in needed.items() if known[name] is None]
     if missing:
         raise ParameterError(
             f"The graph does not say how it is run; to be given are {'; '.join(missing)}."
         )
-    for name in ("dt", "reset", "comparison", "current", "initial"):
-        if name not in needed and name not in stated:
-            known[name] = None
-    known["pruned"] = bool(known["pruned"])
-    return Conventions(**known)
+    idle = {"dt", "reset", "comparison", "current", "initial"} - needed.keys() - stated.keys()
+    known |= dict.fromkeys(idle)
+    return Conventions(**known | {"pruned": bool(known["pruned"])})
 
 
 def _stated(network: Network) -> dict[str, Any]:
@@ -132,30 +146,124 @@ def _stated(network: Network) -> dict[str, Any]:
             "the input of the graph's network is a constant current and no spikes: price its "
             "complete checkpoint."
         )
-    return {
-        "dt": own.dt,
-        "reset": own.reset,
-        "comparison": "ge",
-        "integration": "euler",
-        "pruned": own.pruned,
-        "step_ms": own.step_ms,
-    }
+    said = {name: getattr(own, name) for name in ("dt", "reset", "pruned", "step_ms")}
+    return said | {"comparison": "ge", "integration": "euler"}
 
 
 def _needed(network: Network) -> dict[str, str]:
     """What the network's nodes depend on, each with what is allowed."""
-    neurons: list[Neurons] = network.of(Neurons)
-    needed = {}
-    if neurons or network.of(Waiting):
-        needed["dt"] = "seconds of one step"
-    if any(node.spikes for node in neurons):
-        needed["reset"] = "zero or subtract"
-    if any(node.spikes for node in neurons) or network.of(Step):
-        needed["comparison"] = "ge or gt, on the command line --threshold"
-    if any(node.has_current for node in neurons):
-        needed["current"] = "same_step or next_step"
-    elsewhere = ("v_leak", "v_reset")
-    if any(node.parameters[name].any() for node in neurons for name in elsewhere
-           if name in node.parameters):  # fmt: skip
-        needed["initial"] = "zero, leak or reset"
-    return needed
+    neurons = network.of(Neurons)
+    fires = any(node.spikes for node in neurons)
+    elsewhere = [node.parameters[name] for node in neurons for name in ("v_leak", "v_reset")
+                 if name in node.parameters]  # fmt: skip
+    asked = {
+        "dt": (bool(neurons or network.of(Waiting)), "seconds of one step"),
+        "reset": (fires, "zero or subtract"),
+        "comparison": (
+            fires or bool(network.of(Step)),
+            "ge or gt, on the command line --threshold",
+        ),
+        "current": (any(node.has_current for node in neurons), "same_step or next_step"),
+        "initial": (any(values.any() for values in elsewhere), "zero, leak or reset"),
+    }
+    return {name: words for name, (is_needed, words) in asked.items() if is_needed}
+
+
+@dataclass(frozen=True, eq=False)
+class Dynamics:
+    """Constants of the neurons of a node, float64 [n] each.
+
+    Attributes:
+        membrane: of the potential; without a threshold that is infinite.
+        keep_current, gain_current: of the synaptic current; None without one.
+        initial: potential before the first step.
+    """
+
+    membrane: Membrane
+    keep_current: NDArray[np.float64] | None
+    gain_current: NDArray[np.float64] | None
+    initial: NDArray[np.float64]
+
+    def cast(self, dtype: DTypeLike, comparison: str | None) -> "Dynamics":
+        """The same in another type, with the limit of its numbers."""
+        keep, gain = (
+            None if values is None else values.astype(dtype)
+            for values in (self.keep_current, self.gain_current)
+        )
+        membrane = Membrane(*(value.astype(dtype) for value in self.membrane))
+        limit = limit_of(membrane.threshold, comparison)
+        return replace(
+            self, membrane=membrane._replace(limit=limit), keep_current=keep, gain_current=gain,
+            initial=self.initial.astype(dtype),
+        )  # fmt: skip
+
+
+def dynamics_of(node: Neurons, conventions: Conventions) -> Dynamics:
+    """The constants of a node's step.
+
+    Raises:
+        ParameterError: dt is longer than a time constant, or a reset by subtraction is asked for
+            where the graph has a v_reset that is not 0.
+    """
+    values, dt, nothing = node.parameters, conventions.seconds, np.zeros(node.n_out)
+    reset = values.get("v_reset", nothing)
+    if conventions.reset == "subtract" and reset.any():
+        raise ParameterError(
+            f"reset is given as subtract, but the node {node.name!r} resets to its v_reset, which "
+            "is not 0; allowed is zero."
+        )
+    keep_current = gain_current = None
+    if node.has_current:
+        share = _share(node, "tau_syn", conventions)
+        keep_current, gain_current = 1 - share, share * values["w_in"]
+    tau = "tau_mem" if node.has_current else "tau"
+    keep, gain, drive = np.ones(node.n_out), dt * values["r"], nothing
+    if tau in values:
+        share = _share(node, tau, conventions)
+        keep, gain, drive = 1 - share, share * values["r"], share * values["v_leak"]
+    threshold = values.get("v_threshold", np.full(node.n_out, np.inf))
+    begin = {"leak": values.get("v_leak", nothing), "reset": reset}
+    initial = begin.get(conventions.initial or "", nothing)
+    membrane = Membrane(keep, gain, drive, threshold, threshold, reset)
+    return Dynamics(membrane, keep_current, gain_current, initial)
+
+
+def limit_of(threshold: NDArray[Any], comparison: str | None) -> NDArray[Any]:
+    """The least number that fires: a threshold, or, for ``gt``, the number above it."""
+    if comparison != "gt":
+        return threshold
+    above: NDArray[Any] = np.nextafter(threshold, threshold.dtype.type(np.inf))
+    return above
+
+
+def _share(node: Neurons, name: str, conventions: Conventions) -> NDArray[np.float64]:
+    """What a state loses in a step, float64 [n]."""
+    tau, dt = node.parameters[name], conventions.seconds
+    if conventions.integration == "exponential":
+        return -np.expm1(-dt / tau)
+    if dt > tau.min() * (1 + 1e-6):
+        raise ParameterError(
+            f"dt is {dt:g} s, but the {name} of the node {node.name!r} is {tau.min():g} s; allowed "
+            "is a dt that is not longer, or the exponential integration."
+        )
+    share: NDArray[np.float64] = np.minimum(dt / tau, 1)
+    return share
+
+
+def delay_steps(node: Waiting, conventions: Conventions) -> NDArray[np.int64]:
+    """The delay of each unit in steps, int64 [n]; at most 2**62.
+
+    Raises:
+        ParameterError: one is no whole number of steps.
+    """
+    steps = node.seconds / conventions.seconds
+    whole = np.rint(steps)
+    # What is above 0 is a step at least: `Network.waiting` relies on it.
+    apart = np.where((whole == 0) & (steps > 0), 1, np.abs(steps - whole))
+    if (apart > _WHOLE).any():
+        delay = node.seconds[apart.argmax()]
+        raise ParameterError(
+            f"the node {node.name!r} has a delay of {delay:g} s, which is no whole number of steps "
+            f"of {conventions.seconds:g} s; allowed is a dt that divides it."
+        )
+    return np.minimum(whole, 2.0**62).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Running a planned network on event lists, batches of samples side by side.
+"""Running a graph on event lists, batches of samples side by side.
 
 Samples go sixteen abreast (kernels/lists.py). What a node gives in a step is an array and,
 where somebody needs it, a list of the units that give something (`Given`); what arrives at one is
@@ -8,10 +8,11 @@ does, and finds there what the step before has left.
 Fully connected nodes and convolutions multiply what gives something to any of the sixteen samples.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
@@ -19,14 +20,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from spikejoule.core.compiling.emit import LANES
 from spikejoule.encoding.events import EventList
-from spikejoule.graphs.conventions import Conventions
-from spikejoule.graphs.dynamics import dynamics_of, limit_of
+from spikejoule.evaluation.measurement import KINDS, Activity
+from spikejoule.graphs.conventions import Conventions, delay_steps, dynamics_of, limit_of
 from spikejoule.graphs.kernels import lists, synapses
 from spikejoule.graphs.kernels.lists import Given, Slide
-from spikejoule.graphs.network import (
+from spikejoule.model.network import (
+    BY_UNIT,
+    Connection,
     Convolution,
     Dense,
     Input,
+    Network,
     Neurons,
     Node,
     Output,
@@ -35,33 +39,87 @@ from spikejoule.graphs.network import (
     Step,
     Waiting,
 )
-from spikejoule.graphs.plan import KINDS, NEEDS_UNITS, Counts, GraphRun, Plan
 
 Array = NDArray[Any]
+Counts = NDArray[np.int64]
 
 
-def constants_of(node: Node, conventions: Conventions, dtype: DTypeLike) -> Any:
-    """What a node computes with, in the type of the run; ParameterError as `dynamics_of`.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GraphRun(Activity):
+    """N samples that ran through a graph for T steps.
 
-    Of Dense weights [n_in, n_out] and of Convolution [C_in, kernel, channels of a group], each with
-    the biases [n_out, 1], or 0 without; the window of Pooling; the dynamics of neurons; the scale
-    [n], or the limit of a Threshold [n, 1].
+    Attributes:
+        conventions: how.
+        engine: ``event``, the kernels of the project's own networks, or ``graph``.
+        output: what the output received, summed over the steps: spikes of each unit, int64
+            [N, n]; values, float64 [N, n].
+        output_spikes: whether it received spikes alone.
+        recorded: the spikes of the nodes that were asked for.
     """
-    if isinstance(node, Dense | Convolution):
-        weights = node.weight.T if isinstance(node, Dense) else _by_channel(node)
-        bias: Any = 0
-        if node.bias is not None:
-            bias = np.repeat(node.bias.astype(dtype), node.n_out // node.bias.size)[:, None]
-        return np.ascontiguousarray(weights, dtype=dtype), bias
-    if isinstance(node, Pooling):
-        return _slide(node)
-    if isinstance(node, Neurons):
-        return dynamics_of(node, conventions).cast(dtype, conventions.comparison)
-    if isinstance(node, Scaling):
-        return node.scale.astype(dtype)
-    if isinstance(node, Step):
-        return limit_of(node.threshold.astype(dtype), conventions.comparison)[:, None]
-    return None
+
+    conventions: Conventions
+    engine: str
+    output: NDArray[np.int64] | NDArray[np.float64]
+    output_spikes: bool
+    recorded: Mapping[str, EventList]
+
+    @property
+    def predictions(self) -> NDArray[np.int64] | None:
+        """The output with the most spikes, the first of equals, int64 [N]; None for values."""
+        if not self.output_spikes:
+            return None
+        classes: NDArray[np.int64] = self.output.argmax(axis=1)
+        return classes
+
+
+class Prepared:
+    """What all batches of a run share.
+
+    Attributes:
+        network, conventions, dtype: of the run.
+        events: spikes of the input, of all samples.
+        delays: steps of each unit of a delay, int64 [n], by its name.
+        fan_outs: of each node that adds up what single units give, how much a unit adds to, int64
+            [n_in], by name.
+        constants: what each node computes with, in the type of the run, by name: of a `Dense`
+            weights [n_in, n_out] and of a `Convolution` [C_in, kernel, channels of a group], each
+            with the biases [n_out, 1], or 0 without; the window of a `Pooling`; the dynamics of
+            neurons; the scale [n], or the limit of a `Step` [n, 1].
+
+    Raises:
+        ParameterError: as `dynamics_of` and `delay_steps`.
+    """
+
+    def __init__(
+        self, network: Network, conventions: Conventions, events: EventList, dtype: DTypeLike
+    ) -> None:
+        self.network, self.conventions, self.events = network, conventions, events
+        self.dtype = np.dtype(dtype)
+        self.delays = {one.name: delay_steps(one, conventions) for one in network.of(Waiting)}
+        self.fan_outs = {
+            one.name: one.fan_out(bool(conventions.pruned))
+            for one in network.nodes.values()
+            if isinstance(one, Dense | Convolution | Pooling)
+        }
+        self.constants = {name: self._constants_of(one) for name, one in network.nodes.items()}
+
+    def _constants_of(self, node: Node) -> Any:
+        dtype, comparison = self.dtype, self.conventions.comparison
+        if isinstance(node, Dense | Convolution):
+            weights = node.weight.T if isinstance(node, Dense) else _by_channel(node)
+            bias: Any = 0
+            if node.bias is not None:
+                bias = np.repeat(node.bias.astype(dtype), node.n_out // node.bias.size)[:, None]
+            return np.ascontiguousarray(weights, dtype=dtype), bias
+        if isinstance(node, Pooling):
+            return _slide(node)
+        if isinstance(node, Neurons):
+            return dynamics_of(node, self.conventions).cast(dtype, comparison)
+        if isinstance(node, Scaling):
+            return node.scale.astype(dtype)
+        if isinstance(node, Step):
+            return limit_of(node.threshold.astype(dtype), comparison)[:, None]
+        return None
 
 
 def _by_channel(node: Convolution) -> Array:
@@ -101,9 +159,7 @@ class Batch:
     """Some samples, with what each node gives in the present step and what was counted so far.
 
     Attributes:
-        plan, conventions: of the network.
-        constants: `constants_of` each node, by name.
-        events: spikes of the input, of all samples.
+        run: what all batches share.
         first, size: which samples these are; B blocks of LANES, of which the last has room left.
         counts: by kind and node, int64 [B, LANES].
         arrays: by node, what it gives, real [B, n, LANES]; none for nodes of spikes and the output.
@@ -116,41 +172,31 @@ class Batch:
     output: Array
     output_spikes: bool
 
-    def __init__(
-        self,
-        plan: Plan,
-        constants: Mapping[str, Any],
-        conventions: Conventions,
-        events: EventList,
-        samples: slice,
-        dtype: np.dtype[Any],
-    ) -> None:
-        self.plan, self.constants, self.conventions = plan, constants, conventions
-        self.events, self.dtype = events, dtype
-        self.first = samples.start
-        self.size = min(samples.stop, events.n_samples) - samples.start
+    def __init__(self, run: Prepared, samples: slice) -> None:
+        self.run, self.first = run, samples.start
+        self.size = min(samples.stop, run.events.n_samples) - samples.start
         self.n_blocks = -(-self.size // LANES)
         self.counts: dict[str, dict[str, Counts]] = {kind: {} for kind in KINDS}
         self.arrays: dict[str, Array] = {}
         self.given: dict[str, Given] = {}
         self._alike: list[tuple[Counts, Counts, int]] = []
-        for node in plan.nodes:
+        for node in run.network.nodes.values():
             self._make_room(node)
 
     def zeros(self, n_units: int) -> Array:
         """Real [B, n, LANES]."""
-        return np.zeros((self.n_blocks, n_units, LANES), self.dtype)
+        return np.zeros((self.n_blocks, n_units, LANES), self.run.dtype)
 
     def _make_room(self, node: Node) -> None:
         """The array or the list that others find a node's step in."""
-        spikes = node.name in self.plan.spiking
+        network, spikes = self.run.network, node.name in self.run.network.spiking
         if not spikes and not isinstance(node, Output):
             self.arrays[node.name] = self.zeros(node.n_out)
-        reads_units = [isinstance(one, NEEDS_UNITS) for one in self.plan.consumers_of(node.name)]
+        reads_units = [isinstance(one, BY_UNIT) for one in network.readers_of(node.name)]
         if spikes or isinstance(node, Waiting) or any(reads_units):
             n_blocks, n_units = self.n_blocks, node.n_out
             # Who adds up what it gave the step before does not begin its sums in the same place.
-            adds_own = isinstance(node, NEEDS_UNITS) and node.name in self.plan.sources[node.name]
+            adds_own = isinstance(node, BY_UNIT) and node.name in network.sources[node.name]
             self.given[node.name] = Given(
                 self.zeros(n_units) if spikes or adds_own else self.arrays[node.name],
                 np.zeros((n_blocks, n_units), np.uint8),
@@ -162,11 +208,11 @@ class Batch:
 
     def givens(self, node: Node) -> list[Given]:
         """What each source of a node gives."""
-        return [self.given[source] for source in self.plan.sources[node.name]]
+        return [self.given[source] for source in self.run.network.sources[node.name]]
 
     def arriving(self, node: Node) -> tuple[Array, list[Action]]:
         """The array in which what a node's sources give is added up, and how."""
-        given = [self.amounts(source) for source in self.plan.sources[node.name]]
+        given = [self.amounts(source) for source in self.run.network.sources[node.name]]
         if len(given) == 1:
             return given[0], []
         sums = self.zeros(node.n_in)
@@ -194,22 +240,32 @@ class Batch:
     def tallies(self, node: Node, of_spikes: str, of_values: str) -> list[Action]:
         """Counting what arrives, each edge as the kind of operation that its source makes it.
 
-        Where all units have the same fan-out, `count_alike` does it from what was given in all.
+        Where all units have the same fan-out, `finish` does it from what was given in all.
         """
         actions: list[Action] = []
-        fan_out = self.plan.fan_outs[node.name]
-        for source, given in zip(self.plan.sources[node.name], self.givens(node), strict=True):
-            total = self.count(of_spikes if source in self.plan.spiking else of_values, node.name)
-            if np.ptp(fan_out) or (source, node.name) in self.plan.waiting:
+        fan_out = self.run.fan_outs[node.name]
+        for source, given in zip(
+            self.run.network.sources[node.name], self.givens(node), strict=True
+        ):
+            total = self.count(
+                of_spikes if source in self.run.network.spiking else of_values, node.name
+            )
+            if np.ptp(fan_out) or (source, node.name) in self.run.network.waiting:
                 actions.append(partial(tally, given, fan_out, total))
             else:
                 self._alike.append((total, given.totals, int(fan_out[0])))
         return actions
 
-    def count_alike(self) -> None:
-        """After the last step."""
+    def finish(self) -> None:
+        """After the last step: leave counts and output alone, by sample."""
         for total, given, fan_out in self._alike:
             total += fan_out * given
+        self.counts = {
+            kind: {name: self.by_sample(total) for name, total in of_nodes.items()}
+            for kind, of_nodes in self.counts.items()
+        }
+        self.output = self.by_sample(self.output)
+        self.arrays, self.given, self._alike = {}, {}, []
 
 
 def tally(given: Given, fan_out: Counts, total: Counts, step: int) -> None:
@@ -221,7 +277,7 @@ def actions_of(batch: Batch) -> list[Action]:
     """All that is done in a step, in order; it makes the batch's output, too."""
     actions: list[Action] = []
     later: list[Action] = []
-    for node in batch.plan.nodes:
+    for node in batch.run.network.nodes.values():
         if isinstance(node, Waiting):
             now, at_the_end = _waiting(batch, node)
             later += at_the_end
@@ -243,41 +299,33 @@ def _listing(given: Given, values: Array) -> Action:
 
 
 def _input(batch: Batch, node: Input) -> list[Action]:
-    events, given = batch.events, batch.given[node.name]
+    events, given = batch.run.events, batch.given[node.name]
     sources, offsets, n_steps = events.sources, events.offsets, events.n_steps
     first = batch.first * n_steps
     size = batch.size
     return [lambda step: lists.take_events(sources, offsets, first + step, n_steps, size, given)]
 
 
-def _dense(batch: Batch, node: Dense) -> list[Action]:
-    weights, bias = batch.constants[node.name]
+def _connection(batch: Batch, node: Connection) -> list[Action]:
+    weights, bias = batch.run.constants[node.name]
     sums, givens = batch.arrays[node.name], batch.givens(node)
+    slide = None if isinstance(node, Dense) else _slide(node)
 
     def add(step: int) -> None:
         np.copyto(sums, bias)
         for given in givens:
-            synapses.add_dense(given, weights, sums)
-
-    return [*batch.tallies(node, "events", "macs"), add]
-
-
-def _convolution(batch: Batch, node: Convolution) -> list[Action]:
-    weights, bias = batch.constants[node.name]
-    sums, givens, slide = batch.arrays[node.name], batch.givens(node), _slide(node)
-
-    def add(step: int) -> None:
-        np.copyto(sums, bias)
-        for given in givens:
-            synapses.add_convolution(given, slide, weights, sums)
+            if slide is None:
+                synapses.add_dense(given, weights, sums)
+            else:
+                synapses.add_convolution(given, slide, weights, sums)
 
     return [*batch.tallies(node, "events", "macs"), add]
 
 
 def _pooling(batch: Batch, node: Pooling) -> list[Action]:
-    sums, slide = batch.arrays[node.name], batch.constants[node.name]
+    sums, slide = batch.arrays[node.name], batch.run.constants[node.name]
     givens = batch.givens(node)
-    share = batch.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
+    share = batch.run.dtype.type(1 / (slide.kernel_y * slide.kernel_x))
 
     def add(step: int) -> None:
         sums.fill(0)
@@ -297,9 +345,9 @@ def _pooling(batch: Batch, node: Pooling) -> list[Action]:
 
 
 def _scaling(batch: Batch, node: Scaling) -> list[Action]:
-    sums, scale = batch.arrays[node.name], batch.constants[node.name]
+    sums, scale = batch.arrays[node.name], batch.run.constants[node.name]
     givens, total = batch.givens(node), batch.count("multiplications", node.name)
-    sources, spiking = batch.plan.sources[node.name], batch.plan.spiking
+    sources, spiking = batch.run.network.sources[node.name], batch.run.network.spiking
     values = [batch.given[source] for source in sources if source not in spiking]
     once = np.ones(node.n_in, np.int64)
 
@@ -313,13 +361,13 @@ def _scaling(batch: Batch, node: Scaling) -> list[Action]:
 
 def _neurons(batch: Batch, node: Neurons) -> list[Action]:
     arriving, actions = batch.arriving(node)
-    dynamics = batch.constants[node.name]
+    dynamics = batch.run.constants[node.name]
     membrane = dynamics.membrane
     # Neurons without spikes give their potential: 0 before the first step, as everything.
     potential = batch.zeros(node.n_out) if node.spikes else batch.arrays[node.name]
     current = batch.zeros(node.n_out) if node.has_current else arriving
     keep, gain = dynamics.keep_current, dynamics.gain_current
-    subtracts, given = batch.conventions.reset == "subtract", batch.given.get(node.name)
+    subtracts, given = batch.run.conventions.reset == "subtract", batch.given.get(node.name)
 
     def follow(step: int) -> None:
         lists.follow(keep, gain, arriving, current)
@@ -333,13 +381,13 @@ def _neurons(batch: Batch, node: Neurons) -> list[Action]:
             lists.integrate(membrane, current, potential)
 
     own: list[Action] = [follow, integrate] if node.has_current else [integrate]
-    later = batch.conventions.current == "next_step"
+    later = batch.run.conventions.current == "next_step"
     return [*actions, *(own[::-1] if later else own)]
 
 
 def _step(batch: Batch, node: Step) -> list[Action]:
     arriving, actions = batch.arriving(node)
-    limit, given = batch.constants[node.name], batch.given[node.name]
+    limit, given = batch.run.constants[node.name], batch.given[node.name]
 
     def compare(step: int) -> None:
         np.greater_equal(arriving, limit, out=given.amounts)
@@ -354,17 +402,17 @@ def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
     What waits longer than the samples last is never given, and needs no place.
     """
     arriving, actions = batch.arriving(node)
-    steps = np.minimum(batch.plan.delays[node.name], batch.events.n_steps)
+    steps = np.minimum(batch.run.delays[node.name], batch.run.events.n_steps)
     depth = int(steps.max()) + 1
     given = batch.given[node.name]
-    ring, units = np.zeros((depth, *given.amounts.shape), batch.dtype), np.arange(node.n_out)
+    ring, units = np.zeros((depth, *given.amounts.shape), batch.run.dtype), np.arange(node.n_out)
 
     def store(step: int) -> None:
         ring[step % depth] = arriving
 
     def give(step: int) -> None:
         given.amounts[:] = ring[(step - steps) % depth, :, units].swapaxes(0, 1)
-        if node.name in batch.plan.spiking:
+        if node.name in batch.run.network.spiking:
             lists.take_nonzero(given)
 
     if steps.min() >= 1:
@@ -373,8 +421,8 @@ def _waiting(batch: Batch, node: Waiting) -> tuple[list[Action], list[Action]]:
 
 
 def _output(batch: Batch, node: Output) -> list[Action]:
-    sources = batch.plan.sources[node.name]
-    batch.output_spikes = len(sources) == 1 and sources[0] in batch.plan.spiking
+    sources = batch.run.network.sources[node.name]
+    batch.output_spikes = len(sources) == 1 and sources[0] in batch.run.network.spiking
     arriving, actions = batch.arriving(node)
     batch.output = np.zeros(arriving.shape, np.int64 if batch.output_spikes else np.float64)
     return [
@@ -385,8 +433,8 @@ def _output(batch: Batch, node: Output) -> list[Action]:
 
 _MAKE: dict[type[Node], Callable[[Batch, Any], list[Action]]] = {
     Input: _input,
-    Dense: _dense,
-    Convolution: _convolution,
+    Dense: _connection,
+    Convolution: _connection,
     Pooling: _pooling,
     Scaling: _scaling,
     Neurons: _neurons,
@@ -403,7 +451,7 @@ _MOST_SAMPLES = 4096
 
 
 def execute(
-    plan: Plan,
+    network: Network,
     conventions: Conventions,
     events: EventList,
     dtype: DTypeLike = np.float32,
@@ -412,68 +460,76 @@ def execute(
     """Run all samples, batches of them on as many threads as the kernels have.
 
     Args:
-        plan: of the network.
+        network: a graph.
         conventions: checked ones.
         events: spikes of the input.
         dtype: float32, or float64 for exact comparisons.
         record: nodes whose spikes are kept.
     """
-    constants = {node.name: constants_of(node, conventions, dtype) for node in plan.nodes}
-    n_units = sum(node.n_in + node.n_out for node in plan.nodes)
-    for steps in plan.delays.values():
+    prepared = Prepared(network, conventions, events, dtype)
+    n_units = sum(node.n_in + node.n_out for node in network.nodes.values())
+    for steps in prepared.delays.values():
         n_units += steps.size * min(int(steps.max()), events.n_steps)
     # A thread for which a step is little work waits for the others' Python, and slows them down.
     most = min(events.n_samples * n_units // _THREAD_NUMBERS, _ALL_NUMBERS // (LANES * n_units))
     threads = max(1, min(numba.get_num_threads(), most))
     size = min(_MOST_SAMPLES, _BATCH_NUMBERS // n_units, -(-events.n_samples // threads))
     size = LANES * max(1, -(-size // LANES))
-    firsts = range(0, events.n_samples, size)
 
-    def run(first: int) -> _Outcome:
-        samples = slice(first, first + size)
-        batch = Batch(plan, constants, conventions, events, samples, np.dtype(dtype))
-        return _run(batch, record)
+    def run(first: int) -> tuple[Batch, dict[str, Array]]:
+        return _run(Batch(prepared, slice(first, first + size)), record)
 
-    if threads == 1:
-        outcomes = list(map(run, firsts))
-    else:
-        with ThreadPoolExecutor(max_workers=threads) as pool:
-            outcomes = list(pool.map(run, firsts))
-    return GraphRun(
-        plan, conventions, "graph", events.n_steps,
-        {kind: {name: np.concatenate([one.counts[kind][name] for one in outcomes])
-                for name in outcomes[0].counts[kind]} for kind in KINDS},
-        np.concatenate([one.output for one in outcomes]),
-        outcomes[0].output_spikes,
-        {name: EventList.from_dense(np.concatenate([one.marks[name] for one in outcomes]))
-         for name in record},
-    )  # fmt: skip
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        outcomes = list(pool.map(run, range(0, events.n_samples, size)))
+    batches = [batch for batch, _ in outcomes]
 
+    def joined(arrays: Iterable[Array]) -> Array:
+        return np.concatenate([*arrays])
 
-class _Outcome(NamedTuple):
-    """What is left of a batch: as of `Batch`, and the spikes of nodes, bool [B, T, n]."""
-
-    counts: Mapping[str, Mapping[str, Counts]]
-    output: NDArray[Any]
-    output_spikes: bool
-    marks: Mapping[str, NDArray[np.bool_]]
-
-
-def _run(batch: Batch, record: Sequence[str]) -> _Outcome:
-    """Take all steps."""
-    actions, n_steps = actions_of(batch), batch.events.n_steps
-    marks = {
-        name: np.zeros((batch.size, n_steps, batch.plan.nodes_by_name[name].n_out), np.bool_)
-        for name in record
+    counts = {
+        kind: {name: joined(one.counts[kind][name] for one in batches) for name in of_nodes}
+        for kind, of_nodes in batches[0].counts.items()
     }
+    counts["updates"] = {
+        one.name: np.full(events.n_samples, events.n_steps * one.n_out, dtype=np.int64)
+        for one in network.of(Neurons)
+    }
+    return GraphRun(
+        network=network,
+        time_window=events.n_steps,
+        counts=counts,
+        synapses=synapses_left(network, conventions),
+        conventions=conventions,
+        engine="graph",
+        output=joined(one.output for one in batches),
+        output_spikes=batches[0].output_spikes,
+        recorded={
+            name: EventList.from_dense(joined(marks[name] for _, marks in outcomes))
+            for name in record
+        },
+    )
+
+
+def synapses_left(network: Network, conventions: Conventions) -> tuple[int, ...] | None:
+    """Of each connection, if a weight of zero is none; kernels are stored whole. Else None."""
+    if not conventions.pruned:
+        return None
+    return tuple(
+        int(np.count_nonzero(one.weight)) if isinstance(one, Dense) else one.n_weights
+        for one in network.connections
+    )
+
+
+def _run(batch: Batch, record: Sequence[str]) -> tuple[Batch, dict[str, Array]]:
+    """Take all steps; what is left are counts and output by sample, and the spikes of nodes, bool
+    [samples, T, n]."""
+    actions, n_steps = actions_of(batch), batch.run.events.n_steps
+    nodes = batch.run.network.nodes
+    marks = {name: np.zeros((batch.size, n_steps, nodes[name].n_out), np.bool_) for name in record}
     for step in range(n_steps):
         for action in actions:
             action(step)
         for name in record:
             marks[name][:, step] = batch.by_sample(batch.given[name].amounts)
-    batch.count_alike()
-    counts = {
-        kind: {name: batch.by_sample(total) for name, total in of_nodes.items()}
-        for kind, of_nodes in batch.counts.items()
-    }
-    return _Outcome(counts, batch.by_sample(batch.output), batch.output_spikes, marks)
+    batch.finish()
+    return batch, marks

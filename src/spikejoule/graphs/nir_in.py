@@ -1,14 +1,23 @@
-"""NIR's graphs, from a file or in memory, as checked networks.
+"""NIR's graphs, from a file or in memory, as networks: flat arrays, and shapes that fit.
 
 No metadata are needed. Nodes of nested graphs get the name ``outer.inner``, and an edge to or from
-a nested graph leads to its input or from its output.
+a nested graph leads to its input or from its output. Nodes that only pass on (Flatten, and the ends
+of nested graphs) are joined away.
 
-Each node of NIR as a node of a checked network: flat arrays, and a shape that fits.
+The order of a step: in a step every node needs what its sources give in the same step. Around a
+cycle that is impossible, so an edge of each cycle gives what its source gave the step before, and 0
+in the first step. It is the edge that leads back to the node of the cycle that is the fewest edges
+away from the input; of equals, to the first by name. So spikes go into a recurrent layer without a
+delay, and from it through its recurrent weights back into it one step later, as NIRTorch does it.
+
+A Delay node whose units all wait gives what came before in any case: no edge of a cycle through it
+waits.
 """
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from graphlib import TopologicalSorter
 from typing import Any, Final
 
 import h5py
@@ -19,10 +28,10 @@ from numpy.typing import NDArray
 
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.store import open_regular
-from spikejoule.graphs.network import (
+from spikejoule.model.network import (
     Convolution,
     Dense,
-    Identity,
+    Edge,
     Input,
     Network,
     Neurons,
@@ -35,7 +44,6 @@ from spikejoule.graphs.network import (
     Waiting,
     Windows,
 )
-from spikejoule.graphs.plan import Edge, order_of, output_size
 
 _NEURONS: Final = {
     "IF": ("r", "v_threshold", "v_reset"),
@@ -45,222 +53,19 @@ _NEURONS: Final = {
     "LI": ("tau", "r", "v_leak"),
     "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
 }
-_TIMES: Final = ("tau", "tau_syn", "tau_mem")
+
+MAX_ARRAY_BYTES: Final = 2 << 30
+"""Of all arrays of a file, unpacked; its weights take as much again in float64."""
+
+
+class _Passing(Node):
+    """Flatten, and the ends of a nested graph: gives what it receives."""
 
 
 def fits(given: Shape, taken: Shape) -> bool:
     """Whether values of a shape are those of another: the same, or one of the two is flat."""
     one, other = ([size for size in shape if size != 1] for shape in (given, taken))
     return math.prod(one) == math.prod(other) and (min(len(one), len(other)) <= 1 or one == other)
-
-
-def _input(name: str, raw: Any, shape: Shape) -> Node:
-    """The input, whose shape a graph has to say."""
-    value = raw.input_type["input"]
-    sizes = () if value is None else _whole(value)
-    if not sizes or min(sizes) < 1:
-        raise ArtifactError(f"has the shape {sizes}; sizes of 1 or more are needed.")
-    return Input(name, sizes, sizes)
-
-
-def _output(name: str, raw: Any, shape: Shape) -> Node:
-    return Output(name, shape, shape)
-
-
-def _array(value: Any) -> NDArray[np.float64]:
-    """An array of finite numbers; tensors of torch as exporters leave them in a graph, too."""
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    found = np.asarray(value)
-    if found.dtype.kind not in "fiub":
-        raise ValueError(f"it holds {found.dtype} where numbers are needed")
-    found = found.astype(np.float64)
-    if not (np.abs(found) <= np.finfo(np.float32).max).all():
-        raise ValueError("it holds numbers that are not finite in float32")
-    return found
-
-
-def _whole(value: Any) -> tuple[int, ...]:
-    """Whole numbers, of an array or of one."""
-    found = np.atleast_1d(_array(value))
-    if (found != np.rint(found)).any():
-        raise ValueError(f"it holds {found.tolist()} where whole numbers are needed")
-    return tuple(int(size) for size in found)
-
-
-def _each(what: str, value: Any, shape: Shape) -> NDArray[np.float64]:
-    """A parameter for every unit, flat: one number stands for all."""
-    found, size = _array(value), math.prod(shape)
-    if found.size == 1:
-        return np.full(size, found.item())
-    if not fits(found.shape, shape):
-        raise ArtifactError(
-            f"takes {size} values of the shape {shape}, but its {what} has the shape {found.shape}."
-        )
-    return found.reshape(-1)
-
-
-def _dense(name: str, raw: Any, shape: Shape) -> Node:
-    weight = _array(raw.weight)
-    if weight.ndim != 2:
-        raise ArtifactError(
-            f"has a weight of {weight.ndim} dimensions; [target, source] is allowed."
-        )
-    if weight.shape[1] != math.prod(shape):
-        raise ArtifactError(f"takes {weight.shape[1]} values, but is given the shape {shape}.")
-    out = (weight.shape[0],)
-    bias = None
-    if hasattr(raw, "bias"):
-        bias = _each("bias", raw.bias, out)
-    return Dense(name, shape, out, weight, bias)
-
-
-def _convolution(name: str, raw: Any, shape: Shape) -> Node:
-    """Conv1d and Conv2d; the former has a height of 1."""
-    weight, is_flat = _array(raw.weight), type(raw).__name__ == "Conv1d"
-    if is_flat:
-        weight = weight[:, :, None, :]
-        if len(shape) == 2:
-            shape = (shape[0], 1, shape[1])
-        if len(shape) == 3 and shape[1] != 1:
-            raise ArtifactError(f"takes (channels, length), but is given {shape}.")
-
-    def pair(value: Any, height: int = 1) -> tuple[int, int]:
-        if not is_flat:
-            return _pair(value)
-        (size,) = _whole(value)
-        return height, size
-
-    stride, dilation = pair(raw.stride), pair(raw.dilation)
-    declared = None if raw.input_shape is None else pair(raw.input_shape)
-    (groups,) = _whole(raw.groups)
-    if weight.ndim != 4:
-        raise ValueError(f"its weight has the shape {weight.shape}")
-    if groups < 1 or weight.shape[0] % groups:
-        raise ArtifactError(
-            f"has {weight.shape[0]} channels in {groups} groups, which must divide them."
-        )
-    channels = weight.shape[1] * groups
-    if declared and len(shape) != 3 and math.prod(shape) == channels * math.prod(declared):
-        shape = (channels, *declared)
-    if len(shape) != 3 or shape[0] != channels or (declared and shape[1:] != declared):
-        needed = (channels, *(declared or ("any", "any")))
-        raise ArtifactError(f"takes the shape {needed}, but is given {shape}.")
-    kernel = (int(weight.shape[2]), int(weight.shape[3]))
-    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-    padding = raw.padding.decode() if isinstance(raw.padding, bytes) else raw.padding
-    before, is_same = (0, 0), False
-    if not isinstance(padding, str):
-        before = pair(padding, 0)
-    elif padding == "same":
-        if stride != (1, 1):
-            raise ArtifactError("has the padding 'same', which needs stride 1.")
-        before, is_same = (reach[0] // 2, reach[1] // 2), True
-    elif padding != "valid":
-        raise ValueError(f"its padding is {padding!r:.80}; same, valid or numbers are allowed")
-    both = reach if is_same else [2 * value for value in before]
-    windows = Windows(kernel, stride, before, dilation)
-    out = (weight.shape[0], *_placed(shape, windows, both))
-    bias = None
-    if getattr(raw, "bias", None) is not None:
-        bias = _each("bias", raw.bias, (weight.shape[0],))
-    return Convolution(name, shape, out, weight, bias, groups, windows)
-
-
-def _placed(shape: Shape, windows: Windows, both: Any) -> tuple[int, int]:
-    """Places of a window in height and width."""
-    if min(*windows.kernel, *windows.stride, *windows.dilation) >= 1 and min(windows.padding) >= 0:
-        rows, columns = (output_size(shape[1 + a], windows, a, both[a]) for a in (0, 1))
-        if min(rows, columns) >= 1:
-            return rows, columns
-    raise ArtifactError(f"has a window that does not fit the shape {shape}.")
-
-
-def _pooling(name: str, raw: Any, shape: Shape) -> Node:
-    if len(shape) != 3:
-        raise ArtifactError(f"takes (channels, height, width), not {shape}.")
-    padding = _pair(raw.padding)
-    windows = Windows(_pair(raw.kernel_size), _pair(raw.stride), padding)
-    places = _placed(shape, windows, [2 * value for value in padding])
-    average = type(raw).__name__ == "AvgPool2d"
-    return Pooling(name, shape, (shape[0], *places), windows, average)
-
-
-def _pair(value: Any) -> tuple[int, int]:
-    sizes = _whole(value)
-    first, last = sizes * 2 if len(sizes) == 1 else sizes
-    return first, last
-
-
-def _flatten(name: str, raw: Any, shape: Shape) -> Node:
-    start, end = *_whole(raw.start_dim), *_whole(raw.end_dim)
-    start, end = (place + len(shape) if place < 0 else place for place in (start, end))
-    if not 0 <= start <= end < len(shape):
-        # Of tools that count the samples' axis, which the shape does not have: flat is flat.
-        start, end = 0, len(shape) - 1
-    flat = math.prod(shape[start : end + 1])
-    return Identity(name, shape, (*shape[:start], flat, *shape[end + 1 :]))
-
-
-def _identity(name: str, raw: Any, shape: Shape) -> Node:
-    return Identity(name, shape, shape)
-
-
-def _scaling(name: str, raw: Any, shape: Shape) -> Node:
-    return Scaling(name, shape, shape, _each("scale", raw.scale, shape))
-
-
-def _step(name: str, raw: Any, shape: Shape) -> Node:
-    return Step(name, shape, shape, _each("threshold", raw.threshold, shape))
-
-
-def _waiting(name: str, raw: Any, shape: Shape) -> Node:
-    seconds = _each("delay", raw.delay, shape)
-    if (seconds < 0).any():
-        raise ArtifactError("has a delay below 0.")
-    return Waiting(name, shape, shape, seconds)
-
-
-def _neurons(name: str, raw: Any, shape: Shape) -> Node:
-    kind = type(raw).__name__
-    values = {what: _each(what, getattr(raw, what), shape) for what in _NEURONS[kind]}
-    for what in _TIMES:
-        if what in values and (values[what] <= 0).any():
-            raise ArtifactError(f"has a {what} that is not above 0.")
-    return Neurons(name, shape, shape, kind, values)
-
-
-ENDS: Final = ("Input", "Output")
-"""The ends of a graph."""
-
-BUILDERS: Final[Mapping[str, Callable[[str, Any, Shape], Node]]] = {
-    "Input": _input,
-    "Output": _output,
-    "Affine": _dense,
-    "Linear": _dense,
-    "Conv1d": _convolution,
-    "Conv2d": _convolution,
-    "SumPool2d": _pooling,
-    "AvgPool2d": _pooling,
-    "Flatten": _flatten,
-    "Identity": _identity,
-    "Scale": _scaling,
-    "Threshold": _step,
-    "Delay": _waiting,
-    **dict.fromkeys(_NEURONS, _neurons),
-}
-"""What makes a node of a name, the node of nir, and the shape that it is given, () for the input.
-
-They raise ArtifactError for what does not fit, in words that follow the node's name, ValueError and
-the like for what is damaged.
-"""
-
-
-MAX_ARRAY_BYTES: Final = 2 << 30
-"""Of all arrays of a file, unpacked; its weights take as much again in float64."""
-
-MAX_DEPTH: Final = 64
-"""Of groups in one another."""
 
 
 def read_nir(path: str | os.PathLike[str]) -> Network:
@@ -273,7 +78,7 @@ def read_nir(path: str | os.PathLike[str]) -> Network:
     open_regular(path).close()
     try:
         with h5py.File(path, "r") as file:
-            _check_group(path, file, [0])
+            _check_content(path, file)
             content = hdf2dict(file["node"])
     except (AttributeError, OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
@@ -290,34 +95,28 @@ def read_nir(path: str | os.PathLike[str]) -> Network:
         raise ArtifactError(f"{path}: {error}") from None
 
 
-def _check_group(
-    path: str | os.PathLike[str], group: h5py.Group, read: list[int], depth: int = 0
-) -> None:
-    """Raise ArtifactError unless all arrays lie in this file itself and fit into memory.
+def _check_content(path: str | os.PathLike[str], file: h5py.File) -> None:
+    """Raise ArtifactError unless all arrays lie in this file itself, once, and fit into memory.
 
     HDF5 declares sizes apart from what is stored, takes data from other files, and can hold a group
-    within itself. `read` has the bytes that the arrays take so far.
+    within itself.
     """
-    if depth > MAX_DEPTH:
-        raise ArtifactError(f"{path} holds groups more than {MAX_DEPTH} deep.")
-    for name in group:
-        if isinstance(group.get(name, getlink=True), h5py.ExternalLink):
-            raise ArtifactError(f"{path} takes {name!r:.80} from another file, which is not read.")
-        item = group[name]
-        if isinstance(item, h5py.Group):
-            _check_group(path, item, read, depth + 1)
-        elif isinstance(item, h5py.Dataset):
-            if item.external or item.is_virtual:
-                raise ArtifactError(
-                    f"{path} takes the data of {item.name!r:.80} from another file, which is not "
-                    "read."
-                )
-            read[0] += math.prod(item.shape or ()) * item.dtype.itemsize
-            if read[0] > MAX_ARRAY_BYTES:
-                raise ArtifactError(
-                    f"{path} declares arrays of {read[0]:,} bytes up to {item.name!r:.80}; "
-                    f"{MAX_ARRAY_BYTES:,} are allowed."
-                )
+    links: list[tuple[str, Any]] = []
+    file.visititems_links(lambda name, link: links.append((name, link)))
+    read = 0
+    for name, link in links:
+        item = file[name] if isinstance(link, h5py.HardLink) else None
+        is_array = isinstance(item, h5py.Dataset)
+        if item is None or (is_array and (item.external or item.is_virtual)):
+            raise ArtifactError(f"{path} takes {name!r:.80} from elsewhere, which is not read.")
+        if h5py.h5o.get_info(item.id).rc > 1:
+            raise ArtifactError(f"{path} holds {name!r:.80} in several places.")
+        read += math.prod(item.shape or ()) * item.dtype.itemsize if is_array else 0
+        if read > MAX_ARRAY_BYTES:
+            raise ArtifactError(
+                f"{path} declares arrays of {read:,} bytes up to {name!r:.80}; "
+                f"{MAX_ARRAY_BYTES:,} are allowed."
+            )
 
 
 def _graphs(content: Any, path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -350,95 +149,161 @@ def network_of(graph: nir.NIRGraph) -> Network:
         reason = graph.metadata.get("reason", "it was written without")
         raise ArtifactError(f"the graph has no nodes: {reason!s:.300}.")
     raw, edges = _flat(graph, "")
+    entry, end = (_only(kind, raw, "a graph") for kind in ("Input", "Output"))
     for source, target in edges:
-        if type(raw[target]).__name__ == "Input" or type(raw[source]).__name__ == "Output":
+        if target == entry or source == end:
             raise ArtifactError(
                 f"the edge {source} -> {target} leads into the input or out of the output."
             )
-    ends: dict[str, str] = {}
-    for kind in ENDS:
-        names = [name for name, node in raw.items() if type(node).__name__ == kind]
-        if len(names) != 1:
-            found = ", ".join(names) or "none"
-            raise ArtifactError(f"a graph must have one {kind} node, but this one has {found}.")
-        ends[kind] = names[0]
-    order = order_of(edges, ends["Input"])
-    unreached = sorted(set(raw) - set(order.names))
+    names, waiting = ordered(edges, entry)
+    unreached = sorted(set(raw) - set(names))
     if unreached:
         raise ArtifactError(f"the input leads to no node {', '.join(unreached)}.")
     nodes: dict[str, Node] = {}
-    for name in order.names:
-        sources = [a for a, b in edges if b == name and (a, b) not in order.waiting]
-        shapes = {source: nodes[source].out_shape for source in sources}
-        nodes[name] = _built(name, raw[name], _common_shape(name, shapes))
-    for source, target in order.waiting:
-        given, taken = nodes[source], nodes[target]
-        if not fits(given.out_shape, taken.in_shape):
-            raise _misfit(target, taken.in_shape, source, given.out_shape)
-    return Network(nodes, tuple(edges), graph.metadata)
+    for name in names:
+        given = [one for one, target in edges if target == name and (one, name) not in waiting]
+        shape = nodes[given[0]].out_shape if given else ()
+        for source in given:
+            _check_fit(nodes[source], name, shape)
+        nodes[name] = _built(name, raw[name], shape)
+    for source, target in waiting:
+        _check_fit(nodes[source], target, nodes[target].in_shape)
+    joined = _without_passing(nodes, edges)
+    late = [name for name, one in nodes.items() if isinstance(one, Waiting) and one.seconds.min()]
+    names, waiting = ordered(joined, entry, late)
+    return Network(
+        {name: nodes[name] for name in names}, tuple(joined), waiting=waiting,
+        metadata=graph.metadata,
+    )  # fmt: skip
 
 
 def _flat(graph: nir.NIRGraph, prefix: str) -> tuple[dict[str, nir.NIRNode], list[Edge]]:
     """All nodes by their full names, and the edges between them."""
     nodes: dict[str, nir.NIRNode] = {}
     edges: list[Edge] = []
-    entries: dict[str, str] = {}
-    exits: dict[str, str] = {}
+    ends: dict[str, tuple[str, str]] = {}
     for name, node in graph.nodes.items():
         full = f"{prefix}{name}"
-        kind = type(node).__name__
+        inner = {full: node}
+        ends[name] = full, full
         if isinstance(node, nir.NIRGraph):
+            what = f"the nested graph {full!r}"
+            entry, end = (_only(kind, node.nodes, what) for kind in ("Input", "Output"))
             inner, inner_edges = _flat(node, f"{full}.")
-            twice = sorted(inner.keys() & {*nodes, *(f"{prefix}{one}" for one in graph.nodes)})
-            if twice:
-                raise ArtifactError(
-                    f"the name {twice[0]!r} stands for two nodes, one of them in the nested graph "
-                    f"{full!r}."
-                )
-            nodes |= inner
             edges += inner_edges
-            for end, chosen in (("Input", entries), ("Output", exits)):
-                names = [one for one in node.nodes if type(node.nodes[one]).__name__ == end]
-                if len(names) != 1:
-                    raise ArtifactError(
-                        f"the nested graph {full!r} must have one {end} node, but has "
-                        f"{', '.join(names) or 'none'}."
-                    )
-                chosen[name] = f"{full}.{names[0]}"
-                nodes[chosen[name]] = nir.ir.graph.Identity({end.lower(): None})
-        elif kind in BUILDERS:
-            nodes[full] = node
-            entries[name] = exits[name] = full
-        else:
-            raise _unknown(full, kind)
-    own: list[Edge] = []
+            ends[name] = f"{full}.{entry}", f"{full}.{end}"
+            inner |= {one: nir.ir.graph.Identity({"input": None}) for one in ends[name]}
+        elif type(node).__name__ not in BUILDERS:
+            raise _unknown(full, type(node).__name__)
+        twice = sorted(inner.keys() & nodes.keys())
+        if twice:
+            raise ArtifactError(f"the name {twice[0]!r} stands for two nodes.")
+        nodes |= inner
     for source, target in graph.edges:
-        for end in (source, target):
-            if end not in entries:
+        for one in (source, target):
+            if one not in ends:
                 raise ArtifactError(
-                    f"the edge {prefix}{source} -> {prefix}{target} has an end {end!r} that is no "
+                    f"the edge {prefix}{source} -> {prefix}{target} has an end {one!r} that is no "
                     "node of the graph."
                 )
-        edge = (exits[source], entries[target])
-        if edge in own:
+        edge = (ends[source][1], ends[target][0])
+        if edge in edges:
             raise ArtifactError(f"the edge {edge[0]} -> {edge[1]} is there twice.")
-        own.append(edge)
-    return nodes, [*edges, *own]
+        edges.append(edge)
+    return nodes, edges
 
 
-def _common_shape(name: str, shapes: Mapping[str, Shape]) -> Shape:
-    """The shape that all sources give; () where there is no source."""
-    found = next(iter(shapes.values()), ())
-    for source, shape in shapes.items():
-        if not fits(shape, found):
-            raise _misfit(name, found, source, shape)
-    return found
+def _only(kind: str, nodes: Mapping[str, nir.NIRNode], what: str) -> str:
+    """The name of the one node of a kind."""
+    names = [name for name, node in nodes.items() if type(node).__name__ == kind]
+    if len(names) != 1:
+        found = ", ".join(names) or "none"
+        raise ArtifactError(f"{what} must have one {kind} node, but this one has {found}.")
+    return names[0]
 
 
-def _misfit(name: str, needed: Shape, source: str, given: Shape) -> ArtifactError:
-    return ArtifactError(
-        f"the node {name!r} takes the shape {needed}, but {source!r} gives {given}."
-    )
+def ordered(
+    edges: Sequence[Edge], start: str, late: Iterable[str] = ()
+) -> tuple[tuple[str, ...], frozenset[Edge]]:
+    """The order of a step of all nodes that `start` leads to, and the edges that wait.
+
+    Args:
+        edges: of the network.
+        start: the input, which no edge leads to.
+        late: nodes that need nothing of the same step.
+
+    Returns:
+        each node after all that it needs in the same step, and before the sources of edges that
+        wait for it; and these edges.
+    """
+    following: dict[str, set[str]] = {}
+    for source, target in edges:
+        following.setdefault(source, set()).add(target)
+    distance = {start: 0, **_distances(following, start)}
+    # What is needed in the same step.
+    needing = {name: following.get(name, set()).difference(late) for name in distance}
+    waiting: set[Edge] = set()
+    # What leads to the nearest node of a cycle from within is as far away, or farther.
+    nearest = {
+        target
+        for source, targets in needing.items()
+        for target in targets
+        if distance[source] >= distance[target]
+    }
+    # No cycle is left through a node that was looked at: the next that lies on one is its nearest.
+    for entry in sorted(nearest, key=lambda name: (distance[name], name)):
+        for source in _distances(needing, entry):
+            if entry in needing[source]:
+                needing[source].remove(entry)
+                waiting.add((source, entry))
+    sorter: TopologicalSorter[str] = TopologicalSorter({start: ()})
+    for name in distance:
+        sorter.add(name)
+        for target in sorted(needing[name]):
+            sorter.add(target, name)
+    for source, target in waiting:
+        if source != target:
+            sorter.add(source, target)
+    return tuple(sorter.static_order()), frozenset(waiting)
+
+
+def _distances(following: Mapping[str, Iterable[str]], start: str) -> dict[str, int]:
+    """Edges from `start` to each node that it leads to, by the shortest way of at least one."""
+    distance: dict[str, int] = {}
+    pending, steps = [start], 0
+    while pending:
+        steps += 1
+        targets = {target for name in pending for target in following.get(name, ())}
+        pending = sorted(targets - distance.keys())
+        distance |= dict.fromkeys(pending, steps)
+    return distance
+
+
+def _without_passing(nodes: Mapping[str, Node], edges: Sequence[Edge]) -> list[Edge]:
+    """The edges between nodes that do something; those through others are joined."""
+
+    def origins(name: str, seen: tuple[str, ...]) -> list[str]:
+        if not isinstance(nodes[name], _Passing):
+            return [name]
+        if name in seen:
+            raise ArtifactError(f"the node {name!r} is in a cycle of nodes that only pass on.")
+        inner = [source for source, target in edges if target == name]
+        return [one for source in inner for one in origins(source, (*seen, name))]
+
+    return [
+        (origin, target)
+        for source, target in edges
+        if not isinstance(nodes[target], _Passing)
+        for origin in origins(source, ())
+    ]
+
+
+def _check_fit(source: Node, target: str, needed: Shape) -> None:
+    if not fits(source.out_shape, needed):
+        raise ArtifactError(
+            f"the node {target!r} takes the shape {needed}, but {source.name!r} gives "
+            f"{source.out_shape}."
+        )
 
 
 def _built(name: str, raw: nir.NIRNode, shape: Shape) -> Node:
@@ -449,3 +314,180 @@ def _built(name: str, raw: nir.NIRNode, shape: Shape) -> Node:
         raise ArtifactError(f"the node {name!r} {error}") from None
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
         raise ArtifactError(f"the node {name!r} ({kind}) is damaged ({error}).") from error
+
+
+def _array(value: Any) -> NDArray[np.float64]:
+    """An array of finite numbers; tensors of torch as exporters leave them in a graph, too."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    found = np.asarray(value)
+    if found.dtype.kind not in "fiub":
+        raise ValueError(f"it holds {found.dtype} where numbers are needed")
+    found = found.astype(np.float64)
+    if not (np.abs(found) <= np.finfo(np.float32).max).all():
+        raise ValueError("it holds numbers that are not finite in float32")
+    return found
+
+
+def _whole(value: Any) -> tuple[int, ...]:
+    """Whole numbers, of an array or of one."""
+    found = np.atleast_1d(_array(value))
+    if (found != np.rint(found)).any():
+        raise ValueError(f"it holds {found.tolist()} where whole numbers are needed")
+    return tuple(int(size) for size in found)
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    """Height and width; one number stands for both."""
+    first, last = np.broadcast_to(_whole(value), 2).tolist()
+    return first, last
+
+
+def _each(raw: Any, what: str, shape: Shape) -> NDArray[np.float64]:
+    """A parameter for every unit, flat: one number stands for all."""
+    found, size = _array(getattr(raw, what)), math.prod(shape)
+    if found.size == 1:
+        return np.full(size, found.item())
+    if not fits(found.shape, shape):
+        raise ArtifactError(
+            f"takes {size} values of the shape {shape}, but its {what} has the shape {found.shape}."
+        )
+    return found.reshape(-1)
+
+
+def _input(name: str, raw: Any, shape: Shape) -> Node:
+    """The input, whose shape a graph has to say."""
+    value = raw.input_type["input"]
+    sizes = () if value is None else _whole(value)
+    if not sizes or min(sizes) < 1:
+        raise ArtifactError(f"has the shape {sizes}; sizes of 1 or more are needed.")
+    return Input(name, sizes, sizes)
+
+
+def _dense(name: str, raw: Any, shape: Shape) -> Node:
+    weight = _array(raw.weight)
+    if weight.ndim != 2:
+        raise ArtifactError(
+            f"has a weight of {weight.ndim} dimensions; [target, source] is allowed."
+        )
+    if weight.shape[1] != math.prod(shape):
+        raise ArtifactError(f"takes {weight.shape[1]} values, but is given the shape {shape}.")
+    out = (weight.shape[0],)
+    return Dense(
+        name, shape, out, weight, _each(raw, "bias", out) if hasattr(raw, "bias") else None
+    )
+
+
+def _convolution(name: str, raw: Any, shape: Shape) -> Node:
+    """Conv1d and Conv2d; the former has a height of 1."""
+    weight, is_flat = _array(raw.weight), type(raw).__name__ == "Conv1d"
+    if is_flat:
+        weight = weight[:, :, None, :]
+        if len(shape) == 2:
+            shape = (shape[0], 1, shape[1])
+        if len(shape) == 3 and shape[1] != 1:
+            raise ArtifactError(f"takes (channels, length), but is given {shape}.")
+
+    def pair(value: Any, height: int = 1) -> tuple[int, int]:
+        if not is_flat:
+            return _pair(value)
+        (size,) = _whole(value)
+        return height, size
+
+    if weight.ndim != 4:
+        raise ValueError(f"its weight has the shape {weight.shape}")
+    declared = () if raw.input_shape is None else pair(raw.input_shape)
+    (groups,) = _whole(raw.groups)
+    if groups < 1 or weight.shape[0] % groups:
+        raise ArtifactError(
+            f"has {weight.shape[0]} channels in {groups} groups, which must divide them."
+        )
+    channels = weight.shape[1] * groups
+    if declared and len(shape) != 3 and math.prod(shape) == channels * math.prod(declared):
+        shape = (channels, *declared)
+    if len(shape) != 3 or shape[0] != channels or (declared and shape[1:] != declared):
+        needed = (channels, *(declared or ("any", "any")))
+        raise ArtifactError(f"takes the shape {needed}, but is given {shape}.")
+    kernel, stride, dilation = weight.shape[2:], pair(raw.stride), pair(raw.dilation)
+    padding = raw.padding.decode() if isinstance(raw.padding, bytes) else raw.padding
+    if padding == "same":
+        if stride != (1, 1):
+            raise ArtifactError("has the padding 'same', which needs stride 1.")
+        both = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        before = both[0] // 2, both[1] // 2
+    else:
+        before = (0, 0) if padding == "valid" else pair(padding, 0)
+        both = [2 * value for value in before]
+    windows = Windows((kernel[0], kernel[1]), stride, before, dilation)
+    out = (weight.shape[0], *_placed(shape, windows, both))
+    has_bias = getattr(raw, "bias", None) is not None
+    bias = _each(raw, "bias", weight.shape[:1]) if has_bias else None
+    return Convolution(name, shape, out, weight, bias, groups, windows)
+
+
+def _placed(shape: Shape, windows: Windows, both: Sequence[int]) -> tuple[int, int]:
+    """Places of a window in height and width."""
+    if min(*windows.kernel, *windows.stride, *windows.dilation) >= 1 and min(windows.padding) >= 0:
+        rows, columns = (windows.places(shape[1 + a], a, both[a]) for a in (0, 1))
+        if min(rows, columns) >= 1:
+            return rows, columns
+    raise ArtifactError(f"has a window that does not fit the shape {shape}.")
+
+
+def _pooling(name: str, raw: Any, shape: Shape) -> Node:
+    if len(shape) != 3:
+        raise ArtifactError(f"takes (channels, height, width), not {shape}.")
+    padding = _pair(raw.padding)
+    windows = Windows(_pair(raw.kernel_size), _pair(raw.stride), padding)
+    places = _placed(shape, windows, [2 * value for value in padding])
+    average = type(raw).__name__ == "AvgPool2d"
+    return Pooling(name, shape, (shape[0], *places), windows, average)
+
+
+def _flatten(name: str, raw: Any, shape: Shape) -> Node:
+    start, end = *_whole(raw.start_dim), *_whole(raw.end_dim)
+    start, end = (place + len(shape) if place < 0 else place for place in (start, end))
+    if not 0 <= start <= end < len(shape):
+        # Of tools that count the samples' axis, which the shape does not have: flat is flat.
+        start, end = 0, len(shape) - 1
+    flat = math.prod(shape[start : end + 1])
+    return _Passing(name, shape, (*shape[:start], flat, *shape[end + 1 :]))
+
+
+def _waiting(name: str, raw: Any, shape: Shape) -> Node:
+    seconds = _each(raw, "delay", shape)
+    if (seconds < 0).any():
+        raise ArtifactError("has a delay below 0.")
+    return Waiting(name, shape, shape, seconds)
+
+
+def _neurons(name: str, raw: Any, shape: Shape) -> Node:
+    kind = type(raw).__name__
+    values = {what: _each(raw, what, shape) for what in _NEURONS[kind]}
+    for what in values:
+        if what.startswith("tau") and (values[what] <= 0).any():
+            raise ArtifactError(f"has a {what} that is not above 0.")
+    return Neurons(name, shape, shape, kind, values)
+
+
+BUILDERS: Final[Mapping[str, Callable[[str, Any, Shape], Node]]] = {
+    "Input": _input,
+    "Output": lambda name, raw, shape: Output(name, shape, shape),
+    "Affine": _dense,
+    "Linear": _dense,
+    "Conv1d": _convolution,
+    "Conv2d": _convolution,
+    "SumPool2d": _pooling,
+    "AvgPool2d": _pooling,
+    "Flatten": _flatten,
+    "Identity": lambda name, raw, shape: _Passing(name, shape, shape),
+    "Scale": lambda name, raw, shape: Scaling(name, shape, shape, _each(raw, "scale", shape)),
+    "Threshold": lambda name, raw, shape: Step(name, shape, shape, _each(raw, "threshold", shape)),
+    "Delay": _waiting,
+    **dict.fromkeys(_NEURONS, _neurons),
+}
+"""What makes a node of a name, the node of nir, and the shape that it is given, () for the input.
+
+They raise ArtifactError for what does not fit, in words that follow the node's name, ValueError and
+the like for what is damaged.
+"""

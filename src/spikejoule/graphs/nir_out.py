@@ -34,8 +34,8 @@ from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Record
 from spikejoule.core.store import write_bytes
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.model.architecture import Architecture, State
 from spikejoule.model.checkpoint import QuantisationEntry, quantisation_section
+from spikejoule.model.network import Network, State
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 from spikejoule.model.quantisation import layer_constants, neuron_constants
 
@@ -114,11 +114,11 @@ def _plain(value: Any, key: str = "") -> Any:
     return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
 
 
-class Network(Protocol):
+class Trained(Protocol):
     """What a graph is made from: a `TrainedNetwork` or a `CompleteCheckpoint`."""
 
     @property
-    def architecture(self) -> Architecture: ...
+    def architecture(self) -> Network: ...
     @property
     def state(self) -> State: ...
     @property
@@ -127,7 +127,7 @@ class Network(Protocol):
     def pruned(self) -> bool: ...
 
 
-def nir_graph(network: Network) -> nir.NIRGraph:
+def nir_graph(network: Trained) -> nir.NIRGraph:
     """The network as `input -> synapses1 -> neurons1 -> ... -> output`.
 
     Its metadata are those of :class:`spikejoule.graphs.nir_out.NirMetadata`.
@@ -185,7 +185,7 @@ def write_nir(path: str | os.PathLike[str], graph: nir.NIRGraph) -> None:
     write_bytes(path, stream.getvalue())
 
 
-def _constants(architecture: Architecture) -> list[tuple[float, float]]:
+def _constants(architecture: Network) -> list[tuple[float, float]]:
     """Threshold and decay of each layer after the input."""
     if architecture.quantisation is None:
         return neuron_constants(architecture)

@@ -1,12 +1,13 @@
 """The network: its shape, its neuron, what was trained, and the files that hold it.
 
-architecture, neuron, surrogates  layer sizes; the equations of the neuron; gradients of spikes
-quantisation, pruning             integers; which synapses there are, and how many a spike reaches
-network                           the network in PyTorch
-trained, checkpoint               what training leaves; the complete checkpoint
+network                  nodes and edges, and what every other package asks of them
+neuron, surrogates       the equations of the neuron; gradients of spikes
+quantisation, pruning    integers; which synapses there are
+torch_twin               the network in PyTorch
+trained, checkpoint      what training leaves; the complete checkpoint
 """
 
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.learning import LearningSettings
+from spikejoule.model.network import Network
 
-__all__ = ["Architecture", "LearningSettings"]
+__all__ = ["LearningSettings", "Network"]

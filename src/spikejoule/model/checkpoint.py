@@ -31,7 +31,7 @@ from spikejoule.core.errors import ArtifactError, ParameterError, first_problem
 from spikejoule.core.schema import Count, NotNegative, Percent, Record
 from spikejoule.encoding.encoded_files import encoder_of_entry
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.network import Network, State
 from spikejoule.model.neuron import UNNAMED, Neuron
 from spikejoule.model.neurons import NEURONS
 from spikejoule.model.pruning import is_pruned
@@ -68,7 +68,7 @@ class QuantisationEntry(Record):
     integers: dict[str, Any]
 
 
-def quantisation_section(architecture: Architecture, state: State) -> dict[str, Any]:
+def quantisation_section(architecture: Network, state: State) -> dict[str, Any]:
     """What files say of a quantised network, under its key; of another, nothing.
 
     Raises ValueError if the weights do not lie on the grids.
@@ -91,9 +91,7 @@ def quantisation_section(architecture: Architecture, state: State) -> dict[str, 
     return {"quantisation": entry}
 
 
-def _quantised(
-    architecture: Architecture, entry: QuantisationEntry | None, state: State
-) -> Architecture:
+def _quantised(architecture: Network, entry: QuantisationEntry | None, state: State) -> Network:
     """The architecture with the widths and grids that a file states, if any.
 
     Raises:
@@ -290,7 +288,7 @@ class CompleteCheckpoint:
 
     content: dict[str, Any]
     file: CompleteFile
-    architecture: Architecture
+    architecture: Network
     state: dict[str, NDArray[np.float32]]
     encoder: Encoder
 
@@ -353,7 +351,7 @@ def complete_checkpoint(
     )
 
 
-def _network(file: CompleteFile) -> tuple[Architecture, dict[str, NDArray[np.float32]]]:
+def _network(file: CompleteFile) -> tuple[Network, dict[str, NDArray[np.float32]]]:
     """The network and the weights of a file; raises what NumPy and the network's parts raise."""
     # Older files state the sizes beside the architecture.
     n_input, hidden, n_output = (
@@ -362,7 +360,7 @@ def _network(file: CompleteFile) -> tuple[Architecture, dict[str, NDArray[np.flo
     if None in (n_input, hidden, n_output):
         raise ValueError("it does not say how many neurons its layers have")
     hidden = tuple(hidden) if isinstance(hidden, list) else (hidden,)
-    architecture = Architecture(n_input, hidden, n_output, _neuron(file.architecture.others))
+    architecture = Network.of_layers(n_input, hidden, n_output, _neuron(file.architecture.others))
     arrays = {
         str(name): value.detach().numpy() if isinstance(value, torch.Tensor) else value
         for name, value in file.model_state_dict.items()
@@ -391,7 +389,7 @@ def _neuron(entry: Mapping[str, Any]) -> Neuron:
         raise ValueError(f"neurons: {first_problem(error)}") from error
 
 
-def _check_state(state: Mapping[str, Any], architecture: Architecture) -> None:
+def _check_state(state: Mapping[str, Any], architecture: Network) -> None:
     """Raise ValueError unless `state` are the weights of `architecture`."""
     shapes = architecture.parameter_shapes()
     for name in sorted(set(state) ^ set(shapes)):

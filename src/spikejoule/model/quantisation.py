@@ -43,7 +43,7 @@ from spikejoule.model.neuron import Neuron
 from spikejoule.model.neurons.lif import LeakyIntegrateAndFire
 
 if TYPE_CHECKING:
-    from spikejoule.model.architecture import Architecture, State
+    from spikejoule.model.network import Network, State
 
 FLOAT_BITS = 32
 """The width of weights that are not quantised."""
@@ -219,15 +219,15 @@ class LayerConstants:
         return math.ldexp(integer, -self.exponent)
 
 
-def quantisation_of(architecture: "Architecture") -> Quantisation:
+def quantisation_of(architecture: "Network") -> Quantisation:
     """Widths and grids of a network of integers; ValueError if it is none, or has no grids."""
     quantisation = architecture.quantisation
-    if quantisation is None or len(quantisation.exponents) != len(architecture.fan_outs):
+    if quantisation is None or len(quantisation.exponents) != len(architecture.connections):
         raise ValueError("the network has no grid for each of its layers")
     return quantisation
 
 
-def with_grids(architecture: "Architecture", state: "State") -> "Architecture":
+def with_grids(architecture: "Network", state: "State") -> "Network":
     """The architecture of a network of integers with grids that fit its parameters."""
     quantisation = architecture.quantisation
     if quantisation is None:
@@ -239,7 +239,7 @@ def with_grids(architecture: "Architecture", state: "State") -> "Architecture":
     return replace(architecture, quantisation=replace(quantisation, exponents=exponents))
 
 
-def neuron_constants(architecture: "Architecture") -> list[tuple[float, float]]:
+def neuron_constants(architecture: "Network") -> list[tuple[float, float]]:
     """Threshold and decay of the LIF neurons of each layer after the input."""
     constants = []
     for neuron in architecture.neurons:
@@ -248,7 +248,7 @@ def neuron_constants(architecture: "Architecture") -> list[tuple[float, float]]:
     return constants
 
 
-def layer_constants(architecture: "Architecture") -> tuple[LayerConstants, ...]:
+def layer_constants(architecture: "Network") -> tuple[LayerConstants, ...]:
     """The constants of each layer after the input."""
     quantisation, neuron = quantisation_of(architecture), architecture.neuron
     assert isinstance(neuron, LeakyIntegrateAndFire)
@@ -268,7 +268,7 @@ def layer_constants(architecture: "Architecture") -> tuple[LayerConstants, ...]:
     )
 
 
-def integers_of(architecture: "Architecture", state: "State") -> Integers:
+def integers_of(architecture: "Network", state: "State") -> Integers:
     """The parameters of a state on the grids of their layers."""
     quantisation = quantisation_of(architecture)
     integers: Integers = {}
@@ -283,7 +283,7 @@ def integers_of(architecture: "Architecture", state: "State") -> Integers:
     return integers
 
 
-def floats_of(architecture: "Architecture", integers: Mapping[str, NDArray[Any]]) -> Integers:
+def floats_of(architecture: "Network", integers: Mapping[str, NDArray[Any]]) -> Integers:
     """The float32 numbers that integers stand for, exactly."""
     exponents = quantisation_of(architecture).exponents
     return {

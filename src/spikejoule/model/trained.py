@@ -18,20 +18,20 @@ from spikejoule.core import torch_files
 from spikejoule.core.errors import ArtifactError
 from spikejoule.encoding.counting import SpikeCounts, TrainingSpikes
 from spikejoule.encoding.encoder import Encoder
-from spikejoule.model.architecture import Architecture
 from spikejoule.model.checkpoint import (
     SCHEMA_VERSION,
     complete_checkpoint,
     quantisation_section,
     read_complete,
 )
+from spikejoule.model.network import Network
 from spikejoule.model.pruning import is_pruned
 
 SEED_CLASS: Final = "SimpleSpikingNetwork"
 """The class of the seed notebook, which runs every network that :func:`_seed_runs` names."""
 
 OWN_CLASS: Final = "spikejoule.SpikingNetwork"
-"""What the seed's class cannot express: `spikejoule.model.network.SpikingNetwork`."""
+"""What the seed's class cannot express: `spikejoule.model.torch_twin.SpikingNetwork`."""
 
 _CLOCK_KEYS: Final = ("training_time_seconds", "epoch_times_seconds")
 _SCHEMAS_NAMES: Final = {"learning_rate": "lr", "grad_clip_max_norm": "grad_clip_norm"}
@@ -44,7 +44,7 @@ class TrainedNetwork:
 
     Attributes:
         architecture: layer sizes and neurons.
-        state: the best weights, float32, under the names of `Architecture.parameter_shapes`.
+        state: the best weights, float32, under the names of `Network.parameter_shapes`.
         encoder: the code by which images became spikes.
         seed: the experiment's, of every draw.
         training_config: the parameters of the train stage, plain values.
@@ -57,7 +57,7 @@ class TrainedNetwork:
         optimizer_state: a state dict in the format of `torch.optim.Adam`.
     """
 
-    architecture: Architecture
+    architecture: Network
     state: dict[str, NDArray[np.float32]]
     encoder: Encoder
     seed: int
@@ -232,7 +232,7 @@ def build_complete(
     }
 
 
-def _seed_runs(architecture: Architecture) -> bool:
+def _seed_runs(architecture: Network) -> bool:
     """Whether the seed's class computes the same spikes from the same weights.
 
     It has one hidden layer of LIF neurons with a bias, which are reset to zero, and one threshold
@@ -240,31 +240,32 @@ def _seed_runs(architecture: Architecture) -> bool:
     """
     return (
         architecture.quantisation is None
-        and len(architecture.hidden) == 1
+        and len(architecture.connections) == 2
         and architecture.neuron.entry().keys() == {"threshold", "decay"}
         and not architecture.neuron.by_layer
     )
 
 
-def _sizes_entry(architecture: Architecture) -> dict[str, Any]:
-    hidden = architecture.hidden
+def _sizes_entry(architecture: Network) -> dict[str, Any]:
+    first, *hidden, last = architecture.layer_sizes
     return {
-        "n_input": architecture.n_input,
-        "n_hidden": hidden[0] if len(hidden) == 1 else list(hidden),
-        "n_output": architecture.n_output,
+        "n_input": first,
+        "n_hidden": hidden[0] if len(hidden) == 1 else hidden,
+        "n_output": last,
     }
 
 
-def _connectivity_entry(architecture: Architecture) -> dict[str, Any]:
-    connections = architecture.connection_names
+def _connectivity_entry(architecture: Network) -> dict[str, Any]:
+    connections = architecture.connections
+    synapses = {one.name: one.n_weights for one in connections}
     return {
-        "n_syn_input_hidden": architecture.synapses[0],
-        "n_syn_hidden_output": architecture.synapses[-1],
-        "n_synapses_total": sum(architecture.synapses),
-        "fanout_input_to_hidden": architecture.fan_outs[0],
-        "fanout_hidden_to_output": architecture.fan_outs[-1],
-        "synapses_per_layer": dict(zip(connections, architecture.synapses, strict=True)),
-        "fanout_per_layer": dict(zip(connections, architecture.fan_outs, strict=True)),
+        "n_syn_input_hidden": connections[0].n_weights,
+        "n_syn_hidden_output": connections[-1].n_weights,
+        "n_synapses_total": sum(synapses.values()),
+        "fanout_input_to_hidden": connections[0].n_out,
+        "fanout_hidden_to_output": connections[-1].n_out,
+        "synapses_per_layer": synapses,
+        "fanout_per_layer": {one.name: one.n_out for one in connections},
     }
 
 

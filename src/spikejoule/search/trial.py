@@ -28,7 +28,7 @@ from spikejoule.energy.estimates import Energy
 from spikejoule.engine import engine_to_train
 from spikejoule.engine.choice import resolve_device
 from spikejoule.evaluation.inference import measure_network
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.trained import save_trained
 from spikejoule.params import Params
 from spikejoule.search.space import check_trial
@@ -100,7 +100,7 @@ def run_trial(
     encoder, seed, validation = params.encode.encoder, params.seed, data.validation
     events = encode_samples(encoder, validation, seed, "validation").events
     settings = params.train.model_copy(update={"threads": threads})
-    architecture = Architecture(
+    architecture = Network.of_layers(
         math.prod(data.train.shape),
         params.model.hidden,
         data.train.subject.n_classes,

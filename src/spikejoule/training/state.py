@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.resume import Checkpoint
 from spikejoule.engine.interface import Engine, Snapshot, exponents_of, with_exponents
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import RunningSchedule
 
@@ -84,7 +84,7 @@ class TrainingState:
         self.seconds: list[float] = []
         self.best: EpochRecord | None = None
         self.best_state: dict[str, NDArray[Any]] = {}
-        self.best_architecture: Architecture = engine.architecture
+        self.best_architecture: Network = engine.architecture
 
     @property
     def stop_reason(self) -> str:

@@ -20,7 +20,7 @@ from torch.nn import functional
 
 from spikejoule.core.errors import ArtifactError, ParameterError
 from spikejoule.core.schema import Array, ArrayFile
-from spikejoule.model.architecture import Architecture, State
+from spikejoule.model.network import Network, State
 
 TEACHER = ArrayFile(
     "spikejoule/teacher/1",
@@ -59,7 +59,7 @@ def load_teacher(
     names = [f"layer{number}.synapses.weight" for number in range(1, (len(arrays) + 1) // 2 + 1)]
     fan_outs = [len(arrays[name]) for name in names if name in arrays]
     try:
-        shapes = Architecture(n_pixels, tuple(fan_outs[:-1]), n_classes).parameter_shapes()
+        shapes = Network.of_layers(n_pixels, tuple(fan_outs[:-1]), n_classes).parameter_shapes()
     except ParameterError:  # no layer, or an empty one
         shapes = {}
     found = {name: values.shape for name, values in arrays.items()}

@@ -17,7 +17,7 @@ from spikejoule.encoding.counting import TrainingSpikes, predict
 from spikejoule.encoding.encoder import Encoder
 from spikejoule.encoding.events import EventList
 from spikejoule.engine.interface import BatchOutcome, Engine
-from spikejoule.model.architecture import Architecture
+from spikejoule.model.network import Network
 from spikejoule.model.pruning import pruning_masks
 from spikejoule.training import TrainingSettings
 from spikejoule.training.epochs import RunningSchedule
@@ -51,7 +51,7 @@ class TrainingResult:
     """
 
     state: dict[str, NDArray[Any]]
-    architecture: Architecture
+    architecture: Network
     best_epoch: int
     best_validation_accuracy_percent: float
     history: tuple[EpochRecord, ...]
