@@ -49,10 +49,6 @@ class TestMeasure:
         for words in ("5,000 MNIST digits", "accuracy low percent", "91.25", "input_to_hidden"):
             assert words in text
 
-    def test_directory_of_idx_files(self, file: Path, real_mnist_directory: Path, cli: Cli) -> None:
-        found = cli.json("measure", file, "--images", real_mnist_directory, "--samples", 20)
-        assert found["data"].startswith("MNIST")
-
 
 class TestFailures:
     def test_in_one_sentence(self, file: Path, tmp_path: Path, cli: Cli) -> None:

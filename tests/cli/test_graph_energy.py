@@ -84,10 +84,9 @@ def test_what_is_missing_is_asked_for(tmp_path: Path, cli: Cli) -> None:
     errors = cli.refusal("energy", graph, "--events", events, *SAID, "--samples", 7)
     assert "--samples 7 is more than the 6 samples" in errors
     errors = cli.refusal("energy", graph, "--events", tmp_path / "none.npz", *SAID)
-    assert f"{tmp_path / 'none.npz'} does not exist; allowed: a file of spikes by step" in errors
+    assert f"{tmp_path / 'none.npz'} does not exist" in errors
     errors = cli.refusal("energy", graph, "--events", events_of(tmp_path / "other.npz", 7), *SAID)
     assert "7 units, but the graph's input has 6" in errors
-    assert not (tmp_path / "energy.html").exists()
 
 
 LABELS = np.array([0, 1, 2, 3, 0, 1])

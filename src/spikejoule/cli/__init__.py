@@ -8,6 +8,7 @@ import difflib
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from spikejoule import __version__
 from spikejoule.cli.arguments import COMMANDS, add_commands
@@ -26,8 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     options = parser.parse_args(given)
     try:
-        text = options.command(options)
-        sys.stdout.write(text)
+        sys.stdout.write(getattr(import_module(options.module), options.command)(options))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader (`head`, say) has seen enough; without this, Python complains while it exits.

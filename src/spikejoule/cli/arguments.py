@@ -6,7 +6,6 @@ function of its name in the module that the table `COMMANDS` names.
 
 import argparse
 import json
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -198,14 +197,4 @@ def add_commands(commands: Any) -> None:
         parser = commands.add_parser(name, help=does, description=description)
         for argument, settings in arguments:
             parser.add_argument(argument, **settings)
-        parser.set_defaults(command=_runs(module, name))
-
-
-def _runs(module: str, name: str) -> Any:
-    """The function that runs a command, with its module imported when it is called."""
-
-    def run(options: argparse.Namespace) -> str:
-        text: str = getattr(import_module(f"spikejoule.cli.{module}"), name)(options)
-        return text
-
-    return run
+        parser.set_defaults(module=f"spikejoule.cli.{module}", command=name)

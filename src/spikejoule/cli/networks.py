@@ -28,11 +28,11 @@ from spikejoule.encoding.encoded_files import encode_samples
 from spikejoule.encoding.events import EVENTS, EventList, load_events
 from spikejoule.energy import (
     BootstrapSettings,
-    EnergyAnalysis,
     analyse,
     load_profiles,
     select_profile,
 )
+from spikejoule.energy.analysis import AnalysisInputs
 from spikejoule.energy.from_checkpoint import analysis_inputs
 from spikejoule.energy.from_graph import graph_inputs, neurobench_results
 from spikejoule.energy.tables import analysis_values
@@ -60,17 +60,40 @@ def inspect(options: argparse.Namespace) -> str:
 
 
 def energy(options: argparse.Namespace) -> str:
-    """The energy of a checkpoint's network, or of a graph."""
-    if is_graph(options):
-        return graph_energy(options)
+    """The energy of a checkpoint's network, or of a graph; the page too, if one is asked for."""
+    is_graph = options.file.suffix == ".nir"
+    names, kind = (_OF_CHECKPOINTS, "checkpoint") if is_graph else (_OF_GRAPHS, "graph of NIR")
+    for name in names:
+        if getattr(options, name) is not None:
+            raise ParameterError(
+                f"--{name.replace('_', '-')} is for a {kind}, which {options.file.name} is not: a "
+                "graph's name ends in .nir."
+            )
+    profiles = load_profiles(options.hardware)
+    chosen = select_profile(profiles, options.profile or next(iter(profiles)), "--profile")
+    systems = [one.id for one in profiles.values() if one.scope == "system" and not is_graph]
+    verdict_id = options.verdict_profile or next(iter(systems), chosen.id)
+    verdict = select_profile(profiles, verdict_id, "--verdict-profile")
+    inputs = _inputs_of_graph(options) if is_graph else _inputs_of_checkpoint(options)
+    analysis = analyse(inputs, profiles, chosen, verdict, BootstrapSettings())
+    kind = "graph" if is_graph else "checkpoint"
+    if options.html is not None:
+        files = {kind: options.file, "events": options.events}
+        provenance = tuple(
+            (f"{label} {path.name}, SHA-256", file_digest(path, "sha256"))
+            for label, path in files.items()
+            if path is not None
+        )
+        write_text(options.html, energy_page(PageContent(analysis, provenance=provenance)))
+    if options.json:
+        return json_text({kind: options.file.name, **analysis_values(analysis)})
+    return energy_text(f"Energy of {options.file.name}", analysis)
+
+
+def _inputs_of_checkpoint(options: argparse.Namespace) -> AnalysisInputs:
+    """What a checkpoint records, or what its network does on the images that are given."""
     if options.samples is not None and options.images is None:
         raise DataError("--samples needs --images: without images there are none to choose from.")
-    profiles = load_profiles(options.hardware)
-    profile_id = options.profile or next(iter(profiles))
-    chosen = select_profile(profiles, profile_id, "--profile")
-    systems = [one.id for one in profiles.values() if one.scope == "system"]
-    verdict_id = options.verdict_profile or next(iter(systems), profile_id)
-    verdict = select_profile(profiles, verdict_id, "--verdict-profile")
     checkpoint = read_complete(options.file)
     measured = labels = shown = None
     if options.images is not None:
@@ -80,13 +103,31 @@ def energy(options: argparse.Namespace) -> str:
         shown = images.images if isinstance(images, LabelledImages) else None
     baselines = () if options.baselines is None else load_baseline(options.baselines, labels)
     try:
-        inputs = analysis_inputs(checkpoint, measured, labels, baselines, shown)
+        return analysis_inputs(checkpoint, measured, labels, baselines, shown)
     except ArtifactError as error:
         raise ArtifactError(f"{options.file}: {error}") from error
-    analysis = analyse(inputs, profiles, chosen, verdict, BootstrapSettings())
-    digest = file_digest(options.file, "sha256")
-    provenance = {"checkpoint": options.file.name, "SHA-256 of the checkpoint": digest}
-    return energy_result(options, "checkpoint", analysis, provenance)
+
+
+def _inputs_of_graph(options: argparse.Namespace) -> AnalysisInputs:
+    """What a graph does on the events; NeuroBench's metrics too, if they are asked for."""
+    if options.events is None:
+        raise DataError("--events is needed: a graph is run on the spikes of its input.")
+    network = read_nir(options.file)
+    events, about, facts = read_given_events(options.events, options.step_us, options.samples)
+    given = Conventions(
+        dt=options.dt,
+        reset=options.reset,
+        comparison=options.threshold,
+        current=options.current,
+        initial=options.initial,
+        integration=options.integration or "euler",
+        pruned=options.pruned,
+    )
+    run = run_graph(network, events, given)
+    inputs = graph_inputs(run, **about)
+    if options.neurobench is not None:
+        write_text(options.neurobench, json_text(neurobench_results(run, inputs)))
+    return replace(inputs, facts=(*inputs.facts, *facts))
 
 
 def _seed_of(checkpoint: CompleteCheckpoint) -> int:
@@ -146,62 +187,6 @@ def _test_images(source: str, n_samples: int | None) -> tuple[str, Samples]:
     return title, test.select(first_samples(n_samples, len(test), what))
 
 
-def is_graph(options: argparse.Namespace) -> bool:
-    """Whether the file is a graph; ParameterError if the other options are of the other kind."""
-    graph: bool = options.file.suffix == ".nir"
-    names, kind = (_OF_CHECKPOINTS, "checkpoint") if graph else (_OF_GRAPHS, "graph of NIR")
-    for name in names:
-        if getattr(options, name) is not None:
-            raise ParameterError(
-                f"--{name.replace('_', '-')} is for a {kind}, which {options.file.name} is not: a "
-                "graph's name ends in .nir."
-            )
-    return graph
-
-
-def graph_energy(options: argparse.Namespace) -> str:
-    """Run the graph on the events, count, price; the text of the command."""
-    if options.events is None:
-        raise DataError("--events is needed: a graph is run on the spikes of its input.")
-    profiles = load_profiles(options.hardware)
-    chosen = select_profile(profiles, options.profile or next(iter(profiles)), "--profile")
-    network = read_nir(options.file)
-    events, about, facts = read_given_events(options.events, options.step_us, options.samples)
-    given = Conventions(
-        dt=options.dt,
-        reset=options.reset,
-        comparison=options.threshold,
-        current=options.current,
-        initial=options.initial,
-        integration=options.integration or "euler",
-        pruned=options.pruned,
-    )
-    run = run_graph(network, events, given)
-    inputs = graph_inputs(run, **about)
-    inputs = replace(inputs, facts=(*inputs.facts, *facts))
-    analysis = analyse(inputs, profiles, chosen, chosen, BootstrapSettings())
-    if options.neurobench is not None:
-        write_text(options.neurobench, json_text(neurobench_results(run, inputs)))
-    files = {"graph": options.file, "events": options.events}
-    provenance = {
-        f"{label} {path.name}, SHA-256": file_digest(path, "sha256")
-        for label, path in files.items()
-    }
-    return energy_result(options, "graph", analysis, provenance)
-
-
-def energy_result(
-    options: argparse.Namespace, kind: str, analysis: EnergyAnalysis, provenance: dict[str, str]
-) -> str:
-    """What `spikejoule energy` prints of a file of a kind; the page, if one is to be written."""
-    if options.html is not None:
-        content = PageContent(analysis, provenance=tuple(provenance.items()))
-        write_text(options.html, energy_page(content))
-    if options.json:
-        return json_text({kind: options.file.name, **analysis_values(analysis)})
-    return energy_text(f"Energy of {options.file.name}", analysis)
-
-
 def read_given_events(
     path: Path, step_us: int | None, n_samples: int | None
 ) -> tuple[EventList, dict[str, Any], tuple[tuple[str, str], ...]]:
@@ -221,10 +206,6 @@ def read_given_events(
         ParameterError: `step_us` is missing or makes too many steps, or the file has steps already.
         DataError: there are fewer samples.
     """
-    if not path.exists():
-        raise ArtifactError(
-            f"--events: {path} does not exist; allowed: a file of spikes by step, or an event file."
-        )
     if schema_of(path) in ("", EVENTS.schema):
         events, _ = load_events(path)
         if step_us is not None:

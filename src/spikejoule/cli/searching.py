@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import numba
 import pandas as pd
 
 from spikejoule.cli.arguments import STORAGE_VARIABLE
@@ -104,12 +105,9 @@ def _plan(options: argparse.Namespace, root: Path, params: Params) -> "Search":
 
 
 def _default_workers(options: argparse.Namespace) -> int:
-    if options.cluster == "slurm":
-        return 2
-    # Not everywhere does the system say which cores a process may use.
-    has_affinity = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
-    return max(cores // int(options.threads), 1)
+    # numba knows how many cores the process may use.
+    cores = int(numba.config.NUMBA_DEFAULT_NUM_THREADS)
+    return 2 if options.cluster == "slurm" else max(cores // int(options.threads), 1)
 
 
 COLUMNS: Final = (
