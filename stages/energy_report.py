@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from spikejoule.baselines.counts import load_baseline
@@ -88,7 +87,7 @@ def main(paths: Mapping[str, Path], params: Params) -> None:
         logger.warning("%s has no nodes: %s", paths["nir"], error)
         graph = graph_without_nodes(str(error))
     analysis = analyse(
-        replace(inputs, step_us=params.energy_report.step_us),
+        inputs,
         profiles,
         profile,
         verdict,

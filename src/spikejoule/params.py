@@ -153,7 +153,6 @@ class EnergyReportParams(Section):
 
     profile: Line = Field(description="the id of a hardware profile")
     verdict_profile: Line = Field(description="the id of a hardware profile")
-    step_us: Real | None = Field(gt=0)
     bootstrap_samples: int = Field(ge=100, le=100_000)
     figure_sample: int = Field(ge=0)
     budget_nj: Real | None = Field(gt=0)

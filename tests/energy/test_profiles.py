@@ -13,8 +13,7 @@ from spikejoule.energy.counting import Column
 from spikejoule.energy.ledger import Ledger, baseline_variants, spiking_variants
 from spikejoule.energy.prices import Memory, Price, PriceByWidth
 from spikejoule.energy.terms import PARTS
-from spikejoule.energy.words import sentences
-from tests.energy.by_hand import analysis, baseline, inputs, measured, profile
+from tests.energy.by_hand import baseline, measured
 
 GOOD = """\
 chip:
@@ -113,15 +112,13 @@ class TestForms:
             "neuron_update_active": Price(1000.0, None, 2000.0),
             "neuron_update_inactive": Price(1000.0, 1500.0, 2000.0),
         }
-        core = CORE + "  static_uw: [3, 4]\n"  # microwatts, whatever the unit of the prices
-        found = load_profiles(written(tmp_path, core))["core"]
+        found = load_profiles(written(tmp_path, CORE))["core"]
         by_size = {"weight_read": "by_size"}
         assert found.prices == {"mac": PriceByWidth(per_bit=1000, per_bit_squared=500)} | by_size
         points = ((0.0, 0.0), (8192.0, 2500.0))
         assert found.memory == Memory(pj_per_byte=points, parameters="joined")
-        assert (found.static_uw, found.notes) == (Price(3.0, None, 4.0), None)
         words = "pj_per_byte: [[0, 0], [8192, 2.5]]"
-        other = core.replace(words, "access: 13.2\n    access_per_bit_stored: 0.0001")
+        other = CORE.replace(words, "access: 13.2\n    access_per_bit_stored: 0.0001")
         memory = load_profiles(written(tmp_path, other))["core"].memory
         assert memory == Memory(access=13_200, access_per_bit_stored=0.1, parameters="joined")
 
@@ -164,7 +161,6 @@ FAULTS = [
     (CORE, "parameters: joined", "access: 3", 9, "either pj_per_byte or access"),
     (CORE, "  memory:\n    pj_per_byte: [[0, 0], [8192, 2.5]]\n    parameters: joined\n", "", 11,
      "is by_size, but there is no memory"),
-    (CORE, "unit: nJ", "unit: nJ\n  static_uw: {per_bit: 1}", 9, "must be a valid number"),
 ]  # fmt: skip
 
 
@@ -188,18 +184,6 @@ class TestRefused:
                 load_profiles(written(tmp_path, text))
         with pytest.raises(ParameterError, match="does not exist"):
             load_profiles(tmp_path / "none.yaml")
-
-
-def test_static_power_is_said_and_in_no_total() -> None:
-    given = dataclasses.replace(inputs(), step_us=1000.0)
-    bare = profile({"addition": 1.0})
-    drawn = profile({"addition": 1.0}, static_uw=[2, 5])
-    assert drawn.static_pj(50, 10.0) == [1000.0, 2500.0]
-    assert drawn.static_pj(50, None) == bare.static_pj(50, 10.0) == []
-    results = [analysis(given, "p", extra) for extra in (bare, drawn)]
-    assert results[0].total() == results[1].total()
-    (said,) = [one for one in sentences("static", analysis=results[1]) if " p, " in one]
-    assert said.endswith("in no total: 6 nJ to 15 nJ per inference at 1000 µs a step.")
 
 
 def test_parts_add_up_to_the_total_of_what_compares() -> None:

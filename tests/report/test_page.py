@@ -32,7 +32,7 @@ FIGURES = {"by-profile", "by-term", "front", "raster"}
 # An event costs a hundred times as much as a MAC: the spiking network must lose.
 COSTLY = profile(
     {"mac": 1.0, "addition": 100.0, "multiplication": 100.0},
-    id="costly", title="A costly chip <b>", static_uw=[2, 30],
+    id="costly", title="A costly chip <b>",
 )  # fmt: skip
 BASELINES = (baseline(9000, [30, 40, 50, 60], "ReLU 3-2-2"),)
 

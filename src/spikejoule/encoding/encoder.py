@@ -118,7 +118,10 @@ class EncodingOperations:
 
 
 def operations_of_pixels(
-    images: Images, threshold: float, additions_per_image: int = 0, **per_pixel: int
+    images: Images,
+    threshold: float,
+    additions_per_image: int = 0,
+    **per_pixel: int | NDArray[np.int64],
 ) -> EncodingOperations:
     """Operations where every pixel is compared with a threshold, and only those above go on.
 
@@ -126,7 +129,8 @@ def operations_of_pixels(
         images: [N, ...]; uint8 (0 to 255) or floating point in [0, 1].
         threshold: intensity that a pixel must exceed to fire.
         additions_per_image: whatever the pixels are.
-        per_pixel: what each that does takes, by the names of `EncodingOperations`.
+        per_pixel: what each that does takes, of all images or each, by the names of
+            `EncodingOperations`.
 
     Raises:
         ParameterError: as of `levels_of`.
@@ -194,11 +198,15 @@ class Encoder(Kind):
         """The spikes, and what became of the events that gave none; as of :meth:`events`."""
         return Encoded(self.events(images, key, samples))
 
-    def operations(self, images: Images) -> EncodingOperations | None:
+    def operations(
+        self, images: Images, steps: NDArray[np.int64] | None = None
+    ) -> EncodingOperations | None:
         """What encoding each image takes; None where it is not stated, which is not zero.
 
         Args:
             images: [N, ...]; as of :meth:`events`, with the same errors.
+            steps: of the window that each image is encoded for, [N], if it is answered early; None
+                for all. An encoding without a rate turns the whole image into spikes at once.
         """
         return None
 

@@ -89,7 +89,6 @@ class AnalysisInputs:
         pruned_percent: share of the synapses that were removed.
         variants: all ways of running the network (`energy.ledger`), the whole window first; empty
             where images are not recorded.
-        step_us: what a step takes on the hardware, for static power; None where it is not asked.
         value_macs_per_inference: multiply-accumulates of values that are no spikes, a mean; None
             where the network has none.
         facts: what else there is to say of the network, label and value.
@@ -110,7 +109,6 @@ class AnalysisInputs:
     training: TrainingRecord | None = None
     pruned_percent: float = 0.0
     variants: tuple[Variant, ...] = ()
-    step_us: float | None = None
     subject: Subject = DIGITS
     value_macs_per_inference: float | None = None
     facts: tuple[tuple[str, str], ...] = ()

@@ -15,7 +15,6 @@ from spikejoule.energy import (
     EnergyProxies,
     RecordedAccuracy,
     TrainingRecord,
-    count_operations,
     energy_proxies,
     mean_operations,
 )
@@ -63,12 +62,13 @@ def analysis_inputs(
     pruned = 100 * (1 - left)
     variants: tuple[Variant, ...] = ()
     if measured is not None:
-        code = None if images is None else encoder.operations(images)
-        spikes, n_images = measured.counts.means, measured.counts.n_samples
-        operations, proxies = count_operations(measured, code), measured.proxies
+        spikes, n_images, proxies = (
+            measured.counts.means, measured.counts.n_samples, measured.proxies,
+        )  # fmt: skip
         name = network_name(architecture, encoder, pruned)
         known = None if accuracy is None else accuracy.both
         variants = spiking_variants(name, measured, encoder, images, known, early)
+        operations = variants[0].operations
     else:
         spikes = _recorded_spikes(checkpoint)
         n_images = checkpoint.file.inference_spikes.n_samples or 0

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from spikejoule.baselines.counts import BaselineCounts
 from spikejoule.core.errors import ArtifactError
 from spikejoule.core.schema import Array, ArrayFile
-from spikejoule.encoding.encoder import Encoder, EncodingOperations
+from spikejoule.encoding.encoder import Encoder
 from spikejoule.energy.counting import (
     METHODS,
     Column,
@@ -125,7 +125,7 @@ def spiking_variants(
     ways: list[tuple[Any, ...]] = [(WHOLE_WINDOW, measured, code, accuracies, whole, None)]
     if early is not None:
         steps = early.exit_steps
-        until = None if images is None else code_until(encoder, images, steps)
+        until = None if images is None else encoder.operations(images, steps)
         stopped = stopped_after(measured, steps)
         ways.append((EARLY_EXIT, stopped, until, early.accuracies, steps, steps))
     found = []
@@ -155,27 +155,6 @@ def baseline_variants(baselines: Sequence[BaselineCounts], n_samples: int) -> tu
         for baseline in baselines
         for method in METHODS
     )
-
-
-def code_until(
-    encoder: Encoder, images: NDArray[np.uint8], steps: NDArray[np.int64]
-) -> EncodingOperations | None:
-    """What encoding takes if each image is encoded for so many steps alone, int64 [N].
-
-    A code with a rate draws step by step. Another one turns the whole image into spikes at once.
-    """
-    if encoder.rate_hz is None:
-        return encoder.operations(images)
-    found: dict[str, NDArray[np.int64]] = {}
-    for last in np.unique(steps):
-        chosen = steps == last
-        shorter = encoder.model_copy(update={"time_window": int(last)})
-        some = shorter.operations(images[chosen])
-        if some is None:
-            return None
-        for name, values in vars(some).items():
-            found.setdefault(name, np.zeros(len(steps), dtype=np.int64))[chosen] = values
-    return EncodingOperations(**found)
 
 
 COUNTS: Final = (

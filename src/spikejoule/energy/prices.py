@@ -87,8 +87,7 @@ def _in_pj(number: float, info: ValidationInfo) -> float:
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 # From below what erasing a bit takes at room temperature (3e-9 pJ) to a joule in pJ: what lies
 # beyond is a slip. A price that is not there is left out.
-_Number = Annotated[float, Field(strict=True, ge=1e-9, le=1e12)]
-_Pj = Annotated[_Number, AfterValidator(_in_pj)]
+_Pj = Annotated[float, Field(strict=True, ge=1e-9, le=1e12), AfterValidator(_in_pj)]
 _PjOrFree = Annotated[float, Field(strict=True, ge=0, le=1e12), AfterValidator(_in_pj)]
 _Size = Annotated[float, Field(strict=True, ge=0, le=1e15)]
 
@@ -187,11 +186,6 @@ def _any_price(node: Any, info: ValidationInfo) -> AnyPrice:
     return Price(pj, pj, pj)
 
 
-def _microwatts(node: Any) -> Price:
-    numbers = TypeAdapter(list[_Number]).validate_python(node if isinstance(node, list) else [node])
-    return _bracket(numbers * 2 if len(numbers) == 1 else numbers)
-
-
 class HardwareProfile(_Mapping):
     """Prices of one piece of hardware from one source.
 
@@ -207,8 +201,6 @@ class HardwareProfile(_Mapping):
         prices: by term (`TERMS_OF` its scope).
         notes: what a reader has to know besides, if anything.
         numbers: what they are the prices of arithmetic with, one of `NUMBERS`.
-        static_uw: power in microwatts that is drawn whatever happens, from the least to the most;
-            None where the source has none. It is no price, and in no total.
         memory: the prices of accesses by size; None where no price is ``by_size``.
     """
 
@@ -222,7 +214,6 @@ class HardwareProfile(_Mapping):
     unit: Literal["pJ", "nJ"]
     numbers: Annotated[str, _one_of(NUMBERS)] = "any"
     notes: Text | None = None
-    static_uw: Annotated[Price | None, BeforeValidator(_microwatts)] = None
     memory: Memory | None = None
     prices: Annotated[
         dict[str, Annotated[AnyPrice, BeforeValidator(_any_price)]], Field(min_length=1)
@@ -316,17 +307,6 @@ class HardwareProfile(_Mapping):
         if self.scope == "all_in":
             covered = TERMS[name].side == "spiking"
         return "covered" if covered and self.scope not in ("arithmetic", "system") else "unpriced"
-
-    def static_pj(self, time_window: int, step_us: float | None) -> list[float]:
-        """Static power over an inference, from the least to the most; in no total.
-
-        Nothing if the profile states none, or what a step takes on the hardware, `step_us`, is not
-        said. A microwatt for a microsecond is a picojoule.
-        """
-        drawn = self.static_uw
-        if drawn is None or step_us is None:
-            return []
-        return [microwatts * step_us * time_window for microwatts in (drawn.low_pj, drawn.high_pj)]
 
 
 def prices_pj(columns: Sequence[Column], profile: HardwareProfile) -> Floats:

@@ -14,6 +14,7 @@ every step, or multiply in every step anew.
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from spikejoule.encoding.encoder import (
     Encoder,
@@ -50,7 +51,9 @@ class Direct(Encoder):
         currents = Currents.from_dense(values[levels], self.direct_products)
         return EventList.of_currents(currents, self.time_window, n_pixels)
 
-    def operations(self, images: Images) -> EncodingOperations:
+    def operations(
+        self, images: Images, steps: NDArray[np.int64] | None = None
+    ) -> EncodingOperations:
         """None at all: what is done to a pixel is an operation of the first layer."""
         nothing = np.zeros(len(levels_of(images).levels), dtype=np.int64)
         return EncodingOperations(*[nothing] * 5)

@@ -75,7 +75,9 @@ class Latency(ByLevel):
         first_level = np.count_nonzero(table == self.time_window)  # intensities ascend
         latency_lanes(levels, first_level, table, self.time_window, *out)
 
-    def operations(self, images: Images) -> EncodingOperations:
+    def operations(
+        self, images: Images, steps: NDArray[np.int64] | None = None
+    ) -> EncodingOperations:
         """For each pixel that fires its t, and two additions to put it in order.
 
         A counting sort counts the spikes of each step, adds these up, and counts again.

@@ -55,14 +55,16 @@ class Poisson(ByLevel):
 
         encode_lanes(levels, samples, key, *table, self.time_window, *out)
 
-    def operations(self, images: Images) -> EncodingOperations:
+    def operations(
+        self, images: Images, steps: NDArray[np.int64] | None = None
+    ) -> EncodingOperations:
         """For each pixel that is not black its p, and in every step a number that p is compared to.
 
         A generator that does not know which pixels are black draws T numbers for those as well.
         """
-        steps = self.time_window
+        of_each = self.time_window if steps is None else steps
         return operations_of_pixels(
-            images, 0.0, random_draws=steps, comparisons=steps, multiplications=1
+            images, 0.0, random_draws=of_each, comparisons=of_each, multiplications=1
         )
 
     @property

@@ -54,11 +54,13 @@ class Regular(ByLevel):
 
         regular_lanes(levels, table, self.time_window, *out)
 
-    def operations(self, images: Images) -> EncodingOperations:
+    def operations(
+        self, images: Images, steps: NDArray[np.int64] | None = None
+    ) -> EncodingOperations:
         """For each pixel that is not black its r; in every step an addition and a comparison."""
-        steps = self.time_window
+        of_each = self.time_window if steps is None else steps
         return operations_of_pixels(
-            images, 0.0, comparisons=steps, multiplications=1, additions=steps
+            images, 0.0, comparisons=of_each, multiplications=1, additions=of_each
         )
 
     @property
